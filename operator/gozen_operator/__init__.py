@@ -1,0 +1,1 @@
+"""The kopf operator of Gozen; the control plane arrives with a later release."""
