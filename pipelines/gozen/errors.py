@@ -119,6 +119,10 @@ class UnreadableInput(Failed):
     exit_code = ExitCode.UNREADABLE_INPUT
 
 
+class MissingObject(UnreadableInput):
+    """The archive has no object under this key."""
+
+
 class Bug(Failed):
     """Our mistake: an exception that nobody foresaw."""
 

@@ -1,0 +1,288 @@
+"""The one place that opens storage: objects under keys, on a directory or on any fsspec URL.
+
+Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error leaves
+here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+
+from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
+
+PARTIAL = ".partial"
+_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
+    errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EACCES: "this user may not do that: check the owner and the mode",
+    errno.EPERM: "this user may not do that: check the owner and the mode",
+}
+
+
+class Store(ABC):
+    """Objects under slash-separated keys below one root.
+
+    Parameters
+    ----------
+    url
+        The root, as it is shown to people.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def url_of(self, key: str) -> str:
+        """Return the full address of an object."""
+        return f"{self.url}/{key}"
+
+    @abstractmethod
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes; `MissingObject` when there is none."""
+
+    @abstractmethod
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+
+    @abstractmethod
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object in one atomic step, over an older one if there is one."""
+
+    @abstractmethod
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only if the key is free; False when somebody else was first."""
+
+    @abstractmethod
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under this key."""
+
+    @abstractmethod
+    def size(self, key: str) -> int:
+        """Return an object's length in bytes; `MissingObject` when there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below a prefix (a folder, without the final slash); empty when there are none."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; an absent one is no error."""
+
+    @abstractmethod
+    def open(self, key: str) -> IO[bytes]:
+        """Open an object for reading, seekable."""
+
+    def path(self, key: str) -> Path | None:
+        """Return the object's local path, or None when it has none (an object store)."""
+        return None
+
+
+class DirectoryStore(Store):
+    """A store on a local directory: temporary file, ``fsync``, then rename or link."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Return the object's local path."""
+        return self.root / key
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).read_bytes()
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+        with named_errors(self.url_of(key), "read"), self.path(key).open("rb") as stream:
+            return os.pread(stream.fileno(), stop - start, start)
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object in one atomic step."""
+        with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
+            partial.replace(self.path(key))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only if the key is free."""
+        with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
+            try:
+                os.link(partial, self.path(key))
+            except FileExistsError:
+                return False
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under this key."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).is_file()
+
+    def size(self, key: str) -> int:
+        """Return an object's length in bytes."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).stat().st_size
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below a prefix."""
+        with named_errors(self.url_of(prefix), "list"):
+            found = (p.relative_to(self.root).as_posix() for p in self.path(prefix).rglob("*") if p.is_file())
+            return sorted(key for key in found if not key.startswith(PARTIAL))
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        with named_errors(self.url_of(key), "delete"):
+            self.path(key).unlink(missing_ok=True)
+
+    def open(self, key: str) -> IO[bytes]:
+        """Open an object for reading."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).open("rb")
+
+    def sweep(self) -> int:
+        """Remove what killed writers of this machine left behind; return how many files went."""
+        gone = 0
+        for partial in (self.root / PARTIAL).glob(f"{socket.gethostname()}-*"):
+            pid = int(partial.name.rsplit("-", 2)[1])
+            if not _alive(pid):
+                partial.unlink(missing_ok=True)
+                gone += 1
+        return gone
+
+    @contextlib.contextmanager
+    def _partial(self, key: str, data: bytes) -> Iterator[Path]:
+        folder = self.root / PARTIAL
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path(key).parent.mkdir(parents=True, exist_ok=True)
+        # The host and process in the name tell a later run whose leftovers it may sweep.
+        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{abs(hash((key, id(data)))):x}"
+        try:
+            with partial.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class ObjectStore(Store):
+    """A store on any other fsspec file system, where a put is atomic by itself."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        super().__init__(url)
+        with named_errors(url, "open"):
+            self._fs, self._root = fsspec.core.url_to_fs(url, **options)
+
+    def _full(self, key: str) -> str:
+        return f"{self._root.rstrip('/')}/{key}"
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        with named_errors(self.url_of(key), "read"):
+            return bytes(self._fs.cat_file(self._full(key)))
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+        with named_errors(self.url_of(key), "read"):
+            return bytes(self._fs.cat_file(self._full(key), start=start, end=stop))
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object in one atomic step."""
+        with named_errors(self.url_of(key), "write"):
+            self._fs.pipe_file(self._full(key), data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only if the key is free."""
+        with named_errors(self.url_of(key), "write"):
+            try:
+                self._fs.pipe_file(self._full(key), data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under this key."""
+        with named_errors(self.url_of(key), "read"):
+            return bool(self._fs.isfile(self._full(key)))
+
+    def size(self, key: str) -> int:
+        """Return an object's length in bytes."""
+        with named_errors(self.url_of(key), "read"):
+            return int(self._fs.size(self._full(key)))
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below a prefix."""
+        with named_errors(self.url_of(prefix), "list"):
+            root = self._full("")
+            return sorted(name.removeprefix(root) for name in self._fs.find(self._full(prefix)))
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        with named_errors(self.url_of(key), "delete"), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._full(key))
+
+    def open(self, key: str) -> IO[bytes]:
+        """Open an object for reading."""
+        with named_errors(self.url_of(key), "read"):
+            stream: IO[bytes] = self._fs.open(self._full(key), "rb")
+            return stream
+
+
+def open_store(url: str | Path, options: dict[str, Any] | None = None) -> Store:
+    """Open a root for reading and writing; nothing is created before the first write.
+
+    Parameters
+    ----------
+    url
+        A directory, a ``file://`` URL or any other fsspec URL.
+    options
+        Passed to the fsspec file system (endpoint, credentials).
+
+    Raises
+    ------
+    BadRequest
+        The protocol is unknown, or its package is not installed.
+    """
+    text = str(url)
+    if "://" not in text or text.startswith("file://"):
+        return DirectoryStore(Path(text.removeprefix("file://")).expanduser().absolute())
+    try:
+        return ObjectStore(text, options or {})
+    except (ValueError, ImportError) as error:
+        raise BadRequest(f"cannot open the archive {text!r}: {error}") from error
+
+
+@contextlib.contextmanager
+def named_errors(name: str, verb: str) -> Iterator[None]:
+    """Turn an ``OSError`` about an object into the project's own error, naming the object and what to do."""
+    try:
+        yield
+    except GozenError:
+        raise
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise MissingObject(f"cannot {verb} {name}: there is no such object") from error
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "try again when the storage answers")
+        raise StorageUnavailable(f"cannot {verb} {name}: {error.strerror or error}; {hint}") from error
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
