@@ -1,0 +1,1 @@
+"""FITS in and out: raw cubes, header words, the time of each row, and the products."""

@@ -1,0 +1,205 @@
+"""Raw data of one sensor and exposure: one cube file or a file for each frame, read frame by frame.
+
+Nothing here calibrates; a file that is not what it promises is a `CorruptFile`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
+from astropy.utils.exceptions import AstropyWarning
+from numpy.typing import NDArray
+
+from gozen.archive.store import Store, named_errors
+from gozen.errors import CorruptFile
+from gozen.instrument.header import RawHeader, read_header
+from gozen.instrument.profile import Profile
+
+Pixels = NDArray[np.uint16] | NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One raw file: its header words and its frames.
+
+    Parameters
+    ----------
+    frames
+        Pixels of shape (frames, rows, columns); big-endian integers stay as they stand in the file.
+    offset
+        What is added to an integer pixel (``BZERO``).
+    """
+
+    name: str
+    words: Mapping[str, Any]
+    frames: NDArray[Any]
+    offset: float
+    sha256: str
+
+    def frame(self, index: int) -> Pixels:
+        """Return one frame in native order: uint16 for 16-bit data, else float32."""
+        pixels = self.frames[index]
+        if pixels.dtype == np.dtype(">i2") and self.offset == 32768:
+            # Adding 32768 to a two's complement number flips its highest bit.
+            native = pixels.byteswap().view(np.uint16)
+            native ^= np.uint16(0x8000)
+            return native
+        return pixels.astype(np.float32) + np.float32(self.offset)
+
+
+@dataclass(frozen=True)
+class RawCube:
+    """All frames of one sensor in one exposure, in the order of time.
+
+    Parameters
+    ----------
+    header
+        The quantities of the first file.
+    frame_id
+        Name of the cube, after which its products are called.
+    start
+        MJD (UTC) at which the first pixel of each frame starts.
+    """
+
+    header: RawHeader
+    frame_id: str
+    files: tuple[RawFile, ...]
+    start: NDArray[np.float64]
+
+    @property
+    def nframe(self) -> int:
+        """The number of frames."""
+        return len(self.start)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of each file."""
+        return {file.name: file.sha256 for file in self.files}
+
+    def frame(self, index: int) -> Pixels:
+        """Return the raw pixels of one frame, shape (rows, columns)."""
+        if len(self.files) == 1:
+            return self.files[0].frame(index)
+        return self.files[index].frame(0)
+
+
+def read_words(source: Path | IO[bytes]) -> tuple[fits.Header, tuple[int, ...]]:
+    """Read the header of the first image in a FITS file, and its shape.
+
+    Raises
+    ------
+    CorruptFile
+        The file is no FITS file or holds no image.
+    StorageUnavailable, MissingObject
+        It cannot be read.
+    """
+    name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "stream"))
+    with named_errors(name, "read"):
+        data = source.read_bytes() if isinstance(source, Path) else source.read()
+    with _open(data, name) as hdus:
+        image = _first_image(hdus, name)
+        return image.header.copy(), tuple(image.shape)
+
+
+def read_file(store: Store, key: str) -> RawFile:
+    """Read one raw file from the archive.
+
+    Raises
+    ------
+    CorruptFile
+        It is truncated, no FITS file, or holds no image.
+    """
+    return parse_file(store.read(key), Path(key).name)
+
+
+def parse_file(data: bytes, name: str) -> RawFile:
+    """Make a raw file of the bytes of a FITS file."""
+    with _open(data, name) as hdus:
+        image = _first_image(hdus, name)
+        header = image.header.copy()
+        try:
+            pixels = np.asarray(image.data)
+        except (OSError, TypeError, ValueError, IndexError) as error:
+            raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
+    if pixels.ndim == 2:
+        pixels = pixels[np.newaxis]
+    if pixels.ndim != 3 or 0 in pixels.shape:
+        raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
+    offset, scale = float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0))
+    if isinstance(image, fits.CompImageHDU):
+        offset, scale = 0.0, 1.0
+    if scale != 1.0:
+        pixels, offset = pixels * scale + offset, 0.0
+    return RawFile(name, header, pixels, offset, hashlib.sha256(data).hexdigest())
+
+
+def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
+    """Make a cube of the raw files of one sensor and exposure.
+
+    Parameters
+    ----------
+    files
+        One cube, or single frames in any order.
+
+    Raises
+    ------
+    CorruptFile
+        A file's shape is not the profile's, a header word is missing, or two files contradict one another.
+    """
+    headers = [read_header(file.words, profile, file.name) for file in files]
+    for file in files:
+        if file.frames.shape[1:] != profile.shape:
+            raise CorruptFile(
+                f"{file.name}: a frame has {file.frames.shape[2]} columns and {file.frames.shape[1]} rows, "
+                f"the profile {profile.name} says {profile.shape[1]} and {profile.shape[0]}"
+            )
+    order = sorted(range(len(files)), key=lambda i: (headers[i].utc_start, files[i].name))
+    files, headers = [files[i] for i in order], [headers[i] for i in order]
+    first = headers[0]
+    for file, header in zip(files, headers, strict=True):
+        for name in ("sensor", "data_type", "gain", "filter"):
+            if getattr(header, name) != getattr(first, name):
+                raise CorruptFile(
+                    f"{file.name}: {name} is {getattr(header, name)!r}, but {getattr(first, name)!r} "
+                    f"in {files[0].name} of the same exposure"
+                )
+    if len(files) == 1:
+        start = first.utc_start + np.arange(files[0].frames.shape[0]) * first.frame_time_s / 86400
+    elif any(file.frames.shape[0] != 1 for file in files):
+        raise CorruptFile(f"{files[0].name} and {len(files) - 1} more files of one sensor: cubes cannot be joined")
+    else:
+        start = np.array([header.utc_start for header in headers])
+    frame_id = first.frame_id or Path(files[0].name).name.split(".fits")[0]
+    return RawCube(first, frame_id, tuple(files), start)
+
+
+def _open(data: bytes, name: str) -> fits.HDUList:
+    if len(data) == 0:
+        raise CorruptFile(f"{name}: the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VerifyWarning)
+            # A truncated file is read as far as it goes; what is missing shows when the pixels are.
+            warnings.simplefilter("ignore", AstropyWarning)
+            return fits.open(io.BytesIO(data), do_not_scale_image_data=True, memmap=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptFile(f"{name}: no FITS file ({error})") from error
+
+
+def _first_image(hdus: fits.HDUList, name: str) -> Any:
+    try:
+        for hdu in hdus:
+            if isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) and len(hdu.shape) >= 2:
+                return hdu
+    except (OSError, ValueError, TypeError, fits.VerifyError) as error:
+        raise CorruptFile(f"{name}: the header cannot be read ({error})") from error
+    raise CorruptFile(f"{name}: the file holds no image")

@@ -1,0 +1,208 @@
+"""The model of an instrument profile, and how one is found and loaded. Reading a header by it is in `header`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gozen.errors import UnreadableInput
+
+_SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{value!r} is no IANA time zone such as Asia/Tokyo") from error
+    return value
+
+
+def section_slices(section: str) -> tuple[slice, slice]:
+    """Return the (row, column) slices of a FITS section ``[x1:x2,y1:y2]``, whose ends are 1-based and inclusive."""
+    found = _SECTION.fullmatch(section.replace(" ", ""))
+    if not found:
+        raise ValueError(f"{section!r} is no FITS section such as [1:2000,1:1128]")
+    x1, x2, y1, y2 = (int(text) for text in found.groups())
+    if not (1 <= x1 <= x2 and 1 <= y1 <= y2):
+        raise ValueError(f"the FITS section {section!r} is empty or starts before pixel 1")
+    return slice(y1 - 1, y2), slice(x1 - 1, x2)
+
+
+Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
+
+
+class Site(_Part):
+    """Where the camera stands; night, twilight, airmass and barycentric times need it."""
+
+    name: str
+    longitude_deg: float = Field(ge=-180, le=360, description="East positive")
+    latitude_deg: float = Field(ge=-90, le=90)
+    height_m: float
+    time_zone: Annotated[str, AfterValidator(_zone)]
+
+
+class Sensor(_Part):
+    """One sensor and its place in the focal plane."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9]{1,16}$")
+    x_arcsec: float = Field(0.0, description="Offset of its centre on the sky, east positive")
+    y_arcsec: float = Field(0.0, description="Offset of its centre on the sky, north positive")
+    saturation_adu: float | None = Field(None, gt=0, description="Where it differs from the gain's")
+
+
+class Gain(_Part):
+    """One amplifier setting."""
+
+    e_per_adu: float = Field(gt=0, description="Inverse gain, electrons per ADU")
+    read_noise_e: float = Field(ge=0, description="Read noise, electrons")
+    saturation_adu: float = Field(gt=0, description="Raw value at which a pixel stops being linear")
+
+
+class WordRule(_Part):
+    """How one quantity is read from a header: a word, several that are joined, or a constant."""
+
+    word: str | None = None
+    words: tuple[str, ...] = ()
+    value: str | float | int | None = None
+    kind: Literal["text", "number", "integer", "hours", "degrees", "utc", "jd", "mjd", "unix"] = "text"
+    scale: float = 1.0
+    values: Mapping[str, str] = Field(default_factory=dict, description="Other spellings of a value")
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum((self.word is not None, bool(self.words), self.value is not None)) != 1:
+            raise ValueError("give exactly one of `word`, `words` and `value`")
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The words that are read."""
+        return self.words or ((self.word,) if self.word else ())
+
+
+class HeaderWords(_Part):
+    """The rule for each quantity that a raw file's header gives."""
+
+    object: WordRule
+    data_type: WordRule
+    utc_start: WordRule = Field(description="When the first pixel of the (first) frame starts")
+    exposure_s: WordRule = Field(description="Net exposure of one frame")
+    frame_time_s: WordRule | None = Field(None, description="From frame to frame, in a cube")
+    row_time_s: WordRule | None = Field(None, description="From row to row, for a rolling shutter")
+    utc_sequence: WordRule | None = Field(None, description="When the sequence starts; must precede utc_start")
+    ra: WordRule | None = None
+    dec: WordRule | None = None
+    sensor: WordRule = WordRule(value="1")
+    exposure_id: WordRule | None = None
+    frame_id: WordRule | None = None
+    gain: WordRule | None = Field(None, description="Name of the amplifier setting")
+    filter: WordRule | None = None
+    pipelines: WordRule | None = None
+    project: WordRule | None = None
+    observer: WordRule | None = None
+
+
+class Profile(_Part):
+    """An instrument profile.
+
+    Areas are FITS sections of the raw image (``[x1:x2,y1:y2]``, 1-based, inclusive), as they stand in headers.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    description: str = ""
+    site: Site
+    raw: Literal["cube", "frames"] = Field(description="One file per sensor and exposure, or one per frame")
+    shape: tuple[int, int] = Field(description="Rows and columns of a raw frame")
+    active: Section = Field(description="The pixels that see the sky")
+    reference: Section | None = Field(None, description="Reference or overscan columns")
+    overscan: Literal["row", "frame"] = Field("row", description="One bias level per row, or one per frame")
+    pixel_scale_arcsec: float = Field(gt=0)
+    pixel_scale_uncertainty: float = Field(0.01, gt=0, lt=1, description="Relative")
+    orientation_deg: float = Field(0.0, description="Position angle of the +y axis, north through east")
+    mirrored: bool = Field(False, description="False: east is left when north is up")
+    pointing_uncertainty_arcsec: float = Field(120.0, gt=0, description="Of the header's coordinates")
+    gains: Mapping[str, Gain] = Field(min_length=1)
+    default_gain: str
+    masters: tuple[Literal["dark", "bias", "flat"], ...] = ("dark", "flat")
+    stack_skips_frames: int = Field(0, ge=0, description="First frames that are measured but left out of the stack")
+    default_pipelines: tuple[Literal["wcs", "stack", "neo", "cube"], ...] = ("wcs", "stack")
+    sensors: tuple[Sensor, ...] = Field(min_length=1)
+    header: HeaderWords
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        rows, columns = self.shape
+        for name in ("active", "reference"):
+            section = getattr(self, name)
+            if section and any(s.stop > n for s, n in zip(section_slices(section), (rows, columns), strict=True)):
+                raise ValueError(f"{name} {section} lies outside the raw frame of {columns} columns and {rows} rows")
+        if self.default_gain not in self.gains:
+            raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
+        if len({sensor.id for sensor in self.sensors}) != len(self.sensors):
+            raise ValueError("two sensors have the same id")
+        return self
+
+    @cached_property
+    def active_shape(self) -> tuple[int, int]:
+        """Rows and columns of the pixels that see the sky."""
+        rows, columns = section_slices(self.active)
+        return rows.stop - rows.start, columns.stop - columns.start
+
+    def sensor(self, sensor_id: str) -> Sensor | None:
+        """Return the sensor of this id, or None."""
+        return next((sensor for sensor in self.sensors if sensor.id == sensor_id), None)
+
+
+def shipped_profiles() -> list[str]:
+    """Return the names of the profiles that come with Gozen."""
+    folder = resources.files("gozen.instrument") / "profiles"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_profile(name: str) -> Profile:
+    """Load a profile that ships, by name, or any other, by path.
+
+    Raises
+    ------
+    UnreadableInput
+        There is no such profile, or it contradicts itself; the message names the entry, its value and what is allowed.
+    """
+    if name in shipped_profiles():
+        text = (resources.files("gozen.instrument") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
+        return parse_profile(text, name)
+    try:
+        return parse_profile(Path(name).read_text(encoding="utf-8"), name)
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(shipped_profiles())
+        raise UnreadableInput(
+            f"cannot read the instrument profile {name!r}: {error}; give the path of a profile, or one of: {known}"
+        ) from error
+
+
+def parse_profile(text: str, source: str) -> Profile:
+    """Make a profile from YAML text; ``source`` stands in the messages."""
+    try:
+        content: Any = yaml.safe_load(text)
+        return Profile.model_validate(content)
+    except yaml.YAMLError as error:
+        raise UnreadableInput(f"the instrument profile {source} is not YAML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'profile'}: {problem['msg']} ({str(problem['input'])[:60]!r})"
+            for problem in error.errors()
+        )
+        raise UnreadableInput(f"the instrument profile {source} is not valid: {problems}") from error

@@ -1,0 +1,153 @@
+"""The one settings object: flags win over the environment (``GOZEN_...``), which wins over ``gozen.toml``.
+
+What the camera is stands in an instrument profile, what is asked of a night in a recipe; here is what the site decides.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gozen.errors import BadRequest
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DetectionSettings(_Group):
+    """Sources on the stack."""
+
+    threshold_sigma: float = Field(5.0, gt=0, description="Detection threshold in units of the local noise")
+    minimum_area_px: int = Field(5, ge=1, description="Connected pixels above the threshold")
+    background_mesh_px: int = Field(64, ge=8, description="Mesh of the background map")
+
+
+class PhotometrySettings(_Group):
+    """Apertures on every frame."""
+
+    aperture_diameters_px: tuple[int, ...] = Field(
+        (21, 10), min_length=1, description="Aperture diameters; the first is the one that is calibrated"
+    )
+    limit_sigma: float = Field(5.0, gt=0, description="Significance of the limiting magnitude")
+
+    @field_validator("aperture_diameters_px")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value) or any(not 2 <= diameter <= 101 for diameter in value):
+            raise ValueError("aperture diameters must differ and lie between 2 and 101 pixels")
+        return value
+
+
+class AstrometrySettings(_Group):
+    """The WCS of a stack."""
+
+    index_files: tuple[Path, ...] = Field(
+        (Path("/usr/share/astrometry"),), description="Index files, or folders of them, for blind solutions"
+    )
+    maximum_rms_px: float = Field(0.35, gt=0, description="Limit on the residual of the reference stars")
+    minimum_stars: int = Field(6, ge=4, description="Reference stars that a solution needs")
+    distortion_order: int = Field(3, ge=1, le=5, description="Highest SIP order that is tried; 1 is none")
+
+
+class CalibrationSettings(_Group):
+    """The zero magnitude and colour term of one sensor and exposure."""
+
+    match_radius_arcsec: float = Field(1.0, gt=0, description="Match between detections and reference stars")
+    minimum_stars: int = Field(5, ge=1, description="Reference stars that a zero magnitude needs")
+    clip_sigma: float = Field(3.0, gt=0, description="Outliers beyond this many robust deviations are left out")
+
+
+class GateSettings(_Group):
+    """Limits beyond which data are rejected."""
+
+    saturated_fraction: float = Field(0.8, gt=0, le=1, description="Median of a raw frame over saturation")
+    noise_ratio: float = Field(3.0, gt=1, description="Background noise over what sky and read-out predict")
+    pointing_offset_deg: float = Field(1.0, gt=0, description="Solution against the header's pointing")
+
+
+class Settings(BaseSettings):
+    """Everything that a site decides, printed by ``gozen config``."""
+
+    model_config = SettingsConfigDict(env_prefix="GOZEN_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    archive: str = Field("archive", description="Root of the archive: a directory or any fsspec URL")
+    instrument: str = Field("tomoe", description="A profile that ships, or the path of a profile")
+    reference: str | None = Field(
+        None, description="Reference catalogue: a table file, or the name of a collection in the archive"
+    )
+    run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this processing")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Worker processes")
+    block_list: Path | None = Field(None, description="YAML list of what must not be archived")
+    image_digest: str = Field("", description="Digest of the container image, kept in the provenance")
+    detection: DetectionSettings = DetectionSettings()
+    photometry: PhotometrySettings = PhotometrySettings()
+    astrometry: AstrometrySettings = AstrometrySettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    gates: GateSettings = GateSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags win over the environment, which wins over the file."""
+        return init_settings, env_settings, _TomlFile(settings_cls)
+
+
+class _TomlFile(PydanticBaseSettingsSource):
+    """``gozen.toml`` in the working directory, or the file that ``GOZEN_CONFIG`` names."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # the whole file is read at once, below
+
+    def __call__(self) -> dict[str, Any]:
+        path = config_file()
+        if path is None:
+            return {}
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(f"cannot read the settings file {path}: {error}") from error
+
+
+def config_file() -> Path | None:
+    """Return the settings file that is in force, or None."""
+    named = os.environ.get("GOZEN_CONFIG")
+    path = Path(named) if named else Path("gozen.toml")
+    return path if named or path.is_file() else None
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; flags that are None count as not given.
+
+    Raises
+    ------
+    BadRequest
+        A setting is unknown or out of range; the message names it, its value and what is allowed.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise BadRequest(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown setting {name!r}; `gozen config` lists all of them")
+        else:
+            lines.append(f"setting {name} = {problem['input']!r}: {problem['msg']}")
+    return "; ".join(lines)
