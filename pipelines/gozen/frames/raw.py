@@ -5,9 +5,11 @@ Nothing here calibrates; a file that is not what it promises is a `CorruptFile`.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from gozen.errors import CorruptFile
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
 
+_GZIP_MAGIC = b"\x1f\x8b"
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 
 
@@ -50,10 +53,11 @@ class RawFile:
         pixels = self.frames[index]
         if pixels.dtype == np.dtype(">i2") and self.offset == 32768:
             # Adding 32768 to a two's complement number flips its highest bit.
-            native = pixels.byteswap().view(np.uint16)
+            native: NDArray[np.uint16] = pixels.byteswap().view(np.uint16)
             native ^= np.uint16(0x8000)
             return native
-        return pixels.astype(np.float32) + np.float32(self.offset)
+        shifted: NDArray[np.float32] = pixels.astype(np.float32) + np.float32(self.offset)
+        return shifted
 
 
 @dataclass(frozen=True)
@@ -186,12 +190,14 @@ def _open(data: bytes, name: str) -> fits.HDUList:
     if len(data) == 0:
         raise CorruptFile(f"{name}: the file is empty")
     try:
+        if data[:2] == _GZIP_MAGIC:
+            data = gzip.decompress(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VerifyWarning)
             # A truncated file is read as far as it goes; what is missing shows when the pixels are.
             warnings.simplefilter("ignore", AstropyWarning)
             return fits.open(io.BytesIO(data), do_not_scale_image_data=True, memmap=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, TypeError) as error:
         raise CorruptFile(f"{name}: no FITS file ({error})") from error
 
 
