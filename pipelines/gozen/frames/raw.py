@@ -139,8 +139,6 @@ def parse_file(data: bytes, name: str) -> RawFile:
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
     offset, scale = float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0))
-    if isinstance(image, fits.CompImageHDU):
-        offset, scale = 0.0, 1.0
     if scale != 1.0:
         pixels, offset = pixels * scale + offset, 0.0
     return RawFile(name, header, pixels, offset, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,146 @@
+"""One compiled pass over a raw frame: crop, reference-column bias, dark, flat, bad pixels, saturation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gozen.frames.raw import Pixels
+from gozen.instrument.profile import Gain, Profile, section_slices
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.uint8]
+
+GOOD, SATURATED, DEAD = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What the calibration of one sensor needs: areas, gain, and what masters there are.
+
+    Parameters
+    ----------
+    dark
+        Bias and dark level of the active area in ADU, above the reference columns; zeros where there is no master.
+    inverse_flat
+        One over the normalised flat; ones where there is no master, NaN at dead pixels.
+    """
+
+    active: tuple[slice, slice]
+    reference: tuple[slice, slice] | None
+    overscan: str
+    gain: Gain
+    saturation_adu: float
+    dark: Image
+    inverse_flat: Image
+
+
+def detector_of(
+    profile: Profile, sensor: str, gain: str, dark: Image | None = None, flat: Image | None = None
+) -> Detector:
+    """Gather what the calibration of one sensor needs from the profile and the masters.
+
+    Parameters
+    ----------
+    dark, flat
+        Masters of the active area's shape; NaN in the flat marks a dead pixel.
+    """
+    shape = profile.active_shape
+    known = profile.sensor(sensor)
+    own = known.saturation_adu if known else None
+    inverse = np.ones(shape, np.float32) if flat is None else (1 / flat).astype(np.float32)
+    return Detector(
+        section_slices(profile.active),
+        section_slices(profile.reference) if profile.reference else None,
+        profile.overscan,
+        profile.gains[gain],
+        own or profile.gains[gain].saturation_adu,
+        np.zeros(shape, np.float32) if dark is None else dark,
+        inverse,
+    )
+
+
+def reference_level(raw: Pixels, detector: Detector) -> NDArray[np.float32]:
+    """Return the bias level of each active row, ADU: the mean of its reference columns, or that of the whole frame."""
+    rows = detector.active[0]
+    if detector.reference is None:
+        return np.zeros(rows.stop - rows.start, np.float32)
+    level = raw[rows, detector.reference[1]].mean(axis=1, dtype=np.float32)
+    if detector.overscan == "frame":
+        level[:] = np.median(level)
+    return np.asarray(level, np.float32)
+
+
+def calibrate(raw: Pixels, detector: Detector) -> tuple[Image, Mask]:
+    """Calibrate one frame.
+
+    Parameters
+    ----------
+    raw
+        Shape (rows, columns) of the raw frame.
+
+    Returns
+    -------
+    image
+        Shape of the active area, ADU: raw minus reference level and dark, over the flat. A dead pixel holds the mean
+        of its neighbours in the row, so that it shows no hole; its mask says so.
+    mask
+        `GOOD`, `SATURATED` or `DEAD` for each pixel.
+    """
+    active = np.ascontiguousarray(raw[detector.active])
+    image, mask = _pass(
+        active,
+        reference_level(raw, detector),
+        detector.dark,
+        detector.inverse_flat,
+        np.float32(detector.saturation_adu),
+    )
+    return image, mask
+
+
+@njit(cache=True, fastmath=False)
+def _pass(raw: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any) -> Any:  # pragma: no cover (compiled)
+    rows, columns = raw.shape
+    image = np.empty((rows, columns), np.float32)
+    mask = np.zeros((rows, columns), np.uint8)
+    for y in range(rows):
+        dead = 0
+        for x in range(columns):
+            value = np.float32(raw[y, x])
+            pixel = (value - level[y] - dark[y, x]) * inverse_flat[y, x]
+            if value >= saturation:
+                mask[y, x] = 1
+            if not np.isfinite(pixel):
+                mask[y, x] = 2
+                dead += 1
+            image[y, x] = pixel
+        if dead:
+            _fill(image[y], mask[y])
+    return image, mask
+
+
+@njit(cache=True)
+def _fill(row: Any, mask: Any) -> None:  # pragma: no cover (compiled)
+    """Give each dead pixel of a row the mean of the nearest live ones to its left and right."""
+    columns = len(row)
+    x = 0
+    while x < columns:
+        if mask[x] != 2:
+            x += 1
+            continue
+        end = x
+        while end < columns and mask[end] == 2:
+            end += 1
+        total, count = np.float32(0), 0
+        if x > 0:
+            total, count = total + row[x - 1], count + 1
+        if end < columns:
+            total, count = total + row[end], count + 1
+        value = total / count if count else np.float32(0)
+        for k in range(x, end):
+            row[k] = value
+        x = end

@@ -1,0 +1,178 @@
+"""Each gate as a pure function: it measures, compares, and raises its named rejection; it returns what it measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate import Detector, Image
+from gozen.errors import CorruptFile, InconsistentPointing, InconsistentTime, NoisyFrame, SaturatedField
+from gozen.frames.raw import Pixels, RawCube
+from gozen.instrument.header import RawHeader, utc_of_mjd
+from gozen.settings import GateSettings
+
+_EARLIEST_MJD = 36934.0
+"""The day before 1960: no digital camera is older."""
+_LATEST_MJD = 88069.0
+"""The year 2100."""
+_SAMPLE = slice(None, None, 7)
+
+
+@dataclass(frozen=True)
+class FrameLevel:
+    """The sky of one calibrated frame: median and robust deviation of a sample of pixels, ADU."""
+
+    background: float
+    noise: float
+
+
+def frame_level(image: Image) -> FrameLevel:
+    """Measure the sky of a calibrated frame from every seventh pixel of every seventh row.
+
+    Stars cover a few per cent of the pixels, which moves a median and a quartile by less than the gates ask for.
+    """
+    sample = image[_SAMPLE, _SAMPLE].ravel()
+    low, middle, high = np.percentile(sample, (15.865, 50, 84.135))
+    # The lower half of the distribution is free of stars.
+    return FrameLevel(float(middle), float(min(middle - low, high - middle)))
+
+
+def check_pixels(raw: Pixels, detector: Detector, settings: GateSettings, frame: int) -> float:
+    """Refuse a frame without numbers, and one whose median is close to saturation.
+
+    Returns
+    -------
+    The median of a sample of the raw active area, ADU.
+
+    Raises
+    ------
+    CorruptFile
+        More than half of the sampled pixels are no numbers.
+    SaturatedField
+        The median exceeds the limit.
+    """
+    sample = raw[detector.active][_SAMPLE, _SAMPLE]
+    finite = np.isfinite(sample)
+    if finite.mean() < 0.5:
+        raise CorruptFile(
+            f"frame {frame}: {1 - finite.mean():.0%} of the pixels are NaN, at most 50% may be",
+            value=float(1 - finite.mean()),
+            limit=0.5,
+        )
+    level = float(np.median(sample[finite]))
+    limit = settings.saturated_fraction * detector.saturation_adu
+    if level > limit:
+        raise SaturatedField(
+            f"frame {frame}: the median is {level:.0f} ADU, above {limit:.0f} ADU "
+            f"({settings.saturated_fraction:g} of saturation)",
+            value=level,
+            limit=limit,
+        )
+    return level
+
+
+def check_noise(level: FrameLevel, detector: Detector, settings: GateSettings, frame: int) -> float:
+    """Refuse a frame whose noise is far above that of its sky and read-out.
+
+    Returns
+    -------
+    The measured noise over the predicted one.
+
+    Raises
+    ------
+    NoisyFrame
+        The ratio exceeds the limit.
+    """
+    gain = detector.gain
+    predicted = math.sqrt(max(level.background, 0.0) * gain.e_per_adu + gain.read_noise_e**2) / gain.e_per_adu
+    ratio = level.noise / max(predicted, 1e-6)
+    if not ratio <= settings.noise_ratio:
+        raise NoisyFrame(
+            f"frame {frame}: the background noise is {level.noise:.1f} ADU, {ratio:.2f} times the {predicted:.1f} ADU "
+            f"that sky and read-out predict; the limit is {settings.noise_ratio:g}",
+            value=ratio,
+            limit=settings.noise_ratio,
+        )
+    return ratio
+
+
+def check_time(cube: RawCube) -> float:
+    """Refuse time stamps that cannot be, or that contradict one another.
+
+    Returns
+    -------
+    Seconds from the start of the sequence to that of the first frame; 0 where the header does not give both.
+
+    Raises
+    ------
+    InconsistentTime
+        A stamp lies outside 1960 to 2100, UTC-EXP does not precede UTC, or frames do not follow one another.
+    """
+    header = cube.header
+    start: NDArray[np.float64] = cube.start
+    if not (start[0] > _EARLIEST_MJD and start[-1] < _LATEST_MJD):
+        raise InconsistentTime(
+            f"{cube.frame_id}: the exposure starts at MJD {start[0]:.5f}, outside 1960 to 2100",
+            value=float(start[0]),
+            limit=_EARLIEST_MJD,
+        )
+    if len(start) > 1 and not (np.diff(start) > 0).all():
+        raise InconsistentTime(
+            f"{cube.frame_id}: frame {int(np.argmin(np.diff(start))) + 1} does not start after the frame before it",
+            value=float(np.diff(start).min() * 86400),
+            limit=0.0,
+        )
+    lead = 0.0 if header.utc_sequence is None else (header.utc_start - header.utc_sequence) * 86400
+    if lead < 0:
+        raise InconsistentTime(
+            f"{cube.frame_id}: the sequence starts at {utc_of_mjd(header.utc_sequence or 0.0):%Y-%m-%dT%H:%M:%S.%f}, "
+            f"{-lead:.3f} s after its first pixel; it must precede it",
+            value=lead,
+            limit=0.0,
+        )
+    return lead
+
+
+def check_coordinates(header: RawHeader, frame_id: str) -> None:
+    """Refuse impossible coordinates; dark and flat frames may carry any.
+
+    Raises
+    ------
+    InconsistentPointing
+        A declination beyond the poles, or a right ascension outside 0 to 360 degrees.
+    """
+    if header.data_type != "OBJECT":
+        return
+    if header.dec is not None and not abs(header.dec) <= 90:
+        raise InconsistentPointing(
+            f"{frame_id}: the declination is {header.dec:g} deg, beyond the pole", value=header.dec, limit=90.0
+        )
+    if header.ra is not None and not 0 <= header.ra <= 360:
+        raise InconsistentPointing(
+            f"{frame_id}: the right ascension is {header.ra:g} deg, outside 0 to 360", value=header.ra, limit=360.0
+        )
+
+
+def check_pointing(offset_deg: float, settings: GateSettings, frame_id: str) -> float:
+    """Refuse a solution that lies far from where the header says the telescope pointed.
+
+    Returns
+    -------
+    The offset, degrees.
+
+    Raises
+    ------
+    InconsistentPointing
+        The offset exceeds the limit.
+    """
+    if offset_deg > settings.pointing_offset_deg:
+        raise InconsistentPointing(
+            f"{frame_id}: the stars lie {offset_deg:.3f} deg from the header's pointing; "
+            f"the limit is {settings.pointing_offset_deg:g} deg",
+            value=offset_deg,
+            limit=settings.pointing_offset_deg,
+        )
+    return offset_deg
