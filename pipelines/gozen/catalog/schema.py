@@ -1,0 +1,220 @@
+"""What the columns of our tables are: names in order, types, units, meaning, encoding (CATALOG §5). No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from gozen.errors import BadRequest
+
+BASE_APERTURE = 21
+"""Diameter in pixels of the aperture whose columns are plain ``flux`` and ``flux_err``."""
+
+Encoding = Literal["dictionary", "split", "delta", "plain"]
+
+
+class Flag(IntFlag):
+    """Bits of the column ``flags``; each says something about one source on one frame."""
+
+    SATURATED = 1 << 0
+    EDGE = 1 << 1
+    BLENDED = 1 << 2
+    DEAD_PIXEL = 1 << 3
+    NOT_ON_STACK = 1 << 4
+    NO_CALIBRATION = 1 << 5
+    NOT_DETECTED = 1 << 6
+    REGISTRATION_FAILED = 1 << 7
+    UNMATCHED = 1 << 8
+    NO_COLOUR = 1 << 9
+
+
+FLAG_MEANING: Mapping[Flag, str] = {
+    Flag.SATURATED: "a pixel of the aperture is at or above saturation",
+    Flag.EDGE: "the aperture reaches beyond the active area",
+    Flag.BLENDED: "another source lies within the aperture",
+    Flag.DEAD_PIXEL: "a pixel of the aperture is dead, hot or not a number",
+    Flag.NOT_ON_STACK: "found on single frames only",
+    Flag.NO_CALIBRATION: "the exposure has no zero magnitude: `mag` is null",
+    Flag.NOT_DETECTED: "below 5 sigma on this frame: `limit` applies",
+    Flag.REGISTRATION_FAILED: "the frame's shift against the stack could not be measured",
+    Flag.UNMATCHED: "not in the reference catalogue: the id is ours",
+    Flag.NO_COLOUR: "the star's colour is unknown: `mag` is without the colour term",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Parameters
+    ----------
+    name, type, unit
+        As in the file; the unit is empty where there is none.
+    meaning
+        One phrase, shown in the documentation and kept in the file.
+    encoding
+        Parquet encoding: ``dictionary`` for what is constant per star or has few values, ``split``
+        (BYTE_STREAM_SPLIT) for measured floats, ``delta`` for integers that grow along the file.
+    required
+        Whether every row must have a value.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+    encoding: Encoding = "split"
+    required: bool = False
+
+    def field(self) -> pa.Field:
+        """Return the Arrow field with the unit, the meaning, the encoding and the flag bits in its metadata."""
+        metadata = {"unit": self.unit, "description": self.meaning, "encoding": self.encoding}
+        if self.name == "flags":
+            metadata["bits"] = " ".join(f"{flag.name}={flag.value}" for flag in Flag)
+        return pa.field(self.name, self.type, metadata=metadata)
+
+
+ORIGIN = pa.dictionary(pa.int8(), pa.string())
+
+_KEY = (
+    Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "dictionary", True),
+    Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id of ours (bit 34 set)", "dictionary", True),
+    Column("ra", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
+    Column("dec", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
+)
+_PLACE = (
+    Column("ra_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame", "dictionary"),
+    Column("dec_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame", "dictionary"),
+    Column("mjd", pa.float64(), "d", "UTC, mid-exposure of the source's row on the frame", "split", True),
+)
+_CALIBRATED = (
+    Column("mag", pa.float32(), "mag", "calibrated magnitude; null where the flux is not positive"),
+    Column("mag_err", pa.float32(), "mag", "its standard error"),
+    Column("limit", pa.float32(), "mag", "5 sigma at this place in this exposure", "dictionary"),
+    Column("zp", pa.float32(), "mag", "zero magnitude of the exposure and sensor", "dictionary"),
+    Column("zp_err", pa.float32(), "mag", "its standard error", "dictionary"),
+    Column("colour_term", pa.float32(), "mag", "per magnitude of `bp_rp`", "dictionary"),
+    Column("x", pa.float32(), "pixel", "place on the stack", "dictionary"),
+    Column("y", pa.float32(), "pixel", "place on the stack", "dictionary"),
+    Column("flags", pa.uint16(), "", "bits, named in this column's metadata", "dictionary", True),
+    Column("origin", ORIGIN, "", "`stack` or `frame`: where the source was found", "dictionary", True),
+    Column("night", pa.int32(), "", "YYYYMMDD, the local date on which the night began", "dictionary", True),
+    Column("exposure", pa.string(), "", "the exposure's identifier", "dictionary", True),
+    Column("run", pa.string(), "", "the processing of the exposure", "dictionary", True),
+    Column("sensor", pa.int16(), "", "quadrant and chip, as in 121", "dictionary", True),
+    Column("frame", pa.int16(), "", "number of the frame in the cube, from 0", "dictionary", True),
+)
+_STAR = (
+    Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G of the matched star", "dictionary"),
+    Column("bp_rp", pa.float32(), "mag", "Gaia BP - RP of the matched star", "dictionary"),
+    Column("parallax", pa.float32(), "mas", "of the matched star", "dictionary"),
+    Column("pmra", pa.float32(), "mas/yr", "proper motion in right ascension, times cos(dec)", "dictionary"),
+    Column("pmdec", pa.float32(), "mas/yr", "proper motion in declination", "dictionary"),
+    Column("ruwe", pa.float32(), "", "renormalised unit weight error of the matched star", "dictionary"),
+)
+
+OBJECT_COLUMNS = (
+    *_KEY,
+    Column("first_night", pa.int32(), "", "the night on which the object was first appended", "dictionary", True),
+)
+REFERENCE_COLUMNS = (
+    Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta", True),
+    Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id of ours (bit 34 set)", "delta", True),
+    Column("ra", pa.float64(), "deg", "position at `ref_epoch`", "split", True),
+    Column("dec", pa.float64(), "deg", "position at `ref_epoch`", "split", True),
+    Column("ref_epoch", pa.float64(), "yr", "Julian year of the position", "dictionary", True),
+    Column("pmra", pa.float64(), "mas/yr", "proper motion in right ascension, times cos(dec)"),
+    Column("pmdec", pa.float64(), "mas/yr", "proper motion in declination"),
+    Column("parallax", pa.float64(), "mas", "parallax"),
+    Column("ruwe", pa.float32(), "", "renormalised unit weight error"),
+    Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G"),
+    Column("bp_rp", pa.float32(), "mag", "Gaia BP - RP"),
+)
+
+
+def lightcurve_columns(further_diameters: Sequence[int] = ()) -> tuple[Column, ...]:
+    """Return the columns of the light-curve table.
+
+    Parameters
+    ----------
+    further_diameters
+        Aperture diameters in pixels that were measured beside the 21-pixel one.
+    """
+    further = sorted(set(further_diameters) - {BASE_APERTURE})
+    return (*_KEY, *_PLACE, *_aperture(BASE_APERTURE, ""), *_further(further), *_CALIBRATED, *_STAR)
+
+
+def lightcurve_schema(further_diameters: Sequence[int] = ()) -> pa.Schema:
+    """Return the Arrow schema of the light-curve table, units and flag bits in its metadata (CATALOG §5).
+
+    Parameters
+    ----------
+    further_diameters
+        Aperture diameters in pixels that were measured beside the 21-pixel one; each adds ``flux_{d}``
+        and ``flux_err_{d}``.
+    """
+    return schema_of(lightcurve_columns(further_diameters))
+
+
+def lightcurve_table(columns: Mapping[str, Any], further_diameters: Sequence[int] = ()) -> pa.Table:
+    """Build a light-curve table from plain arrays.
+
+    Parameters
+    ----------
+    columns
+        Arrays of one length (or Arrow arrays) by column name; NaN becomes null. A column that is absent is null
+        throughout: so are ``_healpix_29``, and, for sources without a reference star, ``source_id``, ``ra`` and
+        ``dec`` (masked arrays or Arrow arrays with nulls), until the append gives them an id.
+    further_diameters
+        As in `lightcurve_schema`.
+
+    Raises
+    ------
+    BadRequest
+        A column is not in the schema.
+    """
+    schema = lightcurve_schema(further_diameters)
+    unknown = sorted(set(columns) - set(schema.names))
+    if unknown:
+        raise BadRequest(f"the light-curve table has no column {', '.join(unknown)}: it has {', '.join(schema.names)}")
+    length = max((len(values) for values in columns.values()), default=0)
+    return pa.table(
+        [_arrow(columns[f.name], f.type) if f.name in columns else pa.nulls(length, f.type) for f in schema],
+        schema=schema,
+    )
+
+
+def schema_of(columns: Sequence[Column]) -> pa.Schema:
+    """Return the Arrow schema of a list of columns."""
+    return pa.schema([column.field() for column in columns])
+
+
+def encoding_of(field: pa.Field) -> Encoding:
+    """Return the Parquet encoding that a field asks for; plain where it says nothing."""
+    named: Encoding = (field.metadata or {}).get(b"encoding", b"plain").decode()
+    return named
+
+
+def _aperture(diameter: int, suffix: str) -> tuple[Column, ...]:
+    where = f"{diameter}-pixel-diameter aperture, background subtracted"
+    return (
+        Column(f"flux{suffix}", pa.float32(), "ADU", where),
+        Column(f"flux_err{suffix}", pa.float32(), "ADU", "its standard error"),
+    )
+
+
+def _further(diameters: Sequence[int]) -> tuple[Column, ...]:
+    apertures = tuple(column for d in diameters for column in _aperture(d, f"_{d}"))
+    return (*apertures, Column("flux_auto", pa.float32(), "ADU", "Kron aperture of Source Extractor, for comparison"))
+
+
+def _arrow(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values.cast(kind)
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, pa.string()).dictionary_encode().cast(kind)
+    return pa.array(values, from_pandas=True).cast(kind)
