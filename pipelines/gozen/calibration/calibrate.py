@@ -112,12 +112,11 @@ def _pass(raw: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any) -
         for x in range(columns):
             value = np.float32(raw[y, x])
             pixel = (value - level[y] - dark[y, x]) * inverse_flat[y, x]
-            if value >= saturation:
-                mask[y, x] = 1
-            if not np.isfinite(pixel):
-                mask[y, x] = 2
-                dead += 1
             image[y, x] = pixel
+            # Without a branch the compiler does eight pixels at a time.
+            missing = np.uint8(not abs(pixel) < np.inf)
+            mask[y, x] = np.uint8(value >= saturation) | missing << np.uint8(1)
+            dead += missing
         if dead:
             _fill(image[y], mask[y])
     return image, mask
@@ -129,11 +128,11 @@ def _fill(row: Any, mask: Any) -> None:  # pragma: no cover (compiled)
     columns = len(row)
     x = 0
     while x < columns:
-        if mask[x] != 2:
+        if mask[x] & 2 == 0:
             x += 1
             continue
         end = x
-        while end < columns and mask[end] == 2:
+        while end < columns and mask[end] & 2:
             end += 1
         total, count = np.float32(0), 0
         if x > 0:

@@ -1,0 +1,105 @@
+"""The tangent plane and a linear WCS as numbers. Pure; distortion and FITS cards stand in `solution`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def to_plane(ra: Floats, dec: Floats, ra0: float, dec0: float) -> tuple[Floats, Floats]:
+    """Project positions onto the plane that touches the sky at (ra0, dec0).
+
+    Gnomonic projection (Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3).
+
+    Parameters
+    ----------
+    ra, dec, ra0, dec0
+        Degrees.
+
+    Returns
+    -------
+    xi (east positive) and eta (north positive), degrees; NaN for positions of the far hemisphere.
+    """
+    a, d = np.deg2rad(ra - ra0), np.deg2rad(dec)
+    sin0, cos0 = np.sin(np.deg2rad(dec0)), np.cos(np.deg2rad(dec0))
+    towards = np.sin(d) * sin0 + np.cos(d) * cos0 * np.cos(a)
+    towards = np.where(towards > 0.01, towards, np.nan)
+    xi = np.cos(d) * np.sin(a) / towards
+    eta = (np.sin(d) * cos0 - np.cos(d) * sin0 * np.cos(a)) / towards
+    return np.rad2deg(xi), np.rad2deg(eta)
+
+
+def from_plane(xi: Floats, eta: Floats, ra0: float, dec0: float) -> tuple[Floats, Floats]:
+    """Invert `to_plane`; right ascension comes between 0 and 360 degrees."""
+    x, e = np.deg2rad(xi), np.deg2rad(eta)
+    sin0, cos0 = np.sin(np.deg2rad(dec0)), np.cos(np.deg2rad(dec0))
+    ra = ra0 + np.rad2deg(np.arctan2(x, cos0 - e * sin0))
+    dec = np.rad2deg(np.arctan2(sin0 + e * cos0, np.hypot(x, cos0 - e * sin0)))
+    return np.asarray(ra % 360.0), np.asarray(dec)
+
+
+def separation_deg(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
+    """Return the angle between two positions, degrees (haversine, exact at small angles)."""
+    a = np.sin(np.deg2rad(dec2 - dec1) / 2) ** 2
+    b = np.cos(np.deg2rad(dec1)) * np.cos(np.deg2rad(dec2)) * np.sin(np.deg2rad(ra2 - ra1) / 2) ** 2
+    return float(np.rad2deg(2 * np.arcsin(np.sqrt(min(a + b, 1.0)))))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A linear WCS: the plane that touches the sky at (ra, dec), and how pixels lie on it.
+
+    Parameters
+    ----------
+    ra, dec
+        The point of contact, degrees.
+    x, y
+        Its 0-based pixel.
+    matrix
+        Degrees on the plane per pixel, shape (2, 2): rows xi and eta, columns x and y.
+    """
+
+    ra: float
+    dec: float
+    x: float
+    y: float
+    matrix: Floats
+
+    def sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return the position of pixels, degrees."""
+        xi, eta = self.matrix @ np.stack([x - self.x, y - self.y])
+        return from_plane(xi, eta, self.ra, self.dec)
+
+    def pixel(self, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
+        """Return the 0-based pixel of positions."""
+        dx, dy = np.linalg.solve(self.matrix, np.stack(to_plane(ra, dec, self.ra, self.dec)))
+        return dx + self.x, dy + self.y
+
+    @property
+    def scale_arcsec(self) -> float:
+        """Arcseconds per pixel."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))) * 3600)
+
+
+def nominal_projection(
+    ra: float, dec: float, x: float, y: float, scale_arcsec: float, orientation_deg: float, mirrored: bool
+) -> Projection:
+    """Make the projection that a profile and a pointing promise.
+
+    Parameters
+    ----------
+    ra, dec
+        Of the pixel (x, y), degrees.
+    orientation_deg
+        Position angle of the +y axis, north through east.
+    mirrored
+        False: east is left when north is up.
+    """
+    angle = np.deg2rad(orientation_deg)
+    up = np.array([np.sin(angle), np.cos(angle)])
+    right = np.array([-np.cos(angle), np.sin(angle)]) * (-1 if mirrored else 1)
+    return Projection(ra, dec, x, y, scale_arcsec / 3600 * np.column_stack([right, up]))

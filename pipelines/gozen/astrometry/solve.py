@@ -1,0 +1,168 @@
+"""The WCS of one stack, by the first way that works: hinted, then blind; or a named rejection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.astrometry.blind import index_files, solve_blind
+from gozen.astrometry.hint import solve_with_hint
+from gozen.astrometry.plane import Projection, nominal_projection
+from gozen.astrometry.refine import Stars, refine
+from gozen.astrometry.solution import Solution
+from gozen.catalog.reference import ReferenceCatalogue
+from gozen.errors import AstrometryFailed
+from gozen.instrument.profile import Profile
+from gozen.settings import AstrometrySettings
+
+Floats = NDArray[np.float64]
+_MARGIN = 1.2
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is known of a field before it is solved.
+
+    Parameters
+    ----------
+    x, y, flux
+        Detections, 0-based pixels of the active area, ADU.
+    shape
+        Rows and columns of the active area.
+    pointing
+        Right ascension and declination that the header gives to the middle of the sensor, degrees, or None.
+    year
+        Julian year of the exposure.
+    frame_id
+        For the messages.
+    """
+
+    x: Floats
+    y: Floats
+    flux: Floats
+    shape: tuple[int, int]
+    pointing: tuple[float, float] | None
+    year: float
+    frame_id: str
+
+
+def sensor_pointing(
+    profile: Profile, sensor_id: str, ra: float | None, dec: float | None
+) -> tuple[float, float] | None:
+    """Return where the middle of a sensor points when the telescope points at (ra, dec), degrees."""
+    sensor = profile.sensor(sensor_id)
+    if ra is None or dec is None or sensor is None:
+        return None
+    plane = nominal_projection(ra, dec, 0.0, 0.0, 1.0, 0.0, mirrored=True)
+    found = plane.sky(np.array([sensor.x_arcsec]), np.array([sensor.y_arcsec]))
+    return float(found[0][0]), float(found[1][0])
+
+
+def solve_field(
+    field: Field, reference: ReferenceCatalogue | None, profile: Profile, settings: AstrometrySettings
+) -> Solution:
+    """Solve and refine the WCS of a stack.
+
+    Parameters
+    ----------
+    reference
+        Stars of at least the field; None to refine a blind solution on the stars of its index.
+
+    Raises
+    ------
+    AstrometryFailed
+        There are too few stars, no solution is found, or its residual exceeds the limit.
+    """
+    if len(field.x) < settings.minimum_stars:
+        raise AstrometryFailed(
+            f"{field.frame_id}: {len(field.x)} sources on the stack, a solution needs {settings.minimum_stars}",
+            value=len(field.x),
+            limit=settings.minimum_stars,
+        )
+    solution = _hinted(field, reference, profile, settings) or _blind(field, reference, profile, settings)
+    if solution is None:
+        raise AstrometryFailed(_advice(field, reference, settings))
+    if solution.rms_px > settings.maximum_rms_px:
+        raise AstrometryFailed(
+            f"{field.frame_id}: the reference stars lie {solution.rms_px:.3f} pixels from the solution; "
+            f"the limit is {settings.maximum_rms_px:g}",
+            value=solution.rms_px,
+            limit=settings.maximum_rms_px,
+        )
+    return solution
+
+
+def _hinted(
+    field: Field, reference: ReferenceCatalogue | None, profile: Profile, settings: AstrometrySettings
+) -> Solution | None:
+    if field.pointing is None or reference is None:
+        return None
+    nominal = _nominal(field, profile, *field.pointing)
+    radius_px = profile.pointing_uncertainty_arcsec / profile.pixel_scale_arcsec
+    stars = _stars(field, reference, profile, field.pointing, extra_px=radius_px)
+    if len(stars.ra) < settings.minimum_stars:
+        return None
+    match = solve_with_hint(stars.x, stars.y, stars.ra, stars.dec, nominal, radius_px, settings.minimum_stars)
+    if match is None:
+        return None
+    solution = refine(match.projection, stars, field.shape, settings.distortion_order, "hint")
+    return solution if solution and solution.stars >= settings.minimum_stars else None
+
+
+def _blind(
+    field: Field, reference: ReferenceCatalogue | None, profile: Profile, settings: AstrometrySettings
+) -> Solution | None:
+    order = np.argsort(-field.flux, kind="stable")
+    scale = profile.pixel_scale_arcsec
+    margin = max(2 * profile.pixel_scale_uncertainty, 0.02)
+    match = solve_blind(
+        field.x[order],
+        field.y[order],
+        index_files(settings.index_files),
+        (scale * (1 - margin), scale * (1 + margin)),
+        None,
+    )
+    if match is None:
+        return None
+    ra, dec = match.projection.sky(np.array([field.shape[1] / 2]), np.array([field.shape[0] / 2]))
+    if reference is None:
+        stars = Stars(field.x[order], field.y[order], match.ra, match.dec)
+    else:
+        stars = _stars(field, reference, profile, (float(ra[0]), float(dec[0])), extra_px=0.0)
+    solution = refine(match.projection, stars, field.shape, settings.distortion_order, "blind")
+    return solution if solution and solution.stars >= settings.minimum_stars else None
+
+
+def _nominal(field: Field, profile: Profile, ra: float, dec: float) -> Projection:
+    x, y = (field.shape[1] - 1) / 2, (field.shape[0] - 1) / 2
+    scale, angle = profile.pixel_scale_arcsec, profile.orientation_deg
+    return nominal_projection(ra, dec, x, y, scale, angle, profile.mirrored)
+
+
+def _stars(
+    field: Field, reference: ReferenceCatalogue, profile: Profile, centre: tuple[float, float], extra_px: float
+) -> Stars:
+    """Gather detections and reference stars, both brightest first, the stars at the epoch of the exposure."""
+    half_diagonal_px = np.hypot(*field.shape) / 2 * _MARGIN + extra_px
+    near = reference.cone(*centre, half_diagonal_px * profile.pixel_scale_arcsec / 3600)
+    near = near[np.argsort(near.g, kind="stable")]
+    ra, dec = near.at_epoch(field.year)
+    order = np.argsort(-field.flux, kind="stable")
+    return Stars(field.x[order], field.y[order], ra, dec)
+
+
+def _advice(field: Field, reference: ReferenceCatalogue | None, settings: AstrometrySettings) -> str:
+    tried = []
+    if field.pointing is None:
+        tried.append("the header gives no pointing")
+    elif reference is None or len(reference) == 0:
+        tried.append("there is no reference catalogue (set `reference`)")
+    else:
+        tried.append(f"the stars near ({field.pointing[0]:.4f}, {field.pointing[1]:+.4f}) deg do not fit the catalogue")
+    places = ", ".join(str(Path(place)) for place in settings.index_files)
+    indexes = len(index_files(settings.index_files))
+    tried.append(f"blind with {indexes} index files in {places}" if indexes else f"no index files in {places}")
+    return f"{field.frame_id}: no solution for {len(field.x)} sources: {'; '.join(tried)}"

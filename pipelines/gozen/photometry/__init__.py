@@ -1,0 +1,1 @@
+"""Sources on the stack, the shift of every frame, and the flux of every source on every frame."""

@@ -1,0 +1,95 @@
+"""Compiled Gaussian-windowed centroids of stars near given places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate import Image
+
+Floats = NDArray[np.float64]
+
+
+def windowed_centroids(
+    image: Image, x: Floats, y: Floats, sigma_px: float, search_px: int = 0
+) -> tuple[Floats, Floats]:
+    """Return the Gaussian-windowed centroids of stars.
+
+    The iteration is that of SExtractor's ``XWIN_IMAGE`` (Bertin, SExtractor manual, "Windowed positional parameters"),
+    whose accuracy for a star is close to that of a fitted profile.
+
+    Parameters
+    ----------
+    image
+        Background-subtracted, shape (rows, columns).
+    x, y
+        Where to begin, 0-based pixels.
+    sigma_px
+        Of the window; best that of the stars.
+    search_px
+        First step to the brightest pixel within so many pixels.
+
+    Returns
+    -------
+    Centroids, NaN where the iteration leaves the window or the image.
+    """
+    out = _centroids(image, x, y, sigma_px, search_px)
+    return out[:, 0], out[:, 1]
+
+
+@njit(cache=True)
+def _centroids(image: Any, xs: Any, ys: Any, sigma: float, search: int) -> Any:  # pragma: no cover (compiled)
+    rows, columns = image.shape
+    out = np.full((len(xs), 2), np.nan)
+    reach = int(np.ceil(3 * sigma))
+    for i in range(len(xs)):
+        x0, y0 = xs[i], ys[i]
+        if not (np.isfinite(x0) and np.isfinite(y0)):
+            continue
+        if search > 0:
+            x0, y0 = _peak(image, x0, y0, search)
+        x, y = x0, y0
+        settled = False
+        for _ in range(16):
+            column, row = int(np.rint(x)), int(np.rint(y))
+            if not (reach <= column < columns - reach and reach <= row < rows - reach):
+                break
+            total, mx, my = 0.0, 0.0, 0.0
+            for r in range(row - reach, row + reach + 1):
+                for c in range(column - reach, column + reach + 1):
+                    value = image[r, c] * np.exp(-((c - x) ** 2 + (r - y) ** 2) / (2 * sigma * sigma))
+                    total += value
+                    mx += value * (c - x)
+                    my += value * (r - y)
+            if total <= 0:
+                break
+            # The window halves the displacement of a star as wide as itself.
+            dx, dy = 2 * mx / total, 2 * my / total
+            x, y = x + dx, y + dy
+            if abs(x - x0) > reach or abs(y - y0) > reach:
+                break
+            if dx * dx + dy * dy < 1e-8:
+                settled = True
+                break
+        if settled:
+            out[i, 0], out[i, 1] = x, y
+    return out
+
+
+@njit(cache=True)
+def _peak(image: Any, x: float, y: float, search: int) -> Any:  # pragma: no cover (compiled)
+    """Return the brightest place near (x, y), judged by the sum of three by three pixels."""
+    rows, columns = image.shape
+    best, bx, by = -np.inf, x, y
+    for r in range(max(int(y) - search, 1), min(int(y) + search + 2, rows - 1)):
+        for c in range(max(int(x) - search, 1), min(int(x) + search + 2, columns - 1)):
+            total = 0.0
+            for j in range(-1, 2):
+                for k in range(-1, 2):
+                    total += image[r + j, c + k]
+            if total > best:
+                best, bx, by = total, float(c), float(r)
+    return bx, by

@@ -1,0 +1,138 @@
+"""Sources on a stack: background, detection and shape by ``sep``, positions by windowed centroids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate import Image
+from gozen.photometry.centroid import windowed_centroids
+from gozen.settings import DetectionSettings
+
+Floats = NDArray[np.float64]
+
+sep.set_extract_pixstack(5_000_000)
+_FWHM_PER_SIGMA = 2.3548
+_KRON_FACTOR = 2.5
+"""Of the first-moment radius (Kron 1980, ApJS 43, 305), as for SExtractor's ``MAG_AUTO``."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of one stack, in the order of their row.
+
+    Parameters
+    ----------
+    x, y
+        0-based pixels.
+    a, b, theta
+        Second-moment axes, pixels, and position angle, radians.
+    auto_radius
+        Scale of the (a, b) ellipse for ``flux_auto``.
+    peak
+        Highest pixel above the background, ADU.
+    flux
+        Isophotal flux, ADU.
+    merged
+        Whether the detection was split from a neighbour.
+    background, noise
+        Of the stack at the source, ADU per pixel.
+    fwhm
+        Median over the unblended bright sources, pixels.
+    """
+
+    x: Floats
+    y: Floats
+    a: Floats
+    b: Floats
+    theta: Floats
+    auto_radius: Floats
+    peak: Floats
+    flux: Floats
+    merged: NDArray[np.bool_]
+    background: Floats
+    noise: Floats
+    fwhm: float
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> tuple[Sources, Image]:
+    """Find the sources of a stack.
+
+    Parameters
+    ----------
+    stack
+        Shape (rows, columns), ADU.
+    weight
+        Frames that each pixel is the mean of, same shape; pixels without any are left out.
+
+    Returns
+    -------
+    sources
+        Everything above the threshold.
+    background
+        The map that was subtracted, ADU.
+    """
+    blank = weight == 0
+    mesh = settings.background_mesh_px
+    sky = sep.Background(stack, mask=blank, bw=mesh, bh=mesh)
+    noise = sky.rms()
+    if not np.all(blank == blank.flat[0]) or weight.min() != weight.max():
+        noise = noise * np.sqrt(weight.max() / np.maximum(weight, 1)).astype(np.float32)
+    background = np.asarray(sky.back(), np.float32)
+    image = stack - background
+    found = sep.extract(
+        image, settings.threshold_sigma, err=noise, mask=blank, minarea=settings.minimum_area_px, deblend_cont=0.005
+    )
+    found = found[np.argsort(found["y"], kind="stable")]
+    fwhm = typical_fwhm(found)
+    x, y = _positions(image, found, fwhm)
+    column, row = _pixel(x, stack.shape[1]), _pixel(y, stack.shape[0])
+    return Sources(
+        x,
+        y,
+        found["a"],
+        found["b"],
+        found["theta"],
+        _auto_radius(image, found),
+        found["peak"].astype(float),
+        found["flux"].astype(float),
+        (found["flag"] & sep.OBJ_MERGED) > 0,
+        background[row, column].astype(float),
+        noise[row, column].astype(float),
+        fwhm,
+    ), background
+
+
+def typical_fwhm(found: NDArray[Any]) -> float:
+    """Return the median full width at half maximum of the brighter half of unflagged detections, pixels."""
+    good = found[found["flag"] == 0]
+    if len(good) == 0:
+        return 2.5
+    bright = good[good["flux"] >= np.median(good["flux"])]
+    return float(np.clip(np.median(_FWHM_PER_SIGMA * np.sqrt(bright["a"] * bright["b"])), 1.2, 20.0))
+
+
+def _positions(image: Image, found: NDArray[Any], fwhm: float) -> tuple[Floats, Floats]:
+    """Refine the isophotal barycentres; where the window wanders off to a neighbour they stay."""
+    x, y = windowed_centroids(image, found["x"], found["y"], fwhm / _FWHM_PER_SIGMA)
+    keep = ~(np.hypot(x - found["x"], y - found["y"]) < max(1.0, fwhm / 2))
+    return np.where(keep, found["x"], x), np.where(keep, found["y"], y)
+
+
+def _auto_radius(image: Image, found: NDArray[Any]) -> Floats:
+    if len(found) == 0:
+        return np.zeros(0)
+    kron, _ = sep.kron_radius(image, found["x"], found["y"], found["a"], found["b"], found["theta"], 6.0)
+    # SExtractor's lower limit of 3.5 on the ellipse keeps faint sources from shrinking to their core.
+    return np.asarray(np.maximum(_KRON_FACTOR * np.nan_to_num(kron, nan=0.0), 3.5), float)
+
+
+def _pixel(place: Floats, size: int) -> NDArray[np.intp]:
+    return np.clip(np.rint(place).astype(np.intp), 0, size - 1)

@@ -1,0 +1,144 @@
+"""The shift of each frame against a reference: by the centroids of bright stars, else by correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate import Image
+from gozen.photometry.centroid import windowed_centroids
+
+Floats = NDArray[np.float64]
+_MAXIMUM_ANCHORS = 100
+_MINIMUM_ANCHORS = 3
+_BIN = 4
+_STEP_PX = 3
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The stars by which frames are registered.
+
+    Parameters
+    ----------
+    x, y
+        Their places on the reference, 0-based pixels.
+    fwhm
+        Of the stars, pixels.
+    coarse
+        The reference, binned, for the correlation.
+    """
+
+    x: Floats
+    y: Floats
+    fwhm: float
+    coarse: Image
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Where a frame's stars stand against the reference.
+
+    Parameters
+    ----------
+    dx, dy
+        Frame minus reference, pixels.
+    residual
+        Robust deviation of the stars about the shift, pixels; NaN where there is none.
+    stars
+        How many stars the shift rests on; 0 means that it is only a guess.
+    """
+
+    dx: float
+    dy: float
+    residual: float
+    stars: int
+
+    @property
+    def measured(self) -> bool:
+        """Whether enough stars agreed."""
+        return self.stars >= _MINIMUM_ANCHORS
+
+
+UNSHIFTED = Shift(0.0, 0.0, float("nan"), 0)
+
+
+def choose_anchors(image: Image, x: Floats, y: Floats, flux: Floats, usable: NDArray[np.bool_], fwhm: float) -> Anchors:
+    """Choose the brightest usable stars that have no neighbour, and measure their places.
+
+    Parameters
+    ----------
+    image
+        The reference, background-subtracted.
+    usable
+        False for stars that are saturated or blended.
+    """
+    order = np.argsort(np.where(usable, -flux, np.inf), kind="stable")[: min(_MAXIMUM_ANCHORS, int(usable.sum()))]
+    cx, cy = windowed_centroids(image, x[order], y[order], fwhm / 2.3548)
+    kept = np.isfinite(cx)
+    return Anchors(cx[kept], cy[kept], fwhm, _binned(image))
+
+
+def measure_shift(image: Image, anchors: Anchors, guess: Shift) -> Shift:
+    """Measure the shift of one frame.
+
+    Parameters
+    ----------
+    image
+        The frame, background-subtracted.
+    guess
+        The shift of the frame before it.
+
+    Returns
+    -------
+    The shift; where too few stars agree (clouds), the guess with no stars to its name.
+    """
+    near = _by_centroids(image, anchors, guess)
+    if near.stars >= max(_MINIMUM_ANCHORS, len(anchors.x) // 2):
+        return near
+    far = _by_centroids(image, anchors, _by_correlation(image, anchors))
+    best = max(near, far, key=lambda shift: shift.stars)
+    return best if best.measured else Shift(guess.dx, guess.dy, float("nan"), 0)
+
+
+def _by_centroids(image: Image, anchors: Anchors, guess: Shift) -> Shift:
+    if len(anchors.x) == 0:
+        return UNSHIFTED
+    cx, cy = windowed_centroids(
+        image, anchors.x + guess.dx, anchors.y + guess.dy, anchors.fwhm / 2.3548, search_px=_STEP_PX
+    )
+    dx, dy = cx - anchors.x, cy - anchors.y
+    found = np.isfinite(dx) & np.isfinite(dy)
+    if found.sum() < _MINIMUM_ANCHORS:
+        return UNSHIFTED
+    mx, my = np.median(dx[found]), np.median(dy[found])
+    away = np.hypot(dx - mx, dy - my)
+    spread = max(1.4826 * float(np.median(away[found])), 0.02)
+    kept = found & (away < min(3 * spread, 1.5))
+    if kept.sum() < _MINIMUM_ANCHORS:
+        return UNSHIFTED
+    residual = 1.4826 * float(np.median(np.abs(np.concatenate([dx[kept] - mx, dy[kept] - my]))))
+    return Shift(float(dx[kept].mean()), float(dy[kept].mean()), residual, int(kept.sum()))
+
+
+def _by_correlation(image: Image, anchors: Anchors) -> Shift:
+    """Find a large shift by the peak of the cross-correlation of the binned images."""
+    frame = _binned(image)
+    spectrum = np.fft.rfft2(frame) * np.conj(np.fft.rfft2(anchors.coarse))
+    correlation = np.fft.irfft2(spectrum, s=frame.shape)
+    row, column = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
+    rows, columns = frame.shape
+    dy = row - rows if row > rows // 2 else row
+    dx = column - columns if column > columns // 2 else column
+    return Shift(float(dx * _BIN), float(dy * _BIN), float("nan"), 0)
+
+
+def _binned(image: Image) -> Image:
+    """Bin an image and limit it, so that neither one bright star nor the sky decides the correlation."""
+    rows, columns = (size // _BIN * _BIN for size in image.shape)
+    small = image[:rows, :columns].reshape(rows // _BIN, _BIN, columns // _BIN, _BIN).sum(axis=(1, 3))
+    low, middle = np.percentile(small[::3, ::3], (15.865, 50))
+    noise = max(float(middle - low), 1e-6)
+    return np.asarray(np.clip((small - middle) / noise - 3, 0, 20), np.float32)
