@@ -1,0 +1,220 @@
+"""The commit of one sensor: what exists, how good it is and where it came from; written last, and never again.
+
+A product exists when the commit names it. What may be looked up over many commits stands in `gozen.archive.log`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from gozen.archive import keys
+from gozen.archive.keys import Processing
+from gozen.archive.provenance import SHA256, Provenance, sha256
+from gozen.archive.store import Store
+from gozen.errors import MissingObject, Rejected, UnreadableInput
+
+FORM = 1
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(lambda v: _finite_or_none(v if v is None else float(v)))]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Product(_Part):
+    """An object that belongs to this processing."""
+
+    key: str
+    sha256: str = Field(pattern=SHA256)
+    size: int = Field(ge=0, description="Bytes")
+
+
+class Rejection(_Part):
+    """Why a gate refused the data."""
+
+    name: str = Field(description="Stable name of the error")
+    message: str
+    value: Number = None
+    limit: Number = None
+
+    @classmethod
+    def of(cls, error: Rejected) -> Self:
+        """Record a refusal."""
+        return cls(name=error.name, message=str(error), value=error.value, limit=error.limit)
+
+
+class GateRecord(_Part):
+    """What one gate measured, on the sensor or on one frame."""
+
+    name: str
+    value: Number = None
+    limit: Number = None
+    unit: str = ""
+    passed: bool
+    frame: int | None = Field(None, ge=0, description="Number of the frame from 0; None for the whole sensor")
+
+
+class FrameRecord(_Part):
+    """One frame's registration and quality; lengths in pixels, counts in ADU."""
+
+    frame: int = Field(ge=0)
+    mjd: Number = Field(None, description="MJD (UTC) at which the frame's first row starts")
+    rejected: Rejection | None = None
+    background_adu: Number = None
+    noise_adu: Number = None
+    seeing_px: Number = Field(None, description="Full width at half maximum of the stars")
+    shift_x_px: Number = Field(None, description="Place on the frame minus place on the stack, along columns")
+    shift_y_px: Number = None
+    shift_residual_px: Number = Field(None, description="Root mean square of the stars about the shift")
+    n_stars: int | None = Field(None, description="Stars that the shift rests on")
+    zero_point: Number = Field(None, description="Zero magnitude of this frame, mag")
+
+
+class Summary(_Part):
+    """What was reached on the sensor's stack; None where a step did not run."""
+
+    ra: Number = Field(None, description="Centre of the active area, deg (ICRS)")
+    dec: Number = None
+    orientation_deg: Number = Field(None, description="Position angle of the +y axis, north through east")
+    pixel_scale_arcsec: Number = None
+    background_adu: Number = None
+    noise_adu: Number = None
+    seeing_px: Number = None
+    wcs_method: str | None = Field(None, description="hint, blind or solve-field")
+    wcs_rms_px: Number = None
+    wcs_rms_arcsec: Number = None
+    n_wcs_stars: int | None = None
+    n_sources: int | None = Field(None, description="Sources on the stack")
+    n_detections: int | None = Field(None, description="Rows written, all frames")
+    n_matched: int | None = Field(None, description="Sources with a star of the reference catalogue")
+    n_calibrators: int | None = Field(None, description="Stars kept by the fit of the zero magnitude")
+    zero_point: Number = None
+    zero_point_err: Number = None
+    colour_term: Number = None
+    colour_term_err: Number = None
+    zero_point_scatter: Number = Field(None, description="Robust scatter of the calibrators, mag")
+    limiting_magnitude: Number = None
+
+
+class SensorCommit(_Part):
+    """The record of one processing of one sensor's exposure."""
+
+    form: int = Field(FORM, description="Version of this form")
+    night: str
+    exposure: str
+    run: str
+    sensor: str
+    frame_id: str
+    instrument: str = Field("", description="Name of the instrument profile")
+    object: str
+    data_type: str
+    filter: str = ""
+    project: str = ""
+    observer: str = ""
+    pipelines: tuple[str, ...] = ()
+    mjd_start: Number = Field(None, description="MJD (UTC) at which the first pixel starts; None if unreadable")
+    exposure_s: Number = Field(None, description="Net exposure of one frame, seconds")
+    nframe: int = Field(0, ge=0)
+    status: Literal["reduced", "rejected"]
+    rejection: Rejection | None = None
+    retain_raw: bool = Field(False, description="The raw files do not expire")
+    products: Mapping[str, Product] = Field(default_factory=dict, description="By kind: stack, cube, staging, ...")
+    gates: tuple[GateRecord, ...] = ()
+    frames: tuple[FrameRecord, ...] = ()
+    summary: Summary = Summary()
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if (self.status == "rejected") != (self.rejection is not None):
+            raise ValueError("a rejected sensor, and no other, says why under `rejection`")
+        return self
+
+    @property
+    def processing(self) -> Processing:
+        """The processing that this commit belongs to."""
+        return Processing(self.night, self.exposure, self.run)
+
+    def to_json(self) -> bytes:
+        """Return the bytes that are stored: sorted keys, null for what is not a number, no wall clock."""
+        content = json.loads(self.model_dump_json())
+        return (json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+class Outcome(StrEnum):
+    """What became of a commit."""
+
+    WRITTEN = "written"
+    SAME = "same"
+    KEPT_FIRST = "kept first"
+
+
+def put_product(store: Store, key: str, data: bytes) -> Product:
+    """Store a product's bytes and return what the commit says of it."""
+    store.write(key, data)
+    return Product(key=key, sha256=sha256(data), size=len(data))
+
+
+def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> Outcome:
+    """Put the commit of one sensor, unless there is one: a committed record is never rewritten.
+
+    Returns
+    -------
+    Outcome
+        ``SAME`` when the same bytes were there, ``KEPT_FIRST`` when others were: they stay, and this processing has to
+        go under another run's name to be seen.
+
+    Raises
+    ------
+    ValueError
+        The commit belongs to another processing.
+    StorageUnavailable
+        The archive cannot be written.
+    """
+    if commit.processing != processing:
+        raise ValueError(f"a commit of {commit.processing.folder} does not belong under {processing.folder}")
+    key = keys.commit(processing, commit.sensor)
+    data = commit.to_json()
+    if store.create(key, data):
+        return Outcome.WRITTEN
+    return Outcome.SAME if store.read(key) == data else Outcome.KEPT_FIRST
+
+
+def read_commit(store: Store, processing: Processing, sensor: str) -> SensorCommit | None:
+    """Return the commit of one sensor, or None where there is none.
+
+    Raises
+    ------
+    UnreadableInput
+        What lies there is no commit, or one in a form that a later version writes.
+    """
+    return load_commit(store, keys.commit(processing, sensor))
+
+
+def load_commit(store: Store, key: str) -> SensorCommit | None:
+    """Return the commit under a key, or None where there is none; raises as `read_commit`."""
+    try:
+        data = store.read(key)
+    except MissingObject:
+        return None
+    try:
+        content = json.loads(data)
+        form = content.get("form")
+        if isinstance(form, int) and form > FORM:
+            raise UnreadableInput(f"{store.url_of(key)} has form {form}, this version reads up to {FORM}: update gozen")
+        return SensorCommit.model_validate(content)
+    except (ValueError, AttributeError) as error:
+        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise UnreadableInput(f"{store.url_of(key)} is no commit of a sensor: {what}") from error

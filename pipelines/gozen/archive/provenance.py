@@ -1,0 +1,118 @@
+"""What a product was made from and by what: the record that stands in commits, FITS headers and Parquet metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from gozen.archive.keys import Calibration
+
+Card = tuple[str, str | int | float, str]
+
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CalibrationUsed(_Part):
+    """A calibration master that was applied."""
+
+    key: str = Field(description="Key in the archive, or a file's name")
+    sha256: str = Field(pattern=SHA256)
+    age_days: float | None = Field(None, description="From its exposure to this one, days")
+
+
+class ReferenceUsed(_Part):
+    """The reference catalogue that the WCS and the zero magnitude rest on."""
+
+    name: str
+    sha256: str = Field(pattern=SHA256)
+
+
+class Provenance(_Part):
+    """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no wall clock."""
+
+    code_version: str
+    image_digest: str = Field("", description="Digest of the container image; empty outside of one")
+    recipe_name: str = ""
+    recipe: str = Field("", description="The recipe's text, verbatim")
+    parameters: Mapping[str, Any] = Field(
+        default_factory=dict, description="The settings that shape the result; numbers, text, lists and mappings"
+    )
+    calibration: Mapping[Calibration, CalibrationUsed] = Field(default_factory=dict)
+    reference: ReferenceUsed | None = None
+    inputs: Mapping[str, str] = Field(default_factory=dict, description="Name of each input and its SHA-256")
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        # Tuples and paths would come back from JSON as something else, and a commit would differ from itself.
+        return json.loads(json.dumps(value, default=str))
+
+    def as_json(self) -> str:
+        """Return one line of JSON with sorted keys."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+
+    def as_cards(self) -> list[Card]:
+        """Return FITS header cards: word, value, comment.
+
+        The words have at most eight letters; a digest fills its card, so that it has no comment. ``GZINnnnn`` and
+        ``GZSHnnnn`` pair an input's name with its SHA-256; the parameters stand one a line under ``HISTORY``.
+        """
+        cards: list[Card] = [("GZVERS", self.code_version, "version of Gozen")]
+        if self.image_digest:
+            cards.append(("GZIMAGE", self.image_digest.removeprefix("sha256:"), ""))
+        if self.recipe:
+            cards.append(("GZRECSHA", sha256(self.recipe.encode()), ""))
+        if self.recipe_name:
+            cards.append(("GZRECIPE", self.recipe_name, "recipe"))
+        for kind, used in sorted(self.calibration.items()):
+            cards += _calibration_cards(kind.upper(), used)
+        if self.reference:
+            cards += [("REFCAT", self.reference.name, "reference catalogue"), ("REFSHA", self.reference.sha256, "")]
+        cards.append(("GZNINPUT", len(self.inputs), "number of input files"))
+        for number, (name, digest) in enumerate(sorted(self.inputs.items()), start=1):
+            cards += [(f"GZIN{number:04d}", name, ""), (f"GZSH{number:04d}", digest, "")]
+        cards += [("HISTORY", f"{name} = {value}", "") for name, value in _flat(self.parameters)]
+        return [(word, _ascii(value), comment) for word, value, comment in cards]
+
+    def as_metadata(self) -> dict[bytes, bytes]:
+        """Return key-value metadata for a Parquet file: all of it as JSON, and the version by itself."""
+        return {b"gozen.version": self.code_version.encode(), b"gozen.provenance": self.as_json().encode()}
+
+
+def code_version() -> str:
+    """Return the version of the installed package."""
+    return metadata.version("gozen")
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of some bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _calibration_cards(word: str, used: CalibrationUsed) -> list[Card]:
+    cards: list[Card] = [(f"{word}KEY", used.key, ""), (f"{word}SHA", used.sha256, "")]
+    if used.age_days is not None:
+        cards.append((f"{word}AGE", round(used.age_days, 4), "[d] from that exposure to this one"))
+    return cards
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in sorted(parameters.items()):
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value)
+
+
+def _ascii(value: str | int | float) -> str | int | float:
+    # A FITS header holds ASCII only; an observer's recipe may not.
+    return value.encode("ascii", "backslashreplace").decode("ascii") if isinstance(value, str) else value
