@@ -1,0 +1,133 @@
+"""The zero magnitude and colour term of one sensor's exposure against Gaia: a robust straight-line fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.errors import TooFewCalibrators
+from gozen.settings import CalibrationSettings
+
+Floats = NDArray[np.float64]
+_ROUNDS = 20
+_FLOOR_MAG = 0.005
+"""No flat is better than this; keeps one bright star from deciding the fit."""
+_COLOUR_RANGE_MAG = 0.3
+_COLOUR_STARS = 8
+
+
+@dataclass(frozen=True)
+class ZeroPoint:
+    """``mag = -2.5 log10(flux) + zp + colour_term * bp_rp``.
+
+    Parameters
+    ----------
+    zp, zp_err, colour_term, colour_term_err
+        Magnitudes; the colour term is 0 with error NaN where the stars' colours do not tell it.
+    colour
+        Median BP - RP of the calibrators, which stands in for an unknown colour.
+    scatter
+        Robust deviation of the kept calibrators, magnitudes.
+    kept
+        Which of the given stars the fit rests on.
+    """
+
+    zp: float
+    zp_err: float
+    colour_term: float
+    colour_term_err: float
+    colour: float
+    scatter: float
+    kept: NDArray[np.bool_]
+
+    @property
+    def stars(self) -> int:
+        """How many calibrators were kept."""
+        return int(self.kept.sum())
+
+    def magnitude(self, flux: Floats, colour: Floats) -> Floats:
+        """Return the calibrated magnitude, NaN where the flux is not positive.
+
+        Parameters
+        ----------
+        flux
+            ADU.
+        colour
+            BP - RP; NaN stands for the calibrators' median.
+        """
+        known = np.where(np.isfinite(colour), colour, self.colour)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            instrumental = np.where(flux > 0, -2.5 * np.log10(flux), np.nan)
+        return np.asarray(instrumental + self.zp + self.colour_term * known)
+
+
+def fit_zero_point(
+    flux: Floats, flux_err: Floats, g: Floats, colour: Floats, settings: CalibrationSettings, name: str
+) -> ZeroPoint:
+    """Fit the zero magnitude and colour term, clipping outliers until they stay the same.
+
+    Parameters
+    ----------
+    flux, flux_err
+        Of the calibrators, ADU; those without a positive flux or magnitude are left out.
+    g, colour
+        Gaia G and BP - RP; a star without colour helps the zero magnitude where no star has one.
+    name
+        Of the exposure and sensor, for the messages.
+
+    Raises
+    ------
+    TooFewCalibrators
+        Fewer stars than the limit can be used or are kept, or the clipping does not settle.
+    """
+    usable = (flux > 0) & np.isfinite(g) & np.isfinite(flux_err)
+    with_colour = usable & np.isfinite(colour)
+    coloured = with_colour.sum() >= _COLOUR_STARS and np.ptp(colour[with_colour]) > _COLOUR_RANGE_MAG
+    if with_colour.sum() >= settings.minimum_stars:
+        usable = with_colour
+    _enough(int(usable.sum()), settings, f"{name}: {int(usable.sum())} reference stars can calibrate it")
+    middle = float(np.median(colour[with_colour])) if with_colour.any() else 0.0
+    offset = g[usable] + 2.5 * np.log10(flux[usable])
+    variance = (1.0857 * flux_err[usable] / flux[usable]) ** 2 + _FLOOR_MAG**2
+    terms = [np.ones(len(offset))]
+    if coloured:
+        terms.append(colour[usable] - middle)
+    fit, covariance, rest, kept = _clipped_fit(np.column_stack(terms), offset, variance, settings, name)
+    scatter = 1.4826 * float(np.median(np.abs(rest[kept])))
+    errors = np.sqrt(np.diag(covariance))
+    chosen = np.zeros(len(flux), bool)
+    chosen[np.flatnonzero(usable)[kept]] = True
+    term, term_err = (float(fit[1]), float(errors[1])) if coloured else (0.0, float("nan"))
+    zp_err = float(np.hypot(errors[0], middle * term_err)) if coloured else float(errors[0])
+    return ZeroPoint(float(fit[0]) - term * middle, zp_err, term, term_err, middle, scatter, chosen)
+
+
+def _clipped_fit(
+    design: Floats, target: Floats, variance: Floats, settings: CalibrationSettings, name: str
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    kept = np.abs(target - np.median(target)) < 1.0  # a mismatch is off by magnitudes and would bend the first fit
+    photons = variance
+    for turn in range(_ROUNDS):
+        _enough(int(kept.sum()), settings, f"{name}: {int(kept.sum())} of {len(target)} reference stars agree")
+        weight = 1 / variance[kept]
+        normal = design[kept].T @ (design[kept] * weight[:, None])
+        covariance = np.asarray(np.linalg.inv(normal), np.float64)
+        fit = covariance @ (design[kept].T @ (target[kept] * weight))
+        rest = target - design @ fit
+        spread = max(1.4826 * float(np.median(np.abs(rest[kept]))), 1e-4)
+        # What photons do not explain (flat, colour, variability) counts alike for bright and faint stars.
+        variance = photons + max(spread**2 - float(np.median(photons[kept])), 0.0)
+        now = np.abs(rest) < settings.clip_sigma * np.maximum(spread, np.sqrt(variance))
+        if turn > 0 and (now == kept).all():
+            return np.asarray(fit, np.float64), covariance, rest, kept
+        kept = now
+    raise TooFewCalibrators(f"{name}: the fit of the zero magnitude does not settle in {_ROUNDS} rounds of clipping")
+
+
+def _enough(count: int, settings: CalibrationSettings, sentence: str) -> None:
+    if count < settings.minimum_stars:
+        raise TooFewCalibrators(
+            f"{sentence}; a zero magnitude needs {settings.minimum_stars}", value=count, limit=settings.minimum_stars
+        )
