@@ -5,10 +5,19 @@ A table's inner keys (partitions, manifests) are the business of `gozen.catalog`
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
+
+from gozen.errors import BadRequest
 
 Calibration = Literal["dark", "flat", "bias"]
+RETAIN = "retain"
+_NIGHT = re.compile(r"[0-9]{8}")
+_PART = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
+_RAW_ENDINGS = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -29,52 +38,125 @@ class Processing:
     exposure: str
     run: str = "r1"
 
+    def __post_init__(self) -> None:
+        checked_night(self.night)
+        _part("exposure", self.exposure)
+        _part("run", self.run)
+
     @property
     def folder(self) -> str:
         """The part that all keys of this processing share."""
         return f"{self.night}/{self.exposure}/{self.run}"
 
 
+class CommitKey(NamedTuple):
+    """The processing and the sensor that a commit's key names."""
+
+    processing: Processing
+    sensor: str
+
+
+def checked_night(night: str) -> str:
+    """Return a night as it was given; `BadRequest` when it is no ``YYYYMMDD``."""
+    if not _NIGHT.fullmatch(night):
+        raise BadRequest(f"night {night!r} is no date of the form YYYYMMDD, as in 20240131")
+    return night
+
+
 def raw(night: str, exposure: str, frame_id: str) -> str:
     """Return the key of a raw file in the ring buffer."""
-    return f"raw/{night}/{exposure}/{frame_id}.fits"
+    return f"{raw_folder(night, exposure)}/{_part('frame_id', frame_id)}.fits"
+
+
+def raw_folder(night: str, exposure: str) -> str:
+    """Return the prefix of the raw files of an exposure."""
+    return f"raw/{checked_night(night)}/{_part('exposure', exposure)}"
+
+
+def retain_marker(night: str, exposure: str) -> str:
+    """Return the key of the (empty) object that keeps an exposure's raw files from expiring."""
+    return f"{raw_folder(night, exposure)}/{RETAIN}"
 
 
 def master(kind: Calibration, night: str, exposure: str, sensor: str) -> str:
     """Return the key of a calibration master of one sensor."""
-    return f"calib/{kind}/{night}/{exposure}/{sensor}.fits"
+    return f"calib/{kind}/{checked_night(night)}/{_part('exposure', exposure)}/{_part('sensor', sensor)}.fits"
 
 
 def stack(processing: Processing, frame_id: str) -> str:
     """Return the key of a calibrated, solved stack."""
-    return f"stack/{processing.folder}/{frame_id}.fits.fz"
+    return f"stack/{processing.folder}/{_part('frame_id', frame_id)}.fits.fz"
 
 
 def cube(processing: Processing, frame_id: str) -> str:
     """Return the key of a calibrated cube."""
-    return f"cube/{processing.folder}/{frame_id}.fits.fz"
+    return f"cube/{processing.folder}/{_part('frame_id', frame_id)}.fits.fz"
 
 
 def staging(processing: Processing, sensor: str) -> str:
     """Return the key of the calibrated detections of one sensor, before the nightly append."""
-    return f"staging/{processing.folder}/{sensor}.parquet"
+    return f"staging/{processing.folder}/{_part('sensor', sensor)}.parquet"
 
 
 def commit(processing: Processing, sensor: str) -> str:
     """Return the key of the commit of one sensor."""
-    return f"exposures/{processing.folder}/{sensor}.json"
+    return f"exposures/{processing.folder}/{_part('sensor', sensor)}.json"
 
 
 def commits(night: str) -> str:
     """Return the prefix of all commits of a night."""
-    return f"exposures/{night}"
+    return f"exposures/{checked_night(night)}"
+
+
+def parse_commit(key: str) -> CommitKey | None:
+    """Return what a commit's key names, or None for any other key."""
+    parts = key.split("/")
+    if len(parts) != 5 or parts[0] != "exposures" or not parts[4].endswith(".json"):
+        return None
+    try:
+        return CommitKey(Processing(*parts[1:4]), parts[4].removesuffix(".json"))
+    except BadRequest:
+        return None
+
+
+def runs_in_force(commits: Iterable[CommitKey]) -> dict[str, str]:
+    """Return the run that the tables hold, for each exposure of one night.
+
+    It is the last one of those that cover the most sensors, so that a later processing takes over when it is complete.
+    Runs follow one another in natural order: ``r10`` comes after ``r9``.
+    """
+    sensors: dict[tuple[str, str], int] = {}
+    for processing, _ in commits:
+        name = processing.exposure, processing.run
+        sensors[name] = sensors.get(name, 0) + 1
+    ordered = sorted(sensors, key=lambda name: (sensors[name], natural_order(name[1])))
+    return dict(ordered)
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """Return a sort key that counts digits as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def log_table(table: Literal["exposures", "quality"], night: str) -> str:
     """Return the key of a night's table in the observation log."""
-    return f"tables/{table}/{night}.parquet"
+    return f"tables/{table}/{checked_night(night)}.parquet"
 
 
 def catalog(name: str) -> str:
     """Return the prefix of a HATS collection."""
-    return f"catalogs/{name}"
+    return f"catalogs/{_part('catalogue', name)}"
+
+
+def frame_id_of(name: str) -> str:
+    """Return the FRAME_ID that a raw file's name or key stands for: without folders and FITS endings."""
+    return _RAW_ENDINGS.sub("", PurePosixPath(name).name)
+
+
+def _part(what: str, text: str) -> str:
+    if not _PART.fullmatch(text):
+        raise BadRequest(
+            f"{what} {text!r} cannot name an object in the archive: "
+            "it must have 1 to 200 characters, no slash and no leading dot"
+        )
+    return text

@@ -1,13 +1,14 @@
 """The one place that opens storage: objects under keys, on a directory or on any fsspec URL.
 
-Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error leaves
-here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.
+Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error
+leaves here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
 from abc import ABC, abstractmethod
@@ -20,12 +21,18 @@ import fsspec
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 
 PARTIAL = ".partial"
+_COUNT = itertools.count()
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
     errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
     errno.EROFS: "the file system is mounted read-only",
     errno.EACCES: "this user may not do that: check the owner and the mode",
     errno.EPERM: "this user may not do that: check the owner and the mode",
+    errno.EFBIG: "the object is larger than this file system or the process's limit (`ulimit -f`) allows",
+    errno.ENOTDIR: "a file stands where a folder is needed: move it away or give another archive",
+    errno.EEXIST: "a file stands where a folder is needed: move it away or give another archive",
+    errno.EXDEV: "all folders of an archive have to lie on one file system",
+    errno.EISDIR: "a folder stands where an object is to be written: move it away",
 }
 
 
@@ -97,7 +104,9 @@ class DirectoryStore(Store):
         self.root = root
 
     def path(self, key: str) -> Path:
-        """Return the object's local path."""
+        """Return the object's local path; `BadRequest` for a key that would leave the root."""
+        if key.startswith("/") or ".." in key.split("/") or "\0" in key:
+            raise BadRequest(f"{key!r} is no key of the archive {self.url}: it leaves the root")
         return self.root / key
 
     def read(self, key: str) -> bytes:
@@ -114,6 +123,7 @@ class DirectoryStore(Store):
         """Put an object in one atomic step."""
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
             partial.replace(self.path(key))
+            _sync_folder(self.path(key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
         """Put an object only if the key is free."""
@@ -122,6 +132,7 @@ class DirectoryStore(Store):
                 os.link(partial, self.path(key))
             except FileExistsError:
                 return False
+            _sync_folder(self.path(key).parent)
         return True
 
     def exists(self, key: str) -> bool:
@@ -164,9 +175,9 @@ class DirectoryStore(Store):
     def _partial(self, key: str, data: bytes) -> Iterator[Path]:
         folder = self.root / PARTIAL
         folder.mkdir(parents=True, exist_ok=True)
-        self.path(key).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.path(key).parent)
         # The host and process in the name tell a later run whose leftovers it may sweep.
-        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{abs(hash((key, id(data)))):x}"
+        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_COUNT)}"
         try:
             with partial.open("wb") as stream:
                 stream.write(data)
@@ -183,7 +194,8 @@ class ObjectStore(Store):
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         super().__init__(url)
         with named_errors(url, "open"):
-            self._fs, self._root = fsspec.core.url_to_fs(url, **options)
+            # A remembered listing would hide what another writer has committed since.
+            self._fs, self._root = fsspec.core.url_to_fs(url, **{"use_listings_cache": False, **options})
 
     def _full(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"
@@ -271,11 +283,27 @@ def named_errors(name: str, verb: str) -> Iterator[None]:
         yield
     except GozenError:
         raise
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise MissingObject(f"cannot {verb} {name}: there is no such object") from error
     except OSError as error:
+        if verb != "write" and isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+            raise MissingObject(f"cannot {verb} {name}: there is no such object") from error
         hint = _HINTS.get(error.errno or 0, "try again when the storage answers")
         raise StorageUnavailable(f"cannot {verb} {name}: {error.strerror or error}; {hint}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    missing = list(itertools.takewhile(lambda parent: not parent.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync_folder(made.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A name outlives a power cut only when its folder has been written too.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _alive(pid: int) -> bool:
