@@ -51,6 +51,15 @@ def with_neighbours(pixel: ArrayLike, order: int) -> NDArray[np.int64]:
     return found[found >= 0]
 
 
+def ring_ranges(pixel: int, order: int, cell_order: int) -> NDArray[np.int64]:
+    """Return ranges of ``_healpix_29`` of the cells of a deeper order that touch a pixel from outside, shape (M, 2)."""
+    from cdshealpix.nested import external_neighbours
+
+    edge, corner = external_neighbours(np.array([pixel]), order, cell_order - order)
+    cells = np.concatenate([edge.astype(np.int64).ravel(), corner.astype(np.int64).ravel()])
+    return pixel_ranges(cells[cells >= 0], cell_order)
+
+
 def pixel_ranges(pixel: ArrayLike, order: int) -> NDArray[np.int64]:
     """Return sorted, merged half-open ranges [start, stop) of ``_healpix_29`` that pixels cover, shape (M, 2)."""
     shift = 2 * (ORDER - order)

@@ -18,6 +18,7 @@ PIXEL_ORDER = 12
 PIXEL_SHIFT = 35
 OWN_BIT = 34
 
+MOST_NUMBERS = (1 << 33) - 1
 _BY_POSITION = 1 << 33
 _CELL_ORDER = 28
 _Integers = TypeVar("_Integers", int, NDArray[np.int64])

@@ -209,6 +209,6 @@ def _of_astropy(data: bytes, kind: str) -> _Table:
 
     table = Table.read(io.BytesIO(data) if kind == "fits" else data.decode(), format=kind)
     return _Table(
-        {name: np.ma.MaskedArray(table[name], subok=False) for name in table.colnames},
+        {name: np.ma.asarray(table[name].data) for name in table.colnames},
         {name: table[name].info.description or "" for name in table.colnames},
     )

@@ -1,0 +1,230 @@
+"""Append a night to the light-curve table: one file for each touched partition, then the manifest that names them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gozen.archive.store import Store
+from gozen.catalog import hats, healpix, index, layout, manifest, objects, parquet, rows, table
+from gozen.catalog.bucket import MEMORY, Buckets
+from gozen.catalog.manifest import Manifest
+from gozen.catalog.rows import Change, Contents, Held
+from gozen.catalog.schema import lightcurve_schema
+from gozen.catalog.table import Put, Written
+from gozen.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class AppendReport:
+    """What an append did.
+
+    Parameters
+    ----------
+    night
+        The night.
+    version
+        The table's version that holds it.
+    rows_added, rows_replaced
+        Rows that came, and rows of an older run that went.
+    exposures
+        Those of which rows came.
+    files
+        Data files written.
+    new_objects
+        Sources that got an id of ours.
+    """
+
+    night: int
+    version: int
+    rows_added: int = 0
+    rows_replaced: int = 0
+    exposures: tuple[str, ...] = ()
+    files: int = 0
+    new_objects: int = 0
+
+
+def append_night(
+    store: Store, name: str, night: str | int, tables: Iterable[pa.Table], *, memory: int = MEMORY
+) -> AppendReport:
+    """Append the rows of a night; run again with the same rows, it changes nothing.
+
+    An exposure and sensor that the table holds already is passed over. An exposure that comes in another run than the
+    table's replaces all rows of that exposure, in a new generation. Sources without a reference star are grouped within
+    1 arcsec and get ids of ours, kept across nights in the table ``objects``. Safe to kill at any point and to run
+    beside another append.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    name
+        The table, e.g. ``lightcurves``; made where there is none.
+    night
+        ``YYYYMMDD``.
+    tables
+        Rows as `gozen.catalog.schema.lightcurve_table` builds them, for instance one table a sensor and exposure.
+    memory
+        Bytes of rows that stay in memory; more goes to the temporary folder.
+
+    Raises
+    ------
+    BadRequest
+        The night is no date, rows do not fit the table, or an exposure comes in two runs.
+    """
+    day = _day(night)
+    base = table.create(store, name, "source", lightcurve_schema())
+    with Buckets(base.order, memory) as buckets:
+        incoming, created = _collect(store, day, tables, buckets, memory)
+        while True:
+            base = manifest.current_or_raise(store, name)
+            version, report = _next_version(store, base, day, buckets, incoming)
+            if version.version == base.version or manifest.commit(store, version):
+                if version.files:
+                    hats.publish(store, version)
+                return replace(report, new_objects=created)
+
+
+def read_contents(store: Store, version: Manifest, night: int) -> dict[str, Held]:
+    """Read what a version holds of a night, by exposure."""
+    if str(night) not in version.nights:
+        return {}
+    content = json.loads(store.read(version.key_of(version.nights[str(night)])))
+    return {exposure: Held(one["run"], tuple(one["sensors"])) for exposure, one in content.items()}
+
+
+def _collect(
+    store: Store, night: int, tables: Iterable[pa.Table], buckets: Buckets, memory: int
+) -> tuple[Contents, int]:
+    """Take all rows into the buckets, those without a reference star after they have got an id of ours."""
+    incoming: Contents = {}
+    nameless: list[pa.Table] = []
+    created = 0
+    for one in tables:
+        conformed = rows.conformed(one, night)
+        incoming = rows.joined(incoming, rows.contents_of(conformed))
+        known = rows.matched(conformed)
+        buckets.add(_placed(conformed.filter(known)))
+        nameless.append(conformed.filter(pc.invert(known)))
+        if sum(part.nbytes for part in nameless) > memory // 2:
+            created += _identify(store, night, nameless, buckets)
+    return incoming, created + _identify(store, night, nameless, buckets)
+
+
+def _identify(store: Store, night: int, nameless: list[pa.Table], buckets: Buckets) -> int:
+    """Give rows without a reference star ids of ours and take them into the buckets; return how many ids are new."""
+    unknown = pa.concat_tables(nameless, promote_options="permissive") if nameless else None
+    nameless.clear()
+    if unknown is None or not len(unknown):
+        return 0
+    positions = (parquet.numbers(unknown, "ra_meas"), parquet.numbers(unknown, "dec_meas"))
+    identity, created = objects.register(store, night, *positions)
+    buckets.add(_placed(rows.identified(unknown, identity)))
+    return created
+
+
+def _placed(part: pa.Table) -> pa.Table:
+    """Set ``_healpix_29`` from the catalogue's position."""
+    pixel = healpix.pixels(parquet.numbers(part, "ra"), parquet.numbers(part, "dec"))
+    return part.set_column(part.column_names.index("_healpix_29"), "_healpix_29", pa.array(pixel))
+
+
+def _next_version(
+    store: Store, base: Manifest, night: int, buckets: Buckets, incoming: Contents
+) -> tuple[Manifest, AppendReport]:
+    """Write the files of the version after `base`; return its manifest uncommitted, or `base` if nothing changes."""
+    change = rows.change(read_contents(store, base, night), incoming)
+    stray = _stray(store, base, night)
+    if not change.new and not stray:
+        return base, AppendReport(night, base.version)
+    known = parquet.schema(store.read(base.key_of(base.schema)))
+    schema = table.union_schema(known, lightcurve_schema(buckets.diameters()))
+    leftovers = (
+        stray - {one.file.path for one in _new_files(base, night, buckets, change, schema, _discard)}
+        if stray
+        else stray
+    )
+    generation = base.generation
+    if change.replaced or leftovers:
+        generation = manifest.claim_generation(store, base.name, base.generation)
+    put = table.writer(store, base.name, generation)
+    dropped, kept = _replaced(store, base, night, change, schema, put)
+    if generation != base.generation:
+        gone = {one.file.path for one in dropped}
+        table.link_files(store, base, generation, [file.path for file in base.files if file.path not in gone])
+    added = list(_new_files(base, night, buckets, change, schema, put))
+    version = table.successor(store, replace(base, generation=generation), schema, [*added, *kept], dropped)
+    content = {exposure: asdict(one) for exposure, one in change.after.items()}
+    part = table.put_part(store, base.name, "contents", "json", json.dumps(content, sort_keys=True).encode())
+    version = replace(version, nights={**version.nights, str(night): part})
+    report = AppendReport(
+        night,
+        version.version,
+        rows_added=sum(one.file.rows for one in added),
+        rows_replaced=sum(one.file.rows for one in dropped) - sum(one.file.rows for one in kept),
+        exposures=tuple(sorted(change.new)),
+        files=len(added) + len(kept),
+    )
+    return version, report
+
+
+def _stray(store: Store, base: Manifest, night: int) -> set[str]:
+    """Return files of the night in the generation that no version names: a writer was killed, or came second.
+
+    A directory reader counts them, so rows that they share with a new file would count twice.
+    """
+    folder = f"{layout.generation(base.name, base.generation)}/dataset/"
+    data = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")) if key.endswith(".parquet"))
+    named = {file.path for file in base.files}
+    return {path for path in data if layout.night_of(path) == night and path not in named}
+
+
+def _new_files(
+    base: Manifest, night: int, buckets: Buckets, change: Change, schema: pa.Schema, put: Put
+) -> Iterator[Written]:
+    for pixel in buckets.pixels():
+        part = rows.selected(buckets.rows(pixel), change.new)
+        if not len(part):
+            continue
+        part = parquet.sorted_rows(rows.fitted(part, schema))
+        places = parquet.numbers(part, "_healpix_29")
+        for partition in layout.partitions_for(places, base.partitions, base.order):
+            first, last = np.searchsorted(places, [partition.start, partition.stop])
+            yield table.write_file(part.slice(first, last - first), partition, night, schema, put)
+
+
+def _replaced(
+    store: Store, base: Manifest, night: int, change: Change, schema: pa.Schema, put: Put
+) -> tuple[list[Written], list[Written]]:
+    """Return the files that hold replaced exposures, and what is written in their place."""
+    dropped: list[Written] = []
+    kept: list[Written] = []
+    for file in base.files if change.replaced else ():
+        if layout.night_of(file.path) != night:
+            continue
+        old = parquet.decoded(store.read(base.key_of_file(file.path)))
+        rest = rows.without(old, change.replaced)
+        if len(rest) < len(old):
+            places = parquet.numbers(old, "_healpix_29")
+            dropped.append(Written(file, index.SCHEMA.empty_table(), hats.coverage_of(places)))
+            if len(rest):
+                partition = layout.partition_of(file.path)
+                kept.append(table.write_file(rows.fitted(rest, schema), partition, night, schema, put))
+    return dropped, kept
+
+
+def _discard(path: str, data: bytes) -> None:
+    """Take a file that is only to be named."""
+
+
+def _day(night: str | int) -> int:
+    try:
+        return int(datetime.strptime(str(night), "%Y%m%d").strftime("%Y%m%d"))
+    except ValueError as error:
+        raise BadRequest(f"the night {night!r} is no date: write it as YYYYMMDD") from error

@@ -1,0 +1,136 @@
+"""The row-group index: which bytes of which file hold which part of the sky and which ids. Arrays only, no I/O."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gozen.catalog import parquet
+from gozen.catalog.layout import Partition, partition_of
+
+SCHEMA = pa.schema(
+    [
+        ("file", pa.string()),
+        ("row_group", pa.int32()),
+        ("rows", pa.int64()),
+        ("healpix_min", pa.int64()),
+        ("healpix_max", pa.int64()),
+        ("source_id_min", pa.int64()),
+        ("source_id_max", pa.int64()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
+        ("footer", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)
+
+
+def rows_of_file(path: str, data: bytes, rows: pa.Table, cuts: list[int]) -> pa.Table:
+    """Return the index rows of one file.
+
+    Parameters
+    ----------
+    path
+        Of the file, below ``dataset/``.
+    data
+        Its bytes.
+    rows
+        Its sorted rows.
+    cuts
+        Where its row groups begin, and the end.
+
+    Returns
+    -------
+    pa.Table
+        One row for each row group: ``start`` to ``stop`` are its bytes, ``footer`` to ``size`` those of the footer.
+    """
+    healpix, source = parquet.numbers(rows, "_healpix_29"), parquet.numbers(rows, "source_id")
+    ranges = np.array(list(parquet.byte_ranges(pq.read_metadata(io.BytesIO(data)))), np.int64).reshape(-1, 2)
+    first, count = np.array(cuts[:-1]), np.diff(cuts)
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    columns = [
+        [path] * len(first), np.arange(len(first)), count,
+        healpix[first], healpix[first + count - 1],
+        np.minimum.reduceat(source, first), np.maximum.reduceat(source, first),
+        ranges[:, 0], ranges[:, 1], np.full(len(first), footer), np.full(len(first), len(data)),
+    ]  # fmt: skip
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+
+
+def merged(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> pa.Table:
+    """Return the index of the next version, in the order of the sky, of files and of row groups."""
+    gone = pa.array(sorted(set(dropped)), pa.string())
+    kept = old.filter(pa.compute.invert(pa.compute.is_in(old.column("file"), value_set=gone)))
+    table = pa.concat_tables([kept, *added]).combine_chunks()
+    names, groups = table.column("file").to_pylist(), table.column("row_group").to_pylist()
+    starts = {path: partition_of(path).start for path in set(names)}
+    order = sorted(range(len(names)), key=lambda row: (starts[names[row]], names[row], groups[row]))
+    return table.take(pa.array(order, pa.int64()))
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """One row group: its number in its file, its bytes, and the bytes [footer, size) of the file's footer."""
+
+    path: str
+    number: int
+    start: int
+    stop: int
+    footer: int
+    size: int
+
+
+class RowGroups:
+    """The index of one version, ready for look-ups whose cost does not depend on the table's size.
+
+    Parameters
+    ----------
+    table
+        As `merged` returns it.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.paths: list[str] = table.column("file").to_pylist()
+        self._array = {name: parquet.numbers(table, name) for name in SCHEMA.names if name != "file"}
+        of_row = [partition_of(path) for path in self.paths]
+        first = [i for i, p in enumerate(of_row) if i == 0 or p != of_row[i - 1]]
+        self.partitions: list[Partition] = [of_row[i] for i in first]
+        self._slices = np.array([*first, len(of_row)], np.int64)
+        self._starts = np.array([p.start for p in self.partitions], np.int64)
+        self._stops = np.array([p.stop for p in self.partitions], np.int64)
+
+    def of_id(self, source_id: int, ranges: NDArray[np.int64]) -> list[RowGroup]:
+        """Return the row groups that may hold a source, which lies in these ranges of ``_healpix_29``."""
+        at = self._of(ranges)
+        least, most = self._array["source_id_min"][at], self._array["source_id_max"][at]
+        return self._groups(at[(least <= source_id) & (source_id <= most)])
+
+    def of_ranges(self, ranges: NDArray[np.int64]) -> list[RowGroup]:
+        """Return the row groups that overlap ranges [start, stop) of ``_healpix_29``, shape (M, 2), sorted."""
+        return self._groups(self._of(ranges))
+
+    def all(self) -> list[RowGroup]:
+        """Return every row group."""
+        return self._groups(np.arange(len(self.paths)))
+
+    def _of(self, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+        found = [self._of_one(int(start), int(stop)) for start, stop in ranges]
+        together: NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        return together
+
+    def _of_one(self, start: int, stop: int) -> NDArray[np.int64]:
+        low = int(np.searchsorted(self._stops, start, side="right"))
+        high = int(np.searchsorted(self._starts, stop, side="left"))
+        rows = slice(self._slices[low], self._slices[max(high, low)])
+        overlap = (self._array["healpix_max"][rows] >= start) & (self._array["healpix_min"][rows] < stop)
+        return np.flatnonzero(overlap) + int(rows.start)
+
+    def _groups(self, at: NDArray[np.int64]) -> list[RowGroup]:
+        columns = [self._array[name][at].tolist() for name in ("row_group", "start", "stop", "footer", "size")]
+        return [RowGroup(self.paths[i], *row) for i, *row in zip(at.tolist(), *columns, strict=True)]

@@ -1,0 +1,131 @@
+"""Where the parts of a collection stand below ``catalogs/{name}/``: pure text (CATALOG §1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.archive import keys
+from gozen.catalog.healpix import ORDER
+
+_PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)")
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """A HEALPix pixel (nested) whose rows share a folder.
+
+    Parameters
+    ----------
+    order, pixel
+        The pixel.
+    """
+
+    order: int
+    pixel: int
+
+    @property
+    def folder(self) -> str:
+        """The folder below ``dataset/``, as HATS names it."""
+        return f"Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}"
+
+    @property
+    def start(self) -> int:
+        """The first ``_healpix_29`` of the pixel."""
+        return self.pixel << 2 * (ORDER - self.order)
+
+    @property
+    def stop(self) -> int:
+        """The ``_healpix_29`` after the last of the pixel."""
+        return (self.pixel + 1) << 2 * (ORDER - self.order)
+
+
+def partition_of(path: str) -> Partition:
+    """Return the partition that a data file's path names."""
+    found = _PARTITION.search(path)
+    assert found, f"{path} names no partition"
+    return Partition(int(found[1]), int(found[2]))
+
+
+def night_of(path: str) -> int:
+    """Return the night that a data file's name begins with."""
+    return int(path.rsplit("/", 1)[1].split("-", 1)[0])
+
+
+def generation(name: str, number: int) -> str:
+    """Return the folder of a generation; nothing inside its dataset is ever rewritten or removed."""
+    return f"{keys.catalog(name)}/{name}.g{number}"
+
+
+def data_key(name: str, number: int, path: str) -> str:
+    """Return the key of a data file from its path below ``dataset/``."""
+    return f"{generation(name, number)}/dataset/{path}"
+
+
+def margin(name: str, number: int) -> str:
+    """Return the name of the 5-arcsec margin that belongs to a generation."""
+    return f"{name}_5arcs" if number == 1 else f"{name}_5arcs.g{number}"
+
+
+def manifest(name: str, version: int) -> str:
+    """Return the key of the manifest of a version."""
+    return f"{manifests(name)}/{version:09d}.json"
+
+
+def manifests(name: str) -> str:
+    """Return the prefix of all manifests."""
+    return f"{keys.catalog(name)}/manifest"
+
+
+def claim(name: str, number: int) -> str:
+    """Return the key whose exclusive creation makes a generation number its creator's own."""
+    return f"{keys.catalog(name)}/generation/{number:09d}"
+
+
+def journal(name: str, number: int) -> str:
+    """Return the key of an entry in the journal of registered objects."""
+    return f"{keys.catalog(name)}/journal/{number:09d}.parquet"
+
+
+def partitions_for(healpix29: NDArray[np.int64], existing: Iterable[Partition], order: int) -> list[Partition]:
+    """Return the partitions that sorted positions fall into: those that exist, and pixels of ``order`` for new sky.
+
+    Parameters
+    ----------
+    healpix29
+        Sorted ``_healpix_29`` of the rows.
+    existing
+        The table's partitions, of any order, none inside another.
+    order
+        At which new sky opens. Where a pixel of it holds deeper partitions already, new sky between them opens at the
+        deepest order of those, so that no partition ever lies inside another.
+
+    Returns
+    -------
+    list[Partition]
+        In the order of the sky, each with at least one row.
+    """
+    known = sorted(existing, key=lambda p: p.start)
+    starts = np.array([p.start for p in known], np.int64)
+    stops = np.array([p.stop for p in known], np.int64)
+    found: list[Partition] = []
+    at = 0
+    while at < len(healpix29):
+        here = int(healpix29[at])
+        nearest = int(np.searchsorted(starts, here, side="right")) - 1
+        inside = nearest >= 0 and here < stops[nearest]
+        partition = known[nearest] if inside else _opened(here, known, starts, order)
+        found.append(partition)
+        at = int(np.searchsorted(healpix29, partition.stop))
+    return found
+
+
+def _opened(here: int, known: list[Partition], starts: NDArray[np.int64], order: int) -> Partition:
+    pixel = Partition(order, here >> 2 * (ORDER - order))
+    inner = known[int(np.searchsorted(starts, pixel.start)) : int(np.searchsorted(starts, pixel.stop))]
+    deepest = max([order, *(p.order for p in inner)])
+    return Partition(deepest, here >> 2 * (ORDER - deepest))

@@ -1,0 +1,141 @@
+"""Rows of one partition to the bytes of one Parquet file: sort, cuts at star boundaries, encodings (CATALOG §1)."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gozen.catalog.schema import encoding_of
+
+ROW_GROUP = 65_536
+"""Rows of a row group: 8 k to 131 k cost a look-up the same (CATALOG §1)."""
+
+_ENCODINGS = {"split": "BYTE_STREAM_SPLIT", "delta": "DELTA_BINARY_PACKED", "plain": "PLAIN"}
+_TIE_BREAKERS = ("exposure", "sensor", "frame", "run", "x", "y", "flux")
+
+
+def numbers(table: pa.Table, name: str) -> NDArray[Any]:
+    """Return a column without nulls as a NumPy array."""
+    array: NDArray[Any] = table.column(name).to_numpy()
+    return array
+
+
+def sorted_rows(table: pa.Table) -> pa.Table:
+    """Sort by (``_healpix_29``, ``source_id``, ``mjd``), equal keys by what is left: the input's order is forgotten."""
+    keys = [numbers(table, name) for name in ("_healpix_29", "source_id", "mjd") if name in table.column_names]
+    order = np.argsort(keys[0], kind="stable")
+    if not _ascending(keys, order):  # rows in time order, the usual case, are right already
+        order = np.lexsort(
+            [*reversed([_codes(table, n) for n in _TIE_BREAKERS if n in table.column_names]), *keys[::-1]]
+        )
+    if (order[1:] > order[:-1]).all():
+        return table
+    return table.take(pa.array(order))
+
+
+def _ascending(keys: list[NDArray[Any]], order: NDArray[np.intp]) -> bool:
+    """Tell whether rows in this order ascend strictly in the keys, the first of which counts most."""
+    settled = np.zeros(max(len(order) - 1, 0), bool)
+    for key in keys:
+        ordered = key[order]
+        if (~settled & (ordered[1:] < ordered[:-1])).any():
+            return False
+        settled |= ordered[1:] > ordered[:-1]
+    return bool(settled.all())
+
+
+def _codes(table: pa.Table, name: str) -> NDArray[np.int64]:
+    """Return each value's rank; nulls come first."""
+    column = table.column(name)
+    order = np.asarray(column.combine_chunks().rank("ascending", null_placement="at_start", tiebreaker="dense"))
+    return order.astype(np.int64)
+
+
+def row_group_cuts(healpix29: NDArray[np.int64], source_id: NDArray[np.int64], size: int = ROW_GROUP) -> list[int]:
+    """Return where row groups begin and, last, where the final one ends.
+
+    Parameters
+    ----------
+    healpix29, source_id
+        Of sorted rows, shape (N,).
+    size
+        Rows that a group aims at.
+
+    Returns
+    -------
+    list[int]
+        From 0 to N. A group ends at the last star that fits into `size` rows; a single star with more gets a group of
+        its own up to twice `size`, beyond that it is cut.
+    """
+    change = (healpix29[1:] != healpix29[:-1]) | (source_id[1:] != source_id[:-1])
+    stars = np.concatenate([np.flatnonzero(change) + 1, [len(healpix29)]])
+    cuts = [0]
+    while cuts[-1] < len(healpix29):
+        fits = int(np.searchsorted(stars, cuts[-1] + size, side="right"))
+        last = int(stars[fits - 1]) if fits else 0
+        if last <= cuts[-1]:
+            whole = int(stars[np.searchsorted(stars, cuts[-1], side="right")])
+            last = whole if whole - cuts[-1] <= 2 * size else cuts[-1] + size
+        cuts.append(last)
+    return cuts
+
+
+def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
+    """Return the Parquet file of sorted rows: zstd-3, a row group between each two cuts, encoded as fields say."""
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, schema, **_options(schema)) as writer:
+        for start, stop in itertools.pairwise(cuts):
+            writer.write_table(table.slice(start, stop - start).cast(schema), row_group_size=stop - start)
+    return sink.getvalue()
+
+
+def empty_file(schema: pa.Schema) -> bytes:
+    """Return a Parquet file with these columns and no rows: HATS' ``_common_metadata``."""
+    sink = io.BytesIO()
+    pq.write_metadata(schema, sink)
+    return sink.getvalue()
+
+
+def schema(data: bytes) -> pa.Schema:
+    """Return the columns of a Parquet file."""
+    return pq.read_schema(pa.BufferReader(data))
+
+
+def small_file(table: pa.Table) -> bytes:
+    """Return a Parquet file of a table that only Gozen reads."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def decoded(data: bytes) -> pa.Table:
+    """Read a whole small Parquet file."""
+    return pq.read_table(pa.BufferReader(data))
+
+
+def byte_ranges(metadata: pq.FileMetaData) -> Iterator[tuple[int, int]]:
+    """Yield the bytes [start, stop) that each row group of a file takes."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunks = [group.column(column) for column in range(group.num_columns)]
+        start = min(chunk.dictionary_page_offset or chunk.data_page_offset for chunk in chunks)
+        yield start, start + sum(chunk.total_compressed_size for chunk in chunks)
+
+
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    encodings = {field.name: encoding_of(field) for field in schema}
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],
+        "column_encoding": {name: _ENCODINGS[e] for name, e in encodings.items() if e != "dictionary"},
+        "write_statistics": True,
+        "version": "2.6",
+    }

@@ -1,0 +1,190 @@
+"""From one version of a table to the next: data files into a generation, then the manifest that names them.
+
+What goes in, and why, is decided by the callers (`append`, `objects`, `reference_table`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from gozen.archive import keys
+from gozen.archive.store import Store, named_errors
+from gozen.catalog import hats, index, layout, manifest, parquet
+from gozen.catalog.hats import Coverage
+from gozen.catalog.layout import Partition
+from gozen.catalog.manifest import DataFile, Kind, Manifest
+
+Put = Callable[[str, bytes], None]
+"""Writes bytes under a path below ``dataset/``."""
+
+PARTITION_ORDER = 5
+"""New sky opens pixels of 3.4 square degrees; some fifty exposures of 18 frames fill one with 20 M rows."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A data file as it is to stand in the next version.
+
+    Parameters
+    ----------
+    file
+        What the manifest says of it.
+    groups
+        Its rows of the index.
+    coverage
+        Its rows in each pixel of order 8.
+    """
+
+    file: DataFile
+    groups: pa.Table
+    coverage: Coverage
+
+
+def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = PARTITION_ORDER) -> Manifest:
+    """Return the current version of a table, its empty first one where there is none yet.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    name
+        The table.
+    kind
+        The HATS type.
+    schema
+        The columns of the first version.
+    order
+        HEALPix order at which new sky opens a partition.
+    """
+    found = manifest.current(store, name)
+    if found is None:
+        generation = manifest.claim_generation(store, name, after=0)
+        empty = Manifest(name, 1, kind, generation, order, "", "", "")
+        manifest.commit(store, described(store, empty, schema, index.SCHEMA.empty_table(), hats.coverage_of(_NOWHERE)))
+        found = manifest.current_or_raise(store, name)
+    return found
+
+
+def write_file(rows: pa.Table, partition: Partition, night: int, schema: pa.Schema, put: Put) -> Written:
+    """Sort and encode the rows of one partition and write them as ``{night}-{hash}.parquet``.
+
+    Parameters
+    ----------
+    rows
+        All of one partition, in any order.
+    partition
+        That partition.
+    night
+        The night that the file's name begins with.
+    schema
+        The table's columns.
+    put
+        Writes the file.
+    """
+    rows = parquet.sorted_rows(rows)
+    healpix = parquet.numbers(rows, "_healpix_29")
+    cuts = parquet.row_group_cuts(healpix, parquet.numbers(rows, "source_id"))
+    data = parquet.encoded(rows, cuts, schema)
+    path = f"{partition.folder}/{night}-{digest(data)}.parquet"
+    put(path, data)
+    return Written(
+        DataFile(path, len(rows), len(data)), index.rows_of_file(path, data, rows, cuts), hats.coverage_of(healpix)
+    )
+
+
+def writer(store: Store, name: str, generation: int) -> Put:
+    """Return a function that writes data files into a generation, never over one that is there."""
+
+    def put(path: str, data: bytes) -> None:
+        key = layout.data_key(name, generation, path)
+        if not store.exists(key):  # its name is its content: another attempt wrote the same bytes
+            store.write(key, data)
+
+    return put
+
+
+def successor(
+    store: Store, base: Manifest, schema: pa.Schema, added: Iterable[Written], dropped: Iterable[Written] = ()
+) -> Manifest:
+    """Write what the next version's manifest names, and return that manifest, not yet committed.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    base
+        The version to build on.
+    schema
+        The columns, those of the base among them.
+    added, dropped
+        Files that come and that go.
+    """
+    came = {one.file.path: one for one in added}
+    gone = {one.file.path: one for one in dropped if one.file.path not in came}
+    known = {file.path for file in base.files}
+    fresh = [one for path, one in came.items() if path not in known]
+    files = sorted({file for file in base.files if file.path not in gone} | {one.file for one in fresh})
+    before = hats.read_map(store.read(base.key_of(base.coverage)))
+    parts = [(1, before), *((1, one.coverage) for one in fresh), *((-1, one.coverage) for one in gone.values())]
+    groups = index.merged(parquet.decoded(store.read(base.key_of(base.index))), gone, [one.groups for one in fresh])
+    return described(
+        store, replace(base, version=base.version + 1, files=tuple(files)), schema, groups, hats.total(parts)
+    )
+
+
+def described(store: Store, version: Manifest, schema: pa.Schema, groups: pa.Table, coverage: Coverage) -> Manifest:
+    """Write schema, index and coverage of a version under names of their content, and name them in its manifest."""
+    return replace(
+        version,
+        schema=put_part(store, version.name, "schema", "parquet", parquet.empty_file(schema)),
+        index=put_part(store, version.name, "index", "parquet", parquet.small_file(groups)),
+        coverage=put_part(store, version.name, "index", "fits", hats.write_map(coverage)),
+    )
+
+
+def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> str:
+    """Write an object under a name of its content; return its path below the collection."""
+    path = f"{folder}/{digest(data)}.{suffix}"
+    key = f"{keys.catalog(name)}/{path}"
+    if not store.exists(key):
+        store.write(key, data)
+    return path
+
+
+def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[str]) -> None:
+    """Take files over into another generation: hard links on a disk, copies elsewhere."""
+    for path in paths:
+        old, new = base.key_of_file(path), layout.data_key(base.name, generation, path)
+        source, target = store.path(old), store.path(new)
+        if source is None or target is None:
+            store.write(new, store.read(old))
+            continue
+        with named_errors(store.url_of(new), "write"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                os.link(source, target)
+
+
+def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
+    """Return the columns of both: the old in their order, each new one behind the one it follows in the new."""
+    fields = list(old)
+    for position, field in enumerate(new):
+        if field.name not in old.names:
+            names = [f.name for f in fields]
+            after = [names.index(n) for n in new.names[:position] if n in names]
+            fields.insert(max(after, default=-1) + 1, field)
+    return pa.schema(fields)
+
+
+def digest(data: bytes) -> str:
+    """Return the part of a name that says what is inside: 12 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+_NOWHERE = np.empty(0, np.int64)
