@@ -138,4 +138,4 @@ def _vignetting(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
     centre_y, centre_x = rng.uniform(0.3, 0.7, 2)
     y = (np.arange(rows) / rows - centre_y)[:, None]
     x = (np.arange(columns) / columns - centre_x)[None, :]
-    return (1.0 - _VIGNETTING * (x * x + y * y)).astype(np.float32)
+    return np.asarray(1.0 - _VIGNETTING * (x * x + y * y), np.float32)

@@ -169,10 +169,12 @@ def exposure_mean(factor: Callable[[Floats], Floats], start_mjd: Floats, exposur
     quarter = exposure_s / 4 / _DAY_S
     starts = np.asarray(start_mjd)[..., None] + quarter * np.arange(4)
     times = starts[..., None] + quarter * (_NODES + 1) / 2
-    return np.asarray(factor(times) @ _WEIGHTS / 2).mean(axis=-1)
+    mean: Floats = np.mean(factor(times) @ _WEIGHTS / 2, axis=-1)
+    return mean
 
 
 def _flare_shape(mjd: Floats, peak_mjd: float, rise_s: float, decay_s: float) -> Floats:
     since = (np.asarray(mjd) - peak_mjd) * _DAY_S
     rising = np.exp(-np.square(np.minimum(since, 0.0) / rise_s))
-    return rising * np.exp(-np.maximum(since, 0.0) / decay_s)
+    shape: Floats = rising * np.exp(-np.maximum(since, 0.0) / decay_s)
+    return shape

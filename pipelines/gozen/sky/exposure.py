@@ -1,4 +1,4 @@
-"""One sensor's exposure: a pure, picklable order, and the raw cube that comes of it. Storage is the camera's business."""
+"""One sensor's exposure: a pure, picklable order, and the raw cube that comes of it. Nothing is stored here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gozen.instrument.header import mjd_of_utc, utc_of_mjd
 from gozen.instrument.profile import Gain, Profile, section_slices
 from gozen.sky import detector, header, render
-from gozen.sky.events import Eclipse, Flare, Mover, Transient, exposure_mean
+from gozen.sky.events import Eclipse, Flare, Mover, exposure_mean
 from gozen.sky.geometry import Projection, from_tangent_plane, project
 from gozen.sky.scene import SimulatedSky
 from gozen.sky.stars import Floats, Stars

@@ -1,4 +1,7 @@
-"""Where the sky falls on a sensor: gnomonic projection with a cubic distortion. Pixels here are 0-based in the active area."""
+"""Where the sky falls on a sensor: gnomonic projection with a cubic distortion.
+
+Pixels here are 0-based in the active area; a FITS header counts from 1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a raw file of the simulated camera, in the words of header version 0.730, and the FITS bytes around it."""
+"""The header of a raw file of the simulated camera, in the words of version 0.730, and the FITS bytes around it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def fits_bytes(header: fits.Header, cube: npt.NDArray[np.uint16]) -> bytes:
     if sys.byteorder == "little":
         stored.byteswap(inplace=True)
     padding = bytes(-stored.nbytes % _BLOCK)
-    return b"".join([header.tostring().encode("ascii"), memoryview(stored).cast("B"), padding])
+    return b"".join([header.tostring().encode("ascii"), stored.data.cast("B"), padding])
 
 
 def _text(moment: dt.datetime) -> str:

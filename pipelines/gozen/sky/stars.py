@@ -77,7 +77,7 @@ def concatenate(parts: Sequence[Stars]) -> Stars:
 
 
 def reference_table(stars: Stars) -> pa.Table:
-    """Return the stars as a reference catalogue with the column names of Gaia DR3, sorted by ``source_id``, each once."""
+    """Return the stars, each once and sorted by ``source_id``, under the column names of Gaia DR3."""
     _, first = np.unique(stars.source_id, return_index=True)
     unique = stars.take(first)
     return pa.table(

@@ -1,6 +1,6 @@
 """Bright stars at their real places: reads the star tree of an astrometry.net index of Tycho-2, as Debian ships it.
 
-Only the stars of a cone are taken. The index has positions (J2000) and VT magnitudes; motions and colours come elsewhere.
+Only the stars of a cone are taken. The index has positions (J2000) and VT magnitudes, no motions and no colours.
 """
 
 from __future__ import annotations
