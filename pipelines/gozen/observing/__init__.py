@@ -1,0 +1,1 @@
+"""How an Observation is carried out: what it will expose and where (``plan``)."""

@@ -1,0 +1,104 @@
+"""Exposure: one execution of an exposure step, all sensors; and the name that it derives from its Observation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gozen.resources.meta import (
+    Conditions,
+    HeaderText,
+    Night,
+    ObjectReference,
+    Resource,
+    RunName,
+    SensorId,
+    WireModel,
+)
+from gozen.resources.operations import DataType, FrameCount, PipelineList, SensorList
+
+PriorityClass = Literal["express", "default"]
+
+
+def exposure_name(observation: str, step: int) -> str:
+    """Return the name of the Exposure that a step of an Observation makes; it cannot be made twice."""
+    return f"{observation}-{step:03d}"
+
+
+class ExposureSpec(WireModel):
+    """What was exposed and what is to be done with it."""
+
+    observation_ref: ObjectReference | None = None
+    """The Observation that asked for it."""
+    exposure_id: Annotated[int, Field(ge=1, le=99_999_999)] | None = None
+    """EXP_ID, reserved in the archive before the shutter opens."""
+    night: Night | None = None
+    """YYYYMMDD, the local date on which the night began; known once it is exposed."""
+    object: HeaderText
+    """What was looked at, in the observer's words: up to 68 printable ASCII characters, as FITS headers hold."""
+    instrument: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$")] = "tomoe"
+    """The instrument profile."""
+    data_type: DataType = "OBJECT"
+    """OBJECT for the sky; DARK or FLAT for calibration frames."""
+    sensors: SensorList = Field(default_factory=list)
+    """The sensors, as the instrument profile names them; an empty list means all."""
+    nframe: FrameCount
+    """Number of frames of each sensor."""
+    pipelines: PipelineList = Field(default_factory=list)
+    """What to make of the raw data, of wcs, stack, neo and cube; an empty list keeps the raw data only."""
+    raw_url: Annotated[str, Field(max_length=1024, pattern=r"^[a-z][a-z0-9+.-]*://\S+$")] | None = Field(
+        default=None, alias="rawURL"
+    )
+    """Folder of the raw data, under a prefix that the settings allow; left out, they are in the archive."""
+    run: RunName = "r1"
+    """Name of this processing; another flat, version or parameter set is another run."""
+    retain_raw: bool = False
+    """Whether the raw data are kept when their time in the ring buffer is up."""
+    priority_class: PriorityClass = "default"
+    """express goes first: targets of opportunity."""
+    sensors_per_pod: Annotated[int, Field(ge=1, le=512)] = 7
+    """Number of sensors that one pod reduces."""
+
+
+class SensorOutcome(WireModel):
+    """A sensor that was rejected or failed."""
+
+    sensor: SensorId
+    """The sensor, as the instrument profile names it."""
+    result: Literal["Rejected", "Failed"]
+    """Rejected: a gate refused the data. Failed: the work could not be done."""
+    reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    """Name of the rejection or error, such as SaturatedField."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """What was measured and what was allowed."""
+
+
+class ExposureStatus(WireModel):
+    """What became of it; written by the operator. Results per sensor are in the archive."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this status is about."""
+    conditions: Conditions = Field(default_factory=list)
+    """What is known: Accepted, RawAvailable, Complete, Succeeded."""
+    sensors: Annotated[int, Field(ge=0)] = 0
+    """Number of sensors to reduce."""
+    reduced: Annotated[int, Field(ge=0)] = 0
+    """Number of sensors whose products exist."""
+    rejected: Annotated[int, Field(ge=0)] = 0
+    """Number of sensors that a gate refused."""
+    failed: Annotated[int, Field(ge=0)] = 0
+    """Number of sensors for which the work could not be done."""
+    outcomes: Annotated[list[SensorOutcome], Field(max_length=512)] = Field(default_factory=list)
+    """The rejected and failed sensors only."""
+
+
+class Exposure(Resource):
+    """One execution of an exposure step: all sensors, nframe frames."""
+
+    kind: Literal["Exposure"] = "Exposure"
+    """Exposure."""
+    spec: ExposureSpec
+    """What was exposed and what is to be done with it."""
+    status: ExposureStatus | None = None
+    """What became of it."""

@@ -1,0 +1,163 @@
+"""What all resources share: the base model, names, moments, metadata and conditions. No resource is defined here."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "gozen.astro/v1alpha1"
+
+NAME_LENGTH = 52
+"""Longest name of a resource: its Job's pods append an index to it, and a host name ends at 63 characters."""
+
+OBSERVATION_NAME_LENGTH = 48
+"""Longest name of an Observation: its Exposures append a step number, ``-008``."""
+
+FITS_TEXT_LENGTH = 68
+"""Longest text in one FITS header card (FITS standard 4.0, section 4.2.1)."""
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+
+
+class WireModel(BaseModel):
+    """A part of a resource: camelCase on the wire, snake_case in Python, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, str) and _RFC3339.fullmatch(value):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("write a moment as 2023-12-12T08:00:00Z (RFC 3339, with Z or an offset)")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the moment is outside the years 1 to 9999") from error
+
+
+def format_moment(moment: datetime) -> str:
+    """Return a moment as RFC 3339 text in UTC, as short as its precision allows."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(format_moment, return_type=str)]
+"""A moment, kept in UTC; RFC 3339 text on the wire."""
+
+Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""A DNS-1123 label: lower-case letters, digits and dashes."""
+
+HeaderText = Annotated[str, Field(min_length=1, max_length=FITS_TEXT_LENGTH, pattern=r"^[!-~]([ -~]*[!-~])?$")]
+"""A line of printable ASCII without spaces at its ends: it must fit into one FITS header card."""
+
+Night = Annotated[str, Field(max_length=8, pattern=r"^[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$")]
+"""``YYYYMMDD``, the local date on which the night began."""
+
+SensorId = Annotated[str, Field(max_length=16, pattern=r"^[A-Za-z0-9]+$")]
+"""A sensor as the instrument profile names it, such as ``121``."""
+
+RunName = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""The name of one processing, such as ``r1``."""
+
+RightAscension = Annotated[float, Field(ge=0, lt=360)]
+"""Degrees, ICRS."""
+
+Declination = Annotated[float, Field(ge=-90, le=90)]
+"""Degrees, ICRS."""
+
+
+class ObjectMeta(WireModel):
+    """Kubernetes' metadata of a resource; on a laptop only the name matters."""
+
+    name: Name
+    """Name of the resource: lower-case letters, digits and dashes."""
+    namespace: Annotated[str, Field(max_length=63)] | None = None
+    """Namespace of the resource."""
+    labels: dict[str, str] = {}
+    """Short texts to select by."""
+    annotations: dict[str, str] = {}
+    """Texts that nothing selects by."""
+    uid: str | None = None
+    """Set by the API server."""
+    resource_version: str | None = None
+    """Set by the API server."""
+    generation: int | None = None
+    """Number of the present spec; set by the API server."""
+    creation_timestamp: Moment | None = None
+    """Set by the API server."""
+    deletion_timestamp: Moment | None = None
+    """When deletion was asked for; set by the API server."""
+    deletion_grace_period_seconds: int | None = None
+    """Set by the API server, s."""
+    finalizers: list[str] = []
+    """What must happen before the resource may go."""
+    owner_references: list[dict[str, Any]] = []
+    """The resources with which this one goes."""
+    managed_fields: list[dict[str, Any]] = []
+    """Who wrote which field; set by the API server."""
+
+
+class ObjectReference(WireModel):
+    """Another resource of the same namespace."""
+
+    name: Name
+    """Its name."""
+
+
+class Condition(WireModel):
+    """One thing that is known about a resource, as Kubernetes writes it."""
+
+    type: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    """What is said: Accepted, RawAvailable, Complete or Succeeded."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    """Why, in one word for programs."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """Why, in a sentence for people."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec for which this was found."""
+    last_transition_time: Moment
+    """When the status last changed, UTC."""
+
+
+Conditions = Annotated[list[Condition], Field(max_length=16)]
+
+
+class Resource(WireModel):
+    """What an Observation, an Exposure and a LightCurveJob have in common."""
+
+    longest_name: ClassVar[int] = NAME_LENGTH
+
+    api_version: Literal["gozen.astro/v1alpha1"] = "gozen.astro/v1alpha1"
+    """Group and version of the resource."""
+    metadata: ObjectMeta
+    """Name, labels and what the API server adds."""
+
+    @field_validator("metadata")
+    @classmethod
+    def _short_name(cls, value: ObjectMeta) -> ObjectMeta:
+        if len(value.name) > cls.longest_name:
+            raise ValueError(f"the name has {len(value.name)} characters; {cls.longest_name} are allowed")
+        return value
+
+    def wire(self) -> dict[str, Any]:
+        """Return the resource as plain data in the words of the wire: what YAML and the API server hold."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        data["metadata"] = self.metadata.model_dump(mode="json", exclude_defaults=True)
+        order = ("apiVersion", "kind", "metadata", "spec", "status")
+        return {word: data[word] for word in order if word in data}

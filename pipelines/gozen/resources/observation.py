@@ -1,0 +1,93 @@
+"""Observation: what an observer asks for. The observatory's own form of it is in ``recipe``."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gozen.resources.meta import (
+    OBSERVATION_NAME_LENGTH,
+    Conditions,
+    HeaderText,
+    Moment,
+    Name,
+    Resource,
+    WireModel,
+)
+from gozen.resources.operations import Operation
+
+
+class TimeWindow(WireModel):
+    """When an Observation may run."""
+
+    start: Moment
+    """Not before this moment, UTC, RFC 3339."""
+    end: Moment
+    """Not after this moment, UTC, RFC 3339."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("the time window ends before it starts; give the earlier moment first")
+        return self
+
+
+class ObservationSpec(WireModel):
+    """What is asked for."""
+
+    observer: HeaderText
+    """Who asks, up to 68 printable ASCII characters, as FITS headers hold."""
+    project: HeaderText
+    """The project that the data belong to, up to 68 printable ASCII characters."""
+    priority: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """From 0 to 1; the highest runs first."""
+    target_of_opportunity: bool = False
+    """Whether it interrupts the queue and its data are reduced first."""
+    time_window: TimeWindow | None = None
+    """When it may run; always, if left out."""
+    operations: Annotated[list[Operation], Field(min_length=1, max_length=512)]
+    """The steps, carried out in order."""
+    comment: Annotated[str, Field(max_length=16_384)] = ""
+    """Free text, kept to the letter."""
+    suspend: bool = False
+    """Whether what has not begun is held back."""
+
+
+class ExpectedExposure(WireModel):
+    """One exposure that an Observation will make."""
+
+    name: Name
+    """Name of its Exposure."""
+    step: Annotated[int, Field(ge=1, le=512)]
+    """Its step among the operations, counted from 1."""
+    object: HeaderText
+    """What it looks at."""
+
+
+class ObservationStatus(WireModel):
+    """What became of it; written by the operator."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this status is about."""
+    conditions: Conditions = Field(default_factory=list)
+    """What is known: Accepted, Complete, Succeeded."""
+    exposures: Annotated[list[ExpectedExposure], Field(max_length=512)] = Field(default_factory=list)
+    """The exposures that it makes, in order."""
+    completed: Annotated[int, Field(ge=0)] = 0
+    """Number of Exposures to which nothing more will happen."""
+    succeeded: Annotated[int, Field(ge=0)] = 0
+    """Number of Exposures that were reduced; rejections are results too."""
+
+
+class Observation(Resource):
+    """What an observer asks for: the steps of one recipe."""
+
+    longest_name: ClassVar[int] = OBSERVATION_NAME_LENGTH
+
+    kind: Literal["Observation"] = "Observation"
+    """Observation."""
+    spec: ObservationSpec
+    """What is asked for."""
+    status: ObservationStatus | None = None
+    """What became of it."""
