@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gozen.errors import BadRequest
 
+BASE_DIAMETER_PX = 21
+"""The aperture whose columns are plain ``flux`` and ``flux_err``, and which magnitudes are made of."""
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,17 +34,22 @@ class DetectionSettings(_Group):
 class PhotometrySettings(_Group):
     """Apertures on every frame."""
 
-    aperture_diameters_px: tuple[int, ...] = Field(
-        (21, 10), min_length=1, description="Aperture diameters; the first is the one that is calibrated"
+    further_diameters_px: tuple[int, ...] = Field(
+        (10,), description="Aperture diameters measured beside the 21 pixels of the calibrated one"
     )
     limit_sigma: float = Field(5.0, gt=0, description="Significance of the limiting magnitude")
 
-    @field_validator("aperture_diameters_px")
+    @field_validator("further_diameters_px")
     @classmethod
     def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(value)) != len(value) or any(not 2 <= diameter <= 101 for diameter in value):
-            raise ValueError("aperture diameters must differ and lie between 2 and 101 pixels")
+        if len({BASE_DIAMETER_PX, *value}) != len(value) + 1 or any(not 2 <= diameter <= 101 for diameter in value):
+            raise ValueError("further apertures must differ from one another and from 21, and lie between 2 and 101")
         return value
+
+    @property
+    def diameters_px(self) -> tuple[int, ...]:
+        """All diameters, the calibrated one first."""
+        return (BASE_DIAMETER_PX, *self.further_diameters_px)
 
 
 class AstrometrySettings(_Group):

@@ -116,7 +116,7 @@ def _pass(raw: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any) -
             # Without a branch the compiler does eight pixels at a time.
             missing = np.uint8(not abs(pixel) < np.inf)
             mask[y, x] = np.uint8(value >= saturation) | missing << np.uint8(1)
-            dead += missing
+            dead += int(missing)
         if dead:
             _fill(image[y], mask[y])
     return image, mask

@@ -18,6 +18,7 @@ from gozen.photometry.sky import FrameSky
 
 Floats = NDArray[np.float64]
 _BLEND_FRACTION = 0.02
+_WIDEST_PX = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FrameFluxes:
     flux, flux_err
         Of each aperture, background subtracted, ADU.
     flux_auto
-        Within the ellipse that the source has on the stack, ADU.
+        Within the ellipse that the source has on the stack, ADU; NaN where that leaves the image.
     sky_err
         Part of the error of the first aperture that does not come from the source, ADU.
     row
@@ -125,5 +126,8 @@ def _auto_flux(image: Image, sources: Sources, x: Floats, y: Floats, level: Floa
     if len(sources) == 0:
         return np.zeros(0)
     k = sources.auto_radius
-    total, _, _ = sep.sum_ellipse(image, x, y, sources.a, sources.b, sources.theta, k, subpix=1)
-    return np.asarray(total - level * np.pi * sources.a * sources.b * k**2)
+    total, _, bits = sep.sum_ellipse(image, x, y, sources.a, sources.b, sources.theta, k, subpix=1)
+    auto = total - level * np.pi * sources.a * sources.b * k**2
+    # An ellipse that leaves the image has no meaningful area, one that fills it no meaningful background.
+    lost = (bits & sep.APER_TRUNC > 0) | (sources.a * k > _WIDEST_PX)
+    return np.asarray(np.where(lost, np.nan, auto))

@@ -1,0 +1,1 @@
+"""One sensor's cube through the pipelines that its recipe names: ``wcs``, ``stack``, ``cube``; and many at once."""

@@ -1,0 +1,95 @@
+"""The calibrated frames of one cube, each through its gates; a refused frame stays, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gozen.archive.commit import GateRecord
+from gozen.calibration.calibrate import Detector, Image, Mask, calibrate
+from gozen.errors import CorruptFile, Rejected
+from gozen.frames.raw import RawCube
+from gozen.quality.gates import FrameLevel, check_noise, check_pixels, frame_level
+from gozen.settings import GateSettings
+
+
+@dataclass(frozen=True)
+class CalibratedCube:
+    """The calibrated frames of one sensor's exposure.
+
+    Parameters
+    ----------
+    images, masks
+        Of every frame, shape of the active area.
+    levels
+        Sky and noise of every frame.
+    rejections
+        Why a frame was refused, by its number.
+    gates
+        What each gate measured.
+    """
+
+    images: list[Image]
+    masks: list[Mask]
+    levels: list[FrameLevel]
+    rejections: dict[int, Rejected]
+    gates: list[GateRecord]
+
+    @property
+    def good(self) -> list[int]:
+        """Numbers of the frames that passed."""
+        return [index for index in range(len(self.images)) if index not in self.rejections]
+
+    def for_stack(self, skip: int) -> list[int]:
+        """Return the frames that the stack is made of: the good ones after the first `skip`, or all good ones."""
+        return [index for index in self.good if index >= skip] or self.good
+
+
+def calibrate_cube(cube: RawCube, detector: Detector, settings: GateSettings) -> CalibratedCube:
+    """Calibrate every frame and pass it through the gates.
+
+    Raises
+    ------
+    Rejected
+        The reason of the first frame, when all frames are refused for one reason; `CorruptFile` when for several.
+    """
+    out = CalibratedCube([], [], [], {}, [])
+    for index in range(cube.nframe):
+        raw = cube.frame(index)
+        image, mask = calibrate(raw, detector)
+        level = frame_level(image)
+        out.images.append(image)
+        out.masks.append(mask)
+        out.levels.append(level)
+        try:
+            counts = check_pixels(raw, detector, settings, index)
+            _passed(out, "SaturatedField", index, counts, settings.saturated_fraction * detector.saturation_adu, "ADU")
+            ratio = check_noise(level, detector, settings, index)
+            _passed(out, "NoisyFrame", index, ratio, settings.noise_ratio, "")
+        except Rejected as refusal:
+            out.rejections[index] = refusal
+            record = GateRecord(
+                name=refusal.name, value=refusal.value, limit=refusal.limit, unit="", passed=False, frame=index
+            )
+            out.gates.append(record)
+    if not out.good:
+        raise _of_all(out.rejections, cube.frame_id)
+    return out
+
+
+def _passed(out: CalibratedCube, name: str, frame: int, value: float, limit: float, unit: str) -> None:
+    out.gates.append(GateRecord(name=name, value=value, limit=limit, unit=unit, passed=True, frame=frame))
+
+
+def _of_all(rejections: dict[int, Rejected], frame_id: str) -> Rejected:
+    kinds = {type(refusal) for refusal in rejections.values()}
+    first = rejections[min(rejections)]
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        return CorruptFile(f"{frame_id}: all {len(rejections)} frames were refused, for {names}")
+    worst = [refusal.value for refusal in rejections.values() if refusal.value is not None]
+    value = float(np.median(worst)) if worst else None
+    return type(first)(
+        f"{frame_id}: all {len(rejections)} frames were refused; {first}", value=value, limit=first.limit
+    )

@@ -1,0 +1,184 @@
+"""From an aligned stack to calibrated rows: place, match, measure every frame, fit the zero magnitude."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from gozen.archive.keys import Processing
+from gozen.astrometry.solution import Solution
+from gozen.calibration.calibrate import Detector
+from gozen.catalog.reference import ReferenceCatalogue
+from gozen.catalog.schema import Flag
+from gozen.frames.raw import RawCube
+from gozen.frames.times import mid_exposure
+from gozen.lightcurves.match import match_stars
+from gozen.lightcurves.rows import FrameRows, SensorSources, sensor_rows
+from gozen.lightcurves.zeropoint import ZeroPoint, fit_zero_point
+from gozen.photometry.measure import FrameFluxes, blended, measure_frame
+from gozen.photometry.sky import FrameSky, frame_sky
+from gozen.reduction.align import AlignedStack
+from gozen.reduction.frames import CalibratedCube
+from gozen.settings import Settings
+
+Floats = NDArray[np.float64]
+_SOURCE_SIGMA = 3.0
+_GROW_PX = 4
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured on one sensor's exposure.
+
+    Parameters
+    ----------
+    rows
+        Of the light-curve table.
+    zero
+        The calibration; None where the reference catalogue has no magnitudes.
+    frame_zero
+        Zero magnitude of each measured frame, by its number.
+    """
+
+    rows: pa.Table
+    sources: SensorSources
+    zero: ZeroPoint | None
+    frame_zero: dict[int, float]
+    limiting_magnitude: float
+
+
+def julian_year(mjd: float) -> float:
+    """Return the Julian year of an MJD (Lieske 1979, A&A 73, 282)."""
+    return 2000.0 + (mjd - 51544.5) / 365.25
+
+
+def place_sources(
+    aligned: AlignedStack,
+    solution: Solution,
+    reference: ReferenceCatalogue | None,
+    year: float,
+    radius_arcsec: float,
+    reach_px: float,
+) -> SensorSources:
+    """Give the stack's sources their positions and their stars."""
+    sources = aligned.sources
+    ra, dec = solution.sky(sources.x, sources.y)
+    rows, columns = aligned.stack.image.shape
+    middle = solution.sky(np.array([columns / 2]), np.array([rows / 2]))
+    radius = np.hypot(rows, columns) * solution.linear.scale_arcsec / 3600
+    stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
+    star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
+    near = blended(sources, sources.flux, reach_px)
+    return SensorSources(sources.x, sources.y, ra, dec, star, stars, near)
+
+
+def measure(
+    cube: RawCube,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    sources: SensorSources,
+    detector: Detector,
+    settings: Settings,
+    processing: Processing,
+) -> Measurement:
+    """Measure every source on every good frame and calibrate the fluxes.
+
+    Raises
+    ------
+    TooFewCalibrators
+        The zero magnitude cannot be fitted.
+    """
+    fluxes = measure_frames(calibrated, aligned, detector, settings)
+    frames = [FrameRows(index, _times(cube, detector, index, one), one) for index, one in fluxes.items()]
+    zero = _calibrate(sources, aligned, fluxes, settings, f"{cube.frame_id}")
+    sigma = settings.photometry.limit_sigma
+    rows = sensor_rows(sources, frames, settings.photometry.diameters_px, zero, sigma, processing, cube.header.sensor)
+    limit = float("nan")
+    if zero is not None:
+        sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
+        limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
+    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit)
+
+
+def measure_frames(
+    calibrated: CalibratedCube, aligned: AlignedStack, detector: Detector, settings: Settings
+) -> dict[int, FrameFluxes]:
+    """Return the fluxes of the stack's sources on each good frame, by its number."""
+    is_sky = sky_pixels(aligned)
+    out = {}
+    for index in calibrated.good:
+        sky = frame_sky(calibrated.images[index], aligned.background, is_sky)
+        out[index] = measure_frame(
+            calibrated.images[index],
+            calibrated.masks[index],
+            aligned.sources,
+            aligned.shifts[index],
+            sky,
+            _noise(aligned, sky),
+            detector,
+            settings.photometry.diameters_px,
+            settings.photometry.limit_sigma,
+        )
+    return out
+
+
+def sky_pixels(aligned: AlignedStack) -> NDArray[np.bool_]:
+    """Return the pixels of the stack that hold neither a source nor a defect."""
+    threshold = _SOURCE_SIGMA * _typical(aligned.sources.noise)
+    bright = aligned.stack.image - aligned.background > threshold
+    return np.asarray(~binary_dilation(bright, iterations=_GROW_PX) & (aligned.stack.mask == 0))
+
+
+def _noise(aligned: AlignedStack, sky: FrameSky) -> Floats:
+    """Return the noise of one pixel of a frame at each source: the stack's map, scaled to this frame."""
+    local = aligned.sources.noise
+    return np.asarray(local * (sky.noise / _typical(local)))
+
+
+def _typical(noise: Floats) -> float:
+    return float(np.median(noise)) if len(noise) else 1.0
+
+
+def _times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFluxes) -> Floats:
+    row = fluxes.row + detector.active[0].start
+    return mid_exposure(float(cube.start[index]), row, cube.header.row_time_s, cube.header.exposure_s)
+
+
+def _calibrate(
+    sources: SensorSources, aligned: AlignedStack, fluxes: dict[int, FrameFluxes], settings: Settings, name: str
+) -> ZeroPoint | None:
+    """Fit the zero magnitude to the mean flux over the stacked frames; None without reference magnitudes."""
+    g = sources.of_star(sources.stars.g)
+    if not np.isfinite(sources.stars.g).any():
+        return None
+    stacked = [index for index in aligned.stack.frames if index in fluxes]
+    flux = np.mean([fluxes[index].flux[0] for index in stacked], axis=0)
+    error = np.sqrt(np.sum([fluxes[index].flux_err[0] ** 2 for index in stacked], axis=0)) / len(stacked)
+    spoiled = np.any([_spoiled(fluxes[index]) for index in stacked], axis=0) | sources.blended
+    faint = ~(flux > 10 * error)
+    usable = np.where(spoiled | faint, np.nan, g)
+    return fit_zero_point(flux, error, usable, sources.of_star(sources.stars.bp_rp), settings.calibration, name)
+
+
+def _spoiled(fluxes: FrameFluxes) -> NDArray[np.bool_]:
+    return np.asarray((fluxes.flags & (Flag.SATURATED | Flag.EDGE | Flag.DEAD_PIXEL)) > 0)
+
+
+def _frame_zeros(sources: SensorSources, fluxes: dict[int, FrameFluxes], zero: ZeroPoint | None) -> dict[int, float]:
+    if zero is None:
+        return {}
+    g, colour = sources.of_star(sources.stars.g)[zero.kept], sources.of_star(sources.stars.bp_rp)[zero.kept]
+    out = {}
+    for index, one in fluxes.items():
+        rest = g - zero.magnitude(one.flux[0][zero.kept], colour)
+        out[index] = zero.zp + float(np.median(rest[np.isfinite(rest)])) if np.isfinite(rest).any() else float("nan")
+    return out
+
+
+def _no_stars() -> ReferenceCatalogue:
+    none = np.zeros(0)
+    return ReferenceCatalogue(np.zeros(0, np.int64), *(none,) * 8)

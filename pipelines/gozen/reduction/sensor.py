@@ -1,0 +1,198 @@
+"""The reduction of one sensor's exposure, from raw files to its commit; a refusal of the data is a commit, too."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gozen.archive import keys
+from gozen.archive.blocks import Observed, blocked_by, load_block_list
+from gozen.archive.commit import GateRecord, SensorCommit, put_product, read_commit, write_commit
+from gozen.archive.provenance import Provenance, code_version
+from gozen.astrometry.plane import separation_deg
+from gozen.astrometry.solve import Field, sensor_pointing, solve_field
+from gozen.calibration.calibrate import Detector, detector_of
+from gozen.calibration.library import Master, find_masters
+from gozen.errors import Blocked, Rejected
+from gozen.frames.raw import RawCube, assemble, read_file
+from gozen.quality.gates import check_coordinates, check_pointing, check_time
+from gozen.reduction.align import AlignedStack, align
+from gozen.reduction.frames import CalibratedCube, calibrate_cube
+from gozen.reduction.measure import julian_year, measure, place_sources
+from gozen.reduction.products import cube_bytes, stack_bytes
+from gozen.reduction.record import Progress, commit_of, pipelines_of
+from gozen.reduction.work import Bench, SensorWork
+
+log = logging.getLogger(__name__)
+
+
+def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
+    """Reduce one sensor's exposure, or return the commit that is there already.
+
+    Parameters
+    ----------
+    work
+        What is to be reduced.
+    bench
+        Archive, profile, settings and reference catalogue.
+
+    Returns
+    -------
+    The commit; its status says whether a gate refused the data, its products name what exists.
+
+    Raises
+    ------
+    UnreadableInput
+        Masters or raw data are missing.
+    StorageUnavailable
+        The archive cannot be read or written.
+    """
+    done = read_commit(bench.store, work.processing, work.sensor)
+    if done is not None:
+        return done
+    state = Progress(provenance=_first_provenance(work, bench))
+    refusal: Rejected | None = None
+    try:
+        _reduce(work, bench, state)
+    except Rejected as error:
+        refusal = error
+        log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, error.name, error)
+    commit = commit_of(work, bench, state, refusal)
+    write_commit(bench.store, work.processing, commit)
+    return commit
+
+
+def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
+    cube = state.cube = assemble([read_file(bench.store, key) for key in work.raw], bench.profile)
+    state.provenance = state.provenance.model_copy(update={"inputs": cube.inputs})
+    _check_header(work, cube, bench, state)
+    pipelines = pipelines_of(work, cube, bench)
+    masters = find_masters(bench.store, bench.profile, work.sensor, work.processing.night, float(cube.start[0]))
+    _note_masters(state, masters)
+    detector = state.detector = _detector(cube, bench, work.sensor, masters)
+    calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates)
+    skip = bench.profile.stack_skips_frames
+    aligned = state.aligned = align(calibrated, skip, detector.saturation_adu, bench.settings.detection)
+    try:
+        if "wcs" in pipelines:
+            _solve(work, bench, state, cube, aligned)
+            _measure(work, bench, state, cube, calibrated, aligned, detector)
+    finally:
+        # An unsolved stack is what a person needs to see why it was refused.
+        _write_images(work, bench, state, pipelines)
+
+
+def _check_header(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> None:
+    check_coordinates(cube.header, cube.frame_id)
+    state.gates.append(GateRecord(name="InconsistentTime", value=check_time(cube), limit=0.0, unit="s", passed=True))
+    if bench.settings.block_list is None:
+        return
+    header, shape = cube.header, bench.profile.active_shape
+    ra, dec = sensor_pointing(bench.profile, work.sensor, header.ra, header.dec) or (None, None)
+    radius = math.hypot(*shape) / 2 * bench.profile.pixel_scale_arcsec / 3600
+    exposure = work.processing.exposure
+    observed = Observed(header.object, exposure, header.project, float(cube.start[0]), ra, dec, radius)
+    reason = blocked_by(load_block_list(bench.settings.block_list), observed)
+    if reason is not None:
+        raise Blocked(f"{cube.frame_id}: the block list covers it: {reason}")
+
+
+def _detector(cube: RawCube, bench: Bench, sensor: str, masters: Any) -> Detector:
+    dark: Master | None = masters.get("dark") or masters.get("bias")
+    flat: Master | None = masters.get("flat")
+    return detector_of(
+        bench.profile, sensor, cube.header.gain, dark.image if dark else None, flat.image if flat else None
+    )
+
+
+def _note_masters(state: Progress, masters: Any) -> None:
+    used = {kind: master.used for kind, master in masters.items()}
+    state.provenance = state.provenance.model_copy(update={"calibration": used})
+
+
+def _solve(work: SensorWork, bench: Bench, state: Progress, cube: RawCube, aligned: AlignedStack) -> None:
+    sources, header = aligned.sources, cube.header
+    pointing = sensor_pointing(bench.profile, work.sensor, header.ra, header.dec)
+    year = julian_year(float(cube.start[0]))
+    shape = aligned.stack.image.shape
+    looked_at = Field(sources.x, sources.y, sources.flux, (shape[0], shape[1]), pointing, year, cube.frame_id)
+    settings = bench.settings.astrometry
+    solution = solve_field(looked_at, bench.reference, bench.profile, settings)
+    state.gates.append(
+        GateRecord(
+            name="AstrometryFailed", value=solution.rms_px, limit=settings.maximum_rms_px, unit="pixel", passed=True
+        )
+    )
+    if pointing is not None:
+        offset = separation_deg(*pointing, solution.linear.ra, solution.linear.dec)
+        check_pointing(offset, bench.settings.gates, cube.frame_id)
+        limit = bench.settings.gates.pointing_offset_deg
+        state.gates.append(GateRecord(name="InconsistentPointing", value=offset, limit=limit, unit="deg", passed=True))
+    state.solution = solution
+
+
+def _measure(
+    work: SensorWork,
+    bench: Bench,
+    state: Progress,
+    cube: RawCube,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    detector: Detector,
+) -> None:
+    assert state.solution is not None
+    settings = bench.settings
+    reach = settings.photometry.diameters_px[0] / 2 + aligned.sources.fwhm
+    year, radius = julian_year(float(cube.start[0])), settings.calibration.match_radius_arcsec
+    sources = place_sources(aligned, state.solution, bench.reference, year, radius, reach)
+    found = measure(cube, calibrated, aligned, sources, detector, settings, work.processing)
+    state.measurement = found
+    if found.zero is not None:
+        least = settings.calibration.minimum_stars
+        state.gates.append(
+            GateRecord(name="TooFewCalibrators", value=found.zero.stars, limit=least, unit="stars", passed=True)
+        )
+    rows = found.rows.replace_schema_metadata({**(found.rows.schema.metadata or {}), **state.provenance.as_metadata()})
+    key = keys.staging(work.processing, work.sensor)
+    state.products["staging"] = put_product(bench.store, key, _parquet(rows))
+
+
+def _write_images(work: SensorWork, bench: Bench, state: Progress, pipelines: tuple[str, ...]) -> None:
+    cube, aligned, detector, calibrated = state.cube, state.aligned, state.detector, state.calibrated
+    assert cube is not None
+    assert aligned is not None
+    assert detector is not None
+    assert calibrated is not None
+    if "stack" in pipelines:
+        zero = state.measurement.zero.zp if state.measurement and state.measurement.zero else None
+        data = stack_bytes(cube, aligned, state.solution, zero, detector, bench.profile, state.provenance)
+        key = keys.stack(work.processing, cube.frame_id)
+        state.products["stack"] = put_product(bench.store, key, data)
+    if "cube" in pipelines:
+        data = cube_bytes(cube, calibrated, aligned, state.solution, detector, bench.profile, state.provenance)
+        state.products["cube"] = put_product(bench.store, keys.cube(work.processing, cube.frame_id), data)
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer, compression="zstd", compression_level=1, use_dictionary=["origin", "exposure", "run"])
+    return buffer.getvalue()
+
+
+def _first_provenance(work: SensorWork, bench: Bench) -> Provenance:
+    shaping = bench.settings.model_dump(
+        mode="json", include={"detection", "photometry", "astrometry", "calibration", "gates"}
+    )
+    return Provenance(
+        code_version=code_version(),
+        image_digest=bench.settings.image_digest,
+        recipe_name=work.recipe_name,
+        recipe=work.recipe,
+        parameters=shaping,
+        reference=bench.reference_used,
+    )
