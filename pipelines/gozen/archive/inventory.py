@@ -1,0 +1,112 @@
+"""What lies in the archive, and whether it is what the commits say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gozen.archive import keys
+from gozen.archive.commit import Product, load_commit
+from gozen.archive.store import DirectoryStore, Store
+from gozen.errors import MissingObject, UnreadableInput
+
+FOLDERS = ("raw", "calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")
+_OF_COMMITS = ("stack", "cube", "neo", "staging")
+
+
+@dataclass(frozen=True)
+class Holding:
+    """How much one folder of the archive holds."""
+
+    folder: str
+    objects: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of commits and products found.
+
+    Parameters
+    ----------
+    commits, products, size
+        How many were read, and the products' bytes.
+    problems
+        A sentence for each product or commit that is not what it should be.
+    unnamed
+        Keys of objects that no commit names: an interrupted run leaves them, and the next one writes over them.
+    """
+
+    commits: int
+    products: int
+    size: int
+    problems: tuple[str, ...]
+    unnamed: tuple[str, ...]
+
+
+def inventory(store: Store) -> list[Holding]:
+    """Return how much each folder holds, in the order of the key layout."""
+    holdings = []
+    for folder in FOLDERS:
+        held = store.list(folder)
+        holdings.append(Holding(folder, len(held), sum(store.size(key) for key in held)))
+    return holdings
+
+
+def nights_of_commits(store: Store) -> list[str]:
+    """Return the nights that have commits, in order."""
+    return sorted({one.processing.night for one in map(keys.parse_commit, store.list("exposures")) if one})
+
+
+def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
+    """Read every product that a commit names, and compare its size and SHA-256.
+
+    Parameters
+    ----------
+    nights
+        ``YYYYMMDD``; None is all.
+    """
+    problems: list[str] = []
+    named: set[str] = set()
+    size = commits = 0
+    chosen = list(nights) if nights is not None else nights_of_commits(store)
+    for key in _commit_keys(store, chosen):
+        try:
+            commit = load_commit(store, key)
+        except UnreadableInput as error:
+            problems.append(str(error))
+            continue
+        commits += 1
+        for kind, product in sorted(commit.products.items() if commit else ()):
+            named.add(product.key)
+            size += product.size
+            problem = _problem(store, product)
+            if problem:
+                problems.append(f"{store.url_of(product.key)}, the {kind} of {key}: {problem}")
+    held = (key for folder in _OF_COMMITS for night in chosen for key in store.list(f"{folder}/{night}"))
+    return Verification(commits, len(named), size, tuple(problems), tuple(key for key in held if key not in named))
+
+
+def sweep(store: Store) -> int:
+    """Remove what killed writers left half-written; return how many files went (none on object storage)."""
+    return store.sweep() if isinstance(store, DirectoryStore) else 0
+
+
+def _commit_keys(store: Store, nights: Sequence[str]) -> Iterator[str]:
+    for night in nights:
+        yield from (key for key in store.list(keys.commits(night)) if keys.parse_commit(key))
+
+
+def _problem(store: Store, product: Product) -> str | None:
+    again = "reduce this sensor again under another run"
+    try:
+        data = store.read(product.key)
+    except MissingObject:
+        return f"there is no such object; {again}"
+    if len(data) != product.size:
+        return f"it has {len(data)} bytes, the commit says {product.size}; {again}"
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != product.sha256:
+        return f"its SHA-256 is {digest[:12]}..., the commit says {product.sha256[:12]}...; {again}"
+    return None

@@ -1,0 +1,114 @@
+"""The ring buffer of raw data on a directory: what may expire, and its removal.
+
+On object storage a life-cycle rule on the tag ``reduced=true`` does the same (DESIGN §4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from gozen.archive import keys
+from gozen.archive.commit import load_commit
+from gozen.archive.store import DirectoryStore, Store
+from gozen.errors import BadRequest
+
+Fate = Literal["expired", "not yet", "retained", "not reduced"]
+
+
+@dataclass(frozen=True)
+class RawObject:
+    """One raw file and what becomes of it."""
+
+    key: str
+    size: int
+    fate: Fate
+
+
+def expire(store: Store, *, now: datetime, keep_days: float, dry_run: bool = False) -> list[RawObject]:
+    """Remove raw files whose time is up, and say what became of each.
+
+    A file goes when a commit of its exposure stands for it, its night ended ``keep_days`` ago, and it is not retained:
+    neither by the marker `gozen.archive.keys.retain_marker` nor by its commit.
+
+    Parameters
+    ----------
+    now
+        The present moment, with a time zone.
+    keep_days
+        Days after the end of the night, as `night_end` has it.
+    dry_run
+        Remove nothing.
+
+    Raises
+    ------
+    BadRequest
+        The archive is no directory.
+    """
+    if not isinstance(store, DirectoryStore):
+        raise BadRequest(f"{store.url} is no directory: a life-cycle rule of the object storage expires its raw data")
+    exposures: dict[tuple[str, str], list[str]] = {}
+    for key in store.list("raw"):
+        parts = key.split("/")
+        if len(parts) == 4:
+            exposures.setdefault((parts[1], parts[2]), []).append(key)
+    found = [_raw_objects(store, *name, held, now, keep_days) for name, held in sorted(exposures.items())]
+    objects = [one for part in found for one in part]
+    for one in objects:
+        if one.fate == "expired" and not dry_run:
+            store.delete(one.key)
+    return objects
+
+
+def fate_of(
+    frame_id: str, committed: Mapping[str, bool], *, marked: bool, night: str, now: datetime, keep_days: float
+) -> Fate:
+    """Decide what becomes of one raw file.
+
+    Parameters
+    ----------
+    committed
+        For each FRAME_ID that a commit stands for, whether a commit retains it.
+    marked
+        Whether the exposure has the marker that retains it.
+    """
+    if marked or committed.get(frame_id, False):
+        return "retained"
+    if now < night_end(night) + timedelta(days=keep_days):
+        return "not yet"
+    return "expired" if frame_id in committed else "not reduced"
+
+
+def night_end(night: str) -> datetime:
+    """Return the moment after which no site still has this night: noon of the next date at UTC-12."""
+    return datetime.strptime(keys.checked_night(night), "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=2)
+
+
+def _raw_objects(
+    store: Store, night: str, exposure: str, held: list[str], now: datetime, keep_days: float
+) -> list[RawObject]:
+    marker = keys.retain_marker(night, exposure)
+    due = now >= night_end(night) + timedelta(days=keep_days)
+    # Commits are read only where something may go: the rest stays whatever they say.
+    committed = _committed(store, night, exposure) if due else {}
+    return [
+        RawObject(
+            key,
+            store.size(key),
+            fate_of(keys.frame_id_of(key), committed, marked=marker in held, night=night, now=now, keep_days=keep_days),
+        )
+        for key in held
+        if key != marker
+    ]
+
+
+def _committed(store: Store, night: str, exposure: str) -> dict[str, bool]:
+    retained: dict[str, bool] = {}
+    for key in store.list(f"{keys.commits(night)}/{exposure}"):
+        commit = load_commit(store, key) if keys.parse_commit(key) else None
+        if commit is not None:
+            for name in (commit.frame_id, *map(keys.frame_id_of, commit.provenance.inputs)):
+                retained[name] = retained.get(name, False) or commit.retain_raw
+    return retained
