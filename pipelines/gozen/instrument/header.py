@@ -14,8 +14,8 @@ from gozen.instrument.profile import Profile, Site, WordRule
 
 DATA_TYPES = ("OBJECT", "DARK", "FLAT", "BIAS")
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
-_JD_OF_MJD_ZERO = 2400000.5
-_MJD_OF_UNIX_ZERO = 40587.0
+_MJD_OF_ZERO = {"mjd": 0.0, "jd": -2400000.5, "unix": 40587.0}
+_FIRST_MJD, _LAST_MJD = 15020.0, 124593.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
 
     def get(name: str, default: Any = None) -> Any:
         rule: WordRule | None = getattr(rules, name)
-        return default if rule is None else _value(words, rule, name, source, default)
+        return default if rule is None else read_quantity(words, rule, name, source, default)
 
     data_type = str(get("data_type")).upper()
     if data_type not in DATA_TYPES:
@@ -88,7 +88,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     return RawHeader(
         object=str(get("object")),
         data_type=data_type,
-        sensor=str(get("sensor")),
+        sensor=_identifier(get("sensor"), "sensor", source) or "",
         utc_start=get("utc_start"),
         exposure_s=exposure_s,
         frame_time_s=float(get("frame_time_s", exposure_s)),
@@ -96,8 +96,8 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
         utc_sequence=get("utc_sequence"),
         ra=get("ra"),
         dec=get("dec"),
-        exposure_id=_text_or_none(get("exposure_id")),
-        frame_id=_text_or_none(get("frame_id")),
+        exposure_id=_identifier(get("exposure_id"), "exposure_id", source),
+        frame_id=_identifier(get("frame_id"), "frame_id", source),
         gain=gain,
         filter=str(get("filter", "")),
         pipelines=tuple(p.strip() for p in pipelines.split(",") if p.strip()) if pipelines else (),
@@ -123,15 +123,24 @@ def mjd_of_utc(utc: dt.datetime) -> float:
     return (aware - _MJD_ZERO) / dt.timedelta(days=1)
 
 
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None or not str(value).strip() else str(value).strip()
+def read_quantity(words: Mapping[str, Any], rule: WordRule, name: str, source: str, default: Any = None) -> Any:
+    """Read one quantity by its rule.
 
+    Parameters
+    ----------
+    name, source
+        The quantity's and the file's name, for the messages.
+    default
+        What is returned when the rule is optional and a word is missing.
 
-def _value(words: Mapping[str, Any], rule: WordRule, name: str, source: str, default: Any) -> Any:
-    if rule.value is not None:
-        raw = rule.value
-    else:
-        missing = [word for word in rule.sources if not str(words.get(word, "")).strip()]
+    Raises
+    ------
+    CorruptFile
+        A word is missing or does not say what the rule expects.
+    """
+    raw: Any = rule.value
+    if raw is None:
+        missing = [word for word in rule.sources if not _says_something(words.get(word))]
         if missing and rule.optional:
             return default
         if missing:
@@ -145,13 +154,25 @@ def _value(words: Mapping[str, Any], rule: WordRule, name: str, source: str, def
         raise CorruptFile(f"{source}: {word} = {raw!r} is no {rule.kind} for {name} ({error})") from error
 
 
+def _says_something(value: Any) -> bool:
+    # astropy has an object of its own for a word without a value.
+    return isinstance(value, str | int | float) and bool(str(value).strip())
+
+
+def _identifier(value: Any, name: str, source: str) -> str | None:
+    text = "" if value is None else str(value).strip()
+    if text.startswith(".") or any(character in "/\\" or not character.isprintable() for character in text):
+        raise CorruptFile(f"{source}: {name} {text!r} cannot name a file: it has a slash or begins with a dot")
+    return text or None
+
+
 def _joined(parts: list[Any], kind: str) -> str:
     separator = "T" if kind == "utc" else ""
     return separator.join(str(part).strip() for part in parts)
 
 
 def convert(raw: Any, rule: WordRule) -> Any:
-    """Convert one header value as a rule says; times become MJD (UTC), angles degrees.
+    """Convert one header value as a rule says; times become MJD (UTC), angles degrees (``hours`` times 15).
 
     Raises
     ------
@@ -162,22 +183,35 @@ def convert(raw: Any, rule: WordRule) -> Any:
         text = str(raw).strip()
         return rule.values.get(text, text)
     if rule.kind == "utc":
-        return mjd_of_utc(_parse_utc(str(raw).strip()))
+        return _plausible(mjd_of_utc(_parse_utc(str(raw).strip())))
     if rule.kind in ("hours", "degrees") and isinstance(raw, str) and (":" in raw or " " in raw.strip()):
         return _sexagesimal(raw) * (15.0 if rule.kind == "hours" else 1.0)
+    if isinstance(raw, bool):
+        raise TypeError("a logical value")
     number = float(raw) * rule.scale
     if not math.isfinite(number):
         raise ValueError("not a finite number")
     if rule.kind == "integer":
+        if number != int(number):
+            raise ValueError("not a whole number")
         return int(number)
-    zero = {"jd": -_JD_OF_MJD_ZERO, "unix": _MJD_OF_UNIX_ZERO}.get(rule.kind, 0.0)
-    return (number / 86400.0 if rule.kind == "unix" else number) + zero
+    if rule.kind in _MJD_OF_ZERO:
+        return _plausible((number / 86400.0 if rule.kind == "unix" else number) + _MJD_OF_ZERO[rule.kind])
+    return number * 15.0 if rule.kind == "hours" else number
+
+
+def _plausible(mjd: float) -> float:
+    if not _FIRST_MJD <= mjd < _LAST_MJD:
+        raise ValueError(f"MJD {mjd:g} is not within the years 1900 to 2199")
+    return mjd
 
 
 def _parse_utc(text: str) -> dt.datetime:
     day, _, clock = text.replace(" ", "T", 1).rstrip("Z").partition("T")
     hours, minutes, seconds = clock.split(":") if clock else ("0", "0", "0")
     # Seconds are added so that one-digit fields and 60.0 s, which real headers hold, are read.
+    if not (0 <= int(hours) <= 24 and 0 <= int(minutes) < 60 and 0 <= float(seconds) < 61):
+        raise ValueError(f"{clock!r} is no time of day")
     return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC) + dt.timedelta(
         hours=int(hours), minutes=int(minutes), seconds=float(seconds)
     )

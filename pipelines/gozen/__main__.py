@@ -1,0 +1,5 @@
+"""``python -m gozen`` is the ``gozen`` command."""
+
+from gozen.cli import main
+
+main()

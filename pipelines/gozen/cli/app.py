@@ -1,0 +1,75 @@
+"""The assembly of the command: each verb is one line here, under the job that it does."""
+
+from __future__ import annotations
+
+import logging
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gozen.cli import archive, config, doctor, exposures, instrument, quality
+from gozen.cli.console import results, set_up_log
+from gozen.cli.invocation import Invocation
+
+OBSERVE = "Observe and simulate"
+REDUCE = "Reduce"
+LOOK_UP = "Look up"
+LOOK_AFTER = "Look after"
+MORE = "From other packages"
+PLUGINS = "gozen.commands"
+"""Entry-point group: other packages add a `typer.Typer` or a function as a verb."""
+
+_EPILOG = "--archive, --config and --debug may stand anywhere on the line."
+
+
+def build_app() -> typer.Typer:
+    """Return the command with all its verbs, those of other packages included."""
+    app = typer.Typer(
+        name="gozen",
+        help="From raw frames of a camera that films the sky to light curves that you can look up.",
+        epilog=_EPILOG,
+        add_completion=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(_global_options)
+    app.command("exposures", rich_help_panel=LOOK_UP)(exposures.exposures)
+    app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)
+    app.add_typer(instrument.app, name="instrument", rich_help_panel=LOOK_AFTER)
+    app.add_typer(archive.app, name="archive", rich_help_panel=LOOK_AFTER)
+    app.command("config", rich_help_panel=LOOK_AFTER)(config.config)
+    app.command("doctor", rich_help_panel=LOOK_AFTER)(doctor.doctor)
+    _add_plugins(app)
+    return app
+
+
+def _global_options(
+    ctx: typer.Context,
+    archive: Annotated[str | None, typer.Option(help="Root of the archive: a directory or any fsspec URL.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file instead of gozen.toml.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Say more, with tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"gozen {metadata.version('gozen')}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        results().print(ctx.get_help())
+        raise typer.Exit
+    set_up_log(debug=debug)
+    ctx.obj = Invocation(archive=archive, config=config, debug=debug)
+
+
+def _add_plugins(app: typer.Typer) -> None:
+    for entry in metadata.entry_points(group=PLUGINS):
+        try:
+            verb = entry.load()
+        except Exception:  # a broken plugin must not take the other verbs with it
+            logging.getLogger("gozen").warning("the verb %r of %s cannot be loaded", entry.name, entry.value)
+            continue
+        if isinstance(verb, typer.Typer):
+            app.add_typer(verb, name=entry.name, rich_help_panel=MORE)
+        else:
+            app.command(entry.name, rich_help_panel=MORE)(verb)

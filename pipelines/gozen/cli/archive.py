@@ -1,0 +1,124 @@
+"""``gozen archive``: look after the archive: what it holds, whether it is whole, what may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gozen.cli.console import results
+from gozen.cli.invocation import invocation
+from gozen.cli.output import Json, write_json
+from gozen.errors import ExitCode
+
+app = typer.Typer(help="Look after the archive: what it holds, whether it is whole, what may go.", no_args_is_help=True)
+
+Nights = Annotated[list[str] | None, typer.Argument(metavar="[NIGHT]...", help="Nights YYYYMMDD; all without one.")]
+
+
+@app.command()
+def info(ctx: typer.Context, json: Json = False) -> None:
+    """Say how much each folder holds."""
+    from gozen.archive.inventory import inventory
+
+    store = invocation(ctx).store()
+    held = inventory(store)
+    if json:
+        write_json({"archive": store.url, "folders": {h.folder: {"objects": h.objects, "bytes": h.size} for h in held}})
+        return
+    table = Table("folder", title=store.url, title_justify="left")
+    table.add_column("objects", justify="right")
+    table.add_column("MB", justify="right")
+    for holding in held:
+        table.add_row(holding.folder, str(holding.objects), f"{holding.size / 1e6:.1f}")
+    results().print(table)
+
+
+@app.command()
+def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
+    """Read every product that a commit names and compare its SHA-256; exit code 65 when something is wrong."""
+    from gozen.archive.inventory import verify as check
+
+    store = invocation(ctx).store()
+    found = check(store, nights)
+    if json:
+        write_json({**vars(found), "problems": list(found.problems), "unnamed": list(found.unnamed)})
+    else:
+        _print_lines(found.problems)
+        _print_lines(f"{store.url_of(key)}: no commit names it; the next run writes over it" for key in found.unnamed)
+        wrong = f"{len(found.problems)} problems" if found.problems else "all as committed"
+        _print_lines([f"{found.commits} commits, {found.products} products, {found.size / 1e6:.1f} MB: {wrong}"])
+    if found.problems:
+        raise typer.Exit(ExitCode.UNREADABLE_INPUT)
+
+
+@app.command()
+def sweep(ctx: typer.Context) -> None:
+    """Remove what killed processes of this machine left half-written."""
+    from gozen.archive.inventory import sweep as clean
+
+    _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])
+
+
+@app.command()
+def expire(
+    ctx: typer.Context,
+    keep_days: Annotated[float | None, typer.Option(min=0, help="Days after the night; else the setting.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove raw files that are reduced and whose time is up; retained ones stay."""
+    from gozen.archive.ring import expire as expire_raw
+
+    settings = invocation(ctx).settings(keep_raw_days=keep_days)
+    found = expire_raw(
+        invocation(ctx).store(), now=datetime.now(UTC), keep_days=settings.keep_raw_days, dry_run=dry_run
+    )
+    went = "would go" if dry_run else "removed"
+    _print_lines(f"{one.key}: {went}" for one in found if one.fate == "expired")
+    for fate, said in (
+        ("expired", went),
+        ("not yet", "stay: their time is not up"),
+        ("retained", "stay: retained"),
+        ("not reduced", "stay: no commit stands for them, and their time is up"),
+    ):
+        of_fate = [one.size for one in found if one.fate == fate]
+        if of_fate:
+            _print_lines([f"{len(of_fate)} raw files, {sum(of_fate) / 1e6:.1f} MB: {said}"])
+    if not found:
+        _print_lines(["no raw files"])
+
+
+@app.command()
+def retain(
+    ctx: typer.Context,
+    night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
+    exposure: Annotated[str, typer.Argument(help="Exposure.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Let the raw files expire again.")] = False,
+) -> None:
+    """Keep the raw files of an exposure from expiring."""
+    from gozen.archive import keys
+
+    store = invocation(ctx).store()
+    if undo:
+        store.delete(keys.retain_marker(night, exposure))
+    else:
+        store.create(keys.retain_marker(night, exposure), b"")
+
+
+@app.command()
+def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
+    """Make the log's tables again from the commits."""
+    from gozen.archive.inventory import nights_of_commits
+    from gozen.archive.log import rebuild_night
+
+    store = invocation(ctx).store()
+    for night in nights or nights_of_commits(store):
+        _print_lines([f"{night}: {rebuild_night(store, night)} sensor exposures"])
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)

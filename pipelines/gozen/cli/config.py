@@ -1,0 +1,28 @@
+"""``gozen config``: every setting with its value and where it comes from."""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from gozen.cli.console import results
+from gozen.cli.invocation import invocation
+from gozen.cli.output import Json, write_json
+
+
+def config(ctx: typer.Context, json: Json = False) -> None:
+    """Print all settings: value, where it comes from (flag, environment, file, default), what it means."""
+    from gozen.settings import explain_settings
+
+    call = invocation(ctx)
+    call.settings()
+    found = explain_settings(**call.flags())
+    if json:
+        write_json([vars(setting) for setting in found])
+        return
+    table = Table("setting", "value", "from", "what it means", title="Settings", title_justify="left")
+    for setting in found:
+        table.add_row(
+            setting.name, "" if setting.value is None else str(setting.value), setting.source, setting.meaning
+        )
+    results().print(table)

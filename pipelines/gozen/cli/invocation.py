@@ -1,0 +1,67 @@
+"""What the global options of one call said, and the settings and the archive that follow from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gozen.archive.store import Store
+    from gozen.settings import Settings
+
+GLOBAL_OPTIONS = {"--archive": 1, "--config": 1, "--debug": 0}
+"""Options that may stand anywhere on the line, and how many values each takes."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The global options of one call of ``gozen``."""
+
+    archive: str | None = None
+    config: Path | None = None
+    debug: bool = False
+
+    def flags(self, **flags: Any) -> dict[str, Any]:
+        """Return the settings that flags give, the global ones included."""
+        return {"archive": self.archive, **flags}
+
+    def settings(self, **flags: Any) -> Settings:
+        """Return the settings, with the flags of a verb over them; a flag that is None counts as not given."""
+        from gozen.settings import load_settings
+
+        if self.config is not None:
+            # Worker processes read their settings anew and have to find the same file.
+            os.environ["GOZEN_CONFIG"] = str(self.config.absolute())
+        return load_settings(**self.flags(**flags))
+
+    def store(self) -> Store:
+        """Open the archive."""
+        from gozen.archive.store import open_store
+
+        return open_store(self.settings().archive)
+
+
+def invocation(ctx: typer.Context) -> Invocation:
+    """Return the global options of this call."""
+    found = ctx.find_object(Invocation)
+    return found if found is not None else Invocation()
+
+
+def hoist(args: list[str]) -> list[str]:
+    """Move the global options to the front, so that they may stand after the verb too."""
+    front: list[str] = []
+    rest: list[str] = []
+    place = 0
+    while place < len(args):
+        word = args[place]
+        name, has_value, _ = word.partition("=")
+        if word == "--":
+            return front + rest + args[place:]
+        length = 1 if has_value else 1 + GLOBAL_OPTIONS.get(word, 0)
+        (front if name in GLOBAL_OPTIONS else rest).extend(args[place : place + length])
+        place += length
+    return front + rest

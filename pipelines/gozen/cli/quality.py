@@ -1,0 +1,60 @@
+"""``gozen quality``: search what was measured on each frame and by each gate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gozen.cli import output, selecting
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+_FRAMES = (
+    "night",
+    "exposure",
+    "sensor",
+    "frame",
+    "mjd",
+    "background_adu",
+    "noise_adu",
+    "seeing_px",
+    "shift_x_px",
+    "shift_y_px",
+    "shift_residual_px",
+    "zero_point",
+    "passed",
+    "reason",
+)
+_GATES = ("night", "exposure", "sensor", "frame", "gate", "value", "limit", "unit", "passed", "reason")
+
+
+def quality(
+    ctx: typer.Context,
+    night: selecting.Night = None,
+    exposure: selecting.Exposure = None,
+    object_: selecting.Object = None,
+    sensor: selecting.Sensor = None,
+    data_type: selecting.DataType = None,
+    reason: selecting.Reason = None,
+    gates: Annotated[bool, typer.Option("--gates", help="The gates with value and limit.")] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="The frames (the default).")] = False,
+    refused: Annotated[bool, typer.Option("--refused", help="Only what a gate refused.")] = False,
+    csv: output.Csv = False,
+    json: output.Json = False,
+    parquet: output.Parquet = None,
+) -> None:
+    """Search the quality: registration, sky and seeing of each frame, or each gate with its value and limit."""
+    from gozen.archive.search import Selection, search_quality
+
+    if gates and frames:
+        raise BadRequest("give one of --gates and --frames: they have different columns")
+    form = output.Form(csv, json, parquet)
+    first, last = selecting.nights_of(night)
+    selection = Selection(
+        first, last, exposure=exposure, object=object_, sensor=sensor, data_type=data_type, reason=reason
+    )
+    store = invocation(ctx).store()
+    found = search_quality(store, selection, frames=not gates, gates=gates, refused_only=refused)
+    what = "gates" if gates else "frames"
+    output.show(found, _GATES if gates else _FRAMES, form, selecting.title(what, len(found), store))

@@ -1,0 +1,66 @@
+"""The options that select from the observation log, and what they mean together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen.archive.search import Circle
+    from gozen.archive.store import Store
+
+_PANEL = "Selection"
+
+
+def _option(name: str, text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, help=text, rich_help_panel=_PANEL)
+    return option
+
+
+Night = Annotated[str | None, _option("--night", "Night YYYYMMDD, or a range YYYYMMDD:YYYYMMDD.")]
+Exposure = Annotated[str | None, _option("--exposure", "Exposure; * and ? stand for any text.")]
+Object = Annotated[str | None, _option("--object", "Object; * and ? stand for any text, case does not matter.")]
+Sensor = Annotated[str | None, _option("--sensor", "Sensor, as in 121; * and ? stand for any text.")]
+DataType = Annotated[str | None, _option("--data-type", "OBJECT, DARK, FLAT or BIAS.")]
+Filter = Annotated[str | None, _option("--filter", "Filter.")]
+Project = Annotated[str | None, _option("--project", "Project; * and ? stand for any text.")]
+Status = Annotated[str | None, _option("--status", "reduced or rejected.")]
+Reason = Annotated[str | None, _option("--reason", "Name of a rejection, as in NoisyFrame.")]
+Ra = Annotated[float | None, _option("--ra", "Right ascension of a circle, deg.")]
+Dec = Annotated[float | None, _option("--dec", "Declination of a circle, deg.")]
+Radius = Annotated[float, _option("--radius", "Radius of the circle, deg.")]
+
+
+def nights_of(night: str | None) -> tuple[str | None, str | None]:
+    """Return the first and the last night of ``--night``."""
+    if night is None:
+        return None, None
+    first, colon, last = night.partition(":")
+    return (first or None, last or None) if colon else (first, first)
+
+
+def circle_of(ra: float | None, dec: float | None, radius: float) -> Circle | None:
+    """Return the circle of ``--ra --dec --radius``, or None when none is asked for."""
+    from gozen.archive.search import Circle
+
+    if ra is None and dec is None:
+        return None
+    if ra is None or dec is None:
+        raise BadRequest("a circle needs both --ra and --dec")
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):
+        raise BadRequest(f"--ra {ra:g} --dec {dec:g} --radius {radius:g} is no circle on the sky")
+    return Circle(ra, dec, radius)
+
+
+def title(what: str, count: int, store: Store) -> str:
+    """Return the heading of a table, which says what the log has when nothing was found."""
+    from gozen.archive.search import nights
+
+    if count:
+        return f"{count} {what}"
+    logged = nights(store)
+    has = f"the log has the nights {logged[0]} to {logged[-1]}" if logged else f"the log of {store.url} is empty"
+    return f"no {what} found; {has}"

@@ -1,0 +1,127 @@
+"""What a profile reads from one file's header, quantity by quantity, and what it cannot read: pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gozen.errors import CorruptFile
+from gozen.instrument.header import night_of, read_header, read_quantity, utc_of_mjd
+from gozen.instrument.profile import HeaderWords, Profile, WordRule
+
+_TIMES = ("utc", "jd", "mjd", "unix")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity as a profile reads it.
+
+    Parameters
+    ----------
+    words
+        The header words of its rule; empty for a constant, or where the profile has no rule.
+    value
+        What stands in the header, as it stands there.
+    converted
+        What Gozen takes it for; None where it is not there.
+    problem
+        Why it cannot be read; empty where it can.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    value: str
+    converted: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One file against a profile.
+
+    Parameters
+    ----------
+    night
+        The night that the file belongs to; None where its time cannot be read.
+    problems
+        A sentence for each thing that keeps the file from being reduced.
+    """
+
+    source: str
+    quantities: tuple[Quantity, ...]
+    frames: int
+    night: str | None
+    problems: tuple[str, ...]
+
+
+def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profile, source: str) -> Check:
+    """Compare one file with a profile.
+
+    Parameters
+    ----------
+    words
+        Header words and their values.
+    shape
+        Of the image: (rows, columns) or (frames, rows, columns).
+    source
+        The file's name, for the messages.
+    """
+    quantities = tuple(_quantity(words, name, profile, source) for name in HeaderWords.model_fields)
+    problems = [quantity.problem for quantity in quantities if quantity.problem]
+    problems += _shape_problems(shape, profile, source)
+    night = None
+    try:
+        header = read_header(words, profile, source)
+        night = night_of(header.utc_start, profile.site)
+        if profile.sensor(header.sensor) is None:
+            known = ", ".join(sensor.id for sensor in profile.sensors[:5])
+            problems.append(f"{source}: sensor {header.sensor!r} is not in the profile, which has {known} ...")
+    except CorruptFile as error:
+        if str(error) not in problems:
+            # Such as a data type that the profile has no meaning for: each word is readable, together they are not.
+            problems += [] if any(quantity.problem for quantity in quantities) else [str(error)]
+    frames = 1 if len(shape) == 2 else shape[0] if len(shape) == 3 else 0
+    return Check(source, quantities, frames, night, tuple(problems))
+
+
+def _quantity(words: Mapping[str, Any], name: str, profile: Profile, source: str) -> Quantity:
+    rule: WordRule | None = getattr(profile.header, name)
+    if rule is None:
+        return Quantity(name, (), "", None)
+    found = [words[word] for word in rule.sources if word in words]
+    text = " + ".join(map(str, found)) if rule.value is None else str(rule.value)
+    try:
+        value = read_quantity(words, rule, name, source)
+    except CorruptFile as error:
+        return Quantity(name, rule.sources, text, None, str(error) + _suggestion(words, rule))
+    return Quantity(name, rule.sources, text, None if value is None else _shown(value, rule))
+
+
+def _shown(value: Any, rule: WordRule) -> str:
+    if rule.kind in _TIMES:
+        return f"{utc_of_mjd(value).strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]} UTC (MJD {value:.6f})"
+    if rule.kind in ("hours", "degrees"):
+        return f"{value:.6f} deg"
+    return str(value)
+
+
+def _suggestion(words: Mapping[str, Any], rule: WordRule) -> str:
+    missing = [word for word in rule.sources if word not in words]
+    near = difflib.get_close_matches(missing[0], list(words), n=3, cutoff=0.5) if missing else []
+    return f"; the header has {', '.join(near)}" if near else ""
+
+
+def _shape_problems(shape: tuple[int, ...], profile: Profile, source: str) -> list[str]:
+    if len(shape) not in (2, 3):
+        return [f"{source}: the image has {len(shape)} axes; a frame or a cube of frames is expected"]
+    problems = []
+    if tuple(shape[-2:]) != profile.shape:
+        problems.append(
+            f"{source}: a frame has {shape[-1]} columns and {shape[-2]} rows, "
+            f"the profile {profile.name} says shape: [{profile.shape[0]}, {profile.shape[1]}] (rows, columns)"
+        )
+    if profile.raw == "frames" and len(shape) == 3 and shape[0] != 1:
+        problems.append(f"{source}: the file holds {shape[0]} frames, the profile {profile.name} says raw: frames")
+    return problems
