@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from gozen.errors import BadRequest
+
+_ABSENT = object()
 
 BASE_DIAMETER_PX = 21
 """The aperture whose columns are plain ``flux`` and ``flux_err``, and which magnitudes are made of."""
@@ -92,6 +103,7 @@ class Settings(BaseSettings):
     run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this processing")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Worker processes")
     block_list: Path | None = Field(None, description="YAML list of what must not be archived")
+    keep_raw_days: float = Field(7.0, ge=0, description="Days that raw files stay after their night, once reduced")
     image_digest: str = Field("", description="Digest of the container image, kept in the provenance")
     detection: DetectionSettings = DetectionSettings()
     photometry: PhotometrySettings = PhotometrySettings()
@@ -148,6 +160,59 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise BadRequest(_explain(error)) from error
+    except SettingsError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        raise BadRequest(f"{error}{cause}; lists and groups are written as JSON in the environment") from error
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting in force.
+
+    Parameters
+    ----------
+    name
+        With dots between group and setting, as in ``gates.noise_ratio``.
+    source
+        ``flag``, ``environment``, the settings file, or ``default``.
+    """
+
+    name: str
+    value: Any
+    source: str
+    meaning: str
+
+
+def explain_settings(**flags: Any) -> list[Setting]:
+    """Return every setting with its value and where it comes from; raises as `load_settings`."""
+    values = load_settings(**flags).model_dump(mode="json")
+    given = {name: value for name, value in flags.items() if value is not None}
+    layers = (
+        ("flag", given),
+        ("environment", EnvSettingsSource(Settings)()),
+        (str(config_file()), _TomlFile(Settings)()),
+    )
+    found = []
+    for path, field in _fields(Settings):
+        source = next((name for name, layer in layers if _at(layer, path) is not _ABSENT), "default")
+        found.append(Setting(".".join(path), _at(values, path), source, field.description or ""))
+    return found
+
+
+def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Group):
+            yield from _fields(field.annotation, (*path, name))
+        else:
+            yield (*path, name), field
+
+
+def _at(layer: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        if not isinstance(layer, dict) or name not in layer:
+            return _ABSENT
+        layer = layer[name]
+    return layer
 
 
 def _explain(error: ValidationError) -> str:
