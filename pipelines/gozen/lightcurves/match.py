@@ -39,6 +39,29 @@ def match_stars(ra: Floats, dec: Floats, star_ra: Floats, star_dec: Floats, radi
     return out
 
 
+def neighbour_light(ra: Floats, dec: Floats, g: Floats, reach_arcsec: float) -> Floats:
+    """Return the light of each star's neighbours in a catalogue, relative to its own.
+
+    A deep catalogue knows the stars that are too faint to be detected but not to spoil an aperture.
+
+    Parameters
+    ----------
+    ra, dec, g
+        Positions (degrees) and magnitudes, shape (N,).
+    reach_arcsec
+        Distance within which a neighbour's light counts.
+    """
+    out = np.zeros(len(ra))
+    if len(ra) < 2:
+        return out
+    chord = 2 * np.sin(np.deg2rad(reach_arcsec / 3600) / 2)
+    one, other = cKDTree(_vectors(ra, dec)).query_pairs(chord, output_type="ndarray").T
+    light = np.nan_to_num(10 ** (-0.4 * g))
+    for star, neighbour in ((one, other), (other, one)):
+        np.add.at(out, star, light[neighbour] / np.maximum(light[star], 1e-30))
+    return out
+
+
 def _vectors(ra: Floats, dec: Floats) -> Floats:
     a, d = np.deg2rad(ra), np.deg2rad(dec)
     return np.column_stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])

@@ -34,6 +34,8 @@ class SensorSources:
         Reference stars.
     blended
         Whether a neighbour's light is in the aperture.
+    scale_arcsec
+        Of a pixel.
     """
 
     x: Floats
@@ -43,6 +45,7 @@ class SensorSources:
     star: NDArray[np.intp]
     stars: ReferenceCatalogue
     blended: NDArray[np.bool_]
+    scale_arcsec: float
 
     @property
     def matched(self) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from gozen.catalog.reference import ReferenceCatalogue
 from gozen.catalog.schema import Flag
 from gozen.frames.raw import RawCube
 from gozen.frames.times import mid_exposure
-from gozen.lightcurves.match import match_stars
+from gozen.lightcurves.match import match_stars, neighbour_light
 from gozen.lightcurves.rows import FrameRows, SensorSources, sensor_rows
 from gozen.lightcurves.zeropoint import ZeroPoint, fit_zero_point
 from gozen.photometry.measure import FrameFluxes, blended, measure_frame
@@ -28,6 +28,10 @@ from gozen.settings import Settings
 Floats = NDArray[np.float64]
 _SOURCE_SIGMA = 3.0
 _GROW_PX = 4
+_CALIBRATOR_LIMITS = (100.0, 50.0, 20.0, 10.0)
+_PLENTY = 50
+_FEW = 20
+_CROWDED = 0.01
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def place_sources(
     stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
     star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
     near = blended(sources, sources.flux, reach_px)
-    return SensorSources(sources.x, sources.y, ra, dec, star, stars, near)
+    return SensorSources(sources.x, sources.y, ra, dec, star, stars, near, solution.linear.scale_arcsec)
 
 
 def measure(
@@ -159,9 +163,25 @@ def _calibrate(
     flux = np.mean([fluxes[index].flux[0] for index in stacked], axis=0)
     error = np.sqrt(np.sum([fluxes[index].flux_err[0] ** 2 for index in stacked], axis=0)) / len(stacked)
     spoiled = np.any([_spoiled(fluxes[index]) for index in stacked], axis=0) | sources.blended
-    faint = ~(flux > 10 * error)
-    usable = np.where(spoiled | faint, np.nan, g)
+    strength = np.where(spoiled | ~np.isfinite(g), 0.0, flux / error)
+    lonely = sources.of_star(_crowding(sources.stars, sources.scale_arcsec, aligned, settings)) < _CROWDED
+    if (lonely & (strength > _CALIBRATOR_LIMITS[-1])).sum() >= _FEW:
+        strength = np.where(lonely, strength, 0.0)
+    usable = np.where(strength > _calibrator_limit(strength), g, np.nan)
     return fit_zero_point(flux, error, usable, sources.of_star(sources.stars.bp_rp), settings.calibration, name)
+
+
+def _crowding(stars: ReferenceCatalogue, scale_arcsec: float, aligned: AlignedStack, settings: Settings) -> Floats:
+    reach_px = settings.photometry.diameters_px[0] / 2 + aligned.sources.fwhm / 2
+    return neighbour_light(stars.ra, stars.dec, stars.g, reach_px * scale_arcsec)
+
+
+def _calibrator_limit(strength: Floats) -> float:
+    """Return the signal-to-noise that calibrators need: the highest that leaves enough of them.
+
+    A faint star's aperture holds the light of others that are too faint to be seen, which biases it bright.
+    """
+    return next((limit for limit in _CALIBRATOR_LIMITS if (strength > limit).sum() >= _PLENTY), _CALIBRATOR_LIMITS[-1])
 
 
 def _spoiled(fluxes: FrameFluxes) -> NDArray[np.bool_]:
