@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gozen.instrument.header import mjd_of_utc, utc_of_mjd
 from gozen.instrument.profile import Gain, Profile, section_slices
 from gozen.sky import detector, header, render
-from gozen.sky.events import Eclipse, Flare, Mover, exposure_mean
+from gozen.sky.events import Eclipse, Flare, Mover, Transient, exposure_mean
 from gozen.sky.geometry import Projection, from_tangent_plane, project
 from gozen.sky.scene import SimulatedSky
 from gozen.sky.stars import Floats, Stars
@@ -170,6 +170,12 @@ class SensorExposure:
         magnitude = self.zero_point + self.sky.conditions.colour_term * bp_rp - g
         return np.asarray(10 ** (0.4 * magnitude) * self.timing.exposure_s)
 
+    def mean_factor(self, event: Flare | Eclipse | Transient, start_mjd: Floats) -> Floats:
+        """Return the mean of an event's factor, dimmed by the clouds, over exposures that start at ``start_mjd``."""
+        return exposure_mean(
+            lambda mjd: event.factor(mjd) * self.sky.transmission(mjd), start_mjd, self.timing.exposure_s
+        )
+
     def frame_state(self, frame: int) -> FrameState:
         """Return what the air and the telescope do during a frame (0-based)."""
         conditions = self.sky.conditions
@@ -251,11 +257,11 @@ def sky_light(order: SensorExposure, seen: SensorField, frame: int) -> npt.NDArr
     constant = np.setdiff1d(np.arange(len(x)), [index for _, index in varying])
     render.add_stars(light, x[constant], y[constant], seen.flux_e[constant], passed, width)
     for event, index in varying:
-        factor = passed * exposure_mean(event.factor, order.row_start(frame), order.timing.exposure_s)
+        factor = order.mean_factor(event, order.row_start(frame))
         one = slice(index, index + 1)
         render.add_stars(light, x[one], y[one], seen.flux_e[one], factor, width)
     for flash in order.sky.transients():
-        factor = passed * exposure_mean(flash.factor, order.row_start(frame), order.timing.exposure_s)
+        factor = order.mean_factor(flash, order.row_start(frame))
         flux = order.electrons(np.array([flash.g]), np.array([flash.bp_rp]))
         fx, fy = displaced(order, state, *order.projection.pixels(np.array([flash.ra]), np.array([flash.dec])))
         render.add_stars(light, fx, fy, flux, factor, width)

@@ -216,23 +216,27 @@ def empty_place(order: SensorExposure) -> tuple[Floats, Floats]:
 
 
 def _flashes(order: SensorExposure) -> list[Event]:
-    stars = lone_stars(order, 13.0, 15.0)
     middle = order.utc_mjd + 0.4 * order.nframe * order.timing.frame_s / _DAY_S
     ra, dec = order.projection.sky(*empty_place(order))
     flash = Transient("flash", float(ra[0]), float(dec[0]), g=16.0, peak_mjd=middle, rise_s=0.1, decay_s=0.3)
-    if not len(stars.x):
-        return [flash]
-    star = int(stars.stars.source_id[len(stars.x) // 2])
-    return [Flare("flare", star, peak_mjd=middle, amplitude=1.5, rise_s=0.4, decay_s=2.0), flash]
+    star = _lone_star(order, 14.0)
+    return (
+        [flash]
+        if star is None
+        else [Flare("flare", star, peak_mjd=middle, amplitude=1.5, rise_s=0.4, decay_s=2.0), flash]
+    )
 
 
 def _eclipses(order: SensorExposure) -> list[Event]:
-    stars = lone_stars(order, 12.5, 14.5)
-    if not len(stars.x):
-        return []
     middle = order.utc_mjd + 0.6 * order.nframe * order.timing.frame_s / _DAY_S
-    star = int(stars.stars.source_id[len(stars.x) // 3])
-    return [Eclipse("eclipse", star, mid_mjd=middle, depth=0.5, duration_s=4.0, ingress_s=1.0)]
+    star = _lone_star(order, 13.3)
+    return [] if star is None else [Eclipse("eclipse", star, mid_mjd=middle, depth=0.5, duration_s=4.0, ingress_s=1.0)]
+
+
+def _lone_star(order: SensorExposure, g: float) -> int | None:
+    """Return the id of the lone star that is nearest to a magnitude, if the sensor has one from 12.5 to 18."""
+    stars = lone_stars(order, 12.5, 18.0).stars
+    return int(stars.source_id[np.argmin(np.abs(stars.g - g))]) if len(stars) else None
 
 
 def _movers(order: SensorExposure) -> list[Event]:

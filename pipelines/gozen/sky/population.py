@@ -12,6 +12,7 @@ from astropy import units
 from astropy.coordinates import Latitude, Longitude
 from cdshealpix import nested
 
+from gozen.catalog import healpix
 from gozen.sky.stars import EPOCH, Floats, Integers, Stars, moved
 from gozen.sky.streams import stream
 from gozen.sky.tycho import BrightStars
@@ -72,7 +73,7 @@ def from_tycho(seed: int, bright: BrightStars) -> Stars:
     drawn = [nature(stream(seed, "tycho", int(row)), g[i : i + 1]) for i, row in enumerate(bright.row)]
     bp_rp, parallax, pmra, pmdec, ruwe = np.concatenate([np.zeros((5, 0)), *drawn], axis=1)
     ra, dec = moved(bright.ra, bright.dec, pmra, pmdec, EPOCH - 2000.0)
-    source_id = gaia_ids(healpix(ra, dec, ID_ORDER), _TYCHO_NUMBER + bright.row)
+    source_id = gaia_ids(healpix.pixels(ra, dec, ID_ORDER), _TYCHO_NUMBER + bright.row)
     return Stars(source_id, ra, dec, pmra, pmdec, parallax, ruwe, g, bp_rp)
 
 
@@ -98,13 +99,6 @@ def gaia_ids(pixels: Integers, numbers: Integers) -> Integers:
     Gaia DR3 documentation, table ``gaia_source``, column ``source_id``.
     """
     return (pixels.astype(np.int64) << 35) | (numbers.astype(np.int64) << 7)
-
-
-def healpix(ra: Floats, dec: Floats, order: int) -> Integers:
-    """Return the nested HEALPix pixels of positions in degrees."""
-    lon, lat = Longitude(ra * units.deg), Latitude(dec * units.deg)
-    pixels: Integers = nested.lonlat_to_healpix(lon, lat, order, num_threads=1).astype(np.int64)
-    return pixels
 
 
 def tiles_in_cone(ra: float, dec: float, radius_deg: float) -> list[int]:

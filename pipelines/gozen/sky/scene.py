@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from gozen.catalog import healpix
 from gozen.sky.events import Cloud, Event, Mover, Transient
 from gozen.sky.population import (
     BRIGHT_LIMIT,
     TILE_ORDER,
     TILE_RADIUS_DEG,
     from_tycho,
-    healpix,
     tile,
     tile_centre,
     tiles_in_cone,
 )
 from gozen.sky.stars import Floats, Stars, concatenate
-from gozen.sky.tycho import find_index, stars_in_cone, unit_vectors
+from gozen.sky.tycho import find_index, stars_in_cone
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ class SimulatedSky:
     def stars(self, ra: float, dec: float, radius_deg: float) -> Stars:
         """Return the stars whose catalogue positions lie in a cone (degrees)."""
         stars = concatenate([self.tile(pixel) for pixel in tiles_in_cone(ra, dec, radius_deg)])
-        centre = unit_vectors(np.array([ra]), np.array([dec]))
-        apart = np.linalg.norm(unit_vectors(stars.ra, stars.dec) - centre, axis=1)
-        return stars.take(apart <= 2 * np.sin(np.radians(radius_deg) / 2))
+        return stars.take(healpix.separation(ra, dec, stars.ra, stars.dec) <= radius_deg)
 
     def transmission(self, mjd: Floats) -> Floats:
         """Return the fraction of the light that the clouds let pass."""
@@ -120,5 +118,5 @@ def _tile(seed: int, tycho: Path | None, pixel: int) -> Stars:
         return drawn
     ra, dec = tile_centre(pixel)
     real = from_tycho(seed, stars_in_cone(tycho, ra, dec, TILE_RADIUS_DEG))
-    inside = healpix(real.ra, real.dec, TILE_ORDER) == pixel
+    inside = healpix.pixels(real.ra, real.dec, TILE_ORDER) == pixel
     return concatenate([drawn.take(drawn.g >= BRIGHT_LIMIT), real.take(inside)])

@@ -248,9 +248,7 @@ def _variable_rows(
     for frame in range(order.nframe):
         middle = row_middle(order, frame, np.array(y))
         starts = middle - order.timing.exposure_s / 2 / _DAY_S
-        factor = float(
-            exposure_mean(lambda t: event.factor(t) * order.sky.transmission(t), starts, order.timing.exposure_s)
-        )
+        factor = float(order.mean_factor(event, starts))
         rows.append(
             {
                 "event": event.name,

@@ -70,7 +70,7 @@ def stars_in_cone(index: Path, ra: float, dec: float, radius_deg: float) -> Brig
         The file is not such an index.
     """
     tree = _open(index)
-    centre = unit_vectors(np.array([ra]), np.array([dec]))[0]
+    centre = _unit_vectors(np.array([ra]), np.array([dec]))[0]
     reach = 2 * np.sin(np.radians(radius_deg) / 2)
     ends = np.array([centre - reach, centre + reach])
     low, high = np.clip((ends - tree.lower) * tree.scale, 0, 2**32 - 1).astype(np.uint32)
@@ -89,7 +89,7 @@ def stars_in_cone(index: Path, ra: float, dec: float, radius_deg: float) -> Brig
     )
 
 
-def unit_vectors(ra: Floats, dec: Floats) -> Floats:
+def _unit_vectors(ra: Floats, dec: Floats) -> Floats:
     """Return the unit vectors, shape (n, 3), of positions in degrees."""
     lon, lat = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
