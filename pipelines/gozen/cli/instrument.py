@@ -107,11 +107,12 @@ def _print_check(path: Path, found: Check | CorruptFile) -> None:
         typer.echo(f"\n{path}\n  {found.name}: {found}")
         return
     table = Table("quantity", "word", "value in the file", "read as", title=f"\n{path}", title_justify="left")
-    for quantity in found.quantities:
-        word = " + ".join(quantity.words) or ("constant" if quantity.value else "no rule")
-        read = quantity.converted or ("unreadable" if quantity.problem else "")
-        table.add_row(quantity.name, word, quantity.value, read)
+    ruled = [quantity for quantity in found.quantities if quantity.words or quantity.value]
+    for quantity in ruled:
+        read = quantity.converted or ("unreadable" if quantity.problem else "not there")
+        table.add_row(quantity.name, " + ".join(quantity.words) or "constant", quantity.value, read)
     results().print(table)
+    typer.echo(f"  no rule for {', '.join(one.name for one in found.quantities if one not in ruled) or 'nothing'}")
     typer.echo(f"  frames: {found.frames}, night: {found.night or 'unknown'}")
     for problem in found.problems:
         typer.echo(f"  CorruptFile: {problem}")

@@ -76,8 +76,10 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
         header = read_header(words, profile, source)
         night = night_of(header.utc_start, profile.site)
         if profile.sensor(header.sensor) is None:
-            known = ", ".join(sensor.id for sensor in profile.sensors[:5])
-            problems.append(f"{source}: sensor {header.sensor!r} is not in the profile, which has {known} ...")
+            known = ", ".join(sensor.id for sensor in profile.sensors)
+            problems.append(
+                f"{source}: sensor {header.sensor!r} is not in the profile {profile.name}, which has {known}"
+            )
     except CorruptFile as error:
         if str(error) not in problems:
             # Such as a data type that the profile has no meaning for: each word is readable, together they are not.
@@ -109,7 +111,7 @@ def _shown(value: Any, rule: WordRule) -> str:
 
 def _suggestion(words: Mapping[str, Any], rule: WordRule) -> str:
     missing = [word for word in rule.sources if word not in words]
-    near = difflib.get_close_matches(missing[0], list(words), n=3, cutoff=0.5) if missing else []
+    near = difflib.get_close_matches(missing[0], list(dict.fromkeys(words)), n=3, cutoff=0.5) if missing else []
     return f"; the header has {', '.join(near)}" if near else ""
 
 
