@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.time import Time
+
 from gozen.cli.run import run
 from gozen.frames.raw import read_words
 from gozen.instrument.check import check_file
