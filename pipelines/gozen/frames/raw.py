@@ -96,7 +96,7 @@ class RawCube:
         return self.files[index].frame(0)
 
 
-def read_words(source: Path | IO[bytes]) -> tuple[fits.Header, tuple[int, ...]]:
+def read_words(source: Path | IO[bytes]) -> tuple[dict[str, Any], tuple[int, ...]]:
     """Read the header of the first image in a FITS file, and its shape.
 
     Raises
@@ -111,7 +111,7 @@ def read_words(source: Path | IO[bytes]) -> tuple[fits.Header, tuple[int, ...]]:
         data = source.read_bytes() if isinstance(source, Path) else source.read()
     with _open(data, name) as hdus:
         image = _first_image(hdus, name)
-        return image.header.copy(), tuple(image.shape)
+        return _words(image.header), tuple(image.shape)
 
 
 def read_file(store: Store, key: str) -> RawFile:
@@ -129,10 +129,10 @@ def parse_file(data: bytes, name: str) -> RawFile:
     """Make a raw file of the bytes of a FITS file."""
     with _open(data, name) as hdus:
         image = _first_image(hdus, name)
-        header = image.header.copy()
+        header = _words(image.header)
         try:
             pixels = np.asarray(image.data)
-        except (OSError, TypeError, ValueError, IndexError) as error:
+        except (OSError, TypeError, ValueError, LookupError) as error:
             raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
     if pixels.ndim == 2:
         pixels = pixels[np.newaxis]
@@ -195,7 +195,7 @@ def _open(data: bytes, name: str) -> fits.HDUList:
             # A truncated file is read as far as it goes; what is missing shows when the pixels are.
             warnings.simplefilter("ignore", AstropyWarning)
             return fits.open(io.BytesIO(data), do_not_scale_image_data=True, memmap=False)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
         raise CorruptFile(f"{name}: no FITS file ({error})") from error
 
 
@@ -204,6 +204,20 @@ def _first_image(hdus: fits.HDUList, name: str) -> Any:
         for hdu in hdus:
             if isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) and len(hdu.shape) >= 2:
                 return hdu
-    except (OSError, ValueError, TypeError, fits.VerifyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, fits.VerifyError) as error:
         raise CorruptFile(f"{name}: the header cannot be read ({error})") from error
     raise CorruptFile(f"{name}: the file holds no image")
+
+
+def _words(header: fits.Header) -> dict[str, Any]:
+    # A card that cannot be parsed stays as its text, so that only a rule that reads it refuses the file, and names it.
+    words: dict[str, Any] = {}
+    for card in header.cards:
+        try:
+            value = card.value
+        except (fits.VerifyError, ValueError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", VerifyWarning)
+                value = card.image[9:].strip(" '")
+        words.setdefault(card.keyword.upper(), value)
+    return words

@@ -41,6 +41,7 @@ def section_slices(section: str) -> tuple[slice, slice]:
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
+HeaderWord = Annotated[str, AfterValidator(lambda text: text.strip().upper())]
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
 
 
@@ -74,8 +75,8 @@ class Gain(_Part):
 class WordRule(_Part):
     """How one quantity is read from a header: a word, several that are joined, or a constant."""
 
-    word: str | None = None
-    words: tuple[str, ...] = ()
+    word: HeaderWord | None = None
+    words: tuple[HeaderWord, ...] = ()
     value: str | float | int | None = None
     kind: Literal["text", "number", "integer", "hours", "degrees", "utc", "jd", "mjd", "unix"] = "text"
     scale: float = 1.0
