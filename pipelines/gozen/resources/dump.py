@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from gozen.resources.core_schema import BASED_INT, FLOAT
@@ -15,8 +17,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 # pyyaml's own resolvers know YAML 1.1; these add what only 1.2 reads as a number, so that such text is quoted.
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", BASED_INT, ["0"])
+for _kind, _pattern in (("float", FLOAT), ("int", BASED_INT)):
+    _whole = re.compile(rf"(?:{_pattern.pattern})\Z")
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _whole, list("-+.0123456789"))
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

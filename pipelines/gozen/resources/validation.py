@@ -89,7 +89,7 @@ def label(path: Path) -> str:
 def _sentence(model: type[WireModel], detail: ErrorDetails, document: Document, origin: Callable[[Path], Path]) -> str:
     wire_path = detail["loc"]
     path = origin(wire_path)
-    return str(document.refuse(path, _problem(model, detail, label(_without_step(path)))))
+    return str(document.refuse(path, _problem(model, detail, _without_step(path))))
 
 
 def _without_step(path: Path) -> Path:
@@ -97,14 +97,15 @@ def _without_step(path: Path) -> Path:
     return path[2:] if len(path) > 2 and path[0] == "Operations" else path
 
 
-def _problem(model: type[WireModel], detail: ErrorDetails, field: str) -> str:
+def _problem(model: type[WireModel], detail: ErrorDetails, place: Path) -> str:
+    field = label(place)
     path, value, kind = detail["loc"], detail["input"], detail["type"]
     description = _description(model, path)
     hint = f" ({description.removesuffix('.')})" if description else ""
     match kind:
         case "extra_forbidden":
             parent = _model_at(model, path[:-1])
-            inside = f"{label(path[:-1])}: " if len(path) > 1 else ""
+            inside = f"{label(place[:-1])}: " if len(place) > 1 else ""
             return inside + unknown("field", str(path[-1]), [info.alias or name for name, info in _fields(parent)])
         case "missing":
             return f"{field} is missing; add it{hint}"
