@@ -1,0 +1,65 @@
+"""What the archive holds, and whether every product is what its commit says."""
+
+import pytest
+
+from gozen.archive import keys
+from gozen.archive.commit import put_product, write_commit
+from gozen.archive.inventory import inventory, verify
+from gozen.archive.store import open_store
+
+from .archive_samples import NIGHT, commit, processing_of
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path)
+
+
+@pytest.fixture
+def stack_key(store):
+    """Commit one sensor with a stack, and return the stack's key."""
+    one = commit()
+    key = keys.stack(processing_of(one), one.frame_id)
+    product = put_product(store, key, b"pixels")
+    write_commit(store, processing_of(one), commit(products={"stack": product}))
+    return key
+
+
+def test_an_archive_as_committed_has_no_problems(store, stack_key):
+    found = verify(store)
+    assert (found.commits, found.products, found.size, found.problems, found.unnamed) == (1, 1, 6, (), ())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"pixelz", "SHA-256"), (b"pix", "3 bytes, the commit says 6"), (None, "no such object")]
+)
+def test_a_product_that_differs_is_named(store, stack_key, content, says):
+    store.delete(stack_key) if content is None else store.write(stack_key, content)
+    (problem,) = verify(store).problems
+    assert says in problem
+    assert store.url_of(stack_key) in problem
+
+
+def test_products_that_no_commit_names_are_listed(store, stack_key):
+    orphan = stack_key.replace("e1", "e2")
+    store.write(orphan, b"left by a run that was killed")
+    assert verify(store).unnamed == (orphan,)
+
+
+def test_a_commit_that_cannot_be_read_is_a_problem(store, stack_key):
+    store.write(keys.commit(processing_of(commit()), "999"), b"{")
+    found = verify(store)
+    assert found.commits == 1
+    assert "999.json" in found.problems[0]
+
+
+def test_nights_can_be_chosen(store, stack_key):
+    assert verify(store, ["20300101"]).commits == 0
+    assert verify(store, [NIGHT]).commits == 1
+
+
+def test_the_inventory_counts_objects_and_bytes(store, stack_key):
+    held = {one.folder: (one.objects, one.size) for one in inventory(store)}
+    assert held["stack"] == (1, 6)
+    assert held["exposures"][0] == 1
+    assert held["raw"] == (0, 0)

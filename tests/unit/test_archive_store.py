@@ -1,0 +1,211 @@
+"""The store: atomic puts, exclusive creation, keys that stay inside, and what a full or unwritable disk does.
+
+The failures are real ones in child processes: a limit on file size, `/dev/full`, a folder of another owner, a kill.
+Leaves out object storage, which has its own tests with a real server.
+"""
+
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from gozen.archive.store import DirectoryStore, ObjectStore, open_store
+from gozen.errors import BadRequest, MissingObject, StorageUnavailable
+
+
+@pytest.fixture(params=["directory", "object"])
+def store(request, tmp_path):
+    if request.param == "directory":
+        return open_store(tmp_path / "archive")
+    return open_store(f"memory://{tmp_path.name}-{id(request)}")
+
+
+def child(code, *args):
+    """Run code in a process of its own, and return it with its output."""
+    lines = textwrap.dedent(code)
+    return subprocess.run([sys.executable, "-c", lines, *map(str, args)], capture_output=True, text=True, check=False)
+
+
+def files_in(folder: Path):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_objects_come_back_as_they_were_put(store):
+    store.write("a/b/c.bin", b"0123456789")
+    assert store.read("a/b/c.bin") == b"0123456789"
+    assert store.read_range("a/b/c.bin", 2, 5) == b"234"
+    assert (store.exists("a/b/c.bin"), store.size("a/b/c.bin")) == (True, 10)
+    with store.open("a/b/c.bin") as stream:
+        stream.seek(8)
+        assert stream.read() == b"89"
+
+
+def test_a_put_replaces_and_a_creation_does_not(store):
+    store.write("k", b"first")
+    store.write("k", b"second")
+    assert not store.create("k", b"third")
+    assert store.read("k") == b"second"
+    assert store.create("other", b"new")
+
+
+def test_lists_are_sorted_keys_below_a_folder(store):
+    for key in ("t/2", "t/1", "t/sub/3", "top", "tt/4"):
+        store.write(key, b"")
+    assert store.list("t") == ["t/1", "t/2", "t/sub/3"]
+    assert store.list("nothing") == []
+
+
+def test_a_deletion_may_come_twice(store):
+    store.write("k", b"")
+    store.delete("k")
+    store.delete("k")
+    assert not store.exists("k")
+
+
+@pytest.mark.parametrize("verb", ["read", "size", "open"])
+def test_an_absent_object_is_named(store, verb):
+    with pytest.raises(MissingObject, match="no/such"):
+        getattr(store, verb)("no/such")
+
+
+def test_a_put_leaves_nothing_but_the_object(tmp_path):
+    store = open_store(tmp_path)
+    store.write("a/b", b"x")
+    store.create("a/b", b"y")
+    assert files_in(tmp_path) == ["a/b"]
+
+
+@pytest.mark.parametrize("key", ["../b", "a/../../b", "/etc/passwd", "a/\0b"])
+def test_no_key_leaves_the_root(tmp_path, key):
+    store = open_store(tmp_path / "archive")
+    with pytest.raises(BadRequest, match="leaves the root"):
+        store.write(key, b"x")
+    assert files_in(tmp_path) == []
+
+
+def test_roots_are_directories_file_urls_and_other_protocols(tmp_path):
+    assert isinstance(open_store(f"file://{tmp_path}"), DirectoryStore)
+    assert open_store(f"file://{tmp_path}").url == str(tmp_path)
+    assert isinstance(open_store("memory://x"), ObjectStore)
+    with pytest.raises(BadRequest, match="nosuch://x"):
+        open_store("nosuch://x")
+
+
+def test_of_many_creators_one_is_first(store):
+    barrier = Barrier(8)
+
+    def create(number):
+        barrier.wait()
+        return store.create("k", b"%d" % number)
+
+    with ThreadPoolExecutor(8) as pool:
+        first = list(pool.map(create, range(8)))
+    if isinstance(store, DirectoryStore):  # fsspec's memory file system has no exclusive creation
+        assert sum(first) == 1
+        assert store.read("k") == b"%d" % first.index(True)
+
+
+def test_writers_of_one_key_do_not_collide(tmp_path):
+    store = open_store(tmp_path)
+    data = [bytes([number]) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: store.write("k", one), data * 4))
+    assert store.read("k") in data
+    assert files_in(tmp_path) == ["k"]
+
+
+def test_a_file_that_grows_too_large_is_named_and_leaves_nothing(tmp_path):
+    open_store(tmp_path).write("stack/a", b"old")
+    done = child(
+        """
+        import resource, sys
+        from gozen.archive.store import open_store
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            open_store(sys.argv[1]).write("stack/a", b"x" * 5000)
+        except Exception as error:
+            print(type(error).__name__, error)
+        """,
+        tmp_path,
+    )
+    assert done.stdout.startswith("StorageUnavailable cannot write")
+    assert "stack/a" in done.stdout
+    assert files_in(tmp_path) == ["stack/a"]
+    assert open_store(tmp_path).read("stack/a") == b"old"
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_object(tmp_path):
+    open_store(tmp_path).write("stack/a", b"old")
+    done = child(
+        """
+        import os, socket, sys
+        from pathlib import Path
+        from gozen.archive.store import open_store
+        partial = Path(sys.argv[1]) / ".partial"
+        for number in range(3):  # where this process will write next: a device that is always full
+            (partial / f"{socket.gethostname()}-{os.getpid()}-{number}").symlink_to("/dev/full")
+        try:
+            open_store(sys.argv[1]).write("stack/a", b"new")
+        except Exception as error:
+            print(type(error).__name__, error)
+        """,
+        tmp_path,
+    )
+    assert done.stdout.startswith("StorageUnavailable cannot write")
+    assert "the disk is full" in done.stdout
+    assert open_store(tmp_path).read("stack/a") == b"old"
+
+
+def test_an_archive_of_another_owner_is_named(tmp_path):
+    folder = tmp_path / "archive"
+    folder.mkdir(mode=0o555)
+    done = child(
+        """
+        import os, sys
+        from gozen.archive.store import open_store
+        import encodings.idna
+        if os.getuid() == 0:  # root may write anywhere
+            os.setuid(65534)
+        try:
+            open_store(sys.argv[1]).write("stack/a", b"new")
+        except Exception as error:
+            print(type(error).__name__, error)
+        """,
+        folder,
+    )
+    assert done.stdout.startswith("StorageUnavailable cannot write"), done.stderr
+    assert "Permission denied" in done.stdout
+    assert files_in(tmp_path) == []
+
+
+def test_a_file_where_a_folder_should_be_is_named(tmp_path):
+    (tmp_path / "archive").write_text("not a folder")
+    with pytest.raises(StorageUnavailable, match="a file stands where a folder is needed"):
+        open_store(tmp_path / "archive").write("stack/a", b"")
+
+
+def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path):
+    (tmp_path / "stack").mkdir()
+    done = child(
+        """
+        import os, signal, sys
+        from gozen.archive.store import open_store
+        os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)  # the moment before the rename
+        open_store(sys.argv[1]).write("stack/a", b"x" * 5000)
+        """,
+        tmp_path,
+    )
+    assert done.returncode == -9
+    store = open_store(tmp_path)
+    assert store.list("stack") == []
+    assert store.list("") == []
+    assert len(files_in(tmp_path)) == 1
+    own = tmp_path / ".partial" / f"{os.uname().nodename}-{os.getpid()}-0"
+    own.write_bytes(b"being written")
+    assert store.sweep() == 1
+    assert files_in(tmp_path) == [f".partial/{own.name}"]
