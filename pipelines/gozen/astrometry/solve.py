@@ -13,7 +13,7 @@ from gozen.astrometry.hint import solve_with_hint
 from gozen.astrometry.plane import Projection, nominal_projection
 from gozen.astrometry.refine import Stars, refine
 from gozen.astrometry.solution import Solution
-from gozen.catalog.reference import ReferenceCatalogue
+from gozen.catalog.reference import StarSource
 from gozen.errors import AstrometryFailed
 from gozen.instrument.profile import Profile
 from gozen.settings import AstrometrySettings
@@ -61,9 +61,7 @@ def sensor_pointing(
     return float(found[0][0]), float(found[1][0])
 
 
-def solve_field(
-    field: Field, reference: ReferenceCatalogue | None, profile: Profile, settings: AstrometrySettings
-) -> Solution:
+def solve_field(field: Field, reference: StarSource | None, profile: Profile, settings: AstrometrySettings) -> Solution:
     """Solve and refine the WCS of a stack.
 
     Parameters
@@ -96,7 +94,7 @@ def solve_field(
 
 
 def _hinted(
-    field: Field, reference: ReferenceCatalogue | None, profile: Profile, settings: AstrometrySettings
+    field: Field, reference: StarSource | None, profile: Profile, settings: AstrometrySettings
 ) -> Solution | None:
     if field.pointing is None or reference is None:
         return None
@@ -113,7 +111,7 @@ def _hinted(
 
 
 def _blind(
-    field: Field, reference: ReferenceCatalogue | None, profile: Profile, settings: AstrometrySettings
+    field: Field, reference: StarSource | None, profile: Profile, settings: AstrometrySettings
 ) -> Solution | None:
     order = np.argsort(-field.flux, kind="stable")
     scale = profile.pixel_scale_arcsec
@@ -143,7 +141,7 @@ def _nominal(field: Field, profile: Profile, ra: float, dec: float) -> Projectio
 
 
 def _stars(
-    field: Field, reference: ReferenceCatalogue, profile: Profile, centre: tuple[float, float], extra_px: float
+    field: Field, reference: StarSource, profile: Profile, centre: tuple[float, float], extra_px: float
 ) -> Stars:
     """Gather detections and reference stars, both brightest first, the stars at the epoch of the exposure."""
     half_diagonal_px = np.hypot(*field.shape) / 2 * _MARGIN + extra_px
@@ -154,11 +152,11 @@ def _stars(
     return Stars(field.x[order], field.y[order], ra, dec)
 
 
-def _advice(field: Field, reference: ReferenceCatalogue | None, settings: AstrometrySettings) -> str:
+def _advice(field: Field, reference: StarSource | None, settings: AstrometrySettings) -> str:
     tried = []
     if field.pointing is None:
         tried.append("the header gives no pointing")
-    elif reference is None or len(reference) == 0:
+    elif reference is None:
         tried.append("there is no reference catalogue (set `reference`)")
     else:
         tried.append(f"the stars near ({field.pointing[0]:.4f}, {field.pointing[1]:+.4f}) deg do not fit the catalogue")

@@ -87,10 +87,11 @@ def find_masters(store: Store, profile: Profile, sensor: str, night: str, mjd: f
     UnreadableInput
         A kind has none within `LOOK_BACK_DAYS`, or the one that there is cannot be read.
     """
-    return {kind: _last(store, kind, profile, sensor, night, mjd) for kind in profile.masters}
+    return {kind: find_master(store, kind, profile, sensor, night, mjd) for kind in profile.masters}
 
 
-def _last(store: Store, kind: Calibration, profile: Profile, sensor: str, night: str, mjd: float) -> Master:
+def find_master(store: Store, kind: Calibration, profile: Profile, sensor: str, night: str, mjd: float) -> Master:
+    """Return the last master of one kind; parameters and errors are those of `find_masters`."""
     for folder in _folders(kind, night):
         ends = f"/{sensor}.fits"
         found = [_load(store, kind, key, profile, mjd) for key in store.list(folder) if key.endswith(ends)]

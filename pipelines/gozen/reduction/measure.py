@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation
 from gozen.archive.keys import Processing
 from gozen.astrometry.solution import Solution
 from gozen.calibration.calibrate import Detector
-from gozen.catalog.reference import ReferenceCatalogue
+from gozen.catalog.reference import ReferenceCatalogue, StarSource
 from gozen.catalog.schema import Flag
 from gozen.frames.raw import RawCube
 from gozen.frames.times import mid_exposure
@@ -63,7 +63,7 @@ def julian_year(mjd: float) -> float:
 def place_sources(
     aligned: AlignedStack,
     solution: Solution,
-    reference: ReferenceCatalogue | None,
+    reference: StarSource | None,
     year: float,
     radius_arcsec: float,
     reach_px: float,

@@ -8,7 +8,7 @@ from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import ReferenceUsed
 from gozen.archive.store import Store
-from gozen.catalog.reference import ReferenceCatalogue
+from gozen.catalog.reference import StarSource
 from gozen.errors import ExitCode, GozenError
 from gozen.instrument.profile import Profile
 from gozen.settings import Settings
@@ -55,7 +55,7 @@ class Bench:
     store: Store
     profile: Profile
     settings: Settings
-    reference: ReferenceCatalogue | None = None
+    reference: StarSource | None = None
     reference_used: ReferenceUsed | None = None
 
 

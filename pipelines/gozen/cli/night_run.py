@@ -1,0 +1,104 @@
+"""``gozen run``: a recipe or an Observation, from raw data to calibrated rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from gozen.cli import reducing
+from gozen.cli.console import messages, results
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest, ExitCode, worst
+
+if TYPE_CHECKING:
+    from gozen.observing.execution import Answered
+    from gozen.resources.observation import Observation
+    from gozen.settings import Settings
+
+
+def run(
+    ctx: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="A recipe in the observatory's form, or Observations in YAML.")],
+    raw: Annotated[
+        list[Path] | None, typer.Option(help="FITS files, or folders of them, to take in first; may be repeated.")
+    ] = None,
+    night: Annotated[str | None, typer.Option(help="YYYYMMDD; default: the night of the raw data.")] = None,
+    instrument: reducing.Instrument = None,
+    reference: reducing.Reference = None,
+    run_: reducing.Run = None,
+    workers: reducing.Workers = None,
+) -> int:
+    """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
+    from gozen.archive.store import open_store
+    from gozen.instrument.profile import load_profile
+    from gozen.observing.execution import answer, works_of
+    from gozen.observing.plan import exposures_of
+    from gozen.resources.recipe import load_observations
+
+    settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
+    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    text = _read(recipe)
+    taken = reducing.take_in_files(store, profile, raw) if raw else []
+    chosen = reducing.only_night(store, night or _common_night([one.night for one in taken]))
+    observations = load_observations(text, recipe.name, night=_date(chosen), zone=ZoneInfo(profile.site.time_zone))
+    exposures = reducing.exposures_of_night(store, profile, chosen)
+    codes, works = [], []
+    for observation in observations:
+        planned = exposures_of(observation, instrument=profile.name, run=settings.run)
+        answered = answer(planned, exposures)
+        codes.append(_missing(observation, answered, [one.object for one in exposures]))
+        if answered.calibrations:
+            codes.append(_masters(answered, settings))
+        works += works_of(observation, answered, settings.run)
+    codes.append(reducing.reduce_and_report(works, settings))
+    results().print(f"next: gozen night append {chosen}")
+    return worst(codes)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read the recipe {path}: {error}") from error
+
+
+def _date(night: str) -> dt.date:
+    try:
+        return dt.datetime.strptime(night, "%Y%m%d").date()
+    except ValueError as error:
+        raise BadRequest(f"the night {night!r} is no date of the form YYYYMMDD") from error
+
+
+def _common_night(nights: list[str]) -> str | None:
+    if len(set(nights)) > 1:
+        raise BadRequest(
+            f"the raw files are of {len(set(nights))} nights; choose one with --night: {sorted(set(nights))}"
+        )
+    return nights[0] if nights else None
+
+
+def _missing(observation: Observation, answered: Answered, objects: list[str]) -> ExitCode:
+    """Say which exposures have no raw data."""
+    for step in answered.missing:
+        spec = step.exposure.spec
+        found = ", ".join(sorted(set(objects)))
+        messages().print(
+            f"MissingObject: {observation.metadata.name} step {step.step}: no raw {spec.data_type} exposure of "
+            f"{spec.object!r}; the night has {found}"
+        )
+    return ExitCode.UNREADABLE_INPUT if answered.missing else ExitCode.DONE
+
+
+def _masters(answered: Answered, settings: Settings) -> ExitCode:
+    from gozen.reduction.bench import open_bench
+    from gozen.reduction.masters import make_masters
+
+    bench = open_bench(settings)
+    for made in make_masters(answered.calibrations, bench):
+        if made.refusal is not None:
+            messages().print(f"{made.refusal.name}: {made.refusal}")
+    return ExitCode.DONE

@@ -1,0 +1,62 @@
+"""``gozen reduce``: sensors of named exposures; what a pod runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gozen.cli import reducing
+from gozen.cli.console import results
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+
+def reduce(
+    ctx: typer.Context,
+    night: Annotated[str, typer.Argument(help="YYYYMMDD, the local date on which the night began.")],
+    exposure: Annotated[list[str] | None, typer.Argument(help="Exposures; default: all of the sky.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
+    pipelines: Annotated[
+        str | None, typer.Option(help="wcs, stack, cube, joined by commas; default: what the headers say.")
+    ] = None,
+    instrument: reducing.Instrument = None,
+    reference: reducing.Reference = None,
+    run_: reducing.Run = None,
+    workers: reducing.Workers = None,
+) -> int:
+    """Reduce exposures of the archive's raw data, sensor by sensor."""
+    from gozen.archive.store import open_store
+    from gozen.instrument.profile import load_profile
+    from gozen.observing.execution import works_of_exposures
+
+    settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
+    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    names = _pipelines(pipelines)
+    _known_sensors(sensor or [], [one.id for one in profile.sensors])
+    exposures = reducing.exposures_of_night(store, profile, night)
+    wanted = [one for one in exposures if not exposure or one.exposure in exposure]
+    absent = sorted(set(exposure or []) - {one.exposure for one in wanted})
+    if absent:
+        have = ", ".join(one.exposure for one in exposures)
+        raise BadRequest(f"the night {night} has no exposure {', '.join(absent)}; it has {have}")
+    works = works_of_exposures(wanted, sensor or [], names, settings.run)
+    if not works:
+        raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
+    code = reducing.reduce_and_report(works, settings)
+    results().print(f"next: gozen night append {night}")
+    return code
+
+
+def _pipelines(text: str | None) -> list[str]:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    unknown = [name for name in names if name not in ("wcs", "stack", "neo", "cube")]
+    if unknown:
+        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, cube")
+    return names
+
+
+def _known_sensors(asked: list[str], known: list[str]) -> None:
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise BadRequest(f"the profile has no sensor {', '.join(unknown)}; it has {', '.join(known)}")

@@ -1,0 +1,174 @@
+"""Shared by the verbs that reduce: taking files in, the progress bar, and the summary that a person reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gozen.cli.console import messages, results
+from gozen.errors import BadRequest, ExitCode, worst
+
+if TYPE_CHECKING:
+    from gozen.archive.store import Store
+    from gozen.frames.arrivals import RawExposure
+    from gozen.instrument.profile import Profile
+    from gozen.reduction.work import SensorResult, SensorWork
+    from gozen.settings import Settings
+
+Instrument = Annotated[str | None, typer.Option(help="Instrument profile: a name that ships, or a path.")]
+Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a table file, or a collection's name.")]
+Run = Annotated[str | None, typer.Option("--run", help="Name of this processing.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; default: one a core.")]
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on standard error; on a file or pipe it prints nothing."""
+    console = messages()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def counted(title: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+    """Return a context that shows a bar and gives the function to call after each step."""
+    return _Counted(title, total)
+
+
+class _Counted(AbstractContextManager[Callable[[], None]]):
+    def __init__(self, title: str, total: int) -> None:
+        self._bar, self._title, self._total = progress_bar(), title, total
+
+    def __enter__(self) -> Callable[[], None]:
+        self._bar.start()
+        task = self._bar.add_task(self._title, total=self._total)
+        return partial(self._bar.advance, task)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list[RawExposure]:
+    """Copy raw files into the archive, say what came and what could not be read, and return the exposures.
+
+    Raises
+    ------
+    BadRequest
+        No file could be read.
+    """
+    from gozen.frames.arrivals import fits_files, group_arrivals, read_arrivals, take_in
+
+    files = fits_files(paths)
+    with counted("reading headers", len(files)) as step:
+        arrivals, refused = read_arrivals(files, profile, step)
+    for error in refused:
+        messages().print(f"left out: {error.name}: {error}")
+    if not arrivals:
+        raise BadRequest(f"none of the {len(files)} files can be read with the profile {profile.name}; see above")
+    with counted("taking in", len(arrivals)) as step:
+        exposures = take_in(store, group_arrivals(arrivals, profile), step)
+    console = results()
+    for one in exposures:
+        count = sum(len(found) for found in one.sensors.values())
+        console.print(
+            f"{one.night} {one.exposure}: {one.data_type} {one.object!r}, {len(one.sensors)} sensors, {count} files"
+        )
+    return exposures
+
+
+def exposures_of_night(store: Store, profile: Profile, night: str) -> list[RawExposure]:
+    """Return a night's exposures; those that came without a record get one now.
+
+    Raises
+    ------
+    BadRequest
+        The archive has no raw data of this night.
+    """
+    from gozen.frames.arrivals import raw_exposures, record_missing
+
+    record_missing(store, night, profile)
+    found = raw_exposures(store, night)
+    if not found:
+        raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
+    return found
+
+
+def only_night(store: Store, named: str | None) -> str:
+    """Return the night that was named, or the only one that the archive has raw data of.
+
+    Raises
+    ------
+    BadRequest
+        There is none, or more than one.
+    """
+    if named is not None:
+        return named
+    nights = sorted({key.split("/")[1] for key in store.list("raw")})
+    if len(nights) == 1:
+        return nights[0]
+    if not nights:
+        raise BadRequest(f"{store.url} has no raw data; name files with --raw, or make some with `gozen simulate`")
+    raise BadRequest(f"{store.url} has raw data of {len(nights)} nights: choose one with --night: {', '.join(nights)}")
+
+
+def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCode:
+    """Reduce with a progress bar, bring the observation log up to date, print a summary, and return the exit code."""
+    from gozen.archive.log import rebuild_night
+    from gozen.archive.store import DirectoryStore, open_store
+    from gozen.reduction.bench import open_bench
+    from gozen.reduction.exposure import reduce_all
+
+    store = open_store(settings.archive)
+    if isinstance(store, DirectoryStore):
+        store.sweep()
+    found = []
+    with counted("reducing", len(works)) as step:
+        for result in reduce_all(works, partial(open_bench, settings), settings.workers):
+            found.append(result)
+            step()
+    for night in sorted({work.processing.night for work in works}):
+        rebuild_night(store, night)
+    _print_summary(found)
+    return worst([result.exit_code for result in found])
+
+
+def _print_summary(found: Iterable[SensorResult]) -> None:
+    console = results()
+    counts: Counter[str] = Counter()
+    reasons: dict[tuple[str, str], list[SensorResult]] = {}
+    for result in found:
+        if result.commit is None:
+            assert result.error is not None
+            counts["failed"] += 1
+            reasons.setdefault(("failed", result.error.name), []).append(result)
+        else:
+            counts[result.commit.status] += 1
+            counts["done before"] += result.skipped
+            if result.commit.rejection is not None:
+                reasons.setdefault(("rejected", result.commit.rejection.name), []).append(result)
+    total = ", ".join(f"{counts[name]} {name}" for name in ("reduced", "rejected", "failed"))
+    before = f" ({counts['done before']} of them done before)" if counts["done before"] else ""
+    console.print(f"sensors: {total}{before}")
+    for (what, name), several in sorted(reasons.items()):
+        # One cloud over 84 sensors is one message, not 84.
+        where = ", ".join(f"{one.work.processing.exposure}/{one.work.sensor}" for one in several[:4])
+        more = f" and {len(several) - 4} more" if len(several) > 4 else ""
+        console.print(f"{what}, {name}: {where}{more}: {_message(several[0])}")
+
+
+def _message(result: SensorResult) -> str:
+    if result.commit is not None and result.commit.rejection is not None:
+        return result.commit.rejection.message
+    return str(result.error)

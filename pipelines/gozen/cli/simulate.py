@@ -1,0 +1,121 @@
+"""``gozen simulate``: raw data of a camera that looks at a sky whose truth is known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from gozen.cli import reducing
+from gozen.cli.console import results
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen.instrument.profile import Profile
+    from gozen.sky.night import Target
+
+_DITHERS = ((0.0, 0.0), (0.0, 1440.0), (-1980.0, 1440.0), (-1980.0, 0.0))
+"""Arcsec east and north: the four of a survey field."""
+
+
+def simulate(
+    ctx: typer.Context,
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe whose exposures to take; default: one field.")] = None,
+    night: Annotated[str, typer.Option(help="YYYYMMDD, the local date on which the night begins.")] = "20260115",
+    ra: Annotated[float, typer.Option(help="Of the field, degrees.")] = 19.75,
+    dec: Annotated[float, typer.Option(help="Of the field, degrees.")] = 29.71,
+    dithers: Annotated[int, typer.Option(min=1, max=4, help="Exposures of the field, each moved by a sensor.")] = 1,
+    sensors: Annotated[str, typer.Option(help="Sensors joined by commas, a number of them, or `all`.")] = "2",
+    nframe: Annotated[int, typer.Option(min=1, max=10000, help="Frames of an exposure.")] = 18,
+    seed: Annotated[int, typer.Option(help="Of the sky; an archive holds one sky.")] = 1,
+    events: Annotated[bool, typer.Option(help="Inject a flare, an eclipse, movers and a cloud.")] = True,
+    instrument: reducing.Instrument = None,
+    workers: reducing.Workers = None,
+) -> None:
+    """Take raw exposures of a simulated sky, with a dark and a flat, and keep the truth beside them."""
+    from gozen.archive.store import open_store
+    from gozen.frames.arrivals import record_missing
+    from gozen.instrument.profile import load_profile
+    from gozen.sky.night import Target, simulate_night
+
+    settings = invocation(ctx).settings(instrument=instrument, workers=workers)
+    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    targets, frames = [Target("field", ra, dec)], nframe
+    if recipe is not None:
+        targets, frames = _of_recipe(recipe, night, profile)
+    chosen = _sensors(sensors, profile)
+    moves = _DITHERS[:dithers] if recipe is None else _DITHERS[:1]
+    count = len(chosen) * (2 + len(targets) * len(moves))
+    # Each worker makes its own arrays; threads inside it would fight over the core.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    with (
+        reducing.counted("simulating", count) as step,
+        ProcessPoolExecutor(min(settings.workers, count), get_context("spawn")) as pool,
+    ):
+        made = simulate_night(
+            store,
+            profile,
+            night=night,
+            targets=targets,
+            dithers=moves,
+            sensors=chosen,
+            nframe=frames,
+            seed=seed,
+            events=None if events else [],
+            progress=lambda *_: step(),
+            run=pool.map,
+        )
+    record_missing(store, night, profile)
+    console = results()
+    for one in made.exposures:
+        console.print(f"{one.exposure_id:08d}: {one.data_type} {one.object!r}, {one.nframe} frames")
+    console.print(f"{len(made.raw)} raw files in {store.url}; the truth stands under truth/")
+    console.print(
+        f"next: gozen masters --night {night}, then gozen {'run ' + str(recipe) if recipe else 'reduce ' + night}"
+    )
+
+
+def _sensors(text: str, profile: Profile) -> list[str]:
+    known = [sensor.id for sensor in profile.sensors]
+    if text == "all":
+        return known
+    asked = [name.strip() for name in text.split(",") if name.strip()]
+    if len(asked) == 1 and asked[0].isdigit() and asked[0] not in known and 0 < int(asked[0]) <= len(known):
+        return known[: int(asked[0])]
+    unknown = [name for name in asked if name not in known]
+    if unknown or not asked:
+        raise BadRequest(f"the profile {profile.name} has no sensor {', '.join(unknown)}; it has {', '.join(known)}")
+    return asked
+
+
+def _of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Target], int]:
+    """Return the fields of a recipe and its number of frames."""
+    from gozen.observing.plan import exposures_of
+    from gozen.resources.recipe import load_observations
+    from gozen.sky.night import Target
+
+    try:
+        text, date = path.read_text(encoding="utf-8"), dt.datetime.strptime(night, "%Y%m%d").date()
+    except (OSError, ValueError) as error:
+        raise BadRequest(f"cannot simulate {path} on {night!r}: {error}") from error
+    observations = load_observations(text, path.name, night=date, zone=ZoneInfo(profile.site.time_zone))
+    planned = [step for one in observations for step in exposures_of(one, instrument=profile.name)]
+    seen = [step for step in planned if step.pointing is not None and step.exposure.spec.data_type == "OBJECT"]
+    if not seen:
+        raise BadRequest(f"{path.name} takes no exposure of the sky")
+    frames = {step.exposure.spec.nframe for step in seen}
+    if len(frames) > 1:
+        raise BadRequest(f"{path.name} takes exposures of {sorted(frames)} frames; simulate one number at a time")
+    targets = [
+        Target(step.exposure.spec.object, step.pointing.ra, step.pointing.dec)
+        for step in seen
+        if step.pointing is not None
+    ]
+    return targets, frames.pop()

@@ -1,0 +1,265 @@
+"""Raw files on their way into the archive: which exposure each belongs to, and the record of what was taken.
+
+The record lies beside the raw files, ``raw/{night}/{exposure}/exposure.json``, so that nobody has to open every file to
+learn which sensor it is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from gozen.archive import keys
+from gozen.archive.store import Store, named_errors
+from gozen.errors import BadRequest, CorruptFile
+from gozen.frames.raw import read_words
+from gozen.instrument.header import RawHeader, night_of, read_header
+from gozen.instrument.profile import Profile
+
+RECORD = "exposure.json"
+_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
+_PAUSE_S = 1800.0
+
+
+@dataclass(frozen=True)
+class RawExposure:
+    """What was taken in one exposure.
+
+    Parameters
+    ----------
+    night, exposure
+        As in the keys of the archive.
+    object, data_type
+        From the header.
+    mjd
+        Start of the first frame, MJD (UTC).
+    sensors
+        Keys of each sensor's raw files, in the order of their names.
+    """
+
+    night: str
+    exposure: str
+    object: str
+    data_type: str
+    mjd: float
+    sensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Return the bytes of the record."""
+        return (json.dumps(asdict(self), sort_keys=True, indent=1) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One raw file outside the archive, and what its header says."""
+
+    path: Path
+    header: RawHeader
+
+    @property
+    def frame_id(self) -> str:
+        """The name that it gets in the archive."""
+        return self.header.frame_id or stem(self.path)
+
+
+def stem(path: Path) -> str:
+    """Return a FITS file's name without what says that it is one, or compressed."""
+    name = path.name.lower()
+    suffix = next((one for one in sorted(_SUFFIXES, key=len, reverse=True) if name.endswith(one)), path.suffix)
+    return path.name[: len(path.name) - len(suffix)]
+
+
+def fits_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the FITS files among files and folders, folders with all below them, in order of name.
+
+    Raises
+    ------
+    BadRequest
+        A path does not exist, or there is no FITS file at all.
+    """
+    found: list[Path] = []
+    listed = list(paths)
+    for path in listed:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.name.lower().endswith(_SUFFIXES) and p.is_file())
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise BadRequest(f"there is no file or folder {path}")
+    if not found:
+        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(_SUFFIXES)}")
+    return found
+
+
+def read_arrivals(
+    files: Sequence[Path], profile: Profile, progress: Callable[[], None] = lambda: None
+) -> tuple[list[Arrival], list[CorruptFile]]:
+    """Read the headers of raw files; those that cannot be read are returned as their errors."""
+    arrivals, refused = [], []
+    for path in files:
+        try:
+            words, _ = read_words(path)
+            arrivals.append(Arrival(path, read_header(words, profile, path.name)))
+        except CorruptFile as error:
+            refused.append(error)
+        progress()
+    return arrivals, refused
+
+
+def group_arrivals(arrivals: Iterable[Arrival], profile: Profile) -> dict[tuple[str, str], list[Arrival]]:
+    """Group raw files into exposures, by night and name.
+
+    Where headers carry an exposure number it is the name. Elsewhere an exposure is what one target saw without a
+    pause of half an hour (or ten frames, if that is longer), and is called after it.
+    """
+    out: dict[tuple[str, str], list[Arrival]] = {}
+    last: dict[tuple[str, str], tuple[str, float]] = {}
+    for one in sorted(arrivals, key=lambda arrival: (arrival.header.utc_start, arrival.path.name)):
+        night = night_of(one.header.utc_start, profile.site)
+        name = _exposure_name(one.header)
+        if one.header.exposure_id is None:
+            name = _after_pause(name, night, one.header, last)
+        out.setdefault((night, name), []).append(one)
+    return out
+
+
+def take_in(
+    store: Store,
+    groups: dict[tuple[str, str], list[Arrival]],
+    progress: Callable[[], None] = lambda: None,
+) -> list[RawExposure]:
+    """Copy raw files into the archive and record each exposure; files that are there already are left as they are.
+
+    Parameters
+    ----------
+    groups
+        As `group_arrivals` makes them.
+    progress
+        Called after each file.
+
+    Returns
+    -------
+    The exposures, by time, each with all files that the archive has of it.
+    """
+    taken = []
+    for (night, exposure), arrivals in groups.items():
+        sensors: dict[str, list[str]] = {}
+        for one in arrivals:
+            key = keys.raw(night, exposure, one.frame_id)
+            sensors.setdefault(one.header.sensor, []).append(key)
+            _copy(store, key, one.path)
+            progress()
+        first = arrivals[0].header
+        fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
+        taken.append(record_exposure(store, fresh))
+    return sorted(taken, key=lambda one: (one.mjd, one.exposure))
+
+
+def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
+    """Write an exposure's record, with what an earlier record of it names; return it."""
+    key = _record_key(fresh.night, fresh.exposure)
+    old = read_record(store, key) if store.exists(key) else None
+    if old is not None:
+        sensors = {name: set(files) for name, files in old.sensors.items()}
+        for name, files in fresh.sensors.items():
+            sensors.setdefault(name, set()).update(files)
+        fresh = replace(fresh, mjd=min(old.mjd, fresh.mjd), sensors=_sorted(sensors))
+    if fresh != old:
+        store.write(key, fresh.to_json())
+    return fresh
+
+
+def record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], profile: Profile) -> RawExposure:
+    """Record an exposure whose raw files are in the archive already, by their headers."""
+    sensors: dict[str, list[str]] = {}
+    headers = []
+    for key in raw:
+        with store.open(key) as stream:
+            header = read_header(read_words(stream)[0], profile, Path(key).name)
+        headers.append(header)
+        sensors.setdefault(header.sensor, []).append(key)
+    first = min(headers, key=lambda header: header.utc_start)
+    fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
+    return record_exposure(store, fresh)
+
+
+def record_missing(store: Store, night: str, profile: Profile) -> None:
+    """Record the exposures of a night whose raw files came without one, as from a camera that writes to the archive."""
+    folders: dict[str, list[str]] = {}
+    for key in store.list(f"raw/{night}"):
+        folders.setdefault(key.split("/")[2], []).append(key)
+    for exposure, found in folders.items():
+        if _record_key(night, exposure) not in found:
+            record_raw(store, night, exposure, found, profile)
+
+
+def raw_exposures(store: Store, night: str) -> list[RawExposure]:
+    """Return the recorded exposures of a night, by time."""
+    found = [read_record(store, key) for key in store.list(f"raw/{night}") if key.endswith(f"/{RECORD}")]
+    return sorted(found, key=lambda one: (one.mjd, one.exposure))
+
+
+def read_record(store: Store, key: str) -> RawExposure:
+    """Read an exposure's record.
+
+    Raises
+    ------
+    CorruptFile
+        What lies there is no record.
+    """
+    try:
+        content = json.loads(store.read(key))
+        sensors = {name: tuple(files) for name, files in content.pop("sensors").items()}
+        return RawExposure(**content, sensors=sensors)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFile(f"{store.url_of(key)} is no record of an exposure: {error}") from error
+
+
+def slug(text: str) -> str:
+    """Return a text as a name for keys: lower case, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "unnamed"
+
+
+def _record_key(night: str, exposure: str) -> str:
+    return f"raw/{night}/{exposure}/{RECORD}"
+
+
+def _exposure_name(header: RawHeader) -> str:
+    if header.exposure_id is not None:
+        return f"{int(header.exposure_id):08d}" if header.exposure_id.isdigit() else slug(header.exposure_id)
+    if header.data_type == "OBJECT":
+        return slug(header.object)
+    kind = header.data_type.lower()
+    name = slug(header.object)
+    return name if kind in name else f"{kind}-{name}"
+
+
+def _after_pause(name: str, night: str, header: RawHeader, last: dict[tuple[str, str], tuple[str, float]]) -> str:
+    """Return the name of an exposure's part after a pause: name, name-2, name-3."""
+    current, when = last.get((night, name), (name, header.utc_start))
+    pause_s = max(_PAUSE_S, 10 * header.exposure_s)
+    if (header.utc_start - when) * 86400 > pause_s:
+        number = int(current.removeprefix(name).removeprefix("-") or 1)
+        current = f"{name}-{number + 1}"
+    last[night, name] = current, header.utc_start
+    return current
+
+
+def _sorted(sensors: dict[str, list[str]] | dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(sorted(files)) for name, files in sorted(sensors.items())}
+
+
+def _copy(store: Store, key: str, path: Path) -> None:
+    with named_errors(str(path), "read"):
+        data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        # The archive's name ends in .fits, so that is what it holds.
+        with gzip.open(io.BytesIO(data)) as stream:
+            data = stream.read()
+    if not store.exists(key):
+        store.write(key, data)

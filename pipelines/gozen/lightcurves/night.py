@@ -1,0 +1,68 @@
+"""A night into the light-curve table: the staged rows of its commits, appended in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gozen.archive import keys
+from gozen.archive.commit import SensorCommit, load_commit
+from gozen.archive.log import in_force, rebuild_night
+from gozen.archive.store import Store
+from gozen.catalog.append import AppendReport, append_night
+from gozen.errors import BadRequest, UnreadableInput
+
+TABLE = "lightcurves"
+
+
+def staged_commits(store: Store, night: str) -> list[SensorCommit]:
+    """Return the commits of a night that staged rows, one run for each exposure, in the order of their keys.
+
+    Raises
+    ------
+    BadRequest
+        The night has no commits: nothing was reduced.
+    """
+    listed = store.list(keys.commits(night))
+    if not listed:
+        raise BadRequest(f"nothing of the night {night} is reduced in {store.url}; reduce it first (gozen run)")
+    commits = (load_commit(store, keys.commit(*one)) for one in in_force(listed))
+    return [commit for commit in commits if commit is not None and "staging" in commit.products]
+
+
+def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], None] = lambda: None) -> AppendReport:
+    """Append the calibrated detections of a night to the table and bring its observation log up to date.
+
+    Run again it changes nothing; exposures that were reduced since come on top, and those that were reduced in a
+    later run replace their rows.
+
+    Parameters
+    ----------
+    progress
+        Called after each sensor's rows are read.
+
+    Raises
+    ------
+    BadRequest
+        Nothing of the night is reduced.
+    UnreadableInput
+        Staged rows that a commit names cannot be read.
+    """
+    commits = staged_commits(store, night)
+    report = append_night(store, table, night, _staged(store, commits, progress))
+    rebuild_night(store, night)
+    return report
+
+
+def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[], None]) -> Iterator[pa.Table]:
+    for commit in commits:
+        key = commit.products["staging"].key
+        try:
+            yield pq.read_table(pa.BufferReader(store.read(key)))
+        except pa.ArrowInvalid as error:
+            raise UnreadableInput(
+                f"{store.url_of(key)} is no Parquet file: {error}; reduce it under a new run"
+            ) from error
+        progress()
