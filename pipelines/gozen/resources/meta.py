@@ -50,12 +50,11 @@ def _moment(value: object) -> datetime:
         raise ValueError("the moment is outside the years 1 to 9999") from error
 
 
-def format_moment(moment: datetime) -> str:
-    """Return a moment as RFC 3339 text in UTC, as short as its precision allows."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(format_moment, return_type=str)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(_written, return_type=str)]
 """A moment, kept in UTC; RFC 3339 text on the wire."""
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
