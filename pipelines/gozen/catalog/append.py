@@ -9,7 +9,6 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gozen.archive.store import Store
 from gozen.catalog import hats, healpix, index, layout, manifest, objects, parquet, rows, table
@@ -109,9 +108,9 @@ def _collect(
     for one in tables:
         conformed = rows.conformed(one, night)
         incoming = rows.joined(incoming, rows.contents_of(conformed))
-        known = rows.matched(conformed)
-        buckets.add(_placed(conformed.filter(known)))
-        nameless.append(conformed.filter(pc.invert(known)))
+        known, unknown = rows.split(conformed)
+        buckets.add(_placed(known))
+        nameless.append(unknown)
         if sum(part.nbytes for part in nameless) > memory // 2:
             created += _identify(store, night, nameless, buckets)
     return incoming, created + _identify(store, night, nameless, buckets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -53,7 +54,7 @@ class Buckets:
         pixel = parquet.numbers(table, "_healpix_29") >> self._shift
         if len(pixel) and (pixel != pixel[0]).any():
             order = np.argsort(pixel, kind="stable")
-            table, pixel = table.take(pa.array(order)), pixel[order]
+            table, pixel = table.combine_chunks().take(pa.array(order)), pixel[order]
         for first, last in _runs(pixel):
             self._held[int(pixel[first])].append(table.slice(first, last - first))
         self._bytes += table.nbytes
@@ -95,6 +96,5 @@ def _read(path: Path) -> pa.Table:
 
 def _runs(values: np.ndarray) -> list[tuple[int, int]]:
     """Return [first, last) of each run of equal values."""
-    edges = np.flatnonzero(np.diff(values)) + 1
-    starts = [0, *edges.tolist()] if len(values) else []
-    return list(zip(starts, [*starts[1:], len(values)], strict=True))
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return [(first, last) for first, last in itertools.pairwise(edges) if last > first]

@@ -19,7 +19,7 @@ from gozen.catalog.manifest import Manifest
 from gozen.errors import BadRequest, UnreadableInput
 
 Rows = NDArray[np.intp]
-_KEYS = ("_healpix_29", "source_id", "ra", "dec")
+_STAR_ORDER = ("_healpix_29", "source_id", "mjd")
 _PIXELS = 12 * 4**ids.PIXEL_ORDER
 
 
@@ -66,7 +66,7 @@ class Catalog:
         self.manifest = version
         self.schema: pa.Schema = parquet.schema(store.read(version.key_of(version.schema)))
         self.row_groups = RowGroups(parquet.decoded(store.read(version.key_of(version.index))))
-        self._footers: dict[str, pq.FileMetaData] = {}
+        self._footers: dict[str, _Footer] = {}
 
     @classmethod
     def open(cls, store: Store, name: str) -> Catalog:
@@ -130,7 +130,7 @@ class Catalog:
             far = healpix.separation(ra, dec, parquet.numbers(there, "ra"), parquet.numbers(there, "dec"))
             return rows[far <= radius]
 
-        return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29", "ra", "dec"), inside, columns)
+        return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29", "ra", "dec"), inside, columns, _STAR_ORDER)
 
     def within(self, ranges: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows in sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
@@ -138,7 +138,7 @@ class Catalog:
         def inside(keys: pa.Table) -> Rows:
             return _in_ranges(parquet.numbers(keys, "_healpix_29"), ranges)
 
-        return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29",), inside, columns)
+        return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29",), inside, columns, _STAR_ORDER)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return every row: for small tables."""
@@ -170,7 +170,7 @@ class Catalog:
         def same(keys: pa.Table) -> Rows:
             return np.flatnonzero(parquet.numbers(keys, "source_id") == source_id)
 
-        return self._read(self.row_groups.of_id(source_id, ranges), ("source_id",), same, columns)
+        return self._read(self.row_groups.of_id(source_id, ranges), ("source_id",), same, columns, ("mjd",))
 
     def _read(
         self,
@@ -178,16 +178,18 @@ class Catalog:
         keys: Sequence[str],
         choose: Callable[[pa.Table], Rows],
         columns: Sequence[str] | None,
+        sort: Sequence[str],
     ) -> pa.Table:
         """Read the rows that `choose` picks by the key columns, and bring those of several files into one order."""
         names = self._names(columns)
-        order = [name for name in ("_healpix_29", "source_id", "mjd") if name in self.schema.names]
+        several = len({group.path for group in groups}) > 1
+        order = [name for name in sort if several and name in self.schema.names]
         wanted = list(dict.fromkeys([*names, *order]))
         parts = [part for group in groups if (part := self._part(group, keys, choose, wanted)) is not None]
         if not parts:
             return self._empty(columns)
         found = pa.concat_tables(parts).unify_dictionaries()
-        if len({group.path for group in groups}) > 1:
+        if order:
             found = found.take(pa.array(np.lexsort([parquet.numbers(found, name) for name in reversed(order)])))
         return found.select(names)
 
@@ -198,7 +200,8 @@ class Catalog:
         rows = choose(file.read_row_group(group.number, columns=list(keys), use_threads=False))
         if not len(rows):
             return None
-        present = [name for name in wanted if name in file.schema_arrow.names]
+        inside = self._footers[group.path].names
+        present = [name for name in wanted if name in inside]
         part = file.read_row_group(group.number, columns=present, use_threads=False)
         first, last = int(rows[0]), int(rows[-1]) + 1
         part = part.slice(first, last - first) if last - first == len(rows) else part.take(pa.array(rows))
@@ -209,10 +212,10 @@ class Catalog:
         key = self.manifest.key_of_file(group.path)
         footer = self._footers.get(group.path)
         if footer is None:
-            footer = pq.read_metadata(pa.BufferReader(self._store.read_range(key, group.footer, group.size)))
+            footer = _Footer.of(self._store.read_range(key, group.footer, group.size))
             self._footers[group.path] = footer
         window = _Window(group.start, self._store.read_range(key, group.start, group.stop), group.size)
-        return pq.ParquetFile(pa.PythonFile(window, mode="r"), metadata=footer)
+        return pq.ParquetFile(pa.PythonFile(window, mode="r"), metadata=footer.metadata, read_dictionary=footer.texts)
 
     def _names(self, columns: Sequence[str] | None) -> list[str]:
         names = list(self.schema.names if columns is None else columns)
@@ -224,6 +227,22 @@ class Catalog:
 
     def _empty(self, columns: Sequence[str] | None) -> pa.Table:
         return pa.schema([self.schema.field(name) for name in self._names(columns)]).empty_table()
+
+
+@dataclass(frozen=True)
+class _Footer:
+    """A file's footer, and its columns: texts are decoded as dictionaries, which takes a third of the time."""
+
+    metadata: pq.FileMetaData
+    names: frozenset[str]
+    texts: list[str]
+
+    @classmethod
+    def of(cls, data: bytes) -> _Footer:
+        metadata = pq.read_metadata(pa.BufferReader(data))
+        schema = metadata.schema.to_arrow_schema()
+        texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        return cls(metadata, frozenset(schema.names), texts)
 
 
 class _Window(io.RawIOBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,13 @@ GAIA_DR3_EPOCH = 2016.0
 _MAS = np.pi / 180 / 3_600_000
 
 FloatArray = NDArray[np.float64]
+
+
+class StarSource(Protocol):
+    """Anything that gives the reference stars of a cone: a catalogue in memory, or one in the archive."""
+
+    def cone(self, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
+        """Return the stars within ``radius`` degrees of a position in degrees."""
 
 
 @dataclass(frozen=True)

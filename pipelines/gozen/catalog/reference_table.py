@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from gozen.catalog.hats import Coverage
 from gozen.catalog.layout import Partition
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.manifest import Manifest
-from gozen.catalog.reference import ReferenceCatalogue
+from gozen.catalog.reference import GAIA_DR3_EPOCH, ReferenceCatalogue
 from gozen.catalog.schema import REFERENCE_COLUMNS, schema_of
 from gozen.errors import BadRequest
 
@@ -30,6 +30,18 @@ _MARGIN_ORDER = 14
 
 _DEEPEST = 11
 _SCHEMA = schema_of(REFERENCE_COLUMNS)
+
+
+@dataclass(frozen=True)
+class StoredReference:
+    """A reference catalogue in the archive, read cone by cone."""
+
+    store: Store
+    name: str
+
+    def cone(self, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
+        """Return the stars of a cone; raises as `reference_cone`."""
+        return reference_cone(self.store, self.name, ra, dec, radius)
 
 
 def write_reference(
@@ -88,9 +100,8 @@ def reference_cone(store: Store, name: str, ra: float, dec: float, radius: float
     rows = Catalog.open(store, name).cone(ra, dec, radius * 3600)
     epochs = parquet.numbers(rows, "ref_epoch")
     columns = {f: rows.column(c).to_numpy().astype(np.float64) for f, c in _COLUMNS.items()}
-    return ReferenceCatalogue(
-        parquet.numbers(rows, "source_id"), **columns, **({"epoch": float(epochs[0])} if len(epochs) else {})
-    )
+    epoch = float(epochs[0]) if len(epochs) else GAIA_DR3_EPOCH
+    return ReferenceCatalogue(parquet.numbers(rows, "source_id"), **columns, epoch=epoch)
 
 
 def reference_rows(reference: ReferenceCatalogue) -> pa.Table:

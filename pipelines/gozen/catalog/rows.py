@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,8 @@ from gozen.catalog.schema import Flag, lightcurve_columns, schema_of
 from gozen.errors import BadRequest
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_GIVEN_BY_APPEND = ("_healpix_29", "source_id", "ra", "dec")
+_IDENTITY = ("source_id", "ra", "dec")
+_GIVEN_BY_APPEND = ("_healpix_29", *_IDENTITY)
 
 
 @dataclass(frozen=True, order=True)
@@ -71,10 +73,12 @@ def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(arrays, names=schema.names)
 
 
-def matched(rows: pa.Table) -> pa.Table:
-    """Return a mask: the rows with a complete identity, ``source_id``, ``ra`` and ``dec``."""
-    known = [pc.is_valid(rows.column(name)) for name in ("source_id", "ra", "dec")]
-    return pc.and_(pc.and_(known[0], known[1]), known[2])
+def split(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the rows with a complete identity, ``source_id``, ``ra`` and ``dec``, and the others."""
+    if not any(rows.column(name).null_count for name in _IDENTITY):
+        return rows, rows.slice(0, 0)
+    known = _complete(rows, _IDENTITY)
+    return rows.filter(known), rows.filter(pc.invert(known))
 
 
 def identified(rows: pa.Table, identity: Mapping[str, pa.Array]) -> pa.Table:
@@ -142,6 +146,10 @@ def change(held: Contents, incoming: Contents) -> Change:
     return Change(new, replaced, joined(kept, new))
 
 
+def _complete(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    return functools.reduce(pc.and_, [pc.is_valid(rows.column(name)) for name in names])
+
+
 def _rest(incoming: Held, kept: Held | None) -> Held:
     return Held(incoming.run, tuple(s for s in incoming.sensors if kept is None or s not in kept.sensors))
 
@@ -183,6 +191,6 @@ def _check(rows: pa.Table, required: list[str], night: int) -> None:
     nights = rows.column("night")
     if len(rows) and pc.min_max(nights).as_py() != {"min": night, "max": night}:
         raise BadRequest(f"rows of night {pc.unique(nights).to_pylist()} were given to be appended as night {night}")
-    lost = pc.and_(pc.invert(matched(rows)), pc.is_null(pc.add(rows.column("ra_meas"), rows.column("dec_meas"))))
-    if pc.any(lost).as_py():
+    _, unknown = split(rows)
+    if pc.any(pc.invert(_complete(unknown, ("ra_meas", "dec_meas")))).as_py():
         raise BadRequest(f"rows of night {night} have neither source_id, ra, dec nor ra_meas, dec_meas")

@@ -1,0 +1,137 @@
+"""Small light-curve rows and stores that the catalog's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gozen.archive.store import DirectoryStore
+from gozen.catalog import healpix
+from gozen.catalog.schema import lightcurve_table
+from gozen.errors import StorageUnavailable
+
+IDENTITY = ("exposure", "run", "sensor", "frame", "ra_meas", "dec_meas")
+
+
+@dataclass(frozen=True)
+class Field:
+    """Stars of one field, the last few of which no reference catalogue has."""
+
+    source_id: np.ndarray
+    ra: np.ndarray
+    dec: np.ndarray
+    lone: int
+
+
+def field_of(
+    count: int = 12, lone: int = 3, ra: float = 150.0, dec: float = 2.3, size: float = 0.5, seed: int = 7
+) -> Field:
+    """Make stars with Gaia-shaped ids."""
+    random = np.random.default_rng(seed)
+    ra_of = ra + random.uniform(-size, size, count) / np.cos(np.radians(dec))
+    dec_of = dec + random.uniform(-size, size, count)
+    ids = (healpix.pixels(ra_of, dec_of, 12) << 35) | (random.permutation(count) + 1 << 7)
+    return Field(ids, ra_of % 360, dec_of, lone)
+
+
+def rows_of(
+    field: Field,
+    night: int,
+    exposure: str,
+    run: str = "r1",
+    sensor: int = 111,
+    frames: int = 3,
+    further: tuple[int, ...] = (),
+    offset_arcsec: float = 0.1,
+) -> pa.Table:
+    """Make the rows of one sensor's exposure, frame by frame, measured a little off the catalogue."""
+    count = len(field.ra)
+    random = np.random.default_rng([night, sensor, *exposure.encode(), *run.encode()])
+    lone = np.tile(np.arange(count) >= count - field.lone, frames)
+    frame = np.repeat(np.arange(frames), count)
+    flux = random.normal(1000, 30, count * frames)
+    shift = offset_arcsec / 3600 * random.uniform(-1, 1, (2, count))
+    masked = {
+        name: np.ma.masked_array(np.tile(getattr(field, name), frames), lone) for name in ("source_id", "ra", "dec")
+    }
+    columns = {
+        **masked,
+        "ra_meas": np.tile(field.ra + shift[0], frames),
+        "dec_meas": np.tile(field.dec + shift[1], frames),
+        "mjd": 60000 + night % 10000 + int(exposure) / 1000 + frame * 0.5 / 86400,
+        "flux": flux,
+        "flux_err": np.full(count * frames, 30.0),
+        "flags": np.zeros(count * frames, np.uint16),
+        "frame": frame,
+        **{f"flux_{d}": flux / 2 for d in further},
+        **{f"flux_err_{d}": flux / 90 for d in further},
+        "origin": pa.repeat("stack", count * frames),
+        "night": pa.repeat(night, count * frames),
+        "exposure": pa.repeat(exposure, count * frames),
+        "run": pa.repeat(run, count * frames),
+        "sensor": pa.repeat(sensor, count * frames),
+    }
+    return lightcurve_table(columns, further)
+
+
+def identities(table: pa.Table) -> list[tuple[object, ...]]:
+    """Return what tells rows apart, sorted; a row that counts twice stands there twice."""
+    return sorted(zip(*(table.column(name).to_pylist() for name in IDENTITY), strict=True))
+
+
+def directory_rows(root: Path, name: str) -> pa.Table | None:
+    """Read a collection as LSDB does: by its properties, its list of partitions and its folders."""
+    collection = root / "catalogs" / name
+    if not (collection / "collection.properties").exists():
+        return None
+    lines = (collection / "collection.properties").read_text().splitlines()
+    main = collection / dict(line.split("=", 1) for line in lines if "=" in line)["hats_primary_table_url"]
+    parts = []
+    for line in (main / "partition_info.csv").read_text().splitlines()[1:]:
+        order, pixel = line.split(",")
+        folder = main / f"dataset/Norder={order}/Dir={int(pixel) // 10000 * 10000}/Npix={pixel}"
+        files = sorted(folder.iterdir())
+        assert files, f"{folder} is listed and empty"
+        parts += [pq.read_table(file, partitioning=None).select(IDENTITY) for file in files]
+    return pa.concat_tables(parts) if parts else None
+
+
+class DyingStore(DirectoryStore):
+    """A directory on which the n-th write is the last thing that the process does not do."""
+
+    def __init__(self, root: Path, survives: int) -> None:
+        super().__init__(root)
+        self.left = survives
+
+    def _write_or_die(self) -> None:
+        if self.left == 0:
+            raise StorageUnavailable("killed here")
+        self.left -= 1
+
+    def write(self, key: str, data: bytes) -> None:
+        self._write_or_die()
+        super().write(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        self._write_or_die()
+        return super().create(key, data)
+
+
+class RacingStore(DirectoryStore):
+    """A directory where somebody else acts just before the first exclusive creation under a prefix."""
+
+    def __init__(self, root: Path, prefix: str, act: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._prefix = prefix
+        self._act: Callable[[], object] | None = act
+
+    def create(self, key: str, data: bytes) -> bool:
+        if key.startswith(self._prefix) and self._act is not None:
+            act, self._act = self._act, None
+            act()
+        return super().create(key, data)
