@@ -1,4 +1,4 @@
-"""What docs/reference/recipes.md and resources.md show is what the software does: the examples, a name, the refusals."""
+"""What the reference pages of recipes and resources show is what the software does: examples, a name, refusals."""
 
 from datetime import date
 from pathlib import Path
