@@ -1,1 +1,1 @@
-"""How an Observation is carried out: what it will expose and where (``plan``)."""
+"""How an Observation is carried out: what it will expose (``plan``), which raw data answer it (``execution``)."""
