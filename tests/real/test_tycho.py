@@ -10,7 +10,7 @@ import pytest
 
 from gozen.catalog import healpix
 from gozen.errors import UnreadableInput
-from gozen.sky.population import TILE_ORDER
+from gozen.sky.population import TILE_ORDER, from_tycho
 from gozen.sky.scene import SimulatedSky
 from gozen.sky.tycho import find_index, stars_in_cone
 
@@ -67,6 +67,14 @@ def test_a_real_star_belongs_to_one_tile_only(index):
     around = healpix.with_neighbours(centre, TILE_ORDER)
     ids = np.concatenate([sky.tile(int(pixel)).source_id for pixel in around])
     assert len(np.unique(ids)) == len(ids)
+
+
+def test_each_star_has_a_nature_of_its_own_which_does_not_depend_on_the_cone(index):
+    small, large = (from_tycho(5, stars_in_cone(index, 57.29, 24.05, radius)) for radius in (0.3, 0.6))
+    assert len(np.unique(large.bp_rp)) == len(large) > 20
+    again = large.take(np.isin(large.source_id, small.source_id))
+    np.testing.assert_array_equal(again.source_id, small.source_id)
+    np.testing.assert_array_equal(again.bp_rp, small.bp_rp)
 
 
 def test_a_star_at_j2000_is_at_the_place_of_the_index(index):

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gozen.instrument.profile import Gain, Profile, section_slices
+from gozen.sky.poisson import Guides, poisson, poisson_tables
+from gozen.sky.stars import Floats
 from gozen.sky.streams import stream
 
 BIAS_ADU = 500.0
@@ -105,7 +107,8 @@ def read_out(
     expected[active] = fixed.response * light + fixed.dark * np.float32(exposure_s)
     raw = np.empty((rows, columns), np.uint16)
     ceiling = min(65535.0, gain.saturation_adu * (1 + _BEYOND_SATURATION))
-    _digitise(rng, expected, offset, 1 / gain.e_per_adu, gain.read_noise_e, gain.saturation_adu, ceiling, raw)
+    limits = gain.saturation_adu, ceiling
+    _digitise(rng, expected, offset, 1 / gain.e_per_adu, gain.read_noise_e, limits, *poisson_tables(), raw)
     return raw
 
 
@@ -116,17 +119,19 @@ def _digitise(
     offset: Image,
     adu_per_e: float,
     read_noise_e: float,
-    saturation: float,
-    ceiling: float,
+    limits: tuple[float, float],
+    cumulative: Floats,
+    guides: Guides,
     raw: npt.NDArray[np.uint16],
 ) -> None:
     """Turn expected electrons into noisy numbers; above saturation they bend towards the ceiling."""
+    saturation, ceiling = limits
     room = ceiling - saturation
     for row in range(raw.shape[0]):
         for column in range(raw.shape[1]):
             electrons = read_noise_e * rng.standard_normal()
             if expected[row, column] > 0.0:
-                electrons += rng.poisson(expected[row, column])
+                electrons += poisson(rng, expected[row, column], cumulative, guides)
             value = electrons * adu_per_e + offset[row, column]
             if value > saturation:
                 value = saturation + room * (1.0 - np.exp((saturation - value) / room))

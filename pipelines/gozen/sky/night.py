@@ -243,7 +243,7 @@ def _movers(order: SensorExposure) -> list[Event]:
     rows, columns = order.profile.active_shape
     middle = order.utc_mjd + 0.5 * order.nframe * order.timing.frame_s / _DAY_S
     places = {"slow": (0.45, 0.30), "fast": (0.65, 0.70), "streak": (0.50, 0.50)}
-    motion = {"slow": (0.9, 0.5, 15.5), "fast": (-9.0, 4.0, 14.0), "streak": (160.0, 45.0, 8.5)}
+    motion = {"slow": (0.9, 0.5, 15.5), "fast": (-9.0, 4.0, 14.0), "streak": (160.0, 45.0, 10.8)}
     events: list[Event] = []
     for name, (u, v) in places.items():
         ra, dec = order.projection.sky(np.array([u * columns]), np.array([v * rows]))
