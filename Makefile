@@ -1,0 +1,56 @@
+# The two commands are `make demo` and `make test`; `make` alone lists all. Each installs what it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= $(shell nproc)
+DEMO ?= demo
+
+.PHONY: help demo test check unit docs format setup setup-dev clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: setup ## simulate a Tomo-e exposure, reduce it, look it up and write demo/report.html
+	@$(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)
+
+test: setup-dev ## set everything up and run all tests (the first time with apt, as root or by sudo)
+	@.ci/setup system
+	@echo "== format, lint, types, imports"
+	@$(MAKE) --no-print-directory static
+	@echo "== tests"
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests
+	@echo "all tests passed; next: make demo, or read docs/index.md"
+
+check: setup-dev static unit ## format, lint, types, imports and unit tests, in under a minute
+	@echo "checked; next: make test"
+
+.PHONY: static
+static:
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+unit: setup-dev ## the unit tests alone
+	@$(BIN)/pytest -n $(WORKERS) tests/unit
+
+format: setup-dev ## format the code and repair what lint can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: setup-dev ## build the documentation into site/
+	@$(BIN)/mkdocs build --strict
+	@echo "the documentation is in site/index.html"
+
+setup: $(VENV)/.ready ## install Gozen into .venv
+setup-dev: $(VENV)/.ready-dev ## install Gozen with all that the tests need
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@.ci/setup python
+
+$(VENV)/.ready-dev: pyproject.toml constraints.txt
+	@.ci/setup python dev
+
+clean: ## remove what make made here
+	rm -rf $(VENV) $(DEMO) site build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
