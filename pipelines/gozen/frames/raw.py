@@ -5,19 +5,19 @@ Nothing here calibrates; a file that is not what it promises is a `CorruptFile`.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyWarning
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
@@ -109,7 +109,7 @@ def read_words(source: Path | IO[bytes]) -> tuple[dict[str, Any], tuple[int, ...
     name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "stream"))
     with named_errors(name, "read"):
         data = source.read_bytes() if isinstance(source, Path) else source.read()
-    with _open(data, name) as hdus:
+    with _quiet(), _open(data, name) as hdus:
         image = _first_image(hdus, name)
         return _words(image.header), tuple(image.shape)
 
@@ -127,7 +127,7 @@ def read_file(store: Store, key: str) -> RawFile:
 
 def parse_file(data: bytes, name: str) -> RawFile:
     """Make a raw file of the bytes of a FITS file."""
-    with _open(data, name) as hdus:
+    with _quiet(), _open(data, name) as hdus:
         image = _first_image(hdus, name)
         header = _words(image.header)
         try:
@@ -138,7 +138,7 @@ def parse_file(data: bytes, name: str) -> RawFile:
         pixels = pixels[np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
-    offset, scale = float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0))
+    offset, scale = _scaling(header, "BZERO", 0.0, name), _scaling(header, "BSCALE", 1.0, name)
     if scale != 1.0:
         pixels, offset = pixels * scale + offset, 0.0
     return RawFile(name, header, pixels, offset, hashlib.sha256(data).hexdigest())
@@ -190,11 +190,7 @@ def _open(data: bytes, name: str) -> fits.HDUList:
     try:
         if data[:2] == _GZIP_MAGIC:
             data = gzip.decompress(data)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", VerifyWarning)
-            # A truncated file is read as far as it goes; what is missing shows when the pixels are.
-            warnings.simplefilter("ignore", AstropyWarning)
-            return fits.open(io.BytesIO(data), do_not_scale_image_data=True, memmap=False)
+        return fits.open(io.BytesIO(data), do_not_scale_image_data=True, memmap=False)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
         raise CorruptFile(f"{name}: no FITS file ({error})") from error
 
@@ -216,8 +212,29 @@ def _words(header: fits.Header) -> dict[str, Any]:
         try:
             value = card.value
         except (fits.VerifyError, ValueError):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", VerifyWarning)
-                value = card.image[9:].strip(" '")
+            value = _text_of(card)
         words.setdefault(card.keyword.upper(), value)
     return words
+
+
+def _text_of(card: fits.Card) -> str:
+    try:
+        return str(card.image[9:].strip(" '"))
+    except ValueError:
+        return "characters that no FITS header may hold"
+
+
+def _scaling(words: Mapping[str, Any], word: str, default: float, name: str) -> float:
+    value = words.get(word, default)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise CorruptFile(f"{name}: {word} = {value!r} is no number, so that the pixels mean nothing") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # A damaged file is read as far as it goes; what is missing shows when the pixels or the words are read.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        yield
