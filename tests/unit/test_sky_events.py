@@ -7,7 +7,7 @@ import pytest
 
 from gozen.sky import render
 from gozen.sky.events import Cloud, Eclipse, Flare, Mover, exposure_mean
-from gozen.sky.exposure import sensor_field, sky_light
+from gozen.sky.light import sensor_field, sky_light
 from gozen.sky.night import lone_stars
 from gozen.sky.scene import Conditions, SimulatedSky
 from gozen.sky.timing import Timing

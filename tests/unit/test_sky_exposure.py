@@ -11,8 +11,8 @@ from astropy.io import fits
 
 from gozen.errors import CorruptFile
 from gozen.instrument.header import read_header
+from gozen.sky.cube import simulate_sensor
 from gozen.sky.damage import DAMAGES
-from gozen.sky.exposure import simulate_sensor
 from gozen.sky.scene import SimulatedSky
 
 from .sky_samples import START, order, small_profile

@@ -18,7 +18,8 @@ from gozen.errors import BadRequest
 from gozen.instrument.header import night_of
 from gozen.instrument.profile import Profile
 from gozen.sky import truth
-from gozen.sky.exposure import SensorExposure, simulate_sensor
+from gozen.sky.cube import simulate_sensor
+from gozen.sky.exposure import SensorExposure
 from gozen.sky.population import tiles_in_cone
 from gozen.sky.scene import SimulatedSky
 from gozen.sky.stars import concatenate, reference_table

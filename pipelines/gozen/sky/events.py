@@ -1,6 +1,6 @@
 """What happens on the sky: flares, eclipses, transients, movers and clouds, each a pure function of time.
 
-An event is drawn by `exposure`; here is only what it does. Times are MJD (UTC).
+An event is drawn by `light`; here is only what it does. Times are MJD (UTC).
 """
 
 from __future__ import annotations

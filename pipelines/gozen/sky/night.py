@@ -21,7 +21,8 @@ from gozen.sky import truth
 from gozen.sky.camera import Run, SimulatedCamera, expose_sensor, update_reference
 from gozen.sky.detector import pattern
 from gozen.sky.events import Cloud, Eclipse, Event, Flare, Mover, Transient
-from gozen.sky.exposure import SensorExposure, SensorField, sensor_field
+from gozen.sky.exposure import SensorExposure
+from gozen.sky.light import SensorField, sensor_field
 from gozen.sky.scene import Conditions, SimulatedSky
 from gozen.sky.stars import Floats
 from gozen.sky.streams import stream

@@ -19,7 +19,8 @@ from gozen.archive.store import Store
 from gozen.instrument.profile import section_slices
 from gozen.sky.detector import BIAS_ADU
 from gozen.sky.events import Eclipse, Event, Flare, Mover, Transient, exposure_mean
-from gozen.sky.exposure import SensorExposure, SensorField, sensor_field, variables
+from gozen.sky.exposure import SensorExposure
+from gozen.sky.light import SensorField, sensor_field, variables
 from gozen.sky.render import BETA, moffat_width
 from gozen.sky.stars import Floats
 
