@@ -48,7 +48,13 @@ def run(
     exposures = reducing.exposures_of_night(store, profile, chosen)
     codes, works = [], []
     for observation in observations:
-        planned = exposures_of(observation, instrument=profile.name, run=settings.run)
+        planned = exposures_of(
+            observation,
+            instrument=profile.name,
+            run=settings.run,
+            default_pipelines=profile.default_pipelines,
+            default_gain=profile.default_gain,
+        )
         answered = answer(planned, exposures)
         codes.append(_missing(observation, answered, [one.object for one in exposures]))
         if answered.calibrations:

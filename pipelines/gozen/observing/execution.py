@@ -11,7 +11,7 @@ from gozen.frames.arrivals import RawExposure
 from gozen.observing.plan import PlannedExposure
 from gozen.reduction.work import SensorWork
 from gozen.resources.observation import Observation
-from gozen.resources.recipe import recipe_from_observation
+from gozen.resources.yaml import dump_resources
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def answer(planned: Sequence[PlannedExposure], taken: Iterable[RawExposure]) -> 
 
 def works_of(observation: Observation, answered: Answered, run: str) -> list[SensorWork]:
     """Return the reductions that an Observation asks for: every sensor of every exposure of the sky."""
-    recipe = recipe_from_observation(observation)
+    recipe = dump_resources([observation])
     works = []
     for step, raw in answered.pairs:
         spec = step.exposure.spec

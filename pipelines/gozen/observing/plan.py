@@ -10,7 +10,7 @@ from gozen.errors import BadRequest
 from gozen.resources.exposure import Exposure, ExposureSpec, exposure_name
 from gozen.resources.meta import ObjectMeta, ObjectReference
 from gozen.resources.observation import Observation
-from gozen.resources.operations import DataType, GainName, Operation, Parameters, PipelineName, Pointing
+from gozen.resources.operations import DataType, Operation, Parameters, PipelineName, Pointing
 
 ARCSEC_PER_DEGREE = 3600.0
 
@@ -37,7 +37,7 @@ class PlannedExposure:
     step: int
     pointing: Pointing | None
     tinteg_sec: float
-    gain: GainName
+    gain: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _State:
     """What the steps so far have set."""
 
     pipelines: Sequence[PipelineName]
-    gain: GainName
+    gain: str
     pointing: Pointing | None = None
     tinteg_sec: float | None = None
     nframe: int | None = None
@@ -59,7 +59,7 @@ def exposures_of(
     instrument: str = "tomoe",
     run: str = "r1",
     default_pipelines: Sequence[PipelineName] = ("wcs", "stack"),
-    default_gain: GainName = "high",
+    default_gain: str = "high",
 ) -> list[PlannedExposure]:
     """Return the exposures that an Observation will make, in order.
 
