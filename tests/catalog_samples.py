@@ -123,15 +123,27 @@ class DyingStore(DirectoryStore):
 
 
 class RacingStore(DirectoryStore):
-    """A directory where somebody else acts just before the first exclusive creation under a prefix."""
+    """A directory where somebody else acts just before the first write under a prefix."""
 
     def __init__(self, root: Path, prefix: str, act: Callable[[], object]) -> None:
         super().__init__(root)
         self._prefix = prefix
         self._act: Callable[[], object] | None = act
 
-    def create(self, key: str, data: bytes) -> bool:
+    @property
+    def acted(self) -> bool:
+        """Whether there was such a write."""
+        return self._act is None
+
+    def _let_others_act(self, key: str) -> None:
         if key.startswith(self._prefix) and self._act is not None:
             act, self._act = self._act, None
             act()
+
+    def write(self, key: str, data: bytes) -> None:
+        self._let_others_act(key)
+        super().write(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        self._let_others_act(key)
         return super().create(key, data)

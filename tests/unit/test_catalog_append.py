@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gozen.archive.store import Store, open_store
-from gozen.catalog import healpix, ids, open_catalog, parquet
+from gozen.catalog import hats, healpix, ids, open_catalog, parquet
 from gozen.catalog.append import append_night
 from gozen.catalog.schema import Flag
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -115,6 +115,23 @@ def test_untouched_files_of_a_correction_are_links(store: Store) -> None:
     for path in kept:
         old, new = (store.path(f"catalogs/lightcurves/lightcurves.g{g}/dataset/{path}") for g in (1, 2))
         assert old.samefile(new)
+
+
+def test_an_archive_without_links_copies(tmp_path: Path) -> None:
+    store = open_store(f"memory://{tmp_path}")
+    append_night(store, "lightcurves", "20240101", NIGHT)
+    append_night(store, "lightcurves", "20240102", NEXT)
+    append_night(store, "lightcurves", "20240101", [rows_of(FIELD, 20240101, "2", run="r2")])
+    catalog = open_catalog(store, "lightcurves")
+    assert catalog.info().generation == 2
+    assert len(catalog.lightcurve(int(FIELD.source_id[0]))) == 9
+    assert len(catalog.cone(float(FIELD.ra[0]), float(FIELD.dec[0]), 1)) == 9
+    assert catalog.urls()[0].startswith("memory://")
+
+
+def test_opening_the_package_is_cheap() -> None:
+    code = "import sys, gozen.catalog; sys.exit(any(m in sys.modules for m in ('pyarrow', 'numpy', 'astropy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_sources_without_a_star_keep_one_id_across_nights(store: Store) -> None:
@@ -350,20 +367,37 @@ RACES = {
 }
 
 
+@pytest.mark.parametrize("moment", ["lightcurves.g", "index", "manifest/00000000", "generation"])
 @pytest.mark.parametrize("race", RACES)
-def test_who_comes_second_rereads_and_nothing_is_lost_or_counted_twice(tmp_path: Path, race: str) -> None:
+def test_who_comes_second_rereads_and_nothing_is_lost_or_counted_twice(tmp_path: Path, race: str, moment: str) -> None:
     mine, (night, theirs), wanted = RACES[race]
     store = open_store(tmp_path)
-    if mine == [BETTER]:
-        append_night(store, "lightcurves", 20240101, NIGHT)
-    manifest = "catalogs/lightcurves/manifest/"
-    first = 2 if mine == [BETTER] else 1
+    append_night(store, "lightcurves", 20240101, NIGHT if mine == [BETTER] else [])
     racing = RacingStore(
-        tmp_path, f"{manifest}{first + 1:09d}", lambda: append_night(store, "lightcurves", night, theirs)
+        tmp_path, f"catalogs/lightcurves/{moment}", lambda: append_night(store, "lightcurves", night, theirs)
     )
     append_night(racing, "lightcurves", 20240101, mine)
+    if not racing.acted and race != "another run of the same":  # nothing was written there: they come later
+        append_night(store, "lightcurves", night, theirs)
     assert identities(open_catalog(store, "lightcurves").table()) == identities(pa.concat_tables(wanted))
     assert identities(directory_rows(tmp_path, "lightcurves")) == identities(pa.concat_tables(wanted))
+
+
+@pytest.mark.parametrize("file", ["skymap.fits", "partition_info.csv", "hats.properties"])
+def test_directory_readers_get_the_newest_version_whoever_writes_last(tmp_path: Path, file: str) -> None:
+    store = open_store(tmp_path)
+    elsewhere = rows_of(field_of(ra=20.0, dec=-40.0), 20240102, "7")
+    racing = RacingStore(
+        tmp_path,
+        f"catalogs/lightcurves/lightcurves.g1/{file}",
+        lambda: append_night(store, "lightcurves", 20240102, [elsewhere]),
+    )
+    append_night(racing, "lightcurves", 20240101, NIGHT)
+    wanted = identities(pa.concat_tables([*NIGHT, elsewhere]))
+    assert identities(directory_rows(tmp_path, "lightcurves")) == wanted
+    folder = tmp_path / "catalogs/lightcurves/lightcurves.g1"
+    assert f"hats_nrows={len(wanted)}\n" in (folder / "hats.properties").read_text()
+    assert hats.read_map((folder / "skymap.fits").read_bytes()).rows.sum() == len(wanted)
 
 
 @pytest.mark.parametrize("key", ["journal/000000001", "manifest/000000002"])
