@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -84,7 +83,7 @@ def _add_plugins(app: typer.Typer) -> None:
         try:
             verb = entry.load()
         except Exception:  # a broken plugin must not take the other verbs with it
-            logging.getLogger("gozen").warning("the verb %r of %s cannot be loaded", entry.name, entry.value)
+            typer.echo(f"gozen: the verb {entry.name!r} of {entry.value} cannot be loaded and is left out", err=True)
             continue
         if isinstance(verb, typer.Typer):
             app.add_typer(verb, name=entry.name, rich_help_panel=MORE)
