@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gozen.astrometry.blind import index_files, solve_blind
 from gozen.astrometry.hint import solve_with_hint
-from gozen.astrometry.plane import Projection, nominal_projection
+from gozen.astrometry.plane import Projection, from_plane, nominal_projection, to_plane
 from gozen.astrometry.refine import Stars, refine
 from gozen.astrometry.solution import Solution
 from gozen.catalog.reference import StarSource
@@ -33,7 +33,7 @@ class Field:
     shape
         Rows and columns of the active area.
     pointing
-        Right ascension and declination that the header gives to the middle of the sensor, degrees, or None.
+        Where the header and the profile put the middle of the sensor, or None.
     year
         Julian year of the exposure.
     frame_id
@@ -44,21 +44,40 @@ class Field:
     y: Floats
     flux: Floats
     shape: tuple[int, int]
-    pointing: tuple[float, float] | None
+    pointing: Pointing | None
     year: float
     frame_id: str
 
 
-def sensor_pointing(
-    profile: Profile, sensor_id: str, ra: float | None, dec: float | None
-) -> tuple[float, float] | None:
-    """Return where the middle of a sensor points when the telescope points at (ra, dec), degrees."""
+@dataclass(frozen=True)
+class Pointing:
+    """Where the middle of a sensor points, and how far its axes are turned against those of the telescope's field.
+
+    Parameters
+    ----------
+    ra, dec
+        Degrees.
+    turn_deg
+        Added to the profile's orientation: away from the optical axis the meridians lean, by several degrees at high
+        declination.
+    """
+
+    ra: float
+    dec: float
+    turn_deg: float = 0.0
+
+
+def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: float | None) -> Pointing | None:
+    """Return where a sensor looks when the telescope points at (ra, dec), degrees; None where that is not known."""
     sensor = profile.sensor(sensor_id)
     if ra is None or dec is None or sensor is None:
         return None
-    plane = nominal_projection(ra, dec, 0.0, 0.0, 1.0, 0.0, mirrored=True)
-    found = plane.sky(np.array([sensor.x_arcsec]), np.array([sensor.y_arcsec]))
-    return float(found[0][0]), float(found[1][0])
+    x, y = sensor.x_arcsec / 3600, sensor.y_arcsec / 3600
+    step = 1 / 3600
+    along = from_plane(np.array([x, x]), np.array([y, y + step]), ra, dec)
+    here = float(along[0][0]), float(along[1][0])
+    xi, eta = to_plane(*along, *here)
+    return Pointing(*here, float(np.rad2deg(np.arctan2(xi[1], eta[1]))))
 
 
 def solve_field(field: Field, reference: StarSource | None, profile: Profile, settings: AstrometrySettings) -> Solution:
@@ -98,9 +117,10 @@ def _hinted(
 ) -> Solution | None:
     if field.pointing is None or reference is None:
         return None
-    nominal = _nominal(field, profile, *field.pointing)
+    nominal = _nominal(field, profile, field.pointing)
     radius_px = profile.pointing_uncertainty_arcsec / profile.pixel_scale_arcsec
-    stars = _stars(field, reference, profile, field.pointing, extra_px=radius_px)
+    centre = field.pointing.ra, field.pointing.dec
+    stars = _stars(field, reference, profile, centre, extra_px=radius_px)
     if len(stars.ra) < settings.minimum_stars:
         return None
     match = solve_with_hint(stars.x, stars.y, stars.ra, stars.dec, nominal, radius_px, settings.minimum_stars)
@@ -134,10 +154,10 @@ def _blind(
     return solution if solution and solution.stars >= settings.minimum_stars else None
 
 
-def _nominal(field: Field, profile: Profile, ra: float, dec: float) -> Projection:
+def _nominal(field: Field, profile: Profile, pointing: Pointing) -> Projection:
     x, y = (field.shape[1] - 1) / 2, (field.shape[0] - 1) / 2
-    scale, angle = profile.pixel_scale_arcsec, profile.orientation_deg
-    return nominal_projection(ra, dec, x, y, scale, angle, profile.mirrored)
+    scale, angle = profile.pixel_scale_arcsec, profile.orientation_deg + pointing.turn_deg
+    return nominal_projection(pointing.ra, pointing.dec, x, y, scale, angle, profile.mirrored)
 
 
 def _stars(
@@ -159,7 +179,9 @@ def _advice(field: Field, reference: StarSource | None, settings: AstrometrySett
     elif reference is None:
         tried.append("there is no reference catalogue (set `reference`)")
     else:
-        tried.append(f"the stars near ({field.pointing[0]:.4f}, {field.pointing[1]:+.4f}) deg do not fit the catalogue")
+        tried.append(
+            f"the stars near ({field.pointing.ra:.4f}, {field.pointing.dec:+.4f}) deg do not fit the catalogue"
+        )
     places = ", ".join(str(Path(place)) for place in settings.index_files)
     indexes = len(index_files(settings.index_files))
     tried.append(f"blind with {indexes} index files in {places}" if indexes else f"no index files in {places}")

@@ -93,7 +93,8 @@ def _check_header(work: SensorWork, cube: RawCube, bench: Bench, state: Progress
     if bench.settings.block_list is None:
         return
     header, shape = cube.header, bench.profile.active_shape
-    ra, dec = sensor_pointing(bench.profile, work.sensor, header.ra, header.dec) or (None, None)
+    at = sensor_pointing(bench.profile, work.sensor, header.ra, header.dec)
+    ra, dec = (at.ra, at.dec) if at else (None, None)
     radius = math.hypot(*shape) / 2 * bench.profile.pixel_scale_arcsec / 3600
     exposure = work.processing.exposure
     observed = Observed(header.object, exposure, header.project, float(cube.start[0]), ra, dec, radius)
@@ -129,7 +130,7 @@ def _solve(work: SensorWork, bench: Bench, state: Progress, cube: RawCube, align
         )
     )
     if pointing is not None:
-        offset = separation_deg(*pointing, solution.linear.ra, solution.linear.dec)
+        offset = separation_deg(pointing.ra, pointing.dec, solution.linear.ra, solution.linear.dec)
         check_pointing(offset, bench.settings.gates, cube.frame_id)
         limit = bench.settings.gates.pointing_offset_deg
         state.gates.append(GateRecord(name="InconsistentPointing", value=offset, limit=limit, unit="deg", passed=True))
