@@ -104,24 +104,26 @@ def _collect(
     """Take all rows into the buckets, those without a reference star after they have got an id of ours."""
     incoming: Contents = {}
     nameless: list[pa.Table] = []
-    created = 0
+    created = waiting = 0
     for one in tables:
         conformed = rows.conformed(one, night)
         incoming = rows.joined(incoming, rows.contents_of(conformed))
         known, unknown = rows.split(conformed)
         buckets.add(_placed(known))
-        nameless.append(unknown)
-        if sum(part.nbytes for part in nameless) > memory // 2:
+        nameless += [unknown] if len(unknown) else []
+        waiting += unknown.nbytes
+        if waiting > memory // 2:
             created += _identify(store, night, nameless, buckets)
+            waiting = 0
     return incoming, created + _identify(store, night, nameless, buckets)
 
 
 def _identify(store: Store, night: int, nameless: list[pa.Table], buckets: Buckets) -> int:
     """Give rows without a reference star ids of ours and take them into the buckets; return how many ids are new."""
-    unknown = pa.concat_tables(nameless, promote_options="permissive") if nameless else None
-    nameless.clear()
-    if unknown is None or not len(unknown):
+    if not nameless:
         return 0
+    unknown = pa.concat_tables(nameless, promote_options="permissive")
+    nameless.clear()
     positions = (parquet.numbers(unknown, "ra_meas"), parquet.numbers(unknown, "dec_meas"))
     identity, created = objects.register(store, night, *positions)
     buckets.add(_placed(rows.identified(unknown, identity)))
@@ -188,7 +190,8 @@ def _new_files(
     base: Manifest, night: int, buckets: Buckets, change: Change, schema: pa.Schema, put: Put
 ) -> Iterator[Written]:
     for pixel in buckets.pixels():
-        part = rows.selected(buckets.rows(pixel), change.new)
+        part = buckets.rows(pixel)
+        part = part if change.whole else rows.selected(part, change.new)
         if not len(part):
             continue
         part = parquet.sorted_rows(rows.fitted(part, schema))

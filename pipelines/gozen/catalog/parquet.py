@@ -31,11 +31,12 @@ def numbers(table: pa.Table, name: str) -> NDArray[Any]:
 def sorted_rows(table: pa.Table) -> pa.Table:
     """Sort by (``_healpix_29``, ``source_id``, ``mjd``), equal keys by what is left: the input's order is forgotten."""
     keys = [numbers(table, name) for name in ("_healpix_29", "source_id", "mjd") if name in table.column_names]
-    order = np.argsort(keys[0], kind="stable")
-    if not _ascending(keys, order):  # rows in time order, the usual case, are right already
-        order = np.lexsort(
-            [*reversed([_codes(table, n) for n in _TIE_BREAKERS if n in table.column_names]), *keys[::-1]]
-        )
+    order = np.argsort(keys[0], kind="stable")  # rows that come in time, the usual case, are right already
+    if not _ascending(keys, order):
+        order = np.lexsort(keys[::-1])
+    if not _ascending(keys, order):
+        ranks = [_codes(table, name) for name in reversed(_TIE_BREAKERS) if name in table.column_names]
+        order = np.lexsort([*ranks, *keys[::-1]])
     if (order[1:] > order[:-1]).all():
         return table
     return table.combine_chunks().take(pa.array(order))  # taking from many chunks is four times slower

@@ -130,11 +130,14 @@ class Change:
         Exposures whose rows, of another run, go.
     after
         The contents of the night then.
+    whole
+        Whether all incoming rows are new.
     """
 
     new: Contents
     replaced: frozenset[str]
     after: Contents
+    whole: bool
 
 
 def change(held: Contents, incoming: Contents) -> Change:
@@ -143,7 +146,7 @@ def change(held: Contents, incoming: Contents) -> Change:
     kept = {exposure: one for exposure, one in held.items() if exposure not in replaced}
     new = {exposure: _rest(one, kept.get(exposure)) for exposure, one in incoming.items()}
     new = {exposure: one for exposure, one in new.items() if one.sensors}
-    return Change(new, replaced, joined(kept, new))
+    return Change(new, replaced, joined(kept, new), whole=new == incoming)
 
 
 def _complete(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
@@ -163,7 +166,7 @@ def selected(rows: pa.Table, new: Contents) -> pa.Table:
         }
     )
     mask = pa.compute.is_in(_key(rows), value_set=_key(wanted).combine_chunks())
-    return rows if pc.all(mask).as_py() in (True, None) else rows.filter(mask)
+    return rows.filter(mask)
 
 
 def without(rows: pa.Table, exposures: frozenset[str]) -> pa.Table:
