@@ -38,8 +38,9 @@ def fates(store, now=LATE, **options):
 
 def test_a_reduced_file_goes_when_its_time_is_up(store):
     put(store, commit(sensor="111"), refused(sensor="112"))
+    store.write("raw/20240105/e1/exposure.json", b"{}")
     assert fates(store) == {"TMQe1111.fits": "expired", "TMQe1112.fits": "expired"}
-    assert store.list("raw") == []
+    assert store.list("raw") == ["raw/20240105/e1/exposure.json"]
     assert len(store.list("exposures")) == 2
 
 

@@ -100,7 +100,7 @@ def _raw_objects(
             fate_of(keys.frame_id_of(key), committed, marked=marker in held, night=night, now=now, keep_days=keep_days),
         )
         for key in held
-        if key != marker
+        if key.endswith(".fits")  # the marker and the record of what was taken stay
     ]
 
 
