@@ -65,13 +65,20 @@ def detector_of(
 
 
 def reference_level(raw: Pixels, detector: Detector) -> NDArray[np.float32]:
-    """Return the bias level of each active row, ADU: the mean of its reference columns, or that of the whole frame."""
+    """Return the bias level of each active row, ADU: the mean of its reference columns, or that of the whole frame.
+
+    NaN where the reference columns of a row hold no number.
+    """
     rows = detector.active[0]
     if detector.reference is None:
         return np.zeros(rows.stop - rows.start, np.float32)
-    level = raw[rows, detector.reference[1]].mean(axis=1, dtype=np.float32)
+    columns = raw[rows, detector.reference[1]]
+    level = columns.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(level).all():
+        level = _mean_of_numbers(columns)
     if detector.overscan == "frame":
-        level[:] = np.median(level)
+        known = level[np.isfinite(level)]
+        level[:] = np.median(known) if len(known) else np.nan
     return np.asarray(level, np.float32)
 
 
@@ -100,6 +107,12 @@ def calibrate(raw: Pixels, detector: Detector) -> tuple[Image, Mask]:
         np.float32(detector.saturation_adu),
     )
     return image, mask
+
+
+def _mean_of_numbers(columns: Pixels) -> NDArray[np.float32]:
+    good = np.isfinite(columns)
+    total, count = np.where(good, columns, 0).sum(axis=1, dtype=np.float64), good.sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 @njit(cache=True, fastmath=False)

@@ -20,25 +20,41 @@ def combine(frames: Iterable[Image]) -> Image:
     """Return the mean of frames without outliers.
 
     A pixel further than 5 sigma from the median of its own values (cosmic hits, stars that moved between twilight
-    frames) is left out; sigma is the robust deviation of that pixel, but not less than the median over all pixels.
+    frames) is left out; sigma is the robust deviation of that pixel, but not less than the median over the row.
 
     Parameters
     ----------
     frames
         Images of one shape; at least one.
+
+    Returns
+    -------
+    NaN where no frame has a number.
     """
     cube = np.stack(list(frames))
-    if len(cube) < 3:
-        return np.asarray(cube.mean(axis=0), np.float32)
     out = np.empty(cube.shape[1:], np.float32)
     for y in range(cube.shape[1]):
         row = cube[:, y]
-        middle = np.median(row, axis=0)
-        sigma = 1.4826 * np.median(np.abs(row - middle), axis=0)
-        limit = _CLIP_SIGMA * np.maximum(sigma, np.median(sigma)) + 1e-6
-        kept = np.abs(row - middle) <= limit
-        out[y] = np.where(kept, row, 0).sum(axis=0) / kept.sum(axis=0)
+        kept = np.isfinite(row)
+        if len(cube) > 2:
+            middle = _median(row, kept)
+            away = np.abs(row - middle)
+            sigma = 1.4826 * _median(away, kept)
+            limit = _CLIP_SIGMA * np.fmax(sigma, np.nanmedian(sigma) if np.isfinite(sigma).any() else 0.0) + 1e-6
+            kept &= away <= limit
+        count = kept.sum(axis=0)
+        out[y] = np.where(count > 0, np.where(kept, row, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
     return out
+
+
+def _median(values: Image, known: NDArray[np.bool_]) -> Image:
+    """Return the median of each column over what is known, NaN where nothing is."""
+    if known.all():
+        return np.asarray(np.median(values, axis=0))
+    ordered = np.sort(np.where(known, values, np.inf), axis=0)
+    count = known.sum(axis=0)
+    low, high = (np.take_along_axis(ordered, place[np.newaxis], axis=0)[0] for place in ((count - 1) // 2, count // 2))
+    return np.asarray(np.where(count > 0, (low + high) / 2, np.nan))
 
 
 def dark_master(cube: RawCube, detector: Detector) -> Image:
@@ -62,7 +78,7 @@ def flat_master(cubes: Iterable[RawCube], detector: Detector) -> Image:
     if not levels:
         raise SaturatedField("no flat frame lies between zero and saturation; take flats at a lower level")
     flat = combine(levels)
-    flat /= np.median(flat)
+    flat /= np.nanmedian(flat)
     low, high = _FLAT_RANGE
     dead = (flat < low) | (flat > high) | (detector.dark > _HOT_FRACTION * detector.saturation_adu)
     flat[dead | ~np.isfinite(flat)] = np.nan
@@ -72,8 +88,8 @@ def flat_master(cubes: Iterable[RawCube], detector: Detector) -> Image:
 def _normalised(cube: RawCube, detector: Detector) -> Iterator[Image]:
     for raw, frame in zip(_raw_frames(cube), _above_reference(cube, detector), strict=True):
         light = frame - detector.dark
-        middle = float(np.median(light))
-        if middle > 0 and float(np.median(raw)) < 0.9 * detector.saturation_adu:
+        middle = float(np.nanmedian(light))
+        if middle > 0 and float(np.nanmedian(raw)) < 0.9 * detector.saturation_adu:
             yield np.asarray(light / middle, np.float32)
 
 

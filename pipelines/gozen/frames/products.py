@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
+from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from gozen.errors import UnreadableInput
@@ -94,8 +95,11 @@ def read_plain(data: bytes, name: str, shape: tuple[int, int]) -> tuple[NDArray[
         The bytes are no such file, or of another shape.
     """
     try:
-        with fits.open(io.BytesIO(data), memmap=False) as hdus:
-            image, header = np.asarray(hdus[0].data, np.float32), hdus[0].header.copy()
+        with warnings.catch_warnings():
+            # A truncated file shows when its pixels are read; the warning would only say it twice.
+            warnings.simplefilter("ignore", AstropyWarning)
+            with fits.open(io.BytesIO(data), memmap=False) as hdus:
+                image, header = np.asarray(hdus[0].data, np.float32), hdus[0].header.copy()
     except (OSError, ValueError, TypeError) as error:
         raise UnreadableInput(f"{name} cannot be read as FITS: {error}; make the master again") from error
     if image.shape != shape:

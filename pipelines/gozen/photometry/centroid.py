@@ -97,7 +97,7 @@ def _centroids(image: Any, xs: Any, ys: Any, sigma: float, search: int) -> Any: 
             x0, y0 = _peak(image, x0, y0, search)
         x, y = x0, y0
         settled = False
-        for _ in range(16):
+        for _ in range(32):
             column, row = int(np.rint(x)), int(np.rint(y))
             if not (reach <= column < columns - reach and reach <= row < rows - reach):
                 break

@@ -15,6 +15,9 @@ _MAXIMUM_ANCHORS = 100
 _MINIMUM_ANCHORS = 3
 _BIN = 4
 _STEP_PX = 3
+_AGREE_PX = 0.7
+_WIDEST_PX = 1.5
+"""Stars that stand farther from the common shift are others; seeing moves neighbours by less."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +112,29 @@ def _by_centroids(image: Image, anchors: Anchors, guess: Shift) -> Shift:
     cx, cy = windowed_centroids(
         image, anchors.x + guess.dx, anchors.y + guess.dy, anchors.fwhm / 2.3548, search_px=_STEP_PX
     )
-    dx, dy = cx - anchors.x, cy - anchors.y
-    found = np.isfinite(dx) & np.isfinite(dy)
+    found = np.isfinite(cx) & np.isfinite(cy)
+    dx, dy = (cx - anchors.x)[found], (cy - anchors.y)[found]
     if found.sum() < _MINIMUM_ANCHORS:
         return UNSHIFTED
-    mx, my = np.median(dx[found]), np.median(dy[found])
-    away = np.hypot(dx - mx, dy - my)
-    spread = max(1.4826 * float(np.median(away[found])), 0.02)
-    kept = found & (away < min(3 * spread, 1.5))
-    if kept.sum() < _MINIMUM_ANCHORS:
+    votes = np.hypot(dx[:, None] - dx, dy[:, None] - dy) < _AGREE_PX
+    agreeing = votes[int(np.argmax(votes.sum(axis=1)))]
+    if agreeing.sum() < _not_by_chance(len(dx)):
         return UNSHIFTED
+    mx, my = np.median(dx[agreeing]), np.median(dy[agreeing])
+    away = np.hypot(dx - mx, dy - my)
+    spread = max(1.4826 * float(np.median(away[agreeing])), 0.02)
+    kept = away < min(3 * spread, _WIDEST_PX)
     residual = 1.4826 * float(np.median(np.abs(np.concatenate([dx[kept] - mx, dy[kept] - my]))))
     return Shift(float(dx[kept].mean()), float(dy[kept].mean()), residual, int(kept.sum()))
+
+
+def _not_by_chance(count: int) -> int:
+    """Return how many of so many centroids must agree to be stars.
+
+    Where there is no star, the search ends anywhere in its box, so that some always agree.
+    """
+    chance = count * np.pi * _AGREE_PX**2 / (2 * _STEP_PX + 1) ** 2
+    return max(_MINIMUM_ANCHORS, int(np.ceil(chance + 6 * np.sqrt(chance))))
 
 
 def _by_correlation(image: Image, anchors: Anchors) -> Shift:

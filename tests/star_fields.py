@@ -1,0 +1,45 @@
+"""Small images with known content that the tests of calibration and photometry share."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import erf
+
+from gozen.calibration.calibrate import Detector
+from gozen.instrument.profile import Gain
+
+
+def gaussians(shape, x, y, flux, sigma=1.4):
+    """Return an image of round Gaussian stars, each integrated over the pixels."""
+    image = np.zeros(shape)
+    for cx, cy, total in zip(np.atleast_1d(x), np.atleast_1d(y), np.broadcast_to(flux, np.shape(np.atleast_1d(x)))):
+        across, down = (
+            np.diff(erf((np.arange(size + 1) - 0.5 - centre) / (np.sqrt(2) * sigma))) / 2
+            for size, centre in ((shape[1], cx), (shape[0], cy))
+        )
+        image += total * down[:, None] * across[None, :]
+    return image.astype(np.float32)
+
+
+def scattered(rng, count, shape, margin=30.0, apart=25.0):
+    """Return places of stars that keep a distance from the edge and from one another."""
+    found = []
+    while len(found) < count:
+        place = rng.uniform(margin, shape[1] - margin), rng.uniform(margin, shape[0] - margin)
+        if all(np.hypot(place[0] - x, place[1] - y) > apart for x, y in found):
+            found.append(place)
+    return tuple(np.array(found).T)
+
+
+def detector(shape=(60, 80), reference=10, overscan="row", saturation=26000.0, e_per_adu=2.0, read_noise_e=4.0):
+    """Return a detector without masters, its reference columns to the right of the active area."""
+    rows, columns = shape
+    return Detector(
+        active=(slice(0, rows), slice(0, columns)),
+        reference=(slice(0, rows), slice(columns, columns + reference)) if reference else None,
+        overscan=overscan,
+        gain=Gain(e_per_adu=e_per_adu, read_noise_e=read_noise_e, saturation_adu=saturation),
+        saturation_adu=saturation,
+        dark=np.zeros(shape, np.float32),
+        inverse_flat=np.ones(shape, np.float32),
+    )
