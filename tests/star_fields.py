@@ -12,12 +12,15 @@ from gozen.instrument.profile import Gain
 def gaussians(shape, x, y, flux, sigma=1.4):
     """Return an image of round Gaussian stars, each integrated over the pixels."""
     image = np.zeros(shape)
-    for cx, cy, total in zip(np.atleast_1d(x), np.atleast_1d(y), np.broadcast_to(flux, np.shape(np.atleast_1d(x)))):
-        across, down = (
-            np.diff(erf((np.arange(size + 1) - 0.5 - centre) / (np.sqrt(2) * sigma))) / 2
-            for size, centre in ((shape[1], cx), (shape[0], cy))
-        )
-        image += total * down[:, None] * across[None, :]
+    reach = int(np.ceil(7 * sigma))
+    for cx, cy, total in zip(*np.broadcast_arrays(*np.atleast_1d(x, y, flux)), strict=True):
+        parts, places = [], []
+        for size, centre in ((shape[0], cy), (shape[1], cx)):
+            first, last = max(round(centre) - reach, 0), min(round(centre) + reach + 1, size)
+            edges = np.arange(first, max(last, first) + 1) - 0.5
+            parts.append(np.diff(erf((edges - centre) / (np.sqrt(2) * sigma))) / 2)
+            places.append(slice(first, max(last, first)))
+        image[tuple(places)] += total * parts[0][:, None] * parts[1][None, :]
     return image.astype(np.float32)
 
 

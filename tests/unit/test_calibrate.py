@@ -1,4 +1,4 @@
-"""Calibration of one frame against a plain numpy reference: masters, reference columns, dead pixels, saturation, NaN."""
+"""Calibration of a frame against a plain numpy reference: masters, reference columns, dead and saturated pixels, NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masters: outliers clipped, dark and bias levels, normalised flats, dead and hot pixels, flats that saturate, the library."""
+"""Masters: clipped outliers, dark and bias levels, flats, dead and hot pixels, flats that saturate, the library."""
 
 from __future__ import annotations
 

@@ -82,11 +82,13 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
     blank = weight == 0
     mesh = settings.background_mesh_px
     sky = sep.Background(stack, mask=blank, bw=mesh, bh=mesh)
-    noise = sky.rms()
-    if not np.all(blank == blank.flat[0]) or weight.min() != weight.max():
-        noise = noise * np.sqrt(weight.max() / np.maximum(weight, 1)).astype(np.float32)
     background = np.asarray(sky.back(), np.float32)
     image = stack - background
+    noise = sky.rms()
+    if weight.min() != weight.max():
+        # The mesh is too coarse for the steps at which the number of frames changes.
+        deeper = np.sqrt(np.maximum(weight, 1) / weight.max()).astype(np.float32)
+        noise = sep.Background(image * deeper, mask=blank, bw=mesh, bh=mesh).rms() / deeper
     found = sep.extract(
         image, settings.threshold_sigma, err=noise, mask=blank, minarea=settings.minimum_area_px, deblend_cont=0.005
     )

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from gozen.calibration.calibrate import Image
+from gozen.photometry.register import Shift
+from gozen.photometry.stack import overlap
 
 Floats = NDArray[np.float64]
 _CELL_PX = 256
@@ -40,7 +42,7 @@ class FrameSky:
         return np.asarray(map_coordinates(self.excess, place, order=1, mode="nearest"), np.float64)
 
 
-def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_]) -> FrameSky:
+def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_], shift: Shift) -> FrameSky:
     """Measure a frame's sky against the stack's background.
 
     Parameters
@@ -48,11 +50,14 @@ def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_]) -> Fra
     image, background
         The frame and the stack's background map, shape (rows, columns), ADU.
     is_sky
-        Pixels away from every source and defect.
+        Pixels of the stack away from every source and defect.
+    shift
+        Of the frame against the stack: where the frame has drifted, its sources have, too.
     """
-    step = slice(None, None, _STEP)
-    rest = (image - background)[step, step]
-    rest = np.where(is_sky[step, step], rest, np.nan)
+    rest = np.full(image.shape[:2], np.nan, np.float32)
+    here, there = overlap(image.shape, round(shift.dx), round(shift.dy))
+    rest[there] = np.where(is_sky[here], image[there] - background[here], np.nan)
+    rest = rest[::_STEP, ::_STEP]
     across = max(round(rest.shape[1] * _STEP / _CELL_PX), 1)
     down = max(round(rest.shape[0] * _STEP / _CELL_PX), 1)
     edges_y = np.linspace(0, rest.shape[0], down + 1).astype(int)

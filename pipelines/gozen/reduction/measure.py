@@ -115,7 +115,7 @@ def measure_frames(
     is_sky = sky_pixels(aligned)
     out = {}
     for index in calibrated.good:
-        sky = frame_sky(calibrated.images[index], aligned.background, is_sky)
+        sky = frame_sky(calibrated.images[index], aligned.background, is_sky, aligned.shifts[index])
         out[index] = measure_frame(
             calibrated.images[index],
             calibrated.masks[index],
