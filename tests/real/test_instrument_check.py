@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from astropy.time import Time
 
-from gozen.cli.run import run
+from gozen.cli.call import run
 from gozen.frames.raw import read_words
 from gozen.instrument.check import check_file
 from gozen.instrument.header import night_of, read_header, read_quantity

@@ -1,6 +1,6 @@
 """The command line as a user meets it: exit codes, the one line of an error, groups of verbs, outputs, start-up.
 
-Calls go through `gozen.cli.run.run` in this process where that shows all; where the process itself matters (signals,
+Calls go through `gozen.cli.call.run` in this process where that shows all; where the process itself matters (signals,
 pipes, what is imported) through ``python -m gozen``. Leaves out what the verbs' services decide: they have their tests.
 """
 
@@ -19,7 +19,7 @@ from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log import rebuild_night
 from gozen.archive.store import open_store
 from gozen.cli.invocation import hoist
-from gozen.cli.run import run
+from gozen.cli.call import run
 
 from .archive_samples import NIGHT, commit, processing_of, refused
 
@@ -68,7 +68,7 @@ def test_the_start_imports_nothing_heavy():
         import sys
         import gozen, gozen.cli
         light = len(sys.modules)
-        from gozen.cli.run import run
+        from gozen.cli.call import run
         assert light < 150, light
         assert run(["--help"]) == 0
         heavy = "numpy scipy astropy numba pandas pyarrow matplotlib sep pydantic fsspec cdshealpix astrometry".split()

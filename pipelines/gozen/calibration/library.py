@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from gozen.archive import keys
+from gozen.archive.commit import Product, put_product
 from gozen.archive.keys import Calibration
 from gozen.archive.provenance import CalibrationUsed, sha256
 from gozen.archive.store import Store
@@ -48,8 +49,8 @@ def put_master(
     image: Image,
     mjd: float,
     cards: list[Card],
-) -> str:
-    """Store a master and return its key.
+) -> Product:
+    """Store a master and return what its commit says of it.
 
     Parameters
     ----------
@@ -70,8 +71,7 @@ def put_master(
         ("DET_ID", sensor, "sensor"),
         ("NBAD", int(np.isnan(image).sum()), "dead pixels"),
     ]
-    store.write(key, plain(image, own + cards, when))
-    return key
+    return put_product(store, key, plain(image, own + cards, when))
 
 
 def find_masters(store: Store, profile: Profile, sensor: str, night: str, mjd: float) -> Mapping[Calibration, Master]:

@@ -7,6 +7,6 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with a code of the contract (DESIGN §7)."""
-    from gozen.cli.run import run
+    from gozen.cli.call import run
 
     sys.exit(run(sys.argv[1:]))

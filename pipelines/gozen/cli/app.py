@@ -8,19 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import (
-    archive,
-    config,
-    doctor,
-    exposures,
-    instrument,
-    masters,
-    night,
-    night_run,
-    quality,
-    reduce,
-    simulate,
-)
+from gozen.cli import archive, config, doctor, exposures, instrument, masters, night, quality, reduce, run, simulate
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
 
@@ -47,7 +35,7 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_global_options)
     app.command("simulate", rich_help_panel=OBSERVE)(simulate.simulate)
-    app.command("run", rich_help_panel=REDUCE)(night_run.run)
+    app.command("run", rich_help_panel=REDUCE)(run.run)
     app.command("masters", rich_help_panel=REDUCE)(masters.masters)
     app.command("reduce", rich_help_panel=REDUCE)(reduce.reduce)
     app.add_typer(night.app, name="night", rich_help_panel=REDUCE)

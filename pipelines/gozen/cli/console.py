@@ -16,6 +16,11 @@ def results() -> Console:
     return console if console.is_terminal else Console(highlight=False, markup=False, width=_PLAIN_WIDTH)
 
 
+def say(sentence: str) -> None:
+    """Print one line of a verb's result, unbroken however narrow the terminal is."""
+    results().print(sentence, soft_wrap=True)
+
+
 def messages() -> Console:
     """Return the console for messages and progress, on standard error."""
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gozen.cli import reducing
-from gozen.cli.console import results
+from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 
 app = typer.Typer(help="A night as a whole: append its detections to the light-curve table.", no_args_is_help=True)
@@ -28,8 +28,8 @@ def append(
         with reducing.counted(f"appending {night}", len(staged_commits(store, night))) as step:
             report = append_one(store, night, progress=step)
         replaced = f", {report.rows_replaced:,} replaced" if report.rows_replaced else ""
-        results().print(
+        say(
             f"{night}: {report.rows_added:,} rows added{replaced}, {report.new_objects:,} new objects; "
             f"the table lightcurves is at version {report.version}"
         )
-    results().print("next: gozen lightcurve --ra RA --dec DEC --radius ARCSEC")
+    say("next: gozen lightcurve --ra RA --dec DEC --radius ARCSEC")

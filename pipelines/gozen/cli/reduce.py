@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gozen.cli import reducing
-from gozen.cli.console import results
+from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
@@ -44,7 +44,7 @@ def reduce(
     if not works:
         raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
     code = reducing.reduce_and_report(works, settings)
-    results().print(f"next: gozen night append {night}")
+    say(f"next: gozen night append {night}")
     return code
 
 

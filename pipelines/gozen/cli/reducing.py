@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gozen.cli.console import messages, results
+from gozen.cli.console import messages, say
 from gozen.errors import BadRequest, ExitCode, worst
 
 if TYPE_CHECKING:
@@ -79,12 +79,9 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
         raise BadRequest(f"none of the {len(files)} files can be read with the profile {profile.name}; see above")
     with counted("taking in", len(arrivals)) as step:
         exposures = take_in(store, group_arrivals(arrivals, profile), step)
-    console = results()
     for one in exposures:
         count = sum(len(found) for found in one.sensors.values())
-        console.print(
-            f"{one.night} {one.exposure}: {one.data_type} {one.object!r}, {len(one.sensors)} sensors, {count} files"
-        )
+        say(f"{one.night} {one.exposure}: {one.data_type} {one.object!r}, {len(one.sensors)} sensors, {count} files")
     return exposures
 
 
@@ -123,6 +120,28 @@ def only_night(store: Store, named: str | None) -> str:
     raise BadRequest(f"{store.url} has raw data of {len(nights)} nights: choose one with --night: {', '.join(nights)}")
 
 
+def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds: Sequence[str]) -> ExitCode:
+    """Make the masters of exposures with a progress bar, bring the log up to date, say what was made."""
+    from gozen.archive.log import rebuild_night
+    from gozen.archive.store import open_store
+    from gozen.reduction.bench import open_bench
+    from gozen.reduction.masters import make_masters, masters_wanted
+
+    works = masters_wanted(exposures, kinds)
+    codes = []
+    with counted("making masters", sum(len(work.wanted) for work in works)) as step:
+        for made in make_masters(works, partial(open_bench, settings), settings.workers):
+            step()
+            if made.problem is None and made.commit is not None:
+                say(f"{made.kind} master of sensor {made.sensor}: {made.commit.products[made.kind].key}")
+            else:
+                messages().print(f"no {made.kind} master of sensor {made.sensor} from {made.exposure}: {made.problem}")
+            codes.append(made.error.exit_code if made.error else ExitCode.DONE)
+    for night in sorted({one.night for one in exposures}):
+        rebuild_night(open_store(settings.archive), night)
+    return worst(codes)
+
+
 def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCode:
     """Reduce with a progress bar, bring the observation log up to date, print a summary, and return the exit code."""
     from gozen.archive.log import rebuild_night
@@ -145,7 +164,6 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCo
 
 
 def _print_summary(found: Iterable[SensorResult]) -> None:
-    console = results()
     counts: Counter[str] = Counter()
     reasons: dict[tuple[str, str], list[SensorResult]] = {}
     for result in found:
@@ -160,12 +178,12 @@ def _print_summary(found: Iterable[SensorResult]) -> None:
                 reasons.setdefault(("rejected", result.commit.rejection.name), []).append(result)
     total = ", ".join(f"{counts[name]} {name}" for name in ("reduced", "rejected", "failed"))
     before = f" ({counts['done before']} of them done before)" if counts["done before"] else ""
-    console.print(f"sensors: {total}{before}")
+    say(f"sensors: {total}{before}")
     for (what, name), several in sorted(reasons.items()):
         # One cloud over 84 sensors is one message, not 84.
         where = ", ".join(f"{one.work.processing.exposure}/{one.work.sensor}" for one in several[:4])
         more = f" and {len(several) - 4} more" if len(several) > 4 else ""
-        console.print(f"{what}, {name}: {where}{more}: {_message(several[0])}")
+        say(f"{what}, {name}: {where}{more}: {_message(several[0])}")
 
 
 def _message(result: SensorResult) -> str:

@@ -1,62 +1,98 @@
-"""One call of ``gozen`` from arguments to exit code: every failure becomes one line with its name."""
+"""``gozen run``: a recipe or an Observation, from raw data to calibrated rows."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import traceback
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from gozen.cli.invocation import hoist
-from gozen.errors import ExitCode, as_gozen_error
+from gozen.cli import reducing
+from gozen.cli.console import messages, say
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest, ExitCode, worst
 
-RESUME = "interrupted: what was committed stays; run the same command again and it finishes the rest"
+if TYPE_CHECKING:
+    from gozen.observing.execution import Answered
+    from gozen.resources.observation import Observation
 
 
-def run(args: list[str]) -> int:
-    """Run the command line and return its exit code.
+def run(
+    ctx: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="A recipe in the observatory's form, or Observations in YAML.")],
+    raw: Annotated[
+        list[Path] | None, typer.Option(help="FITS files, or folders of them, to take in first; may be repeated.")
+    ] = None,
+    night: Annotated[str | None, typer.Option(help="YYYYMMDD; default: the night of the raw data.")] = None,
+    instrument: reducing.Instrument = None,
+    reference: reducing.Reference = None,
+    run_: reducing.Run = None,
+    workers: reducing.Workers = None,
+) -> int:
+    """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
+    from gozen.archive.store import open_store
+    from gozen.instrument.profile import load_profile
+    from gozen.observing.execution import answer, works_of
+    from gozen.observing.plan import exposures_of
+    from gozen.resources.recipe import load_observations
 
-    A known error is one line on standard error, ``gozen: CorruptFile: ...``; ``--debug`` adds the traceback.
-    """
+    settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
+    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    text = _read(recipe)
+    taken = reducing.take_in_files(store, profile, raw) if raw else []
+    chosen = reducing.only_night(store, night or _common_night([one.night for one in taken]))
+    observations = load_observations(text, recipe.name, night=_date(chosen), zone=ZoneInfo(profile.site.time_zone))
+    exposures = reducing.exposures_of_night(store, profile, chosen)
+    codes, works = [], []
+    for observation in observations:
+        planned = exposures_of(
+            observation,
+            instrument=profile.name,
+            run=settings.run,
+            default_pipelines=profile.default_pipelines,
+            default_gain=profile.default_gain,
+        )
+        answered = answer(planned, exposures)
+        codes.append(_missing(observation, answered, [one.object for one in exposures]))
+        if answered.calibrations:
+            codes.append(reducing.make_and_report(answered.calibrations, settings, profile.masters))
+        works += works_of(observation, answered, settings.run)
+    codes.append(reducing.reduce_and_report(works, settings))
+    say(f"next: gozen night append {chosen}")
+    return worst(codes)
+
+
+def _read(path: Path) -> str:
     try:
-        code = _call(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has enough; the interpreter must not write to it again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
-    except (KeyboardInterrupt, typer.Abort):
-        code = ExitCode.INTERRUPTED
-    except Exception as error:
-        if "--debug" in args:
-            traceback.print_exception(error)
-        return _report(error)
-    if code == ExitCode.INTERRUPTED:
-        _say(RESUME)
-    return code
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read the recipe {path}: {error}") from error
 
 
-def _call(args: list[str]) -> int:
-    from gozen.cli.app import build_app
-
-    result = build_app()(hoist(args), prog_name="gozen", standalone_mode=False)
-    return result if isinstance(result, int) else ExitCode.DONE
-
-
-def _report(error: Exception) -> int:
-    usage = getattr(error, "format_message", None)
-    if usage is not None:
-        ctx = getattr(error, "ctx", None)
-        path = ctx.command_path if ctx is not None else "gozen"
-        _say(f"BadRequest: {usage().rstrip('.')}; `{path} --help` says what there is")
-        return ExitCode.BAD_REQUEST
-    known = as_gozen_error(error)
-    _say(f"{known.name}: {known}")
-    return known.exit_code
+def _date(night: str) -> dt.date:
+    try:
+        return dt.datetime.strptime(night, "%Y%m%d").date()
+    except ValueError as error:
+        raise BadRequest(f"the night {night!r} is no date of the form YYYYMMDD") from error
 
 
-def _say(line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print("gozen: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201 - the one line that scripts read
+def _common_night(nights: list[str]) -> str | None:
+    if len(set(nights)) > 1:
+        raise BadRequest(
+            f"the raw files are of {len(set(nights))} nights; choose one with --night: {sorted(set(nights))}"
+        )
+    return nights[0] if nights else None
+
+
+def _missing(observation: Observation, answered: Answered, objects: list[str]) -> ExitCode:
+    """Say which exposures have no raw data."""
+    for step in answered.missing:
+        spec = step.exposure.spec
+        found = ", ".join(sorted(set(objects)))
+        messages().print(
+            f"MissingObject: {observation.metadata.name} step {step.step}: no raw {spec.data_type} exposure of "
+            f"{spec.object!r}; the night has {found}"
+        )
+    return ExitCode.UNREADABLE_INPUT if answered.missing else ExitCode.DONE

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gozen.cli import reducing
-from gozen.cli.console import results
+from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
@@ -73,13 +73,10 @@ def simulate(
             run=pool.map,
         )
     record_missing(store, night, profile)
-    console = results()
     for one in made.exposures:
-        console.print(f"{one.exposure_id:08d}: {one.data_type} {one.object!r}, {one.nframe} frames")
-    console.print(f"{len(made.raw)} raw files in {store.url}; the truth stands under truth/")
-    console.print(
-        f"next: gozen masters --night {night}, then gozen {'run ' + str(recipe) if recipe else 'reduce ' + night}"
-    )
+        say(f"{one.exposure_id:08d}: {one.data_type} {one.object!r}, {one.nframe} frames")
+    say(f"{len(made.raw)} raw files in {store.url}; the truth stands under truth/")
+    say(f"next: gozen masters --night {night}, then gozen {'run ' + str(recipe) if recipe else 'reduce ' + night}")
 
 
 def _sensors(text: str, profile: Profile) -> list[str]:

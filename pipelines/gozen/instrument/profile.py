@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gozen.errors import UnreadableInput
 
+_LARGEST_SENSOR = 32767
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 
@@ -55,10 +56,19 @@ class Site(_Part):
     time_zone: Annotated[str, AfterValidator(_zone)]
 
 
+def _sensor_number(value: str) -> str:
+    if not (value.isdigit() and value.isascii() and int(value) <= _LARGEST_SENSOR):
+        raise ValueError(f"a sensor's id is a number up to {_LARGEST_SENSOR}, such as 121: tables keep it as one")
+    return value
+
+
+SensorNumber = Annotated[str, AfterValidator(_sensor_number)]
+
+
 class Sensor(_Part):
     """One sensor and its place in the focal plane."""
 
-    id: str = Field(pattern=r"^[A-Za-z0-9]{1,16}$")
+    id: SensorNumber
     x_arcsec: float = Field(0.0, description="Offset of its centre on the sky, east positive")
     y_arcsec: float = Field(0.0, description="Offset of its centre on the sky, north positive")
     saturation_adu: float | None = Field(None, gt=0, description="Where it differs from the gain's")

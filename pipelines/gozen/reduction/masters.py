@@ -1,10 +1,12 @@
-"""Masters of a night's calibration exposures: darks and biases first, then the flats that need them."""
+"""Masters of a night's calibration exposures: of each sensor darks and biases first, then the flats that need them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gozen.archive import keys
+from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, write_commit
 from gozen.archive.keys import Calibration, Processing
 from gozen.archive.provenance import CalibrationUsed, Provenance, code_version
 from gozen.calibration.calibrate import detector_of
@@ -13,66 +15,138 @@ from gozen.calibration.masters import dark_master, flat_master
 from gozen.errors import BadRequest, GozenError, Rejected
 from gozen.frames.arrivals import RawExposure
 from gozen.frames.raw import RawCube, assemble, read_file
+from gozen.reduction.pool import OpenBench, run_all
 from gozen.reduction.work import Bench
 
+RUN = "r1"
+"""A master has one run: another one needs another exposure."""
 _KIND: dict[str, Calibration] = {"DARK": "dark", "BIAS": "bias", "FLAT": "flat"}
 _ORDER: tuple[Calibration, ...] = ("bias", "dark", "flat")
 
 
 @dataclass(frozen=True)
-class MasterResult:
-    """What became of one master: its key, or the refusal of the data that it was to be made of."""
+class MasterWork:
+    """The masters of one sensor, in the order in which they must be made."""
 
-    kind: Calibration
-    exposure: RawExposure
     sensor: str
-    key: str | None
-    refusal: GozenError | None = None
+    wanted: tuple[tuple[Calibration, RawExposure], ...]
 
 
-def masters_wanted(exposures: Sequence[RawExposure], bench: Bench) -> list[tuple[Calibration, RawExposure, str]]:
-    """Return the masters that a night's exposures give, in the order in which they must be made.
+@dataclass(frozen=True)
+class MasterResult:
+    """What became of one master: a commit that names it or refuses the data, or the error that prevented it.
+
+    Parameters
+    ----------
+    kind, exposure
+        Which master; empty where the error came before the first one.
+    """
+
+    sensor: str
+    kind: str
+    exposure: str
+    commit: SensorCommit | None
+    error: GozenError | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no master; None when there is one."""
+        if self.error is not None:
+            return f"{self.error.name}: {self.error}"
+        refusal = self.commit.rejection if self.commit else None
+        return f"{refusal.name}: {refusal.message}" if refusal else None
+
+
+def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str]) -> list[MasterWork]:
+    """Return the masters that a night's exposures give, sensor by sensor.
+
+    Parameters
+    ----------
+    kinds
+        Those that the profile asks for.
 
     Raises
     ------
     BadRequest
-        None of the exposures is one that the profile makes masters of.
+        None of the exposures is one to make a master of.
     """
-    asked = bench.profile.masters
-    wanted = [
-        (_KIND[one.data_type], one, sensor)
-        for one in exposures
-        if one.data_type in _KIND and _KIND[one.data_type] in asked
-        for sensor in one.sensors
+    useful = [one for one in exposures if _KIND.get(one.data_type) in kinds]
+    if not useful:
+        found = ", ".join(sorted({one.data_type for one in exposures})) or "nothing"
+        asked = " or ".join(kind.upper() for kind in kinds)
+        raise BadRequest(f"no {asked} exposure to make a master of; found {found}")
+    ordered = sorted(useful, key=lambda one: (_ORDER.index(_KIND[one.data_type]), one.mjd, one.exposure))
+    sensors = sorted({sensor for one in useful for sensor in one.sensors})
+    return [
+        MasterWork(sensor, tuple((_KIND[one.data_type], one) for one in ordered if sensor in one.sensors))
+        for sensor in sensors
     ]
-    if not wanted:
-        kinds = sorted({one.data_type for one in exposures}) or ["nothing"]
-        raise BadRequest(
-            f"no {' or '.join(kind.upper() for kind in asked)} exposure to make a master of; found {', '.join(kinds)}"
-        )
-    return sorted(wanted, key=lambda one: (_ORDER.index(one[0]), one[1].mjd, one[2]))
 
 
-def make_masters(
-    exposures: Sequence[RawExposure], bench: Bench, progress: Callable[[], None] = lambda: None
-) -> Iterator[MasterResult]:
-    """Make and store every master that a night's exposures give.
+def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: int) -> Iterator[MasterResult]:
+    """Make the masters of sensors in worker processes; those that are committed are passed on.
 
-    Parameters
-    ----------
-    progress
-        Called after each master.
+    Yields
+    ------
+    The result of each master, a sensor's together.
     """
-    for kind, exposure, sensor in masters_wanted(exposures, bench):
-        try:
-            yield MasterResult(kind, exposure, sensor, _make(kind, exposure, sensor, bench))
-        except Rejected as refusal:
-            yield MasterResult(kind, exposure, sensor, None, refusal)
-        progress()
+    for work, found in run_all(works, make_sensor_masters, open_bench, workers):
+        if isinstance(found, GozenError):
+            yield MasterResult(work.sensor, "", "", None, found)
+        else:
+            yield from found
 
 
-def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -> str:
-    cube = assemble([read_file(bench.store, key) for key in exposure.sensors[sensor]], bench.profile)
+def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
+    """Make the masters of one sensor; an error with one does not stop those that can do without it."""
+    results = []
+    for kind, exposure in work.wanted:
+        processing = Processing(exposure.night, exposure.exposure, RUN)
+        commit = read_commit(bench.store, processing, work.sensor)
+        error = None
+        if commit is None:
+            try:
+                commit = _make(kind, exposure, work.sensor, bench)
+                write_commit(bench.store, processing, commit)
+            except GozenError as failure:
+                error = failure
+        results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error))
+    return results
+
+
+def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -> SensorCommit:
+    provenance = Provenance(code_version=code_version(), image_digest=bench.settings.image_digest)
+    commit = SensorCommit(
+        night=exposure.night,
+        exposure=exposure.exposure,
+        run=RUN,
+        sensor=sensor,
+        frame_id=keys.frame_id_of(exposure.sensors[sensor][0]),
+        instrument=bench.profile.name,
+        object=exposure.object,
+        data_type=exposure.data_type,
+        status="reduced",
+        provenance=provenance,
+    )
+    try:
+        cube = assemble([read_file(bench.store, key) for key in exposure.sensors[sensor]], bench.profile)
+        product, provenance = _store(kind, cube, exposure, sensor, bench, provenance)
+    except Rejected as refusal:
+        return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(refusal)})
+    facts = {
+        "frame_id": cube.frame_id,
+        "filter": cube.header.filter,
+        "mjd_start": float(cube.start[0]),
+        "exposure_s": cube.header.exposure_s,
+        "nframe": cube.nframe,
+    }
+    return commit.model_copy(update={**facts, "products": {kind: product}, "provenance": provenance})
+
+
+def _store(
+    kind: Calibration, cube: RawCube, exposure: RawExposure, sensor: str, bench: Bench, provenance: Provenance
+) -> tuple[Product, Provenance]:
+    """Combine the frames, store the master, and return what the commit says of it."""
     gain, mjd = cube.header.gain, float(cube.start[0])
     used: dict[Calibration, CalibrationUsed] = {}
     if kind == "flat":
@@ -82,12 +156,10 @@ def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -
         image = flat_master([cube], detector_of(bench.profile, sensor, gain, master.image))
     else:
         image = dark_master(cube, detector_of(bench.profile, sensor, gain))
-    provenance = Provenance(
-        code_version=code_version(), image_digest=bench.settings.image_digest, calibration=used, inputs=cube.inputs
-    )
+    provenance = provenance.model_copy(update={"calibration": used, "inputs": cube.inputs})
+    processing = Processing(exposure.night, exposure.exposure, RUN)
     cards = [*_cards(cube), *provenance.as_cards()]
-    processing = Processing(exposure.night, exposure.exposure, bench.settings.run)
-    return put_master(bench.store, kind, processing, sensor, image, mjd, cards)
+    return put_master(bench.store, kind, processing, sensor, image, mjd, cards), provenance
 
 
 def _cards(cube: RawCube) -> list[tuple[str, str | int | float, str]]:

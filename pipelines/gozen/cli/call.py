@@ -1,0 +1,62 @@
+"""One call of ``gozen`` from arguments to exit code: every failure becomes one line with its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+
+import typer
+
+from gozen.cli.invocation import hoist
+from gozen.errors import ExitCode, as_gozen_error
+
+RESUME = "interrupted: what was committed stays; run the same command again and it finishes the rest"
+
+
+def run(args: list[str]) -> int:
+    """Run the command line and return its exit code.
+
+    A known error is one line on standard error, ``gozen: CorruptFile: ...``; ``--debug`` adds the traceback.
+    """
+    try:
+        code = _call(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has enough; the interpreter must not write to it again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except (KeyboardInterrupt, typer.Abort):
+        code = ExitCode.INTERRUPTED
+    except Exception as error:
+        if "--debug" in args:
+            traceback.print_exception(error)
+        return _report(error)
+    if code == ExitCode.INTERRUPTED:
+        _say(RESUME)
+    return code
+
+
+def _call(args: list[str]) -> int:
+    from gozen.cli.app import build_app
+
+    result = build_app()(hoist(args), prog_name="gozen", standalone_mode=False)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _report(error: Exception) -> int:
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        ctx = getattr(error, "ctx", None)
+        path = ctx.command_path if ctx is not None else "gozen"
+        _say(f"BadRequest: {usage().rstrip('.')}; `{path} --help` says what there is")
+        return ExitCode.BAD_REQUEST
+    known = as_gozen_error(error)
+    _say(f"{known.name}: {known}")
+    return known.exit_code
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print("gozen: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201 - the one line that scripts read

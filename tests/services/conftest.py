@@ -1,0 +1,72 @@
+"""A small simulated night, made once, that the tests of the command line copy and reduce."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOZEN = Path(sys.executable).parent / "gozen"
+CAMERA = Path(__file__).parent / "small_camera.yaml"
+NIGHT = "20260115"
+RECIPE = """\
+Observer: Tester
+Project: Small field
+Priority: 0.5
+Operations:
+- Pointing: { ra: 19.75, dec: 29.71 }
+- SetPipeline: [wcs, stack]
+- SetParameter: { tinteg_sec: 0.5, nframe: 6 }
+- Exposure: field_dith1
+- Dithering: [0, 300]
+- Exposure: field_dith2
+Comment:
+Two exposures: the second lies a little north.
+"""
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``gozen`` with the small camera as a user would, and return what it said."""
+
+    def run(*words: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "2"}
+        done = subprocess.run(
+            [GOZEN, *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
+    """Return a folder with a recipe and the raw data, truth and masters of a night; not to be changed."""
+    folder = tmp_path_factory.mktemp("simulated")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    command("simulate", "recipe.yaml", "--night", NIGHT, "--sensors", "111,112", cwd=folder)
+    command("masters", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def night(simulated: Path, tmp_path: Path) -> Path:
+    """Return a copy of the simulated night that a test may change."""
+    shutil.copytree(simulated, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def reduced(simulated: Path, tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
+    """Return the same night reduced and appended without any trouble; not to be changed."""
+    folder = tmp_path_factory.mktemp("reduced")
+    shutil.copytree(simulated, folder, dirs_exist_ok=True)
+    command("run", "recipe.yaml", cwd=folder)
+    command("night", "append", NIGHT, cwd=folder)
+    return folder

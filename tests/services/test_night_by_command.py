@@ -1,0 +1,261 @@
+"""A night from recipe to table by the command line, as an observer types it.
+
+Covered: the whole corridor; that nothing is done twice; that killed, interrupted and starved runs end in the same
+archive, bit by bit; what a person reads when data or requests are bad, and the exit codes. Not here: the pixels
+(tests/unit), the accuracy (tests/real), look-ups and the demo (their own modules).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gozen.archive.commit import read_commit
+from gozen.archive.keys import Processing
+from gozen.archive.store import open_store
+from gozen.catalog import open_catalog
+from gozen.sky.damage import damage
+
+from .conftest import CAMERA, GOZEN, NIGHT
+
+
+EXPOSURES = ("00000003", "00000004")
+"""Of the sky; the two before them are the dark and the flat."""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every object of an archive."""
+    root = folder / "archive"
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def products(folder: Path) -> dict[str, bytes]:
+    """Return what reductions of the sky made: commits, stacks and staged rows."""
+    made = ("exposures", "stack", "staging")
+    found = {key: data for key, data in contents(folder).items() if key.split("/")[0] in made}
+    return {key: data for key, data in found.items() if key.split("/")[2] in EXPOSURES}
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Start ``gozen`` in a process group of its own, so that all of it can be killed."""
+    environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "1"}
+    return subprocess.Popen(
+        [GOZEN, *words],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # A test runner started in the background may ignore SIGINT, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def wait_for_commit(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Return as soon as the first sensor is committed; fail when the run ends before."""
+    while not list((folder / "archive").glob("exposures/*/0000000[34]/*/*.json")):
+        assert process.poll() is None, process.communicate()
+        os.sched_yield()
+
+
+def wait_until_gone(group: int) -> None:
+    """Return when no process of a group runs any more; fail after ten seconds."""
+    deadline = time.monotonic() + 10
+    while running := [
+        stat for stat in map(stat_of, Path("/proc").glob("[0-9]*")) if stat[2] == group and stat[0] != "Z"
+    ]:
+        assert time.monotonic() < deadline, running
+        os.sched_yield()
+
+
+def stat_of(process: Path) -> tuple[str, int, int]:
+    """Return state, parent and group of a process; zeros for one that has just ended."""
+    try:
+        state, parent, group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z", 0, 0
+    return state, int(parent), int(group)
+
+
+def test_a_recipe_becomes_a_table(reduced: Path) -> None:
+    catalog = open_catalog(open_store(reduced / "archive"), "lightcurves")
+    rows = catalog.table()
+    assert rows.num_rows > 2000
+    assert set(rows["exposure"].to_pylist()) == {"00000003", "00000004"}
+    assert set(rows["sensor"].to_pylist()) == {111, 112}
+    assert set(rows["frame"].to_pylist()) == set(range(6))
+
+
+def test_the_log_knows_every_sensor(reduced: Path, command) -> None:
+    said = command("exposures", "--csv", cwd=reduced).stdout
+    assert said.count("reduced") == 4
+    assert said.count("field_dith1") == 2
+
+
+def test_running_again_does_nothing(reduced: Path, command) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (reduced / "archive").rglob("*") if path.is_file()}
+    said = command("run", "recipe.yaml", cwd=reduced).stdout
+    command("night", "append", NIGHT, cwd=reduced)
+    after = {path: path.stat().st_mtime_ns for path in (reduced / "archive").rglob("*") if path.is_file()}
+    assert "4 reduced, 0 rejected, 0 failed (4 of them done before)" in said
+    touched = {path for path in before if before[path] != after[path]}
+    assert not {path for path in touched if path.parts[-5:][0] in ("exposures", "stack", "staging", "raw", "calib")}
+    assert set(before) == set(after)
+
+
+def test_killed_and_run_again_it_ends_in_the_same_archive(night: Path, reduced: Path, command) -> None:
+    process = start(night, "run", "recipe.yaml")
+    wait_for_commit(night, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = products(night)
+    committed = [key for key in kept if key.startswith("exposures/")]
+    assert 1 <= len(committed) < 4
+    said = command("run", "recipe.yaml", cwd=night).stdout
+    assert f"({len(committed)} of them done before)" in said
+    command("night", "append", NIGHT, cwd=night)
+    assert contents(night) == contents(reduced)
+
+
+def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(night: Path, reduced: Path, command) -> None:
+    process = start(night, "run", "recipe.yaml")
+    wait_for_commit(night, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in said
+    assert "Traceback" not in said
+    wait_until_gone(process.pid)
+    command("run", "recipe.yaml", cwd=night)
+    assert products(night) == products(reduced)
+
+
+@pytest.mark.skipif(os.getuid() != 0 and not os.environ.get("CI"), reason="mounting a small disk needs root")
+def test_a_full_disk_loses_nothing(night: Path, simulated: Path, reduced: Path, command, tmp_path_factory) -> None:
+    disk = tmp_path_factory.mktemp("disk")
+    size = sum(len(data) for data in contents(simulated).values())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={3 * size}", "none", disk], check=True)
+    try:
+        subprocess.run(["cp", "-r", simulated / "archive", simulated / "recipe.yaml", disk], check=True)
+        used = os.statvfs(disk).f_frsize * (os.statvfs(disk).f_blocks - os.statvfs(disk).f_bfree)
+        subprocess.run(["mount", "-o", f"remount,size={used + 400_000}", disk], check=True)
+        refused = command("run", "recipe.yaml", cwd=disk, check=False)
+        assert refused.returncode == 75
+        assert "StorageUnavailable" in refused.stdout + refused.stderr
+        assert "disk is full" in refused.stdout + refused.stderr
+        assert not list((disk / "archive" / ".partial").glob("*"))
+        subprocess.run(["mount", "-o", f"remount,size={3 * size}", disk], check=True)
+        command("run", "recipe.yaml", cwd=disk)
+        assert products(disk) == products(reduced)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("truncated", "CorruptFile"),
+        ("wrong-shape", "CorruptFile"),
+        ("missing-word", "CorruptFile"),
+        ("contradicting-times", "InconsistentTime"),
+        ("impossible-pointing", "InconsistentPointing"),
+    ],
+)
+def test_a_broken_file_is_recorded_and_stops_no_other(night: Path, command, kind: str, reason: str) -> None:
+    store = open_store(night / "archive")
+    broken = next(key for key in store.list(f"raw/{NIGHT}/00000003") if key.endswith("11.fits"))
+    damage(store, broken, kind)
+    said = command("run", "recipe.yaml", cwd=night).stdout
+    assert "3 reduced, 1 rejected, 0 failed" in said
+    assert f"rejected, {reason}: 00000003/111" in said
+    commit = read_commit(store, Processing(NIGHT, "00000003"), "111")
+    assert commit is not None
+    assert commit.rejection is not None
+    assert commit.rejection.name == reason
+    assert not commit.products
+    assert command("exposures", "--reason", reason, "--csv", cwd=night).stdout.count(',"rejected",') == 1
+
+
+def test_without_masters_it_says_how_to_make_them(night: Path, command) -> None:
+    for path in (night / "archive" / "calib").rglob("*.fits"):
+        path.unlink()
+    done = command("run", "recipe.yaml", cwd=night, check=False)
+    assert done.returncode == 65
+    assert "gozen masters" in done.stdout
+    assert not products(night)
+
+
+def test_an_exposure_that_was_not_taken_is_named_and_the_rest_is_done(night: Path, command) -> None:
+    recipe = night / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("field_dith2", "another field"))
+    done = command("run", "recipe.yaml", cwd=night, check=False)
+    assert done.returncode == 65
+    assert "no raw OBJECT exposure of 'another field'" in done.stderr
+    assert "field_dith1, field_dith2" in done.stderr
+    assert "2 reduced" in done.stdout
+
+
+def test_an_operation_that_does_not_exist_is_refused_with_its_line(night: Path, command) -> None:
+    recipe = night / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("- Pointing", "- Pointin"))
+    done = command("run", "recipe.yaml", cwd=night, check=False)
+    assert done.returncode == 64
+    assert "recipe.yaml line 5" in done.stderr
+    assert "'Pointin'" in done.stderr
+    assert not products(night)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("reduce", "20260116"), "no raw data of the night 20260116"),
+        (("reduce", NIGHT, "00000099"), "has no exposure 00000099; it has 00000001, 00000002, 00000003, 00000004"),
+        (("reduce", NIGHT, "--sensor", "900"), "has no sensor 900; it has 111, 112"),
+        (("reduce", NIGHT, "--pipelines", "wsc"), "unknown pipeline wsc"),
+        (("night", "append", "20260116"), "nothing of the night 20260116 is reduced"),
+        (("run", "recipe.yaml", "--night", "2026-01-15"), "'2026-01-15' is no date of the form YYYYMMDD"),
+        (("run", "nowhere.yaml"), "nowhere.yaml"),
+        (("run", "recipe.yaml", "--raw", "nowhere"), "there is no file or folder nowhere"),
+        (("masters", "recipe.yaml"), "none of the 1 files can be read"),
+        (("simulate", "--sensors", "111,999"), "no sensor 999"),
+        (("simulate", "--seed", "5"), "belongs to another simulated sky"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(simulated: Path, command, words, sentence: str) -> None:
+    before = contents(simulated)
+    done = command(*words, cwd=simulated, check=False)
+    assert done.returncode == 64, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(simulated) == before
+
+
+def test_an_archive_that_cannot_be_written_is_named(simulated: Path, command) -> None:
+    done = command("simulate", "--archive", "/proc/gozen", cwd=simulated, check=False)
+    assert done.returncode == 75
+    assert "StorageUnavailable" in done.stderr
+    assert "/proc/gozen" in done.stderr
+
+
+def test_another_run_stands_beside_the_first_and_replaces_its_rows(night: Path, command) -> None:
+    command("reduce", NIGHT, "--run", "r1", cwd=night)
+    command("night", "append", NIGHT, cwd=night)
+    command("reduce", NIGHT, "00000003", "--run", "r2", cwd=night)
+    said = command("night", "append", NIGHT, cwd=night).stdout
+    assert "replaced" in said
+    rows = open_catalog(open_store(night / "archive"), "lightcurves").table()
+    runs = set(zip(rows["exposure"].to_pylist(), rows["run"].to_pylist(), strict=True))
+    assert runs == {("00000003", "r2"), ("00000004", "r1")}
+
+
+def test_the_module_runs_too(simulated: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "gozen", "--version"], cwd=simulated, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("gozen ")
