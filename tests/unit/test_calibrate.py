@@ -1,4 +1,4 @@
-"""Calibration of a frame against a plain numpy reference: masters, reference columns, dead and saturated pixels, NaN."""
+"""Calibration of a frame against a plain numpy reference: masters, reference columns, dead pixels, saturation, NaN."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ def refine(
         better = _iterate(current, stars, shape, order, tolerance)
         if better is None:
             break
-        if order > 1 and not _worth_it(current, better, stars, shape):
-            break
-        current, tolerance = better, max(4 * better.rms_px, 0.8)
+        # The distortion of most optics is odd: the second order may gain nothing and the third everything.
+        if order == 1 or _worth_it(current, better, stars, shape):
+            current, tolerance = better, max(4 * better.rms_px, 0.8)
     return current if current.stars >= 4 else None
 
 
