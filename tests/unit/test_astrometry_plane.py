@@ -1,4 +1,4 @@
-"""The tangent plane and linear projections against astropy's WCS, everywhere on the sky; orientation, parity, sensors."""
+"""The tangent plane and linear projections against astropy, everywhere on the sky; orientation, parity, sensors."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Solving a field: from a hint that is off and turned, among distractors, never by chance; refined, with distortion only
-where there is some; refusals with their numbers. Blind solutions are tested on a real index in tests/real."""
+"""Solving a field: from a hint that is off and turned, among distractors, never by chance; refusals with their numbers.
+
+Also the refinement, with distortion only where there is some. Blind solutions are tested on a real index in tests/real.
+"""
 
 from __future__ import annotations
 
@@ -73,10 +75,17 @@ def test_a_few_stars_are_enough():
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("stars", [8, 40, 500])
+@pytest.mark.parametrize("stars", [8, 40, 500, 4000])
 def test_another_field_is_not_matched_by_chance(seed, stars):
     field, other = sky_field(stars=stars, seed=seed), sky_field(stars=stars, seed=seed + 1000)
     assert solve_with_hint(field.x, field.y, other.ra, other.dec, field.nominal, RADIUS_PX, 6) is None
+
+
+@pytest.mark.parametrize("seed", [3, 9, 12, 20])
+@pytest.mark.parametrize("stars", [100, 500])
+def test_the_pairs_that_a_vote_among_many_collects_are_no_solution(stars, seed):
+    field, other = sky_field(stars=stars, seed=seed), sky_field(stars=stars, seed=seed + 1000)
+    assert solve_with_hint(field.x, field.y, other.ra, other.dec, field.nominal, RADIUS_PX, 4) is None
 
 
 def test_a_field_beyond_the_uncertainty_is_not_matched():

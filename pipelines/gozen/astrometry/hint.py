@@ -12,6 +12,7 @@ from gozen.astrometry.plane import Projection, to_plane
 
 Floats = NDArray[np.float64]
 _VOTERS = 80
+_LEAST_PART = 0.2
 _TURNS_DEG = (0.0, -0.4, 0.4, -0.8, 0.8, -1.2, 1.2, -1.6, 1.6)
 
 
@@ -149,12 +150,14 @@ def pair(x: Floats, y: Floats, px: Floats, py: Floats, tolerance: float) -> tupl
 
 
 def _better_than_chance(match: Match, x: Floats, y: Floats, ra: Floats, dec: Floats, minimum: int) -> bool:
-    """Tell whether far more stars agree than would by accident.
+    """Tell whether far more stars agree than would by accident, and a good part of those that should.
 
-    By accident a detection has a star within 2 pixels with the probability of the stars' density times 4 pi.
+    By accident a detection has a star within 2 pixels with the probability of the stars' density times 4 pi; the vote
+    and the fit choose among many accidents.
     """
     px, py = match.projection.pixel(ra, dec)
     stars = len(_on_field(px, py, x, y, 0.0))
     area = max(np.ptp(x) * np.ptp(y), 1.0)
     accidental = len(x) * min(stars / area * 4 * np.pi, 1.0)
-    return bool(len(match.source) >= max(minimum, accidental + 5 * np.sqrt(accidental + 1)))
+    expected = _LEAST_PART * min(len(x), stars)
+    return bool(len(match.source) >= max(minimum, expected, accidental + 5 * np.sqrt(accidental + 1)))

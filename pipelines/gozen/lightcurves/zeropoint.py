@@ -15,6 +15,7 @@ _ROUNDS = 20
 _FLOOR_MAG = 0.005
 """No flat is better than this; keeps one bright star from deciding the fit."""
 _COLOUR_RANGE_MAG = 0.3
+"""Between the bluest and the reddest tenth of the stars: one odd star tells no colour term."""
 _COLOUR_STARS = 8
 
 
@@ -84,7 +85,6 @@ def fit_zero_point(
     """
     usable = (flux > 0) & np.isfinite(g) & np.isfinite(flux_err)
     with_colour = usable & np.isfinite(colour)
-    coloured = with_colour.sum() >= _COLOUR_STARS and np.ptp(colour[with_colour]) > _COLOUR_RANGE_MAG
     if with_colour.sum() >= settings.minimum_stars:
         usable = with_colour
     _enough(int(usable.sum()), settings, f"{name}: {int(usable.sum())} reference stars can calibrate it")
@@ -92,9 +92,10 @@ def fit_zero_point(
     offset = g[usable] + 2.5 * np.log10(flux[usable])
     variance = (1.0857 * flux_err[usable] / flux[usable]) ** 2 + _FLOOR_MAG**2
     terms = [np.ones(len(offset))]
-    if coloured:
+    if _tells_colour(colour[with_colour]):
         terms.append(colour[usable] - middle)
     fit, covariance, rest, kept = _clipped_fit(np.column_stack(terms), offset, variance, settings, name)
+    coloured = len(fit) > 1
     scatter = 1.4826 * float(np.median(np.abs(rest[kept])))
     errors = np.sqrt(np.diag(covariance))
     chosen = np.zeros(len(flux), bool)
@@ -104,6 +105,13 @@ def fit_zero_point(
     return ZeroPoint(float(fit[0]) - term * middle, zp_err, term, term_err, middle, scatter, chosen)
 
 
+def _tells_colour(colour: Floats) -> bool:
+    if len(colour) < _COLOUR_STARS:
+        return False
+    blue, red = np.percentile(colour, (10, 90))
+    return bool(red - blue > _COLOUR_RANGE_MAG)
+
+
 def _clipped_fit(
     design: Floats, target: Floats, variance: Floats, settings: CalibrationSettings, name: str
 ) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
@@ -111,6 +119,8 @@ def _clipped_fit(
     photons = variance
     for turn in range(_ROUNDS):
         _enough(int(kept.sum()), settings, f"{name}: {int(kept.sum())} of {len(target)} reference stars agree")
+        if design.shape[1] > 1 and not _tells_colour(design[kept, 1]):
+            return _clipped_fit(design[:, :1], target, photons, settings, name)
         weight = 1 / variance[kept]
         normal = design[kept].T @ (design[kept] * weight[:, None])
         covariance = np.asarray(np.linalg.inv(normal), np.float64)
@@ -120,6 +130,8 @@ def _clipped_fit(
         # What photons do not explain (flat, colour, variability) counts alike for bright and faint stars.
         variance = photons + max(spread**2 - float(np.median(photons[kept])), 0.0)
         now = np.abs(rest) < settings.clip_sigma * np.maximum(spread, np.sqrt(variance))
+        if turn >= _ROUNDS // 2:
+            now &= kept  # a star on the limit must not come and go for ever
         if turn > 0 and (now == kept).all():
             return np.asarray(fit, np.float64), covariance, rest, kept
         kept = now
