@@ -115,6 +115,7 @@ def test_killed_and_run_again_it_ends_in_the_same_archive(night: Path, reduced: 
     wait_for_commit(night, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    wait_until_gone(process.pid)
     kept = products(night)
     committed = [key for key in kept if key.startswith("exposures/")]
     assert 1 <= len(committed) < 4

@@ -307,10 +307,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
+    """Tell whether a process runs; one that was killed and that nobody has waited for does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
