@@ -1,4 +1,4 @@
-"""The zero magnitude and colour term: recovered among mismatches, without colours, without settling, with too few stars."""
+"""The zero magnitude and colour term: recovered among mismatches, without colours, with too few stars, not settling."""
 
 from __future__ import annotations
 
@@ -128,15 +128,12 @@ def test_a_star_on_the_limit_of_the_clip_does_not_keep_the_fit_from_settling():
         rng = np.random.default_rng(seed)
         g = rng.uniform(11, 14, 14)
         flux = 10 ** (-0.4 * (g - ZP + 0.05 * rng.standard_t(1.2, 14)))
-        try:
-            fit(flux, 0.01 * flux, g, np.full(14, np.nan))
-        except TooFewCalibrators as refused:
-            assert "agree" in str(refused)
+        assert fit(flux, 0.01 * flux, g, np.full(14, np.nan)).stars >= 5
 
 
 def test_a_fit_that_does_not_settle_is_refused():
     rng = np.random.default_rng(1)
     g = rng.uniform(11, 14, 2000)
     flux = 10 ** (-0.4 * (g - ZP + rng.uniform(-0.9, 0.9, 2000)))  # each round of clipping leaves a narrower box
-    with pytest.raises(TooFewCalibrators, match="TMQ1: .* does not settle in 20 rounds"):
+    with pytest.raises(TooFewCalibrators, match=r"TMQ1: .* does not settle in 20 rounds"):
         fit(flux, 0.001 * flux, g, np.full(2000, np.nan), CalibrationSettings(clip_sigma=1.3))

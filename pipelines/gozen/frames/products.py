@@ -74,16 +74,13 @@ def compressed(
     hdus = fits.HDUList([fits.PrimaryHDU(), hdu])
     for name, columns in (tables or {}).items():
         hdus.append(fits.BinTableHDU(_fits_table(columns), name=name))
-    buffer = io.BytesIO()
-    hdus.writeto(buffer)
-    return with_checksums(buffer.getvalue(), when)
+    return with_checksums(_written(hdus), when)
 
 
 def plain(image: NDArray[np.float32], cards: Sequence[Card], when: str) -> bytes:
     """Return a FITS file that holds an image as float32."""
-    buffer = io.BytesIO()
-    fits.PrimaryHDU(np.asarray(image, np.float32), _header(cards)).writeto(buffer)
-    return with_checksums(buffer.getvalue(), when)
+    hdu = fits.PrimaryHDU(np.asarray(image, np.float32), _header(cards))
+    return with_checksums(_written(fits.HDUList([hdu])), when)
 
 
 def read_plain(data: bytes, name: str, shape: tuple[int, int]) -> tuple[NDArray[np.float32], fits.Header]:
@@ -130,15 +127,21 @@ def _tile(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _header(cards: Sequence[Card]) -> fits.Header:
     header = fits.Header()
+    for word, value, comment in cards:
+        if word in ("HISTORY", "COMMENT"):
+            header[word] = value
+        else:
+            header[word] = (None if isinstance(value, float) and not np.isfinite(value) else value, comment)
+    return header
+
+
+def _written(hdus: fits.HDUList) -> bytes:
+    buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A long comment is cut at the card's end, which loses nothing that matters.
         warnings.simplefilter("ignore", VerifyWarning)
-        for word, value, comment in cards:
-            if word in ("HISTORY", "COMMENT"):
-                header[word] = value
-            else:
-                header[word] = (None if isinstance(value, float) and not np.isfinite(value) else value, comment)
-    return header
+        hdus.writeto(buffer)
+    return buffer.getvalue()
 
 
 def _fits_table(columns: Mapping[str, NDArray[Any]]) -> fits.FITS_rec:
