@@ -1,0 +1,182 @@
+"""Raw files on their way into the archive: grouping into exposures, names, records.
+
+Covered with real FITS files of a few pixels. Not here: what a header says (test_instrument), pixels (frames).
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from gozen.archive.store import open_store
+from gozen.errors import BadRequest, CorruptFile
+from gozen.frames.arrivals import (
+    fits_files,
+    group_arrivals,
+    raw_exposures,
+    read_arrivals,
+    read_record,
+    record_missing,
+    slug,
+    take_in,
+)
+from gozen.instrument.profile import Profile, parse_profile
+
+PROFILE = """
+name: tiny
+site: { name: Test, longitude_deg: 137.6, latitude_deg: 35.8, height_m: 1132, time_zone: Asia/Tokyo }
+raw: frames
+shape: [4, 6]
+active: "[1:6,1:4]"
+pixel_scale_arcsec: 1.0
+gains: { one: { e_per_adu: 1, read_noise_e: 5, saturation_adu: 60000 } }
+default_gain: one
+masters: [bias]
+sensors: [{ id: "1" }, { id: "2" }]
+header:
+  object: { word: OBJECT }
+  data_type: { word: IMAGETYP }
+  utc_start: { word: DATE-OBS, kind: utc }
+  exposure_s: { word: EXPTIME, kind: number }
+  sensor: { word: CHIP }
+  exposure_id: { word: EXPID, optional: true }
+"""
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    return parse_profile(PROFILE, "tiny")
+
+
+def put(folder: Path, name: str, when: str, target: str = "M 31", kind: str = "OBJECT", **words: object) -> Path:
+    header = fits.Header({"OBJECT": target, "IMAGETYP": kind, "DATE-OBS": when, "EXPTIME": 60.0, "CHIP": "1"})
+    header.update(words)
+    path = folder / name
+    fits.PrimaryHDU(np.zeros((4, 6), np.int16), header).writeto(path)
+    return path
+
+
+def names(paths: list[Path], profile: Profile) -> dict[str, list[str]]:
+    arrivals, refused = read_arrivals(paths, profile)
+    assert not refused
+    groups = group_arrivals(arrivals, profile)
+    return {f"{night}/{name}": [one.path.name for one in found] for (night, name), found in groups.items()}
+
+
+def test_frames_of_one_target_are_one_exposure_in_the_order_of_time(tmp_path: Path, profile: Profile) -> None:
+    files = [put(tmp_path, f"{n}.fits", f"2026-01-15T12:{59 - n:02d}:00") for n in range(3)]
+    assert names(files, profile) == {"20260115/m-31": ["2.fits", "1.fits", "0.fits"]}
+
+
+def test_a_pause_of_half_an_hour_begins_another_exposure(tmp_path: Path, profile: Profile) -> None:
+    times = ("12:00:00", "12:29:00", "13:00:00", "14:00:00")
+    files = [put(tmp_path, f"{n}.fits", f"2026-01-15T{time}") for n, time in enumerate(times)]
+    assert names(files, profile) == {
+        "20260115/m-31": ["0.fits", "1.fits"],
+        "20260115/m-31-2": ["2.fits"],
+        "20260115/m-31-3": ["3.fits"],
+    }
+
+
+def test_the_night_goes_from_noon_to_noon(tmp_path: Path, profile: Profile) -> None:
+    # 02:59 UTC is 11:59 in Japan: still the night before.
+    files = [put(tmp_path, "a.fits", "2026-01-16T02:59:00"), put(tmp_path, "b.fits", "2026-01-16T03:01:00")]
+    assert set(names(files, profile)) == {"20260115/m-31", "20260116/m-31"}
+
+
+def test_an_exposure_number_is_the_name(tmp_path: Path, profile: Profile) -> None:
+    files = [put(tmp_path, f"{n}.fits", "2026-01-15T12:00:00", CHIP=str(n), EXPID="42") for n in (1, 2)]
+    assert names(files, profile) == {"20260115/00000042": ["1.fits", "2.fits"]}
+
+
+def test_calibrations_are_called_after_their_kind(tmp_path: Path, profile: Profile) -> None:
+    files = [
+        put(tmp_path, "b.fits", "2026-01-15T08:00:00", "Bias", "BIAS"),
+        put(tmp_path, "f.fits", "2026-01-15T08:30:00", "twilight", "FLAT"),
+    ]
+    assert set(names(files, profile)) == {"20260115/bias", "20260115/flat-twilight"}
+
+
+def test_files_are_taken_in_once_and_recorded(tmp_path: Path, profile: Profile) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    files = [put(raw, f"{n}.fits", f"2026-01-15T12:0{n}:00", CHIP=str(1 + n % 2)) for n in range(4)]
+    store = open_store(tmp_path / "archive")
+    groups = group_arrivals(read_arrivals(files, profile)[0], profile)
+    (taken,) = take_in(store, groups)
+    assert taken.sensors == {
+        "1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/2.fits"),
+        "2": ("raw/20260115/m-31/1.fits", "raw/20260115/m-31/3.fits"),
+    }
+    assert store.read("raw/20260115/m-31/0.fits") == files[0].read_bytes()
+    before = store.path("raw/20260115/m-31/0.fits").stat().st_mtime_ns  # type: ignore[union-attr]
+    assert take_in(store, groups) == [taken]
+    assert store.path("raw/20260115/m-31/0.fits").stat().st_mtime_ns == before  # type: ignore[union-attr]
+    assert raw_exposures(store, "20260115") == [taken]
+
+
+def test_files_that_come_later_join_their_exposure(tmp_path: Path, profile: Profile) -> None:
+    store = open_store(tmp_path / "archive")
+    for n in (1, 0):
+        files = [put(tmp_path, f"{n}.fits", f"2026-01-15T12:0{n}:00")]
+        taken = take_in(store, group_arrivals(read_arrivals(files, profile)[0], profile))
+    assert taken[0].sensors == {"1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/1.fits")}
+
+
+def test_compressed_files_are_stored_as_their_name_says(tmp_path: Path, profile: Profile) -> None:
+    plain = put(tmp_path, "a.fits", "2026-01-15T12:00:00")
+    packed = tmp_path / "b.fits.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    store = open_store(tmp_path / "archive")
+    take_in(store, group_arrivals(read_arrivals([packed], profile)[0], profile))
+    assert store.read("raw/20260115/m-31/b.fits") == plain.read_bytes()
+
+
+def test_a_camera_that_writes_to_the_archive_needs_no_record(tmp_path: Path, profile: Profile) -> None:
+    store = open_store(tmp_path / "archive")
+    path = put(tmp_path, "a.fits", "2026-01-15T12:00:00")
+    store.write("raw/20260115/m-31/a.fits", path.read_bytes())
+    record_missing(store, "20260115", profile)
+    (found,) = raw_exposures(store, "20260115")
+    assert (found.object, found.data_type, found.sensors) == ("M 31", "OBJECT", {"1": ("raw/20260115/m-31/a.fits",)})
+
+
+def test_a_file_that_cannot_be_read_is_named_and_stops_no_other(tmp_path: Path, profile: Profile) -> None:
+    good = put(tmp_path, "good.fits", "2026-01-15T12:00:00")
+    bad = tmp_path / "bad.fits"
+    bad.write_bytes(b"no FITS at all")
+    arrivals, refused = read_arrivals([bad, good], profile)
+    assert [one.path for one in arrivals] == [good]
+    assert [type(error) for error in refused] == [CorruptFile]
+    assert "bad.fits" in str(refused[0])
+
+
+def test_folders_are_searched_and_missing_ones_named(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in ("deep/er/b.fits.gz", "deep/a.FITS", "deep/c.fit", "deep/notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [p.name for p in fits_files([tmp_path])] == ["a.FITS", "c.fit", "b.fits.gz"]
+    with pytest.raises(BadRequest, match="no file or folder"):
+        fits_files([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadRequest, match="no FITS files in"):
+        fits_files([tmp_path / "empty"])
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.write("raw/20260115/x/exposure.json", b"{}")
+    with pytest.raises(CorruptFile, match=r"x/exposure\.json is no record of an exposure"):
+        read_record(store, "raw/20260115/x/exposure.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("5945 Roachapproach", "5945-roachapproach"), ("  J0118+2942_dith1 ", "j0118-2942-dith1"), ("星", "unnamed")],
+)
+def test_a_name_for_keys(text: str, name: str) -> None:
+    assert slug(text) == name

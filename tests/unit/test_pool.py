@@ -1,0 +1,68 @@
+"""The pool of workers: results as they come, errors by name, workers that die.
+
+Covered with real processes and real signals. Not here: what the workers do with sensors (tests of reduction).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+from gozen.archive.store import open_store
+from gozen.errors import Bug, CorruptFile, GozenError, WorkerLost
+from gozen.instrument.profile import load_profile
+from gozen.reduction.pool import run_all
+from gozen.reduction.work import Bench
+from gozen.settings import Settings
+
+
+def open_bench(folder: Path) -> Bench:
+    return Bench(open_store(folder), load_profile("tomoe"), Settings())
+
+
+def work(task: int, bench: Bench) -> int:
+    """Square a number; some numbers are trouble."""
+    if task == 13:
+        raise ZeroDivisionError("thirteen")
+    if task == 4:
+        raise CorruptFile("four is no good")
+    if task == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task == 6 and bench.store.create("seen", b""):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task**2
+
+
+def done(tasks: list[int], folder: Path, workers: int = 2) -> dict[int, int | GozenError]:
+    return dict(run_all(tasks, work, partial(open_bench, folder), workers))
+
+
+def test_every_task_has_its_result(tmp_path: Path) -> None:
+    assert done([1, 2, 3, 5], tmp_path) == {1: 1, 2: 4, 3: 9, 5: 25}
+
+
+def test_nothing_to_do_starts_nothing(tmp_path: Path) -> None:
+    assert done([], tmp_path) == {}
+
+
+def test_an_error_is_the_task_s_result_under_its_name(tmp_path: Path) -> None:
+    found = done([1, 4, 13], tmp_path)
+    assert found[1] == 1
+    assert isinstance(found[4], CorruptFile)
+    assert str(found[4]) == "four is no good"
+    assert isinstance(found[13], Bug)
+    assert "ZeroDivisionError: thirteen" in str(found[13])
+
+
+def test_only_the_task_that_kills_its_worker_is_lost(tmp_path: Path) -> None:
+    found = done([1, 2, 9, 3, 5], tmp_path)
+    assert {task: result for task, result in found.items() if task != 9} == {1: 1, 2: 4, 3: 9, 5: 25}
+    assert isinstance(found[9], WorkerLost)
+    assert found[9].exit_code == 75
+    assert "--workers" in str(found[9])
+
+
+def test_a_worker_that_dies_once_is_made_good(tmp_path: Path) -> None:
+    assert done([6, 1], tmp_path, workers=1) == {6: 36, 1: 1}
