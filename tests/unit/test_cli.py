@@ -18,8 +18,9 @@ from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log import rebuild_night
 from gozen.archive.store import open_store
-from gozen.cli.invocation import hoist
 from gozen.cli.call import run
+from gozen.cli.invocation import hoist
+from gozen.cli.output import text_of
 
 from .archive_samples import NIGHT, commit, processing_of, refused
 
@@ -206,7 +207,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 def test_a_full_archive_is_75(tmp_path):
     (tmp_path / "archive").write_text("a file, not a folder")
-    done = process("--archive", "archive", "archive", "retain", "20240105", "e1")
+    done = process("--archive", "archive", "archive", "rebuild", "20240105")
     assert done.returncode == 75
     assert done.stderr.startswith("gozen: StorageUnavailable: cannot write")
 
@@ -275,6 +276,13 @@ def test_raw_files_expire_when_asked(call, archive):
     assert "no raw files" in call("archive", "expire")[1]
 
 
+def test_only_what_is_there_can_be_retained(call, archive):
+    assert call("archive", "retain", NIGHT, "e1")[1] == "2 raw files retained\n"
+    code, _, err = call("archive", "retain", NIGHT, "e2")
+    assert code == 64
+    assert "no raw files of the exposure e2" in err
+
+
 def test_the_log_can_be_made_again(call, archive):
     archive.delete(keys.log_table("exposures", NIGHT))
     assert call("archive", "rebuild")[1] == "20240105: 2 sensor exposures\n"
@@ -321,3 +329,47 @@ def test_profiles_are_listed_and_shown(call):
     shown = call("instrument", "show", "tomoe")[1]
     assert "pixel_scale_arcsec: 1.189" in shown
     assert json.loads(call("instrument", "show", "--json")[1])["name"] == "tomoe"
+
+
+def test_a_verb_of_verbs_alone_prints_its_help_and_no_error(call):
+    code, out, err = call("archive")
+    assert code == 64
+    assert "verify" in out + err
+    assert "BadRequest" not in err
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("simulate", "--night", "2026011"), "night '2026011' is no date"),
+        (("simulate", "--night", "20260231"), "night '20260231' is no date"),
+        (("simulate", "--dec", "95"), "'--dec': Input should be less than or equal to 90"),
+        (("reduce", "2020-01-01"), "night '2020-01-01' is no date"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(call, tmp_path, asked, said):
+    code, _, err = call(*asked)
+    assert code == 64
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_the_profile_cannot_read_are_one_message(call, tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.fits").write_bytes(b"no FITS")
+    code, _, err = call("masters", "0.fits", "1.fits", "2.fits")
+    assert code == 64
+    assert err.count("left out, CorruptFile") == 1
+    assert "0.fits and 2 more: no FITS file" in err
+    assert "gozen instrument check tomoe 0.fits" in err
+
+
+def test_numbers_are_given_to_the_digits_that_matter():
+    assert [text_of(value) for value in (58568.188284, 20800.0, 1109.31873, 0.0531742, None, 18)] == [
+        "58568.18828",
+        "20800",
+        "1109.3",
+        "0.053174",
+        "",
+        "18",
+    ]

@@ -177,10 +177,11 @@ def _advice(field: Field, reference: StarSource | None, settings: AstrometrySett
     if field.pointing is None:
         tried.append("the header gives no pointing")
     elif reference is None:
-        tried.append("there is no reference catalogue (set `reference`)")
+        tried.append("there is no reference catalogue (give one with --reference)")
     else:
         tried.append(
-            f"the stars near ({field.pointing.ra:.4f}, {field.pointing.dec:+.4f}) deg do not fit the catalogue"
+            f"the stars near ({field.pointing.ra:.4f}, {field.pointing.dec:+.4f}) deg do not fit the catalogue "
+            "(does it cover the field? are pixel_scale_arcsec, orientation_deg and mirrored of the profile right?)"
         )
     places = ", ".join(str(Path(place)) for place in settings.index_files)
     indexes = len(index_files(settings.index_files))

@@ -12,7 +12,7 @@ from rich.table import Table
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
 from gozen.cli.output import Json, write_json
-from gozen.errors import ExitCode
+from gozen.errors import BadRequest, ExitCode
 
 app = typer.Typer(help="Look after the archive: what it holds, whether it is whole, what may go.", no_args_is_help=True)
 
@@ -102,10 +102,14 @@ def retain(
     from gozen.archive import keys
 
     store = invocation(ctx).store()
+    raw = [key for key in store.list(keys.raw_folder(night, exposure)) if key.endswith(".fits")]
+    if not raw:
+        raise BadRequest(f"{store.url} has no raw files of the exposure {exposure} of {night}; see `gozen exposures`")
     if undo:
         store.delete(keys.retain_marker(night, exposure))
     else:
         store.create(keys.retain_marker(night, exposure), b"")
+    _print_lines([f"{len(raw)} raw files {'expire in their time' if undo else 'retained'}"])
 
 
 @app.command()

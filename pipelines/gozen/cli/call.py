@@ -48,6 +48,8 @@ def _call(args: list[str]) -> int:
 def _report(error: Exception) -> int:
     usage = getattr(error, "format_message", None)
     if usage is not None:
+        if not usage():  # a verb of verbs was called without one: its help has been printed
+            return ExitCode.BAD_REQUEST
         ctx = getattr(error, "ctx", None)
         path = ctx.command_path if ctx is not None else "gozen"
         _say(f"BadRequest: {usage().rstrip('.')}; `{path} --help` says what there is")

@@ -26,6 +26,7 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
         for finding in found:
             table.add_row(finding.name, finding.state, finding.found, finding.hint, style=_STYLES[finding.state])
         results().print(table)
-        typer.echo(f"{len(missing)} things are missing" if missing else "ready: the main job can run")
+        names = ", ".join(finding.name for finding in missing)
+        typer.echo(f"missing: {names}" if missing else "ready: the main job can run")
     if missing:
         raise typer.Exit(ExitCode.UNREADABLE_INPUT)

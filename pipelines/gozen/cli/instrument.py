@@ -112,7 +112,8 @@ def _print_check(path: Path, found: Check | CorruptFile) -> None:
         read = quantity.converted or ("unreadable" if quantity.problem else "not there")
         table.add_row(quantity.name, " + ".join(quantity.words) or "constant", quantity.value, read)
     results().print(table)
-    typer.echo(f"  no rule for {', '.join(one.name for one in found.quantities if one not in ruled) or 'nothing'}")
+    if len(ruled) < len(found.quantities):
+        typer.echo(f"  no rule for {', '.join(one.name for one in found.quantities if one not in ruled)}")
     typer.echo(f"  frames: {found.frames}, night: {found.night or 'unknown'}")
     for problem in found.problems:
         typer.echo(f"  CorruptFile: {problem}")

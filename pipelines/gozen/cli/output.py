@@ -106,5 +106,5 @@ def text_of(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.5f}" if abs(value) >= 1000 else f"{value:.5g}"
+        return f"{value:.5g}" if abs(value) < 10000 else f"{value:.5f}".rstrip("0").rstrip(".")
     return str(value)

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from gozen.cli import reducing
-from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
@@ -43,9 +42,7 @@ def reduce(
     works = works_of_exposures(wanted, sensor or [], names, settings.run)
     if not works:
         raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
-    code = reducing.reduce_and_report(works, settings)
-    say(f"next: gozen night append {night}")
-    return code
+    return reducing.reduce_and_report(works, settings)
 
 
 def _pipelines(text: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from gozen.errors import BadRequest, ExitCode, worst
 
 if TYPE_CHECKING:
     from gozen.archive.store import Store
+    from gozen.errors import CorruptFile
     from gozen.frames.arrivals import RawExposure
     from gozen.instrument.profile import Profile
     from gozen.reduction.work import SensorResult, SensorWork
@@ -73,16 +75,29 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
     files = fits_files(paths)
     with counted("reading headers", len(files)) as step:
         arrivals, refused = read_arrivals(files, profile, step)
-    for error in refused:
-        messages().print(f"left out: {error.name}: {error}")
+    _say_left_out(refused)
     if not arrivals:
-        raise BadRequest(f"none of the {len(files)} files can be read with the profile {profile.name}; see above")
+        raise BadRequest(
+            f"none of the {len(files)} files can be read with the profile {profile.name}; is it their camera's? "
+            f"`gozen instrument check {profile.name} {files[0]}` shows what it reads"
+        )
     with counted("taking in", len(arrivals)) as step:
         exposures = take_in(store, group_arrivals(arrivals, profile), step)
     for one in exposures:
         count = sum(len(found) for found in one.sensors.values())
         say(f"{one.night} {one.exposure}: {one.data_type} {one.object!r}, {len(one.sensors)} sensors, {count} files")
     return exposures
+
+
+def _say_left_out(refused: Sequence[CorruptFile]) -> None:
+    """Say each reason once, with the files that it holds for: a wrong profile refuses a whole night alike."""
+    reasons: dict[str, list[str]] = {}
+    for error in refused:
+        name, _, reason = str(error).partition(": ")
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        messages().print(f"left out, CorruptFile: {names[0]}{more}: {reason}")
 
 
 def exposures_of_night(store: Store, profile: Profile, night: str) -> list[RawExposure]:
@@ -95,11 +110,22 @@ def exposures_of_night(store: Store, profile: Profile, night: str) -> list[RawEx
     """
     from gozen.frames.arrivals import raw_exposures, record_missing
 
+    date_of(night)
     record_missing(store, night, profile)
     found = raw_exposures(store, night)
     if not found:
         raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
     return found
+
+
+def date_of(night: str) -> dt.date:
+    """Return the date of a night; `BadRequest` when it is no ``YYYYMMDD``."""
+    from gozen.archive.keys import checked_night
+
+    try:
+        return dt.datetime.strptime(checked_night(night), "%Y%m%d").date()
+    except ValueError as error:
+        raise BadRequest(f"night {night!r} is no date: {error}") from error
 
 
 def only_night(store: Store, named: str | None) -> str:
@@ -160,6 +186,9 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCo
     for night in sorted({work.processing.night for work in works}):
         rebuild_night(store, night)
     _print_summary(found)
+    nights = sorted({one.work.processing.night for one in found if one.commit and "staging" in one.commit.products})
+    if nights:
+        say(f"next: gozen night append {' '.join(nights)}")
     return worst([result.exit_code for result in found])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gozen.cli import reducing
-from gozen.cli.console import messages, say
+from gozen.cli.console import messages
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest, ExitCode, worst
 
@@ -43,7 +42,9 @@ def run(
     text = _read(recipe)
     taken = reducing.take_in_files(store, profile, raw) if raw else []
     chosen = reducing.only_night(store, night or _common_night([one.night for one in taken]))
-    observations = load_observations(text, recipe.name, night=_date(chosen), zone=ZoneInfo(profile.site.time_zone))
+    observations = load_observations(
+        text, recipe.name, night=reducing.date_of(chosen), zone=ZoneInfo(profile.site.time_zone)
+    )
     exposures = reducing.exposures_of_night(store, profile, chosen)
     codes, works = [], []
     for observation in observations:
@@ -60,7 +61,6 @@ def run(
             codes.append(reducing.make_and_report(answered.calibrations, settings, profile.masters))
         works += works_of(observation, answered, settings.run)
     codes.append(reducing.reduce_and_report(works, settings))
-    say(f"next: gozen night append {chosen}")
     return worst(codes)
 
 
@@ -69,13 +69,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"cannot read the recipe {path}: {error}") from error
-
-
-def _date(night: str) -> dt.date:
-    try:
-        return dt.datetime.strptime(night, "%Y%m%d").date()
-    except ValueError as error:
-        raise BadRequest(f"the night {night!r} is no date of the form YYYYMMDD") from error
 
 
 def _common_night(nights: list[str]) -> str | None:

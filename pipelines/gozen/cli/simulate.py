@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -29,8 +28,8 @@ def simulate(
     ctx: typer.Context,
     recipe: Annotated[Path | None, typer.Argument(help="A recipe whose exposures to take; default: one field.")] = None,
     night: Annotated[str, typer.Option(help="YYYYMMDD, the local date on which the night begins.")] = "20260115",
-    ra: Annotated[float, typer.Option(help="Of the field, degrees.")] = 19.75,
-    dec: Annotated[float, typer.Option(help="Of the field, degrees.")] = 29.71,
+    ra: Annotated[float, typer.Option(min=0, max=360, help="Of the field, degrees.")] = 19.75,
+    dec: Annotated[float, typer.Option(min=-90, max=90, help="Of the field, degrees.")] = 29.71,
     dithers: Annotated[int, typer.Option(min=1, max=4, help="Exposures of the field, each moved by a sensor.")] = 1,
     sensors: Annotated[str, typer.Option(help="Sensors joined by commas, a number of them, or `all`.")] = "2",
     nframe: Annotated[int, typer.Option(min=1, max=10000, help="Frames of an exposure.")] = 18,
@@ -45,6 +44,7 @@ def simulate(
     from gozen.instrument.profile import load_profile
     from gozen.sky.night import Target, simulate_night
 
+    reducing.date_of(night)
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
     profile, store = load_profile(settings.instrument), open_store(settings.archive)
     targets, frames = [Target("field", ra, dec)], nframe
@@ -99,10 +99,12 @@ def _of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Target], 
     from gozen.sky.night import Target
 
     try:
-        text, date = path.read_text(encoding="utf-8"), dt.datetime.strptime(night, "%Y%m%d").date()
-    except (OSError, ValueError) as error:
-        raise BadRequest(f"cannot simulate {path} on {night!r}: {error}") from error
-    observations = load_observations(text, path.name, night=date, zone=ZoneInfo(profile.site.time_zone))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read the recipe {path}: {error}") from error
+    observations = load_observations(
+        text, path.name, night=reducing.date_of(night), zone=ZoneInfo(profile.site.time_zone)
+    )
     planned = [step for one in observations for step in exposures_of(one, instrument=profile.name)]
     seen = [step for step in planned if step.pointing is not None and step.exposure.spec.data_type == "OBJECT"]
     if not seen:
