@@ -54,7 +54,7 @@ def test_quantisation_adds_less_than_half_a_percent_to_the_noise(noise):
 def test_the_whole_range_fits_even_where_the_noise_is_small():
     scale, zero = scaling(np.array([-500.0, 60000.0], np.float32), 0.5)
     low, high = -500.0, 60000.0
-    assert -32767 <= (low - zero) / scale
+    assert (low - zero) / scale >= -32767
     assert (high - zero) / scale <= 32767
 
 
@@ -153,7 +153,7 @@ def test_a_master_comes_back_bit_by_bit():
     assert header["OBJECT"] == "J0118+2942_dith1"
 
 
-@pytest.mark.parametrize("spoil", [lambda data: data[:4000], lambda data: b"no FITS at all", lambda data: b""])
+@pytest.mark.parametrize("spoil", [lambda data: data[:4000], lambda _: b"no FITS at all", lambda _: b""])
 def test_a_master_that_cannot_be_read_is_named(spoil):
     with pytest.raises(UnreadableInput, match="dark cannot be read"):
         read_plain(spoil(plain(image(), CARDS, WHEN)), "dark", (120, 160))

@@ -9,7 +9,7 @@ from gozen.archive.commit import FrameRecord, GateRecord, Product, Rejection, Se
 from gozen.archive.provenance import Provenance, code_version
 from gozen.astrometry.solution import Solution
 from gozen.calibration.calibrate import Detector
-from gozen.errors import Rejected
+from gozen.errors import CorruptFile, Rejected
 from gozen.frames.raw import RawCube
 from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
@@ -19,8 +19,15 @@ from gozen.reduction.work import Bench, SensorWork
 
 @dataclass
 class Progress:
-    """What is known of the sensor so far; a commit can be made of it at any moment."""
+    """What is known of the sensor so far; a commit can be made of it at any moment.
 
+    Parameters
+    ----------
+    unreadable
+        Why single frames were left out; they count after the others.
+    """
+
+    unreadable: list[CorruptFile] = field(default_factory=list)
     cube: RawCube | None = None
     detector: Detector | None = None
     calibrated: CalibratedCube | None = None
@@ -95,14 +102,16 @@ def _frame_records(state: Progress) -> list[FrameRecord]:
     records = []
     for index in range(state.cube.nframe):
         refusal, level = state.calibrated.rejections.get(index), state.calibrated.levels[index]
-        record = FrameRecord(
-            frame=index,
-            mjd=float(state.cube.start[index]),
-            rejected=Rejection.of(refusal) if refusal else None,
-            background_adu=level.background,
-            noise_adu=level.noise,
-        )
-        records.append(record.model_copy(update=_registration(state, index)))
+        values = {
+            "frame": index,
+            "mjd": float(state.cube.start[index]),
+            "rejected": Rejection.of(refusal) if refusal else None,
+            "background_adu": level.background,
+            "noise_adu": level.noise,
+        }
+        records.append(FrameRecord(**values, **_registration(state, index)))
+    for index, refusal in enumerate(state.unreadable, start=state.cube.nframe):
+        records.append(FrameRecord(frame=index, rejected=Rejection.of(refusal)))
     return records
 
 

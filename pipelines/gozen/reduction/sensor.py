@@ -18,8 +18,8 @@ from gozen.astrometry.plane import separation_deg
 from gozen.astrometry.solve import Field, sensor_pointing, solve_field
 from gozen.calibration.calibrate import Detector, detector_of
 from gozen.calibration.library import Master, find_masters
-from gozen.errors import Blocked, Rejected
-from gozen.frames.raw import RawCube, assemble, read_file
+from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
+from gozen.frames.raw import RawCube, RawFile, assemble, read_file
 from gozen.quality.gates import check_coordinates, check_pointing, check_time
 from gozen.reduction.align import AlignedStack, align
 from gozen.reduction.frames import CalibratedCube, calibrate_cube
@@ -55,6 +55,8 @@ def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
     done = read_commit(bench.store, work.processing, work.sensor)
     if done is not None:
         return done
+    if not work.raw:
+        raise UnreadableInput(f"{work.processing.folder} sensor {work.sensor} has no raw files")
     state = Progress(provenance=_first_provenance(work, bench))
     refusal: Rejected | None = None
     try:
@@ -68,7 +70,7 @@ def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
 
 
 def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
-    cube = state.cube = assemble([read_file(bench.store, key) for key in work.raw], bench.profile)
+    cube = state.cube = _read(work, bench, state)
     state.provenance = state.provenance.model_copy(update={"inputs": cube.inputs})
     _check_header(work, cube, bench, state)
     pipelines = pipelines_of(work, cube, bench)
@@ -87,7 +89,28 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
         _write_images(work, bench, state, pipelines)
 
 
+def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
+    """Read the raw files; of many single frames those that are none are left out, and recorded."""
+    files: list[RawFile] = []
+    for key in work.raw:
+        try:
+            file = read_file(bench.store, key)
+            assemble([file], bench.profile)
+            files.append(file)
+        except CorruptFile as refusal:
+            state.unreadable.append(refusal)
+    if not files:
+        raise state.unreadable.pop(0)
+    return assemble(files, bench.profile)
+
+
 def _check_header(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> None:
+    if cube.header.sensor != work.sensor or bench.profile.sensor(work.sensor) is None:
+        known = ", ".join(sensor.id for sensor in bench.profile.sensors[:8])
+        raise CorruptFile(
+            f"{cube.frame_id}: the header says sensor {cube.header.sensor!r}, where {work.sensor!r} is reduced; "
+            f"the profile {bench.profile.name} has {known}{', ...' if len(bench.profile.sensors) > 8 else ''}"
+        )
     check_coordinates(cube.header, cube.frame_id)
     state.gates.append(GateRecord(name="InconsistentTime", value=check_time(cube), limit=0.0, unit="s", passed=True))
     if bench.settings.block_list is None:
