@@ -143,10 +143,13 @@ def pair(x: Floats, y: Floats, px: Floats, py: Floats, tolerance: float) -> tupl
     if len(x) == 0 or len(px) == 0:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     sources, stars = np.column_stack([x, y]), np.column_stack([px, py])
-    distance, star = cKDTree(stars).query(sources)
-    _, back = cKDTree(sources).query(stars)
-    source = np.flatnonzero((distance < tolerance) & (back[np.minimum(star, len(stars) - 1)] == np.arange(len(x))))
-    return source, star[source]
+    # A bound on the distance ends most searches at once.
+    distance, star = cKDTree(stars, balanced_tree=False).query(sources, distance_upper_bound=tolerance)
+    source = np.flatnonzero(np.isfinite(distance))
+    star = star[source]
+    _, back = cKDTree(sources, balanced_tree=False).query(stars[star], distance_upper_bound=tolerance)
+    mutual = back == source
+    return source[mutual], star[mutual]
 
 
 def _better_than_chance(match: Match, x: Floats, y: Floats, ra: Floats, dec: Floats, minimum: int) -> bool:

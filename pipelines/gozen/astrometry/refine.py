@@ -15,6 +15,7 @@ from gozen.astrometry.solution import Solution, inverse_terms, powers
 Floats = NDArray[np.float64]
 _FIRST_TOLERANCE_PX = 5.0
 _STARS_PER_TERM = 4
+_MARGIN_PX = 50.0
 _GAIN = 0.97
 """A higher order must lower the cross-validated residual by 3 %, or it only follows the noise."""
 
@@ -89,10 +90,12 @@ def _iterate(start: Solution, stars: Stars, shape: tuple[int, int], order: int, 
 
 
 def _pairs(solution: Solution, stars: Stars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    px, py = solution.pixel(stars.ra, stars.dec)
-    good = np.flatnonzero(np.isfinite(px) & np.isfinite(py))
-    source, star = pair(stars.x, stars.y, px[good], py[good], tolerance)
-    return source, good[star]
+    rough = np.stack(solution.linear.pixel(stars.ra, stars.dec))
+    low = np.array([[stars.x.min()], [stars.y.min()]]) - _MARGIN_PX
+    high = np.array([[stars.x.max()], [stars.y.max()]]) + _MARGIN_PX
+    near = np.flatnonzero(((rough > low) & (rough < high)).all(axis=0))
+    source, star = pair(stars.x, stars.y, *solution.pixel(stars.ra[near], stars.dec[near]), tolerance)
+    return source, near[star]
 
 
 def _fit(

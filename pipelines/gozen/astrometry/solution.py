@@ -136,4 +136,10 @@ def inverse_terms(
 def _terms(u: Floats, v: Floats, exponents: list[tuple[int, int]]) -> Floats:
     if not exponents:
         return np.zeros((0, *np.shape(u)))
-    return np.stack([u**p * v**q for p, q in exponents])
+    highest = max(max(one) for one in exponents)
+    # A product is much cheaper than a power.
+    us, vs = [np.ones_like(u)], [np.ones_like(v)]
+    for _ in range(highest):
+        us.append(us[-1] * u)
+        vs.append(vs[-1] * v)
+    return np.stack([us[p] * vs[q] for p, q in exponents])

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def windowed_centroids(
-    image: Image, x: Floats, y: Floats, sigma_px: float, search_px: int = 0
+    image: Image, x: Floats, y: Floats, sigma_px: float, search_px: int = 0, sky: Floats | float = 0.0
 ) -> tuple[Floats, Floats]:
     """Return the Gaussian-windowed centroids of stars.
 
@@ -24,23 +24,25 @@ def windowed_centroids(
     Parameters
     ----------
     image
-        Background-subtracted, shape (rows, columns).
+        Shape (rows, columns).
     x, y
         Where to begin, 0-based pixels.
     sigma_px
         Of the window; best that of the stars.
     search_px
         First step to the brightest pixel within so many pixels.
+    sky
+        To subtract, at each place or everywhere.
 
     Returns
     -------
     Centroids, NaN where the iteration leaves the window or the image.
     """
-    out = _centroids(image, x, y, sigma_px, search_px)
+    out = _centroids(image, x, y, np.broadcast_to(np.asarray(sky, float), np.shape(x)), sigma_px, search_px)
     return out[:, 0], out[:, 1]
 
 
-def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float) -> float:
+def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float, sky: Floats | float = 0.0) -> float:
     """Return the median full width at half maximum of stars, pixels; NaN where none can be measured.
 
     The Gaussian window narrows the second moment from s to s', with 1/s'^2 = 1/s^2 + 1/window^2, which is undone.
@@ -48,13 +50,15 @@ def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float) -> float:
     Parameters
     ----------
     image
-        Background-subtracted.
+        Shape (rows, columns).
     x, y
         Centroids, 0-based pixels.
     sigma_px
         Of the window.
+    sky
+        To subtract, at each place or everywhere.
     """
-    moments = _moments(image, x, y, sigma_px)
+    moments = _moments(image, x, y, np.broadcast_to(np.asarray(sky, float), np.shape(x)), sigma_px)
     good = moments[(moments > 0) & (moments < 0.95 * sigma_px**2)]
     if len(good) == 0:
         return float("nan")
@@ -62,7 +66,7 @@ def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float) -> float:
 
 
 @njit(cache=True)
-def _moments(image: Any, xs: Any, ys: Any, sigma: float) -> Any:  # pragma: no cover (compiled)
+def _moments(image: Any, xs: Any, ys: Any, sky: Any, sigma: float) -> Any:  # pragma: no cover (compiled)
     rows, columns = image.shape
     out = np.full(len(xs), np.nan)
     reach = int(np.ceil(3 * sigma))
@@ -76,7 +80,7 @@ def _moments(image: Any, xs: Any, ys: Any, sigma: float) -> Any:  # pragma: no c
         for r in range(row - reach, row + reach + 1):
             for c in range(column - reach, column + reach + 1):
                 square = (c - xs[i]) ** 2 + (r - ys[i]) ** 2
-                value = image[r, c] * np.exp(-square / (2 * sigma * sigma))
+                value = (image[r, c] - sky[i]) * np.exp(-square / (2 * sigma * sigma))
                 total += value
                 second += value * square
         if total > 0:
@@ -85,7 +89,7 @@ def _moments(image: Any, xs: Any, ys: Any, sigma: float) -> Any:  # pragma: no c
 
 
 @njit(cache=True)
-def _centroids(image: Any, xs: Any, ys: Any, sigma: float, search: int) -> Any:  # pragma: no cover (compiled)
+def _centroids(image: Any, xs: Any, ys: Any, sky: Any, sigma: float, search: int) -> Any:  # pragma: no cover (compiled)
     rows, columns = image.shape
     out = np.full((len(xs), 2), np.nan)
     reach = int(np.ceil(3 * sigma))
@@ -104,7 +108,7 @@ def _centroids(image: Any, xs: Any, ys: Any, sigma: float, search: int) -> Any: 
             total, mx, my = 0.0, 0.0, 0.0
             for r in range(row - reach, row + reach + 1):
                 for c in range(column - reach, column + reach + 1):
-                    value = image[r, c] * np.exp(-((c - x) ** 2 + (r - y) ** 2) / (2 * sigma * sigma))
+                    value = (image[r, c] - sky[i]) * np.exp(-((c - x) ** 2 + (r - y) ** 2) / (2 * sigma * sigma))
                     total += value
                     mx += value * (c - x)
                     my += value * (r - y)
@@ -137,3 +141,34 @@ def _peak(image: Any, x: float, y: float, search: int) -> Any:  # pragma: no cov
             if total > best:
                 best, bx, by = total, float(c), float(r)
     return bx, by
+
+
+def bright_peaks(image: Image, threshold: float) -> tuple[Floats, Floats, Floats]:
+    """Return place and height of every pixel above a threshold that no neighbour exceeds, the highest first."""
+    found = _peaks(image, threshold)
+    found = found[np.argsort(-found[:, 2], kind="stable")]
+    return found[:, 0], found[:, 1], found[:, 2]
+
+
+@njit(cache=True)
+def _peaks(image: Any, threshold: float) -> Any:  # pragma: no cover (compiled)
+    rows, columns = image.shape
+    out = []
+    for r in range(1, rows - 1):
+        for c in range(1, columns - 1):
+            value = image[r, c]
+            if value <= threshold:
+                continue
+            highest = True
+            for j in range(-1, 2):
+                for k in range(-1, 2):
+                    # Of equal neighbours the first is the peak.
+                    other = image[r + j, c + k]
+                    if other > value or (other == value and (j < 0 or (j == 0 and k < 0))):
+                        highest = False
+            if highest:
+                out.append((float(c), float(r), float(value)))
+    array = np.empty((len(out), 3))
+    for n, one in enumerate(out):
+        array[n, 0], array[n, 1], array[n, 2] = one
+    return array

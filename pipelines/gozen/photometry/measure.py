@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from gozen.calibration.calibrate import Detector, Image, Mask
 from gozen.catalog.schema import Flag
-from gozen.photometry.aperture import ApertureSums, aperture_sums
+from gozen.photometry.aperture import ApertureSums, aperture_sums, ellipse_sums
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
 from gozen.photometry.sky import FrameSky
@@ -125,9 +124,7 @@ def _frame_flags(sums: ApertureSums, shift: Shift) -> NDArray[np.uint16]:
 def _auto_flux(image: Image, sources: Sources, x: Floats, y: Floats, level: Floats) -> Floats:
     if len(sources) == 0:
         return np.zeros(0)
-    k = sources.auto_radius
-    total, _, bits = sep.sum_ellipse(image, x, y, sources.a, sources.b, sources.theta, k, subpix=1)
-    auto = total - level * np.pi * sources.a * sources.b * k**2
     # An ellipse that leaves the image has no meaningful area, one that fills it no meaningful background.
-    lost = (bits & sep.APER_TRUNC > 0) | (sources.a * k > _WIDEST_PX)
-    return np.asarray(np.where(lost, np.nan, auto))
+    radius = np.where(sources.a * sources.auto_radius > _WIDEST_PX, np.inf, sources.auto_radius)
+    total, pixels = ellipse_sums(image, x, y, sources.a, sources.b, sources.theta, radius)
+    return total - level * pixels

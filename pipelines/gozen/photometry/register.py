@@ -32,12 +32,15 @@ class Anchors:
         Of the stars, pixels.
     coarse
         The reference, binned, for the correlation.
+    sky
+        Of the reference at each star, ADU.
     """
 
     x: Floats
     y: Floats
     fwhm: float
     coarse: Image
+    sky: Floats
 
 
 @dataclass(frozen=True)
@@ -68,50 +71,62 @@ class Shift:
 UNSHIFTED = Shift(0.0, 0.0, float("nan"), 0)
 
 
-def choose_anchors(image: Image, x: Floats, y: Floats, flux: Floats, usable: NDArray[np.bool_], fwhm: float) -> Anchors:
+def choose_anchors(
+    image: Image,
+    x: Floats,
+    y: Floats,
+    flux: Floats,
+    usable: NDArray[np.bool_],
+    fwhm: float,
+    sky: Floats | float = 0.0,
+) -> Anchors:
     """Choose the brightest usable stars that have no neighbour, and measure their places.
 
     Parameters
     ----------
     image
-        The reference, background-subtracted.
+        The reference.
     usable
         False for stars that are saturated or blended.
+    sky
+        To subtract, at each star or everywhere.
     """
     order = np.argsort(np.where(usable, -flux, np.inf), kind="stable")[: min(_MAXIMUM_ANCHORS, int(usable.sum()))]
-    cx, cy = windowed_centroids(image, x[order], y[order], fwhm / 2.3548)
+    level = np.broadcast_to(np.asarray(sky, float), x.shape)[order]
+    cx, cy = windowed_centroids(image, x[order], y[order], fwhm / 2.3548, sky=level)
     kept = np.isfinite(cx)
-    return Anchors(cx[kept], cy[kept], fwhm, _binned(image))
+    return Anchors(cx[kept], cy[kept], fwhm, _binned(image), level[kept])
 
 
-def measure_shift(image: Image, anchors: Anchors, guess: Shift) -> Shift:
+def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 0.0) -> Shift:
     """Measure the shift of one frame.
 
     Parameters
     ----------
     image
-        The frame, background-subtracted.
+        The frame.
     guess
         The shift of the frame before it.
+    excess
+        What the frame's sky has more than that of the reference, ADU.
 
     Returns
     -------
     The shift; where too few stars agree (clouds), the guess with no stars to its name.
     """
-    near = _by_centroids(image, anchors, guess)
+    near = _by_centroids(image, anchors, guess, excess)
     if near.stars >= max(_MINIMUM_ANCHORS, len(anchors.x) // 2):
         return near
-    far = _by_centroids(image, anchors, _by_correlation(image, anchors))
+    far = _by_centroids(image, anchors, _by_correlation(image, anchors), excess)
     best = max(near, far, key=lambda shift: shift.stars)
     return best if best.measured else Shift(guess.dx, guess.dy, float("nan"), 0)
 
 
-def _by_centroids(image: Image, anchors: Anchors, guess: Shift) -> Shift:
+def _by_centroids(image: Image, anchors: Anchors, guess: Shift, excess: float) -> Shift:
     if len(anchors.x) == 0:
         return UNSHIFTED
-    cx, cy = windowed_centroids(
-        image, anchors.x + guess.dx, anchors.y + guess.dy, anchors.fwhm / 2.3548, search_px=_STEP_PX
-    )
+    x, y, sigma = anchors.x + guess.dx, anchors.y + guess.dy, anchors.fwhm / 2.3548
+    cx, cy = windowed_centroids(image, x, y, sigma, search_px=_STEP_PX, sky=anchors.sky + excess)
     found = np.isfinite(cx) & np.isfinite(cy)
     dx, dy = (cx - anchors.x)[found], (cy - anchors.y)[found]
     if found.sum() < _MINIMUM_ANCHORS:

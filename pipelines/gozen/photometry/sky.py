@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
@@ -16,6 +18,7 @@ Floats = NDArray[np.float64]
 _CELL_PX = 256
 """Coarse enough that the mesh adds under 2 % to the noise of a 21-pixel aperture."""
 _STEP = 2
+_LEAST_PIXELS = 50
 
 
 @dataclass(frozen=True)
@@ -54,30 +57,54 @@ def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_], shift:
     shift
         Of the frame against the stack: where the frame has drifted, its sources have, too.
     """
-    rest = np.full(image.shape[:2], np.nan, np.float32)
+    rows, columns = image.shape
+    down, across = max(round(rows / _CELL_PX), 1), max(round(columns / _CELL_PX), 1)
     here, there = overlap(image.shape, round(shift.dx), round(shift.dy))
-    rest[there] = np.where(is_sky[here], image[there] - background[here], np.nan)
-    rest = rest[::_STEP, ::_STEP]
-    across = max(round(rest.shape[1] * _STEP / _CELL_PX), 1)
-    down = max(round(rest.shape[0] * _STEP / _CELL_PX), 1)
-    edges_y = np.linspace(0, rest.shape[0], down + 1).astype(int)
-    edges_x = np.linspace(0, rest.shape[1], across + 1).astype(int)
+    mesh = _mesh(
+        image[there], background[here], is_sky[here], there[0].start, there[1].start, rows, columns, down, across
+    )
+    excess, noise = mesh[..., 0], mesh[..., 1]
+    found = np.isfinite(excess)
+    filled = np.where(found, excess, np.median(excess[found]) if found.any() else 0.0)
+    typical = float(np.median(noise[found])) if found.any() else float("nan")
+    return FrameSky(filled, (rows / down, columns / across), typical)
+
+
+@njit(cache=True)
+def _mesh(
+    image: Any, background: Any, is_sky: Any, y0: int, x0: int, rows: int, columns: int, down: int, across: int
+) -> Any:  # pragma: no cover (compiled)
+    """Return mean and deviation of the excess in each cell of the frame, part of which is given."""
     mesh = np.empty((down, across, 2))
     for j in range(down):
+        y1, y2 = max(j * rows // down - y0, 0), min((j + 1) * rows // down - y0, image.shape[0])
         for i in range(across):
-            mesh[j, i] = _clipped(rest[edges_y[j] : edges_y[j + 1], edges_x[i] : edges_x[i + 1]])
-    excess = mesh[..., 0]
-    filled = np.where(np.isfinite(excess), excess, np.nanmedian(excess) if np.isfinite(excess).any() else 0.0)
-    noise = float(np.nanmedian(mesh[..., 1])) if np.isfinite(mesh[..., 1]).any() else float("nan")
-    return FrameSky(filled, (image.shape[0] / down, image.shape[1] / across), noise)
+            x1, x2 = max(i * columns // across - x0, 0), min((i + 1) * columns // across - x0, image.shape[1])
+            mesh[j, i, 0], mesh[j, i, 1] = _clipped(image, background, is_sky, y1, y2, x1, x2)
+    return mesh
 
 
-def _clipped(values: Image) -> tuple[float, float]:
-    """Return mean and deviation after two clips at 3 sigma; NaN where too little sky is left."""
-    kept = values[np.isfinite(values)]
-    if len(kept) < 50:
-        return float("nan"), float("nan")
-    for _ in range(2):
-        middle, spread = float(np.median(kept)), float(kept.std())
-        kept = kept[np.abs(kept - middle) < 3 * spread + 1e-6]
-    return float(kept.mean()), float(kept.std())
+@njit(cache=True)
+def _clipped(
+    image: Any, background: Any, is_sky: Any, y1: int, y2: int, x1: int, x2: int
+) -> Any:  # pragma: no cover (compiled)
+    """Return mean and deviation of one cell after three clips at 3 sigma; NaN where too little sky is left.
+
+    Every second pixel of every second row is enough, and four passes over them cost less than one median.
+    """
+    mean, spread = np.float32(0.0), np.float32(np.inf)
+    for _ in range(4):
+        count, first, second = 0, 0.0, 0.0
+        for y in range(y1, y2, _STEP):
+            for x in range(x1, x2, _STEP):
+                value = image[y, x] - background[y, x]
+                if is_sky[y, x] and abs(value - mean) <= 3 * spread + np.float32(1e-6):
+                    count += 1
+                    first += value - mean
+                    second += (value - mean) * (value - mean)
+        if count < _LEAST_PIXELS:
+            return np.nan, np.nan
+        first /= count
+        spread = np.float32(np.sqrt(max(second / count - first * first, 0.0)))
+        mean = np.float32(mean + first)
+    return mean, spread
