@@ -30,7 +30,8 @@ _SOURCE_SIGMA = 3.0
 _GROW_PX = 4
 _CALIBRATOR_LIMITS = (100.0, 50.0, 20.0, 10.0)
 _PLENTY = 50
-_FEW = 20
+_FEW = 10
+"""Stars that stand alone calibrate better than many whose apertures hold the light of others."""
 _CROWDED = 0.01
 
 
