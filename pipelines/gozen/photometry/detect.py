@@ -15,8 +15,8 @@ from gozen.settings import DetectionSettings
 
 Floats = NDArray[np.float64]
 
-sep.set_extract_pixstack(5_000_000)
 _FWHM_PER_SIGMA = 2.3548
+_LEAST_BUFFER = 300_000
 _KRON_FACTOR = 2.5
 """Of the first-moment radius (Kron 1980, ApJS 43, 305), as for SExtractor's ``MAG_AUTO``."""
 
@@ -89,9 +89,7 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
         # The mesh is too coarse for the steps at which the number of frames changes.
         deeper = np.sqrt(np.maximum(weight, 1) / weight.max()).astype(np.float32)
         noise = sep.Background(image * deeper, mask=blank, bw=mesh, bh=mesh).rms() / deeper
-    found = sep.extract(
-        image, settings.threshold_sigma, err=noise, mask=blank, minarea=settings.minimum_area_px, deblend_cont=0.005
-    )
+    found = _extract(image, noise, blank, settings)
     found = found[np.argsort(found["y"], kind="stable")]
     fwhm = typical_fwhm(found)
     x, y = _positions(image, found, fwhm)
@@ -110,6 +108,18 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
         noise[row, column].astype(float),
         fwhm,
     ), background
+
+
+def _extract(image: Image, noise: Image, blank: NDArray[np.bool_], settings: DetectionSettings) -> NDArray[Any]:
+    """Run ``sep.extract`` with the smallest buffer that holds the pixels above the threshold.
+
+    It touches its whole buffer at every call, which for a large one costs more than the detection.
+    """
+    above = int((image > settings.threshold_sigma * noise).sum())
+    sep.set_extract_pixstack(max(_LEAST_BUFFER, 4 * above))
+    return np.asarray(
+        sep.extract(image, settings.threshold_sigma, err=noise, mask=blank, minarea=settings.minimum_area_px)
+    )
 
 
 def typical_fwhm(found: NDArray[Any]) -> float:
