@@ -1,0 +1,240 @@
+"""Detections on one frame that are not on the stack: compiled box sums of the difference, grouped and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate import Image, Mask
+from gozen.movers.template import Template, cores
+from gozen.photometry.centroid import windowed_centroids
+from gozen.photometry.register import Shift
+
+Floats = NDArray[np.float64]
+_FWHM_PER_SIGMA = 2.3548
+_SHARP_SIGMA = 4.0
+_MOST = 20_000
+"""Places above the threshold that a frame may have; one with more shows no sky but a defect."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What one frame has and the stack has not; arrays of shape (candidates,).
+
+    Parameters
+    ----------
+    frame
+        Number of the frame.
+    x, y
+        Place on the frame, 0-based pixels.
+    flux
+        In the box, ADU.
+    snr
+        Of the box.
+    error_px
+        Of the place, per axis.
+    length_px
+        Extent along the major axis of what is above the threshold.
+    elongation
+        Ratio of the axes of what is above the threshold.
+    sharp
+        Whether the light is in fewer pixels than a star's can be: a cosmic hit or a hot pixel.
+    """
+
+    frame: int
+    x: Floats
+    y: Floats
+    flux: Floats
+    snr: Floats
+    error_px: Floats
+    length_px: Floats
+    elongation: Floats
+    sharp: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Candidates:
+        """Return some of them."""
+        return Candidates(self.frame, *(getattr(self, name)[chosen] for name in _ARRAYS))
+
+
+_ARRAYS = ("x", "y", "flux", "snr", "error_px", "length_px", "elongation", "sharp")
+
+
+def find_candidates(
+    rest: Image,
+    mask: Mask,
+    template: Template,
+    shift: Shift,
+    noise: float,
+    sharpest: float,
+    threshold_sigma: float,
+    frame: int,
+) -> Candidates:
+    """Find what stands out of the difference of a frame and its stack.
+
+    Parameters
+    ----------
+    rest
+        The difference, ADU.
+    mask
+        Of the frame: pixels that are saturated or dead.
+    noise
+        Of one pixel of the frame, ADU.
+    sharpest
+        Largest part of its light in three by three pixels that a star has in one.
+    threshold_sigma
+        Significance of a box sum.
+    """
+    box = template.box
+    limit = np.float32(threshold_sigma * noise * box)
+    hits = _hits(rest, template.allowance, box, limit, round(shift.dx), round(shift.dy), _MOST)
+    if len(hits) == 0 or len(hits) >= _MOST:
+        return none_found(frame)
+    groups = _group(hits[:, 0].astype(np.int64), hits[:, 1].astype(np.int64), 2)
+    shape = _shapes(hits, groups, int(groups.max()) + 1)
+    x, y, peak = shape[:, 0], shape[:, 1], shape[:, 2]
+    major, minor = np.sqrt(shape[:, 3] + 1 / 12), np.sqrt(shape[:, 4] + 1 / 12)
+    length = np.sqrt(12.0) * major
+    snr = peak / (noise * box)
+    cx, cy = windowed_centroids(rest, x, y, template.fwhm / _FWHM_PER_SIGMA)
+    trailed = length > 2 * template.fwhm + box
+    near = np.hypot(cx - x, cy - y) < template.fwhm
+    settled = near & ~trailed
+    x, y = (
+        np.where(settled, cx, np.where(trailed, shape[:, 5], x)),
+        np.where(settled, cy, np.where(trailed, shape[:, 6], y)),
+    )
+    error = np.hypot(np.where(settled, 0.6, 1.0) * template.fwhm / snr, np.where(trailed, length / 10, 0.05))
+    found = Candidates(
+        frame, x, y, peak, snr, error, length, major / minor, _sharp(rest, x, y, noise, sharpest) & ~trailed
+    )
+    return found.where(~_spoiled(mask, x, y))
+
+
+def none_found(frame: int) -> Candidates:
+    """Return a frame's candidates when there are none."""
+    none = np.zeros(0)
+    return Candidates(frame, *(none,) * 7, np.zeros(0, np.bool_))
+
+
+def _sharp(rest: Image, x: Floats, y: Floats, noise: float, sharpest: float) -> NDArray[np.bool_]:
+    """Tell whose brightest pixel has more of the light than a star's, by more than the noise explains."""
+    core, around = cores(rest, x, y, np.zeros(len(x)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fraction, error = core / around, noise / around
+    return np.asarray((around <= 0) | (fraction > sharpest + _SHARP_SIGMA * error))
+
+
+def _spoiled(mask: Mask, x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Tell which places have a saturated or dead pixel among their three by three."""
+    rows, columns = mask.shape
+    row, column = np.rint(y).astype(int), np.rint(x).astype(int)
+    out = (row < 1) | (column < 1) | (row > rows - 2) | (column > columns - 2)
+    row, column = np.clip(row, 1, rows - 2), np.clip(column, 1, columns - 2)
+    for j in (-1, 0, 1):
+        for k in (-1, 0, 1):
+            out |= mask[row + j, column + k] > 0
+    return np.asarray(out)
+
+
+@njit(cache=True)
+def _hits(
+    rest: Any, allowance: Any, box: int, limit: Any, dx: int, dy: int, most: int
+) -> Any:  # pragma: no cover (compiled)
+    """Return row, column and sum of the boxes above the limit and the allowance, in the order of the rows."""
+    rows, columns = rest.shape
+    half = box // 2
+    out = np.empty((most, 3), np.float32)
+    count = 0
+    total = np.zeros(columns, np.float32)
+    sums = np.zeros(columns, np.float32)
+    first, last = max(dx, 0) + box, min(columns + dx, columns) - box
+    for row in range(rows):
+        line = rest[row]
+        for c in range(columns):
+            total[c] += line[c]
+        if row >= box:
+            line = rest[row - box]
+            for c in range(columns):
+                total[c] -= line[c]
+        middle = row - half
+        if middle < half + 1 or middle - dy < 0 or middle - dy >= rows:
+            continue
+        sums[first:last] = 0
+        for k in range(box):
+            for c in range(first, last):
+                sums[c] += total[c + k - half]
+        more = allowance[middle - dy]
+        above = 0
+        for c in range(first, last):
+            above += sums[c] - more[c - dx] > limit
+        if above == 0:
+            continue
+        for c in range(first, last):
+            if sums[c] - more[c - dx] > limit and count < most:
+                out[count, 0], out[count, 1], out[count, 2] = middle, c, sums[c]
+                count += 1
+    return out[:count]
+
+
+@njit(cache=True)
+def _group(rows: Any, columns: Any, reach: int) -> Any:  # pragma: no cover (compiled)
+    """Number the groups of places that hang together within ``reach`` pixels; places are in the order of rows."""
+    count = len(rows)
+    parent = np.arange(count)
+    first = 0
+    for i in range(count):
+        while rows[first] < rows[i] - reach:
+            first += 1
+        for j in range(first, i):
+            if abs(columns[i] - columns[j]) <= reach:
+                a, b = i, j
+                while parent[a] != a:
+                    a = parent[a]
+                while parent[b] != b:
+                    b = parent[b]
+                parent[max(a, b)] = min(a, b)
+    label = np.empty(count, np.int64)
+    groups = 0
+    for i in range(count):
+        a = i
+        while parent[a] != a:
+            a = parent[a]
+        if a == i:
+            label[i] = groups
+            groups += 1
+        else:
+            label[i] = label[a]
+    return label
+
+
+@njit(cache=True)
+def _shapes(hits: Any, label: Any, groups: int) -> Any:  # pragma: no cover (compiled)
+    """Return x, y and sum of each group's highest box, its second moments along its axes, and its middle."""
+    out = np.zeros((groups, 7))
+    moments = np.zeros((groups, 6))
+    for i in range(len(hits)):
+        g, y, x, value = label[i], float(hits[i, 0]), float(hits[i, 1]), float(hits[i, 2])
+        if value > out[g, 2]:
+            out[g, 0], out[g, 1], out[g, 2] = x, y, value
+        m = moments[g]
+        m[0] += 1.0
+        m[1] += x
+        m[2] += y
+        m[3] += x * x
+        m[4] += y * y
+        m[5] += x * y
+    for g in range(groups):
+        m = moments[g]
+        mx, my = m[1] / m[0], m[2] / m[0]
+        xx, yy, xy = m[3] / m[0] - mx * mx, m[4] / m[0] - my * my, m[5] / m[0] - mx * my
+        half, root = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
+        out[g, 3], out[g, 4] = half + root, max(half - root, 0.0)
+        out[g, 5], out[g, 6] = mx, my
+    return out

@@ -1,0 +1,201 @@
+"""Places, times' rows and fluxes of one moving object on every frame, against a template made of the frames without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate import Image, Mask
+from gozen.movers.tracklets import Line
+from gozen.photometry.aperture import aperture_sums
+from gozen.photometry.centroid import windowed_centroids
+from gozen.photometry.detect import Sources
+from gozen.photometry.register import Shift
+from gozen.photometry.stack import Stack
+
+Floats = NDArray[np.float64]
+_FWHM_PER_SIGMA = 2.3548
+_AWAY_FWHM = 2.5
+_FEWEST = 3
+_RADIUS_FWHM = 1.5
+_LEAST_SNR = 3.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The frames of a cube as movers are measured on them; lists have one entry for each frame.
+
+    Parameters
+    ----------
+    images
+        Frames minus their own sky, ADU: the stack's background and what the frame has more are taken off.
+    light
+        The stars' light over that on the stack.
+    noise
+        Of one pixel of each frame, ADU.
+    stack
+        The stack minus its background, ADU.
+    growth
+        Flux of a star in the calibrated aperture over that in the movers' aperture.
+    e_per_adu
+        Inverse gain.
+    """
+
+    images: list[Image]
+    masks: list[Mask]
+    shifts: list[Shift]
+    light: list[float]
+    noise: list[float]
+    stack: Image
+    fwhm: float
+    growth: float
+    e_per_adu: float
+
+    @property
+    def diameter_px(self) -> float:
+        """Of the aperture that movers are measured with."""
+        return 2 * _RADIUS_FWHM * self.fwhm
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object on the frames where it is seen; arrays of shape (points,), the film of shape (frames, side, side).
+
+    Parameters
+    ----------
+    frame
+        Numbers of the frames.
+    x, y
+        Windowed centroids on the frame, 0-based pixels.
+    error_px
+        Of the place, per axis.
+    flux, flux_err
+        In the calibrated aperture, ADU.
+    linked
+        Whether the point was found by itself; else the others said where to look.
+    film
+        Cutouts of the frames minus the template about the line, ADU.
+    line
+        What the points were linked by.
+    """
+
+    frame: NDArray[np.int64]
+    x: Floats
+    y: Floats
+    error_px: Floats
+    flux: Floats
+    flux_err: Floats
+    linked: NDArray[np.bool_]
+    film: Image
+    line: Line
+
+
+def aperture_growth(stack: Stack, background: Image, sources: Sources, wide_px: float, narrow_px: float) -> float:
+    """Return by how much a star's flux grows from a narrow to a wide aperture: the median of bright, lonely stars."""
+    image = stack.image - background
+    wide, narrow = (aperture_sums(image, stack.mask, sources.x, sources.y, d) for d in (wide_px, narrow_px))
+    good = ~(sources.merged | wide.edge | wide.saturated | wide.dead) & (narrow.flux > 100 * sources.noise * narrow_px)
+    if good.sum() < 5:
+        return 1.0
+    return max(float(np.median(wide.flux[good] / narrow.flux[good])), 1.0)
+
+
+def follow(line: Line, linked: dict[int, tuple[float, float]], times: Floats, good: list[int], scene: Scene) -> Track:
+    """Measure an object on every good frame that its line crosses.
+
+    Parameters
+    ----------
+    line
+        In the frame of the stack.
+    linked
+        Places on the frame where it was found, by frame.
+    times
+        Of each frame, in the unit of the line.
+    good
+        Numbers of the frames that passed the gates.
+    """
+    since = np.asarray(times) - line.time
+    px, py = line.x + line.rate_x * since, line.y + line.rate_y * since
+    side = 2 * int(np.ceil(max(4 * scene.fwhm, 10))) + 1
+    film = np.full((len(times), side, side), np.nan, np.float32)
+    rows: list[tuple[float, ...]] = []
+    for index in good:
+        shift = scene.shifts[index]
+        if not shift.measured:
+            continue
+        cut, spoiled, corner = _without_stars(index, px, py, good, scene, side)
+        film[index] = cut
+        if spoiled:
+            continue
+        expected = px[index] + shift.dx - corner[0], py[index] + shift.dy - corner[1]
+        row = _point(cut, expected, index in linked, scene, index)
+        if row is not None:
+            rows.append((index, row[0] + corner[0], row[1] + corner[1], *row[2:]))
+    columns = np.array(rows, float).reshape(-1, 6)
+    frame = columns[:, 0].astype(np.int64)
+    found = np.array([int(index) in linked for index in frame], np.bool_)
+    return Track(frame, *columns[:, 1:].T, found, film, line)
+
+
+def _point(
+    cut: Image, expected: tuple[float, float], linked: bool, scene: Scene, index: int
+) -> tuple[float, float, float, float, float] | None:
+    """Return place, its error, flux and its error on a cutout, or None where nothing is seen."""
+    sigma = scene.fwhm / _FWHM_PER_SIGMA
+    filled = np.nan_to_num(cut)
+    x, y = windowed_centroids(filled, np.array([expected[0]]), np.array([expected[1]]), sigma, 2 if linked else 0)
+    away = np.hypot(x[0] - expected[0], y[0] - expected[1])
+    if not away < max(scene.fwhm, 2.0):
+        return None
+    sums = aperture_sums(filled, np.isnan(cut).astype(np.uint8) * np.uint8(2), x, y, scene.diameter_px)
+    if sums.edge[0] or sums.dead[0]:
+        return None
+    flux = float(sums.flux[0])
+    error = float(np.sqrt(scene.noise[index] ** 2 * sums.area[0] + max(flux, 0.0) / scene.e_per_adu))
+    if flux < _LEAST_SNR * error:
+        return None
+    # The centroid of a faint star whose width is that of its window (King 1983, PASP 95, 163).
+    place = float(np.hypot(1.2 * sigma * error / flux, 0.03))
+    return float(x[0]), float(y[0]), place, flux * scene.growth, error * scene.growth
+
+
+def _without_stars(
+    index: int, px: Floats, py: Floats, good: list[int], scene: Scene, side: int
+) -> tuple[Image, bool, tuple[int, int]]:
+    """Cut out a frame about an object and take off what stands there when the object is elsewhere."""
+    half = side // 2
+    column, row = round(px[index]), round(py[index])
+    away = [
+        k
+        for k in good
+        if scene.shifts[k].measured and np.hypot(px[k] - px[index], py[k] - py[index]) > _AWAY_FWHM * scene.fwhm
+    ]
+    cut, mask = _window(index, column, row, half, scene)
+    if len(away) >= _FEWEST:
+        others = [_window(k, column, row, half, scene)[0] / max(scene.light[k], 0.1) for k in away]
+        template = np.median(np.stack(others), axis=0)
+    else:
+        template = _cutout(scene.stack, column, row, half)
+    corner = column + round(scene.shifts[index].dx) - half, row + round(scene.shifts[index].dy) - half
+    core = mask[half - 1 : half + 2, half - 1 : half + 2]
+    return (cut - np.float32(scene.light[index]) * template).astype(np.float32), bool((core != 0).any()), corner
+
+
+def _window(index: int, column: int, row: int, half: int, scene: Scene) -> tuple[Image, NDArray[np.float32]]:
+    shift = scene.shifts[index]
+    column, row = column + round(shift.dx), row + round(shift.dy)
+    return _cutout(scene.images[index], column, row, half), _cutout(scene.masks[index], column, row, half)
+
+
+def _cutout(image: NDArray[np.float32] | Mask, column: int, row: int, half: int) -> NDArray[np.float32]:
+    """Return a square about a pixel, NaN beyond the image."""
+    side = 2 * half + 1
+    out = np.full((side, side), np.nan, np.float32)
+    rows, columns = image.shape
+    top, left = row - half, column - half
+    r0, r1, c0, c1 = max(top, 0), min(top + side, rows), max(left, 0), min(left + side, columns)
+    if r0 < r1 and c0 < c1:
+        out[r0 - top : r1 - top, c0 - left : c1 - left] = image[r0:r1, c0:c1]
+    return out
