@@ -5,9 +5,11 @@ What the camera is stands in an instrument profile, what is asked of a night in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,9 @@ _ABSENT = object()
 
 BASE_DIAMETER_PX = 21
 """The aperture whose columns are plain ``flux`` and ``flux_err``, and which magnitudes are made of."""
+
+
+_NAMED_FILE: ContextVar[Path | None] = ContextVar("settings file", default=None)
 
 
 class _Group(BaseModel):
@@ -142,9 +147,19 @@ class _TomlFile(PydanticBaseSettingsSource):
 
 def config_file() -> Path | None:
     """Return the settings file that is in force, or None."""
-    named = os.environ.get("GOZEN_CONFIG")
+    named = _NAMED_FILE.get() or os.environ.get("GOZEN_CONFIG")
     path = Path(named) if named else Path("gozen.toml")
     return path if named or path.is_file() else None
+
+
+@contextlib.contextmanager
+def settings_file(path: Path | None) -> Iterator[None]:
+    """Make a file the settings file for a while, before ``GOZEN_CONFIG``; None changes nothing."""
+    token = _NAMED_FILE.set(path or _NAMED_FILE.get())
+    try:
+        yield
+    finally:
+        _NAMED_FILE.reset(token)
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -125,7 +125,7 @@ def test_a_flat_pixel_that_is_no_number_is_dead_only_if_no_frame_has_one():
 def stored(store, kind, night, mjd, level=1.0, sensor="111"):
     shape = small_profile().active_shape
     image = np.full(shape, level, np.float32)
-    return put_master(store, kind, Processing(night, f"{mjd:.2f}".replace(".", "-")), sensor, image, mjd, [])
+    return put_master(store, kind, Processing(night, f"{mjd:.2f}".replace(".", "-")), sensor, image, mjd, []).key
 
 
 def test_the_last_master_before_the_exposure_is_found_with_its_age(tmp_path):

@@ -86,7 +86,7 @@ def expire(
     ):
         of_fate = [one.size for one in found if one.fate == fate]
         if of_fate:
-            _print_lines([f"{len(of_fate)} raw files, {sum(of_fate) / 1e6:.1f} MB: {said}"])
+            _print_lines([f"{_raw_files(len(of_fate))}, {sum(of_fate) / 1e6:.1f} MB: {said}"])
     if not found:
         _print_lines(["no raw files"])
 
@@ -109,7 +109,7 @@ def retain(
         store.delete(keys.retain_marker(night, exposure))
     else:
         store.create(keys.retain_marker(night, exposure), b"")
-    _print_lines([f"{len(raw)} raw files {'expire in their time' if undo else 'retained'}"])
+    _print_lines([f"{_raw_files(len(raw))} {'may expire again' if undo else 'retained'}"])
 
 
 @app.command()
@@ -121,6 +121,10 @@ def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
     store = invocation(ctx).store()
     for night in nights or nights_of_commits(store):
         _print_lines([f"{night}: {rebuild_night(store, night)} sensor exposures"])
+
+
+def _raw_files(count: int) -> str:
+    return "1 raw file" if count == 1 else f"{count} raw files"
 
 
 def _print_lines(lines: Iterable[str]) -> None:

@@ -136,7 +136,7 @@ def _reference(settings: Settings) -> Finding:
 
 def _index_files(settings: Settings) -> Iterator[Finding]:
     found = [path for entry in settings.astrometry.index_files for path in _index_files_in(entry)]
-    hint = "apt install astrometry-data-tycho2 (fields over 10'), or set astrometry.index_files"
+    hint = "apt install astrometry-data-tycho2 (fields over 30'), or set astrometry.index_files"
     if found:
         size = sum(path.stat().st_size for path in found) / 1e6
         yield Finding("astrometry index files", "ok", f"{len(found)} files, {size:.0f} MB")
@@ -151,7 +151,7 @@ def _index_files(settings: Settings) -> Iterator[Finding]:
 
 
 def _index_files_in(entry: Path) -> list[Path]:
-    return sorted(entry.glob("index-*.fits")) if entry.is_dir() else [entry] if entry.is_file() else []
+    return sorted(entry.glob("*index*.fits")) if entry.is_dir() else [entry] if entry.is_file() else []
 
 
 def _tycho_scale(path: Path) -> int | None:

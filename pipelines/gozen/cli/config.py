@@ -12,11 +12,11 @@ from gozen.cli.output import Json, write_json
 
 def config(ctx: typer.Context, json: Json = False) -> None:
     """Print all settings: value, where it comes from (flag, environment, file, default), what it means."""
-    from gozen.settings import explain_settings
+    from gozen.settings import explain_settings, settings_file
 
     call = invocation(ctx)
-    call.settings()
-    found = explain_settings(**call.flags())
+    with settings_file(call.config):
+        found = explain_settings(**call.flags())
     if json:
         write_json([vars(setting) for setting in found])
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +30,10 @@ class Invocation:
 
     def settings(self, **flags: Any) -> Settings:
         """Return the settings, with the flags of a verb over them; a flag that is None counts as not given."""
-        from gozen.settings import load_settings
+        from gozen.settings import load_settings, settings_file
 
-        if self.config is not None:
-            # Worker processes read their settings anew and have to find the same file.
-            os.environ["GOZEN_CONFIG"] = str(self.config.absolute())
-        return load_settings(**self.flags(**flags))
+        with settings_file(self.config):
+            return load_settings(**self.flags(**flags))
 
     def store(self) -> Store:
         """Open the archive."""

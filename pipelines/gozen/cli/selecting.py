@@ -60,7 +60,7 @@ def title(what: str, count: int, store: Store) -> str:
     from gozen.archive.search import nights
 
     if count:
-        return f"{count} {what}"
+        return f"1 {what.removesuffix('s')}" if count == 1 else f"{count} {what}"
     logged = nights(store)
     has = f"the log has the nights {logged[0]} to {logged[-1]}" if logged else f"the log of {store.url} is empty"
     return f"no {what} found; {has}"
