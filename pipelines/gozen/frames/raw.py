@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import math
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,7 +132,7 @@ def parse_file(data: bytes, name: str) -> RawFile:
         image = _first_image(hdus, name)
         header = _words(image.header)
         try:
-            pixels = np.asarray(image.data)
+            pixels = _pixels(image, data)
         except (OSError, TypeError, ValueError, LookupError) as error:
             raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
     if pixels.ndim == 2:
@@ -142,6 +143,16 @@ def parse_file(data: bytes, name: str) -> RawFile:
     if scale != 1.0:
         pixels, offset = pixels * scale + offset, 0.0
     return RawFile(name, header, pixels, offset, hashlib.sha256(data).hexdigest())
+
+
+def _pixels(image: Any, data: bytes) -> NDArray[Any]:
+    """Return the pixels of an image: where they lie in the file's bytes, or decompressed."""
+    place = None if data[:2] == _GZIP_MAGIC or isinstance(image, fits.CompImageHDU) else image.fileinfo()
+    if place is None:
+        return np.asarray(image.data)
+    kind = np.dtype(fits.BITPIX2DTYPE[image.header["BITPIX"]]).newbyteorder(">")
+    # A copy of a cube of 90 MB would take longer than its calibration.
+    return np.frombuffer(data, kind, math.prod(image.shape), place["datLoc"]).reshape(image.shape)
 
 
 def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
