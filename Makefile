@@ -40,7 +40,7 @@ format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff check --fix .
 
 docs: setup-dev ## build the documentation into site/
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "the documentation is in site/index.html"
 
 setup: $(VENV)/.ready ## install Gozen into .venv

@@ -22,13 +22,7 @@ class ExitCode(IntEnum):
 
 
 class GozenError(Exception):
-    """Root of the tree.
-
-    Parameters
-    ----------
-    message
-        A sentence that names the thing, the value and what to do.
-    """
+    """Root of the tree; its message is a sentence that names the thing, the value and what to do."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 

@@ -1,0 +1,122 @@
+"""Pages of the documentation as a reader follows them: the files that they show and the commands that they give.
+
+A block with a title is a file (```` ```yaml title="recipe.yaml" ````), a ``console`` block holds commands after ``$``
+and what they print. Running them is here, too; what the pages must say is in `test_docs`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TITLE = re.compile(r'title="([^"]+)"')
+_BEGINS = re.compile(r"<!-- begins with: (.+?) -->")
+EXEMPT = {
+    "make demo": "CI runs it by itself",
+    "make test": "CI runs it by itself, and this test is a part of it",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a page tells the reader to write."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a page.
+
+    Parameters
+    ----------
+    shows
+        Lines that must appear in what it prints, in this order; ``...`` stands for any text.
+    """
+
+    line: str
+    shows: tuple[str, ...]
+
+    @property
+    def fails(self) -> bool:
+        """Whether the page shows it as one that ends with an error."""
+        return any(line.startswith("gozen: ") for line in self.shows)
+
+
+def steps_of(page: str) -> Iterator[File | Command]:
+    """Return files and commands in the order of the page."""
+    for language, options, body in _FENCE.findall(page):
+        title = _TITLE.search(options)
+        if language == "console":
+            yield from _commands(body)
+        elif title:
+            yield File(title.group(1), body)
+
+
+def beginning_of(page: str) -> str | None:
+    """Return what the folder of a page begins with: another page, or a fixture of data; None for an empty folder."""
+    found = _BEGINS.search(page)
+    return found.group(1) if found else None
+
+
+def _commands(body: str) -> Iterator[Command]:
+    for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        whole = re.match(r"(?:[^\n]*\\\n)*[^\n]*", part)
+        assert whole is not None
+        shows = part[whole.end() :].splitlines()
+        yield Command(whole.group(), tuple(line for line in shows if line.strip()))
+
+
+class Reader:
+    """Someone who follows pages in a folder, with the programs of this installation on the path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._last = 0
+
+    def follow(self, page: str) -> None:
+        """Write every file and run every command; AssertionError where the page says something else."""
+        for step in steps_of(page):
+            if isinstance(step, File):
+                (self.folder / step.name).write_text(step.text, encoding="utf-8")
+            elif step.line not in EXEMPT:
+                self.run(step)
+
+    def run(self, command: Command) -> None:
+        """Run one command and compare what it prints and whether it succeeds."""
+        if command.line == "echo $?":
+            assert command.shows == (str(self._last),), f"the page shows exit code {command.shows}, it is {self._last}"
+            return
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("GOZEN_")}
+        environment = {**clean, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["bash", "-c", command.line],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+        self._last = done.returncode
+        assert (done.returncode != 0) == command.fails, f"$ {command.line}\n{done.stdout}\nexit code {done.returncode}"
+        missing = first_missing(command.shows, done.stdout)
+        assert missing is None, f"$ {command.line}\nprints\n{done.stdout}\nwithout the line\n{missing}"
+
+
+def first_missing(shown: tuple[str, ...], printed: str) -> str | None:
+    """Return the first line shown that is not printed after those before it; the amount of blanks does not count."""
+    rest = iter([" ".join(line.split()) for line in printed.splitlines()])
+    for line in shown:
+        words = re.escape(" ".join(line.split())).replace(r"\.\.\.", ".*")
+        pattern = re.compile(words)
+        if not any(pattern.search(candidate) for candidate in rest):
+            return line
+    return None

@@ -1,0 +1,116 @@
+"""The documentation is true: it builds without a warning, every file it shows and every command it gives is run.
+
+Covered: each page in a fresh folder, in order, as a reader follows it; what a command prints must hold the lines that
+the page shows. A page may begin in the folder that another page leaves behind. Not covered: `pages.EXEMPT`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .pages import Command, Reader, beginning_of, first_missing, steps_of
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("GOZEN_TEST_DATA", ROOT.parent / "shared" / "data"))
+PAGES = [path.relative_to(ROOT).as_posix() for path in sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md")])]
+RUN = [page for page in PAGES if any(isinstance(s, Command) for s in steps_of((ROOT / page).read_text("utf-8")))]
+TUTORIALS = ("docs/tutorials/first-exposure.md", "docs/tutorials/your-own-camera.md")
+
+
+def text_of(page: str) -> str:
+    """Return a page's text."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def fill_my_night(folder: Path) -> None:
+    """Put a real night of another camera into a folder, as the tutorial describes it."""
+    source = DATA / "lowell5945"
+    assert source.is_dir(), f"the real night is not at {source}; set GOZEN_TEST_DATA to the folder of the test data"
+    for kind, files in (("sky", source), ("bias", source / "zero"), ("flat", source / "flat")):
+        (folder / "my-night" / kind).mkdir(parents=True)
+        for number, path in enumerate(sorted(files.glob("*.fits.gz")), start=1):
+            shutil.copyfile(path, folder / "my-night" / kind / f"{kind}-{number:02d}.fits.gz")
+    shutil.copyfile(source / "truth" / "lowell5945_starcat_819.fits", folder / "my-stars.fits")
+    (folder / "my-indexes").mkdir()
+    shutil.copyfile(
+        source / "truth" / "lowell5945_astrometrynet_index.fits", folder / "my-indexes" / "index-my-field.fits"
+    )
+
+
+@pytest.fixture(scope="session")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder that a page leaves behind; each page is followed once."""
+    left: dict[str, Path] = {}
+
+    def folder_after(page: str) -> Path:
+        if page not in left:
+            folder = tmp_path_factory.mktemp(Path(page).stem)
+            begin(folder, page, folder_after)
+            Reader(folder).follow(text_of(page))
+            left[page] = folder
+        return left[page]
+
+    return folder_after
+
+
+def begin(folder: Path, page: str, after: Callable[[str], Path]) -> None:
+    """Give a page the folder that it begins with."""
+    first = beginning_of(text_of(page))
+    if first == "my-night":
+        fill_my_night(folder)
+    elif first is not None:
+        shutil.copytree(after(f"docs/{first}"), folder, dirs_exist_ok=True)
+
+
+def group_of(page: str) -> str:
+    """Return the pages' family, which one process follows, so that a tutorial is followed once."""
+    first = beginning_of(text_of(page))
+    family = page if first in (None, "my-night") else f"docs/{first}"
+    return f"docs {TUTORIALS.index(family) if family in TUTORIALS else 0}"
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.xdist_group(group_of(p)), id=p) for p in RUN])
+def test_the_commands_of_a_page_do_what_it_says(page: str, after: Callable[[str], Path], tmp_path: Path) -> None:
+    if page in TUTORIALS:
+        after(page)
+        return
+    begin(tmp_path, page, after)
+    Reader(tmp_path).follow(text_of(page))
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    mkdocs = Path(sys.executable).parent / "mkdocs"
+    command = [mkdocs, "build", "--strict", "--site-dir", tmp_path / "site"]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "tutorials" / "first-exposure" / "index.html").is_file()
+
+
+def test_both_tutorials_are_followed() -> None:
+    assert set(TUTORIALS) <= set(RUN)
+    assert all("gozen lightcurve" in text_of(page) for page in TUTORIALS)
+
+
+def test_a_page_that_says_something_else_is_found(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    page = '```text title="a.txt"\none two\n```\n```console\n$ cat a.txt\none ...\n```\n'
+    reader.follow(page)
+    with pytest.raises(AssertionError, match="without the line"):
+        reader.follow(page.replace("one ...", "three"))
+    with pytest.raises(AssertionError, match="exit code"):
+        reader.follow(page.replace("cat a.txt", "cat b.txt"))
+    with pytest.raises(AssertionError, match="exit code 0"):
+        reader.follow(page.replace("one ...", "gozen: BadRequest: ..."))
+
+
+def test_lines_are_compared_in_order_and_without_regard_to_blanks() -> None:
+    assert first_missing(("a  b", "d ... f"), "a b\nc\nd  e f\n") is None
+    assert first_missing(("d ... f", "a b"), "a b\nc\nd e f\n") == "a b"
