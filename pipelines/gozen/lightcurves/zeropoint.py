@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 _ROUNDS = 20
 _FLOOR_MAG = 0.005
 """No flat is better than this; keeps one bright star from deciding the fit."""
+_LEAST_CLIP_MAG = 0.1
 _COLOUR_RANGE_MAG = 0.3
 """Between the bluest and the reddest tenth of the stars: one odd star tells no colour term."""
 _COLOUR_STARS = 8
@@ -115,7 +116,9 @@ def _tells_colour(colour: Floats) -> bool:
 def _clipped_fit(
     design: Floats, target: Floats, variance: Floats, settings: CalibrationSettings, name: str
 ) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-    kept = np.abs(target - np.median(target)) < 1.0  # a mismatch is off by magnitudes and would bend the first fit
+    # A mismatch would bend the first fit, in which it could stay.
+    away = np.abs(target - np.median(target))
+    kept = away < min(max(settings.clip_sigma * 1.4826 * float(np.median(away)), _LEAST_CLIP_MAG), 1.0)
     photons = variance
     for turn in range(_ROUNDS):
         _enough(int(kept.sum()), settings, f"{name}: {int(kept.sum())} of {len(target)} reference stars agree")
