@@ -1,0 +1,149 @@
+"""The page: its sections in order, put into the template beside this file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from gozen.archive.commit import SensorCommit
+from gozen.report import html
+from gozen.report.html import Cell
+from gozen.report.model import Check, DemoReport
+
+_QUALITY = (
+    "exposure",
+    "sensor",
+    "status",
+    "frames",
+    "seeing [″]",
+    "WCS rms [″]",
+    "matched",
+    "zero magnitude",
+    "colour term",
+    "calibrators",
+    "limit [mag]",
+)
+
+
+def render(report: DemoReport) -> str:
+    """Return the page as one self-contained HTML text: the same for the same report."""
+    sections = _sections(report)
+    contents = [("verdict", "Verdict"), *((name, title) for name, title, _, _ in sections)]
+    failed = [check.name for check in report.checks if not check.passed]
+    explanation = (
+        "Every number below is within its stated tolerance of what was injected."
+        if report.passed
+        else f"Outside the stated tolerance: {'; '.join(failed) or 'nothing was compared'}."
+    )
+    return Template(_part("report.html")).substitute(
+        title=escape(report.title),
+        summary=escape(report.summary),
+        style=_part("report.css"),
+        script=_part("report.js"),
+        state="good" if report.passed else "bad",
+        sign="✓" if report.passed else "✗",
+        verdict="What was injected was recovered" if report.passed else "Not all that was injected was recovered",
+        explanation=escape(explanation),
+        contents="".join(f'<a href="#{name}">{escape(title)}</a>' for name, title in contents),
+        headlines=html.headlines(report.headlines),
+        checks=_checks(report.checks),
+        sections="\n".join(_section(*one) for one in sections),
+    )
+
+
+def _sections(report: DemoReport) -> list[tuple[str, str, str, str]]:
+    """Return name, title, introduction and content of each section that has something to show."""
+    made = html.pairs(report.made_with)
+    next_ = html.commands(report.commands) if report.commands else ""
+    found = [
+        (
+            "stacks",
+            "The sky",
+            "The mean of an exposure's frames, and what was found on it. Circles are stars of the reference catalogue.",
+            html.figures(report.stacks) if report.stacks else "",
+        ),
+        (
+            "lightcurves",
+            "Light curves",
+            "Looked up in the table as you would: by id, or by a place on the sky.",
+            html.figures(report.lightcurves) if report.lightcurves else "",
+        ),
+        (
+            "quality",
+            "Quality",
+            "One row for each sensor and exposure. What a gate refused stands here with its reason.",
+            _quality(report) if report.commits else "",
+        ),
+        (
+            "recovered",
+            "Recovered against injected",
+            "The stars behind the numbers above.",
+            html.figures(report.comparisons) if report.comparisons else "",
+        ),
+        ("made", "How it was made", "The same command gives the same numbers.", made + next_),
+    ]
+    return [one for one in found if one[3]]
+
+
+def _section(name: str, title: str, introduction: str, content: str) -> str:
+    return (
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(title)}</h2>'
+        f"<p>{escape(introduction)}</p>{content}</section>"
+    )
+
+
+def _checks(checks: tuple[Check, ...]) -> str:
+    rows = []
+    for check in checks:
+        verdict = Cell("✓ within", 1, state="good") if check.passed else Cell("✗ outside", 0, state="bad")
+        shown = Cell(check.recovered, check.measured), Cell(check.allowed, check.tolerance)
+        rows.append((Cell(check.name, note=check.basis), *shown, verdict))
+    return html.table(("comparison", "recovered", "tolerance", "verdict"), rows, "Recovered against injected")
+
+
+def _quality(report: DemoReport) -> str:
+    rows = [_quality_row(commit) for commit in report.commits]
+    table = html.table(_QUALITY, rows, "Quality of each sensor and exposure")
+    return html.figures(report.quality) + table if report.quality else table
+
+
+def _quality_row(commit: SensorCommit) -> tuple[Cell, ...]:
+    one = commit.summary
+    scale = one.pixel_scale_arcsec
+    seeing = one.seeing_px * scale if one.seeing_px is not None and scale is not None else None
+    return (
+        Cell(commit.exposure, note=commit.object),
+        Cell(commit.sensor),
+        _status(commit),
+        _frames(commit),
+        html.number(seeing, ".2f"),
+        html.number(one.wcs_rms_arcsec, ".3f"),
+        _matched(one.n_matched, one.n_sources),
+        html.number(one.zero_point, ".3f", one.zero_point_err),
+        html.number(one.colour_term, ".3f", one.colour_term_err),
+        html.number(one.n_calibrators, ",d"),
+        html.number(one.limiting_magnitude, ".2f"),
+    )
+
+
+def _status(commit: SensorCommit) -> Cell:
+    if commit.rejection is None:
+        return Cell("✓ reduced", state="good")
+    return Cell(f"✗ {commit.rejection.name}", note=commit.rejection.message, state="bad")
+
+
+def _frames(commit: SensorCommit) -> Cell:
+    refused = Counter(frame.rejected.name for frame in commit.frames if frame.rejected is not None)
+    kept = commit.nframe - refused.total()
+    note = ", ".join(f"{count} {name}" for name, count in sorted(refused.items()))
+    return Cell(f"{kept} of {commit.nframe}", kept, note=note)
+
+
+def _matched(matched: int | None, sources: int | None) -> Cell:
+    return Cell("–") if matched is None or sources is None else Cell(f"{matched:,}", matched, note=f"of {sources:,}")
+
+
+def _part(name: str) -> str:
+    return files("gozen.report").joinpath(name).read_text(encoding="utf-8")
