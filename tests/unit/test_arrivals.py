@@ -145,6 +145,19 @@ def test_a_camera_that_writes_to_the_archive_needs_no_record(tmp_path: Path, pro
     assert (found.object, found.data_type, found.sensors) == ("M 31", "OBJECT", {"1": ("raw/20260115/m-31/a.fits",)})
 
 
+def test_what_cannot_be_read_in_the_archive_is_named_and_stops_nothing(tmp_path: Path, profile: Profile) -> None:
+    store = open_store(tmp_path / "archive")
+    path = put(tmp_path, "a.fits", "2026-01-15T12:00:00")
+    store.write("raw/20260115/m-31/a.fits", path.read_bytes())
+    store.write("raw/20260115/m-31/b.fits", b"no FITS at all")
+    store.write("raw/20260115/m-31/retain", b"")
+    store.write("raw/20260115/m-33/c.fits", b"no FITS at all")
+    refused = record_missing(store, "20260115", profile)
+    assert len(refused) == 2
+    (found,) = raw_exposures(store, "20260115")
+    assert found.sensors == {"1": ("raw/20260115/m-31/a.fits",)}
+
+
 def test_a_file_that_cannot_be_read_is_named_and_stops_no_other(tmp_path: Path, profile: Profile) -> None:
     good = put(tmp_path, "good.fits", "2026-01-15T12:00:00")
     bad = tmp_path / "bad.fits"

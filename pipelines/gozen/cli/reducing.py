@@ -111,7 +111,7 @@ def exposures_of_night(store: Store, profile: Profile, night: str) -> list[RawEx
     from gozen.frames.arrivals import raw_exposures, record_missing
 
     date_of(night)
-    record_missing(store, night, profile)
+    _say_left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
     if not found:
         raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")

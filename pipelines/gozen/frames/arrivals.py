@@ -174,28 +174,42 @@ def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
     return fresh
 
 
-def record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], profile: Profile) -> RawExposure:
-    """Record an exposure whose raw files are in the archive already, by their headers."""
-    sensors: dict[str, list[str]] = {}
-    headers = []
-    for key in raw:
-        with store.open(key) as stream:
-            header = read_header(read_words(stream)[0], profile, Path(key).name)
-        headers.append(header)
-        sensors.setdefault(header.sensor, []).append(key)
-    first = min(headers, key=lambda header: header.utc_start)
-    fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
-    return record_exposure(store, fresh)
+def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFile]:
+    """Record the exposures of a night whose raw files came without one, as from a camera that writes to the archive.
 
-
-def record_missing(store: Store, night: str, profile: Profile) -> None:
-    """Record the exposures of a night whose raw files came without one, as from a camera that writes to the archive."""
+    Returns
+    -------
+    Why files are left out: their headers cannot be read, so that nobody knows their sensor.
+    """
     folders: dict[str, list[str]] = {}
     for key in store.list(f"raw/{night}"):
         folders.setdefault(key.split("/")[2], []).append(key)
+    refused: list[CorruptFile] = []
     for exposure, found in folders.items():
         if _record_key(night, exposure) not in found:
-            record_raw(store, night, exposure, found, profile)
+            # Other objects, such as the marker that retains an exposure, are no data.
+            raw = [key for key in found if key.lower().endswith(_SUFFIXES)]
+            refused += _record_raw(store, night, exposure, raw, profile)
+    return refused
+
+
+def _record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], profile: Profile) -> list[CorruptFile]:
+    sensors: dict[str, list[str]] = {}
+    headers, refused = [], []
+    for key in raw:
+        try:
+            with store.open(key) as stream:
+                header = read_header(read_words(stream)[0], profile, Path(key).name)
+        except CorruptFile as error:
+            refused.append(error)
+            continue
+        headers.append(header)
+        sensors.setdefault(header.sensor, []).append(key)
+    if headers:
+        first = min(headers, key=lambda header: header.utc_start)
+        fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
+        record_exposure(store, fresh)
+    return refused
 
 
 def raw_exposures(store: Store, night: str) -> list[RawExposure]:
