@@ -1,4 +1,4 @@
-"""The same real field solved blind, by an index of its own stars and without a pointing, against the hinted solution."""
+"""The same real field solved blind, by an index of its own stars and without a pointing, against the hinted one."""
 
 from __future__ import annotations
 

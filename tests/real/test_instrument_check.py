@@ -92,7 +92,7 @@ def test_one_moment_in_three_forms_of_fram_is_one_moment():
 def test_panoptes_is_read_from_rice_and_gzip(name):
     header, profile, words = header_of("panoptes", MISC / name)
     assert check_file(*read_words(MISC / name), profile, name).problems == ()
-    assert (header.object, header.exposure_s, header.sensor) == ("KIC 8462852", 120.4, "PAN001")
+    assert (header.object, header.exposure_s, header.sensor) == ("KIC 8462852", 120.4, "1")
     assert header.utc_start == pytest.approx(Time(words["DATE-OBS"], scale="utc").mjd, abs=1e-9)
     assert night_of(header.utc_start, profile.site) == "20160908"
 
