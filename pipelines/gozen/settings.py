@@ -68,6 +68,19 @@ class PhotometrySettings(_Group):
         return (BASE_DIAMETER_PX, *self.further_diameters_px)
 
 
+class MoverSettings(_Group):
+    """What moves, and what is on frames but not on the stack."""
+
+    threshold_sigma: float = Field(4.0, ge=3, description="Significance of a candidate on one frame")
+    maximum_rate_px: float = Field(30.0, gt=0, description="Fastest motion that is linked, pixels from frame to frame")
+    minimum_points: int = Field(4, ge=3, description="Frames on which a tracklet is seen")
+    minimum_significance: float = Field(
+        3.0, description="Minus the decimal logarithm of the number of tracklets that chance may make in a cube"
+    )
+    flare_significance: float = Field(1.5, description="The same for sources that do not move and are not on the stack")
+    streak_snr: float = Field(10.0, gt=0, description="Signal-to-noise that a trail within one frame needs")
+
+
 class AstrometrySettings(_Group):
     """The WCS of a stack."""
 
@@ -112,6 +125,7 @@ class Settings(BaseSettings):
     image_digest: str = Field("", description="Digest of the container image, kept in the provenance")
     detection: DetectionSettings = DetectionSettings()
     photometry: PhotometrySettings = PhotometrySettings()
+    movers: MoverSettings = MoverSettings()
     astrometry: AstrometrySettings = AstrometrySettings()
     calibration: CalibrationSettings = CalibrationSettings()
     gates: GateSettings = GateSettings()

@@ -17,6 +17,7 @@ from gozen.archive import keys
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import SHA256, Provenance, sha256
 from gozen.archive.store import Store
+from gozen.archive.tracklets import TrackletRecord
 from gozen.errors import MissingObject, Rejected, UnreadableInput
 
 FORM = 1
@@ -106,6 +107,8 @@ class Summary(_Part):
     colour_term_err: Number = None
     zero_point_scatter: Number = Field(None, description="Robust scatter of the calibrators, mag")
     limiting_magnitude: Number = None
+    n_tracklets: int | None = Field(None, description="Moving objects and streaks; None where `neo` did not run")
+    n_flares: int | None = Field(None, description="Sources that are on frames but not on the stack, and do not move")
 
 
 class SensorCommit(_Part):
@@ -134,6 +137,7 @@ class SensorCommit(_Part):
     gates: tuple[GateRecord, ...] = ()
     frames: tuple[FrameRecord, ...] = ()
     summary: Summary = Summary()
+    tracklets: tuple[TrackletRecord, ...] = ()
     provenance: Provenance
 
     @model_validator(mode="after")

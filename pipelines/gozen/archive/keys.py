@@ -93,6 +93,11 @@ def cube(processing: Processing, frame_id: str) -> str:
     return f"cube/{processing.folder}/{_part('frame_id', frame_id)}.fits.fz"
 
 
+def neo(processing: Processing, frame_id: str) -> str:
+    """Return the key of the cutouts and measurements of one sensor's movers."""
+    return f"neo/{processing.folder}/{_part('frame_id', frame_id)}.fits"
+
+
 def staging(processing: Processing, sensor: str) -> str:
     """Return the key of the calibrated detections of one sensor, before the nightly append."""
     return f"staging/{processing.folder}/{_part('sensor', sensor)}.parquet"
@@ -138,7 +143,7 @@ def natural_order(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
-def log_table(table: Literal["exposures", "quality"], night: str) -> str:
+def log_table(table: Literal["exposures", "quality", "tracklets"], night: str) -> str:
     """Return the key of a night's table in the observation log."""
     return f"tables/{table}/{checked_night(night)}.parquet"
 

@@ -1,7 +1,8 @@
-"""The observation log: a night's commits as two tables, which can be made again at any time.
+"""The observation log: a night's commits as three tables, which can be made again at any time.
 
 ``tables/exposures`` has a row for each sensor's commit; ``tables/quality`` has one for each frame and one for each
-gate. Looking things up in them is in `gozen.archive.search`.
+gate; ``tables/tracklets`` has one for each point of a moving object. Looking things up in them is in
+`gozen.archive.search`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from gozen.archive import keys
 from gozen.archive.commit import FrameRecord, GateRecord, SensorCommit, Summary, load_commit
 from gozen.archive.keys import CommitKey
 from gozen.archive.store import Store
+from gozen.archive.tracklets import FIELDS, tracklet_rows
 from gozen.errors import MissingObject, UnreadableInput
 
-LogTable = Literal["exposures", "quality"]
+LogTable = Literal["exposures", "quality", "tracklets"]
 Name = tuple[str, str, str]
 FORM = b"1"
 PRODUCTS = ("stack", "cube", "neo", "staging")
@@ -90,11 +92,12 @@ QUALITY = _schema(
         ("zero_point", pa.float64(), "mag, zero magnitude of this frame"),
     )
 )
-SCHEMAS: dict[LogTable, pa.Schema] = {"exposures": EXPOSURES, "quality": QUALITY}
+TRACKLETS = _schema((*_WHICH, ("frame_id", pa.string(), "name of the raw data"), *FIELDS))
+SCHEMAS: dict[LogTable, pa.Schema] = {"exposures": EXPOSURES, "quality": QUALITY, "tracklets": TRACKLETS}
 
 
 def rebuild_night(store: Store, night: str) -> int:
-    """Write both tables of a night from its commits; return how many commits they hold.
+    """Write the tables of a night from its commits; return how many commits they hold.
 
     Of each exposure the tables hold one run, that of `gozen.archive.keys.runs_in_force`. Commits never change, so the
     rows of those that the tables hold already are kept. The same commits give the same bytes. It may run beside
@@ -116,6 +119,7 @@ def rebuild_night(store: Store, night: str) -> int:
         commits = [commit for commit in read if commit is not None]
         fresh: dict[LogTable, list[dict[str, Any]]] = {
             "quality": [row for commit in commits for row in quality_rows(commit)],
+            "tracklets": [row for commit in commits for row in _moving(commit)],
             "exposures": [exposure_row(commit) for commit in commits],
         }
         for table, rows in fresh.items():
@@ -148,7 +152,7 @@ def exposure_row(commit: SensorCommit) -> dict[str, Any]:
 
 def quality_rows(commit: SensorCommit) -> list[dict[str, Any]]:
     """Return a commit's rows in the table of quality: its gates, then its frames."""
-    which = {name: getattr(commit, name) for name, _, _ in _WHICH} | {"night": int(commit.night)}
+    which = _which(commit)
     gates = [which | _gate_row(gate) for gate in commit.gates]
     return gates + [which | _frame_row(frame) for frame in commit.frames]
 
@@ -177,6 +181,14 @@ def read_log_table(store: Store, table: LogTable, night: str) -> pa.Table:
     return pa.table(columns, schema=schema.with_metadata(read.schema.metadata))
 
 
+def _which(commit: SensorCommit) -> dict[str, Any]:
+    return {name: getattr(commit, name) for name, _, _ in _WHICH} | {"night": int(commit.night)}
+
+
+def _moving(commit: SensorCommit) -> list[dict[str, Any]]:
+    return tracklet_rows(_which(commit) | {"frame_id": commit.frame_id}, commit.tracklets)
+
+
 def _gate_row(gate: GateRecord) -> dict[str, Any]:
     row = gate.model_dump()
     return row | {"gate": row.pop("name"), "reason": None if gate.passed else gate.name}
@@ -200,7 +212,7 @@ def _held(store: Store, table: LogTable, night: str) -> pa.Table:
 
 
 def _known(held: Mapping[LogTable, pa.Table]) -> set[Name]:
-    # Both tables have to stand for the same commits; else a writer was killed between them, and all is read again.
+    # All tables have to stand for the same commits; else a writer was killed between them, and all is read again.
     marks = [table.schema.metadata or {} for table in held.values()]
     if any(mark.get(b"gozen.form") != FORM or mark != marks[0] for mark in marks):
         return set()

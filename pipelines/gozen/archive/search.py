@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from gozen.archive import keys
 from gozen.archive.log import SCHEMAS, LogTable, read_log_table
 from gozen.archive.store import Store
+from gozen.archive.tracklets import OF_TRACKLET
 from gozen.errors import BadRequest
 
 
@@ -37,7 +38,7 @@ class Selection:
     reason
         Name of a rejection, such as ``NoisyFrame``.
     circle
-        The centre of the sensor lies in it (exposures only).
+        The centre of the sensor, or the middle of the tracklet, lies in it (not for quality).
     """
 
     first_night: str | None = None
@@ -61,6 +62,7 @@ class Selection:
 
 
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
+_TRACKLET_TEXTS = ("exposure", "object", "sensor")
 _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
 
 
@@ -79,6 +81,63 @@ def search_exposures(store: Store, selection: Selection | None = None) -> pa.Tab
     if selection.circle is not None:
         found = found.filter(_within(found, selection.circle))
     return found.sort_by([("mjd_start", "ascending"), ("exposure", "ascending"), ("sensor", "ascending")])
+
+
+def search_tracklets(
+    store: Store,
+    selection: Selection | None = None,
+    *,
+    tracklet: str | None = None,
+    kind: str | None = None,
+    rate: tuple[float, float] = (0.0, float("inf")),
+    significance: float = 0.0,
+    points: bool = False,
+) -> pa.Table:
+    """Return moving objects, one row for each, or one for each of their points, in order of time.
+
+    Parameters
+    ----------
+    tracklet
+        Name of one.
+    kind
+        ``mover``, ``streak`` or ``cosmic``.
+    rate
+        Lowest and highest, arcsec/min; what has no known rate fits only when any does.
+    significance
+        Lowest; what has none, as streaks on a single frame, fits only 0.
+    points
+        Whether to give every point.
+
+    Raises
+    ------
+    BadRequest
+        The selection asks for what the table of tracklets does not have.
+    """
+    selection = selection or Selection()
+    asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
+    if asked:
+        raise BadRequest(f"the table of tracklets has no {asked[0]}: search the exposures for it")
+    found = _search(store, "tracklets", selection, _TRACKLET_TEXTS)
+    for name, wanted in (("tracklet", tracklet), ("kind", kind)):
+        if wanted is not None:
+            found = found.filter(pc.equal(found[name], wanted))
+    if rate != (0.0, float("inf")):
+        value = found["rate_arcsec_min"]
+        found = found.filter(pc.and_(pc.greater_equal(value, rate[0]), pc.less_equal(value, rate[1])))
+    if significance > 0:
+        found = found.filter(pc.greater_equal(found["significance"], significance))
+    if selection.circle is not None:
+        found = found.filter(_within(found, selection.circle, "ra_mid", "dec_mid"))
+    found = found.sort_by([(name, "ascending") for name in ("night", "mjd_mid", "sensor", "tracklet", "mjd")])
+    return found if points else _one_each(found)
+
+
+def _one_each(found: pa.Table) -> pa.Table:
+    names = found["tracklet"].to_pylist()
+    # A tracklet's rows follow one another.
+    first = [index for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
+    which = ("night", "exposure", "run", "sensor", "object", "frame_id")
+    return found.take(pa.array(first, pa.int64())).select([*which, *OF_TRACKLET])
 
 
 def search_quality(
@@ -131,9 +190,9 @@ def _like(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
     return pc.is_in(column, pa.array(fitting, pa.string()))
 
 
-def _within(table: pa.Table, circle: Circle) -> pa.Array:
+def _within(table: pa.Table, circle: Circle, *columns: str) -> pa.Array:
     # The haversine formula, accurate for small angles; a row without a position becomes NaN and is left out.
-    ra, dec = (np.radians(table[name].to_numpy().astype(np.float64)) for name in ("ra", "dec"))
+    ra, dec = (np.radians(table[name].to_numpy().astype(np.float64)) for name in columns or ("ra", "dec"))
     ra0, dec0 = np.radians(circle.ra), np.radians(circle.dec)
     half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * np.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
     with np.errstate(invalid="ignore"):

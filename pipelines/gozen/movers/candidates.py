@@ -41,6 +41,8 @@ class Candidates:
         Extent along the major axis of what is above the threshold.
     elongation
         Ratio of the axes of what is above the threshold.
+    angle
+        Of the major axis, radians from the x axis.
     sharp
         Whether the light is in fewer pixels than a star's can be: a cosmic hit or a hot pixel.
     """
@@ -53,6 +55,7 @@ class Candidates:
     error_px: Floats
     length_px: Floats
     elongation: Floats
+    angle: Floats
     sharp: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -63,7 +66,7 @@ class Candidates:
         return Candidates(self.frame, *(getattr(self, name)[chosen] for name in _ARRAYS))
 
 
-_ARRAYS = ("x", "y", "flux", "snr", "error_px", "length_px", "elongation", "sharp")
+_ARRAYS = ("x", "y", "flux", "snr", "error_px", "length_px", "elongation", "angle", "sharp")
 
 
 def find_candidates(
@@ -111,16 +114,15 @@ def find_candidates(
         np.where(settled, cy, np.where(trailed, shape[:, 6], y)),
     )
     error = np.hypot(np.where(settled, 0.6, 1.0) * template.fwhm / snr, np.where(trailed, length / 10, 0.05))
-    found = Candidates(
-        frame, x, y, peak, snr, error, length, major / minor, _sharp(rest, x, y, noise, sharpest) & ~trailed
-    )
+    sharp = _sharp(rest, x, y, noise, sharpest) & ~trailed
+    found = Candidates(frame, x, y, peak, snr, error, length, major / minor, shape[:, 7], sharp)
     return found.where(~_spoiled(mask, x, y))
 
 
 def none_found(frame: int) -> Candidates:
     """Return a frame's candidates when there are none."""
     none = np.zeros(0)
-    return Candidates(frame, *(none,) * 7, np.zeros(0, np.bool_))
+    return Candidates(frame, *(none,) * 8, np.zeros(0, np.bool_))
 
 
 def _sharp(rest: Image, x: Floats, y: Floats, noise: float, sharpest: float) -> NDArray[np.bool_]:
@@ -216,8 +218,8 @@ def _group(rows: Any, columns: Any, reach: int) -> Any:  # pragma: no cover (com
 
 @njit(cache=True)
 def _shapes(hits: Any, label: Any, groups: int) -> Any:  # pragma: no cover (compiled)
-    """Return x, y and sum of each group's highest box, its second moments along its axes, and its middle."""
-    out = np.zeros((groups, 7))
+    """Return x, y and sum of each group's highest box, its second moments along its axes, its middle and angle."""
+    out = np.zeros((groups, 8))
     moments = np.zeros((groups, 6))
     for i in range(len(hits)):
         g, y, x, value = label[i], float(hits[i, 0]), float(hits[i, 1]), float(hits[i, 2])
@@ -237,4 +239,5 @@ def _shapes(hits: Any, label: Any, groups: int) -> Any:  # pragma: no cover (com
         half, root = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
         out[g, 3], out[g, 4] = half + root, max(half - root, 0.0)
         out[g, 5], out[g, 6] = mx, my
+        out[g, 7] = np.arctan2(2 * xy, xx - yy) / 2
     return out

@@ -1,4 +1,4 @@
-"""Places, times' rows and fluxes of one moving object on every frame, against a template made of the frames without it."""
+"""Places and fluxes of a moving object on every frame, against a template made of the frames without it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gozen.photometry.aperture import aperture_sums
 from gozen.photometry.centroid import windowed_centroids
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
+from gozen.photometry.sky import FrameSky
 from gozen.photometry.stack import Stack
 
 Floats = NDArray[np.float64]
@@ -30,11 +31,13 @@ class Scene:
     Parameters
     ----------
     images
-        Frames minus their own sky, ADU: the stack's background and what the frame has more are taken off.
+        Calibrated frames, ADU.
+    background
+        Map of the stack's sky, ADU.
+    skies
+        What each frame's sky has above that; None for a frame that is not measured.
     light
         The stars' light over that on the stack.
-    noise
-        Of one pixel of each frame, ADU.
     stack
         The stack minus its background, ADU.
     growth
@@ -44,19 +47,20 @@ class Scene:
     """
 
     images: list[Image]
+    background: Image
+    skies: list[FrameSky | None]
     masks: list[Mask]
     shifts: list[Shift]
     light: list[float]
-    noise: list[float]
     stack: Image
     fwhm: float
     growth: float
     e_per_adu: float
 
-    @property
-    def diameter_px(self) -> float:
-        """Of the aperture that movers are measured with."""
-        return 2 * _RADIUS_FWHM * self.fwhm
+    @staticmethod
+    def diameter_of(fwhm: float) -> float:
+        """Return the diameter of the aperture that movers are measured with, pixels."""
+        return 2 * _RADIUS_FWHM * fwhm
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def aperture_growth(stack: Stack, background: Image, sources: Sources, wide_px: 
     return max(float(np.median(wide.flux[good] / narrow.flux[good])), 1.0)
 
 
-def follow(line: Line, linked: dict[int, tuple[float, float]], times: Floats, good: list[int], scene: Scene) -> Track:
+def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: Scene) -> Track:
     """Measure an object on every good frame that its line crosses.
 
     Parameters
@@ -110,7 +114,7 @@ def follow(line: Line, linked: dict[int, tuple[float, float]], times: Floats, go
     line
         In the frame of the stack.
     linked
-        Places on the frame where it was found, by frame.
+        Numbers of the frames on which it was found by itself.
     times
         Of each frame, in the unit of the line.
     good
@@ -136,7 +140,8 @@ def follow(line: Line, linked: dict[int, tuple[float, float]], times: Floats, go
     columns = np.array(rows, float).reshape(-1, 6)
     frame = columns[:, 0].astype(np.int64)
     found = np.array([int(index) in linked for index in frame], np.bool_)
-    return Track(frame, *columns[:, 1:].T, found, film, line)
+    x, y, error, flux, flux_err = columns[:, 1:].T
+    return Track(frame, x, y, error, flux, flux_err, found, film, line)
 
 
 def _point(
@@ -149,11 +154,11 @@ def _point(
     away = np.hypot(x[0] - expected[0], y[0] - expected[1])
     if not away < max(scene.fwhm, 2.0):
         return None
-    sums = aperture_sums(filled, np.isnan(cut).astype(np.uint8) * np.uint8(2), x, y, scene.diameter_px)
+    sums = aperture_sums(filled, np.isnan(cut).astype(np.uint8) * np.uint8(2), x, y, Scene.diameter_of(scene.fwhm))
     if sums.edge[0] or sums.dead[0]:
         return None
     flux = float(sums.flux[0])
-    error = float(np.sqrt(scene.noise[index] ** 2 * sums.area[0] + max(flux, 0.0) / scene.e_per_adu))
+    error = float(np.sqrt(_noise(scene, index) ** 2 * sums.area[0] + max(flux, 0.0) / scene.e_per_adu))
     if flux < _LEAST_SNR * error:
         return None
     # The centroid of a faint star whose width is that of its window (King 1983, PASP 95, 163).
@@ -184,9 +189,18 @@ def _without_stars(
 
 
 def _window(index: int, column: int, row: int, half: int, scene: Scene) -> tuple[Image, NDArray[np.float32]]:
-    shift = scene.shifts[index]
-    column, row = column + round(shift.dx), row + round(shift.dy)
-    return _cutout(scene.images[index], column, row, half), _cutout(scene.masks[index], column, row, half)
+    shift, sky = scene.shifts[index], scene.skies[index]
+    assert sky is not None
+    x, y = column + round(shift.dx), row + round(shift.dy)
+    excess = np.float32(sky.at(np.array([float(x)]), np.array([float(y)]))[0])
+    cut = _cutout(scene.images[index], x, y, half) - _cutout(scene.background, column, row, half) - excess
+    return cut, _cutout(scene.masks[index], x, y, half)
+
+
+def _noise(scene: Scene, index: int) -> float:
+    sky = scene.skies[index]
+    assert sky is not None
+    return sky.noise
 
 
 def _cutout(image: NDArray[np.float32] | Mask, column: int, row: int, half: int) -> NDArray[np.float32]:

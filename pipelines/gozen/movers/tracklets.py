@@ -1,7 +1,7 @@
 """Linking of candidates over the frames of a cube to straight lines, and what their chance is. Pure.
 
-A line is grown from a pair of candidates on neighbouring frames: the straight line through its points predicts the place
-on the next frame, the nearest candidate within the uncertainty of that prediction joins.
+A line is grown from a pair of candidates on neighbouring frames: the straight line through its points predicts the
+place on the next frame, the nearest candidate within the uncertainty of that prediction joins.
 """
 
 from __future__ import annotations
@@ -35,15 +35,22 @@ class Points:
         Place in the frame of the stack, pixels.
     error_px
         Of the place, per axis.
+    snr
+        Signal-to-noise.
     """
 
     frame: Indices
     x: Floats
     y: Floats
     error_px: Floats
+    snr: Floats
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Points:
+        """Return some of them."""
+        return Points(*(getattr(self, name)[chosen] for name in ("frame", "x", "y", "error_px", "snr")))
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,11 @@ def link(
     """Link points to lines, the most significant first; no point is in two lines.
 
     The significance is that of the a-contrario method (Desolneux, Moisan & Morel 2000, Int. J. Comput. Vision 40, 7):
-    the expected number of lines as good as this one if all points were strewn at random. It is the number of pairs from
-    which lines were grown times the probability that as many further points join by chance. Where the line predicts a
-    place within a circle of area a, a point is there with the probability 1 - exp(-a d), with d the density of points on
-    that frame, or that about this place over all frames where it is higher; the probability of m such successes whose
-    expected number is u is at most exp(m - u - m ln(m/u)) (Chernoff's bound; Hoeffding 1963, J. Am. Stat. Assoc. 58, 13).
+    the expected number of lines as good as this one if all points were strewn at random. It is the number of pairs
+    from which lines were grown times the probability that as many further points join by chance. Where the line
+    predicts a place within a circle of area a, a point is there with the probability 1 - exp(-a d), with d the density
+    of points, or that about this place where it is higher; the probability of m such successes whose expected number
+    is u is at most exp(m - u - m ln(m/u)) (Chernoff's bound; Hoeffding 1963, J. Am. Stat. Assoc. 58, 13).
 
     Parameters
     ----------
@@ -118,9 +125,7 @@ def link(
     if len(points) < max(minimum_points, 2):
         return []
     order = np.lexsort((points.y, points.frame))
-    frame, x, y, error = (
-        np.ascontiguousarray(values[order]) for values in (points.frame, points.x, points.y, points.error_px)
-    )
+    frame, x, y, error = points.frame[order], points.x[order], points.y[order], points.error_px[order]
     start = np.searchsorted(frame, np.arange(len(times) + 1))
     density = _densities(frame, x, y, len(times), shape)
     members, numbers, pairs = _grow(
@@ -129,7 +134,7 @@ def link(
     if len(members) == 0:
         return []
     count, expected = (members >= 0).sum(axis=1), numbers
-    significance = -(np.log10(max(pairs, 1)) + _log10_tail(count - 2, expected))
+    significance = -(np.log10(max(pairs, 1)) + log10_chance(count - 2, expected))
     lines = []
     free = np.ones(len(x), np.bool_)
     for index in np.lexsort((members[:, 0], -significance)):
@@ -140,7 +145,7 @@ def link(
         if len(own) < max(minimum_points, _OWN * len(chosen)):
             continue
         if len(own) < len(chosen):
-            lost = _log10_tail(np.array([len(own) - 2]), expected[index : index + 1])[0]
+            lost = log10_chance(np.array([len(own) - 2]), expected[index : index + 1])[0]
             if -(np.log10(max(pairs, 1)) + lost) < minimum_significance:
                 continue
         free[own] = False
@@ -148,7 +153,8 @@ def link(
     return lines
 
 
-def _log10_tail(successes: NDArray[Any], expected: Floats) -> Floats:
+def log10_chance(successes: NDArray[Any], expected: Floats) -> Floats:
+    """Return the decimal logarithm of a bound on the probability of so many successes when so many are expected."""
     m, u = np.asarray(successes, float), np.maximum(expected, 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.where(m > u, m - u - m * np.log(np.maximum(m, 1e-12) / u), 0.0)
@@ -156,7 +162,7 @@ def _log10_tail(successes: NDArray[Any], expected: Floats) -> Floats:
 
 
 def _densities(frame: Indices, x: Floats, y: Floats, frames: int, shape: tuple[int, int]) -> Floats:
-    """Return the density of points at each point, per pixel and frame: its frame's, or its neighbourhood's if higher."""
+    """Return the density of points at each point, per pixel and frame: of all, or of its surroundings if higher."""
     overall = np.bincount(frame, minlength=frames) / (shape[0] * shape[1])
     rows, columns = int(shape[0] // _CELL_PX) + 1, int(shape[1] // _CELL_PX) + 1
     row = np.clip(y // _CELL_PX, 0, rows - 1).astype(int)
@@ -164,7 +170,8 @@ def _densities(frame: Indices, x: Floats, y: Floats, frames: int, shape: tuple[i
     cells = np.zeros((rows + 2, columns + 2))
     np.add.at(cells, (row + 1, column + 1), 1.0)
     # A line's own points must not make it look like noise: what a frame has on average is taken off the neighbourhood.
-    near = sum(np.roll(cells, (j, k), (0, 1)) for j in (-1, 0, 1) for k in (-1, 0, 1))[1:-1, 1:-1]
+    turned = [np.roll(cells, (j, k), (0, 1)) for j in (-1, 0, 1) for k in (-1, 0, 1)]
+    near = np.sum(turned, axis=0)[1:-1, 1:-1]
     local = np.maximum(near - frames, 0) / (9 * _CELL_PX**2 * frames)
     return np.asarray(np.maximum(overall.mean(), local[row, column]) + overall[frame] * 0.5)
 

@@ -54,6 +54,7 @@ class Measurement:
     zero: ZeroPoint | None
     frame_zero: dict[int, float]
     limiting_magnitude: float
+    skies: dict[int, FrameSky]
 
 
 def julian_year(mjd: float) -> float:
@@ -97,8 +98,9 @@ def measure(
     TooFewCalibrators
         The zero magnitude cannot be fitted.
     """
-    fluxes = measure_frames(calibrated, aligned, detector, settings)
-    frames = [FrameRows(index, _times(cube, detector, index, one), one) for index, one in fluxes.items()]
+    skies = frame_skies(calibrated, aligned)
+    fluxes = measure_frames(calibrated, aligned, skies, detector, settings)
+    frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
     zero = _calibrate(sources, aligned, fluxes, settings, f"{cube.frame_id}")
     sigma = settings.photometry.limit_sigma
     rows = sensor_rows(sources, frames, settings.photometry.diameters_px, zero, sigma, processing, cube.header.sensor)
@@ -106,17 +108,29 @@ def measure(
     if zero is not None:
         sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
         limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
-    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit)
+    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit, skies)
+
+
+def frame_skies(calibrated: CalibratedCube, aligned: AlignedStack) -> dict[int, FrameSky]:
+    """Return the sky of each good frame, by its number."""
+    is_sky = sky_pixels(aligned)
+    return {
+        index: frame_sky(calibrated.images[index], aligned.background, is_sky, aligned.shifts[index])
+        for index in calibrated.good
+    }
 
 
 def measure_frames(
-    calibrated: CalibratedCube, aligned: AlignedStack, detector: Detector, settings: Settings
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    skies: dict[int, FrameSky],
+    detector: Detector,
+    settings: Settings,
 ) -> dict[int, FrameFluxes]:
     """Return the fluxes of the stack's sources on each good frame, by its number."""
-    is_sky = sky_pixels(aligned)
     out = {}
     for index in calibrated.good:
-        sky = frame_sky(calibrated.images[index], aligned.background, is_sky, aligned.shifts[index])
+        sky = skies[index]
         out[index] = measure_frame(
             calibrated.images[index],
             calibrated.masks[index],
@@ -148,7 +162,8 @@ def _typical(noise: Floats) -> float:
     return float(np.median(noise)) if len(noise) else 1.0
 
 
-def _times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFluxes) -> Floats:
+def frame_times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFluxes) -> Floats:
+    """Return the middle of the exposure of each source's row on a frame, MJD (UTC)."""
     row = fluxes.row + detector.active[0].start
     return mid_exposure(float(cube.start[index]), row, cube.header.row_time_s, cube.header.exposure_s)
 

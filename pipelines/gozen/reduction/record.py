@@ -7,6 +7,7 @@ from typing import Any
 
 from gozen.archive.commit import FrameRecord, GateRecord, Product, Rejection, SensorCommit, Summary
 from gozen.archive.provenance import Provenance, code_version
+from gozen.archive.tracklets import TrackletRecord
 from gozen.astrometry.solution import Solution
 from gozen.calibration.calibrate import Detector
 from gozen.errors import CorruptFile, Rejected
@@ -35,6 +36,8 @@ class Progress:
     solution: Solution | None = None
     measurement: Measurement | None = None
     provenance: Provenance = field(default_factory=lambda: Provenance(code_version=code_version()))
+    tracklets: tuple[TrackletRecord, ...] = ()
+    flares: int | None = None
     gates: list[GateRecord] = field(default_factory=list)
     products: dict[str, Product] = field(default_factory=dict)
 
@@ -72,6 +75,7 @@ def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected
         gates=(*state.gates, *(state.calibrated.gates if state.calibrated else ()), *failed),
         frames=tuple(_frame_records(state)),
         summary=_summary(state),
+        tracklets=state.tracklets,
         provenance=state.provenance,
     )
     return commit.model_copy(update=_of_header(cube, work, bench)) if cube else commit
@@ -150,6 +154,8 @@ def _summary(state: Progress) -> Summary:
             "wcs_rms_arcsec": state.solution.rms_arcsec,
             "n_wcs_stars": state.solution.stars,
         }
+    if state.flares is not None:
+        values |= {"n_tracklets": len(state.tracklets), "n_flares": state.flares}
     return Summary(**values, **_photometric(state.measurement))
 
 

@@ -22,10 +22,14 @@ from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
 from gozen.frames.raw import RawCube, RawFile, assemble, read_file
 from gozen.quality.gates import check_coordinates, check_pointing, check_time
 from gozen.reduction.align import AlignedStack, align
+from gozen.reduction.film import film_bytes
+from gozen.reduction.flares import flare_rows
 from gozen.reduction.frames import CalibratedCube, calibrate_cube
-from gozen.reduction.measure import julian_year, measure, place_sources
+from gozen.reduction.measure import Measurement, julian_year, measure, place_sources
+from gozen.reduction.neo import find_moving
 from gozen.reduction.products import cube_bytes, stack_bytes
 from gozen.reduction.record import Progress, commit_of, pipelines_of
+from gozen.reduction.tracklets import Place, records_of
 from gozen.reduction.work import Bench, SensorWork
 
 log = logging.getLogger(__name__)
@@ -181,9 +185,51 @@ def _measure(
         state.gates.append(
             GateRecord(name="TooFewCalibrators", value=found.zero.stars, limit=least, unit="stars", passed=True)
         )
-    rows = found.rows.replace_schema_metadata({**(found.rows.schema.metadata or {}), **state.provenance.as_metadata()})
+    rows = found.rows
+    if "neo" in pipelines_of(work, cube, bench):
+        rows = _with_movers(work, bench, state, found)
+    rows = rows.replace_schema_metadata({**(found.rows.schema.metadata or {}), **state.provenance.as_metadata()})
     key = keys.staging(work.processing, work.sensor)
     state.products["staging"] = put_product(bench.store, key, _parquet(rows))
+
+
+def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Measurement) -> pa.Table:
+    """Find and record what moves, and return the light-curve rows with those of what flashes."""
+    cube, calibrated, aligned, detector, solution = (
+        state.cube,
+        state.calibrated,
+        state.aligned,
+        state.detector,
+        state.solution,
+    )
+    assert cube is not None
+    assert calibrated is not None
+    assert aligned is not None
+    assert detector is not None
+    assert solution is not None
+    settings, diameter = bench.settings, bench.settings.photometry.diameters_px[0]
+    found = find_moving(cube, calibrated, aligned, measured.skies, detector, diameter, settings.movers)
+    place = Place(cube, aligned, solution, detector, measured.zero)
+    state.tracklets = tuple(records_of(found, place, work.processing))
+    state.flares = len(found.flares)
+    if state.tracklets:
+        data = film_bytes(list(state.tracklets), found, cube, calibrated, detector, bench.profile, state.provenance)
+        state.products["neo"] = put_product(bench.store, keys.neo(work.processing, cube.frame_id), data)
+    if not found.flares:
+        return measured.rows
+    flashes = flare_rows(
+        found.flares,
+        cube,
+        calibrated,
+        aligned,
+        measured,
+        solution,
+        bench.reference,
+        detector,
+        settings,
+        work.processing,
+    )
+    return pa.concat_tables([measured.rows, flashes], promote_options="default")
 
 
 def _write_images(work: SensorWork, bench: Bench, state: Progress, pipelines: tuple[str, ...]) -> None:
@@ -210,7 +256,7 @@ def _parquet(rows: pa.Table) -> bytes:
 
 def _first_provenance(work: SensorWork, bench: Bench) -> Provenance:
     shaping = bench.settings.model_dump(
-        mode="json", include={"detection", "photometry", "astrometry", "calibration", "gates"}
+        mode="json", include={"detection", "photometry", "movers", "astrometry", "calibration", "gates"}
     )
     return Provenance(
         code_version=code_version(),

@@ -1,0 +1,83 @@
+"""Light-curve rows of sources that are on frames but not on the stack: forced on every frame, ``origin=frame``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from gozen.archive.keys import Processing
+from gozen.astrometry.solution import Solution
+from gozen.calibration.calibrate import Detector
+from gozen.catalog.reference import StarSource
+from gozen.catalog.schema import ORIGIN, Flag
+from gozen.frames.raw import RawCube
+from gozen.lightcurves.rows import FrameRows, sensor_rows
+from gozen.movers.flares import Flare
+from gozen.photometry.detect import Sources
+from gozen.photometry.measure import measure_frame
+from gozen.reduction.align import AlignedStack
+from gozen.reduction.frames import CalibratedCube
+from gozen.reduction.measure import Measurement, frame_times, julian_year, place_sources
+from gozen.settings import Settings
+
+_FWHM_PER_SIGMA = 2.3548
+
+
+def flare_rows(
+    flares: list[Flare],
+    cube: RawCube,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    measured: Measurement,
+    solution: Solution,
+    reference: StarSource | None,
+    detector: Detector,
+    settings: Settings,
+    processing: Processing,
+) -> pa.Table:
+    """Measure flares on every good frame, before and after as well, and return their rows."""
+    sources = _as_sources(flares, aligned)
+    placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm)
+    radius, reach = settings.calibration.match_radius_arcsec, settings.photometry.diameters_px[0] / 2 + sources.fwhm
+    known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
+    frames = []
+    for index, sky in measured.skies.items():
+        fluxes = measure_frame(
+            calibrated.images[index],
+            calibrated.masks[index],
+            sources,
+            aligned.shifts[index],
+            sky,
+            np.full(len(sources), sky.noise),
+            detector,
+            settings.photometry.diameters_px,
+            settings.photometry.limit_sigma,
+        )
+        frames.append(FrameRows(index, frame_times(cube, detector, index, fluxes), fluxes))
+    diameters, sigma = settings.photometry.diameters_px, settings.photometry.limit_sigma
+    rows = sensor_rows(known, frames, diameters, measured.zero, sigma, processing, cube.header.sensor)
+    return _marked(rows)
+
+
+def _marked(rows: pa.Table) -> pa.Table:
+    flags = rows["flags"].to_numpy() | np.uint16(Flag.NOT_ON_STACK)
+    origin = pa.array(["frame"] * len(rows), pa.string()).dictionary_encode().cast(ORIGIN)
+    for name, values in (("flags", pa.array(flags, pa.uint16())), ("origin", origin)):
+        index = rows.schema.get_field_index(name)
+        rows = rows.set_column(index, rows.schema.field(index), values)
+    return rows
+
+
+def _as_sources(flares: list[Flare], aligned: AlignedStack) -> Sources:
+    """Return flares as sources of the stack, with the shape of a star."""
+    count, fwhm = len(flares), aligned.sources.fwhm
+    x, y = np.array([flare.x for flare in flares]), np.array([flare.y for flare in flares])
+    sigma = np.full(count, fwhm / _FWHM_PER_SIGMA)
+    rows, columns = aligned.background.shape
+    row, column = np.clip(np.rint(y), 0, rows - 1).astype(int), np.clip(np.rint(x), 0, columns - 1).astype(int)
+    level = aligned.background[row, column].astype(float)
+    noise = np.full(count, float(np.median(aligned.sources.noise)))
+    none = np.zeros(count)
+    return Sources(
+        x, y, sigma, sigma, none, np.full(count, 3.5), none, none, np.zeros(count, np.bool_), level, noise, fwhm
+    )
