@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import archive, config, doctor, exposures, instrument, masters, night, quality, reduce, run, simulate
+from gozen.cli import (
+    archive,
+    config,
+    demo,
+    doctor,
+    exposures,
+    instrument,
+    lightcurve,
+    masters,
+    night,
+    quality,
+    reduce,
+    run,
+    simulate,
+)
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
 
@@ -34,11 +48,13 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(invoke_without_command=True)(_global_options)
+    app.command("demo", rich_help_panel=OBSERVE)(demo.demo)
     app.command("simulate", rich_help_panel=OBSERVE)(simulate.simulate)
     app.command("run", rich_help_panel=REDUCE)(run.run)
     app.command("masters", rich_help_panel=REDUCE)(masters.masters)
     app.command("reduce", rich_help_panel=REDUCE)(reduce.reduce)
     app.add_typer(night.app, name="night", rich_help_panel=REDUCE)
+    app.command("lightcurve", rich_help_panel=LOOK_UP)(lightcurve.lightcurve)
     app.command("exposures", rich_help_panel=LOOK_UP)(exposures.exposures)
     app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)
     app.add_typer(instrument.app, name="instrument", rich_help_panel=LOOK_AFTER)

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,13 +40,17 @@ class Form:
             raise BadRequest("give one of --csv, --json and --parquet")
 
 
-def show(table: pa.Table, columns: Sequence[str], form: Form, title: str) -> None:
+def show(
+    table: pa.Table, columns: Sequence[str], form: Form, title: str, formats: Mapping[str, str] | None = None
+) -> None:
     """Give out a table.
 
     Parameters
     ----------
     columns
         Those that people see on the terminal; programs get all.
+    formats
+        How the numbers of some columns are written on the terminal.
     """
     if form.csv:
         from pyarrow import csv
@@ -60,7 +64,7 @@ def show(table: pa.Table, columns: Sequence[str], form: Form, title: str) -> Non
         _write_parquet(table, form.parquet)
         results().print(f"{form.parquet}: {len(table)} rows")
     else:
-        _print(table, columns, title)
+        _print(table, columns, title, formats or {})
 
 
 def write_json(content: Any) -> None:
@@ -90,21 +94,23 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _print(table: pa.Table, columns: Sequence[str], title: str) -> None:
+def _print(table: pa.Table, columns: Sequence[str], title: str, formats: Mapping[str, str]) -> None:
     import pyarrow as pa
 
     printed = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
         printed.add_column(name, justify="left" if pa.types.is_string(table.schema.field(name).type) else "right")
     for row in table.select(list(columns)).to_pylist():
-        printed.add_row(*(text_of(value) for value in row.values()))
+        printed.add_row(*(text_of(value, formats.get(name)) for name, value in row.items()))
     results().print(printed)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Any, form: str | None = None) -> str:
     """Return a value as a person reads it: nothing for null, six digits of a small number, a date's digits kept."""
     if value is None:
         return ""
+    if form is not None:
+        return format(value, form)
     if isinstance(value, float):
         return f"{value:.5g}" if abs(value) < 10000 else f"{value:.5f}".rstrip("0").rstrip(".")
     return str(value)

@@ -1,0 +1,46 @@
+"""``gozen demo``: a simulated night from raw frames to looked-up light curves, compared with what was put in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gozen.cli import reducing
+from gozen.cli.console import say
+from gozen.cli.invocation import invocation
+from gozen.errors import ExitCode
+
+
+def demo(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Option(help="Where to; empty, new, or of an earlier demo.")] = Path("gozen-demo"),
+    sensors: Annotated[int, typer.Option(min=1, help="Number of the camera's sensors.")] = 2,
+    dithers: Annotated[int, typer.Option(min=1, max=4, help="Number of exposures of the field.")] = 2,
+    nframe: Annotated[int, typer.Option(min=2, help="Frames of an exposure.")] = 18,
+    seed: Annotated[int, typer.Option(help="Of the sky.")] = 1,
+    workers: reducing.Workers = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Compare and report what the folder holds, without making it again.")
+    ] = False,
+) -> int:
+    """Simulate a night, reduce it, look it up, compare it with its truth and write a report; needs no root.
+
+    Exit code 70 when something was recovered outside of its stated tolerance.
+    """
+    from gozen.demo.demo import run_demo
+    from gozen.demo.night import DemoPlan
+
+    plan = DemoPlan(sensors=sensors, dithers=dithers, nframe=nframe, seed=seed)
+    settings = invocation(ctx).settings(workers=workers)
+    done = run_demo(folder, plan, settings.workers, reducing.counted, report_only=report_only)
+    for check in done.checks:
+        verdict = "ok     " if check.passed else "OUTSIDE"
+        say(f"{verdict} {check.name}: {check.recovered} ({check.allowed})")
+    passed = sum(check.passed for check in done.checks)
+    say(f"{passed} of {len(done.checks)} comparisons with the truth are within their tolerance")
+    say(f"the report: {done.report.absolute()}")
+    for command in done.commands:
+        say(f"next, to {command.does}: {command.line}")
+    return ExitCode.DONE if done.passed else ExitCode.BUG

@@ -1,0 +1,189 @@
+"""``gozen lightcurve``: look up a star or a cone, as a table, a file or a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gozen.cli import output
+from gozen.cli.console import messages, results, say
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gozen.catalog.lookup import Catalog
+
+_COLUMNS = ("source_id", "mjd", "flux", "flux_err", "mag", "mag_err", "limit", "flags", "exposure", "sensor", "frame")
+_FORMATS = {
+    "mjd": ".8f",
+    **dict.fromkeys(("flux", "flux_err", "flux_auto"), ".1f"),
+    **dict.fromkeys(("mag", "mag_err", "limit", "zp", "zp_err", "phot_g_mean_mag"), ".3f"),
+    **dict.fromkeys(("ra", "dec", "ra_meas", "dec_meas"), ".6f"),
+}
+_WIDEST_SEARCH_ARCSEC = (60.0, 600.0)
+_BAD = ("SATURATED", "EDGE", "DEAD_PIXEL", "NO_CALIBRATION", "REGISTRATION_FAILED")
+
+
+def lightcurve(
+    ctx: typer.Context,
+    ra: Annotated[str | None, typer.Option(help="Degrees, or hours as 01:18:59.96.")] = None,
+    dec: Annotated[str | None, typer.Option(help="Degrees, or as +29:42:38.6.")] = None,
+    radius: Annotated[float, typer.Option(min=0, help="Arcsec.")] = 2.0,
+    id_: Annotated[int | None, typer.Option("--id", help="Source id: Gaia's or ours.")] = None,
+    good: Annotated[
+        bool, typer.Option("--good/--all-flags", help="Leave out points that are saturated, cut, dead, uncalibrated.")
+    ] = False,
+    columns: Annotated[str | None, typer.Option(help="Names joined by commas, or `all`.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a .png or .svg.")] = None,
+    csv: output.Csv = False,
+    json: output.Json = False,
+    parquet: output.Parquet = None,
+    table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",
+) -> None:
+    """Look up light curves by id or within a circle; nothing found is a result and says what is nearest."""
+    from gozen.catalog import open_catalog
+
+    form = output.Form(csv, json, parquet)
+    place = _place(ra, dec, id_)
+    if plot is not None:
+        _check_name(plot)
+    catalog = open_catalog(invocation(ctx).store(), table)
+    named = _names(columns, catalog)
+    found = catalog.lightcurve(id_) if id_ is not None else catalog.cone(*place, radius)
+    kept = _good(found) if good else found
+    if id_ is None:
+        kept = _nearest_first(kept, place)
+    if not len(kept):
+        messages().print(_nothing(catalog, id_, place, radius, refused=len(found)))
+    if plot is not None:
+        _plot(kept, plot, _title(id_, place, radius))
+    if csv or json or parquet is not None:
+        output.show(kept if columns is None else kept.select(named), named, form, "")
+    elif plot is None and len(kept):
+        _show(kept, named, rows, place if id_ is None else None)
+
+
+def _place(ra: str | None, dec: str | None, source: int | None) -> tuple[float, float]:
+    """Return the centre of the circle, degrees; NaN for a look-up by id."""
+    if (source is None) == (ra is None and dec is None):
+        raise BadRequest("say which star: either --id, or --ra and --dec")
+    if source is not None:
+        return float("nan"), float("nan")
+    if ra is None or dec is None:
+        raise BadRequest("a circle needs both --ra and --dec")
+    return _angle(ra, "hours") % 360, _angle(dec, "degrees")
+
+
+def _angle(text: str, unit: Literal["hours", "degrees"]) -> float:
+    from gozen.resources.sexagesimal import degrees
+
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return degrees(text, unit)
+    except ValueError as error:
+        raise BadRequest(f"--{'ra' if unit == 'hours' else 'dec'}: {error}") from error
+
+
+def _check_name(path: Path) -> None:
+    # Said before the look-up, and without matplotlib.
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise BadRequest(f"cannot draw into {path}: the name of a picture ends in .png or .svg")
+
+
+def _names(columns: str | None, catalog: Catalog) -> list[str]:
+    if columns is None:
+        return list(_COLUMNS)
+    if columns == "all":
+        return list(catalog.schema.names)
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    unknown = [name for name in names if name not in catalog.schema.names]
+    if unknown or not names:
+        raise BadRequest(f"no column {', '.join(unknown) or columns!r}; there are {', '.join(catalog.schema.names)}")
+    return names
+
+
+def _good(found: pa.Table) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
+    from gozen.catalog.schema import Flag
+
+    bad = np.bitwise_or.reduce([Flag[name].value for name in _BAD])
+    return found.filter(pa.array((found["flags"].to_numpy() & bad) == 0))
+
+
+def _nearest_first(found: pa.Table, place: tuple[float, float]) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
+    from gozen.catalog.healpix import separation
+
+    far = separation(*place, found["ra"].to_numpy(), found["dec"].to_numpy())
+    return found.take(pa.array(np.argsort(far, kind="stable")))
+
+
+def _show(found: pa.Table, columns: Sequence[str], most: int, place: tuple[float, float] | None) -> None:
+    from gozen.lightcurves.summary import summaries
+
+    for one in summaries(found, place):
+        say(one.sentence)
+    shown = found.slice(0, most) if most else found
+    output.show(shown, columns, output.Form(), "", _FORMATS)
+    if len(shown) < len(found):
+        say(
+            f"{len(found) - len(shown):,} more rows: --rows 0 shows all, --csv or --parquet FILE gives them to programs"
+        )
+
+
+def _plot(found: pa.Table, path: Path, title: str) -> None:
+    if not len(found):
+        return
+    from gozen.plots.lightcurve import draw_lightcurves
+    from gozen.plots.style import write_picture
+
+    write_picture(draw_lightcurves(found, title=title), path)
+    results().print(f"{path}: {len(found):,} points", soft_wrap=True)
+
+
+def _title(source: int | None, place: tuple[float, float], radius: float) -> str:
+    return "" if source is not None else f"within {radius:g}″ of {place[0]:.5f}°, {place[1]:+.5f}°"
+
+
+def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], radius: float, refused: int) -> str:
+    """Say that nothing was found, and what is nearest."""
+    info = catalog.info()
+    has = f"the table {info.name} has {info.rows:,} rows of {len(info.nights)} night{'s' if len(info.nights) != 1 else ''}"
+    if refused:
+        return f"none of the {refused:,} points found is without flags; --all-flags shows them"
+    if source is not None:
+        return f"no source {source}: {has}; look around its place with --ra --dec --radius"
+    where = f"no source within {radius:g} arcsec of ra {place[0]:.5f}, dec {place[1]:+.5f}"
+    for wider in _WIDEST_SEARCH_ARCSEC:
+        nearest = _nearest(catalog, place, wider) if wider > radius else None
+        if nearest is not None:
+            return f"{where}; the nearest is {nearest[0]}, {nearest[1]:.1f} arcsec away"
+    return (
+        f"{where}, nor within {_WIDEST_SEARCH_ARCSEC[-1] / 60:g} arcmin: {has}; `gozen exposures` says where it looked"
+    )
+
+
+def _nearest(catalog: Catalog, place: tuple[float, float], radius: float) -> tuple[int, float] | None:
+    import numpy as np
+
+    from gozen.catalog.healpix import separation
+
+    around = catalog.cone(*place, radius, ["source_id", "ra", "dec"])
+    if not len(around):
+        return None
+    far = separation(*place, around["ra"].to_numpy(), around["dec"].to_numpy())
+    best = int(np.argmin(far))
+    return around["source_id"][best].as_py(), float(far[best]) * 3600
