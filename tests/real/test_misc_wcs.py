@@ -1,4 +1,4 @@
-"""Other people's files with SIP headers, gzip and Rice compression: pixels, words and a solution as distorted as theirs."""
+"""Other people's files with SIP headers, gzip and Rice: pixels, words, and a solution as distorted as theirs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_distortion_in_the_header_is_kept(opened):
 
 @pytest.mark.parametrize("opened", ["panoptes"], indirect=True)  # fram shows 9 stars, too few for a distortion
 def test_our_solution_of_its_stars_is_as_distorted_as_the_header(opened):
-    """The stars get their places from the header's WCS; ours, from a wrong pointing and without SIP, has to get there."""
+    """The stars get their places from the header's WCS; ours, from a wrong pointing and without SIP, must get there."""
     profile, cube, header, _ = opened
     sensor = profile.sensors[0].id
     image, _ = calibrate(cube.frame(0), detector_of(profile, sensor, profile.default_gain))

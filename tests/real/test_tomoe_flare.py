@@ -1,4 +1,4 @@
-"""A real Tomo-e Gozen light curve of a flare in the same table as everything else: appended, looked up, read back equal.
+"""A real Tomo-e Gozen light curve of a flare in the same table as all others: appended, looked up, read back equal.
 
 Its fluxes are normalised to the quiet star, so that they stand for ADU only by name. Plots are tested elsewhere.
 """
