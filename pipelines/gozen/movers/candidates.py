@@ -17,6 +17,7 @@ from gozen.photometry.register import Shift
 Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548
 _SHARP_SIGMA = 4.0
+_NEAR_FWHM, _FAR_FWHM = 1.5, 2.5
 _MOST = 20_000
 """Places above the threshold that a frame may have; one with more shows no sky but a defect."""
 
@@ -104,19 +105,24 @@ def find_candidates(
     x, y, peak = shape[:, 0], shape[:, 1], shape[:, 2]
     major, minor = np.sqrt(shape[:, 3] + 1 / 12), np.sqrt(shape[:, 4] + 1 / 12)
     length = np.sqrt(12.0) * major
-    snr = peak / (noise * box)
-    cx, cy = windowed_centroids(rest, x, y, template.fwhm / _FWHM_PER_SIGMA)
+    level, spread = _surroundings(rest, x, y, _NEAR_FWHM * template.fwhm, _FAR_FWHM * template.fwhm + box)
     trailed = length > 2 * template.fwhm + box
+    # Stray light and the wings of bright stars change from frame to frame, by more than the noise and over many pixels.
+    peak = np.where(trailed, peak, peak - box * box * level)
+    snr = peak / (np.maximum(noise, np.where(trailed, 0, spread)) * box)
+    cx, cy = windowed_centroids(rest, x, y, template.fwhm / _FWHM_PER_SIGMA)
     near = np.hypot(cx - x, cy - y) < template.fwhm
     settled = near & ~trailed
     x, y = (
         np.where(settled, cx, np.where(trailed, shape[:, 5], x)),
         np.where(settled, cy, np.where(trailed, shape[:, 6], y)),
     )
-    error = np.hypot(np.where(settled, 0.6, 1.0) * template.fwhm / snr, np.where(trailed, length / 10, 0.05))
+    error = np.hypot(
+        np.where(settled, 0.6, 1.0) * template.fwhm / np.maximum(snr, 1), np.where(trailed, length / 10, 0.05)
+    )
     sharp = _sharp(rest, x, y, noise, sharpest) & ~trailed
     found = Candidates(frame, x, y, peak, snr, error, length, major / minor, shape[:, 7], sharp)
-    return found.where(~_spoiled(mask, x, y))
+    return found.where(~_spoiled(mask, x, y) & (snr >= threshold_sigma))
 
 
 def none_found(frame: int) -> Candidates:
@@ -143,6 +149,28 @@ def _spoiled(mask: Mask, x: Floats, y: Floats) -> NDArray[np.bool_]:
         for k in (-1, 0, 1):
             out |= mask[row + j, column + k] > 0
     return np.asarray(out)
+
+
+@njit(cache=True)
+def _surroundings(rest: Any, xs: Any, ys: Any, near: float, far: float) -> Any:  # pragma: no cover (compiled)
+    """Return median and robust deviation of the ring about each place."""
+    rows, columns = rest.shape
+    level, spread = np.zeros(len(xs)), np.zeros(len(xs))
+    reach = int(np.ceil(far))
+    values = np.empty((2 * reach + 1) ** 2)
+    for i in range(len(xs)):
+        row, column = int(np.rint(ys[i])), int(np.rint(xs[i]))
+        count = 0
+        for r in range(max(row - reach, 0), min(row + reach + 1, rows)):
+            for c in range(max(column - reach, 0), min(column + reach + 1, columns)):
+                square = (r - row) ** 2 + (c - column) ** 2
+                if near * near <= square <= far * far and rest[r, c] != 0:
+                    values[count] = rest[r, c]
+                    count += 1
+        if count > 8:
+            level[i] = np.median(values[:count])
+            spread[i] = 1.4826 * np.median(np.abs(values[:count] - level[i]))
+    return level, spread
 
 
 @njit(cache=True)

@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 _ELONGATED = 3.0
 _LONG_FWHM = 5.0
 _SHORTEST_PX = 12.0
+_HITS_PX = 6.0
+"""By which the box and the wings of a bright trail widen what is above the threshold."""
 _NARROW = 0.7
 """A line narrower than this part of a star's width never passed through the telescope."""
 _WIDEST = 3.0
@@ -86,7 +88,8 @@ def find_streaks(rest: Image, found: Candidates, noise: float, fwhm: float) -> l
     fwhm
         Of the stars, pixels.
     """
-    long = (found.length_px > max(_LONG_FWHM * fwhm, _SHORTEST_PX)) & (found.elongation > _ELONGATED)
+    thin = found.length_px / found.elongation < _WIDEST * fwhm + _HITS_PX
+    long = (found.length_px > max(_LONG_FWHM * fwhm, _SHORTEST_PX)) & (found.elongation > _ELONGATED) & thin
     streaks: list[Streak] = []
     for index in np.flatnonzero(long)[np.argsort(-found.length_px[long], kind="stable")]:
         x, y = found.x[index : index + 1], found.y[index : index + 1]
@@ -162,12 +165,14 @@ def _trace(
     """Follow a trail from a piece of it: place of its middle, angle and length."""
     x, y, angle, length = start
     half = max(2.0, 1.5 * fwhm)
-    across = np.arange(-np.ceil(2 * half), np.ceil(2 * half) + 1)
+    across = np.arange(-np.ceil(3 * half), np.ceil(3 * half) + 1)
+    core = np.abs(across) <= half
     low, high = -length / 2, length / 2
     for _ in range(4):
         along = np.arange(-np.hypot(*rest.shape), np.hypot(*rest.shape) + 1)
         strip, on = _strip(rest, (x, y), angle, along, across)
-        core = np.abs(across) <= half
+        # Stray light and bad seeing about a bright star are as high beside the line as on it.
+        strip -= np.median(strip[:, np.abs(across) > half + 0.5 * fwhm], axis=1, keepdims=True)
         ends = _ends(along, strip[:, core].sum(axis=1), on, (low, high), noise * np.sqrt(core.sum()), fwhm)
         if ends is None:
             return None
@@ -179,7 +184,11 @@ def _trace(
     inside = (along >= low) & (along <= high) & on
     profile = strip[inside].mean(axis=0)
     flux = float(strip[inside][:, core].sum())
-    error = float(noise * np.sqrt(inside.sum() * core.sum()))
+    sides = strip[inside][:, np.abs(across) > half + 0.5 * fwhm]
+    scatter = max(noise, 1.4826 * float(np.median(np.abs(sides))) if sides.size else noise)
+    error = float(
+        scatter * np.sqrt(inside.sum() * core.sum()) * np.sqrt(1 + 1.57 * core.sum() / max(sides.shape[1], 1))
+    )
     width = _width(profile, across)
     kind: Kind = "cosmic" if width < _NARROW * fwhm else "streak"
     places = np.array([low, high])

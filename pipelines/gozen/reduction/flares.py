@@ -14,13 +14,15 @@ from gozen.frames.raw import RawCube
 from gozen.lightcurves.rows import FrameRows, sensor_rows
 from gozen.movers.flares import Flare
 from gozen.photometry.detect import Sources
-from gozen.photometry.measure import measure_frame
+from gozen.photometry.measure import FrameFluxes, measure_frame
 from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
 from gozen.reduction.measure import Measurement, frame_times, julian_year, place_sources
 from gozen.settings import Settings
 
 _FWHM_PER_SIGMA = 2.3548
+_FLASH_SIGMA = 4.0
+_FLASH_FRAMES = 2
 
 
 def flare_rows(
@@ -35,14 +37,41 @@ def flare_rows(
     settings: Settings,
     processing: Processing,
 ) -> pa.Table:
-    """Measure flares on every good frame, before and after as well, and return their rows."""
+    """Measure flares on every good frame, before and after as well, and return the rows of those that flash.
+
+    What stands out in the smallest aperture on fewer than two frames is no flare but an unsteady sky.
+    """
     sources = _as_sources(flares, aligned)
+    everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
+    if not everywhere:
+        return measured.rows.slice(0, 0)
+    smallest = int(np.argmin(settings.photometry.diameters_px))
+    flux = np.stack([one.flux[smallest] for one in everywhere.values()])
+    error = np.stack([one.flux_err[smallest] for one in everywhere.values()])
+    kept = ((flux - np.median(flux, axis=0)) > _FLASH_SIGMA * error).sum(axis=0) >= _FLASH_FRAMES
+    if not kept.any():
+        return measured.rows.slice(0, 0)
+    sources = _as_sources([flare for flare, keep in zip(flares, kept, strict=True) if keep], aligned)
+    everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
     placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm)
     radius, reach = settings.calibration.match_radius_arcsec, settings.photometry.diameters_px[0] / 2 + sources.fwhm
     known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
-    frames = []
-    for index, sky in measured.skies.items():
-        fluxes = measure_frame(
+    frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in everywhere.items()]
+    diameters, sigma = settings.photometry.diameters_px, settings.photometry.limit_sigma
+    rows = sensor_rows(known, frames, diameters, measured.zero, sigma, processing, cube.header.sensor)
+    return _marked(rows)
+
+
+def _on_frames(
+    sources: Sources,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    measured: Measurement,
+    detector: Detector,
+    settings: Settings,
+) -> dict[int, FrameFluxes]:
+    return {
+        index: measure_frame(
             calibrated.images[index],
             calibrated.masks[index],
             sources,
@@ -53,10 +82,8 @@ def flare_rows(
             settings.photometry.diameters_px,
             settings.photometry.limit_sigma,
         )
-        frames.append(FrameRows(index, frame_times(cube, detector, index, fluxes), fluxes))
-    diameters, sigma = settings.photometry.diameters_px, settings.photometry.limit_sigma
-    rows = sensor_rows(known, frames, diameters, measured.zero, sigma, processing, cube.header.sensor)
-    return _marked(rows)
+        for index, sky in measured.skies.items()
+    }
 
 
 def _marked(rows: pa.Table) -> pa.Table:

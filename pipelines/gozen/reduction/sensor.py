@@ -211,7 +211,7 @@ def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Meas
     found = find_moving(cube, calibrated, aligned, measured.skies, detector, diameter, settings.movers)
     place = Place(cube, aligned, solution, detector, measured.zero)
     state.tracklets = tuple(records_of(found, place, work.processing))
-    state.flares = len(found.flares)
+    state.flares = 0
     if state.tracklets:
         data = film_bytes(list(state.tracklets), found, cube, calibrated, detector, bench.profile, state.provenance)
         state.products["neo"] = put_product(bench.store, keys.neo(work.processing, cube.frame_id), data)
@@ -229,6 +229,7 @@ def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Meas
         settings,
         work.processing,
     )
+    state.flares = len(flashes) // max(len(measured.skies), 1)
     return pa.concat_tables([measured.rows, flashes], promote_options="default")
 
 
