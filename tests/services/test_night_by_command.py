@@ -24,7 +24,6 @@ from gozen.sky.damage import damage
 
 from .conftest import CAMERA, GOZEN, NIGHT
 
-
 EXPOSURES = ("00000003", "00000004")
 """Of the sky; the two before them are the dark and the flat."""
 
