@@ -133,7 +133,7 @@ def parse_file(data: bytes, name: str) -> RawFile:
         header = _words(image.header)
         try:
             pixels = _pixels(image, data)
-        except (OSError, TypeError, ValueError, LookupError) as error:
+        except Exception as error:  # the decoders of compressed pixels raise types of their own
             raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
     if pixels.ndim == 2:
         pixels = pixels[np.newaxis]
