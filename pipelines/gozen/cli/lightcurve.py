@@ -161,7 +161,8 @@ def _title(source: int | None, place: tuple[float, float], radius: float) -> str
 def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], radius: float, refused: int) -> str:
     """Say that nothing was found, and what is nearest."""
     info = catalog.info()
-    has = f"the table {info.name} has {info.rows:,} rows of {len(info.nights)} night{'s' if len(info.nights) != 1 else ''}"
+    nights = "1 night" if len(info.nights) == 1 else f"{len(info.nights)} nights"
+    has = f"the table {info.name} has {info.rows:,} rows of {nights}"
     if refused:
         return f"none of the {refused:,} points found is without flags; --all-flags shows them"
     if source is not None:

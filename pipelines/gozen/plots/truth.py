@@ -41,7 +41,8 @@ def draw_magnitudes(
             right.plot(g[which], scatter[which], gid=f"scatter {name}", label=name, **mark)
         line = _binned(g, predicted)
         right.plot(*line, color=theme.unmatched, lw=1.3, label="limit of star, sky, read noise", gid="limit")
-        spread = float(np.nanpercentile(np.abs(residual[used]), 99)) if used.any() else 0.05
+        spread = float(np.nanpercentile(np.abs(residual[used]), 99)) if used.any() else 0.0
+        spread = max(spread, 0.005)
         left.set_ylim(-4 * spread, 4 * spread)
         right.set_yscale("log")
         right.yaxis.set_major_formatter("{x:g}")
