@@ -77,6 +77,7 @@ class MoverSettings(_Group):
     minimum_significance: float = Field(
         3.0, description="Minus the decimal logarithm of the number of tracklets that chance may make in a cube"
     )
+    minimum_snr: float = Field(5.0, gt=0, description="Median signal-to-noise of a tracklet's points")
     flare_significance: float = Field(1.5, description="The same for sources that do not move and are not on the stack")
     streak_snr: float = Field(10.0, gt=0, description="Signal-to-noise that a trail within one frame needs")
 

@@ -22,6 +22,7 @@ from gozen.cli import (
     reduce,
     run,
     simulate,
+    tracklets,
 )
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
@@ -55,6 +56,7 @@ def build_app() -> typer.Typer:
     app.command("reduce", rich_help_panel=REDUCE)(reduce.reduce)
     app.add_typer(night.app, name="night", rich_help_panel=REDUCE)
     app.command("lightcurve", rich_help_panel=LOOK_UP)(lightcurve.lightcurve)
+    app.command("tracklets", rich_help_panel=LOOK_UP)(tracklets.tracklets)
     app.command("exposures", rich_help_panel=LOOK_UP)(exposures.exposures)
     app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)
     app.add_typer(instrument.app, name="instrument", rich_help_panel=LOOK_AFTER)

@@ -17,7 +17,7 @@ def reduce(
     exposure: Annotated[list[str] | None, typer.Argument(help="Exposures; default: all of the sky.")] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
     pipelines: Annotated[
-        str | None, typer.Option(help="wcs, stack, cube, joined by commas; default: what the headers say.")
+        str | None, typer.Option(help="wcs, stack, neo, cube, joined by commas; default: what the headers say.")
     ] = None,
     instrument: reducing.Instrument = None,
     reference: reducing.Reference = None,
@@ -49,7 +49,7 @@ def _pipelines(text: str | None) -> list[str]:
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     unknown = [name for name in names if name not in ("wcs", "stack", "neo", "cube")]
     if unknown:
-        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, cube")
+        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, neo, cube")
     return names
 
 

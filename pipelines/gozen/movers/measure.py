@@ -18,7 +18,8 @@ from gozen.photometry.stack import Stack
 
 Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548
-_AWAY_FWHM = 2.5
+_AWAY_FWHM = (2.5, 1.5)
+"""How far off an object must be for a frame to show the sky without it: well clear, else hardly overlapping."""
 _FEWEST = 3
 _RADIUS_FWHM = 1.5
 _LEAST_SNR = 3.0
@@ -172,20 +173,24 @@ def _without_stars(
     """Cut out a frame about an object and take off what stands there when the object is elsewhere."""
     half = side // 2
     column, row = round(px[index]), round(py[index])
-    away = [
-        k
-        for k in good
-        if scene.shifts[k].measured and np.hypot(px[k] - px[index], py[k] - py[index]) > _AWAY_FWHM * scene.fwhm
-    ]
+    distance = np.hypot(px - px[index], py - py[index])
+    seen = [k for k in good if scene.shifts[k].measured]
+    away: list[int] = []
+    for reach in _AWAY_FWHM:
+        away = away if len(away) >= _FEWEST else [k for k in seen if distance[k] > reach * scene.fwhm]
     cut, mask = _window(index, column, row, half, scene)
-    if len(away) >= _FEWEST:
+    spoiled = len(away) < _FEWEST
+    template = _cutout(scene.stack, column, row, half)
+    if not spoiled:
         others = [_window(k, column, row, half, scene)[0] / max(scene.light[k], 0.1) for k in away]
         template = np.median(np.stack(others), axis=0)
-    else:
-        template = _cutout(scene.stack, column, row, half)
     corner = column + round(scene.shifts[index].dx) - half, row + round(scene.shifts[index].dy) - half
     core = mask[half - 1 : half + 2, half - 1 : half + 2]
-    return (cut - np.float32(scene.light[index]) * template).astype(np.float32), bool((core != 0).any()), corner
+    return (
+        (cut - np.float32(scene.light[index]) * template).astype(np.float32),
+        spoiled or bool((core != 0).any()),
+        corner,
+    )
 
 
 def _window(index: int, column: int, row: int, half: int, scene: Scene) -> tuple[Image, NDArray[np.float32]]:

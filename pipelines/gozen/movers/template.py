@@ -52,18 +52,43 @@ class Template:
     fwhm: float
 
 
-def make_template(stack: Stack, background: Image, sources: Sources, fwhm: float) -> Template:
+def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
+    """Return the stack without what is in only one part of it: an object that crosses it slowly leaves less there.
+
+    Parameters
+    ----------
+    parts
+        Means of some of the frames, such as the first third and the last, with the mean sky of those frames.
+
+    Returns
+    -------
+    The lowest of the parts, raised by what the noise takes off it.
+    """
+    still = Shift(0.0, 0.0, 0.0, 0)
+    whole = Template(stack.image, stack.image, stack.image, 3, 1.0)
+    rests = [difference(part.image, whole, 1.0, still, sky) for part, sky in parts]
+    for rest, (part, _) in zip(rests, parts, strict=True):
+        rest[part.weight == 0] = 0
+    lowest = np.minimum.reduce(rests)
+    return np.asarray(stack.image + (lowest - np.median(lowest[::7, ::7])), np.float32)
+
+
+def make_template(stack: Stack, image: Image, background: Image, sources: Sources, fwhm: float) -> Template:
     """Prepare the comparison of a cube's frames with their stack.
 
     Parameters
     ----------
+    stack
+        Of the whole cube.
+    image
+        What the frames are compared with: the stack, or `lower_stack`.
     background
         Map that was subtracted from the stack to detect, ADU.
     fwhm
         Of the stars on the frames, pixels.
     """
     box = box_of(fwhm)
-    stars = stack.image - background
+    stars = image - background
     noise = float(np.median(sources.noise)) if len(sources) else float(stars.std())
     sums = box_sums(stars, box)
     light = np.maximum(sums - np.float32(_STACK_SIGMA * noise * box), 0)
@@ -71,7 +96,7 @@ def make_template(stack: Stack, background: Image, sources: Sources, fwhm: float
     reach = int(np.ceil(_HALO_FWHM * fwhm))
     spoiled = stack.mask > 0
     _blot(allowance, *np.nonzero(spoiled), np.where(stack.mask[spoiled] & DEAD, 1 + box // 2, reach))
-    return Template(stack.image, background, allowance, box, fwhm)
+    return Template(image, background, allowance, box, fwhm)
 
 
 def box_of(fwhm: float) -> int:

@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gozen.calibration.calibrate import Detector
+from gozen.calibration.calibrate import Detector, Image
 from gozen.frames.raw import RawCube
 from gozen.movers.candidates import Candidates, find_candidates
 from gozen.movers.flares import REACH_PX, Flare, group_flares
 from gozen.movers.measure import Scene, Track, aperture_growth, follow
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
-from gozen.movers.template import Template, difference, make_template, sharpest_star, star_light
+from gozen.movers.template import Template, difference, lower_stack, make_template, sharpest_star, star_light
 from gozen.movers.tracklets import Line, Points, link
 from gozen.photometry.sky import FrameSky
+from gozen.photometry.stack import stack_frames
 from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
 from gozen.settings import MoverSettings
@@ -25,6 +26,8 @@ Floats = NDArray[np.float64]
 _FLARE_SNR = 5.0
 _LEAST_MOTION_PX = 3.0
 _RATE_SIGMA = 5.0
+_THIRD_FRAMES = 3
+"""From which number a third of the frames is quiet enough to stand for the stack."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def find_moving(
     fwhm = float(np.nanmedian([aligned.fwhm[index] for index in frames])) if frames else float("nan")
     if not np.isfinite(fwhm):
         return Found([], [], [], 0)
-    template = make_template(aligned.stack, aligned.background, aligned.sources, fwhm)
+    image = _compared_with(calibrated, aligned, skies, frames)
+    template = make_template(aligned.stack, image, aligned.background, aligned.sources, fwhm)
     alone = cube.nframe == 1
     light = [1.0] * cube.nframe
     found: list[Candidates] = []
@@ -107,8 +111,23 @@ def find_moving(
     scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px)
     tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
     tracks = [track for track in tracks if len(track.frame) >= settings.minimum_points]
+    tracks = [track for track in tracks if np.median(track.flux / track.flux_err) >= settings.minimum_snr]
     flares = _flares(points, moving, aligned, fwhm, settings, cube.nframe)
     return Found(tracks, chains, flares, int(sum(one.sharp.sum() for one in found)))
+
+
+def _compared_with(
+    calibrated: CalibratedCube, aligned: AlignedStack, skies: dict[int, FrameSky], frames: list[int]
+) -> Image:
+    third = len(frames) // 3
+    if third < _THIRD_FRAMES:
+        return aligned.stack.image
+    parts = []
+    for chosen in (frames[:third], frames[-third:]):
+        part = stack_frames(calibrated.images, calibrated.masks, aligned.shifts, chosen)
+        excess = np.mean([skies[index].excess for index in chosen], axis=0)
+        parts.append((part, FrameSky(excess, skies[chosen[0]].cell, skies[chosen[0]].noise)))
+    return lower_stack(aligned.stack, parts)
 
 
 def frame_step_s(cube: RawCube) -> float:

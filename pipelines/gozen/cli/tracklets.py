@@ -1,0 +1,134 @@
+"""``gozen tracklets``: search moving objects, and export them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gozen.cli import output, selecting
+from gozen.cli.console import say
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gozen.archive.ades import Station
+
+_COLUMNS = (
+    "night",
+    "exposure",
+    "sensor",
+    "tracklet",
+    "kind",
+    "n_frames",
+    "ra_mid",
+    "dec_mid",
+    "rate_arcsec_min",
+    "position_angle_deg",
+    "mag_mean",
+    "snr",
+    "significance",
+)
+_POINTS = ("tracklet", "kind", "frame", "end", "mjd", "ra", "dec", "position_err_arcsec", "flux", "mag", "mag_err")
+_PANEL = "ADES"
+
+Kind = Annotated[str | None, typer.Option("--kind", help="mover, streak or cosmic.", rich_help_panel="Selection")]
+Rate = Annotated[
+    str | None,
+    typer.Option("--rate", help="arcsec/min, MIN:MAX; either end may be left out.", rich_help_panel="Selection"),
+]
+Significance = Annotated[
+    float, typer.Option("--significance", help="Lowest, -log10 of how many by chance.", rich_help_panel="Selection")
+]
+Ades = Annotated[
+    Path | None,
+    typer.Option("--ades", metavar="FILE", help="Write the form of the Minor Planet Center.", rich_help_panel="Output"),
+]
+
+
+def tracklets(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Name of one tracklet.")] = None,
+    night: selecting.Night = None,
+    exposure: selecting.Exposure = None,
+    object_: selecting.Object = None,
+    sensor: selecting.Sensor = None,
+    kind: Kind = None,
+    rate: Rate = None,
+    significance: Significance = 0.0,
+    ra: selecting.Ra = None,
+    dec: selecting.Dec = None,
+    radius: selecting.Radius = 1.0,
+    points: Annotated[bool, typer.Option("--points", help="Every point, not one row for each object.")] = False,
+    csv: output.Csv = False,
+    json: output.Json = False,
+    parquet: output.Parquet = None,
+    ades: Ades = None,
+    station: Annotated[str, typer.Option(help="Observatory code.", rich_help_panel=_PANEL)] = "",
+    submitter: Annotated[str, typer.Option(help="Who submits, as in 'A. Observer'.", rich_help_panel=_PANEL)] = "",
+    observer: Annotated[list[str] | None, typer.Option(help="May be repeated.", rich_help_panel=_PANEL)] = None,
+    mode: Annotated[str, typer.Option(help="Kind of sensor: CMO, CCD, VID.", rich_help_panel=_PANEL)] = "CMO",
+    design: Annotated[str, typer.Option(help="Of the telescope.", rich_help_panel=_PANEL)] = "Schmidt",
+    aperture: Annotated[float, typer.Option(help="Of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
+) -> None:
+    """Search moving objects: place, rate, magnitude and how sure they are; export them to the Minor Planet Center."""
+    from gozen.archive.search import Selection, search_tracklets
+
+    form = output.Form(csv, json, parquet)
+    if ades is not None and (csv or json or parquet is not None):
+        raise BadRequest("give one of --ades, --csv, --json and --parquet")
+    first, last = selecting.nights_of(night)
+    circle = selecting.circle_of(ra, dec, radius)
+    selection = Selection(first, last, exposure=exposure, object=object_, sensor=sensor, circle=circle)
+    store = invocation(ctx).store()
+    found = search_tracklets(
+        store,
+        selection,
+        tracklet=name,
+        kind=_known_kind(kind),
+        rate=_rate(rate),
+        significance=significance,
+        points=points or ades is not None,
+    )
+    if ades is not None:
+        from gozen.archive.ades import Station
+
+        names = tuple(observer or ([submitter] if submitter else []))
+        who = Station(station, submitter, names, names, design, aperture, mode, mode=mode)
+        _write_ades(found, ades, who)
+        return
+    columns = _POINTS if points else _COLUMNS
+    output.show(found, columns, form, selecting.title("points" if points else "tracklets", len(found), store))
+
+
+def _write_ades(found: pa.Table, path: Path, station: Station) -> None:
+    from gozen.archive.ades import ades
+    from gozen.archive.store import named_errors
+
+    text = ades(found.to_pylist(), station)
+    with named_errors(str(path), "write"):
+        path.write_text(text, encoding="utf-8")
+    say(f"{path}: {len(set(found['tracklet'].to_pylist()))} tracklets for station {station.code}")
+
+
+def _known_kind(kind: str | None) -> str | None:
+    if kind not in (None, "mover", "streak", "cosmic"):
+        raise BadRequest(f"--kind {kind!r}: there are mover, streak and cosmic")
+    return kind
+
+
+def _rate(text: str | None) -> tuple[float, float]:
+    if text is None:
+        return 0.0, float("inf")
+    low, colon, high = text.partition(":")
+    try:
+        lowest = float(low) if low else 0.0
+        highest = float(high) if high else float("inf") if colon else lowest
+    except ValueError as error:
+        raise BadRequest(f"--rate {text!r} is no range of arcsec/min such as 0.5:30") from error
+    if not colon or lowest > highest:
+        raise BadRequest(f"--rate {text!r} is no range of arcsec/min such as 0.5:30")
+    return lowest, highest
