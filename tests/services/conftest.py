@@ -70,3 +70,11 @@ def reduced(simulated: Path, tmp_path_factory: pytest.TempPathFactory, command: 
     command("run", "recipe.yaml", cwd=folder)
     command("night", "append", NIGHT, cwd=folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
+    """Return the folder of the smallest demo, made by the command line; not to be changed."""
+    folder = tmp_path_factory.mktemp("demo") / "small"
+    command("demo", "--folder", folder, "--sensors", "1", "--dithers", "1", "--nframe", "12", cwd=folder.parent)
+    return folder

@@ -97,7 +97,8 @@ def tracklets(
         from gozen.archive.ades import Station
 
         names = tuple(observer or ([submitter] if submitter else []))
-        who = Station(station, submitter, names, names, design, aperture, mode, mode=mode)
+        detector = "CMOS" if mode == "CMO" else mode
+        who = Station(station, submitter, names, names, design, aperture, detector, mode=mode)
         _write_ades(found, ades, who)
         return
     columns = _POINTS if points else _COLUMNS

@@ -1,0 +1,87 @@
+"""The demo as a stranger runs it, at its smallest: one sensor, one exposure.
+
+Covered: exit codes, the report, the commands that it names, and that it notices when what was recovered is not what
+was injected. The comparison's own numbers are tested in tests/unit; the page in a browser in its own module.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = pytest.mark.xdist_group("demo")  # the demo is made once for all tests that look at it
+
+
+@pytest.fixture
+def copied(demo: Path, tmp_path: Path) -> Path:
+    """Return a copy of the demo's folder that a test may change."""
+    return Path(shutil.copytree(demo, tmp_path / "copy"))
+
+
+def stars_of(folder: Path) -> Path:
+    (path,) = folder.glob("archive/truth/*/*/*/stars.parquet")
+    return path
+
+
+def test_it_leaves_a_report_and_an_archive(demo: Path) -> None:
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    assert "What was injected was recovered" in page
+    assert len(page) < 8_000_000
+    assert list((demo / "archive" / "catalogs").iterdir())
+
+
+def test_a_second_look_gives_the_same_report(copied: Path, command) -> None:
+    before = (copied / "report.html").read_text(encoding="utf-8").split("How it was made")[0]
+    said = command("demo", "--folder", copied, "--report-only", cwd=copied).stdout
+    assert "OUTSIDE" not in said
+    assert str(copied / "report.html") in said
+    assert (copied / "report.html").read_text(encoding="utf-8").split("How it was made")[0] == before
+
+
+def test_what_the_report_says_to_type_next_works(demo: Path, command, tmp_path: Path) -> None:
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    lines = re.findall(r"<li><code>gozen (.*?)</code>", page)
+    assert [line.split()[0] for line in lines] == ["lightcurve", "lightcurve", "quality", "exposures"]
+    for line in lines:
+        command(*line.split(), cwd=tmp_path)
+    assert (tmp_path / "flare.svg").exists()
+
+
+def test_it_fails_when_the_truth_is_another(copied: Path, command) -> None:
+    path = stars_of(copied)
+    stars = pq.read_table(path)
+    brighter = pa.array(stars["g"].to_numpy() - 0.05)
+    pq.write_table(stars.set_column(stars.column_names.index("g"), "g", brighter), path)
+    done = command("demo", "--folder", copied, "--report-only", cwd=copied, check=False)
+    assert done.returncode == 70
+    assert "OUTSIDE magnitudes, bias: 0.05" in done.stdout
+    assert "Not all that was injected was recovered" in (copied / "report.html").read_text(encoding="utf-8")
+
+
+def test_it_fails_when_times_are_half_a_second_off(copied: Path, command) -> None:
+    path = stars_of(copied)
+    stars = pq.read_table(path)
+    late = pa.array(stars["mjd_first"].to_numpy() + 0.5 / 86400)
+    pq.write_table(stars.set_column(stars.column_names.index("mjd_first"), "mjd_first", late), path)
+    done = command("demo", "--folder", copied, "--report-only", cwd=copied, check=False)
+    assert done.returncode == 70
+    assert "OUTSIDE times, largest error: 50" in done.stdout
+
+
+def test_a_folder_with_something_else_is_not_touched(tmp_path: Path, command) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    done = command("demo", "--folder", tmp_path, cwd=tmp_path, check=False)
+    assert done.returncode == 64
+    assert "not empty and holds no earlier demo" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path, command) -> None:
+    done = command("demo", "--folder", tmp_path / "none", "--report-only", cwd=tmp_path, check=False)
+    assert done.returncode == 64
+    assert "holds no earlier demo" in done.stderr

@@ -1,0 +1,163 @@
+"""The demo's report in a real browser: complete, quiet, readable in light and dark, on wide and narrow screens.
+
+Covered: pictures, tables that sort, requests, the console, contrast, overflow, the keyboard, print. Which numbers
+stand there is tested in tests/unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = pytest.mark.xdist_group("demo")  # the demo is made once for all tests that look at it
+
+CONTRAST = """
+() => {
+  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = numbers(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const texts = [...document.querySelectorAll("body *")].filter(
+    (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && e.offsetParent);
+  return texts.map((e) => {
+    const [a, b] = [light(numbers(getComputedStyle(e).color)), light(behind(e))];
+    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.textContent.trim().slice(0, 40)];
+  }).filter(([ratio]) => ratio < 4.5);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM.exists(), "the report is looked at with Debian's chromium: apt install chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, demo: Path):
+    """Open the report in a fresh context; what the browser fetches and complains of is kept on the page."""
+
+    def open_report(**options: object) -> Page:
+        page = browser.new_context(**options).new_page()  # type: ignore[arg-type] # options of Playwright
+        page.fetched, page.complaints = [], []  # type: ignore[attr-defined] # notes for the tests
+        page.on("request", lambda request: page.fetched.append(request.url))
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto((demo / "report.html").as_uri())
+        page.wait_for_load_state("load")
+        return page
+
+    return open_report
+
+
+def test_it_is_whole_and_quiet(opened, demo: Path) -> None:
+    page = opened()
+    outside = [url for url in page.fetched if not url.startswith("data:")]
+    assert outside == [(demo / "report.html").as_uri()]
+    assert page.complaints == []
+    assert page.title() == "Gozen demo: What was injected was recovered"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_picture_is_loaded_and_described(opened, scheme: str) -> None:
+    page = opened(color_scheme=scheme)
+    pictures = page.locator("img").evaluate_all("all => all.map(i => [i.complete, i.naturalWidth, i.alt])")
+    assert len(pictures) >= 7
+    for complete, width, alt in pictures:
+        assert complete
+        assert width > 100
+        assert len(alt) > 20
+
+
+def test_pictures_follow_the_scheme(opened) -> None:
+    shown = [
+        opened(color_scheme=scheme).locator("#lightcurves img").first.evaluate("i => i.currentSrc")
+        for scheme in ("light", "dark")
+    ]
+    assert shown[0] != shown[1]
+
+
+def test_tables_sort_by_number_and_back(opened) -> None:
+    page = opened()
+    table = page.locator("table.sortable").first
+    header = table.get_by_role("columnheader", name="recovered")
+
+    def values() -> list[float]:
+        cells = table.locator("tbody tr td:nth-child(2)")
+        return list(map(float, cells.evaluate_all("all => all.map(c => c.dataset.value)")))
+
+    as_written = values()
+    header.get_by_role("button").click()
+    assert values() == sorted(as_written) != as_written
+    assert header.get_attribute("aria-sort") == "ascending"
+    header.get_by_role("button").click()
+    assert values() == sorted(as_written, reverse=True)
+    table.get_by_role("columnheader", name="comparison").get_by_role("button").click()
+    names = table.locator("tbody th").all_inner_texts()
+    assert [name.lower() for name in names] == sorted(name.lower() for name in names)
+    assert header.get_attribute("aria-sort") is None
+
+
+def test_the_keyboard_sorts_too(opened) -> None:
+    page = opened()
+    header = page.locator("table.sortable").first.get_by_role("columnheader", name="verdict")
+    header.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_is_readable(opened, scheme: str, width: int) -> None:
+    page = opened(color_scheme=scheme, viewport={"width": width, "height": 900})
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("h1").bounding_box()["width"] <= width
+
+
+def test_on_a_narrow_screen_the_verdicts_are_in_view(opened) -> None:
+    page = opened(viewport={"width": 390, "height": 900})
+    box = page.locator(".checks tbody tr").first.locator("td").last.bounding_box()
+    assert box["x"] + box["width"] <= 390
+
+
+def test_sections_are_reached_from_the_top(opened) -> None:
+    page = opened()
+    for link in page.locator("nav a").all():
+        target = str(link.get_attribute("href"))
+        assert page.locator(target).count() == 1
+    headings = page.locator("h1, h2").all_inner_texts()
+    assert headings[0] == "Gozen demo"
+    assert {"The sky", "Light curves", "Quality", "Recovered against injected", "How it was made"} <= set(headings)
+
+
+def test_it_prints_in_black_on_white(opened) -> None:
+    page = opened(color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    light = opened(color_scheme="light").locator("#lightcurves img").first.evaluate("i => i.currentSrc")
+    assert page.locator("#lightcurves img").first.evaluate("i => i.currentSrc") == light
