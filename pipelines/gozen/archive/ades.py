@@ -27,7 +27,6 @@ _COLUMNS = (
     ("rmsMag", 6),
     ("band", 4),
     ("photCat", 8),
-    ("exp", 8),
     ("remarks", 0),
 )
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
@@ -59,7 +58,7 @@ class Station:
     measurers: tuple[str, ...]
     design: str = "Schmidt"
     aperture_m: float = 1.05
-    detector: str = "CMO"
+    detector: str = "CMOS"
     pixel_scale_arcsec: float | None = None
     mode: str = "CMO"
     catalogue: str = "Gaia3"
@@ -124,7 +123,6 @@ def _line(point: dict[str, Any], station: Station) -> str:
         error,
         station.catalogue,
         *photometry,
-        f"{point['exposure_s']:g}" if point.get("exposure_s") else "",
         remarks,
     )
     return "|".join(value.ljust(width) for value, (_, width) in zip(values, _COLUMNS, strict=True)).rstrip()

@@ -1,0 +1,54 @@
+"""The trail of a satellite on a single real frame: found among the stars, and measured at both its ends.
+
+The ends were read off the frame by eye, which is good to two pixels. One frame does not tell the direction of flight.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gozen.calibration.calibrate import detector_of
+from gozen.frames.raw import assemble, parse_file
+from gozen.instrument.profile import load_profile
+from gozen.movers.streaks import heading
+from gozen.reduction.align import align
+from gozen.reduction.frames import calibrate_cube
+from gozen.reduction.measure import frame_skies
+from gozen.reduction.neo import find_moving
+from gozen.settings import Settings
+
+from .conftest import PROFILES
+
+LEFT, RIGHT = (22.0, 338.0), (339.0, 310.0)
+
+
+@pytest.fixture(scope="module")
+def found(observed):
+    path, profile = observed("misc_wcs") / "long.fits.gz", load_profile(str(PROFILES / "ystar.yaml"))
+    cube = assemble([parse_file(path.read_bytes(), path.name)], profile)
+    detector, settings = detector_of(profile, "1", "normal"), Settings()
+    calibrated = calibrate_cube(cube, detector, settings.gates)
+    aligned = align(calibrated, 0, detector.saturation_adu, settings.detection)
+    skies = frame_skies(calibrated, aligned)
+    return find_moving(cube, calibrated, aligned, skies, detector, 21, settings.movers)
+
+
+def test_the_one_trail_is_found_and_no_star_is_taken_for_one(found):
+    assert [len(chain) for chain in found.chains] == [1]
+    (streak,) = found.chains[0]
+    assert streak.kind == "streak"
+    assert streak.flux > 50 * streak.flux_err
+    assert (found.tracks, found.flares) == ([], [])
+
+
+def test_both_its_ends_are_where_one_sees_them(found):
+    (streak,) = found.chains[0]
+    ends = np.column_stack([streak.x, streak.y])
+    np.testing.assert_allclose(ends, [LEFT, RIGHT], atol=2.5)
+    assert streak.whole.all()
+    assert streak.length_px == pytest.approx(318, abs=3)
+
+
+def test_its_direction_is_not_claimed(found):
+    assert heading(found.chains[0]) == 0
