@@ -139,6 +139,8 @@ def test_the_stack_opens_anywhere_with_a_complete_header(good):
         assert header["NCOMBINE"] == 5  # without the first frame
         assert header["EXPTIME"] == pytest.approx(5 * 0.499904)
         assert header["DATE-OBS"] < header["DATE-AVG"] < header["DATE-END"]
+        shutter_s = 4 * 0.5 + 399 * 0.00041475 + 0.499904  # from the first pixel of the second frame to the last's end
+        assert (header["MJD-END"] - header["MJD-OBS"]) * 86400 == pytest.approx(shutter_s, abs=1e-4)
         assert header["CTYPE1"].startswith("RA---TAN")
         assert header["MAGZERO"] == pytest.approx(commit.summary.zero_point, abs=1e-5)
         assert header["FLATKEY"] == f"calib/flat/{NIGHT}/00000002/{SENSOR}.fits"
