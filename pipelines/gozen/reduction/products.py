@@ -100,6 +100,7 @@ def _cards(cube: RawCube, frames: list[int], kind: str, detector: Detector, prof
         ("DATE-END", utc_of_mjd(end).strftime(_ISO), "last pixel ends"),
         ("MJD-OBS", first, "[d] first pixel starts"),
         ("MJD-AVG", (first + end) / 2, "[d] middle of the exposure"),
+        ("MJD-END", end, "[d] last pixel ends"),
         ("EXPTIME1", header.exposure_s, "[s] net exposure of one frame"),
         ("TFRAME", header.frame_time_s, "[s] from frame to frame"),
         ("TRLSTEP1", header.row_time_s, "[s] from row to row"),
