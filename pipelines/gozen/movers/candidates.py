@@ -183,8 +183,9 @@ def _hits(
     out = np.empty((most, 3), np.float32)
     count = 0
     total = np.zeros(columns, np.float32)
-    sums = np.zeros(columns, np.float32)
     first, last = max(dx, 0) + box, min(columns + dx, columns) - box
+    width = max(last - first, 0)
+    sums = np.zeros(width, np.float32)
     for row in range(rows):
         line = rest[row]
         for c in range(columns):
@@ -196,19 +197,22 @@ def _hits(
         middle = row - half
         if middle < half + 1 or middle - dy < 0 or middle - dy >= rows:
             continue
-        sums[first:last] = 0
+        # Rows that are cut to one length let the compiler do several pixels at a time.
+        more = allowance[middle - dy, first - dx : last - dx]
+        for c in range(width):
+            sums[c] = -more[c]
         for k in range(box):
-            for c in range(first, last):
-                sums[c] += total[c + k - half]
-        more = allowance[middle - dy]
-        above = 0
-        for c in range(first, last):
-            above += sums[c] - more[c - dx] > limit
-        if above == 0:
+            part = total[first + k - half : first + k - half + width]
+            for c in range(width):
+                sums[c] += part[c]
+        highest = np.float32(0)
+        for c in range(width):
+            highest = max(highest, sums[c])
+        if highest <= limit:
             continue
-        for c in range(first, last):
-            if sums[c] - more[c - dx] > limit and count < most:
-                out[count, 0], out[count, 1], out[count, 2] = middle, c, sums[c]
+        for c in range(width):
+            if sums[c] > limit and count < most:
+                out[count, 0], out[count, 1], out[count, 2] = middle, first + c, sums[c] + more[c]
                 count += 1
     return out[:count]
 

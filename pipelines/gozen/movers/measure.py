@@ -14,15 +14,15 @@ from gozen.photometry.centroid import windowed_centroids
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
 from gozen.photometry.sky import FrameSky
-from gozen.photometry.stack import Stack
 
 Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548
 _AWAY_FWHM = (2.5, 1.5)
 """How far off an object must be for a frame to show the sky without it: well clear, else hardly overlapping."""
 _FEWEST = 3
-_RADIUS_FWHM = 1.5
+_RADIUS_FWHM = 0.9
 _LEAST_SNR = 3.0
+_BRIGHT, _STARS, _FEWEST_STARS = 30.0, 100, 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Scene:
     stack
         The stack minus its background, ADU.
     growth
-        Flux of a star in the calibrated aperture over that in the movers' aperture.
+        Flux of a star in the calibrated aperture over that in the movers' aperture, on each frame.
     e_per_adu
         Inverse gain.
     """
@@ -55,7 +55,7 @@ class Scene:
     light: list[float]
     stack: Image
     fwhm: float
-    growth: float
+    growth: list[float]
     e_per_adu: float
 
     @staticmethod
@@ -97,14 +97,23 @@ class Track:
     line: Line
 
 
-def aperture_growth(stack: Stack, background: Image, sources: Sources, wide_px: float, narrow_px: float) -> float:
-    """Return by how much a star's flux grows from a narrow to a wide aperture: the median of bright, lonely stars."""
-    image = stack.image - background
-    wide, narrow = (aperture_sums(image, stack.mask, sources.x, sources.y, d) for d in (wide_px, narrow_px))
-    good = ~(sources.merged | wide.edge | wide.saturated | wide.dead) & (narrow.flux > 100 * sources.noise * narrow_px)
-    if good.sum() < 5:
-        return 1.0
-    return max(float(np.median(wide.flux[good] / narrow.flux[good])), 1.0)
+def aperture_growth(
+    image: Image, mask: Mask, sources: Sources, shift: Shift, sky: FrameSky, wide_px: float, narrow_px: float
+) -> float:
+    """Return by how much a star's flux grows from a narrow to a wide aperture on a frame; NaN where few are bright.
+
+    It is the median of bright stars that are not merged, and follows the seeing of the frame.
+    """
+    strong = np.flatnonzero(~sources.merged & (sources.flux > _BRIGHT * sources.noise * wide_px))
+    strong = strong[np.argsort(-sources.flux[strong], kind="stable")[:_STARS]]
+    x, y = sources.x[strong] + shift.dx, sources.y[strong] + shift.dy
+    level = sources.background[strong] + sky.at(x, y)
+    wide, narrow = (aperture_sums(image, mask, x, y, diameter) for diameter in (wide_px, narrow_px))
+    good = ~(wide.edge | wide.saturated | wide.dead) & (narrow.flux > level * narrow.area)
+    if good.sum() < _FEWEST_STARS:
+        return float("nan")
+    ratio = (wide.flux - level * wide.area)[good] / (narrow.flux - level * narrow.area)[good]
+    return max(float(np.median(ratio)), 1.0)
 
 
 def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: Scene) -> Track:
@@ -164,7 +173,7 @@ def _point(
         return None
     # The centroid of a faint star whose width is that of its window (King 1983, PASP 95, 163).
     place = float(np.hypot(1.2 * sigma * error / flux, 0.03))
-    return float(x[0]), float(y[0]), place, flux * scene.growth, error * scene.growth
+    return float(x[0]), float(y[0]), place, flux * scene.growth[index], error * scene.growth[index]
 
 
 def _without_stars(

@@ -160,10 +160,11 @@ def _subtract(image: Any, model: Any, sky: Any, place: Any, dx: int, dy: int) ->
         high = min(low + 1, len(sky) - 1)
         part = np.float32(place[row] - low)
         rest = np.float32(1) - part
-        here, there = out[row], model[row - dy]
-        line, below, above = image[row], sky[low], sky[high]
-        for c in range(first, last):
-            here[c] = line[c] - there[c - dx] - (rest * below[c] + part * above[c])
+        # Rows that are cut to one length let the compiler do several pixels at a time.
+        here, there = out[row, first:last], model[row - dy, first - dx : last - dx]
+        line, below, above = image[row, first:last], sky[low, first:last], sky[high, first:last]
+        for c in range(len(here)):
+            here[c] = line[c] - there[c] - (rest * below[c] + part * above[c])
     return out
 
 
@@ -182,10 +183,11 @@ def box_sums(image: Any, box: int) -> Any:  # pragma: no cover (compiled)
                 total[c] -= image[row - box, c]
         if row < box - 1:
             continue
-        line = out[row - half]
+        line = out[row - half, half : columns - half]
         for k in range(box):
-            for c in range(half, columns - half):
-                line[c] += total[c + k - half]
+            part = total[k : k + len(line)]
+            for c in range(len(line)):
+                line[c] += part[c]
     return out
 
 

@@ -108,8 +108,10 @@ def find_moving(
         settings.minimum_significance,
     )
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]])]
-    scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px)
-    tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
+    tracks = []
+    if moving:
+        scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px)
+        tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
     tracks = [track for track in tracks if len(track.frame) >= settings.minimum_points]
     tracks = [track for track in tracks if np.median(track.flux / track.flux_err) >= settings.minimum_snr]
     flares = _flares(points, moving, aligned, fwhm, settings, cube.nframe)
@@ -198,6 +200,18 @@ def _scene(
     diameter_px: float,
 ) -> Scene:
     stack, narrow = aligned.stack, Scene.diameter_of(fwhm)
+    growth = np.full(len(calibrated.images), np.nan)
+    for index, sky in skies.items():
+        growth[index] = aperture_growth(
+            calibrated.images[index],
+            calibrated.masks[index],
+            aligned.sources,
+            aligned.shifts[index],
+            sky,
+            diameter_px,
+            narrow,
+        )
+    typical = float(np.nanmedian(growth)) if np.isfinite(growth).any() else 1.0
     return Scene(
         calibrated.images,
         aligned.background,
@@ -207,7 +221,7 @@ def _scene(
         light,
         stack.image - aligned.background,
         fwhm,
-        aperture_growth(stack, aligned.background, aligned.sources, diameter_px, narrow),
+        np.where(np.isfinite(growth), growth, typical).tolist(),
         detector.gain.e_per_adu,
     )
 
