@@ -308,3 +308,11 @@ def test_the_example_in_the_documentation_is_a_valid_profile():
     page = Path(__file__).parents[2] / "docs" / "reference" / "instrument-profiles.md"
     example = page.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
     assert isinstance(parse_profile(example, page.name), Profile)
+
+
+def test_the_site_in_geocentric_coordinates() -> None:
+    from astropy.coordinates import EarthLocation
+
+    site = load_profile("tomoe").site
+    place = EarthLocation.from_geodetic(site.longitude_deg, site.latitude_deg, site.height_m)
+    assert site.geocentric_m == pytest.approx([place.x.value, place.y.value, place.z.value], abs=1e-3)

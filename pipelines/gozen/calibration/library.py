@@ -114,6 +114,11 @@ def _folders(kind: Calibration, night: str) -> Iterable[str]:
 def _load(store: Store, kind: Calibration, key: str, profile: Profile, mjd: float) -> Master:
     data = store.read(key)
     image, header = read_plain(data, store.url_of(key), profile.active_shape)
-    taken = float(header["MJD-OBS"])
+    try:
+        taken = float(header["MJD-OBS"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableInput(
+            f"{store.url_of(key)} has no MJD-OBS, so it is no master of ours; take it away"
+        ) from error
     age = mjd - taken
     return Master(kind, image, taken, age, CalibrationUsed(key=key, sha256=sha256(data), age_days=round(age, 6)))

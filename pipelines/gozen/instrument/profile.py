@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -54,6 +55,17 @@ class Site(_Part):
     latitude_deg: float = Field(ge=-90, le=90)
     height_m: float
     time_zone: Annotated[str, AfterValidator(_zone)]
+
+    @property
+    def geocentric_m(self) -> tuple[float, float, float]:
+        """Cartesian coordinates on the WGS 84 ellipsoid (NIMA TR8350.2), metres."""
+        radius, flattening = 6_378_137.0, 1 / 298.257223563
+        longitude, latitude = math.radians(self.longitude_deg), math.radians(self.latitude_deg)
+        square = flattening * (2 - flattening)
+        normal = radius / math.sqrt(1 - square * math.sin(latitude) ** 2)
+        across = (normal + self.height_m) * math.cos(latitude)
+        up = (normal * (1 - square) + self.height_m) * math.sin(latitude)
+        return across * math.cos(longitude), across * math.sin(longitude), up
 
 
 def _sensor_number(value: str) -> str:

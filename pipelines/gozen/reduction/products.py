@@ -77,6 +77,7 @@ def _when(cube: RawCube) -> str:
 
 def _cards(cube: RawCube, frames: list[int], kind: str, detector: Detector, profile: Profile) -> list[Card]:
     header, site = cube.header, profile.site
+    place = zip("XYZ", site.geocentric_m, strict=True)
     first, last = float(cube.start[frames[0]]), float(cube.start[frames[-1]])
     whole_frame_s = header.exposure_s + header.row_time_s * (profile.shape[0] - 1)
     end = last + whole_frame_s / 86400
@@ -110,9 +111,7 @@ def _cards(cube: RawCube, frames: list[int], kind: str, detector: Detector, prof
         ("GAIN", detector.gain.e_per_adu, "[e-/ADU] inverse gain"),
         ("RDNOISE", detector.gain.read_noise_e, "[e-] read noise of one frame"),
         ("SATURATE", detector.saturation_adu, "[adu] raw level of saturation"),
-        ("OBSGEO-B", site.latitude_deg, "[deg] latitude"),
-        ("OBSGEO-L", site.longitude_deg, "[deg] longitude, east positive"),
-        ("OBSGEO-H", site.height_m, "[m] height"),
+        *((f"OBSGEO-{axis}", round(value, 3), "[m] observatory, geocentric") for axis, value in place),
     ]
 
 
