@@ -13,6 +13,7 @@ help: ## list the targets
 
 demo: setup ## simulate a Tomo-e exposure, reduce it, look it up and write demo/report.html
 	@$(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)
+	@command -v gozen >/dev/null || echo 'for these commands: export PATH="$(CURDIR)/$(BIN):$$PATH"'
 
 test: setup-dev ## set everything up and run all tests (the first time with apt, as root or by sudo)
 	@.ci/setup system
