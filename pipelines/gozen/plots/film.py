@@ -1,0 +1,52 @@
+"""The cutout film of a mover as a picture: one small image for each frame, in the order of time."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gozen.plots.style import DARK, Theme, new_figure, themed
+
+_COLUMNS = 9
+_INCH = 0.9
+
+
+def film_figure(
+    film: NDArray[np.floating], title: str, frames: NDArray[np.integer] | None = None, theme: Theme = DARK
+) -> Figure:
+    """Draw a film.
+
+    Parameters
+    ----------
+    film
+        Shape (frames, side, side), ADU, as in the product ``neo``; NaN where there is nothing.
+    frames
+        Numbers that stand above the images; by default they count from 0.
+    """
+    count = len(film)
+    columns = min(count, _COLUMNS)
+    rows = -(-count // columns)
+    numbers = np.arange(count) if frames is None else frames
+    low, high = _range(film)
+    with themed(theme):
+        figure = new_figure(max(columns * _INCH, 2.5), rows * (_INCH + 0.2) + 0.4)
+        figure.suptitle(title, fontsize=10, x=0.02, ha="left")
+        for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+            axes.set_axis_off()
+            if index < count:
+                axes.imshow(film[index], vmin=low, vmax=high, origin="lower", cmap="gray", interpolation="nearest")
+                axes.set_title(f"{numbers[index]}", fontsize=7, loc="center", pad=2)
+    return figure
+
+
+def _range(film: NDArray[np.floating]) -> tuple[float, float]:
+    """Return black and white: two deviations below the sky, and the middle of the frames' peaks."""
+    known = film[np.isfinite(film)]
+    if known.size == 0:
+        return 0.0, 1.0
+    middle = float(np.median(known))
+    spread = 1.4826 * float(np.median(np.abs(known - middle)))
+    peaks = [float(np.nanmax(one)) for one in film if np.isfinite(one).any()]
+    low = middle - 2 * spread
+    return low, max(float(np.median(peaks)), low + 6 * spread, low + 1e-6)
