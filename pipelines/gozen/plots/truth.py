@@ -80,7 +80,14 @@ def draw_fluxes(events: Sequence[tuple[str, Floats, Floats, Floats]], *, theme: 
         figure = new_figure(4.4, 4.0)
         panel = figure.add_subplot()
         for (name, injected, recovered, error), colour, mark in zip(events, theme.series, "osD^vp", strict=False):
-            style: dict[str, Any] = {"ls": "none", "marker": mark, "ms": 4, "mew": 0, "color": colour, "elinewidth": 0.9}
+            style: dict[str, Any] = {
+                "ls": "none",
+                "marker": mark,
+                "ms": 4,
+                "mew": 0,
+                "color": colour,
+                "elinewidth": 0.9,
+            }
             panel.errorbar(injected, recovered, yerr=error, label=name, gid=name, **style)
         low, high = panel.get_xlim()
         panel.plot([low, high], [low, high], color=theme.truth, lw=0.9, ls="--", zorder=1, gid="equal")
