@@ -45,6 +45,8 @@ class Scene:
         Flux of a star in the calibrated aperture over that in the movers' aperture, on each frame.
     e_per_adu
         Inverse gain.
+    exposure
+        Of a frame, in the unit of the frames' times.
     """
 
     images: list[Image]
@@ -57,6 +59,7 @@ class Scene:
     fwhm: float
     growth: list[float]
     e_per_adu: float
+    exposure: float
 
     @staticmethod
     def diameter_of(fwhm: float) -> float:
@@ -132,7 +135,8 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     """
     since = np.asarray(times) - line.time
     px, py = line.x + line.rate_x * since, line.y + line.rate_y * since
-    side = 2 * int(np.ceil(max(4 * scene.fwhm, 10))) + 1
+    trail = line.rate * scene.exposure
+    side = 2 * int(np.ceil(max(4 * scene.fwhm, 10) + 2 * trail)) + 1
     film = np.full((len(times), side, side), np.nan, np.float32)
     rows: list[tuple[float, ...]] = []
     for index in good:
@@ -144,7 +148,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
         if spoiled:
             continue
         expected = px[index] + shift.dx - corner[0], py[index] + shift.dy - corner[1]
-        row = _point(cut, expected, index in linked, scene, index)
+        row = _point(cut, expected, index in linked, scene, index, trail)
         if row is not None:
             rows.append((index, row[0] + corner[0], row[1] + corner[1], *row[2:]))
     columns = np.array(rows, float).reshape(-1, 6)
@@ -155,16 +159,20 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
 
 
 def _point(
-    cut: Image, expected: tuple[float, float], linked: bool, scene: Scene, index: int
+    cut: Image, expected: tuple[float, float], linked: bool, scene: Scene, index: int, trail: float
 ) -> tuple[float, float, float, float, float] | None:
     """Return place, its error, flux and its error on a cutout, or None where nothing is seen."""
-    sigma = scene.fwhm / _FWHM_PER_SIGMA
+    # A short trail is a line as long as the motion during the exposure, as wide as a star.
+    sigma = float(np.hypot(scene.fwhm / _FWHM_PER_SIGMA, trail / np.sqrt(12)))
     filled = np.nan_to_num(cut)
-    x, y = windowed_centroids(filled, np.array([expected[0]]), np.array([expected[1]]), sigma, 2 if linked else 0)
+    search = 2 if linked and trail < scene.fwhm else 0
+    x, y = windowed_centroids(filled, np.array([expected[0]]), np.array([expected[1]]), sigma, search)
     away = np.hypot(x[0] - expected[0], y[0] - expected[1])
-    if not away < max(scene.fwhm, 2.0):
+    if not away < max(scene.fwhm, 2.0, trail / 2):
         return None
-    sums = aperture_sums(filled, np.isnan(cut).astype(np.uint8) * np.uint8(2), x, y, Scene.diameter_of(scene.fwhm))
+    narrow = Scene.diameter_of(scene.fwhm)
+    diameter = narrow + trail
+    sums = aperture_sums(filled, np.isnan(cut).astype(np.uint8) * np.uint8(2), x, y, diameter)
     if sums.edge[0] or sums.dead[0]:
         return None
     flux = float(sums.flux[0])
@@ -173,7 +181,8 @@ def _point(
         return None
     # The centroid of a faint star whose width is that of its window (King 1983, PASP 95, 163).
     place = float(np.hypot(1.2 * sigma * error / flux, 0.03))
-    return float(x[0]), float(y[0]), place, flux * scene.growth[index], error * scene.growth[index]
+    growth = 1 + (scene.growth[index] - 1) * narrow / diameter
+    return float(x[0]), float(y[0]), place, flux * growth, error * growth
 
 
 def _without_stars(

@@ -13,9 +13,12 @@ from gozen.calibration.calibrate import Image
 from gozen.movers.candidates import Candidates
 
 Floats = NDArray[np.float64]
-_ELONGATED = 3.0
-_LONG_FWHM = 5.0
+_ELONGATED = 1.5
+_LONG_FWHM = 4.0
+_THIN = 3.5
+"""Length over width that a trail has; what is above the threshold of a bright one is wider."""
 _SHORTEST_PX = 12.0
+_AMONG_STARS = 2.5
 _HITS_PX = 6.0
 """By which the box and the wings of a bright trail widen what is above the threshold."""
 _NARROW = 0.7
@@ -74,7 +77,9 @@ class Streak:
         return np.hypot(np.maximum(np.abs(along) - self.length_px / 2, 0), across)
 
 
-def find_streaks(rest: Image, found: Candidates, noise: float, fwhm: float) -> list[Streak]:
+def find_streaks(
+    rest: Image, found: Candidates, noise: float, fwhm: float, *, among_stars: bool = False
+) -> list[Streak]:
     """Measure the trails among a frame's candidates, the longest first.
 
     Parameters
@@ -87,9 +92,13 @@ def find_streaks(rest: Image, found: Candidates, noise: float, fwhm: float) -> l
         Of a pixel, ADU.
     fwhm
         Of the stars, pixels.
+    among_stars
+        Whether stars are on the image, too: long ones, blends and galaxies must not count, so a trail has to be longer.
     """
     thin = found.length_px / found.elongation < _WIDEST * fwhm + _HITS_PX
-    long = (found.length_px > max(_LONG_FWHM * fwhm, _SHORTEST_PX)) & (found.elongation > _ELONGATED) & thin
+    times = _AMONG_STARS if among_stars else 1.0
+    shortest = times * max(_LONG_FWHM * fwhm, _SHORTEST_PX)
+    long = (found.length_px > shortest) & (found.elongation > _ELONGATED) & thin
     streaks: list[Streak] = []
     for index in np.flatnonzero(long)[np.argsort(-found.length_px[long], kind="stable")]:
         x, y = found.x[index : index + 1], found.y[index : index + 1]
@@ -97,9 +106,9 @@ def find_streaks(rest: Image, found: Candidates, noise: float, fwhm: float) -> l
             continue
         start = float(x[0]), float(y[0]), float(found.angle[index]), float(found.length_px[index])
         streak = _trace(rest, start, found.frame, noise, fwhm)
-        if streak is None or streak.width_px > _WIDEST * fwhm:
+        if streak is None or streak.width_px > min(_WIDEST * fwhm, streak.length_px / (times * _THIN)):
             continue
-        if streak.length_px > max(_LONG_FWHM * fwhm, _SHORTEST_PX):
+        if streak.length_px > shortest:
             streaks.append(streak)
     return streaks
 

@@ -110,7 +110,7 @@ def find_moving(
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]])]
     tracks = []
     if moving:
-        scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px)
+        scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px, exposure)
         tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
     tracks = [track for track in tracks if len(track.frame) >= settings.minimum_points]
     tracks = [track for track in tracks if np.median(track.flux / track.flux_err) >= settings.minimum_snr]
@@ -162,7 +162,7 @@ def _of_frame(
     rest = difference(image, template, light, shift, sky)
     sharpest = sharpest_star(image, template, aligned.sources, shift, sky)
     found = find_candidates(rest, mask, template, shift, sky.noise, sharpest, settings.threshold_sigma, index)
-    trails = find_streaks(rest, found, sky.noise, template.fwhm)
+    trails = find_streaks(rest, found, sky.noise, template.fwhm, among_stars=alone)
     trails = [trail for trail in trails if trail.flux >= settings.streak_snr * trail.flux_err]
     clear = np.ones(len(found), np.bool_)
     for trail in trails:
@@ -198,6 +198,7 @@ def _scene(
     fwhm: float,
     detector: Detector,
     diameter_px: float,
+    exposure: float,
 ) -> Scene:
     stack, narrow = aligned.stack, Scene.diameter_of(fwhm)
     growth = np.full(len(calibrated.images), np.nan)
@@ -223,6 +224,7 @@ def _scene(
         fwhm,
         np.where(np.isfinite(growth), growth, typical).tolist(),
         detector.gain.e_per_adu,
+        exposure,
     )
 
 
