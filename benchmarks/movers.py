@@ -3,7 +3,8 @@
 The peer is ``tracee`` (PyPI, k = 3, its defaults but for the fastest rate and the size of a step): objects of 18 points
 with places good to 0.3 pixel among 50 and 200 distractors on each frame, the same points for both. An object counts as
 found when one tracklet holds at least four fifths of its points. Then whole cubes of the size of Tomo-e Gozen's, with
-about 1,500 sources, a cloud and hot pixels, into which objects are put with a signal-to-noise of 7 to 12 on each frame.
+about 1,500 sources, a cloud and hot pixels, into which objects are put that move by 1.5 to 5
+pixels a frame, trail accordingly, and have a signal-to-noise of 7 to 12 on each frame.
 
     python benchmarks/movers.py [--json FILE] [--fields 20] [--cubes 2]
 """
@@ -114,12 +115,14 @@ def simulated_cube(seed: int) -> tuple[RawCube, Any, list[np.ndarray]]:
     heat = 50 * noise_e * rng.exponential(1.0, 400)
     movers = []
     for _ in range(40):
-        speed, angle, snr = rng.uniform(1.5, 20), rng.uniform(0, 2 * np.pi), rng.uniform(7, 12)
+        speed, angle, snr = rng.uniform(1.5, 5), rng.uniform(0, 2 * np.pi), rng.uniform(7, 12)
         since = np.arange(FRAMES) - (FRAMES - 1) / 2
         mx = rng.uniform(220, columns - 220) + speed * np.cos(angle) * since
         my = rng.uniform(220, rows - 220) + speed * np.sin(angle) * since
-        # Signal-to-noise of the best (matched) measurement, which is what a limiting magnitude speaks of.
-        movers.append(np.column_stack([mx, my, np.full(FRAMES, snr * noise_e * 2 * np.sqrt(np.pi) * sigma)]))
+        # Signal-to-noise of the best (matched) measurement of the trail, which is what a limiting magnitude speaks of.
+        spread = 2 * np.sqrt(np.pi) * sigma * (1 + speed**2 / (12 * sigma**2)) ** 0.25
+        step = np.full(FRAMES, speed * np.cos(angle)), np.full(FRAMES, speed * np.sin(angle))
+        movers.append(np.column_stack([mx, my, np.full(FRAMES, snr * noise_e * spread), *step]))
     raw = np.zeros((FRAMES, *profile.shape), np.uint16)
     for frame in range(FRAMES):
         wander = rng.normal(0, 0.15, 2)
@@ -127,7 +130,9 @@ def simulated_cube(seed: int) -> tuple[RawCube, Any, list[np.ndarray]]:
         light = np.zeros((rows, columns), np.float32)
         _paint(light, x + wander[0], y + wander[1], flux * clouds[frame], width)
         mine = np.array([one[frame] for one in movers])
-        _paint(light, mine[:, 0] + wander[0], mine[:, 1] + wander[1], mine[:, 2], width)
+        for part in np.linspace(-0.45, 0.45, 10):
+            mx, my = mine[:, 0] + part * mine[:, 3], mine[:, 1] + part * mine[:, 4]
+            _paint(light, mx + wander[0], my + wander[1], mine[:, 2] / 10, width)
         electrons = rng.poisson(np.maximum(light + sky_e, 0)).astype(np.float32)
         electrons[hot] += heat * rng.uniform(0.6, 1.4, 400)
         electrons += rng.normal(0, gain.read_noise_e, light.shape)

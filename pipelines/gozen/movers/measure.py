@@ -61,6 +61,12 @@ class Scene:
     e_per_adu: float
     exposure: float
 
+    def noise_of(self, index: int) -> float:
+        """Return the noise of one pixel of a frame, ADU."""
+        sky = self.skies[index]
+        assert sky is not None
+        return sky.noise
+
     @staticmethod
     def diameter_of(fwhm: float) -> float:
         """Return the diameter of the aperture that movers are measured with, pixels."""
@@ -135,8 +141,8 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     """
     since = np.asarray(times) - line.time
     px, py = line.x + line.rate_x * since, line.y + line.rate_y * since
-    trail = line.rate * scene.exposure
-    side = 2 * int(np.ceil(max(4 * scene.fwhm, 10) + 2 * trail)) + 1
+    motion = line.rate_x * scene.exposure, line.rate_y * scene.exposure
+    side = 2 * int(np.ceil(max(4 * scene.fwhm, 10) + float(np.hypot(*motion)))) + 1
     film = np.full((len(times), side, side), np.nan, np.float32)
     rows: list[tuple[float, ...]] = []
     for index in good:
@@ -148,7 +154,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
         if spoiled:
             continue
         expected = px[index] + shift.dx - corner[0], py[index] + shift.dy - corner[1]
-        row = _point(cut, expected, index in linked, scene, index, trail)
+        row = _point(cut, expected, index in linked, scene, index, motion)
         if row is not None:
             rows.append((index, row[0] + corner[0], row[1] + corner[1], *row[2:]))
     columns = np.array(rows, float).reshape(-1, 6)
@@ -159,9 +165,10 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
 
 
 def _point(
-    cut: Image, expected: tuple[float, float], linked: bool, scene: Scene, index: int, trail: float
+    cut: Image, expected: tuple[float, float], linked: bool, scene: Scene, index: int, motion: tuple[float, float]
 ) -> tuple[float, float, float, float, float] | None:
     """Return place, its error, flux and its error on a cutout, or None where nothing is seen."""
+    trail = float(np.hypot(*motion))
     # A short trail is a line as long as the motion during the exposure, as wide as a star.
     sigma = float(np.hypot(scene.fwhm / _FWHM_PER_SIGMA, trail / np.sqrt(12)))
     filled = np.nan_to_num(cut)
@@ -171,18 +178,27 @@ def _point(
     if not away < max(scene.fwhm, 2.0, trail / 2):
         return None
     narrow = Scene.diameter_of(scene.fwhm)
-    diameter = narrow + trail
-    sums = aperture_sums(filled, np.isnan(cut).astype(np.uint8) * np.uint8(2), x, y, diameter)
-    if sums.edge[0] or sums.dead[0]:
+    weight = _capsule(cut.shape, float(x[0]), float(y[0]), narrow / 2, motion)
+    if np.isnan(cut[weight > 0]).any():
         return None
-    flux = float(sums.flux[0])
-    error = float(np.sqrt(_noise(scene, index) ** 2 * sums.area[0] + max(flux, 0.0) / scene.e_per_adu))
+    flux, area = float((weight * filled).sum()), float(weight.sum())
+    error = float(np.sqrt(scene.noise_of(index) ** 2 * area + max(flux, 0.0) / scene.e_per_adu))
     if flux < _LEAST_SNR * error:
         return None
     # The centroid of a faint star whose width is that of its window (King 1983, PASP 95, 163).
     place = float(np.hypot(1.2 * sigma * error / flux, 0.03))
-    growth = 1 + (scene.growth[index] - 1) * narrow / diameter
+    growth = 1 + (scene.growth[index] - 1) * narrow / (narrow + trail)
     return float(x[0]), float(y[0]), place, flux * growth, error * growth
+
+
+def _capsule(shape: tuple[int, ...], x: float, y: float, radius: float, motion: tuple[float, float]) -> Floats:
+    """Return the part of each pixel that lies within a radius of a trail whose middle is at (x, y)."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    length = float(np.hypot(*motion))
+    ux, uy = (motion[0] / length, motion[1] / length) if length > 0 else (1.0, 0.0)
+    along, across = (columns - x) * ux + (rows - y) * uy, (rows - y) * ux - (columns - x) * uy
+    distance = np.hypot(np.maximum(np.abs(along) - length / 2, 0), across)
+    return np.asarray(np.clip(radius - distance + 0.5, 0, 1))
 
 
 def _without_stars(
@@ -218,12 +234,6 @@ def _window(index: int, column: int, row: int, half: int, scene: Scene) -> tuple
     excess = np.float32(sky.at(np.array([float(x)]), np.array([float(y)]))[0])
     cut = _cutout(scene.images[index], x, y, half) - _cutout(scene.background, column, row, half) - excess
     return cut, _cutout(scene.masks[index], x, y, half)
-
-
-def _noise(scene: Scene, index: int) -> float:
-    sky = scene.skies[index]
-    assert sky is not None
-    return sky.noise
 
 
 def _cutout(image: NDArray[np.float32] | Mask, column: int, row: int, half: int) -> NDArray[np.float32]:
