@@ -71,7 +71,7 @@ class Curve:
     @property
     def title(self) -> str:
         """Name, magnitude, and flags that hold throughout."""
-        g = f"G = {self.g:.2f}" if np.isfinite(self.g) else "no reference star"
+        g = f"G = {self.g:.2f}" if np.isfinite(self.g) else "G unknown"
         return ", ".join(
             [f"{self.source_id}   {g}", *(text for flag, text in _SAID.items() if self.flagged(flag).all())]
         )

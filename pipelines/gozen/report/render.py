@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from string import Template
 
-from gozen.archive.commit import SensorCommit
+from gozen.archive.commit import SensorCommit, Summary
 from gozen.report import html
 from gozen.report.html import Cell
 from gozen.report.model import Check, DemoReport
@@ -22,7 +23,6 @@ _QUALITY = (
     "matched",
     "zero magnitude",
     "colour term",
-    "calibrators",
     "limit [mag]",
 )
 
@@ -121,9 +121,8 @@ def _quality_row(commit: SensorCommit) -> tuple[Cell, ...]:
         html.number(seeing, ".2f"),
         html.number(one.wcs_rms_arcsec, ".3f"),
         _matched(one.n_matched, one.n_sources),
-        html.number(one.zero_point, ".3f", one.zero_point_err),
+        _zero_point(one),
         html.number(one.colour_term, ".3f", one.colour_term_err),
-        html.number(one.n_calibrators, ",d"),
         html.number(one.limiting_magnitude, ".2f"),
     )
 
@@ -143,6 +142,11 @@ def _frames(commit: SensorCommit) -> Cell:
 
 def _matched(matched: int | None, sources: int | None) -> Cell:
     return Cell("–") if matched is None or sources is None else Cell(f"{matched:,}", matched, note=f"of {sources:,}")
+
+
+def _zero_point(one: Summary) -> Cell:
+    cell = html.number(one.zero_point, ".3f", one.zero_point_err)
+    return cell if one.n_calibrators is None else replace(cell, note=f"{cell.note}, {one.n_calibrators:,} stars")
 
 
 def _part(name: str) -> str:
