@@ -115,8 +115,8 @@ def first_missing(shown: tuple[str, ...], printed: str) -> str | None:
     """Return the first line shown that is not printed after those before it; the amount of blanks does not count."""
     rest = iter([" ".join(line.split()) for line in printed.splitlines()])
     for line in shown:
-        words = re.escape(" ".join(line.split())).replace(r"\.\.\.", ".*")
-        pattern = re.compile(words)
+        parts = [" ".join(part.split()) for part in line.split("...")]
+        pattern = re.compile(".*".join(map(re.escape, parts)))
         if not any(pattern.search(candidate) for candidate in rest):
             return line
     return None

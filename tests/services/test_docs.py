@@ -112,5 +112,5 @@ def test_a_page_that_says_something_else_is_found(tmp_path: Path) -> None:
 
 
 def test_lines_are_compared_in_order_and_without_regard_to_blanks() -> None:
-    assert first_missing(("a  b", "d ... f"), "a b\nc\nd  e f\n") is None
+    assert first_missing(("a  b", "d ... f", "g ... h"), "a b\nc\nd  e f\ng   h\n") is None
     assert first_missing(("d ... f", "a b"), "a b\nc\nd e f\n") == "a b"
