@@ -13,12 +13,13 @@ from gozen.calibration.calibrate import Image
 from gozen.movers.candidates import Candidates
 
 Floats = NDArray[np.float64]
-_ELONGATED = 1.5
+_ELONGATED, _BRIGHT_ELONGATED, _BRIGHT_SNR = 3.0, 1.5, 50.0
 _LONG_FWHM = 4.0
 _THIN = 3.5
 """Length over width that a trail has; what is above the threshold of a bright one is wider."""
 _SHORTEST_PX = 12.0
 _AMONG_STARS = 2.5
+_FARTHER = 2.0
 _HITS_PX = 6.0
 """By which the box and the wings of a bright trail widen what is above the threshold."""
 _NARROW = 0.7
@@ -96,9 +97,12 @@ def find_streaks(
         Whether stars are on the image, too: long ones, blends and galaxies must not count, so a trail has to be longer.
     """
     thin = found.length_px / found.elongation < _WIDEST * fwhm + _HITS_PX
+    # The wings of a bright trail are above the threshold, too, and make it look thicker.
+    bright = (found.snr > _BRIGHT_SNR) & (found.elongation > _BRIGHT_ELONGATED)
+    elongated = (found.elongation > _ELONGATED) | bright
     times = _AMONG_STARS if among_stars else 1.0
     shortest = times * max(_LONG_FWHM * fwhm, _SHORTEST_PX)
-    long = (found.length_px > shortest) & (found.elongation > _ELONGATED) & thin
+    long = (found.length_px > shortest) & elongated & thin
     streaks: list[Streak] = []
     for index in np.flatnonzero(long)[np.argsort(-found.length_px[long], kind="stable")]:
         x, y = found.x[index : index + 1], found.y[index : index + 1]
@@ -178,7 +182,9 @@ def _trace(
     core = np.abs(across) <= half
     low, high = -length / 2, length / 2
     for _ in range(4):
-        along = np.arange(-np.hypot(*rest.shape), np.hypot(*rest.shape) + 1)
+        # Each pass looks farther, so that a long trail is followed whole and a short one costs little.
+        reach = _FARTHER * (high - low) + 20 * fwhm
+        along = np.arange(np.floor(low - reach), np.ceil(high + reach) + 1)
         strip, on = _strip(rest, (x, y), angle, along, across)
         # Stray light and bad seeing about a bright star are as high beside the line as on it.
         strip -= np.median(strip[:, np.abs(across) > half + 0.5 * fwhm], axis=1, keepdims=True)
