@@ -145,6 +145,16 @@ def test_a_camera_that_writes_to_the_archive_needs_no_record(tmp_path: Path, pro
     assert (found.object, found.data_type, found.sensors) == ("M 31", "OBJECT", {"1": ("raw/20260115/m-31/a.fits",)})
 
 
+def test_a_file_that_the_camera_writes_later_joins_the_record(tmp_path: Path, profile: Profile) -> None:
+    store = open_store(tmp_path / "archive")
+    for n in (0, 1):
+        path = put(tmp_path, f"{n}.fits", f"2026-01-15T12:0{n}:00")
+        store.write(f"raw/20260115/m-31/{n}.fits", path.read_bytes())
+        record_missing(store, "20260115", profile)
+    (found,) = raw_exposures(store, "20260115")
+    assert found.sensors == {"1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/1.fits")}
+
+
 def test_what_cannot_be_read_in_the_archive_is_named_and_stops_nothing(tmp_path: Path, profile: Profile) -> None:
     store = open_store(tmp_path / "archive")
     path = put(tmp_path, "a.fits", "2026-01-15T12:00:00")

@@ -175,7 +175,7 @@ def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
 
 
 def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFile]:
-    """Record the exposures of a night whose raw files came without one, as from a camera that writes to the archive.
+    """Record raw files of a night that no record names, as those of a camera that writes to the archive.
 
     Returns
     -------
@@ -186,10 +186,12 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
         folders.setdefault(key.split("/")[2], []).append(key)
     refused: list[CorruptFile] = []
     for exposure, found in folders.items():
-        if _record_key(night, exposure) not in found:
-            # Other objects, such as the marker that retains an exposure, are no data.
-            raw = [key for key in found if key.lower().endswith(_SUFFIXES)]
-            refused += _record_raw(store, night, exposure, raw, profile)
+        record = _record_key(night, exposure)
+        sensors = read_record(store, record).sensors if record in found else {}
+        known = {key for files in sensors.values() for key in files}
+        # Other objects, such as the marker that retains an exposure, are no data.
+        fresh = [key for key in found if key.lower().endswith(_SUFFIXES) and key not in known]
+        refused += _record_raw(store, night, exposure, fresh, profile)
     return refused
 
 
