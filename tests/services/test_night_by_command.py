@@ -93,9 +93,10 @@ def test_a_recipe_becomes_a_table(reduced: Path) -> None:
 
 
 def test_the_log_knows_every_sensor(reduced: Path, command) -> None:
-    said = command("exposures", "--csv", cwd=reduced).stdout
-    assert said.count("reduced") == 4
+    said = command("exposures", "--csv", "--data-type", "OBJECT", cwd=reduced).stdout
+    assert said.count(',"reduced",') == 4
     assert said.count("field_dith1") == 2
+    assert command("exposures", "--csv", "--data-type", "FLAT", cwd=reduced).stdout.count(',"reduced",') == 2
 
 
 def test_running_again_does_nothing(reduced: Path, command) -> None:
