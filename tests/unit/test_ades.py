@@ -1,8 +1,12 @@
-"""The form of the Minor Planet Center: header, columns and values, and what may not be sent."""
+"""The form of the Minor Planet Center: header, columns and values, their limits, and what may not be sent.
+
+The limits are those of the official schema ``submit.xsd`` of 2022; a file was held against the schema itself by hand.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +24,24 @@ POINT = {
     "position_err_arcsec": 0.0547,
     "mag": 14.0234,
     "mag_err": 0.004,
+}
+NUMBER = r"(0|[1-9]\d*)(\.\d*)?"
+SCHEMA = {  # in the order in which the schema wants them: name, whether required, and what it may be
+    "permID": (False, ""),
+    "trkSub": (True, r"[-A-Za-z0-9_]{1,8}"),
+    "mode": (True, r"[A-Za-z0-9_]{1,3}"),
+    "stn": (True, r"[A-Za-z0-9_]{3,4}"),
+    "obsTime": (True, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"),
+    "ra": (True, r"([1-3]\d\d|[1-9]?\d)(\.\d{0,9})?"),
+    "dec": (True, r"[+-]?[1-9]?\d(\.\d{0,9})?"),
+    "rmsRA": (False, rf"(?=.{{1,7}}$){NUMBER}"),
+    "rmsDec": (False, rf"(?=.{{1,7}}$){NUMBER}"),
+    "astCat": (True, r"[.A-Za-z0-9_]{1,8}"),
+    "mag": (False, rf"(?=.{{1,8}}$)-?{NUMBER}"),
+    "rmsMag": (False, rf"(?=.{{1,6}}$){NUMBER}"),
+    "band": (False, r"[A-Za-z0-9_]{1,3}"),
+    "photCat": (False, r"[.A-Za-z0-9_]{1,8}"),
+    "remarks": (False, r"[^|]{1,300}"),
 }
 
 
@@ -61,13 +83,65 @@ def test_a_point_is_a_record_with_the_required_fields():
     assert (record["mag"], record["rmsMag"], record["band"], record["photCat"]) == ("14.02", "0.01", "G", "Gaia3")
 
 
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {},
+        {"ra": 359.99999999},
+        {"ra": 0.0, "dec": -89.99999999},
+        {"ra": 99.9, "dec": 89.99999999},
+        {"position_err_arcsec": 0.0},
+        {"position_err_arcsec": 1234.5},
+        {"position_err_arcsec": float("nan")},
+        {"mag": 35.001},
+        {"mag": 34.999, "mag_err": 1e9},
+        {"mag_err": None},
+        {"mag_err": float("inf")},
+        {"kind": "streak", "end": "start"},
+    ],
+)
+def test_every_value_is_one_that_the_schema_takes(extreme):
+    _, (record,) = parsed(ades([POINT | extreme], KISO))
+    assert list(record) == list(SCHEMA)
+    for name, (required, form) in SCHEMA.items():
+        assert re.fullmatch(form, record[name]) or (not required and record[name] == ""), (name, record[name])
+    assert 0 <= float(record["ra"]) < 360
+    assert -90 <= float(record["dec"]) <= 90
+    for error in ("rmsRA", "rmsDec", "rmsMag"):
+        assert record[error] == "" or float(record[error]) > 0
+    assert record["mag"] == "" or -5 <= float(record["mag"]) <= 35
+    assert (record["mag"] == "") == (record["band"] == "")
+
+
+def test_the_line_of_keywords_is_known_by_its_first():
+    lines = ades([POINT, POINT], KISO).splitlines()
+    (keywords,) = [n for n, line in enumerate(lines) if line.startswith("permID")]
+    assert all(line[0] in "#!" for line in lines[:keywords])
+    assert len({line.count("|") for line in lines[keywords:]}) == 1
+
+
+def test_groups_of_the_header_have_what_the_schema_requires():
+    header, _ = parsed(ades([POINT], KISO))
+    required = {
+        ("observatory", "mpcCode"),
+        ("submitter", "name"),
+        ("measurers", "name"),
+        *(("telescope", word) for word in ("design", "aperture", "detector")),
+    }
+    optional = {("observers", "name"), *(("software", w) for w in ("astrometry", "photometry", "objectDetection"))}
+    assert set(header) == required | optional
+    once = [key for key in header if key not in {("observers", "name"), ("measurers", "name")}]
+    assert all(len(header[key]) == 1 for key in once)
+    assert re.fullmatch(rf"(?=.{{1,6}}$){NUMBER}", header["telescope", "aperture"][0])
+
+
 def test_times_round_to_the_next_second_where_they_must():
     _, (record,) = parsed(ades([POINT | {"mjd": 61055.0 - 1e-9}], KISO))
     assert record["obsTime"] == "2026-01-15T00:00:00.000Z"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["obsTime"])
 
 
-@pytest.mark.parametrize("mag", [None, float("nan"), -7.9])
+@pytest.mark.parametrize("mag", [None, float("nan"), -7.9, 36.0])
 def test_what_is_no_calibrated_magnitude_is_left_out(mag):
     _, (record,) = parsed(ades([POINT | {"mag": mag}], KISO))
     assert (record["mag"], record["rmsMag"], record["band"], record["photCat"]) == ("", "", "", "")
@@ -81,7 +155,7 @@ def test_streaks_are_sent_only_with_a_known_direction():
         ades([ends[2], POINT | {"kind": "cosmic"}], KISO)
 
 
-@pytest.mark.parametrize("code", ["", "38", "38-1", "Kiso1"])
+@pytest.mark.parametrize("code", ["", "38", "38-1", "Kiso1", "３８１"])
 def test_a_station_needs_a_code(code):
     with pytest.raises(BadRequest, match="observatory code"):
         Station(code, "A. Observer", ("A. Observer",), ("A. Observer",))
@@ -90,3 +164,21 @@ def test_a_station_needs_a_code(code):
 def test_a_station_needs_people():
     with pytest.raises(BadRequest, match="submitter"):
         Station("381", "", (), ())
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [
+        ({"submitter": "A | Observer"}, "cannot stand"),
+        ({"observers": ("A. Observer\n! name B",)}, "cannot stand"),
+        ({"measurers": ("   ",)}, "cannot stand"),
+        ({"observers": ("A" * 101,)}, "cannot stand"),
+        ({"design": "S" * 36}, "cannot stand"),
+        ({"mode": "film"}, "CMO, CCD, VID"),
+        ({"aperture_m": 0.0}, "aperture"),
+        ({"aperture_m": float("nan")}, "aperture"),
+    ],
+)
+def test_what_the_schema_refuses_in_the_header_is_refused_at_once(part, complaint):
+    with pytest.raises(BadRequest, match=complaint):
+        replace(KISO, **part)

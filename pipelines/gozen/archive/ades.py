@@ -1,11 +1,14 @@
 """Tracklets in the Astrometry Data Exchange Standard (ADES) of the Minor Planet Center, as pipe-separated values.
 
-Source: ADES Description, version of 2022 (IAU Commission X2; the repository IAU-ADES/ADES-Master) for the form, and the
-center's page "ADES Field Values" for what a field may hold. Pure.
+Source: ADES Description, version of 2022, and its schema ``submit.xsd`` (IAU Commission X2; the repository
+IAU-ADES/ADES-Master) for the form and the limits of each field, and the center's page "ADES Field Values" for what a
+field may hold. Pure.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,8 +16,10 @@ from typing import Any
 
 from gozen.errors import BadRequest
 
+# The description wants permID first, even where it is empty: by it a reader knows the line of keywords.
 _COLUMNS = (
-    ("trkSub", 9),
+    ("permID", 6),
+    ("trkSub", 8),
     ("mode", 4),
     ("stn", 4),
     ("obsTime", 24),
@@ -29,6 +34,11 @@ _COLUMNS = (
     ("photCat", 8),
     ("remarks", 0),
 )
+_LARGEST_ERROR = 999.0
+_FAINTEST = 35.0
+_LONGEST_NAME, _LONGEST_DESIGN = 100, 35
+_SMALLEST_M, _LARGEST_M = 0.01, 99.99
+MODES = ("CMO", "CCD", "VID")
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
@@ -59,16 +69,22 @@ class Station:
     design: str = "Schmidt"
     aperture_m: float = 1.05
     detector: str = "CMOS"
-    pixel_scale_arcsec: float | None = None
     mode: str = "CMO"
     catalogue: str = "Gaia3"
     band: str = "G"
 
     def __post_init__(self) -> None:
-        if not (3 <= len(self.code) <= 4 and self.code.isalnum()):
+        if not re.fullmatch(r"[A-Za-z0-9]{3,4}", self.code):
             raise BadRequest(f"--station {self.code!r} is no observatory code of three or four letters and digits")
         if not (self.submitter and self.observers and self.measurers):
             raise BadRequest("an ADES file names a submitter, observers and measurers")
+        if self.mode not in MODES:
+            raise BadRequest(f"--mode {self.mode!r}: there are {', '.join(MODES)}")
+        if not _SMALLEST_M <= self.aperture_m <= _LARGEST_M:
+            raise BadRequest(f"--aperture {self.aperture_m:g} is not within {_SMALLEST_M:g} to {_LARGEST_M:g} m")
+        for name in (self.submitter, *self.observers, *self.measurers):
+            _check_text(name, _LONGEST_NAME)
+        _check_text(self.design, _LONGEST_DESIGN)
 
 
 def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
@@ -92,40 +108,59 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
     return "\n".join([*_header(station), keywords, *lines]) + "\n"
 
 
+def _check_text(text: str, longest: int) -> None:
+    if not text.strip() or len(text) > longest or "|" in text or not text.isprintable():
+        raise BadRequest(f"{text!r} cannot stand in an ADES file: one line of at most {longest} letters without |")
+
+
 def _header(station: Station) -> list[str]:
     lines = ["# version=2022", "# observatory", f"! mpcCode {station.code}"]
     lines += ["# submitter", f"! name {station.submitter}"]
     for what, names in (("observers", station.observers), ("measurers", station.measurers)):
         lines += [f"# {what}", *(f"! name {name}" for name in names)]
-    lines += ["# telescope", f"! design {station.design}", f"! aperture {station.aperture_m:g}"]
+    lines += ["# telescope", f"! design {station.design}", f"! aperture {round(station.aperture_m, 2):g}"]
     lines.append(f"! detector {station.detector}")
-    if station.pixel_scale_arcsec:
-        lines.append(f"! pixelScale {station.pixel_scale_arcsec:g}")
     return [*lines, "# software", "! astrometry Gozen", "! photometry Gozen", "! objectDetection Gozen"]
 
 
 def _line(point: dict[str, Any], station: Station) -> str:
-    error = f"{point['position_err_arcsec']:.3f}"
-    has_mag = point["mag"] is not None and point["mag"] == point["mag"] and 0 < point["mag"] < 40
-    # A magnitude that cannot be one, as of a field without calibration, must not go out.
-    photometry = ("", "", "", "")
-    if has_mag:
-        photometry = (f"{point['mag']:.2f}", f"{max(point['mag_err'], 0.01):.2f}", station.band, station.catalogue)
+    error = _error(point["position_err_arcsec"], 3)
     remarks = {"start": "start of trail", "end": "end of trail"}.get(point["end"] or "", "")
     values: Sequence[str] = (
+        "",
         point["tracklet"],
         station.mode,
         station.code,
         _time(point["mjd"]),
-        f"{point['ra']:.6f}",
+        _right_ascension(point["ra"]),
         f"{point['dec']:.6f}",
         error,
         error,
         station.catalogue,
-        *photometry,
+        *_photometry(point, station),
         remarks,
     )
     return "|".join(value.ljust(width) for value, (_, width) in zip(values, _COLUMNS, strict=True)).rstrip()
+
+
+def _photometry(point: dict[str, Any], station: Station) -> tuple[str, str, str, str]:
+    mag = point["mag"]
+    # A magnitude that cannot be one, as of a field without calibration, must not go out.
+    if mag is None or not 0 < mag <= _FAINTEST:
+        return "", "", "", ""
+    return f"{mag:.2f}", _error(point["mag_err"], 2), station.band, station.catalogue
+
+
+def _right_ascension(ra: float) -> str:
+    """Return degrees from 0 to below 360, rounded too."""
+    return f"{round(ra % 360, 6) % 360:.6f}"
+
+
+def _error(value: float | None, decimals: int) -> str:
+    """Return a standard error as the schema takes it: above zero, of few digits, or nothing."""
+    if value is None or not math.isfinite(value) or value > _LARGEST_ERROR:
+        return ""
+    return f"{max(value, 10**-decimals):.{decimals}f}"
 
 
 def _time(mjd: float) -> str:
