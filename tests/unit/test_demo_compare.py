@@ -57,9 +57,8 @@ def made_up(exposure="00000003", transmission=1.0) -> SensorTruth:
     constants = {"frame_s": FRAME_S, "exposure_s": EXPOSURE_S, "sky_adu": 70.0}
     passed = np.broadcast_to(transmission, NFRAME).astype(float)
     table = pa.table({"frame": frames, "transmission": passed})
-    return SensorTruth(
-        exposure, "111", 0.23, 2.0, pa.Table.from_pylist([constants]), table, stars, pa.Table.from_pylist(variables)
-    )
+    sensor, movers = pa.Table.from_pylist([constants]), pa.table({"event": pa.array([], pa.string())})
+    return SensorTruth(exposure, "111", 0.23, 2.0, sensor, table, stars, pa.Table.from_pylist(variables), movers)
 
 
 def recovered(truth: SensorTruth) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from gozen.archive.provenance import code_version
 from gozen.archive.store import Store, named_errors, open_store
 from gozen.demo.compare import compare
 from gozen.demo.findings import Findings, gather
+from gozen.demo.movers import compare_movers
 from gozen.demo.night import FIELD, NIGHT, Counted, DemoPlan, make_night
 from gozen.demo.pictures import comparison_pictures, lightcurve_pictures, quality_pictures, stack_pictures
 from gozen.errors import BadRequest
@@ -100,7 +101,12 @@ def checks_of(found: Findings) -> tuple[Check, ...]:
     wanted = sum(one.expected for one in found.looked_up)
     got = sum(len(one.own) for one in found.looked_up)
     names = ", ".join(one.name for one in found.looked_up)
-    return (*compared, Check("look-ups, rows found", got, wanted, "", "at least", f"by id and by position: {names}"))
+    moving = compare_movers(found.movers)
+    return (
+        *compared,
+        *moving,
+        Check("look-ups, rows found", got, wanted, "", "at least", f"by id and by position: {names}"),
+    )
 
 
 def commands_of(folder: Path, found: Findings) -> tuple[Command, ...]:

@@ -17,6 +17,7 @@ from gozen.calibration.calibrate import detector_of
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.parquet import numbers
 from gozen.demo.compare import happened
+from gozen.demo.movers import Pairing, pair_movers
 from gozen.demo.truth import SensorTruth, pair_stars, read_sensor_truth
 from gozen.errors import MissingObject
 from gozen.instrument.profile import Profile
@@ -77,6 +78,8 @@ class Findings:
         The simulator's.
     looked_up
         By id, and the last one by position.
+    movers
+        Injected, each with its tracklet.
     """
 
     night: str
@@ -86,6 +89,7 @@ class Findings:
     truths: tuple[SensorTruth, ...]
     events: pa.Table
     looked_up: tuple[LookUp, ...]
+    movers: Pairing
     diameter_px: float
 
 
@@ -106,7 +110,8 @@ def gather(store: Store, profile: Profile, night: str, diameter_px: float) -> Fi
     found = (load_commit(store, key) for key in store.list(commits_of(night)))
     looked_up = tuple(_look_up(catalog, rows, truths, events, diameter_px))
     commits = tuple(one for one in found if one is not None and one.data_type == "OBJECT")
-    return Findings(night, profile, rows, commits, truths, events, looked_up, diameter_px)
+    movers = pair_movers(truths, events, commits)
+    return Findings(night, profile, rows, commits, truths, events, looked_up, movers, diameter_px)
 
 
 def injected_curve(truths: tuple[SensorTruth, ...], source_id: int) -> Injected:

@@ -27,6 +27,7 @@ Counted = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 NIGHT = "20260115"
 FIELD = Target("demo field", 19.75, 29.71)
+PIPELINES = ("wcs", "stack", "neo")
 DITHERS = ((0.0, 0.0), (180.0, 120.0), (180.0, -120.0), (-180.0, 120.0))
 
 
@@ -100,6 +101,7 @@ def _simulate(plan: DemoPlan, bench: Bench, counted: Counted) -> None:
             sensors=sensors,
             nframe=plan.nframe,
             calibration_frames=plan.calibration_frames,
+            pipelines=PIPELINES,
             seed=plan.seed,
             progress=lambda *_: step(),
             run=pool.map,

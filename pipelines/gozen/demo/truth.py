@@ -29,7 +29,7 @@ class SensorTruth:
     ----------
     e_per_adu, read_noise_e
         Inverse gain, and read noise of a pixel.
-    sensor, frames, stars, variables
+    sensor, frames, stars, variables, movers
         The truth's tables.
     """
 
@@ -41,6 +41,7 @@ class SensorTruth:
     frames: pa.Table
     stars: pa.Table
     variables: pa.Table
+    movers: pa.Table
 
     def constant(self, name: str) -> float:
         """Return one of the exposure's numbers."""
@@ -91,7 +92,7 @@ def read_sensor_truth(
     store: Store, night: str, exposure: str, sensor: str, e_per_adu: float, read_noise_e: float
 ) -> SensorTruth:
     """Read the truth about one sensor's exposure of the sky."""
-    kinds = ("sensor", "frames", "stars", "variables")
+    kinds = ("sensor", "frames", "stars", "variables", "movers")
     tables = (truth.read_truth(store, truth.sensor_key(night, exposure, sensor, kind)) for kind in kinds)
     return SensorTruth(exposure, sensor, e_per_adu, read_noise_e, *tables)
 

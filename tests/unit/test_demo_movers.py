@@ -1,0 +1,213 @@
+"""Tracklets against injected movers: what was found passes, and each thing that can be wrong goes red.
+
+Covered: pairing, false and second tracklets, what cannot be found, and the seven numbers. A camera is made up here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gozen.archive.commit import SensorCommit
+from gozen.archive.provenance import Provenance
+from gozen.archive.tracklets import TrackletPoint, TrackletRecord
+from gozen.demo.movers import compare_movers, pair_movers
+from gozen.demo.truth import SensorTruth
+from gozen.sky.events import Mover
+
+MJD, FRAME_S, NFRAME, DAY_S = 61055.5, 0.5, 18, 86400.0
+FAST = Mover("fast", 359.9999, 30.0, MJD, -9.0, 4.0, 14.0)
+SLOW = Mover("slow", 0.05, 30.1, MJD, 0.9, 0.5, 15.5)
+STREAK = Mover("streak", 0.1, 29.9, MJD, 160.0, 45.0, 10.8)
+MOVERS = (FAST, SLOW, STREAK)
+
+FOUND, FALSE = "movers, found of those injected", "movers, false tracklets"
+PLACE, TIME = "movers, rms of a tracklet's positions", "movers, largest error of the times"
+RATE, DIRECTION = "movers, error of the rate", "movers, error of the direction"
+MAGNITUDE = "movers, error of the magnitude"
+
+
+def moments():
+    return MJD + (np.arange(NFRAME) - NFRAME / 2 + 0.5) * FRAME_S / DAY_S
+
+
+def injected(movers=MOVERS, frames=NFRAME) -> SensorTruth:
+    mjd = moments()
+    rows = [{"event": m.name, "frame": n, "mjd": mjd[n]} for m in movers for n in range(frames)]
+    schema = pa.schema([("event", pa.string()), ("frame", pa.int16()), ("mjd", pa.float64())])
+    constants = pa.Table.from_pylist([{"frame_s": FRAME_S, "scale_arcsec": 1.2}])
+    seeing = pa.table({"frame": range(frames), "fwhm_px": np.full(frames, 3.0)})
+    nothing = pa.table({})
+    return SensorTruth(
+        "3", "111", 0.23, 2.0, constants, seeing, nothing, nothing, pa.Table.from_pylist(rows, schema=schema)
+    )
+
+
+def points(mover, *, ends=False):
+    half = FRAME_S / 2 / DAY_S
+    for frame, mjd in enumerate(moments()):
+        for end, moment in (("start", mjd - half), ("end", mjd + half)) if ends else ((None, mjd),):
+            ra, dec = (float(value) for value in mover.position(moment))
+            yield TrackletPoint(
+                frame=frame, end=end, mjd=moment, ra=ra, dec=dec, position_err_arcsec=0.1, x=1.0, y=1.0, flux=1.0
+            )
+
+
+def record(mover, name="g1", **changes) -> TrackletRecord:
+    streak = mover is STREAK
+    facts = {
+        "tracklet": name,
+        "kind": "streak" if streak else "mover",
+        "n_frames": NFRAME,
+        "ra_mid": mover.ra,
+        "dec_mid": mover.dec,
+        "mjd_mid": MJD,
+        "rate_arcsec_min": 60 * np.hypot(mover.rate_ra, mover.rate_dec),
+        "position_angle_deg": np.degrees(np.arctan2(mover.rate_ra, mover.rate_dec)) % 360,
+        "mag_mean": mover.g,
+        "points": tuple(points(mover, ends=streak)),
+    }
+    return TrackletRecord(**(facts | changes))
+
+
+def perfect():
+    return [record(mover, f"g{n}") for n, mover in enumerate(MOVERS)]
+
+
+def commit(tracklets) -> SensorCommit:
+    return SensorCommit(
+        night="20260115",
+        exposure="3",
+        run="r1",
+        sensor="111",
+        frame_id="f",
+        object="o",
+        data_type="OBJECT",
+        nframe=NFRAME,
+        status="reduced",
+        tracklets=tuple(tracklets),
+        provenance=Provenance(code_version="1"),
+    )
+
+
+def paired(tracklets, truth=None):
+    parameters = [json.dumps(asdict(one)) for one in MOVERS]
+    kinds, names = ["mover"] * len(MOVERS), [one.name for one in MOVERS]
+    events = pa.table({"name": [*names, "c"], "kind": [*kinds, "cloud"], "parameters": [*parameters, "{}"]})
+    return pair_movers([truth or injected()], events, [commit(tracklets)])
+
+
+def checks(tracklets, truth=None):
+    return {check.name: check for check in compare_movers(paired(tracklets, truth))}
+
+
+def failed(found):
+    return {name for name, check in found.items() if not check.passed}
+
+
+def test_what_was_injected_passes_whatever_the_order():
+    for tracklets in (perfect(), perfect()[::-1]):
+        found = checks(tracklets)
+        assert list(found) == [FOUND, FALSE, PLACE, TIME, RATE, DIRECTION, MAGNITUDE]
+        assert failed(found) == set()
+        assert found[PLACE].measured < 1e-3
+        assert all(check.basis for check in found.values())
+        pairs = paired(tracklets).pairs
+        assert [one.mover.name for one in pairs] == ["fast", "slow", "streak"]
+        assert [one.found.tracklet for one in pairs] == ["g0", "g1", "g2"]
+        assert [len(one.d_ra) for one in pairs] == [18, 18, 36]
+
+
+def spoiled(number, **changes):
+    tracklets = perfect()
+    tracklets[number] = tracklets[number].model_copy(update=changes)
+    return tracklets
+
+
+def displaced(arcsec, seconds=0.0, number=1):
+    moved = tuple(
+        point.model_copy(update={"dec": point.dec + arcsec / 3600, "mjd": point.mjd + seconds / DAY_S})
+        for point in perfect()[number].points
+    )
+    return spoiled(number, points=moved)
+
+
+@pytest.mark.parametrize(
+    ("tracklets", "red"),
+    [
+        (perfect()[:2], {FOUND}),
+        (displaced(0.4), {PLACE}),
+        (displaced(0.4, number=2), {PLACE}),
+        (displaced(0.0, seconds=0.002), {TIME}),
+        (spoiled(0, rate_arcsec_min=600.0), {RATE}),
+        (spoiled(0, rate_arcsec_min=580.0), {RATE}),
+        (spoiled(1, position_angle_deg=65.0), {DIRECTION}),
+        (spoiled(2, mag_mean=10.6), {MAGNITUDE}),
+        (spoiled(1, dec_mid=SLOW.dec + 10 / 3600), {FOUND}),
+        ([*perfect(), record(SLOW, "g8", ra_mid=0.2), record(SLOW, "g9", ra_mid=0.3)], {FALSE}),
+        ([*perfect(), record(FAST, "g8"), record(FAST, "g9")], {FALSE}),
+    ],
+)
+def test_what_is_wrong_goes_red(tracklets, red):
+    assert failed(checks(tracklets)) == red
+
+
+def test_nothing_found_fails_every_number_but_that_of_false_ones():
+    found = checks([])
+    assert failed(found) == set(found) - {FALSE}
+    assert found[RATE].recovered == "nothing measured"
+
+
+def test_cosmic_hits_are_no_tracklets():
+    hits = [record(SLOW, f"h{n}", kind="cosmic", ra_mid=0.2 + n / 10) for n in range(3)]
+    assert paired([*perfect(), *hits]).spurious == ()
+
+
+def test_a_direction_across_north_is_a_small_turn():
+    north = replace(SLOW, rate_ra=0.0, rate_dec=1.0)
+    pair = paired([record(SLOW, position_angle_deg=359.5)]).pairs[1]
+    found = compare_movers(replace(paired([]), pairs=(replace(pair, mover=north),)))
+    assert {check.name: check.measured for check in found}[DIRECTION] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_what_barely_moves_or_is_hardly_there_need_not_be_found():
+    short = paired(perfect()[::2], injected(frames=12))
+    assert [one.findable for one in short.pairs] == [True, False, True]
+    assert [one.findable for one in paired([], injected(frames=5)).pairs] == [False, False, False]
+    assert failed(checks(perfect()[::2], injected(frames=12))) == set()
+
+
+def test_without_anything_to_find_only_false_tracklets_count():
+    assert list(checks([], injected(()))) == [FALSE]
+
+
+def test_a_lone_streak_is_found_but_its_ends_have_no_time():
+    ends = tuple(point.model_copy(update={"end": "either"}) for point in perfect()[2].points[:2])
+    pair = paired(spoiled(2, points=ends)).pairs[2]
+    assert pair.found is not None
+    assert len(pair.d_ra) == 0
+    assert np.isnan(pair.rms)
+
+
+def test_a_refused_sensor_has_found_nothing():
+    nowhere = pair_movers(
+        [injected()],
+        pa.table(
+            {
+                "name": [m.name for m in MOVERS],
+                "kind": ["mover"] * 3,
+                "parameters": [json.dumps(asdict(m)) for m in MOVERS],
+            }
+        ),
+        [],
+    )
+    assert [one.found for one in nowhere.pairs] == [None] * 3
+
+
+def test_differences_in_right_ascension_are_measured_on_the_sky():
+    east = tuple(point.model_copy(update={"ra": point.ra + 0.32 / 3600}) for point in perfect()[1].points)
+    assert checks(spoiled(1, points=east))[PLACE].measured == pytest.approx(0.32 * np.cos(np.radians(30.1)), abs=1e-3)
