@@ -71,6 +71,15 @@ class Store(ABC):
     def create(self, key: str, data: bytes) -> bool:
         """Put an object only if the key is free; False when somebody else was first."""
 
+    def take(self, key: str, path: Path) -> bool:
+        """Make an object of a local file that nobody writes to any more; False when the key holds other bytes.
+
+        A directory on the same file system gets a link of the file, anything else a copy.
+        """
+        with named_errors(str(path), "read"):
+            data = path.read_bytes()
+        return self.create(key, data) or self.read(key) == data
+
     @abstractmethod
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under this key."""
@@ -133,6 +142,20 @@ class DirectoryStore(Store):
             except FileExistsError:
                 return False
             _sync_folder(self.path(key).parent)
+        return True
+
+    def take(self, key: str, path: Path) -> bool:
+        """Make an object of a local file by a link, where both lie on one file system."""
+        target = self.path(key)
+        try:
+            with named_errors(str(path), "read"), path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            _make_folder(target.parent)
+            os.link(path, target)
+        except OSError:
+            # Another file system, one without links, or a key that is taken: what stands in the way is named there.
+            return (target.is_file() and target.samefile(path)) or super().take(key, path)
+        _sync_folder(target.parent)
         return True
 
     def exists(self, key: str) -> bool:

@@ -23,6 +23,7 @@ from gozen.cli import (
     run,
     simulate,
     tracklets,
+    watch,
 )
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
@@ -52,6 +53,7 @@ def build_app() -> typer.Typer:
     app.command("demo", rich_help_panel=OBSERVE)(demo.demo)
     app.command("simulate", rich_help_panel=OBSERVE)(simulate.simulate)
     app.command("run", rich_help_panel=REDUCE)(run.run)
+    app.command("watch", rich_help_panel=REDUCE)(watch.watch)
     app.command("masters", rich_help_panel=REDUCE)(masters.masters)
     app.command("reduce", rich_help_panel=REDUCE)(reduce.reduce)
     app.add_typer(night.app, name="night", rich_help_panel=REDUCE)

@@ -31,7 +31,7 @@ def reduce(
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_store(settings.archive)
-    names = _pipelines(pipelines)
+    names = reducing.pipeline_names(pipelines)
     _known_sensors(sensor or [], [one.id for one in profile.sensors])
     exposures = reducing.exposures_of_night(store, profile, night)
     wanted = [one for one in exposures if not exposure or one.exposure in exposure]
@@ -43,14 +43,6 @@ def reduce(
     if not works:
         raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
     return reducing.reduce_and_report(works, settings)
-
-
-def _pipelines(text: str | None) -> list[str]:
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    unknown = [name for name in names if name not in ("wcs", "stack", "neo", "cube")]
-    if unknown:
-        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, neo, cube")
-    return names
 
 
 def _known_sensors(asked: list[str], known: list[str]) -> None:

@@ -146,6 +146,15 @@ def only_night(store: Store, named: str | None) -> str:
     raise BadRequest(f"{store.url} has raw data of {len(nights)} nights: choose one with --night: {', '.join(nights)}")
 
 
+def pipeline_names(text: str | None) -> list[str]:
+    """Return pipelines that were named on the line; `BadRequest` for one that there is not."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    unknown = [name for name in names if name not in ("wcs", "stack", "neo", "cube")]
+    if unknown:
+        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, neo, cube")
+    return names
+
+
 def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds: Sequence[str]) -> ExitCode:
     """Make the masters of exposures with a progress bar, bring the log up to date, say what was made."""
     from gozen.archive.log import rebuild_night

@@ -22,7 +22,7 @@ from gozen.instrument.header import RawHeader, night_of, read_header
 from gozen.instrument.profile import Profile
 
 RECORD = "exposure.json"
-_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
+SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
 _PAUSE_S = 1800.0
 
 
@@ -70,7 +70,7 @@ class Arrival:
 def stem(path: Path) -> str:
     """Return a FITS file's name without what says that it is one, or compressed."""
     name = path.name.lower()
-    suffix = next((one for one in sorted(_SUFFIXES, key=len, reverse=True) if name.endswith(one)), path.suffix)
+    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(one)), path.suffix)
     return path.name[: len(path.name) - len(suffix)]
 
 
@@ -86,13 +86,13 @@ def fits_files(paths: Iterable[Path]) -> list[Path]:
     listed = list(paths)
     for path in listed:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.name.lower().endswith(_SUFFIXES) and p.is_file())
+            found += sorted(p for p in path.rglob("*") if p.name.lower().endswith(SUFFIXES) and p.is_file())
         elif path.is_file():
             found.append(path)
         else:
             raise BadRequest(f"there is no file or folder {path}")
     if not found:
-        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(_SUFFIXES)}")
+        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(SUFFIXES)}")
     return found
 
 
@@ -190,7 +190,7 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
         sensors = read_record(store, record).sensors if record in found else {}
         known = {key for files in sensors.values() for key in files}
         # Other objects, such as the marker that retains an exposure, are no data.
-        fresh = [key for key in found if key.lower().endswith(_SUFFIXES) and key not in known]
+        fresh = [key for key in found if key.lower().endswith(SUFFIXES) and key not in known]
         refused += _record_raw(store, night, exposure, fresh, profile)
     return refused
 

@@ -17,15 +17,22 @@ from gozen.errors import BadRequest, UnreadableInput
 TABLE = "lightcurves"
 
 
-def staged_commits(store: Store, night: str) -> list[SensorCommit]:
+def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = None) -> list[SensorCommit]:
     """Return the commits of a night that staged rows, one run for each exposure, in the order of their keys.
+
+    Parameters
+    ----------
+    exposures
+        Only these; None is all of the night.
 
     Raises
     ------
     BadRequest
         The night has no commits: nothing was reduced.
     """
-    listed = store.list(keys.commits(night))
+    folder = keys.commits(night)
+    prefixes = [folder] if exposures is None else [f"{folder}/{exposure}" for exposure in exposures]
+    listed = [key for prefix in prefixes for key in store.list(prefix)]
     if not listed:
         raise BadRequest(f"nothing of the night {night} is reduced in {store.url}; reduce it first (gozen run)")
     commits = (load_commit(store, keys.commit(*one)) for one in in_force(listed))
@@ -50,10 +57,23 @@ def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], 
     UnreadableInput
         Staged rows that a commit names cannot be read.
     """
-    commits = staged_commits(store, night)
-    report = append_night(store, table, night, _staged(store, commits, progress))
+    report = append_commits(store, night, staged_commits(store, night), table, progress)
     rebuild_night(store, night)
     return report
+
+
+def append_commits(
+    store: Store,
+    night: str,
+    commits: Sequence[SensorCommit],
+    table: str = TABLE,
+    progress: Callable[[], None] = lambda: None,
+) -> AppendReport:
+    """Append the rows that commits of a night staged, at a cost that does not grow with the night; else as `append`.
+
+    The observation log stays as it is.
+    """
+    return append_night(store, table, night, _staged(store, commits, progress))
 
 
 def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[], None]) -> Iterator[pa.Table]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 from gozen.errors import GozenError, WorkerLost, as_gozen_error
@@ -76,9 +77,9 @@ def _in_pool(
     if not tasks:
         return
     # A fresh interpreter in each worker: threads of the parent (progress bar, storage) do not survive a fork.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (open_bench,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, (open_bench,))
     try:
-        pending: dict[Future[Result | GozenError], Task] = {pool.submit(_call, do, task): task for task in tasks}
+        pending: dict[Future[Result | GozenError], Task] = {pool.submit(call_task, do, task): task for task in tasks}
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -95,8 +96,10 @@ def _in_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(open_bench: OpenBench) -> None:
+def start_worker(open_bench: OpenBench) -> None:
+    """Make a new process a worker: it opens the bench, leaves Ctrl-C to its parent, and ends with it."""
     global _bench
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C reaches the whole group; the parent decides and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool is the parallelism; threads inside a worker would only fight over its core.
@@ -104,7 +107,16 @@ def _start_worker(open_bench: OpenBench) -> None:
     _bench = open_bench()
 
 
-def _call(do: Callable[[Task, Bench], Result], task: Task) -> Result | GozenError:
+def _end_with_parent() -> None:
+    # A parent that was killed tells nobody, and its workers would wait for work for ever.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def call_task(do: Callable[[Task, Bench], Result], task: Task) -> Result | GozenError:
+    """Do a task in a worker, with its bench; an exception comes back under its name."""
     assert _bench is not None
     try:
         return do(task, _bench)

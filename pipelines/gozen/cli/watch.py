@@ -1,0 +1,74 @@
+"""``gozen watch``: a folder into which a camera writes; what arrives is reduced and can be looked up."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gozen.cli import reducing
+from gozen.cli.console import messages, say
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen.archive.store import Store
+
+
+def watch(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Into which the camera writes FITS files.")],
+    once: Annotated[bool, typer.Option("--once", help="End when the folder is empty and all is done.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the files in the folder; the archive copies them.")
+    ] = False,
+    recipe: Annotated[
+        list[Path] | None, typer.Option(help="What is asked of its exposures, where not the headers say it; repeat.")
+    ] = None,
+    express: Annotated[
+        list[str] | None, typer.Option(help="Object that goes first, as in 'GRB*'; may be repeated.")
+    ] = None,
+    pipelines: Annotated[
+        str | None, typer.Option(help="wcs, stack, neo, cube, joined by commas; default: what recipe or header say.")
+    ] = None,
+    status: Annotated[Path | None, typer.Option(help="File that holds the state of the queue as JSON.")] = None,
+    instrument: reducing.Instrument = None,
+    reference: reducing.Reference = None,
+    run_: reducing.Run = None,
+    workers: reducing.Workers = None,
+) -> int:
+    """Reduce what arrives in a folder, targets of opportunity first, and append it to the light curves.
+
+    Files move from the folder into the archive. Started again, it goes on where it was stopped or killed.
+    """
+    from gozen.archive.store import open_store
+    from gozen.instrument.profile import load_profile
+    from gozen.watch.orders import Orders
+    from gozen.watch.reporting import Reporter
+    from gozen.watch.watcher import Clock, Watcher
+
+    more = {"watch": {"express": express}} if express else {}
+    settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)
+    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    _check_apart(folder, store)
+    orders = Orders(profile, settings, recipe or [], reducing.pipeline_names(pipelines))
+    clock = Clock()
+    reporter = Reporter(say, settings.watch, store, status, clock.now())
+    signal.signal(signal.SIGTERM, _interrupt)
+    watcher = Watcher(folder, settings, orders, reporter, keep=keep, clock=clock)
+    messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")
+    return watcher.run(until_idle=once)
+
+
+def _check_apart(folder: Path, store: Store) -> None:
+    if not folder.is_dir():
+        raise BadRequest(f"there is no folder {folder} to watch; make it, or name another one")
+    root, watched = store.path(""), folder.resolve()
+    if root is not None and (root.resolve().is_relative_to(watched) or watched.is_relative_to(root.resolve())):
+        raise BadRequest(f"the archive {store.url} and the watched folder {folder} lie in one another; keep them apart")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,174 @@
+"""From the watched folder into the archive: each step can be repeated, and no file is ever without a name.
+
+A file goes to the hidden spool beside it, then into the archive under its raw key; the spool lets go of it when its
+rows are in the table. So what is in folder and spool is what is not finished, and a watch that was killed needs no
+other memory. With ``keep`` files are copied and stay where they are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import io
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+from gozen.archive import keys
+from gozen.archive.store import Store, named_errors
+from gozen.errors import BadRequest, CorruptFile
+from gozen.frames.arrivals import Arrival
+from gozen.frames.raw import read_words
+from gozen.instrument.header import RawHeader, read_header
+from gozen.instrument.profile import Profile
+from gozen.watch.folder import REFUSED, SPOOL, header_at
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_IMAGE = re.compile(rb"NAXIS   = +[2-9] ")
+
+
+class _Named(io.BytesIO):
+    """Bytes that have a file's name, for messages."""
+
+    name = ""
+
+
+def read_arrival(path: Path, profile: Profile) -> Arrival:
+    """Read a file's header, without its pixels where they are not compressed.
+
+    Raises
+    ------
+    CorruptFile
+        It is no raw file of this camera.
+    """
+    with named_errors(str(path), "read"), path.open("rb") as stream:
+        return Arrival(path, header_of(stream, profile, path.name))
+
+
+def header_of(stream: IO[bytes], profile: Profile, name: str) -> RawHeader:
+    """Read the header of a raw file; raises as `read_arrival`."""
+    whole = _Named(_beginning(stream))
+    whole.name = name
+    return read_header(read_words(whole)[0], profile, name)
+
+
+def _beginning(stream: IO[bytes]) -> bytes:
+    """Return the first header where it describes an image, else the whole file."""
+    first = header_at(stream, 0)
+    stream.seek(0)
+    if first is None or not first.startswith(b"SIMPLE") or not _IMAGE.search(first):
+        return stream.read()
+    return first
+
+
+class Intake:
+    """Moves files of one folder.
+
+    Parameters
+    ----------
+    keep
+        Leave the files where they are: the archive gets copies.
+    """
+
+    def __init__(self, folder: Path, store: Store, *, keep: bool = False) -> None:
+        self._folder, self._store, self._keep = folder, store, keep
+        self._lock: IO[str] | None = None
+
+    def claim(self) -> None:
+        """Keep a second watch away from the folder.
+
+        Raises
+        ------
+        BadRequest
+            There is one already.
+        StorageUnavailable
+            The folder cannot be written.
+        """
+        if self._keep:
+            return
+        with named_errors(f"{self._folder} (with --keep files stay there and it need not be writable)", "write"):
+            (self._folder / SPOOL).mkdir(exist_ok=True)
+            self._lock = (self._folder / SPOOL / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadRequest(f"another gozen watch looks after {self._folder}; stop it first") from error
+
+    def release(self) -> None:
+        """Let others watch the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def take(self, path: Path, header: RawHeader, night: str, exposure: str) -> tuple[Path, str]:
+        """Take one file into the archive; return where it lies now and its raw key.
+
+        Raises
+        ------
+        CorruptFile
+            The archive has other bytes under this key.
+        StorageUnavailable
+            Folder or archive cannot be written.
+        """
+        held = self.spooled(path)
+        key = keys.raw(night, exposure, Arrival(path, header).frame_id)
+        with named_errors(str(held), "read"), held.open("rb") as stream:
+            compressed = stream.read(2) == _GZIP_MAGIC
+        if compressed:
+            # The archive's name ends in .fits, so that is what it holds.
+            with named_errors(str(held), "read"), gzip.open(held) as stream:
+                data = stream.read()
+            fits = self._store.create(key, data) or self._store.read(key) == data
+        elif self._keep:
+            with named_errors(str(held), "read"):
+                data = held.read_bytes()
+            fits = self._store.create(key, data) or self._store.read(key) == data
+        else:
+            fits = self._store.take(key, held)
+        if not fits:
+            raise CorruptFile(
+                f"{path.name}: the archive has another file as {key}; nothing is written over, "
+                "so give it another FRAME_ID or exposure number if it is one of its own"
+            )
+        return held, key
+
+    def finish(self, files: Iterable[Path]) -> None:
+        """Let go of files whose work is done."""
+        if self._keep:
+            return
+        for path in files:
+            with named_errors(str(path), "delete"):
+                path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
+
+    def refuse(self, path: Path) -> Path:
+        """Put a file aside for people to look at; return where it lies now."""
+        if self._keep:
+            return path
+        target = self._folder / REFUSED / path.name
+        number = 1
+        with named_errors(str(target), "write"):
+            target.parent.mkdir(exist_ok=True)
+            while target.exists():
+                number += 1
+                target = target.with_name(f"{path.name}.{number}")
+            path.rename(target)
+        return target
+
+    def spooled(self, path: Path) -> Path:
+        """Move a file into the spool, unless it is there already or stays where it is; return where it lies now."""
+        spool = self._folder / SPOOL
+        if self._keep or path.is_relative_to(spool):
+            return path
+        target = spool / path.relative_to(self._folder)
+        with named_errors(f"{path} (with --keep files stay where they are)", "write"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        return target
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self._folder / SPOOL and not any(os.scandir(folder)):
+            folder.rmdir()
+            folder = folder.parent

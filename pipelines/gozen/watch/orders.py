@@ -1,0 +1,108 @@
+"""What is asked of a cube: by the recipes that name its object, else by its header; and whether it goes first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from gozen.archive.keys import Processing
+from gozen.errors import BadRequest
+from gozen.frames.arrivals import RawExposure
+from gozen.instrument.profile import Profile
+from gozen.observing.plan import PlannedExposure, exposures_of
+from gozen.reduction.masters import MasterWork, masters_wanted
+from gozen.reduction.work import SensorWork
+from gozen.resources.observation import Observation
+from gozen.resources.recipe import load_observations
+from gozen.resources.yaml import dump_resources
+from gozen.settings import Settings
+
+Asked = dict[str, tuple[PlannedExposure, Observation]]
+
+
+class Orders:
+    """The recipes of a watch, read for each night anew.
+
+    Parameters
+    ----------
+    recipes
+        Recipes or Observations.
+    pipelines
+        What to make of every exposure; empty: what recipe or header say.
+    """
+
+    def __init__(
+        self, profile: Profile, settings: Settings, recipes: Sequence[Path] = (), pipelines: Sequence[str] = ()
+    ) -> None:
+        self._profile, self._settings = profile, settings
+        self._pipelines = tuple(pipelines)
+        self._texts = [(path.name, _read(path)) for path in recipes]
+        self._asked: dict[str, Asked] = {}
+        self._of_night("20000101")  # a recipe that makes no sense is refused at once
+
+    def is_express(self, raw: RawExposure) -> bool:
+        """Tell whether an exposure goes before others: a target of opportunity, or an object of the settings."""
+        asked = self._of_night(raw.night).get(raw.object.strip())
+        if asked is not None and asked[0].exposure.spec.priority_class == "express":
+            return True
+        return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
+
+    def masters(self, raw: RawExposure, sensor: str) -> MasterWork | None:
+        """Return the master that is made of one sensor's calibration; None when the camera needs none of this kind."""
+        if raw.data_type.lower() not in self._profile.masters:
+            return None
+        one = RawExposure(raw.night, raw.exposure, raw.object, raw.data_type, raw.mjd, {sensor: raw.sensors[sensor]})
+        return masters_wanted([one], self._profile.masters)[0]
+
+    def work(self, raw: RawExposure, sensor: str) -> SensorWork | None:
+        """Return the reduction of one sensor; None where its recipe leaves the sensor out."""
+        processing = Processing(raw.night, raw.exposure, self._settings.run)
+        work = SensorWork(processing, sensor, raw.sensors[sensor], pipelines=self._pipelines, object=raw.object)
+        asked = self._of_night(raw.night).get(raw.object.strip())
+        if asked is None:
+            return work
+        spec, observation = asked[0].exposure.spec, asked[1]
+        if spec.sensors and sensor not in spec.sensors:
+            return None
+        return SensorWork(
+            processing,
+            sensor,
+            raw.sensors[sensor],
+            pipelines=self._pipelines or tuple(spec.pipelines),
+            object=raw.object,
+            recipe_name=observation.metadata.name,
+            recipe=dump_resources([observation]),
+            retain_raw=spec.retain_raw,
+        )
+
+    def _of_night(self, night: str) -> Asked:
+        """Return what is asked of each object of the sky; the first recipe that names it counts."""
+        if night not in self._asked:
+            found: Asked = {}
+            zone, date = ZoneInfo(self._profile.site.time_zone), dt.datetime.strptime(night, "%Y%m%d").date()
+            for name, text in self._texts:
+                for observation in load_observations(text, name, night=date, zone=zone):
+                    for step in self._steps(observation):
+                        if step.exposure.spec.data_type == "OBJECT":
+                            found.setdefault(step.exposure.spec.object.strip(), (step, observation))
+            self._asked[night] = found
+        return self._asked[night]
+
+    def _steps(self, observation: Observation) -> list[PlannedExposure]:
+        return exposures_of(
+            observation,
+            instrument=self._profile.name,
+            run=self._settings.run,
+            default_pipelines=self._profile.default_pipelines,
+            default_gain=self._profile.default_gain,
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read the recipe {path}: {error}") from error

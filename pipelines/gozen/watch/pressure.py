@@ -1,0 +1,229 @@
+"""How the analysis keeps pace with the camera: paces, what waits, when the room ends, and the warnings. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gozen.settings import WatchSettings
+from gozen.watch.queue import QueuedCube, State
+
+WINDOW_S = 300.0
+"""Paces are means over this time, or over the time since the start where that is shorter."""
+_SHORT_SPAN_S = 2.0
+_LATE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A thing that somebody has to know before it hurts: its name and a sentence."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """What waits and how fast it comes and goes.
+
+    Parameters
+    ----------
+    folder, waiting, running, held
+        Cubes (sensor exposures) in each state.
+    unread
+        Files that are not whole yet.
+    oldest_s
+        Age of the oldest cube that is not reduced, s since it was seen.
+    waiting_bytes
+        Of raw data that are not reduced.
+    pace_in, pace_out
+        Cubes per second.
+    room_bytes
+        What is left for raw data; None where nobody knows.
+    room_s
+        How long that lasts at the present pace; None when it does not shrink.
+    """
+
+    folder: int
+    waiting: int
+    running: int
+    held: int
+    unread: int
+    oldest_s: float
+    waiting_bytes: int
+    pace_in: float
+    pace_out: float
+    room_bytes: float | None = None
+    room_s: float | None = None
+
+    @property
+    def unreduced(self) -> int:
+        """Cubes that are not reduced yet, without those that are held."""
+        return self.folder + self.waiting + self.running
+
+    def line(self) -> str:
+        """Return it as one line for people."""
+        room = "" if self.room_bytes is None else f", room {self.room_bytes / 1e9:.2f} GB"
+        room += "" if self.room_s is None else f" ({duration(self.room_s)})"
+        held = f", {self.held} held" if self.held else ""
+        return (
+            f"queue {self.unreduced} ({self.folder} in the folder){held}, oldest {duration(self.oldest_s)}, "
+            f"in {self.pace_in:.2f}/s, out {self.pace_out:.2f}/s{room}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+class Paces:
+    """What came and went in the last minutes.
+
+    Parameters
+    ----------
+    start
+        Moment at which the watch began, s.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self._in: deque[tuple[float, int]] = deque()
+        self._cubes: deque[tuple[float, int]] = deque()
+        self._out: deque[tuple[float, int]] = deque()
+        self._room: deque[tuple[float, float]] = deque()
+
+    def came(self, now: float, size: int, *, first: bool = True) -> None:
+        """Note a file of so many bytes that came; ``first`` when a cube begins with it."""
+        self._in.append((now, size))
+        if first:
+            self._cubes.append((now, 1))
+
+    def went(self, now: float, size: int) -> None:
+        """Note a cube of so many bytes that is reduced."""
+        self._out.append((now, size))
+
+    def room(self, now: float, free: float) -> None:
+        """Note how many bytes are free."""
+        self._room.append((now, free))
+
+    def cubes(self, now: float) -> tuple[float, float]:
+        """Return cubes per second that come and go."""
+        span = self._forget(now)
+        return len(self._cubes) / span, len(self._out) / span
+
+    def growth(self, now: float) -> float:
+        """Return by how many bytes per second the raw data that wait grow."""
+        span = self._forget(now)
+        return (sum(size for _, size in self._in) - sum(size for _, size in self._out)) / span
+
+    def shrinkage(self, now: float) -> float:
+        """Return how many free bytes are lost per second."""
+        self._forget(now)
+        if len(self._room) < 2 or self._room[-1][0] <= self._room[0][0]:
+            return 0.0
+        (first, before), (last, after) = self._room[0], self._room[-1]
+        return (before - after) / (last - first)
+
+    def _forget(self, now: float) -> float:
+        for events in (self._in, self._cubes, self._out, self._room):
+            while events and events[0][0] < now - WINDOW_S:
+                events.popleft()
+        return max(min(now - self._start, WINDOW_S), _SHORT_SPAN_S)
+
+
+def pressure_of(
+    cubes: Iterable[QueuedCube], paces: Paces, now: float, *, unread: int, free: float | None, limit: float | None
+) -> Pressure:
+    """Return the pressure at a moment.
+
+    Parameters
+    ----------
+    unread
+        Files that are not whole yet.
+    free
+        Bytes that the archive's disk has; None where there is no disk.
+    limit
+        Bytes that raw data which are not reduced may take; None is as many as the disk has.
+    """
+    known = list(cubes)
+    count = {state: sum(cube.state == state for cube in known) for state in State}
+    open_cubes = [cube for cube in known if cube.state in (State.IN_FOLDER, State.WAITING, State.RUNNING)]
+    waiting = sum(cube.size for cube in known if cube.state != State.DONE)
+    pace_in, pace_out = paces.cubes(now)
+    rooms = [] if free is None else [(free, paces.shrinkage(now))]
+    rooms += [] if limit is None else [(limit - waiting, paces.growth(now))]
+    room, loss = min(rooms, key=lambda one: (lasting(*one), one[0])) if rooms else (None, 0.0)
+    left = lasting(room, loss) if room is not None else float("inf")
+    return Pressure(
+        folder=count[State.IN_FOLDER],
+        waiting=count[State.WAITING],
+        running=count[State.RUNNING],
+        held=count[State.HELD],
+        unread=unread,
+        oldest_s=max((max(now - cube.seen, 0.0) for cube in open_cubes), default=0.0),
+        waiting_bytes=waiting,
+        pace_in=pace_in,
+        pace_out=pace_out,
+        room_bytes=room,
+        room_s=None if left == float("inf") else left,
+    )
+
+
+def lasting(room: float, loss: float) -> float:
+    """Return how long room lasts, s, when it shrinks by ``loss`` bytes per second; infinite when it does not."""
+    if room <= 0:
+        return 0.0
+    return room / loss if loss > 0 else float("inf")
+
+
+def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
+    """Return what somebody has to know."""
+    found = []
+    if now.room_bytes is not None and now.room_bytes <= 0:
+        found.append(
+            Warned(
+                "RawRoomUsedUp",
+                f"raw data that are not reduced take {now.waiting_bytes / 1e9:.2f} GB, more than their room; "
+                "nothing is dropped, but the camera should pause",
+            )
+        )
+    elif now.room_s is not None and now.room_s < settings.warn_s and now.room_bytes is not None:
+        found.append(
+            Warned(
+                "RawRoomShort",
+                f"the room for raw data, {now.room_bytes / 1e9:.2f} GB, is used up in {duration(now.room_s)} at this "
+                "pace: give more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
+            )
+        )
+    if now.pace_out < now.pace_in and now.oldest_s > _LATE_S:
+        found.append(
+            Warned(
+                "FallingBehind",
+                f"{now.pace_in:.2f} sensor exposures a second come and {now.pace_out:.2f} are reduced; the oldest "
+                f"waits for {duration(now.oldest_s)}: give more workers, or fewer pipelines",
+            )
+        )
+    if now.waiting + now.running >= settings.queue_length and now.folder:
+        found.append(
+            Warned(
+                "QueueFull",
+                f"{settings.queue_length} sensor exposures wait in the archive (watch.queue_length), "
+                f"{now.folder} more in the folder",
+            )
+        )
+    return found
+
+
+def changes(before: Sequence[Warned], after: Sequence[Warned]) -> tuple[list[Warned], list[str]]:
+    """Return the warnings that are new, and the names of those that are over."""
+    old, new = {one.name for one in before}, {one.name for one in after}
+    return [one for one in after if one.name not in old], sorted(old - new)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
