@@ -1,7 +1,7 @@
 """The demo's report in a real browser: complete, quiet, readable in light and dark, on wide and narrow screens.
 
-Covered: pictures, tables that sort, requests, the console, contrast, overflow, the keyboard, print. Which numbers
-stand there is tested in tests/unit.
+Covered: pictures, films that play and stop, tables that sort, requests, the console, contrast, overflow, the keyboard,
+print. Which numbers stand there is tested in tests/unit.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def test_it_is_whole_and_quiet(opened, demo: Path) -> None:
 def test_every_picture_is_loaded_and_described(opened, scheme: str) -> None:
     page = opened(color_scheme=scheme)
     pictures = page.locator("img").evaluate_all("all => all.map(i => [i.complete, i.naturalWidth, i.alt])")
-    assert len(pictures) >= 7
+    assert len(pictures) >= 10
     for complete, width, alt in pictures:
         assert complete
         assert width > 100
@@ -98,6 +98,67 @@ def test_pictures_follow_the_scheme(opened) -> None:
         for scheme in ("light", "dark")
     ]
     assert shown[0] != shown[1]
+
+
+PLACE = "i => new DOMMatrix(getComputedStyle(i).transform).m41 / i.parentElement.clientWidth"
+"""By how many frames a film's strip is shifted."""
+STATE = "i => i.getAnimations()[0].playState"
+
+
+def test_films_play_stop_and_are_stepped_through_by_hand(opened) -> None:
+    page = opened()
+    film = page.locator(".film").first
+    label, image = film.locator(".controls span"), film.locator("img")
+    film.scroll_into_view_if_needed()
+    seen = label.inner_text()
+    page.wait_for_function("([e, text]) => e.textContent !== text", arg=[label.element_handle(), seen])
+    film.get_by_role("button", name="Pause").click()
+    assert image.evaluate(STATE) == "paused"
+    slider = film.get_by_role("slider")
+    for frame in (0, 5, 11):
+        slider.fill(str(frame))
+        assert label.inner_text() == f"frame {frame + 1} of 12"
+        assert image.evaluate(PLACE) == pytest.approx(-frame, abs=0.01)
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert label.inner_text() == "frame 11 of 12"
+    film.get_by_role("button", name="Play").click()
+    page.wait_for_function("e => e.textContent === 'frame 2 of 12'", arg=label.element_handle())
+
+
+def test_a_frame_of_a_film_fills_its_screen(opened) -> None:
+    page = opened()
+    for film in page.locator(".film").all():
+        image, screen = film.locator("img").bounding_box(), film.locator(".screen").bounding_box()
+        assert image["width"] == pytest.approx(12 * screen["width"], rel=1e-3)
+        assert image["height"] == pytest.approx(screen["height"], rel=1e-3)
+        assert screen["width"] == pytest.approx(screen["height"], rel=1e-2)
+
+
+def test_films_stand_still_for_those_who_want_no_motion(opened) -> None:
+    page = opened(reduced_motion="reduce")
+    film = page.locator(".film").first
+    image = film.locator("img")
+    assert (image.evaluate(STATE), image.evaluate(PLACE)) == ("paused", 0)
+    film.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        "e => e.textContent === 'frame 3 of 12'", arg=film.locator(".controls span").element_handle()
+    )
+
+
+def test_films_play_without_the_script(opened) -> None:
+    page = opened(java_script_enabled=False)
+    assert page.locator(".controls").count() == 0
+    assert [image.evaluate(STATE) for image in page.locator(".film img").all()] == ["running"] * 2
+
+
+def test_print_shows_all_frames_of_a_film(opened) -> None:
+    page = opened()
+    page.emulate_media(media="print")
+    film = page.locator(".film").first
+    image, screen = film.locator("img").bounding_box(), film.locator(".screen").bounding_box()
+    assert image["width"] == pytest.approx(screen["width"], rel=1e-3)
+    assert not film.locator(".controls").is_visible()
 
 
 def test_tables_sort_by_number_and_back(opened) -> None:
@@ -151,7 +212,9 @@ def test_sections_are_reached_from_the_top(opened) -> None:
         assert page.locator(target).count() == 1
     headings = page.locator("h1, h2").all_inner_texts()
     assert headings[0] == "Gozen demo"
-    assert {"The sky", "Light curves", "Quality", "Recovered against injected", "How it was made"} <= set(headings)
+    assert {"The sky", "Light curves", "What moves", "Quality", "Recovered against injected", "How it was made"} <= set(
+        headings
+    )
 
 
 def test_it_prints_in_black_on_white(opened) -> None:

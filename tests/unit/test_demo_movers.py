@@ -1,6 +1,7 @@
 """Tracklets against injected movers: what was found passes, and each thing that can be wrong goes red.
 
-Covered: pairing, false and second tracklets, what cannot be found, and the seven numbers. A camera is made up here.
+Covered: pairing, false and second tracklets, what cannot be found, the seven numbers, and how they are said. A camera
+is made up here.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gozen.archive.commit import SensorCommit
+from gozen.archive.commit import SensorCommit, Summary
 from gozen.archive.provenance import Provenance
 from gozen.archive.tracklets import TrackletPoint, TrackletRecord
+from gozen.demo.mover_pictures import corners, in_words, mover_rows
 from gozen.demo.movers import compare_movers, pair_movers
 from gozen.demo.truth import SensorTruth
 from gozen.sky.events import Mover
@@ -211,3 +213,42 @@ def test_a_refused_sensor_has_found_nothing():
 def test_differences_in_right_ascension_are_measured_on_the_sky():
     east = tuple(point.model_copy(update={"ra": point.ra + 0.32 / 3600}) for point in perfect()[1].points)
     assert checks(spoiled(1, points=east))[PLACE].measured == pytest.approx(0.32 * np.cos(np.radians(30.1)), abs=1e-3)
+
+
+def test_rows_say_what_became_of_each():
+    twice = record(FAST, "g9")
+    found = mover_rows(paired([*perfect()[:2], twice]))
+    assert [(row.name, row.state, row.tracklet) for row in found] == [
+        ("fast", "found", "g0"),
+        ("slow", "found", "g1"),
+        ("streak", "missed", None),
+        ("false tracklet", "false", "g9"),
+    ]
+    assert (found[0].frames, found[0].true_frames, found[0].mag, found[0].true_mag) == (18, 18, 14.0, 14.0)
+    (slow,) = [row for row in mover_rows(paired([], injected(frames=12))) if row.name == "slow"]
+    assert slow.state == "too slow"
+
+
+def test_the_terminal_says_it_in_a_line():
+    fast, _, streak, false = mover_rows(paired([record(FAST, "g0"), record(SLOW, "g9", ra_mid=1.0)]))
+    assert in_words(fast) == (
+        "found    fast, exposure 3, sensor 111: tracklet g0, 18 frames, 590.9 arcsec/min (injected: 18 frames, 590.9)"
+    )
+    assert in_words(streak) == "missed   streak, exposure 3, sensor 111"
+    assert in_words(false).startswith("false    false tracklet, exposure 3, sensor 111: tracklet g9, 18 frames, 61.8")
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, 180.0])
+def test_the_corners_of_a_sensor_are_turned_with_it(angle):
+    summary = Summary(ra=0.0, dec=0.0, pixel_scale_arcsec=3.6, orientation_deg=angle)
+    ra, dec = corners(summary, (100, 200))
+    east, north = (ra + 180) % 360 - 180, dec
+    assert np.hypot(east, north) == pytest.approx(np.hypot(0.05, 0.1), rel=1e-4)
+    turn = np.radians(angle)
+    up = east[2:].mean() * np.sin(turn) + north[2:].mean() * np.cos(turn)
+    assert up == pytest.approx(0.05, rel=1e-4)
+    assert np.hypot(np.diff(east), np.diff(north)) == pytest.approx([0.2, 0.1, 0.2], rel=1e-4)
+
+
+def test_an_unsolved_sensor_has_no_corners():
+    assert len(corners(Summary(ra=1.0), (100, 200))[0]) == 0

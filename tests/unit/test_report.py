@@ -14,12 +14,16 @@ import pytest
 
 from gozen.archive.commit import FrameRecord, Rejection, SensorCommit, Summary
 from gozen.archive.provenance import Provenance
-from gozen.report.model import Check, Command, DemoReport, Headline, Picture
+from gozen.report.model import Check, Command, DemoReport, Film, Headline, MoverRow, Picture
 from gozen.report.render import render
 
 GOOD = Check("magnitudes, bias", -0.00026, 0.01, "mag", "within", "140 stars")
 BAD = Check("times, largest error", 4.2, 1.0, "ms")
 PICTURE = Picture("Flare", "A flare, 18 points", b"<svg/>", b"<svg >", caption="G = 14 & red")
+FILM = Film("Fast mover", "A film of 2 frames", b"png", ("frame 1 of 3", "frame 3 of 3"), "g1: 590″/min")
+FAST = MoverRow(
+    "fast mover", "00000003", "111", "found", "g1", 17, 18, 590.84, 0.34, 590.93, 293.9, 294.0, 0.06, 13.99, 14.0, 58.0
+)
 VOID = {"meta", "link", "img", "source", "br"}
 
 
@@ -125,8 +129,44 @@ def test_pictures_are_embedded_with_their_words():
     assert "G = 14 & red" in page.text
 
 
+def test_a_mover_has_a_row_with_what_was_found_and_injected():
+    page = Page(render(report(GOOD, movers=(FAST,))))
+    assert "What moves" in page.text
+    assert (
+        "fast mover exposure 00000003, sensor 111 ✓ found g1 17 of 18 590.8 ± 0.3, injected 590.9 293.9 injected 294.0 "
+        "0.06 13.99 injected 14.00 58" in page.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            MoverRow("slow", "3", "111", "missed", true_frames=18, true_rate=61.8),
+            "✗ missed – – of 18 – injected 61.8 –",
+        ),
+        (MoverRow("slow", "3", "111", "too slow", true_frames=12), "– too slow – – of 12 – – –"),
+        (MoverRow("false", "3", "111", "false", "g9", 7, rate=1234.5), "✗ false g9 7 1,234.5 – –"),
+    ],
+)
+def test_what_was_missed_or_false_says_so(row, words):
+    assert words in Page(render(report(GOOD, movers=(row,)))).text
+
+
+def test_a_film_is_embedded_with_the_number_and_the_words_of_its_frames():
+    page = Page(render(report(GOOD, films=(FILM,))))
+    (image,) = page.all("img")
+    assert base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) == b"png"
+    assert image["alt"] == "A film of 2 frames"
+    (figure,) = page.all("figure")
+    assert (figure["style"], figure["data-labels"]) == ("--frames: 2", "frame 1 of 3|frame 3 of 3")
+    assert "g1: 590″/min" in page.text
+
+
 def test_nothing_is_fetched():
-    page = Page(render(report(GOOD, stacks=(PICTURE,), commits=(commit(),), commands=(Command("gozen x", "y"),))))
+    page = Page(
+        render(report(GOOD, stacks=(PICTURE,), films=(FILM,), commits=(commit(),), commands=(Command("gozen x", "y"),)))
+    )
     for tag, attributes in page.elements:
         for name in ("src", "href", "srcset"):
             value = str(attributes.get(name, "data:"))
@@ -145,6 +185,8 @@ def test_texts_are_escaped():
             checks=(Check(hostile, 1, 2, hostile, basis=hostile),),
             headlines=(Headline(hostile, hostile),),
             lightcurves=(Picture(hostile, hostile, b"", caption=hostile),),
+            movers=(MoverRow(hostile, hostile, hostile, "found", hostile),),
+            films=(Film('"' + hostile, '"' + hostile, b"", ('"' + hostile,), hostile),),
             commits=(commit(object=hostile),),
             made_with=((hostile, hostile),),
             commands=(Command(hostile, hostile),),

@@ -1,4 +1,4 @@
-"""``gozen demo``: a simulated night from raw frames to looked-up light curves, compared with what was put in."""
+"""``gozen demo``: a simulated night from raw frames to light curves and tracklets, compared with what was put in."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ def demo(
     Exit code 70 when something was recovered outside of its stated tolerance.
     """
     from gozen.demo.demo import run_demo
+    from gozen.demo.mover_pictures import in_words
     from gozen.demo.night import DemoPlan
 
     plan = DemoPlan(sensors=sensors, dithers=dithers, nframe=nframe, seed=seed)
     settings = invocation(ctx).settings(workers=workers)
     done = run_demo(folder, plan, settings.workers, reducing.counted, report_only=report_only)
     for check in done.checks:
-        verdict = "ok     " if check.passed else "OUTSIDE"
+        verdict = "ok      " if check.passed else "OUTSIDE "
         say(f"{verdict} {check.name}: {check.recovered} ({check.allowed})")
+    for row in done.movers:
+        say(in_words(row))
     passed = sum(check.passed for check in done.checks)
     say(f"{passed} of {len(done.checks)} comparisons with the truth are within their tolerance")
     say(f"the report: {done.report.absolute()}")

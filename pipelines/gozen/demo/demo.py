@@ -11,12 +11,13 @@ from gozen.archive.provenance import code_version
 from gozen.archive.store import Store, named_errors, open_store
 from gozen.demo.compare import compare
 from gozen.demo.findings import Findings, gather
+from gozen.demo.mover_pictures import field_pictures, films, mover_rows
 from gozen.demo.movers import compare_movers
 from gozen.demo.night import FIELD, NIGHT, Counted, DemoPlan, make_night
 from gozen.demo.pictures import comparison_pictures, lightcurve_pictures, quality_pictures, stack_pictures
 from gozen.errors import BadRequest
 from gozen.instrument.profile import load_profile
-from gozen.report.model import Check, Command, DemoReport, Headline
+from gozen.report.model import Check, Command, DemoReport, Headline, MoverRow
 from gozen.report.render import render
 from gozen.settings import Settings
 
@@ -40,6 +41,7 @@ class DemoResult:
     archive: Path
     report: Path
     checks: tuple[Check, ...]
+    movers: tuple[MoverRow, ...]
     commands: tuple[Command, ...]
 
     @property
@@ -85,7 +87,7 @@ def run_demo(folder: Path, plan: DemoPlan, workers: int, counted: Counted, *, re
     report = folder / REPORT
     with named_errors(str(report), "write"):
         report.write_text(page, encoding="utf-8")
-    return DemoResult(folder / ARCHIVE, report, checks, commands)
+    return DemoResult(folder / ARCHIVE, report, checks, mover_rows(found.movers), commands)
 
 
 def checks_of(found: Findings) -> tuple[Check, ...]:
@@ -121,6 +123,11 @@ def commands_of(folder: Path, found: Findings) -> tuple[Command, ...]:
         one = by_name["quiet star"]
         place = f"--ra {one.ra:.5f} --dec {one.dec:.5f} --radius 30"
         commands.append(Command(f"gozen lightcurve {place} {at}", "look up all that lies within 30″ of a star"))
+    commands.append(Command(f"gozen tracklets {at}", "list what moves"))
+    longest = max(mover_rows(found.movers), key=lambda row: row.frames or 0, default=None)
+    if longest is not None and longest.tracklet is not None:
+        line = f"gozen tracklets {longest.tracklet} --points {at}"
+        commands.append(Command(line, f"see every point of the {longest.name}"))
     return (
         *commands,
         Command(f"gozen quality {at}", "see what the gates measured, frame by frame"),
@@ -136,12 +143,14 @@ def report_of(
     summary = (
         f"{plan.sensors} sensors of a simulated Tomo-e Gozen camera took {plan.dithers} dithered exposures of "
         f"{plan.nframe} frames at RA {FIELD.ra}°, Dec {FIELD.dec:+}°. The raw cubes were calibrated, solved, measured "
-        "and appended to the light-curve table; then what was recovered was compared with what had been put in."
+        "and appended to the light-curve table; what moves was looked for among their frames. Then what was recovered "
+        "was compared with what had been put in."
     )
     headlines = (
         Headline(f"{sum(check.passed for check in checks)} of {len(checks)}", "checks passed"),
         Headline(f"{sum(one.status == 'reduced' for one in found.commits)}", "sensor exposures reduced"),
         Headline(f"{sources:,}", "sources on the stacks"),
+        Headline(f"{sum(one.found is not None for one in found.movers.pairs)}", "moving objects found"),
         Headline(f"{len(found.rows):,}", "measurements in the table"),
     )
     return DemoReport(
@@ -151,6 +160,9 @@ def report_of(
         headlines=headlines,
         stacks=stack_pictures(store, found),
         lightcurves=lightcurve_pictures(found),
+        movers=mover_rows(found.movers),
+        fields=field_pictures(found),
+        films=films(store, found),
         quality=quality_pictures(found),
         comparisons=comparison_pictures(found),
         commits=found.commits,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from gozen.plots.style import DARK, Theme, new_figure, themed
@@ -38,6 +42,22 @@ def film_figure(
                 axes.imshow(film[index], vmin=low, vmax=high, origin="lower", cmap="gray", interpolation="nearest")
                 axes.set_title(f"{numbers[index]}", fontsize=7, loc="center", pad=2)
     return figure
+
+
+def film_strip(film: NDArray[np.floating]) -> bytes:
+    """Return the frames side by side as a PNG, a pixel for a pixel, the first on the left; NaN is black.
+
+    Parameters
+    ----------
+    film
+        Shape (frames, side, side), ADU.
+    """
+    low, high = _range(film)
+    buffer = io.BytesIO()
+    strip = np.hstack(list(np.nan_to_num(film, nan=low)))
+    unsigned: dict[str, Any] = {"Software": None}
+    imsave(buffer, strip, vmin=low, vmax=high, cmap="gray", origin="lower", format="png", metadata=unsigned)
+    return buffer.getvalue()
 
 
 def _range(film: NDArray[np.floating]) -> tuple[float, float]:

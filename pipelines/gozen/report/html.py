@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from gozen.report.model import Command, Headline, Picture
+from gozen.report.model import Command, Film, Headline, Picture
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str) 
 def figures(pictures: Iterable[Picture]) -> str:
     """Return pictures with their captions, embedded as data."""
     return f'<div class="pictures">{"".join(_figure(one) for one in pictures)}</div>'
+
+
+def films(strips: Iterable[Film]) -> str:
+    """Return films that play by themselves; the page's script gives them a pause and a slider."""
+    return f'<div class="films">{"".join(_film(one) for one in strips)}</div>'
 
 
 def headlines(numbers: Iterable[Headline]) -> str:
@@ -115,6 +120,16 @@ def _figure(one: Picture) -> str:
     caption = f"<figcaption>{escape(one.caption)}</figcaption>" if one.caption else ""
     width = ' class="wide"' if one.wide else ""
     return f"<figure{width}><h3>{escape(one.title)}</h3>{image}{caption}</figure>"
+
+
+def _film(one: Film) -> str:
+    alt, labels = escape(one.alt, quote=True), escape("|".join(one.labels), quote=True)
+    image = f'<img src="{_data(one.strip, "image/png")}" alt="{alt}">'
+    caption = f"<figcaption>{escape(one.caption)}</figcaption>" if one.caption else ""
+    return (
+        f'<figure class="film" style="--frames: {len(one.labels)}" data-labels="{labels}">'
+        f'<h3>{escape(one.title)}</h3><div class="screen">{image}</div>{caption}</figure>'
+    )
 
 
 def _data(content: bytes, kind: str) -> str:

@@ -94,6 +94,70 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Film:
+    """Frames that are shown one after another.
+
+    Parameters
+    ----------
+    title, caption
+        Shown with it.
+    alt
+        What it shows, for those who cannot see it.
+    strip
+        A PNG: square frames side by side, the first on the left.
+    labels
+        What is shown beside each frame, in order; there are as many as frames.
+    """
+
+    title: str
+    alt: str
+    strip: bytes
+    labels: tuple[str, ...]
+    caption: str = ""
+
+
+MoverState = Literal["found", "missed", "too slow", "false"]
+
+
+@dataclass(frozen=True)
+class MoverRow:
+    """A moving object that was injected, found or both; None is what there is not.
+
+    Parameters
+    ----------
+    state
+        ``too slow`` is what stays on its own image, or is hardly on the sensor, and need not be found.
+    frames, true_frames
+        On which it was measured, and on which it stood on the sensor.
+    rate, rate_err, true_rate
+        arcsec/min.
+    direction, true_direction
+        Degrees, north through east.
+    rms
+        Of the differences of places in the worse axis, arcsec.
+    mag, true_mag
+        mag.
+    """
+
+    name: str
+    exposure: str
+    sensor: str
+    state: MoverState
+    tracklet: str | None = None
+    frames: int | None = None
+    true_frames: int | None = None
+    rate: float | None = None
+    rate_err: float | None = None
+    true_rate: float | None = None
+    direction: float | None = None
+    true_direction: float | None = None
+    rms: float | None = None
+    mag: float | None = None
+    true_mag: float | None = None
+    snr: float | None = None
+
+
+@dataclass(frozen=True)
 class Headline:
     """A number that stands large at the top."""
 
@@ -117,6 +181,8 @@ class DemoReport:
     ----------
     summary
         What was done, in a sentence or two.
+    movers, fields, films
+        What moves: its table, its map, and a film of each object.
     commits
         Those of all sensors; the table of quality is made of them.
     made_with
@@ -133,6 +199,9 @@ class DemoReport:
     lightcurves: tuple[Picture, ...] = ()
     quality: tuple[Picture, ...] = ()
     comparisons: tuple[Picture, ...] = ()
+    movers: tuple[MoverRow, ...] = ()
+    fields: tuple[Picture, ...] = ()
+    films: tuple[Film, ...] = ()
     commits: tuple[SensorCommit, ...] = ()
     made_with: tuple[tuple[str, str], ...] = ()
     commands: tuple[Command, ...] = ()

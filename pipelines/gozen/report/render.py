@@ -11,7 +11,7 @@ from string import Template
 from gozen.archive.commit import SensorCommit, Summary
 from gozen.report import html
 from gozen.report.html import Cell
-from gozen.report.model import Check, DemoReport
+from gozen.report.model import Check, DemoReport, MoverRow
 
 _QUALITY = (
     "exposure",
@@ -24,6 +24,17 @@ _QUALITY = (
     "zero magnitude",
     "colour term",
     "limit [mag]",
+)
+_MOVERS = (
+    "object",
+    "verdict",
+    "tracklet",
+    "frames",
+    "rate [″/min]",
+    "direction [°]",
+    "rms [″]",
+    "magnitude",
+    "S/N",
 )
 
 
@@ -71,6 +82,13 @@ def _sections(report: DemoReport) -> list[tuple[str, str, str, str]]:
             html.figures(report.lightcurves) if report.lightcurves else "",
         ),
         (
+            "movers",
+            "What moves",
+            "Tracklets, found among the frames of each cube, beside the objects that were injected. Each film is cut "
+            "out about its object, minus what stands there without it.",
+            _movers(report) if report.movers or report.films or report.fields else "",
+        ),
+        (
             "quality",
             "Quality",
             "One row for each sensor and exposure. What a gate refused stands here with its reason.",
@@ -101,6 +119,40 @@ def _checks(checks: tuple[Check, ...]) -> str:
         shown = Cell(check.recovered, check.measured), Cell(check.allowed, check.tolerance)
         rows.append((Cell(check.name, note=check.basis), *shown, verdict))
     return html.table(("comparison", "recovered", "tolerance", "verdict"), rows, "Recovered against injected")
+
+
+def _movers(report: DemoReport) -> str:
+    rows = [_mover_row(one) for one in report.movers]
+    table = html.table(_MOVERS, rows, "Tracklets found and movers injected") if rows else ""
+    fields = html.figures(report.fields) if report.fields else ""
+    return table + fields + (html.films(report.films) if report.films else "")
+
+
+def _mover_row(one: MoverRow) -> tuple[Cell, ...]:
+    states = {
+        "found": Cell("✓ found", 1, state="good"),
+        "missed": Cell("✗ missed", 0, state="bad"),
+        "false": Cell("✗ false", 0, state="bad"),
+        "too slow": Cell("– too slow", 0.5),
+    }
+    return (
+        Cell(one.name, note=f"exposure {one.exposure}, sensor {one.sensor}"),
+        states[one.state],
+        Cell(one.tracklet or "–"),
+        _beside(html.number(one.frames, "d"), one.true_frames, "d", "of"),
+        _beside(html.number(one.rate, ",.1f", one.rate_err), one.true_rate, ",.1f"),
+        _beside(html.number(one.direction, ".1f"), one.true_direction, ".1f"),
+        html.number(one.rms, ".2f"),
+        _beside(html.number(one.mag, ".2f"), one.true_mag, ".2f"),
+        html.number(one.snr, ".0f"),
+    )
+
+
+def _beside(cell: Cell, injected: float | None, form: str, word: str = "injected") -> Cell:
+    """Add what was injected below what was found."""
+    if injected is None:
+        return cell
+    return replace(cell, note=f"{cell.note}, {word} {injected:{form}}".removeprefix(", "))
 
 
 def _quality(report: DemoReport) -> str:

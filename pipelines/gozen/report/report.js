@@ -25,3 +25,41 @@ for (const header of document.querySelectorAll("table.sortable thead th")) {
   button.addEventListener("click", () => sortBy(header));
   header.append(button);
 }
+function element(name, properties) {
+  return Object.assign(document.createElement(name), properties);
+}
+function addControls(figure) {
+  const [animation] = figure.querySelector("img").getAnimations();
+  const labels = figure.dataset.labels.split("|");
+  if (!animation) return;
+  const title = figure.querySelector("h3").textContent;
+  const step = animation.effect.getComputedTiming().duration / labels.length;
+  const button = element("button", { type: "button" });
+  const slider = element("input", { type: "range", min: 0, max: labels.length - 1, value: 0, ariaLabel: `Frame: ${title}` });
+  const label = element("span", {});
+  const controls = element("div", { className: "controls" });
+  controls.append(button, slider, label);
+  figure.querySelector(".screen").after(controls);
+  const playing = () => animation.playState === "running";
+  function show() {
+    const frame = Math.floor(animation.currentTime / step) % labels.length;
+    label.textContent = labels[frame];
+    slider.value = frame;
+    slider.setAttribute("aria-valuetext", labels[frame]);
+    button.textContent = playing() ? "Pause" : "Play";
+    button.ariaLabel = `${button.textContent}: ${title}`;
+    if (playing()) requestAnimationFrame(show);
+  }
+  button.addEventListener("click", () => {
+    if (playing()) animation.pause(); else animation.play();
+    show();
+  });
+  slider.addEventListener("input", () => {
+    animation.pause();
+    // The middle of a frame, so that no rounding shows its neighbour.
+    animation.currentTime = (Number(slider.value) + 0.5) * step;
+    show();
+  });
+  show();
+}
+for (const figure of document.querySelectorAll(".film")) addControls(figure);
