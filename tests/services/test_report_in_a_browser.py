@@ -124,6 +124,8 @@ def test_films_play_stop_and_are_stepped_through_by_hand(opened) -> None:
     assert label.inner_text() == "frame 11 of 12"
     film.get_by_role("button", name="Play").click()
     page.wait_for_function("e => e.textContent === 'frame 2 of 12'", arg=label.element_handle())
+    slider.fill("7")
+    assert (image.evaluate(STATE), label.inner_text()) == ("paused", "frame 8 of 12")
 
 
 def test_a_frame_of_a_film_fills_its_screen(opened) -> None:
