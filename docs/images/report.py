@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from gozen.plots.style import DARK, LIGHT
 
 CHROMIUM = "/usr/bin/chromium"
-WIDTH, TOP, PAGE = 1000, 500, "#f3f4f6"
+WIDTH, TOP, PAGE = 1000, 535, "#f3f4f6"
 PARTS = ("#stacks figure", "#lightcurves figure")
 COLOURS = 128
 WHITE = (255, 255, 255)

@@ -150,7 +150,7 @@ def report_of(
         Headline(f"{sum(check.passed for check in checks)} of {len(checks)}", "checks passed"),
         Headline(f"{sum(one.status == 'reduced' for one in found.commits)}", "sensor exposures reduced"),
         Headline(f"{sources:,}", "sources on the stacks"),
-        Headline(f"{sum(one.found is not None for one in found.movers.pairs)}", "moving objects found"),
+        Headline(f"{sum(one.found is not None for one in found.movers.pairs)}", "tracklets of moving objects"),
         Headline(f"{len(found.rows):,}", "measurements in the table"),
     )
     return DemoReport(

@@ -25,7 +25,6 @@ from gozen.plots.stack import Marks, draw_stack, source_marks
 from gozen.plots.style import DARK, LIGHT, Theme, picture
 from gozen.plots.truth import draw_fluxes, draw_magnitudes, draw_positions
 from gozen.report.model import Picture
-from gozen.sky import truth
 
 MOST_STACKS = 2
 
@@ -73,7 +72,7 @@ def _stack(store: Store, found: Findings, commit: SensorCommit) -> Picture:
     )
     rows = rows.filter(pc.equal(rows["frame"], pc.min(rows["frame"])))
     matched = (numbers(rows, "flags") & Flag.UNMATCHED) == 0
-    marks = [*source_marks(numbers(rows, "x"), numbers(rows, "y"), matched), *_happenings(store, found, commit)]
+    marks = [*source_marks(numbers(rows, "x"), numbers(rows, "y"), matched), *_happenings(found, commit)]
     title = f"Exposure {commit.exposure}, sensor {commit.sensor}"
     figure = draw_stack(image, wcs if commit.summary.wcs_method else None, marks, theme=DARK)
     alt = (
@@ -83,7 +82,7 @@ def _stack(store: Store, found: Findings, commit: SensorCommit) -> Picture:
     return Picture(title, alt, picture(figure, "webp"), kind="image/webp", wide=True)
 
 
-def _happenings(store: Store, found: Findings, commit: SensorCommit) -> list[Marks]:
+def _happenings(found: Findings, commit: SensorCommit) -> list[Marks]:
     seen = next(one for one in found.truths if (one.exposure, one.sensor_id) == (commit.exposure, commit.sensor))
     marks = []
     for one in found.looked_up:
@@ -91,10 +90,9 @@ def _happenings(store: Store, found: Findings, commit: SensorCommit) -> list[Mar
         if len(star):
             place = numbers(star, "x"), numbers(star, "y")
             marks.append(Marks(one.name, *place, colour="warning", size=14, names=(one.name,)))
-    movers = truth.read_truth(store, truth.sensor_key(found.night, commit.exposure, commit.sensor, "movers"))
-    names = list(dict.fromkeys(movers["event"].to_pylist()))
+    names = list(dict.fromkeys(seen.movers["event"].to_pylist()))
     if names:
-        middle = [movers.filter(pc.equal(movers["event"], name)) for name in names]
+        middle = [seen.movers.filter(pc.equal(seen.movers["event"], name)) for name in names]
         x, y = (np.array([float(numbers(one, axis)[len(one) // 2]) for one in middle]) for axis in "xy")
         marks.append(Marks("injected mover", x, y, marker="D", colour="truth", size=13, names=tuple(names)))
     return marks
