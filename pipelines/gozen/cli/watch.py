@@ -47,7 +47,7 @@ def watch(
     from gozen.instrument.profile import load_profile
     from gozen.watch.orders import Orders
     from gozen.watch.reporting import Reporter
-    from gozen.watch.watcher import Clock, Watcher
+    from gozen.watch.watcher import Clock, run_watch
 
     more = {"watch": {"express": express}} if express else {}
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)
@@ -57,9 +57,8 @@ def watch(
     clock = Clock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())
     signal.signal(signal.SIGTERM, _interrupt)
-    watcher = Watcher(folder, settings, orders, reporter, keep=keep, clock=clock)
     messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")
-    return watcher.run(until_idle=once)
+    return run_watch(folder, settings, orders, reporter, keep=keep, until_idle=once, clock=clock)
 
 
 def _check_apart(folder: Path, store: Store) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gozen.archive.store import Store
-from gozen.errors import CorruptFile, MissingObject
+from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
 from gozen.frames.arrivals import Arrival, group_arrivals
 from gozen.instrument.header import night_of
 from gozen.instrument.profile import Profile
@@ -45,7 +45,10 @@ class Arriving:
     def __init__(self, folder: Path, store: Store, profile: Profile, patience_s: float) -> None:
         self._folder, self._store, self._profile, self._patience_s = folder, store, profile, patience_s
         self._seen: dict[str, _Seen] = {}
+        self._spooled: set[str] = set()
         self._numberless: dict[str, list[Arrival]] = {}
+        self.trouble: StorageUnavailable | None = None
+        """Why a file could not be read at the last look; it is tried again at the next."""
 
     @property
     def unread(self) -> int:
@@ -53,8 +56,11 @@ class Arriving:
         return sum(not one.over for one in self._seen.values())
 
     def spooled(self) -> tuple[list[Group], list[Refusal]]:
-        """Return what an earlier watch left in its spool."""
-        return self._read(entry.path for entry in look_at_spool(self._folder))
+        """Return what an earlier watch left in its spool; each file once, those that could not be read again."""
+        self.trouble = None
+        entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
+        self._spooled |= {entry.name for entry in entries}
+        return self._read(entries)
 
     def look(self, now: float) -> tuple[list[Group], list[Refusal]]:
         """Look once more and return what has come since, by exposure, and what is no raw file.
@@ -66,12 +72,9 @@ class Arriving:
         """
         entries = {entry.name: entry for entry in look(self._folder)}
         self._seen = {name: one for name, one in self._seen.items() if name in entries}
-        ready = [entry.path for entry in entries.values() if self._is_ready(entry, now)]
+        self.trouble = None
+        ready = [entry for entry in entries.values() if self._is_ready(entry, now)]
         return self._read(ready)
-
-    def forget(self, path: Path) -> None:
-        """Take a file at the next look as one that is new."""
-        self._seen = {name: one for name, one in self._seen.items() if one.entry.path != path}
 
     def _is_ready(self, entry: Entry, now: float) -> bool:
         seen = self._seen.get(entry.name)
@@ -85,19 +88,26 @@ class Arriving:
                 seen.whole = is_whole(entry.path, entry.size)
             except MissingObject:
                 return False
+            except StorageUnavailable as error:
+                self.trouble = error
+                return False
         found = verdict(same=True, whole=seen.whole, quiet_s=now - seen.since, patience_s=self._patience_s)
         seen.over = found != "wait"
         return seen.over
 
-    def _read(self, paths: Iterable[Path]) -> tuple[list[Group], list[Refusal]]:
+    def _read(self, entries: Iterable[Entry]) -> tuple[list[Group], list[Refusal]]:
         arrivals, refused = [], []
-        for path in paths:
+        for entry in entries:
             try:
-                arrivals.append(read_arrival(path, self._profile))
+                arrivals.append(read_arrival(entry.path, self._profile))
             except CorruptFile as error:
-                refused.append(Refusal(path, error))
+                refused.append(Refusal(entry.path, error))
             except MissingObject:
                 continue  # renamed or removed since the look
+            except StorageUnavailable as error:
+                self.trouble = error
+                self._seen.pop(entry.name, None)
+                self._spooled.discard(entry.name)
         return self._grouped(arrivals), refused
 
     def _grouped(self, arrivals: list[Arrival]) -> list[Group]:

@@ -1,38 +1,42 @@
-"""How long to wait after trouble: longer each time, and short again when it is over."""
+"""How long to wait after trouble with the storage: longer each time, and short again when it is over."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
 
+from gozen.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
 FIRST_S = 1.0
 LONGEST_S = 60.0
 
 
-@dataclass
 class Backoff:
-    """The trouble of one kind of work.
+    """The trouble of one kind of work, said once when it begins and once when it is over.
 
     Parameters
     ----------
-    message
-        What it is; empty when all is well.
-    until
-        Moment before which the work is not tried again, s.
+    who
+        Whose trouble it is, for the message at its end.
     """
 
-    message: str = ""
-    until: float = 0.0
-    _next_s: float = FIRST_S
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._pause_s = FIRST_S
+        self.message = ""
+        """What it is; empty when all is well."""
+        self.until = 0.0
+        """Moment before which the work is not tried again, s."""
 
-    def failed(self, message: str, now: float) -> bool:
-        """Note trouble; return whether it is another one than before, so that people are told once."""
-        new = message != self.message
-        self.message, self.until = message, now + self._next_s
-        self._next_s = min(2 * self._next_s, LONGEST_S)
-        return new
+    def failed(self, error: StorageUnavailable, now: float) -> None:
+        """Note trouble and wait for longer than the last time."""
+        if str(error) != self.message:
+            log.warning("%s: %s; this watch waits and tries again, nothing is lost", error.name, error)
+        self.message, self.until = str(error), now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_S)
 
-    def succeeded(self) -> bool:
-        """Note that the work went well; return whether there was trouble before."""
-        before = bool(self.message)
-        self.message, self.until, self._next_s = "", 0.0, FIRST_S
-        return before
+    def succeeded(self) -> None:
+        """Note that the work went well."""
+        if self.message:
+            log.info("the trouble of %s is over", self._who)
+        self.message, self.until, self._pause_s = "", 0.0, FIRST_S

@@ -12,13 +12,12 @@ import gzip
 import io
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
 from gozen.archive import keys
 from gozen.archive.store import Store, named_errors
-from gozen.errors import BadRequest, CorruptFile
+from gozen.errors import BadRequest, CorruptFile, MissingObject
 from gozen.frames.arrivals import Arrival
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, read_header
@@ -134,13 +133,12 @@ class Intake:
             )
         return held, key
 
-    def finish(self, files: Iterable[Path]) -> None:
-        """Let go of files whose work is done."""
+    def finish(self, path: Path) -> None:
+        """Let go of a file whose work is done."""
         if self._keep:
             return
-        for path in files:
-            with named_errors(str(path), "delete"):
-                path.unlink(missing_ok=True)
+        with named_errors(str(path), "delete"):
+            path.unlink(missing_ok=True)
             self._remove_empty(path.parent)
 
     def refuse(self, path: Path) -> Path:
@@ -163,9 +161,19 @@ class Intake:
         if self._keep or path.is_relative_to(spool):
             return path
         target = spool / path.relative_to(self._folder)
+        if not path.exists() and target.exists():
+            return target  # an earlier try came as far as this
+        number = 1
+        while target.exists():
+            # An earlier file of this name is still being worked on.
+            number += 1
+            target = spool / str(number) / path.relative_to(self._folder)
         with named_errors(f"{path} (with --keep files stay where they are)", "write"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
+            try:
+                path.rename(target)
+            except FileNotFoundError as error:
+                raise MissingObject(f"{path} is gone") from error
         return target
 
     def _remove_empty(self, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from gozen.resources.observation import Observation
 from gozen.resources.recipe import load_observations
 from gozen.resources.yaml import dump_resources
 from gozen.settings import Settings
+from gozen.watch.queue import QueuedCube
 
 Asked = dict[str, tuple[PlannedExposure, Observation]]
 
@@ -45,34 +47,34 @@ class Orders:
 
     def is_express(self, raw: RawExposure) -> bool:
         """Tell whether an exposure goes before others: a target of opportunity, or an object of the settings."""
+        if raw.data_type != "OBJECT":
+            return False
         asked = self._of_night(raw.night).get(raw.object.strip())
         if asked is not None and asked[0].exposure.spec.priority_class == "express":
             return True
         return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
 
-    def masters(self, raw: RawExposure, sensor: str) -> MasterWork | None:
-        """Return the master that is made of one sensor's calibration; None when the camera needs none of this kind."""
-        if raw.data_type.lower() not in self._profile.masters:
+    def masters(self, cube: QueuedCube) -> MasterWork | None:
+        """Return the master that is made of a calibration cube; None when the camera needs none of this kind."""
+        if cube.raw.data_type.lower() not in self._profile.masters:
             return None
-        one = RawExposure(raw.night, raw.exposure, raw.object, raw.data_type, raw.mjd, {sensor: raw.sensors[sensor]})
-        return masters_wanted([one], self._profile.masters)[0]
+        return masters_wanted([cube.raw_exposure], self._profile.masters)[0]
 
-    def work(self, raw: RawExposure, sensor: str) -> SensorWork | None:
-        """Return the reduction of one sensor; None where its recipe leaves the sensor out."""
+    def work(self, cube: QueuedCube) -> SensorWork | None:
+        """Return the reduction of a cube of the sky; None where its recipe leaves the sensor out."""
+        raw = cube.raw
         processing = Processing(raw.night, raw.exposure, self._settings.run)
-        work = SensorWork(processing, sensor, raw.sensors[sensor], pipelines=self._pipelines, object=raw.object)
+        files = raw.sensors[cube.sensor]
+        work = SensorWork(processing, cube.sensor, files, pipelines=self._pipelines, object=raw.object)
         asked = self._of_night(raw.night).get(raw.object.strip())
         if asked is None:
             return work
         spec, observation = asked[0].exposure.spec, asked[1]
-        if spec.sensors and sensor not in spec.sensors:
+        if spec.sensors and cube.sensor not in spec.sensors:
             return None
-        return SensorWork(
-            processing,
-            sensor,
-            raw.sensors[sensor],
+        return replace(
+            work,
             pipelines=self._pipelines or tuple(spec.pipelines),
-            object=raw.object,
             recipe_name=observation.metadata.name,
             recipe=dump_resources([observation]),
             retain_raw=spec.retain_raw,

@@ -12,7 +12,8 @@ from gozen.watch.queue import QueuedCube, State
 
 WINDOW_S = 300.0
 """Paces are means over this time, or over the time since the start where that is shorter."""
-_SHORT_SPAN_S = 2.0
+_SHORT_SPAN_S = 60.0
+"""What comes at once at the start is no pace; and a disk is also used by others."""
 _LATE_S = 60.0
 
 
@@ -121,10 +122,10 @@ class Paces:
     def shrinkage(self, now: float) -> float:
         """Return how many free bytes are lost per second."""
         self._forget(now)
-        if len(self._room) < 2 or self._room[-1][0] <= self._room[0][0]:
+        if not self._room:
             return 0.0
         (first, before), (last, after) = self._room[0], self._room[-1]
-        return (before - after) / (last - first)
+        return (before - after) / (last - first) if last - first >= _SHORT_SPAN_S else 0.0
 
     def _forget(self, now: float) -> float:
         for events in (self._in, self._cubes, self._out, self._room):

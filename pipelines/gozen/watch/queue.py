@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from gozen.errors import GozenError
+from gozen.frames.arrivals import RawExposure
+
 Name = tuple[str, str]
+CubeName = tuple[str, str, str]
 
 
 class State(StrEnum):
@@ -29,8 +33,8 @@ class QueuedCube:
 
     Parameters
     ----------
-    mjd
-        Start of its first frame, MJD (UTC).
+    raw
+        The exposure; with all its sensors' files once this one is in the archive.
     express
         Whether it goes before others.
     seen, last
@@ -38,42 +42,55 @@ class QueuedCube:
     size
         Bytes of its files.
     files
-        Where they lie now: in the folder or its spool.
-    raw
-        Their keys in the archive, once they are there.
-    problem
-        Name of the error for which it is held.
+        Where those lie that are in the archive: in the spool, or in the folder that they are copied from.
+    keys
+        Their keys in the archive.
+    error
+        For which it is held.
     """
 
-    night: str
-    exposure: str
+    raw: RawExposure
     sensor: str
-    data_type: str
-    object: str
-    mjd: float
     express: bool
     seen: float
     last: float
     size: int = 0
     files: list[Path] = field(default_factory=list)
-    raw: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     state: State = State.IN_FOLDER
-    problem: str = ""
+    error: GozenError | None = None
 
     @property
     def name(self) -> Name:
         """Night and exposure."""
-        return self.night, self.exposure
+        return self.raw.night, self.raw.exposure
+
+    @property
+    def key(self) -> CubeName:
+        """Night, exposure and sensor."""
+        return (*self.name, self.sensor)
+
+    @property
+    def raw_exposure(self) -> RawExposure:
+        """The exposure with the files of this sensor alone."""
+        return replace(self.raw, sensors={self.sensor: self.keys})
+
+    def hold(self, error: GozenError) -> None:
+        """Leave it until the watch starts again, or until what it lacks is there."""
+        self.state, self.error = State.HELD, error
 
     @property
     def calibrates(self) -> bool:
         """Whether a master is made of it."""
-        return self.data_type != "OBJECT"
+        return self.raw.data_type != "OBJECT"
 
     @property
     def rank(self) -> tuple[int, float, str, str]:
         """Place in the queue: calibration first, for all need it; then express; then the oldest."""
-        return (0 if self.calibrates else 1 if self.express else 2, self.mjd, self.exposure, self.sensor)
+        return (0 if self.calibrates else 1 if self.express else 2, self.raw.mjd, self.raw.exposure, self.sensor)
+
+
+Cubes = dict[CubeName, QueuedCube]
 
 
 def in_order(cubes: Iterable[QueuedCube]) -> list[QueuedCube]:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gozen.archive.commit import SensorCommit
@@ -44,6 +45,7 @@ class Reporter:
         self._next = start
         self._warned: Sequence[Warned] = ()
         self._last_line = ""
+        self._held: set[str] = set()
         self._outcomes: dict[tuple[str, str], Counter[str]] = {}
         self._total: Counter[str] = Counter()
 
@@ -69,15 +71,17 @@ class Reporter:
             self._total[commit.status] += 1
             if commit.rejection is not None:
                 log.info("rejected, %s: %s", commit.rejection.name, commit.rejection.message)
-            elif len(cube.raw) > max(len(commit.provenance.inputs), len(commit.frames)):
+            elif len(cube.keys) > max(len(commit.provenance.inputs), len(commit.frames)):
                 log.warning(
                     "%s/%s: files came after it was reduced and are not in its result; give another run's name to "
-                    "reduce it with them", cube.exposure, cube.sensor,
+                    "reduce it with them", cube.raw.exposure, cube.sensor,
                 )  # fmt: skip
 
     def held(self, cube: QueuedCube, error: GozenError) -> None:
-        """Say that the work on a cube cannot be done."""
-        log.warning("held, %s: %s %s sensor %s: %s", error.name, cube.night, cube.exposure, cube.sensor, error)
+        """Say that the work on a cube cannot be done, once for each reason."""
+        if str(error) not in self._held:
+            log.warning("held, %s: %s/%s: %s", error.name, cube.raw.exposure, cube.sensor, error)
+        self._held.add(str(error))
 
     def published(self, cubes: Sequence[QueuedCube], result: Published, now: float) -> None:
         """Say which exposures can be looked up now."""
@@ -87,9 +91,9 @@ class Reporter:
         for name, cube in seen.items():
             counts = self._outcomes.pop(name, Counter())
             what = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing to do"
-            express = ", express" if cube.express else ""
+            raw, express = cube.raw, ", express" if cube.express else ""
             self._say(
-                f"{cube.night} {cube.exposure}: {cube.data_type} {cube.object!r}{express}: sensors: {what}; "
+                f"{raw.night} {raw.exposure}: {raw.data_type} {raw.object!r}{express}: sensors: {what}; "
                 f"{duration(now - cube.seen)} after it came"
             )
         self._total["exposures"] += len(seen)
@@ -134,7 +138,7 @@ class Reporter:
         if self._status is None:
             return
         content = {
-            "time": now,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **pressure.as_dict(),
             "warnings": [{"name": one.name, "message": one.message} for one in self._warned],
             "trouble": trouble,
