@@ -43,13 +43,14 @@ def exposures(
     parquet: output.Parquet = None,
 ) -> None:
     """Search the exposures: one row for each sensor, the refused ones with the reason."""
-    from gozen.archive.search import Selection, search_exposures
+    from gozen.archive.search import search_exposures
 
     form = output.Form(csv, json, parquet)
-    first, last = selecting.nights_of(night)
-    selection = Selection(
-        first,
-        last,
+    selection = selecting.selection(
+        night,
+        ra,
+        dec,
+        radius,
         exposure=exposure,
         object=object_,
         sensor=sensor,
@@ -58,7 +59,6 @@ def exposures(
         project=project,
         status=status,
         reason=reason,
-        circle=selecting.circle_of(ra, dec, radius),
     )
     store = invocation(ctx).store()
     found = search_exposures(store, selection)

@@ -45,14 +45,13 @@ def quality(
     parquet: output.Parquet = None,
 ) -> None:
     """Search the quality: registration, sky and seeing of each frame, or each gate with its value and limit."""
-    from gozen.archive.search import Selection, search_quality
+    from gozen.archive.search import search_quality
 
     if gates and frames:
         raise BadRequest("give one of --gates and --frames: they have different columns")
     form = output.Form(csv, json, parquet)
-    first, last = selecting.nights_of(night)
-    selection = Selection(
-        first, last, exposure=exposure, object=object_, sensor=sensor, data_type=data_type, reason=reason
+    selection = selecting.selection(
+        night, exposure=exposure, object=object_, sensor=sensor, data_type=data_type, reason=reason
     )
     store = invocation(ctx).store()
     found = search_quality(store, selection, frames=not gates, gates=gates, refused_only=refused)

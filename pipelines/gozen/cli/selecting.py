@@ -9,7 +9,7 @@ import typer
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.archive.search import Circle
+    from gozen.archive.search import Circle, Selection
     from gozen.archive.store import Store
 
 _PANEL = "Selection"
@@ -34,16 +34,32 @@ Dec = Annotated[float | None, _option("--dec", "Declination of a circle, deg.")]
 Radius = Annotated[float, _option("--radius", "Radius of the circle, deg.")]
 
 
-def nights_of(night: str | None) -> tuple[str | None, str | None]:
-    """Return the first and the last night of ``--night``."""
-    if night is None:
-        return None, None
-    first, colon, last = night.partition(":")
-    return (first or None, last or None) if colon else (first, first)
+def selection(
+    night: str | None, ra: float | None = None, dec: float | None = None, radius: float = 1.0, **texts: str | None
+) -> Selection:
+    """Return what the options select together.
+
+    Parameters
+    ----------
+    night
+        One, or a range of which either end may be left out.
+    ra, dec, radius
+        A circle, degrees; none without ``ra`` and ``dec``.
+    texts
+        The other options, by the names of the selection.
+
+    Raises
+    ------
+    BadRequest
+        A night is none, or the circle is none on the sky.
+    """
+    from gozen.archive.search import Selection
+
+    first, colon, last = (night or "").partition(":")
+    return Selection(first or None, (last if colon else first) or None, circle=_circle(ra, dec, radius), **texts)
 
 
-def circle_of(ra: float | None, dec: float | None, radius: float) -> Circle | None:
-    """Return the circle of ``--ra --dec --radius``, or None when none is asked for."""
+def _circle(ra: float | None, dec: float | None, radius: float) -> Circle | None:
     from gozen.archive.search import Circle
 
     if ra is None and dec is None:

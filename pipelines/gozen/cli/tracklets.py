@@ -75,14 +75,12 @@ def tracklets(
     aperture: Annotated[float, typer.Option(help="Of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
 ) -> None:
     """Search moving objects: place, rate, magnitude and how sure they are; export them to the Minor Planet Center."""
-    from gozen.archive.search import Selection, search_tracklets
+    from gozen.archive.search import search_tracklets
 
     form = output.Form(csv, json, parquet)
     if ades is not None and (csv or json or parquet is not None):
         raise BadRequest("give one of --ades, --csv, --json and --parquet")
-    first, last = selecting.nights_of(night)
-    circle = selecting.circle_of(ra, dec, radius)
-    selection = Selection(first, last, exposure=exposure, object=object_, sensor=sensor, circle=circle)
+    selection = selecting.selection(night, ra, dec, radius, exposure=exposure, object=object_, sensor=sensor)
     store = invocation(ctx).store()
     found = search_tracklets(
         store,
