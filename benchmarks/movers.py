@@ -35,8 +35,9 @@ from gozen.instrument.profile import load_profile
 from gozen.movers.tracklets import link
 from gozen.reduction.align import align
 from gozen.reduction.frames import CalibratedCube, calibrate_cube
-from gozen.reduction.measure import frame_skies
+from gozen.reduction.measure import measure_frames
 from gozen.reduction.neo import find_moving
+from gozen.reduction.workspace import Workspace
 from gozen.settings import Settings
 
 OBJECTS = 20
@@ -168,9 +169,9 @@ def in_cubes(cubes: int) -> dict[str, Any]:
     sources = []
     for seed in range(cubes):
         cube, detector, movers = simulated_cube(seed)
-        calibrated: CalibratedCube = calibrate_cube(cube, detector, settings.gates)
+        calibrated: CalibratedCube = calibrate_cube(cube, detector, settings.gates, Workspace())
         aligned = align(calibrated, 1, detector.saturation_adu, settings.detection)
-        skies = frame_skies(calibrated, aligned)
+        skies, _ = measure_frames(calibrated, aligned, detector, settings)
         for _ in range(2 if seed == 0 else 1):
             begin = time.perf_counter()
             found = find_moving(cube, calibrated, aligned, skies, detector, 21, settings.movers)

@@ -43,7 +43,7 @@ class DetectionSettings(_Group):
     """Sources on the stack."""
 
     threshold_sigma: float = Field(
-        4.0, gt=0, description="Detection threshold on the smoothed stack, in units of the noise of one pixel"
+        3.0, gt=0, description="Detection threshold on the smoothed stack, in units of the noise of one pixel"
     )
     minimum_area_px: int = Field(5, ge=1, description="Connected pixels above the threshold")
     background_mesh_px: int = Field(64, ge=8, description="Mesh of the background map")

@@ -14,8 +14,9 @@ from gozen.instrument.profile import load_profile
 from gozen.movers.streaks import heading
 from gozen.reduction.align import align
 from gozen.reduction.frames import calibrate_cube
-from gozen.reduction.measure import frame_skies
+from gozen.reduction.measure import measure_frames
 from gozen.reduction.neo import find_moving
+from gozen.reduction.workspace import Workspace
 from gozen.settings import Settings
 
 from .conftest import PROFILES
@@ -28,9 +29,9 @@ def found(observed):
     path, profile = observed("misc_wcs") / "long.fits.gz", load_profile(str(PROFILES / "ystar.yaml"))
     cube = assemble([parse_file(path.read_bytes(), path.name)], profile)
     detector, settings = detector_of(profile, "1", "normal"), Settings()
-    calibrated = calibrate_cube(cube, detector, settings.gates)
+    calibrated = calibrate_cube(cube, detector, settings.gates, Workspace())
     aligned = align(calibrated, 0, detector.saturation_adu, settings.detection)
-    skies = frame_skies(calibrated, aligned)
+    skies, _ = measure_frames(calibrated, aligned, detector, settings)
     return find_moving(cube, calibrated, aligned, skies, detector, 21, settings.movers)
 
 

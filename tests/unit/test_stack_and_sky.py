@@ -7,7 +7,7 @@ import pytest
 
 from gozen.photometry.register import UNSHIFTED, Shift
 from gozen.photometry.sky import frame_sky
-from gozen.photometry.stack import overlap, stack_frames
+from gozen.photometry.stack import stack_frames
 
 from ..star_fields import gaussians, scattered
 
@@ -57,12 +57,13 @@ def test_a_place_that_no_frame_saw_is_empty_and_masked():
     assert (made.weight[100, 230], made.image[100, 230], made.mask[100, 230]) == (0, 0, 1)
 
 
-@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (5, -3), (-40, 40), (300, 0), (0, -999)])
-def test_overlap_is_as_large_on_both_sides_even_if_empty(dx, dy):
-    image = np.zeros(SHAPE)
-    here, there = overlap(SHAPE, dx, dy)
-    assert image[here].shape == image[there].shape
-    assert image[here].size == max(SHAPE[0] - abs(dy), 0) * max(SHAPE[1] - abs(dx), 0)
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (5, -3), (-40, 40), (300, 0), (-300, 7), (0, -999)])
+def test_a_frame_that_drifted_gives_what_is_left_of_it_even_nothing(dx, dy):
+    image = np.random.default_rng(9).normal(50, 5, SHAPE).astype(np.float32)
+    made = stack_frames([image], [np.zeros(SHAPE, np.uint8)], [moved(dx, dy)], [0])
+    assert made.weight.sum() == max(SHAPE[0] - abs(dy), 0) * max(SHAPE[1] - abs(dx), 0)
+    for row, column in np.argwhere(made.weight > 0)[::997]:
+        assert made.image[row, column] == image[row + dy, column + dx]
 
 
 def background(level=100.0):

@@ -12,7 +12,7 @@ import itertools
 import os
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,6 +58,16 @@ class Store(ABC):
     @abstractmethod
     def read(self, key: str) -> bytes:
         """Return an object's bytes; `MissingObject` when there is none."""
+
+    def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        """Return an object's bytes, where the store can, in memory that the caller lends; else in new memory.
+
+        Parameters
+        ----------
+        room
+            Gives at least so many bytes of writable memory.
+        """
+        return memoryview(self.read(key))
 
     @abstractmethod
     def read_range(self, key: str, start: int, stop: int) -> bytes:
@@ -122,6 +132,15 @@ class DirectoryStore(Store):
         """Return an object's bytes."""
         with named_errors(self.url_of(key), "read"):
             return self.path(key).read_bytes()
+
+    def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        """Return an object's bytes in memory that the caller lends."""
+        with named_errors(self.url_of(key), "read"), self.path(key).open("rb", buffering=0) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            memory, filled = room(size)[:size], 0
+            while filled < size and (count := stream.readinto(memory[filled:])):
+                filled += count
+            return memory[:filled]
 
     def read_range(self, key: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` (exclusive) of an object."""

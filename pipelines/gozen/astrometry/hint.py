@@ -120,12 +120,12 @@ def _improve(
     if len(source) < 4:
         return None
     star = stars[star]
-    xi, eta = to_plane(ra[star], dec[star], start.ra, start.dec)
+    target = np.column_stack(to_plane(ra[star], dec[star], start.ra, start.dec))
     design = np.column_stack([x[source] - start.x, y[source] - start.y, np.ones(len(source))])
     kept = np.ones(len(source), bool)
     for _ in range(3):
-        fit, *_ = np.linalg.lstsq(design[kept], np.column_stack([xi, eta])[kept], rcond=None)
-        rest = np.hypot(*(design @ fit - np.column_stack([xi, eta])).T) * 3600 / start.scale_arcsec
+        fit = least_squares(design[kept], target[kept])
+        rest = np.hypot(*(design @ fit - target).T) * 3600 / start.scale_arcsec
         kept = rest < max(3 * 1.4826 * float(np.median(rest[kept])), 0.1)
         if kept.sum() < 4:
             return None
@@ -136,6 +136,25 @@ def _improve(
     projection = Projection(start.ra, start.dec, start.x - shift[0], start.y - shift[1], matrix)
     rms = float(np.sqrt((rest[kept] ** 2).mean() / 2))
     return Match(projection, source[kept], star[kept], rms)
+
+
+def least_squares(design: Floats, target: Floats) -> Floats:
+    """Solve an overdetermined system by its normal equations.
+
+    With columns of one size and few terms they lose no digit that matters, at a tenth of an SVD's cost.
+
+    Parameters
+    ----------
+    design, target
+        Shapes (N, terms) and (N, quantities).
+    """
+    size = np.maximum(np.abs(design).max(axis=0), 1e-300)
+    scaled = design / size
+    try:
+        fit = np.linalg.solve(scaled.T @ scaled, scaled.T @ target)
+    except np.linalg.LinAlgError:  # stars on one line: the smallest of all solutions
+        fit = np.linalg.lstsq(scaled, target, rcond=None)[0]
+    return np.asarray(fit / size[:, np.newaxis])
 
 
 def pair(x: Floats, y: Floats, px: Floats, py: Floats, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

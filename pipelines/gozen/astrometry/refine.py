@@ -7,15 +7,17 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from gozen.astrometry.hint import pair
+from gozen.astrometry.hint import least_squares, pair
 from gozen.astrometry.plane import Projection, to_plane
-from gozen.astrometry.solution import Solution, inverse_terms, powers
+from gozen.astrometry.solution import Solution, powers, with_inverse
 
 Floats = NDArray[np.float64]
 _FIRST_TOLERANCE_PX = 5.0
 _STARS_PER_TERM = 4
-_MARGIN_PX = 50.0
+_REACH_PX = 20.0
+_FOLDS = 5
 _GAIN = 0.97
 """A higher order must lower the cross-validated residual by 3 %, or it only follows the noise."""
 
@@ -51,15 +53,16 @@ def refine(
     centre = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     ra0, dec0 = (float(value[0]) for value in first.sky(np.array([centre[0]]), np.array([centre[1]])))
     current = _linear_about(first, ra0, dec0, centre, method)
+    stars = _near_detections(current, stars)
     tolerance = _FIRST_TOLERANCE_PX
     for order in range(1, highest_order + 1):
-        better = _iterate(current, stars, shape, order, tolerance)
+        better = _iterate(current, stars, order, tolerance)
         if better is None:
             break
         # The distortion of most optics is odd: the second order may gain nothing and the third everything.
-        if order == 1 or _worth_it(current, better, stars, shape):
+        if order == 1 or _worth_it(current, better, stars):
             current, tolerance = better, max(4 * better.rms_px, 0.8)
-    return current if current.stars >= 4 else None
+    return with_inverse(current, shape) if current.stars >= 4 else None
 
 
 def _linear_about(
@@ -75,13 +78,13 @@ def _linear_about(
     return Solution(linear, 1, none, none, none, none, np.inf, np.inf, 0, method)
 
 
-def _iterate(start: Solution, stars: Stars, shape: tuple[int, int], order: int, tolerance: float) -> Solution | None:
+def _iterate(start: Solution, stars: Stars, order: int, tolerance: float) -> Solution | None:
     current = start
     for _ in range(5):
         source, star = _pairs(current, stars, tolerance)
         if len(source) < max(4, _STARS_PER_TERM * (len(powers(order)) + 3) if order > 1 else 4):
             return None
-        found = _fit(current, stars, source, star, shape, order)
+        found = _fit(current, stars, source, star, order)
         tolerance = min(tolerance, max(4 * found.rms_px, 0.5))
         if abs(found.rms_px - current.rms_px) < 1e-5 and found.stars == current.stars:
             return found
@@ -89,13 +92,21 @@ def _iterate(start: Solution, stars: Stars, shape: tuple[int, int], order: int, 
     return current
 
 
+def _near_detections(start: Solution, stars: Stars) -> Stars:
+    """Return the stars that may pair up; a deep catalogue has many more, and every later step projects all again."""
+    x, y = start.pixel(stars.ra, stars.dec)
+    low = np.array([[stars.x.min()], [stars.y.min()]]) - _REACH_PX
+    high = np.array([[stars.x.max()], [stars.y.max()]]) + _REACH_PX
+    place = np.stack([x, y])
+    on_field = np.flatnonzero(((place > low) & (place < high)).all(axis=0))
+    detections = cKDTree(np.column_stack([stars.x, stars.y]), balanced_tree=False)
+    distance, _ = detections.query(place[:, on_field].T, distance_upper_bound=_REACH_PX)
+    kept = on_field[np.isfinite(distance)]
+    return Stars(stars.x, stars.y, stars.ra[kept], stars.dec[kept])
+
+
 def _pairs(solution: Solution, stars: Stars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    rough = np.stack(solution.linear.pixel(stars.ra, stars.dec))
-    low = np.array([[stars.x.min()], [stars.y.min()]]) - _MARGIN_PX
-    high = np.array([[stars.x.max()], [stars.y.max()]]) + _MARGIN_PX
-    near = np.flatnonzero(((rough > low) & (rough < high)).all(axis=0))
-    source, star = pair(stars.x, stars.y, *solution.pixel(stars.ra[near], stars.dec[near]), tolerance)
-    return source, near[star]
+    return pair(stars.x, stars.y, *solution.pixel(stars.ra, stars.dec), tolerance)
 
 
 def _fit(
@@ -103,7 +114,6 @@ def _fit(
     stars: Stars,
     source: NDArray[np.intp],
     star: NDArray[np.intp],
-    shape: tuple[int, int],
     order: int,
 ) -> Solution:
     """Fit plane coordinates by a polynomial in pixels, with a clip at 3.5 robust deviations, and restate it as SIP."""
@@ -114,13 +124,13 @@ def _fit(
     design, size = _design(u, v, order)
     scale = linear.scale_arcsec / 3600
     for _ in range(4):
-        fit, *_ = np.linalg.lstsq(design[kept], target[kept], rcond=None)
+        fit = least_squares(design[kept], target[kept])
         rest = (design @ fit - target) / scale
         away = np.hypot(rest[:, 0], rest[:, 1])
         # A Rayleigh distribution's median is 1.177 sigma.
         kept = away < max(3.5 * float(np.median(away[kept])) / 1.177, 0.02)
     rms = float(np.sqrt((rest[kept] ** 2).mean()))
-    return _as_solution(start, fit / size[:, None], order, shape, rms, int(kept.sum()))
+    return _as_solution(start, fit / size[:, None], order, rms, int(kept.sum()))
 
 
 def _design(u: Floats, v: Floats, order: int) -> tuple[Floats, Floats]:
@@ -130,7 +140,7 @@ def _design(u: Floats, v: Floats, order: int) -> tuple[Floats, Floats]:
     return design / size, size
 
 
-def _as_solution(start: Solution, fit: Floats, order: int, shape: tuple[int, int], rms: float, stars: int) -> Solution:
+def _as_solution(start: Solution, fit: Floats, order: int, rms: float, stars: int) -> Solution:
     """Turn plane = c + M (u, v) + higher terms into a reference pixel, a matrix and SIP coefficients."""
     matrix = np.ascontiguousarray(fit[1:3].T)
     # The constant is absorbed by the reference position, so that the reference pixel stays the middle.
@@ -139,25 +149,28 @@ def _as_solution(start: Solution, fit: Floats, order: int, shape: tuple[int, int
     ra, dec = linear.sky(np.array([linear.x + offset[0]]), np.array([linear.y + offset[1]]))
     linear = Projection(float(ra[0]), float(dec[0]), linear.x, linear.y, matrix)
     none = np.zeros(0)
-    a, b, ap, bp = none, none, none, none
-    if order > 1:
-        a, b = np.linalg.solve(matrix, fit[3:].T)
-        ap, bp = inverse_terms(linear, order, a, b, shape)
-    return Solution(linear, order, a, b, ap, bp, rms, rms * linear.scale_arcsec, stars, start.method)
+    a, b = np.linalg.solve(matrix, fit[3:].T) if order > 1 else (none, none)
+    return Solution(linear, order, a, b, none, none, rms, rms * linear.scale_arcsec, stars, start.method)
 
 
-def _worth_it(simple: Solution, rich: Solution, stars: Stars, shape: tuple[int, int]) -> bool:
+def _worth_it(simple: Solution, rich: Solution, stars: Stars) -> bool:
     """Tell whether stars that a fit has not seen lie closer to the richer solution.
 
     Every fifth star in turn is left out of both fits and compared (cross-validation).
     """
     source, star = _pairs(rich, stars, max(4 * rich.rms_px, 0.8))
-    rest: dict[int, list[Floats]] = {simple.order: [], rich.order: []}
-    for fold in range(5):
-        out = np.arange(len(source)) % 5 == fold
-        for solution in (simple, rich):
-            fitted = _fit(solution, stars, source[~out], star[~out], shape, solution.order)
-            px, py = fitted.pixel(stars.ra[star[out]], stars.dec[star[out]])
-            rest[solution.order].append(np.hypot(px - stars.x[source[out]], py - stars.y[source[out]]))
-    plain, curved = (float(np.median(np.concatenate(rest[order]))) for order in (simple.order, rich.order))
+    linear = rich.linear
+    u, v = stars.x[source] - linear.x, stars.y[source] - linear.y
+    target = np.column_stack(to_plane(stars.ra[star], stars.dec[star], linear.ra, linear.dec))
+    fold = np.arange(len(source)) % _FOLDS
+    plain, curved = (_unseen(_design(u, v, order)[0], target, fold) for order in (simple.order, rich.order))
     return curved < _GAIN * plain
+
+
+def _unseen(design: Floats, target: Floats, fold: NDArray[np.intp]) -> float:
+    """Return the median distance of stars to fits that have not seen them."""
+    rest = []
+    for number in range(_FOLDS):
+        out = fold == number
+        rest.append(design[out] @ least_squares(design[~out], target[~out]) - target[out])
+    return float(np.median(np.hypot(*np.concatenate(rest).T)))

@@ -119,6 +119,14 @@ class Solution:
         return cards
 
 
+def with_inverse(solution: Solution, shape: tuple[int, int]) -> Solution:
+    """Return a solution with the polynomials that undo its distortion over a field of (rows, columns)."""
+    if solution.order < 2:
+        return solution
+    ap, bp = inverse_terms(solution.linear, solution.order, solution.a, solution.b, shape)
+    return replace(solution, ap=ap, bp=bp)
+
+
 def inverse_terms(
     linear: Projection, order: int, a: Floats, b: Floats, shape: tuple[int, int]
 ) -> tuple[Floats, Floats]:

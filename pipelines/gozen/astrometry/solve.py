@@ -20,6 +20,8 @@ from gozen.settings import AstrometrySettings
 
 Floats = NDArray[np.float64]
 _MARGIN = 1.2
+_BRIGHTEST = 1000
+"""Detections that a solution rests on: fainter ones lie less well, and cost as much."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _stars(
     near = reference.cone(*centre, half_diagonal_px * profile.pixel_scale_arcsec / 3600)
     near = near[np.argsort(near.g, kind="stable")]
     ra, dec = near.at_epoch(field.year)
-    order = np.argsort(-field.flux, kind="stable")
+    order = np.argsort(-field.flux, kind="stable")[:_BRIGHTEST]
     return Stars(field.x[order], field.y[order], ra, dec)
 
 

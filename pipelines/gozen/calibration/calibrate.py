@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gozen.frames.raw import Pixels
+from gozen.frames.raw import STORED, Pixels, Stored, native
 from gozen.instrument.profile import Gain, Profile, section_slices
 
 Image = NDArray[np.float32]
@@ -64,7 +64,7 @@ def detector_of(
     )
 
 
-def reference_level(raw: Pixels, detector: Detector) -> NDArray[np.float32]:
+def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.float32]:
     """Return the bias level of each active row, ADU: the mean of its reference columns, or that of the whole frame.
 
     NaN where the reference columns of a row hold no number.
@@ -72,7 +72,7 @@ def reference_level(raw: Pixels, detector: Detector) -> NDArray[np.float32]:
     rows = detector.active[0]
     if detector.reference is None:
         return np.zeros(rows.stop - rows.start, np.float32)
-    columns = raw[rows, detector.reference[1]]
+    columns = native(raw[rows, detector.reference[1]])
     level = columns.mean(axis=1, dtype=np.float32)
     if not np.isfinite(level).all():
         level = _mean_of_numbers(columns)
@@ -82,13 +82,17 @@ def reference_level(raw: Pixels, detector: Detector) -> NDArray[np.float32]:
     return np.asarray(level, np.float32)
 
 
-def calibrate(raw: Pixels, detector: Detector) -> tuple[Image, Mask]:
+def calibrate(
+    raw: Pixels | Stored, detector: Detector, image: Image | None = None, mask: Mask | None = None
+) -> tuple[Image, Mask]:
     """Calibrate one frame.
 
     Parameters
     ----------
     raw
-        Shape (rows, columns) of the raw frame.
+        Shape (rows, columns) of the raw frame, also as it lies in a FITS file.
+    image, mask
+        Where to put the result, shape of the active area; new arrays by default.
 
     Returns
     -------
@@ -98,13 +102,19 @@ def calibrate(raw: Pixels, detector: Detector) -> tuple[Image, Mask]:
     mask
         `GOOD`, `SATURATED` or `DEAD` for each pixel.
     """
-    active = np.ascontiguousarray(raw[detector.active])
-    image, mask = _pass(
-        active,
+    shape = detector.dark.shape
+    image = np.empty(shape, np.float32) if image is None else image
+    mask = np.empty(shape, np.uint8) if mask is None else mask
+    run = _pass_stored if raw.dtype == STORED else _pass
+    run(
+        np.ascontiguousarray(raw.view(np.uint16) if raw.dtype == STORED else raw),
+        (detector.active[0].start, detector.active[1].start),
         reference_level(raw, detector),
         detector.dark,
         detector.inverse_flat,
         np.float32(detector.saturation_adu),
+        image,
+        mask,
     )
     return image, mask
 
@@ -115,24 +125,45 @@ def _mean_of_numbers(columns: Pixels) -> NDArray[np.float32]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-@njit(cache=True, fastmath=False)
-def _pass(raw: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any) -> Any:  # pragma: no cover (compiled)
-    rows, columns = raw.shape
-    image = np.empty((rows, columns), np.float32)
-    mask = np.zeros((rows, columns), np.uint8)
+@njit(cache=True)
+def _pass(
+    raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
+) -> None:  # pragma: no cover (compiled)
+    rows, columns = image.shape
     for y in range(rows):
-        dead = 0
+        line = raw[first[0] + y, first[1] : first[1] + columns]
+        _row(line, level[y], dark[y], inverse_flat[y], saturation, image[y], mask[y])
+
+
+@njit(cache=True)
+def _pass_stored(
+    raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
+) -> None:  # pragma: no cover (compiled)
+    """Do the same to uint16 as FITS keeps them, one row at a time, so that no copy of the frame is made."""
+    rows, columns = image.shape
+    line = np.empty(columns, np.uint16)
+    for y in range(rows):
+        stored = raw[first[0] + y, first[1] : first[1] + columns]
         for x in range(columns):
-            value = np.float32(raw[y, x])
-            pixel = (value - level[y] - dark[y, x]) * inverse_flat[y, x]
-            image[y, x] = pixel
-            # Without a branch the compiler does eight pixels at a time.
-            missing = np.uint8(not abs(pixel) < np.inf)
-            mask[y, x] = np.uint8(value >= saturation) | missing << np.uint8(1)
-            dead += int(missing)
-        if dead:
-            _fill(image[y], mask[y])
-    return image, mask
+            line[x] = ((stored[x] >> np.uint16(8)) | (stored[x] << np.uint16(8))) ^ np.uint16(0x8000)
+        _row(line, level[y], dark[y], inverse_flat[y], saturation, image[y], mask[y])
+
+
+@njit(cache=True)
+def _row(
+    raw: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
+) -> None:  # pragma: no cover (compiled)
+    dead = 0
+    for x in range(len(image)):
+        value = np.float32(raw[x])
+        pixel = (value - level - dark[x]) * inverse_flat[x]
+        image[x] = pixel
+        # Without a branch the compiler does many pixels at a time.
+        missing = np.uint8(not abs(pixel) < np.inf)
+        mask[x] = np.uint8(value >= saturation) | missing << np.uint8(1)
+        dead += int(missing)
+    if dead:
+        _fill(image, mask)
 
 
 @njit(cache=True)

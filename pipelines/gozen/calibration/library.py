@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+from astropy.io import fits
 
 from gozen.archive import keys
 from gozen.archive.commit import Product, put_product
@@ -15,7 +17,8 @@ from gozen.archive.provenance import CalibrationUsed, sha256
 from gozen.archive.store import Store
 from gozen.calibration.calibrate import Image
 from gozen.errors import UnreadableInput
-from gozen.frames.products import Card, plain, read_plain
+from gozen.frames.products import plain, read_plain
+from gozen.frames.units import Card
 from gozen.instrument.header import utc_of_mjd
 from gozen.instrument.profile import Profile
 
@@ -111,9 +114,15 @@ def _folders(kind: Calibration, night: str) -> Iterable[str]:
         yield f"calib/{kind}/{last - timedelta(days=days):%Y%m%d}"
 
 
-def _load(store: Store, kind: Calibration, key: str, profile: Profile, mjd: float) -> Master:
+@functools.lru_cache(maxsize=16)
+def _read(store: Store, key: str, shape: tuple[int, int]) -> tuple[Image, fits.Header, str]:
+    """Read a master once for a worker's exposures: a committed one never changes."""
     data = store.read(key)
-    image, header = read_plain(data, store.url_of(key), profile.active_shape)
+    return *read_plain(data, store.url_of(key), shape), sha256(data)
+
+
+def _load(store: Store, kind: Calibration, key: str, profile: Profile, mjd: float) -> Master:
+    image, header, digest = _read(store, key, profile.active_shape)
     try:
         taken = float(header["MJD-OBS"])
     except (KeyError, TypeError, ValueError) as error:
@@ -121,4 +130,4 @@ def _load(store: Store, kind: Calibration, key: str, profile: Profile, mjd: floa
             f"{store.url_of(key)} has no MJD-OBS, so it is no master of ours; take it away"
         ) from error
     age = mjd - taken
-    return Master(kind, image, taken, age, CalibrationUsed(key=key, sha256=sha256(data), age_days=round(age, 6)))
+    return Master(kind, image, taken, age, CalibrationUsed(key=key, sha256=digest, age_days=round(age, 6)))

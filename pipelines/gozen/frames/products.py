@@ -17,9 +17,16 @@ from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from gozen.errors import UnreadableInput
+from gozen.frames.rice import BLANK, BLOCK, Tiles, rice_tiles
+from gozen.frames.units import Card, unit
 
-Card = tuple[str, Any, str]
-BLANK = -32768
+_FIRST_CARDS: tuple[Card, ...] = (
+    ("SIMPLE", True, "conforms to the FITS standard"),
+    ("BITPIX", 8, "no data in this unit"),
+    ("NAXIS", 0, "no data in this unit"),
+    ("EXTEND", True, "the image is in the next unit"),
+)
+_BLOCK = 2880
 _STEPS_PER_SIGMA = 4.0
 """Quantisation by a quarter of the noise adds 1/(2 * 12 * 16) = 0.26 % to it."""
 _TILE_ROWS = 16
@@ -62,19 +69,59 @@ def compressed(
         Binary tables to add, by extension name: columns by name.
     """
     scale, zero = scaling(image, noise)
-    levels = np.empty(image.shape, np.int16)
-    for plane, target in zip(_planes(image), _planes(levels), strict=True):
-        scaled = np.rint((plane - np.float32(zero)) / np.float32(scale))
-        target[...] = np.where(np.isfinite(plane), np.clip(scaled, BLANK + 1, 32767), BLANK).astype(np.int16)
-    header = _header(cards)
-    header["BSCALE"], header["BZERO"], header["BLANK"] = scale, zero, BLANK
-    hdu = fits.CompImageHDU(levels, header, compression_type="RICE_1", tile_shape=_tile(image.shape))
-    for word, value in (("BSCALE", scale), ("BZERO", zero), ("BLANK", BLANK)):
-        hdu.header[word] = value  # the constructor drops them when the data are integers
-    hdus = fits.HDUList([fits.PrimaryHDU(), hdu])
-    for name, columns in (tables or {}).items():
-        hdus.append(fits.BinTableHDU(_fits_table(columns), name=name))
-    return with_checksums(_written(hdus), when)
+    planes = image if image.ndim == 3 else image[np.newaxis]
+    rows = min(_TILE_ROWS, image.shape[-2])
+    tiles = [rice_tiles(plane, scale, zero, rows) for plane in planes]
+    parts = [unit(_FIRST_CARDS, b"", when), unit(*_tile_table(tiles, image.shape, rows, cards, scale, zero), when)]
+    if tables:
+        hdus = fits.HDUList([fits.PrimaryHDU()])
+        for name, columns in tables.items():
+            hdus.append(fits.BinTableHDU(_fits_table(columns), name=name))
+        parts.append(with_checksums(_written(hdus), when)[_BLOCK:])
+    return b"".join(parts)
+
+
+def _tile_table(
+    tiles: Sequence[Tiles], shape: tuple[int, ...], tile_rows: int, cards: Sequence[Card], scale: float, zero: float
+) -> tuple[list[Card], bytes]:
+    """Return header and data of the binary table that a compressed image is kept in (FITS standard 4.0, section 10)."""
+    lengths = np.concatenate([plane.lengths for plane in tiles])
+    ends = np.cumsum(lengths)
+    # Heaps of 2 GB and more need descriptors of 64 bits.
+    letter, kind = ("P", ">i4") if ends[-1] < 2**31 else ("Q", ">i8")
+    places = np.column_stack([lengths, ends - lengths]).astype(kind).tobytes()
+    axes, tile = shape[::-1], (shape[-1], tile_rows, 1)[: len(shape)]
+    table: list[Card] = [
+        ("XTENSION", "BINTABLE", "binary table extension"),
+        ("BITPIX", 8, "bits of a table's element"),
+        ("NAXIS", 2, "axes of the table"),
+        ("NAXIS1", len(places) // len(lengths), "bytes of a row"),
+        ("NAXIS2", len(lengths), "rows: tiles of the image"),
+        ("PCOUNT", int(ends[-1]), "bytes of the tiles"),
+        ("GCOUNT", 1, "one group"),
+        ("TFIELDS", 1, "columns"),
+        ("TTYPE1", "COMPRESSED_DATA", "bytes of a tile"),
+        ("TFORM1", f"1{letter}B({int(lengths.max())})", "variable length"),
+        ("ZIMAGE", True, "this table holds a compressed image"),
+        ("ZTENSION", "IMAGE", "image extension"),
+        ("ZBITPIX", 16, "bits of a pixel"),
+        ("ZNAXIS", len(axes), "axes of the image"),
+        *((f"ZNAXIS{axis}", size, "pixels of the axis") for axis, size in enumerate(axes, 1)),
+        ("ZPCOUNT", 0, "no group parameters"),
+        ("ZGCOUNT", 1, "one group"),
+        *((f"ZTILE{axis}", size, "pixels of a tile") for axis, size in enumerate(tile, 1)),
+        ("ZCMPTYPE", "RICE_1", "compression algorithm"),
+        ("ZNAME1", "BLOCKSIZE", "pixels that share a coding"),
+        ("ZVAL1", BLOCK, ""),
+        ("ZNAME2", "BYTEPIX", "bytes of a pixel"),
+        ("ZVAL2", 2, ""),
+        ("EXTNAME", "COMPRESSED_IMAGE", "name of this unit"),
+        *cards,
+        ("BSCALE", scale, "pixel = BZERO + BSCALE * level"),
+        ("BZERO", zero, "[adu] of level 0"),
+        ("BLANK", BLANK, "level of a pixel without a value"),
+    ]
+    return table, places + b"".join(plane.heap for plane in tiles)
 
 
 def plain(image: NDArray[np.float32], cards: Sequence[Card], when: str) -> bytes:
@@ -114,15 +161,6 @@ def with_checksums(data: bytes, when: str) -> bytes:
             hdu.add_checksum(when=f"checksum at {when}")
         hdus.writeto(buffer, output_verify="ignore")
         return buffer.getvalue()
-
-
-def _planes(image: NDArray[Any]) -> list[NDArray[Any]]:
-    return list(image) if image.ndim == 3 else [image]
-
-
-def _tile(shape: tuple[int, ...]) -> tuple[int, ...]:
-    rows = min(_TILE_ROWS, shape[-2])
-    return (1, rows, shape[-1]) if len(shape) == 3 else (rows, shape[-1])
 
 
 def _header(cards: Sequence[Card]) -> fits.Header:

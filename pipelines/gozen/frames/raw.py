@@ -12,10 +12,10 @@ import io
 import math
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from astropy.io import fits
@@ -29,6 +29,19 @@ from gozen.instrument.profile import Profile
 
 _GZIP_MAGIC = b"\x1f\x8b"
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
+Stored = NDArray[np.int16]
+STORED = np.dtype(">i2")
+"""How FITS keeps uint16: big-endian, with 32768 subtracted (``BZERO``)."""
+
+
+def native(pixels: Pixels | Stored) -> Pixels:
+    """Return pixels in native order; those in FITS's form of uint16 become uint16."""
+    if pixels.dtype != STORED:
+        return cast("Pixels", pixels)
+    # Adding 32768 to a two's complement number flips its highest bit.
+    swapped: NDArray[np.uint16] = pixels.byteswap().view(np.uint16)
+    swapped ^= np.uint16(0x8000)
+    return swapped
 
 
 @dataclass(frozen=True)
@@ -51,12 +64,13 @@ class RawFile:
 
     def frame(self, index: int) -> Pixels:
         """Return one frame in native order: uint16 for 16-bit data, else float32."""
-        pixels = self.frames[index]
-        if pixels.dtype == np.dtype(">i2") and self.offset == 32768:
-            # Adding 32768 to a two's complement number flips its highest bit.
-            native: NDArray[np.uint16] = pixels.byteswap().view(np.uint16)
-            native ^= np.uint16(0x8000)
-            return native
+        return native(self.stored(index))
+
+    def stored(self, index: int) -> Pixels | Stored:
+        """Return one frame as it lies in the file where that is FITS's form of uint16, else as `frame` does."""
+        pixels: Any = self.frames[index]
+        if pixels.dtype == STORED and self.offset == 32768:
+            return cast("Stored", pixels)
         shifted: NDArray[np.float32] = pixels.astype(np.float32) + np.float32(self.offset)
         return shifted
 
@@ -92,9 +106,13 @@ class RawCube:
 
     def frame(self, index: int) -> Pixels:
         """Return the raw pixels of one frame, shape (rows, columns)."""
+        return native(self.stored(index))
+
+    def stored(self, index: int) -> Pixels | Stored:
+        """Return the same as it lies in the file, where that is FITS's form of uint16: no copy is made."""
         if len(self.files) == 1:
-            return self.files[0].frame(index)
-        return self.files[index].frame(0)
+            return self.files[0].stored(index)
+        return self.files[index].stored(0)
 
 
 def read_words(source: Path | IO[bytes]) -> tuple[dict[str, Any], tuple[int, ...]]:
@@ -115,18 +133,23 @@ def read_words(source: Path | IO[bytes]) -> tuple[dict[str, Any], tuple[int, ...
         return _words(image.header), tuple(image.shape)
 
 
-def read_file(store: Store, key: str) -> RawFile:
+def read_file(store: Store, key: str, room: Callable[[int], memoryview] | None = None) -> RawFile:
     """Read one raw file from the archive.
+
+    Parameters
+    ----------
+    room
+        Lends memory for the file's bytes, which the frames lie in; new memory by default.
 
     Raises
     ------
     CorruptFile
         It is truncated, no FITS file, or holds no image.
     """
-    return parse_file(store.read(key), Path(key).name)
+    return parse_file(store.read_into(key, room) if room else store.read(key), Path(key).name)
 
 
-def parse_file(data: bytes, name: str) -> RawFile:
+def parse_file(data: bytes | memoryview, name: str) -> RawFile:
     """Make a raw file of the bytes of a FITS file."""
     with _quiet(), _open(data, name) as hdus:
         image = _first_image(hdus, name)
@@ -145,7 +168,7 @@ def parse_file(data: bytes, name: str) -> RawFile:
     return RawFile(name, header, pixels, offset, hashlib.sha256(data).hexdigest())
 
 
-def _pixels(image: Any, data: bytes) -> NDArray[Any]:
+def _pixels(image: Any, data: bytes | memoryview) -> NDArray[Any]:
     """Return the pixels of an image: where they lie in the file's bytes, or decompressed."""
     place = None if data[:2] == _GZIP_MAGIC or isinstance(image, fits.CompImageHDU) else image.fileinfo()
     if place is None:
@@ -195,13 +218,13 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     return RawCube(first, frame_id, tuple(files), start)
 
 
-def _open(data: bytes, name: str) -> fits.HDUList:
+def _open(data: bytes | memoryview, name: str) -> fits.HDUList:
     if len(data) == 0:
         raise CorruptFile(f"{name}: the file is empty")
     try:
         if data[:2] == _GZIP_MAGIC:
             data = gzip.decompress(data)
-        return fits.open(io.BytesIO(data), do_not_scale_image_data=True, memmap=False)
+        return fits.open(io.BufferedReader(_Stream(data)), do_not_scale_image_data=True, memmap=False)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
         raise CorruptFile(f"{name}: no FITS file ({error})") from error
 
@@ -241,6 +264,36 @@ def _scaling(words: Mapping[str, Any], word: str, default: float, name: str) -> 
         return float(value)
     except (TypeError, ValueError) as error:
         raise CorruptFile(f"{name}: {word} = {value!r} is no number, so that the pixels mean nothing") from error
+
+
+class _Stream(io.RawIOBase):
+    """Bytes in memory as a file, without a copy of them."""
+
+    name = ""
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        super().__init__()
+        self._data, self._at = memoryview(data), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        self._at = max(start + offset, 0)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 @contextlib.contextmanager

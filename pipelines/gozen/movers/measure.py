@@ -49,10 +49,10 @@ class Scene:
         Of a frame, in the unit of the frames' times.
     """
 
-    images: list[Image]
+    images: Image
     background: Image
     skies: list[FrameSky | None]
-    masks: list[Mask]
+    masks: Mask
     shifts: list[Shift]
     light: list[float]
     stack: Image

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from gozen.calibration.calibrate import Image, Mask
 
 Floats = NDArray[np.float64]
-_FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(2)
-_MANY_NODES, _MANY_WEIGHTS = np.polynomial.legendre.leggauss(4)
-"""Where the chords of one row of pixels lie, from its lower to its upper end (-1 to 1), and what each counts.
-
-Each chord is exact and the first and last row end with the circle, so that two in the middle rows, where the circle is
-steep, and four elsewhere are right to 2e-4 of the area.
-"""
-_STEEP = 0.75
+_FAST = {"reassoc", "nsz", "arcp", "contract", "nnan", "ninf", "afn"}
+_LANES = 16
+"""Pixels that the widest vector unit takes at once: a row of the circle's square is widened to a multiple of it."""
+_TOUCHED = np.float32(1e-3)
+_OFF = -1e6
+_ONE, _HALF, _NONE = np.float32(1), np.float32(0.5), np.float32(0)
 
 
 @dataclass(frozen=True)
@@ -57,78 +55,75 @@ def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: f
     diameter_px
         Diameter of the circles.
     """
-    sums, bits = _sum_circles(image, mask, x, y, diameter_px / 2)
+    # A straight edge in each pixel makes a circle larger by pi/12 pixels, whatever its radius.
+    radius = float(np.sqrt(max(diameter_px**2 / 4 - 1 / 12, 0.0)))
+    known = np.isfinite(x) & np.isfinite(y)
+    sums, bits = _sum_circles(image, mask, np.where(known, x, _OFF), np.where(known, y, _OFF), radius, diameter_px / 2)
     flagged = bits[:, np.newaxis] & np.array([1, 2, 4], np.uint8) > 0
     return ApertureSums(sums[:, 0], sums[:, 1], flagged[:, 0], flagged[:, 1], flagged[:, 2])
 
 
-@njit(cache=True)
-def _sum_circles(image: Any, mask: Any, xs: Any, ys: Any, radius: float) -> Any:  # pragma: no cover (compiled)
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _sum_circles(
+    image: Any, mask: Any, xs: Any, ys: Any, radius: float, outer: float
+) -> Any:  # pragma: no cover (compiled)
     rows, columns = image.shape
     sums = np.zeros((len(xs), 2))
     bits = np.zeros(len(xs), np.uint8)
+    half = int(np.ceil(radius + 0.75))
+    width = (2 * half + _LANES) // _LANES * _LANES
     for i in range(len(xs)):
         cx, cy = xs[i], ys[i]
-        if not (np.isfinite(cx) and np.isfinite(cy)):
+        if cx - outer < -0.5 or cy - outer < -0.5 or cx + outer > columns - 0.5 or cy + outer > rows - 0.5:
             bits[i] = 4
-            continue
-        first, last = int(np.floor(cy - radius + 0.5)), int(np.floor(cy + radius + 0.5))
-        if first < 0 or last >= rows or cx - radius < -0.5 or cx + radius > columns - 0.5:
-            bits[i] |= 4
-        for row in range(max(first, 0), min(last, rows - 1) + 1):
-            bits[i] |= _add_row(image, mask, row, cx, cy, radius, sums[i])
+        top, left = int(np.rint(cy)) - half, int(np.rint(cx)) - half
+        begin, end = max(left, 0), min(left + width, columns)
+        for row in range(max(top, 0), min(top + 2 * half + 1, rows)):
+            # Both branches do the same; only the one whose length is known in whole vectors is fast.
+            if end - begin == width:
+                flux, area, bad = _row_sums(image[row], mask[row], begin, width, cx, cy - row, radius)
+            else:
+                flux, area, bad = _row_sums(image[row], mask[row], begin, end - begin, cx, cy - row, radius)
+            sums[i, 0] += flux
+            sums[i, 1] += area
+            bits[i] |= bad
     return sums, bits
 
 
-@njit(cache=True, inline="always")
-def _add_row(
-    image: Any, mask: Any, row: int, cx: float, cy: float, radius: float, sums: Any
-) -> int:  # pragma: no cover (compiled)
-    """Add one row of a circle: pixels that every chord covers whole once, those at its two ends for each chord."""
-    low, high = max(row - 0.5 - cy, -radius), min(row + 0.5 - cy, radius)
-    # The chord nearest to the far edge of the row is the shortest.
-    far = max(abs(low), abs(high))
-    shortest = np.sqrt(max(radius * radius - far * far, 0.0))
-    begin = max(int(np.ceil(cx - shortest + 0.5)), 0)
-    end = min(int(np.floor(cx + shortest - 0.5)), image.shape[1] - 1)
-    bits = 0
-    if end < begin:
-        end = begin - 1
-    else:
-        whole = 0.0
-        for column in range(begin, end + 1):
-            whole += image[row, column]
-            bits |= mask[row, column]
-        sums[0] += whole * (high - low)
-    nodes, weights = (_FEW_NODES, _FEW_WEIGHTS) if far < _STEEP * radius else (_MANY_NODES, _MANY_WEIGHTS)
-    for k in range(len(nodes)):
-        height = (low + high + nodes[k] * (high - low)) / 2
-        half = np.sqrt(max(radius * radius - height * height, 0.0))
-        left, right = max(cx - half, -0.5), min(cx + half, image.shape[1] - 0.5)
-        if left < right:
-            weight = weights[k] * (high - low) / 2
-            bits |= _add_part(image, mask, row, left, min(right, begin - 0.5), weight, sums)
-            bits |= _add_part(image, mask, row, max(left, end + 0.5), right, weight, sums)
-            sums[1] += (right - left) * weight
-    return bits
+@njit(cache=True, fastmath=_FAST, error_model="numpy", inline="always")
+def _row_sums(
+    image: Any, mask: Any, begin: int, count: int, cx: float, off_row: float, radius: float
+) -> Any:  # pragma: no cover (compiled)
+    """Return flux, area and flags of one row of a circle."""
+    dy, offset, reach = np.float32(abs(off_row)), np.float32(begin - cx), np.float32(radius)
+    flux, area, bits = _NONE, _NONE, np.uint8(0)
+    for c in range(max(count, 0)):
+        weight = _covered(abs(np.float32(c) + offset), dy, reach)
+        flux += weight * image[begin + c]
+        area += weight
+        bits |= mask[begin + c] if weight > _TOUCHED else np.uint8(0)
+    return flux, area, bits
 
 
-@njit(cache=True, inline="always")
-def _add_part(
-    image: Any, mask: Any, row: int, left: float, right: float, height: float, sums: Any
-) -> int:  # pragma: no cover (compiled)
-    """Add the pixels of one row between two places, the outer two by their covered fraction, times a height."""
-    bits = 0
-    if left >= right:
-        return bits
-    start, stop = int(np.floor(left + 0.5)), min(int(np.floor(right + 0.5)), image.shape[1] - 1)
-    total = 0.0
-    for column in range(start, stop + 1):
-        weight = min(right, column + 0.5) - max(left, column - 0.5)
-        total += weight * image[row, column]
-        bits |= mask[row, column]
-    sums[0] += total * height
-    return bits
+@njit(cache=True, fastmath=_FAST, error_model="numpy", inline="always")
+def _covered(dx: Any, dy: Any, radius: Any) -> Any:  # pragma: no cover (compiled)
+    """Return how much of a pixel lies in a circle, whose edge is taken as straight within the pixel.
+
+    A square that a straight line crosses is cut into a triangle, then a parallelogram, then a triangle; the formula
+    holds without a branch, so that 16 pixels are done at once. The area of a circle of 10 pixels is right to
+    1e-3, that of one of 21 pixels to 2e-4, without a bias.
+    """
+    square = dx * dx + dy * dy + np.float32(1e-12)
+    inverse = _ONE / np.sqrt(square)
+    # The limits matter at the centre alone, where there is no direction, and on the axes.
+    steep = max(max(dx, dy) * inverse, np.float32(0.7))
+    flat = max(min(dx, dy) * inverse, np.float32(1e-3))
+    inside = radius - square * inverse
+    depth = max((steep + flat) * _HALF - abs(inside), _NONE)
+    corner = min(depth, flat)
+    cut = (corner * corner * _HALF + (depth - corner) * flat) / (flat * steep)
+    side = _HALF if inside > _NONE else -_HALF
+    return _HALF + side * (_ONE - cut - cut)
 
 
 def ellipse_sums(

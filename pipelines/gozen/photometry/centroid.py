@@ -93,6 +93,7 @@ def _centroids(image: Any, xs: Any, ys: Any, sky: Any, sigma: float, search: int
     rows, columns = image.shape
     out = np.full((len(xs), 2), np.nan)
     reach = int(np.ceil(3 * sigma))
+    across, down = np.empty(2 * reach + 1), np.empty(2 * reach + 1)
     for i in range(len(xs)):
         x0, y0 = xs[i], ys[i]
         if not (np.isfinite(x0) and np.isfinite(y0)):
@@ -106,12 +107,18 @@ def _centroids(image: Any, xs: Any, ys: Any, sky: Any, sigma: float, search: int
             if not (reach <= column < columns - reach and reach <= row < rows - reach):
                 break
             total, mx, my = 0.0, 0.0, 0.0
-            for r in range(row - reach, row + reach + 1):
-                for c in range(column - reach, column + reach + 1):
-                    value = (image[r, c] - sky[i]) * np.exp(-((c - x) ** 2 + (r - y) ** 2) / (2 * sigma * sigma))
-                    total += value
-                    mx += value * (c - x)
-                    my += value * (r - y)
+            for k in range(2 * reach + 1):
+                across[k] = np.exp(-((column - reach + k - x) ** 2) / (2 * sigma * sigma))
+                down[k] = np.exp(-((row - reach + k - y) ** 2) / (2 * sigma * sigma))
+            for j in range(2 * reach + 1):
+                line, moment = 0.0, 0.0
+                for k in range(2 * reach + 1):
+                    value = (image[row - reach + j, column - reach + k] - sky[i]) * across[k]
+                    line += value
+                    moment += value * (column - reach + k - x)
+                total += line * down[j]
+                mx += moment * down[j]
+                my += line * down[j] * (row - reach + j - y)
             if total <= 0:
                 break
             # The window halves the displacement of a star as wide as itself.

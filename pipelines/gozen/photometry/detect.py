@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 
 _FWHM_PER_SIGMA = 2.3548
 _LEAST_BUFFER = 300_000
+_DEBLENDING_LEVELS = 16
+"""SExtractor's 32 split five more of 1,500 sources, for as much time as all the rest of the detection."""
+_NARROW = 0.1
+"""Part of the image up to which the sky of its seams may be that of their neighbours."""
 _KRON_FACTOR = 2.5
 """Of the first-moment radius (Kron 1980, ApJS 43, 305), as for SExtractor's ``MAG_AUTO``."""
 
@@ -80,16 +84,9 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
         The map that was subtracted, ADU.
     """
     blank = weight == 0
-    mesh = settings.background_mesh_px
-    sky = sep.Background(stack, mask=blank, bw=mesh, bh=mesh)
-    background = np.asarray(sky.back(), np.float32)
-    image = stack - background
-    noise = sky.rms()
-    if weight.min() != weight.max():
-        # The mesh is too coarse for the steps at which the number of frames changes.
-        deeper = np.sqrt(np.maximum(weight, 1) / weight.max()).astype(np.float32)
-        noise = sep.Background(image * deeper, mask=blank, bw=mesh, bh=mesh).rms() / deeper
-    found = _extract(image, noise, blank, settings)
+    mask = blank if blank.any() else None
+    background, image, noise = _sky(stack, weight, mask, settings.background_mesh_px)
+    found = _extract(image, noise, mask, settings)
     found = found[np.argsort(found["y"], kind="stable")]
     fwhm = typical_fwhm(found)
     x, y = _positions(image, found, fwhm)
@@ -110,16 +107,52 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
     ), background
 
 
-def _extract(image: Image, noise: Image, blank: NDArray[np.bool_], settings: DetectionSettings) -> NDArray[Any]:
-    """Run ``sep.extract`` with the smallest buffer that holds the pixels above the threshold.
+def _sky(
+    stack: Image, weight: NDArray[Any], blank: NDArray[np.bool_] | None, mesh_px: int
+) -> tuple[Image, Image, Image]:
+    """Return the background, the image above it, and its noise.
 
-    It touches its whole buffer at every call, which for a large one costs more than the detection.
+    The mesh is too coarse for the steps at which the number of frames changes; there the noise follows from the number.
     """
-    above = int((image > settings.threshold_sigma * noise).sum())
+    partial = weight < weight.max()
+    share = float(partial.mean())
+    narrow = 0 < share < _NARROW
+    sky = sep.Background(stack, mask=partial if narrow else blank, bw=mesh_px, bh=mesh_px)
+    background = np.asarray(sky.back(), np.float32)
+    image, noise = stack - background, np.asarray(sky.rms(), np.float32)
+    deeper = np.sqrt(np.maximum(weight[partial], 1) / weight.max()).astype(np.float32)
+    if narrow:
+        noise[partial] /= deeper
+    elif share:
+        even = image.copy()
+        even[partial] *= deeper
+        noise = np.asarray(sep.Background(even, mask=blank, bw=mesh_px, bh=mesh_px).rms(), np.float32)
+        noise[partial] /= deeper
+    return background, image, noise
+
+
+def _extract(image: Image, noise: Image, mask: NDArray[np.bool_] | None, settings: DetectionSettings) -> NDArray[Any]:
+    """Run ``sep.extract`` on the image in units of its noise, which takes half the time that a map of the noise takes.
+
+    It touches its whole buffer at every call, so that the smallest that holds the pixels above the threshold is best.
+    """
+    noise = np.maximum(noise, np.float32(1e-30))
+    strength = image / noise
+    above = int((strength > settings.threshold_sigma).sum())
     sep.set_extract_pixstack(max(_LEAST_BUFFER, 4 * above))
-    return np.asarray(
-        sep.extract(image, settings.threshold_sigma, err=noise, mask=blank, minarea=settings.minimum_area_px)
+    found = sep.extract(
+        strength,
+        settings.threshold_sigma,
+        err=1.0,
+        mask=mask,
+        minarea=settings.minimum_area_px,
+        filter_type="conv",
+        deblend_nthresh=_DEBLENDING_LEVELS,
     )
+    local = noise[_pixel(found["y"], image.shape[0]), _pixel(found["x"], image.shape[1])]
+    found["flux"] *= local
+    found["peak"] *= local
+    return np.asarray(found)
 
 
 def typical_fwhm(found: NDArray[Any]) -> float:

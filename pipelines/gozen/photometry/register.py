@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,8 @@ class Anchors:
         Their places on the reference, 0-based pixels.
     fwhm
         Of the stars, pixels.
-    coarse
-        The reference, binned, for the correlation.
+    reference
+        The image that they stand on.
     sky
         Of the reference at each star, ADU.
     """
@@ -39,8 +40,13 @@ class Anchors:
     x: Floats
     y: Floats
     fwhm: float
-    coarse: Image
+    reference: Image
     sky: Floats
+
+    @functools.cached_property
+    def coarse(self) -> Image:
+        """The reference, binned, for the correlation, which few cubes need."""
+        return _binned(self.reference)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ def choose_anchors(
     usable: NDArray[np.bool_],
     fwhm: float,
     sky: Floats | float = 0.0,
+    most: int = _MAXIMUM_ANCHORS,
 ) -> Anchors:
     """Choose the brightest usable stars that have no neighbour, and measure their places.
 
@@ -90,12 +97,14 @@ def choose_anchors(
         False for stars that are saturated or blended.
     sky
         To subtract, at each star or everywhere.
+    most
+        How many at most.
     """
-    order = np.argsort(np.where(usable, -flux, np.inf), kind="stable")[: min(_MAXIMUM_ANCHORS, int(usable.sum()))]
+    order = np.argsort(np.where(usable, -flux, np.inf), kind="stable")[: min(most, int(usable.sum()))]
     level = np.broadcast_to(np.asarray(sky, float), x.shape)[order]
     cx, cy = windowed_centroids(image, x[order], y[order], fwhm / 2.3548, sky=level)
     kept = np.isfinite(cx)
-    return Anchors(cx[kept], cy[kept], fwhm, _binned(image), level[kept])
+    return Anchors(cx[kept], cy[kept], fwhm, image, level[kept])
 
 
 def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 0.0) -> Shift:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gozen.calibration.calibrate import SATURATED, Image, Mask
 from gozen.photometry.register import Shift
+
+Frames = Image | Sequence[Image]
+Masks = Mask | Sequence[Mask]
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Stack:
     frames: tuple[int, ...]
 
 
-def stack_frames(images: list[Image], masks: list[Mask], shifts: list[Shift], frames: list[int]) -> Stack:
+def stack_frames(images: Frames, masks: Masks, shifts: list[Shift], frames: list[int]) -> Stack:
     """Average the chosen frames.
 
     Whole pixels keep the noise of neighbouring pixels independent, which detection relies on; the rest of a shift, at
@@ -42,27 +48,42 @@ def stack_frames(images: list[Image], masks: list[Mask], shifts: list[Shift], fr
     Parameters
     ----------
     images, masks, shifts
-        Of every frame of the cube.
+        Of every frame of the cube; images of shape (frames, rows, columns).
     frames
         Indices of those to average; at least one.
     """
-    shape = images[0].shape
-    total = np.zeros(shape, np.float32)
-    weight = np.zeros(shape, np.int16)
-    mask = np.zeros(shape, np.uint8)
-    for index in frames:
-        here, there = overlap(shape, round(shifts[index].dx), round(shifts[index].dy))
-        total[here] += images[index][there]
-        weight[here] += 1
-        mask[here] |= masks[index][there]
-    mask[weight == 0] |= SATURATED
-    mean = np.divide(total, np.maximum(weight, 1), dtype=np.float32)
+    chosen = np.array(frames)
+    dx, dy = (np.array([round(value) for value in axis]) for axis in zip(*((s.dx, s.dy) for s in shifts), strict=True))
+    mean, weight, mask = _mean(np.asarray(images), np.asarray(masks), dx[chosen], dy[chosen], chosen)
     return Stack(mean, weight, mask, tuple(frames))
 
 
-def overlap(shape: tuple[int, ...], dx: int, dy: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the slices of the reference, and of a frame shifted by (dx, dy), that see the same sky."""
-    rows, columns = shape
-    here = slice(max(-dy, 0), max(rows - max(dy, 0), 0)), slice(max(-dx, 0), max(columns - max(dx, 0), 0))
-    there = slice(max(dy, 0), max(rows + min(dy, 0), 0)), slice(max(dx, 0), max(columns + min(dx, 0), 0))
-    return here, there
+@njit(cache=True, error_model="numpy")
+def _mean(images: Any, masks: Any, dx: Any, dy: Any, chosen: Any) -> Any:  # pragma: no cover (compiled)
+    """Average row by row, so that the sums stay in the cache while all frames are read once."""
+    rows, columns = images.shape[1:]
+    mean = np.zeros((rows, columns), np.float32)
+    weight = np.zeros((rows, columns), np.int16)
+    mask = np.zeros((rows, columns), np.uint8)
+    for y in range(rows):
+        for k in range(len(chosen)):
+            there = y + dy[k]
+            if 0 <= there < rows:
+                _add(images[chosen[k], there], masks[chosen[k], there], dx[k], mean[y], weight[y], mask[y])
+        for x in range(columns):
+            mean[y, x] /= np.float32(max(weight[y, x], 1))
+            mask[y, x] |= np.uint8(SATURATED) if weight[y, x] == 0 else np.uint8(0)
+    return mean, weight, mask
+
+
+@njit(cache=True)
+def _add(row: Any, flags: Any, dx: int, total: Any, weight: Any, mask: Any) -> None:  # pragma: no cover (compiled)
+    """Add one row of a frame that has drifted by dx pixels."""
+    begin, end = max(-dx, 0), min(len(row) - dx, len(row))
+    count = max(end - begin, 0)
+    total, weight, mask = total[begin : begin + count], weight[begin : begin + count], mask[begin : begin + count]
+    row, flags = row[begin + dx : begin + dx + count], flags[begin + dx : begin + dx + count]
+    for x in range(count):
+        total[x] += row[x]
+        weight[x] += 1
+        mask[x] |= flags[x]

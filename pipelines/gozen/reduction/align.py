@@ -19,6 +19,7 @@ from gozen.settings import DetectionSettings
 _STRONG = 50
 _PEAK_SIGMA = 8.0
 _PEAKS = 400
+_FIRST_ANCHORS = 50
 _PEAK_WINDOW_PX = 2.0
 Floats = NDArray[np.float64]
 
@@ -94,7 +95,7 @@ def _first_anchors(image: Image, level: FrameLevel, saturation_adu: float) -> An
     fwhm = star_fwhm(image, x, y, _PEAK_WINDOW_PX, level.background)
     fwhm = float(np.clip(fwhm, 1.2, 20.0)) if np.isfinite(fwhm) else 2.5
     usable = (height + level.background < 0.8 * saturation_adu) & _alone(x, y, 4 * fwhm)
-    return choose_anchors(image, x, y, height, usable, fwhm, level.background)
+    return choose_anchors(image, x, y, height, usable, fwhm, level.background, most=_FIRST_ANCHORS)
 
 
 def _alone(x: Floats, y: Floats, reach_px: float) -> NDArray[np.bool_]:

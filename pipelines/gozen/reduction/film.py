@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gozen.archive.provenance import Provenance
 from gozen.archive.tracklets import TrackletPoint, TrackletRecord
 from gozen.calibration.calibrate import Detector, Image
-from gozen.frames.products import Card, with_checksums
+from gozen.frames.products import with_checksums
 from gozen.frames.raw import RawCube
+from gozen.frames.units import Card
 from gozen.instrument.header import utc_of_mjd
 from gozen.instrument.profile import Profile
 from gozen.movers.streaks import Streak

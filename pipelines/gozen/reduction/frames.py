@@ -11,6 +11,7 @@ from gozen.calibration.calibrate import Detector, Image, Mask, calibrate
 from gozen.errors import CorruptFile, Rejected
 from gozen.frames.raw import RawCube
 from gozen.quality.gates import FrameLevel, check_noise, check_pixels, frame_level
+from gozen.reduction.workspace import Workspace
 from gozen.settings import GateSettings
 
 
@@ -21,7 +22,7 @@ class CalibratedCube:
     Parameters
     ----------
     images, masks
-        Of every frame, shape of the active area.
+        Of every frame, shape (frames, rows, columns) of the active area.
     levels
         Sky and noise of every frame.
     rejections
@@ -30,8 +31,8 @@ class CalibratedCube:
         What each gate measured.
     """
 
-    images: list[Image]
-    masks: list[Mask]
+    images: Image
+    masks: Mask
     levels: list[FrameLevel]
     rejections: dict[int, Rejected]
     gates: list[GateRecord]
@@ -46,21 +47,26 @@ class CalibratedCube:
         return [index for index in self.good if index >= skip] or self.good
 
 
-def calibrate_cube(cube: RawCube, detector: Detector, settings: GateSettings) -> CalibratedCube:
+def calibrate_cube(cube: RawCube, detector: Detector, settings: GateSettings, workspace: Workspace) -> CalibratedCube:
     """Calibrate every frame and pass it through the gates.
+
+    Parameters
+    ----------
+    workspace
+        Lends the memory for images and masks.
 
     Raises
     ------
     Rejected
         The reason of the first frame, when all frames are refused for one reason; `CorruptFile` when for several.
     """
-    out = CalibratedCube([], [], [], {}, [])
+    shape = (cube.nframe, *detector.dark.shape)
+    images, masks = workspace.array("images", shape, np.float32), workspace.array("masks", shape, np.uint8)
+    out = CalibratedCube(images, masks, [], {}, [])
     for index in range(cube.nframe):
-        raw = cube.frame(index)
-        image, mask = calibrate(raw, detector)
-        level = frame_level(image)
-        out.images.append(image)
-        out.masks.append(mask)
+        raw = cube.stored(index)
+        calibrate(raw, detector, out.images[index], out.masks[index])
+        level = frame_level(out.images[index])
         out.levels.append(level)
         try:
             counts = check_pixels(raw, detector, settings, index)

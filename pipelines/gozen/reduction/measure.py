@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from gozen.archive.keys import Processing
 from gozen.astrometry.solution import Solution
@@ -19,7 +18,7 @@ from gozen.frames.times import mid_exposure
 from gozen.lightcurves.match import match_stars, neighbour_light
 from gozen.lightcurves.rows import FrameRows, SensorSources, sensor_rows
 from gozen.lightcurves.zeropoint import ZeroPoint, fit_zero_point
-from gozen.photometry.measure import FrameFluxes, blended, measure_frame
+from gozen.photometry.measure import FrameFluxes, blended, fetch, measure_frame
 from gozen.photometry.sky import FrameSky, frame_sky
 from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
@@ -98,8 +97,7 @@ def measure(
     TooFewCalibrators
         The zero magnitude cannot be fitted.
     """
-    skies = frame_skies(calibrated, aligned)
-    fluxes = measure_frames(calibrated, aligned, skies, detector, settings)
+    skies, fluxes = measure_frames(calibrated, aligned, detector, settings)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
     zero = _calibrate(sources, aligned, fluxes, settings, f"{cube.frame_id}")
     sigma = settings.photometry.limit_sigma
@@ -111,45 +109,47 @@ def measure(
     return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit, skies)
 
 
-def frame_skies(calibrated: CalibratedCube, aligned: AlignedStack) -> dict[int, FrameSky]:
-    """Return the sky of each good frame, by its number."""
-    is_sky = sky_pixels(aligned)
-    return {
-        index: frame_sky(calibrated.images[index], aligned.background, is_sky, aligned.shifts[index])
-        for index in calibrated.good
-    }
-
-
 def measure_frames(
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    skies: dict[int, FrameSky],
-    detector: Detector,
-    settings: Settings,
-) -> dict[int, FrameFluxes]:
-    """Return the fluxes of the stack's sources on each good frame, by its number."""
-    out = {}
+    calibrated: CalibratedCube, aligned: AlignedStack, detector: Detector, settings: Settings
+) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
+    """Return the sky of each good frame and the fluxes of the stack's sources on it, by its number."""
+    is_sky = sky_pixels(aligned)
+    skies, fluxes = {}, {}
     for index in calibrated.good:
-        sky = skies[index]
-        out[index] = measure_frame(
-            calibrated.images[index],
-            calibrated.masks[index],
+        image, mask, shift = calibrated.images[index], calibrated.masks[index], aligned.shifts[index]
+        fetch(image, mask)
+        sky = skies[index] = frame_sky(image, aligned.background, is_sky, shift)
+        fluxes[index] = measure_frame(
+            image,
+            mask,
             aligned.sources,
-            aligned.shifts[index],
+            shift,
             sky,
             _noise(aligned, sky),
             detector,
             settings.photometry.diameters_px,
             settings.photometry.limit_sigma,
         )
-    return out
+    return skies, fluxes
 
 
 def sky_pixels(aligned: AlignedStack) -> NDArray[np.bool_]:
     """Return the pixels of the stack that hold neither a source nor a defect."""
     threshold = _SOURCE_SIGMA * _typical(aligned.sources.noise)
     bright = aligned.stack.image - aligned.background > threshold
-    return np.asarray(~binary_dilation(bright, iterations=_GROW_PX) & (aligned.stack.mask == 0))
+    return np.asarray(~_grown(bright) & (aligned.stack.mask == 0))
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask that reaches `_GROW_PX` pixels further along rows and columns together."""
+    for _ in range(_GROW_PX):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
 
 
 def _noise(aligned: AlignedStack, sky: FrameSky) -> Floats:

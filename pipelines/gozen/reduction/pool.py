@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from gozen.errors import GozenError, WorkerLost, as_gozen_error
 from gozen.reduction.work import Bench
+from gozen.reduction.workspace import keep_freed_memory
 
 log = logging.getLogger(__name__)
 OpenBench = Callable[[], Bench]
@@ -104,6 +105,7 @@ def start_worker(open_bench: OpenBench) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool is the parallelism; threads inside a worker would only fight over its core.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    keep_freed_memory()
     _bench = open_bench()
 
 

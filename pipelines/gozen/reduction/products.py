@@ -7,8 +7,9 @@ import numpy as np
 from gozen.archive.provenance import Provenance
 from gozen.astrometry.solution import Solution
 from gozen.calibration.calibrate import Detector
-from gozen.frames.products import Card, compressed
+from gozen.frames.products import compressed
 from gozen.frames.raw import RawCube
+from gozen.frames.units import Card
 from gozen.instrument.header import night_of, utc_of_mjd
 from gozen.instrument.profile import Profile
 from gozen.reduction.align import AlignedStack
@@ -68,7 +69,7 @@ def cube_bytes(
         "DY": np.array([shift.dy for shift in aligned.shifts]),
         "REJECTED": np.array([index in calibrated.rejections for index in frames]),
     }
-    return compressed(np.stack(calibrated.images), cards, noise, _when(cube), {"FRAMES": table})
+    return compressed(calibrated.images, cards, noise, _when(cube), {"FRAMES": table})
 
 
 def _when(cube: RawCube) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import math
@@ -81,7 +82,7 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
     masters = find_masters(bench.store, bench.profile, work.sensor, work.processing.night, float(cube.start[0]))
     _note_masters(state, masters)
     detector = state.detector = _detector(cube, bench, work.sensor, masters)
-    calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates)
+    calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates, bench.workspace)
     skip = bench.profile.stack_skips_frames
     aligned = state.aligned = align(calibrated, skip, detector.saturation_adu, bench.settings.detection)
     try:
@@ -96,9 +97,9 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
 def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
     """Read the raw files; of many single frames those that are none are left out, and recorded."""
     files: list[RawFile] = []
-    for key in work.raw:
+    for number, key in enumerate(work.raw):
         try:
-            file = read_file(bench.store, key)
+            file = read_file(bench.store, key, functools.partial(bench.workspace.room, f"raw {number}"))
             assemble([file], bench.profile)
             files.append(file)
         except CorruptFile as refusal:

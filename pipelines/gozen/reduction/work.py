@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
@@ -11,6 +11,7 @@ from gozen.archive.store import Store
 from gozen.catalog.reference import StarSource
 from gozen.errors import ExitCode, GozenError
 from gozen.instrument.profile import Profile
+from gozen.reduction.workspace import Workspace
 from gozen.settings import Settings
 
 
@@ -50,6 +51,8 @@ class Bench:
         The reference catalogue, or None.
     reference_used
         Its name and digest.
+    workspace
+        Memory for the cube that is being reduced.
     """
 
     store: Store
@@ -57,6 +60,7 @@ class Bench:
     settings: Settings
     reference: StarSource | None = None
     reference_used: ReferenceUsed | None = None
+    workspace: Workspace = field(default_factory=Workspace, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""Memory that a worker uses again for each cube: new memory costs as much time as the calibration that fills it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 512 * 1024**2
+_LARGEST_BYTES = 32 * 1024**2
+
+
+class Workspace:
+    """Named arrays for one cube at a time: what was put into them is gone when the next cube is reduced."""
+
+    def __init__(self) -> None:
+        self._memory: dict[str, NDArray[np.uint8]] = {}
+
+    def room(self, name: str, size: int) -> memoryview:
+        """Return at least so many bytes, with what was left in them."""
+        kept = self._memory.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._memory[name] = np.empty(size, np.uint8)
+        return kept.data
+
+    def array(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
+        """Return an array with what was left in it."""
+        size = math.prod(shape) * np.dtype(kind).itemsize
+        return np.frombuffer(self.room(name, size)[:size], kind).reshape(shape)
+
+
+def keep_freed_memory() -> None:
+    """Have this process use the memory of freed arrays again, where the C library is glibc; else do nothing."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
+        library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
