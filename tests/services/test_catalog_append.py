@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gozen.archive.store import Store, open_store
-from gozen.catalog import hats, healpix, ids, open_catalog, parquet
+from gozen.catalog import files, hats, healpix, ids, open_catalog, parquet
 from gozen.catalog.append import append_night
 from gozen.catalog.schema import Flag
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -201,7 +202,7 @@ def test_numbers_of_bytes_and_encodings_are_as_specified(store: Store) -> None:
     append_night(store, "lightcurves", "20240101", [rows_of(lone, 20240101, str(e), frames=18) for e in range(2)])
     metadata = pq.read_metadata(open_catalog(store, "lightcurves").urls()[0])
     columns = {c.path_in_schema: c for c in (metadata.row_group(0).column(i) for i in range(metadata.num_columns))}
-    assert {c.compression for c in columns.values()} == {"ZSTD"}
+    assert {c.compression for c in columns.values()} == {"LZ4"}
     assert "BYTE_STREAM_SPLIT" in columns["flux"].encodings
     assert "RLE_DICTIONARY" in columns["source_id"].encodings
     assert "RLE_DICTIONARY" in columns["night"].encodings
@@ -233,6 +234,21 @@ def test_a_cone_is_exact_anywhere_on_the_sky(store: Store, ra: float, dec: float
         found = open_catalog(store, "lightcurves").cone(ra, dec, radius, ["source_id"])
         there = field.source_id[healpix.separation(ra, dec, field.ra, field.dec) * 3600 <= radius]
         assert sorted(found.column("source_id").to_pylist()) == sorted(there.tolist())
+
+
+def test_threads_that_share_a_table_read_the_same_with_few_files_open(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = field_of(count=60, lone=0, size=3.0)
+    append_night(store, "lightcurves", "20240101", [rows_of(wide, 20240101, "1")])
+    catalog = open_catalog(store, "lightcurves")
+    assert catalog.info().files > 3
+    alone = [catalog.lightcurve(int(star)) for star in wide.source_id]
+    assert [len(one) for one in alone] == [3] * 60
+    monkeypatch.setattr(files, "OPEN_FILES", 2)
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(catalog.lightcurve, wide.source_id.tolist()))
+    assert together == alone
 
 
 def test_missing_tables_columns_and_cones_are_named(store: Store) -> None:

@@ -14,6 +14,7 @@ from gozen.archive.store import Store
 from gozen.catalog import hats, healpix, index, layout, manifest, objects, parquet, rows, table
 from gozen.catalog.bucket import MEMORY, Buckets
 from gozen.catalog.manifest import Manifest
+from gozen.catalog.parquet import SOURCE_ROW_GROUP
 from gozen.catalog.rows import Change, Contents, Held
 from gozen.catalog.schema import lightcurve_schema
 from gozen.catalog.table import Put, Written
@@ -198,7 +199,7 @@ def _new_files(
         places = parquet.numbers(part, "_healpix_29")
         for partition in layout.partitions_for(places, base.partitions, base.order):
             first, last = np.searchsorted(places, [partition.start, partition.stop])
-            yield table.write_file(part.slice(first, last - first), partition, night, schema, put)
+            yield table.write_file(part.slice(first, last - first), partition, night, schema, put, SOURCE_ROW_GROUP)
 
 
 def _replaced(
@@ -217,7 +218,9 @@ def _replaced(
             dropped.append(Written(file, index.SCHEMA.empty_table(), hats.coverage_of(places)))
             if len(rest):
                 partition = layout.partition_of(file.path)
-                kept.append(table.write_file(rows.fitted(rest, schema), partition, night, schema, put))
+                kept.append(
+                    table.write_file(rows.fitted(rest, schema), partition, night, schema, put, SOURCE_ROW_GROUP)
+                )
     return dropped, kept
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,10 +69,17 @@ def merged(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> 
     gone = pa.array(sorted(set(dropped)), pa.string())
     kept = old.filter(pa.compute.invert(pa.compute.is_in(old.column("file"), value_set=gone)))
     table = pa.concat_tables([kept, *added]).combine_chunks()
-    names, groups = table.column("file").to_pylist(), table.column("row_group").to_pylist()
-    starts = {path: partition_of(path).start for path in set(names)}
-    order = sorted(range(len(names)), key=lambda row: (starts[names[row]], names[row], groups[row]))
-    return table.take(pa.array(order, pa.int64()))
+    paths, file = _files(table)
+    order = sorted(range(len(paths)), key=lambda one: (partition_of(paths[one]).start, paths[one]))
+    rank = np.empty(len(paths), np.int64)
+    rank[order] = np.arange(len(paths))
+    return table.take(pa.array(np.lexsort([parquet.numbers(table, "row_group"), rank[file]])))
+
+
+def _files(table: pa.Table) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the paths in an index, and for each row the number of its path."""
+    column = table.column("file").combine_chunks().dictionary_encode()
+    return column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -96,14 +104,15 @@ class RowGroups:
     """
 
     def __init__(self, table: pa.Table) -> None:
-        self.paths: list[str] = table.column("file").to_pylist()
+        self.paths, self._file = _files(table)
         self._array = {name: parquet.numbers(table, name) for name in SCHEMA.names if name != "file"}
-        of_row = [partition_of(path) for path in self.paths]
-        first = [i for i, p in enumerate(of_row) if i == 0 or p != of_row[i - 1]]
-        self.partitions: list[Partition] = [of_row[i] for i in first]
-        self._slices = np.array([*first, len(of_row)], np.int64)
-        self._starts = np.array([p.start for p in self.partitions], np.int64)
-        self._stops = np.array([p.stop for p in self.partitions], np.int64)
+        changes = np.flatnonzero(np.diff(self._file, prepend=-1))
+        of_file = [partition_of(self.paths[one]) for one in self._file[changes].tolist()]
+        first = [i for i, p in enumerate(of_file) if i == 0 or p != of_file[i - 1]]
+        self.partitions: list[Partition] = [of_file[i] for i in first]
+        self._slices = [*changes[first].tolist(), len(self._file)]
+        self._starts = [p.start for p in self.partitions]
+        self._stops = [p.stop for p in self.partitions]
 
     def of_id(self, source_id: int, ranges: NDArray[np.int64]) -> list[RowGroup]:
         """Return the row groups that may hold a source, which lies in these ranges of ``_healpix_29``."""
@@ -115,22 +124,22 @@ class RowGroups:
         """Return the row groups that overlap ranges [start, stop) of ``_healpix_29``, shape (M, 2), sorted."""
         return self._groups(self._of(ranges))
 
-    def all(self) -> list[RowGroup]:
-        """Return every row group."""
-        return self._groups(np.arange(len(self.paths)))
-
     def _of(self, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
-        found = [self._of_one(int(start), int(stop)) for start, stop in ranges]
-        together: NDArray[np.int64] = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        found = [one for start, stop in ranges.tolist() if len(one := self._of_one(start, stop))]
+        if len(found) < 2:
+            return found[0] if found else np.empty(0, np.int64)
+        together: NDArray[np.int64] = np.unique(np.concatenate(found))
         return together
 
     def _of_one(self, start: int, stop: int) -> NDArray[np.int64]:
-        low = int(np.searchsorted(self._stops, start, side="right"))
-        high = int(np.searchsorted(self._starts, stop, side="left"))
-        rows = slice(self._slices[low], self._slices[max(high, low)])
+        low = bisect.bisect_right(self._stops, start)
+        high = max(bisect.bisect_left(self._starts, stop), low)
+        rows = slice(self._slices[low], self._slices[high])
         overlap = (self._array["healpix_max"][rows] >= start) & (self._array["healpix_min"][rows] < stop)
-        return np.flatnonzero(overlap) + int(rows.start)
+        found: NDArray[np.int64] = np.flatnonzero(overlap) + self._slices[low]
+        return found
 
     def _groups(self, at: NDArray[np.int64]) -> list[RowGroup]:
+        paths = [self.paths[file] for file in self._file[at].tolist()]
         columns = [self._array[name][at].tolist() for name in ("row_group", "start", "stop", "footer", "size")]
-        return [RowGroup(self.paths[i], *row) for i, *row in zip(at.tolist(), *columns, strict=True)]
+        return [RowGroup(*row) for row in zip(paths, *columns, strict=True)]

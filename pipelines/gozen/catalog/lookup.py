@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gozen.archive.store import Store
 from gozen.catalog import healpix, ids, layout, manifest, parquet
+from gozen.catalog.files import DataFiles
 from gozen.catalog.index import RowGroup, RowGroups
 from gozen.catalog.manifest import Manifest
-from gozen.errors import BadRequest, UnreadableInput
+from gozen.errors import BadRequest
 
 Rows = NDArray[np.intp]
 _STAR_ORDER = ("_healpix_29", "source_id", "mjd")
@@ -51,7 +50,7 @@ class CatalogInfo:
 
 
 class Catalog:
-    """One version of a table, read by its manifest; keeps the index and the footers that it has read.
+    """One version of a table, read by its manifest; keeps the index, the footers it has read, and local files open.
 
     Parameters
     ----------
@@ -66,7 +65,9 @@ class Catalog:
         self.manifest = version
         self.schema: pa.Schema = parquet.schema(store.read(version.key_of(version.schema)))
         self.row_groups = RowGroups(parquet.decoded(store.read(version.key_of(version.index))))
-        self._footers: dict[str, _Footer] = {}
+        self._files = DataFiles(store)
+        self._known = frozenset(self.schema.names)
+        self._schemas: dict[tuple[str, ...], pa.Schema] = {}
 
     @classmethod
     def open(cls, store: Store, name: str) -> Catalog:
@@ -184,99 +185,47 @@ class Catalog:
         names = self._names(columns)
         several = len({group.path for group in groups}) > 1
         order = [name for name in sort if several and name in self.schema.names]
-        wanted = list(dict.fromkeys([*names, *order]))
-        parts = [part for group in groups if (part := self._part(group, keys, choose, wanted)) is not None]
+        wanted = self._schema_of((*names, *(name for name in order if name not in names)))
+        # Of one group most often some rows are wanted: one pass over it costs less than two.
+        first = keys if len(groups) > 1 else list(dict.fromkeys([*keys, *wanted.names]))
+        parts = [part for group in groups if (part := self._part(group, first, choose, wanted)) is not None]
         if not parts:
             return self._empty(columns)
-        found = pa.concat_tables(parts).unify_dictionaries()
+        found = parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()
         if order:
             found = found.take(pa.array(np.lexsort([parquet.numbers(found, name) for name in reversed(order)])))
-        return found.select(names)
+            found = found.select(names)
+        return found
 
     def _part(
-        self, group: RowGroup, keys: Sequence[str], choose: Callable[[pa.Table], Rows], wanted: list[str]
+        self, group: RowGroup, first: Sequence[str], choose: Callable[[pa.Table], Rows], wanted: pa.Schema
     ) -> pa.Table | None:
-        file = self._file(group)
-        rows = choose(file.read_row_group(group.number, columns=list(keys), use_threads=False))
+        reader = self._files.reader(self.manifest.key_of_file(group.path), group)
+        known = reader.read([name for name in first if name in reader.names])
+        rows = choose(known)
         if not len(rows):
             return None
-        inside = self._footers[group.path].names
-        present = [name for name in wanted if name in inside]
-        part = file.read_row_group(group.number, columns=present, use_threads=False)
-        first, last = int(rows[0]), int(rows[-1]) + 1
-        part = part.slice(first, last - first) if last - first == len(rows) else part.take(pa.array(rows))
-        return _fitted(part, pa.schema([self.schema.field(name) for name in wanted]))
+        columns = _chosen(known, rows)
+        others = [name for name in wanted.names if name in reader.names and name not in columns]
+        if others:
+            columns |= _chosen(reader.read(others), rows)
+        return _fitted(columns, len(rows), wanted)
 
-    def _file(self, group: RowGroup) -> pq.ParquetFile:
-        """Return the file as far as one row group reaches: one request, and one for the footer when it is new."""
-        key = self.manifest.key_of_file(group.path)
-        footer = self._footers.get(group.path)
-        if footer is None:
-            footer = _Footer.of(self._store.read_range(key, group.footer, group.size))
-            self._footers[group.path] = footer
-        window = _Window(group.start, self._store.read_range(key, group.start, group.stop), group.size)
-        return pq.ParquetFile(pa.PythonFile(window, mode="r"), metadata=footer.metadata, read_dictionary=footer.texts)
+    def _schema_of(self, names: tuple[str, ...]) -> pa.Schema:
+        if names not in self._schemas:
+            self._schemas[names] = pa.schema([self.schema.field(name) for name in names])
+        return self._schemas[names]
 
     def _names(self, columns: Sequence[str] | None) -> list[str]:
         names = list(self.schema.names if columns is None else columns)
-        unknown = [name for name in names if name not in self.schema.names]
-        if unknown:
+        if not self._known.issuperset(names):
+            unknown = [name for name in names if name not in self._known]
             have = ", ".join(self.schema.names)
             raise BadRequest(f"the table {self.manifest.name} has no column {', '.join(unknown)}: it has {have}")
         return names
 
     def _empty(self, columns: Sequence[str] | None) -> pa.Table:
-        return pa.schema([self.schema.field(name) for name in self._names(columns)]).empty_table()
-
-
-@dataclass(frozen=True)
-class _Footer:
-    """A file's footer, and its columns: texts are decoded as dictionaries, which takes a third of the time."""
-
-    metadata: pq.FileMetaData
-    names: frozenset[str]
-    texts: list[str]
-
-    @classmethod
-    def of(cls, data: bytes) -> _Footer:
-        metadata = pq.read_metadata(pa.BufferReader(data))
-        schema = metadata.schema.to_arrow_schema()
-        texts = [field.name for field in schema if pa.types.is_string(field.type)]
-        return cls(metadata, frozenset(schema.names), texts)
-
-
-class _Window(io.RawIOBase):
-    """A part of a file that answers as the file does."""
-
-    def __init__(self, start: int, data: bytes, size: int) -> None:
-        super().__init__()
-        self._start = start
-        self._data = memoryview(data)
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def read(self, length: int | None = -1) -> bytes:
-        first = self._at - self._start
-        last = len(self._data) if length is None or length < 0 else first + length
-        if first < 0 or last > len(self._data):
-            raise UnreadableInput(
-                f"bytes {self._at} to {self._start + last} lie outside the row group that was asked for"
-            )
-        self._at = self._start + last
-        return bytes(self._data[first:last])
+        return self._schema_of(tuple(self._names(columns))).empty_table()
 
 
 def _in_ranges(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> Rows:
@@ -286,8 +235,21 @@ def _in_ranges(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> Rows:
     return np.concatenate(parts) if parts else np.empty(0, np.intp)
 
 
-def _fitted(part: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a part of an older file the columns that it lacks, as nulls."""
-    present = set(part.column_names)
-    arrays: list[Any] = [part.column(f.name) if f.name in present else pa.nulls(len(part), f.type) for f in schema]
-    return pa.table(arrays, names=schema.names).cast(schema)
+def _chosen(table: pa.Table, rows: Rows) -> dict[str, pa.ChunkedArray]:
+    """Return rows of a row group by column; those of one star, which lie together, without a copy."""
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    part = table.slice(first, last - first) if last - first == len(rows) else table.take(pa.array(rows))
+    return dict(zip(part.column_names, part.columns, strict=True))
+
+
+def _fitted(columns: Mapping[str, pa.ChunkedArray], count: int, schema: pa.Schema) -> pa.Table:
+    """Give rows of a file the table's types, and the columns that an older file lacks, as nulls."""
+    arrays: list[Any] = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        column = columns.get(name)
+        if column is None:
+            column = pa.nulls(count, kind)
+        elif column.type != kind:
+            column = column.cast(kind)
+        arrays.append(column)
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from gozen.catalog.schema import encoding_of
 
 ROW_GROUP = 65_536
-"""Rows of a row group: 8 k to 131 k cost a look-up the same (CATALOG §1)."""
+"""Rows of a row group of objects, which are read many at a time."""
+
+SOURCE_ROW_GROUP = 8_192
+"""Rows of a row group of a light-curve table: a look-up decodes the whole of one (docs/decisions/0008)."""
 
 _ENCODINGS = {"split": "BYTE_STREAM_SPLIT", "delta": "DELTA_BINARY_PACKED", "plain": "PLAIN"}
 _TIE_BREAKERS = ("exposure", "sensor", "frame", "run", "x", "y", "flux")
@@ -90,7 +93,7 @@ def row_group_cuts(healpix29: NDArray[np.int64], source_id: NDArray[np.int64], s
 
 
 def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
-    """Return the Parquet file of sorted rows: zstd-3, a row group between each two cuts, encoded as fields say."""
+    """Return the Parquet file of sorted rows: LZ4, a row group between each two cuts, encoded as fields say."""
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, schema, **_options(schema)) as writer:
         for start, stop in itertools.pairwise(cuts):
@@ -134,8 +137,7 @@ def byte_ranges(metadata: pq.FileMetaData) -> Iterator[tuple[int, int]]:
 def _options(schema: pa.Schema) -> dict[str, Any]:
     encodings = {field.name: encoding_of(field) for field in schema}
     return {
-        "compression": "zstd",
-        "compression_level": 3,
+        "compression": "lz4",  # zstd takes 10 us for each page of a look-up, and a look-up reads some fifty pages
         "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],
         "column_encoding": {name: _ENCODINGS[e] for name, e in encodings.items() if e != "dictionary"},
         "write_statistics": True,

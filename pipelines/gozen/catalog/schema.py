@@ -57,7 +57,7 @@ class Column:
     meaning
         One phrase, shown in the documentation and kept in the file.
     encoding
-        Parquet encoding: ``dictionary`` for what is constant per star or has few values, ``split``
+        Parquet encoding: ``dictionary`` for what is constant per star or exposure or has few values, ``split``
         (BYTE_STREAM_SPLIT) for measured floats, where it takes half the bytes, ``delta`` for growing integers.
     required
         Whether every row must have a value.
@@ -87,8 +87,8 @@ _KEY = (
     Column("dec", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
 )
 _PLACE = (
-    Column("ra_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame"),
-    Column("dec_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame"),
+    Column("ra_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame", "dictionary"),
+    Column("dec_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame", "dictionary"),
     Column("mjd", pa.float64(), "d", "UTC, mid-exposure of the source's row on the frame", "split", True),
 )
 _CALIBRATED = (
@@ -98,8 +98,8 @@ _CALIBRATED = (
     Column("zp", pa.float32(), "mag", "zero magnitude of the exposure and sensor", "dictionary"),
     Column("zp_err", pa.float32(), "mag", "its standard error", "dictionary"),
     Column("colour_term", pa.float32(), "mag", "per magnitude of `bp_rp`", "dictionary"),
-    Column("x", pa.float32(), "pixel", "place on the stack"),
-    Column("y", pa.float32(), "pixel", "place on the stack"),
+    Column("x", pa.float32(), "pixel", "place on the stack", "dictionary"),
+    Column("y", pa.float32(), "pixel", "place on the stack", "dictionary"),
     Column("flags", pa.uint16(), "", "bits, named in this column's metadata", "dictionary", True),
     Column("origin", ORIGIN, "", "`stack` or `frame`: where the source was found", "dictionary", True),
     Column("night", pa.int32(), "", "YYYYMMDD, the local date on which the night began", "dictionary", True),

@@ -71,7 +71,9 @@ def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = 
     return found
 
 
-def write_file(rows: pa.Table, partition: Partition, night: int, schema: pa.Schema, put: Put) -> Written:
+def write_file(
+    rows: pa.Table, partition: Partition, night: int, schema: pa.Schema, put: Put, row_group: int = parquet.ROW_GROUP
+) -> Written:
     """Sort and encode the rows of one partition and write them as ``{night}-{hash}.parquet``.
 
     Parameters
@@ -86,10 +88,12 @@ def write_file(rows: pa.Table, partition: Partition, night: int, schema: pa.Sche
         The table's columns.
     put
         Writes the file.
+    row_group
+        Rows that a row group aims at.
     """
     rows = parquet.sorted_rows(rows)
     healpix = parquet.numbers(rows, "_healpix_29")
-    cuts = parquet.row_group_cuts(healpix, parquet.numbers(rows, "source_id"))
+    cuts = parquet.row_group_cuts(healpix, parquet.numbers(rows, "source_id"), row_group)
     data = parquet.encoded(rows, cuts, schema)
     path = f"{partition.folder}/{night}-{digest(data)}.parquet"
     put(path, data)
