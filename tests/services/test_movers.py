@@ -42,7 +42,7 @@ def events(order):
         ("satellite", 250, 200, (-40.0, 18.0), 11.0),
     ):
         yield Mover(name, *sky(x, y), middle, *rate, g)
-    yield Transient("flash", *sky(400, 90), 15.3, middle, rise_s=0.3, decay_s=0.6)
+    yield Transient("flash", *sky(400, 90), 15.9, middle, rise_s=0.3, decay_s=0.6)
 
 
 def reduce(night, pipelines=("wcs", "neo"), run="r1"):

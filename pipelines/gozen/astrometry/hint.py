@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,7 @@ def _solve_turned(
 ) -> Match | None:
     px, py = start.pixel(ra, dec)
     near = _on_field(px, py, x, y, radius_px)
+    ra, dec = ra[near], dec[near]
     dx, dy = _voted_offset(x[:_VOTERS], y[:_VOTERS], px[near][:_VOTERS], py[near][:_VOTERS], radius_px)
     projection = Projection(start.ra, start.dec, start.x + dx, start.y + dy, start.matrix)
     match: Match | None = None
@@ -79,7 +80,9 @@ def _solve_turned(
         if match is None or len(match.source) < minimum:
             return None
         projection = match.projection
-    return match if match and _better_than_chance(match, x, y, ra, dec, minimum) else None
+    if match is None or not _better_than_chance(match, x, y, ra, dec, minimum):
+        return None
+    return replace(match, star=near[match.star])
 
 
 def _turned(nominal: Projection, turn_deg: float) -> Projection:

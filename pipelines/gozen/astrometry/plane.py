@@ -26,10 +26,12 @@ def to_plane(ra: Floats, dec: Floats, ra0: float, dec0: float) -> tuple[Floats, 
     """
     a, d = np.deg2rad(ra - ra0), np.deg2rad(dec)
     sin0, cos0 = np.sin(np.deg2rad(dec0)), np.cos(np.deg2rad(dec0))
-    towards = np.sin(d) * sin0 + np.cos(d) * cos0 * np.cos(a)
+    sin_d, cos_d = np.sin(d), np.cos(d)
+    along = cos_d * np.cos(a)
+    towards = sin_d * sin0 + along * cos0
     towards = np.where(towards > 0.01, towards, np.nan)
-    xi = np.cos(d) * np.sin(a) / towards
-    eta = (np.sin(d) * cos0 - np.cos(d) * sin0 * np.cos(a)) / towards
+    xi = cos_d * np.sin(a) / towards
+    eta = (sin_d * cos0 - along * sin0) / towards
     return np.rad2deg(xi), np.rad2deg(eta)
 
 

@@ -28,7 +28,7 @@ def match_stars(ra: Floats, dec: Floats, star_ra: Floats, star_dec: Floats, radi
     out = np.full(len(ra), -1, np.intp)
     if len(ra) == 0 or len(star_ra) == 0:
         return out
-    distance, star = cKDTree(_vectors(star_ra, star_dec)).query(
+    distance, star = cKDTree(_vectors(star_ra, star_dec), balanced_tree=False).query(
         _vectors(ra, dec), distance_upper_bound=2 * np.sin(np.deg2rad(radius_arcsec / 3600) / 2)
     )
     found = np.flatnonzero(np.isfinite(distance))
@@ -55,10 +55,10 @@ def neighbour_light(ra: Floats, dec: Floats, g: Floats, reach_arcsec: float) -> 
     if len(ra) < 2:
         return out
     chord = 2 * np.sin(np.deg2rad(reach_arcsec / 3600) / 2)
-    one, other = cKDTree(_vectors(ra, dec)).query_pairs(chord, output_type="ndarray").T
+    one, other = cKDTree(_vectors(ra, dec), balanced_tree=False).query_pairs(chord, output_type="ndarray").T
     light = np.nan_to_num(10 ** (-0.4 * g))
     for star, neighbour in ((one, other), (other, one)):
-        np.add.at(out, star, light[neighbour] / np.maximum(light[star], 1e-30))
+        out += np.bincount(star, light[neighbour] / np.maximum(light[star], 1e-30), minlength=len(out))
     return out
 
 

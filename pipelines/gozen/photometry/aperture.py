@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,39 +56,60 @@ def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: f
     diameter_px
         Diameter of the circles.
     """
+    return nested_sums(image, mask, x, y, (diameter_px,))[0]
+
+
+def nested_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameters_px: Sequence[float]) -> list[ApertureSums]:
+    """Sum an image over circles of several sizes about the same places, so that each place is visited once.
+
+    The other parameters are those of `aperture_sums`.
+    """
+    outer = np.array(diameters_px, float) / 2
     # A straight edge in each pixel makes a circle larger by pi/12 pixels, whatever its radius.
-    radius = float(np.sqrt(max(diameter_px**2 / 4 - 1 / 12, 0.0)))
+    radii = np.sqrt(np.maximum(outer**2 - 1 / 12, 0.0))
     known = np.isfinite(x) & np.isfinite(y)
-    sums, bits = _sum_circles(image, mask, np.where(known, x, _OFF), np.where(known, y, _OFF), radius, diameter_px / 2)
-    flagged = bits[:, np.newaxis] & np.array([1, 2, 4], np.uint8) > 0
-    return ApertureSums(sums[:, 0], sums[:, 1], flagged[:, 0], flagged[:, 1], flagged[:, 2])
+    sums, bits = _sum_circles(image, mask, np.where(known, x, _OFF), np.where(known, y, _OFF), radii, outer)
+    flagged = bits[..., np.newaxis] & np.array([1, 2, 4], np.uint8) > 0
+    return [
+        ApertureSums(one[:, 0], one[:, 1], flag[:, 0], flag[:, 1], flag[:, 2])
+        for one, flag in zip(sums, flagged, strict=True)
+    ]
 
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
-def _sum_circles(
-    image: Any, mask: Any, xs: Any, ys: Any, radius: float, outer: float
-) -> Any:  # pragma: no cover (compiled)
+def _sum_circles(image: Any, mask: Any, xs: Any, ys: Any, radii: Any, outer: Any) -> Any:  # pragma: no cover (compiled)
     rows, columns = image.shape
-    sums = np.zeros((len(xs), 2))
-    bits = np.zeros(len(xs), np.uint8)
+    sums = np.zeros((len(radii), len(xs), 2))
+    bits = np.zeros((len(radii), len(xs)), np.uint8)
+    for i in range(len(xs)):
+        x, y = xs[i], ys[i]
+        for k in range(len(radii)):
+            reach = outer[k]
+            bits[k, i] = _circle(image, mask, x, y, radii[k], sums[k, i])
+            if x - reach < -0.5 or y - reach < -0.5 or x + reach > columns - 0.5 or y + reach > rows - 0.5:
+                bits[k, i] |= 4
+    return sums, bits
+
+
+@njit(cache=True, fastmath=_FAST, error_model="numpy", inline="always")
+def _circle(image: Any, mask: Any, x: float, y: float, radius: float, sums: Any) -> Any:  # pragma: no cover (compiled)
+    """Add flux and area of one circle to its sums, and return its flags."""
+    rows, columns = image.shape
     half = int(np.ceil(radius + 0.75))
     width = (2 * half + _LANES) // _LANES * _LANES
-    for i in range(len(xs)):
-        cx, cy = xs[i], ys[i]
-        if cx - outer < -0.5 or cy - outer < -0.5 or cx + outer > columns - 0.5 or cy + outer > rows - 0.5:
-            bits[i] = 4
-        top, left = int(np.rint(cy)) - half, int(np.rint(cx)) - half
-        begin, end = max(left, 0), min(left + width, columns)
-        for row in range(max(top, 0), min(top + 2 * half + 1, rows)):
-            # Both branches do the same; only the one whose length is known in whole vectors is fast.
-            if end - begin == width:
-                flux, area, bad = _row_sums(image[row], mask[row], begin, width, cx, cy - row, radius)
-            else:
-                flux, area, bad = _row_sums(image[row], mask[row], begin, end - begin, cx, cy - row, radius)
-            sums[i, 0] += flux
-            sums[i, 1] += area
-            bits[i] |= bad
-    return sums, bits
+    top, left = int(np.rint(y)) - half, int(np.rint(x)) - half
+    begin, end = max(left, 0), min(left + width, columns)
+    bits = np.uint8(0)
+    for row in range(max(top, 0), min(top + 2 * half + 1, rows)):
+        # Both branches do the same; only the one whose length is known in whole vectors is fast.
+        if end - begin == width:
+            flux, area, bad = _row_sums(image[row], mask[row], begin, width, x, y - row, radius)
+        else:
+            flux, area, bad = _row_sums(image[row], mask[row], begin, end - begin, x, y - row, radius)
+        sums[0] += flux
+        sums[1] += area
+        bits |= bad
+    return bits
 
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy", inline="always")
@@ -178,7 +200,15 @@ def _sum_ellipses(
             if half < 0:
                 continue
             half = np.sqrt(half)
-            for column in range(int(np.ceil(middle - half)), int(np.floor(middle + half)) + 1):
-                out[i, 0] += image[row, column]
-                out[i, 1] += 1
+            first, last = int(np.ceil(middle - half)), int(np.floor(middle + half))
+            out[i, 0] += _sum(image[row, first : last + 1])
+            out[i, 1] += max(last + 1 - first, 0)
     return out
+
+
+@njit(cache=True, fastmath=_FAST)
+def _sum(values: Any) -> Any:  # pragma: no cover (compiled)
+    total = _NONE
+    for i in range(len(values)):
+        total += values[i]
+    return total

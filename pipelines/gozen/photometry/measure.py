@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from gozen.calibration.calibrate import Detector, Image, Mask
 from gozen.catalog.schema import Flag
-from gozen.photometry.aperture import ApertureSums, aperture_sums, ellipse_sums
+from gozen.photometry.aperture import ApertureSums, ellipse_sums, nested_sums
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
 from gozen.photometry.sky import FrameSky
@@ -79,7 +79,7 @@ def measure_frame(
     """
     x, y = sources.x + shift.dx, sources.y + shift.dy
     level = sources.background + sky.at(x, y)
-    sums = [aperture_sums(image, mask, x, y, diameter) for diameter in diameters_px]
+    sums = nested_sums(image, mask, x, y, diameters_px)
     flux = np.stack([one.flux - level * one.area for one in sums])
     sky_variance = np.stack([noise**2 * one.area for one in sums])
     error = np.sqrt(sky_variance + np.maximum(flux, 0) / detector.gain.e_per_adu)
