@@ -24,6 +24,7 @@ from gozen.archive.store import open_store
 from gozen.catalog import open_catalog
 
 from .conftest import CAMERA, GOZEN, NIGHT
+from .test_night_by_command import wait_until_gone
 
 FIRST, SECOND = "00000003", "00000004"
 PATIENT_S = 120
@@ -135,8 +136,9 @@ def test_what_lies_in_the_folder_ends_in_the_table_as_by_gozen_run(watched: Path
 def test_killed_and_started_again_it_ends_in_the_same_archive(place: Path, watched: Path, start, command) -> None:
     process = start("--recipe", "recipe.yaml")
     until(lambda: len(committed(place)) > 0, process)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.communicate()
+    wait_until_gone(process.pid)  # workers do not outlive the watch
     before = {path: Path(path).stat().st_mtime_ns for path in committed(place)}
     assert waiting(place)
     command("watch", "incoming", "--once", "--recipe", "recipe.yaml", cwd=place)

@@ -1,0 +1,204 @@
+"""A look into the watched folder: what counts as a file, when it is whole, and the way into the archive and back.
+
+Files are real; time is a number.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from tests.reductions import SMALL
+
+from gozen.archive.store import open_store
+from gozen.errors import BadRequest, CorruptFile, MissingObject
+from gozen.instrument.profile import parse_profile
+from gozen.watch.arriving import Arriving
+from gozen.watch.folder import is_whole, look, verdict
+from gozen.watch.intake import Intake, read_arrival
+
+WORDS = {
+    "OBJECT": "field", "DATA-TYP": "OBJECT", "UTC": "2026-01-15T13:00:00", "UTC-EXP": "2026-01-15T12:59:59",
+    "EXPTIME1": 0.5, "TFRAME": 0.5, "TRLSTEP1": 0.0, "RA": "01:19:00", "DEC": "+29:42:00", "DET_ID": "111",
+    "EXP_ID": "00000007", "FRAME_ID": "A7",
+}  # fmt: skip
+
+
+def raw_bytes(extensions=0, **words):
+    image = fits.PrimaryHDU(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    image.header.update({**WORDS, **words})
+    more = [fits.ImageHDU(np.zeros((5, 5), np.float32)) for _ in range(extensions)]
+    sink = io.BytesIO()
+    fits.HDUList([image, *more]).writeto(sink)
+    return sink.getvalue()
+
+
+@pytest.fixture
+def profile():
+    return parse_profile(SMALL, "small")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path / "archive")
+
+
+@pytest.mark.parametrize("extensions", [0, 1, 2])
+def test_a_file_is_whole_at_its_full_length_only(folder, extensions):
+    data, path = raw_bytes(extensions), folder / "a.fits"
+    for length in (0, 1, 79, 2880, len(data) - 1):
+        path.write_bytes(data[:length])
+        assert not is_whole(path, length), length
+    path.write_bytes(data)
+    assert is_whole(path, len(data))
+
+
+def test_what_is_no_fits_file_is_never_whole(folder):
+    (folder / "a.fits").write_bytes(b"\0" * 28800)
+    assert not is_whole(folder / "a.fits", 28800)
+
+
+def test_a_compressed_file_is_whole_when_it_can_be_decompressed(folder):
+    data, path = gzip.compress(raw_bytes()), folder / "a.fits.gz"
+    path.write_bytes(data[:-4])
+    assert not is_whole(path, len(data) - 4)
+    path.write_bytes(data)
+    assert is_whole(path, len(data))
+
+
+def test_only_fits_files_that_are_not_hidden_count(folder):
+    for name in ("b.fits", "a.FITS.gz", ".a.fits.Xy12", ".hidden.fits", "notes.txt", "night/c.fit", "refused/d.fits"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert [entry.name for entry in look(folder)] == ["a.FITS.gz", "b.fits", "night/c.fit"]
+
+
+def test_a_folder_that_is_gone_is_named(folder):
+    with pytest.raises(MissingObject, match="nowhere"):
+        look(folder / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("same", "whole", "quiet_s", "expected"),
+    [(False, True, 99, "wait"), (True, True, 0, "whole"), (True, False, 59, "wait"), (True, False, 60, "broken")],
+)
+def test_a_file_is_taken_when_nobody_writes_to_it(same, whole, quiet_s, expected):
+    assert verdict(same=same, whole=whole, quiet_s=quiet_s, patience_s=60) == expected
+
+
+def test_a_file_needs_two_looks_and_one_that_grows_is_left(folder, store, profile):
+    arriving, data = Arriving(folder, store, profile, patience_s=60), raw_bytes()
+    (folder / "a.fits").write_bytes(data)
+    (folder / "b.fits").write_bytes(data[:3000])
+    assert arriving.look(0.0) == ([], [])
+    groups, refused = arriving.look(1.0)
+    assert [(night, exposure, len(found)) for night, exposure, found in groups] == [("20260115", "00000007", 1)]
+    assert (refused, arriving.unread) == ([], 1)
+    (folder / "b.fits").write_bytes(data[:4000])
+    assert arriving.look(59.0) == ([], [])
+    assert arriving.look(118.0) == ([], [])
+    groups, _ = arriving.look(119.0)
+    assert len(groups) == 1
+    assert arriving.unread == 0
+
+
+def test_what_is_no_raw_file_is_refused_once(folder, store, profile):
+    (folder / "a.fits").write_bytes(b"noise" * 1000)
+    (folder / "b.fits").write_bytes(raw_bytes(UTC="yesterday"))
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    refused = [one for now in (1.0, 6.0, 7.0) for one in arriving.look(now)[1]]
+    assert sorted(one.path.name for one in refused) == ["a.fits", "b.fits"]
+    assert all(isinstance(one.reason, CorruptFile) for one in refused)
+
+
+def test_files_without_exposure_number_join_what_the_archive_has_of_their_night(folder, store, profile):
+    for number, minute in enumerate((0, 1, 45)):
+        data = raw_bytes(EXP_ID="", FRAME_ID=f"F{number}", UTC=f"2026-01-15T13:{minute:02d}:00")
+        (folder / f"{number}.fits").write_bytes(data)
+    store.write("raw/20260115/field/F0.fits", (folder / "0.fits").read_bytes())
+    (folder / "0.fits").unlink()
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    assert [(exposure, len(found)) for _, exposure, found in arriving.look(1.0)[0]] == [("field", 1), ("field-2", 1)]
+
+
+@pytest.fixture
+def taken(folder, store, profile):
+    """Return a function that writes a file and takes it in."""
+
+    def take(name="a.fits", data=None, **options):
+        (folder / name).write_bytes(raw_bytes() if data is None else data)
+        arrival = read_arrival(folder / name, profile)
+        return Intake(folder, store, **options).take(folder / name, arrival.header, "20260115", "00000007")
+
+    return take
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_file_comes_into_the_archive_as_it_is(folder, store, taken, compressed, keep):
+    data = gzip.compress(raw_bytes()) if compressed else raw_bytes()
+    held, key = taken("a.fits.gz" if compressed else "a.fits", data, keep=keep)
+    assert key == "raw/20260115/00000007/A7.fits"
+    assert store.read(key) == raw_bytes()
+    assert held.exists()
+    assert (held.parent == folder) == keep
+    Intake(folder, store, keep=keep).finish(held)
+    assert held.exists() == keep
+    assert store.read(key) == raw_bytes()
+
+
+def test_taking_it_again_changes_nothing(folder, store, profile, taken):
+    held, key = taken()
+    again = Intake(folder, store).take(folder / "a.fits", read_arrival(held, profile).header, "20260115", "00000007")
+    assert again == (held, key)
+
+
+def test_another_file_of_the_same_name_is_not_mixed_up(folder, store, taken):
+    first, key = taken()
+    with pytest.raises(CorruptFile, match="has another file"):
+        taken(data=raw_bytes(RA="02:00:00"))
+    assert store.read(key) == raw_bytes()
+    assert first.read_bytes() == raw_bytes()
+    assert len(list((folder / ".gozen").rglob("*.fits"))) == 2
+
+
+def test_what_is_written_under_its_name_later_does_not_reach_the_archive(folder, store, taken):
+    _, key = taken()
+    (folder / "a.fits").write_bytes(b"something else")
+    assert store.read(key) == raw_bytes()
+
+
+def test_refused_files_do_not_write_over_one_another(folder, store):
+    intake = Intake(folder, store)
+    for text in ("one", "two"):
+        (folder / "a.fits").write_text(text)
+        intake.refuse(folder / "a.fits")
+    assert sorted(path.read_text() for path in (folder / "refused").iterdir()) == ["one", "two"]
+
+
+def test_a_file_that_is_gone_is_missing(folder, store, profile):
+    (folder / "a.fits").write_bytes(raw_bytes())
+    header = read_arrival(folder / "a.fits", profile).header
+    (folder / "a.fits").unlink()
+    with pytest.raises(MissingObject):
+        Intake(folder, store).take(folder / "a.fits", header, "20260115", "00000007")
+
+
+def test_a_folder_has_one_watch(folder, store):
+    first = Intake(folder, store)
+    first.claim()
+    with pytest.raises(BadRequest, match="another gozen watch"):
+        Intake(folder, store).claim()
+    first.release()
+    Intake(folder, store).claim()
