@@ -14,6 +14,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 from astropy.utils.exceptions import AstropyWarning
+from numba import njit
 from numpy.typing import NDArray
 
 from gozen.errors import UnreadableInput
@@ -40,10 +41,23 @@ def scaling(image: NDArray[np.float32], noise: float) -> tuple[float, float]:
     noise
         Of one pixel, in the image's unit.
     """
-    finite = image[np.isfinite(image)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    low, high = _range(image.ravel())
+    if low > high:
+        low, high = 0.0, 0.0
     step = max(noise / _STEPS_PER_SIGMA if noise > 0 else 0.0, (high - low) / 65000, 1e-6)
     return float(np.float32(step)), float(np.float32(low + 32500 * step))
+
+
+@njit(cache=True)
+def _range(pixels: Any) -> tuple[float, float]:  # pragma: no cover (compiled)
+    """Return the lowest and the highest number, the other way round where there is none."""
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for i in range(len(pixels)):
+        value = pixels[i]
+        number = abs(value) < np.inf
+        low = value if number and value < low else low
+        high = value if number and value > high else high
+    return float(low), float(high)
 
 
 def compressed(

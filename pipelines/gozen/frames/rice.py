@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 BLANK = -32768
 BLOCK = 32
-_SCALE_BITS, _MOST_BITS, _WHOLE_BITS = 4, 14, 16
+_SCALE_BITS, _WHOLE_BITS, _FITTING_BITS = np.uint64(4), np.uint64(16), np.uint64(32)
+_MOST_BITS = 14
 _WORST_BYTES = 2.2
 """Of a pixel: sixteen bits, and the block's four."""
 
@@ -61,14 +62,18 @@ def _compress(
     image: Any, scale: Any, zero: Any, tile_rows: int, heap: Any, lengths: Any
 ) -> int:  # pragma: no cover (compiled)
     rows, columns = image.shape
-    levels = np.empty(tile_rows * columns, np.int16)
+    # One level more at the front, so that the first one has one before it, too.
+    levels = np.empty(1 + tile_rows * columns, np.int16)
+    words = np.empty(tile_rows * columns, np.uint32)
     size = 0
     for tile in range(len(lengths)):
         first, last = tile * tile_rows, min((tile + 1) * tile_rows, rows)
         for row in range(first, last):
-            begin = (row - first) * columns
+            begin = 1 + (row - first) * columns
             _quantise(image[row], scale, zero, levels[begin : begin + columns])
-        length = _encode(levels[: (last - first) * columns], heap[size:])
+        levels[0] = levels[1]
+        length = _encode(levels[: 1 + (last - first) * columns], words)
+        heap[size : size + length] = words.view(np.uint8)[:length]
         lengths[tile] = length
         size += length
     return size
@@ -84,72 +89,94 @@ def _quantise(row: Any, scale: Any, zero: Any, levels: Any) -> None:  # pragma: 
 
 
 @njit(cache=True)
-def _encode(levels: Any, out: Any) -> int:  # pragma: no cover (compiled)
-    """Write one tile and return how many bytes it takes; bits gather in a word until 32 are there."""
-    one, whole = np.uint64(1), np.uint64(32)
-    word, held = np.uint64(np.uint16(levels[0])), np.uint64(_WHOLE_BITS)
-    size = 0
-    differences = np.empty(BLOCK, np.uint16)
-    for begin in range(0, len(levels), BLOCK):
-        count = min(BLOCK, len(levels) - begin)
-        total = _differences(levels, begin, count, differences)
-        kept = _kept_bits(total, count)
+def _encode(levels: Any, out: Any) -> Any:  # pragma: no cover (compiled)
+    """Write one tile, whose first level is there twice, into words and return how many bytes it takes."""
+    count = len(levels) - 1
+    size, word, held = _write(out, 0, np.uint64(0), np.uint64(0), np.uint64(np.uint16(levels[0])), _WHOLE_BITS)
+    differences = np.zeros(BLOCK, np.uint16)
+    for begin in range(0, count, BLOCK):
+        block = min(BLOCK, count - begin)
+        # Both do the same; only the one whose length is known is fast.
+        if block == BLOCK:
+            total = _differences(levels[begin : begin + BLOCK + 1], BLOCK, differences)
+        else:
+            total = _differences(levels[begin : begin + block + 1], block, differences)
+        kept = _kept_bits(total, block)
         code = np.uint64(0 if total == 0 else min(kept, _MOST_BITS) + 1)
-        word, held = (word << np.uint64(_SCALE_BITS)) | code, held + np.uint64(_SCALE_BITS)
-        if held >= whole:
-            held -= whole
-            size = _put(out, size, word >> held)
+        size, word, held = _write(out, size, word, held, code, _SCALE_BITS)
         if total == 0:
             continue
         if kept >= _MOST_BITS:
-            low, mark = np.uint64(_WHOLE_BITS), np.uint64(0)
+            for j in range(block):
+                size, word, held = _write(out, size, word, held, np.uint64(differences[j]), _WHOLE_BITS)
+        elif block == BLOCK:
+            size, word, held = _write_block(out, size, word, held, differences, np.uint64(kept))
         else:
-            low, mark = np.uint64(kept), one
-        for j in range(count):
-            value = np.uint64(differences[j])
-            high = (value >> low) if mark else np.uint64(0)
-            while high > np.uint64(14):
-                word, held, high = word << np.uint64(14), held + np.uint64(14), high - np.uint64(14)
-                if held >= whole:
-                    held -= whole
-                    size = _put(out, size, word >> held)
-            length = high + mark + low
-            word = (word << length) | (mark << low) | (value & ((one << low) - one))
-            held += length
-            if held >= whole:
-                held -= whole
-                size = _put(out, size, word >> held)
-    while held > 0:
-        bits = min(held, np.uint64(8))
-        out[size] = np.uint8(((word >> (held - bits)) << (np.uint64(8) - bits)) & np.uint64(0xFF))
-        held -= bits
-        size += 1
-    return size
+            for j in range(block):
+                size, word, held = _write_one(out, size, word, held, np.uint64(differences[j]), np.uint64(kept))
+    if held > 0:
+        out[size] = _swapped(word << (np.uint64(64) - held) >> np.uint64(32))
+    return 4 * size + np.int64((held + np.uint64(7)) >> np.uint64(3))
 
 
 @njit(cache=True, inline="always")
-def _put(out: Any, size: int, word: Any) -> int:  # pragma: no cover (compiled)
-    out[size] = np.uint8((word >> np.uint64(24)) & np.uint64(0xFF))
-    out[size + 1] = np.uint8((word >> np.uint64(16)) & np.uint64(0xFF))
-    out[size + 2] = np.uint8((word >> np.uint64(8)) & np.uint64(0xFF))
-    out[size + 3] = np.uint8(word & np.uint64(0xFF))
-    return size + 4
+def _write_block(
+    out: Any, size: int, word: Any, held: Any, differences: Any, kept: Any
+) -> Any:  # pragma: no cover (compiled)
+    """Write a whole block, two differences at a time where they fit into one word."""
+    one, low = np.uint64(1), (np.uint64(1) << kept) - np.uint64(1)
+    for j in range(0, BLOCK, 2):
+        first, second = np.uint64(differences[j]), np.uint64(differences[j + 1])
+        bits = (second >> kept) + one + kept
+        length = (first >> kept) + one + kept + bits
+        if length <= _FITTING_BITS:
+            code = ((one << kept) | (first & low)) << bits | (one << kept) | (second & low)
+            size, word, held = _write(out, size, word, held, code, length)
+        else:
+            size, word, held = _write_one(out, size, word, held, first, kept)
+            size, word, held = _write_one(out, size, word, held, second, kept)
+    return size, word, held
 
 
 @njit(cache=True)
-def _differences(levels: Any, begin: int, count: int, out: Any) -> Any:  # pragma: no cover (compiled)
-    """Give the differences to the pixels before, their sign in the lowest bit, and return their sum."""
-    total: Any = 0
-    start = 0
-    if begin == 0:
-        out[0] = np.uint16(0)
-        start = 1
-    for j in range(start, count):
-        step = np.int16(levels[begin + j] - levels[begin + j - 1])
-        out[j] = np.uint16((step << 1) ^ (step >> 15))
+def _write_one(out: Any, size: int, word: Any, held: Any, value: Any, kept: Any) -> Any:  # pragma: no cover (compiled)
+    """Write one difference, whose high part may be thousands of zeros."""
+    one = np.uint64(1)
+    high = value >> kept
+    while high > _WHOLE_BITS:
+        size, word, held = _write(out, size, word, held, np.uint64(0), _WHOLE_BITS)
+        high -= _WHOLE_BITS
+    return _write(out, size, word, held, (one << kept) | (value & ((one << kept) - one)), high + one + kept)
+
+
+@njit(cache=True, inline="always")
+def _write(out: Any, size: int, word: Any, held: Any, code: Any, length: Any) -> Any:  # pragma: no cover (compiled)
+    """Add up to 32 bits, without a branch: a word is written each time, and kept once it is whole."""
+    word = (word << length) | code
+    held += length
+    out[size] = _swapped(word << (np.uint64(64) - held) >> np.uint64(32))
+    return size + np.int64(held >> np.uint64(5)), word, held & np.uint64(31)
+
+
+@njit(cache=True, inline="always")
+def _swapped(word: Any) -> Any:  # pragma: no cover (compiled)
+    """Return a word whose bytes lie in memory with the highest first."""
+    value = np.uint32(word)
+    inner = ((value & np.uint32(0xFF00)) << np.uint32(8)) | ((value >> np.uint32(8)) & np.uint32(0xFF00))
+    return np.uint32((value << np.uint32(24)) | inner | (value >> np.uint32(24)))
+
+
+@njit(cache=True, inline="always")
+def _differences(levels: Any, count: int, out: Any) -> Any:  # pragma: no cover (compiled)
+    """Give the differences of levels to the ones before, their sign in the lowest bit, and return their sum."""
+    total = np.uint32(0)
     for j in range(count):
-        total += np.int64(out[j])
-    return total
+        # Numbers of 32 bits throughout, so that the compiler takes many at once; the difference itself has 16.
+        step = np.int32(np.int16(np.int32(levels[j + 1]) - np.int32(levels[j])))
+        folded = np.uint32((step << np.int32(1)) ^ (step >> np.int32(31))) & np.uint32(0xFFFF)
+        out[j] = np.uint16(folded)
+        total += folded
+    return np.int64(total)
 
 
 @njit(cache=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -19,8 +18,6 @@ from gozen.photometry.sky import FrameSky
 Floats = NDArray[np.float64]
 _BLEND_FRACTION = 0.02
 _WIDEST_PX = 60.0
-_CACHE_LINE = 64
-"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +84,6 @@ def measure_frame(
     flags[flux[0] < limit_sigma * error[0]] |= np.uint16(Flag.NOT_DETECTED)
     auto = _auto_flux(image, sources, x, y, level)
     return FrameFluxes(flux, error, auto, np.sqrt(sky_variance[0]), y, flags)
-
-
-@njit(cache=True)
-def fetch(image: Image, mask: Mask) -> int:  # pragma: no cover (compiled)
-    """Read through a frame once, so that what is measured at scattered places afterwards comes from the cache.
-
-    Returns
-    -------
-    Nothing that matters; without it the compiler would leave the reading out.
-    """
-    seen = 0
-    for row in range(image.shape[0]):
-        for column in range(0, image.shape[1], _CACHE_LINE // 4):
-            seen += image[row, column] > 0
-        for column in range(0, image.shape[1], _CACHE_LINE):
-            seen += mask[row, column]
-    return seen
 
 
 def blended(sources: Sources, flux: Floats, reach_px: float) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from gozen.frames.times import mid_exposure
 from gozen.lightcurves.match import match_stars, neighbour_light
 from gozen.lightcurves.rows import FrameRows, SensorSources, sensor_rows
 from gozen.lightcurves.zeropoint import ZeroPoint, fit_zero_point
-from gozen.photometry.measure import FrameFluxes, blended, fetch, measure_frame
+from gozen.photometry.measure import FrameFluxes, blended, measure_frame
 from gozen.photometry.sky import FrameSky, frame_sky
 from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
@@ -117,7 +117,6 @@ def measure_frames(
     skies, fluxes = {}, {}
     for index in calibrated.good:
         image, mask, shift = calibrated.images[index], calibrated.masks[index], aligned.shifts[index]
-        fetch(image, mask)
         sky = skies[index] = frame_sky(image, aligned.background, is_sky, shift)
         fluxes[index] = measure_frame(
             image,
