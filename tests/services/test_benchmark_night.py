@@ -14,11 +14,11 @@ PROGRAM = Path(__file__).parents[2] / "benchmarks" / "night.py"
 
 
 def test_a_small_night_is_replayed(tmp_path: Path) -> None:
-    command = [sys.executable, PROGRAM, "--small", "--exposures", "6", "--json", tmp_path / "night.json"]
+    command = [sys.executable, PROGRAM, "--small", "--exposures", "10", "--json", tmp_path / "night.json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     goals = dict(line.split()[1::3] for line in done.stdout.splitlines() if line.startswith("goal "))
     kept = ("lost_exposures", "files_left", "out_of_order", "express_behind_later", "limit_reached_unannounced")
     assert {name: goals.get(name) for name in kept} == dict.fromkeys(kept, "ok"), done.stdout + done.stderr
     figures = json.loads((tmp_path / "night.json").read_text())
-    assert figures["exposures fed"] == 17
+    assert figures["exposures fed"] == 25
     assert figures["overload: longest queue"] > figures["longest queue at a load of 0.7"]
