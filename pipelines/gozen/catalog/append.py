@@ -142,7 +142,7 @@ def _next_version(
 ) -> tuple[Manifest, AppendReport]:
     """Write the files of the version after `base`; return its manifest uncommitted, or `base` if nothing changes."""
     change = rows.change(read_contents(store, base, night), incoming)
-    stray = _stray(store, base, night)
+    stray = _stray(store, base, night, change.after)
     if not change.new and not stray:
         return base, AppendReport(night, base.version)
     known = parquet.schema(store.read(base.key_of(base.schema)))
@@ -176,15 +176,21 @@ def _next_version(
     return version, report
 
 
-def _stray(store: Store, base: Manifest, night: int) -> set[str]:
-    """Return files of the night in the generation that no version names: a writer was killed, or came second.
+def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str]:
+    """Return files of the night in the generation that no version names, and that hold exposures of the next one.
 
-    A directory reader counts them, so rows that they share with a new file would count twice.
+    A writer was killed, or came second. A directory reader counts them, so rows that they share with a named file would
+    count twice. Those of other exposures do not: the append that is to come names them.
     """
     folder = f"{layout.generation(base.name, base.generation)}/dataset/"
     data = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")) if key.endswith(".parquet"))
     named = {file.path for file in base.files}
-    return {path for path in data if layout.night_of(path) == night and path not in named}
+    unnamed = [path for path in data if layout.night_of(path) == night and path not in named]
+    return {path for path in unnamed if rows.share(_contents_of_file(store, base.key_of_file(path)), after)}
+
+
+def _contents_of_file(store: Store, key: str) -> Contents:
+    return rows.contents_of(parquet.decoded(store.read(key)))
 
 
 def _new_files(

@@ -149,6 +149,12 @@ def change(held: Contents, incoming: Contents) -> Change:
     return Change(new, replaced, joined(kept, new), whole=new == incoming)
 
 
+def share(one: Contents, other: Contents) -> bool:
+    """Tell whether two have rows in common, or would hold two runs of an exposure together."""
+    both = [(held, other[exposure]) for exposure, held in one.items() if exposure in other]
+    return any(held.run != beside.run or set(held.sensors) & set(beside.sensors) for held, beside in both)
+
+
 def _complete(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
     return functools.reduce(pc.and_, [pc.is_valid(rows.column(name)) for name in names])
 
