@@ -149,3 +149,14 @@ def claim_generation(store: Store, name: str, after: int) -> int:
     while not store.create(layout.claim(name, number), b""):
         number += 1
     return number
+
+
+def first_generation(store: Store, name: str) -> int:
+    """Take the generation number of a table that has no version yet: the lowest under which nothing lies.
+
+    A claim alone does not count. Whoever made it was killed before its first version, or is about to write the same.
+    """
+    number = 1
+    while not store.create(layout.claim(name, number), b"") and store.list(layout.generation(name, number)):
+        number += 1
+    return number

@@ -64,7 +64,7 @@ def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = 
     """
     found = manifest.current(store, name)
     if found is None:
-        generation = manifest.claim_generation(store, name, after=0)
+        generation = manifest.first_generation(store, name)
         empty = Manifest(name, 1, kind, generation, order, "", "", "")
         manifest.commit(store, described(store, empty, schema, index.SCHEMA.empty_table(), hats.coverage_of(_NOWHERE)))
         found = manifest.current_or_raise(store, name)
