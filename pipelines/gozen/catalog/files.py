@@ -43,19 +43,22 @@ class DataFiles:
         return GroupReader(self._file(key, group, footer), group.number, footer.names)
 
     def _file(self, key: str, group: RowGroup, footer: Footer) -> pq.ParquetFile:
+        with self._lock:
+            file = self._open.pop(key, None) or self._opened(key, footer)
+            if file is not None:
+                self._open[key] = file
+                if len(self._open) > OPEN_FILES:
+                    self._open.popitem(last=False)  # closed when its last reader is done with it
+                return file
+        data = self._store.read_range(key, group.start, group.stop)
+        return footer.opened(pa.PythonFile(Window(group.start, data, group.size), mode="r"))
+
+    def _opened(self, key: str, footer: Footer) -> pq.ParquetFile | None:
         path = self._store.path(key)
         if path is None:
-            data = self._store.read_range(key, group.start, group.stop)
-            return footer.opened(pa.PythonFile(Window(group.start, data, group.size), mode="r"))
-        with self._lock:
-            file = self._open.pop(key, None)
-            if file is None:
-                with named_errors(self._store.url_of(key), "read"):
-                    file = footer.opened(pa.OSFile(str(path)))
-            self._open[key] = file
-            if len(self._open) > OPEN_FILES:
-                self._open.popitem(last=False)  # closed when its last reader is done with it
-        return file
+            return None
+        with named_errors(self._store.url_of(key), "read"):
+            return footer.opened(pa.OSFile(str(path)))
 
 
 @dataclass(frozen=True)
@@ -77,29 +80,26 @@ class GroupReader:
     names: frozenset[str]
 
     def read(self, columns: Sequence[str]) -> pa.Table:
-        """Read columns that the file has; texts come as dictionaries."""
+        """Read columns that the file has."""
         return self.file.read_row_group(self.number, columns=list(columns), use_threads=False)
 
 
 @dataclass(frozen=True)
 class Footer:
-    """A file's footer, and its columns: texts are decoded as dictionaries, which takes a third of the time."""
+    """A file's footer, and its columns."""
 
     metadata: pq.FileMetaData
     names: frozenset[str]
-    texts: list[str]
 
     @classmethod
     def of(cls, data: bytes) -> Footer:
         """Parse the bytes from the footer's begin to the file's end."""
         metadata = pq.read_metadata(pa.BufferReader(data))
-        schema = metadata.schema.to_arrow_schema()
-        texts = [field.name for field in schema if pa.types.is_string(field.type)]
-        return cls(metadata, frozenset(schema.names), texts)
+        return cls(metadata, frozenset(metadata.schema.names))
 
     def opened(self, source: pa.NativeFile) -> pq.ParquetFile:
         """Open the file that this footer belongs to."""
-        return pq.ParquetFile(source, metadata=self.metadata, read_dictionary=self.texts)
+        return pq.ParquetFile(source, metadata=self.metadata)
 
 
 class Window(io.RawIOBase):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -98,9 +97,11 @@ class Catalog:
         pixel = ids.pixel_of(source_id)
         if not 0 <= pixel < _PIXELS:
             return self._empty(columns)
-        found = self._of_id(source_id, np.array([pixel]), columns)
+        shift = 2 * (healpix.ORDER - ids.PIXEL_ORDER)
+        found = self._of_id(source_id, np.array([[pixel << shift, (pixel + 1) << shift]]), columns)
         if not len(found):  # the star has left the pixel in which Gaia first saw it
-            found = self._of_id(source_id, healpix.with_neighbours(pixel, ids.PIXEL_ORDER), columns)
+            around = healpix.with_neighbours(pixel, ids.PIXEL_ORDER)
+            found = self._of_id(source_id, healpix.pixel_ranges(around, ids.PIXEL_ORDER), columns)
         return found
 
     def cone(self, ra: float, dec: float, radius_arcsec: float, columns: Sequence[str] | None = None) -> pa.Table:
@@ -165,9 +166,7 @@ class Catalog:
             columns=tuple(self.schema.names),
         )
 
-    def _of_id(self, source_id: int, pixel: NDArray[np.int64], columns: Sequence[str] | None) -> pa.Table:
-        ranges = healpix.pixel_ranges(pixel, ids.PIXEL_ORDER)
-
+    def _of_id(self, source_id: int, ranges: NDArray[np.int64], columns: Sequence[str] | None) -> pa.Table:
         def same(keys: pa.Table) -> Rows:
             return np.flatnonzero(parquet.numbers(keys, "source_id") == source_id)
 
@@ -187,7 +186,7 @@ class Catalog:
         order = [name for name in sort if several and name in self.schema.names]
         wanted = self._schema_of((*names, *(name for name in order if name not in names)))
         # Of one group most often some rows are wanted: one pass over it costs less than two.
-        first = keys if len(groups) > 1 else list(dict.fromkeys([*keys, *wanted.names]))
+        first = keys if len(groups) > 1 else list(dict.fromkeys([*wanted.names, *keys]))
         parts = [part for group in groups if (part := self._part(group, first, choose, wanted)) is not None]
         if not parts:
             return self._empty(columns)
@@ -205,11 +204,13 @@ class Catalog:
         rows = choose(known)
         if not len(rows):
             return None
-        columns = _chosen(known, rows)
-        others = [name for name in wanted.names if name in reader.names and name not in columns]
+        part = _chosen(known, rows)
+        read = set(known.column_names)
+        others = [name for name in wanted.names if name in reader.names and name not in read]
         if others:
-            columns |= _chosen(reader.read(others), rows)
-        return _fitted(columns, len(rows), wanted)
+            rest = _chosen(reader.read(others), rows)
+            part = pa.Table.from_arrays([*part.columns, *rest.columns], names=[*part.column_names, *others])
+        return _fitted(part, wanted)
 
     def _schema_of(self, names: tuple[str, ...]) -> pa.Schema:
         if names not in self._schemas:
@@ -235,21 +236,21 @@ def _in_ranges(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> Rows:
     return np.concatenate(parts) if parts else np.empty(0, np.intp)
 
 
-def _chosen(table: pa.Table, rows: Rows) -> dict[str, pa.ChunkedArray]:
-    """Return rows of a row group by column; those of one star, which lie together, without a copy."""
+def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
+    """Return rows of a row group; those of one star, which lie together, without a copy."""
     first, last = int(rows[0]), int(rows[-1]) + 1
-    part = table.slice(first, last - first) if last - first == len(rows) else table.take(pa.array(rows))
-    return dict(zip(part.column_names, part.columns, strict=True))
+    return table.slice(first, last - first) if last - first == len(rows) else table.take(pa.array(rows))
 
 
-def _fitted(columns: Mapping[str, pa.ChunkedArray], count: int, schema: pa.Schema) -> pa.Table:
-    """Give rows of a file the table's types, and the columns that an older file lacks, as nulls."""
-    arrays: list[Any] = []
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        column = columns.get(name)
-        if column is None:
-            column = pa.nulls(count, kind)
-        elif column.type != kind:
-            column = column.cast(kind)
-        arrays.append(column)
-    return pa.Table.from_arrays(arrays, schema=schema)
+def _fitted(part: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give rows of a file the table's types and order, and the columns that an older file lacks, as nulls."""
+    present = set(part.column_names)
+    if present.issuperset(schema.names):
+        part = part.select(schema.names)
+    if part.schema.equals(schema, check_metadata=True):
+        return part
+    columns = [
+        part.column(name) if name in present else pa.nulls(len(part), kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, names=schema.names).cast(schema)

@@ -18,10 +18,11 @@ from gozen.catalog.schema import encoding_of
 ROW_GROUP = 65_536
 """Rows of a row group of objects, which are read many at a time."""
 
-SOURCE_ROW_GROUP = 8_192
+SOURCE_ROW_GROUP = 2_048
 """Rows of a row group of a light-curve table: a look-up decodes the whole of one (docs/decisions/0008)."""
 
 _ENCODINGS = {"split": "BYTE_STREAM_SPLIT", "delta": "DELTA_BINARY_PACKED", "plain": "PLAIN"}
+_PRUNED_BY = ("_healpix_29", "source_id", "ra", "dec", "mjd", "night", "first_night")  # else a third of a footer
 _TIE_BREAKERS = ("exposure", "sensor", "frame", "run", "x", "y", "flux")
 
 
@@ -140,6 +141,6 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
         "compression": "lz4",  # zstd takes 10 us for each page of a look-up, and a look-up reads some fifty pages
         "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],
         "column_encoding": {name: _ENCODINGS[e] for name, e in encodings.items() if e != "dictionary"},
-        "write_statistics": True,
+        "write_statistics": [name for name in _PRUNED_BY if name in schema.names],
         "version": "2.6",
     }

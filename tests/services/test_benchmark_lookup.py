@@ -1,0 +1,27 @@
+"""benchmarks/lookup.py in its small form: it runs, every answer is PostgreSQL's, and the bytes are an eighth of its.
+
+The times that it measures are those of the machine and are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "lookup.py"
+LIMITS = {"append": "1.3", "bytes": "0.125", "id": "1.25", "cone": "1"}
+
+
+def test_a_small_table_is_looked_up_by_all(tmp_path: Path) -> None:
+    command = [sys.executable, PROGRAM, "--rows", "320000", "--targets", "24", "--json", tmp_path / "lookup.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    goals = {line.split()[1]: line.split()[3:] for line in done.stdout.splitlines() if line.startswith("goal ")}
+    assert len(goals) == 8, done.stdout + done.stderr
+    assert {name: limit for name, (limit, _) in goals.items()} == {n: LIMITS[n.split("_")[0]] for n in goals}
+    assert goals["bytes"][1] == "ok", done.stdout
+    assert done.returncode == int(any(said == "short" for _, said in goals.values()))
+    figures = json.loads((tmp_path / "lookup.json").read_text())
+    assert {one["rows"] for name, one in figures["lookups"].items() if name.startswith("id")} == {200}
+    assert all(one["ratio"] > 0 for one in figures["lookups"].values())
