@@ -205,16 +205,21 @@ def _hits(
             part = total[first + k - half : first + k - half + width]
             for c in range(width):
                 sums[c] += part[c]
-        highest = np.float32(0)
-        for c in range(width):
-            highest = max(highest, sums[c])
-        if highest <= limit:
+        if _highest(sums) <= limit:
             continue
         for c in range(width):
             if sums[c] > limit and count < most:
                 out[count, 0], out[count, 1], out[count, 2] = middle, first + c, sums[c] + more[c]
                 count += 1
     return out[:count]
+
+
+@njit(cache=True, fastmath={"nnan", "nsz", "reassoc"})
+def _highest(values: Any) -> Any:  # pragma: no cover (compiled)
+    highest = np.float32(0)
+    for i in range(len(values)):
+        highest = max(highest, values[i])
+    return highest
 
 
 @njit(cache=True)
