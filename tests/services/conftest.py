@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from .zygote import Zygote
 
 GOZEN = Path(sys.executable).parent / "gozen"
 CAMERA = Path(__file__).parent / "small_camera.yaml"
@@ -78,3 +80,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object
     folder = tmp_path_factory.mktemp("demo") / "small"
     command("demo", "--folder", folder, "--sensors", "1", "--dithers", "1", "--nframe", "12", cwd=folder.parent)
     return folder
+
+
+@pytest.fixture(scope="session")
+def zygote(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """Return a process that starts lives of the command within milliseconds."""
+    from .lives import ENVIRONMENT
+
+    folder = tmp_path_factory.mktemp("zygote")
+    shutil.copytree(simulated, folder, dirs_exist_ok=True)
+    with Zygote(folder, NIGHT, ENVIRONMENT) as made:
+        yield made
