@@ -24,6 +24,7 @@ def append(
     from gozen.lightcurves.night import staged_commits
 
     store = open_store(invocation(ctx).settings().archive)
+    reducing.sweep(store)
     for night in nights:
         with reducing.counted(f"appending {night}", len(staged_commits(store, night))) as step:
             report = append_one(store, night, progress=step)

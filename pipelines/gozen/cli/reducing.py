@@ -180,18 +180,18 @@ def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds:
 def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCode:
     """Reduce with a progress bar, bring the observation log up to date, print a summary, and return the exit code."""
     from gozen.archive.log import rebuild_night
-    from gozen.archive.store import DirectoryStore, open_store
+    from gozen.archive.store import open_store
     from gozen.reduction.bench import open_bench
     from gozen.reduction.exposure import reduce_all
 
     store = open_store(settings.archive)
-    if isinstance(store, DirectoryStore):
-        store.sweep()
+    sweep(store)
     found = []
     with counted("reducing", len(works)) as step:
         for result in reduce_all(works, partial(open_bench, settings), settings.workers):
             found.append(result)
             step()
+    sweep(store)  # a worker may have been lost
     for night in sorted({work.processing.night for work in works}):
         rebuild_night(store, night)
     _print_summary(found)
@@ -199,6 +199,14 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCo
     if nights:
         say(f"next: gozen night append {' '.join(nights)}")
     return worst([result.exit_code for result in found])
+
+
+def sweep(store: Store) -> None:
+    """Remove what killed processes of this machine left half-written."""
+    from gozen.archive.store import DirectoryStore
+
+    if isinstance(store, DirectoryStore):
+        store.sweep()
 
 
 def _print_summary(found: Iterable[SensorResult]) -> None:

@@ -60,6 +60,10 @@ def run(
         if answered.calibrations:
             codes.append(reducing.make_and_report(answered.calibrations, settings, profile.masters))
         works += works_of(observation, answered, settings.run)
+    if ExitCode.STORAGE in codes:
+        # Without its masters the sky would fail for a reason that is not the right one.
+        messages().print("the sky is not reduced before its masters are made; run again when they can be")
+        return worst(codes)
     codes.append(reducing.reduce_and_report(works, settings))
     return worst(codes)
 

@@ -12,7 +12,7 @@ from gozen.archive.provenance import CalibrationUsed, Provenance, code_version
 from gozen.calibration.calibrate import detector_of
 from gozen.calibration.library import find_master, put_master
 from gozen.calibration.masters import dark_master, flat_master
-from gozen.errors import BadRequest, GozenError, Rejected
+from gozen.errors import BadRequest, GozenError, Rejected, StorageUnavailable
 from gozen.frames.arrivals import RawExposure
 from gozen.frames.raw import RawCube, assemble, read_file
 from gozen.reduction.pool import OpenBench, run_all
@@ -98,7 +98,10 @@ def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: in
 
 
 def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
-    """Make the masters of one sensor; an error with one does not stop those that can do without it."""
+    """Make the masters of one sensor; an error with one does not stop those that can do without it.
+
+    Where the archive cannot be written, none of the others is tried: what they lack would seem to be the error.
+    """
     results = []
     for kind, exposure in work.wanted:
         processing = Processing(exposure.night, exposure.exposure, RUN)
@@ -111,6 +114,8 @@ def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
             except GozenError as failure:
                 error = failure
         results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error))
+        if isinstance(error, StorageUnavailable):
+            break
     return results
 
 
