@@ -15,7 +15,7 @@ from gozen.archive.store import Store, named_errors
 from gozen.catalog.index import RowGroup
 from gozen.errors import UnreadableInput
 
-OPEN_FILES = 64
+OPEN_FILES = 256
 """Local files that stay open: opening one costs as much as reading six columns of a row group."""
 
 
@@ -34,24 +34,26 @@ class DataFiles:
         self._open: OrderedDict[str, pq.ParquetFile] = OrderedDict()
         self._lock = threading.Lock()
 
-    def reader(self, key: str, group: RowGroup) -> GroupReader:
-        """Return a reader of one row group: one request at most, and one for the footer when it is new."""
+    def read(self, key: str, group: RowGroup, columns: Sequence[str]) -> pa.Table:
+        """Read those of the columns that the file has: one request at most, and one for the footer when it is new."""
         footer = self._footers.get(key)
         if footer is None:
             footer = Footer.of(self._store.read_range(key, group.footer, group.size))
             self._footers[key] = footer
-        return GroupReader(self._file(key, group, footer), group.number, footer.names)
-
-    def _file(self, key: str, group: RowGroup, footer: Footer) -> pq.ParquetFile:
+        wanted = [name for name in columns if name in footer.names]
         with self._lock:
-            file = self._open.pop(key, None) or self._opened(key, footer)
-            if file is not None:
-                self._open[key] = file
-                if len(self._open) > OPEN_FILES:
-                    self._open.popitem(last=False)  # closed when its last reader is done with it
-                return file
-        data = self._store.read_range(key, group.start, group.stop)
-        return footer.opened(pa.PythonFile(Window(group.start, data, group.size), mode="r"))
+            file = self._open.pop(key, None)  # no other thread may read by this one meanwhile
+        file = file or self._opened(key, footer)
+        if file is None:
+            data = self._store.read_range(key, group.start, group.stop)
+            window = pa.PythonFile(Window(group.start, data, group.size), mode="r")
+            return footer.opened(window).read_row_group(group.number, columns=wanted, use_threads=False)
+        found = file.read_row_group(group.number, columns=wanted, use_threads=False)
+        with self._lock:
+            self._open[key] = file
+            if len(self._open) > OPEN_FILES:
+                self._open.popitem(last=False)
+        return found
 
     def _opened(self, key: str, footer: Footer) -> pq.ParquetFile | None:
         path = self._store.path(key)
@@ -59,29 +61,6 @@ class DataFiles:
             return None
         with named_errors(self._store.url_of(key), "read"):
             return footer.opened(pa.OSFile(str(path)))
-
-
-@dataclass(frozen=True)
-class GroupReader:
-    """One row group of an open file.
-
-    Parameters
-    ----------
-    file
-        The open file.
-    number
-        Of the row group.
-    names
-        The file's columns.
-    """
-
-    file: pq.ParquetFile
-    number: int
-    names: frozenset[str]
-
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        """Read columns that the file has."""
-        return self.file.read_row_group(self.number, columns=list(columns), use_threads=False)
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,7 @@ class Footer:
 
     def opened(self, source: pa.NativeFile) -> pq.ParquetFile:
         """Open the file that this footer belongs to."""
-        return pq.ParquetFile(source, metadata=self.metadata)
+        return pq.ParquetFile(source, metadata=self.metadata, pre_buffer=False)
 
 
 class Window(io.RawIOBase):
