@@ -2,10 +2,11 @@
 
 The peer is ``sep`` on every frame: background with a mesh of 64 pixels, extraction at 5 sigma, an aperture of radius
 10.5 with subpix 5 and errors; it neither reads nor calibrates nor writes. The floor is what no reduction can leave out:
-the calibration pass, the sums at known places, and the Parquet file. Everything runs on one core; the frames are
-simulated at the size of Tomo-e Gozen's, with about 1,500 sources on the stack.
+the calibration pass, the sums at known places, and the Parquet file. Times are processor times of one core; the frames
+are simulated at the size of Tomo-e Gozen's. The typical scene has about 1,500 sources on the stack; others have a
+fifth and four times as many stars.
 
-    python benchmarks/reduce.py [--json FILE] [--frames 18] [--repeats 3]
+    python benchmarks/reduce.py [--json FILE] [--frames 18] [--repeats 5]
 """
 
 from __future__ import annotations
@@ -17,19 +18,28 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import argparse
 import functools
 import json
-import resource
+import re
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import sep
 
+import gozen.photometry.detect
+import gozen.reduction.align
+import gozen.reduction.measure
+import gozen.reduction.sensor
+from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
+from gozen.archive.provenance import sha256
 from gozen.archive.store import open_store
 from gozen.calibration.calibrate import calibrate, detector_of
 from gozen.calibration.library import find_masters
@@ -43,144 +53,231 @@ from gozen.reduction.masters import make_masters, masters_wanted
 from gozen.reduction.pool import run_all
 from gozen.reduction.sensor import reduce_sensor
 from gozen.reduction.work import Bench, SensorWork
+from gozen.reduction.workspace import keep_freed_memory
 from gozen.settings import Settings
+from gozen.sky import population
 from gozen.sky.night import Target, simulate_night
-from gozen.sky.scene import Conditions
 
-NIGHT = "20260115"
-SENSOR = "111"
+NIGHT, SENSOR = "20260115", "111"
+PLAIN, CUBE, NEO = ("wcs", "stack"), ("wcs", "stack", "cube"), ("wcs", "stack", "neo")
+TYPICAL, FEW, MANY = 0.8, 0.15, 4.2
+"""Density of stars, in that of the simulator."""
+STEPS = {
+    "read, with SHA-256": (gozen.reduction.sensor, "_read"),
+    "calibrate and gates": (gozen.reduction.sensor, "calibrate_cube"),
+    "first registration": (gozen.reduction.align, "_against_middle"),
+    "stack": (gozen.reduction.align, "stack_frames"),
+    "background": (gozen.photometry.detect, "_sky"),
+    "extract": (gozen.photometry.detect, "_extract"),
+    "second registration": (gozen.reduction.align, "measure_shift"),
+    "seeing": (gozen.reduction.align, "star_fwhm"),
+    "WCS": (gozen.reduction.sensor, "_solve"),
+    "match": (gozen.reduction.sensor, "place_sources"),
+    "sky of a frame": (gozen.reduction.measure, "frame_sky"),
+    "fluxes": (gozen.reduction.measure, "measure_frame"),
+    "zero magnitude": (gozen.reduction.measure, "_calibrate"),
+    "rows": (gozen.reduction.measure, "sensor_rows"),
+    "Parquet": (gozen.reduction.sensor, "_parquet"),
+    "stack as FITS": (gozen.reduction.sensor, "stack_bytes"),
+    "write, with SHA-256": (gozen.reduction.sensor, "put_product"),
+}
 
 
-def make_archive(folder: Path, frames: int, deeper_mag: float = 0.0) -> Bench:
-    """Simulate one exposure of one sensor with its masters; ``deeper_mag`` makes more stars bright enough."""
+@dataclass(frozen=True)
+class Goal:
+    """A figure and its limit, and whether it has to stay above it."""
+
+    name: str
+    measured: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is."""
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
+
+    def __str__(self) -> str:
+        return f"goal {self.name} {self.measured:.3f} {self.limit:g} {'ok' if self.kept else 'short'}"
+
+
+def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int = 1) -> Bench:
+    """Simulate one exposure of one sensor with its masters.
+
+    Parameters
+    ----------
+    crowding
+        Density of stars, in that of the simulator.
+    seed
+        One of its own for each density, because the simulator remembers its stars.
+    """
+    usual, population._BRIGHT_DENSITY = population._BRIGHT_DENSITY, population._BRIGHT_DENSITY * crowding
     settings = Settings(archive=str(folder))
     store, profile = open_store(folder), load_profile("tomoe")
-    conditions = Conditions()
-    conditions = Conditions(zero_point=conditions.zero_point + deeper_mag)
+    field = [Target("field", 19.75, 29.71)]
     simulate_night(
         store,
         profile,
         night=NIGHT,
-        targets=[Target("field", 19.75, 29.71)],
+        targets=field,
         sensors=[SENSOR],
         nframe=frames,
         calibration_frames=6,
         events=[],
-        conditions=conditions,
+        seed=seed,
     )
+    population._BRIGHT_DENSITY = usual
     record_missing(store, NIGHT, profile)
     works = masters_wanted(raw_exposures(store, NIGHT), profile.masters)
     list(make_masters(works, functools.partial(open_bench, settings), 1))
     return open_bench(settings)
 
 
-def work_of(bench: Bench, run: str, pipelines: tuple[str, ...] = ("wcs", "stack")) -> SensorWork:
+def work_of(bench: Bench, run: str, pipelines: tuple[str, ...] = PLAIN) -> SensorWork:
     """Return the reduction of the exposure under a run's name."""
     exposure = next(one for one in raw_exposures(bench.store, NIGHT) if one.data_type == "OBJECT")
     return SensorWork(Processing(NIGHT, exposure.exposure, run), SENSOR, exposure.sensors[SENSOR], pipelines)
 
 
-def seconds(task: Callable[[int], Any], repeats: int) -> float:
-    """Return the median processor time of a task after a warm-up."""
-    task(-1)
-    found = []
-    for number in range(repeats):
-        start = time.process_time()
-        task(number)
-        found.append(time.process_time() - start)
-    return statistics.median(found)
+def spent(task: Callable[[], Any]) -> float:
+    """Return the processor time of a task, seconds."""
+    start = time.process_time()
+    task()
+    return time.process_time() - start
 
 
-def peer(images: list[np.ndarray]) -> None:
-    """Do what a plain script does with each frame."""
+def together(tasks: dict[str, Callable[[int], Any]], repeats: int) -> dict[str, float]:
+    """Return the median processor time of each task, after a warm-up; they take turns, so that they share the noise."""
+    found: dict[str, list[float]] = {name: [] for name in tasks}
+    for number in range(-1, repeats):
+        for name, task in tasks.items():
+            seconds = spent(functools.partial(task, number))
+            if number >= 0:
+                found[name].append(seconds)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def peer(images: list[np.ndarray]) -> int:
+    """Do what a plain script does with each frame, and return how many sources the last one has."""
     for image in images:
         sky = sep.Background(image, bw=64, bh=64)
         found = sep.extract(image - sky.back(), 5.0, err=sky.globalrms)
         sep.sum_circle(image, found["x"], found["y"], 10.5, err=sky.globalrms, subpix=5)
+    return len(found)
 
 
-def floor(bench: Bench, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, rows: Any) -> None:
+def floor(bench: Bench, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, rows: pa.Table) -> None:
     """Calibrate, sum at known places, and write the rows."""
-    import pyarrow.parquet as pq
-
     for index in range(raw.nframe):
-        image, mask = calibrate(raw.frame(index), detector)
+        image, mask = calibrate(raw.stored(index), detector)
         aperture_sums(image, mask, x, y, 21)
     sink = Path(bench.settings.archive) / "floor.parquet"
     pq.write_table(rows, sink, compression="zstd", compression_level=1)
 
 
-def main() -> int:
-    """Measure, print the table and the goals, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--frames", type=int, default=18)
-    parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        figures = measure(Path(name), asked.frames, asked.repeats)
-    for key, value in figures.items():
-        print(f"{key:38s} {value:10.3f}")
-    goals = {
-        "reduce/peer": (figures["reduce / peer"], 0.35),
-        "reduce+cube/peer": (figures["reduce with cube / peer"], 0.65),
-        "peak memory, GB": (figures["peak memory, GB"], 1.0),
-        "frames: slope end/start": (figures["ms per frame, long / short cube"], 1.1),
-        "1 worker / 2 workers": (figures["speed of two workers"], 1.8),
-    }
-    short = False
-    for goal, (measured, limit) in goals.items():
-        kept = measured >= limit if "workers" in goal else measured <= limit
-        short |= not kept
-        print(f"goal {goal.replace(' ', '_')} {measured:.3f} {limit:g} {'ok' if kept else 'short'}")
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
-    return int(short)
+def staged(bench: Bench, commit: SensorCommit) -> pa.Table:
+    """Return the rows that a reduction staged."""
+    return pq.read_table(pa.BufferReader(bench.store.read(commit.products["staging"].key)))
 
 
-def measure(folder: Path, frames: int, repeats: int) -> dict[str, float]:
-    """Return all figures, times in milliseconds of one core for each frame."""
-    bench = make_archive(folder / "typical", frames)
+def against_the_peer(bench: Bench, frames: int, repeats: int) -> dict[str, float]:
+    """Return the times of the reduction, the peer and the floor, in milliseconds a frame, and their ratios."""
     work = work_of(bench, "count")
     commit = reduce_sensor(work, bench)
     raw = assemble([read_file(bench.store, key) for key in work.raw], bench.profile)
     masters = find_masters(bench.store, bench.profile, SENSOR, NIGHT, float(raw.start[0]))
     detector = detector_of(bench.profile, SENSOR, "high", masters["dark"].image, masters["flat"].image)
-    images = [np.ascontiguousarray(calibrate(raw.frame(index), detector)[0]) for index in range(frames)]
+    images = [calibrate(raw.stored(index), detector)[0] for index in range(min(frames, 6))]
     rows = staged(bench, commit)
     x, y = (rows[name].to_numpy()[: commit.summary.n_sources].astype(float) for name in ("x", "y"))
-    per_frame = 1e3 / frames
-    figures = {
-        "sources on the stack": float(commit.summary.n_sources or 0),
-        "peer, ms per frame": per_frame * seconds(lambda _: peer(images), repeats),
-        "floor, ms per frame": per_frame * seconds(lambda _: floor(bench, raw, x, y, detector, rows), repeats),
-        "reduce, ms per frame": per_frame * timed(bench, repeats, "a", ("wcs", "stack")),
-        "reduce with cube, ms per frame": per_frame * timed(bench, repeats, "b", ("wcs", "stack", "cube")),
+
+    def reduction(name: str, pipelines: tuple[str, ...]) -> Callable[[int], Any]:
+        return lambda number: reduce_sensor(work_of(bench, f"{name}{number + 1}", pipelines), bench)
+
+    tasks: dict[str, Callable[[int], Any]] = {
+        "reduce": reduction("a", PLAIN),
+        "reduce with cube": reduction("b", CUBE),
+        "reduce with neo": reduction("c", NEO),
+        "peer": lambda _: peer(images),
+        "floor": lambda _: floor(bench, raw, x, y, detector, rows),
+        "SHA-256 of the raw file": lambda _: sha256(bench.store.read(work.raw[0])),
     }
-    figures["reduce / peer"] = figures["reduce, ms per frame"] / figures["peer, ms per frame"]
-    figures["reduce with cube / peer"] = figures["reduce with cube, ms per frame"] / figures["peer, ms per frame"]
-    figures["reduce / floor"] = figures["reduce, ms per frame"] / figures["floor, ms per frame"]
-    figures |= scaling(folder, frames, repeats, figures["reduce, ms per frame"])
-    figures["speed of two workers"] = two_workers(bench)
-    figures["peak memory, GB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    return figures
+    seconds = together(tasks, repeats)
+    out = {
+        "sources on the stack": float(commit.summary.n_sources or 0),
+        "peer: sources on a frame": float(peer(images)),
+    }
+    for name, value in seconds.items():
+        out[f"{name}, ms a frame"] = 1e3 * value / (len(images) if name == "peer" else frames)
+    for name in ("reduce", "reduce with cube", "reduce with neo"):
+        out[f"{name} / peer"] = out[f"{name}, ms a frame"] / out["peer, ms a frame"]
+        out[f"{name} / floor"] = out[f"{name}, ms a frame"] / out["floor, ms a frame"]
+    return out
 
 
-def scaling(folder: Path, frames: int, repeats: int, typical: float) -> dict[str, float]:
-    """Return the cost of twice as many frames, and of fewer and more sources."""
-    long = make_archive(folder / "long", 2 * frames)
-    found = {"ms per frame, long / short cube": 1e3 / (2 * frames) * timed(long, repeats, "l") / typical}
-    for name, deeper in (("few", -2.5), ("many", 2.5)):
-        bench = make_archive(folder / name, frames, deeper)
-        count = reduce_sensor(work_of(bench, "count"), bench).summary.n_sources
-        found[f"{name} sources"] = float(count or 0)
-        found[f"ms per frame, {name} sources"] = 1e3 / frames * timed(bench, repeats, "s")
-    return found
+def steps(bench: Bench, frames: int, repeats: int) -> dict[str, float]:
+    """Return the milliseconds a frame of each step of the reduction."""
+    times = dict.fromkeys(STEPS, 0.0)
+
+    def timed(name: str, usual: Callable[..., Any]) -> Callable[..., Any]:
+        def measured(*given: Any, **named: Any) -> Any:
+            start = time.process_time()
+            try:
+                return usual(*given, **named)
+            finally:
+                times[name] += time.process_time() - start
+
+        return measured
+
+    usual = {name: getattr(module, function) for name, (module, function) in STEPS.items()}
+    for name, (module, function) in STEPS.items():
+        setattr(module, function, timed(name, usual[name]))
+    whole = sum(spent(lambda n=n: reduce_sensor(work_of(bench, f"steps{n}"), bench)) for n in range(repeats))
+    for name, (module, function) in STEPS.items():
+        setattr(module, function, usual[name])
+    # The first registration calls what the second calls.
+    times["second registration"] -= min(times["first registration"], times["second registration"])
+    per_frame = 1e3 / frames / repeats
+    out = {f"step: {name}, ms a frame": value * per_frame for name, value in times.items()}
+    return out | {"step: all else, ms a frame": (whole - sum(times.values())) * per_frame}
 
 
-def timed(bench: Bench, repeats: int, run: str, pipelines: tuple[str, ...] = ("wcs", "stack")) -> float:
-    """Return the processor time of one reduction, each under a run of its own so that none is passed on."""
-    return seconds(lambda number: reduce_sensor(work_of(bench, f"{run}{number + 1}", pipelines), bench), repeats)
+def scaling(folder: Path, typical: Bench, frames: int, repeats: int) -> dict[str, float]:
+    """Return the cost of cubes of several lengths and fields of several densities."""
+    out: dict[str, float] = {}
+    lengths = {half: make_archive(folder / f"long{half}", half) for half in (frames // 2, 2 * frames)} | {
+        frames: typical
+    }
+    cost = together({str(count): _one(bench, "l") for count, bench in lengths.items()}, repeats)
+    counts = np.array(sorted(lengths))
+    seconds = np.array([cost[str(count)] for count in counts])
+    slope, intercept = np.polyfit(counts, seconds, 1)
+    out |= {f"{count} frames, ms": 1e3 * value for count, value in zip(counts, seconds, strict=True)}
+    out |= {"frames: ms for one more": 1e3 * slope, "frames: ms before the first": 1e3 * intercept}
+    first, second = np.diff(seconds) / np.diff(counts)
+    out["frames: one more, late / early"] = second / first
+    fields = {
+        "few": make_archive(folder / "few", frames, FEW, 2),
+        "many": make_archive(folder / "many", frames, MANY, 3),
+    }
+    fields["typical"] = typical
+    sources = {name: reduce_sensor(work_of(bench, "count"), bench).summary.n_sources for name, bench in fields.items()}
+    cost = together({name: _one(bench, "s") for name, bench in fields.items()}, repeats)
+    for name in ("few", "typical", "many"):
+        out[f"{name}: sources"] = float(sources[name] or 0)
+        out[f"{name}: ms a frame"] = 1e3 * cost[name] / frames
+    early, late = _slope(out, "few", "typical"), _slope(out, "typical", "many")
+    out |= {"sources: us a frame for one more": 1e3 * late, "sources: one more, late / early": late / early}
+    return out
+
+
+def _one(bench: Bench, run: str) -> Callable[[int], Any]:
+    return lambda number: reduce_sensor(work_of(bench, f"{run}{number + 1}"), bench)
+
+
+def _slope(figures: dict[str, float], one: str, other: str) -> float:
+    rise = figures[f"{other}: ms a frame"] - figures[f"{one}: ms a frame"]
+    return rise / (figures[f"{other}: sources"] - figures[f"{one}: sources"])
 
 
 def two_workers(bench: Bench) -> float:
@@ -197,12 +294,61 @@ def two_workers(bench: Bench) -> float:
     return elapsed[1] / elapsed[2]
 
 
-def staged(bench: Bench, commit: Any) -> Any:
-    """Return the rows that a reduction staged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def peak_gb(work: SensorWork, bench: Bench) -> float:
+    """Reduce a cube and return the most memory that this process ever held, GB."""
+    reduce_sensor(work, bench)
+    # What `getrusage` says of a process begins with what its parent held.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(peak.group(1)) * 1024 / 1e9 if peak else float("nan")
 
-    return pq.read_table(pa.BufferReader(bench.store.read(commit.products["staging"].key)))
+
+def memory(bench: Bench) -> float:
+    """Return the most memory that a worker needs for two cubes with everything."""
+    works = [work_of(bench, f"m{number}", (*CUBE, "neo")) for number in range(2)]
+    results = run_all(works, peak_gb, functools.partial(open_bench, bench.settings), 1)
+    return max(float(result) for _, result in results)
+
+
+def measure(folder: Path, frames: int, repeats: int) -> dict[str, float]:
+    """Return all figures."""
+    keep_freed_memory()
+    bench = make_archive(folder / "typical", frames)
+    figures = against_the_peer(bench, frames, repeats)
+    figures |= steps(bench, frames, repeats)
+    figures |= scaling(folder, bench, frames, repeats)
+    figures["speed of two workers over one"] = two_workers(bench)
+    figures["peak memory of a worker, GB"] = memory(bench)
+    return figures
+
+
+def goals_of(figures: dict[str, float]) -> list[Goal]:
+    """Return what the figures are held against."""
+    return [
+        Goal("reduce/peer", figures["reduce / peer"], 0.35),
+        Goal("reduce_with_cube/peer", figures["reduce with cube / peer"], 0.65),
+        Goal("frames_one_more_late/early", figures["frames: one more, late / early"], 1.1),
+        Goal("sources_one_more_late/early", figures["sources: one more, late / early"], 1.25),
+        Goal("peak_memory_GB", figures["peak memory of a worker, GB"], 1.0),
+        Goal("two_workers/one", figures["speed of two workers over one"], 1.8, at_least=True),
+    ]
+
+
+def main() -> int:
+    """Measure, print the table and the goals, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--frames", type=int, default=18)
+    parser.add_argument("--repeats", type=int, default=5)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        figures = measure(Path(name), asked.frames, asked.repeats)
+    for key, value in figures.items():
+        print(f"{key:45s} {value:10.3f}")
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
+    goals = goals_of(figures)
+    print(*goals, sep="\n")
+    return int(not all(goal.kept for goal in goals))
 
 
 if __name__ == "__main__":

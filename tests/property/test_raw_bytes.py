@@ -92,6 +92,6 @@ def test_the_flux_of_a_constant_image_is_its_level_times_the_area(x, y, diameter
     found = aperture_sums(
         np.full((80, 90), level, np.float32), np.zeros((80, 90), np.uint8), np.array([x]), np.array([y]), diameter
     )
-    assert found.flux[0] == pytest.approx(level * found.area[0], rel=1e-6, abs=1e-6)
+    assert found.flux[0] == pytest.approx(level * found.area[0], rel=5e-6, abs=1e-6)
     most = 1.03 if diameter < 5 else 1.003  # an edge is straight within a pixel
     assert 0 <= found.area[0] <= np.pi * diameter**2 / 4 * most

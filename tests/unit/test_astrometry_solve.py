@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.astrometry.hint import pair, solve_with_hint
+from gozen.astrometry.hint import pair, solve_with_hint, tree_of
 from gozen.astrometry.refine import Stars, refine
 from gozen.astrometry.solve import Field, Pointing, solve_field
 from gozen.errors import AstrometryFailed
@@ -92,11 +92,11 @@ def test_a_field_beyond_the_uncertainty_is_not_matched():
     assert hinted(sky_field(offset_px=(400.0, 300.0))) is None
 
 
-def test_pairs_are_each_others_nearest():
-    x, y = np.array([0.0, 1.0, 50.0]), np.zeros(3)
-    source, star = pair(x, y, np.array([0.9, 49.0, 200.0]), np.zeros(3), 2.0)
-    assert (source.tolist(), star.tolist()) == ([1, 2], [0, 1])
-    for nothing in pair(x, y, np.zeros(0), np.zeros(0), 2.0):
+def test_a_star_goes_to_its_nearest_detection_and_a_detection_has_one_star():
+    detections = tree_of(np.array([0.0, 1.0, 50.0]), np.zeros(3))
+    source, star = pair(detections, np.array([1.2, 0.9, 49.0, 200.0]), np.zeros(4), 2.0)
+    assert (source.tolist(), star.tolist()) == ([1, 2], [1, 2])
+    for nothing in pair(detections, np.zeros(0), np.zeros(0), 2.0):
         assert len(nothing) == 0
 
 

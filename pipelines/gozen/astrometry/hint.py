@@ -119,7 +119,7 @@ def _improve(
     """Pair the nearest stars within a tolerance and fit an affine projection to them."""
     px, py = start.pixel(ra, dec)
     stars = _on_field(px, py, x, y, radius_px)[:brightest]
-    source, star = pair(x[:brightest], y[:brightest], px[stars], py[stars], tolerance)
+    source, star = pair(tree_of(x[:brightest], y[:brightest]), px[stars], py[stars], tolerance)
     if len(source) < 4:
         return None
     star = stars[star]
@@ -160,18 +160,33 @@ def least_squares(design: Floats, target: Floats) -> Floats:
     return np.asarray(fit / size[:, np.newaxis])
 
 
-def pair(x: Floats, y: Floats, px: Floats, py: Floats, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return indices of the detections and stars that are each other's nearest within a tolerance."""
-    if len(x) == 0 or len(px) == 0:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    sources, stars = np.column_stack([x, y]), np.column_stack([px, py])
+def tree_of(x: Floats, y: Floats) -> cKDTree:
+    """Return the tree of detections that `pair` searches."""
+    return cKDTree(np.column_stack([x, y]), balanced_tree=False)
+
+
+def pair(detections: cKDTree, px: Floats, py: Floats, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pair stars with detections within a tolerance.
+
+    A star goes to its nearest detection; of the stars of one detection the nearest has it.
+
+    Parameters
+    ----------
+    detections
+        As `tree_of` gives them.
+    px, py
+        Where the stars should be, pixels.
+
+    Returns
+    -------
+    Indices of the detections and of their stars.
+    """
     # A bound on the distance ends most searches at once.
-    distance, star = cKDTree(stars, balanced_tree=False).query(sources, distance_upper_bound=tolerance)
-    source = np.flatnonzero(np.isfinite(distance))
-    star = star[source]
-    _, back = cKDTree(sources, balanced_tree=False).query(stars[star], distance_upper_bound=tolerance)
-    mutual = back == source
-    return source[mutual], star[mutual]
+    distance, source = detections.query(np.column_stack([px, py]), distance_upper_bound=tolerance)
+    near = np.flatnonzero(np.isfinite(distance))
+    nearest_first = near[np.argsort(distance[near], kind="stable")]
+    found, first = np.unique(source[nearest_first], return_index=True)
+    return found, nearest_first[first]
 
 
 def _better_than_chance(match: Match, x: Floats, y: Floats, ra: Floats, dec: Floats, minimum: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gozen.astrometry.hint import least_squares, pair
+from gozen.astrometry.hint import least_squares, pair, tree_of
 from gozen.astrometry.plane import Projection, to_plane
 from gozen.astrometry.solution import Solution, powers, with_inverse
 
@@ -30,6 +31,11 @@ class Stars:
     y: Floats
     ra: Floats
     dec: Floats
+
+    @functools.cached_property
+    def detections(self) -> cKDTree:
+        """The tree of (x, y)."""
+        return tree_of(self.x, self.y)
 
 
 def refine(
@@ -99,14 +105,13 @@ def _near_detections(start: Solution, stars: Stars) -> Stars:
     high = np.array([[stars.x.max()], [stars.y.max()]]) + _REACH_PX
     place = np.stack([x, y])
     on_field = np.flatnonzero(((place > low) & (place < high)).all(axis=0))
-    detections = cKDTree(np.column_stack([stars.x, stars.y]), balanced_tree=False)
-    distance, _ = detections.query(place[:, on_field].T, distance_upper_bound=_REACH_PX)
+    distance, _ = stars.detections.query(place[:, on_field].T, distance_upper_bound=_REACH_PX)
     kept = on_field[np.isfinite(distance)]
     return Stars(stars.x, stars.y, stars.ra[kept], stars.dec[kept])
 
 
 def _pairs(solution: Solution, stars: Stars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return pair(stars.x, stars.y, *solution.pixel(stars.ra, stars.dec), tolerance)
+    return pair(stars.detections, *solution.pixel(stars.ra, stars.dec), tolerance)
 
 
 def _fit(

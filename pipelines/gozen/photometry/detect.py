@@ -117,18 +117,29 @@ def _sky(
     partial = weight < weight.max()
     share = float(partial.mean())
     narrow = 0 < share < _NARROW
-    sky = sep.Background(stack, mask=partial if narrow else blank, bw=mesh_px, bh=mesh_px)
-    background = np.asarray(sky.back(), np.float32)
-    image, noise = stack - background, np.asarray(sky.rms(), np.float32)
+    background, noise = _maps(stack, partial if narrow else blank, mesh_px)
+    image = stack - background
     deeper = np.sqrt(np.maximum(weight[partial], 1) / weight.max()).astype(np.float32)
     if narrow:
         noise[partial] /= deeper
     elif share:
         even = image.copy()
         even[partial] *= deeper
-        noise = np.asarray(sep.Background(even, mask=blank, bw=mesh_px, bh=mesh_px).rms(), np.float32)
+        noise = _maps(even, blank, mesh_px)[1]
         noise[partial] /= deeper
     return background, image, noise
+
+
+def _maps(image: Image, mask: NDArray[np.bool_] | None, mesh_px: int) -> tuple[Image, Image]:
+    """Return the maps of sky and noise by ``sep``, from every second row.
+
+    Half the pixels of a mesh give its sky to 3 % of the noise, which nothing that is measured on a frame can see.
+    """
+    rows = np.ascontiguousarray(image[::2])
+    masked = None if mask is None else np.ascontiguousarray(mask[::2])
+    sky = sep.Background(rows, mask=masked, bw=mesh_px, bh=max(mesh_px // 2, 1))
+    level, noise = (np.repeat(part, 2, axis=0)[: len(image)] for part in (sky.back(), sky.rms()))
+    return np.asarray(level, np.float32), np.asarray(noise, np.float32)
 
 
 def _extract(image: Image, noise: Image, mask: NDArray[np.bool_] | None, settings: DetectionSettings) -> NDArray[Any]:

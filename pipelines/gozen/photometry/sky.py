@@ -20,7 +20,7 @@ _CELL_PX = 128
 _STEP = 2
 _LEAST_PIXELS = 50
 _NO_SKY = np.float32(1e30)
-_LANES = 16
+_LANES = 64
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _clipped(values: Any) -> Any:  # pragma: no cover (compiled)
 def _moments(values: Any, mean: Any, reach: Any) -> Any:  # pragma: no cover (compiled)
     """Return count, sum and sum of squares of what is within reach of a mean.
 
-    Each of sixteen lanes has its own sums, so that many are done at once, in the same order on every processor.
+    Each lane has its own sums, so that many are done at once, in the same order on every processor.
     """
     count, total, squares = np.zeros(_LANES, np.float32), np.zeros(_LANES, np.float32), np.zeros(_LANES, np.float32)
     whole = len(values) // _LANES * _LANES
