@@ -13,8 +13,9 @@ import pytest
 from astropy.io import fits
 
 from gozen.archive.store import open_store
-from gozen.errors import BadRequest, CorruptFile
+from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
 from gozen.frames.arrivals import (
+    Arrival,
     fits_files,
     group_arrivals,
     raw_exposures,
@@ -107,14 +108,15 @@ def test_files_are_taken_in_once_and_recorded(tmp_path: Path, profile: Profile) 
     files = [put(raw, f"{n}.fits", f"2026-01-15T12:0{n}:00", CHIP=str(1 + n % 2)) for n in range(4)]
     store = open_store(tmp_path / "archive")
     groups = group_arrivals(read_arrivals(files, profile)[0], profile)
-    (taken,) = take_in(store, groups)
+    (taken,), refused = take_in(store, groups)
+    assert refused == []
     assert taken.sensors == {
         "1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/2.fits"),
         "2": ("raw/20260115/m-31/1.fits", "raw/20260115/m-31/3.fits"),
     }
     assert store.read("raw/20260115/m-31/0.fits") == files[0].read_bytes()
     before = store.path("raw/20260115/m-31/0.fits").stat().st_mtime_ns  # type: ignore[union-attr]
-    assert take_in(store, groups) == [taken]
+    assert take_in(store, groups) == ([taken], [])
     assert store.path("raw/20260115/m-31/0.fits").stat().st_mtime_ns == before  # type: ignore[union-attr]
     assert raw_exposures(store, "20260115") == [taken]
 
@@ -123,7 +125,7 @@ def test_files_that_come_later_join_their_exposure(tmp_path: Path, profile: Prof
     store = open_store(tmp_path / "archive")
     for n in (1, 0):
         files = [put(tmp_path, f"{n}.fits", f"2026-01-15T12:0{n}:00")]
-        taken = take_in(store, group_arrivals(read_arrivals(files, profile)[0], profile))
+        taken, _ = take_in(store, group_arrivals(read_arrivals(files, profile)[0], profile))
     assert taken[0].sensors == {"1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/1.fits")}
 
 
@@ -134,6 +136,37 @@ def test_compressed_files_are_stored_as_their_name_says(tmp_path: Path, profile:
     store = open_store(tmp_path / "archive")
     take_in(store, group_arrivals(read_arrivals([packed], profile)[0], profile))
     assert store.read("raw/20260115/m-31/b.fits") == plain.read_bytes()
+
+
+def test_another_file_of_the_same_name_is_told_and_written_over_nothing(tmp_path: Path, profile: Profile) -> None:
+    path, store = put(tmp_path, "a.fits", "2026-01-15T12:00:00"), open_store(tmp_path / "archive")
+    first, _ = take_in(store, group_arrivals(read_arrivals([path], profile)[0], profile))
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + b"x")
+    taken, (refused,) = take_in(store, group_arrivals(read_arrivals([path], profile)[0], profile))
+    assert "a.fits: the archive has another file as raw/20260115/m-31/a.fits" in str(refused)
+    assert taken == first
+    assert store.read("raw/20260115/m-31/a.fits") == before
+
+
+def test_a_file_that_changes_after_its_header_was_read_is_not_taken(tmp_path: Path, profile: Profile) -> None:
+    path, store = put(tmp_path, "a.fits", "2026-01-15T12:00:00"), open_store(tmp_path / "archive")
+    groups = group_arrivals(read_arrivals([path], profile)[0], profile)
+    path.write_bytes(path.read_bytes() + bytes(2880))
+    with pytest.raises(StorageUnavailable, match="changed after its header was read"):
+        take_in(store, groups)
+    assert store.list("raw") == []
+
+
+def test_a_packed_file_that_was_cut_short_is_left_out(tmp_path: Path, profile: Profile) -> None:
+    plain, packed = put(tmp_path, "a.fits", "2026-01-15T12:00:00"), tmp_path / "b.fits.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    (header,), _ = read_arrivals([packed], profile)
+    packed.write_bytes(packed.read_bytes()[:-20])
+    store = open_store(tmp_path / "archive")
+    taken, (refused,) = take_in(store, group_arrivals([Arrival(packed, header.header)], profile))
+    assert taken == []
+    assert "cannot be unpacked" in str(refused)
 
 
 def test_a_camera_that_writes_to_the_archive_needs_no_record(tmp_path: Path, profile: Profile) -> None:

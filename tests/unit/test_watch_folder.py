@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ def taken(folder, store, profile):
     def take(name="a.fits", data=None, **options):
         (folder / name).write_bytes(raw_bytes() if data is None else data)
         arrival = read_arrival(folder / name, profile)
-        return Intake(folder, store, **options).take(folder / name, arrival.header, "20260115", "00000007")
+        return Intake(folder, store, **options).take(arrival, "20260115", "00000007")
 
     return take
 
@@ -158,9 +159,11 @@ def test_a_file_comes_into_the_archive_as_it_is(folder, store, taken, compressed
     assert store.read(key) == raw_bytes()
 
 
-def test_taking_it_again_changes_nothing(folder, store, profile, taken):
-    held, key = taken()
-    again = Intake(folder, store).take(folder / "a.fits", read_arrival(held, profile).header, "20260115", "00000007")
+def test_taking_it_again_changes_nothing(folder, store, profile):
+    (folder / "a.fits").write_bytes(raw_bytes())
+    arrival = read_arrival(folder / "a.fits", profile)
+    held, key = Intake(folder, store).take(arrival, "20260115", "00000007")
+    again = Intake(folder, store).take(arrival, "20260115", "00000007")
     assert again == (held, key)
 
 
@@ -189,10 +192,20 @@ def test_refused_files_do_not_write_over_one_another(folder, store):
 
 def test_a_file_that_is_gone_is_missing(folder, store, profile):
     (folder / "a.fits").write_bytes(raw_bytes())
-    header = read_arrival(folder / "a.fits", profile).header
+    arrival = read_arrival(folder / "a.fits", profile)
     (folder / "a.fits").unlink()
     with pytest.raises(MissingObject):
-        Intake(folder, store).take(folder / "a.fits", header, "20260115", "00000007")
+        Intake(folder, store).take(arrival, "20260115", "00000007")
+
+
+def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(folder, store, profile):
+    (folder / "a.fits").write_bytes(raw_bytes())
+    arrival = read_arrival(folder / "a.fits", profile)
+    os.utime(folder / "a.fits", ns=(0, 1))
+    with pytest.raises(MissingObject, match="has changed"):
+        Intake(folder, store).take(arrival, "20260115", "00000007")
+    assert (folder / "a.fits").exists()
+    assert store.list("raw") == []
 
 
 def test_a_folder_has_one_watch(folder, store):

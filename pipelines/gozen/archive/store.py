@@ -11,6 +11,7 @@ import errno
 import itertools
 import os
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailab
 
 PARTIAL = ".partial"
 _COUNT = itertools.count()
+_TICK_NS = 20_000_000
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
     errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
@@ -134,9 +136,13 @@ class DirectoryStore(Store):
             return self.path(key).read_bytes()
 
     def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
-        """Return an object's bytes in memory that the caller lends."""
-        with named_errors(self.url_of(key), "read"), self.path(key).open("rb", buffering=0) as stream:
-            size = os.fstat(stream.fileno()).st_size
+        """Return an object's bytes in memory that the caller lends; `StorageUnavailable` when it changes meanwhile."""
+        name = self.url_of(key)
+        with (
+            named_errors(name, "read"),
+            self.path(key).open("rb", buffering=0) as stream,
+            unchanged(stream.fileno(), name) as size,
+        ):
             memory, filled = room(size)[:size], 0
             while filled < size and (count := stream.readinto(memory[filled:])):
                 filled += count
@@ -330,6 +336,26 @@ def named_errors(name: str, verb: str) -> Iterator[None]:
             raise MissingObject(f"cannot {verb} {name}: there is no such object") from error
         hint = _HINTS.get(error.errno or 0, "try again when the storage answers")
         raise StorageUnavailable(f"cannot {verb} {name}: {error.strerror or error}; {hint}") from error
+
+
+@contextlib.contextmanager
+def unchanged(descriptor: int, name: str) -> Iterator[int]:
+    """Yield an open file's length; fail when it changes in the meantime, as a half of each would pass for a whole.
+
+    Raises
+    ------
+    StorageUnavailable
+        Somebody writes to the file.
+    """
+    before = os.fstat(descriptor)
+    if 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
+        # A second write within a tick of the file system's clock would leave no trace.
+        time.sleep(_TICK_NS / 1e9)
+        before = os.fstat(descriptor)
+    yield before.st_size
+    after = os.fstat(descriptor)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise StorageUnavailable(f"cannot read {name}: it changed while it was read; run again when it is whole")
 
 
 def _make_folder(folder: Path) -> None:

@@ -82,7 +82,8 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
             f"`gozen instrument check {profile.name} {files[0]}` shows what it reads"
         )
     with counted("taking in", len(arrivals)) as step:
-        exposures = take_in(store, group_arrivals(arrivals, profile), step)
+        exposures, refused = take_in(store, group_arrivals(arrivals, profile), step)
+    _say_left_out(refused)
     for one in exposures:
         count = sum(len(found) for found in one.sensors.values())
         say(f"{one.night} {one.exposure}: {one.data_type} {one.object!r}, {len(one.sensors)} sensors, {count} files")

@@ -7,16 +7,16 @@ learn which sensor it is.
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from gozen.archive import keys
-from gozen.archive.store import Store, named_errors
-from gozen.errors import BadRequest, CorruptFile
+from gozen.archive.store import Store, named_errors, unchanged
+from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, night_of, read_header
 from gozen.instrument.profile import Profile
@@ -56,10 +56,17 @@ class RawExposure:
 
 @dataclass(frozen=True)
 class Arrival:
-    """One raw file outside the archive, and what its header says."""
+    """One raw file outside the archive, and what its header says.
+
+    Parameters
+    ----------
+    stamp
+        Its size and time (ns) when the header was read; None where nobody can change it.
+    """
 
     path: Path
     header: RawHeader
+    stamp: tuple[int, int] | None = None
 
     @property
     def frame_id(self) -> str:
@@ -103,12 +110,20 @@ def read_arrivals(
     arrivals, refused = [], []
     for path in files:
         try:
+            stamp = stamp_of(path)
             words, _ = read_words(path)
-            arrivals.append(Arrival(path, read_header(words, profile, path.name)))
+            arrivals.append(Arrival(path, read_header(words, profile, path.name), stamp))
         except CorruptFile as error:
             refused.append(error)
         progress()
     return arrivals, refused
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return a file's size and time (ns): both stay as long as nobody writes to it."""
+    with named_errors(str(path), "read"):
+        seen = path.stat()
+    return seen.st_size, seen.st_mtime_ns
 
 
 def group_arrivals(arrivals: Iterable[Arrival], profile: Profile) -> dict[tuple[str, str], list[Arrival]]:
@@ -132,7 +147,7 @@ def take_in(
     store: Store,
     groups: dict[tuple[str, str], list[Arrival]],
     progress: Callable[[], None] = lambda: None,
-) -> list[RawExposure]:
+) -> tuple[list[RawExposure], list[CorruptFile]]:
     """Copy raw files into the archive and record each exposure; files that are there already are left as they are.
 
     Parameters
@@ -144,20 +159,31 @@ def take_in(
 
     Returns
     -------
-    The exposures, by time, each with all files that the archive has of it.
+    The exposures, by time, each with all files that the archive has of it; and why files are left out: they cannot be
+    unpacked, or the archive has another file in their place.
+
+    Raises
+    ------
+    StorageUnavailable
+        The archive cannot be written, or a file changes while it is taken in.
     """
-    taken = []
+    taken, refused = [], []
     for (night, exposure), arrivals in groups.items():
         sensors: dict[str, list[str]] = {}
         for one in arrivals:
             key = keys.raw(night, exposure, one.frame_id)
-            sensors.setdefault(one.header.sensor, []).append(key)
-            _copy(store, key, one.path)
+            try:
+                _copy(store, key, one)
+            except CorruptFile as error:
+                refused.append(error)
+            if store.exists(key):
+                sensors.setdefault(one.header.sensor, []).append(key)
             progress()
         first = arrivals[0].header
         fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
-        taken.append(record_exposure(store, fresh))
-    return sorted(taken, key=lambda one: (one.mjd, one.exposure))
+        if sensors:
+            taken.append(record_exposure(store, fresh))
+    return sorted(taken, key=lambda one: (one.mjd, one.exposure)), refused
 
 
 def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
@@ -270,12 +296,26 @@ def _sorted(sensors: dict[str, list[str]] | dict[str, set[str]]) -> dict[str, tu
     return {name: tuple(sorted(files)) for name, files in sorted(sensors.items())}
 
 
-def _copy(store: Store, key: str, path: Path) -> None:
-    with named_errors(str(path), "read"):
-        data = path.read_bytes()
+def _copy(store: Store, key: str, arrival: Arrival) -> None:
+    path, name = arrival.path, str(arrival.path)
+    with named_errors(name, "read"), path.open("rb") as stream, unchanged(stream.fileno(), name):
+        if arrival.stamp is not None and arrival.stamp != stamp_of(path):
+            raise StorageUnavailable(f"cannot take {path} in: it changed after its header was read; run again")
+        data = stream.read()
     if data[:2] == b"\x1f\x8b":
         # The archive's name ends in .fits, so that is what it holds.
-        with gzip.open(io.BytesIO(data)) as stream:
-            data = stream.read()
-    if not store.exists(key):
-        store.write(key, data)
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CorruptFile(f"{path.name}: it cannot be unpacked ({error}); it is probably truncated") from error
+    fresh = not store.exists(key) and store.create(key, data)
+    if not fresh and store.read(key) != data:
+        raise other_file(path, key)
+
+
+def other_file(path: Path, key: str) -> CorruptFile:
+    """Return what is said of a raw file whose place in the archive is taken."""
+    return CorruptFile(
+        f"{path.name}: the archive has another file as {key}; nothing is written over, "
+        "so give it another FRAME_ID or exposure number if it is one of its own"
+    )

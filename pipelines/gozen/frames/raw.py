@@ -146,7 +146,11 @@ def read_file(store: Store, key: str, room: Callable[[int], memoryview] | None =
     CorruptFile
         It is truncated, no FITS file, or holds no image.
     """
-    return parse_file(store.read_into(key, room) if room else store.read(key), Path(key).name)
+    return parse_file(store.read_into(key, room or _new_memory), Path(key).name)
+
+
+def _new_memory(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def parse_file(data: bytes | memoryview, name: str) -> RawFile:

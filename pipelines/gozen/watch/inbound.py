@@ -166,13 +166,13 @@ class Inbound:
         while waiting:
             one = waiting[0]
             try:
-                held, key = self._intake.take(one.path, one.header, cube.raw.night, cube.raw.exposure)
+                held, key = self._intake.take(one, cube.raw.night, cube.raw.exposure)
                 cube.files.append(held)
                 cube.keys = tuple(sorted({*cube.keys, key}))
             except CorruptFile as error:
                 self._refusals.append(Refusal(self._intake.spooled(one.path), error))
-            except MissingObject:
-                log.warning("%s was there and is gone before it could be taken in", one.path)
+            except MissingObject as error:
+                log.warning("not taken in: %s", error)
             waiting.popleft()
         if not cube.keys:
             del self._cubes[cube.key]

@@ -17,8 +17,8 @@ from typing import IO
 
 from gozen.archive import keys
 from gozen.archive.store import Store, named_errors
-from gozen.errors import BadRequest, CorruptFile, MissingObject
-from gozen.frames.arrivals import Arrival
+from gozen.errors import BadRequest, MissingObject
+from gozen.frames.arrivals import Arrival, other_file, stamp_of
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
@@ -42,8 +42,9 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
     CorruptFile
         It is no raw file of this camera.
     """
+    stamp = stamp_of(path)
     with named_errors(str(path), "read"), path.open("rb") as stream:
-        return Arrival(path, header_of(stream, profile, path.name))
+        return Arrival(path, header_of(stream, profile, path.name), stamp)
 
 
 def header_of(stream: IO[bytes], profile: Profile, name: str) -> RawHeader:
@@ -101,18 +102,23 @@ class Intake:
             self._lock.close()
             self._lock = None
 
-    def take(self, path: Path, header: RawHeader, night: str, exposure: str) -> tuple[Path, str]:
+    def take(self, arrival: Arrival, night: str, exposure: str) -> tuple[Path, str]:
         """Take one file into the archive; return where it lies now and its raw key.
 
         Raises
         ------
         CorruptFile
             The archive has other bytes under this key.
+        MissingObject
+            It went or changed since its header was read.
         StorageUnavailable
             Folder or archive cannot be written.
         """
+        path = arrival.path
+        if path.exists() and arrival.stamp not in (None, stamp_of(path)):
+            raise MissingObject(f"{path} has changed; the next look will see it anew")
         held = self.spooled(path)
-        key = keys.raw(night, exposure, Arrival(path, header).frame_id)
+        key = keys.raw(night, exposure, arrival.frame_id)
         with named_errors(str(held), "read"), held.open("rb") as stream:
             compressed = stream.read(2) == _GZIP_MAGIC
         if compressed:
@@ -127,10 +133,7 @@ class Intake:
         else:
             fits = self._store.take(key, held)
         if not fits:
-            raise CorruptFile(
-                f"{path.name}: the archive has another file as {key}; nothing is written over, "
-                "so give it another FRAME_ID or exposure number if it is one of its own"
-            )
+            raise other_file(path, key)
         return held, key
 
     def finish(self, path: Path) -> None:
