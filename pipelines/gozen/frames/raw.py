@@ -28,6 +28,8 @@ from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_HEAD_BYTES = 256 * 1024
+"""Of a file, which hold the header of almost any; the pixels of a cube are 90 MB."""
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 Stored = NDArray[np.int16]
 STORED = np.dtype(">i2")
@@ -126,8 +128,19 @@ def read_words(source: Path | IO[bytes]) -> tuple[dict[str, Any], tuple[int, ...
         It cannot be read.
     """
     name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "stream"))
-    with named_errors(name, "read"):
-        data = source.read_bytes() if isinstance(source, Path) else source.read()
+    with named_errors(name, "read"), contextlib.ExitStack() as opened:
+        stream = opened.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        head = stream.read(_HEAD_BYTES)
+        try:
+            return _words_and_shape(head, name)
+        except CorruptFile:
+            rest = stream.read()
+            if not rest:
+                raise
+    return _words_and_shape(head + rest, name)
+
+
+def _words_and_shape(data: bytes, name: str) -> tuple[dict[str, Any], tuple[int, ...]]:
     with _quiet(), _open(data, name) as hdus:
         image = _first_image(hdus, name)
         return _words(image.header), tuple(image.shape)
