@@ -19,6 +19,7 @@ from gozen.errors import BadRequest
 Rows = NDArray[np.intp]
 Degrees = NDArray[np.float64]
 _STAR_ORDER = ("_healpix_29", "source_id", "mjd")
+_MOST_PIECES = 8
 _PIXELS = 12 * 4**ids.PIXEL_ORDER
 
 
@@ -244,9 +245,12 @@ def _kept(table: pa.Table, edges: Rows, chosen: NDArray[np.bool_]) -> pa.Table:
 
 
 def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
-    """Return rows of a row group; those of one star, which lie together, without a copy."""
-    first, last = int(rows[0]), int(rows[-1]) + 1
-    return table.slice(first, last - first) if last - first == len(rows) else table.take(pa.array(rows))
+    """Return rows of a row group; where they lie together, as a star's do, without a copy."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    if len(breaks) > _MOST_PIECES:
+        return table.take(pa.array(rows))
+    pieces = [table.slice(int(run[0]), len(run)) for run in np.split(rows, breaks)]
+    return pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
 
 
 def _fitted(part: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -96,9 +96,10 @@ def row_group_cuts(healpix29: NDArray[np.int64], source_id: NDArray[np.int64], s
 def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
     """Return the Parquet file of sorted rows: LZ4, a row group between each two cuts, encoded as fields say."""
     sink = io.BytesIO()
+    table = table.cast(schema)  # once: it costs more than to write a small row group
     with pq.ParquetWriter(sink, schema, **_options(schema)) as writer:
         for start, stop in itertools.pairwise(cuts):
-            writer.write_table(table.slice(start, stop - start).cast(schema), row_group_size=stop - start)
+            writer.write_table(table.slice(start, stop - start), row_group_size=stop - start)
     return sink.getvalue()
 
 
