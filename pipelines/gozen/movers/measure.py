@@ -1,4 +1,4 @@
-"""Places and fluxes of a moving object on every frame, against a template made of the frames without it."""
+"""Places and fluxes of a moving object on every frame, against the sky that the other frames show there."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.calibration.calibrate import Image, Mask
+from gozen.movers.overlap import Overlap
+from gozen.movers.path import Path, fit_frames, settle
+from gozen.movers.profile import Optics, add_trail, moffat_table
+from gozen.movers.stamps import Stamps, which_others
 from gozen.movers.tracklets import Line
 from gozen.photometry.aperture import aperture_sums
-from gozen.photometry.centroid import windowed_centroids
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
 from gozen.photometry.sky import FrameSky
 
 Floats = NDArray[np.float64]
-_FWHM_PER_SIGMA = 2.3548
-_AWAY_FWHM = (2.5, 1.5)
-"""How far off an object must be for a frame to show the sky without it: well clear, else hardly overlapping."""
-_FEWEST = 3
 _RADIUS_FWHM = 0.9
-_LEAST_SNR = 3.0
+_WINDOW_FWHM = 1.3
+_LEAST_SNR, _ABSENT_SIGMA, _VARIES = 3.0, 5.0, 0.1
+_DIMMEST = 0.1
+_SEARCH_STEPS = 12
+_NONLINEAR = 1.0
 _BRIGHT, _STARS, _FEWEST_STARS = 30.0, 100, 5
 
 
@@ -39,8 +42,10 @@ class Scene:
         What each frame's sky has above that; None for a frame that is not measured.
     light
         The stars' light over that on the stack.
-    stack
-        The stack minus its background, ADU.
+    fwhm, widths
+        Of the stars, and of those on each frame, pixels.
+    exponent
+        Of the Moffat profile of the stars.
     growth
         Flux of a star in the calibrated aperture over that in the movers' aperture, on each frame.
     e_per_adu
@@ -55,8 +60,9 @@ class Scene:
     masks: Mask
     shifts: list[Shift]
     light: list[float]
-    stack: Image
     fwhm: float
+    widths: list[float]
+    exponent: float
     growth: list[float]
     e_per_adu: float
     exposure: float
@@ -89,8 +95,11 @@ class Track:
         In the calibrated aperture, ADU.
     linked
         Whether the point was found by itself; else the others said where to look.
+    rate_excess
+        Error of the rate over that of points whose errors are independent; those of a slow object are not, because
+        what of its light is taken for sky is so on all frames.
     film
-        Cutouts of the frames minus the template about the line, ADU.
+        Cutouts of the frames about the line, minus the sky without the object, ADU.
     line
         What the points were linked by.
     """
@@ -102,6 +111,7 @@ class Track:
     flux: Floats
     flux_err: Floats
     linked: NDArray[np.bool_]
+    rate_excess: float
     film: Image
     line: Line
 
@@ -128,6 +138,9 @@ def aperture_growth(
 def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: Scene) -> Track:
     """Measure an object on every good frame that its line crosses.
 
+    The sky that is taken off a frame is that of the others less the object, whose places and flux there are those of
+    the path through all of them.
+
     Parameters
     ----------
     line
@@ -139,56 +152,106 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     good
         Numbers of the frames that passed the gates.
     """
-    since = np.asarray(times) - line.time
-    px, py = line.x + line.rate_x * since, line.y + line.rate_y * since
-    motion = line.rate_x * scene.exposure, line.rate_y * scene.exposure
-    side = 2 * int(np.ceil(max(4 * scene.fwhm, 10) + float(np.hypot(*motion)))) + 1
-    film = np.full((len(times), side, side), np.nan, np.float32)
-    rows: list[tuple[float, ...]] = []
-    for index in good:
-        shift = scene.shifts[index]
-        if not shift.measured:
-            continue
-        cut, spoiled, corner = _without_stars(index, px, py, good, scene, side)
-        film[index] = cut
-        if spoiled:
-            continue
-        expected = px[index] + shift.dx - corner[0], py[index] + shift.dy - corner[1]
-        row = _point(cut, expected, index in linked, scene, index, motion)
-        if row is not None:
-            rows.append((index, row[0] + corner[0], row[1] + corner[1], *row[2:]))
-    columns = np.array(rows, float).reshape(-1, 6)
-    frame = columns[:, 0].astype(np.int64)
-    found = np.array([int(index) in linked for index in frame], np.bool_)
-    x, y, error, flux, flux_err = columns[:, 1:].T
-    return Track(frame, x, y, error, flux, flux_err, found, film, line)
+    seen = np.array([k for k in good if scene.shifts[k].measured], np.int64)
+    since = np.asarray(times, float)[seen] - line.time
+    path = Path(since, np.array([line.x, line.y]), np.array([line.rate_x, line.rate_y]), np.zeros(len(seen)))
+    optics = _optics(seen, path, scene)
+    stamps = _stamps(seen, path, scene)
+    near = int(np.ceil(max(_RADIUS_FWHM, _WINDOW_FWHM) * scene.fwhm + optics.trail / 2)) + 1
+    path, shared = settle(path, stamps, optics, near)
+    half = max(near, int(np.ceil(max(4 * scene.fwhm, 10) + optics.trail)))
+    rests = stamps.without(half, path.place, path.flux, optics)
+    film = np.full((len(times), *rests.shape[1:]), np.nan, np.float32)
+    film[seen] = rests
+    inner = slice(half - near, half + near + 1)
+    points = _points(path, shared, rests[:, inner, inner], stamps, optics, scene)
+    kept = np.isfinite(points).all(axis=0)
+    x, y, error, flux, flux_err = points[:, kept]
+    found = np.isin(seen[kept], sorted(linked))
+    return Track(seen[kept], x, y, error, flux, flux_err, found, shared.rate, film, line)
 
 
-def _point(
-    cut: Image, expected: tuple[float, float], linked: bool, scene: Scene, index: int, motion: tuple[float, float]
-) -> tuple[float, float, float, float, float] | None:
-    """Return place, its error, flux and its error on a cutout, or None where nothing is seen."""
-    trail = float(np.hypot(*motion))
-    # A short trail is a line as long as the motion during the exposure, as wide as a star.
-    sigma = float(np.hypot(scene.fwhm / _FWHM_PER_SIGMA, trail / np.sqrt(12)))
-    filled = np.nan_to_num(cut)
-    search = 2 if linked and trail < scene.fwhm else 0
-    x, y = windowed_centroids(filled, np.array([expected[0]]), np.array([expected[1]]), sigma, search)
-    away = np.hypot(x[0] - expected[0], y[0] - expected[1])
-    if not away < max(scene.fwhm, 2.0, trail / 2):
-        return None
-    narrow = Scene.diameter_of(scene.fwhm)
-    weight = _capsule(cut.shape, float(x[0]), float(y[0]), narrow / 2, motion)
-    if np.isnan(cut[weight > 0]).any():
-        return None
-    flux, area = float((weight * filled).sum()), float(weight.sum())
-    error = float(np.sqrt(scene.noise_of(index) ** 2 * area + max(flux, 0.0) / scene.e_per_adu))
-    if flux < _LEAST_SNR * error:
-        return None
-    # The centroid of a faint star whose width is that of its window (King 1983, PASP 95, 163).
-    place = float(np.hypot(1.2 * sigma * error / flux, 0.03))
-    growth = 1 + (scene.growth[index] - 1) * narrow / (narrow + trail)
-    return float(x[0]), float(y[0]), place, flux * growth, error * growth
+def _optics(seen: NDArray[np.int64], path: Path, scene: Scene) -> Optics:
+    jitter = np.array([scene.shifts[k].residual for k in seen], float)
+    return Optics(
+        scene.fwhm,
+        np.array([scene.widths[k] for k in seen], float),
+        moffat_table(scene.exponent),
+        path.rate * scene.exposure,
+        np.array([scene.noise_of(int(k)) for k in seen], float),
+        scene.e_per_adu,
+        np.where(np.isfinite(jitter), jitter, 0.0),
+    )
+
+
+def _stamps(seen: NDArray[np.int64], path: Path, scene: Scene) -> Stamps:
+    place = path.place
+    column, row = np.rint(place).astype(np.int64)
+    shift = np.array([[scene.shifts[k].dx, scene.shifts[k].dy] for k in seen], float).reshape(-1, 2).T
+    whole = np.rint(shift).astype(np.int64)
+    light = np.array([max(scene.light[k], _DIMMEST) for k in seen], float)
+    noise = np.array([scene.noise_of(int(k)) for k in seen], float)
+    excess = np.empty((len(seen), len(seen)))
+    for number, k in enumerate(seen):
+        sky = scene.skies[k]
+        assert sky is not None
+        x, y = column + whole[0, number], row + whole[1, number]
+        excess[:, number] = sky.at(x.astype(float), y.astype(float))
+    return Stamps(
+        *(scene.images, scene.masks, scene.background, seen, column, row, whole[0], whole[1], shift - whole),
+        *(excess, light, (light / noise) ** 2, which_others(place[0], place[1], scene.fwhm)),
+    )
+
+
+def _points(path: Path, shared: Overlap, rests: Floats, stamps: Stamps, optics: Optics, scene: Scene) -> Floats:
+    """Return place on the frame, its error, flux and its error, shape (5, frames); NaN where nothing is seen."""
+    half = rests.shape[1] // 2
+    fits = fit_frames(rests, path, stamps, optics, _SEARCH_STEPS)
+    # The highest place of a faint object is pulled about by more than the slope there says.
+    nonlinear = 1 + _NONLINEAR * (fits.error / optics.sigma) ** 2
+    error = np.hypot(fits.error * shared.place * nonlinear, optics.jitter)
+    off = fits.place - path.place
+    seen = np.hypot(*off) < max(scene.fwhm, 2.0, optics.trail / 2)
+    out = np.full((5, len(rests)), np.nan)
+    if not seen.any():
+        return out
+    # Light is summed where the object is, which the path knows better than a faint point does: at the highest place
+    # near it, noise makes objects brighter. Where points scatter by more than chance explains, the path knows less.
+    chance = 1 + 2 / np.sqrt(seen.sum())
+    spare = optics.jitter**2 + max(float(np.mean((off**2 - chance * error**2)[:, seen])), 0.0)
+    place = stamps.within(path.place + off * spare / (spare + fits.error**2), half)
+    corner = stamps.corner(half)
+    for k in np.flatnonzero(seen):
+        column, row = (int(value) for value in np.rint(place[:, k]) + corner[:, k])
+        mask = scene.masks[stamps.index[k], max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        flux, noise, expected = _flux(rests[k], int(k), place[:, k], path, stamps, optics, scene)
+        # What a point should be decides whether it counts: to drop the faint ones would make the object brighter.
+        absent = expected - flux > _ABSENT_SIGMA * np.hypot(noise, _VARIES * expected)
+        if mask.any() or expected < _LEAST_SNR * noise or absent:
+            continue
+        photons = max(expected, 0.0) * scene.growth[stamps.index[k]] / scene.e_per_adu
+        flux_err = float(np.sqrt((noise * shared.flux[k]) ** 2 + photons))
+        out[:, k] = *(stamps.within(fits.place, half)[:, k] + corner[:, k]), error[k], flux, flux_err
+    return out
+
+
+def _flux(
+    rest: Floats, number: int, place: Floats, path: Path, stamps: Stamps, optics: Optics, scene: Scene
+) -> tuple[float, float, float]:
+    """Return the flux at a place in the calibrated aperture, the noise of its sky, and the flux of the path."""
+    radius = Scene.diameter_of(scene.fwhm) / 2
+    still = np.zeros(2)
+    x, y = float(place[0]), float(place[1])
+    weight, circle = (_capsule(rest.shape, x, y, radius, (m[0], m[1])) for m in (optics.motion, still))
+    trail, star = np.zeros(rest.shape), np.zeros(rest.shape)
+    width = float(optics.widths[number])
+    add_trail(trail, x, y, optics.motion, width, 1.0, optics.table)
+    add_trail(star, x, y, still, width, 1.0, optics.table)
+    # Stars tell what a circle misses of their light; what the trail's shape misses more is calculated.
+    growth = scene.growth[stamps.index[number]] * float((circle * star).sum() / (weight * trail).sum())
+    flux, noise = float((weight * rest).sum()), float(optics.noise[number] * np.sqrt((weight**2).sum()))
+    expected = float(path.flux[number] * stamps.light[number] * (weight * trail).sum())
+    return flux * growth, noise * growth, expected * growth
 
 
 def _capsule(shape: tuple[int, ...], x: float, y: float, radius: float, motion: tuple[float, float]) -> Floats:
@@ -198,51 +261,5 @@ def _capsule(shape: tuple[int, ...], x: float, y: float, radius: float, motion: 
     ux, uy = (motion[0] / length, motion[1] / length) if length > 0 else (1.0, 0.0)
     along, across = (columns - x) * ux + (rows - y) * uy, (rows - y) * ux - (columns - x) * uy
     distance = np.hypot(np.maximum(np.abs(along) - length / 2, 0), across)
-    return np.asarray(np.clip(radius - distance + 0.5, 0, 1))
-
-
-def _without_stars(
-    index: int, px: Floats, py: Floats, good: list[int], scene: Scene, side: int
-) -> tuple[Image, bool, tuple[int, int]]:
-    """Cut out a frame about an object and take off what stands there when the object is elsewhere."""
-    half = side // 2
-    column, row = round(px[index]), round(py[index])
-    distance = np.hypot(px - px[index], py - py[index])
-    seen = [k for k in good if scene.shifts[k].measured]
-    away: list[int] = []
-    for reach in _AWAY_FWHM:
-        away = away if len(away) >= _FEWEST else [k for k in seen if distance[k] > reach * scene.fwhm]
-    cut, mask = _window(index, column, row, half, scene)
-    spoiled = len(away) < _FEWEST
-    template = _cutout(scene.stack, column, row, half)
-    if not spoiled:
-        others = [_window(k, column, row, half, scene)[0] / max(scene.light[k], 0.1) for k in away]
-        template = np.median(np.stack(others), axis=0)
-    corner = column + round(scene.shifts[index].dx) - half, row + round(scene.shifts[index].dy) - half
-    core = mask[half - 1 : half + 2, half - 1 : half + 2]
-    return (
-        (cut - np.float32(scene.light[index]) * template).astype(np.float32),
-        spoiled or bool((core != 0).any()),
-        corner,
-    )
-
-
-def _window(index: int, column: int, row: int, half: int, scene: Scene) -> tuple[Image, NDArray[np.float32]]:
-    shift, sky = scene.shifts[index], scene.skies[index]
-    assert sky is not None
-    x, y = column + round(shift.dx), row + round(shift.dy)
-    excess = np.float32(sky.at(np.array([float(x)]), np.array([float(y)]))[0])
-    cut = _cutout(scene.images[index], x, y, half) - _cutout(scene.background, column, row, half) - excess
-    return cut, _cutout(scene.masks[index], x, y, half)
-
-
-def _cutout(image: NDArray[np.float32] | Mask, column: int, row: int, half: int) -> NDArray[np.float32]:
-    """Return a square about a pixel, NaN beyond the image."""
-    side = 2 * half + 1
-    out = np.full((side, side), np.nan, np.float32)
-    rows, columns = image.shape
-    top, left = row - half, column - half
-    r0, r1, c0, c1 = max(top, 0), min(top + side, rows), max(left, 0), min(left + side, columns)
-    if r0 < r1 and c0 < c1:
-        out[r0 - top : r1 - top, c0 - left : c1 - left] = image[r0:r1, c0:c1]
-    return out
+    # As of the circles of `gozen.photometry.aperture`: a straight edge in each pixel makes them larger.
+    return np.asarray(np.clip(np.sqrt(radius**2 - 1 / 12) - distance + 0.5, 0, 1))

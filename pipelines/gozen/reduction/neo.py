@@ -13,6 +13,7 @@ from gozen.frames.raw import RawCube
 from gozen.movers.candidates import Candidates, find_candidates
 from gozen.movers.flares import REACH_PX, Flare, group_flares
 from gozen.movers.measure import Scene, Track, aperture_growth, follow
+from gozen.movers.profile import moffat_exponent
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.template import Template, difference, lower_stack, make_template, sharpest_star, star_light
 from gozen.movers.tracklets import Line, Points, link
@@ -200,7 +201,7 @@ def _scene(
     diameter_px: float,
     exposure: float,
 ) -> Scene:
-    stack, narrow = aligned.stack, Scene.diameter_of(fwhm)
+    narrow = Scene.diameter_of(fwhm)
     growth = np.full(len(calibrated.images), np.nan)
     for index, sky in skies.items():
         growth[index] = aperture_growth(
@@ -220,8 +221,9 @@ def _scene(
         calibrated.masks,
         aligned.shifts,
         light,
-        stack.image - aligned.background,
         fwhm,
+        [width if np.isfinite(width) else fwhm for width in aligned.fwhm],
+        moffat_exponent(typical, fwhm, diameter_px, narrow),
         np.where(np.isfinite(growth), growth, typical).tolist(),
         detector.gain.e_per_adu,
         exposure,

@@ -74,7 +74,7 @@ class Motion:
     rate, rate_err
         arcsec per minute; the error is per axis.
     angle
-        Position angle of the motion, degrees.
+        Position angle of the motion there, degrees.
     rms
         Of the points, arcsec per axis.
     """
@@ -88,7 +88,7 @@ class Motion:
     rms: float
 
 
-def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats) -> Motion:
+def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float = 1.0) -> Motion:
     """Fit a straight line on the sky, weighted by the errors of its points.
 
     Parameters
@@ -99,8 +99,17 @@ def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats) -> Motion
         Of each point, days.
     error_arcsec
         Per axis.
+    rate_excess
+        By what the error of the rate exceeds that of points whose errors are independent.
     """
-    ra0, dec0 = float(ra[0]), float(dec[0])
+    first = _motion_about(float(ra[0]), float(dec[0]), ra, dec, mjd, error_arcsec, rate_excess)
+    # Meridians are not parallel: the angle is that at the centre of the plane.
+    return _motion_about(first.ra, first.dec, ra, dec, mjd, error_arcsec, rate_excess)
+
+
+def _motion_about(
+    ra0: float, dec0: float, ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float
+) -> Motion:
     xi, eta = (np.asarray(value) * 3600 for value in to_plane(ra, dec, ra0, dec0))
     middle = float((mjd.min() + mjd.max()) / 2)
     minutes, weight = (mjd - middle) * 1440, 1 / error_arcsec**2
@@ -114,7 +123,7 @@ def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats) -> Motion
     at = from_plane(np.array([x0 / 3600]), np.array([y0 / 3600]), ra0, dec0)
     angle = float(np.degrees(np.arctan2(vx, vy)) % 360)
     rms = float(np.sqrt(np.mean(rest**2)))
-    error = float(np.sqrt(normal[1, 1]) * excess)
+    error = float(np.sqrt(normal[1, 1]) * excess * rate_excess)
     return Motion(float(at[0][0]), float(at[1][0]), middle, float(np.hypot(vx, vy)), error, angle, rms)
 
 
@@ -122,7 +131,7 @@ def _of_track(track: Track, place: Place) -> TrackletRecord:
     ra, dec = _positions(track, place)
     mjd = np.array([place.time(int(f), np.array([y]))[0] for f, y in zip(track.frame, track.y, strict=True)])
     error = track.error_px * place.solution.linear.scale_arcsec
-    fit = motion(ra, dec, mjd, error)
+    fit = motion(ra, dec, mjd, error, track.rate_excess)
     mag = place.magnitude(track.flux)
     points = [
         TrackletPoint(
