@@ -209,3 +209,17 @@ def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path)
     own.write_bytes(b"being written")
     assert store.sweep() == 1
     assert files_in(tmp_path) == [f".partial/{own.name}"]
+
+
+@pytest.mark.parametrize("change", [b"other", b"sho", b"longer"])
+def test_an_object_that_changes_while_it_is_read_is_told(tmp_path: Path, change: bytes) -> None:
+    store = DirectoryStore(tmp_path)
+    store.write("raw/a", b"first")
+
+    def room(size: int) -> memoryview:
+        (tmp_path / "raw" / "a").write_bytes(change)
+        return memoryview(bytearray(size))
+
+    with pytest.raises(StorageUnavailable, match="changed while it was read"):
+        store.read_into("raw/a", room)
+    assert store.read_into("raw/a", lambda size: memoryview(bytearray(size))) == change
