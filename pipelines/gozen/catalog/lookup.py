@@ -20,6 +20,7 @@ Rows = NDArray[np.intp]
 Degrees = NDArray[np.float64]
 _STAR_ORDER = ("_healpix_29", "source_id", "mjd")
 _MOST_PIECES = 8
+_FEW_COLUMNS = 12
 _PIXELS = 12 * 4**ids.PIXEL_ORDER
 
 
@@ -126,20 +127,24 @@ class Catalog:
         if not (-90 <= dec <= 90 and np.isfinite(ra) and radius_arcsec >= 0):
             raise BadRequest(f"no cone of {radius_arcsec} arcsec at ra {ra}, dec {dec}: dec is -90 to 90 degrees")
         radius = radius_arcsec / 3600
-        names = self._names(columns)
-        around = self.within(healpix.cone_ranges(ra, dec, radius), list(dict.fromkeys([*names, "ra", "dec"])))
-        of_ra, of_dec = parquet.numbers(around, "ra"), parquet.numbers(around, "dec")
-        star = _runs(of_ra, of_dec)
-        near = healpix.separation(ra, dec, of_ra[star[:-1]], of_dec[star[:-1]]) <= radius
-        return _kept(around, star, near).select(names)
+        ranges = healpix.cone_ranges(ra, dec, radius)
+
+        def inside(keys: pa.Table) -> Rows:
+            rows = _in_ranges(parquet.numbers(keys, "_healpix_29"), ranges)
+            of_ra, of_dec = parquet.numbers(keys, "ra")[rows], parquet.numbers(keys, "dec")[rows]
+            star = _runs(of_ra, of_dec)
+            near = healpix.separation(ra, dec, of_ra[star[:-1]], of_dec[star[:-1]]) <= radius
+            return rows[np.repeat(near, np.diff(star))]
+
+        return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29", "ra", "dec"), inside, columns, _STAR_ORDER)
 
     def within(self, ranges: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows in sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
 
-        def inside(found: NDArray[np.int64]) -> Rows:
-            return _in_ranges(found, ranges)
+        def inside(keys: pa.Table) -> Rows:
+            return _in_ranges(parquet.numbers(keys, "_healpix_29"), ranges)
 
-        return self._read(self.row_groups.of_ranges(ranges), "_healpix_29", inside, columns, _STAR_ORDER)
+        return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29",), inside, columns, _STAR_ORDER)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return every row: for small tables."""
@@ -166,20 +171,20 @@ class Catalog:
         )
 
     def _of_id(self, source_id: int, ranges: NDArray[np.int64], columns: Sequence[str] | None) -> pa.Table:
-        def same(found: NDArray[np.int64]) -> Rows:
-            return np.flatnonzero(found == source_id)
+        def same(keys: pa.Table) -> Rows:
+            return np.flatnonzero(parquet.numbers(keys, "source_id") == source_id)
 
-        return self._read(self.row_groups.of_id(source_id, ranges), "source_id", same, columns, ("mjd",))
+        return self._read(self.row_groups.of_id(source_id, ranges), ("source_id",), same, columns, ("mjd",))
 
     def _read(
         self,
         groups: list[RowGroup],
-        key: str,
-        choose: Callable[[NDArray[np.int64]], Rows],
+        keys: Sequence[str],
+        choose: Callable[[pa.Table], Rows],
         columns: Sequence[str] | None,
         sort: Sequence[str],
     ) -> pa.Table:
-        """Read the rows that `choose` picks by the key, and bring those of a partition's files into one order."""
+        """Read the rows that `choose` picks by the keys, and bring those of a partition's files into one order."""
         names = self._names(columns)
         paths = {group.path for group in groups}
         # Partitions come in the order of the sky, and files that nights left in one partition lie over each other.
@@ -187,7 +192,10 @@ class Catalog:
         several = len(paths) > apart
         order = [name for name in sort if several and name in self.schema.names]
         wanted = self._schema_of((*names, *(name for name in order if name not in names)))
-        parts = [part for group in groups if (part := self._part(group, key, choose, wanted)) is not None]
+        # To look at the keys first pays where the rest is much and a group may turn out to have nothing.
+        twice = len(groups) > 1 and len(wanted) > _FEW_COLUMNS
+        first = list(keys if twice else dict.fromkeys([*wanted.names, *keys]))
+        parts = [part for group in groups if (part := self._part(group, first, choose, wanted)) is not None]
         if not parts:
             return self._empty(columns)
         found = parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()
@@ -197,13 +205,21 @@ class Catalog:
         return found
 
     def _part(
-        self, group: RowGroup, key: str, choose: Callable[[NDArray[np.int64]], Rows], wanted: pa.Schema
+        self, group: RowGroup, first: Sequence[str], choose: Callable[[pa.Table], Rows], wanted: pa.Schema
     ) -> pa.Table | None:
-        """Read the chosen rows of a group in one pass: of what the index names, some are nearly always chosen."""
-        columns = wanted.names if key in wanted.names else [*wanted.names, key]
-        whole = self._files.read(self.manifest.key_of_file(group.path), group, columns)
-        rows = choose(parquet.numbers(whole, key))
-        return _fitted(_chosen(whole, rows), wanted) if len(rows) else None
+        """Read the first columns of a group, and the rest of those wanted if rows are chosen."""
+        key = self.manifest.key_of_file(group.path)
+        known = self._files.read(key, group, first)
+        rows = choose(known)
+        if not len(rows):
+            return None
+        part, read = _chosen(known, rows), set(first)
+        rest = [name for name in wanted.names if name not in read]
+        if rest:
+            others = _chosen(self._files.read(key, group, rest), rows)
+            together = pa.schema([*part.schema, *others.schema], metadata=part.schema.metadata)
+            part = pa.Table.from_arrays([*part.columns, *others.columns], schema=together)
+        return _fitted(part, wanted)
 
     def _schema_of(self, names: tuple[str, ...]) -> pa.Schema:
         if names not in self._schemas:
@@ -233,15 +249,6 @@ def _runs(ra: Degrees, dec: Degrees) -> Rows:
     """Return where each run of equal positions, a star's rows, begins, and the end: a distance is for all its rows."""
     changes = np.flatnonzero((ra[1:] != ra[:-1]) | (dec[1:] != dec[:-1])) + 1
     return np.concatenate([[0], changes, [len(ra)]]) if len(ra) else np.zeros(1, np.intp)
-
-
-def _kept(table: pa.Table, edges: Rows, chosen: NDArray[np.bool_]) -> pa.Table:
-    """Return the chosen runs of rows without a copy."""
-    if chosen.all():
-        return table
-    turns = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
-    pieces = [table.slice(first, last - first) for first, last in edges[turns].reshape(-1, 2).tolist()]
-    return pa.concat_tables(pieces) if pieces else table.slice(0, 0)
 
 
 def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
