@@ -23,7 +23,7 @@ _RADIUS_FWHM = 0.9
 _WINDOW_FWHM = 1.3
 _LEAST_SNR, _ABSENT_SIGMA, _VARIES = 3.0, 5.0, 0.1
 _DIMMEST = 0.1
-_SEARCH_STEPS = 12
+_SEARCH_STEPS = 32
 _NONLINEAR = 1.0
 _BRIGHT, _STARS, _FEWEST_STARS = 30.0, 100, 5
 
@@ -43,7 +43,7 @@ class Scene:
     light
         The stars' light over that on the stack.
     fwhm, widths
-        Of the stars, and of those on each frame, pixels.
+        Of the stars as measured, which apertures follow, and of their profile on each frame, pixels.
     exponent
         Of the Moffat profile of the stars.
     growth

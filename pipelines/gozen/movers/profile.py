@@ -16,6 +16,7 @@ _FINE, _COARSE = (0.15, 6.0), (0.3, 2.5)
 """Length of the parts of a trail, and how far its light is drawn, in FWHM."""
 _EXPONENTS = np.concatenate([np.arange(1.6, 6, 0.05), [8.0, 12.0, 30.0]])
 _SETTLED_PX, _SLOPE_PX = 1e-3, 0.25
+_FWHM_PER_SIGMA, _WINDOW = 2.3548, 1.5
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Optics:
     @property
     def sigma(self) -> float:
         """Width of a star, pixels."""
-        return self.fwhm / 2.3548
+        return self.fwhm / _FWHM_PER_SIGMA
 
     @property
     def trail(self) -> float:
@@ -67,19 +68,42 @@ class Optics:
         return float(np.hypot(*self.motion))
 
 
-def moffat_exponent(growth: float, fwhm: float, wide_px: float, narrow_px: float) -> float:
-    """Return the exponent of the Moffat profile whose flux grows so much from a narrow to a wide circle.
+def moffat_of(growth: float, fwhm: float, wide_px: float, narrow_px: float) -> tuple[float, float]:
+    """Return exponent and FWHM of the Moffat profile that is as wide, and grows as much between circles, as the stars.
 
-    The flux within a radius is that of Trujillo et al. 2001, MNRAS 328, 977, equation 3.
+    The flux within a radius is that of Trujillo et al. 2001, MNRAS 328, 977, equation 3. The width of stars is that of
+    `gozen.photometry.centroid.star_fwhm` in a window of one and a half times theirs, which is the FWHM of Gaussian
+    stars only: the wings of others widen it.
 
     Parameters
     ----------
+    growth
+        Flux in the wide circle over that in the narrow one.
+    fwhm
+        Of the stars as measured, pixels.
     wide_px, narrow_px
         Diameters of the circles.
     """
-    width = fwhm / (2 * np.sqrt(2 ** (1 / _EXPONENTS) - 1))
+    true = fwhm / _widened(_EXPONENTS)
+    width = true / (2 * np.sqrt(2 ** (1 / _EXPONENTS) - 1))
     wide, narrow = (1 - (1 + (d / 2 / width) ** 2) ** (1 - _EXPONENTS) for d in (wide_px, narrow_px))
-    return float(_EXPONENTS[np.argmin(np.abs(wide / narrow - growth))])
+    best = int(np.argmin(np.abs(wide / narrow - growth)))
+    return float(_EXPONENTS[best]), float(true[best])
+
+
+def _widened(exponents: Floats) -> Floats:
+    """Return by how much Moffat stars look wider than they are in a Gaussian window."""
+    radius = np.linspace(0, 6, 301)
+    width = 1 / (2 * np.sqrt(2 ** (1 / exponents[:, None]) - 1))
+    light = radius * (1 + (radius / width) ** 2) ** -exponents[:, None]
+    seen = np.ones(len(exponents))
+    # The window is as wide as the star looks, and that hangs on the window.
+    for _ in range(8):
+        window = (_WINDOW * seen / _FWHM_PER_SIGMA) ** 2
+        part = light * np.exp(-(radius**2) / (2 * window[:, None]))
+        moment = (part * radius**2).sum(axis=1) / part.sum(axis=1) / 2
+        seen = _FWHM_PER_SIGMA * np.sqrt(moment * window / (window - moment))
+    return np.asarray(seen)
 
 
 def moffat_table(exponent: float) -> Floats:
@@ -122,12 +146,12 @@ def place_error(optics: Optics) -> float:
     half = int(3 * optics.fwhm + optics.trail / 2) + 1
     kernel = np.empty((3, 2 * half + 1, 2 * half + 1))
     _gaussian_trail(kernel, float(half), float(half), optics.motion, optics.sigma)
-    variance = 0.0
+    variance, width = 0.0, float(np.median(optics.widths))
     for axis in (0, 1):
         ends = np.zeros((2, *kernel.shape[1:]))
         for end, step in zip(ends, (-_SLOPE_PX, _SLOPE_PX), strict=True):
             place = [half + step * (axis == one) for one in (0, 1)]
-            add_trail(end, place[0], place[1], optics.motion, optics.fwhm, 1.0, optics.table)
+            add_trail(end, place[0], place[1], optics.motion, width, 1.0, optics.table)
         slope = (ends[1] - ends[0]) / (2 * _SLOPE_PX)
         variance += float((kernel[1 + axis] ** 2).sum() / (kernel[1 + axis] * slope).sum() ** 2) / 2
     return float(np.sqrt(variance))

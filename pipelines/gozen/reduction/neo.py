@@ -13,7 +13,7 @@ from gozen.frames.raw import RawCube
 from gozen.movers.candidates import Candidates, find_candidates
 from gozen.movers.flares import REACH_PX, Flare, group_flares
 from gozen.movers.measure import Scene, Track, aperture_growth, follow
-from gozen.movers.profile import moffat_exponent
+from gozen.movers.profile import moffat_of
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.template import Template, difference, lower_stack, make_template, sharpest_star, star_light
 from gozen.movers.tracklets import Line, Points, link
@@ -214,6 +214,7 @@ def _scene(
             narrow,
         )
     typical = float(np.nanmedian(growth)) if np.isfinite(growth).any() else 1.0
+    exponent, width = moffat_of(typical, fwhm, diameter_px, narrow)
     return Scene(
         calibrated.images,
         aligned.background,
@@ -222,8 +223,8 @@ def _scene(
         aligned.shifts,
         light,
         fwhm,
-        [width if np.isfinite(width) else fwhm for width in aligned.fwhm],
-        moffat_exponent(typical, fwhm, diameter_px, narrow),
+        [width * (one / fwhm if np.isfinite(one) else 1.0) for one in aligned.fwhm],
+        exponent,
         np.where(np.isfinite(growth), growth, typical).tolist(),
         detector.gain.e_per_adu,
         exposure,
