@@ -64,18 +64,23 @@ class Zygote:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._lives: list[Life] = []
         assert self._answer() == 0
 
     def __enter__(self) -> Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for life in self._lives:  # those of a test that failed
+            if life.code is None:
+                os.killpg(life.pid, signal.SIGKILL)
         self._process.communicate("", timeout=30)
 
     def live(self, folder: Path, log: Path, *commands: Sequence[str], **environment: str) -> Life:
         """Start a life in a folder."""
         words = {"commands": commands, "folder": str(folder), "log": str(log), "environment": environment}
-        return Life(self.ask(words), log, self)
+        self._lives.append(Life(self.ask(words), log, self))
+        return self._lives[-1]
 
     def ask(self, words: Mapping[str, Any]) -> int:
         """Send one request and return its answer."""
