@@ -213,8 +213,8 @@ class Catalog:
         rows = choose(known)
         if not len(rows):
             return None
-        part, read = _chosen(known, rows), set(first)
-        rest = [name for name in wanted.names if name not in read]
+        part = _chosen(known, rows)
+        rest = [name for name in wanted.names if name not in first] if len(first) < len(wanted) else []
         if rest:
             others = _chosen(self._files.read(key, group, rest), rows)
             together = pa.schema([*part.schema, *others.schema], metadata=part.schema.metadata)
@@ -253,11 +253,13 @@ def _runs(ra: Degrees, dec: Degrees) -> Rows:
 
 def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
     """Return rows of a row group; where they lie together, as a star's do, without a copy."""
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return table.slice(int(rows[0]), len(rows))
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     if len(breaks) > _MOST_PIECES:
         return table.take(pa.array(rows))
     pieces = [table.slice(int(run[0]), len(run)) for run in np.split(rows, breaks)]
-    return pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
+    return pa.concat_tables(pieces)
 
 
 def _fitted(part: pa.Table, schema: pa.Schema) -> pa.Table:
