@@ -70,7 +70,7 @@ class Stamps:
         return np.asarray(np.stack([self.column + self.dx, self.row + self.dy]) - half)
 
     def without(self, half: int, place: Floats, flux: Floats, optics: Optics) -> Floats:
-        """Return the squares minus their sky, shape (frames, side, side); NaN where there is none to be had.
+        """Return the squares minus their sky, shape (frames, side, side); NaN off the image, 0 where nothing is known.
 
         Parameters
         ----------
@@ -145,7 +145,10 @@ def _rests(
             for c in range(side):
                 for i in range(most):
                     column_values[i], column_weights[i] = values[i, r, c], weights[i, r, c]
-                out[k, r, c] = own[r, c] - light[k] * _typical(column_values, column_weights)
+                sky = _typical(column_values, column_weights)
+                # A pixel that is dead on all frames says nothing; off the image there is none.
+                known = used[r, c] > 0 and not np.isnan(sky)
+                out[k, r, c] = own[r, c] - light[k] * sky if known else own[r, c] * 0.0
     return out
 
 
