@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from gozen.archive import keys
 from gozen.archive.commit import FrameRecord, GateRecord, SensorCommit, Summary, load_commit
 from gozen.archive.keys import CommitKey
+from gozen.archive.parquet import read_parquet
 from gozen.archive.store import Store
 from gozen.archive.tracklets import FIELDS, tracklet_rows
 from gozen.errors import MissingObject, UnreadableInput
@@ -167,7 +168,7 @@ def read_log_table(store: Store, table: LogTable, night: str) -> pa.Table:
     """
     schema, key = SCHEMAS[table], keys.log_table(table, night)
     try:
-        read = pq.read_table(io.BytesIO(store.read(key)))
+        read = read_parquet(store.read(key))
     except MissingObject:
         return schema.empty_table()
     except (pa.ArrowInvalid, OSError) as error:

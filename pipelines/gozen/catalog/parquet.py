@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from gozen.archive.parquet import read_parquet
 from gozen.catalog.schema import encoding_of
 
 ROW_GROUP = 65_536
@@ -124,7 +125,7 @@ def small_file(table: pa.Table) -> bytes:
 
 def decoded(data: bytes) -> pa.Table:
     """Read a whole small Parquet file."""
-    return pq.read_table(pa.BufferReader(data))
+    return read_parquet(data)
 
 
 def byte_ranges(metadata: pq.FileMetaData) -> Iterator[tuple[int, int]]:

@@ -188,9 +188,9 @@ def _read(url: str) -> _Table:
 
 def _parsed(name: str, data: bytes) -> _Table:
     if data[:4] == b"PAR1":
-        import pyarrow.parquet as pq
+        from gozen.archive.parquet import read_parquet
 
-        return _of_arrow(pq.read_table(io.BytesIO(data)))
+        return _of_arrow(read_parquet(data))
     if data[:6] == b"SIMPLE":
         return _of_astropy(data, "fits")
     if data[:7] == b"# %ECSV" or Path(name).suffix.lower() == ".ecsv":

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, load_commit
 from gozen.archive.log import in_force, rebuild_night
+from gozen.archive.parquet import read_parquet
 from gozen.archive.store import Store
 from gozen.catalog.append import AppendReport, append_night
 from gozen.errors import BadRequest, UnreadableInput
@@ -80,7 +80,7 @@ def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[]
     for commit in commits:
         key = commit.products["staging"].key
         try:
-            yield pq.read_table(pa.BufferReader(store.read(key)))
+            yield read_parquet(store.read(key))
         except pa.ArrowInvalid as error:
             raise UnreadableInput(
                 f"{store.url_of(key)} is no Parquet file: {error}; reduce it under a new run"

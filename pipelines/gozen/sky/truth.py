@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.spatial import cKDTree
 
+from gozen.archive.parquet import read_parquet
 from gozen.archive.store import Store
 from gozen.instrument.profile import section_slices
 from gozen.sky.detector import BIAS_ADU
@@ -41,7 +42,7 @@ def sensor_key(night: str, exposure: str, sensor: str, kind: str) -> str:
 
 def read_truth(store: Store, key: str) -> pa.Table:
     """Read a table of the truth."""
-    return pq.read_table(pa.BufferReader(store.read(key)))
+    return read_parquet(store.read(key))
 
 
 def write_truth(store: Store, key: str, table: pa.Table) -> None:
