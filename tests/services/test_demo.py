@@ -62,14 +62,16 @@ def test_it_says_what_moves_and_shows_a_film_of_each(copied: Path, command) -> N
     streak = re.search(r"found +streak mover, .*: tracklet (\w+), 12 frames", said)
     assert fast is not None
     assert streak is not None
-    assert re.search(r"too slow +slow mover", said)
+    slow = re.search(r"found +slow mover, .*: tracklet (\w+), 12 frames, (\d\d\.\d) arcsec/min \(injected: 12 ", said)
+    assert slow is not None
+    assert float(slow[2]) == pytest.approx(61.8, abs=6)
     page = (copied / "report.html").read_text(encoding="utf-8")
-    assert page.count('class="film"') == 2
+    assert page.count('class="film"') == 3
     (path,) = (copied / "archive" / "neo").rglob("*.fits")
     with fits.open(path) as hdus:
-        assert {fast[1].upper(), streak[1].upper()} == {hdu.name for hdu in hdus[1:-1]}
+        assert {slow[1].upper(), fast[1].upper(), streak[1].upper()} == {hdu.name for hdu in hdus[1:-1]}
     listed = command("tracklets", "--archive", copied / "archive", "--csv", cwd=copied).stdout
-    assert listed.count("\n") == 3
+    assert listed.count("\n") == 4
 
 
 def test_it_fails_when_something_else_was_injected(copied: Path, command) -> None:
