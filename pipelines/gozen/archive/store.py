@@ -24,6 +24,7 @@ from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailab
 PARTIAL = ".partial"
 _COUNT = itertools.count()
 _TICK_NS = 20_000_000
+_LOOKS = 20
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
     errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
@@ -348,10 +349,16 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
         Somebody writes to the file.
     """
     before = os.fstat(descriptor)
-    if 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
+    for _ in range(_LOOKS):
+        if not 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
+            break
         # A second write within a tick of the file system's clock would leave no trace.
         time.sleep(_TICK_NS / 1e9)
         before = os.fstat(descriptor)
+    else:
+        raise StorageUnavailable(
+            f"cannot read {name}: somebody writes to it again and again; run again when it is whole"
+        )
     yield before.st_size
     after = os.fstat(descriptor)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
