@@ -20,7 +20,7 @@ from gozen.settings import AstrometrySettings
 
 Floats = NDArray[np.float64]
 _MARGIN = 1.2
-_BRIGHTEST = 600
+_BRIGHTEST = 1000
 """Detections that a solution rests on: fainter ones lie less well, and cost as much."""
 
 
