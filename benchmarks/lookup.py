@@ -14,7 +14,6 @@ encodings, of rows that have ``_healpix_29`` already; both write down to the dis
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -32,6 +31,7 @@ import pyarrow.parquet as pq
 
 import postgres
 import starfields
+from goals import Goal, conclude
 from gozen.archive.store import Store, open_store
 from gozen.catalog import healpix, open_catalog, parquet
 from gozen.catalog.append import append_night
@@ -341,16 +341,17 @@ def measured(folder: Path, rows: int, count: int) -> dict[str, Any]:
     return result
 
 
-def goals_of(result: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
+def goals_of(result: dict[str, Any]) -> list[Goal]:
     """Return each goal with what was measured and its limit."""
     append, sizes = result["append"], result["bytes"]
-    wanted = [
-        ("append", append["append_s"] / append["floor_s"], 1.3),
-        ("bytes", sizes["gozen"] / sizes["postgres"], 1 / 8),
+    return [
+        Goal("append", append["append_s"] / append["floor_s"], 1.3),
+        Goal("bytes", sizes["gozen"] / sizes["postgres"], 1 / 8),
+        *(
+            Goal(name.replace(",", "").replace(" ", "_"), float(one["ratio"]), 1.25 if name.startswith("id") else 1.0)
+            for name, one in result["lookups"].items()
+        ),
     ]
-    for name, one in result["lookups"].items():
-        wanted.append((name.replace(",", "").replace(" ", "_"), one["ratio"], 1.25 if name.startswith("id") else 1.0))
-    return [(name, float(ratio), limit, bool(ratio <= limit)) for name, ratio, limit in wanted]
 
 
 def show(result: dict[str, Any]) -> None:
@@ -389,13 +390,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gozen-lookup-") as folder:
         result = measured(Path(folder), given.rows, given.targets)
     show(result)
-    goals = goals_of(result)
-    for name, value, limit, met in goals:
-        print(f"goal {name} {value:.3f} {limit:g} {'ok' if met else 'short'}")
-    result["goals"] = [dict(zip(("name", "measured", "limit", "ok"), goal, strict=True)) for goal in goals]
-    if given.json:
-        given.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 0 if all(goal[3] for goal in goals) else 1
+    return conclude(goals_of(result), result, given.json)
 
 
 if __name__ == "__main__":

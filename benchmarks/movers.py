@@ -16,7 +16,6 @@ import os
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import tracee
+
+from goals import Goal, conclude
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -206,7 +207,7 @@ def main() -> int:
     parser.add_argument("--cubes", type=int, default=2)
     given = parser.parse_args()
     result: dict[str, Any] = {"linking": linking(given.fields), "cubes": in_cubes(given.cubes)}
-    goals: list[tuple[str, float, float, bool]] = []
+    goals: list[Goal] = []
     for distractors, one in result["linking"].items():
         mine, theirs = one["ours"], one["tracee"]
         print(
@@ -215,21 +216,16 @@ def main() -> int:
         )
         ratio = mine["ms"] / theirs["ms"]
         short = theirs["completeness"] - mine["completeness"]
-        goals.append((f"linking_time_{distractors}", ratio, 0.2, ratio <= 0.2))
-        goals.append((f"linking_missed_{distractors}", short, 0.0, short <= 0))
+        goals.append(Goal(f"linking_time_{distractors}", ratio, 0.2))
+        goals.append(Goal(f"linking_missed_{distractors}", short, 0.0))
     cubes = result["cubes"]
     print(
         f"cubes of {cubes['sources']:.0f} sources: {cubes['completeness']:.3f} of {cubes['objects']} objects, "
         f"{cubes['false_per_cube']:.2f} false each, {cubes['ms_per_frame']:.1f} ms a frame"
     )
-    goals.append(("completeness", cubes["completeness"], 0.95, cubes["completeness"] >= 0.95))
-    goals.append(("false_per_cube", cubes["false_per_cube"], 1.0, cubes["false_per_cube"] <= 1))
-    for name, measured, limit, met in goals:
-        print(f"goal {name} {measured:.3f} {limit:g} {'ok' if met else 'short'}")
-    result["goals"] = [dict(zip(("name", "measured", "limit", "ok"), goal, strict=True)) for goal in goals]
-    if given.json:
-        given.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 0 if all(goal[3] for goal in goals) else 1
+    goals.append(Goal("completeness", cubes["completeness"], 0.95, at_least=True))
+    goals.append(Goal("false_per_cube", cubes["false_per_cube"], 1.0))
+    return conclude(goals, result, given.json)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,12 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import argparse
 import functools
-import json
 import re
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ import gozen.photometry.detect
 import gozen.reduction.align
 import gozen.reduction.measure
 import gozen.reduction.sensor
+from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import sha256
@@ -82,24 +81,6 @@ STEPS = {
     "stack as FITS": (gozen.reduction.sensor, "stack_bytes"),
     "write, with SHA-256": (gozen.reduction.sensor, "put_product"),
 }
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A figure and its limit, and whether it has to stay above it."""
-
-    name: str
-    measured: float
-    limit: float
-    at_least: bool = False
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is."""
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
-
-    def __str__(self) -> str:
-        return f"goal {self.name} {self.measured:.3f} {self.limit:g} {'ok' if self.kept else 'short'}"
 
 
 def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int = 1) -> Bench:
@@ -353,11 +334,7 @@ def main() -> int:
         figures = measure(Path(name), asked.frames, asked.repeats, asked.quick)
     for key, value in figures.items():
         print(f"{key:45s} {value:10.3f}")
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
-    goals = goals_of(figures)
-    print(*goals, sep="\n")
-    return int(not all(goal.kept for goal in goals))
+    return conclude(goals_of(figures), figures, asked.json)
 
 
 if __name__ == "__main__":

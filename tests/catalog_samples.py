@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gozen.archive.store import DirectoryStore
+from gozen.archive.directory import DirectoryStore
 from gozen.catalog import healpix
 from gozen.catalog.schema import lightcurve_table
 from gozen.errors import StorageUnavailable

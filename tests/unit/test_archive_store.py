@@ -14,7 +14,9 @@ from threading import Barrier
 
 import pytest
 
-from gozen.archive.store import DirectoryStore, ObjectStore, open_store
+from gozen.archive.directory import DirectoryStore
+from gozen.archive.objects import ObjectStore
+from gozen.archive.store import open_store
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 
 

@@ -16,8 +16,8 @@ import pytest
 from astropy.io import fits
 
 from gozen.archive.commit import read_commit
+from gozen.archive.directory import DirectoryStore
 from gozen.archive.keys import Processing
-from gozen.archive.store import DirectoryStore
 from gozen.catalog.schema import Flag, lightcurve_schema
 from gozen.errors import Bug, MissingObject, StorageUnavailable, UnreadableInput, as_gozen_error
 from gozen.instrument.profile import parse_profile

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gozen.archive import keys
 from gozen.archive.commit import Product, load_commit
-from gozen.archive.store import DirectoryStore, Store
+from gozen.archive.directory import DirectoryStore
+from gozen.archive.store import Store
 from gozen.errors import MissingObject, UnreadableInput
 
 FOLDERS = ("raw", "calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")

@@ -12,7 +12,8 @@ from typing import Literal
 
 from gozen.archive import keys
 from gozen.archive.commit import load_commit
-from gozen.archive.store import DirectoryStore, Store
+from gozen.archive.directory import DirectoryStore
+from gozen.archive.store import Store
 from gozen.errors import BadRequest
 
 Fate = Literal["expired", "not yet", "retained", "not reduced"]

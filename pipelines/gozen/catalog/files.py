@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gozen.archive.store import Store, named_errors
+from gozen.archive.interface import named_errors
+from gozen.archive.store import Store
 from gozen.catalog.index import RowGroup
 from gozen.errors import UnreadableInput
 

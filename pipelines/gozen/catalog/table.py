@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from gozen.archive import keys
-from gozen.archive.store import Store, named_errors
+from gozen.archive.interface import named_errors
+from gozen.archive.store import Store
 from gozen.catalog import hats, index, layout, manifest, parquet
 from gozen.catalog.hats import Coverage
 from gozen.catalog.layout import Partition

@@ -83,7 +83,7 @@ def _finite(content: Any) -> Any:
 def _write_parquet(table: pa.Table, path: Path) -> None:
     from pyarrow import parquet
 
-    from gozen.archive.store import named_errors
+    from gozen.archive.interface import named_errors
 
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with named_errors(str(path), "write"):

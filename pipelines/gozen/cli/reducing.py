@@ -204,7 +204,7 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCo
 
 def sweep(store: Store) -> None:
     """Remove what killed processes of this machine left half-written."""
-    from gozen.archive.store import DirectoryStore
+    from gozen.archive.directory import DirectoryStore
 
     if isinstance(store, DirectoryStore):
         store.sweep()

@@ -105,7 +105,7 @@ def tracklets(
 
 def _write_ades(found: pa.Table, path: Path, station: Station) -> None:
     from gozen.archive.ades import ades
-    from gozen.archive.store import named_errors
+    from gozen.archive.interface import named_errors
 
     text = ades(found.to_pylist(), station)
     with named_errors(str(path), "write"):

@@ -7,8 +7,9 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gozen.archive.interface import named_errors
 from gozen.archive.provenance import code_version
-from gozen.archive.store import Store, named_errors, open_store
+from gozen.archive.store import Store, open_store
 from gozen.demo.compare import compare
 from gozen.demo.findings import Findings, gather
 from gozen.demo.mover_pictures import field_pictures, films, mover_rows

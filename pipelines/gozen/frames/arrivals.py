@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from gozen.archive import keys
-from gozen.archive.store import Store, named_errors, unchanged
+from gozen.archive.directory import unchanged
+from gozen.archive.interface import named_errors
+from gozen.archive.store import Store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, night_of, read_header

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gozen.errors import UnreadableInput
 from gozen.frames.rice import BLANK, BLOCK, Tiles, rice_tiles
-from gozen.frames.units import Card, unit
+from gozen.frames.units import FITS_BLOCK, Card, unit
 
 _FIRST_CARDS: tuple[Card, ...] = (
     ("SIMPLE", True, "conforms to the FITS standard"),
@@ -27,7 +27,6 @@ _FIRST_CARDS: tuple[Card, ...] = (
     ("NAXIS", 0, "no data in this unit"),
     ("EXTEND", True, "the image is in the next unit"),
 )
-_BLOCK = 2880
 _STEPS_PER_SIGMA = 4.0
 """Quantisation by a quarter of the noise adds 1/(2 * 12 * 16) = 0.26 % to it."""
 _TILE_ROWS = 16
@@ -91,7 +90,7 @@ def compressed(
         hdus = fits.HDUList([fits.PrimaryHDU()])
         for name, columns in tables.items():
             hdus.append(fits.BinTableHDU(_fits_table(columns), name=name))
-        parts.append(with_checksums(_written(hdus), when)[_BLOCK:])
+        parts.append(with_checksums(_written(hdus), when)[FITS_BLOCK:])
     return b"".join(parts)
 
 
@@ -140,8 +139,15 @@ def _tile_table(
 
 def plain(image: NDArray[np.float32], cards: Sequence[Card], when: str) -> bytes:
     """Return a FITS file that holds an image as float32."""
-    hdu = fits.PrimaryHDU(np.asarray(image, np.float32), _header(cards))
-    return with_checksums(_written(fits.HDUList([hdu])), when)
+    rows, columns = image.shape
+    first: tuple[Card, ...] = (
+        ("SIMPLE", True, "conforms to the FITS standard"),
+        ("BITPIX", -32, "single precision"),
+        ("NAXIS", 2, "axes of the image"),
+        ("NAXIS1", columns, "pixels of a row"),
+        ("NAXIS2", rows, "rows"),
+    )
+    return unit((*first, *cards), image.astype(">f4").tobytes(), when)
 
 
 def read_plain(data: bytes, name: str, shape: tuple[int, int]) -> tuple[NDArray[np.float32], fits.Header]:
@@ -175,16 +181,6 @@ def with_checksums(data: bytes, when: str) -> bytes:
             hdu.add_checksum(when=f"checksum at {when}")
         hdus.writeto(buffer, output_verify="ignore")
         return buffer.getvalue()
-
-
-def _header(cards: Sequence[Card]) -> fits.Header:
-    header = fits.Header()
-    for word, value, comment in cards:
-        if word in ("HISTORY", "COMMENT"):
-            header[word] = value
-        else:
-            header[word] = (None if isinstance(value, float) and not np.isfinite(value) else value, comment)
-    return header
 
 
 def _written(hdus: fits.HDUList) -> bytes:

@@ -22,7 +22,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from gozen.archive.store import Store, named_errors
+from gozen.archive.interface import named_errors
+from gozen.archive.store import Store
 from gozen.errors import CorruptFile
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile

@@ -12,7 +12,8 @@ from astropy.io.fits.verify import VerifyWarning
 from numba import njit
 
 Card = tuple[str, Any, str]
-_BLOCK = 2880
+FITS_BLOCK = 2880
+"""Bytes of a block: headers and data are filled up to whole ones (FITS standard 4.0, section 3.1)."""
 _TEXT = 72
 _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
 _EMPTY = "0" * 16
@@ -30,7 +31,7 @@ def unit(cards: Sequence[Card], data: bytes, when: str) -> bytes:
     when
         Time that the checksums carry, FITS date.
     """
-    padding = bytes(-len(data) % _BLOCK)
+    padding = bytes(-len(data) % FITS_BLOCK)
     data_sum = _ones_complement_sum(data)
     last: list[Card] = [
         ("CHECKSUM", _EMPTY, f"checksum at {when}"),
@@ -47,7 +48,7 @@ def _header(cards: Sequence[Card]) -> bytes:
         # A long comment is cut at the card's end, which loses nothing that matters.
         warnings.simplefilter("ignore", VerifyWarning)
         text = "".join(image for card in cards for image in _images(*card)) + "END".ljust(80)
-    return text.ljust(-(-len(text) // _BLOCK) * _BLOCK).encode("ascii")
+    return text.ljust(-(-len(text) // FITS_BLOCK) * FITS_BLOCK).encode("ascii")
 
 
 def _images(word: str, value: Any, comment: str) -> list[str]:

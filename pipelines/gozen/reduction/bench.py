@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gozen.archive.interface import named_errors
 from gozen.archive.keys import catalog
 from gozen.archive.provenance import ReferenceUsed, sha256
-from gozen.archive.store import Store, named_errors, open_store
+from gozen.archive.store import Store, open_store
 from gozen.catalog import manifest
 from gozen.catalog.reference import StarSource, read_reference
 from gozen.catalog.reference_table import StoredReference

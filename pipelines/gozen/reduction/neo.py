@@ -75,25 +75,8 @@ def find_moving(
     fwhm = float(np.nanmedian([aligned.fwhm[index] for index in frames])) if frames else float("nan")
     if not np.isfinite(fwhm):
         return Found([], [], [], 0)
-    image = _compared_with(calibrated, aligned, skies, frames)
-    template = make_template(aligned.stack, image, aligned.background, aligned.sources, fwhm)
     alone = cube.nframe == 1
-    light = [1.0] * cube.nframe
-    found: list[Candidates] = []
-    streaks: list[Streak] = []
-    for index in frames:
-        if not alone:
-            light[index] = star_light(
-                calibrated.images[index],
-                calibrated.masks[index],
-                template,
-                aligned.sources,
-                aligned.shifts[index],
-                skies[index],
-            )
-        one, trails = _of_frame(index, light[index], calibrated, aligned, skies[index], template, settings, alone)
-        found.append(one)
-        streaks += trails
+    found, streaks, light = _peaks(frames, fwhm, calibrated, aligned, skies, settings, alone)
     times = frame_times(cube)
     exposure = cube.header.exposure_s / frame_step_s(cube)
     chains = link_streaks(streaks, times, exposure)
@@ -109,14 +92,49 @@ def find_moving(
         settings.minimum_significance,
     )
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]])]
-    tracks = []
+    tracks: list[Track] = []
     if moving:
         scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px, exposure)
         tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
-    tracks = [track for track in tracks if len(track.frame) >= settings.minimum_points]
-    tracks = [track for track in tracks if np.median(track.flux / track.flux_err) >= settings.minimum_snr]
     flares = _flares(points, moving, aligned, fwhm, settings, cube.nframe)
-    return Found(tracks, chains, flares, int(sum(one.sharp.sum() for one in found)))
+    kept = [track for track in tracks if _is_sure(track, settings)]
+    return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
+
+
+def _is_sure(track: Track, settings: MoverSettings) -> bool:
+    long_enough = len(track.frame) >= settings.minimum_points
+    return long_enough and bool(np.median(track.flux / track.flux_err) >= settings.minimum_snr)
+
+
+def _peaks(
+    frames: list[int],
+    fwhm: float,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    skies: dict[int, FrameSky],
+    settings: MoverSettings,
+    alone: bool,
+) -> tuple[list[Candidates], list[Streak], list[float]]:
+    """Return what each good frame has and the stack has not: peaks and trails; and the light of each frame's stars."""
+    image = _compared_with(calibrated, aligned, skies, frames)
+    template = make_template(aligned.stack, image, aligned.background, aligned.sources, fwhm)
+    light = [1.0] * len(calibrated.images)
+    found: list[Candidates] = []
+    streaks: list[Streak] = []
+    for index in frames:
+        if not alone:
+            light[index] = star_light(
+                calibrated.images[index],
+                calibrated.masks[index],
+                template,
+                aligned.sources,
+                aligned.shifts[index],
+                skies[index],
+            )
+        one, trails = _of_frame(index, light[index], calibrated, aligned, skies[index], template, settings, alone)
+        found.append(one)
+        streaks += trails
+    return found, streaks, light
 
 
 def _compared_with(

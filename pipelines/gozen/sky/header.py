@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from gozen.frames.units import FITS_BLOCK
 from gozen.instrument.header import utc_of_mjd
 from gozen.instrument.profile import Profile
 from gozen.sky.timing import Timing
 
 HEADER_VERSION = "0.730"
-_BLOCK = 2880
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def fits_bytes(header: fits.Header, cube: npt.NDArray[np.uint16]) -> bytes:
     stored = cube ^ np.uint16(0x8000)
     if sys.byteorder == "little":
         stored.byteswap(inplace=True)
-    padding = bytes(-stored.nbytes % _BLOCK)
+    padding = bytes(-stored.nbytes % FITS_BLOCK)
     return b"".join([header.tostring().encode("ascii"), stored.data.cast("B"), padding])
 
 

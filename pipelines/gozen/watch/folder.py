@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from gozen.archive.store import named_errors
+from gozen.archive.interface import named_errors
 from gozen.frames.arrivals import SUFFIXES
+from gozen.frames.units import FITS_BLOCK
 
 SPOOL = ".gozen"
 """Files that are being worked on; hidden, so that nobody else's look finds them."""
 REFUSED = "refused"
 """Files that cannot be read, kept for people."""
-_BLOCK = 2880
 _CARD = 80
-_LONGEST_HEADER = 2000 * _BLOCK
+_LONGEST_HEADER = 2000 * FITS_BLOCK
 _NUMBER = re.compile(rb"=\s*([+-]?\d+)")
 Verdict = Literal["wait", "whole", "broken"]
 
@@ -110,11 +110,11 @@ def header_at(stream: IO[bytes], place: int) -> bytes | None:
     stream.seek(place)
     blocks = bytearray()
     while len(blocks) < _LONGEST_HEADER:
-        block = stream.read(_BLOCK)
-        if len(block) < _BLOCK:
+        block = stream.read(FITS_BLOCK)
+        if len(block) < FITS_BLOCK:
             return None
         blocks += block
-        if any(block[card : card + 8] == b"END     " for card in range(0, _BLOCK, _CARD)):
+        if any(block[card : card + 8] == b"END     " for card in range(0, FITS_BLOCK, _CARD)):
             return bytes(blocks)
     return bytes(blocks)
 
@@ -161,4 +161,4 @@ def _data_length(header: bytes) -> int:
 
 
 def _padded(length: int) -> int:
-    return -(-length // _BLOCK) * _BLOCK
+    return -(-length // FITS_BLOCK) * FITS_BLOCK

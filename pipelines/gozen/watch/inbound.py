@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from gozen.archive.store import DirectoryStore
+from gozen.archive.directory import DirectoryStore
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
 from gozen.frames.arrivals import Arrival, RawExposure, record_exposure
 from gozen.reduction.work import Bench

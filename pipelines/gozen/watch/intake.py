@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from gozen.archive import keys
-from gozen.archive.store import Store, named_errors
+from gozen.archive.interface import named_errors
+from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject
 from gozen.frames.arrivals import Arrival, other_file, stamp_of
 from gozen.frames.raw import read_words

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gozen.archive.commit import SensorCommit
-from gozen.archive.store import Store, named_errors
+from gozen.archive.interface import named_errors
+from gozen.archive.store import Store
 from gozen.errors import GozenError
 from gozen.reduction.masters import MasterResult
 from gozen.settings import WatchSettings

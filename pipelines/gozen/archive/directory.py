@@ -1,0 +1,197 @@
+"""A store on a local directory: temporary file, ``fsync``, then rename or link."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from gozen.archive.interface import Store, named_errors
+from gozen.errors import BadRequest, StorageUnavailable
+
+PARTIAL = ".partial"
+_COUNT = itertools.count()
+_TICK_NS = 20_000_000
+_LOOKS = 20
+
+
+class DirectoryStore(Store):
+    """A store on a local directory: temporary file, ``fsync``, then rename or link."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Return the object's local path; `BadRequest` for a key that would leave the root."""
+        if key.startswith("/") or ".." in key.split("/") or "\0" in key:
+            raise BadRequest(f"{key!r} is no key of the archive {self.url}: it leaves the root")
+        return self.root / key
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).read_bytes()
+
+    def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        """Return an object's bytes in memory that the caller lends; `StorageUnavailable` when it changes meanwhile."""
+        name = self.url_of(key)
+        with (
+            named_errors(name, "read"),
+            self.path(key).open("rb", buffering=0) as stream,
+            unchanged(stream.fileno(), name) as size,
+        ):
+            memory, filled = room(size)[:size], 0
+            while filled < size and (count := stream.readinto(memory[filled:])):
+                filled += count
+            return memory[:filled]
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+        with named_errors(self.url_of(key), "read"), self.path(key).open("rb") as stream:
+            return os.pread(stream.fileno(), stop - start, start)
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object in one atomic step."""
+        with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
+            partial.replace(self.path(key))
+            _sync_folder(self.path(key).parent)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only if the key is free."""
+        with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
+            try:
+                os.link(partial, self.path(key))
+            except FileExistsError:
+                return False
+            _sync_folder(self.path(key).parent)
+        return True
+
+    def take(self, key: str, path: Path) -> bool:
+        """Make an object of a local file by a link, where both lie on one file system."""
+        target = self.path(key)
+        try:
+            with named_errors(str(path), "read"), path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            _make_folder(target.parent)
+            os.link(path, target)
+        except OSError:
+            # Another file system, one without links, or a key that is taken: what stands in the way is named there.
+            return (target.is_file() and target.samefile(path)) or super().take(key, path)
+        _sync_folder(target.parent)
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under this key."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).is_file()
+
+    def size(self, key: str) -> int:
+        """Return an object's length in bytes."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).stat().st_size
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below a prefix."""
+        with named_errors(self.url_of(prefix), "list"):
+            found = (p.relative_to(self.root).as_posix() for p in self.path(prefix).rglob("*") if p.is_file())
+            return sorted(key for key in found if not key.startswith(PARTIAL))
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        with named_errors(self.url_of(key), "delete"):
+            self.path(key).unlink(missing_ok=True)
+
+    def open(self, key: str) -> IO[bytes]:
+        """Open an object for reading."""
+        with named_errors(self.url_of(key), "read"):
+            return self.path(key).open("rb")
+
+    def sweep(self) -> int:
+        """Remove what killed writers of this machine left behind; return how many files went."""
+        gone = 0
+        for partial in (self.root / PARTIAL).glob(f"{socket.gethostname()}-*"):
+            pid = int(partial.name.rsplit("-", 2)[1])
+            if not _alive(pid):
+                partial.unlink(missing_ok=True)
+                gone += 1
+        return gone
+
+    @contextlib.contextmanager
+    def _partial(self, key: str, data: bytes) -> Iterator[Path]:
+        folder = self.root / PARTIAL
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.path(key).parent)
+        # The host and process in the name tell a later run whose leftovers it may sweep.
+        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_COUNT)}"
+        try:
+            with partial.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def unchanged(descriptor: int, name: str) -> Iterator[int]:
+    """Yield an open file's length; fail when it changes in the meantime, as a half of each would pass for a whole.
+
+    Raises
+    ------
+    StorageUnavailable
+        Somebody writes to the file.
+    """
+    before = os.fstat(descriptor)
+    for _ in range(_LOOKS):
+        if not 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
+            break
+        # A second write within a tick of the file system's clock would leave no trace.
+        time.sleep(_TICK_NS / 1e9)
+        before = os.fstat(descriptor)
+    else:
+        raise StorageUnavailable(
+            f"cannot read {name}: somebody writes to it again and again; run again when it is whole"
+        )
+    yield before.st_size
+    after = os.fstat(descriptor)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise StorageUnavailable(f"cannot read {name}: it changed while it was read; run again when it is whole")
+
+
+def _make_folder(folder: Path) -> None:
+    missing = list(itertools.takewhile(lambda parent: not parent.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync_folder(made.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A name outlives a power cut only when its folder has been written too.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _alive(pid: int) -> bool:
+    """Tell whether a process runs; one that was killed and that nobody has waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()  # it has just ended, or this system has no /proc

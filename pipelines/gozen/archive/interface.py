@@ -1,0 +1,118 @@
+"""What a store is: objects under keys, and the names under which a library's errors leave it. It opens nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from gozen.errors import GozenError, MissingObject, StorageUnavailable
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
+    errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EACCES: "this user may not do that: check the owner and the mode",
+    errno.EPERM: "this user may not do that: check the owner and the mode",
+    errno.EFBIG: "the object is larger than this file system or the process's limit (`ulimit -f`) allows",
+    errno.ENOTDIR: "a file stands where a folder is needed: move it away or give another archive",
+    errno.EEXIST: "a file stands where a folder is needed: move it away or give another archive",
+    errno.EXDEV: "all folders of an archive have to lie on one file system",
+    errno.EISDIR: "a folder stands where an object is to be written: move it away",
+}
+
+
+class Store(ABC):
+    """Objects under slash-separated keys below one root.
+
+    Parameters
+    ----------
+    url
+        The root, as it is shown to people.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def url_of(self, key: str) -> str:
+        """Return the full address of an object."""
+        return f"{self.url}/{key}"
+
+    @abstractmethod
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes; `MissingObject` when there is none."""
+
+    def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        """Return an object's bytes, where the store can, in memory that the caller lends; else in new memory.
+
+        Parameters
+        ----------
+        room
+            Gives at least so many bytes of writable memory.
+        """
+        return memoryview(self.read(key))
+
+    @abstractmethod
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+
+    @abstractmethod
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object in one atomic step, over an older one if there is one."""
+
+    @abstractmethod
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only if the key is free; False when somebody else was first."""
+
+    def take(self, key: str, path: Path) -> bool:
+        """Make an object of a local file that nobody writes to any more; False when the key holds other bytes.
+
+        A directory on the same file system gets a link of the file, anything else a copy.
+        """
+        with named_errors(str(path), "read"):
+            data = path.read_bytes()
+        return self.create(key, data) or self.read(key) == data
+
+    @abstractmethod
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under this key."""
+
+    @abstractmethod
+    def size(self, key: str) -> int:
+        """Return an object's length in bytes; `MissingObject` when there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below a prefix (a folder, without the final slash); empty when there are none."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; an absent one is no error."""
+
+    @abstractmethod
+    def open(self, key: str) -> IO[bytes]:
+        """Open an object for reading, seekable."""
+
+    def path(self, key: str) -> Path | None:
+        """Return the object's local path, or None when it has none (an object store)."""
+        return None
+
+
+@contextlib.contextmanager
+def named_errors(name: str, verb: str) -> Iterator[None]:
+    """Turn an ``OSError`` about an object into the project's own error, naming the object and what to do."""
+    try:
+        yield
+    except GozenError:
+        raise
+    except OSError as error:
+        if verb != "write" and isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+            raise MissingObject(f"cannot {verb} {name}: there is no such object") from error
+        hint = _HINTS.get(error.errno or 0, "try again when the storage answers")
+        raise StorageUnavailable(f"cannot {verb} {name}: {error.strerror or error}; {hint}") from error
