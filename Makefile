@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
 
-.PHONY: help demo test check unit docs format setup setup-dev clean
+.PHONY: help demo test check unit docs format crds setup setup-dev clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -39,6 +39,9 @@ unit: setup-dev ## the unit tests alone
 format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+crds: setup-dev ## write the CustomResourceDefinitions from the models, into the chart
+	@$(BIN)/python -m gozen_operator.crds charts/gozen/files/crds
 
 docs: setup-dev ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

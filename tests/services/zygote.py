@@ -6,8 +6,10 @@ Run as a script; `Zygote` speaks to it. A life is a process group of its own wit
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+PATIENCE_S = 120.0
+"""Nothing that a life does takes so long, on any machine."""
 
 
 @dataclass
@@ -35,7 +40,10 @@ class Life:
     code: int | None = None
 
     def end(self) -> int:
-        """Wait for the main process and return its exit code, negative for a signal."""
+        """Wait for the main process and return its exit code, negative for a signal.
+
+        One that does not end in time is ended by SIGABRT, and all its processes say where they were.
+        """
         if self.code is None:
             self.code = self.zygote.ask({"wait": self.pid})
         return self.code
@@ -104,13 +112,24 @@ def serve(warm: Path, night: str) -> None:
     for line in sys.stdin:
         words = json.loads(line)
         if "wait" in words:
-            _to(answers, str(os.waitstatus_to_exitcode(os.waitpid(words["wait"], 0)[1])))
+            _to(answers, str(_ended(words["wait"])))
             continue
         pid = os.fork()
         if pid == 0:
             answers.close()
             _live(**words)
         _to(answers, str(pid))
+
+
+def _ended(pid: int) -> int:
+    """Return the exit code of a life."""
+    handle = os.pidfd_open(pid)
+    try:
+        if not select.select([handle], [], [], PATIENCE_S)[0]:
+            os.killpg(pid, signal.SIGABRT)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        os.close(handle)
 
 
 def _live(commands: list[list[str]], folder: str, log: str, environment: dict[str, str]) -> None:
@@ -123,6 +142,7 @@ def _live(commands: list[list[str]], folder: str, log: str, environment: dict[st
         nothing = os.open(os.devnull, os.O_RDONLY)
         for old, new in ((nothing, 0), (said, 1), (said, 2)):
             os.dup2(old, new)
+        faulthandler.enable()
         from gozen.cli.call import run
 
         for words in commands:

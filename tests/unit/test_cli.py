@@ -144,6 +144,7 @@ def verbs(tmp_path, monkeypatch):
                 raise WorkerLost("worker 3 was killed\\nby signal 9")
             def interrupt():
                 "Press Ctrl-C."
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
                 os.kill(os.getpid(), signal.SIGINT)
             def many():
                 "Print more than a pipe holds."

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gozen.resources.meta import (
     Conditions,
     HeaderText,
+    Moment,
     Night,
     ObjectReference,
     Resource,
     RunName,
     SensorId,
     WireModel,
+    rules,
 )
 from gozen.resources.operations import DataType, FrameCount, PipelineList, SensorList
 
@@ -26,8 +28,36 @@ def exposure_name(observation: str, step: int) -> str:
     return f"{observation}-{step:03d}"
 
 
+def _kept(*words: str) -> list[tuple[str, str]]:
+    """Return rules by which a field that always has a value keeps it."""
+    return [
+        (f"self.{word} == oldSelf.{word}", f"{word} cannot be changed; another run is another Exposure")
+        for word in words
+    ]
+
+
+def _kept_once_given(*words: str) -> list[tuple[str, str]]:
+    """Return rules by which a field that may be left out keeps its value once it has one."""
+    return [
+        (
+            f"!has(oldSelf.{word}) || (has(self.{word}) && self.{word} == oldSelf.{word})",
+            f"{word} cannot be changed once it is given",
+        )
+        for word in words
+    ]
+
+
 class ExposureSpec(WireModel):
     """What was exposed and what is to be done with it."""
+
+    model_config = rules(
+        (
+            "self.dataType == 'OBJECT' || size(self.pipelines) == 0",
+            "pipelines are for OBJECT data; DARK and FLAT become masters, so leave pipelines out",
+        ),
+        *_kept("object", "instrument", "dataType", "sensors", "nframe", "pipelines", "run", "sensorsPerPod"),
+        *_kept_once_given("observationRef", "exposureId", "night", "rawURL"),
+    )
 
     observation_ref: ObjectReference | None = None
     """The Observation that asked for it."""
@@ -60,6 +90,12 @@ class ExposureSpec(WireModel):
     sensors_per_pod: Annotated[int, Field(ge=1, le=512)] = 7
     """Number of sensors that one pod reduces."""
 
+    @model_validator(mode="after")
+    def _pipelines_are_for_the_sky(self) -> Self:
+        if self.data_type != "OBJECT" and self.pipelines:
+            raise ValueError("pipelines are for OBJECT data; DARK and FLAT become masters, so leave pipelines out")
+        return self
+
 
 class SensorOutcome(WireModel):
     """A sensor that was rejected or failed."""
@@ -72,6 +108,15 @@ class SensorOutcome(WireModel):
     """Name of the rejection or error, such as SaturatedField."""
     message: Annotated[str, Field(max_length=512)] = ""
     """What was measured and what was allowed."""
+
+
+class LaunchedJob(WireModel):
+    """A Job as the API server made it."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """Its name."""
+    uid: Annotated[str, Field(max_length=64)]
+    """Its unique identifier."""
 
 
 class ExposureStatus(WireModel):
@@ -91,6 +136,10 @@ class ExposureStatus(WireModel):
     """Number of sensors for which the work could not be done."""
     outcomes: Annotated[list[SensorOutcome], Field(max_length=512)] = Field(default_factory=list)
     """The rejected and failed sensors only."""
+    job: LaunchedJob | None = None
+    """The Job that reduces it, once it is launched; there is never a second one."""
+    completion_time: Moment | None = None
+    """When it was found that nothing more will happen."""
 
 
 class Exposure(Resource):

@@ -6,7 +6,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gozen.resources.meta import Conditions, Declination, Night, Resource, RightAscension, RunName, WireModel
+from gozen.resources.exposure import LaunchedJob
+from gozen.resources.meta import (
+    Conditions,
+    Declination,
+    Moment,
+    Night,
+    Resource,
+    RightAscension,
+    RunName,
+    WireModel,
+    rules,
+)
 
 CatalogName = Annotated[str, Field(max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
 ExposureKey = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
@@ -43,6 +54,13 @@ class Region(WireModel):
 class Selection(WireModel):
     """Which exposures: those that meet all that is given."""
 
+    model_config = rules(
+        (
+            "has(self.night) || size(self.exposures) > 0 || has(self.region)",
+            "the selection is empty; give night, exposures or region",
+        )
+    )
+
     night: Night | None = None
     """All exposures of this night, YYYYMMDD."""
     exposures: Annotated[list[ExposureKey], Field(max_length=1024)] = Field(default_factory=list)
@@ -61,6 +79,18 @@ class Selection(WireModel):
 
 class LightCurveJobSpec(WireModel):
     """What to gather, and how."""
+
+    model_config = rules(
+        ("self.selection == oldSelf.selection", "the selection cannot be changed; apply another LightCurveJob"),
+        ("self.cadence == oldSelf.cadence", "cadence cannot be changed; apply another LightCurveJob"),
+        ("self.aperture == oldSelf.aperture", "aperture cannot be changed; apply another LightCurveJob"),
+        ("self.targetCatalog == oldSelf.targetCatalog", "targetCatalog cannot be changed; apply another LightCurveJob"),
+        (
+            "type(self.cadence) == string ? self.cadence == 'frame' : "
+            f"(self.cadence >= 1 && self.cadence <= {LONGEST_CADENCE_SEC})",
+            f"cadence is frame, or whole seconds from 1 to {LONGEST_CADENCE_SEC}",
+        ),
+    )
 
     selection: Selection
     """Which exposures."""
@@ -91,6 +121,10 @@ class LightCurveJobStatus(WireModel):
     """Number of rows that were appended."""
     manifest: Annotated[int, Field(ge=0)] | None = None
     """Version of the target table that first holds them."""
+    job: LaunchedJob | None = None
+    """The Job that appends them, once it is launched; there is never a second one."""
+    completion_time: Moment | None = None
+    """When it was found that nothing more will happen."""
 
 
 class LightCurveJob(Resource):

@@ -6,7 +6,16 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 API_VERSION = "gozen.astro/v1alpha1"
@@ -37,6 +46,15 @@ class WireModel(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+
+def rules(*expressions: tuple[str, str]) -> ConfigDict:
+    """Return a model's configuration with rules that the API server checks: a CEL expression and what it says.
+
+    Each stands beside the validator that says the same on a laptop. ``oldSelf`` makes one of changes only.
+    """
+    checks: list[JsonValue] = [{"rule": expression, "message": message} for expression, message in expressions]
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": checks})
 
 
 def _moment(value: object) -> datetime:
@@ -134,12 +152,20 @@ class Condition(WireModel):
     """When the status last changed, UTC."""
 
 
-Conditions = Annotated[list[Condition], Field(max_length=16)]
+def _keyed_by(word: str) -> dict[str, JsonValue]:
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [word]}
+
+
+Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=_keyed_by("type"))]
 
 
 class Resource(WireModel):
     """What an Observation, an Exposure and a LightCurveJob have in common."""
 
+    model_config = rules(
+        (f"self.metadata.name.size() <= {NAME_LENGTH}", f"the name is longer than {NAME_LENGTH} characters"),
+        ("!self.metadata.name.contains('.')", "the name may hold lower-case letters, digits and dashes only"),
+    )
     longest_name: ClassVar[int] = NAME_LENGTH
 
     api_version: Literal["gozen.astro/v1alpha1"] = "gozen.astro/v1alpha1"

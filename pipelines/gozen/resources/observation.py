@@ -14,12 +14,17 @@ from gozen.resources.meta import (
     Name,
     Resource,
     WireModel,
+    rules,
 )
 from gozen.resources.operations import Operation
 
 
 class TimeWindow(WireModel):
     """When an Observation may run."""
+
+    model_config = rules(
+        ("self.end > self.start", "the time window ends before it starts; give the earlier moment first")
+    )
 
     start: Moment
     """Not before this moment, UTC, RFC 3339."""
@@ -35,6 +40,26 @@ class TimeWindow(WireModel):
 
 class ObservationSpec(WireModel):
     """What is asked for."""
+
+    model_config = rules(
+        (
+            "!self.operations.exists(o, has(o.exposure)) || "
+            "self.operations.exists(o, has(o.setParameter) && has(o.setParameter.nframe))",
+            "no step sets nframe; put a setParameter with nframe before the first exposure",
+        ),
+        (
+            "!self.operations.exists(o, has(o.exposure)) || "
+            "self.operations.exists(o, has(o.setParameter) && has(o.setParameter.tintegSec))",
+            "no step sets tintegSec; put a setParameter with tintegSec before the first exposure",
+        ),
+        (
+            "!self.operations.exists(o, has(o.dithering)) || self.operations.exists(o, has(o.pointing))",
+            "dithering needs a pointing before it",
+        ),
+        ("self.operations == oldSelf.operations", "the steps cannot be changed; apply them under another name"),
+        ("self.observer == oldSelf.observer", "the observer cannot be changed"),
+        ("self.project == oldSelf.project", "the project cannot be changed"),
+    )
 
     observer: HeaderText
     """Who asks, up to 68 printable ASCII characters, as FITS headers hold."""
@@ -83,6 +108,13 @@ class ObservationStatus(WireModel):
 class Observation(Resource):
     """What an observer asks for: the steps of one recipe."""
 
+    model_config = rules(
+        (
+            f"self.metadata.name.size() <= {OBSERVATION_NAME_LENGTH}",
+            f"the name is longer than {OBSERVATION_NAME_LENGTH} characters, to which its Exposures add their step",
+        ),
+        ("!self.metadata.name.contains('.')", "the name may hold lower-case letters, digits and dashes only"),
+    )
     longest_name: ClassVar[int] = OBSERVATION_NAME_LENGTH
 
     kind: Literal["Observation"] = "Observation"

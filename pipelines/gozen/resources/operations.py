@@ -20,8 +20,9 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
-PipelineList = Annotated[list[PipelineName], Field(max_length=4), AfterValidator(_distinct)]
-SensorList = Annotated[list[SensorId], Field(max_length=512), AfterValidator(_distinct)]
+_A_SET = {"x-kubernetes-list-type": "set"}
+PipelineList = Annotated[list[PipelineName], Field(max_length=4, json_schema_extra=_A_SET), AfterValidator(_distinct)]
+SensorList = Annotated[list[SensorId], Field(max_length=512, json_schema_extra=_A_SET), AfterValidator(_distinct)]
 
 FrameCount = Annotated[int, Field(ge=1, le=100_000)]
 """Frames of one exposure."""
@@ -49,6 +50,8 @@ class Pointing(WireModel):
 
 class Parameters(WireModel):
     """Camera parameters; those that are left out stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     gain: GainName | None = None
     """Amplifier setting: high, mid or low."""

@@ -1,0 +1,299 @@
+"""A store in an S3 bucket: one request for each thing asked, exclusive creation by ``If-None-Match``.
+
+Which settings and credentials it is opened with is decided in `gozen.archive.store`; names of errors in
+`gozen.archive.s3_errors`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.session import Session
+
+from gozen.archive.interface import Store, named_errors
+from gozen.archive.s3_errors import code_of, is_absent, is_taken, s3_errors
+from gozen.errors import BadRequest, StorageUnavailable
+from gozen.settings import StorageSettings
+
+PART = 16 * 2**20
+"""Bytes of a part of a large object; S3 takes 10,000 of at least 5 MiB."""
+SINGLE = 4 * PART
+"""Bytes up to which an object is put in one request."""
+_UPLOADS = 4
+_COPY_LIMIT = 5 * 2**30
+_HEAD_BYTES = 256 * 1024
+_PAUSE_S = 0.1
+_BROKEN = (HTTPClientError, IncompleteReadError)
+
+Answer = TypeVar("Answer")
+Part = Callable[[int, int], bytes]
+"""Returns bytes ``start`` to ``stop`` of what is to be put."""
+
+
+class S3Store(Store):
+    """A store in an S3 bucket, shared by threads; a forked or spawned process makes connections of its own.
+
+    Parameters
+    ----------
+    url
+        ``s3://bucket`` or ``s3://bucket/prefix``.
+    settings
+        How to reach the server.
+    """
+
+    def __init__(self, url: str, settings: StorageSettings) -> None:
+        super().__init__(url)
+        self._settings = settings
+        self._bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
+        if not self._bucket:
+            raise BadRequest(f"the archive {url!r} names no bucket: write it as s3://bucket/prefix")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._of_process: tuple[int, Any] = (0, None)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return S3Store, (self.url, self._settings)
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        return self._body(key, lambda body, _: bytes(body.read()))
+
+    def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
+        """Return an object's bytes in memory that the caller lends."""
+
+        def fill(body: Any, size: int) -> memoryview:
+            memory, filled = room(size)[:size], 0
+            while filled < size and (count := body.readinto(memory[filled:])):
+                filled += count
+            if filled < size:
+                raise IncompleteReadError(actual_bytes=filled, expected_bytes=size)
+            return memory
+
+        return self._body(key, fill)
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+        if stop <= start:
+            return b""
+        try:
+            return self._body(key, lambda body, _: bytes(body.read()), Range=f"bytes={start}-{stop - 1}")
+        except StorageUnavailable as error:
+            # Bytes behind the end are none, as in a file.
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in ("InvalidRange", "416"):
+                return b""
+            raise
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object in one atomic step."""
+        self._put(key, len(data), lambda start, stop: data[start:stop])
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only if the key is free.
+
+        False may also mean that this very call was first, its answer was lost, and the request was made again.
+        """
+        return self._create(key, len(data), lambda start, stop: data[start:stop])
+
+    def take(self, key: str, path: Path) -> bool:
+        """Make an object of a local file part by part; False when the key holds other bytes."""
+        with named_errors(str(path), "read"), path.open("rb") as stream:
+
+            def part(start: int, stop: int) -> bytes:
+                return os.pread(stream.fileno(), stop - start, start)
+
+            size = os.fstat(stream.fileno()).st_size
+            return self._create(key, size, part) or self._is_same(key, size, part)
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object under this key."""
+        with s3_errors(self.url_of(key), "read"):
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=self._full(key))
+            except ClientError as error:
+                if is_absent(error):
+                    return False
+                raise
+        return True
+
+    def size(self, key: str) -> int:
+        """Return an object's length in bytes."""
+        with s3_errors(self.url_of(key), "read"):
+            return int(self._client.head_object(Bucket=self._bucket, Key=self._full(key))["ContentLength"])
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below a prefix: a request for each thousand."""
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the lengths of the objects below a prefix by their sorted keys."""
+        with s3_errors(self.url_of(prefix), "list"):
+            return dict(sorted(self._listed(prefix)))
+
+    def copy(self, key: str, to: str) -> None:
+        """Make an object of another one's bytes, within the server where it can."""
+        if self.size(key) > _COPY_LIMIT:
+            super().copy(key, to)
+            return
+        source = {"Bucket": self._bucket, "Key": self._full(key)}
+        with s3_errors(self.url_of(to), "write"):
+            self._client.copy_object(Bucket=self._bucket, Key=self._full(to), CopySource=source)
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        with s3_errors(self.url_of(key), "delete"):
+            self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
+
+    def open(self, key: str) -> IO[bytes]:
+        """Open an object for reading; what is read is fetched, a quarter of a megabyte at least."""
+        return io.BufferedReader(_Ranges(self, key), _HEAD_BYTES)
+
+    @property
+    def _client(self) -> Any:
+        # Two processes that write to one connection would read each other's answers.
+        process, client = self._of_process
+        if process != os.getpid():
+            client = _connect(self.url, self._settings)
+            self._of_process = (os.getpid(), client)
+        return client
+
+    def _full(self, key: str) -> str:
+        return self._prefix + key
+
+    def _body(self, key: str, use: Callable[[Any, int], Answer], **request: str) -> Answer:
+        """Get an object and use its body, from the beginning when the connection breaks on the way."""
+        with s3_errors(self.url_of(key), "read"):
+            for tries in range(1, self._settings.attempts + 1):
+                found = self._client.get_object(Bucket=self._bucket, Key=self._full(key), **request)
+                try:
+                    with found["Body"] as body:
+                        return use(body, int(found["ContentLength"]))
+                except _BROKEN:
+                    if tries == self._settings.attempts:
+                        raise
+        raise AssertionError("there is at least one attempt")
+
+    def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
+        folder = self._full(f"{prefix}/" if prefix else "")
+        request = {"Bucket": self._bucket, "Prefix": folder}
+        while True:
+            page = self._client.list_objects_v2(**request)
+            for one in page.get("Contents", ()):
+                yield one["Key"].removeprefix(self._prefix), int(one["Size"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _create(self, key: str, size: int, part: Part) -> bool:
+        for tries in range(1, self._settings.attempts + 1):
+            try:
+                self._put(key, size, part, IfNoneMatch="*")
+            except StorageUnavailable as error:
+                cause = error.__cause__
+                if isinstance(cause, ClientError) and is_taken(cause):
+                    return False
+                # Two creators at once: S3 may tell both to come again.
+                if tries == self._settings.attempts or not _is_conflict(cause):
+                    raise
+                time.sleep(_PAUSE_S * 2**tries)
+            else:
+                return True
+        raise AssertionError("there is at least one attempt")
+
+    def _put(self, key: str, size: int, part: Part, **condition: str) -> None:
+        target = {"Bucket": self._bucket, "Key": self._full(key)}
+        with s3_errors(self.url_of(key), "write"):
+            if size <= SINGLE:
+                self._client.put_object(Body=part(0, size), **target, **condition)
+            else:
+                self._put_parts(target, size, part, condition)
+
+    def _put_parts(self, target: dict[str, str], size: int, part: Part, condition: dict[str, str]) -> None:
+        """Put a large object; until the last request there is nothing under its key."""
+        client = self._client
+        upload = target | {"UploadId": client.create_multipart_upload(**target)["UploadId"]}
+
+        def send(number: int) -> dict[str, Any]:
+            body = part((number - 1) * PART, min(number * PART, size))
+            answer = client.upload_part(Body=body, PartNumber=number, **upload)
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
+        try:
+            with ThreadPoolExecutor(_UPLOADS) as pool:
+                parts = list(pool.map(send, range(1, -(-size // PART) + 1)))
+            client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **condition)
+        except BaseException:
+            _forget(client, upload)
+            raise
+
+    def _is_same(self, key: str, size: int, part: Part) -> bool:
+        ranges = ((start, min(start + SINGLE, size)) for start in range(0, size, SINGLE))
+        return self.size(key) == size and all(self.read_range(key, *one) == part(*one) for one in ranges)
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file that can be read anywhere."""
+
+    def __init__(self, store: S3Store, key: str) -> None:
+        super().__init__()
+        self._store, self._key = store, key
+        self._size, self._at = store.size(key), 0
+        self.name = key.rsplit("/", 1)[-1]
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readall(self) -> bytes:
+        data = self._store.read_range(self._key, self._at, self._size)
+        self._at += len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._store.read_range(self._key, self._at, min(self._at + len(buffer), self._size))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _connect(url: str, settings: StorageSettings) -> Any:
+    config = Config(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": settings.attempts},
+        s3={"addressing_style": settings.addressing},
+        # Servers that are not Amazon's may not know the newer checksums; the signature covers the content anyway.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent_extra="gozen",
+    )
+    with s3_errors(url, "open"):
+        return Session().create_client(
+            "s3", region_name=settings.region, endpoint_url=settings.endpoint_url, config=config
+        )
+
+
+def _is_conflict(error: BaseException | None) -> bool:
+    return isinstance(error, ClientError) and code_of(error) in ("ConditionalRequestConflict", "409")
+
+
+def _forget(client: Any, upload: dict[str, str]) -> None:
+    try:
+        client.abort_multipart_upload(**upload)
+    except Exception as error:  # noqa: BLE001
+        log.debug("an upload could not be taken back", exc_info=error)

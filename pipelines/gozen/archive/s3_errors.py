@@ -1,0 +1,116 @@
+"""What an S3 server, or the way to it, answers instead of doing it: under our own names, with what to do. No I/O."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
+
+_ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
+_NO_ACCESS = "these credentials may not do that: ask for the right to read and write in this bucket"
+_NOT_ACCEPTED = "the server does not accept the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_FULL = "the room is used up: free some space and run again, nothing committed is lost"
+_LATER = "try again when the storage answers"
+
+_REFUSED = {
+    "403": _NO_ACCESS,
+    "AccessDenied": _NO_ACCESS,
+    "AllAccessDisabled": _NO_ACCESS,
+    "InvalidAccessKeyId": _NOT_ACCEPTED,
+    "SignatureDoesNotMatch": _NOT_ACCEPTED,
+    "InvalidToken": _NOT_ACCEPTED,
+    "ExpiredToken": "the session token has expired: get new credentials",
+    "RequestTimeTooSkewed": "the clock of this machine differs from the server's: set it",
+    "QuotaExceeded": _FULL,
+    "InsufficientStorage": _FULL,
+    "507": _FULL,
+    "ConditionalRequestConflict": "another writer is at the same object: run again",
+}
+"""Codes that another try, once somebody has seen to it, may well not meet again."""
+
+_SENSELESS = {
+    "InvalidBucketName": "a bucket is called by 3 to 63 small letters, digits, dots and dashes",
+    "AuthorizationHeaderMalformed": "set storage.region to the region of the bucket",
+    "IllegalLocationConstraintException": "set storage.region to the region of the bucket",
+    "PermanentRedirect": "the bucket is elsewhere: set storage.region or storage.endpoint_url",
+    "301": "the bucket is elsewhere: set storage.region or storage.endpoint_url",
+    "KeyTooLongError": "the address is too long: give the archive a shorter prefix",
+    "MethodNotAllowed": "storage.endpoint_url names no S3 server that can do it",
+    "NotImplemented": "the server cannot do that: another S3 server can",
+}
+"""Codes that will come again: what was asked, or a setting, is wrong."""
+
+_NO_CREDENTIALS = (
+    "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
+    "they are never read from Gozen's settings"
+)
+
+
+@contextlib.contextmanager
+def s3_errors(name: str, verb: str) -> Iterator[None]:
+    """Turn what botocore raises about an object into the project's own error, naming the object and what to do."""
+    try:
+        yield
+    except GozenError:
+        raise
+    except ClientError as error:
+        raise of_answer(error, name, verb) from error
+    except (BotoCoreError, ValueError) as error:
+        raise of_client(error, name, verb) from error
+
+
+def code_of(error: ClientError) -> str:
+    """Return the code of a server's answer; of one without a body, as to HEAD, the HTTP status."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_absent(error: ClientError) -> bool:
+    """Tell whether the server says that there is no such object."""
+    return code_of(error) in _ABSENT
+
+
+def is_taken(error: ClientError) -> bool:
+    """Tell whether the server says that a key is not free, to a PUT that asked for it (``If-None-Match: *``)."""
+    return code_of(error) in ("PreconditionFailed", "412")
+
+
+def of_answer(error: ClientError, name: str, verb: str) -> GozenError:
+    """Name what a server answered.
+
+    Parameters
+    ----------
+    name
+        Address of the object.
+    verb
+        What was being done: read, write, list, delete.
+    """
+    code = code_of(error)
+    message = error.response.get("Error", {}).get("Message") or code
+    what = f"cannot {verb} {name}: "
+    if code == "NoSuchBucket":
+        return BadRequest(f"{what}there is no such bucket; make it, or give another archive")
+    if code in _ABSENT and verb != "write":
+        return MissingObject(f"{what}there is no such object")
+    if code in _SENSELESS:
+        return BadRequest(f"{what}{message} ({code}); {_SENSELESS[code]}")
+    return StorageUnavailable(f"{what}{message} ({code}); {_REFUSED.get(code, _LATER)}")
+
+
+def of_client(error: Exception, name: str, verb: str) -> GozenError:
+    """Name what kept a request from being made or answered; parameters are those of `of_answer`."""
+    what = f"cannot {verb} {name}: "
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
+        return BadRequest(what + _NO_CREDENTIALS)
+    if isinstance(error, boto.ProfileNotFound | boto.ConfigParseError | boto.NoRegionError):
+        return BadRequest(f"{what}{error}; check AWS_PROFILE, AWS_CONFIG_FILE and storage.region")
+    if isinstance(error, boto.SSLError):
+        return StorageUnavailable(f"{what}{error}; AWS_CA_BUNDLE names a file with the certificates to trust")
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
+        return StorageUnavailable(f"{what}{error}; {_LATER}, or check storage.endpoint_url")
+    if isinstance(error, boto.ParamValidationError | ValueError):
+        return BadRequest(f"{what}{error}; check the archive's address and storage.endpoint_url")
+    return StorageUnavailable(f"{what}{error}; {_LATER}")

