@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
 
-.PHONY: help demo test check unit docs format crds setup setup-dev clean
+.PHONY: help demo test check unit docs format crds soak setup setup-dev clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -35,6 +35,9 @@ static:
 
 unit: setup-dev ## the unit tests alone
 	@$(BIN)/pytest -n $(WORKERS) tests/unit
+
+soak: setup-dev ## the long form of the tests that kill: 400 random moments, about 12 minutes
+	@GOZEN_KILLS=400 $(BIN)/pytest -n $(WORKERS) --log-cli-level=INFO tests/services/test_killed.py
 
 format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff format .
