@@ -135,6 +135,18 @@ class WorkerLost(Failed):
     exit_code = ExitCode.STORAGE
 
 
+class ClusterUnavailable(Failed):
+    """The Kubernetes API server cannot be reached, or refuses us."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class DeviceFailed(Failed):
+    """The telescope, dome, focuser or camera did not do what it was told."""
+
+    exit_code = ExitCode.STORAGE
+
+
 _WORST_FIRST = (ExitCode.BAD_REQUEST, ExitCode.BUG, ExitCode.UNREADABLE_INPUT, ExitCode.STORAGE)
 
 

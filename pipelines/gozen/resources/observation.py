@@ -90,13 +90,26 @@ class ExpectedExposure(WireModel):
     """What it looks at."""
 
 
+class Claim(WireModel):
+    """Which observer executes an Observation; no other may, until it has been silent for long."""
+
+    holder: Annotated[str, Field(min_length=1, max_length=63)]
+    """Name of the observer, one for each telescope."""
+    session: Annotated[str, Field(min_length=1, max_length=63)]
+    """The observer's process: a later one of the same name takes over."""
+    renewed: Moment
+    """Last sign of life, UTC."""
+
+
 class ObservationStatus(WireModel):
-    """What became of it; written by the operator."""
+    """What became of it; written by the operator, but for the claim and the condition Executed."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
     conditions: Conditions = Field(default_factory=list)
-    """What is known: Accepted, Complete, Succeeded."""
+    """What is known: Accepted, Executed (written by the observer), Complete, Succeeded."""
+    claim: Claim | None = None
+    """The observer that executes it; written by the observer."""
     exposures: Annotated[list[ExpectedExposure], Field(max_length=512)] = Field(default_factory=list)
     """The exposures that it makes, in order."""
     completed: Annotated[int, Field(ge=0)] = 0
