@@ -29,4 +29,4 @@ class _LongTests:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.duration > LONG_S:
             at = (time.monotonic() - self._began) / 60
-            print(f"\n{report.duration:.0f} s: {report.nodeid} ({report.when}), at {at:.0f} min")
+            print(f"\n{report.duration:.0f} s: {report.nodeid} ({report.when}), at {at:.0f} min")  # noqa: T201 - for who watches
