@@ -25,7 +25,7 @@ SECONDS_TO_BUILD = 1800
 _MAJOR, _MINOR, _ = KUBERNETES.split(".")
 _VERSION = "k8s.io/component-base/version"
 # kubectl and Helm refuse a server whose version they cannot parse.
-_FLAGS = f"-s -w -X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor={_MAJOR} -X {_VERSION}.gitMinor={_MINOR}"
+_STAMPS = [f"gitVersion=v{KUBERNETES}", f"gitMajor={_MAJOR}", f"gitMinor={_MINOR}"]
 
 
 class ToolMissingError(Exception):
@@ -48,10 +48,20 @@ class Source:
     group: str
 
     @property
+    def ours(self) -> bool:
+        """Whether its versions are pinned by `MODULE`."""
+        return "@" not in self.package
+
+    @property
+    def linker_flags(self) -> str:
+        """Return what the linker is told."""
+        return " ".join(["-s -w", *(f"-X {_VERSION}.{stamp}" for stamp in _STAMPS if self.ours)])
+
+    @property
     def digest(self) -> str:
         """Return the digest of everything that decides what is built."""
-        text = f"{self.package} {_FLAGS}".encode()
-        if "@" not in self.package:
+        text = f"{self.package} {self.linker_flags}".encode()
+        if self.ours:
             files = sorted(path for path in MODULE.rglob("*") if path.is_file())
             text += b"".join(path.read_bytes() for path in files)
         return hashlib.sha256(text).hexdigest()[:12]
@@ -87,6 +97,20 @@ def tool(name: str) -> Path:
     if not _path(name).exists():
         build([other for other, source in SOURCES.items() if source.group == SOURCES[name].group])
     return _path(name)
+
+
+def installed(name: str, package: str) -> str:
+    """Return a program of the system.
+
+    Raises
+    ------
+    ToolMissingError
+        Where it is missing, naming the Debian package.
+    """
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        raise ToolMissingError(f"{name} is missing: .ci/setup system installs it, or apt install {package}")
+    return found
 
 
 def build(names: Sequence[str]) -> None:
@@ -132,10 +156,10 @@ def _build(name: str, scratch: Path) -> None:
         "GOBIN": str(made.parent),
         "GOFLAGS": "-trimpath -buildvcs=false -modcacherw",
     }
-    package = SOURCES[name].package
-    verb = ["install"] if "@" in package else ["build", "-o", str(made)]
+    source = SOURCES[name]
+    verb = ["build", "-o", str(made)] if source.ours else ["install"]
     done = subprocess.run(
-        ["nice", go(), *verb, "-ldflags", _FLAGS, package],
+        ["nice", go(), *verb, "-ldflags", source.linker_flags, source.package],
         cwd=MODULE,
         env=environment,
         capture_output=True,
