@@ -1,0 +1,77 @@
+"""Conditions of a status: what is known, since when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+LONGEST_MESSAGE = 1024
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one condition."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+
+
+def moment(now: float) -> str:
+    """Return seconds since 1970 as RFC 3339 text, UTC, whole seconds."""
+    return datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z")
+
+
+def seconds(text: str) -> float:
+    """Return a moment of RFC 3339 as seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def conditions(
+    known: Iterable[Known], old: Iterable[Mapping[str, Any]], generation: int, now: float
+) -> list[dict[str, Any]]:
+    """Return conditions as a status holds them; their time of transition changes with their status only.
+
+    Parameters
+    ----------
+    old
+        Those of the present status.
+    generation
+        Of the spec for which this was found.
+    now
+        Seconds since 1970.
+    """
+    before = {one["type"]: one for one in old}
+    found = []
+    for one in known:
+        last = before.get(one.type)
+        since = last["lastTransitionTime"] if last and last["status"] == one.status else moment(now)
+        found.append(
+            {
+                "type": one.type,
+                "status": one.status,
+                "reason": one.reason,
+                "message": shortened(one.message),
+                "observedGeneration": generation,
+                "lastTransitionTime": since,
+            }
+        )
+    return found
+
+
+def status_of(found: Iterable[Mapping[str, Any]], type_: str) -> str | None:
+    """Return the status of a condition, or None where nothing is known."""
+    return next((one["status"] for one in found if one["type"] == type_), None)
+
+
+def reason_of(found: Iterable[Mapping[str, Any]], type_: str) -> str | None:
+    """Return the reason of a condition, or None where nothing is known."""
+    return next((one["reason"] for one in found if one["type"] == type_), None)
+
+
+def shortened(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    """Return a text that fits; one that is cut ends with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

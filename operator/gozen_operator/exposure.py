@@ -1,0 +1,250 @@
+"""What is to be done about an Exposure: from itself, the facts and the time to a plan. Pure.
+
+The archive decides what is reduced, the Exposure's status remembers its one Job; no memory of the operator counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gozen.resources.exposure import Exposure
+from gozen_operator.conditions import Known, conditions, moment, status_of
+from gozen_operator.jobs import exposure_job
+from gozen_operator.observed import ExposureFacts, JobSeen
+from gozen_operator.outcome import Outcome, outcome_of
+from gozen_operator.plan import Event, Plan
+from gozen_operator.settings import OperatorSettings
+
+ACCEPTED = Known("Accepted", "True", "Valid", "it can be carried out")
+
+
+def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
+    """Return what is to be done about an Exposure.
+
+    Parameters
+    ----------
+    facts
+        Gathered after the Exposure was read, or before: what is stale is made good by the next look.
+    now
+        Seconds since 1970.
+    """
+    if exposure.metadata.deletion_timestamp is not None:
+        return Plan()
+    if status_of(_conditions(exposure), "Complete") == "True":
+        return _after_completion(exposure, facts, settings, now)
+    refusal = _refusal(exposure, facts, settings)
+    if refusal is not None:
+        return _refused(exposure, *refusal, now)
+    if facts.job is not None or _launched(exposure):
+        return _while_launched(exposure, facts, settings, now)
+    return _before_launch(exposure, facts, settings, now)
+
+
+def wanted_sensors(exposure: Exposure, known: Sequence[str]) -> list[str]:
+    """Return the sensors to reduce, in the order of the profile."""
+    asked = exposure.spec.sensors
+    return [sensor for sensor in known if not asked or sensor in asked]
+
+
+def _conditions(exposure: Exposure) -> list[dict[str, Any]]:
+    found = exposure.status.conditions if exposure.status else []
+    return [one.model_dump(mode="json", exclude_none=True) for one in found]
+
+
+def _launched(exposure: Exposure) -> bool:
+    return exposure.status is not None and exposure.status.job is not None
+
+
+def _refusal(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings) -> tuple[str, str] | None:
+    """Return reason and message where the request makes no sense."""
+    spec = exposure.spec
+    if facts.problem is not None:
+        return facts.problem
+    unknown = [sensor for sensor in spec.sensors if sensor not in facts.known_sensors]
+    if unknown:
+        return "UnknownSensor", (
+            f"spec.sensors: {spec.instrument} has no sensor {', '.join(unknown)}; it has {_some(facts.known_sensors)}"
+        )
+    if spec.exposure_id is None or spec.night is None:
+        word = "exposureId" if spec.exposure_id is None else "night"
+        return "NotReserved", f"spec.{word} is missing: the observer reserves it before the shutter opens; add it"
+    if facts.duplicate_of is not None:
+        return "ExposureIdTaken", (
+            f"spec.exposureId {spec.exposure_id} of {spec.night} in run {spec.run} belongs to {facts.duplicate_of}; "
+            "give another run to reduce it again"
+        )
+    if spec.raw_url is not None and not spec.raw_url.startswith(settings.raw_prefixes):
+        allowed = ", ".join(settings.raw_prefixes) or "none"
+        return "RawURLNotAllowed", f"spec.rawURL {spec.raw_url}: allowed prefixes are {allowed}"
+    return None
+
+
+def _refused(exposure: Exposure, reason: str, message: str, now: float) -> Plan:
+    known = [
+        Known("Accepted", "False", reason, message),
+        Known("Complete", "True", reason, "nothing is done about it"),
+        Known("Succeeded", "False", reason, message),
+    ]
+    status = _status(exposure, known, now, completed=True)
+    return Plan(status=status, events=(Event(reason, message, "Warning"),))
+
+
+def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
+    wanted = wanted_sensors(exposure, facts.known_sensors)
+    wait = _wait(exposure, facts, wanted, settings, now)
+    if wait is not None:
+        return _waiting(exposure, wait, len(wanted), settings, now)
+    assert facts.raw is not None
+    assert facts.commits is not None
+    if exposure.spec.data_type == "OBJECT" and not exposure.spec.pipelines:
+        known = [
+            ACCEPTED,
+            _raw(facts, wanted),
+            *_done("True", "RawOnly", "the raw data are kept; no pipeline was asked for"),
+        ]
+        return Plan(status=_status(exposure, known, now, Outcome(len(wanted)), completed=True))
+    if set(wanted) <= {*facts.commits, *(set(wanted) - facts.raw)}:
+        return _finished(exposure, facts, wanted, now)
+    return Plan(create=exposure_job(exposure, wanted, settings), requeue_after_s=settings.look_s)
+
+
+def _wait(
+    exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], settings: OperatorSettings, now: float
+) -> Known | None:
+    """Return what an Exposure waits for before its Job may begin; None when it waits for nothing."""
+    if facts.suspended:
+        return Known("Succeeded", "Unknown", "Suspended", "its Observation is suspended")
+    if facts.trouble is not None:
+        return Known("Succeeded", "Unknown", "StorageUnavailable", facts.trouble)
+    if facts.raw is None or facts.commits is None:
+        return Known("Succeeded", "Unknown", "WaitingForRaw", "the archive has not been looked at yet")
+    missing = [sensor for sensor in wanted if sensor not in facts.raw and sensor not in facts.commits]
+    if missing and not _patience_is_over(exposure, settings, now):
+        there = len(wanted) - len(missing)
+        return Known(
+            "Succeeded",
+            "Unknown",
+            "WaitingForRaw",
+            f"raw data of {there} of {len(wanted)} sensors; {_some(missing)} to come",
+        )
+    if facts.calibration:
+        return Known("Succeeded", "Unknown", "WaitingForCalibration", f"{_some(facts.calibration)} comes first")
+    if not facts.may_launch:
+        limit = settings.max_active_jobs
+        return Known("Succeeded", "Unknown", "Queued", f"{facts.ahead} before it; {limit} Jobs at once")
+    return None
+
+
+def _waiting(exposure: Exposure, wait: Known, sensors: int, settings: OperatorSettings, now: float) -> Plan:
+    has_raw = wait.reason in ("WaitingForCalibration", "Queued")
+    raw = (
+        Known("RawAvailable", "True", "Arrived")
+        if has_raw
+        else Known("RawAvailable", "False", wait.reason, wait.message)
+    )
+    known = [ACCEPTED, raw, Known("Complete", "False", wait.reason), wait]
+    return Plan(
+        status=_status(exposure, known, now, Outcome(sensors), keep_same_reason=True), requeue_after_s=settings.look_s
+    )
+
+
+def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
+    wanted = wanted_sensors(exposure, facts.known_sensors)
+    job = facts.job
+    if job is None or job.finished is not None:
+        if facts.commits is None or facts.raw is None:
+            return Plan(requeue_after_s=settings.look_s)
+        return _finished(exposure, facts, wanted, now)
+    reason, message = ("WaitingForQuota", "its Job waits for room") if job.queued else ("Running", f"Job {job.name}")
+    known = [
+        ACCEPTED,
+        Known("RawAvailable", "True", "Arrived"),
+        Known("Complete", "False", reason),
+        Known("Succeeded", "Unknown", reason, message),
+    ]
+    status = _status(exposure, known, now, Outcome(len(wanted)), job=job)
+    event = Event("Launched", f"Job {job.name} reduces {len(wanted)} sensors")
+    return Plan(status=status, events=() if _launched(exposure) else (event,))
+
+
+def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:
+    """Return the plan that records the outcome; the Job may go once that is written."""
+    found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
+    known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
+    status = _status(exposure, known, now, found, job=facts.job, completed=True)
+    event = Event(found.reason, found.message, "Normal" if found.succeeded == "True" else "Warning")
+    return Plan(status=status, expire=facts.job.name if facts.job else None, events=(event,))
+
+
+def _after_completion(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
+    assert exposure.status is not None
+    expire = facts.job.name if facts.job is not None and not facts.job.expires else None
+    ended = exposure.status.completion_time
+    if ended is None or status_of(_conditions(exposure), "Accepted") == "False":
+        return Plan(expire=expire)  # a refusal stays until somebody has read it
+    left_s = ended.timestamp() + settings.exposure_ttl_s - now
+    if left_s > 0 or facts.held:
+        return Plan(expire=expire, requeue_after_s=max(left_s, settings.look_s))
+    return Plan(expire=expire, delete=True)
+
+
+def _raw(facts: ExposureFacts, wanted: Sequence[str]) -> Known:
+    missing = [sensor for sensor in wanted if sensor not in (facts.raw or ())]
+    if missing:
+        return Known("RawAvailable", "False", "RawMissing", f"no raw data of {_some(missing)}")
+    return Known("RawAvailable", "True", "Arrived")
+
+
+def _done(succeeded: Any, reason: str, message: str) -> list[Known]:
+    return [Known("Complete", "True", reason), Known("Succeeded", succeeded, reason, message)]
+
+
+def _patience_is_over(exposure: Exposure, settings: OperatorSettings, now: float) -> bool:
+    made = exposure.metadata.creation_timestamp
+    return made is not None and now - made.timestamp() > settings.raw_patience_s
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _status(
+    exposure: Exposure,
+    known: Sequence[Known],
+    now: float,
+    found: Outcome | None = None,
+    *,
+    job: JobSeen | None = None,
+    completed: bool = False,
+    keep_same_reason: bool = False,
+) -> Mapping[str, Any] | None:
+    """Return the whole status, or None where it says nothing new.
+
+    Parameters
+    ----------
+    keep_same_reason
+        Whether other messages with the same reasons are nothing new: each write costs the API server.
+    """
+    old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
+    generation = exposure.metadata.generation or 0
+    before = old.get("conditions", [])
+    fresh: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": conditions(known, before, generation, now),
+        **(found or Outcome(0)).counts(),
+    }
+    launched = {"name": job.name, "uid": job.uid} if job else old.get("job")
+    if launched:
+        fresh["job"] = launched
+    if completed:
+        fresh["completionTime"] = old.get("completionTime") or moment(now)
+    own = {one.type for one in known}
+    kept = [one for one in before if one["type"] in own]
+    if keep_same_reason and _reasons(kept) == _reasons(fresh["conditions"]):
+        return None
+    return None if fresh == {**old, "conditions": kept} else fresh
+
+
+def _reasons(found: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["reason"]) for one in found}

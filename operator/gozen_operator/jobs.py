@@ -1,0 +1,174 @@
+"""The Jobs that work on data, as manifests. Pure: the same resource gives the same Job, under a derived name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gozen.errors import ExitCode
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.meta import API_VERSION, Resource
+from gozen_operator.plan import Manifest
+from gozen_operator.settings import OperatorSettings, PodSettings
+
+ARCHIVE_MOUNT = "/archive"
+_LONGEST_LABEL = 63
+
+
+def exposure_key(exposure: Exposure) -> str:
+    """Return the name of an Exposure in the archive: its EXP_ID."""
+    return f"{exposure.spec.exposure_id:08d}"
+
+
+def exposure_job(exposure: Exposure, sensors: Sequence[str], settings: OperatorSettings) -> Manifest:
+    """Return the Indexed Job that reduces an Exposure, each index a group of its sensors.
+
+    Parameters
+    ----------
+    sensors
+        Those whose raw data are there, in the profile's order.
+    """
+    spec = exposure.spec
+    night, size = str(spec.night), spec.sensors_per_pod
+    shared = ["--instrument", spec.instrument, "--part", "$(JOB_COMPLETION_INDEX)", "--part-size", str(size)]
+    which = [word for sensor in sensors for word in ("--sensor", sensor)]
+    if spec.data_type == "OBJECT":
+        pipelines = ",".join(spec.pipelines)
+        args = ["reduce", night, exposure_key(exposure), "--pipelines", pipelines, "--run", spec.run, *shared, *which]
+        args += ["--retain-raw"] if spec.retain_raw else []
+    else:
+        args = ["masters", "--night", night, "--exposure", exposure_key(exposure), *shared, *which]
+    labels = {"gozen.astro/exposure": exposure.metadata.name, "gozen.astro/night": night}
+    if spec.observation_ref is not None:
+        labels["gozen.astro/observation"] = spec.observation_ref.name
+    express = spec.priority_class == "express"
+    return _job(exposure, args, labels, math.ceil(len(sensors) / size), express=express, settings=settings)
+
+
+def lightcurve_job(job: LightCurveJob, settings: OperatorSettings) -> Manifest:
+    """Return the Job that appends a selection to a table."""
+    spec = job.spec
+    choice = spec.selection
+    args = ["night", "append", *([choice.night] if choice.night else []), "--table", spec.target_catalog]
+    args += [word for one in choice.exposures for word in ("--exposure", one)]
+    if choice.region is not None:
+        args += ["--region", f"{choice.region.ra},{choice.region.dec},{choice.region.radius_deg}"]
+    args += ["--run", choice.run, "--result", "/dev/termination-log"]
+    labels = {"gozen.astro/lightcurvejob": job.metadata.name, "gozen.astro/table": spec.target_catalog}
+    return _job(job, args, labels, 1, express=False, settings=settings)
+
+
+def _job(
+    owner: Resource,
+    args: Sequence[str],
+    labels: Mapping[str, str],
+    completions: int,
+    *,
+    express: bool,
+    settings: OperatorSettings,
+) -> Manifest:
+    kind = type(owner).__name__
+    component = "reduction" if kind == "Exposure" else "append"
+    labels = {
+        "app.kubernetes.io/name": "gozen",
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "gozen",
+        **{word: value[:_LONGEST_LABEL] for word, value in labels.items()},
+    }
+    queue = {"kueue.x-k8s.io/queue-name": settings.pods.queue} if settings.pods.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(owner),
+            "namespace": owner.metadata.namespace,
+            "labels": {**labels, **queue},
+            "ownerReferences": [_owner(owner)],
+        },
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": completions,
+            "parallelism": completions,
+            "backoffLimitPerIndex": settings.retries,
+            "maxFailedIndexes": completions,
+            "activeDeadlineSeconds": settings.job_deadline_s,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(args, settings.pods, express=express)},
+        },
+    }
+
+
+def job_name(owner: Resource) -> str:
+    """Return the name of a resource's Job: its own, with what makes Jobs of different kinds different."""
+    return owner.metadata.name if isinstance(owner, Exposure) else f"{owner.metadata.name}-append"
+
+
+def _owner(owner: Resource) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": type(owner).__name__,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _failure_rules() -> list[dict[str, Any]]:
+    """Return what follows from an exit code (DESIGN §7): what is not named here counts and is tried again."""
+
+    def on(action: str, *codes: ExitCode) -> dict[str, Any]:
+        return {
+            "action": action,
+            "onExitCodes": {"containerName": "gozen", "operator": "In", "values": [int(code) for code in codes]},
+        }
+
+    disruption = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    return [
+        disruption,
+        on("FailJob", ExitCode.BAD_REQUEST),
+        on("FailIndex", ExitCode.UNREADABLE_INPUT, ExitCode.BUG),
+    ]
+
+
+def _pod(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, Any]:
+    archive = [{"name": "archive", "mountPath": ARCHIVE_MOUNT}] if pods.volume else []
+    sources: list[dict[str, Any]] = [{"configMapRef": {"name": pods.settings_map}}]
+    sources += [{"secretRef": {"name": pods.secret}}] if pods.secret else []
+    container = {
+        "name": "gozen",
+        "image": pods.image,
+        "imagePullPolicy": pods.pull_policy,
+        "args": list(args),
+        "envFrom": sources,
+        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "GOZEN_WORKERS", "value": "1"}],  # noqa: S108 - in the pod
+        "resources": {"requests": pods.requests, "limits": pods.limits},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}, *archive],  # noqa: S108 - in the pod
+    }
+    volumes = [{"name": "scratch", "emptyDir": {"sizeLimit": pods.scratch_limit}}]
+    volumes += [{"name": "archive", **pods.volume}] if pods.volume else []
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": pods.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "priorityClassName": pods.express_class if express else pods.default_class,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "runAsGroup": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }

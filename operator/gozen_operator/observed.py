@@ -1,0 +1,186 @@
+"""What a reconcile is told: facts about one resource, gathered at the edge. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gozen.archive.commit import SensorCommit
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What the archive says of one sensor.
+
+    Parameters
+    ----------
+    reason, message
+        Of the rejection; empty for a sensor that was reduced.
+    """
+
+    sensor: str
+    reduced: bool
+    reason: str = ""
+    message: str = ""
+
+    @classmethod
+    def of(cls, commit: SensorCommit) -> Commit:
+        """Shorten the record of a sensor."""
+        refusal = commit.rejection
+        if refusal is None:
+            return cls(commit.sensor, reduced=True)
+        return cls(commit.sensor, reduced=False, reason=refusal.name, message=refusal.message)
+
+
+@dataclass(frozen=True)
+class PodEnd:
+    """How a pod ended that did not succeed.
+
+    Parameters
+    ----------
+    index
+        Its completion index: which group of sensors.
+    code
+        Exit code; None where the pod ended without one.
+    reason
+        Kubernetes' word, such as ``OOMKilled``.
+    message
+        The last lines of what it said.
+    """
+
+    index: int
+    code: int | None
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class JobSeen:
+    """A Job as the API server shows it.
+
+    Parameters
+    ----------
+    finished
+        ``Complete`` or ``Failed``; None while it works.
+    reason, message
+        Why it failed.
+    expires
+        Whether it may go: `Plan.expire` was carried out.
+    queued
+        Whether it waits for a quota (Kueue).
+    ends
+        Pods that failed.
+    """
+
+    name: str
+    uid: str
+    finished: Literal["Complete", "Failed"] | None = None
+    reason: str = ""
+    message: str = ""
+    expires: bool = False
+    queued: bool = False
+    ends: Sequence[PodEnd] = ()
+
+
+@dataclass(frozen=True)
+class ExposureFacts:
+    """What is known about an Exposure beside itself.
+
+    Parameters
+    ----------
+    known_sensors
+        Of the instrument profile; empty where it cannot be read, which `problem` says.
+    problem
+        Why the request makes no sense, as (reason, message): unknown instrument, ...
+    duplicate_of
+        An older Exposure that has the same night, EXP_ID and run.
+    suspended
+        Whether its Observation is suspended.
+    raw
+        Sensors whose raw data are in the archive; None before they were looked for.
+    commits
+        What the archive says of its sensors; None where that is not needed yet.
+    trouble
+        Why the archive cannot be asked now.
+    calibration
+        Calibration Exposures that have to come first and are not complete.
+    job
+        Its Job.
+    may_launch
+        Whether a place among the active Jobs is free for it.
+    ahead
+        How many Exposures go before it.
+    held
+        Whether something still needs the finished Exposure: its Observation, which counts it.
+    """
+
+    known_sensors: Sequence[str]
+    problem: tuple[str, str] | None = None
+    duplicate_of: str | None = None
+    suspended: bool = False
+    raw: frozenset[str] | None = None
+    commits: Mapping[str, Commit] | None = None
+    trouble: str | None = None
+    calibration: Sequence[str] = ()
+    job: JobSeen | None = None
+    may_launch: bool = True
+    ahead: int = 0
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class ChildExposure:
+    """What an Observation needs to know of one of its Exposures."""
+
+    name: str
+    complete: bool
+    succeeded: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ObservationFacts:
+    """What is known about an Observation beside itself.
+
+    Parameters
+    ----------
+    known_sensors
+        Of the instrument profile.
+    children
+        Its Exposures.
+    problem
+        Why the request makes no sense, as (reason, message).
+    """
+
+    known_sensors: Sequence[str]
+    instrument: str = "tomoe"
+    run: str = "r1"
+    default_pipelines: Sequence[Literal["wcs", "stack", "neo", "cube"]] = ("wcs", "stack")
+    default_gain: str = "high"
+    children: Mapping[str, ChildExposure] = field(default_factory=dict)
+    problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class LightCurveFacts:
+    """What is known about a LightCurveJob beside itself.
+
+    Parameters
+    ----------
+    apertures
+        Diameters that are measured at the reduction, pixel.
+    writer
+        Another LightCurveJob that writes to the table now or comes first.
+    waiting_for
+        Exposures of the selection that are not complete yet.
+    result
+        What the finished pod said: exposures, rows, version of the table.
+    """
+
+    apertures: Sequence[int]
+    reference: str | None = None
+    writer: str | None = None
+    waiting_for: Sequence[str] = ()
+    job: JobSeen | None = None
+    result: Mapping[str, int] | None = None

@@ -1,0 +1,68 @@
+"""What the site decides about the operator, from ``GOZEN_OPERATOR_...``; about data it does so in `gozen.settings`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gozen.errors import BadRequest
+
+
+class PodSettings(BaseModel):
+    """The pods that work on data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str = Field("gozen-pipeline:latest", description="Image of the pods")
+    pull_policy: str = Field("IfNotPresent", description="When the image is fetched")
+    service_account: str = Field("gozen-pipeline", description="Their service account, without a token")
+    settings_map: str = Field("gozen-settings", description="ConfigMap whose keys become environment variables")
+    secret: str | None = Field(None, description="Secret with the credentials of the object store")
+    volume: dict[str, Any] | None = Field(None, description="Volume that holds the archive, mounted at /archive")
+    requests: dict[str, str] = Field({"cpu": "1", "memory": "2Gi"}, description="What a pod is sure to get")
+    limits: dict[str, str] = Field({"memory": "4Gi"}, description="What a pod may take at most")
+    scratch_limit: str = Field("8Gi", description="Largest scratch folder of a pod")
+    express_class: str = Field("gozen-express", description="Priority class of targets of opportunity")
+    default_class: str = Field("gozen-default", description="Priority class of all others")
+    queue: str | None = Field(None, description="Kueue's local queue, where Kueue is installed")
+
+
+class OperatorSettings(BaseSettings):
+    """Everything that a site decides about the operator."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GOZEN_OPERATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    namespaces: tuple[str, ...] = Field(("default",), description="Namespaces that it looks after")
+    lease_namespace: str | None = Field(None, description="Namespace of its Lease; default: the first one")
+    identity: str = Field("gozen-operator", description="Name under which it holds the Lease: its pod's")
+    max_active_jobs: int = Field(8, ge=1, description="Jobs of Exposures at once; express goes first")
+    raw_prefixes: tuple[str, ...] = Field((), description="Prefixes that rawURL may begin with")
+    raw_patience_s: float = Field(3600.0, gt=0, description="Seconds after which raw data that did not come are missed")
+    look_s: float = Field(10.0, gt=0, description="Seconds between two looks for raw data in the archive")
+    resync_s: float = Field(300.0, gt=0, description="Seconds between two looks at every resource")
+    exposure_ttl_s: float = Field(3600.0, ge=0, description="Seconds that a finished Exposure stays in the API server")
+    job_ttl_s: int = Field(300, ge=0, description="Seconds that a Job stays once its outcome is recorded")
+    job_deadline_s: int = Field(7200, ge=60, description="Seconds after which a Job is given up")
+    retries: int = Field(3, ge=0, description="Times that a group of sensors is tried again after storage trouble")
+    port: int = Field(8080, ge=0, le=65535, description="Port of /healthz and /metrics")
+    silence_s: float = Field(900.0, gt=0, description="Seconds without event or resync after which it is not healthy")
+    pods: PodSettings = PodSettings()
+
+
+def load_operator_settings(**given: Any) -> OperatorSettings:
+    """Read the settings.
+
+    Raises
+    ------
+    BadRequest
+        A setting is unknown or out of range; the message names it.
+    """
+    try:
+        return OperatorSettings(**given)
+    except ValidationError as error:
+        lines = [f"GOZEN_OPERATOR_{'__'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()]
+        raise BadRequest("; ".join(lines)) from error
