@@ -1,1 +1,1 @@
-"""How an Observation is carried out: what it will expose (``plan``), which raw data answer it (``execution``)."""
+"""How an Observation is carried out: ``plan``, ``drivers`` of the devices, and which raw data answer it."""

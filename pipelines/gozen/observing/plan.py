@@ -89,6 +89,22 @@ def exposures_of(
     return planned
 
 
+def pointings_of(observation: Observation) -> dict[int, Pointing]:
+    """Return where the telescope looks after each step that moves it, by step, counted from 1.
+
+    Raises
+    ------
+    BadRequest
+        A dithering comes before any pointing, or leads over a pole.
+    """
+    state, found = _State(pipelines=(), gain=""), {}
+    for step, operation in enumerate(observation.spec.operations, start=1):
+        state = _after(state, operation, f"Observation {observation.metadata.name} step {step}")
+        if state.pointing is not None and operation.kind in ("pointing", "dithering"):
+            found[step] = state.pointing
+    return found
+
+
 def offset(pointing: Pointing, dra_arcsec: float, ddec_arcsec: float) -> Pointing:
     """Return a pointing moved on the sky.
 

@@ -1,0 +1,89 @@
+"""EXP_IDs under crashes between any two calls of the archive, and with several who ask at once.
+
+Covered: no number belongs to two attempts; an attempt always gets the same number; a shutter opens once under a number;
+one ending stands; numbers of raw data that came in another way are left alone; a lost hint costs nothing but time.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gozen.archive import expid
+from gozen.archive.expid import Closing, Opening, Purpose
+
+from ..interruptions import Killed, Life, MemoryStore, Watched, interleave
+
+NIGHT = "20261120"
+
+
+def purpose(step: int = 1, attempt: int = 1, night: str = NIGHT, uid: str = "u1") -> Purpose:
+    return Purpose("default", "obs", uid, step, f"obs-{step:03d}", night, attempt)
+
+
+asked = st.lists(
+    st.tuples(st.integers(1, 3), st.integers(1, 2), st.sampled_from([NIGHT, "20261121"])), min_size=2, max_size=5
+)
+order = st.lists(st.tuples(st.integers(0, 9), st.sampled_from([False, False, False, True])), max_size=60)
+
+
+@settings(max_examples=300)
+@given(
+    asked=asked, order=order, taken=st.sets(st.integers(1, 6), max_size=3), hint=st.one_of(st.none(), st.integers(0, 9))
+)
+def test_no_number_is_used_twice(asked, order, taken, hint) -> None:
+    store = MemoryStore()
+    for number in taken:
+        store.write(f"raw/{NIGHT}/{number:08d}/exposure.json", b"{}")
+    if hint is not None:
+        store.write("expid/latest.json", f'{{"exposureId": {hint}}}'.encode())
+    wishes = [purpose(*one) for one in asked]
+    lives = [Life(lambda wish=wish: expid.reserve(Watched(store), 1, wish)) for wish in wishes]
+    interleave(lives, order)
+    given_to: dict[int, set[tuple[int, int]]] = {}
+    for wish, life in zip(wishes, lives, strict=True):
+        number = expid.reserve(store, 1, wish)
+        assert life.result in (Killed, number)
+        assert expid.reserve(store, 1, wish) == number
+        assert not (number in taken and expid.read_purpose(store, number).night == NIGHT)
+        assert expid.read_purpose(store, number).step == wish.step
+        given_to.setdefault(number, set()).add((wish.step, wish.attempt))
+    assert all(len(who) == 1 for who in given_to.values())
+    assert len(given_to) == len({(wish.step, wish.attempt) for wish in wishes})
+
+
+@given(order=order)
+def test_a_shutter_opens_once_under_a_number(order) -> None:
+    store = MemoryStore()
+    lives = [
+        Life(lambda name=name: expid.open_shutter(Watched(store), 7, Opening("2026-11-20T12:00:00Z", name)))
+        for name in ("a", "b", "c")
+    ]
+    interleave(lives, order)
+    opened = [name for name, life in zip("abc", lives, strict=True) if life.result is True]
+    assert len(opened) <= 1
+    if opened:
+        assert expid.read_opening(store, 7).session == opened[0]
+
+
+@given(order=order)
+def test_one_ending_stands(order) -> None:
+    store = MemoryStore()
+    endings = [Closing("taken", "Taken", "", ("111",)), Closing("lost", "Interrupted", "the process ended")]
+    lives = [Life(lambda one=one: expid.close(Watched(store), 7, one)) for one in endings]
+    interleave(lives, order)
+    stands = expid.close(store, 7, endings[0])
+    assert {life.result for life in lives} - {Killed} <= {stands}
+
+
+def test_numbers_go_on_from_the_hint_and_another_uid_is_another_exposure() -> None:
+    store = MemoryStore()
+    assert [expid.reserve(store, 40, purpose(step)) for step in (1, 2, 1)] == [40, 41, 40]
+    assert expid.reserve(store, 1, purpose(1, uid="u2")) == 42
+    assert expid.reserve(store, 1, purpose(1, attempt=2)) == 43
+    assert sorted(store.list("expid/by-name")) == [
+        "expid/by-name/default/obs-001/u1-1.json",
+        "expid/by-name/default/obs-001/u1-2.json",
+        "expid/by-name/default/obs-001/u2-1.json",
+        "expid/by-name/default/obs-002/u1-1.json",
+    ]
