@@ -71,7 +71,7 @@ SOURCES: Mapping[str, Source] = {
     "versitygw": Source("github.com/versity/versitygw/cmd/versitygw@v1.8.0", "versitygw"),
     **{
         name: Source(f"k8s.io/kubernetes/cmd/{name}", "kubernetes")
-        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+        for name in ("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
     },
     "pause": Source("./pause", "kubernetes"),
     "coredns": Source("github.com/coredns/coredns@v1.14.7", "coredns"),
@@ -196,4 +196,8 @@ def _version_of(go: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    build(list(SOURCES))
+    try:
+        build(list(SOURCES))
+    except ToolMissingError as missing:
+        say(str(missing))
+        sys.exit(1)

@@ -1,0 +1,149 @@
+"""Container images for the tests, built by buildah on a base that debootstrap makes: none can be pulled.
+
+Images live in a store of their own below the cache, so that a second build finds its layers again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .machine import run
+from .node_files import PAUSE_IMAGE
+from .tools import cache, installed, locked, say, tool
+
+BASE_IMAGE = "localhost/gozen/base:1"
+# What the public base of our images, the slim image of Python, holds.
+BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
+SECONDS_TO_BUILD = 1200
+
+
+def build_image(
+    dockerfile: Path,
+    tag: str,
+    build_args: Mapping[str, str] | None = None,
+    context: Path | None = None,
+    flags: Sequence[str] = (),
+) -> str:
+    """Build an image and return its tag.
+
+    Parameters
+    ----------
+    dockerfile
+        What to build.
+    tag
+        A full name, as ``localhost/gozen/pipeline:test``.
+    build_args
+        Values of its ``ARG`` lines, as ``{"BASE": base_image()}``.
+    context
+        The folder that ``COPY`` reads; by default the one of the Dockerfile.
+    flags
+        More flags for ``buildah bud``.
+
+    Raises
+    ------
+    StartError
+        Where a step fails, with what it said.
+    """
+    values = [f"--build-arg={name}={value}" for name, value in (build_args or {}).items()]
+    # A build sees this computer's network, its certificates and no more.
+    inside = ["--isolation=chroot", "--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
+    words = ["bud", "--layers", "--pull-never", *inside, *values, *flags, f"--tag={tag}", f"--file={dockerfile}"]
+    run([*_buildah(), *words, context or dockerfile.parent], seconds=SECONDS_TO_BUILD)
+    return tag
+
+
+def export_image(tag: str, archive: Path) -> None:
+    """Write an image to a tar file that containerd can import."""
+    # Compressing takes longer than all the rest, and the file is read once.
+    run([*_buildah(), "push", "--disable-compression", tag, f"oci-archive:{archive}:{tag}"], seconds=SECONDS_TO_BUILD)
+
+
+def base_image() -> str:
+    """Return the tag of an image of this computer's Debian or Ubuntu with Python, made when it is not there."""
+    with locked("base-image"):
+        if not _has(BASE_IMAGE):
+            _build_from_scratch(BASE_IMAGE, _base_archive(), 'ADD {name} /\nCMD ["python3"]')
+    return BASE_IMAGE
+
+
+def pause_image() -> str:
+    """Return the tag of the image that holds a pod's namespaces, made when it is not there."""
+    with locked("pause-image"):
+        _build_from_scratch(PAUSE_IMAGE, tool("pause"), 'COPY {name} /pause\nENTRYPOINT ["/pause"]')
+    return PAUSE_IMAGE
+
+
+def image_size(tag: str) -> int:
+    """Return the bytes that the layers of an image take unpacked."""
+    layers = json.loads(run([*_buildah(), "images", "--json", tag]))
+    return int(layers[0]["size"])
+
+
+def _has(tag: str) -> bool:
+    return bool(run([*_buildah(), "images", "--quiet", "--filter", f"reference={tag}"]).strip())
+
+
+def _build_from_scratch(tag: str, file: Path, lines: str) -> None:
+    with TemporaryDirectory() as folder:
+        context = Path(folder)
+        shutil.copy(file, context)
+        dockerfile = context / "Dockerfile"
+        dockerfile.write_text(f"FROM scratch\n{lines.format(name=file.name)}\n")
+        build_image(dockerfile, tag)
+
+
+def _base_archive() -> Path:
+    """Return the tar file of a small system, made by debootstrap once."""
+    release = _release()
+    archive = cache() / f"base-{release}.tar"
+    if not archive.exists():
+        say(f"making a base image of {release} with debootstrap (once; it is kept in {cache()})")
+        partial = archive.with_suffix(".partial")
+        with TemporaryDirectory(dir=cache()) as folder:
+            root = Path(folder) / "root"
+            run(
+                [
+                    installed("debootstrap", "debootstrap"),
+                    "--variant=minbase",
+                    f"--include={','.join(BASE_PACKAGES)}",
+                    release,
+                    root,
+                    *_mirror(),
+                ],
+                seconds=SECONDS_TO_BUILD,
+            )
+            shutil.rmtree(root / "var" / "cache" / "apt" / "archives")
+            run(["tar", "--create", "--file", partial, "--directory", root, "."], seconds=300)
+        partial.replace(archive)
+    return archive
+
+
+def _release() -> str:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return next(line.split("=")[1].strip('"') for line in lines if line.startswith("VERSION_CODENAME="))
+
+
+def _mirror() -> list[str]:
+    """Return the mirror that this computer installs from, or nothing: debootstrap knows one."""
+    said = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    found = [line.split()[1] for line in said.splitlines() if line.startswith(f"{_release()} ")]
+    return found[:1]
+
+
+def _buildah() -> list[str]:
+    return [
+        installed("buildah", "buildah"),
+        f"--root={cache() / 'images'}",
+        "--runroot=/run/gozen/images",
+        "--storage-driver=overlay",
+    ]

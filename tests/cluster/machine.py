@@ -1,0 +1,240 @@
+"""A machine inside this one: namespaces of its own for processes, mounts and network.
+
+When its first process ends, the kernel ends all others and undoes their mounts. What the kernel leaves behind (control
+groups, a folder) is removed by `Machine.stop`, or by the next start after a run that was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from .processes import Process, StartError, children, wait_until
+
+REGISTER = Path("/run/gozen")
+SLOTS = 64
+# Where programs of a node write, whatever they are told: each node gets folders of its own there.
+PRIVATE = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers")
+# Ended children of processes that are gone are of no interest to the first process.
+FIRST_PROCESS = ("sh", "-c", "trap '' CHLD; exec sleep infinity")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What tells the machines of one computer from each other.
+
+    Parameters
+    ----------
+    number
+        0 to `SLOTS` - 1.
+    """
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Name of the link to the host and of the control groups."""
+        return f"gozen{self.number}"
+
+    @property
+    def host_address(self) -> str:
+        """Address of the host as the machine sees it."""
+        return f"10.219.{self.number}.1"
+
+    @property
+    def address(self) -> str:
+        """Address of the machine."""
+        return f"10.219.{self.number}.2"
+
+    @property
+    def note(self) -> Path:
+        """The file that is locked while the slot is used, and holds the folder to remove afterwards."""
+        return REGISTER / self.name
+
+
+def host_commands(slot: Slot, first_process: int) -> list[list[str]]:
+    """Return the commands that join a machine to the host by a pair of links."""
+    return [
+        ["ip", "link", "add", slot.name, "type", "veth", "peer", "name", "eth0", "netns", str(first_process)],
+        ["ip", "address", "add", f"{slot.host_address}/30", "dev", slot.name],
+        ["ip", "link", "set", slot.name, "up"],
+    ]
+
+
+def inner_commands(slot: Slot, state: Path) -> list[list[str]]:
+    """Return the commands that make a machine of the new namespaces, to be run inside."""
+    return [
+        ["mount", "--make-rshared", "/"],
+        ["mount", "-t", "tmpfs", "tmpfs", "/run"],
+        *(["mount", "--bind", f"{state}{folder}", folder] for folder in PRIVATE),
+        ["ip", "link", "set", "lo", "up"],
+        ["ip", "address", "add", f"{slot.address}/30", "dev", "eth0"],
+        ["ip", "link", "set", "eth0", "up"],
+        ["ip", "route", "add", "default", "via", slot.host_address],
+        ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"],
+    ]
+
+
+class Machine:
+    """A machine that is up; programs enter it by `command`.
+
+    Parameters
+    ----------
+    folder
+        Keeps the logs.
+    state
+        A folder for what its programs write, removed when the machine stops.
+    """
+
+    def __init__(self, folder: Path, state: Path) -> None:
+        self.state = state
+        self.slot, self._note = take_slot()
+        self._holder: Process | None = None
+        try:
+            self._note.write(str(state))
+            self._note.flush()
+            for private in PRIVATE:
+                Path(f"{state}{private}").mkdir(parents=True)
+                Path(private).mkdir(parents=True, exist_ok=True)
+            self._holder = Process(
+                "the first process",
+                FIRST_PROCESS,
+                folder / "logs" / "machine.log",
+                within=(
+                    *("unshare", "--net", "--mount", "--propagation", "slave"),
+                    *("--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
+                ),
+            )
+            wait_until(self._is_up, "the first process", 10, [self._holder])
+            for controller in controllers():
+                (controller / self.slot.name).mkdir(exist_ok=True)
+            for command in host_commands(self.slot, self._first()):
+                run(command)
+            for command in inner_commands(self.slot, state):
+                run(self.command(command))
+        except BaseException:
+            self.stop()
+            raise
+
+    def command(self, argv: Sequence[str | Path]) -> list[str]:
+        """Return the command that runs another one inside."""
+        return [*self.within, *map(str, argv)]
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """What to put before a command to run it inside."""
+        return ("nsenter", "--target", str(self._first()), "--net", "--mount", "--pid", "--")
+
+    def stop(self) -> None:
+        """End every process inside and remove what is left."""
+        if self._holder:
+            self._holder.kill()
+        remove_traces(self.slot, self.state)
+        self._note.truncate(0)
+        self._note.close()
+
+    def _first(self) -> int:
+        assert self._holder is not None
+        return children(self._holder.pid)[0]
+
+    def _is_up(self) -> bool:
+        assert self._holder is not None
+        found = children(self._holder.pid)
+        return bool(found) and Path(f"/proc/{found[0]}/comm").read_text() == "sleep\n"
+
+
+def take_slot() -> tuple[Slot, IO[str]]:
+    """Return the first free slot and its locked note; what killed runs left in any slot is removed on the way.
+
+    Raises
+    ------
+    StartError
+        Where none is free.
+    """
+    REGISTER.mkdir(parents=True, exist_ok=True)
+    taken: tuple[Slot, IO[str]] | None = None
+    for slot in map(Slot, range(SLOTS)):
+        if taken and not slot.note.exists():
+            continue
+        with _lock(slot) as note:
+            if note is None:
+                continue
+            note.seek(0)
+            left = note.read()
+            if left:
+                remove_traces(slot, Path(left))
+                note.truncate(0)
+            if taken is None:
+                taken = slot, os.fdopen(os.dup(note.fileno()), "w")
+    if taken is None:
+        raise StartError(f"{SLOTS} nodes run on this computer already: their notes are in {REGISTER}")
+    return taken
+
+
+@contextmanager
+def _lock(slot: Slot) -> Iterator[IO[str] | None]:
+    with slot.note.open("a+") as note:
+        try:
+            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield note
+
+
+def remove_traces(slot: Slot, state: Path) -> None:
+    """Remove the link, the control groups and the folder of a machine whose processes have ended."""
+    subprocess.run(["ip", "link", "delete", slot.name], capture_output=True, timeout=30)
+    for controller in controllers():
+        remove_group(controller / slot.name)
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def remove_group(group: Path, seconds: float = 5) -> None:
+    """Remove a control group with those in it; the kernel takes a moment to let go of the last process."""
+    deadline = time.monotonic() + seconds
+    while group.exists():
+        for folder, _, _ in os.walk(group, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
+        if time.monotonic() > deadline:
+            return
+        if group.exists():
+            time.sleep(0.05)
+
+
+def controllers() -> list[Path]:
+    """Return where the control groups are mounted: one folder for each of version 1, or the one of version 2."""
+    lines = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return [Path(words[1]) for words in lines if words[2] in ("cgroup", "cgroup2")]
+
+
+def run(argv: Sequence[str | Path], stdin: str | None = None, seconds: float = 60) -> str:
+    """Run a command to its end and return what it prints.
+
+    Raises
+    ------
+    StartError
+        Where it fails, with what it said.
+    """
+    done = subprocess.run(
+        [str(word) for word in argv],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    if done.returncode != 0:
+        raise StartError(
+            f"{' '.join(map(str, argv))}: code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
+    return done.stdout

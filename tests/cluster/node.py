@@ -1,0 +1,255 @@
+"""A whole Kubernetes node in a machine of its own: what it starts, in which order, and when it is ready."""
+
+from __future__ import annotations
+
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+
+from .access import ADMIN, Cluster, User, token_file
+from .api_server import FIRST_SERVICE, SERVER_NAMES, etcd_flags, is_ready, server_flags
+from .certificates import Authority
+from .images import export_image, pause_image
+from .machine import Machine, run
+from .node_files import (
+    CONTAINERD_SOCKET,
+    cni_conflist,
+    containerd_config,
+    corefile,
+    kubelet_config,
+    masquerade,
+    proxy_config,
+)
+from .processes import Process, wait_until
+from .tools import ToolMissingError, installed, tool
+
+NAME = "gozen"
+PORT = 6443
+SECONDS_TO_START = 120
+CNI_PROGRAMS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+MANAGER, SCHEDULER, PROXY, DNS = (
+    "system:kube-controller-manager",
+    "system:kube-scheduler",
+    "system:kube-proxy",
+    "system:coredns",
+)
+CTR = ("ctr", "--address", CONTAINERD_SOCKET, "--namespace=k8s.io")
+KUBELET = f"system:node:{NAME}"
+
+
+def users() -> tuple[User, ...]:
+    """Return the administrator and the programs of the cluster, which know each other by tokens."""
+    programs = tuple(User(name) for name in (MANAGER, SCHEDULER, PROXY, DNS))
+    return (User(ADMIN, ("system:masters",)), User(KUBELET, ("system:nodes",)), *programs)
+
+
+class Node(Cluster):
+    """A node that is Ready, with names and Services; see `Cluster` for what to do with it.
+
+    Parameters
+    ----------
+    folder
+        Keeps logs and kubeconfig files.
+
+    Attributes
+    ----------
+    machine
+        What its programs run in.
+    host_address
+        Address at which pods reach servers of this computer that listen there or on all addresses.
+
+    Raises
+    ------
+    ToolMissingError
+        Where a program is missing.
+    StartError
+        Where one does not start in time; everything that was started is stopped again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        programs = programs_of_a_node()
+        self._network = cni_programs()
+        self._folder = folder
+        self._processes: dict[str, Process] = {}
+        self.machine = Machine(folder, Path(mkdtemp(prefix="gozen-node-", dir="/var/tmp")))
+        try:
+            self.host_address = self.machine.slot.host_address
+            self.address = self.machine.slot.address
+            authority = Authority(folder / "certificates")
+            super().__init__(f"https://{self.address}:{PORT}", authority.certificate, folder, users())
+            self._kubeconfigs = {user.name: self.kubeconfig_for(user.name, user.token) for user in self.users.values()}
+            self._start_control_plane(programs, authority)
+            self._start_node(programs)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop every process and pod, and remove what they wrote but the logs."""
+        self.machine.stop()
+
+    def wait(self) -> None:
+        """Return never, but with a StartError when a program of the node ends."""
+        wait_until(lambda: False, "the end of the cluster", float("inf"), self._processes.values())
+
+    def load_image(self, tag: str) -> None:
+        """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it."""
+        archive = self.machine.state / "image.tar"
+        archive.unlink(missing_ok=True)
+        export_image(tag, archive)
+        run(self.machine.command([*CTR, "images", "import", archive]), seconds=300)
+        archive.unlink()
+
+    def _start_control_plane(self, programs: Mapping[str, str | Path], authority: Authority) -> None:
+        folder, state = self._folder, self.machine.state
+        tokens = folder / "tokens.csv"
+        tokens.write_text(token_file(list(self.users.values())))
+        service_accounts = authority.signing_key("service-accounts")
+        certificate = authority.server("kube-apiserver", [self.address, "127.0.0.1", FIRST_SERVICE], SERVER_NAMES)
+        to_kubelet = authority.client("kube-apiserver-to-kubelet", "system:masters")
+        self._start("etcd", programs, etcd_flags(state / "etcd", 2379, 2380))
+        self._start(
+            "kube-apiserver",
+            programs,
+            [
+                *server_flags(2379, "0.0.0.0", PORT, certificate, service_accounts, tokens),
+                f"--advertise-address={self.address}",
+                "--authorization-mode=Node,RBAC",
+                "--enable-admission-plugins=NodeRestriction",
+                "--allow-privileged",
+                "--kubelet-preferred-address-types=InternalIP",
+                f"--kubelet-client-certificate={to_kubelet[0]}",
+                f"--kubelet-client-key={to_kubelet[1]}",
+            ],
+        )
+        self._start_containerd(programs)
+        self._wait("the API server", "kube-apiserver", lambda: is_ready(self))
+        self._start(
+            "kube-controller-manager",
+            programs,
+            [
+                f"--kubeconfig={self._kubeconfigs[MANAGER]}",
+                f"--service-account-private-key-file={service_accounts}",
+                f"--root-ca-file={self.authority}",
+                "--use-service-account-credentials",
+                "--leader-elect=false",
+            ],
+        )
+        self._start(
+            "kube-scheduler", programs, [f"--kubeconfig={self._kubeconfigs[SCHEDULER]}", "--leader-elect=false"]
+        )
+
+    def _start_containerd(self, programs: Mapping[str, str | Path]) -> None:
+        network = self._folder / "cni"
+        network.mkdir()
+        (network / "10-gozen.conflist").write_text(cni_conflist())
+        config = self._write("containerd.toml", containerd_config(network, self._network))
+        self._start("containerd", programs, [f"--config={config}"])
+
+    def _start_node(self, programs: Mapping[str, str | Path]) -> None:
+        resolv_conf = self._write("resolv.conf", f"nameserver {self.address}\n")
+        config = kubelet_config(self.address, self.authority, f"/{self.machine.slot.name}", resolv_conf)
+        run(self.machine.command(["nft", "-f", "-"]), stdin=masquerade())
+        self._wait("containerd", "containerd", self._containerd_answers)
+        self.load_image(pause_image())
+        self._start(
+            "kubelet",
+            programs,
+            [
+                f"--config={self._write('kubelet.yaml', config)}",
+                f"--kubeconfig={self._kubeconfigs[KUBELET]}",
+                f"--hostname-override={NAME}",
+                f"--node-ip={self.address}",
+            ],
+        )
+        proxy = self._write("kube-proxy.yaml", proxy_config(self._kubeconfigs[PROXY]))
+        self._start("kube-proxy", programs, [f"--config={proxy}", f"--hostname-override={NAME}"])
+        self._allow_names()
+        names = self._write("Corefile", corefile(self.address, self._kubeconfigs[DNS]))
+        self._start("coredns", programs, ["-conf", str(names)])
+        self._wait("CoreDNS", "coredns", self._names_answer)
+        self._wait("the node to be Ready", "kubelet", self._node_is_ready)
+        self._wait("the service account of pods", "kube-controller-manager", self._has_service_account)
+
+    def _allow_names(self) -> None:
+        watched = "--resource=services,endpoints,namespaces,endpointslices.discovery.k8s.io"
+        self.kubectl("create", "clusterrole", "coredns", "--verb=list,watch", watched, check=True)
+        self.kubectl("create", "clusterrolebinding", "coredns", "--clusterrole=coredns", f"--user={DNS}", check=True)
+
+    def _containerd_answers(self) -> bool:
+        command = self.machine.command([*CTR, "plugins", "list"])
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        return said.returncode == 0 and any(
+            line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in said.stdout.splitlines()
+        )
+
+    def _names_answer(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}:8181/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _node_is_ready(self) -> bool:
+        said = self.kubectl("get", "node", NAME, "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status}")
+        return said.stdout == "True"
+
+    def _has_service_account(self) -> bool:
+        return self.kubectl("get", "serviceaccount", "default").returncode == 0
+
+    def _start(self, name: str, programs: Mapping[str, str | Path], flags: Sequence[str]) -> None:
+        log = self._folder / "logs" / f"{name}.log"
+        self._processes[name] = Process(name, [programs[name], *flags], log, within=self.machine.within)
+
+    def _wait(self, what: str, culprit: str, ready: Callable[[], bool]) -> None:
+        rest = [process for name, process in self._processes.items() if name != culprit]
+        wait_until(ready, what, SECONDS_TO_START, [self._processes[culprit], *rest])
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self._folder / name
+        path.write_text(text)
+        return path
+
+
+def programs_of_a_node() -> dict[str, str | Path]:
+    """Return where the programs of a node are, built where they are missing.
+
+    Raises
+    ------
+    ToolMissingError
+        Where one is neither here nor can be built.
+    """
+    built = (
+        *("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+        *("kubelet", "kube-proxy", "kubectl", "coredns", "pause"),
+    )
+    packages = {
+        "etcd": "etcd-server",
+        "containerd": "containerd",
+        "runc": "runc",
+        "nft": "nftables",
+        "buildah": "buildah",
+    }
+    return {
+        **{name: tool(name) for name in built},
+        **{name: installed(name, package) for name, package in packages.items()},
+    }
+
+
+def cni_programs() -> Path:
+    """Return the folder of the programs that make the pods' network.
+
+    Raises
+    ------
+    ToolMissingError
+        Where they are missing.
+    """
+    for folder in CNI_PROGRAMS:
+        if (folder / "ptp").exists():
+            return folder
+    raise ToolMissingError(
+        "the network plugins are missing: .ci/setup system installs them, or apt install containernetworking-plugins"
+    )
