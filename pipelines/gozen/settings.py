@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -111,6 +111,21 @@ class GateSettings(_Group):
     pointing_offset_deg: float = Field(1.0, gt=0, description="Solution against the header's pointing")
 
 
+class StorageSettings(_Group):
+    """How an archive on S3 is reached; credentials come from the environment, as for every S3 client."""
+
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://[^/@\s]+/?$", description="Address of the S3 server; without it Amazon's"
+    )
+    region: str | None = Field(None, description="Region of the bucket; without it what AWS_REGION says")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Where the bucket's name stands: in the path, or before the host's name"
+    )
+    connect_timeout_s: float = Field(5.0, gt=0, description="Seconds until a server that does not answer is given up")
+    read_timeout_s: float = Field(60.0, gt=0, description="Seconds without a byte that end a request")
+    attempts: int = Field(5, ge=1, description="Times that a request is made before the storage counts as away")
+
+
 class WatchSettings(_Group):
     """The folder into which a camera writes (``gozen watch``)."""
 
@@ -183,6 +198,7 @@ class Settings(BaseSettings):
     watch: WatchSettings = WatchSettings()
     observatory: ObservatorySettings = ObservatorySettings()
     observer: ObserverSettings = ObserverSettings()
+    storage: StorageSettings = StorageSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from .s3_server import S3Server, s3_server
 from .zygote import Zygote
 
 GOZEN = Path(sys.executable).parent / "gozen"
@@ -91,3 +92,26 @@ def zygote(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.copytree(simulated, folder, dirs_exist_ok=True)
     with Zygote(folder, NIGHT, ENVIRONMENT) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def s3_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for all tests of this process."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3(s3_process: S3Server) -> Iterator[S3Server]:
+    """Return an S3 server, with the environment set up as its users have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_process.environment.items():
+            patch.setenv(name, value)
+        yield s3_process
+
+
+@pytest.fixture
+def s3_bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
+    """Return the address of an archive in a bucket of its own."""
+    number = len(list(s3.folder.iterdir()))
+    return f"s3://{s3.bucket(f'bucket-{number}')}/archive"

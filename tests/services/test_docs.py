@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .pages import Command, Reader, beginning_of, first_missing, steps_of
+from .s3_server import S3Server
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -65,24 +66,31 @@ def begin(folder: Path, page: str, after: Callable[[str], Path]) -> None:
     first = beginning_of(text_of(page))
     if first == "my-night":
         fill_my_night(folder)
-    elif first is not None:
+    elif first not in (None, "s3"):
         shutil.copytree(after(f"docs/{first}"), folder, dirs_exist_ok=True)
 
 
 def group_of(page: str) -> str:
     """Return the pages' family, which one process follows, so that a tutorial is followed once."""
     first = beginning_of(text_of(page))
-    family = page if first in (None, "my-night") else f"docs/{first}"
+    family = page if first in (None, "my-night", "s3") else f"docs/{first}"
     return f"docs {TUTORIALS.index(family) if family in TUTORIALS else 0}"
 
 
 @pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.xdist_group(group_of(p)), id=p) for p in RUN])
-def test_the_commands_of_a_page_do_what_it_says(page: str, after: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_commands_of_a_page_do_what_it_says(
+    page: str, after: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     if page in TUTORIALS:
         after(page)
         return
     begin(tmp_path, page, after)
-    Reader(tmp_path).follow(text_of(page))
+    text = text_of(page)
+    if beginning_of(text) == "s3":
+        server: S3Server = request.getfixturevalue("s3")
+        server.bucket("sky")
+        text = text.replace("https://s3.example.org", server.endpoint)
+    Reader(tmp_path).follow(text)
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

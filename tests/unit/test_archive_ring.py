@@ -9,7 +9,6 @@ from gozen.archive.commit import write_commit
 from gozen.archive.provenance import Provenance
 from gozen.archive.ring import expire, night_end
 from gozen.archive.store import open_store
-from gozen.errors import BadRequest
 
 from .archive_samples import NIGHT, commit, processing_of, refused
 
@@ -98,6 +97,8 @@ def test_a_dry_run_removes_nothing(store):
     assert len(store.list("raw")) == 1
 
 
-def test_object_storage_is_left_to_its_own_rules():
-    with pytest.raises(BadRequest, match="life-cycle rule"):
-        expire(open_store("memory://ring"), now=LATE, keep_days=7)
+def test_object_storage_expires_alike():
+    store = open_store("memory://ring")
+    put(store, commit())
+    assert fates(store) == {"TMQe1111.fits": "expired"}
+    assert store.list("raw") == []

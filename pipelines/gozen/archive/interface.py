@@ -91,6 +91,20 @@ class Store(ABC):
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below a prefix (a folder, without the final slash); empty when there are none."""
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the lengths in bytes of the objects below a prefix by their sorted keys; raises as `list`."""
+        return {key: self.size(key) for key in self.list(prefix)}
+
+    def copy(self, key: str, to: str) -> None:
+        """Make an object of another one's bytes; a directory links the file.
+
+        Raises
+        ------
+        MissingObject
+            There is no object to copy.
+        """
+        self.write(to, self.read(key))
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object; an absent one is no error."""

@@ -50,8 +50,8 @@ def inventory(store: Store) -> list[Holding]:
     """Return how much each folder holds, in the order of the key layout."""
     holdings = []
     for folder in FOLDERS:
-        held = store.list(folder)
-        holdings.append(Holding(folder, len(held), sum(store.size(key) for key in held)))
+        held = store.sizes(folder)
+        holdings.append(Holding(folder, len(held), sum(held.values())))
     return holdings
 
 

@@ -1,9 +1,9 @@
-"""A store on an object store, or on any other fsspec file system, where a put is atomic by itself."""
+"""A store on whatever else fsspec reaches, where a put is atomic by itself; S3 has `gozen.archive.s3`."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import IO, Any
+from typing import IO
 
 import fsspec
 
@@ -13,11 +13,11 @@ from gozen.archive.interface import Store, named_errors
 class ObjectStore(Store):
     """A store on any other fsspec file system, where a put is atomic by itself."""
 
-    def __init__(self, url: str, options: dict[str, Any]) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__(url)
         with named_errors(url, "open"):
             # A remembered listing would hide what another writer has committed since.
-            self._fs, self._root = fsspec.core.url_to_fs(url, **{"use_listings_cache": False, **options})
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
 
     def _full(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"

@@ -1,7 +1,4 @@
-"""The ring buffer of raw data on a directory: what may expire, and its removal.
-
-On object storage a life-cycle rule on the tag ``reduced=true`` does the same (DESIGN §4).
-"""
+"""The ring buffer of raw data: what may expire, and its removal."""
 
 from __future__ import annotations
 
@@ -12,9 +9,7 @@ from typing import Literal
 
 from gozen.archive import keys
 from gozen.archive.commit import load_commit
-from gozen.archive.directory import DirectoryStore
 from gozen.archive.store import Store
-from gozen.errors import BadRequest
 
 Fate = Literal["expired", "not yet", "retained", "not reduced"]
 
@@ -42,19 +37,12 @@ def expire(store: Store, *, now: datetime, keep_days: float, dry_run: bool = Fal
         Days after the end of the night, as `night_end` has it.
     dry_run
         Remove nothing.
-
-    Raises
-    ------
-    BadRequest
-        The archive is no directory.
     """
-    if not isinstance(store, DirectoryStore):
-        raise BadRequest(f"{store.url} is no directory: a life-cycle rule of the object storage expires its raw data")
-    exposures: dict[tuple[str, str], list[str]] = {}
-    for key in store.list("raw"):
+    exposures: dict[tuple[str, str], dict[str, int]] = {}
+    for key, size in store.sizes("raw").items():
         parts = key.split("/")
         if len(parts) == 4:
-            exposures.setdefault((parts[1], parts[2]), []).append(key)
+            exposures.setdefault((parts[1], parts[2]), {})[key] = size
     found = [_raw_objects(store, *name, held, now, keep_days) for name, held in sorted(exposures.items())]
     objects = [one for part in found for one in part]
     for one in objects:
@@ -88,7 +76,7 @@ def night_end(night: str) -> datetime:
 
 
 def _raw_objects(
-    store: Store, night: str, exposure: str, held: list[str], now: datetime, keep_days: float
+    store: Store, night: str, exposure: str, held: Mapping[str, int], now: datetime, keep_days: float
 ) -> list[RawObject]:
     marker = keys.retain_marker(night, exposure)
     due = now >= night_end(night) + timedelta(days=keep_days)
@@ -97,10 +85,10 @@ def _raw_objects(
     return [
         RawObject(
             key,
-            store.size(key),
+            size,
             fate_of(keys.frame_id_of(key), committed, marked=marker in held, night=night, now=now, keep_days=keep_days),
         )
-        for key in held
+        for key, size in held.items()
         if key.endswith(".fits")  # the marker and the record of what was taken stay
     ]
 

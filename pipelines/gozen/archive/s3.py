@@ -6,7 +6,9 @@ Which settings and credentials it is opened with is decided in `gozen.archive.st
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +17,12 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.session import Session
 
 from gozen.archive.interface import Store, named_errors
-from gozen.archive.s3_errors import code_of, is_absent, is_taken, s3_errors
-from gozen.errors import BadRequest, StorageUnavailable
+from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors
+from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
 
 PART = 16 * 2**20
@@ -33,6 +35,7 @@ _HEAD_BYTES = 256 * 1024
 _PAUSE_S = 0.1
 _BROKEN = (HTTPClientError, IncompleteReadError)
 
+log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 Part = Callable[[int, int], bytes]
 """Returns bytes ``start`` to ``stop`` of what is to be put."""
@@ -52,7 +55,7 @@ class S3Store(Store):
     def __init__(self, url: str, settings: StorageSettings) -> None:
         super().__init__(url)
         self._settings = settings
-        self._bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
+        self._bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
         if not self._bucket:
             raise BadRequest(f"the archive {url!r} names no bucket: write it as s3://bucket/prefix")
         self._prefix = f"{prefix}/" if prefix else ""
@@ -86,7 +89,7 @@ class S3Store(Store):
             return self._body(key, lambda body, _: bytes(body.read()), Range=f"bytes={start}-{stop - 1}")
         except StorageUnavailable as error:
             # Bytes behind the end are none, as in a file.
-            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in ("InvalidRange", "416"):
+            if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
                 return b""
             raise
 
@@ -113,19 +116,24 @@ class S3Store(Store):
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under this key."""
-        with s3_errors(self.url_of(key), "read"):
-            try:
-                self._client.head_object(Bucket=self._bucket, Key=self._full(key))
-            except ClientError as error:
-                if is_absent(error):
-                    return False
-                raise
+        try:
+            self.size(key)
+        except MissingObject:
+            return False
         return True
 
     def size(self, key: str) -> int:
         """Return an object's length in bytes."""
+        # The answer to HEAD has no room to say what is missing: the object, the bucket or the user.
         with s3_errors(self.url_of(key), "read"):
-            return int(self._client.head_object(Bucket=self._bucket, Key=self._full(key))["ContentLength"])
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=self._full(key), Range="bytes=0-0")
+            except ClientError as error:
+                if is_beyond(error):
+                    return 0
+                raise
+            found["Body"].close()
+            return int(found["ContentRange"].rpartition("/")[2])
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below a prefix: a request for each thousand."""
@@ -172,8 +180,8 @@ class S3Store(Store):
             for tries in range(1, self._settings.attempts + 1):
                 found = self._client.get_object(Bucket=self._bucket, Key=self._full(key), **request)
                 try:
-                    with found["Body"] as body:
-                        return use(body, int(found["ContentLength"]))
+                    with contextlib.closing(found["Body"]) as body:
+                        return use(body, _length_of(found))
                 except _BROKEN:
                     if tries == self._settings.attempts:
                         raise
@@ -199,7 +207,7 @@ class S3Store(Store):
                 if isinstance(cause, ClientError) and is_taken(cause):
                     return False
                 # Two creators at once: S3 may tell both to come again.
-                if tries == self._settings.attempts or not _is_conflict(cause):
+                if tries == self._settings.attempts or not (isinstance(cause, ClientError) and is_conflict(cause)):
                     raise
                 time.sleep(_PAUSE_S * 2**tries)
             else:
@@ -283,17 +291,20 @@ def _connect(url: str, settings: StorageSettings) -> Any:
         user_agent_extra="gozen",
     )
     with s3_errors(url, "open"):
-        return Session().create_client(
-            "s3", region_name=settings.region, endpoint_url=settings.endpoint_url, config=config
-        )
+        # botocore itself only looks for AWS_DEFAULT_REGION.
+        region = settings.region or os.environ.get("AWS_REGION")
+        return Session().create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
 
 
-def _is_conflict(error: BaseException | None) -> bool:
-    return isinstance(error, ClientError) and code_of(error) in ("ConditionalRequestConflict", "409")
+def _length_of(answer: Any) -> int:
+    """Return the length that a server announced; an answer without one broke off among its headers."""
+    if "ContentLength" not in answer:
+        raise IncompleteReadError(actual_bytes=0, expected_bytes="the headers' end")
+    return int(answer["ContentLength"])
 
 
 def _forget(client: Any, upload: dict[str, str]) -> None:
     try:
         client.abort_multipart_upload(**upload)
-    except Exception as error:  # noqa: BLE001
-        log.debug("an upload could not be taken back", exc_info=error)
+    except (BotoCoreError, ClientError) as error:
+        log.debug("the parts of an upload stay until the bucket's life cycle removes them", exc_info=error)

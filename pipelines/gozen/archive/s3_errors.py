@@ -22,6 +22,7 @@ _REFUSED = {
     "AllAccessDisabled": _NO_ACCESS,
     "InvalidAccessKeyId": _NOT_ACCEPTED,
     "SignatureDoesNotMatch": _NOT_ACCEPTED,
+    "XAdminUserNotFound": _NOT_ACCEPTED,
     "InvalidToken": _NOT_ACCEPTED,
     "ExpiredToken": "the session token has expired: get new credentials",
     "RequestTimeTooSkewed": "the clock of this machine differs from the server's: set it",
@@ -68,14 +69,19 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def is_absent(error: ClientError) -> bool:
-    """Tell whether the server says that there is no such object."""
-    return code_of(error) in _ABSENT
-
-
 def is_taken(error: ClientError) -> bool:
     """Tell whether the server says that a key is not free, to a PUT that asked for it (``If-None-Match: *``)."""
     return code_of(error) in ("PreconditionFailed", "412")
+
+
+def is_conflict(error: ClientError) -> bool:
+    """Tell whether two such PUTs met, so that the server let neither through."""
+    return code_of(error) in ("ConditionalRequestConflict", "OperationAborted", "409")
+
+
+def is_beyond(error: ClientError) -> bool:
+    """Tell whether a range begins behind the end of an object."""
+    return code_of(error) in ("InvalidRange", "416")
 
 
 def of_answer(error: ClientError, name: str, verb: str) -> GozenError:
@@ -97,7 +103,8 @@ def of_answer(error: ClientError, name: str, verb: str) -> GozenError:
         return MissingObject(f"{what}there is no such object")
     if code in _SENSELESS:
         return BadRequest(f"{what}{message} ({code}); {_SENSELESS[code]}")
-    return StorageUnavailable(f"{what}{message} ({code}); {_REFUSED.get(code, _LATER)}")
+    status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    return StorageUnavailable(f"{what}{message} ({code}); {_REFUSED.get(code) or _REFUSED.get(status, _LATER)}")
 
 
 def of_client(error: Exception, name: str, verb: str) -> GozenError:

@@ -1,4 +1,4 @@
-"""The one place that opens storage: objects under keys, on a directory or on any fsspec URL.
+"""The one place that opens storage: objects under keys, in a directory, on S3 or on any other fsspec URL.
 
 Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error
 leaves here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.
@@ -7,25 +7,29 @@ leaves here under its name in `gozen.errors`, with the object named. What the ke
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from gozen.archive.directory import DirectoryStore
 from gozen.archive.interface import Store
-from gozen.archive.objects import ObjectStore
 from gozen.errors import BadRequest
+from gozen.settings import Settings, StorageSettings
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_archive", "open_store"]
 
 
-def open_store(url: str | Path, options: dict[str, Any] | None = None) -> Store:
+def open_archive(settings: Settings) -> Store:
+    """Open the archive that the settings name; raises as `open_store`."""
+    return open_store(settings.archive, settings.storage)
+
+
+def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store:
     """Open a root for reading and writing; nothing is created before the first write.
 
     Parameters
     ----------
     url
-        A directory, a ``file://`` URL or any other fsspec URL.
-    options
-        Passed to the fsspec file system (endpoint, credentials).
+        A directory, ``s3://bucket/prefix``, a ``file://`` URL or any other fsspec URL.
+    storage
+        How an S3 server is reached; by default Amazon's.
 
     Raises
     ------
@@ -36,6 +40,16 @@ def open_store(url: str | Path, options: dict[str, Any] | None = None) -> Store:
     if "://" not in text or text.startswith("file://"):
         return DirectoryStore(Path(text.removeprefix("file://")).expanduser().absolute())
     try:
-        return ObjectStore(text, options or {})
-    except (ValueError, ImportError) as error:
+        # Libraries of protocols that are not used are not loaded.
+        if text.startswith("s3://"):
+            from gozen.archive.s3 import S3Store
+
+            return S3Store(text, storage or StorageSettings())
+        from gozen.archive.objects import ObjectStore
+
+        return ObjectStore(text)
+    except ImportError as error:
+        package = "pip install 'gozen[s3]'" if text.startswith("s3://") else "install it"
+        raise BadRequest(f"cannot open the archive {text!r}: {error}; {package}") from error
+    except ValueError as error:
         raise BadRequest(f"cannot open the archive {text!r}: {error}") from error

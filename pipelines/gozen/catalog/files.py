@@ -1,11 +1,12 @@
-"""Row groups out of data files: local files stay open, of others the bytes of one row group are fetched."""
+"""Row groups out of data files: local files stay open, of others row groups are fetched, and kept a while."""
 
 from __future__ import annotations
 
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -19,9 +20,15 @@ from gozen.errors import UnreadableInput
 OPEN_FILES = 256
 """Local files that stay open: opening one costs as much as reading six columns of a row group."""
 
+KEPT_BYTES = 64 * 2**20
+"""Row groups of files elsewhere that are kept; one of a light-curve table has some 60 kB."""
+
+AT_ONCE = 16
+"""Requests that are under way together: each waits some 20 ms, and a star has a row group for each of its nights."""
+
 
 class DataFiles:
-    """The data files of a table, read by row group; keeps footers, and local files open. Threads may share it.
+    """The data files of a table, read by row group; keeps footers, row groups, local files open. Threads may share it.
 
     Parameters
     ----------
@@ -33,21 +40,25 @@ class DataFiles:
         self._store = store
         self._footers: dict[str, Footer] = {}
         self._open: OrderedDict[str, pq.ParquetFile] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
+
+    def fetch(self, wanted: Iterable[tuple[str, RowGroup]]) -> None:
+        """Have row groups and footers at hand that do not lie on this machine: all requests of one kind at once."""
+        far = [(key, group) for key, group in wanted if self._store.path(key) is None]
+        if len(far) > 1:
+            with ThreadPoolExecutor(min(AT_ONCE, len(far))) as pool:
+                list(pool.map(lambda one: (self._footer(*one), self._bytes(*one)), far))
 
     def read(self, key: str, group: RowGroup, columns: Sequence[str]) -> pa.Table:
         """Read those of the columns that the file has: one request at most, and one for the footer when it is new."""
-        footer = self._footers.get(key)
-        if footer is None:
-            footer = Footer.of(self._store.read_range(key, group.footer, group.size))
-            self._footers[key] = footer
+        footer = self._footer(key, group)
         wanted = [name for name in columns if name in footer.names]
         with self._lock:
             file = self._open.pop(key, None)  # no other thread may read by this one meanwhile
         file = file or self._opened(key, footer)
         if file is None:
-            data = self._store.read_range(key, group.start, group.stop)
-            window = pa.PythonFile(Window(group.start, data, group.size), mode="r")
+            window = pa.PythonFile(Window(group.start, self._bytes(key, group), group.size), mode="r")
             return footer.opened(window).read_row_group(group.number, columns=wanted, use_threads=False)
         found = file.read_row_group(group.number, columns=wanted, use_threads=False)
         with self._lock:
@@ -55,6 +66,26 @@ class DataFiles:
             if len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)
         return found
+
+    def _footer(self, key: str, group: RowGroup) -> Footer:
+        footer = self._footers.get(key)
+        if footer is None:
+            footer = Footer.of(self._store.read_range(key, group.footer, group.size))
+            self._footers[key] = footer
+        return footer
+
+    def _bytes(self, key: str, group: RowGroup) -> bytes:
+        name = key, group.number
+        with self._lock:
+            data = self._kept.pop(name, None)
+        if data is None:
+            data = self._store.read_range(key, group.start, group.stop)
+        with self._lock:
+            self._kept[name] = data
+            held = sum(map(len, self._kept.values()))
+            while held > KEPT_BYTES and len(self._kept) > 1:
+                held -= len(self._kept.popitem(last=False)[1])
+        return data
 
     def _opened(self, key: str, footer: Footer) -> pq.ParquetFile | None:
         path = self._store.path(key)

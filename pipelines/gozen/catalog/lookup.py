@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gozen.archive.store import Store
 from gozen.catalog import healpix, ids, layout, manifest, parquet
-from gozen.catalog.files import DataFiles
+from gozen.catalog.files import AT_ONCE, DataFiles
 from gozen.catalog.index import RowGroup, RowGroups
 from gozen.catalog.manifest import Manifest
 from gozen.errors import BadRequest
@@ -195,7 +195,10 @@ class Catalog:
         # To look at the keys first pays where the rest is much and a group may turn out to have nothing.
         twice = len(groups) > 1 and len(wanted) > _FEW_COLUMNS
         first = list(keys if twice else dict.fromkeys([*wanted.names, *keys]))
-        parts = [part for group in groups if (part := self._part(group, first, choose, wanted)) is not None]
+        parts = []
+        for some in (groups[at : at + AT_ONCE] for at in range(0, len(groups), AT_ONCE)):
+            self._files.fetch((self.manifest.key_of_file(group.path), group) for group in some)
+            parts += [part for group in some if (part := self._part(group, first, choose, wanted)) is not None]
         if not parts:
             return self._empty(columns)
         found = parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()

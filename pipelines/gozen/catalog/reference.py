@@ -130,7 +130,7 @@ def propagated(
 
 
 def read_reference(
-    url: object, columns: dict[str, str] | None = None, epoch: float | None = None
+    url: object, columns: dict[str, str] | None = None, epoch: float | None = None, *, data: bytes | None = None
 ) -> ReferenceCatalogue:
     """Read a reference catalogue from a Parquet, FITS, ECSV or CSV table.
 
@@ -144,6 +144,8 @@ def read_reference(
     epoch
         Julian year of the positions, where the file does not say. Otherwise the file's ``ref_epoch``, the epoch that
         a column description states, 2000.0 for ``RAJ2000``, or that of Gaia DR3, 2016.0.
+    data
+        The file's bytes, where they have been read already.
 
     Returns
     -------
@@ -156,7 +158,7 @@ def read_reference(
     UnreadableInput
         The file is missing, is none of these formats, or has no positions; the message lists the columns found.
     """
-    found = read_columns(str(url), columns or {})
+    found = read_columns(str(url), columns or {}, data)
     years = found.epochs if epoch is None else np.full(len(found.ra), epoch)
     common = float(np.median(years)) if len(years) else (epoch or GAIA_DR3_EPOCH)
     values = found.values

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gozen.archive.store import open_store
 from gozen.catalog import healpix
 from gozen.catalog.ids import PIXEL_ORDER, own_id_of_position, pixel_of
-from gozen.errors import BadRequest, GozenError, UnreadableInput
+from gozen.errors import BadRequest, GozenError, StorageUnavailable, UnreadableInput
+from gozen.settings import StorageSettings
 
 # Names as the Gaia archive, VizieR (exact case: Gmag is Gaia's G, gmag is Sloan's g) and plain tables spell them.
 _EXACT: Mapping[str, tuple[str, ...]] = {
@@ -61,7 +62,18 @@ class _Table:
     descriptions: dict[str, str]
 
 
-def read_columns(url: str, mapping: Mapping[str, str]) -> StarColumns:
+def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
+    """Read a file from a path or any fsspec URL, S3 with the site's settings; `UnreadableInput` where it cannot be."""
+    parent, _, name = url.rstrip("/").rpartition("/")
+    try:
+        return open_store(parent or ("/" if url.startswith("/") else "."), storage).read(name)
+    except StorageUnavailable:
+        raise
+    except GozenError as error:
+        raise UnreadableInput(f"cannot read the reference catalogue {url}: {error}") from error
+
+
+def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None) -> StarColumns:
     """Read a file and pick its columns.
 
     Parameters
@@ -70,6 +82,8 @@ def read_columns(url: str, mapping: Mapping[str, str]) -> StarColumns:
         A path or any fsspec URL.
     mapping
         The file's names of our columns, over the recognised ones.
+    data
+        Its bytes, where they have been read already.
 
     Raises
     ------
@@ -83,7 +97,7 @@ def read_columns(url: str, mapping: Mapping[str, str]) -> StarColumns:
         raise BadRequest(
             f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(_WORDS)} are"
         )
-    table = _read(url)
+    table = _read(url, read_bytes(url) if data is None else data)
     names = recognised(list(table.columns)) | dict(mapping)
     lost = [name for name in names.values() if name not in table.columns]
     if lost or "ra" not in names or "dec" not in names:
@@ -171,15 +185,12 @@ def _sample(ids: NDArray[np.int64], pixel: NDArray[np.int64]) -> list[tuple[int,
     return [(int(one), int(here)) for one, here in zip(ids[::step], pixel[::step], strict=True)]
 
 
-def _read(url: str) -> _Table:
-    parent, _, name = url.rstrip("/").rpartition("/")
+def _read(url: str, data: bytes) -> _Table:
+    name = url.rstrip("/").rpartition("/")[2]
     try:
-        data = open_store(parent or ("/" if url.startswith("/") else ".")).read(name)
         if name.endswith(".gz"):
             data, name = gzip.decompress(data), name.removesuffix(".gz")
         return _parsed(name, data)
-    except GozenError as error:
-        raise UnreadableInput(f"cannot read the reference catalogue {url}: {error}") from error
     except Exception as error:
         raise UnreadableInput(
             f"cannot read the reference catalogue {url} as Parquet, FITS, ECSV or CSV: {error}"

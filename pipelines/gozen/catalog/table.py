@@ -6,7 +6,6 @@ What goes in, and why, is decided by the callers (`append`, `objects`, `referenc
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from gozen.archive import keys
-from gozen.archive.interface import named_errors
 from gozen.archive.store import Store
 from gozen.catalog import hats, index, layout, manifest, parquet
 from gozen.catalog.hats import Coverage
@@ -165,15 +163,7 @@ def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> 
 def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[str]) -> None:
     """Take files over into another generation: hard links on a disk, copies elsewhere."""
     for path in paths:
-        old, new = base.key_of_file(path), layout.data_key(base.name, generation, path)
-        source, target = store.path(old), store.path(new)
-        if source is None or target is None:
-            store.write(new, store.read(old))
-            continue
-        with named_errors(store.url_of(new), "write"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                os.link(source, target)
+        store.copy(base.key_of_file(path), layout.data_key(base.name, generation, path))
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ def _tycho_scale(path: Path) -> int | None:
 
 def _archive(settings: Settings) -> Finding:
     if "://" in settings.archive and not settings.archive.startswith("file://"):
-        return Finding("archive", "ok", f"{settings.archive} (not a directory: not looked at)")
+        return _object_storage(settings)
     root = Path(settings.archive.removeprefix("file://")).expanduser().absolute()
     nearest = next(folder for folder in (root, *root.parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -171,6 +172,23 @@ def _archive(settings: Settings) -> Finding:
     if free < _MINIMUM_DISK_GB:
         return Finding("archive", "missing", f"{root}, {free:.1f} GB free", "free at least 1 GB")
     return Finding("archive", "ok", f"{root}, {free:.1f} GB free")
+
+
+def _object_storage(settings: Settings) -> Finding:
+    from gozen.archive.store import open_archive
+
+    key = f"doctor/{socket.gethostname()}-{os.getpid()}"
+    try:
+        store = open_archive(settings)
+        store.create(key, b"")
+        exclusive = not store.create(key, b"")
+        store.delete(key)
+    except GozenError as error:
+        return Finding("archive", "missing", settings.archive, str(error))
+    if not exclusive:
+        hint = "use a server that obeys `If-None-Match: *`: without it two workers may both count as the first"
+        return Finding("archive", "missing", f"{settings.archive}: an object can be created twice", hint)
+    return Finding("archive", "ok", f"{settings.archive}, can be read and written")
 
 
 def _cores() -> Finding:

@@ -37,9 +37,9 @@ class Invocation:
 
     def store(self) -> Store:
         """Open the archive."""
-        from gozen.archive.store import open_store
+        from gozen.archive.store import open_archive
 
-        return open_store(self.settings().archive)
+        return open_archive(self.settings())
 
 
 def invocation(ctx: typer.Context) -> Invocation:

@@ -22,11 +22,11 @@ def masters(
     workers: reducing.Workers = None,
 ) -> int:
     """Make dark, bias and flat masters; each exposure then uses the last one before it."""
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
 
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
-    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    profile, store = load_profile(settings.instrument), open_archive(settings)
     if files:
         exposures = reducing.take_in_files(store, profile, files)
     else:

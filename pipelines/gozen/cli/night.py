@@ -19,11 +19,10 @@ def append(
     nights: Annotated[list[str], typer.Argument(help="YYYYMMDD, one or more.")],
 ) -> None:
     """Append the calibrated detections of nights to the light-curve table; run again, it changes nothing."""
-    from gozen.archive.store import open_store
     from gozen.lightcurves.night import append as append_one
     from gozen.lightcurves.night import staged_commits
 
-    store = open_store(invocation(ctx).settings().archive)
+    store = invocation(ctx).store()
     reducing.sweep(store)
     for night in nights:
         with reducing.counted(f"appending {night}", len(staged_commits(store, night))) as step:

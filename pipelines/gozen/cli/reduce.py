@@ -25,12 +25,12 @@ def reduce(
     workers: reducing.Workers = None,
 ) -> int:
     """Reduce exposures of the archive's raw data, sensor by sensor."""
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.observing.execution import works_of_exposures
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
-    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    profile, store = load_profile(settings.instrument), open_archive(settings)
     names = reducing.pipeline_names(pipelines)
     _known_sensors(sensor or [], [one.id for one in profile.sensors])
     exposures = reducing.exposures_of_night(store, profile, night)

@@ -159,7 +159,7 @@ def pipeline_names(text: str | None) -> list[str]:
 def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds: Sequence[str]) -> ExitCode:
     """Make the masters of exposures with a progress bar, bring the log up to date, say what was made."""
     from gozen.archive.log import rebuild_night
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.reduction.bench import open_bench
     from gozen.reduction.masters import make_masters, masters_wanted
 
@@ -174,18 +174,18 @@ def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds:
                 messages().print(f"no {made.kind} master of sensor {made.sensor} from {made.exposure}: {made.problem}")
             codes.append(made.error.exit_code if made.error else ExitCode.DONE)
     for night in sorted({one.night for one in exposures}):
-        rebuild_night(open_store(settings.archive), night)
+        rebuild_night(open_archive(settings), night)
     return worst(codes)
 
 
 def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCode:
     """Reduce with a progress bar, bring the observation log up to date, print a summary, and return the exit code."""
     from gozen.archive.log import rebuild_night
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.reduction.bench import open_bench
     from gozen.reduction.exposure import reduce_all
 
-    store = open_store(settings.archive)
+    store = open_archive(settings)
     sweep(store)
     found = []
     with counted("reducing", len(works)) as step:

@@ -31,14 +31,14 @@ def run(
     workers: reducing.Workers = None,
 ) -> int:
     """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.observing.execution import answer, works_of
     from gozen.observing.plan import exposures_of
     from gozen.resources.recipe import load_observations
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
-    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    profile, store = load_profile(settings.instrument), open_archive(settings)
     text = _read(recipe)
     taken = reducing.take_in_files(store, profile, raw) if raw else []
     chosen = reducing.only_night(store, night or _common_night([one.night for one in taken]))

@@ -39,14 +39,14 @@ def simulate(
     workers: reducing.Workers = None,
 ) -> None:
     """Take raw exposures of a simulated sky, with a dark and a flat, and keep the truth beside them."""
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.frames.arrivals import record_missing
     from gozen.instrument.profile import load_profile
     from gozen.sky.night import Target, simulate_night
 
     reducing.date_of(night)
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
-    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    profile, store = load_profile(settings.instrument), open_archive(settings)
     targets, frames = [Target("field", ra, dec)], nframe
     if recipe is not None:
         targets, frames = _of_recipe(recipe, night, profile)

@@ -43,7 +43,7 @@ def watch(
 
     Files move from the folder into the archive. Started again, it goes on where it was stopped or killed.
     """
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.watch.orders import Orders
     from gozen.watch.reporting import Reporter
@@ -51,7 +51,7 @@ def watch(
 
     more = {"watch": {"express": express}} if express else {}
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)
-    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    profile, store = load_profile(settings.instrument), open_archive(settings)
     _check_apart(folder, store)
     orders = Orders(profile, settings, recipe or [], reducing.pipeline_names(pipelines))
     clock = Clock()

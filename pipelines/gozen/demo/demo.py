@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gozen.archive.interface import named_errors
 from gozen.archive.provenance import code_version
-from gozen.archive.store import Store, open_store
+from gozen.archive.store import Store, open_archive
 from gozen.demo.compare import compare
 from gozen.demo.findings import Findings, gather
 from gozen.demo.mover_pictures import field_pictures, films, mover_rows
@@ -76,7 +76,7 @@ def run_demo(folder: Path, plan: DemoPlan, workers: int, counted: Counted, *, re
     else:
         _prepare(folder, plan)
         make_night(plan, settings, counted)
-    store, profile = open_store(settings.archive), load_profile(settings.instrument)
+    store, profile = open_archive(settings), load_profile(settings.instrument)
     diameter = float(settings.photometry.diameters_px[0])
     with counted("comparing", 2) as step:
         found = gather(store, profile, NIGHT, diameter)

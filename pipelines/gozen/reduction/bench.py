@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePosixPath
 
-from gozen.archive.interface import named_errors
 from gozen.archive.keys import catalog
 from gozen.archive.provenance import ReferenceUsed, sha256
-from gozen.archive.store import Store, open_store
+from gozen.archive.store import Store, open_archive
 from gozen.catalog import manifest
 from gozen.catalog.reference import StarSource, read_reference
+from gozen.catalog.reference_file import read_bytes
 from gozen.catalog.reference_table import StoredReference
 from gozen.errors import UnreadableInput
 from gozen.instrument.profile import load_profile
@@ -31,18 +31,20 @@ def open_bench(settings: Settings) -> Bench:
     UnreadableInput
         The profile or the reference catalogue cannot be read.
     """
-    store = open_store(settings.archive)
-    reference, used = _reference(store, settings.reference)
+    store = open_archive(settings)
+    reference, used = _reference(store, settings)
     return Bench(store, load_profile(settings.instrument), settings, reference, used)
 
 
-def _reference(store: Store, named: str | None) -> tuple[StarSource | None, ReferenceUsed | None]:
+def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, ReferenceUsed | None]:
+    named = settings.reference
     if named is None:
         if manifest.current(store, DEFAULT_COLLECTION):
             return _collection(store, DEFAULT_COLLECTION)
         if store.exists(SIMULATED_SKY):
-            digest = sha256(store.read(SIMULATED_SKY))
-            return read_reference(store.url_of(SIMULATED_SKY)), ReferenceUsed(name=SIMULATED_SKY, sha256=digest)
+            data = store.read(SIMULATED_SKY)
+            stars = read_reference(store.url_of(SIMULATED_SKY), data=data)
+            return stars, ReferenceUsed(name=SIMULATED_SKY, sha256=sha256(data))
         return None, None
     if "/" not in named and "." not in named:
         if manifest.current(store, named) is None:
@@ -51,9 +53,8 @@ def _reference(store: Store, named: str | None) -> tuple[StarSource | None, Refe
                 "give the name of one that it has, or the path of a table"
             )
         return _collection(store, named)
-    with named_errors(named, "read"):
-        digest = sha256(Path(named).read_bytes()) if Path(named).exists() else sha256(named.encode())
-    return read_reference(named), ReferenceUsed(name=Path(named).name, sha256=digest)
+    data = read_bytes(named, settings.storage)
+    return read_reference(named, data=data), ReferenceUsed(name=PurePosixPath(named).name, sha256=sha256(data))
 
 
 def _collection(store: Store, name: str) -> tuple[StoredReference, ReferenceUsed]:

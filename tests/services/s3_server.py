@@ -1,0 +1,170 @@
+"""A real S3 server over a folder, and a line to it that can be cut: what the tests of object storage talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.session import Session
+from tests.cluster.tools import tool
+
+from gozen.archive.s3 import S3Store
+from gozen.settings import StorageSettings
+
+KEY, SECRET = "tester", "not-a-secret"
+PATIENT_S = 30
+
+
+@dataclass
+class S3Server:
+    """versitygw over a folder.
+
+    Parameters
+    ----------
+    endpoint
+        Its address.
+    log
+        A line for each request.
+    """
+
+    endpoint: str
+    folder: Path
+    log: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+    _asked: int = 0
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a user sets to reach it."""
+        return {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "GOZEN_STORAGE__ENDPOINT_URL": self.endpoint,
+        }
+
+    def bucket(self, name: str) -> str:
+        """Make a bucket; return its name."""
+        _client(self.endpoint).create_bucket(Bucket=name)
+        return name
+
+    def store(self, url: str, **settings: object) -> S3Store:
+        """Open a root on this server."""
+        return S3Store(url, StorageSettings.model_validate({"endpoint_url": self.endpoint, "attempts": 2} | settings))
+
+    def requests(self) -> list[str]:
+        """Return what has been asked of it so far, as in ``GetObject``, this question left out."""
+        self._asked += 1
+        _client(self.endpoint).list_buckets()
+        deadline = time.monotonic() + PATIENT_S
+        while (found := re.findall(r" s3_(\w+) ", self.log.read_text())).count("ListAllMyBuckets") < self._asked:
+            assert time.monotonic() < deadline
+        return [one for one in found if one != "ListAllMyBuckets"]
+
+
+@contextlib.contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """Run a server over a folder; it ends with the context."""
+    data, log, port = folder / "data", folder / "requests.log", free_port()
+    data.mkdir(parents=True)
+    command = [
+        tool("versitygw"),
+        "--port",
+        f"127.0.0.1:{port}",
+        "--access-log",
+        log,
+        "--keep-alive",
+        "--quiet",
+        "posix",
+        data,
+    ]
+    environment = {**os.environ, "ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
+    with (folder / "server.log").open("wb") as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=folder)
+    try:
+        wait_for(port, process)
+        yield S3Server(f"http://127.0.0.1:{port}", data, log, process)
+    finally:
+        process.terminate()
+        process.wait(PATIENT_S)
+
+
+class Line:
+    """A way to a server that breaks off some of its answers.
+
+    Parameters
+    ----------
+    to
+        Port of the server.
+    """
+
+    def __init__(self, to: int) -> None:
+        self._to, self._listener = to, socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.cuts = 0
+        """How many of the next answers end before they are whole."""
+        self.after = 0
+        """Bytes of an answer that come through before the cut."""
+        self.which = b"HTTP/1.1 200"
+        """How an answer begins that is cut."""
+
+    def __enter__(self) -> Line:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._carry, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(("127.0.0.1", self._to)) as far, contextlib.suppress(OSError):
+            threading.Thread(target=_pump, args=(near, far), daemon=True).start()
+            while data := far.recv(65536):
+                if self.cuts and data.startswith(self.which):
+                    self.cuts -= 1
+                    near.sendall(data[: self.after])
+                    near.shutdown(socket.SHUT_RDWR)
+                    return
+                near.sendall(data)
+
+
+def _client(endpoint: str) -> Any:
+    return Session().create_client(
+        "s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET
+    )
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when a server answers; fail when it ends before."""
+    deadline = time.monotonic() + PATIENT_S
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        assert process.poll() is None, f"the S3 server ended with {process.returncode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
