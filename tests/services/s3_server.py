@@ -72,10 +72,10 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
-    """Run a server over a folder; it ends with the context."""
-    data, log, port = folder / "data", folder / "requests.log", free_port()
-    data.mkdir(parents=True)
+def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
+    """Run a server over a folder, new or left by an earlier one; it ends with the context."""
+    data, log, port = folder / "data", folder / "requests.log", port or free_port()
+    data.mkdir(parents=True, exist_ok=True)
     command = [
         tool("versitygw"),
         "--port",
