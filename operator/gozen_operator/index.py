@@ -54,8 +54,9 @@ class Index:
         known = self._objects.get(key)
         if meta["uid"] in self._gone or (known is not None and _is_older(meta, known["metadata"])):
             return None
-        self._objects[key] = manifest
-        self._models.pop(key, None)
+        if known is None or known["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            self._objects[key] = manifest
+            self._models.pop(key, None)
         return key
 
     def remove(self, manifest: Manifest) -> Key | None:

@@ -1,0 +1,266 @@
+"""A small world for the operator's decisions: an API server, its Job controller, the archive, and an operator in it.
+
+Time moves by steps that a test chooses. Events to the operator wait in a list from which they may be dropped, doubled
+or taken in any order; the operator may be killed between any two of its actions, and then knows nothing. What the
+world may do and the operator may not is here; what the operator decides is the real code.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator import exposure as exposure_room
+from gozen_operator import facts as facts_room
+from gozen_operator.conditions import moment
+from gozen_operator.facts import ArchiveAnswer
+from gozen_operator.index import EXPIRES, Index, Key, key_of, owner_of
+from gozen_operator.lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.observed import Commit
+from gozen_operator.plan import Plan
+from gozen_operator.settings import OperatorSettings
+
+NAMESPACE = "night"
+SETTINGS = OperatorSettings(max_active_jobs=2, exposure_ttl_s=1e9, look_s=5, job_ttl_s=10)
+START = 1_800_000_000.0
+
+
+@dataclass
+class Camera:
+    """As much of an instrument profile as the operator asks for."""
+
+    name: str = "tomoe"
+    sensors: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sensor:
+    id: str
+
+
+CAMERA = Camera(sensors=tuple(Sensor(name) for name in ("111", "112", "113", "114")))
+
+
+@dataclass
+class World:
+    """What is true, whatever the operator believes."""
+
+    rng: random.Random
+    objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    raw: dict[str, set[str]] = field(default_factory=dict)
+    fates: dict[str, dict[str, str]] = field(default_factory=dict)
+    commits: dict[str, dict[str, Commit]] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)
+    writes: Counter[str] = field(default_factory=Counter)
+    pending: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    now: float = START
+    version: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def put(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Store an object under a new version and tell it; stored ones are replaced, never changed."""
+        self.version += 1
+        manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": str(self.version)}}
+        self.objects[key_of(manifest)] = manifest
+        self.pending.append(("MODIFIED", manifest))
+        return manifest
+
+    def add(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        """A user, or the observer, applies a resource."""
+        self.version += 1
+        meta = {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"{kind}-{name}",
+            "generation": 1,
+            "creationTimestamp": moment(START + self.version),
+        }
+        self.put({"apiVersion": "gozen.astro/v1alpha1", "kind": kind, "metadata": meta, "spec": spec})
+
+    def create_job(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Create a Job unless there is one of that name."""
+        key = key_of(manifest)
+        if key in self.objects:
+            return self.objects[key]
+        self.made[key.name] += 1
+        if self.made[key.name] > 1:
+            self.wrong.append(f"a second Job {key.name}")
+        owner = owner_of(manifest)
+        assert owner is not None
+        if owner.kind == "Exposure":
+            wanted = {sensor.id for sensor in CAMERA.sensors}
+            if wanted <= set(self.commits.get(owner.name, {})):
+                self.wrong.append(f"a Job {key.name} for what the archive has already")
+        meta = {**manifest["metadata"], "uid": f"job-{self.version + 1}"}
+        made = self.put({**manifest, "metadata": meta, "status": {}})
+        self.check_limits()
+        return made
+
+    def check_limits(self) -> None:
+        """Notice too many Jobs at once, and two writers to one table."""
+        running = [
+            one for key, one in self.objects.items() if key.kind == "Job" and not one["status"].get("conditions")
+        ]
+        owners = [owner for one in running if (owner := owner_of(one)) is not None]
+        if sum(owner.kind == "Exposure" for owner in owners) > SETTINGS.max_active_jobs:
+            self.wrong.append("more Jobs at once than the settings allow")
+        tables = Counter(self.objects[o]["spec"].get("targetCatalog") for o in owners if o.kind == "LightCurveJob")
+        if any(count > 1 for count in tables.values()):
+            self.wrong.append("two writers to one table")
+
+    def step(self) -> None:
+        """Let something happen that is not the operator's doing."""
+        self.now += self.rng.choice([0.5, 3, 20])
+        jobs = [one for key, one in self.objects.items() if key.kind == "Job"]
+        if jobs and self.rng.random() < 0.8:
+            self._work(self.rng.choice(jobs))
+        coming = [(name, fates) for name, fates in self.fates.items() if set(fates) - self.raw.get(name, set())]
+        if coming and self.rng.random() < 0.6:
+            name, fates = self.rng.choice(coming)
+            self.raw.setdefault(name, set()).add(self.rng.choice(sorted(set(fates) - self.raw.get(name, set()))))
+
+    def _work(self, job: dict[str, Any]) -> None:
+        """Let a Job do one thing: a sensor, an append, its end, or its removal."""
+        owner = owner_of(job)
+        assert owner is not None
+        if job["status"].get("conditions"):
+            finished_at = job["status"]["finished"]
+            lasts = job["spec"].get("ttlSecondsAfterFinished")
+            if lasts is not None and self.now > finished_at + lasts:
+                self.objects.pop(key_of(job))
+                self.pending.append(("DELETED", job))
+            return
+        if owner.kind == "LightCurveJob":
+            table = self.objects[owner]["spec"]["targetCatalog"]
+            self.rows[f"{table}/{owner.name}"] = 1
+            self._end(job, "Complete")
+            return
+        done = self.commits.setdefault(owner.name, {})
+        left = [s for s in self.fates[owner.name] if s not in done and self.fates[owner.name][s] != "fails"]
+        if left:
+            sensor = self.rng.choice(left)
+            fate = self.fates[owner.name][sensor]
+            done[sensor] = Commit(
+                sensor, fate == "reduced", "" if fate == "reduced" else "SaturatedField", "too bright"
+            )
+        else:
+            self._end(job, "Failed" if "fails" in self.fates[owner.name].values() else "Complete")
+
+    def _end(self, job: dict[str, Any], how: str) -> None:
+        ended = {"type": how, "status": "True", "reason": "PodFailed" if how == "Failed" else "Done"}
+        self.put({**job, "status": {"conditions": [ended], "finished": self.now}})
+
+
+Rules = dict[str, Callable[..., Any]]
+
+
+class Operator:
+    """The operator's decisions with a memory that can be lost; `rules` replaces parts of them by mutants."""
+
+    def __init__(self, world: World, rules: Rules | None = None) -> None:
+        self.world, self.rules = world, rules or {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew: list everything, remember nothing."""
+        self.index: Any = self.rules.get("index", Index)()
+        self.world.pending.clear()
+        for manifest in self.world.objects.values():
+            self.index.put(manifest)
+        self.dirty = {key for kind in ("Exposure", "LightCurveJob") for key in self.index.keys(kind)}
+        self.wakes: dict[Key, float] = {}
+
+    def resync(self) -> None:
+        """Look at everything again, as the resync loop does."""
+        for manifest in list(self.world.objects.values()):
+            self.index.put(manifest)
+        known = {key for kind in ("Exposure", "LightCurveJob", "Job") for key in self.index.keys(kind)}
+        for key in known - set(self.world.objects):
+            self.index.remove(self.index._objects[key])
+        self.dirty |= {key for kind in ("Exposure", "LightCurveJob") for key in self.index.keys(kind)}
+
+    def take(self, event: tuple[str, dict[str, Any]]) -> None:
+        """Be told of a change."""
+        how, manifest = event
+        key = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
+        if key is None:
+            return
+        self._mark(key, manifest)
+
+    def _mark(self, key: Key, manifest: dict[str, Any]) -> None:
+        owner = owner_of(manifest) if key.kind == "Job" else key
+        if owner is not None:
+            self.dirty.add(owner)
+            self.dirty.update(facts_room.affected(self.index, owner))
+
+    def act(self, survives: int) -> bool:
+        """Handle one key; False when the operator is killed after so many actions."""
+        ready = [key for key, when in self.wakes.items() if when <= self.world.now]
+        for key in ready:
+            del self.wakes[key]
+        self.dirty |= set(ready)
+        if not self.dirty:
+            return True
+        key = self.world.rng.choice(sorted(self.dirty))
+        self.dirty.discard(key)
+        resource = self.index.resource(key)
+        if resource is None:
+            return True
+        plan = self._plan(key, resource)
+        if plan.requeue_after_s is not None:
+            self.wakes[key] = self.world.now + plan.requeue_after_s
+        for action in self._actions(key, plan):
+            if survives == 0:
+                return False
+            survives -= 1
+            action()
+        return True
+
+    def _plan(self, key: Key, resource: Any) -> Plan:
+        world = self.world
+        if isinstance(resource, LightCurveJob):
+            reconcile = self.rules.get("lightcurvejob", reconcile_lightcurvejob)
+            facts = facts_room.lightcurve_facts(self.index, resource, [21, 10], [], {"rows": 1, "exposures": 1})
+            return reconcile(resource, facts, SETTINGS, world.now)
+        assert isinstance(resource, Exposure)
+        answer = ArchiveAnswer(frozenset(world.raw.get(key.name, ())), dict(world.commits.get(key.name, {})))
+        facts = facts_room.exposure_facts(self.index, resource, CAMERA, answer, [], SETTINGS)  # type: ignore[arg-type]
+        reconcile = self.rules.get("exposure", exposure_room.reconcile_exposure)
+        return reconcile(resource, facts, SETTINGS, world.now)
+
+    def _actions(self, key: Key, plan: Plan) -> list[Callable[[], None]]:
+        """Return a plan's actions in the order in which the applier carries them out."""
+        actions: list[Callable[[], None]] = []
+        if plan.create is not None:
+            actions.append(lambda: self._wrote(self.world.create_job(plan.create)))
+        if plan.status is not None:
+            actions.append(lambda: self._status(key, plan.status))
+        if plan.expire is not None:
+            actions.append(lambda: self._expire(plan.expire))
+        return actions
+
+    def _status(self, key: Key, status: Any) -> None:
+        manifest = self.world.objects.get(key)
+        if manifest is not None:
+            self.world.writes[key.name] += 1
+            self._wrote(self.world.put({**manifest, "status": dict(status)}))
+
+    def _expire(self, name: str) -> None:
+        job = self.world.objects.get(Key("Job", NAMESPACE, name))
+        if job is not None:
+            meta = {**job["metadata"], "annotations": {EXPIRES: "true"}}
+            spec = {**job["spec"], "ttlSecondsAfterFinished": SETTINGS.job_ttl_s}
+            self._wrote(self.world.put({**job, "metadata": meta, "spec": spec}))
+
+    def _wrote(self, manifest: dict[str, Any]) -> None:
+        if self.rules.get("forgets"):
+            return
+        key = self.index.put(manifest)
+        if key is not None:
+            self._mark(key, manifest)

@@ -1,0 +1,224 @@
+"""The operator's decisions under histories of trouble: they end in the same state, with nothing made twice.
+
+Covered: events dropped, doubled and out of order, the operator killed between any two actions, raw data that come late,
+sensors that are rejected or fail, more Exposures than Jobs may run, an exposure that the archive has already, two
+writers to one table; five seeded bugs, each of which must be found. ``GOZEN_HISTORIES`` is the number of histories,
+10,000 by default; ``GOZEN_SEED`` the first one. Not here: the API server itself (tests/cluster).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gozen_operator import exposure as exposure_room
+from gozen_operator.index import Index, Key, key_of
+from gozen_operator.lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.observed import Commit
+
+from .operator_world import CAMERA, NAMESPACE, SETTINGS, Operator, Rules, World
+
+HISTORIES = int(os.environ.get("GOZEN_HISTORIES", "10000"))
+SEED = int(os.environ.get("GOZEN_SEED", "1"))
+BATCHES = 10
+LEAST_ACTIONS = 20
+MOST_WORK = 300
+SENSORS = [sensor.id for sensor in CAMERA.sensors]
+
+
+def a_night(rng: random.Random) -> World:
+    """Make a world of two to four Exposures and up to two LightCurveJobs."""
+    world = World(rng)
+    for number in range(rng.randint(2, 4)):
+        name = f"field-{number:03d}"
+        express = rng.random() < 0.3
+        spec = {"object": "field", "night": "20260115", "exposureId": number + 1, "nframe": 18}
+        spec |= {"pipelines": ["wcs", "stack"], "sensors": [], "sensorsPerPod": 2, "instrument": "tomoe"}
+        spec |= {"priorityClass": "express" if express else "default", "dataType": "OBJECT", "run": "r1"}
+        world.add("Exposure", name, spec)
+        world.fates[name] = {s: rng.choices(["reduced", "rejected", "fails"], [8, 2, 1])[0] for s in SENSORS}
+        if rng.random() < 0.15:  # reduced before, on a laptop or in an earlier life of the cluster
+            world.raw[name] = set(SENSORS)
+            world.fates[name] = dict.fromkeys(SENSORS, "reduced")
+            world.commits[name] = {sensor: Commit(sensor, reduced=True) for sensor in SENSORS}
+    for number in range(rng.randint(0, 2)):
+        spec = {"selection": {"night": "20260115", "exposures": [], "run": "r1"}, "targetCatalog": "lightcurves"}
+        world.add("LightCurveJob", f"append-{number}", {**spec, "aperture": 21, "cadence": "frame"})
+    return world
+
+
+def lived(seed: int, rules: Rules | None = None) -> tuple[World, int]:
+    """Live through a history of trouble, then to its quiet end; return the world and how many actions there were."""
+    rng = random.Random(seed)
+    world = a_night(rng)
+    operator = Operator(world, rules)
+    actions = 0
+    while actions < LEAST_ACTIONS + rng.randrange(40):
+        actions += 1
+        world.step()
+        trouble(operator, rng)
+        if not operator.act(rng.choice([0, 1, 2, 9, 9, 9])):
+            operator.restart()
+    for _ in range(400):
+        world.step()
+        trouble(operator, rng)
+        operator.resync()
+        work(operator)
+        if world.wrong or is_quiet(world):
+            break
+    while world.pending and not world.wrong:  # what comes long after all is over
+        operator.take(world.pending.pop(rng.randrange(len(world.pending))))
+        work(operator)
+    operator.resync()
+    work(operator)
+    return world, actions
+
+
+def work(operator: Operator) -> None:
+    """Handle all that waits to be handled."""
+    for _ in range(MOST_WORK):
+        if not operator.dirty:
+            return
+        operator.act(9)
+    operator.world.wrong.append("it never comes to rest")
+
+
+def trouble(operator: Operator, rng: random.Random) -> None:
+    """Deliver some events: in any order, twice, or never."""
+    pending = operator.world.pending
+    for _ in range(rng.randrange(4)):
+        if pending:
+            event = pending[rng.randrange(len(pending))]
+            if rng.random() < 0.8:
+                pending.remove(event)
+            if rng.random() < 0.8:
+                operator.take(event)
+    if rng.random() < 0.05:
+        operator.resync()
+
+
+def conditions(manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    found = manifest.get("status", {}).get("conditions", [])
+    return {one["type"]: (one["status"], one["reason"]) for one in found}
+
+
+def is_quiet(world: World) -> bool:
+    ours = [one for key, one in world.objects.items() if key.kind != "Job"]
+    jobs = [key for key in world.objects if key.kind == "Job"]
+    return not jobs and all(conditions(one).get("Complete", ("", ""))[0] == "True" for one in ours)
+
+
+def problems(world: World) -> list[str]:
+    """Return what is not as it has to be at the end of a history."""
+    found = list(world.wrong)
+    for key, manifest in world.objects.items():
+        if key.kind == "Job":
+            found.append(f"the Job {key.name} is still there")
+            continue
+        if conditions(manifest).get("Complete", ("", ""))[0] != "True":
+            found.append(f"{key.name} never comes to its end: {conditions(manifest)}")
+            continue
+        status = manifest["status"]
+        if key.kind == "Exposure":
+            fates = list(world.fates[key.name].values())
+            right = tuple(fates.count(fate) for fate in ("reduced", "rejected", "fails"))
+            if (status["reduced"], status["rejected"], status["failed"]) != right:
+                found.append(f"{key.name} counts {status}, not {right}")
+            if (conditions(manifest)["Succeeded"][0] == "False") != ("fails" in fates):
+                found.append(f"{key.name} is {conditions(manifest)}, its sensors {fates}")
+        elif conditions(manifest)["Succeeded"] != ("True", "Appended"):
+            found.append(f"{key.name} is {conditions(manifest)}")
+    return found
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_every_history_ends_in_the_same_state_with_nothing_made_twice(batch: int) -> None:
+    for number in range(HISTORIES // BATCHES):
+        seed = SEED * 1_000_000 + batch * HISTORIES + number
+        world, actions = lived(seed)
+        assert actions >= LEAST_ACTIONS
+        assert problems(world) == [], f"history {seed}"
+
+
+def without_archive(exposure: Any, facts: Any, *rest: Any) -> Any:
+    """A mutant that launches without asking the archive what it has."""
+    fresh = exposure.status is None or exposure.status.job is None
+    return exposure_room.reconcile_exposure(
+        exposure, replace(facts, commits={}) if fresh and facts.job is None else facts, *rest
+    )
+
+
+def with_hasty_ttl(exposure: Any, facts: Any, *rest: Any) -> Any:
+    """A mutant that lets a Job go as soon as it is done, before its outcome is recorded."""
+    plan = exposure_room.reconcile_exposure(exposure, facts, *rest)
+    if plan.create is not None:
+        spec = {**plan.create["spec"], "ttlSecondsAfterFinished": 0}
+        plan = replace(plan, create={**plan.create, "spec": spec})
+    return plan
+
+
+class Forgetful(Index):
+    """A mutant that lets an older version replace a newer one, and the dead come back."""
+
+    def put(self, manifest: Any) -> Key:
+        self._objects[key_of(manifest)] = manifest
+        self._models.pop(key_of(manifest), None)
+        return key_of(manifest)
+
+
+def with_lost_job_as_new(exposure: Any, facts: Any, *rest: Any) -> Any:
+    """A mutant that takes a Job that is gone for one that was never made."""
+    if exposure.status is not None and facts.job is None:
+        status = exposure.status.model_copy(update={"job": None, "conditions": []})
+        exposure = exposure.model_copy(update={"status": status})
+    return exposure_room.reconcile_exposure(exposure, facts, *rest)
+
+
+def without_turns(exposure: Any, facts: Any, *rest: Any) -> Any:
+    """A mutant that does not wait for its turn."""
+    return exposure_room.reconcile_exposure(exposure, replace(facts, may_launch=True), *rest)
+
+
+def with_two_writers(job: Any, facts: Any, *rest: Any) -> Any:
+    """A mutant that does not ask who else writes to the table."""
+    return reconcile_lightcurvejob(job, replace(facts, writer=None), *rest)
+
+
+MUTANTS: dict[str, Rules] = {
+    "skips the archive": {"exposure": without_archive},
+    "forgets the race with the TTL": {"exposure": with_hasty_ttl},
+    "believes a stale cache": {"index": Forgetful},
+    "does not remember its own writes": {"forgets": lambda: None},
+    "takes a Job that is gone for a new one": {"exposure": with_lost_job_as_new},
+    "does not wait for its turn": {"exposure": without_turns},
+    "lets two write to a table": {"lightcurvejob": with_two_writers},
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_seeded_bug_is_found(name: str) -> None:
+    found = next((seed for seed in range(2000) if problems(lived(seed, MUTANTS[name])[0])), None)
+    assert found is not None, f"no history of 2000 shows that it {name}"
+
+
+def test_a_quiet_exposure_costs_two_status_writes() -> None:
+    world = a_night(random.Random(3))
+    world.objects.clear()
+    world.pending.clear()
+    spec = {"object": "field", "night": "20260115", "exposureId": 1, "nframe": 18, "pipelines": ["wcs"], "sensors": []}
+    world.add("Exposure", "quiet", {**spec, "sensorsPerPod": 2})
+    world.raw["quiet"], world.fates = set(SENSORS), {"quiet": dict.fromkeys(SENSORS, "reduced")}
+    operator = Operator(world)
+    for _ in range(200):
+        world.step()
+        while world.pending:
+            operator.take(world.pending.pop(0))
+        work(operator)
+    assert world.made == {"quiet": 1}
+    assert world.writes == {"quiet": 2}
+    assert Key("Job", NAMESPACE, "quiet") not in world.objects
+    assert SETTINGS.job_ttl_s < 200
