@@ -5,7 +5,6 @@ Images live in a store of their own below the cache, so that a second build find
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -59,15 +58,19 @@ def build_image(
 
 def export_image(tag: str, archive: Path) -> None:
     """Write an image to a tar file that containerd can import."""
-    # Compressing takes longer than all the rest, and the file is read once.
-    run([*_buildah(), "push", "--disable-compression", tag, f"oci-archive:{archive}:{tag}"], seconds=SECONDS_TO_BUILD)
+    # The format that is not compressed: compressing would take longer than all the rest, and the file is read once.
+    run([*_buildah(), "push", tag, f"docker-archive:{archive}:{tag}"], seconds=SECONDS_TO_BUILD)
 
 
 def base_image() -> str:
     """Return the tag of an image of this computer's Debian or Ubuntu with Python, made when it is not there."""
     with locked("base-image"):
         if not _has(BASE_IMAGE):
-            _build_from_scratch(BASE_IMAGE, _base_archive(), 'ADD {name} /\nCMD ["python3"]')
+            say(f"making a base image with debootstrap (once; it is kept in {cache() / 'images'})")
+            with TemporaryDirectory(dir=cache()) as folder:
+                archive = Path(folder) / "base.tar"
+                _make_base(archive)
+                _build_from_scratch(BASE_IMAGE, archive, 'ADD {name} /\nCMD ["python3"]')
     return BASE_IMAGE
 
 
@@ -78,49 +81,25 @@ def pause_image() -> str:
     return PAUSE_IMAGE
 
 
-def image_size(tag: str) -> int:
-    """Return the bytes that the layers of an image take unpacked."""
-    layers = json.loads(run([*_buildah(), "images", "--json", tag]))
-    return int(layers[0]["size"])
-
-
 def _has(tag: str) -> bool:
     return bool(run([*_buildah(), "images", "--quiet", "--filter", f"reference={tag}"]).strip())
 
 
 def _build_from_scratch(tag: str, file: Path, lines: str) -> None:
     with TemporaryDirectory() as folder:
-        context = Path(folder)
-        shutil.copy(file, context)
-        dockerfile = context / "Dockerfile"
+        dockerfile = Path(folder) / "Dockerfile"
         dockerfile.write_text(f"FROM scratch\n{lines.format(name=file.name)}\n")
-        build_image(dockerfile, tag)
+        build_image(dockerfile, tag, context=file.parent)
 
 
-def _base_archive() -> Path:
-    """Return the tar file of a small system, made by debootstrap once."""
-    release = _release()
-    archive = cache() / f"base-{release}.tar"
-    if not archive.exists():
-        say(f"making a base image of {release} with debootstrap (once; it is kept in {cache()})")
-        partial = archive.with_suffix(".partial")
-        with TemporaryDirectory(dir=cache()) as folder:
-            root = Path(folder) / "root"
-            run(
-                [
-                    installed("debootstrap", "debootstrap"),
-                    "--variant=minbase",
-                    f"--include={','.join(BASE_PACKAGES)}",
-                    release,
-                    root,
-                    *_mirror(),
-                ],
-                seconds=SECONDS_TO_BUILD,
-            )
-            shutil.rmtree(root / "var" / "cache" / "apt" / "archives")
-            run(["tar", "--create", "--file", partial, "--directory", root, "."], seconds=300)
-        partial.replace(archive)
-    return archive
+def _make_base(archive: Path) -> None:
+    """Write the tar file of a small system."""
+    root = archive.parent / "root"
+    debootstrap = installed("debootstrap", "debootstrap")
+    packages = f"--include={','.join(BASE_PACKAGES)}"
+    run([debootstrap, "--variant=minbase", packages, _release(), root, *_mirror()], seconds=SECONDS_TO_BUILD)
+    shutil.rmtree(root / "var" / "cache" / "apt" / "archives")
+    run(["tar", "--create", "--file", archive, "--directory", root, "."], seconds=300)
 
 
 def _release() -> str:

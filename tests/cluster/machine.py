@@ -1,18 +1,17 @@
 """A machine inside this one: namespaces of its own for processes, mounts and network.
 
-When its first process ends, the kernel ends all others and undoes their mounts. What the kernel leaves behind (control
-groups, a folder) is removed by `Machine.stop`, or by the next start after a run that was killed.
+When its first process ends, the kernel ends all others and undoes their mounts; what they wrote was in memory. What the
+kernel leaves behind, control groups, is removed by `Machine.stop`, or by the next start after a run that was killed.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,8 +20,14 @@ from .processes import Process, StartError, children, wait_until
 
 REGISTER = Path("/run/gozen")
 SLOTS = 64
+# In the memory of the machine: some disks take half a minute to remove the files of an image.
+STATE = Path("/run/node")
 # Where programs of a node write, whatever they are told: each node gets folders of its own there.
 PRIVATE = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers")
+UNSHARE = (
+    *("unshare", "--net", "--mount", "--propagation", "slave"),
+    *("--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
+)
 # Ended children of processes that are gone are of no interest to the first process.
 FIRST_PROCESS = ("sh", "-c", "trap '' CHLD; exec sleep infinity")
 
@@ -55,8 +60,8 @@ class Slot:
         return f"10.219.{self.number}.2"
 
     @property
-    def note(self) -> Path:
-        """The file that is locked while the slot is used, and holds the folder to remove afterwards."""
+    def lock(self) -> Path:
+        """The file that is locked while the slot is used."""
         return REGISTER / self.name
 
 
@@ -69,12 +74,13 @@ def host_commands(slot: Slot, first_process: int) -> list[list[str]]:
     ]
 
 
-def inner_commands(slot: Slot, state: Path) -> list[list[str]]:
+def inner_commands(slot: Slot) -> list[list[str]]:
     """Return the commands that make a machine of the new namespaces, to be run inside."""
     return [
         ["mount", "--make-rshared", "/"],
-        ["mount", "-t", "tmpfs", "tmpfs", "/run"],
-        *(["mount", "--bind", f"{state}{folder}", folder] for folder in PRIVATE),
+        ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"],
+        ["mkdir", "--parents", *(f"{STATE}{folder}" for folder in PRIVATE)],
+        *(["mount", "--bind", f"{STATE}{folder}", folder] for folder in PRIVATE),
         ["ip", "link", "set", "lo", "up"],
         ["ip", "address", "add", f"{slot.address}/30", "dev", "eth0"],
         ["ip", "link", "set", "eth0", "up"],
@@ -90,35 +96,21 @@ class Machine:
     ----------
     folder
         Keeps the logs.
-    state
-        A folder for what its programs write, removed when the machine stops.
     """
 
-    def __init__(self, folder: Path, state: Path) -> None:
-        self.state = state
-        self.slot, self._note = take_slot()
+    def __init__(self, folder: Path) -> None:
+        self.slot, self._lock = take_slot()
         self._holder: Process | None = None
         try:
-            self._note.write(str(state))
-            self._note.flush()
             for private in PRIVATE:
-                Path(f"{state}{private}").mkdir(parents=True)
                 Path(private).mkdir(parents=True, exist_ok=True)
-            self._holder = Process(
-                "the first process",
-                FIRST_PROCESS,
-                folder / "logs" / "machine.log",
-                within=(
-                    *("unshare", "--net", "--mount", "--propagation", "slave"),
-                    *("--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
-                ),
-            )
+            self._holder = Process("the first process", FIRST_PROCESS, folder / "logs" / "machine.log", within=UNSHARE)
             wait_until(self._is_up, "the first process", 10, [self._holder])
             for controller in controllers():
                 (controller / self.slot.name).mkdir(exist_ok=True)
             for command in host_commands(self.slot, self._first()):
                 run(command)
-            for command in inner_commands(self.slot, state):
+            for command in inner_commands(self.slot):
                 run(self.command(command))
         except BaseException:
             self.stop()
@@ -137,9 +129,8 @@ class Machine:
         """End every process inside and remove what is left."""
         if self._holder:
             self._holder.kill()
-        remove_traces(self.slot, self.state)
-        self._note.truncate(0)
-        self._note.close()
+        remove_traces(self.slot)
+        self._lock.close()
 
     def _first(self) -> int:
         assert self._holder is not None
@@ -152,7 +143,7 @@ class Machine:
 
 
 def take_slot() -> tuple[Slot, IO[str]]:
-    """Return the first free slot and its locked note; what killed runs left in any slot is removed on the way.
+    """Return the first free slot and its locked file; what killed runs left in any slot is removed on the way.
 
     Raises
     ------
@@ -160,42 +151,30 @@ def take_slot() -> tuple[Slot, IO[str]]:
         Where none is free.
     """
     REGISTER.mkdir(parents=True, exist_ok=True)
-    taken: tuple[Slot, IO[str]] | None = None
+    free: list[tuple[Slot, IO[str]]] = []
     for slot in map(Slot, range(SLOTS)):
-        if taken and not slot.note.exists():
+        if free and not slot.lock.exists():
             continue
-        with _lock(slot) as note:
-            if note is None:
-                continue
-            note.seek(0)
-            left = note.read()
-            if left:
-                remove_traces(slot, Path(left))
-                note.truncate(0)
-            if taken is None:
-                taken = slot, os.fdopen(os.dup(note.fileno()), "w")
-    if taken is None:
-        raise StartError(f"{SLOTS} nodes run on this computer already: their notes are in {REGISTER}")
-    return taken
-
-
-@contextmanager
-def _lock(slot: Slot) -> Iterator[IO[str] | None]:
-    with slot.note.open("a+") as note:
+        handle: IO[str] = slot.lock.open("w")
         try:
-            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield None
+            handle.close()
         else:
-            yield note
+            remove_traces(slot)
+            free.append((slot, handle))
+    if not free:
+        raise StartError(f"{SLOTS} nodes run on this computer already: their locks are in {REGISTER}")
+    for _, handle in free[1:]:
+        handle.close()
+    return free[0]
 
 
-def remove_traces(slot: Slot, state: Path) -> None:
-    """Remove the link, the control groups and the folder of a machine whose processes have ended."""
+def remove_traces(slot: Slot) -> None:
+    """Remove the link and the control groups of a machine whose processes have ended."""
     subprocess.run(["ip", "link", "delete", slot.name], capture_output=True, timeout=30)
     for controller in controllers():
         remove_group(controller / slot.name)
-    shutil.rmtree(state, ignore_errors=True)
 
 
 def remove_group(group: Path, seconds: float = 5) -> None:

@@ -7,13 +7,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from .access import ADMIN, Cluster, User, token_file
 from .api_server import FIRST_SERVICE, SERVER_NAMES, etcd_flags, is_ready, server_flags
 from .certificates import Authority
 from .images import export_image, pause_image
-from .machine import Machine, run
+from .machine import STATE, Machine, run
 from .node_files import (
     CONTAINERD_SOCKET,
     cni_conflist,
@@ -74,7 +74,7 @@ class Node(Cluster):
         self._network = cni_programs()
         self._folder = folder
         self._processes: dict[str, Process] = {}
-        self.machine = Machine(folder, Path(mkdtemp(prefix="gozen-node-", dir="/var/tmp")))
+        self.machine = Machine(folder)
         try:
             self.host_address = self.machine.slot.host_address
             self.address = self.machine.slot.address
@@ -97,20 +97,19 @@ class Node(Cluster):
 
     def load_image(self, tag: str) -> None:
         """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it."""
-        archive = self.machine.state / "image.tar"
-        archive.unlink(missing_ok=True)
-        export_image(tag, archive)
-        run(self.machine.command([*CTR, "images", "import", archive]), seconds=300)
-        archive.unlink()
+        with TemporaryDirectory(dir=self._folder) as folder:
+            archive = Path(folder) / "image.tar"
+            export_image(tag, archive)
+            run(self.machine.command([*CTR, "images", "import", archive]), seconds=300)
 
     def _start_control_plane(self, programs: Mapping[str, str | Path], authority: Authority) -> None:
-        folder, state = self._folder, self.machine.state
+        folder = self._folder
         tokens = folder / "tokens.csv"
         tokens.write_text(token_file(list(self.users.values())))
         service_accounts = authority.signing_key("service-accounts")
         certificate = authority.server("kube-apiserver", [self.address, "127.0.0.1", FIRST_SERVICE], SERVER_NAMES)
         to_kubelet = authority.client("kube-apiserver-to-kubelet", "system:masters")
-        self._start("etcd", programs, etcd_flags(state / "etcd", 2379, 2380))
+        self._start("etcd", programs, etcd_flags(STATE / "etcd", 2379, 2380))
         self._start(
             "kube-apiserver",
             programs,
