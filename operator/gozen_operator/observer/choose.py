@@ -1,0 +1,62 @@
+"""Which Observation is claimed next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from gozen.resources.meta import Condition
+from gozen.resources.observation import Observation
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def choose(observations: Iterable[Observation], holder: str, now: datetime, claim_s: float) -> Observation | None:
+    """Return the Observation that comes first: begun by this observer, a target of opportunity, by priority, by age.
+
+    Parameters
+    ----------
+    holder
+        Name of the observer; what an earlier process of this name claimed is its own.
+    now
+        It must lie in the time window, if there is one.
+    claim_s
+        Seconds of silence after which another observer's claim is void.
+    """
+    open_ = [one for one in observations if _is_open(one, now) and _is_free(one, holder, now, claim_s)]
+    return min(open_, key=lambda one: _order(one, holder), default=None)
+
+
+def condition_of(observation: Observation, type_: str) -> Condition | None:
+    """Return a condition of an Observation."""
+    found = observation.status.conditions if observation.status else []
+    return next((one for one in found if one.type == type_), None)
+
+
+def is_accepted(observation: Observation) -> bool:
+    """Tell whether the operator accepts an Observation; what it said last counts."""
+    accepted = condition_of(observation, "Accepted")
+    return accepted is not None and accepted.status == "True"
+
+
+def _is_open(observation: Observation, now: datetime) -> bool:
+    if observation.metadata.deletion_timestamp is not None or observation.spec.suspend:
+        return False
+    over = condition_of(observation, "Executed"), condition_of(observation, "Complete")
+    executed, complete = (one.status if one else "Unknown" for one in over)
+    window = observation.spec.time_window
+    in_time = window is None or window.start <= now
+    return is_accepted(observation) and executed == "Unknown" and complete != "True" and in_time
+
+
+def _is_free(observation: Observation, holder: str, now: datetime, claim_s: float) -> bool:
+    claim = observation.status.claim if observation.status else None
+    return claim is None or claim.holder == holder or now - claim.renewed > timedelta(seconds=claim_s)
+
+
+def _order(observation: Observation, holder: str) -> tuple[bool, bool, float, datetime, str]:
+    claim = observation.status.claim if observation.status else None
+    begun = claim is not None and claim.holder == holder
+    spec, meta = observation.spec, observation.metadata
+    age = meta.creation_timestamp or _BEGINNING
+    return not begun, not spec.target_of_opportunity, -spec.priority, age, meta.name

@@ -1,0 +1,353 @@
+"""The observer's edge: it looks at cluster, archive and devices, asks what to do, and does it, one action at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal, assert_never
+from zoneinfo import ZoneInfo
+
+from gozen.archive import expid
+from gozen.archive.expid import Opening
+from gozen.archive.store import Store
+from gozen.errors import (
+    BadRequest,
+    ClusterUnavailable,
+    DeviceFailed,
+    GozenError,
+    StorageUnavailable,
+    as_gozen_error,
+)
+from gozen.instrument.profile import Profile
+from gozen.observing.drivers import CameraState, Observatory
+from gozen.resources import night as nights
+from gozen.resources.observation import Claim, Observation
+from gozen.settings import Settings
+from gozen_operator.conditions import Known, conditions
+from gozen_operator.observer import situation as act
+from gozen_operator.observer.choose import choose
+from gozen_operator.observer.cluster import Cluster
+from gozen_operator.observer.decide import next_action
+from gozen_operator.observer.recipe import Recipe, next_step, read_recipe
+from gozen_operator.observer.records import exposure_of, order_of, purpose_of, read_attempt
+from gozen_operator.observer.situation import Attempt, Failure, Moving, Situation
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Work:
+    """What this process remembers of the Observation that it executes; losing it costs movements, no data."""
+
+    recipe: Recipe
+    observation: Observation
+    uid: str
+    night_ends: datetime
+    renewed: datetime
+    unsettled: list[int]
+    done: set[int] = field(default_factory=set)
+    executed: set[int] = field(default_factory=set)
+    moving: Moving | None = None
+    failure: Failure | None = None
+    said: str = ""
+
+
+class Observer:
+    """Executes the Observations of one namespace with one telescope.
+
+    Parameters
+    ----------
+    cluster, store, observatory
+        The outside world.
+    profile
+        What the camera is.
+    settings
+        Groups ``observer`` and ``observatory``, and the name of the run.
+    session
+        Name of this process; no other has the same.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        observatory: Observatory,
+        profile: Profile,
+        settings: Settings,
+        session: str,
+    ) -> None:
+        self._cluster, self._store, self._observatory = cluster, store, observatory
+        self._profile, self._settings, self._session = profile, settings, session
+        self._zone = ZoneInfo(profile.site.time_zone)
+        self._work: _Work | None = None
+        self._trouble = False
+        self._free_at = datetime(2000, 1, 1, tzinfo=UTC)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it executes nothing."""
+        return self._work is None
+
+    def turn(self, now: datetime, *, stopping: bool = False) -> float:
+        """Do one thing and return the seconds until there may be another.
+
+        Raises
+        ------
+        ClusterUnavailable, StorageUnavailable
+            Nothing is lost; try again later.
+        """
+        try:
+            pause_s = self._turn(now, stopping=stopping)
+        except StorageUnavailable as error:
+            self._trouble = True
+            if self._work is not None:
+                self._tell(self._work, str(error), now, reason=error.name)
+            raise
+        except ClusterUnavailable:
+            raise
+        except Exception as error:
+            # One Observation that cannot be executed must not stop those after it.
+            if self._work is None:
+                raise
+            self._give_up(self._work, as_gozen_error(error), now)
+            return 0.0
+        if self._trouble and self._work is not None:
+            self._tell(self._work, "the archive answers again", now)
+        self._trouble = False
+        return pause_s
+
+    def _turn(self, now: datetime, *, stopping: bool) -> float:
+        if self._work is None:
+            claimed = not stopping and self._claim(now)
+            return 0.0 if claimed else self._settings.observer.interval_s
+        work = self._work
+        observation = self._renewed(work, now)
+        work.observation = observation or work.observation
+        seen = self._look(work, observation, now, stopping=stopping)
+        action = next_action(seen)
+        log.debug("%s: %s", work.recipe.observation.metadata.name, action)
+        return self._do(work, action, now)
+
+    def _claim(self, now: datetime) -> bool:
+        limits = self._settings.observer
+        chosen = choose(self._cluster.observations(), limits.name, now, limits.claim_s)
+        claimed = self._cluster.claim(chosen, self._sign(now)) if chosen else None
+        if claimed is None:
+            return False
+        assert claimed.metadata.uid is not None
+        name = claimed.metadata.name
+        try:
+            recipe = read_recipe(claimed, self._profile, self._settings.run)
+        except BadRequest as error:
+            said = self._say(claimed, "False", "RecipeMakesNoSense", str(error), now)
+            self._cluster.claim(said or claimed, None)
+            return True
+        _, night_ends = nights.bounds(nights.night_of(now, self._zone), self._zone)
+        self._work = _Work(recipe, claimed, claimed.metadata.uid, night_ends, now, sorted(recipe.planned))
+        log.info("%s: claimed, %d steps, %d exposures", name, recipe.steps, len(recipe.planned))
+        self._tell(self._work, "claimed", now)
+        return True
+
+    def _sign(self, now: datetime) -> Claim:
+        return Claim(holder=self._settings.observer.name, session=self._session, renewed=now)
+
+    def _renewed(self, work: _Work, now: datetime) -> Observation | None:
+        """Return the Observation as it is, with a sign of life when the last one is old."""
+        observation = self._cluster.observation(work.recipe.observation.metadata.name)
+        old = now - work.renewed > timedelta(seconds=self._settings.observer.claim_s / 3)
+        claim = observation.status.claim if observation is not None and observation.status else None
+        if observation is None or not old or claim is None or claim.session != self._session:
+            return observation
+        fresh = self._cluster.claim(observation, self._sign(now))
+        if fresh is not None:
+            work.renewed = now
+        return fresh or observation
+
+    def _look(self, work: _Work, observation: Observation | None, now: datetime, *, stopping: bool) -> Situation:
+        camera, busy, held = CameraState(), False, dict[str, bool]()
+        with self._device(work, _coming(work)):
+            # The camera before the archive: a record that it writes in between is then seen.
+            camera = self._observatory.camera.state()
+            busy = self._observatory.busy()
+            held = self._observatory.conditions()
+        step, attempt = self._next(work)
+        if work.moving is not None and work.moving.since is None:
+            work.moving = Moving(work.moving.step, now)
+        return Situation(
+            recipe=work.recipe,
+            uid=work.uid,
+            observation=observation,
+            session=self._session,
+            now=now,
+            night=f"{nights.night_of(now, self._zone):%Y%m%d}",
+            night_ends=work.night_ends,
+            limits=self._settings.observer,
+            move_timeout_s=self._settings.observatory.move_timeout_s,
+            done=frozenset(work.done),
+            moving=work.moving,
+            busy=busy,
+            conditions=held,
+            camera=camera,
+            step=step,
+            attempt=attempt,
+            failure=work.failure,
+            stopping=stopping,
+        )
+
+    def _next(self, work: _Work) -> tuple[int | None, Attempt]:
+        """Return the step that comes next, and if it is an exposure, what the archive knows of it.
+
+        Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
+        one of them may be running, and those that were taken are not to be prepared again.
+        """
+        most = self._settings.observer.attempts
+        while work.unsettled:
+            attempt = read_attempt(self._store, work.recipe, work.unsettled[0], most)
+            if attempt.opened:
+                return work.unsettled[0], attempt
+            work.unsettled.clear()
+        step = next_step(work.recipe, work.done, work.executed)
+        if step is None or step not in work.recipe.planned:
+            return step, Attempt()
+        return step, read_attempt(self._store, work.recipe, step, most)
+
+    def _do(self, work: _Work, action: act.Action, now: datetime) -> float:
+        name, observatory = work.observation.metadata.name, self._observatory
+        match action:
+            case act.SetFocus(step, position_mm):
+                self._begin(work, step, lambda: observatory.focuser.move(position_mm))
+            case act.Point(step, pointing):
+                self._begin(work, step, lambda: observatory.telescope.point(pointing))
+            case act.Cover(step, state):
+                self._begin(work, step, lambda: observatory.telescope.mirror_cover(state))
+            case act.Passed(step):
+                log.info("%s: %s done", name, work.recipe.title(step))
+                work.executed.add(step)
+                work.moving = None
+            case act.Wait(pause_s, message):
+                self._tell(work, message, now)
+                return pause_s
+            case act.Reserve(step, attempt):
+                night = f"{nights.night_of(now, self._zone):%Y%m%d}"
+                first = self._settings.observatory.first_exposure_id
+                number = expid.reserve(self._store, first, purpose_of(work.recipe, step, attempt, night))
+                log.info("%s: %s gets EXP_ID %08d", name, work.recipe.title(step), number)
+            case act.Expose():
+                self._expose(work, action, now)
+            case act.Abort(exposure_id, why):
+                log.warning("%s: EXP_ID %08d is aborted: %s", name, exposure_id, why)
+                with suppress(GozenError):  # a camera that cannot even abort is told by its state
+                    self._observatory.camera.abort()
+            case act.Close(_, exposure_id, closing):
+                stands = expid.close(self._store, exposure_id, closing)
+                log.info("%s: EXP_ID %08d is %s %s", name, exposure_id, stands.result, stands.message)
+            case act.Create():
+                return self._create(work, action, now)
+            case act.Finish():
+                self._finish(work, action, now)
+            case act.Leave(why):
+                log.warning("%s: left, %s", name, why)
+                self._work = None
+            case _:
+                assert_never(action)
+        return 0.0
+
+    def _begin(self, work: _Work, step: int, verb: Callable[[], None]) -> None:
+        log.info("%s: %s", work.recipe.observation.metadata.name, work.recipe.title(step))
+        with self._device(work, step):
+            verb()
+            work.moving = Moving(step)
+
+    def _expose(self, work: _Work, action: act.Expose, now: datetime) -> None:
+        step, exposure_id, night = action.step, action.exposure_id, action.night
+        # A simulated camera that is faster than real must not expose the same sky twice at one moment.
+        same_night = nights.night_of(self._free_at, self._zone) == nights.night_of(now, self._zone)
+        start = max(now, self._free_at) if same_night else now
+        order = order_of(work.recipe, step, exposure_id, night, start)
+        with self._device(work, step):
+            self._observatory.camera.configure(order)
+        if work.failure is not None:
+            return
+        self._tell(work, f"{work.recipe.title(step)}: exposing, EXP_ID {exposure_id:08d}", now)
+        opening = Opening(order.start.isoformat().replace("+00:00", "Z"), self._session)
+        if not expid.open_shutter(self._store, exposure_id, opening):
+            return  # somebody opened it before; the next look tells what came of it
+        with self._device(work, step):
+            self._observatory.camera.expose(order)
+        self._free_at = order.start + timedelta(seconds=order.duration_s)
+
+    def _create(self, work: _Work, action: act.Create, now: datetime) -> float:
+        title = work.recipe.title(action.step)
+        try:
+            made = self._cluster.create(exposure_of(work.recipe, action))
+        except BadRequest as error:
+            work.failure = Failure(action.step, str(error), blocked=True)
+            return 0.0
+        owners = {owner.get("uid"): owner.get("name") for owner in made.metadata.owner_references}
+        if work.uid in owners:
+            log.info("%s: Exposure %s stands", work.observation.metadata.name, made.metadata.name)
+            work.done.add(action.step)
+            work.unsettled = [step for step in work.unsettled if step != action.step]
+            return 0.0
+        if work.observation.metadata.name in owners.values():
+            # The API server is about to remove it, with the Observation of this name that was deleted.
+            self._tell(work, f"{title}: waits until the old Exposure {made.metadata.name} is gone", now)
+            return self._settings.observer.interval_s
+        message = f"an Exposure {made.metadata.name} of somebody else has its name; delete it and apply this again"
+        work.failure = Failure(action.step, message, blocked=True)
+        return 0.0
+
+    @contextmanager
+    def _device(self, work: _Work, step: int) -> Iterator[None]:
+        """Remember what a device refused: it cancels the recipe."""
+        try:
+            yield
+        except Exception as error:
+            known = error if isinstance(error, GozenError) else DeviceFailed(f"{type(error).__name__}: {error}")
+            log.warning("%s: %s: %s", work.recipe.observation.metadata.name, known.name, known)
+            work.failure = work.failure or Failure(step, f"{known.name}: {known}")
+
+    def _give_up(self, work: _Work, error: GozenError, now: datetime) -> None:
+        log.error("%s: %s: %s", work.observation.metadata.name, error.name, error, exc_info=error)
+        with suppress(Exception):  # whatever the camera says, the Observation is over
+            self._observatory.camera.abort()
+        self._finish(work, act.Finish("False", error.name, str(error)), now)
+
+    def _finish(self, work: _Work, action: act.Finish, now: datetime) -> None:
+        name = work.observation.metadata.name
+        said = self._say(work.observation, action.status, action.reason, action.message, now)
+        if said is None:
+            return  # somebody has changed it since: it may be another's by now, so look again
+        level = logging.WARNING if action.status == "False" else logging.INFO
+        log.log(level, "%s: %s: %s", name, action.reason, action.message)
+        self._cluster.claim(said, None)  # whoever overtakes it here finds that it is over
+        self._work = None
+
+    def _tell(self, work: _Work, message: str, now: datetime, reason: str = "Executing") -> None:
+        if message and message != work.said:
+            said = self._say(work.observation, "Unknown", reason, message, now)
+            work.said = message if said else work.said
+            work.observation = said or work.observation
+
+    def _say(
+        self,
+        observation: Observation,
+        status: Literal["True", "False", "Unknown"],
+        reason: str,
+        text: str,
+        now: datetime,
+    ) -> Observation | None:
+        found = observation.status.conditions if observation.status else []
+        old = [one.model_dump(mode="json", exclude_none=True) for one in found]
+        generation = observation.metadata.generation or 0
+        known = Known("Executed", status, reason, text)
+        return self._cluster.say(observation, conditions([known], old, generation, now.timestamp())[0])
+
+
+def _coming(work: _Work) -> int:
+    """Return the step at which the recipe stands, for what goes wrong now."""
+    step = work.unsettled[0] if work.unsettled else next_step(work.recipe, work.done, work.executed)
+    return step or work.recipe.steps

@@ -1,0 +1,87 @@
+"""Between the observer's recipe and its records: what the archive knows, what the camera and the cluster get."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gozen.archive import expid
+from gozen.archive.expid import Purpose
+from gozen.archive.store import Store
+from gozen.observing.drivers import ExposureOrder
+from gozen.observing.taken import sensors_taken
+from gozen.resources.exposure import Exposure
+from gozen_operator.observer.recipe import Recipe
+from gozen_operator.observer.situation import Attempt, Create
+
+
+def purpose_of(recipe: Recipe, step: int, attempt: int, night: str = "") -> Purpose:
+    """Return what an EXP_ID is reserved for; the night matters only when it is reserved."""
+    meta, exposure = recipe.observation.metadata, recipe.planned[step].exposure.metadata
+    return Purpose(meta.namespace or "default", meta.name, meta.uid or "", step, exposure.name, night, attempt)
+
+
+def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
+    """Return the latest attempt of an exposure, as the archive has it.
+
+    Parameters
+    ----------
+    most
+        Attempts that are made; the last one stays the latest when it is lost, too.
+    """
+    number = 0
+    while True:
+        number += 1
+        exposure_id = expid.reserved(store, purpose_of(recipe, step, number))
+        if exposure_id is None:
+            return Attempt(number)
+        closing = expid.read_closing(store, exposure_id)
+        if closing is not None and closing.result == "lost" and closing.why != "DeviceFailed" and number < most:
+            continue
+        purpose = expid.read_purpose(store, exposure_id)
+        assert purpose is not None
+        opened = closing is not None or expid.read_opening(store, exposure_id) is not None
+        unfinished = opened and closing is None
+        recorded = sensors_taken(store, purpose.night, f"{exposure_id:08d}") if unfinished else None
+        return Attempt(number, exposure_id, purpose.night, opened, closing, recorded)
+
+
+def order_of(recipe: Recipe, step: int, exposure_id: int, night: str, start: datetime) -> ExposureOrder:
+    """Return an exposure as the camera gets it."""
+    planned, spec = recipe.planned[step], recipe.observation.spec
+    exposure = planned.exposure.spec
+    return ExposureOrder(
+        exposure_id=exposure_id,
+        night=night,
+        start=start,
+        object=exposure.object,
+        data_type=exposure.data_type,
+        pointing=planned.pointing,
+        nframe=exposure.nframe,
+        tinteg_sec=planned.tinteg_sec,
+        gain=planned.gain,
+        sensors=recipe.sensors_of(step),
+        pipelines=tuple(exposure.pipelines),
+        observer=spec.observer,
+        project=spec.project,
+    )
+
+
+def exposure_of(recipe: Recipe, action: Create) -> Exposure:
+    """Return the Exposure of a step whose data were taken; where a sensor wrote nothing it names those that did."""
+    planned, meta = recipe.planned[action.step].exposure, recipe.observation.metadata
+    all_wrote = set(action.sensors) == set(recipe.sensors_of(action.step))
+    changes = {
+        "exposure_id": action.exposure_id,
+        "night": action.night,
+        "sensors": list(planned.spec.sensors) if all_wrote else list(action.sensors),
+    }
+    labels = {
+        "app.kubernetes.io/part-of": "gozen",
+        "gozen.astro/observation": meta.name,
+        "gozen.astro/exposure": planned.metadata.name,
+        "gozen.astro/night": action.night,
+    }
+    owner = {"apiVersion": recipe.observation.api_version, "kind": "Observation", "name": meta.name, "uid": meta.uid}
+    metadata = planned.metadata.model_copy(update={"labels": labels, "owner_references": [owner]})
+    spec = planned.spec.model_copy(update=changes)
+    return planned.model_copy(update={"metadata": metadata, "spec": spec})

@@ -1,0 +1,218 @@
+"""What the observer knows at one moment, and the actions among which it chooses. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from gozen.archive.expid import Closing
+from gozen.observing.drivers import CameraState
+from gozen.resources.observation import Observation
+from gozen.resources.operations import Pointing
+from gozen.settings import ObserverSettings
+from gozen_operator.observer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What the archive knows of an exposure: its latest attempt.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    exposure_id, night
+        Reserved for it; None and empty before.
+    opened
+        Whether its shutter has been opened.
+    closing
+        How it ended; None before.
+    recorded
+        Sensors that the camera's record names; None without a record.
+    """
+
+    number: int = 1
+    exposure_id: int | None = None
+    night: str = ""
+    opened: bool = False
+    closing: Closing | None = None
+    recorded: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A step that has been begun, and when it was first seen so."""
+
+    step: int
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A step that cannot be done.
+
+    Parameters
+    ----------
+    blocked
+        Its data were taken, but its Exposure cannot be created.
+    """
+
+    step: int
+    message: str
+    blocked: bool = False
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the observer knows before it decides.
+
+    Parameters
+    ----------
+    recipe, uid
+        Of the Observation that it claimed.
+    observation
+        As the cluster has it now; None when it is gone.
+    session
+        This process.
+    now, night, night_ends
+        The moment, its night, and the end of the night in which the recipe was claimed.
+    step
+        That comes next; None when all are done.
+    done
+        Exposure steps whose Exposures exist.
+    moving, busy
+        The step that has been begun, and whether anything moves.
+    conditions
+        What the devices say, by the words of ``assert`` and ``wait``.
+    camera
+        What the camera did *before* the archive was looked at: a record that comes last is then never missed.
+    attempt
+        Of the step that comes next, if it is an exposure.
+    failure
+        A step that a device refused.
+    stopping
+        Whether the process was told to end.
+    """
+
+    recipe: Recipe
+    uid: str
+    observation: Observation | None
+    session: str
+    now: datetime
+    night: str
+    night_ends: datetime
+    limits: ObserverSettings
+    move_timeout_s: float
+    step: int | None = None
+    done: frozenset[int] = frozenset()
+    moving: Moving | None = None
+    busy: bool = False
+    conditions: Mapping[str, bool] = field(default_factory=dict)
+    camera: CameraState = field(default_factory=CameraState)
+    attempt: Attempt = field(default_factory=Attempt)
+    failure: Failure | None = None
+    stopping: bool = False
+
+
+@dataclass(frozen=True)
+class SetFocus:
+    """Begin to move the focuser, mm."""
+
+    step: int
+    position_mm: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """Begin to point the telescope."""
+
+    step: int
+    pointing: Pointing
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Begin to move the mirror's cover."""
+
+    step: int
+    state: Literal["open", "close"]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A step is done."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be done yet; the message says what for, empty when that was said."""
+
+    pause_s: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Reserve an EXP_ID for an exposure's attempt."""
+
+    step: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Expose:
+    """Open the shutter under a number."""
+
+    step: int
+    exposure_id: int
+    night: str
+
+
+@dataclass(frozen=True)
+class Abort:
+    """End the exposure that is running."""
+
+    exposure_id: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Close:
+    """Say how an exposure ended."""
+
+    step: int
+    exposure_id: int
+    closing: Closing
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create the Exposure of a step whose data were taken."""
+
+    step: int
+    exposure_id: int
+    night: str
+    sensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Say what became of the Observation, and give the claim back."""
+
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Forget the Observation without a word: it is gone, or another's."""
+
+    why: str
+
+
+Action = SetFocus | Point | Cover | Passed | Wait | Reserve | Expose | Abort | Close | Create | Finish | Leave
