@@ -39,10 +39,11 @@ from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import sha256
+from gozen.archive.raw import raw_exposures
 from gozen.archive.store import open_store
 from gozen.calibration.calibrate import calibrate, detector_of
 from gozen.calibration.library import find_masters
-from gozen.frames.arrivals import raw_exposures, record_missing
+from gozen.frames.arrivals import record_missing
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import load_profile
 from gozen.photometry.aperture import aperture_sums

@@ -159,8 +159,8 @@ def _warm_up(folder: Path, night: str) -> None:
     os.chdir(folder)
     import gozen.cli.app
     import gozen.watch.watcher  # noqa: F401 - what the verb imports when it runs
+    from gozen.archive.raw import raw_exposures
     from gozen.archive.store import open_store
-    from gozen.frames.arrivals import raw_exposures
     from gozen.instrument.profile import load_profile
     from gozen.lightcurves.night import append
     from gozen.observing.execution import works_of_exposures

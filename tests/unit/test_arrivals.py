@@ -12,19 +12,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from gozen.archive.raw import raw_exposures, read_record
 from gozen.archive.store import open_store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
-from gozen.frames.arrivals import (
-    Arrival,
-    fits_files,
-    group_arrivals,
-    raw_exposures,
-    read_arrivals,
-    read_record,
-    record_missing,
-    slug,
-    take_in,
-)
+from gozen.frames.arrivals import Arrival, fits_files, group_arrivals, read_arrivals, record_missing, slug, take_in
 from gozen.instrument.profile import Profile, parse_profile
 
 PROFILE = """

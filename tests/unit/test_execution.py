@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from gozen.frames.arrivals import RawExposure
+from gozen.archive.raw import RawExposure
 from gozen.observing.execution import answer, works_of, works_of_exposures
 from gozen.observing.plan import exposures_of
 from gozen.resources.observation import Observation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gozen.archive.raw import RawExposure
 from gozen.errors import StorageUnavailable
-from gozen.frames.arrivals import RawExposure
 from gozen.settings import WatchSettings
 from gozen.watch.backoff import LONGEST_S, Backoff
 from gozen.watch.pressure import Paces, changes, duration, lasting, pressure_of, warnings_of

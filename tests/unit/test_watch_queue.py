@@ -7,8 +7,8 @@ from itertools import permutations
 
 import pytest
 
+from gozen.archive.raw import RawExposure
 from gozen.errors import UnreadableInput
-from gozen.frames.arrivals import RawExposure
 from gozen.watch.queue import (
     QueuedCube,
     State,

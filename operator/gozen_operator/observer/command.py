@@ -143,9 +143,9 @@ def _api(kubeconfig: str | None) -> Any:
 
     try:
         if kubeconfig is not None:
-            config.load_kube_config(kubeconfig)  # type: ignore[no-untyped-call]
+            config.load_kube_config(kubeconfig)
         else:
-            config.load_config()  # type: ignore[no-untyped-call]
+            config.load_config()
     except (config.ConfigException, OSError) as error:
         raise BadRequest(f"no cluster to talk to: {error}; give --kubeconfig, or run in a pod") from error
     return client.CustomObjectsApi()

@@ -17,9 +17,9 @@ from gozen.cli.console import messages, say
 from gozen.errors import BadRequest, ExitCode, worst
 
 if TYPE_CHECKING:
+    from gozen.archive.raw import RawExposure
     from gozen.archive.store import Store
     from gozen.errors import CorruptFile
-    from gozen.frames.arrivals import RawExposure
     from gozen.instrument.profile import Profile
     from gozen.reduction.work import SensorResult, SensorWork
     from gozen.settings import Settings
@@ -109,7 +109,8 @@ def exposures_of_night(store: Store, profile: Profile, night: str) -> list[RawEx
     BadRequest
         The archive has no raw data of this night.
     """
-    from gozen.frames.arrivals import raw_exposures, record_missing
+    from gozen.archive.raw import raw_exposures
+    from gozen.frames.arrivals import record_missing
 
     date_of(night)
     _say_left_out(record_missing(store, night, profile))

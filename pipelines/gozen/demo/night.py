@@ -11,8 +11,9 @@ from functools import partial
 from multiprocessing import get_context
 
 from gozen.archive.log import rebuild_night
+from gozen.archive.raw import RawExposure, raw_exposures
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.frames.arrivals import RawExposure, raw_exposures, record_missing
+from gozen.frames.arrivals import record_missing
 from gozen.lightcurves.night import append
 from gozen.observing.execution import works_of_exposures
 from gozen.reduction.bench import open_bench

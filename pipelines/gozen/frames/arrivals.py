@@ -1,59 +1,26 @@
-"""Raw files on their way into the archive: which exposure each belongs to, and the record of what was taken.
-
-The record lies beside the raw files, ``raw/{night}/{exposure}/exposure.json``, so that nobody has to open every file to
-learn which sensor it is.
-"""
+"""Raw files on their way into the archive: which exposure each belongs to. Its record is in `gozen.archive.raw`."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gozen.archive import keys
 from gozen.archive.directory import unchanged
 from gozen.archive.interface import named_errors
+from gozen.archive.raw import RawExposure, by_sensor, read_record, record_exposure, record_key
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, night_of, read_header
 from gozen.instrument.profile import Profile
 
-RECORD = "exposure.json"
 SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
 _PAUSE_S = 1800.0
-
-
-@dataclass(frozen=True)
-class RawExposure:
-    """What was taken in one exposure.
-
-    Parameters
-    ----------
-    night, exposure
-        As in the keys of the archive.
-    object, data_type
-        From the header.
-    mjd
-        Start of the first frame, MJD (UTC).
-    sensors
-        Keys of each sensor's raw files, in the order of their names.
-    """
-
-    night: str
-    exposure: str
-    object: str
-    data_type: str
-    mjd: float
-    sensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def to_json(self) -> bytes:
-        """Return the bytes of the record."""
-        return (json.dumps(asdict(self), sort_keys=True, indent=1) + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -182,24 +149,10 @@ def take_in(
                 sensors.setdefault(one.header.sensor, []).append(key)
             progress()
         first = arrivals[0].header
-        fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
+        fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, by_sensor(sensors))
         if sensors:
             taken.append(record_exposure(store, fresh))
     return sorted(taken, key=lambda one: (one.mjd, one.exposure)), refused
-
-
-def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
-    """Write an exposure's record, with what an earlier record of it names; return it."""
-    key = _record_key(fresh.night, fresh.exposure)
-    old = read_record(store, key) if store.exists(key) else None
-    if old is not None:
-        sensors = {name: set(files) for name, files in old.sensors.items()}
-        for name, files in fresh.sensors.items():
-            sensors.setdefault(name, set()).update(files)
-        fresh = replace(fresh, mjd=min(old.mjd, fresh.mjd), sensors=_sorted(sensors))
-    if fresh != old:
-        store.write(key, fresh.to_json())
-    return fresh
 
 
 def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFile]:
@@ -214,7 +167,7 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
         folders.setdefault(key.split("/")[2], []).append(key)
     refused: list[CorruptFile] = []
     for exposure, found in folders.items():
-        record = _record_key(night, exposure)
+        record = record_key(night, exposure)
         sensors = read_record(store, record).sensors if record in found else {}
         known = {key for files in sensors.values() for key in files}
         # Other objects, such as the marker that retains an exposure, are no data.
@@ -237,40 +190,14 @@ def _record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], pro
         sensors.setdefault(header.sensor, []).append(key)
     if headers:
         first = min(headers, key=lambda header: header.utc_start)
-        fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, _sorted(sensors))
+        fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, by_sensor(sensors))
         record_exposure(store, fresh)
     return refused
-
-
-def raw_exposures(store: Store, night: str) -> list[RawExposure]:
-    """Return the recorded exposures of a night, by time."""
-    found = [read_record(store, key) for key in store.list(f"raw/{night}") if key.endswith(f"/{RECORD}")]
-    return sorted(found, key=lambda one: (one.mjd, one.exposure))
-
-
-def read_record(store: Store, key: str) -> RawExposure:
-    """Read an exposure's record.
-
-    Raises
-    ------
-    CorruptFile
-        What lies there is no record.
-    """
-    try:
-        content = json.loads(store.read(key))
-        sensors = {name: tuple(files) for name, files in content.pop("sensors").items()}
-        return RawExposure(**content, sensors=sensors)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptFile(f"{store.url_of(key)} is no record of an exposure: {error}") from error
 
 
 def slug(text: str) -> str:
     """Return a text as a name for keys: lower case, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "unnamed"
-
-
-def _record_key(night: str, exposure: str) -> str:
-    return f"raw/{night}/{exposure}/{RECORD}"
 
 
 def _exposure_name(header: RawHeader) -> str:
@@ -292,10 +219,6 @@ def _after_pause(name: str, night: str, header: RawHeader, last: dict[tuple[str,
         current = f"{name}-{number + 1}"
     last[night, name] = current, header.utc_start
     return current
-
-
-def _sorted(sensors: dict[str, list[str]] | dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(sorted(files)) for name, files in sorted(sensors.items())}
 
 
 def _copy(store: Store, key: str, arrival: Arrival) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gozen.archive.keys import Processing
-from gozen.frames.arrivals import RawExposure
+from gozen.archive.raw import RawExposure
 from gozen.observing.plan import PlannedExposure
 from gozen.reduction.work import SensorWork
 from gozen.resources.observation import Observation

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gozen.archive import keys
+from gozen.archive.raw import RECORD, read_record
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, MissingObject
-from gozen.frames.arrivals import RECORD, read_record
 
 
 def sensors_taken(store: Store, night: str, exposure: str) -> frozenset[str] | None:

@@ -9,11 +9,11 @@ from gozen.archive import keys
 from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, write_commit
 from gozen.archive.keys import Calibration, Processing
 from gozen.archive.provenance import CalibrationUsed, Provenance, code_version
+from gozen.archive.raw import RawExposure
 from gozen.calibration.calibrate import detector_of
 from gozen.calibration.library import find_master, put_master
 from gozen.calibration.masters import dark_master, flat_master
 from gozen.errors import BadRequest, GozenError, Rejected, StorageUnavailable
-from gozen.frames.arrivals import RawExposure
 from gozen.frames.raw import RawCube, assemble, read_file
 from gozen.reduction.pool import OpenBench, run_all
 from gozen.reduction.work import Bench

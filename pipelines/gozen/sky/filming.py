@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import Store
 from gozen.errors import DeviceFailed, as_gozen_error
-from gozen.frames.arrivals import RawExposure, record_exposure
 from gozen.instrument.header import mjd_of_utc
 from gozen.instrument.profile import Profile
 from gozen.observing.drivers import CameraState, ExposureOrder

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gozen.archive.directory import DirectoryStore
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
-from gozen.frames.arrivals import Arrival, RawExposure, record_exposure
+from gozen.frames.arrivals import Arrival
 from gozen.reduction.work import Bench
 from gozen.settings import WatchSettings
 from gozen.watch.arriving import Arriving, Group, Refusal

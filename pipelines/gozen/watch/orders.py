@@ -10,8 +10,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gozen.archive.keys import Processing
+from gozen.archive.raw import RawExposure
 from gozen.errors import BadRequest
-from gozen.frames.arrivals import RawExposure
 from gozen.instrument.profile import Profile
 from gozen.observing.plan import PlannedExposure, exposures_of
 from gozen.reduction.masters import MasterWork, masters_wanted

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from gozen.archive.raw import RawExposure
 from gozen.errors import GozenError
-from gozen.frames.arrivals import RawExposure
 
 Name = tuple[str, str]
 CubeName = tuple[str, str, str]

@@ -1,0 +1,192 @@
+"""The API server as the operator uses it: a few verbs on plain data, each a single request. It decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes import client, config
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
+
+from gozen.errors import ClusterUnavailable
+from gozen.resources.meta import API_VERSION
+from gozen_operator.crds import KINDS
+from gozen_operator.index import EXPIRES, Key
+from gozen_operator.plan import Event
+
+FIELD_MANAGER = "gozen-operator"
+PART_OF = "app.kubernetes.io/part-of=gozen"
+_TIMEOUT = Timeout(connect=5.0, read=30.0)
+_CONFLICT, _ABSENT = 409, 404
+_PLURALS = {kind.name: kind.plural for kind in KINDS}
+Manifest = dict[str, Any]
+
+
+def connect() -> client.ApiClient:
+    """Return a client for the cluster that this process runs in, or else for the one that KUBECONFIG names."""
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        try:
+            config.load_kube_config()
+        except config.ConfigException as error:
+            raise ClusterUnavailable(f"no cluster is configured: {error}; set KUBECONFIG") from error
+    return client.ApiClient()
+
+
+class Api:
+    """One API server.
+
+    Parameters
+    ----------
+    api
+        A client that is logged in.
+
+    Attributes
+    ----------
+    writes
+        Requests so far that changed something.
+    """
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+        self.writes = 0
+
+    def all_of(self, kind: str, namespace: str) -> list[Manifest]:
+        """Return all objects of a kind that are ours."""
+        query = {"labelSelector": PART_OF} if kind in ("Job", "Pod") else {}
+        found = self._call("GET", _path(kind, namespace), query)
+        extra = {"kind": kind, "apiVersion": found["apiVersion"]}
+        return [{**extra, **item} for item in found["items"]]
+
+    def pods_of(self, namespace: str, job: str) -> list[Manifest]:
+        """Return the pods of a Job."""
+        query = {"labelSelector": f"batch.kubernetes.io/job-name={job}"}
+        found: list[Manifest] = self._call("GET", _path("Pod", namespace), query)["items"]
+        return found
+
+    def create_job(self, manifest: Manifest) -> Manifest:
+        """Create a Job; return it, or the one that has its name already."""
+        meta = manifest["metadata"]
+        path = _path("Job", meta["namespace"])
+        try:
+            return self._call("POST", path, {"fieldManager": FIELD_MANAGER}, manifest)
+        except _RefusedError as refusal:
+            if refusal.code != _CONFLICT:
+                raise
+            return self._call("GET", f"{path}/{meta['name']}", {})
+
+    def write_status(self, key: Key, uid: str, status: Mapping[str, Any]) -> Manifest | None:
+        """Write the operator's part of a status by server-side apply; None when the resource is gone."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "status": dict(status),
+        }
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        path = f"{_path(key.kind, key.namespace)}/{key.name}/status"
+        return self._unless_gone("PATCH", path, query, body, "application/apply-patch+yaml")
+
+    def expire_job(self, namespace: str, name: str, ttl_s: int) -> Manifest | None:
+        """Let a Job go after a while, and remember that its outcome is recorded."""
+        body = {"metadata": {"annotations": {EXPIRES: "true"}}, "spec": {"ttlSecondsAfterFinished": ttl_s}}
+        path = f"{_path('Job', namespace)}/{name}"
+        return self._unless_gone("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, "application/merge-patch+json")
+
+    def delete(self, key: Key, uid: str) -> None:
+        """Delete a resource and what it owns."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        self._unless_gone("DELETE", f"{_path(key.kind, key.namespace)}/{key.name}", {}, body)
+
+    def tell(self, key: Key, uid: str, event: Event, when: str, name: str) -> None:
+        """Write an event about a resource.
+
+        Parameters
+        ----------
+        when
+            RFC 3339.
+        name
+            Of the event: one that is there already is not written again.
+        """
+        about = {"apiVersion": API_VERSION, "kind": key.kind, "name": key.name, "namespace": key.namespace, "uid": uid}
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": key.namespace},
+            "regarding": about,
+            "type": event.type,
+            "reason": event.reason,
+            "note": event.message[:1024],
+            "action": event.reason,
+            "eventTime": when.replace("Z", ".000000Z"),
+            "reportingController": "gozen.astro/operator",
+            "reportingInstance": FIELD_MANAGER,
+        }
+        path = f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events"
+        self._unless_gone("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    def lease(self, namespace: str, name: str) -> Manifest | None:
+        """Return a Lease, or None."""
+        return self._unless_gone("GET", f"{_leases(namespace)}/{name}", {})
+
+    def write_lease(self, namespace: str, manifest: Manifest) -> bool:
+        """Create or replace a Lease; False when somebody else was faster."""
+        known = "resourceVersion" in manifest["metadata"]
+        path = f"{_leases(namespace)}/{manifest['metadata']['name']}" if known else _leases(namespace)
+        return self._unless_gone("PUT" if known else "POST", path, {}, manifest) is not None
+
+    def _unless_gone(
+        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content: str = "application/json"
+    ) -> Manifest | None:
+        try:
+            return self._call(method, path, query, body, content)
+        except _RefusedError as refusal:
+            if refusal.code in (_ABSENT, _CONFLICT):
+                return None
+            raise
+
+    def _call(
+        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content: str = "application/json"
+    ) -> Manifest:
+        _, url, headers, *_ = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json", "Content-Type": content},
+            auth_settings=["BearerToken"],
+        )
+        data = None if body is None else json.dumps(body)
+        try:
+            answer = self._api.rest_client.pool_manager.request(
+                method, url, headers=headers, body=data, timeout=_TIMEOUT, retries=False
+            )
+        except HTTPError as error:
+            raise ClusterUnavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
+        found: Manifest = json.loads(answer.data or b"{}")
+        if not 200 <= answer.status < 300:
+            raise _RefusedError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
+        self.writes += method != "GET"
+        return found
+
+
+class _RefusedError(ClusterUnavailable):
+    """The API server answered, and refused."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _path(kind: str, namespace: str) -> str:
+    if kind == "Job":
+        return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    if kind == "Pod":
+        return f"/api/v1/namespaces/{namespace}/pods"
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/{_PLURALS[kind]}"
+
+
+def _leases(namespace: str) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"

@@ -1,0 +1,87 @@
+"""The Lease that makes one operator at a time act: taken, renewed, lost. Decisions are pure, requests go by `Api`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+NAME = "gozen-operator"
+DURATION_S = 15.0
+RENEW_S = 5.0
+Manifest = dict[str, Any]
+
+
+class Leases(Protocol):
+    """As much of the API as a lease needs."""
+
+    def lease(self, namespace: str, name: str) -> Manifest | None:
+        """Return a Lease, or None."""
+
+    def write_lease(self, namespace: str, manifest: Manifest) -> bool:
+        """Create or replace a Lease; False when somebody else was faster."""
+
+
+@dataclass
+class Seen:
+    """Another's Lease, and when its present version was first seen here: clocks of other machines are not trusted."""
+
+    version: str = ""
+    since: float = 0.0
+
+
+def is_free(lease: Mapping[str, Any] | None, identity: str, seen: Seen, now: float) -> bool:
+    """Tell whether a Lease may be taken: it is ours, given back, or silent for longer than it lasts."""
+    if lease is None:
+        return True
+    holder = (lease.get("spec") or {}).get("holderIdentity")
+    if not holder or holder == identity:
+        return True
+    version = lease["metadata"]["resourceVersion"]
+    if version != seen.version:
+        seen.version, seen.since = version, now
+    return now - seen.since > DURATION_S
+
+
+def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: float) -> Manifest:
+    """Return the Lease as this holder writes it."""
+    moment = datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    old = dict((lease or {}).get("spec") or {})
+    is_new = old.get("holderIdentity") != identity
+    spec = {
+        "holderIdentity": identity,
+        "leaseDurationSeconds": int(DURATION_S),
+        "renewTime": moment,
+        "acquireTime": moment if is_new else old.get("acquireTime", moment),
+        "leaseTransitions": int(old.get("leaseTransitions") or 0) + (is_new and bool(old)),
+    }
+    meta = {"name": NAME, "namespace": namespace}
+    if lease is not None:
+        meta["resourceVersion"] = lease["metadata"]["resourceVersion"]
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
+
+
+def try_to_hold(api: Leases, namespace: str, identity: str, seen: Seen, now: float, wall: float) -> bool:
+    """Take or renew the Lease; False when another holds it.
+
+    Parameters
+    ----------
+    now
+        Seconds that only grow.
+    wall
+        Seconds since 1970.
+    """
+    lease = api.lease(namespace, NAME)
+    if not is_free(lease, identity, seen, now):
+        return False
+    return api.write_lease(namespace, held(lease, namespace, identity, wall))
+
+
+def give_back(api: Leases, namespace: str, identity: str, wall: float) -> None:
+    """Let another operator begin at once."""
+    lease = api.lease(namespace, NAME)
+    if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == identity:
+        manifest = held(lease, namespace, identity, wall)
+        manifest["spec"]["holderIdentity"] = ""
+        api.write_lease(namespace, manifest)

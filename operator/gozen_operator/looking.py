@@ -1,0 +1,93 @@
+"""What the archive, the pods and the instrument profiles say: the questions that a reconcile needs answered."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from gozen.archive.commit import load_commit
+from gozen.archive.interface import Store
+from gozen.archive.keys import Processing
+from gozen.archive.raw import RECORD, read_record
+from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
+from gozen.instrument.profile import Profile, load_profile
+from gozen.resources.exposure import Exposure
+from gozen_operator.facts import ArchiveAnswer
+from gozen_operator.jobs import exposure_key
+from gozen_operator.observed import Commit, PodEnd
+
+_READERS = 16
+_RESULT = re.compile(r"\{.*\}")
+_INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+@functools.lru_cache
+def profile_of(name: str) -> Profile | tuple[str, str]:
+    """Return an instrument profile, or the reason and message why there is none."""
+    try:
+        return load_profile(name)
+    except GozenError as error:
+        return "UnknownInstrument", f"spec.instrument: {error}"
+
+
+def ask_archive(store: Store, exposure: Exposure) -> ArchiveAnswer:
+    """Return which sensors' raw data are there and what is committed; trouble is an answer too."""
+    if exposure.spec.night is None or exposure.spec.exposure_id is None:
+        return ArchiveAnswer()
+    try:
+        return ArchiveAnswer(_raw(store, exposure), _commits(store, exposure))
+    except (StorageUnavailable, UnreadableInput) as error:
+        return ArchiveAnswer(trouble=str(error))
+
+
+def _raw(store: Store, exposure: Exposure) -> frozenset[str]:
+    key = f"raw/{exposure.spec.night}/{exposure_key(exposure)}/{RECORD}"
+    return frozenset(read_record(store, key).sensors) if store.exists(key) else frozenset()
+
+
+def _commits(store: Store, exposure: Exposure) -> Mapping[str, Commit]:
+    run = exposure.spec.run if exposure.spec.data_type == "OBJECT" else "r1"
+    processing = Processing(str(exposure.spec.night), exposure_key(exposure), run)
+    found = [key for key in store.list(f"exposures/{processing.folder}") if key.endswith(".json")]
+    if not found:
+        return {}
+    with ThreadPoolExecutor(min(_READERS, len(found))) as readers:
+        commits = [
+            Commit.of(one) for one in readers.map(functools.partial(load_commit, store), found) if one is not None
+        ]
+    return {one.sensor: one for one in commits}
+
+
+def pod_end(pod: Mapping[str, Any]) -> PodEnd | None:
+    """Return how a pod ended; None for one that works or succeeded."""
+    status = pod.get("status") or {}
+    if status.get("phase") != "Failed":
+        return None
+    ended: Mapping[str, Any] = {}
+    for container in status.get("containerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated") or ended
+    index = int((pod["metadata"].get("annotations") or {}).get(_INDEX, 0))
+    reason = ended.get("reason") or status.get("reason") or ""
+    return PodEnd(index, ended.get("exitCode"), reason, ended.get("message") or status.get("message") or "")
+
+
+def pod_ends(pods: list[Mapping[str, Any]]) -> list[PodEnd]:
+    """Return how the pods of a Job ended that did not succeed, in the order in which they were made."""
+    ordered = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
+    return [end for end in map(pod_end, ordered) if end is not None]
+
+
+def result_of(pods: list[Mapping[str, Any]]) -> Mapping[str, int] | None:
+    """Return what the pod that succeeded left as its last word: numbers by name."""
+    for pod in pods:
+        for container in (pod.get("status") or {}).get("containerStatuses") or ():
+            ended = (container.get("state") or {}).get("terminated") or {}
+            said = _RESULT.search(ended.get("message") or "") if ended.get("exitCode") == 0 else None
+            if said:
+                found: Mapping[str, int] = json.loads(said.group())
+                return found
+    return None
