@@ -72,6 +72,15 @@ class Index:
         self._models.pop(key, None)
         return key
 
+    def forget(self, key: Key) -> None:
+        """Forget an object that a listing no longer has."""
+        self._objects.pop(key, None)
+        self._models.pop(key, None)
+
+    def manifest(self, key: Key) -> Manifest | None:
+        """Return an object as the API server gave it."""
+        return self._objects.get(key)
+
     def resource(self, key: Key) -> Resource | None:
         """Return one of our resources; None when there is none.
 

@@ -1,0 +1,158 @@
+"""From a key to what is done about it: gather facts, reconcile, carry out the plan. One place applies plans.
+
+It belongs to one thread at a time for each key; what counts other resources (turns, writers) is decided under one lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from gozen.archive.store import Store
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.meta import Resource
+from gozen.resources.observation import Observation
+from gozen.settings import Settings
+from gozen_operator import looking
+from gozen_operator.api import Api
+from gozen_operator.conditions import moment, status_of
+from gozen_operator.exposure import reconcile_exposure
+from gozen_operator.facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
+from gozen_operator.index import Index, Key
+from gozen_operator.jobs import job_name
+from gozen_operator.lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.observation import reconcile_observation
+from gozen_operator.plan import Event, Plan
+from gozen_operator.settings import OperatorSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Controller:
+    """What looks after all resources.
+
+    Parameters
+    ----------
+    open_archive
+        Opens the archive; called again after each failure.
+    site
+        What the site decides about data: instrument, run, apertures.
+    changed
+        Told of each key whose object was written here.
+    """
+
+    api: Api
+    index: Index
+    open_archive: Callable[[], Store]
+    site: Settings
+    settings: OperatorSettings
+    changed: Callable[[Key], None]
+
+    def __post_init__(self) -> None:
+        self._deciding = threading.Lock()
+        self._store: Store | None = None
+
+    def handle(self, key: Key) -> float | None:
+        """Do what is to be done about a resource; return after how many seconds to look again.
+
+        Raises
+        ------
+        ClusterUnavailable
+            The API server cannot be reached, or refuses us.
+        """
+        resource = self._known(key)
+        if resource is None:
+            return None
+        gathered = self._gathered(resource)
+        with self._deciding:
+            resource = self._known(key)  # it may have changed while the archive was asked
+            if resource is None:
+                return None
+            plan = self._plan(resource, *gathered)
+            self._carry_out(key, resource, plan)
+        return plan.requeue_after_s
+
+    def _known(self, key: Key) -> Resource | None:
+        try:
+            return self.index.resource(key)
+        except ValidationError as error:
+            log.warning("%s %s is not understood and left alone: %s", key.kind, key.name, error)
+            return None
+
+    def _gathered(self, resource: Resource) -> tuple[ArchiveAnswer, list[Mapping[str, Any]]]:
+        """Ask the archive and the pods what has to be known, and no more."""
+        if isinstance(resource, Observation) or _is_complete(resource):
+            return ArchiveAnswer(), []
+        job = self.index.job(str(resource.metadata.namespace), job_name(resource))
+        if job is not None and job.finished is None:
+            return ArchiveAnswer(), []
+        pods = self.api.pods_of(str(resource.metadata.namespace), job.name) if job is not None else []
+        if not isinstance(resource, Exposure):
+            return ArchiveAnswer(), list(pods)
+        try:
+            self._store = self._store or self.open_archive()
+            return looking.ask_archive(self._store, resource), list(pods)
+        except Exception as error:
+            self._store = None
+            log.warning("the archive cannot be asked: %s", error)
+            return ArchiveAnswer(trouble=f"{type(error).__name__}: {error}"), list(pods)
+
+    def _plan(self, resource: Resource, archive: ArchiveAnswer, pods: list[Mapping[str, Any]]) -> Plan:
+        now, ends = time.time(), looking.pod_ends(pods)
+        if isinstance(resource, Observation):
+            profile = looking.profile_of(self.site.instrument)
+            return reconcile_observation(resource, observation_facts(self.index, resource, profile, self.site.run), now)
+        if isinstance(resource, LightCurveJob):
+            apertures, result = self.site.photometry.diameters_px, looking.result_of(pods)
+            facts = lightcurve_facts(self.index, resource, apertures, ends, result)
+            return reconcile_lightcurvejob(resource, facts, self.settings, now)
+        assert isinstance(resource, Exposure)
+        camera = looking.profile_of(self._instrument(resource.spec.instrument))
+        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings)
+        return reconcile_exposure(resource, seen, self.settings, now)
+
+    def _instrument(self, name: str) -> str:
+        """Return the profile of an instrument: the site's may be a file that has this name inside."""
+        site = looking.profile_of(self.site.instrument)
+        return self.site.instrument if not isinstance(site, tuple) and site.name == name else name
+
+    def _carry_out(self, key: Key, resource: Resource, plan: Plan) -> None:
+        """Carry out a plan in its order; what was written is known from then on."""
+        uid = str(resource.metadata.uid)
+        if plan.create is not None:
+            self._wrote(self.api.create_job(plan.create))
+        if plan.status is not None:
+            self._wrote(self.api.write_status(key, uid, plan.status))
+        if plan.expire is not None:
+            self._wrote(self.api.expire_job(key.namespace, plan.expire, self.settings.job_ttl_s))
+        if plan.delete:
+            self.api.delete(key, uid)
+        if plan.status is not None:
+            for event in plan.events:
+                self._tell(key, uid, event)
+
+    def _wrote(self, manifest: Mapping[str, Any] | None) -> None:
+        key = self.index.put(manifest) if manifest is not None else None
+        if key is not None:
+            self.changed(key)
+
+    def _tell(self, key: Key, uid: str, event: Event) -> None:
+        log.info("%s %s: %s: %s", key.kind, key.name, event.reason, event.message)
+        # The same event of the same resource has the same name, so that telling it again does not double it.
+        digest = hashlib.sha256(f"{uid} {event.reason}".encode()).hexdigest()[:16]
+        self.api.tell(key, uid, event, moment(time.time()), f"{key.name}.{digest}")
+
+
+def _is_complete(resource: Resource) -> bool:
+    assert isinstance(resource, Exposure | LightCurveJob)
+    found = resource.status.conditions if resource.status else []
+    return status_of([one.model_dump() for one in found], "Complete") == "True"

@@ -1,0 +1,98 @@
+"""``/healthz`` and ``/metrics``: whether the operator still hears and looks, and what it does."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import Counter as Total
+
+from gozen.resources.exposure import Exposure
+from gozen_operator.index import MODELS, Index
+from gozen_operator.settings import OperatorSettings
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health:
+    """What is known about the operator itself.
+
+    Parameters
+    ----------
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(self, settings: OperatorSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self._clock = settings, clock
+        self._heard = clock()
+        self.registry = registry = CollectorRegistry()
+        self.reconcile_s = Histogram(
+            "gozen_reconcile_seconds", "Time of one look at a resource", ["kind"], registry=registry
+        )
+        self.errors = Total("gozen_reconcile_errors", "Looks that failed and are repeated", ["kind"], registry=registry)
+        self.queue = Gauge("gozen_queue_depth", "Resources that wait for a look", registry=registry)
+        self.silence = Gauge("gozen_event_age_seconds", "Age of the last event or resync", registry=registry)
+        self.writes = Gauge("gozen_api_writes", "Requests so far that changed something", registry=registry)
+        self.leads = Gauge("gozen_leader", "1 while this process holds the Lease", registry=registry)
+        self.resources = Gauge("gozen_resources", "Resources by kind and reason", ["kind", "reason"], registry=registry)
+        self.at_risk = Gauge(
+            "gozen_raw_waiting_seconds",
+            "How long the oldest raw data have waited for their reduction",
+            registry=registry,
+        )
+
+    def hear(self) -> None:
+        """Note that something was heard of the API server."""
+        self._heard = self._clock()
+
+    def silent_s(self) -> float:
+        """Return the age of the last event or resync."""
+        return self._clock() - self._heard
+
+    def count(self, index: Index) -> None:
+        """Count the resources and find the oldest raw data that wait."""
+        self.resources.clear()
+        oldest = 0.0
+        for kind in MODELS:
+            reasons: Counter[str] = Counter()
+            for namespace in {key.namespace for key in index.keys(kind)}:
+                for resource in index.resources(kind, namespace):
+                    found = getattr(resource, "status", None)
+                    told = {one.type: one for one in found.conditions} if found else {}
+                    reasons[told["Succeeded"].reason if "Succeeded" in told else "New"] += 1
+                    if (
+                        isinstance(resource, Exposure)
+                        and "RawAvailable" in told
+                        and told["RawAvailable"].status == "True"
+                    ):
+                        waits = told["Complete"].status != "True"
+                        since = told["RawAvailable"].last_transition_time.timestamp()
+                        oldest = max(oldest, time.time() - since) if waits else oldest
+            for reason, count in reasons.items():
+                self.resources.labels(kind, reason).set(count)
+        self.at_risk.set(oldest)
+
+    async def serve(self, writes: Callable[[], int], depth: Callable[[], int]) -> web.AppRunner:
+        """Serve both pages; the caller cleans the runner up."""
+
+        async def healthz(_: web.Request) -> web.Response:
+            silent = self.silent_s()
+            good = silent <= self._settings.silence_s
+            return web.Response(text=f"silent for {silent:.0f} s\n", status=200 if good else 503)
+
+        async def metrics(_: web.Request) -> web.Response:
+            self.silence.set(self.silent_s())
+            self.writes.set(writes())
+            self.queue.set(depth())
+            return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE})
+
+        app = web.Application()
+        app.add_routes([web.get("/healthz", healthz), web.get("/metrics", metrics)])
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", self._settings.port).start()  # noqa: S104 - the kubelet and Prometheus come from outside
+        return runner

@@ -1,0 +1,216 @@
+"""The operator as a process: kopf tells what changed, workers look at keys, a loop looks at everything now and then.
+
+kopf is wiring only: no timers, no daemons, no finalizers. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import kopf
+
+from gozen.archive.store import open_archive
+from gozen.errors import GozenError, as_gozen_error
+from gozen.settings import Settings
+from gozen_operator import lease
+from gozen_operator.api import Api, connect
+from gozen_operator.controller import Controller
+from gozen_operator.crds import GROUP, KINDS, VERSION
+from gozen_operator.facts import affected
+from gozen_operator.health import Health
+from gozen_operator.index import MODELS, Index, Key, owner_of
+from gozen_operator.settings import OperatorSettings
+from gozen_operator.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+WORKERS = 4
+RETRY_S = (1.0, 60.0)
+
+
+class Process:
+    """One operator process.
+
+    Parameters
+    ----------
+    stop
+        Set from outside to end it.
+    """
+
+    def __init__(self, site: Settings, settings: OperatorSettings, api: Api) -> None:
+        self.settings, self.api = settings, api
+        self.index, self.health = Index(), Health(settings)
+        self.queue = WorkQueue(time.monotonic)
+        self.stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._failures: dict[Key, int] = {}
+        self._controller = Controller(api, self.index, partial(open_archive, site), site, settings, self._wrote)
+
+    async def run(self) -> None:
+        """Wait for the Lease, then look after everything until `stop`."""
+        runner = await self.health.serve(lambda: self.api.writes, lambda: len(self.queue))
+        try:
+            async with self._leading():
+                if self.stop.is_set():
+                    return
+                await self.resync()
+                tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
+                tasks += [asyncio.create_task(self._resync_loop()), asyncio.create_task(self._watch())]
+                await asyncio.wait([asyncio.create_task(self.stop.wait()), *tasks], return_when="FIRST_COMPLETED")
+                for task in tasks:
+                    task.cancel()
+                for result in await asyncio.gather(*tasks, return_exceptions=True):
+                    if isinstance(result, Exception):
+                        raise result
+        finally:
+            await runner.cleanup()
+
+    def take(self, how: str | None, manifest: dict[str, Any]) -> None:
+        """Be told of a change by kopf."""
+        self.health.hear()
+        key = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
+        if key is not None:
+            self._mark(key, manifest)
+
+    async def resync(self) -> None:
+        """Look at everything: what events have told, and what they have not."""
+        for namespace in self.settings.namespaces:
+            for kind in (*MODELS, "Job"):
+                found = await asyncio.to_thread(self.api.all_of, kind, namespace)
+                seen = {self.index.put(manifest) for manifest in found}
+                names = {manifest["metadata"]["name"] for manifest in found}
+                for key in [one for one in self.index.keys(kind) if one.namespace == namespace and one not in seen]:
+                    if key.name not in names:
+                        self.index.forget(key)
+                self.queue.add(key for key in self.index.keys(kind) if key.kind in MODELS)
+        self.health.hear()
+        self.health.count(self.index)
+
+    def _mark(self, key: Key, manifest: dict[str, Any]) -> None:
+        owner = owner_of(manifest) if key.kind == "Job" else key
+        if owner is None:
+            return
+        self.queue.add([owner])
+        with contextlib.suppress(ValueError):
+            self.queue.add(affected(self.index, owner))
+
+    def _wrote(self, key: Key) -> None:
+        self._loop.call_soon_threadsafe(self._mark_written, key)
+
+    def _mark_written(self, key: Key) -> None:
+        manifest = self.index.manifest(key)
+        if manifest is not None:
+            self._mark(key, dict(manifest))
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.take()
+            try:
+                with self.health.reconcile_s.labels(key.kind).time():
+                    again_s = await asyncio.to_thread(self._controller.handle, key)
+                self._failures.pop(key, None)
+            except Exception as error:
+                again_s = self._failed(key, as_gozen_error(error))
+            finally:
+                self.queue.done(key)
+            if again_s is not None:
+                self.queue.add_later(key, again_s)
+
+    def _failed(self, key: Key, error: GozenError) -> float:
+        """Note a failure; return after how many seconds to try again."""
+        self.health.errors.labels(key.kind).inc()
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        log.warning("%s %s: %s: %s", key.kind, key.name, error.name, error, exc_info=error if count == 1 else None)
+        first, last = RETRY_S
+        return min(first * 2.0 ** min(count - 1, 10), last)
+
+    async def _resync_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.resync_s)
+            try:
+                await self.resync()
+            except GozenError as error:
+                log.warning("resync: %s: %s", error.name, error)
+
+    async def _watch(self) -> None:
+        """Let kopf watch."""
+        registry = kopf.OperatorRegistry()
+        for kind in KINDS:
+            kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(self._event)
+        part = {"app.kubernetes.io/part-of": "gozen"}
+        kopf.on.event("batch", "v1", "jobs", labels=part, registry=registry)(self._event)
+        settings = kopf.OperatorSettings()
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            namespaces=list(self.settings.namespaces),
+            standalone=True,
+            stop_flag=self.stop,
+        )
+
+    def _event(self, event: Any, **_: Any) -> None:
+        self._loop.call_soon_threadsafe(self.take, event["type"], dict(event["object"]))
+
+    @contextlib.asynccontextmanager
+    async def _leading(self) -> AsyncIterator[None]:
+        """Hold the Lease; a process that loses it ends at once, as another one acts."""
+        namespace = self.settings.lease_namespace or self.settings.namespaces[0]
+        seen = lease.Seen()
+
+        async def hold() -> bool:
+            try:
+                return await asyncio.to_thread(
+                    lease.try_to_hold,
+                    self.api,
+                    namespace,
+                    self.settings.identity,
+                    seen,
+                    time.monotonic(),
+                    time.time(),
+                )
+            except GozenError as error:
+                log.warning("lease: %s: %s", error.name, error)
+                return False
+
+        while not self.stop.is_set() and not await hold():
+            self.health.hear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), lease.RENEW_S)
+        log.info("holding the Lease %s/%s as %s", namespace, lease.NAME, self.settings.identity)
+        self.health.leads.set(1)
+
+        async def renew() -> None:
+            held_at = time.monotonic()
+            while True:
+                await asyncio.sleep(lease.RENEW_S)
+                if await hold():
+                    held_at = time.monotonic()
+                elif time.monotonic() - held_at > lease.DURATION_S - lease.RENEW_S:
+                    log.error("the Lease is lost; this process ends so that no two act")
+                    os._exit(75)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with contextlib.suppress(GozenError):
+                await asyncio.to_thread(lease.give_back, self.api, namespace, self.settings.identity, time.time())
+
+
+async def serve(site: Settings, settings: OperatorSettings) -> None:
+    """Run an operator until SIGTERM or SIGINT."""
+    import signal
+
+    process = Process(site, settings, Api(connect()))
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, process.stop.set)
+    await process.run()
