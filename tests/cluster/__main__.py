@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
-from .node import CTR, Node
+from .node import Node, containerd_client
 from .processes import StartError
 from .tools import ToolMissingError, say, tool
 
@@ -64,7 +64,7 @@ def _programs(folder: Path, node: Node) -> Path:
     programs = folder / "bin"
     programs.mkdir()
     (programs / "kubectl").symlink_to(tool("kubectl"))
-    (programs / "ctr").write_text(f'#!/bin/sh\nexec {shlex.join(node.machine.command(CTR))} "$@"\n')
+    (programs / "ctr").write_text(f'#!/bin/sh\nexec {shlex.join(node.machine.command(containerd_client()))} "$@"\n')
     (programs / "ctr").chmod(0o755)
     return programs
 

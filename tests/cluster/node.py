@@ -36,7 +36,6 @@ MANAGER, SCHEDULER, PROXY, DNS = (
     "system:kube-proxy",
     "system:coredns",
 )
-CTR = ("ctr", "--address", CONTAINERD_SOCKET, "--namespace=k8s.io")
 KUBELET = f"system:node:{NAME}"
 
 
@@ -100,7 +99,7 @@ class Node(Cluster):
         with TemporaryDirectory(dir=self._folder) as folder:
             archive = Path(folder) / "image.tar"
             export_image(tag, archive)
-            run(self.machine.command([*CTR, "images", "import", archive]), seconds=300)
+            run(self.machine.command([*containerd_client(), "images", "import", archive]), seconds=300)
 
     def _start_control_plane(self, programs: Mapping[str, str | Path], authority: Authority) -> None:
         folder = self._folder
@@ -179,7 +178,7 @@ class Node(Cluster):
         self.kubectl("create", "clusterrolebinding", "coredns", "--clusterrole=coredns", f"--user={DNS}", check=True)
 
     def _containerd_answers(self) -> bool:
-        command = self.machine.command([*CTR, "plugins", "list"])
+        command = self.machine.command([*containerd_client(), "plugins", "list"])
         said = subprocess.run(command, capture_output=True, text=True, timeout=30)
         return said.returncode == 0 and any(
             line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in said.stdout.splitlines()
@@ -238,6 +237,11 @@ def programs_of_a_node() -> dict[str, str | Path]:
     }
 
 
+def containerd_client() -> list[str]:
+    """Return the command that speaks to the containerd of a node, to be run inside."""
+    return [installed("ctr", "containerd"), "--address", CONTAINERD_SOCKET, "--namespace=k8s.io"]
+
+
 def cni_programs() -> Path:
     """Return the folder of the programs that make the pods' network.
 
@@ -250,5 +254,5 @@ def cni_programs() -> Path:
         if (folder / "ptp").exists():
             return folder
     raise ToolMissingError(
-        "the network plugins are missing: .ci/setup system installs them, or apt install containernetworking-plugins"
+        "the network plugins are missing: .ci/setup cluster installs them, or apt install containernetworking-plugins"
     )

@@ -109,7 +109,7 @@ def installed(name: str, package: str) -> str:
     """
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
-        raise ToolMissingError(f"{name} is missing: .ci/setup system installs it, or apt install {package}")
+        raise ToolMissingError(f"{name} is missing: .ci/setup cluster installs it, or apt install {package}")
     return found
 
 
@@ -185,7 +185,7 @@ def go() -> str:
         if found and _version_of(found) >= OLDEST_GO:
             return found
     raise ToolMissingError(
-        f"Go {'.'.join(map(str, OLDEST_GO))} or newer is needed to build Kubernetes: .ci/setup system installs it"
+        f"Go {'.'.join(map(str, OLDEST_GO))} or newer is needed to build Kubernetes: .ci/setup cluster installs it"
     )
 
 
