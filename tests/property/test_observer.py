@@ -1,5 +1,7 @@
 """The observer under kills between any two calls of cluster and archive, take-overs, races and suspensions.
 
+Two ways: one recipe, killed or overtaken at each of its calls in turn; and random recipes with random histories.
+
 Covered: in the end each exposure step has exactly one Exposure, with exactly one complete raw record that counts; no
 EXP_ID opens a shutter twice; each exposure is taken where the recipe says, with its focus; without trouble nothing is
 lost.
@@ -8,6 +10,7 @@ Not here: what is decided in each single case (tests/unit), the real API server 
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,6 +97,68 @@ def check_places(world: World) -> None:
         assert pointing == planned[step].pointing == order.pointing
         assert position_mm == next((one.set_focus for one in reversed(before) if one.set_focus is not None), None)
         assert cover == next((one.mirror_cover for one in reversed(before) if one.mirror_cover), "close")
+
+
+RECIPE = [
+    *SETUP,
+    {"setFocus": 28.0},
+    {"exposure": "a"},
+    {"dithering": [60.0, 0.0]},
+    {"wait": ["domeslit_open"]},
+    {"exposure": "b"},
+    {"mirrorCover": "close"},
+]
+
+
+def calls_of(world: World) -> int:
+    """Return how many calls of the outside an undisturbed process makes until the recipe is over."""
+    life, count = Life(lambda: world.finish(world.process())), 0
+    while not life.over:
+        life.go()
+        count += 1
+    return count
+
+
+def begun(outlives: bool) -> World:
+    world = World(camera_outlives=outlives)
+    world.cluster.apply(observation(*RECIPE))
+    return world
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_killed_at_each_call_it_goes_on(outlives) -> None:
+    calls = calls_of(begun(outlives))
+    assert calls > 60
+    for count in range(calls):
+        world = begun(outlives)
+        play(world, [("go", 0, count)], names=("observer", ""))
+        assert world.finish(world.process()).status == "True", count
+        check(world)
+        check_places(world)
+        # What a killed process had opened is lost at most once; a camera that goes on loses nothing but between the
+        # word that the shutter opens and the command to open it.
+        assert len(world.opened) <= (2 if outlives else 3), count
+        assert len(world.store.list("expid/closed")) <= 3, count
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+@pytest.mark.parametrize("second", ["observer", "another"])
+def test_overtaken_at_each_call_the_first_one_stops(outlives, second) -> None:
+    for count in range(calls_of(begun(outlives))):
+        world = begun(outlives)
+        first = Life(lambda world=world: world.live(world.process()))
+        for _ in range(count):
+            first.go()
+        world.tick(100)
+        assert world.finish(world.process(second)).status == "True", count
+        done = len(world.told) + len(world.opened)
+        check(world)
+        for _ in range(60):
+            first.go()
+        first.kill()
+        check(world)
+        assert len(world.told) + len(world.opened) <= done + 1, count
+        assert world.cluster.executed().status == "True", count
 
 
 @settings(max_examples=250)

@@ -1,0 +1,302 @@
+"""The observer at work in a world without pixels: what a user reads in the Observation, and what is left behind.
+
+Covered: the condition Executed and its times; claims; errors of devices, archive and cluster; suspension, deletion, the
+end of the process; an Exposure in the way. Kills and races are in tests/property.
+"""
+
+import pytest
+
+from gozen.archive import expid
+from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, StorageUnavailable
+from gozen_operator.observer.command import Clock, Ending, main, run
+
+from ..observing_world import BEGIN, World, observation
+
+STEPS = (
+    {"setParameter": {"nframe": 4, "tintegSec": 0.5}},
+    {"assert": ["domeslit_open"]},
+    {"pointing": {"ra": 10.0, "dec": 20.0}},
+    {"exposure": "J0118+2942_dith1"},
+    {"dithering": [60.0, 0.0]},
+    {"exposure": "J0118+2942_dith2"},
+)
+
+
+@pytest.fixture
+def world():
+    made = World()
+    made.cluster.apply(observation(*STEPS, targetOfOpportunity=True))
+    return made
+
+
+def turns(world, observer, until, most=300):
+    """Let an observer work until something holds."""
+    for _ in range(most):
+        if until():
+            return
+        world.tick(observer.turn(world.now))
+    raise AssertionError(f"it never came to that: {world.cluster.executed()}")
+
+
+def exposing(world):
+    return lambda: world.exposing() is not None
+
+
+def test_a_recipe_becomes_exposures(world):
+    said = world.finish(world.process())
+    assert (said.status, said.reason, said.message) == ("True", "Executed", "6 steps, 2 exposures")
+    first, second = (world.cluster.exposures[f"obs-00{step}"] for step in (4, 6))
+    assert (first.spec.exposure_id, second.spec.exposure_id) == (1, 2)
+    assert first.spec.night == "20261120"
+    assert second.spec.object == "J0118+2942_dith2"
+    assert second.spec.priority_class == "express"
+    assert first.metadata.labels["gozen.astro/observation"] == "obs"
+    (owner,) = first.metadata.owner_references
+    assert (owner["kind"], owner["uid"]) == ("Observation", world.cluster.kept["obs"].metadata.uid)
+    assert world.cluster.kept["obs"].status.claim is None
+    assert world.opened[0].observer == "Tester"
+    assert world.opened[0].sensors == ("111", "112")
+
+
+def test_what_a_user_reads_meanwhile(world):
+    observer, read = world.process(), []
+    for _ in range(100):
+        world.tick(observer.turn(world.now))
+        said = world.cluster.executed()
+        if said is not None and (said.reason, said.message) not in [(one.reason, one.message) for one in read]:
+            read.append(said)
+    assert [(one.status, one.reason, one.message) for one in read] == [
+        ("Unknown", "Executing", "claimed"),
+        ("Unknown", "Executing", "step 4 of 6 (exposure J0118+2942_dith1): exposing, EXP_ID 00000001"),
+        ("Unknown", "Executing", "step 6 of 6 (exposure J0118+2942_dith2): exposing, EXP_ID 00000002"),
+        ("True", "Executed", "6 steps, 2 exposures"),
+    ]
+    assert read[0].last_transition_time == read[2].last_transition_time < read[3].last_transition_time
+    assert read[0].observed_generation == 1
+    assert world.cluster.writes == 6, "the claim, four words, the claim given back"
+
+
+def test_a_claim_is_held_by_one_and_renewed(world):
+    observer, other = world.process(), world.process("second")
+    world.dome_open = False
+    world.cluster.apply(observation({"wait": ["domeslit_open"]}, name="waits", priority=0.9))
+    world.cluster.delete("obs")
+    turns(world, observer, lambda: world.cluster.executed("waits") is not None)
+    for _ in range(60):
+        world.tick(5)
+        observer.turn(world.now)
+        other.turn(world.now)
+        assert world.cluster.kept["waits"].status.claim.holder == "observer"
+        assert other.idle
+    assert world.cluster.writes <= 3 + 300 / 20
+
+
+def test_priority_decides_and_one_follows_the_other(world):
+    world.cluster.apply(observation(*STEPS, name="urgent", targetOfOpportunity=True, priority=1.0))
+    observer = world.process()
+    world.finish(observer, "urgent")
+    assert world.cluster.executed("obs") is None
+    world.finish(observer, "obs")
+    assert [order.exposure_id for order in world.opened] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("failing", "step", "said"),
+    [
+        ("point", "step 3 of 6 (pointing", "DeviceFailed: point: the motor stalls"),
+        ("configure", "step 4 of 6 (exposure", "DeviceFailed: the amplifier does not answer"),
+        ("expose", "step 4 of 6 (exposure", "DeviceFailed: the shutter is stuck"),
+        ("read-out", "step 4 of 6 (exposure", "the read-out has stopped (EXP_ID 00000001, attempt 1)"),
+    ],
+)
+def test_an_error_cancels_the_recipe_as_a_unit_and_says_which_step(world, failing, step, said):
+    world.failing = {failing}
+    over = world.finish(world.process())
+    assert (over.status, over.reason) == ("False", "StepFailed")
+    assert over.message.startswith(step)
+    assert said in over.message
+    assert world.cluster.exposures == {}
+    assert len(world.opened) <= 1
+    closing = expid.read_closing(world.store, 1)
+    assert closing is None or closing.result == "lost"
+    assert (closing is not None) == (failing in ("expose", "read-out"))
+    world.failing = set()
+    observer = world.process()
+    for _ in range(20):
+        world.tick(observer.turn(world.now))
+    assert observer.idle, "it is over"
+
+
+def test_what_was_taken_before_an_error_stays(world):
+    observer = world.process()
+    turns(world, observer, lambda: "obs-004" in world.cluster.exposures)
+    world.failing = {"point"}
+    assert world.finish(observer).reason == "StepFailed"
+    assert list(world.cluster.exposures) == ["obs-004"]
+
+
+def test_a_dead_sensor_costs_no_exposure(world):
+    world.dead_sensors = {"112"}
+    assert world.finish(world.process()).status == "True"
+    assert world.cluster.exposures["obs-004"].spec.sensors == ["111"]
+
+
+def test_suspended_in_the_middle_it_stops_before_the_next_exposure_and_goes_on_later(world):
+    observer = world.process()
+    turns(world, observer, exposing(world))
+    world.cluster.change("obs", suspend=True)
+    turns(world, observer, lambda: observer.idle)
+    said = world.cluster.executed()
+    assert (said.status, said.reason, said.message) == ("Unknown", "Suspended", "1 of 2 exposures are made")
+    assert list(world.cluster.exposures) == ["obs-004"]
+    world.cluster.change("obs", suspend=False)
+    assert world.finish(observer).status == "True"
+    assert [order.exposure_id for order in world.opened] == [1, 2]
+
+
+def test_deleted_in_the_middle_the_exposure_is_aborted_and_nothing_is_created(world):
+    observer = world.process()
+    turns(world, observer, exposing(world))
+    world.cluster.delete("obs")
+    turns(world, observer, lambda: observer.idle)
+    assert world.exposing() is None
+    assert world.cluster.exposures == {}
+    again = world.cluster.apply(observation(*STEPS))
+    assert world.finish(observer).status == "True"
+    assert again.metadata.uid == world.cluster.exposures["obs-004"].metadata.owner_references[0]["uid"]
+    assert world.cluster.exposures["obs-004"].spec.exposure_id == 2, "another Observation gets other numbers"
+
+
+def test_interrupted_too_often_it_gives_up():
+    world = World(camera_outlives=False, attempts=2)
+    world.cluster.apply(observation(*STEPS))
+    for _ in range(2):
+        observer, before = world.process(), len(world.opened)
+        turns(world, observer, lambda before=before: len(world.opened) > before)
+    over = world.finish(world.process())
+    assert over.reason == "StepFailed"
+    assert "interrupted: the camera does not expose, and 0 of 2 sensors are recorded (EXP_ID 00000002, attempt 2)" in (
+        over.message
+    )
+
+
+def test_an_archive_that_is_away_is_said_and_waited_for(world, monkeypatch):
+    observer = world.process()
+    turns(world, observer, exposing(world))
+    reads = world.store.read
+
+    def away(key):
+        raise StorageUnavailable("cannot read the archive: the network is down")
+
+    monkeypatch.setattr(world.store, "read", away)
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable):
+            observer.turn(world.now)
+    said = world.cluster.executed()
+    assert (said.status, said.reason) == ("Unknown", "StorageUnavailable")
+    assert "the network is down" in said.message
+    monkeypatch.setattr(world.store, "read", reads)
+    observer.turn(world.now)
+    assert world.cluster.executed().message == "the archive answers again"
+    assert world.finish(observer).status == "True"
+    assert len(world.opened) == 2
+
+
+def test_an_exposure_of_somebody_else_in_the_way_is_named(world):
+    recipe = world.cluster.kept["obs"]
+    observer = world.process()
+    turns(world, observer, lambda: "obs-004" in world.cluster.exposures)
+    foreign = world.cluster.exposures["obs-004"]
+    meta = foreign.metadata.model_copy(update={"name": "obs-006", "owner_references": []})
+    world.cluster.exposures["obs-006"] = foreign.model_copy(update={"metadata": meta})
+    over = world.finish(observer)
+    assert over.reason == "StepFailed"
+    assert "an Exposure obs-006 of somebody else has its name" in over.message
+    owner = [{"name": recipe.metadata.name, "uid": "the one before"}]
+    old = foreign.model_copy(update={"metadata": meta.model_copy(update={"owner_references": owner})})
+    world.cluster.kept.clear()
+    world.cluster.exposures = {"obs-006": old}
+    world.cluster.apply(observation(*STEPS))
+    turns(world, observer, lambda: "waits until the old Exposure" in (world.cluster.executed() or over).message)
+    del world.cluster.exposures["obs-006"]
+    assert world.finish(observer).status == "True"
+
+
+def test_a_recipe_that_makes_no_sense_does_not_stop_the_next(world):
+    world.cluster.apply(observation({"exposure": "nowhere"}, name="nonsense", targetOfOpportunity=True, priority=1.0))
+    observer = world.process()
+    over = world.finish(observer, "nonsense")
+    assert (over.status, over.reason) == ("False", "RecipeMakesNoSense")
+    assert "Observation nonsense step 1" in over.message
+    assert world.finish(observer).status == "True"
+
+
+def test_what_nobody_foresaw_ends_one_observation_and_not_the_process(world, monkeypatch):
+    observer = world.process()
+    turns(world, observer, exposing(world))
+    with monkeypatch.context() as broken:
+        broken.setattr(expid, "read_purpose", lambda *_: {}["surprise"])
+        turns(world, observer, lambda: observer.idle)
+    said = world.cluster.executed()
+    assert (said.status, said.reason) == ("False", "Bug")
+    assert world.exposing() is None
+
+
+def test_told_to_end_it_finishes_the_exposure_and_gives_the_claim_back(world):
+    observer, ending = world.process(), Ending()
+    turns(world, observer, exposing(world))
+    ending.told = True
+    run(observer, ending, 20, Clock(lambda: world.now, world.tick))
+    assert list(world.cluster.exposures) == ["obs-004"]
+    said = world.cluster.executed()
+    assert (said.status, said.reason) == ("Unknown", "Interrupted")
+    assert world.cluster.kept["obs"].status.claim is None
+    assert world.finish(world.process("second")).status == "True"
+    assert len(world.opened) == 2
+
+
+def test_told_to_end_without_a_cluster_it_ends_in_time(world, monkeypatch):
+    observer, ending = world.process(), Ending()
+    turns(world, observer, exposing(world))
+
+    def away(name):
+        raise ClusterUnavailable("the API server does not answer")
+
+    monkeypatch.setattr(world.cluster, "observation", away)
+    ending.told, began = True, world.now
+    run(observer, ending, 20, Clock(lambda: world.now, world.tick))
+    assert 30 <= (world.now - began).total_seconds() < 40
+    monkeypatch.undo()
+    assert world.finish(world.process()).status == "True"
+
+
+def test_a_cluster_that_is_away_is_tried_again_less_and_less_often(world, monkeypatch):
+    ending, tried = Ending(), []
+
+    def away():
+        tried.append((world.now - BEGIN).total_seconds())
+        ending.told = tried[-1] > 200
+        raise ClusterUnavailable("the API server does not answer")
+
+    monkeypatch.setattr(world.cluster, "observations", away)
+    run(world.process(), ending, 20, Clock(lambda: world.now, world.tick))
+    assert tried == pytest.approx([0, 2, 6, 14, 30, 62, 122, 182, 242], abs=2)
+
+
+def test_without_a_cluster_the_command_says_what_to_do(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["--kubeconfig", str(tmp_path / "absent"), "--archive", str(tmp_path / "archive")])
+    assert ended.value.code == ExitCode.BAD_REQUEST
+    said = capsys.readouterr().err
+    assert "gozen-observer: BadRequest: no cluster to talk to" in said
+    assert "--kubeconfig" in said
+    assert BadRequest.__name__ in said
+
+
+def test_help_needs_nothing(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "neither exposes twice nor forgets" in " ".join(capsys.readouterr().out.split())
