@@ -150,7 +150,7 @@ def _plain(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
         found.pop("anyOf")
     elif "anyOf" in found:
         (choice,) = (one for one in found.pop("anyOf") if one.get("type") != "null")
-        found = {**_plain(choice, definitions), **found}
+        return {**_plain(choice, definitions), **found}
     if "const" in found:
         found["enum"] = [found.pop("const")]
     for bound in ("Minimum", "Maximum"):

@@ -63,3 +63,10 @@ def test_the_columns_tell_the_story_of_an_exposure():
     assert [column["name"] for column in version["additionalPrinterColumns"]] == [
         "OBJECT", "NIGHT", "SENSORS", "REDUCED", "REJECTED", "FAILED", "SUCCEEDED", "REASON", "AGE"
     ]  # fmt: skip
+
+
+def test_a_list_that_may_be_absent_stays_so():
+    parameters = structural(KINDS[0].model)["properties"]["spec"]["properties"]["operations"]["items"]["properties"][
+        "setParameter"
+    ]
+    assert "default" not in parameters["properties"]["sensors"]
