@@ -125,10 +125,15 @@ def test_killed_and_run_again_it_ends_in_the_same_archive(night: Path, reduced: 
     assert contents(night) == contents(reduced)
 
 
-def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(night: Path, reduced: Path, command) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [lambda pid: os.killpg(pid, signal.SIGINT), lambda pid: os.kill(pid, signal.SIGTERM)],
+    ids=["Ctrl-C", "the end of a pod"],
+)
+def test_an_interrupt_stops_the_workers_and_says_how_to_go_on(night: Path, reduced: Path, command, end) -> None:
     process = start(night, "run", "recipe.yaml")
     wait_for_commit(night, process)
-    os.killpg(process.pid, signal.SIGINT)
+    end(process.pid)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "run the same command again" in said

@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _observe(words: argparse.Namespace) -> None:
-    from gozen.archive.store import open_store
+    from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.observing.drivers import load_observatory
     from gozen_operator.observer.cluster import KubernetesCluster
@@ -127,7 +127,7 @@ def _observe(words: argparse.Namespace) -> None:
     said = {name: value for name in ("namespace", "name") if (value := getattr(words, name)) is not None}
     settings = load_settings(**flags, observer=said or None)
     limits = settings.observer
-    profile, store = load_profile(settings.instrument), open_store(settings.archive)
+    profile, store = load_profile(settings.instrument), open_archive(settings)
     observatory = load_observatory(settings, profile, store)
     cluster = KubernetesCluster(_api(words.kubeconfig), limits.namespace)
     ending = Ending()

@@ -20,7 +20,8 @@ from gozen.archive.commit import FrameRecord, GateRecord, SensorCommit, Summary,
 from gozen.archive.keys import CommitKey
 from gozen.archive.parquet import read_parquet
 from gozen.archive.store import Store
-from gozen.archive.tracklets import FIELDS, tracklet_rows
+from gozen.archive.tracklet_columns import FIELDS
+from gozen.archive.tracklets import tracklet_rows
 from gozen.errors import MissingObject, UnreadableInput
 
 LogTable = Literal["exposures", "quality", "tracklets"]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from gozen.archive import keys
 from gozen.archive.log import SCHEMAS, LogTable, read_log_table
 from gozen.archive.store import Store
-from gozen.archive.tracklets import OF_TRACKLET
+from gozen.archive.tracklet_columns import OF_TRACKLET
 from gozen.errors import BadRequest
 
 

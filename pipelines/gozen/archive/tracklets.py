@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
@@ -69,18 +68,6 @@ def tracklet_name(frame_id: str, exposure: str, run: str, number: int) -> str:
     digest = hashlib.sha256(f"{exposure}/{run}/{frame_id}/{number}".encode()).digest()
     value, letters = int.from_bytes(digest[:8], "big"), "0123456789abcdefghjkmnpqrstvwxyz"
     return "g" + "".join(letters[(value >> (5 * k)) & 31] for k in range(7))
-
-
-def _kinds(model: type[BaseModel]) -> Iterable[tuple[str, pa.DataType, str]]:
-    plain = {float: pa.float64(), int: pa.int32(), str: pa.string(), bool: pa.bool_(), Number: pa.float64()}
-    for name, field in model.model_fields.items():
-        if name != "points":
-            kind = plain.get(field.annotation, pa.float64() if field.metadata else pa.string())
-            yield name, kind, field.description or ""
-
-
-OF_TRACKLET = tuple(name for name, _, _ in _kinds(TrackletRecord))
-FIELDS: tuple[tuple[str, pa.DataType, str], ...] = (*_kinds(TrackletRecord), *_kinds(TrackletPoint))
 
 
 def tracklet_rows(which: dict[str, Any], records: Iterable[TrackletRecord]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 
@@ -20,6 +21,8 @@ def run(args: list[str]) -> int:
 
     A known error is one line on standard error, ``gozen: CorruptFile: ...``; ``--debug`` adds the traceback.
     """
+    # The first process of a container gets no default for SIGTERM: it would outlive the end of its pod's patience.
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _call(args)
         sys.stdout.flush()
@@ -33,9 +36,15 @@ def run(args: list[str]) -> int:
         if "--debug" in args:
             traceback.print_exception(error)
         return _report(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if code == ExitCode.INTERRUPTED:
         _say(RESUME)
     return code
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _call(args: list[str]) -> int:

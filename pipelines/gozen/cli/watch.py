@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +55,6 @@ def watch(
     orders = Orders(profile, settings, recipe or [], reducing.pipeline_names(pipelines))
     clock = Clock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())
-    signal.signal(signal.SIGTERM, _interrupt)
     messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")
     return run_watch(folder, settings, orders, reporter, keep=keep, until_idle=once, clock=clock)
 
@@ -67,7 +65,3 @@ def _check_apart(folder: Path, store: Store) -> None:
     root, watched = store.path(""), folder.resolve()
     if root is not None and (root.resolve().is_relative_to(watched) or watched.is_relative_to(root.resolve())):
         raise BadRequest(f"the archive {store.url} and the watched folder {folder} lie in one another; keep them apart")
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -1,0 +1,60 @@
+"""The recipes of the images, as far as they show without a build: lint, and what the operator imports.
+
+Not here: the images themselves (tests/cluster/test_images).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = sorted(ROOT.glob("images/*/Dockerfile"))
+LOADS_ALL = """
+import importlib, pkgutil, sys
+import gozen_operator
+for module in pkgutil.walk_packages(gozen_operator.__path__, "gozen_operator."):
+    if not module.name.startswith("gozen_operator.observer"):
+        importlib.import_module(module.name)
+import gozen.archive.s3, gozen.archive.store, gozen.instrument.profile
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_a_dockerfile_is_clean(dockerfile: Path) -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, "--failure-threshold", "info", dockerfile], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_there_are_dockerfiles() -> None:
+    assert [path.parent.name for path in DOCKERFILES] == ["operator", "pipeline"]
+
+
+def test_the_operator_imports_what_its_image_holds() -> None:
+    listed = (ROOT / "images/operator/requirements.txt").read_text().splitlines()
+    held = with_dependencies({line for line in listed if line and not line.startswith("#")})
+    done = subprocess.run([sys.executable, "-c", LOADS_ALL], capture_output=True, text=True, check=True)
+    packages = metadata.packages_distributions()
+    used = {canonicalize_name(packages[name][0]) for name in done.stdout.split() if name in packages}
+    assert used - {"gozen", "setuptools"} <= held
+
+
+def with_dependencies(names: set[str]) -> set[str]:
+    """Return distributions and all that they need."""
+    found: set[str] = set()
+    waiting = [Requirement(name).name for name in names]
+    while waiting:
+        name = str(canonicalize_name(waiting.pop()))
+        if name not in found:
+            found.add(name)
+            needs = (Requirement(text) for text in metadata.requires(name) or ())
+            waiting += [one.name for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
