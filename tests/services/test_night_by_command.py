@@ -7,7 +7,9 @@ archive, bit by bit; what a person reads when data or requests are bad, and the 
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -265,3 +267,46 @@ def test_the_module_runs_too(simulated: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "gozen", "--version"], cwd=simulated, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("gozen ")
+
+
+def test_pods_that_share_an_exposure_end_as_one_run_does(night: Path, reduced: Path, command) -> None:
+    for exposure in ("00000001", "00000002"):
+        for part in ("0", "1"):
+            command("masters", "--night", NIGHT, "--exposure", exposure, "--part", part, "--part-size", "1", cwd=night)
+    for exposure in EXPOSURES:
+        for part in ("0", "1"):
+            words = ("--pipelines", "wcs,stack", "--part", part, "--part-size", "1")
+            command("reduce", NIGHT, exposure, *words, cwd=night)
+    command("night", "append", "--exposure", EXPOSURES[0], "--exposure", EXPOSURES[1], "--result", "r.json", cwd=night)
+    rows = open_catalog(open_store(reduced / "archive"), "lightcurves").table().num_rows
+    version = open_catalog(open_store(night / "archive"), "lightcurves").version
+    assert json.loads((night / "r.json").read_text()) == {"exposures": 2, "rows": rows, "manifest": version}
+    assert set(contents(night)) == set(contents(reduced))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("night", "append"), "nothing is selected"),
+        (("night", "append", "--region", "10,20"), "is no circle"),
+        (("night", "append", "--region", "10,95,1"), "DEC from -90 to 90"),
+        (("night", "append", NIGHT, "--region", "10,-80,1"), "nothing of the night 20260115 that is selected"),
+        (("night", "append", "--exposure", "nobody"), "nothing that is selected is reduced"),
+        (("night", "append", NIGHT, "--run", "r9"), "nothing of the night"),
+        (("reduce", NIGHT, "--part", "9"), "have no such group"),
+        (("masters", "--night", NIGHT, "--exposure", "nobody"), "no exposure nobody"),
+    ],
+)
+def test_a_selection_of_nothing_is_refused(reduced: Path, command, words, message) -> None:
+    done = command(*words, cwd=reduced, check=False)
+    assert done.returncode == 64
+    assert message in done.stderr
+
+
+def test_a_region_selects_the_sensors_that_it_touches(reduced: Path, tmp_path: Path, command) -> None:
+    folder = shutil.copytree(reduced, tmp_path / "copy")
+    commit = read_commit(open_store(folder / "archive"), Processing(NIGHT, EXPOSURES[0]), "111")
+    where = f"{commit.summary.ra},{commit.summary.dec},0.001"
+    command("night", "append", "--region", where, "--table", "small", cwd=folder)
+    rows = open_catalog(open_store(folder / "archive"), "small").table()
+    assert set(rows["sensor"].to_pylist()) == {111}

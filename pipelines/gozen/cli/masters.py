@@ -10,6 +10,7 @@ import typer
 from gozen.cli import reducing
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
 
 
 def masters(
@@ -18,8 +19,12 @@ def masters(
         list[Path] | None, typer.Argument(help="FITS files, or folders of them, to take in; default: the archive's.")
     ] = None,
     night: Annotated[str | None, typer.Option(help="YYYYMMDD, where no files are named.")] = None,
+    exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
     instrument: reducing.Instrument = None,
     workers: reducing.Workers = None,
+    part: reducing.Part = None,
+    part_size: reducing.PartSize = 7,
 ) -> int:
     """Make dark, bias and flat masters; each exposure then uses the last one before it."""
     from gozen.archive.store import open_archive
@@ -30,7 +35,12 @@ def masters(
     if files:
         exposures = reducing.take_in_files(store, profile, files)
     else:
-        exposures = reducing.exposures_of_night(store, profile, reducing.only_night(store, night))
-    code = reducing.make_and_report(exposures, settings, profile.masters)
+        exposures = reducing.exposures_of_night(store, profile, reducing.only_night(store, night), exposure)
+    wanted = [one for one in exposures if not exposure or one.exposure in exposure]
+    if exposure and not wanted:
+        raise BadRequest(f"no exposure {', '.join(exposure)}; there are {', '.join(one.exposure for one in exposures)}")
+    if part is not None:
+        sensor = reducing.part_of(sensor or [one.id for one in profile.sensors], part, part_size)
+    code = reducing.make_and_report(wanted, settings, profile.masters, sensor or (), log=part is None)
     say("next: gozen run RECIPE, or gozen reduce NIGHT")
     return code

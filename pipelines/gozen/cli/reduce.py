@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from gozen.cli import reducing
+from gozen.cli.console import say
 from gozen.cli.invocation import invocation
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, ExitCode
 
 
 def reduce(
@@ -23,6 +24,9 @@ def reduce(
     reference: reducing.Reference = None,
     run_: reducing.Run = None,
     workers: reducing.Workers = None,
+    retain_raw: Annotated[bool, typer.Option("--retain-raw", help="The raw files do not expire.")] = False,
+    part: reducing.Part = None,
+    part_size: reducing.PartSize = 7,
 ) -> int:
     """Reduce exposures of the archive's raw data, sensor by sensor."""
     from gozen.archive.store import open_archive
@@ -32,17 +36,24 @@ def reduce(
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     names = reducing.pipeline_names(pipelines)
-    _known_sensors(sensor or [], [one.id for one in profile.sensors])
-    exposures = reducing.exposures_of_night(store, profile, night)
+    known = [one.id for one in profile.sensors]
+    _known_sensors(sensor or [], known)
+    if part is not None:
+        sensor = reducing.part_of(sensor or known, part, part_size)
+    exposures = reducing.exposures_of_night(store, profile, night, exposure)
     wanted = [one for one in exposures if not exposure or one.exposure in exposure]
     absent = sorted(set(exposure or []) - {one.exposure for one in wanted})
     if absent:
         have = ", ".join(one.exposure for one in exposures)
         raise BadRequest(f"the night {night} has no exposure {', '.join(absent)}; it has {have}")
-    works = works_of_exposures(wanted, sensor or [], names, settings.run)
+    works = works_of_exposures(wanted, sensor or [], names, settings.run, retain_raw=retain_raw)
+    if not works and part is not None and any(one.data_type == "OBJECT" for one in wanted):
+        say(f"nothing to reduce: no raw data of the sensors {', '.join(sensor or [])}")
+        return ExitCode.DONE
     if not works:
         raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
-    return reducing.reduce_and_report(works, settings)
+    # Pods that share a night do not each rebuild its log: the append does that.
+    return reducing.reduce_and_report(works, settings, log=part is None)
 
 
 def _known_sensors(asked: list[str], known: list[str]) -> None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Instrument = Annotated[str | None, typer.Option(help="Instrument profile: a name that ships, or a path.")]
 Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a table file, or a collection's name.")]
 Run = Annotated[str | None, typer.Option("--run", help="Name of this processing.")]
+Part = Annotated[
+    int | None, typer.Option(min=0, help="Only this group of the sensors, counted from 0: what a pod does.")
+]
+PartSize = Annotated[int, typer.Option(min=1, help="Sensors in a group.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; default: one a core.")]
 
 
@@ -101,23 +105,41 @@ def _say_left_out(refused: Sequence[CorruptFile]) -> None:
         messages().print(f"left out, CorruptFile: {names[0]}{more}: {reason}")
 
 
-def exposures_of_night(store: Store, profile: Profile, night: str) -> list[RawExposure]:
+def exposures_of_night(
+    store: Store, profile: Profile, night: str, names: Sequence[str] | None = None
+) -> list[RawExposure]:
     """Return a night's exposures; those that came without a record get one now.
+
+    Parameters
+    ----------
+    names
+        Those that matter: where all of them have records, nobody looks at the rest of the night.
 
     Raises
     ------
     BadRequest
         The archive has no raw data of this night.
     """
-    from gozen.archive.raw import raw_exposures
+    from gozen.archive.raw import raw_exposures, read_record, record_key
     from gozen.frames.arrivals import record_missing
 
     date_of(night)
+    records = [record_key(night, name) for name in names or ()]
+    if records and all(store.exists(key) for key in records):
+        return [read_record(store, key) for key in records]
     _say_left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
     if not found:
         raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
     return found
+
+
+def part_of(sensors: Sequence[str], part: int, size: int) -> list[str]:
+    """Return one group of sensors; `BadRequest` when there are not so many groups."""
+    chosen = list(sensors[part * size : (part + 1) * size])
+    if not chosen:
+        raise BadRequest(f"--part {part}: {len(sensors)} sensors in groups of {size} have no such group")
+    return chosen
 
 
 def date_of(night: str) -> dt.date:
@@ -157,14 +179,21 @@ def pipeline_names(text: str | None) -> list[str]:
     return names
 
 
-def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds: Sequence[str]) -> ExitCode:
+def make_and_report(
+    exposures: Sequence[RawExposure],
+    settings: Settings,
+    kinds: Sequence[str],
+    sensors: Sequence[str] = (),
+    *,
+    log: bool = True,
+) -> ExitCode:
     """Make the masters of exposures with a progress bar, bring the log up to date, say what was made."""
     from gozen.archive.log import rebuild_night
     from gozen.archive.store import open_archive
     from gozen.reduction.bench import open_bench
     from gozen.reduction.masters import make_masters, masters_wanted
 
-    works = masters_wanted(exposures, kinds)
+    works = [one for one in masters_wanted(exposures, kinds) if not sensors or one.sensor in sensors]
     codes = []
     with counted("making masters", sum(len(work.wanted) for work in works)) as step:
         for made in make_masters(works, partial(open_bench, settings), settings.workers):
@@ -174,13 +203,19 @@ def make_and_report(exposures: Sequence[RawExposure], settings: Settings, kinds:
             else:
                 messages().print(f"no {made.kind} master of sensor {made.sensor} from {made.exposure}: {made.problem}")
             codes.append(made.error.exit_code if made.error else ExitCode.DONE)
-    for night in sorted({one.night for one in exposures}):
+    for night in sorted({one.night for one in exposures}) if log else ():
         rebuild_night(open_archive(settings), night)
     return worst(codes)
 
 
-def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCode:
-    """Reduce with a progress bar, bring the observation log up to date, print a summary, and return the exit code."""
+def reduce_and_report(works: Sequence[SensorWork], settings: Settings, *, log: bool = True) -> ExitCode:
+    """Reduce with a progress bar, bring the observation log up to date, print a summary, and return the exit code.
+
+    Parameters
+    ----------
+    log
+        Whether the log of the nights is rebuilt.
+    """
     from gozen.archive.log import rebuild_night
     from gozen.archive.store import open_archive
     from gozen.reduction.bench import open_bench
@@ -194,7 +229,7 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings) -> ExitCo
             found.append(result)
             step()
     sweep(store)  # a worker may have been lost
-    for night in sorted({work.processing.night for work in works}):
+    for night in sorted({work.processing.night for work in works}) if log else ():
         rebuild_night(store, night)
     _print_summary(found)
     nights = sorted({one.work.processing.night for one in found if one.commit and "staging" in one.commit.products})

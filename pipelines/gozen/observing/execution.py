@@ -86,7 +86,12 @@ def works_of(observation: Observation, answered: Answered, run: str) -> list[Sen
 
 
 def works_of_exposures(
-    exposures: Iterable[RawExposure], sensors: Sequence[str], pipelines: Sequence[str], run: str
+    exposures: Iterable[RawExposure],
+    sensors: Sequence[str],
+    pipelines: Sequence[str],
+    run: str,
+    *,
+    retain_raw: bool = False,
 ) -> list[SensorWork]:
     """Return the reductions of exposures that are named themselves, without a recipe.
 
@@ -96,10 +101,17 @@ def works_of_exposures(
         Which; empty for all.
     pipelines
         What to do; empty for what the headers say.
+    retain_raw
+        Whether the raw files do not expire.
     """
     return [
         SensorWork(
-            Processing(one.night, one.exposure, run), sensor, files, pipelines=tuple(pipelines), object=one.object
+            Processing(one.night, one.exposure, run),
+            sensor,
+            files,
+            pipelines=tuple(pipelines),
+            object=one.object,
+            retain_raw=retain_raw,
         )
         for one in exposures
         if one.data_type == "OBJECT"
