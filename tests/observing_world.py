@@ -250,7 +250,7 @@ class World:
         observatory = Observatory(mount, mount, mount, camera)
         limits = self.settings.observer.model_copy(update={"name": name})
         settings = self.settings.model_copy(update={"observer": limits})
-        session = f"{name}-{next(self._sessions)}"
+        session = f"{next(self._sessions):03d}"
         return Observer(Watched(self.cluster), store, observatory, PROFILE, settings, session)
 
     def exposing(self) -> int | None:

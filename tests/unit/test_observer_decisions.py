@@ -247,6 +247,19 @@ def test_what_is_not_ours_any_more_is_left():
     assert isinstance(next_action(other), Leave)
 
 
+def test_an_exposure_is_aborted_by_the_process_that_began_it_when_another_has_the_claim():
+    running = exposing(claim="me-2", attempt=opened(9), camera=CameraState("exposing", 7, 3.0))
+    assert isinstance(next_action(replace(running, began=7)), Abort)
+    assert isinstance(next_action(replace(running, began=6)), Leave), "it is the other's"
+
+
+def test_nothing_moves_while_the_camera_exposes_something_else():
+    camera = CameraState("exposing", 6, 3.0)
+    said = "waits, as the camera still exposes EXP_ID 00000006"
+    assert next_action(situation({"setFocus": 1.0}, step=1, camera=camera)) == Wait(3.0, said)
+    assert next_action(exposing(attempt=Attempt(1, 7, NIGHT), camera=camera)) == Wait(3.0, said)
+
+
 def test_what_the_operator_accepts_no_more_is_over():
     s = exposing()
     said = Condition(type="Accepted", status="False", reason="UnknownSensor", last_transition_time=BEGIN)
@@ -296,12 +309,12 @@ def known(name, *, priority=0.5, age_s=0, **changes):
 
 
 def first(*observations, now=BEGIN):
-    chosen = choose(observations, "me", now, 60)
+    chosen = choose(observations, Claim(holder="me", session="2", renewed=now), 60)
     return chosen and chosen.metadata.name
 
 
-def claim(holder, ago_s=0.0):
-    return Claim(holder=holder, session=f"{holder}-1", renewed=BEGIN - timedelta(seconds=ago_s))
+def claim(holder, ago_s=0.0, session="1"):
+    return Claim(holder=holder, session=session, renewed=BEGIN - timedelta(seconds=ago_s))
 
 
 def executed(status):
@@ -323,6 +336,9 @@ def test_what_comes_first():
 def test_what_is_not_chosen():
     assert first(known("a", claim=claim("other", 59))) is None
     assert first(known("a", claim=claim("other", 61))) == "a"
+    assert first(known("a", claim=claim("me", session="1"))) == "a", "of an earlier process of this observer"
+    assert first(known("a", claim=claim("me", session="3"))) is None, "of a later one, which lives"
+    assert first(known("a", claim=claim("me", 61, session="3"))) == "a", "of a later one, which died"
     assert first(known("a", spec={"suspend": True})) is None
     assert first(known("a", meta={"deletion_timestamp": BEGIN})) is None
     assert first(known("a", **executed("True"))) is None

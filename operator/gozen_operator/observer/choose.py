@@ -6,25 +6,24 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from gozen.resources.meta import Condition
-from gozen.resources.observation import Observation
+from gozen.resources.observation import Claim, Observation
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def choose(observations: Iterable[Observation], holder: str, now: datetime, claim_s: float) -> Observation | None:
+def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Observation | None:
     """Return the Observation that comes first: begun by this observer, a target of opportunity, by priority, by age.
 
     Parameters
     ----------
-    holder
-        Name of the observer; what an earlier process of this name claimed is its own.
-    now
-        It must lie in the time window, if there is one.
+    me
+        As this process would sign now; what an earlier process of the same name claimed is its own. Its moment must lie
+        in the time window, if there is one.
     claim_s
         Seconds of silence after which another observer's claim is void.
     """
-    open_ = [one for one in observations if _is_open(one, now) and _is_free(one, holder, now, claim_s)]
-    return min(open_, key=lambda one: _order(one, holder), default=None)
+    open_ = [one for one in observations if _is_open(one, me.renewed) and _is_free(one, me, claim_s)]
+    return min(open_, key=lambda one: _order(one, me.holder), default=None)
 
 
 def condition_of(observation: Observation, type_: str) -> Condition | None:
@@ -49,9 +48,12 @@ def _is_open(observation: Observation, now: datetime) -> bool:
     return is_accepted(observation) and executed == "Unknown" and complete != "True" and in_time
 
 
-def _is_free(observation: Observation, holder: str, now: datetime, claim_s: float) -> bool:
+def _is_free(observation: Observation, me: Claim, claim_s: float) -> bool:
     claim = observation.status.claim if observation.status else None
-    return claim is None or claim.holder == holder or now - claim.renewed > timedelta(seconds=claim_s)
+    if claim is None or me.renewed - claim.renewed > timedelta(seconds=claim_s):
+        return True
+    # Sessions sort by their beginnings. Were the name enough, two that live would take it from each other for ever.
+    return claim.holder == me.holder and claim.session <= me.session
 
 
 def _order(observation: Observation, holder: str) -> tuple[bool, bool, float, datetime, str]:

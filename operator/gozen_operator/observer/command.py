@@ -132,10 +132,11 @@ def _observe(words: argparse.Namespace) -> None:
     cluster = KubernetesCluster(_api(words.kubeconfig), limits.namespace)
     ending = Ending()
     ending.install()
-    session = f"{limits.name}-{secrets.token_hex(4)}"
-    log.info("%s observes for namespace %s with %s", session, limits.namespace, settings.observatory.driver)
+    # A later process of the same name has a session that sorts after this one.
+    session = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
+    log.info("%s observes for namespace %s with %s", limits.name, limits.namespace, settings.observatory.driver)
     run(Observer(cluster, store, observatory, profile, settings, session), ending, limits.grace_s)
-    log.info("%s has ended", session)
+    log.info("%s has ended", limits.name)
 
 
 def _api(kubeconfig: str | None) -> Any:

@@ -47,7 +47,7 @@ def next_action(s: Situation) -> Action:
         return _exposure(s, step)
     if s.moving is not None and s.moving.step == step and not s.stopping:
         return _moving(s, step)
-    return _held_back(s) or _begin(s, step, operation)
+    return _held_back(s) or _shutter_open(s) or _begin(s, step, operation)
 
 
 def _not_ours(s: Situation) -> str | None:
@@ -64,8 +64,10 @@ def _not_ours(s: Situation) -> str | None:
 
 def _let_go(s: Situation, why: str) -> Action:
     """End what this process exposes, and forget the rest: nobody's Observation gets no Exposure."""
-    number = s.attempt.exposure_id
-    if number is not None and s.camera.phase == "exposing" and s.camera.exposure_id == number:
+    number = s.camera.exposure_id
+    # What another process began is aborted only when nobody wants it any more.
+    ours = (s.began,) if s.observation is not None else (s.began, s.attempt.exposure_id)
+    if number is not None and s.camera.phase == "exposing" and number in ours:
         return Abort(number, why)
     return Leave(why)
 
@@ -85,6 +87,14 @@ def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
         end = window.end.isoformat().replace("+00:00", "Z")
         return Finish("False", "WindowClosed", f"the time window ends at {end}; {left} exposures are not made")
     return None
+
+
+def _shutter_open(s: Situation) -> Wait | None:
+    """Return a pause while the camera exposes something else, such as what a process before this one began."""
+    if s.camera.phase != "exposing":
+        return None
+    message = f"waits, as the camera still exposes EXP_ID {s.camera.exposure_id or 0:08d}"
+    return Wait(min(max(s.camera.remaining_s, POLL_S), s.limits.interval_s), message)
 
 
 def _begin(s: Situation, step: int, operation: Operation) -> Action:
@@ -141,8 +151,9 @@ def _exposure(s: Situation, step: int) -> Action:
     if number is not None and attempt.opened:
         return _opened(s, step, number)
     held = _held_back(s, s.recipe.planned[step].exposure.spec.nframe * s.recipe.planned[step].tinteg_sec)
-    if held is not None:
-        return held
+    blocked = held or _shutter_open(s)
+    if blocked is not None:
+        return blocked
     if number is None:
         return Reserve(step, attempt.number)
     if attempt.night != s.night:

@@ -52,6 +52,7 @@ class _Work:
     executed: set[int] = field(default_factory=set)
     moving: Moving | None = None
     failure: Failure | None = None
+    began: int | None = None
     said: str = ""
 
 
@@ -67,7 +68,7 @@ class Observer:
     settings
         Groups ``observer`` and ``observatory``, and the name of the run.
     session
-        Name of this process; no other has the same.
+        Name of this process; no other has the same, and those of later processes sort after it.
     """
 
     def __init__(
@@ -133,8 +134,9 @@ class Observer:
 
     def _claim(self, now: datetime) -> bool:
         limits = self._settings.observer
-        chosen = choose(self._cluster.observations(), limits.name, now, limits.claim_s)
-        claimed = self._cluster.claim(chosen, self._sign(now)) if chosen else None
+        me = self._sign(now)
+        chosen = choose(self._cluster.observations(), me, limits.claim_s)
+        claimed = self._cluster.claim(chosen, me) if chosen else None
         if claimed is None:
             return False
         assert claimed.metadata.uid is not None
@@ -194,6 +196,7 @@ class Observer:
             step=step,
             attempt=attempt,
             failure=work.failure,
+            began=work.began,
             stopping=stopping,
         )
 
@@ -275,6 +278,7 @@ class Observer:
         opening = Opening(order.start.isoformat().replace("+00:00", "Z"), self._session)
         if not expid.open_shutter(self._store, exposure_id, opening):
             return  # somebody opened it before; the next look tells what came of it
+        work.began = exposure_id
         with self._device(work, step):
             self._observatory.camera.expose(order)
         self._free_at = order.start + timedelta(seconds=order.duration_s)

@@ -92,6 +92,8 @@ class Situation:
         Of the step that comes next, if it is an exposure.
     failure
         A step that a device refused.
+    began
+        EXP_ID under which this process opened the shutter last.
     stopping
         Whether the process was told to end.
     """
@@ -113,6 +115,7 @@ class Situation:
     camera: CameraState = field(default_factory=CameraState)
     attempt: Attempt = field(default_factory=Attempt)
     failure: Failure | None = None
+    began: int | None = None
     stopping: bool = False
 
 
