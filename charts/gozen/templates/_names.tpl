@@ -1,0 +1,116 @@
+{{/* What the release's objects are called: gozen-..., or the release's name before it. */}}
+{{- define "gozen.name" -}}
+{{- if contains "gozen" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-gozen" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{/* Labels of every object. Arguments: root, component. */}}
+{{- define "gozen.labels" -}}
+app.kubernetes.io/name: gozen
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/part-of: gozen
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end }}
+
+{{/* Labels by which the pods of a Deployment are found. Arguments: root, component. */}}
+{{- define "gozen.selector" -}}
+app.kubernetes.io/name: gozen
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Namespaces that are looked after, as a JSON list. */}}
+{{- define "gozen.namespaces" -}}
+{{- .Values.operator.namespaces | default (list .Release.Namespace) | toJson -}}
+{{- end }}
+
+{{/* All namespaces in which pods run that know the archive, as a JSON list. */}}
+{{- define "gozen.pod-namespaces" -}}
+{{- $observed := .Values.observer.namespace | default .Release.Namespace -}}
+{{- concat (include "gozen.namespaces" . | fromJsonArray) (list .Release.Namespace) (ternary (list $observed) (list) .Values.observer.enabled) | uniq | toJson -}}
+{{- end }}
+
+{{/* Reference of an image. Arguments: root, image. */}}
+{{- define "gozen.image" -}}
+{{- if .image.digest }}{{ .image.repository }}@{{ .image.digest }}{{ else }}{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end -}}
+{{- end }}
+
+{{/* The claim that holds the archive; empty where it is on S3. */}}
+{{- define "gozen.claim" -}}
+{{- if .Values.archive.volume.claimName }}{{ .Values.archive.volume.claimName }}{{ else if .Values.archive.volume.hostPath }}{{ include "gozen.name" . }}-archive{{ end -}}
+{{- end }}
+
+{{/* Nested settings as environment variables, lists as JSON. Arguments: prefix, settings. */}}
+{{- define "gozen.environment" -}}
+{{- $prefix := .prefix -}}
+{{- range $name, $value := .settings }}
+{{- if kindIs "map" $value }}
+{{- include "gozen.environment" (dict "prefix" (printf "%s%s__" $prefix (upper $name)) "settings" $value) }}
+{{- else if kindIs "string" $value }}
+{{ $prefix }}{{ upper $name }}: {{ $value | quote }}
+{{- else }}
+{{ $prefix }}{{ upper $name }}: {{ $value | toJson | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The same as a list for a container's env. */}}
+{{- define "gozen.env" -}}
+{{- $variables := include "gozen.environment" . | fromYaml -}}
+{{- range $name, $value := $variables }}
+- { name: {{ $name }}, value: {{ $value | quote }} }
+{{- end }}
+{{- end }}
+
+{{/* Where a pod's settings and credentials come from. */}}
+{{- define "gozen.env-from" -}}
+- configMapRef: { name: {{ include "gozen.name" . }}-settings }
+{{- if .Values.archive.s3.secretName }}
+- secretRef: { name: {{ .Values.archive.s3.secretName }} }
+{{- end }}
+{{- end }}
+
+{{- define "gozen.pod-security" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "gozen.container-security" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "gozen.mounts" -}}
+- { name: scratch, mountPath: /tmp }
+{{- if include "gozen.claim" . }}
+- { name: archive, mountPath: /archive }
+{{- end }}
+{{- end }}
+
+{{- define "gozen.volumes" -}}
+- name: scratch
+  emptyDir: { sizeLimit: {{ .Values.pods.scratchLimit }} }
+{{- with include "gozen.claim" . }}
+- name: archive
+  persistentVolumeClaim: { claimName: {{ . }} }
+{{- end }}
+{{- end }}
+
+{{/* Where a pod runs. Arguments: nodeSelector, tolerations, affinity. */}}
+{{- define "gozen.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{ toJson . }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,322 @@
+"""The chart as Helm renders it: what it makes of values, what it refuses, and that its parts fit the operator's.
+
+Covered: the schema; that settings reach the pods under names that Gozen reads; rights, each verb of them; pod security;
+policies; storage on S3 or on a volume; several namespaces; custom resources that stay. Not here: an API server
+(tests/cluster/test_chart).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import pytest
+import yaml
+
+from gozen.resources.exposure import Exposure
+from gozen.settings import load_settings
+from gozen_operator.health import Health
+from gozen_operator.jobs import exposure_job
+from gozen_operator.settings import OperatorSettings, load_operator_settings
+
+CHART = Path(__file__).parents[2] / "charts" / "gozen"
+S3 = {"archive": {"url": "s3://sky/archive", "s3": {"endpointUrl": "https://s3.sky:9000", "secretName": "keys"}}}
+DISK = {"archive": {"volume": {"hostPath": "/mnt/sky", "size": "10Ti"}}}
+ALL = S3 | {
+    "observer": {"enabled": True},
+    "monitoring": {"serviceMonitor": {"enabled": True}, "dashboard": {"enabled": True}},
+}
+Manifest = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def chart() -> Iterator[helm.Chart]:
+    with helm.Chart.load(CHART) as loaded:
+        yield loaded
+
+
+def rendered(chart: helm.Chart, values: Manifest, name: str = "gozen") -> list[Manifest]:
+    """Return all manifests of a release in the namespace ``sky``."""
+    texts = chart.render(values, name=name, namespace="sky")
+    parts = (yaml.safe_load_all(text) for path, text in texts.items() if not path.endswith("NOTES.txt"))
+    return [one for part in parts for one in part if one]
+
+
+def of_kind(manifests: list[Manifest], kind: str, name: str = "") -> list[Manifest]:
+    return [one for one in manifests if one["kind"] == kind and one["metadata"]["name"].endswith(name)]
+
+
+def one_of(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
+    (found,) = of_kind(manifests, kind, name)
+    return found
+
+
+def environment(deployment: Manifest) -> dict[str, str]:
+    """Return what a Deployment's container sees, without its ConfigMap and Secret."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one.get("value", "a-pod") for one in container["env"]}
+
+
+def rules(manifests: list[Manifest], name: str) -> dict[str, list[str]]:
+    """Return the verbs of a Role by resource."""
+    found: dict[str, list[str]] = {}
+    for rule in one_of(manifests, "Role", name)["rules"]:
+        for resource in rule["resources"]:
+            found.setdefault(resource, []).extend(rule["verbs"])
+    return found
+
+
+@pytest.fixture
+def operator_settings(chart: helm.Chart, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what the operator reads of its environment for values."""
+
+    def read(values: Manifest, name: str = "gozen") -> OperatorSettings:
+        for variable, value in environment(one_of(rendered(chart, values, name), "Deployment", "operator")).items():
+            monkeypatch.setenv(variable, value)
+        return load_operator_settings()
+
+    return read
+
+
+def test_it_is_clean(chart: helm.Chart) -> None:
+    found = helm.lint(CHART, ALL, strict=True)
+    assert found["errors"] == []
+    assert [one for one in found["messages"] if one["severity"] > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "archive.url: say where the archive is"),
+        (S3 | {"archiv": {}}, "archiv"),
+        ({"archive": {"url": "/data"}}, "/archive/url"),
+        ({"archive": {"url": "s3://a", "volume": {"hostPath": "/b"}}}, "exclude one another"),
+        ({"archive": {"url": "s3://a", "s3": {"endpointUrl": "https://key:secret@host"}}}, "endpointUrl"),
+        ({"archive": {"url": "s3://a", "s3": {"addressing": "sideways"}}}, "addressing"),
+        (S3 | {"operator": {"namespaces": ["Not_A_Name"]}}, "namespaces"),
+        (S3 | {"settings": {"maxActiveJobs": 3}}, "maxActiveJobs"),
+        (S3 | {"images": {"pipeline": {"digest": "latest"}}}, "digest"),
+        (S3 | {"priorityClasses": {"express": {"value": 2_000_000_000}}}, "value"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(chart: helm.Chart, values: Manifest, said: str) -> None:
+    with pytest.raises(helm.HelmError, match=re.escape(said)):
+        chart.render(values, name="gozen", namespace="sky")
+
+
+def test_settings_reach_the_pods_under_their_names(chart: helm.Chart, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"instrument": "tomoe", "detection": {"threshold_sigma": 4.5}, "photometry": {"further_diameters_px": [6]}}
+    found = one_of(rendered(chart, S3 | {"settings": wanted}), "ConfigMap", "settings")
+    for name, value in found["data"].items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.archive, settings.storage.endpoint_url) == ("s3://sky/archive", "https://s3.sky:9000")
+    assert (settings.detection.threshold_sigma, settings.photometry.further_diameters_px) == (4.5, (6,))
+
+
+def test_the_operator_reads_what_it_is_given(operator_settings: Any) -> None:
+    values = S3 | {
+        "operator": {
+            "namespaces": ["north", "south"],
+            "settings": {"max_active_jobs": 3, "raw_prefixes": ["s3://in/"]},
+        },
+        "pods": {"requests": {"cpu": "2"}, "limits": {"memory": "9Gi"}, "kueueQueue": "night"},
+        "images": {"pipeline": {"repository": "here/pipeline", "digest": "sha256:" + "0" * 64}},
+    }
+    found = operator_settings(values)
+    assert (found.namespaces, found.lease_namespace, found.identity) == (("north", "south"), "sky", "a-pod")
+    assert (found.max_active_jobs, found.raw_prefixes) == (3, ("s3://in/",))
+    assert found.pods.image == "here/pipeline@sha256:" + "0" * 64
+    assert (found.pods.requests, found.pods.limits) == ({"cpu": "2", "memory": "2Gi"}, {"memory": "9Gi"})
+    assert (found.pods.secret, found.pods.queue, found.pods.volume) == ("keys", "night", None)
+
+
+def test_the_observer_reads_what_it_is_given(chart: helm.Chart, monkeypatch: pytest.MonkeyPatch) -> None:
+    observer = {"enabled": True, "namespace": "north", "settings": {"grace_s": 45}, "observatory": {"speed_up": 20}}
+    deployment = one_of(rendered(chart, S3 | {"observer": observer}), "Deployment", "observer")
+    for name, value in environment(deployment).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.observer.namespace, settings.observer.grace_s) == ("north", 45)
+    assert (settings.observatory.speed_up, settings.observatory.driver) == (20, "simulated")
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 45
+
+
+@pytest.mark.parametrize("values", [S3, DISK], ids=["s3", "volume"])
+@pytest.mark.parametrize("release", ["gozen", "west"])
+def test_a_job_finds_all_that_it_names(
+    chart: helm.Chart, operator_settings: Any, values: Manifest, release: str
+) -> None:
+    manifests = rendered(chart, values, release)
+    names = {(one["kind"], one["metadata"]["name"]) for one in manifests}
+    job = exposure_job(exposure(), ["111"], operator_settings(values, release))
+    pod = job["spec"]["template"]["spec"]
+    assert ("ServiceAccount", pod["serviceAccountName"]) in names
+    assert ("PriorityClass", pod["priorityClassName"]) in names
+    (container,) = pod["containers"]
+    assert ("ConfigMap", container["envFrom"][0]["configMapRef"]["name"]) in names
+    claims = [one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"] if "persistentVolumeClaim" in one]
+    assert all(("PersistentVolumeClaim", one) in names for one in claims)
+    assert len(claims) == (values is DISK)
+    denied = one_of(manifests, "NetworkPolicy", "deny")["spec"]["podSelector"]["matchLabels"]
+    assert denied.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+
+
+def exposure() -> Exposure:
+    return Exposure.model_validate(
+        {
+            "apiVersion": "gozen.astro/v1alpha1",
+            "kind": "Exposure",
+            "metadata": {"name": "e", "namespace": "sky", "uid": "1"},
+            "spec": {"exposureId": 3, "night": "20260115", "object": "M101", "nframe": 6, "pipelines": ["wcs"]},
+        }
+    )
+
+
+def test_on_a_volume_all_work_in_it_and_it_stays(chart: helm.Chart) -> None:
+    manifests = rendered(chart, DISK | {"observer": {"enabled": True}})
+    assert one_of(manifests, "ConfigMap", "settings")["data"]["GOZEN_ARCHIVE"] == "/archive"
+    volume, claim = one_of(manifests, "PersistentVolume"), one_of(manifests, "PersistentVolumeClaim")
+    assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+    assert volume["spec"]["claimRef"] == {"namespace": "sky", "name": claim["metadata"]["name"]}
+    for one in (volume, claim):
+        assert one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    for deployment in of_kind(manifests, "Deployment"):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert {"name": "archive", "mountPath": "/archive"} in container["volumeMounts"]
+    assert not [one for one in manifests if one["kind"] == "NetworkPolicy" and "9000" in json.dumps(one)]
+
+
+def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
+    manifests = rendered(chart, ALL)
+    assert "*" not in json.dumps([one["rules"] for one in of_kind(manifests, "Role")])
+    assert not of_kind(manifests, "ClusterRole")
+    ours = ["observations", "exposures", "lightcurvejobs"]
+    operator = rules(manifests, "-operator")
+    assert operator == {
+        "observations": ["get", "list", "watch"],
+        "exposures": ["get", "list", "watch", "delete"],
+        "lightcurvejobs": ["get", "list", "watch"],
+        **{f"{name}/status": ["patch"] for name in ours},
+        "exposures/finalizers": ["update"],
+        "lightcurvejobs/finalizers": ["update"],
+        "jobs": ["get", "list", "watch", "create", "patch", "delete"],
+        "pods": ["list"],
+        "events": ["create"],
+    }
+    assert rules(manifests, "lease") == {"leases": ["create", "get", "update"]}
+    assert rules(manifests, "-observer") == {
+        "observations": ["get", "list"],
+        "observations/status": ["patch"],
+        "exposures": ["get", "create"],
+    }
+
+
+def test_tokens_go_only_where_they_are_needed(chart: helm.Chart) -> None:
+    manifests = rendered(chart, ALL)
+    assert {one["automountServiceAccountToken"] for one in of_kind(manifests, "ServiceAccount")} == {False}
+    pods = {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in of_kind(manifests, "Deployment")}
+    assert {name for name, pod in pods.items() if pod["automountServiceAccountToken"]} == {
+        "gozen-operator",
+        "gozen-observer",
+    }
+
+
+def test_every_pod_is_restricted(chart: helm.Chart) -> None:
+    deployments = of_kind(rendered(chart, ALL), "Deployment")
+    assert len(deployments) == 2
+    for deployment in deployments:
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["limits"]["memory"]
+        assert {next(iter(one.keys() - {"name"})) for one in pod["volumes"]} <= {"emptyDir", "persistentVolumeClaim"}
+
+
+def test_each_namespace_has_what_its_pods_need(chart: helm.Chart) -> None:
+    manifests = rendered(chart, S3 | {"operator": {"namespaces": ["north", "south"]}})
+
+    def places(kind: str, name: str) -> list[str]:
+        return sorted(one["metadata"]["namespace"] for one in of_kind(manifests, kind, name))
+
+    assert places("ConfigMap", "settings") == ["north", "sky", "south"]
+    assert places("NetworkPolicy", "deny") == ["north", "sky", "south"]
+    assert places("ServiceAccount", "pipeline") == ["north", "south"]
+    assert places("Role", "-operator") == ["north", "south"]
+    assert {one["subjects"][0]["namespace"] for one in of_kind(manifests, "RoleBinding")} == {"sky"}
+    assert places("Deployment", "operator") == ["sky"]
+
+
+def test_nothing_is_allowed_but_names_the_store_and_the_api_server(chart: helm.Chart) -> None:
+    to = [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
+    manifests = rendered(chart, ALL | {"networkPolicy": {"objectStore": {"to": to}, "observer": {"egress": [{}]}}})
+    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(manifests, "NetworkPolicy")}
+    assert set(policies) == {f"gozen-{name}" for name in ("deny", "archive", "api-server", "metrics", "devices")}
+    assert policies["gozen-deny"]["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(policies["gozen-deny"])
+    names, store = policies["gozen-archive"]["egress"]
+    assert [one["port"] for one in names["ports"]] == [53, 53]
+    assert store == {"ports": [{"protocol": "TCP", "port": 9000}], "to": to}
+    assert policies["gozen-api-server"]["podSelector"]["matchExpressions"][0]["values"] == ["operator", "observer"]
+    assert not of_kind(rendered(chart, S3 | {"networkPolicy": {"enabled": False}}), "NetworkPolicy")
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("", 443), ("https://s3.sky", 443), ("http://s3.sky", 80), ("http://10.0.0.1:7480/", 7480)]
+)
+def test_the_port_of_the_store_follows_its_address(chart: helm.Chart, url: str, port: int) -> None:
+    manifests = rendered(chart, {"archive": {"url": "s3://sky", "s3": {"endpointUrl": url}}})
+    store = one_of(manifests, "NetworkPolicy", "archive")["spec"]["egress"][1]
+    assert store["ports"] == [{"protocol": "TCP", "port": port}]
+
+
+def test_custom_resources_come_with_it_and_stay(chart: helm.Chart) -> None:
+    found = of_kind(rendered(chart, S3), "CustomResourceDefinition")
+    assert [one["spec"]["names"]["kind"] for one in found] == ["Exposure", "LightCurveJob", "Observation"]
+    assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in found} == {"keep"}
+    assert not of_kind(rendered(chart, S3 | {"crds": {"install": False}}), "CustomResourceDefinition")
+
+
+def test_what_is_optional_is_off(chart: helm.Chart) -> None:
+    kinds = {one["kind"] for one in rendered(chart, S3)}
+    assert "ServiceMonitor" not in kinds
+    assert len(of_kind(rendered(chart, S3), "ConfigMap")) == 1
+    assert len(of_kind(rendered(chart, S3), "Deployment")) == 1
+    assert not of_kind(rendered(chart, S3 | {"priorityClasses": {"create": False}}), "PriorityClass")
+
+
+def test_the_dashboard_shows_metrics_that_there_are(chart: helm.Chart) -> None:
+    dashboard = json.loads(one_of(rendered(chart, ALL), "ConfigMap", "dashboard")["data"]["gozen.json"])
+    asked = set(re.findall(r"gozen_\w+", json.dumps([one["targets"] for one in dashboard["panels"]])))
+    health = Health(OperatorSettings())
+    known = {metric.name for metric in health.registry.collect()}
+    assert {name.removesuffix("_bucket").removesuffix("_total") for name in asked} <= known
+
+
+def test_the_notes_give_the_first_command(chart: helm.Chart) -> None:
+    notes = chart.render(S3, name="gozen", namespace="sky")["gozen/templates/NOTES.txt"]
+    assert "kubectl --namespace sky apply --filename observation.yaml" in notes
+    assert "No observer runs" in notes
+    assert "No observer runs" not in chart.render(ALL, name="gozen", namespace="sky")["gozen/templates/NOTES.txt"]
+
+
+def test_every_value_has_a_comment_or_a_schema_that_explains_it(chart: helm.Chart) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def undescribed(part: Manifest, path: str) -> Iterator[str]:
+        for name, one in part.get("properties", {}).items():
+            if path.startswith(".") and "description" not in one and not path.endswith(".resources"):
+                yield f"{path}.{name}"
+            yield from undescribed(one, f"{path}.{name}")
+
+    assert list(undescribed(schema, "")) == []
+    assert set(chart.values) == set(schema["properties"]) - {"global"}
