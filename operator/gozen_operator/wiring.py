@@ -141,6 +141,7 @@ class Process:
     async def _watch(self) -> None:
         """Let kopf watch."""
         registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(kopf.login_via_client)
         for kind in KINDS:
             kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(self._event)
         part = {"app.kubernetes.io/part-of": "gozen"}

@@ -1,0 +1,293 @@
+"""The operator as a process before a real API server: what people read, within seconds, about good and bad requests.
+
+Covered: acceptance and refusal, what an Exposure waits for, the Job that it launches (under the ``restricted`` Pod
+Security level), one operator at a time, health and metrics, ending by SIGTERM. Nothing runs pods here: that is
+test_story.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gozen.archive.raw import RawExposure, record_exposure
+from gozen.archive.store import open_store
+from gozen_operator.crds import KINDS, definition
+
+from .api_server import ApiServer
+from .processes import free_ports, wait_until
+from .test_crds import EXPOSURE, LIGHTCURVES, OBSERVATION
+
+pytestmark = pytest.mark.xdist_group("cluster")
+NAMESPACE = "night"
+SENSORS = ("111", "112", "121")
+BARE = {"rawURL": None, "observationRef": None, "sensors": list(SENSORS)}
+
+
+@dataclass
+class Running:
+    """An operator process."""
+
+    server: ApiServer
+    process: subprocess.Popen[bytes]
+    port: int
+    archive: Path
+    log: Path
+
+    def kubectl(self, *words: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
+        """Run kubectl in the namespace."""
+        return self.server.kubectl("--namespace", NAMESPACE, *words, **given)
+
+    def apply(self, manifest: dict[str, Any], name: str, **spec: Any) -> None:
+        """Apply a resource under another name, with another spec; None leaves a field out."""
+        kept = {word: value for word, value in {**manifest["spec"], **spec}.items() if value is not None}
+        text = yaml.safe_dump({**manifest, "metadata": {"name": name}, "spec": kept})
+        self.kubectl("apply", "-f", "-", stdin=text, check=True)
+
+    def condition(self, what: str, kind: str) -> tuple[str, str, str]:
+        """Return status, reason and message of a condition; empty where it is not known."""
+        found = json.loads(self.kubectl("get", what, "-o", "json", check=True).stdout)
+        for one in found.get("status", {}).get("conditions", []):
+            if one["type"] == kind:
+                return one["status"], one["reason"], one["message"]
+        return "", "", ""
+
+    def until(self, what: str, kind: str, reason: str) -> str:
+        """Wait until a condition has a reason; return its message."""
+        wait_until(lambda: self.condition(what, kind)[1] == reason, f"{what} to be {reason}", 30)
+        return self.condition(what, kind)[2]
+
+    def raw(self, exposure: str, *sensors: str) -> None:
+        """Put the record of raw data into the archive, as who takes them in does last."""
+        files = {sensor: (f"raw/20300101/{exposure}/{sensor}.fits",) for sensor in sensors}
+        record_exposure(open_store(self.archive), RawExposure("20300101", exposure, "M42", "OBJECT", 62502.0, files))
+
+
+def begin(server: ApiServer, folder: Path, **settings: str) -> Running:
+    """Start an operator."""
+    (port,) = free_ports(1)
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(server.kubeconfig),
+        "GOZEN_ARCHIVE": str(folder / "archive"),
+        "GOZEN_OPERATOR_NAMESPACES": json.dumps([NAMESPACE]),
+        "GOZEN_OPERATOR_PORT": str(port),
+        "GOZEN_OPERATOR_LOOK_S": "0.5",
+        "GOZEN_OPERATOR_RESYNC_S": "2",
+        **settings,
+    }
+    program = Path(sys.executable).parent / "gozen-operator"
+    log = folder / f"operator-{port}.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen([program], env=environment, stdout=said, stderr=said)
+    return Running(server, process, port, folder / "archive", log)
+
+
+def get(running: Running, page: str) -> tuple[int, str]:
+    """Return code and text of one of its pages; 0 when it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/{page}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except (urllib.error.URLError, OSError):
+        return 0, ""
+
+
+@pytest.fixture(scope="module")
+def server(api_server: ApiServer) -> ApiServer:
+    text = "\n---\n".join(yaml.safe_dump(definition(kind)) for kind in KINDS)
+    api_server.kubectl("apply", "--server-side", "-f", "-", stdin=text, check=True)
+    names = [f"crd/{kind.plural}.gozen.astro" for kind in KINDS]
+    api_server.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names, check=True)
+    api_server.kubectl("create", "namespace", NAMESPACE)
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    api_server.kubectl("label", "--overwrite", "namespace", NAMESPACE, label, check=True)
+    return api_server
+
+
+@pytest.fixture(scope="module")
+def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = begin(server, tmp_path_factory.mktemp("operator"), GOZEN_OPERATOR_MAX_ACTIVE_JOBS="2")
+    try:
+        wait_until(lambda: "gozen_leader 1.0" in get(running, "metrics")[1], "the operator", 60)
+        yield running
+    finally:
+        running.process.terminate()
+        running.process.wait(30)
+        print(running.log.read_text()[-6000:])  # noqa: T201 - shown when a test fails
+
+
+def test_a_good_observation_is_accepted_and_lists_its_exposures(operator: Running) -> None:
+    operator.apply(OBSERVATION, "good")
+    assert operator.until("obs/good", "Accepted", "Valid") == "2 exposures"
+    assert operator.condition("obs/good", "Succeeded")[:2] == ("Unknown", "WindowNotOpen")
+    status = json.loads(operator.kubectl("get", "obs/good", "-o", "json").stdout)["status"]
+    assert [one["name"] for one in status["exposures"]] == ["good-003", "good-005"]
+    operator.kubectl("patch", "obs/good", "--type=merge", "-p", '{"spec":{"suspend":true}}', check=True)
+    operator.until("obs/good", "Succeeded", "Suspended")
+    row = operator.kubectl("get", "obs").stdout.splitlines()[1].split()
+    assert row[-2] == "Suspended"
+
+
+BAD_OBSERVATIONS = {
+    "past": (
+        {"timeWindow": {"start": "2020-01-01T08:00:00Z", "end": "2020-01-01T20:00:00Z"}},
+        "WindowInThePast",
+        "is in the past",
+    ),
+    "late-setting": (
+        {"operations": [OBSERVATION["spec"]["operations"][index] for index in (1, 2, 0)]},
+        "RecipeMakesNoSense",
+        "put a setParameter with nframe before it",
+    ),
+    "unknown-sensor": (
+        {
+            "operations": [
+                {"setParameter": {"nframe": 1, "tintegSec": 1, "sensors": ["900"]}},
+                *OBSERVATION["spec"]["operations"][1:],
+            ]
+        },
+        "UnknownSensor",
+        "no sensor 900",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OBSERVATIONS)
+def test_an_observation_that_makes_no_sense_says_why(operator: Running, name: str) -> None:
+    spec, reason, message = BAD_OBSERVATIONS[name]
+    operator.apply(OBSERVATION, name, **spec)
+    assert message in operator.until(f"obs/{name}", "Accepted", reason)
+    assert operator.condition(f"obs/{name}", "Complete")[0] == "True"
+    assert operator.condition(f"obs/{name}", "Succeeded")[:2] == ("False", reason)
+    assert reason in operator.kubectl("describe", f"obs/{name}").stdout
+
+
+BAD_EXPOSURES = {
+    "unknown-sensor": ({"sensors": ["900"]}, "UnknownSensor", "tomoe has no sensor 900"),
+    "unknown-camera": ({"instrument": "nobody"}, "UnknownInstrument", "nobody"),
+    "not-reserved": ({"exposureId": None}, "NotReserved", "spec.exposureId is missing"),
+    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "allowed prefixes are none"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_EXPOSURES)
+def test_an_exposure_that_makes_no_sense_says_why(operator: Running, name: str) -> None:
+    spec, reason, message = BAD_EXPOSURES[name]
+    operator.apply(EXPOSURE, name, **{**BARE, "exposureId": 90, **spec})
+    assert message in operator.until(f"exp/{name}", "Accepted", reason)
+    assert operator.condition(f"exp/{name}", "Succeeded")[:2] == ("False", reason)
+
+
+def test_an_exposure_waits_for_its_raw_data_and_launches_one_job(operator: Running) -> None:
+    operator.apply(EXPOSURE, "field-003", **BARE, exposureId=3, sensorsPerPod=2, priorityClass="express", run="r2")
+    message = operator.until("exp/field-003", "Succeeded", "WaitingForRaw")
+    assert message == "raw data of 0 of 3 sensors; 111, 112, 121 to come"
+    operator.apply(EXPOSURE, "twice", **BARE, exposureId=3, run="r2")
+    assert "belongs to field-003" in operator.until("exp/twice", "Accepted", "ExposureIdTaken")
+    operator.raw("00000003", *SENSORS)
+    operator.until("exp/field-003", "Succeeded", "Running")
+    assert operator.condition("exp/field-003", "RawAvailable")[0] == "True"
+    job = json.loads(operator.kubectl("get", "job/field-003", "-o", "json", check=True).stdout)
+    assert (job["spec"]["completionMode"], job["spec"]["completions"]) == ("Indexed", 2)
+    pod = job["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "gozen-express"
+    (container,) = pod["containers"]
+    assert container["args"][:3] == ["reduce", "20300101", "00000003"]
+    assert [container["args"][i + 1] for i, word in enumerate(container["args"]) if word == "--sensor"] == list(SENSORS)
+    rules = [rule.get("onExitCodes", {}).get("values") for rule in job["spec"]["podFailurePolicy"]["rules"]]
+    assert rules == [None, [64], [65, 70]]
+    events = operator.kubectl("get", "events", "--field-selector", "involvedObject.name=field-003", "-o", "wide").stdout
+    assert "Launched" in events
+
+
+def test_its_pods_are_allowed_where_pods_are_restricted(operator: Running) -> None:
+    job = json.loads(operator.kubectl("get", "job/field-003", "-o", "json", check=True).stdout)
+    operator.kubectl("create", "serviceaccount", "gozen-pipeline")
+    for name in ("express", "default"):
+        operator.kubectl("create", "priorityclass", f"gozen-{name}", "--value=1000")
+    template = job["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial"}, "spec": template["spec"]}
+    done = operator.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    assert done.returncode == 0, done.stderr
+    root = {**template["spec"], "securityContext": {"runAsUser": 0}}
+    done = operator.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps({**pod, "spec": root}))
+    assert "violates PodSecurity" in done.stderr
+
+
+def test_no_more_jobs_at_once_than_are_allowed(operator: Running) -> None:
+    operator.raw("00000004", *SENSORS)
+    operator.raw("00000005", *SENSORS)
+    operator.apply(EXPOSURE, "field-004", **BARE, exposureId=4)
+    operator.until("exp/field-004", "Succeeded", "Running")
+    operator.apply(EXPOSURE, "field-005", **BARE, exposureId=5)
+    assert "2 Jobs at once" in operator.until("exp/field-005", "Succeeded", "Queued")
+    operator.kubectl("delete", "exp/field-004", "job/field-004", "--wait=false", check=True)
+    operator.until("exp/field-005", "Succeeded", "Running")
+
+
+def test_a_light_curve_job_says_what_it_waits_for_and_what_it_cannot_do(operator: Running) -> None:
+    operator.apply(LIGHTCURVES, "unmeasured", aperture=33)
+    assert "those that are measured are 21, 10" in operator.until("lcj/unmeasured", "Accepted", "ApertureNotMeasured")
+    operator.apply(LIGHTCURVES, "early", selection={"night": "20300101", "run": "r2"})
+    assert "field-003" in operator.until("lcj/early", "Succeeded", "WaitingForExposures")
+    operator.apply(LIGHTCURVES, "first", selection={"night": "20300102"})
+    operator.until("lcj/first", "Succeeded", "Running")
+    operator.apply(LIGHTCURVES, "second", selection={"night": "20300103"})
+    assert operator.until("lcj/second", "Succeeded", "WaitingForTable") == "first writes to the table"
+    operator.apply(LIGHTCURVES, "other", selection={"night": "20300103"}, targetCatalog="other")
+    operator.until("lcj/other", "Succeeded", "Running")
+
+
+def test_health_and_metrics(operator: Running) -> None:
+    assert get(operator, "healthz")[0] == 200
+    wait_until(
+        lambda: 'gozen_resources{kind="Exposure",reason="Running"}' in get(operator, "metrics")[1], "the counts", 30
+    )
+    page = get(operator, "metrics")[1]
+    for name in ("gozen_reconcile_seconds_bucket", "gozen_queue_depth", "gozen_event_age_seconds", "gozen_api_writes"):
+        assert name in page
+
+
+def test_a_second_operator_waits_and_takes_over_when_the_first_ends(operator: Running, tmp_path: Path) -> None:
+    second = begin(operator.server, tmp_path, GOZEN_OPERATOR_IDENTITY="second")
+    try:
+        wait_until(lambda: get(second, "healthz")[0] == 200, "the second operator", 60)
+        assert "gozen_leader 0.0" in get(second, "metrics")[1]
+        operator.process.send_signal(signal.SIGTERM)
+        assert operator.process.wait(30) == 0
+        wait_until(lambda: "gozen_leader 1.0" in get(second, "metrics")[1], "the second operator to lead", 30)
+    finally:
+        second.process.terminate()
+        second.process.wait(30)
+
+
+def test_an_operator_without_a_cluster_says_so(tmp_path: Path) -> None:
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "absent"), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "gozen-operator"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 75
+    assert "gozen-operator: ClusterUnavailable" in done.stderr
+
+
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    environment = {**os.environ, "GOZEN_OPERATOR_MAX_ACTIVE_JOBS": "0"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "gozen-operator"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 64
+    assert "GOZEN_OPERATOR_MAX_ACTIVE_JOBS" in done.stderr
