@@ -92,6 +92,11 @@ spec:
 {probe.replace("          ", "      ")}"""
 
 
+def test_all_tests_of_a_cluster_are_in_one_process(request: pytest.FixtureRequest) -> None:
+    # Else each of them starts a cluster: pytest-xdist says nothing when it does not find its groups.
+    assert "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@cluster")
+
+
 @pytest.fixture(scope="module")
 def namespace(node: Node) -> str:
     """Return a namespace that takes only pods of the `restricted` level."""
