@@ -116,14 +116,9 @@ class Controller:
             facts = lightcurve_facts(self.index, resource, apertures, ends, result)
             return reconcile_lightcurvejob(resource, facts, self.settings, now)
         assert isinstance(resource, Exposure)
-        camera = looking.profile_of(self._instrument(resource.spec.instrument))
+        camera = looking.profile_of(resource.spec.instrument)
         seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings)
         return reconcile_exposure(resource, seen, self.settings, now)
-
-    def _instrument(self, name: str) -> str:
-        """Return the profile of an instrument: the site's may be a file that has this name inside."""
-        site = looking.profile_of(self.site.instrument)
-        return self.site.instrument if not isinstance(site, tuple) and site.name == name else name
 
     def _carry_out(self, key: Key, resource: Resource, plan: Plan) -> None:
         """Carry out a plan in its order; what was written is known from then on."""

@@ -13,7 +13,7 @@ from gozen.resources.meta import API_VERSION, Resource
 from gozen_operator.plan import Manifest
 from gozen_operator.settings import OperatorSettings, PodSettings
 
-ARCHIVE_MOUNT = "/archive"
+ARCHIVE_MOUNT, PROFILES_MOUNT = "/archive", "/etc/gozen/profiles"
 _LONGEST_LABEL = 63
 
 
@@ -135,7 +135,9 @@ def _failure_rules() -> list[dict[str, Any]]:
 
 
 def _pod(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, Any]:
-    archive = [{"name": "archive", "mountPath": ARCHIVE_MOUNT}] if pods.volume else []
+    mounts: list[dict[str, Any]] = [{"name": "archive", "mountPath": ARCHIVE_MOUNT}] if pods.volume else []
+    if pods.profiles_map:
+        mounts.append({"name": "profiles", "mountPath": PROFILES_MOUNT, "readOnly": True})
     sources: list[dict[str, Any]] = [{"configMapRef": {"name": pods.settings_map}}]
     sources += [{"secretRef": {"name": pods.secret}}] if pods.secret else []
     container = {
@@ -152,10 +154,11 @@ def _pod(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, 
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}, *archive],  # noqa: S108 - in the pod
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - in the pod
     }
-    volumes = [{"name": "scratch", "emptyDir": {"sizeLimit": pods.scratch_limit}}]
+    volumes: list[dict[str, Any]] = [{"name": "scratch", "emptyDir": {"sizeLimit": pods.scratch_limit}}]
     volumes += [{"name": "archive", **pods.volume}] if pods.volume else []
+    volumes += [{"name": "profiles", "configMap": {"name": pods.profiles_map}}] if pods.profiles_map else []
     return {
         "restartPolicy": "Never",
         "serviceAccountName": pods.service_account,

@@ -279,7 +279,7 @@ def test_pods_that_share_an_exposure_end_as_one_run_does(night: Path, reduced: P
             command("reduce", NIGHT, exposure, *words, cwd=night)
     command("night", "append", "--exposure", EXPOSURES[0], "--exposure", EXPOSURES[1], "--result", "r.json", cwd=night)
     rows = open_catalog(open_store(reduced / "archive"), "lightcurves").table().num_rows
-    version = open_catalog(open_store(night / "archive"), "lightcurves").version
+    version = open_catalog(open_store(night / "archive"), "lightcurves").manifest.version
     assert json.loads((night / "r.json").read_text()) == {"exposures": 2, "rows": rows, "manifest": version}
     assert set(contents(night)) == set(contents(reduced))
 

@@ -91,6 +91,9 @@ capabilities: { drop: [ALL] }
 {{- if include "gozen.claim" . }}
 - { name: archive, mountPath: /archive }
 {{- end }}
+{{- if .Values.instruments }}
+- { name: profiles, mountPath: /etc/gozen/profiles, readOnly: true }
+{{- end }}
 {{- end }}
 
 {{- define "gozen.volumes" -}}
@@ -99,6 +102,10 @@ capabilities: { drop: [ALL] }
 {{- with include "gozen.claim" . }}
 - name: archive
   persistentVolumeClaim: { claimName: {{ . }} }
+{{- end }}
+{{- if .Values.instruments }}
+- name: profiles
+  configMap: { name: {{ include "gozen.name" . }}-profiles }
 {{- end }}
 {{- end }}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -18,6 +19,9 @@ from gozen.errors import UnreadableInput
 
 _LARGEST_SENSOR = 32767
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
+
+FOLDER = "GOZEN_PROFILES"
+"""Environment variable that names a folder of further profiles, each under its name with ``.yaml``."""
 
 
 class _Part(BaseModel):
@@ -204,6 +208,9 @@ def load_profile(name: str) -> Profile:
     UnreadableInput
         There is no such profile, or it contradicts itself; the message names the entry, its value and what is allowed.
     """
+    folder = os.environ.get(FOLDER)
+    if folder and (Path(folder) / f"{name}.yaml").is_file():
+        name = str(Path(folder) / f"{name}.yaml")
     if name in shipped_profiles():
         text = (resources.files("gozen.instrument") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
         return parse_profile(text, name)
