@@ -5,11 +5,15 @@ Images live in a store of their own below the cache, so that a second build find
 
 from __future__ import annotations
 
+import json
+import json
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from .machine import run
 from .node_files import PAUSE_IMAGE
@@ -19,6 +23,7 @@ BASE_IMAGE = "localhost/gozen/base:1"
 # What the public base of our images, the slim image of Python, holds.
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 SECONDS_TO_BUILD = 1200
+DAYS_TO_KEEP_LAYERS = 3
 
 
 def build_image(
@@ -53,7 +58,20 @@ def build_image(
     inside = ["--isolation=chroot", "--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
     words = ["bud", "--layers", "--pull-never", *inside, *values, *flags, f"--tag={tag}", f"--file={dockerfile}"]
     run([*_buildah(), *words, context or dockerfile.parent], seconds=SECONDS_TO_BUILD)
+    _forget_old_layers()
     return tag
+
+
+def configuration(tag: str) -> dict[str, Any]:
+    """Return what an image says of itself: User, Labels, Entrypoint, Env."""
+    found: dict[str, Any] = json.loads(run([*_buildah(), "inspect", "--type=image", tag]))
+    return dict(found["OCIv1"]["config"])
+
+
+def size_mb(tag: str) -> float:
+    """Return the size of an image with its base, MB."""
+    number, unit = run([*_buildah(), "images", "--noheading", "--format={{.Size}}", tag]).split()
+    return float(number) * {"MB": 1, "GB": 1000}[unit]
 
 
 def export_image(tag: str, archive: Path) -> None:
@@ -65,7 +83,7 @@ def export_image(tag: str, archive: Path) -> None:
 def base_image() -> str:
     """Return the tag of an image of this computer's Debian or Ubuntu with Python, made when it is not there."""
     with locked("base-image"):
-        if not _has(BASE_IMAGE):
+        if not image_id(BASE_IMAGE):
             say(f"making a base image with debootstrap (once; it is kept in {cache() / 'images'})")
             with TemporaryDirectory(dir=cache()) as folder:
                 archive = Path(folder) / "base.tar"
@@ -81,8 +99,18 @@ def pause_image() -> str:
     return PAUSE_IMAGE
 
 
-def _has(tag: str) -> bool:
-    return bool(run([*_buildah(), "images", "--quiet", "--filter", f"reference={tag}"]).strip())
+def image_id(tag: str) -> str:
+    """Return what tells an image from others that have had its tag, or nothing where there is none."""
+    return run([*_buildah(), "images", "--quiet", "--no-trunc", "--filter", f"reference={tag}"]).strip()
+
+
+def _forget_old_layers() -> None:
+    """Remove layers of builds that have been done anew since, after some days in which they could save time."""
+    oldest = time.time() - DAYS_TO_KEEP_LAYERS * 86400
+    for image in json.loads(run([*_buildah(), "images", "--all", "--json"])):
+        if not image.get("names") and image["created"] < oldest:
+            # One that others are built on stays, with an error that is no news.
+            subprocess.run([*_buildah(), "rmi", image["id"]], capture_output=True, timeout=SECONDS_TO_BUILD)
 
 
 def _build_from_scratch(tag: str, file: Path, lines: str) -> None:

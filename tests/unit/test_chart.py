@@ -191,6 +191,19 @@ def test_on_a_volume_all_work_in_it_and_it_stays(chart: helm.Chart) -> None:
     assert not [one for one in manifests if one["kind"] == "NetworkPolicy" and "9000" in json.dumps(one)]
 
 
+def test_further_instruments_are_where_jobs_and_operator_look(chart: helm.Chart, operator_settings: Any) -> None:
+    values = S3 | {"instruments": {"eye": "name: eye\n"}, "operator": {"namespaces": ["north"]}}
+    manifests = rendered(chart, values)
+    maps = {one["metadata"]["namespace"]: one["data"] for one in of_kind(manifests, "ConfigMap", "profiles")}
+    assert maps == {place: {"eye.yaml": "name: eye\n"} for place in ("north", "sky")}
+    folder = of_kind(manifests, "ConfigMap", "settings")[0]["data"]["GOZEN_PROFILES"]
+    job = exposure_job(exposure(), ["111"], operator_settings(values))["spec"]["template"]["spec"]
+    deployment = one_of(manifests, "Deployment", "operator")["spec"]["template"]["spec"]
+    for pod in (job, deployment):
+        assert folder in [one["mountPath"] for one in pod["containers"][0]["volumeMounts"]]
+        assert {"name": "profiles", "configMap": {"name": "gozen-profiles"}} in pod["volumes"]
+
+
 def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
     manifests = rendered(chart, ALL)
     assert "*" not in json.dumps([one["rules"] for one in of_kind(manifests, "Role")])

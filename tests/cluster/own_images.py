@@ -1,0 +1,27 @@
+"""Gozen's own images, built from this checkout on the tests' base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .images import base_image, build_image
+from .tools import locked, say
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = {"pipeline": "pipeline", "observer": "pipeline", "operator": "operator"}
+
+
+def own_image(name: str) -> str:
+    """Build ``pipeline``, ``observer`` or ``operator`` and return its tag; what has not changed is not built again.
+
+    Raises
+    ------
+    StartError
+        Where a step fails, with what it said.
+    """
+    base = base_image()
+    with locked("own-images"):
+        say(f"building the image {name} (some minutes the first time; layers that do not change are kept)")
+        dockerfile = ROOT / "images" / DOCKERFILES[name] / "Dockerfile"
+        tag = f"localhost/gozen/{name}:test"
+        return build_image(dockerfile, tag, {"BASE": base}, context=ROOT, flags=[f"--target={name}"])
