@@ -238,12 +238,12 @@ class World:
         self.settings = Settings(observer=ObserverSettings(**{"interval_s": 5, "claim_s": 60, **limits}))
         self._sessions = itertools.count(1)
         self._mount = Mount(self)
-        self._camera = PaperCamera(self, self.store, self._mount) if camera_outlives else None
+        self.camera = PaperCamera(self, self.store, self._mount) if camera_outlives else None
 
     def process(self, name: str = "observer") -> Observer:
         """Return a new process of the observer, which may be killed at each call of the outside."""
         store, mount = Watched(self.store), self._mount
-        camera: Any = self._camera
+        camera: Any = self.camera
         if camera is None:
             mount = Mount(self)
             camera = PaperCamera(self, store, mount)
@@ -255,7 +255,7 @@ class World:
 
     def exposing(self) -> int | None:
         """Return the EXP_ID under which a camera that outlives its process exposes now."""
-        state = self._camera.phase() if self._camera is not None else CameraState()
+        state = self.camera.phase() if self.camera is not None else CameraState()
         return state.exposure_id if state.phase == "exposing" else None
 
     def tick(self, pause_s: float) -> None:

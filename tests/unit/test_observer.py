@@ -127,6 +127,17 @@ def test_an_error_cancels_the_recipe_as_a_unit_and_says_which_step(world, failin
     assert observer.idle, "it is over"
 
 
+def test_a_camera_that_falls_silent_is_told_to_abort(world, monkeypatch):
+    observer = world.process()
+    turns(world, observer, exposing(world))
+    monkeypatch.setattr(world.camera, "state", lambda: 1 / 0)
+    over = world.finish(observer)
+    assert "step 4 of 6 (exposure J0118+2942_dith1): DeviceFailed: ZeroDivisionError" in over.message
+    monkeypatch.undo()
+    assert world.exposing() is None
+    assert expid.read_closing(world.store, 1).why == "DeviceFailed"
+
+
 def test_what_was_taken_before_an_error_stays(world):
     observer = world.process()
     turns(world, observer, lambda: "obs-004" in world.cluster.exposures)

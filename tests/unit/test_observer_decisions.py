@@ -102,7 +102,7 @@ def test_dithering_is_an_absolute_pointing():
 
 def test_an_assertion_that_fails_cancels_the_recipe():
     action = next_action(situation({"assert": ["domeslit_open", "mirrorcover_open"]}, step=1))
-    said = "step 1 of 1 (assert domeslit_open, mirrorcover_open): mirrorcover_open does not hold"
+    said = "step 1 of 1 (assert [domeslit_open, mirrorcover_open]): mirrorcover_open does not hold"
     assert action == Finish("False", "StepFailed", said)
 
 
@@ -115,7 +115,7 @@ def test_a_condition_that_nobody_knows_cancels_the_recipe(word):
 
 def test_a_wait_lasts_until_the_window_or_the_night_ends():
     s = situation({"wait": ["mirrorcover_open"]}, {"setFocus": 1.0}, PARAMETERS, POINT, {"exposure": "x"}, step=1)
-    assert next_action(s) == Wait(5, "step 1 of 5 (wait mirrorcover_open): waits, as mirrorcover_open does not hold")
+    assert next_action(s) == Wait(5, "step 1 of 5 (wait [mirrorcover_open]): waits, as mirrorcover_open does not hold")
     ended = next_action(replace(s, now=s.night_ends))
     assert (ended.status, ended.reason) == ("False", "WindowClosed")
     assert "by the end of the night" in ended.message

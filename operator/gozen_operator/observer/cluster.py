@@ -6,7 +6,8 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.exposure import Exposure
 from gozen.resources.meta import API_VERSION
 from gozen.resources.observation import Claim, Observation
+from gozen_operator.conditions import Known, conditions
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,22 @@ class Cluster(Protocol):
 
     def create(self, exposure: Exposure) -> Exposure:
         """Create an Exposure; return it, or the one that has its name already. `BadRequest` when it is refused."""
+
+
+def say(
+    cluster: Cluster,
+    observation: Observation,
+    status: Literal["True", "False", "Unknown"],
+    reason: str,
+    message: str,
+    now: datetime,
+) -> Observation | None:
+    """Write the condition ``Executed``; return as `Cluster.say`."""
+    found = observation.status.conditions if observation.status else []
+    old = [one.model_dump(mode="json", exclude_none=True) for one in found]
+    known = Known("Executed", status, reason, message)
+    generation = observation.metadata.generation or 0
+    return cluster.say(observation, conditions([known], old, generation, now.timestamp())[0])
 
 
 class KubernetesCluster:

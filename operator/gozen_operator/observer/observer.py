@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, assert_never
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from gozen.archive import expid
@@ -26,34 +25,16 @@ from gozen.observing.drivers import CameraState, Observatory
 from gozen.resources import night as nights
 from gozen.resources.observation import Claim, Observation
 from gozen.settings import Settings
-from gozen_operator.conditions import Known, conditions
 from gozen_operator.observer import situation as act
 from gozen_operator.observer.choose import choose
-from gozen_operator.observer.cluster import Cluster
+from gozen_operator.observer.cluster import Cluster, say
 from gozen_operator.observer.decide import next_action
-from gozen_operator.observer.recipe import Recipe, next_step, read_recipe
+from gozen_operator.observer.recipe import next_step, read_recipe
 from gozen_operator.observer.records import exposure_of, order_of, purpose_of, read_attempt
 from gozen_operator.observer.situation import Attempt, Failure, Moving, Situation
+from gozen_operator.observer.work import Work
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Work:
-    """What this process remembers of the Observation that it executes; losing it costs movements, no data."""
-
-    recipe: Recipe
-    observation: Observation
-    uid: str
-    night_ends: datetime
-    renewed: datetime
-    unsettled: list[int]
-    done: set[int] = field(default_factory=set)
-    executed: set[int] = field(default_factory=set)
-    moving: Moving | None = None
-    failure: Failure | None = None
-    began: int | None = None
-    said: str = ""
 
 
 class Observer:
@@ -83,7 +64,7 @@ class Observer:
         self._cluster, self._store, self._observatory = cluster, store, observatory
         self._profile, self._settings, self._session = profile, settings, session
         self._zone = ZoneInfo(profile.site.time_zone)
-        self._work: _Work | None = None
+        self._work: Work | None = None
         self._trouble = False
         self._free_at = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -144,11 +125,11 @@ class Observer:
         try:
             recipe = read_recipe(claimed, self._profile, self._settings.run)
         except BadRequest as error:
-            said = self._say(claimed, "False", "RecipeMakesNoSense", str(error), now)
+            said = say(self._cluster, claimed, "False", "RecipeMakesNoSense", str(error), now)
             self._cluster.claim(said or claimed, None)
             return True
         _, night_ends = nights.bounds(nights.night_of(now, self._zone), self._zone)
-        self._work = _Work(recipe, claimed, claimed.metadata.uid, night_ends, now, sorted(recipe.planned))
+        self._work = Work(recipe, claimed, claimed.metadata.uid, night_ends, now, sorted(recipe.planned))
         log.info("%s: claimed, %d steps, %d exposures", name, recipe.steps, len(recipe.planned))
         self._tell(self._work, "claimed", now)
         return True
@@ -156,7 +137,7 @@ class Observer:
     def _sign(self, now: datetime) -> Claim:
         return Claim(holder=self._settings.observer.name, session=self._session, renewed=now)
 
-    def _renewed(self, work: _Work, now: datetime) -> Observation | None:
+    def _renewed(self, work: Work, now: datetime) -> Observation | None:
         """Return the Observation as it is, with a sign of life when the last one is old."""
         observation = self._cluster.observation(work.recipe.observation.metadata.name)
         old = now - work.renewed > timedelta(seconds=self._settings.observer.claim_s / 3)
@@ -168,9 +149,9 @@ class Observer:
             work.renewed = now
         return fresh or observation
 
-    def _look(self, work: _Work, observation: Observation | None, now: datetime, *, stopping: bool) -> Situation:
+    def _look(self, work: Work, observation: Observation | None, now: datetime, *, stopping: bool) -> Situation:
         camera, busy, held = CameraState(), False, dict[str, bool]()
-        with self._device(work, _coming(work)):
+        with self._device(work, work.coming):
             # The camera before the archive: a record that it writes in between is then seen.
             camera = self._observatory.camera.state()
             busy = self._observatory.busy()
@@ -200,7 +181,7 @@ class Observer:
             stopping=stopping,
         )
 
-    def _next(self, work: _Work) -> tuple[int | None, Attempt]:
+    def _next(self, work: Work) -> tuple[int | None, Attempt]:
         """Return the step that comes next, and if it is an exposure, what the archive knows of it.
 
         Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
@@ -217,7 +198,7 @@ class Observer:
             return step, Attempt()
         return step, read_attempt(self._store, work.recipe, step, most)
 
-    def _do(self, work: _Work, action: act.Action, now: datetime) -> float:
+    def _do(self, work: Work, action: act.Action, now: datetime) -> float:
         name, observatory = work.observation.metadata.name, self._observatory
         match action:
             case act.SetFocus(step, position_mm):
@@ -242,11 +223,12 @@ class Observer:
                 self._expose(work, action, now)
             case act.Abort(exposure_id, why):
                 log.warning("%s: EXP_ID %08d is aborted: %s", name, exposure_id, why)
-                with suppress(GozenError):  # a camera that cannot even abort is told by its state
-                    self._observatory.camera.abort()
+                self._abort()
             case act.Close(_, exposure_id, closing):
                 stands = expid.close(self._store, exposure_id, closing)
                 log.info("%s: EXP_ID %08d is %s %s", name, exposure_id, stands.result, stands.message)
+                if stands.why == "DeviceFailed" and work.began == exposure_id:
+                    self._abort()  # a camera that does not tell its state may still have its shutter open
             case act.Create():
                 return self._create(work, action, now)
             case act.Finish():
@@ -258,13 +240,13 @@ class Observer:
                 assert_never(action)
         return 0.0
 
-    def _begin(self, work: _Work, step: int, verb: Callable[[], None]) -> None:
+    def _begin(self, work: Work, step: int, verb: Callable[[], None]) -> None:
         log.info("%s: %s", work.recipe.observation.metadata.name, work.recipe.title(step))
         with self._device(work, step):
             verb()
             work.moving = Moving(step)
 
-    def _expose(self, work: _Work, action: act.Expose, now: datetime) -> None:
+    def _expose(self, work: Work, action: act.Expose, now: datetime) -> None:
         step, exposure_id, night = action.step, action.exposure_id, action.night
         # A simulated camera that is faster than real must not expose the same sky twice at one moment.
         same_night = nights.night_of(self._free_at, self._zone) == nights.night_of(now, self._zone)
@@ -283,7 +265,7 @@ class Observer:
             self._observatory.camera.expose(order)
         self._free_at = order.start + timedelta(seconds=order.duration_s)
 
-    def _create(self, work: _Work, action: act.Create, now: datetime) -> float:
+    def _create(self, work: Work, action: act.Create, now: datetime) -> float:
         title = work.recipe.title(action.step)
         try:
             made = self._cluster.create(exposure_of(work.recipe, action))
@@ -304,8 +286,12 @@ class Observer:
         work.failure = Failure(action.step, message, blocked=True)
         return 0.0
 
+    def _abort(self) -> None:
+        with suppress(Exception):  # what a camera says that cannot even abort changes nothing: its state counts
+            self._observatory.camera.abort()
+
     @contextmanager
-    def _device(self, work: _Work, step: int) -> Iterator[None]:
+    def _device(self, work: Work, step: int) -> Iterator[None]:
         """Remember what a device refused: it cancels the recipe."""
         try:
             yield
@@ -314,15 +300,14 @@ class Observer:
             log.warning("%s: %s: %s", work.recipe.observation.metadata.name, known.name, known)
             work.failure = work.failure or Failure(step, f"{known.name}: {known}")
 
-    def _give_up(self, work: _Work, error: GozenError, now: datetime) -> None:
+    def _give_up(self, work: Work, error: GozenError, now: datetime) -> None:
         log.error("%s: %s: %s", work.observation.metadata.name, error.name, error, exc_info=error)
-        with suppress(Exception):  # whatever the camera says, the Observation is over
-            self._observatory.camera.abort()
+        self._abort()
         self._finish(work, act.Finish("False", error.name, str(error)), now)
 
-    def _finish(self, work: _Work, action: act.Finish, now: datetime) -> None:
+    def _finish(self, work: Work, action: act.Finish, now: datetime) -> None:
         name = work.observation.metadata.name
-        said = self._say(work.observation, action.status, action.reason, action.message, now)
+        said = say(self._cluster, work.observation, action.status, action.reason, action.message, now)
         if said is None:
             return  # somebody has changed it since: it may be another's by now, so look again
         level = logging.WARNING if action.status == "False" else logging.INFO
@@ -330,28 +315,8 @@ class Observer:
         self._cluster.claim(said, None)  # whoever overtakes it here finds that it is over
         self._work = None
 
-    def _tell(self, work: _Work, message: str, now: datetime, reason: str = "Executing") -> None:
+    def _tell(self, work: Work, message: str, now: datetime, reason: str = "Executing") -> None:
         if message and message != work.said:
-            said = self._say(work.observation, "Unknown", reason, message, now)
+            said = say(self._cluster, work.observation, "Unknown", reason, message, now)
             work.said = message if said else work.said
             work.observation = said or work.observation
-
-    def _say(
-        self,
-        observation: Observation,
-        status: Literal["True", "False", "Unknown"],
-        reason: str,
-        text: str,
-        now: datetime,
-    ) -> Observation | None:
-        found = observation.status.conditions if observation.status else []
-        old = [one.model_dump(mode="json", exclude_none=True) for one in found]
-        generation = observation.metadata.generation or 0
-        known = Known("Executed", status, reason, text)
-        return self._cluster.say(observation, conditions([known], old, generation, now.timestamp())[0])
-
-
-def _coming(work: _Work) -> int:
-    """Return the step at which the recipe stands, for what goes wrong now."""
-    step = work.unsettled[0] if work.unsettled else next_step(work.recipe, work.done, work.executed)
-    return step or work.recipe.steps

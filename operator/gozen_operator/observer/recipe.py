@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gozen.instrument.profile import Profile
 from gozen.observing.plan import PlannedExposure, exposures_of, pointings_of
+from gozen.resources.dump import dump_line
 from gozen.resources.observation import Observation
 from gozen.resources.operations import Operation, Pointing
 
@@ -49,10 +50,10 @@ class Recipe:
         return tuple(self.planned[step].exposure.spec.sensors) or self.sensors
 
     def title(self, step: int) -> str:
-        """Return a step as messages name it, such as ``step 4 of 6 (exposure 'M31')``."""
+        """Return a step as messages name it, such as ``step 4 of 6 (exposure M31)``."""
         operation = self.operation(step)
         value = operation.model_dump(mode="json", exclude_none=True)[operation.kind]
-        shown = ", ".join(value) if isinstance(value, list) and value and isinstance(value[0], str) else value
+        shown = dump_line(value) if isinstance(value, list | dict) else value
         return f"step {step} of {self.steps} ({operation.kind} {shown})"
 
 
