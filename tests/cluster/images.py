@@ -6,7 +6,6 @@ Images live in a store of their own below the cache, so that a second build find
 from __future__ import annotations
 
 import json
-import json
 import shutil
 import subprocess
 import time

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from .access import ADMIN, Cluster, User, token_file
 from .api_server import FIRST_SERVICE, SERVER_NAMES, etcd_flags, is_ready, server_flags
 from .certificates import Authority
-from .images import export_image, pause_image
+from .images import export_image, image_id, pause_image
 from .machine import STATE, Machine, run
 from .node_files import (
     CONTAINERD_SOCKET,
@@ -73,6 +73,7 @@ class Node(Cluster):
         self._network = cni_programs()
         self._folder = folder
         self._processes: dict[str, Process] = {}
+        self._images: dict[str, str] = {}
         self.machine = Machine(folder)
         try:
             self.host_address = self.machine.slot.host_address
@@ -89,6 +90,8 @@ class Node(Cluster):
     def stop(self) -> None:
         """Stop every process and pod, and remove what they wrote but the logs."""
         self.machine.stop()
+        for process in self._processes.values():
+            process.kill()
 
     def wait(self) -> None:
         """Return never, but with a StartError when a program of the node ends."""
@@ -96,10 +99,16 @@ class Node(Cluster):
 
     def load_image(self, tag: str) -> None:
         """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it."""
+        wanted = image_id(tag)
+        if self._images.get(tag) == wanted:
+            return
         with TemporaryDirectory(dir=self._folder) as folder:
             archive = Path(folder) / "image.tar"
             export_image(tag, archive)
             run(self.machine.command([*containerd_client(), "images", "import", archive]), seconds=300)
+        # Packed layers are of no use once they are unpacked, and they are in memory.
+        run(self.machine.command([*containerd_client(), "content", "prune", "references"]))
+        self._images[tag] = wanted
 
     def _start_control_plane(self, programs: Mapping[str, str | Path], authority: Authority) -> None:
         folder = self._folder

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from . import machine
+from . import node as node_module
 from .images import base_image
 from .machine import Machine, Slot, controllers, take_slot
 from .node import Node
@@ -194,6 +195,17 @@ def test_a_machine_that_cannot_start_leaves_nothing(
     lock.close()
     with pytest.raises(StartError, match="/no/such/folder"):
         Machine(tmp_path)
+    assert traces(slot) == []
+
+
+def test_a_node_that_cannot_start_says_why_and_leaves_nothing(
+    root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_module, "etcd_flags", lambda *_: ["--no-such-flag"])
+    slot, lock = take_slot()
+    lock.close()
+    with pytest.raises(StartError, match=r"etcd ended with code 2\n.*\n(.*\n)*.*no-such-flag"):
+        Node(tmp_path)
     assert traces(slot) == []
 
 

@@ -1,0 +1,60 @@
+"""The store of the images that tests build: an image under a tag, and what happens to those that have lost theirs.
+
+Covered: a build, a build that fails, old layers. Not covered: our own images, which are in `test_images`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from . import images
+from .images import build_image, image_id
+from .processes import StartError
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+TAG = "localhost/gozen/note:test"
+
+
+@pytest.fixture
+def build(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a Dockerfile; images are kept in a store of their own."""
+    monkeypatch.setenv("GOZEN_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "build"
+    folder.mkdir()
+    (folder / "note").write_text("one")
+    (folder / "Dockerfile").write_text("FROM scratch\nARG FILE=note\nCOPY ${FILE} /note\n")
+    return folder
+
+
+def test_an_image_keeps_its_id_until_its_content_changes(build: Path) -> None:
+    assert image_id(TAG) == ""
+    assert build_image(build / "Dockerfile", TAG) == TAG
+    first = image_id(TAG)
+    build_image(build / "Dockerfile", TAG)
+    assert image_id(TAG) == first
+    (build / "note").write_text("two")
+    build_image(build / "Dockerfile", TAG)
+    assert image_id(TAG) not in {first, ""}
+
+
+def test_layers_without_a_tag_are_removed_when_they_are_old(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept() -> int:
+        return len(list((images.cache() / "images").glob("overlay/*/diff/note")))
+
+    build_image(build / "Dockerfile", TAG)
+    (build / "note").write_text("two")
+    build_image(build / "Dockerfile", TAG)
+    assert kept() == 2
+    monkeypatch.setattr(images, "DAYS_TO_KEEP_LAYERS", -1)
+    build_image(build / "Dockerfile", TAG)
+    assert kept() == 1
+    assert image_id(TAG) != ""
+
+
+def test_a_build_that_fails_says_where(build: Path) -> None:
+    with pytest.raises(StartError, match="no-such-note"):
+        build_image(build / "Dockerfile", TAG, build_args={"FILE": "no-such-note"})
+    assert image_id(TAG) == ""
