@@ -18,7 +18,7 @@ import pytest
 
 from gozen.archive import expid
 from gozen.archive.raw import raw_exposures
-from gozen.archive.store import open_store
+from gozen.archive.store import Store, open_store
 from gozen.catalog import open_catalog
 from gozen.instrument.profile import load_profile
 from gozen.observing.drivers import Observatory, load_observatory
@@ -90,6 +90,13 @@ def over(cluster: MemoryCluster, name: str) -> bool:
     return said is not None and said.status != "Unknown"
 
 
+def night_of(store: Store) -> str:
+    """Return the night of the first number."""
+    purpose = expid.read_purpose(store, 1)
+    assert purpose is not None
+    return purpose.night
+
+
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Return a night that was taken by two processes: the first died while the shutter was open."""
@@ -100,6 +107,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Night:
     first, observatory = process(folder, cluster, "first")
     work(first, lambda: expid.read_opening(store, 3) is not None)
     observatory.camera.abort()  # the simulated camera lives in the process, and ends with it
+    for sensor in ("111", "112"):  # what a camera may have written by then
+        flat = next(key for key in store.list(f"raw/{night_of(store)}/00000002") if key.endswith(f"{sensor[1:]}.fits"))
+        store.write(flat.replace("00000002", "00000003"), store.read(flat))
     second, _ = process(folder, cluster, "second")
     work(second, lambda: over(cluster, "field"))
     (night,) = {one.spec.night for one in cluster.exposures.values()}
@@ -133,6 +143,18 @@ def test_the_exposure_during_which_the_process_died_was_taken_again(observed: Ni
     assert (lost.result, lost.why) == ("lost", "Interrupted")
     assert observed.cluster.exposures["field-007"].spec.exposure_id == 4
     assert expid.read_purpose(store, 4).attempt == 2
+
+
+def test_what_the_lost_exposure_left_is_not_taken_for_data(reduced: Night, command) -> None:
+    store = open_store(reduced.folder / "archive")
+    assert len(store.list(f"raw/{reduced.night}/00000003")) == 2
+    assert [one.exposure for one in raw_exposures(store, reduced.night)] == [
+        "00000001",
+        "00000002",
+        "00000004",
+        "00000005",
+    ]
+    assert "00000003" not in command("exposures", "--csv", cwd=reduced.folder).stdout
 
 
 def test_the_night_becomes_a_table_in_which_the_flare_is_found(reduced: Night) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
@@ -133,6 +134,12 @@ def reserved(store: Store, purpose: Purpose) -> int | None:
 def read_purpose(store: Store, exposure_id: int) -> Purpose | None:
     """Return what a number is for."""
     return _read(store, key_of(exposure_id), Purpose)
+
+
+def is_reserved(store: Store, night: str, exposure: str) -> bool:
+    """Tell whether an exposure of the archive has its number from here: then its camera records it, or it is lost."""
+    purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
+    return purpose is not None and purpose.night == night
 
 
 def open_shutter(store: Store, exposure_id: int, opening: Opening) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gozen.archive import keys
 from gozen.archive.directory import unchanged
+from gozen.archive.expid import is_reserved
 from gozen.archive.interface import named_errors
 from gozen.archive.raw import RawExposure, by_sensor, read_record, record_exposure, record_key
 from gozen.archive.store import Store
@@ -172,7 +173,9 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
         known = {key for files in sensors.values() for key in files}
         # Other objects, such as the marker that retains an exposure, are no data.
         fresh = [key for key in found if key.lower().endswith(SUFFIXES) and key not in known]
-        refused += _record_raw(store, night, exposure, fresh, profile)
+        # What a camera is writing for the observer, or has left unfinished, counts when its own record is there.
+        if fresh and not is_reserved(store, night, exposure):
+            refused += _record_raw(store, night, exposure, fresh, profile)
     return refused
 
 
