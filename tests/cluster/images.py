@@ -55,9 +55,11 @@ def build_image(
     values = [f"--build-arg={name}={value}" for name, value in (build_args or {}).items()]
     # A build sees this computer's network, its certificates and no more.
     inside = ["--isolation=chroot", "--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
-    words = ["bud", "--layers", "--pull-never", *inside, *values, *flags, f"--tag={tag}", f"--file={dockerfile}"]
-    run([*_buildah(), *words, context or dockerfile.parent], seconds=SECONDS_TO_BUILD)
-    _forget_old_layers()
+    words = ["bud", "--layers", "--force-rm", "--pull-never", *inside, *values, *flags, f"--tag={tag}"]
+    with locked("image-builds"):
+        _forget_builds_that_were_killed()
+        run([*_buildah(), *words, f"--file={dockerfile}", context or dockerfile.parent], seconds=SECONDS_TO_BUILD)
+        _forget_old_layers()
     return tag
 
 
@@ -101,6 +103,11 @@ def pause_image() -> str:
 def image_id(tag: str) -> str:
     """Return what tells an image from others that have had its tag, or nothing where there is none."""
     return run([*_buildah(), "images", "--quiet", "--no-trunc", "--filter", f"reference={tag}"]).strip()
+
+
+def _forget_builds_that_were_killed() -> None:
+    if run([*_buildah(), "containers", "--quiet"]).strip():
+        run([*_buildah(), "rm", "--all"], seconds=SECONDS_TO_BUILD)
 
 
 def _forget_old_layers() -> None:
@@ -148,6 +155,8 @@ def _mirror() -> list[str]:
 
 def _buildah() -> list[str]:
     return [
+        # What it mounts goes with it, also when it is killed.
+        *("unshare", "--mount"),
         installed("buildah", "buildah"),
         f"--root={cache() / 'images'}",
         "--runroot=/run/gozen/images",

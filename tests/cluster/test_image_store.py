@@ -5,11 +5,12 @@ Covered: a build, a build that fails, old layers. Not covered: our own images, w
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from . import images
+from . import images, tools
 from .images import build_image, image_id
 from .processes import StartError
 
@@ -41,20 +42,34 @@ def test_an_image_keeps_its_id_until_its_content_changes(build: Path) -> None:
 
 
 def test_layers_without_a_tag_are_removed_when_they_are_old(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def kept() -> int:
-        return len(list((images.cache() / "images").glob("overlay/*/diff/note")))
-
     build_image(build / "Dockerfile", TAG)
     (build / "note").write_text("two")
     build_image(build / "Dockerfile", TAG)
-    assert kept() == 2
+    assert layers() == 2
     monkeypatch.setattr(images, "DAYS_TO_KEEP_LAYERS", -1)
     build_image(build / "Dockerfile", TAG)
-    assert kept() == 1
+    assert layers() == 1
     assert image_id(TAG) != ""
 
 
-def test_a_build_that_fails_says_where(build: Path) -> None:
+def test_a_build_that_fails_says_where_and_leaves_nothing(build: Path) -> None:
     with pytest.raises(StartError, match="no-such-note"):
         build_image(build / "Dockerfile", TAG, build_args={"FILE": "no-such-note"})
     assert image_id(TAG) == ""
+    assert layers() == 0
+    assert str(tools.cache()) not in Path("/proc/mounts").read_text()
+
+
+def test_what_a_killed_build_leaves_goes_at_the_next_one(build: Path) -> None:
+    build_image(build / "Dockerfile", TAG)
+    before = layers()
+    killed = subprocess.Popen([*images._buildah(), "from", "--pull-never", TAG], stdout=subprocess.DEVNULL)
+    assert killed.wait(timeout=60) == 0
+    assert layers() == before + 1
+    build_image(build / "Dockerfile", TAG)
+    assert layers() == before
+
+
+def layers() -> int:
+    """Return how many layers take room in the store."""
+    return len(list((tools.cache() / "images" / "overlay").glob("*/diff")))
