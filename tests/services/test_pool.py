@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from gozen.archive.store import open_store
-from gozen.errors import Bug, CorruptFile, GozenError, WorkerLost
+from gozen.errors import Bug, CorruptFile, GozenError, StorageUnavailable, WorkerLost
 from gozen.instrument.profile import load_profile
 from gozen.reduction.pool import run_all
 from gozen.reduction.work import Bench
@@ -20,6 +20,15 @@ from gozen.settings import Settings
 
 def open_bench(folder: Path) -> Bench:
     return Bench(open_store(folder), load_profile("tomoe"), Settings())
+
+
+def open_nothing(folder: Path) -> Bench:
+    """Find the storage away, but for the third time."""
+    tries = len(list(folder.iterdir()))
+    (folder / f"{tries}").touch()
+    if tries < 2:
+        raise StorageUnavailable("the storage is away")
+    return open_bench(folder)
 
 
 def work(task: int, bench: Bench) -> int:
@@ -66,3 +75,9 @@ def test_only_the_task_that_kills_its_worker_is_lost(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_once_is_made_good(tmp_path: Path) -> None:
     assert done([6, 1], tmp_path, workers=1) == {6: 36, 1: 1}
+
+
+def test_a_worker_that_cannot_begin_says_why_and_tries_again(tmp_path: Path) -> None:
+    found = dict(run_all([1, 2, 3], work, partial(open_nothing, tmp_path), workers=1))
+    assert isinstance(found.pop(1), StorageUnavailable)
+    assert found == {2: 4, 3: 9}

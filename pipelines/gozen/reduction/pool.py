@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _bench: Bench | None = None
+_open_bench: OpenBench | None = None
 
 
 def run_all(
@@ -99,14 +101,17 @@ def _in_pool(
 
 def start_worker(open_bench: OpenBench) -> None:
     """Make a new process a worker: it opens the bench, leaves Ctrl-C to its parent, and ends with it."""
-    global _bench
+    global _bench, _open_bench
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C reaches the whole group; the parent decides and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool is the parallelism; threads inside a worker would only fight over its core.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     keep_freed_memory()
-    _bench = open_bench()
+    _open_bench = open_bench
+    # A worker that cannot begin would count as killed; the first task tries again and says what is wrong.
+    with contextlib.suppress(Exception):
+        _bench = open_bench()
 
 
 def _end_with_parent() -> None:
@@ -119,8 +124,10 @@ def _end_with_parent() -> None:
 
 def call_task(do: Callable[[Task, Bench], Result], task: Task) -> Result | GozenError:
     """Do a task in a worker, with its bench; an exception comes back under its name."""
-    assert _bench is not None
+    global _bench
+    assert _open_bench is not None
     try:
+        _bench = _bench or _open_bench()
         return do(task, _bench)
     except Exception as error:
         named = as_gozen_error(error)
