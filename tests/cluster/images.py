@@ -6,6 +6,7 @@ Images live in a store of their own below the cache, so that a second build find
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -22,7 +23,8 @@ BASE_IMAGE = "localhost/gozen/base:1"
 # What the public base of our images, the slim image of Python, holds.
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 SECONDS_TO_BUILD = 1200
-DAYS_TO_KEEP_LAYERS = 3
+SECONDS_TO_KEEP_LAYERS = 86400
+SHORT_ID = 11
 
 
 def build_image(
@@ -58,8 +60,10 @@ def build_image(
     words = ["bud", "--layers", "--force-rm", "--pull-never", *inside, *values, *flags, f"--tag={tag}"]
     with locked("image-builds"):
         _forget_builds_that_were_killed()
-        run([*_buildah(), *words, f"--file={dockerfile}", context or dockerfile.parent], seconds=SECONDS_TO_BUILD)
-        _forget_old_layers()
+        said = run(
+            [*_buildah(), *words, f"--file={dockerfile}", context or dockerfile.parent], seconds=SECONDS_TO_BUILD
+        )
+        _forget_old_layers(tag, layers_of(said))
     return tag
 
 
@@ -110,11 +114,21 @@ def _forget_builds_that_were_killed() -> None:
         run([*_buildah(), "rm", "--all"], seconds=SECONDS_TO_BUILD)
 
 
-def _forget_old_layers() -> None:
-    """Remove layers of builds that have been done anew since, after some days in which they could save time."""
-    oldest = time.time() - DAYS_TO_KEEP_LAYERS * 86400
+def layers_of(said: str) -> list[str]:
+    """Return the short ids of the layers that a build names: those that it made and those that it found."""
+    return sorted({found[:SHORT_ID] for found in re.findall(r"^--> (?:Using cache )?([0-9a-f]+)$", said, re.MULTILINE)})
+
+
+def _forget_old_layers(tag: str, layers: list[str]) -> None:
+    """Remove the layers of a day ago that the last build of no image has used."""
+    note = cache() / "image-layers.json"
+    used: dict[str, list[str]] = json.loads(note.read_text()) if note.exists() else {}
+    used[tag] = layers
+    note.write_text(json.dumps(used))
+    keep = {layer for layers in used.values() for layer in layers}
+    oldest = time.time() - SECONDS_TO_KEEP_LAYERS
     for image in json.loads(run([*_buildah(), "images", "--all", "--json"])):
-        if not image.get("names") and image["created"] < oldest:
+        if not image.get("names") and image["id"][:SHORT_ID] not in keep and image["created"] < oldest:
             # One that others are built on stays, with an error that is no news.
             subprocess.run([*_buildah(), "rmi", image["id"]], capture_output=True, timeout=SECONDS_TO_BUILD)
 
