@@ -1,7 +1,7 @@
 """The API server that the tests start is a real one.
 
 Covered: its version, namespaces, a custom resource with a CEL rule that accepts and refuses, tokens of service accounts
-and RBAC, the message of a start that fails, and that nothing is left after the end. Not covered: what runs pods, which
+and RBAC, the message of a start that fails, what happens where it cannot run, and that nothing is left after the end. Not covered: what runs pods, which
 is in `test_node`.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from .api_server import ApiServer
+from .conftest import cannot_run
 from .processes import Process, StartError, wait_until
 from .tools import KUBERNETES
 
@@ -92,6 +93,15 @@ def test_waiting_has_an_end(tmp_path: Path) -> None:
         wait_until(lambda: False, "the dawn", 0.2, [sleeper])
     sleeper.stop()
     assert not sleeper.running
+
+
+def test_what_cannot_run_fails_in_ci_and_is_skipped_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="etcd is missing"):
+        cannot_run("etcd is missing")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="etcd is missing"):
+        cannot_run("etcd is missing")
 
 
 def test_a_second_server_starts_beside_the_first_and_leaves_nothing(api_server: ApiServer, tmp_path: Path) -> None:
