@@ -328,3 +328,13 @@ def test_the_settings_reach_the_server(s3: S3Server, s3_bucket: str) -> None:
     store = open_archive(settings)
     store.write("a/b", b"x")
     assert s3.store(s3_bucket).read("a/b") == b"x"
+
+
+def test_lsdb_reads_the_table_where_it_lies(table: S3Store, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lsdb
+    from upath import UPath
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
+    found = lsdb.open_catalog(UPath(f"{table.url}/catalogs/lightcurves", anon=False)).compute()
+    expected = open_catalog(table, "lightcurves").table(["flux"])["flux"].to_pylist()
+    assert sorted(found["flux"]) == sorted(expected)
