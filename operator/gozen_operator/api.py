@@ -128,6 +128,34 @@ class Api:
         path = f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events"
         self._unless_gone("POST", path, {"fieldManager": FIELD_MANAGER}, body)
 
+    def apply(self, manifest: Manifest, namespace: str, manager: str) -> Manifest:
+        """Create or change a resource by server-side apply."""
+        path = f"{_path(manifest['kind'], namespace)}/{manifest['metadata']['name']}"
+        query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
+        return self._call("PATCH", path, query, manifest, "application/apply-patch+yaml")
+
+    def get(self, key: Key) -> Manifest | None:
+        """Return an object, or None."""
+        return self._unless_gone("GET", f"{_path(key.kind, key.namespace)}/{key.name}", {})
+
+    def table(self, kind: str, namespace: str, name: str | None = None) -> tuple[list[str], list[list[Any]]]:
+        """Return the columns and rows that kubectl would show."""
+        path = _path(kind, namespace) + (f"/{name}" if name else "")
+        found = self._call("GET", path, {}, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+        shown = [place for place, one in enumerate(found["columnDefinitions"]) if not one.get("priority")]
+        titles = [found["columnDefinitions"][place]["name"].upper() for place in shown]
+        return titles, [[row["cells"][place] for place in shown] for row in found.get("rows") or ()]
+
+    def events_of(self, key: Key) -> list[Manifest]:
+        """Return the events about a resource, the oldest first."""
+        query = {"fieldSelector": f"regarding.kind={key.kind},regarding.name={key.name}"}
+        found = self._call("GET", f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", query)["items"]
+        return sorted(found, key=lambda one: str(one.get("eventTime") or one["metadata"]["creationTimestamp"]))
+
+    def log_of(self, namespace: str, pod: str) -> str:
+        """Return what a pod said."""
+        return str(self._call("GET", f"{_path('Pod', namespace)}/{pod}/log", {}, accept="*/*")["text"])
+
     def lease(self, namespace: str, name: str) -> Manifest | None:
         """Return a Lease, or None."""
         return self._unless_gone("GET", f"{_leases(namespace)}/{name}", {})
@@ -149,13 +177,19 @@ class Api:
             raise
 
     def _call(
-        self, method: str, path: str, query: Mapping[str, str], body: Any = None, content: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any = None,
+        content: str = "application/json",
+        accept: str = "application/json",
     ) -> Manifest:
         _, url, headers, *_ = self._api.param_serialize(
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json", "Content-Type": content},
+            header_params={"Accept": accept, "Content-Type": content},
             auth_settings=["BearerToken"],
         )
         data = None if body is None else json.dumps(body)
@@ -165,7 +199,8 @@ class Api:
             )
         except HTTPError as error:
             raise ClusterUnavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
-        found: Manifest = json.loads(answer.data or b"{}")
+        is_json = "json" in answer.headers.get("Content-Type", "")
+        found: Manifest = json.loads(answer.data) if is_json else {"text": answer.data.decode(errors="replace")}
         if not 200 <= answer.status < 300:
             raise _RefusedError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
         self.writes += method != "GET"

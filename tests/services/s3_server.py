@@ -72,14 +72,14 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
+def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1") -> Iterator[S3Server]:
     """Run a server over a folder, new or left by an earlier one; it ends with the context."""
     data, log, port = folder / "data", folder / "requests.log", port or free_port()
     data.mkdir(parents=True, exist_ok=True)
     command = [
         tool("versitygw"),
         "--port",
-        f"127.0.0.1:{port}",
+        f"{address}:{port}",
         "--access-log",
         log,
         "--keep-alive",
@@ -91,8 +91,8 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
     with (folder / "server.log").open("wb") as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=folder)
     try:
-        wait_for(port, process)
-        yield S3Server(f"http://127.0.0.1:{port}", data, log, process)
+        wait_for(port, process, address)
+        yield S3Server(f"http://{address}:{port}", data, log, process)
     finally:
         process.terminate()
         process.wait(PATIENT_S)
@@ -159,11 +159,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], address: str = "127.0.0.1") -> None:
     """Return when a server answers; fail when it ends before."""
     deadline = time.monotonic() + PATIENT_S
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
         assert process.poll() is None, f"the S3 server ended with {process.returncode}"
         assert time.monotonic() < deadline

@@ -1,0 +1,241 @@
+"""The whole story on a real node: ``helm install``, ``kubectl apply`` an Observation, and a flare is in the table.
+
+Covered: our images, the chart, the observer with the simulated telescope, the operator, reduction pods, the append, the
+archive on S3 and once more on a mounted volume, what people read meanwhile, and what stays when all is uninstalled.
+Not here: faults (another module), refusals (test_operator.py, test_crds.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import pyarrow.compute as pc
+import pytest
+import yaml
+from tests.services.s3_server import KEY, SECRET, s3_server
+
+from gozen.archive.parquet import read_parquet
+from gozen.archive.store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.settings import StorageSettings
+from gozen.sky import truth
+
+from .images import base_image, build_image
+from .node import Node
+from .processes import wait_until
+
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(1800)]
+ROOT = Path(__file__).parents[2]
+SENSORS = {"111": (600, 500), "112": (-600, 500), "121": (600, -500), "122": (-600, -500)}
+PATIENT = "--timeout=600s"
+OBSERVATION = """
+apiVersion: gozen.astro/v1alpha1
+kind: Observation
+metadata: { name: orion }
+spec:
+  observer: A. Observer
+  project: Flares
+  operations:
+  - setParameter: { tintegSec: 0.5, nframe: 18, dataType: DARK }
+  - exposure: DARK
+  - setParameter: { dataType: FLAT }
+  - exposure: FLAT
+  - setParameter: { dataType: OBJECT }
+  - setPipeline: [wcs, stack, neo]
+  - pointing: { ra: 83.8, dec: 10.0 }
+  - exposure: orion_dith1
+  - dithering: [60.0, 30.0]
+  - exposure: orion_dith2
+"""
+LIGHTCURVES = """
+apiVersion: gozen.astro/v1alpha1
+kind: LightCurveJob
+metadata: {{ name: tonight }}
+spec:
+  selection: {{ night: "{night}" }}
+"""
+
+
+def camera() -> str:
+    """Return the profile of a small camera of four sensors."""
+    profile = yaml.safe_load((ROOT / "tests" / "services" / "small_camera.yaml").read_text())
+    profile["sensors"] = [{"id": name, "x_arcsec": x, "y_arcsec": y} for name, (x, y) in SENSORS.items()]
+    return yaml.safe_dump(profile)
+
+
+@dataclass
+class Place:
+    """A namespace of the node with Gozen in it.
+
+    Parameters
+    ----------
+    archive
+        Its root, as the pods name it.
+    storage
+        How this computer reaches it, in the words of the environment.
+    """
+
+    node: Node
+    namespace: str
+    archive: str
+    values: dict[str, Any]
+    storage: Mapping[str, str] = field(default_factory=dict)
+
+    def kubectl(self, *words: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
+        """Run kubectl in the namespace."""
+        return self.node.kubectl("--namespace", self.namespace, *words, **given)
+
+    def get(self, *words: str) -> Any:
+        """Return what kubectl gets, as data."""
+        return json.loads(self.kubectl("get", *words, "-o", "json", check=True).stdout)
+
+    def store(self) -> Store:
+        """Open the archive from this computer."""
+        endpoint = self.storage.get("GOZEN_STORAGE__ENDPOINT_URL")
+        return open_store(self.archive, StorageSettings.model_validate({"endpoint_url": endpoint} if endpoint else {}))
+
+    def gozen(self, *words: str) -> str:
+        """Run the command on this computer, against the archive."""
+        environment = {**os.environ, **self.storage, "GOZEN_ARCHIVE": self.archive}
+        program = Path(sys.executable).parent / "gozen"
+        done = subprocess.run([program, *words], env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def condition(self, what: str, kind: str) -> tuple[str, str, str]:
+        """Return status, reason and message of a condition."""
+        found = {one["type"]: one for one in self.get(what).get("status", {}).get("conditions", [])}.get(kind, {})
+        return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+    def complete(self, what: str) -> tuple[str, str, str]:
+        """Wait until nothing more will happen to a resource; return how it succeeded."""
+        done = self.kubectl("wait", "--for=condition=Complete", PATIENT, what, seconds=620)
+        assert done.returncode == 0, self.told(what)
+        return self.condition(what, "Succeeded")
+
+    def told(self, what: str) -> str:
+        """Return what a person would look at when something is wrong."""
+        parts = [self.kubectl("describe", what).stdout, self.kubectl("get", "gozen,jobs,pods", "-o", "wide").stdout]
+        parts += [
+            self.kubectl("logs", f"--selector=app.kubernetes.io/component={name}", "--tail=60").stdout
+            for name in ("operator", "observer", "reduction")
+        ]
+        parts.append(self.kubectl("get", "events", "--sort-by=.lastTimestamp").stdout[-4000:])
+        return "\n\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def images(node: Node) -> Mapping[str, str]:
+    """Build our images and give them to the node; return the tag of each."""
+    tags = {name: f"localhost/gozen/{name}:test" for name in ("operator", "pipeline", "observer")}
+    base = {"BASE": base_image()}
+    for name, tag in tags.items():
+        folder = "operator" if name == "operator" else "pipeline"
+        build_image(ROOT / "images" / folder / "Dockerfile", tag, base, ROOT, [f"--target={name}"])
+        node.load_image(tag)
+    return tags
+
+
+def values(images: Mapping[str, str], archive: dict[str, Any]) -> dict[str, Any]:
+    """Return what the chart is given."""
+    return {
+        "archive": archive,
+        "instruments": {"small": camera()},
+        "settings": {"instrument": "small"},
+        "images": {name: {"repository": tag.rpartition(":")[0], "tag": "test"} for name, tag in images.items()},
+        "observer": {
+            "enabled": True,
+            "settings": {"interval_s": 0.5},
+            "observatory": {"driver": "simulated", "speed_up": 1000, "events": True},
+            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
+        },
+        "operator": {"settings": {"look_s": 1, "job_ttl_s": 30}},
+        "pods": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
+    }
+
+
+def made(node: Node, namespace: str) -> None:
+    """Make a namespace where nothing may run that is not restricted."""
+    node.kubectl("create", "namespace", namespace, check=True)
+    level = "pod-security.kubernetes.io/enforce=restricted"
+    node.kubectl("label", "namespace", namespace, level, check=True)
+
+
+@pytest.fixture(scope="module")
+def on_s3(node: Node, images: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Install Gozen with its archive on S3."""
+    made(node, "on-s3")
+    with s3_server(tmp_path_factory.mktemp("s3"), address=node.host_address) as server:
+        server.bucket("sky")
+        given = [f"--from-literal={name}={value}" for name, value in server.environment.items() if "KEY" in name]
+        node.kubectl("-n", "on-s3", "create", "secret", "generic", "gozen-s3", *given, check=True)
+        s3 = {"endpointUrl": server.endpoint, "region": "us-east-1", "secretName": "gozen-s3"}
+        wanted = values(images, {"url": "s3://sky/archive", "s3": s3})
+        place = Place(node, "on-s3", "s3://sky/archive", wanted, server.environment)
+        os.environ.update({"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"})
+        with helm.Config(kubeconfig_path=node.kubeconfig, namespace="on-s3") as config:
+            config.install(ROOT / "charts" / "gozen", "gozen", wanted, namespace="on-s3")
+            yield place
+            config.uninstall("gozen", ignore_not_found=True)
+
+
+@pytest.fixture(scope="module")
+def observed(on_s3: Place) -> Place:
+    """Return the place after an Observation has been executed and reduced."""
+    on_s3.kubectl("apply", "-f", "-", stdin=OBSERVATION, check=True)
+    wait_until(lambda: "orion" in on_s3.kubectl("get", "obs", "-o", "name").stdout, "the Observation", 30)
+    done = on_s3.kubectl("wait", "--for=condition=Succeeded", PATIENT, "obs/orion", seconds=620)
+    assert done.returncode == 0, on_s3.told("obs/orion")
+    return on_s3
+
+
+def test_an_observation_is_carried_out_and_reduced(observed: Place) -> None:
+    assert observed.condition("obs/orion", "Succeeded") == ("True", "Reduced", "4 exposures")
+    assert observed.condition("obs/orion", "Executed")[0] == "True"
+    exposures = observed.get("exp")["items"]
+    assert [one["spec"]["object"] for one in exposures] == ["DARK", "FLAT", "orion_dith1", "orion_dith2"]
+    for one in exposures:
+        assert (one["status"]["sensors"], one["status"]["failed"]) == (4, 0), one["status"]
+    assert len({one["spec"]["exposureId"] for one in exposures}) == 4
+
+
+def test_people_read_what_happened(observed: Place) -> None:
+    header, *rows = observed.kubectl("get", "exp", check=True).stdout.splitlines()
+    assert header.split()[1:5] == ["OBJECT", "NIGHT", "SENSORS", "REDUCED"]
+    assert all("True" in row for row in rows)
+    said = observed.kubectl("describe", "exp/orion-008", check=True).stdout
+    assert "Launched" in said
+    assert "4 of 4 sensors reduced" in said
+    assert "orion" in observed.kubectl("get", "gozen").stdout
+
+
+def test_each_exposure_had_one_job_that_leaves(observed: Place) -> None:
+    names = {one["metadata"]["name"] for one in observed.get("exp")["items"]}
+    assert {one["status"]["job"]["name"] for one in observed.get("exp")["items"]} == names
+    wait_until(lambda: not observed.get("jobs")["items"], "the Jobs to go", 120)
+
+
+def test_the_flare_is_found_in_the_table(observed: Place) -> None:
+    night = observed.get("exp/orion-008")["spec"]["night"]
+    observed.kubectl("apply", "-f", "-", stdin=LIGHTCURVES.format(night=night), check=True)
+    succeeded, reason, message = observed.complete("lcj/tonight")
+    assert (succeeded, reason) == ("True", "Appended"), observed.told("lcj/tonight")
+    store = observed.store()
+    events = read_parquet(store.read(truth.events_key(night))).to_pylist()
+    flare = json.loads(next(one["parameters"] for one in events if one["kind"] == "Flare"))
+    catalog = open_catalog(store, "lightcurves")
+    assert message == f"{catalog.table().num_rows:,} rows"
+    rows = catalog.table().filter(pc.field("source_id") == flare["source_id"])
+    assert rows.num_rows >= 18
+    magnitudes = rows["mag"].to_pylist()
+    assert min(magnitudes) < sorted(magnitudes)[len(magnitudes) // 2] - 0.5
+    csv = observed.gozen("lightcurve", "--id", str(flare["source_id"]), "--csv")
+    assert csv.count("\n") == rows.num_rows + 1
