@@ -6,7 +6,7 @@ What is made of the exposures is in test_observer and test_s3_night.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
@@ -46,6 +46,8 @@ def observe(archive: str, start: datetime) -> dict[str, bytes]:
         observer.turn(start)
     assert said.status == "True", said.message
     assert len(raw_exposures(store, "20261120")) == 2
+    first, second = (datetime.fromisoformat(expid.read_opening(store, number).start) for number in (1, 2))
+    assert second >= first + timedelta(seconds=1.5), "a camera faster than real does not expose the same moment twice"
     return {key: store.read(key) for key in store.list("")}
 
 

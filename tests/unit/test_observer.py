@@ -178,6 +178,32 @@ def test_deleted_in_the_middle_the_exposure_is_aborted_and_nothing_is_created(wo
     assert world.cluster.exposures["obs-004"].spec.exposure_id == 2, "another Observation gets other numbers"
 
 
+def test_after_a_crash_what_was_done_is_neither_gone_to_nor_asserted_again():
+    world = World(camera_outlives=False)
+    world.cluster.apply(observation(*STEPS))
+    turns(world, world.process(), lambda: "obs-004" in world.cluster.exposures)
+    world.dome_open = False
+    assert world.told == ["point"]
+    assert world.finish(world.process()).status == "True"
+    assert world.told == ["point", "point"], "the dithering alone"
+
+
+def test_a_word_that_comes_too_late_is_said_again_and_nothing_is_done_twice(world, monkeypatch):
+    world.cluster.apply(observation({"setFocus": 28.1}, name="focus", targetOfOpportunity=True, priority=1.0))
+    observer, say, refused = world.process(), world.cluster.say, []
+
+    def busy(one, condition):
+        if condition["status"] == "True" and not refused:
+            refused.append(condition)
+            return None
+        return say(one, condition)
+
+    monkeypatch.setattr(world.cluster, "say", busy)
+    assert world.finish(observer, "focus").status == "True"
+    assert refused
+    assert world.told == ["focus"]
+
+
 def test_interrupted_too_often_it_gives_up():
     world = World(camera_outlives=False, attempts=2)
     world.cluster.apply(observation(*STEPS))
