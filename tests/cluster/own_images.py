@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .images import base_image, build_image
-from .tools import locked, say
+from .tools import say
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = {"pipeline": "pipeline", "observer": "pipeline", "operator": "operator"}
@@ -19,9 +19,7 @@ def own_image(name: str) -> str:
     StartError
         Where a step fails, with what it said.
     """
-    base = base_image()
-    with locked("own-images"):
-        say(f"building the image {name} (some minutes the first time; layers that do not change are kept)")
-        dockerfile = ROOT / "images" / DOCKERFILES[name] / "Dockerfile"
-        tag = f"localhost/gozen/{name}:test"
-        return build_image(dockerfile, tag, {"BASE": base}, context=ROOT, flags=[f"--target={name}"])
+    say(f"building the image {name} (some minutes the first time; layers that do not change are kept)")
+    dockerfile = ROOT / "images" / DOCKERFILES[name] / "Dockerfile"
+    tag = f"localhost/gozen/{name}:test"
+    return build_image(dockerfile, tag, {"BASE": base_image()}, context=ROOT, flags=[f"--target={name}"])
