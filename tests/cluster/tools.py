@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-MODULE = Path(__file__).parent / "kubernetes"
+MODULES = Path(__file__).parent
 KUBERNETES = "1.36.3"
 OLDEST_GO = (1, 26)
 SECONDS_TO_BUILD = 1800
@@ -39,30 +39,30 @@ class Source:
     Parameters
     ----------
     package
-        The Go package: with ``@version`` one of its own module, else one of ours in `MODULE`.
+        The Go package, with ``@version`` where it is not of a module of ours.
     group
-        Programs that are built together, because they share most of what is compiled.
+        Programs that are built together, because they share most of what is compiled; the folder of our module.
     """
 
     package: str
     group: str
 
     @property
-    def ours(self) -> bool:
-        """Whether its versions are pinned by `MODULE`."""
-        return "@" not in self.package
+    def module(self) -> Path | None:
+        """The module of ours that pins its versions."""
+        return None if "@" in self.package else MODULES / self.group
 
     @property
     def linker_flags(self) -> str:
         """Return what the linker is told."""
-        return " ".join(["-s -w", *(f"-X {_VERSION}.{stamp}" for stamp in _STAMPS if self.ours)])
+        return " ".join(["-s -w", *(f"-X {_VERSION}.{stamp}" for stamp in _STAMPS if self.group == "kubernetes")])
 
     @property
     def digest(self) -> str:
         """Return the digest of everything that decides what is built."""
         text = f"{self.package} {self.linker_flags}".encode()
-        if self.ours:
-            files = sorted(path for path in MODULE.rglob("*") if path.is_file())
+        if self.module:
+            files = sorted(path for path in self.module.rglob("*") if path.is_file())
             text += b"".join(path.read_bytes() for path in files)
         return hashlib.sha256(text).hexdigest()[:12]
 
@@ -74,7 +74,7 @@ SOURCES: Mapping[str, Source] = {
         for name in ("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
     },
     "pause": Source("./pause", "kubernetes"),
-    "coredns": Source("github.com/coredns/coredns@v1.14.7", "coredns"),
+    "coredns": Source("gozen.astro/tests/cluster/coredns", "coredns"),
 }
 
 
@@ -157,10 +157,10 @@ def _build(name: str, scratch: Path) -> None:
         "GOFLAGS": "-trimpath -buildvcs=false -modcacherw",
     }
     source = SOURCES[name]
-    verb = ["build", "-o", str(made)] if source.ours else ["install"]
+    verb = ["build", "-o", str(made)] if source.module else ["install"]
     done = subprocess.run(
         ["nice", go(), *verb, "-ldflags", source.linker_flags, source.package],
-        cwd=MODULE,
+        cwd=source.module or MODULES,
         env=environment,
         capture_output=True,
         text=True,
