@@ -20,6 +20,7 @@ import helm_python as helm
 import pyarrow.compute as pc
 import pytest
 import yaml
+from tests.services.pages import Reader
 from tests.services.s3_server import KEY, SECRET, s3_server
 
 from gozen.archive.parquet import read_parquet
@@ -31,37 +32,12 @@ from gozen.sky import truth
 from .images import base_image, build_image
 from .node import Node
 from .processes import wait_until
+from .tools import tool
 
 pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 SENSORS = {"111": (600, 500), "112": (-600, 500), "121": (600, -500), "122": (-600, -500)}
-PATIENT = "--timeout=600s"
-OBSERVATION = """
-apiVersion: gozen.astro/v1alpha1
-kind: Observation
-metadata: { name: orion }
-spec:
-  observer: A. Observer
-  project: Flares
-  operations:
-  - setParameter: { tintegSec: 0.5, nframe: 18, dataType: DARK }
-  - exposure: DARK
-  - setParameter: { dataType: FLAT }
-  - exposure: FLAT
-  - setParameter: { dataType: OBJECT }
-  - setPipeline: [wcs, stack, neo]
-  - pointing: { ra: 83.8, dec: 10.0 }
-  - exposure: orion_dith1
-  - dithering: [60.0, 30.0]
-  - exposure: orion_dith2
-"""
-LIGHTCURVES = """
-apiVersion: gozen.astro/v1alpha1
-kind: LightCurveJob
-metadata: {{ name: tonight }}
-spec:
-  selection: {{ night: "{night}" }}
-"""
+TUTORIAL = (ROOT / "docs" / "tutorials" / "apply-your-first-observation.md").read_text("utf-8")
 
 
 def camera() -> str:
@@ -115,11 +91,14 @@ class Place:
         found = {one["type"]: one for one in self.get(what).get("status", {}).get("conditions", [])}.get(kind, {})
         return found.get("status", ""), found.get("reason", ""), found.get("message", "")
 
-    def complete(self, what: str) -> tuple[str, str, str]:
-        """Wait until nothing more will happen to a resource; return how it succeeded."""
-        done = self.kubectl("wait", "--for=condition=Complete", PATIENT, what, seconds=620)
-        assert done.returncode == 0, self.told(what)
-        return self.condition(what, "Succeeded")
+    def kubeconfig(self, folder: Path) -> Path:
+        """Return the way to the cluster for somebody who works in the namespace."""
+        given = yaml.safe_load(self.node.kubeconfig.read_text())
+        given["contexts"][0]["context"]["namespace"] = self.namespace
+        path = folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(given))
+        path.chmod(0o600)
+        return path
 
     def told(self, what: str) -> str:
         """Return what a person would look at when something is wrong."""
@@ -188,12 +167,16 @@ def on_s3(node: Node, images: Mapping[str, str], tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def observed(on_s3: Place) -> Place:
-    """Return the place after an Observation has been executed and reduced."""
-    on_s3.kubectl("apply", "-f", "-", stdin=OBSERVATION, check=True)
-    wait_until(lambda: "orion" in on_s3.kubectl("get", "obs", "-o", "name").stdout, "the Observation", 30)
-    done = on_s3.kubectl("wait", "--for=condition=Succeeded", PATIENT, "obs/orion", seconds=620)
-    assert done.returncode == 0, on_s3.told("obs/orion")
+def observed(on_s3: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Return the place after somebody has followed the tutorial in it."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    (folder / "kubectl").symlink_to(tool("kubectl"))
+    path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    try:
+        Reader(folder, KUBECONFIG=str(on_s3.kubeconfig(folder)), PATH=path).follow(TUTORIAL)
+    except AssertionError:
+        print(on_s3.told("obs/orion"))  # noqa: T201 - shown when a test fails
+        raise
     return on_s3
 
 
@@ -225,8 +208,7 @@ def test_each_exposure_had_one_job_that_leaves(observed: Place) -> None:
 
 def test_the_flare_is_found_in_the_table(observed: Place) -> None:
     night = observed.get("exp/orion-008")["spec"]["night"]
-    observed.kubectl("apply", "-f", "-", stdin=LIGHTCURVES.format(night=night), check=True)
-    succeeded, reason, message = observed.complete("lcj/tonight")
+    succeeded, reason, message = observed.condition("lcj/tonight", "Succeeded")
     assert (succeeded, reason) == ("True", "Appended"), observed.told("lcj/tonight")
     store = observed.store()
     events = read_parquet(store.read(truth.events_key(night))).to_pylist()

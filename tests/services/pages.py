@@ -75,10 +75,17 @@ def _commands(body: str) -> Iterator[Command]:
 
 
 class Reader:
-    """Someone who follows pages in a folder, with the programs of this installation on the path."""
+    """Someone who follows pages in a folder, with the programs of this installation on the path.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    environment
+        What is set besides.
+    """
+
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        self._environment = environment
         self._last = 0
 
     def follow(self, page: str) -> None:
@@ -96,6 +103,7 @@ class Reader:
             return
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GOZEN_")}
         environment = {**clean, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environment |= self._environment
         done = subprocess.run(
             ["bash", "-c", command.line],
             cwd=self.folder,
@@ -103,7 +111,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1200,
         )
         self._last = done.returncode
         assert (done.returncode != 0) == command.fails, f"$ {command.line}\n{done.stdout}\nexit code {done.returncode}"

@@ -72,8 +72,8 @@ def lived(history: History, begin: Callable[[], Life], length_s: float, rng: ran
         life = begin()
         history.lives.append(life)
         moment, how = rng.uniform(0, length_s), rng.choice(HOW)
-        time.sleep(moment)  # the moment is what is tested: nothing is waited for
-        if kill(life, how, rng):
+        # The moment is what is tested: nothing else is waited for, but a life that is over is not outwaited.
+        if not life.ends_within(moment) and kill(life, how, rng):
             history.kills.append(f"{how} after {moment:.3f} s")
         if life.end() == 0:
             break
@@ -99,11 +99,14 @@ def test_killed_at_random_moments_it_ends_in_the_same_archive(
 ) -> None:
     right = digests(by_command(place(simulated, tmp_path / "right", os.link), kind))
     assert [key for key in right if key.startswith("neo/")]
-    began = time.monotonic()
-    quiet = start(zygote, place(simulated, tmp_path / "quiet", os.link), kind)
-    assert quiet.end() == 0, quiet.said()
-    length_s = time.monotonic() - began
-    assert differences(digests(tmp_path / "quiet"), right) == []
+    lengths_s = []
+    for name in ("quiet", "again"):  # the first one may have compiled what the others find
+        began = time.monotonic()
+        quiet = start(zygote, place(simulated, tmp_path / name, os.link), kind)
+        assert quiet.end() == 0, quiet.said()
+        lengths_s.append(time.monotonic() - began)
+        assert differences(digests(tmp_path / name), right) == []
+    length_s = min(lengths_s)
     kills: Counter[str] = Counter()
     for number in itertools.count():
         name = f"{kind} {number}"

@@ -48,6 +48,14 @@ class Life:
             self.code = self.zygote.ask({"wait": self.pid})
         return self.code
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for so long, or for the main process to end, and tell whether it has."""
+        handle = os.pidfd_open(self.pid)
+        try:
+            return bool(select.select([handle], [], [], seconds)[0])
+        finally:
+            os.close(handle)
+
     def said(self) -> str:
         """Return what it said so far."""
         return self.log.read_text(errors="replace")

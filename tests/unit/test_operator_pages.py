@@ -1,0 +1,48 @@
+"""The operator's pages say what the code does: every setting and every reason has an entry, and the examples hold."""
+
+import re
+from pathlib import Path
+
+import yaml
+from tests.services.pages import File, steps_of
+
+from gozen_operator.settings import OperatorSettings, PodSettings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_every_setting_has_a_row():
+    page = (DOCS / "reference" / "operator.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| .* \| (.+) \|$", page, re.MULTILINE))
+    fields = {name: field.description for name, field in OperatorSettings.model_fields.items() if name != "pods"}
+    fields |= {f"pods.{name}": field.description for name, field in PodSettings.model_fields.items()}
+    assert rows == fields
+
+
+def test_every_reason_has_an_entry_in_the_playbook():
+    text = "".join((ROOT / "operator" / "gozen_operator" / f"{room}.py").read_text() for room in (
+        "exposure", "observation", "lightcurvejob", "looking", "outcome"
+    ))  # fmt: skip
+    said = set(re.findall(r'"(?:Unknown|False|True)", "([A-Z][A-Za-z]+)"', text))
+    said |= set(re.findall(r'(?:return |\(|else |if \w+ else )\(?"([A-Z][A-Za-z]{5,})",', text))
+    said -= {"Accepted", "Complete", "Succeeded", "RawAvailable", "Executed", "Unknown", "Valid", "Warning", "Normal"}
+    said -= {"False", "Launched", "Reduced", "RawOnly", "Appended", "Arrived", "Failed", "Rejected"}
+    playbook = (DOCS / "operations" / "playbook.md").read_text("utf-8")
+    assert len(said) > 15
+    assert sorted(reason for reason in said if f"`{reason}`" not in playbook) == []
+
+
+def test_the_values_that_the_installation_shows_are_whole():
+    page = (DOCS / "how-to" / "install-on-your-cluster.md").read_text("utf-8")
+    [values] = [step for step in steps_of(page) if isinstance(step, File)]
+    known = yaml.safe_load((ROOT / "charts" / "gozen" / "values.yaml").read_text())
+
+    def unknown(mine, theirs, path=""):
+        for word, value in mine.items():
+            if word not in theirs:
+                yield f"{path}.{word}"
+            elif isinstance(value, dict) and theirs[word]:
+                yield from unknown(value, theirs[word], f"{path}.{word}")
+
+    assert list(unknown(yaml.safe_load(values.text), known)) == []
