@@ -247,6 +247,7 @@ def test_answers_that_break_off_are_asked_for_again(store: S3Store, s3: S3Server
         for after in (0, 40, 5_000):
             line.cuts, line.after = 2, after
             assert far.read("a/b") == data
+            assert far.size("a/b") == 300_000
             line.cuts = 2
             assert bytes(far.read_into("a/b", lambda size: memoryview(bytearray(size)))) == data
             assert line.cuts == 0
@@ -254,6 +255,18 @@ def test_answers_that_break_off_are_asked_for_again(store: S3Store, s3: S3Server
         error = refusal(far)
         assert isinstance(error, StorageUnavailable)
         assert "a/b" in str(error)
+
+
+def test_a_list_that_breaks_off_is_never_a_short_one(store: S3Store, s3: S3Server) -> None:
+    keys = [f"a/{number:03d}" for number in range(100)]
+    for key in keys:
+        store.write(key, b"")
+    with Line(int(s3.endpoint.rpartition(":")[2])) as line:
+        far = s3.store(store.url, endpoint_url=f"http://127.0.0.1:{line.port}", attempts=1)
+        for after in (0, 15, 40, 100, 150, 200, 250, 300, 400, 2_000, 9_000):
+            line.cuts, line.after = 1, after
+            assert isinstance(refusal(far, "list", "a"), StorageUnavailable)
+        assert far.list("a") == keys
 
 
 def test_a_creation_whose_answer_is_lost_never_counts_twice(store: S3Store, s3: S3Server) -> None:

@@ -66,12 +66,13 @@ class S3Store(Store):
 
     def read(self, key: str) -> bytes:
         """Return an object's bytes."""
-        return self._body(key, lambda body, _: bytes(body.read()))
+        return self._get(key, _whole)
 
     def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
         """Return an object's bytes in memory that the caller lends."""
 
-        def fill(body: Any, size: int) -> memoryview:
+        def fill(answer: dict[str, Any], body: Any) -> memoryview:
+            size = int(_field(answer, "ContentLength"))
             memory, filled = room(size)[:size], 0
             while filled < size and (count := body.readinto(memory[filled:])):
                 filled += count
@@ -79,14 +80,14 @@ class S3Store(Store):
                 raise IncompleteReadError(actual_bytes=filled, expected_bytes=size)
             return memory
 
-        return self._body(key, fill)
+        return self._get(key, fill)
 
     def read_range(self, key: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
         if stop <= start:
             return b""
         try:
-            return self._body(key, lambda body, _: bytes(body.read()), Range=f"bytes={start}-{stop - 1}")
+            return self._get(key, _whole, Range=f"bytes={start}-{stop - 1}")
         except StorageUnavailable as error:
             # Bytes behind the end are none, as in a file.
             if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
@@ -125,15 +126,13 @@ class S3Store(Store):
     def size(self, key: str) -> int:
         """Return an object's length in bytes."""
         # The answer to HEAD has no room to say what is missing: the object, the bucket or the user.
-        with s3_errors(self.url_of(key), "read"):
-            try:
-                found = self._client.get_object(Bucket=self._bucket, Key=self._full(key), Range="bytes=0-0")
-            except ClientError as error:
-                if is_beyond(error):
-                    return 0
-                raise
-            found["Body"].close()
-            return int(found["ContentRange"].rpartition("/")[2])
+        try:
+            place: str = self._get(key, lambda answer, _: _field(answer, "ContentRange"), Range="bytes=0-0")
+        except StorageUnavailable as error:
+            if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
+                return 0  # there is not even a first byte
+            raise
+        return int(place.rpartition("/")[2])
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below a prefix: a request for each thousand."""
@@ -174,14 +173,14 @@ class S3Store(Store):
     def _full(self, key: str) -> str:
         return self._prefix + key
 
-    def _body(self, key: str, use: Callable[[Any, int], Answer], **request: str) -> Answer:
-        """Get an object and use its body, from the beginning when the connection breaks on the way."""
+    def _get(self, key: str, use: Callable[[dict[str, Any], Any], Answer], **request: str) -> Answer:
+        """Get an object and use answer and body, from the beginning when the connection breaks on the way."""
         with s3_errors(self.url_of(key), "read"):
             for tries in range(1, self._settings.attempts + 1):
                 found = self._client.get_object(Bucket=self._bucket, Key=self._full(key), **request)
                 try:
                     with contextlib.closing(found["Body"]) as body:
-                        return use(body, _length_of(found))
+                        return use(found, body)
                 except _BROKEN:
                     if tries == self._settings.attempts:
                         raise
@@ -192,6 +191,7 @@ class S3Store(Store):
         request = {"Bucket": self._bucket, "Prefix": folder}
         while True:
             page = self._client.list_objects_v2(**request)
+            _field(page, "Name")  # else an answer without its end would pass for a short list
             for one in page.get("Contents", ()):
                 yield one["Key"].removeprefix(self._prefix), int(one["Size"])
             if not page.get("IsTruncated"):
@@ -230,12 +230,12 @@ class S3Store(Store):
         def send(number: int) -> dict[str, Any]:
             body = part((number - 1) * PART, min(number * PART, size))
             answer = client.upload_part(Body=body, PartNumber=number, **upload)
-            return {"PartNumber": number, "ETag": answer["ETag"]}
+            return {"PartNumber": number, "ETag": _field(answer, "ETag")}
 
         try:
             with ThreadPoolExecutor(_UPLOADS) as pool:
                 parts = list(pool.map(send, range(1, -(-size // PART) + 1)))
-            client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **condition)
+            _field(client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **condition), "ETag")
         except BaseException:
             _forget(client, upload)
             raise
@@ -293,14 +293,24 @@ def _connect(url: str, settings: StorageSettings) -> Any:
     with s3_errors(url, "open"):
         # botocore itself only looks for AWS_DEFAULT_REGION.
         region = settings.region or os.environ.get("AWS_REGION")
-        return Session().create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
+        try:
+            return Session().create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
+        except ValueError as error:
+            raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
 
 
-def _length_of(answer: Any) -> int:
-    """Return the length that a server announced; an answer without one broke off among its headers."""
-    if "ContentLength" not in answer:
-        raise IncompleteReadError(actual_bytes=0, expected_bytes="the headers' end")
-    return int(answer["ContentLength"])
+def _whole(answer: dict[str, Any], body: Any) -> bytes:
+    data = bytes(body.read())
+    if len(data) < int(_field(answer, "ContentLength")):
+        raise IncompleteReadError(actual_bytes=len(data), expected_bytes=answer["ContentLength"])
+    return data
+
+
+def _field(answer: dict[str, Any], name: str) -> Any:
+    """Return what every whole answer has; one without it broke off among its headers or before its body."""
+    if name not in answer:
+        raise IncompleteReadError(actual_bytes=0, expected_bytes=name)
+    return answer[name]
 
 
 def _forget(client: Any, upload: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 
@@ -60,7 +61,7 @@ def s3_errors(name: str, verb: str) -> Iterator[None]:
         raise
     except ClientError as error:
         raise of_answer(error, name, verb) from error
-    except (BotoCoreError, ValueError) as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise of_client(error, name, verb) from error
 
 
@@ -118,6 +119,6 @@ def of_client(error: Exception, name: str, verb: str) -> GozenError:
         return StorageUnavailable(f"{what}{error}; AWS_CA_BUNDLE names a file with the certificates to trust")
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return StorageUnavailable(f"{what}{error}; {_LATER}, or check storage.endpoint_url")
-    if isinstance(error, boto.ParamValidationError | ValueError):
+    if isinstance(error, boto.ParamValidationError):
         return BadRequest(f"{what}{error}; check the archive's address and storage.endpoint_url")
     return StorageUnavailable(f"{what}{error}; {_LATER}")
