@@ -32,7 +32,8 @@ def main() -> int:
     if os.geteuid() != 0:
         say("make cluster needs root, for it makes namespaces and mounts; try: sudo make cluster")
         return 77
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     folder = Path(mkdtemp(prefix="gozen-cluster-"))
     folder.chmod(0o755)
     node: Node | None = None

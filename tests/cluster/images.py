@@ -100,7 +100,8 @@ def base_image() -> str:
 def pause_image() -> str:
     """Return the tag of the image that holds a pod's namespaces, made when it is not there."""
     with locked("pause-image"):
-        _build_from_scratch(PAUSE_IMAGE, tool("pause"), 'COPY {name} /pause\nENTRYPOINT ["/pause"]')
+        if not image_id(PAUSE_IMAGE):
+            _build_from_scratch(PAUSE_IMAGE, tool("pause"), 'COPY {name} /pause\nENTRYPOINT ["/pause"]')
     return PAUSE_IMAGE
 
 

@@ -60,6 +60,12 @@ class Terminal:
                 self.said += os.read(self.process.stdout.fileno(), 65536).decode() if selector.select(0) else ""
                 assert self.process.poll() is None, self.said
 
+    def read_to_the_end(self) -> None:
+        """Read what is printed until every process behind it has ended."""
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), True)
+        self.said += self.process.stdout.read()
+
     def interrupt(self) -> None:
         """Press Ctrl-C, and wait for the end."""
         if self.process.poll() is None:
@@ -121,6 +127,15 @@ def test_ctrl_c_ends_it_and_leaves_nothing(terminal: Terminal) -> None:
     assert not folder.exists()
     holding = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(folder) in _text(path)]
     assert holding == []
+
+
+def test_it_ends_with_its_terminal(root: None) -> None:
+    starting = Terminal()
+    starting.read_until("starting a Kubernetes node")
+    os.killpg(starting.process.pid, signal.SIGHUP)
+    assert starting.process.wait(timeout=60) != 0
+    starting.read_to_the_end()
+    assert "ending the cluster" in starting.said
 
 
 def _text(path: Path) -> str:
