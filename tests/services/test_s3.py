@@ -22,7 +22,8 @@ from tests.catalog_samples import field_of, rows_of
 from tests.unit.archive_samples import commit, processing_of
 
 from gozen.archive.commit import Outcome, read_commit, write_commit
-from gozen.archive.s3 import SINGLE, S3Store
+from gozen.archive.s3 import S3Store
+from gozen.archive.s3_upload import SINGLE
 from gozen.archive.store import open_archive, open_store
 from gozen.catalog import open_catalog
 from gozen.catalog.append import append_night

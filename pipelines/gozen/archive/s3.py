@@ -1,44 +1,36 @@
 """A store in an S3 bucket: one request for each thing asked, exclusive creation by ``If-None-Match``.
 
-Which settings and credentials it is opened with is decided in `gozen.archive.store`; names of errors in
-`gozen.archive.s3_errors`.
+Which settings it is opened with is decided in `gozen.archive.store`; parts of large objects are the business of
+`gozen.archive.s3_upload`, names of errors that of `gozen.archive.s3_errors`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.session import Session
 
 from gozen.archive.interface import Store, named_errors
+from gozen.archive.ranges import ObjectFile
 from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors
+from gozen.archive.s3_upload import SINGLE, Part, field, put
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
 
-PART = 16 * 2**20
-"""Bytes of a part of a large object; S3 takes 10,000 of at least 5 MiB."""
-SINGLE = 4 * PART
-"""Bytes up to which an object is put in one request."""
-_UPLOADS = 4
 _COPY_LIMIT = 5 * 2**30
 _HEAD_BYTES = 256 * 1024
 _PAUSE_S = 0.1
 _BROKEN = (HTTPClientError, IncompleteReadError)
 
-log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
-Part = Callable[[int, int], bytes]
-"""Returns bytes ``start`` to ``stop`` of what is to be put."""
 
 
 class S3Store(Store):
@@ -72,7 +64,7 @@ class S3Store(Store):
         """Return an object's bytes in memory that the caller lends."""
 
         def fill(answer: dict[str, Any], body: Any) -> memoryview:
-            size = int(_field(answer, "ContentLength"))
+            size = int(field(answer, "ContentLength"))
             memory, filled = room(size)[:size], 0
             while filled < size and (count := body.readinto(memory[filled:])):
                 filled += count
@@ -127,7 +119,7 @@ class S3Store(Store):
         """Return an object's length in bytes."""
         # The answer to HEAD has no room to say what is missing: the object, the bucket or the user.
         try:
-            place: str = self._get(key, lambda answer, _: _field(answer, "ContentRange"), Range="bytes=0-0")
+            place: str = self._get(key, lambda answer, _: field(answer, "ContentRange"), Range="bytes=0-0")
         except StorageUnavailable as error:
             if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
                 return 0  # there is not even a first byte
@@ -159,7 +151,7 @@ class S3Store(Store):
 
     def open(self, key: str) -> IO[bytes]:
         """Open an object for reading; what is read is fetched, a quarter of a megabyte at least."""
-        return io.BufferedReader(_Ranges(self, key), _HEAD_BYTES)
+        return io.BufferedReader(ObjectFile(self, key), _HEAD_BYTES)
 
     @property
     def _client(self) -> Any:
@@ -191,7 +183,7 @@ class S3Store(Store):
         request = {"Bucket": self._bucket, "Prefix": folder}
         while True:
             page = self._client.list_objects_v2(**request)
-            _field(page, "Name")  # else an answer without its end would pass for a short list
+            field(page, "Name")  # else an answer without its end would pass for a short list
             for one in page.get("Contents", ()):
                 yield one["Key"].removeprefix(self._prefix), int(one["Size"])
             if not page.get("IsTruncated"):
@@ -217,66 +209,11 @@ class S3Store(Store):
     def _put(self, key: str, size: int, part: Part, **condition: str) -> None:
         target = {"Bucket": self._bucket, "Key": self._full(key)}
         with s3_errors(self.url_of(key), "write"):
-            if size <= SINGLE:
-                self._client.put_object(Body=part(0, size), **target, **condition)
-            else:
-                self._put_parts(target, size, part, condition)
-
-    def _put_parts(self, target: dict[str, str], size: int, part: Part, condition: dict[str, str]) -> None:
-        """Put a large object; until the last request there is nothing under its key."""
-        client = self._client
-        upload = target | {"UploadId": client.create_multipart_upload(**target)["UploadId"]}
-
-        def send(number: int) -> dict[str, Any]:
-            body = part((number - 1) * PART, min(number * PART, size))
-            answer = client.upload_part(Body=body, PartNumber=number, **upload)
-            return {"PartNumber": number, "ETag": _field(answer, "ETag")}
-
-        try:
-            with ThreadPoolExecutor(_UPLOADS) as pool:
-                parts = list(pool.map(send, range(1, -(-size // PART) + 1)))
-            _field(client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **condition), "ETag")
-        except BaseException:
-            _forget(client, upload)
-            raise
+            put(self._client, target, size, part, condition)
 
     def _is_same(self, key: str, size: int, part: Part) -> bool:
         ranges = ((start, min(start + SINGLE, size)) for start in range(0, size, SINGLE))
         return self.size(key) == size and all(self.read_range(key, *one) == part(*one) for one in ranges)
-
-
-class _Ranges(io.RawIOBase):
-    """An object as a file that can be read anywhere."""
-
-    def __init__(self, store: S3Store, key: str) -> None:
-        super().__init__()
-        self._store, self._key = store, key
-        self._size, self._at = store.size(key), 0
-        self.name = key.rsplit("/", 1)[-1]
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def readall(self) -> bytes:
-        data = self._store.read_range(self._key, self._at, self._size)
-        self._at += len(data)
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._store.read_range(self._key, self._at, min(self._at + len(buffer), self._size))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _connect(url: str, settings: StorageSettings) -> Any:
@@ -285,7 +222,7 @@ def _connect(url: str, settings: StorageSettings) -> Any:
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
         s3={"addressing_style": settings.addressing},
-        # Servers that are not Amazon's may not know the newer checksums; the signature covers the content anyway.
+        # Other servers may not know the newer checksums; TLS, or without it the signature, covers the content.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra="gozen",
@@ -301,20 +238,6 @@ def _connect(url: str, settings: StorageSettings) -> Any:
 
 def _whole(answer: dict[str, Any], body: Any) -> bytes:
     data = bytes(body.read())
-    if len(data) < int(_field(answer, "ContentLength")):
+    if len(data) < int(field(answer, "ContentLength")):
         raise IncompleteReadError(actual_bytes=len(data), expected_bytes=answer["ContentLength"])
     return data
-
-
-def _field(answer: dict[str, Any], name: str) -> Any:
-    """Return what every whole answer has; one without it broke off among its headers or before its body."""
-    if name not in answer:
-        raise IncompleteReadError(actual_bytes=0, expected_bytes=name)
-    return answer[name]
-
-
-def _forget(client: Any, upload: dict[str, str]) -> None:
-    try:
-        client.abort_multipart_upload(**upload)
-    except (BotoCoreError, ClientError) as error:
-        log.debug("the parts of an upload stay until the bucket's life cycle removes them", exc_info=error)
