@@ -10,7 +10,7 @@ from kubernetes import client, config
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from gozen.errors import ClusterUnavailable
+from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.meta import API_VERSION
 from gozen_operator.crds import KINDS
 from gozen_operator.index import EXPIRES, Key
@@ -20,6 +20,7 @@ FIELD_MANAGER = "gozen-operator"
 PART_OF = "app.kubernetes.io/part-of=gozen"
 _TIMEOUT = Timeout(connect=5.0, read=30.0)
 _CONFLICT, _ABSENT = 409, 404
+_SENSELESS = (400, 422)
 _PLURALS = {kind.name: kind.plural for kind in KINDS}
 Manifest = dict[str, Any]
 
@@ -201,6 +202,8 @@ class Api:
             raise ClusterUnavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
         is_json = "json" in answer.headers.get("Content-Type", "")
         found: Manifest = json.loads(answer.data) if is_json else {"text": answer.data.decode(errors="replace")}
+        if answer.status in _SENSELESS:
+            raise BadRequest(f"{method} {path}: {found.get('message', answer.reason)}")
         if not 200 <= answer.status < 300:
             raise _RefusedError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
         self.writes += method != "GET"
