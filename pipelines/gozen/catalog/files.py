@@ -45,7 +45,7 @@ class DataFiles:
 
     def fetch(self, wanted: Iterable[tuple[str, RowGroup]]) -> None:
         """Have row groups and footers at hand that do not lie on this machine: all requests of one kind at once."""
-        far = [(key, group) for key, group in wanted if self._store.path(key) is None]
+        far = [one for one in wanted if self._store.path(one[0]) is None and not self._is_kept(*one)]
         if len(far) > 1:
             with ThreadPoolExecutor(min(AT_ONCE, len(far))) as pool:
                 list(pool.map(lambda one: (self._footer(*one), self._bytes(*one)), far))
@@ -66,6 +66,9 @@ class DataFiles:
             if len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)
         return found
+
+    def _is_kept(self, key: str, group: RowGroup) -> bool:
+        return key in self._footers and (key, group.number) in self._kept
 
     def _footer(self, key: str, group: RowGroup) -> Footer:
         footer = self._footers.get(key)
