@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
 
-.PHONY: help demo test cluster check unit docs format crds soak setup setup-dev clean
+.PHONY: help demo test test-node cluster check unit docs format crds soak setup setup-dev clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -17,13 +17,19 @@ demo: setup ## simulate a Tomo-e exposure, reduce it, look it up and write demo/
 
 test: setup-dev ## set everything up and run all tests (the first time with apt, as root or by sudo)
 	@.ci/setup system
-	@echo "== the programs of Kubernetes"
-	@$(BIN)/python -m tests.cluster.tools
+	@echo "== the API server of Kubernetes, and an S3 server"
+	@$(BIN)/python -m tests.cluster.tools kube-apiserver kubectl versitygw
 	@echo "== format, lint, types, imports"
 	@$(MAKE) --no-print-directory static
 	@echo "== tests"
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests
-	@echo "all tests passed; next: make demo, or read docs/index.md"
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not node" tests
+	@echo "all tests passed; next: make demo, make test-node, or read docs/index.md"
+
+test-node: setup-dev ## the tests that need a whole Kubernetes node: our images, the chart, the story of an observation (as root)
+	@.ci/setup cluster
+	@$(BIN)/python -m tests.cluster.tools
+	@$(BIN)/pytest -m node --durations=10 tests/cluster
+	@echo "all tests of the node passed; next: make cluster"
 
 cluster: setup-dev ## start a real Kubernetes node here, until Ctrl-C (as root)
 	@.ci/setup cluster

@@ -14,7 +14,7 @@ from . import images, tools
 from .images import build_image, image_id
 from .processes import StartError
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
 
 TAG = "localhost/gozen/note:test"
 

@@ -15,7 +15,7 @@ from .node import Node
 from .own_images import ROOT, own_image
 from .processes import wait_until
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
 NAMES = ("pipeline", "observer", "operator")
 LARGEST_MB = {"pipeline": 1150, "observer": 1200, "operator": 420}
 """On the tests' base, which has 250 of it."""

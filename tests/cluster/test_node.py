@@ -26,7 +26,7 @@ from .machine import Machine, Slot, controllers, take_slot
 from .node import Node
 from .processes import StartError, wait_until
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
 
 RESTRICTED = """
       securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: RuntimeDefault } }

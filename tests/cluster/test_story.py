@@ -29,12 +29,12 @@ from gozen.catalog import open_catalog
 from gozen.settings import StorageSettings
 from gozen.sky import truth
 
-from .images import base_image, build_image
 from .node import Node
+from .own_images import own_image
 from .processes import wait_until
 from .tools import tool
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 SENSORS = {"111": (600, 500), "112": (-600, 500), "121": (600, -500), "122": (-600, -500)}
 TUTORIAL = (ROOT / "docs" / "tutorials" / "apply-your-first-observation.md").read_text("utf-8")
@@ -114,11 +114,8 @@ class Place:
 @pytest.fixture(scope="module")
 def images(node: Node) -> Mapping[str, str]:
     """Build our images and give them to the node; return the tag of each."""
-    tags = {name: f"localhost/gozen/{name}:test" for name in ("operator", "pipeline", "observer")}
-    base = {"BASE": base_image()}
-    for name, tag in tags.items():
-        folder = "operator" if name == "operator" else "pipeline"
-        build_image(ROOT / "images" / folder / "Dockerfile", tag, base, ROOT, [f"--target={name}"])
+    tags = {name: own_image(name) for name in ("operator", "pipeline", "observer")}
+    for tag in tags.values():
         node.load_image(tag)
     return tags
 
@@ -212,7 +209,7 @@ def test_the_flare_is_found_in_the_table(observed: Place) -> None:
     assert (succeeded, reason) == ("True", "Appended"), observed.told("lcj/tonight")
     store = observed.store()
     events = read_parquet(store.read(truth.events_key(night))).to_pylist()
-    flare = json.loads(next(one["parameters"] for one in events if one["kind"] == "Flare"))
+    flare = json.loads(next(one["parameters"] for one in events if one["kind"] == "flare"))
     catalog = open_catalog(store, "lightcurves")
     assert message == f"{catalog.table().num_rows:,} rows"
     rows = catalog.table().filter(pc.field("source_id") == flare["source_id"])

@@ -197,7 +197,7 @@ def _version_of(go: str) -> tuple[int, ...]:
 
 if __name__ == "__main__":
     try:
-        build(list(SOURCES))
+        build(sys.argv[1:] or list(SOURCES))
     except ToolMissingError as missing:
         say(str(missing))
         sys.exit(1)
