@@ -33,7 +33,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
         return Plan()
     if status_of(_conditions(exposure), "Complete") == "True":
         return _after_completion(exposure, facts, settings, now)
-    refusal = _refusal(exposure, facts, settings)
+    refusal = _refusal(exposure, facts)
     if refusal is not None:
         return _refused(exposure, *refusal, now)
     if facts.job is not None or _launched(exposure):
@@ -56,7 +56,7 @@ def _launched(exposure: Exposure) -> bool:
     return exposure.status is not None and exposure.status.job is not None
 
 
-def _refusal(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings) -> tuple[str, str] | None:
+def _refusal(exposure: Exposure, facts: ExposureFacts) -> tuple[str, str] | None:
     """Return reason and message where the request makes no sense."""
     spec = exposure.spec
     if facts.problem is not None:
@@ -74,9 +74,11 @@ def _refusal(exposure: Exposure, facts: ExposureFacts, settings: OperatorSetting
             f"spec.exposureId {spec.exposure_id} of {spec.night} in run {spec.run} belongs to {facts.duplicate_of}; "
             "give another run to reduce it again"
         )
-    if spec.raw_url is not None and not spec.raw_url.startswith(settings.raw_prefixes):
-        allowed = ", ".join(settings.raw_prefixes) or "none"
-        return "RawURLNotAllowed", f"spec.rawURL {spec.raw_url}: allowed prefixes are {allowed}"
+    if spec.raw_url is not None:
+        return "RawURLNotAllowed", (
+            f"spec.rawURL {spec.raw_url}: raw data are read from the archive alone; take them in there "
+            "(`gozen run --raw`, `gozen watch`) and leave rawURL out"
+        )
     return None
 
 

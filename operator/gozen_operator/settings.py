@@ -41,7 +41,6 @@ class OperatorSettings(BaseSettings):
     lease_namespace: str | None = Field(None, description="Namespace of its Lease; default: the first one")
     identity: str = Field("gozen-operator", description="Name under which it holds the Lease: its pod's")
     max_active_jobs: int = Field(8, ge=1, description="Jobs of Exposures at once; express goes first")
-    raw_prefixes: tuple[str, ...] = Field((), description="Prefixes that rawURL may begin with")
     raw_patience_s: float = Field(3600.0, gt=0, description="Seconds after which raw data that did not come are missed")
     look_s: float = Field(10.0, gt=0, description="Seconds between two looks for raw data in the archive")
     resync_s: float = Field(300.0, gt=0, description="Seconds between two looks at every resource")

@@ -180,7 +180,7 @@ BAD_EXPOSURES = {
     "unknown-sensor": ({"sensors": ["900"]}, "UnknownSensor", "tomoe has no sensor 900"),
     "unknown-camera": ({"instrument": "nobody"}, "UnknownInstrument", "nobody"),
     "not-reserved": ({"exposureId": None}, "NotReserved", "spec.exposureId is missing"),
-    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "allowed prefixes are none"),
+    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "read from the archive alone"),
 }
 
 
