@@ -122,14 +122,14 @@ def test_the_operator_reads_what_it_is_given(operator_settings: Any) -> None:
     values = S3 | {
         "operator": {
             "namespaces": ["north", "south"],
-            "settings": {"max_active_jobs": 3, "raw_prefixes": ["s3://in/"]},
+            "settings": {"max_active_jobs": 3, "look_s": 2.5},
         },
         "pods": {"requests": {"cpu": "2"}, "limits": {"memory": "9Gi"}, "kueueQueue": "night"},
         "images": {"pipeline": {"repository": "here/pipeline", "digest": "sha256:" + "0" * 64}},
     }
     found = operator_settings(values)
     assert (found.namespaces, found.lease_namespace, found.identity) == (("north", "south"), "sky", "a-pod")
-    assert (found.max_active_jobs, found.raw_prefixes) == (3, ("s3://in/",))
+    assert (found.max_active_jobs, found.look_s) == (3, 2.5)
     assert found.pods.image == "here/pipeline@sha256:" + "0" * 64
     assert (found.pods.requests, found.pods.limits) == ({"cpu": "2", "memory": "2Gi"}, {"memory": "9Gi"})
     assert (found.pods.secret, found.pods.queue, found.pods.volume) == ("keys", "night", None)
