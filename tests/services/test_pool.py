@@ -5,10 +5,13 @@ Covered with real processes and real signals. Not here: what the workers do with
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from gozen.archive.store import open_store
 from gozen.errors import Bug, CorruptFile, GozenError, StorageUnavailable, WorkerLost
@@ -81,3 +84,14 @@ def test_a_worker_that_cannot_begin_says_why_and_tries_again(tmp_path: Path) -> 
     found = dict(run_all([1, 2, 3], work, partial(open_nothing, tmp_path), workers=1))
     assert isinstance(found.pop(1), StorageUnavailable)
     assert found == {2: 4, 3: 9}
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_does_not_answer_at_the_end_is_not_waited_for(tmp_path: Path) -> None:
+    results = run_all([1, 2, 3], work, partial(open_bench, tmp_path), 2)
+    found = dict(next(results) for _ in range(3))
+    idle = multiprocessing.active_children()[0]
+    os.kill(idle.pid, signal.SIGSTOP)  # it may hold the lock of the queue, as one does that was killed
+    assert list(results) == []
+    assert found == {1: 1, 2: 4, 3: 9}
+    assert multiprocessing.active_children() == []

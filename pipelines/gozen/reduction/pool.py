@@ -91,12 +91,19 @@ def _in_pool(
                     yield task, future.result()
                 except BrokenProcessPool:
                     lost.append(task)
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        end_pool(pool)
+
+
+def end_pool(pool: ProcessPoolExecutor) -> None:
+    """End the workers of a pool at once; what they committed stays.
+
+    They are not asked to end by themselves: one that is killed at that moment keeps the lock of the queue, the others
+    never hear of the end, and Python would wait for them for ever.
+    """
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 def start_worker(open_bench: OpenBench) -> None:

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from gozen.errors import GozenError, WorkerLost
-from gozen.reduction.pool import OpenBench, call_task, start_worker
+from gozen.reduction.pool import OpenBench, call_task, end_pool, start_worker
 from gozen.reduction.work import Bench
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,7 @@ class WarmPool:
 
     def stop(self) -> None:
         """End the processes at once; what they committed stays."""
-        for process in list((self._pool._processes or {}).values()):
-            process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        end_pool(self._pool)
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # A fresh interpreter in each worker: locks that the parent holds do not survive a fork.
@@ -89,7 +87,7 @@ class WarmPool:
     def _after_loss(self, lost: list[_Task]) -> list[tuple[Any, GozenError]]:
         log.warning("a worker was lost; what was under way is tried once more")
         self._pending.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        end_pool(self._pool)
         self._pool = self._new_pool()
         again = [_Task(one.name, one.do, one.what, one.tries + 1) for one in lost]
         self._suspects += [one for one in again if one.tries < 2]
@@ -106,5 +104,5 @@ class WarmPool:
                 self._pending[self._pool.submit(call_task, task.do, task.what)] = task
                 queue.popleft()
                 continue
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            end_pool(self._pool)
             self._pool = self._new_pool()
