@@ -48,9 +48,8 @@ def append(
         commits = selected_commits(store, night, exposure or (), run_, *circle)
         if not commits:
             if nights:
-                raise BadRequest(
-                    f"nothing of the night {night} that is selected is reduced in {store.url}; reduce it first"
-                )
+                which = " that is selected" if exposure or region or run_ else ""
+                raise BadRequest(f"nothing of the night {night}{which} is reduced in {store.url}; reduce it first")
             continue
         with reducing.counted(f"appending {night}", len(commits)) as step:
             report = append_commits(store, night, commits, table, step)
