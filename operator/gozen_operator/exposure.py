@@ -171,24 +171,27 @@ def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: Operator
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:
-    """Return the plan that records the outcome; the Job may go once that is written."""
+    """Return the plan that records the outcome; the Job stays, and goes with the Exposure."""
     found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
     known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
     status = _status(exposure, known, now, found, job=facts.job, completed=True)
     event = Event(found.reason, found.message, "Normal" if found.succeeded == "True" else "Warning")
-    return Plan(status=status, expire=facts.job.name if facts.job else None, events=(event,))
+    return Plan(status=status, events=(event,))
 
 
 def _after_completion(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
+    """Return the plan that lets a finished Exposure go, and its Job before it where it is kept for long."""
     assert exposure.status is not None
-    expire = facts.job.name if facts.job is not None and not facts.job.expires else None
     ended = exposure.status.completion_time
     if ended is None or status_of(_conditions(exposure), "Accepted") == "False":
-        return Plan(expire=expire)  # a refusal stays until somebody has read it
-    left_s = ended.timestamp() + settings.exposure_ttl_s - now
-    if left_s > 0 or facts.held:
-        return Plan(expire=expire, requeue_after_s=max(left_s, settings.look_s))
-    return Plan(expire=expire, delete=True)
+        return Plan()  # a refusal stays until somebody has read it; it has no Job
+    age_s = now - ended.timestamp()
+    if age_s >= settings.exposure_ttl_s and not facts.held:
+        return Plan(delete=True)
+    has_job = facts.job is not None and not facts.job.expires
+    left_s = [settings.exposure_ttl_s - age_s, *([settings.job_ttl_s - age_s] if has_job else [])]
+    expire = facts.job.name if facts.job is not None and has_job and age_s >= settings.job_ttl_s else None
+    return Plan(expire=expire, requeue_after_s=min((one for one in left_s if one > 0), default=None))
 
 
 def _raw(facts: ExposureFacts, wanted: Sequence[str]) -> Known:

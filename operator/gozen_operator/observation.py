@@ -10,6 +10,7 @@ from typing import Any
 
 from gozen.errors import BadRequest
 from gozen.observing.plan import PlannedExposure, exposures_of
+from gozen.resources.meta import written
 from gozen.resources.observation import Observation
 from gozen_operator.conditions import Known, conditions, reason_of, status_of
 from gozen_operator.observed import ChildExposure, ObservationFacts
@@ -68,7 +69,7 @@ def _checked(
 
 def _too_late(observation: Observation, was_accepted: bool) -> tuple[str, str]:
     assert observation.spec.time_window is not None
-    end = observation.spec.time_window.end.isoformat().replace("+00:00", "Z")
+    end = written(observation.spec.time_window.end)
     if was_accepted:
         return "WindowClosed", f"its time window ended at {end} before it was begun"
     return "WindowInThePast", f"spec.timeWindow.end {end} is in the past; apply it again with a window to come"

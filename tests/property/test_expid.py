@@ -87,3 +87,14 @@ def test_numbers_go_on_from_the_hint_and_another_uid_is_another_exposure() -> No
         "expid/by-name/default/obs-001/u2-1.json",
         "expid/by-name/default/obs-002/u1-1.json",
     ]
+
+
+def test_the_last_opening_is_that_of_the_nearest_lower_number() -> None:
+    store = MemoryStore()
+    assert expid.last_opening(store, 1) is None
+    first, third = (Opening(f"2026-11-20T12:00:0{n}Z", "a", f"2026-11-20T12:00:0{n + 1}Z") for n in (1, 3))
+    expid.open_shutter(store, 1, first)
+    expid.open_shutter(store, 3, third)
+    assert expid.last_opening(store, 3) == first
+    assert expid.last_opening(store, 6) == third  # 4 and 5 were reserved and never opened
+    assert expid.last_opening(store, 100) is None

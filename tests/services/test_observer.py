@@ -63,11 +63,11 @@ class Night:
 
 
 def process(folder: Path, cluster: MemoryCluster, session: str) -> tuple[Observer, Observatory]:
-    """Return an observer's process and its simulated observatory, as fast as real: a second one knows no other time."""
+    """Return an observer's process and its simulated observatory, twenty times as fast as real."""
     settings = load_settings(
         archive=str(folder / "archive"),
         instrument=str(CAMERA),
-        observatory={"speed_up": 1.0, "events": True},
+        observatory={"speed_up": 20.0, "events": True},
         observer={"interval_s": 0.1},
     )
     profile, store = load_profile(settings.instrument), open_store(settings.archive)

@@ -204,6 +204,15 @@ def test_a_word_that_comes_too_late_is_said_again_and_nothing_is_done_twice(worl
     assert world.told == ["focus"]
 
 
+def test_no_two_exposures_have_the_same_time_though_a_process_died_between_them():
+    world = World(camera_outlives=False)
+    world.cluster.apply(observation(*STEPS))
+    turns(world, world.process(), lambda: world.opened)
+    assert world.finish(world.process()).status == "True"
+    first, again, *_ = world.opened
+    assert (again.start - first.start).total_seconds() >= first.duration_s
+
+
 def test_interrupted_too_often_it_gives_up():
     world = World(camera_outlives=False, attempts=2)
     world.cluster.apply(observation(*STEPS))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gozen.archive.expid import Closing
+from gozen.resources.meta import written
 from gozen.resources.operations import Operation
 from gozen_operator.observer.choose import is_accepted
 from gozen_operator.observer.situation import (
@@ -84,7 +85,7 @@ def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
     window = s.observation.spec.time_window
     if window is not None and len(s.done) < len(s.recipe.planned) and s.now + timedelta(seconds=lasts_s) > window.end:
         left = len(s.recipe.planned) - len(s.done)
-        end = window.end.isoformat().replace("+00:00", "Z")
+        end = written(window.end)
         return Finish("False", "WindowClosed", f"the time window ends at {end}; {left} exposures are not made")
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from gozen.errors import (
 from gozen.instrument.profile import Profile
 from gozen.observing.drivers import CameraState, Observatory
 from gozen.resources import night as nights
+from gozen.resources.meta import written
 from gozen.resources.observation import Claim, Observation
 from gozen.settings import Settings
 from gozen_operator.observer import situation as act
@@ -66,7 +67,7 @@ class Observer:
         self._zone = ZoneInfo(profile.site.time_zone)
         self._work: Work | None = None
         self._trouble = False
-        self._free_at = datetime(2000, 1, 1, tzinfo=UTC)
+        self._free_at: datetime | None = None
 
     @property
     def idle(self) -> bool:
@@ -248,22 +249,28 @@ class Observer:
 
     def _expose(self, work: Work, action: act.Expose, now: datetime) -> None:
         step, exposure_id, night = action.step, action.exposure_id, action.night
-        # A simulated camera that is faster than real must not expose the same sky twice at one moment.
-        same_night = nights.night_of(self._free_at, self._zone) == nights.night_of(now, self._zone)
-        start = max(now, self._free_at) if same_night else now
-        order = order_of(work.recipe, step, exposure_id, night, start)
+        order = order_of(work.recipe, step, exposure_id, night, self._start(exposure_id, now))
         with self._device(work, step):
             self._observatory.camera.configure(order)
         if work.failure is not None:
             return
         self._tell(work, f"{work.recipe.title(step)}: exposing, EXP_ID {exposure_id:08d}", now)
-        opening = Opening(order.start.isoformat().replace("+00:00", "Z"), self._session)
+        ends = order.start + timedelta(seconds=order.duration_s)
+        opening = Opening(written(order.start), self._session, written(ends))
         if not expid.open_shutter(self._store, exposure_id, opening):
             return  # somebody opened it before; the next look tells what came of it
         work.began = exposure_id
         with self._device(work, step):
             self._observatory.camera.expose(order)
-        self._free_at = order.start + timedelta(seconds=order.duration_s)
+        self._free_at = ends
+
+    def _start(self, exposure_id: int, now: datetime) -> datetime:
+        """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment."""
+        if self._free_at is None:  # an earlier process may have exposed
+            last = expid.last_opening(self._store, exposure_id)
+            self._free_at = datetime.fromisoformat(last.ends) if last is not None and last.ends else now
+        same_night = nights.night_of(self._free_at, self._zone) == nights.night_of(now, self._zone)
+        return max(now, self._free_at) if same_night else now
 
     def _create(self, work: Work, action: act.Create, now: datetime) -> float:
         title = work.recipe.title(action.step)

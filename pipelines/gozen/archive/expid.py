@@ -23,6 +23,7 @@ from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
 LAST = 99_999_999
 _LATEST = "expid/latest.json"
+_NEVER_OPENED = 8
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,13 @@ class Opening:
         When, RFC 3339.
     session
         The process that opens it.
+    ends
+        When the exposure will be over, RFC 3339.
     """
 
     start: str
     session: str
+    ends: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,15 @@ def open_shutter(store: Store, exposure_id: int, opening: Opening) -> bool:
 def read_opening(store: Store, exposure_id: int) -> Opening | None:
     """Return when and by whom the shutter was opened under a number."""
     return _read(store, f"expid/opened/{exposure_id:08d}.json", Opening)
+
+
+def last_opening(store: Store, before: int) -> Opening | None:
+    """Return the opening that came before a number: that of the nearest lower one, few of which were never opened."""
+    for number in range(before - 1, max(before - 1 - _NEVER_OPENED, 0), -1):
+        found = read_opening(store, number)
+        if found is not None:
+            return found
+    return None
 
 
 def close(store: Store, exposure_id: int, closing: Closing) -> Closing:

@@ -68,11 +68,12 @@ def _moment(value: object) -> datetime:
         raise ValueError("the moment is outside the years 1 to 9999") from error
 
 
-def _written(moment: datetime) -> str:
+def written(moment: datetime) -> str:
+    """Return a moment in UTC as RFC 3339 text."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(_written, return_type=str)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(written, return_type=str)]
 """A moment, kept in UTC; RFC 3339 text on the wire."""
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
