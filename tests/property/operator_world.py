@@ -26,7 +26,8 @@ from gozen_operator.plan import Plan
 from gozen_operator.settings import OperatorSettings
 
 NAMESPACE = "night"
-SETTINGS = OperatorSettings(max_active_jobs=2, exposure_ttl_s=1e9, look_s=5, job_ttl_s=10)
+SETTINGS = OperatorSettings(max_active_jobs=2, exposure_ttl_s=200, look_s=5, job_ttl_s=40)
+HELD_LONG = SETTINGS.model_copy(update={"exposure_ttl_s": 1e9})
 START = 1_800_000_000.0
 
 
@@ -51,6 +52,8 @@ class World:
     """What is true, whatever the operator believes."""
 
     rng: random.Random
+    settings: OperatorSettings = SETTINGS
+    ended: dict[Key, dict[str, Any]] = field(default_factory=dict)
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
     raw: dict[str, set[str]] = field(default_factory=dict)
     fates: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -61,6 +64,7 @@ class World:
     pending: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     now: float = START
     version: int = 0
+    expired: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def put(self, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -102,17 +106,28 @@ class World:
         self.check_limits()
         return made
 
+    def delete(self, key: Key) -> None:
+        """Delete a resource; what it owns is collected later."""
+        manifest = self.objects.pop(key, None)
+        if manifest is not None:
+            self.ended[key] = manifest
+            self.pending.append(("DELETED", manifest))
+
     def check_limits(self) -> None:
         """Notice too many Jobs at once, and two writers to one table."""
         running = [
             one for key, one in self.objects.items() if key.kind == "Job" and not one["status"].get("conditions")
         ]
         owners = [owner for one in running if (owner := owner_of(one)) is not None]
-        if sum(owner.kind == "Exposure" for owner in owners) > SETTINGS.max_active_jobs:
+        if sum(owner.kind == "Exposure" for owner in owners) > self.settings.max_active_jobs:
             self.wrong.append("more Jobs at once than the settings allow")
-        tables = Counter(self.objects[o]["spec"].get("targetCatalog") for o in owners if o.kind == "LightCurveJob")
+        tables = Counter(self.known(o)["spec"].get("targetCatalog") for o in owners if o.kind == "LightCurveJob")
         if any(count > 1 for count in tables.values()):
             self.wrong.append("two writers to one table")
+
+    def known(self, key: Key) -> dict[str, Any]:
+        """Return a resource, also one that is gone."""
+        return self.objects.get(key) or self.ended[key]
 
     def step(self) -> None:
         """Let something happen that is not the operator's doing."""
@@ -129,12 +144,14 @@ class World:
         """Let a Job do one thing: a sensor, an append, its end, or its removal."""
         owner = owner_of(job)
         assert owner is not None
+        if owner not in self.objects:
+            self._remove(job)
+            return
         if job["status"].get("conditions"):
             finished_at = job["status"]["finished"]
             lasts = job["spec"].get("ttlSecondsAfterFinished")
             if lasts is not None and self.now > finished_at + lasts:
-                self.objects.pop(key_of(job))
-                self.pending.append(("DELETED", job))
+                self._remove(job)
             return
         if owner.kind == "LightCurveJob":
             table = self.objects[owner]["spec"]["targetCatalog"]
@@ -151,6 +168,10 @@ class World:
             )
         else:
             self._end(job, "Failed" if "fails" in self.fates[owner.name].values() else "Complete")
+
+    def _remove(self, job: dict[str, Any]) -> None:
+        self.objects.pop(key_of(job))
+        self.pending.append(("DELETED", job))
 
     def _end(self, job: dict[str, Any], how: str) -> None:
         ended = {"type": how, "status": "True", "reason": "PodFailed" if how == "Failed" else "Done"}
@@ -199,13 +220,16 @@ class Operator:
             self.dirty.add(owner)
             self.dirty.update(facts_room.affected(self.index, owner))
 
+    def is_idle(self) -> bool:
+        """Take what is due, and tell whether there is nothing to look at."""
+        for key in [key for key, when in self.wakes.items() if when <= self.world.now]:
+            del self.wakes[key]
+            self.dirty.add(key)
+        return not self.dirty
+
     def act(self, survives: int) -> bool:
         """Handle one key; False when the operator is killed after so many actions."""
-        ready = [key for key, when in self.wakes.items() if when <= self.world.now]
-        for key in ready:
-            del self.wakes[key]
-        self.dirty |= set(ready)
-        if not self.dirty:
+        if self.is_idle():
             return True
         key = self.world.rng.choice(sorted(self.dirty))
         self.dirty.discard(key)
@@ -227,12 +251,12 @@ class Operator:
         if isinstance(resource, LightCurveJob):
             reconcile = self.rules.get("lightcurvejob", reconcile_lightcurvejob)
             facts = facts_room.lightcurve_facts(self.index, resource, [21, 10], [], {"rows": 1, "exposures": 1})
-            return reconcile(resource, facts, SETTINGS, world.now)
+            return reconcile(resource, facts, world.settings, world.now)
         assert isinstance(resource, Exposure)
         answer = ArchiveAnswer(frozenset(world.raw.get(key.name, ())), dict(world.commits.get(key.name, {})))
-        facts = facts_room.exposure_facts(self.index, resource, CAMERA, answer, [], SETTINGS)  # type: ignore[arg-type]
+        facts = facts_room.exposure_facts(self.index, resource, CAMERA, answer, [], world.settings)  # type: ignore[arg-type]
         reconcile = self.rules.get("exposure", exposure_room.reconcile_exposure)
-        return reconcile(resource, facts, SETTINGS, world.now)
+        return reconcile(resource, facts, world.settings, world.now)
 
     def _actions(self, key: Key, plan: Plan) -> list[Callable[[], None]]:
         """Return a plan's actions in the order in which the applier carries them out."""
@@ -243,6 +267,8 @@ class Operator:
             actions.append(lambda: self._status(key, plan.status))
         if plan.expire is not None:
             actions.append(lambda: self._expire(plan.expire))
+        if plan.delete:
+            actions.append(lambda: self.world.delete(key))
         return actions
 
     def _status(self, key: Key, status: Any) -> None:
@@ -255,7 +281,8 @@ class Operator:
         job = self.world.objects.get(Key("Job", NAMESPACE, name))
         if job is not None:
             meta = {**job["metadata"], "annotations": {EXPIRES: "true"}}
-            spec = {**job["spec"], "ttlSecondsAfterFinished": SETTINGS.job_ttl_s}
+            spec = {**job["spec"], "ttlSecondsAfterFinished": self.world.settings.job_ttl_s}
+            self.world.expired += 1
             self._wrote(self.world.put({**job, "metadata": meta, "spec": spec}))
 
     def _wrote(self, manifest: dict[str, Any]) -> None:

@@ -19,8 +19,9 @@ from gozen_operator import exposure as exposure_room
 from gozen_operator.index import Index, Key, key_of
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
 from gozen_operator.observed import Commit
+from gozen_operator.settings import OperatorSettings
 
-from .operator_world import CAMERA, NAMESPACE, SETTINGS, Operator, Rules, World
+from .operator_world import CAMERA, HELD_LONG, NAMESPACE, SETTINGS, Operator, Rules, World
 
 HISTORIES = int(os.environ.get("GOZEN_HISTORIES", "10000"))
 SEED = int(os.environ.get("GOZEN_SEED", "1"))
@@ -32,7 +33,7 @@ SENSORS = [sensor.id for sensor in CAMERA.sensors]
 
 def a_night(rng: random.Random) -> World:
     """Make a world of two to four Exposures and up to two LightCurveJobs."""
-    world = World(rng)
+    world = World(rng, rng.choice([SETTINGS, HELD_LONG]))
     for number in range(rng.randint(2, 4)):
         name = f"field-{number:03d}"
         express = rng.random() < 0.3
@@ -81,7 +82,7 @@ def lived(seed: int, rules: Rules | None = None) -> tuple[World, int]:
 def work(operator: Operator) -> None:
     """Handle all that waits to be handled."""
     for _ in range(MOST_WORK):
-        if not operator.dirty:
+        if operator.is_idle():
             return
         operator.act(9)
     operator.world.wrong.append("it never comes to rest")
@@ -108,14 +109,21 @@ def conditions(manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 def is_quiet(world: World) -> bool:
     ours = [one for key, one in world.objects.items() if key.kind != "Job"]
-    jobs = [key for key in world.objects if key.kind == "Job"]
-    return not jobs and all(conditions(one).get("Complete", ("", ""))[0] == "True" for one in ours)
+    left = [key for key in world.objects if key.kind == "Job" or (key.kind == "Exposure" and goes(world))]
+    return not left and all(conditions(one).get("Complete", ("", ""))[0] == "True" for one in ours)
+
+
+def goes(world: World) -> bool:
+    """Tell whether a finished Exposure leaves the API server in this world."""
+    return world.settings is SETTINGS
 
 
 def problems(world: World) -> list[str]:
     """Return what is not as it has to be at the end of a history."""
     found = list(world.wrong)
-    for key, manifest in world.objects.items():
+    for key, manifest in {**world.objects, **world.ended}.items():
+        if key.kind == "Exposure" and goes(world) and key not in world.ended:
+            found.append(f"{key.name} does not go")
         if key.kind == "Job":
             found.append(f"the Job {key.name} is still there")
             continue
@@ -205,20 +213,29 @@ def test_a_seeded_bug_is_found(name: str) -> None:
     assert found is not None, f"no history of 2000 shows that it {name}"
 
 
-def test_a_quiet_exposure_costs_two_status_writes() -> None:
-    world = a_night(random.Random(3))
-    world.objects.clear()
-    world.pending.clear()
+def quiet(settings: OperatorSettings) -> World:
+    """Let one Exposure come whose raw data are there, and let everything go well."""
+    world = World(random.Random(3), settings)
     spec = {"object": "field", "night": "20260115", "exposureId": 1, "nframe": 18, "pipelines": ["wcs"], "sensors": []}
     world.add("Exposure", "quiet", {**spec, "sensorsPerPod": 2})
     world.raw["quiet"], world.fates = set(SENSORS), {"quiet": dict.fromkeys(SENSORS, "reduced")}
     operator = Operator(world)
-    for _ in range(200):
+    for _ in range(400):
         world.step()
         while world.pending:
             operator.take(world.pending.pop(0))
         work(operator)
-    assert world.made == {"quiet": 1}
-    assert world.writes == {"quiet": 2}
-    assert Key("Job", NAMESPACE, "quiet") not in world.objects
-    assert SETTINGS.job_ttl_s < 200
+    return world
+
+
+def test_a_quiet_exposure_costs_four_writes() -> None:
+    world = quiet(SETTINGS.model_copy(update={"job_ttl_s": 5400}))
+    assert (world.made, world.writes, world.expired) == ({"quiet": 1}, {"quiet": 2}, 0)
+    assert list(world.ended) == [Key("Exposure", NAMESPACE, "quiet")]
+    assert not world.objects
+
+
+def test_the_job_of_an_exposure_that_stays_goes_before_it() -> None:
+    world = quiet(HELD_LONG)
+    assert (world.made, world.writes, world.expired) == ({"quiet": 1}, {"quiet": 2}, 1)
+    assert list(world.objects) == [Key("Exposure", NAMESPACE, "quiet")]
