@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .machine import run
+from .names import IMAGE as COREDNS_IMAGE
 from .node_files import PAUSE_IMAGE
 from .tools import cache, installed, locked, say, tool
 
@@ -103,6 +104,14 @@ def pause_image() -> str:
         if not image_id(PAUSE_IMAGE):
             _build_from_scratch(PAUSE_IMAGE, tool("pause"), 'COPY {name} /pause\nENTRYPOINT ["/pause"]')
     return PAUSE_IMAGE
+
+
+def coredns_image() -> str:
+    """Return the tag of the image of the name server, made when it is not there."""
+    with locked("coredns-image"):
+        if not image_id(COREDNS_IMAGE):
+            _build_from_scratch(COREDNS_IMAGE, tool("coredns"), 'COPY {name} /coredns\nENTRYPOINT ["/coredns"]')
+    return COREDNS_IMAGE
 
 
 def image_id(tag: str) -> str:

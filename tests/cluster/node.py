@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,17 +13,19 @@ from tempfile import TemporaryDirectory
 from .access import ADMIN, Cluster, User, token_file
 from .api_server import FIRST_SERVICE, SERVER_NAMES, etcd_flags, is_ready, server_flags
 from .certificates import Authority
-from .images import export_image, image_id, pause_image
+from .images import coredns_image, export_image, image_id, pause_image
 from .machine import STATE, Machine, run
-from .node_files import (
-    CONTAINERD_SOCKET,
+from .names import manifests
+from .network import (
+    FELIX_PORT,
+    cluster_information,
     cni_conflist,
-    containerd_config,
-    corefile,
-    kubelet_config,
+    custom_resources,
+    felix_environment,
     masquerade,
-    proxy_config,
+    plugins_folder,
 )
+from .node_files import CONTAINERD_SOCKET, containerd_config, kubelet_config, proxy_config
 from .processes import Process, wait_until
 from .tools import ToolMissingError, installed, tool
 
@@ -30,23 +33,26 @@ NAME = "gozen"
 PORT = 6443
 SECONDS_TO_START = 120
 CNI_PROGRAMS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
-MANAGER, SCHEDULER, PROXY, DNS = (
+MANAGER, SCHEDULER, PROXY, NETWORK = (
     "system:kube-controller-manager",
     "system:kube-scheduler",
     "system:kube-proxy",
-    "system:coredns",
+    "calico",
 )
 KUBELET = f"system:node:{NAME}"
 
 
 def users() -> tuple[User, ...]:
     """Return the administrator and the programs of the cluster, which know each other by tokens."""
-    programs = tuple(User(name) for name in (MANAGER, SCHEDULER, PROXY, DNS))
-    return (User(ADMIN, ("system:masters",)), User(KUBELET, ("system:nodes",)), *programs)
+    programs = tuple(User(name) for name in (MANAGER, SCHEDULER, PROXY))
+    return (
+        *(User(name, ("system:masters",)) for name in (ADMIN, NETWORK)),
+        *(User(KUBELET, ("system:nodes",)), *programs),
+    )
 
 
 class Node(Cluster):
-    """A node that is Ready, with names and Services; see `Cluster` for what to do with it.
+    """A node that is Ready, with names, Services and policies; see `Cluster` for what to do with it.
 
     Parameters
     ----------
@@ -152,16 +158,20 @@ class Node(Cluster):
     def _start_containerd(self, programs: Mapping[str, str | Path]) -> None:
         network = self._folder / "cni"
         network.mkdir()
-        (network / "10-gozen.conflist").write_text(cni_conflist())
-        config = self._write("containerd.toml", containerd_config(network, self._network))
+        log = self._folder / "logs" / "cni.log"
+        (network / "10-gozen.conflist").write_text(cni_conflist(NAME, self._kubeconfigs[NETWORK], log))
+        plugins = plugins_folder(self._folder / "cni-programs", self._network, Path(programs["calico"]))
+        config = self._write("containerd.toml", containerd_config(network, plugins))
         self._start("containerd", programs, [f"--config={config}"])
 
     def _start_node(self, programs: Mapping[str, str | Path]) -> None:
-        resolv_conf = self._write("resolv.conf", f"nameserver {self.address}\n")
-        config = kubelet_config(self.address, self.authority, f"/{self.machine.slot.name}", resolv_conf)
+        resolv_conf = self._write("resolv.conf", "")
+        config = kubelet_config(self.authority, f"/{self.machine.slot.name}", resolv_conf)
+        self.kubectl("create", "-f", "-", stdin=custom_resources(), check=True)
         run(self.machine.command(["nft", "-f", "-"]), stdin=masquerade())
         self._wait("containerd", "containerd", self._containerd_answers)
-        self.load_image(pause_image())
+        for image in (pause_image(), coredns_image()):
+            self.load_image(image)
         self._start(
             "kubelet",
             programs,
@@ -174,17 +184,17 @@ class Node(Cluster):
         )
         proxy = self._write("kube-proxy.yaml", proxy_config(self._kubeconfigs[PROXY]))
         self._start("kube-proxy", programs, [f"--config={proxy}", f"--hostname-override={NAME}"])
-        self._allow_names()
-        names = self._write("Corefile", corefile(self.address, self._kubeconfigs[DNS]))
-        self._start("coredns", programs, ["-conf", str(names)])
-        self._wait("CoreDNS", "coredns", self._names_answer)
+        self._wait("Calico's custom resources", "kube-apiserver", self._takes_cluster_information)
+        felix = felix_environment(NAME, self.address, self._kubeconfigs[NETWORK])
+        self._start("calico-felix", programs, ["--config-file=/dev/null"], {**os.environ, **felix})
+        self.kubectl("create", "-f", "-", stdin=manifests(), check=True)
+        self._wait("Felix", "calico-felix", self._felix_is_ready)
         self._wait("the node to be Ready", "kubelet", self._node_is_ready)
         self._wait("the service account of pods", "kube-controller-manager", self._has_service_account)
+        self._wait("names", "kubelet", self._names_answer)
 
-    def _allow_names(self) -> None:
-        watched = "--resource=services,endpoints,namespaces,endpointslices.discovery.k8s.io"
-        self.kubectl("create", "clusterrole", "coredns", "--verb=list,watch", watched, check=True)
-        self.kubectl("create", "clusterrolebinding", "coredns", "--clusterrole=coredns", f"--user={DNS}", check=True)
+    def _takes_cluster_information(self) -> bool:
+        return self.kubectl("apply", "-f", "-", stdin=cluster_information()).returncode == 0
 
     def _containerd_answers(self) -> bool:
         command = self.machine.command([*containerd_client(), "plugins", "list"])
@@ -193,12 +203,16 @@ class Node(Cluster):
             line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in said.stdout.splitlines()
         )
 
-    def _names_answer(self) -> bool:
+    def _felix_is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.address}:8181/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"http://{self.address}:{FELIX_PORT}/readiness", timeout=5) as answer:
+                return bool(answer.status < 300)
         except (urllib.error.URLError, OSError):
             return False
+
+    def _names_answer(self) -> bool:
+        said = self.kubectl("-n", "kube-system", "get", "deployment", "coredns", "-o=jsonpath={.status.readyReplicas}")
+        return said.stdout == "1"
 
     def _node_is_ready(self) -> bool:
         said = self.kubectl("get", "node", NAME, "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status}")
@@ -207,9 +221,16 @@ class Node(Cluster):
     def _has_service_account(self) -> bool:
         return self.kubectl("get", "serviceaccount", "default").returncode == 0
 
-    def _start(self, name: str, programs: Mapping[str, str | Path], flags: Sequence[str]) -> None:
+    def _start(
+        self,
+        name: str,
+        programs: Mapping[str, str | Path],
+        flags: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         log = self._folder / "logs" / f"{name}.log"
-        self._processes[name] = Process(name, [programs[name], *flags], log, within=self.machine.within)
+        within = self.machine.within
+        self._processes[name] = Process(name, [programs[name], *flags], log, within, environment)
 
     def _wait(self, what: str, culprit: str, ready: Callable[[], bool]) -> None:
         rest = [process for name, process in self._processes.items() if name != culprit]
@@ -231,13 +252,15 @@ def programs_of_a_node() -> dict[str, str | Path]:
     """
     built = (
         *("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
-        *("kubelet", "kube-proxy", "kubectl", "coredns", "pause"),
+        *("kubelet", "kube-proxy", "kubectl", "coredns", "pause", "calico", "calico-felix"),
     )
     packages = {
         "etcd": "etcd-server",
         "containerd": "containerd",
         "runc": "runc",
         "nft": "nftables",
+        "iptables": "iptables",
+        "ipset": "ipset",
         "buildah": "buildah",
     }
     return {
@@ -260,7 +283,7 @@ def cni_programs() -> Path:
         Where they are missing.
     """
     for folder in CNI_PROGRAMS:
-        if (folder / "ptp").exists():
+        if (folder / "host-local").exists():
             return folder
     raise ToolMissingError(
         "the network plugins are missing: .ci/setup cluster installs them, or apt install containernetworking-plugins"

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-POD_NETWORK = "10.244.0.0/24"
+from .names import ADDRESS, CLUSTER_DOMAIN
+from .network import POD_NETWORK
+
 PAUSE_IMAGE = "localhost/gozen/pause:1"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
-CLUSTER_DOMAIN = "cluster.local"
-
-
-def cni_conflist() -> str:
-    """Return the pod network: a link from each pod to the node, so that every packet meets the rules of Services."""
-    addresses = {"type": "host-local", "ranges": [[{"subnet": POD_NETWORK}]], "routes": [{"dst": "0.0.0.0/0"}]}
-    return json.dumps({"cniVersion": "0.4.0", "name": "gozen", "plugins": [{"type": "ptp", "ipam": addresses}]})
-
-
-def masquerade() -> str:
-    """Return rules for nft: pods reach the host, as S3 in the tests, with the address of the node."""
-    return f"""\
-table ip gozen {{
-  chain postrouting {{
-    type nat hook postrouting priority srcnat;
-    ip saddr {POD_NETWORK} oifname "eth0" masquerade
-  }}
-}}
-"""
 
 
 def containerd_config(cni: Path, cni_programs: Path) -> str:
@@ -59,13 +41,11 @@ disabled_plugins = ["io.containerd.tracing.processor.v1.otlp", "io.containerd.in
 """
 
 
-def kubelet_config(dns: str, authority: Path, groups: str, resolv_conf: Path) -> str:
+def kubelet_config(authority: Path, groups: str, resolv_conf: Path) -> str:
     """Return the configuration of the kubelet.
 
     Parameters
     ----------
-    dns
-        Address of the name server that pods use.
     authority
         Certificate by which the API server is known.
     groups
@@ -85,7 +65,7 @@ def kubelet_config(dns: str, authority: Path, groups: str, resolv_conf: Path) ->
             "authorization": {"mode": "Webhook"},
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": groups,
-            "clusterDNS": [dns],
+            "clusterDNS": [ADDRESS],
             "clusterDomain": CLUSTER_DOMAIN,
             "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
             "enforceNodeAllocatable": [],
@@ -120,22 +100,6 @@ def proxy_config(kubeconfig: Path) -> str:
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         },
     )
-
-
-def corefile(address: str, kubeconfig: Path) -> str:
-    """Return the configuration of CoreDNS: the names of the cluster and no others."""
-    return f"""\
-. {{
-  bind {address}
-  errors
-  ready {address}:8181
-  kubernetes {CLUSTER_DOMAIN} in-addr.arpa {{
-    kubeconfig {kubeconfig}
-    pods insecure
-  }}
-  cache 5
-}}
-"""
 
 
 def _yaml(version: str, kind: str, rest: Mapping[str, Any]) -> str:

@@ -75,6 +75,9 @@ SOURCES: Mapping[str, Source] = {
     },
     "pause": Source("./pause", "kubernetes"),
     "coredns": Source("gozen.astro/tests/cluster/coredns", "coredns"),
+    "calico-felix": Source("github.com/projectcalico/calico/felix/cmd/calico-felix", "calico"),
+    "calico": Source("github.com/projectcalico/calico/cni-plugin/cmd/calico", "calico"),
+    "kwok": Source("sigs.k8s.io/kwok/cmd/kwok@v0.8.0", "kwok"),
 }
 
 
