@@ -13,7 +13,8 @@ from gozen.resources.meta import API_VERSION, Resource
 from gozen_operator.plan import Manifest
 from gozen_operator.settings import OperatorSettings, PodSettings
 
-ARCHIVE_MOUNT, PROFILES_MOUNT = "/archive", "/etc/gozen/profiles"
+ARCHIVE_MOUNT, PROFILES_MOUNT, SECRET_MOUNT = "/archive", "/etc/gozen/profiles", "/etc/gozen/s3"
+_READ_BY_GROUP = 0o440
 _LONGEST_LABEL = 63
 
 
@@ -138,14 +139,15 @@ def _pod(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, 
     mounts: list[dict[str, Any]] = [{"name": "archive", "mountPath": ARCHIVE_MOUNT}] if pods.volume else []
     if pods.profiles_map:
         mounts.append({"name": "profiles", "mountPath": PROFILES_MOUNT, "readOnly": True})
-    sources: list[dict[str, Any]] = [{"configMapRef": {"name": pods.settings_map}}]
-    sources += [{"secretRef": {"name": pods.secret}}] if pods.secret else []
+    if pods.secret:
+        # Credentials are no part of the environment, which crashes and people print.
+        mounts.append({"name": "s3", "mountPath": SECRET_MOUNT, "readOnly": True})
     container = {
         "name": "gozen",
         "image": pods.image,
         "imagePullPolicy": pods.pull_policy,
         "args": list(args),
-        "envFrom": sources,
+        "envFrom": [{"configMapRef": {"name": pods.settings_map}}],
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "GOZEN_WORKERS", "value": "1"}],  # noqa: S108 - in the pod
         "resources": {"requests": pods.requests, "limits": pods.limits},
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -159,6 +161,8 @@ def _pod(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, 
     volumes: list[dict[str, Any]] = [{"name": "scratch", "emptyDir": {"sizeLimit": pods.scratch_limit}}]
     volumes += [{"name": "archive", **pods.volume}] if pods.volume else []
     volumes += [{"name": "profiles", "configMap": {"name": pods.profiles_map}}] if pods.profiles_map else []
+    if pods.secret:
+        volumes.append({"name": "s3", "secret": {"secretName": pods.secret, "defaultMode": _READ_BY_GROUP}})
     return {
         "restartPolicy": "Never",
         "serviceAccountName": pods.service_account,

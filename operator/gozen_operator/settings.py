@@ -20,7 +20,7 @@ class PodSettings(BaseModel):
     service_account: str = Field("gozen-pipeline", description="Their service account, without a token")
     settings_map: str = Field("gozen-settings", description="ConfigMap whose keys become environment variables")
     profiles_map: str | None = Field(None, description="ConfigMap of further instrument profiles")
-    secret: str | None = Field(None, description="Secret with the credentials of the object store")
+    secret: str | None = Field(None, description="Secret with the file `credentials`, mounted at /etc/gozen/s3")
     volume: dict[str, Any] | None = Field(None, description="Volume that holds the archive, mounted at /archive")
     requests: dict[str, str] = Field({"cpu": "1", "memory": "2Gi"}, description="What a pod is sure to get")
     limits: dict[str, str] = Field({"memory": "4Gi"}, description="What a pod may take at most")

@@ -159,6 +159,8 @@ def test_a_job_finds_all_that_it_names(
     assert ("PriorityClass", pod["priorityClassName"]) in names
     (container,) = pod["containers"]
     assert ("ConfigMap", container["envFrom"][0]["configMapRef"]["name"]) in names
+    assert all("secretRef" not in one for one in container["envFrom"])
+    assert [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one] == ["keys"] * (values is S3)
     claims = [one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"] if "persistentVolumeClaim" in one]
     assert all(("PersistentVolumeClaim", one) in names for one in claims)
     assert len(claims) == (values is DISK)
@@ -252,7 +254,7 @@ def test_every_pod_is_restricted(chart: helm.Chart) -> None:
             assert security["allowPrivilegeEscalation"] is False
             assert security["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
-        assert {next(iter(one.keys() - {"name"})) for one in pod["volumes"]} <= {"emptyDir", "persistentVolumeClaim"}
+        assert {next(iter(one.keys() - {"name"})) for one in pod["volumes"]} == {"emptyDir", "secret"}
 
 
 def test_each_namespace_has_what_its_pods_need(chart: helm.Chart) -> None:
@@ -281,6 +283,30 @@ def test_nothing_is_allowed_but_names_the_store_and_the_api_server(chart: helm.C
     assert store == {"ports": [{"protocol": "TCP", "port": 9000}], "to": to}
     assert policies["gozen-api-server"]["podSelector"]["matchExpressions"][0]["values"] == ["operator", "observer"]
     assert not of_kind(rendered(chart, S3 | {"networkPolicy": {"enabled": False}}), "NetworkPolicy")
+
+
+@pytest.mark.parametrize(
+    ("url", "peer"),
+    [
+        ("http://10.0.0.1:7480", {"ipBlock": {"cidr": "10.0.0.1/32"}}),
+        ("http://[fd00::1]:9000", {"ipBlock": {"cidr": "fd00::1/128"}}),
+        ("http://rgw.ceph.svc", {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ceph"}}}),
+        ("https://s3.sky", {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16", "10.9.0.0/16"]}}),
+        ("", {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16", "10.9.0.0/16"]}}),
+    ],
+)
+def test_where_the_store_is_follows_its_address(chart: helm.Chart, url: str, peer: Manifest) -> None:
+    never = {"networkPolicy": {"never": ["169.254.0.0/16", "10.9.0.0/16"]}}
+    values = {"archive": {"url": "s3://sky", "s3": {"endpointUrl": url}}} | never
+    store = one_of(rendered(chart, values), "NetworkPolicy", "archive")["spec"]["egress"][1]
+    assert store["to"][0] == peer
+    notes = chart.render(values, name="gozen", namespace="sky")["gozen/templates/NOTES.txt"]
+    assert ("any address on its port" in notes) == (peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0")
+
+
+def test_names_come_from_the_name_service_alone(chart: helm.Chart) -> None:
+    (names, _) = one_of(rendered(chart, S3), "NetworkPolicy", "archive")["spec"]["egress"]
+    assert [sorted(one) for one in names["to"]] == [["namespaceSelector", "podSelector"]]
 
 
 @pytest.mark.parametrize(

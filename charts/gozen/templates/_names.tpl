@@ -64,12 +64,9 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
-{{/* Where a pod's settings and credentials come from. */}}
+{{/* Where a pod's settings come from. Credentials are no part of the environment, which crashes and people print. */}}
 {{- define "gozen.env-from" -}}
 - configMapRef: { name: {{ include "gozen.name" . }}-settings }
-{{- if .Values.archive.s3.secretName }}
-- secretRef: { name: {{ .Values.archive.s3.secretName }} }
-{{- end }}
 {{- end }}
 
 {{- define "gozen.pod-security" -}}
@@ -94,6 +91,9 @@ capabilities: { drop: [ALL] }
 {{- if .Values.instruments }}
 - { name: profiles, mountPath: /etc/gozen/profiles, readOnly: true }
 {{- end }}
+{{- if .Values.archive.s3.secretName }}
+- { name: s3, mountPath: /etc/gozen/s3, readOnly: true }
+{{- end }}
 {{- end }}
 
 {{- define "gozen.volumes" -}}
@@ -106,6 +106,10 @@ capabilities: { drop: [ALL] }
 {{- if .Values.instruments }}
 - name: profiles
   configMap: { name: {{ include "gozen.name" . }}-profiles }
+{{- end }}
+{{- with .Values.archive.s3.secretName }}
+- name: s3
+  secret: { secretName: {{ . }}, defaultMode: 288 }
 {{- end }}
 {{- end }}
 
@@ -120,4 +124,28 @@ tolerations: {{ toJson . }}
 {{- with .affinity }}
 affinity: {{ toJson . }}
 {{- end }}
+{{- end }}
+
+{{/* Peers of a rule as a JSON list: those given, else every address but those that are never reached. Arguments: root, to. */}}
+{{- define "gozen.peers" -}}
+{{- if .to }}{{ toJson .to }}{{ else }}
+{{- $four := list }}{{ $six := list }}
+{{- range .root.Values.networkPolicy.never }}
+{{- if contains ":" . }}{{ $six = append $six . }}{{ else }}{{ $four = append $four . }}{{ end }}
+{{- end }}
+{{- $any := list (dict "ipBlock" (dict "cidr" "0.0.0.0/0" "except" $four)) (dict "ipBlock" (dict "cidr" "::/0" "except" $six)) }}
+{{- toJson $any }}
+{{- end }}
+{{- end }}
+
+{{/* Where the object store is, as a JSON list of peers: what is given, else what its address says; empty where it is a name. */}}
+{{- define "gozen.object-store" -}}
+{{- $host := (urlParse (.Values.archive.s3.endpointUrl | default "https://amazonaws.com")).hostname -}}
+{{- if .Values.networkPolicy.objectStore.to }}{{ toJson .Values.networkPolicy.objectStore.to }}
+{{- else if contains ":" $host }}{{ list (dict "ipBlock" (dict "cidr" (printf "%s/128" $host))) | toJson }}
+{{- else if regexMatch "^[0-9.]+$" $host }}{{ list (dict "ipBlock" (dict "cidr" (printf "%s/32" $host))) | toJson }}
+{{- else if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host }}
+{{- $labels := dict "kubernetes.io/metadata.name" (index (splitList "." $host) 1) }}
+{{- list (dict "namespaceSelector" (dict "matchLabels" $labels)) | toJson }}
+{{- else }}[]{{ end -}}
 {{- end }}
