@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from .ceph_server import CephServer, ceph_server
 from .s3_server import S3Server, s3_server
 from .zygote import Zygote
 
 GOZEN = Path(sys.executable).parent / "gozen"
+_BUCKETS = itertools.count(1)
+Server = TypeVar("Server", bound=S3Server)
 CAMERA = Path(__file__).parent / "small_camera.yaml"
 NIGHT = "20260115"
 RECIPE = """\
@@ -101,17 +107,37 @@ def s3_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def ceph_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephServer]:
+    """Run a Ceph for all tests of this process; they bear the mark ``xdist_group("ceph")``."""
+    with ceph_server(tmp_path_factory.mktemp("ceph") / "server") as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
 def s3(s3_process: S3Server) -> Iterator[S3Server]:
     """Return an S3 server, with the environment set up as its users have it."""
+    with in_environment(s3_process) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ceph(ceph_process: CephServer) -> Iterator[CephServer]:
+    """Return a Ceph, with the environment set up as the owner of its buckets has it."""
+    with in_environment(ceph_process) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def in_environment(server: Server) -> Iterator[Server]:
+    """Set the environment up as the users of a server have it."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in s3_process.environment.items():
+        for name, value in server.environment.items():
             patch.setenv(name, value)
-        yield s3_process
+        yield server
 
 
 @pytest.fixture
-def s3_bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
+def s3_bucket(s3: S3Server) -> str:
     """Return the address of an archive in a bucket of its own."""
-    number = len(list(s3.folder.iterdir()))
-    return f"s3://{s3.bucket(f'bucket-{number}')}/archive"
+    return f"s3://{s3.bucket(f'bucket-{next(_BUCKETS)}')}/archive"

@@ -54,7 +54,7 @@ class S3Server:
 
     def bucket(self, name: str) -> str:
         """Make a bucket; return its name."""
-        _client(self.endpoint).create_bucket(Bucket=name)
+        self.client().create_bucket(Bucket=name)
         return name
 
     def store(self, url: str, **settings: object) -> S3Store:
@@ -64,11 +64,19 @@ class S3Server:
     def requests(self) -> list[str]:
         """Return what has been asked of it so far, as in ``GetObject``, this question left out."""
         self._asked += 1
-        _client(self.endpoint).list_buckets()
+        self.client().list_buckets()
         deadline = time.monotonic() + PATIENT_S
-        while (found := re.findall(r" s3_(\w+) ", self.log.read_text())).count("ListAllMyBuckets") < self._asked:
+        while (found := self.said()).count("ListAllMyBuckets") < self._asked:
             assert time.monotonic() < deadline
         return [one for one in found if one != "ListAllMyBuckets"]
+
+    def said(self) -> list[str]:
+        """Return all that stands in the log."""
+        return re.findall(r" s3_(\w+) ", self.log.read_text())
+
+    def client(self, key: str = KEY, secret: str = SECRET) -> Any:
+        """Return a client of botocore's: of the owner of all buckets, or of another user."""
+        return _client(self.endpoint, key, secret)
 
 
 @contextlib.contextmanager
@@ -141,9 +149,9 @@ class Line:
                 near.sendall(data)
 
 
-def _client(endpoint: str) -> Any:
+def _client(endpoint: str, key: str = KEY, secret: str = SECRET) -> Any:
     return Session().create_client(
-        "s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET
+        "s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret
     )
 
 

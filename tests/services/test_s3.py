@@ -10,8 +10,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -30,9 +32,18 @@ from gozen.catalog.append import append_night
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 from gozen.settings import Settings, StorageSettings, load_settings
 
+from .conftest import in_environment
 from .s3_server import Line, S3Server, free_port
 
 LARGE = SINGLE + 5
+
+
+@pytest.fixture(scope="module", params=["versitygw", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))])
+def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
+    """Return each of the servers: nothing may depend on what one vendor does."""
+    process = {"versitygw": "s3_process", "ceph": "ceph_process"}[request.param]
+    with in_environment(request.getfixturevalue(process)) as server:
+        yield server
 
 
 @pytest.fixture
@@ -270,18 +281,24 @@ def test_a_list_that_breaks_off_is_never_a_short_one(store: S3Store, s3: S3Serve
         assert far.list("a") == keys
 
 
-def test_a_creation_whose_answer_is_lost_never_counts_twice(store: S3Store, s3: S3Server) -> None:
+def test_a_creation_whose_answer_is_lost_counts_once(store: S3Store, s3: S3Server) -> None:
     with Line(int(s3.endpoint.rpartition(":")[2])) as line:
         far = s3.store(store.url, endpoint_url=f"http://127.0.0.1:{line.port}", attempts=3)
         assert far.create("k/1", b"mine")
         line.cuts, line.after = 1, 0
-        assert not far.create("k/2", b"mine")  # it is there, and who wrote it cannot be told
+        assert far.create("k/2", b"mine")
+        assert line.cuts == 0
+        assert not far.create("k/2", b"mine")
+        assert not store.create("k/2", b"mine")
     assert store.read("k/2") == b"mine"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "code"),
-    [("AWS_ACCESS_KEY_ID", "nobody", "UserNotFound"), ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNot")],
+    [
+        ("AWS_ACCESS_KEY_ID", "nobody", "UserNotFound|InvalidAccessKeyId"),
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNot"),
+    ],
 )
 def test_wrong_credentials_are_told(
     store: S3Store, s3: S3Server, monkeypatch: pytest.MonkeyPatch, name: str, value: str, code: str
@@ -291,7 +308,7 @@ def test_wrong_credentials_are_told(
     stranger = s3.store(store.url)
     for error in (refusal(stranger), refusal(stranger, "write", "a/b", b""), refusal(stranger, "list", "a")):
         assert isinstance(error, StorageUnavailable)
-        assert code in str(error)
+        assert re.search(code, str(error))
         assert "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in str(error)
     assert isinstance(refusal(stranger, "exists", "a/b"), StorageUnavailable)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -20,7 +21,7 @@ from botocore.session import Session
 
 from gozen.archive.interface import Store, named_errors
 from gozen.archive.ranges import ObjectFile
-from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors
+from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors, was_repeated
 from gozen.archive.s3_upload import SINGLE, Part, field, put
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
@@ -28,6 +29,7 @@ from gozen.settings import StorageSettings
 _COPY_LIMIT = 5 * 2**30
 _HEAD_BYTES = 256 * 1024
 _PAUSE_S = 0.1
+_MARK = "gozen-call"
 _BROKEN = (HTTPClientError, IncompleteReadError)
 
 Answer = TypeVar("Answer")
@@ -88,13 +90,10 @@ class S3Store(Store):
 
     def write(self, key: str, data: bytes) -> None:
         """Put an object in one atomic step."""
-        self._put(key, len(data), lambda start, stop: data[start:stop])
+        self._put(key, len(data), lambda start, stop: data[start:stop], {})
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put an object only if the key is free.
-
-        False may also mean that this very call was first, its answer was lost, and the request was made again.
-        """
+        """Put an object only if the key is free; True for this very call also where the answer to it was lost."""
         return self._create(key, len(data), lambda start, stop: data[start:stop])
 
     def take(self, key: str, path: Path) -> bool:
@@ -191,13 +190,15 @@ class S3Store(Store):
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def _create(self, key: str, size: int, part: Part) -> bool:
+        # By its mark this call knows its own object again, when a request that had taken effect is made once more.
+        mark = {_MARK: secrets.token_hex(8)}
         for tries in range(1, self._settings.attempts + 1):
             try:
-                self._put(key, size, part, IfNoneMatch="*")
+                self._put(key, size, part, mark, IfNoneMatch="*")
             except StorageUnavailable as error:
                 cause = error.__cause__
                 if isinstance(cause, ClientError) and is_taken(cause):
-                    return False
+                    return (tries > 1 or was_repeated(cause)) and self._metadata(key).get(_MARK) == mark[_MARK]
                 # Two creators at once: S3 may tell both to come again.
                 if tries == self._settings.attempts or not (isinstance(cause, ClientError) and is_conflict(cause)):
                     raise
@@ -206,10 +207,14 @@ class S3Store(Store):
                 return True
         raise AssertionError("there is at least one attempt")
 
-    def _put(self, key: str, size: int, part: Part, **condition: str) -> None:
+    def _metadata(self, key: str) -> Mapping[str, str]:
+        found: Mapping[str, str] = self._get(key, lambda answer, _: field(answer, "Metadata"))
+        return found
+
+    def _put(self, key: str, size: int, part: Part, metadata: Mapping[str, str], **condition: str) -> None:
         target = {"Bucket": self._bucket, "Key": self._full(key)}
         with s3_errors(self.url_of(key), "write"):
-            put(self._client, target, size, part, condition)
+            put(self._client, target, size, part, condition, metadata)
 
     def _is_same(self, key: str, size: int, part: Part) -> bool:
         ranges = ((start, min(start + SINGLE, size)) for start in range(0, size, SINGLE))

@@ -80,6 +80,11 @@ def is_conflict(error: ClientError) -> bool:
     return code_of(error) in ("ConditionalRequestConflict", "OperationAborted", "409")
 
 
+def was_repeated(error: ClientError) -> bool:
+    """Tell whether the request was made before, so that an earlier one may have taken effect."""
+    return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
+
+
 def is_beyond(error: ClientError) -> bool:
     """Tell whether a range begins behind the end of an object."""
     return code_of(error) in ("InvalidRange", "416")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,26 +16,41 @@ PART = 16 * 2**20
 SINGLE = 4 * PART
 """Bytes up to which an object is put in one request."""
 _AT_ONCE = 4
+_LIMIT = 5 * 2**30
+"""Bytes of the largest object that S3 takes in one request."""
 
 log = logging.getLogger(__name__)
 Part = Callable[[int, int], bytes]
 """Returns bytes ``start`` to ``stop`` of what is to be put."""
 
 
-def put(client: Any, target: Mapping[str, str], size: int, part: Part, condition: Mapping[str, str]) -> None:
+def put(
+    client: Any,
+    target: Mapping[str, str],
+    size: int,
+    part: Part,
+    condition: Mapping[str, str],
+    metadata: Mapping[str, str],
+) -> None:
     """Put an object; errors are botocore's.
 
     Parameters
     ----------
     target
         ``Bucket`` and ``Key``.
+    metadata
+        Stands beside the object.
     condition
-        ``IfNoneMatch``, or nothing; it holds for the request that makes the object.
+        ``IfNoneMatch``, or nothing; it holds for the request that makes the object. Ceph 16 does not look
+        at it where parts are put together, so what has a condition goes in one request as far as S3 allows.
     """
     if size <= SINGLE:
-        client.put_object(Body=part(0, size), **target, **condition)
+        client.put_object(Body=part(0, size), Metadata=metadata, **target, **condition)
         return
-    upload = {**target, "UploadId": field(client.create_multipart_upload(**target), "UploadId")}
+    if condition and size <= _LIMIT:
+        client.put_object(Body=_Pieces(size, part), Metadata=metadata, **target, **condition)
+        return
+    upload = {**target, "UploadId": field(client.create_multipart_upload(Metadata=metadata, **target), "UploadId")}
 
     def send(number: int) -> dict[str, Any]:
         body = part((number - 1) * PART, min(number * PART, size))
@@ -60,6 +77,32 @@ def field(answer: Mapping[str, Any], name: str) -> Any:
     if name not in answer:
         raise IncompleteReadError(actual_bytes=0, expected_bytes=name)
     return answer[name]
+
+
+class _Pieces(io.RawIOBase):
+    """What is to be put as a file that can be read from the beginning again."""
+
+    def __init__(self, size: int, part: Part) -> None:
+        self._size, self._part, self._at = size, part, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, memory: Any) -> int:
+        data = self._part(self._at, min(self._at + len(memory), self._size))
+        memory[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def _forget(client: Any, upload: Mapping[str, str]) -> None:
