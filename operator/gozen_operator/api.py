@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubernetes import client, config
@@ -13,9 +13,11 @@ from urllib3.exceptions import HTTPError
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.meta import API_VERSION
 from gozen_operator.crds import KINDS
-from gozen_operator.index import EXPIRES, Key
+from gozen_operator.manifests import EXPIRES, Key
 from gozen_operator.plan import Event
 
+PAGE = 200
+"""Objects of one page of a listing."""
 FIELD_MANAGER = "gozen-operator"
 PART_OF = "app.kubernetes.io/part-of=gozen"
 _TIMEOUT = Timeout(connect=5.0, read=30.0)
@@ -57,10 +59,18 @@ class Api:
 
     def all_of(self, kind: str, namespace: str) -> list[Manifest]:
         """Return all objects of a kind that are ours."""
-        query = {"labelSelector": PART_OF} if kind in ("Job", "Pod") else {}
-        found = self._call("GET", _path(kind, namespace), query)
-        extra = {"kind": kind, "apiVersion": found["apiVersion"]}
-        return [{**extra, **item} for item in found["items"]]
+        return [one for page in self.pages_of(kind, namespace) for one in page]
+
+    def pages_of(self, kind: str, namespace: str) -> Iterator[list[Manifest]]:
+        """Return all objects of a kind that are ours, some at a time: all at once may need a gigabyte."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": PART_OF} if kind in ("Job", "Pod") else {})
+        while True:
+            found = self._call("GET", _path(kind, namespace), query)
+            extra = {"kind": kind, "apiVersion": found["apiVersion"]}
+            yield [{**extra, **item} for item in found["items"]]
+            if not found["metadata"].get("continue"):
+                return
+            query["continue"] = found["metadata"]["continue"]
 
     def pods_of(self, namespace: str, job: str) -> list[Manifest]:
         """Return the pods of a Job."""

@@ -24,6 +24,7 @@ def main() -> None:
         print(USAGE)  # noqa: T201 - that is what was asked for
         sys.exit(0 if sys.argv[1] in ("--help", "-h") else 64)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for each event says nothing
     try:
         from gozen_operator.wiring import serve
 

@@ -14,7 +14,7 @@ from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
     from gozen_operator.api import Api
-    from gozen_operator.index import Key
+    from gozen_operator.manifests import Key
 
 MANAGER = "gozen-cli"
 
@@ -79,8 +79,8 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
 
 def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
     """Print what the pods of an Exposure or a LightCurveJob say."""
-    from gozen_operator.index import parsed
     from gozen_operator.jobs import job_name
+    from gozen_operator.manifests import parsed
 
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)
@@ -147,7 +147,7 @@ def _kind(text: str) -> str:
 
 
 def _found(api: Api, kind: str, name: str, namespace: str) -> tuple[Key, dict[str, Any]]:
-    from gozen_operator.index import Key
+    from gozen_operator.manifests import Key
 
     key = Key(_kind(kind), namespace, name)
     manifest = api.get(key)

@@ -25,13 +25,21 @@ from gozen_operator import looking
 from gozen_operator.api import Api
 from gozen_operator.conditions import moment, status_of
 from gozen_operator.exposure import reconcile_exposure
-from gozen_operator.facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
-from gozen_operator.index import Index, Key
+from gozen_operator.facts import (
+    ArchiveAnswer,
+    exposure_facts,
+    lightcurve_facts,
+    observation_facts,
+    waits_for_its_turn,
+)
+from gozen_operator.index import Change, Index
 from gozen_operator.jobs import job_name
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.manifests import Key
 from gozen_operator.observation import reconcile_observation
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
+from gozen_operator.unreadable import reconcile_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +55,7 @@ class Controller:
     site
         What the site decides about data: instrument, run, apertures.
     changed
-        Told of each key whose object was written here.
+        Told of what was written here.
     """
 
     api: Api
@@ -55,7 +63,7 @@ class Controller:
     open_archive: Callable[[], Store]
     site: Settings
     settings: OperatorSettings
-    changed: Callable[[Key], None]
+    changed: Callable[[Change], None]
 
     def __post_init__(self) -> None:
         self._deciding = threading.Lock()
@@ -69,28 +77,31 @@ class Controller:
         ClusterUnavailable
             The API server cannot be reached, or refuses us.
         """
-        resource = self._known(key)
-        if resource is None:
-            return None
-        gathered = self._gathered(resource)
+        gathered = self._gathered(self._known(key))
         with self._deciding:
             resource = self._known(key)  # it may have changed while the archive was asked
-            if resource is None:
+            manifest = self.index.manifest(key)
+            if resource is None or manifest is None:
                 return None
-            plan = self._plan(resource, *gathered)
-            self._carry_out(key, resource, plan)
+            if isinstance(resource, ValidationError):
+                plan = reconcile_unreadable(manifest, resource, time.time())
+            else:
+                plan = self._plan(resource, *gathered)
+            self._carry_out(key, manifest["metadata"]["uid"], plan)
         return plan.requeue_after_s
 
-    def _known(self, key: Key) -> Resource | None:
+    def _known(self, key: Key) -> Resource | ValidationError | None:
+        """Return a resource, or why it is not understood."""
         try:
             return self.index.resource(key)
         except ValidationError as error:
-            log.warning("%s %s is not understood and left alone: %s", key.kind, key.name, error)
-            return None
+            return error
 
-    def _gathered(self, resource: Resource) -> tuple[ArchiveAnswer, list[Mapping[str, Any]]]:
+    def _gathered(self, resource: Resource | ValidationError | None) -> tuple[ArchiveAnswer, list[Mapping[str, Any]]]:
         """Ask the archive and the pods what has to be known, and no more."""
-        if isinstance(resource, Observation) or _is_complete(resource):
+        if not isinstance(resource, Exposure | LightCurveJob) or _is_complete(resource):
+            return ArchiveAnswer(), []
+        if isinstance(resource, Exposure) and waits_for_its_turn(self.index, resource, self.settings):
             return ArchiveAnswer(), []
         job = self.index.job(str(resource.metadata.namespace), job_name(resource))
         if job is not None and job.finished is None:
@@ -120,9 +131,8 @@ class Controller:
         seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings)
         return reconcile_exposure(resource, seen, self.settings, now)
 
-    def _carry_out(self, key: Key, resource: Resource, plan: Plan) -> None:
+    def _carry_out(self, key: Key, uid: str, plan: Plan) -> None:
         """Carry out a plan in its order; what was written is known from then on."""
-        uid = str(resource.metadata.uid)
         if plan.create is not None:
             self._wrote(self.api.create_job(plan.create))
         if plan.status is not None:
@@ -136,9 +146,9 @@ class Controller:
                 self._tell(key, uid, event)
 
     def _wrote(self, manifest: Mapping[str, Any] | None) -> None:
-        key = self.index.put(manifest) if manifest is not None else None
-        if key is not None:
-            self.changed(key)
+        change = self.index.put(manifest) if manifest is not None else None
+        if change is not None:
+            self.changed(change)
 
     def _tell(self, key: Key, uid: str, event: Event) -> None:
         log.info("%s %s: %s: %s", key.kind, key.name, event.reason, event.message)
@@ -147,7 +157,6 @@ class Controller:
         self.api.tell(key, uid, event, moment(time.time()), f"{key.name}.{digest}")
 
 
-def _is_complete(resource: Resource) -> bool:
-    assert isinstance(resource, Exposure | LightCurveJob)
+def _is_complete(resource: Exposure | LightCurveJob) -> bool:
     found = resource.status.conditions if resource.status else []
     return status_of([one.model_dump() for one in found], "Complete") == "True"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gozen.resources.exposure import Exposure
-from gozen_operator.conditions import Known, conditions, moment, status_of
+from gozen_operator.conditions import Known, conditions, moment, reason_of, status_of
 from gozen_operator.jobs import exposure_job
 from gozen_operator.observed import ExposureFacts, JobSeen
 from gozen_operator.outcome import Outcome, outcome_of
@@ -94,6 +94,8 @@ def _refused(exposure: Exposure, reason: str, message: str, now: float) -> Plan:
 
 def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
     wanted = wanted_sensors(exposure, facts.known_sensors)
+    if _keeps_its_turn(exposure, facts):
+        return Plan(requeue_after_s=0.0 if facts.may_launch else None)
     wait = _wait(exposure, facts, wanted, settings, now)
     if wait is not None:
         return _waiting(exposure, wait, len(wanted), settings, now)
@@ -109,6 +111,12 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
     if set(wanted) <= {*facts.commits, *(set(wanted) - facts.raw)}:
         return _finished(exposure, facts, wanted, now)
     return Plan(create=exposure_job(exposure, wanted, settings), requeue_after_s=settings.look_s)
+
+
+def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
+    """Tell whether it stands in the queue, for which the archive was not asked again."""
+    asked = facts.raw is not None or facts.trouble is not None
+    return reason_of(_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 
 
 def _wait(
@@ -146,9 +154,10 @@ def _waiting(exposure: Exposure, wait: Known, sensors: int, settings: OperatorSe
         else Known("RawAvailable", "False", wait.reason, wait.message)
     )
     known = [ACCEPTED, raw, Known("Complete", "False", wait.reason), wait]
-    return Plan(
-        status=_status(exposure, known, now, Outcome(sensors), keep_same_reason=True), requeue_after_s=settings.look_s
-    )
+    status = _status(exposure, known, now, Outcome(sensors), keep_same_reason=True)
+    # Of the archive nobody tells us; what waits for other resources is looked at when they change.
+    again_s = settings.look_s if wait.reason in ("WaitingForRaw", "StorageUnavailable") else None
+    return Plan(status=status, requeue_after_s=again_s)
 
 
 def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:

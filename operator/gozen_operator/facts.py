@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from gozen.instrument.profile import Profile
 from gozen.resources.exposure import Exposure
-from gozen.resources.lightcurvejob import LightCurveJob
-from gozen.resources.meta import Resource
+from gozen.resources.lightcurvejob import LightCurveJob, Selection
 from gozen.resources.observation import Observation
-from gozen_operator.index import Index, Key
+from gozen_operator import cards
+from gozen_operator.cards import ExposureCard, LightCurveCard, ObservationCard, card_of
+from gozen_operator.index import Index
 from gozen_operator.jobs import job_name
-from gozen_operator.observed import ChildExposure, Commit, ExposureFacts, LightCurveFacts, ObservationFacts, PodEnd
+from gozen_operator.manifests import Key
+from gozen_operator.observed import (
+    ChildExposure,
+    Commit,
+    ExposureFacts,
+    JobSeen,
+    LightCurveFacts,
+    ObservationFacts,
+    PodEnd,
+)
 from gozen_operator.settings import OperatorSettings
+
+MOST_NAMED = 7
+"""Names that a message may list, and one more that says that there are more."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +57,30 @@ def exposure_facts(
     settings: OperatorSettings,
 ) -> ExposureFacts:
     """Return what is known about an Exposure; ``profile`` may be the reason and message why there is none."""
-    namespace = str(exposure.metadata.namespace)
-    siblings = [one for one in index.resources("Exposure", namespace) if one.metadata.name != exposure.metadata.name]
-    others = [one for one in siblings if isinstance(one, Exposure)]
+    namespace, card = str(exposure.metadata.namespace), _card(exposure)
     job = index.job(namespace, job_name(exposure))
-    ahead = sum(_goes_before(one, exposure) for one in others if _reason(one) == "Queued")
-    active = sum(_is_active(index, one) for one in others)
-    problem = profile if isinstance(profile, tuple) else None
+    parent = _parent(index, namespace, card)
+    ahead = index.before(cards.queue(namespace), card.rank)
     return ExposureFacts(
         known_sensors=() if isinstance(profile, tuple) else [sensor.id for sensor in profile.sensors],
-        problem=problem,
-        duplicate_of=next((one.metadata.name for one in others if _is_first(one, exposure)), None),
-        suspended=_suspended(index, exposure),
+        problem=profile if isinstance(profile, tuple) else None,
+        duplicate_of=_duplicate_of(index, namespace, card),
+        suspended=parent is not None and parent.suspended,
         raw=archive.raw,
         commits=archive.commits,
         trouble=archive.trouble,
-        calibration=[one.metadata.name for one in others if _calibrates(one, exposure)],
+        calibration=_calibration(index, namespace, card),
         job=None if job is None else replace(job, ends=ends),
-        may_launch=active + ahead < settings.max_active_jobs,
+        may_launch=_has_its_turn(index, namespace, card, job, settings),
         ahead=ahead,
-        held=_held(index, exposure),
+        held=parent is not None and not parent.complete,
     )
+
+
+def waits_for_its_turn(index: Index, exposure: Exposure, settings: OperatorSettings) -> bool:
+    """Tell whether an Exposure stands in the queue and cannot leave it yet: its raw data are known to be there."""
+    namespace, card = str(exposure.metadata.namespace), _card(exposure)
+    return card.reason == "Queued" and not _has_its_turn(index, namespace, card, None, settings)
 
 
 def observation_facts(
@@ -75,23 +90,15 @@ def observation_facts(
     if isinstance(profile, tuple):
         return ObservationFacts(known_sensors=(), problem=profile)
     namespace = str(observation.metadata.namespace)
-    children = {
-        one.metadata.name: ChildExposure(
-            one.metadata.name,
-            _status(one, "Complete") == "True",
-            _status(one, "Succeeded") == "True",
-            _reason(one) or "",
-        )
-        for one in index.resources("Exposure", namespace)
-        if _observation_of(one) == observation.metadata.name
-    }
+    names = index.under(cards.of_observation(namespace, observation.metadata.name))
+    children = [one for name in names if isinstance(one := index.card(Key("Exposure", namespace, name)), ExposureCard)]
     return ObservationFacts(
         known_sensors=[sensor.id for sensor in profile.sensors],
         instrument=profile.name,
         run=run,
         default_pipelines=profile.default_pipelines,
         default_gain=profile.default_gain,
-        children=children,
+        children={one.name: ChildExposure(one.name, one.complete, one.succeeded, one.reason) for one in children},
     )
 
 
@@ -105,130 +112,86 @@ def lightcurve_facts(
     """Return what is known about a LightCurveJob."""
     namespace = str(job.metadata.namespace)
     seen = index.job(namespace, job_name(job))
-    rivals = [one for one in index.resources("LightCurveJob", namespace) if _writes_before(index, one, job)]
     return LightCurveFacts(
         apertures=apertures,
-        writer=rivals[0].metadata.name if rivals else None,
-        waiting_for=[one.metadata.name for one in index.resources("Exposure", namespace) if _is_awaited(one, job)],
+        writer=_writer(index, namespace, job),
+        waiting_for=_awaited(index, namespace, job.spec.selection),
         job=None if seen is None else replace(seen, ends=ends),
         result=result,
     )
 
 
-def affected(index: Index, key: Key) -> list[Key]:
-    """Return the resources that an event about one of them concerns besides: who waits for it, who follows it."""
-    found: list[Key] = []
-    resource = index.resource(key)
-    if isinstance(resource, Exposure):
-        name = _observation_of(resource)
-        found += [Key("Observation", key.namespace, name)] if name else []
-        found += [other for other in index.keys("LightCurveJob") if other.namespace == key.namespace]
-        found += _waiting(index, key.namespace)
-    elif isinstance(resource, Observation):
-        found += [
-            Key("Exposure", key.namespace, one.metadata.name)
-            for one in index.resources("Exposure", key.namespace)
-            if _observation_of(one) == resource.metadata.name
-        ]
-    elif isinstance(resource, LightCurveJob):
-        found += [other for other in index.keys("LightCurveJob") if other.namespace == key.namespace]
-    return [other for other in found if other != key]
+def _has_its_turn(
+    index: Index, namespace: str, card: ExposureCard, job: JobSeen | None, settings: OperatorSettings
+) -> bool:
+    """Tell whether a place among the active Jobs is free for an Exposure, whose own Job does not count."""
+    others = index.count(cards.running(namespace)) - (job is not None and job.finished is None)
+    return others + index.before(cards.queue(namespace), card.rank) < settings.max_active_jobs
 
 
-def _waiting(index: Index, namespace: str) -> list[Key]:
-    reasons = ("Queued", "WaitingForCalibration")
-    return [
-        Key("Exposure", namespace, one.metadata.name)
-        for one in index.resources("Exposure", namespace)
-        if _reason(one) in reasons
-    ]
+def _card(exposure: Exposure) -> ExposureCard:
+    card = card_of(exposure)
+    assert isinstance(card, ExposureCard)
+    return card
 
 
-def _condition(resource: Resource, type_: str, field: str) -> str | None:
-    status = cast("Exposure | Observation | LightCurveJob", resource).status
-    found = status.conditions if status is not None else []
-    return next((str(getattr(one, field)) for one in found if one.type == type_), None)
+def _parent(index: Index, namespace: str, card: ExposureCard) -> ObservationCard | None:
+    parent = index.card(Key("Observation", namespace, card.observation)) if card.observation else None
+    return parent if isinstance(parent, ObservationCard) else None
 
 
-def _status(resource: Resource, type_: str) -> str | None:
-    return _condition(resource, type_, "status")
+def _duplicate_of(index: Index, namespace: str, card: ExposureCard) -> str | None:
+    """Return an Exposure that stands for the same processing and was there first."""
+    if card.exposure_id is None:
+        return None
+    same = cards.same_processing(namespace, card.night, card.exposure_id, card.run, card.instrument)
+    is_first = index.before(same, (card.made, card.name)) == 0
+    return None if is_first else index.under(same, most=1)[0]
 
 
-def _reason(resource: Resource) -> str | None:
-    return _condition(resource, "Succeeded", "reason")
+def _calibration(index: Index, namespace: str, card: ExposureCard) -> list[str]:
+    """Return calibration Exposures that have to be complete before this one is reduced."""
+    kinds = {"OBJECT": ("DARK", "FLAT"), "FLAT": ("DARK",), "DARK": ()}[card.data_type]
+    if card.exposure_id is None:
+        return []
+    found: list[str] = []
+    for kind in kinds:
+        heading = cards.calibration(namespace, card.instrument, kind)
+        found += index.under(heading, most=index.before(heading, (card.exposure_id,)))
+    return found
 
 
-def _observation_of(resource: Resource) -> str | None:
-    reference = resource.spec.observation_ref if isinstance(resource, Exposure) else None
-    return reference.name if reference is not None else None
+def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:
+    """Return some Exposures of a selection that are not complete; they are named, not counted."""
+    heading = cards.not_reduced(namespace, choice.run)
+    if not choice.exposures and choice.night is None:
+        return index.under(heading, most=MOST_NAMED)
+    begin, end = ((choice.night, 0), (choice.night, 10**9)) if choice.night else ((), ("~",))
+    count = index.before(heading, end) - index.before(heading, begin)
+    names = index.under(heading, begin, count if choice.exposures else min(count, MOST_NAMED))
+    return _some_named(index, namespace, names, choice.exposures) if choice.exposures else names
 
 
-def _rank(exposure: Exposure) -> tuple[bool, int, str]:
-    return exposure.spec.priority_class != "express", exposure.spec.exposure_id or 0, exposure.metadata.name
+def _some_named(index: Index, namespace: str, names: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    found, asked = [], frozenset(wanted)
+    for name in names:
+        card = index.card(Key("Exposure", namespace, name))
+        if isinstance(card, ExposureCard) and card.exposure_id is not None and f"{card.exposure_id:08d}" in asked:
+            found.append(name)
+            if len(found) == MOST_NAMED:
+                break
+    return found
 
 
-def _goes_before(one: Exposure, other: Exposure) -> bool:
-    return _rank(one) < _rank(other)
-
-
-def _is_active(index: Index, exposure: Exposure) -> bool:
-    job = index.job(str(exposure.metadata.namespace), job_name(exposure))
-    return job is not None and job.finished is None
-
-
-def _is_first(one: Exposure, other: Exposure) -> bool:
-    """Tell whether another Exposure stands for the same processing, and was there first."""
-    same = ("night", "exposure_id", "run", "instrument")
-    if other.spec.exposure_id is None or any(getattr(one.spec, w) != getattr(other.spec, w) for w in same):
-        return False
-    if _status(one, "Accepted") == "False":
-        return False
-    return _age(one) < _age(other)
-
-
-def _age(resource: Resource) -> tuple[str, str]:
-    made = resource.metadata.creation_timestamp
-    return (made.isoformat() if made else "", resource.metadata.name)
-
-
-def _calibrates(one: Exposure, other: Exposure) -> bool:
-    """Tell whether a calibration Exposure has to be complete before another one is reduced."""
-    kinds = {"OBJECT": ("DARK", "FLAT"), "FLAT": ("DARK",), "DARK": ()}[other.spec.data_type]
-    mine, others = one.spec.exposure_id, other.spec.exposure_id
-    earlier = mine is not None and others is not None and mine < others
-    done = _status(one, "Complete") == "True"
-    return one.spec.data_type in kinds and one.spec.instrument == other.spec.instrument and earlier and not done
-
-
-def _suspended(index: Index, exposure: Exposure) -> bool:
-    name = _observation_of(exposure)
-    parent = index.resource(Key("Observation", str(exposure.metadata.namespace), name)) if name else None
-    return isinstance(parent, Observation) and parent.spec.suspend
-
-
-def _held(index: Index, exposure: Exposure) -> bool:
-    """Tell whether an Observation still counts this Exposure, or a LightCurveJob waits for its night."""
-    namespace, name = str(exposure.metadata.namespace), _observation_of(exposure)
-    parent = index.resource(Key("Observation", namespace, name)) if name else None
-    return parent is not None and _status(parent, "Complete") != "True"
-
-
-def _is_awaited(resource: Resource, job: LightCurveJob) -> bool:
-    if not isinstance(resource, Exposure) or _status(resource, "Complete") == "True":
-        return False
-    choice, spec = job.spec.selection, resource.spec
-    if spec.data_type != "OBJECT" or spec.run != choice.run or spec.exposure_id is None:
-        return False
-    named = not choice.exposures or f"{spec.exposure_id:08d}" in choice.exposures
-    return named and (choice.night is None or choice.night == spec.night)
-
-
-def _writes_before(index: Index, one: Resource, job: LightCurveJob) -> bool:
-    """Tell whether another LightCurveJob writes to the same table now, or waits for it and came first."""
-    if not isinstance(one, LightCurveJob) or one.metadata.name == job.metadata.name:
-        return False
-    if one.spec.target_catalog != job.spec.target_catalog or _status(one, "Complete") == "True":
-        return False
-    if index.job(str(one.metadata.namespace), job_name(one)) is not None:
-        return True
-    return _reason(one) == "WaitingForTable" and _age(one) < _age(job)
+def _writer(index: Index, namespace: str, job: LightCurveJob) -> str | None:
+    """Return another LightCurveJob that writes to the same table now, or waits for it and came first."""
+    mine = card_of(job)
+    assert isinstance(mine, LightCurveCard)
+    for name in index.under(cards.writers(namespace, mine.table)):
+        one = index.card(Key("LightCurveJob", namespace, name))
+        if not isinstance(one, LightCurveCard) or name == mine.name:
+            continue
+        is_first = one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name)
+        if is_first or index.job(namespace, one.job) is not None:
+            return name
+    return None

@@ -10,10 +10,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Total
 
-from gozen.resources.exposure import Exposure
-from gozen_operator.index import MODELS, Index
+from gozen_operator.cards import ExposureCard, JobCard
+from gozen_operator.index import Index
+from gozen_operator.manifests import MODELS
 from gozen_operator.settings import OperatorSettings
 
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -31,7 +33,7 @@ class Health:
         self._heard = clock()
         self.registry = registry = CollectorRegistry()
         self.reconcile_s = Histogram(
-            "gozen_reconcile_seconds", "Time of one look at a resource", ["kind"], registry=registry
+            "gozen_reconcile_seconds", "Time of one look at a resource", ["kind"], registry=registry, buckets=_SECONDS
         )
         self.errors = Total("gozen_reconcile_errors", "Looks that failed and are repeated", ["kind"], registry=registry)
         self.queue = Gauge("gozen_queue_depth", "Resources that wait for a look", registry=registry)
@@ -56,25 +58,19 @@ class Health:
     def count(self, index: Index) -> None:
         """Count the resources and find the oldest raw data that wait."""
         self.resources.clear()
-        oldest = 0.0
+        oldest = now = time.time()
         for kind in MODELS:
             reasons: Counter[str] = Counter()
-            for namespace in {key.namespace for key in index.keys(kind)}:
-                for resource in index.resources(kind, namespace):
-                    found = getattr(resource, "status", None)
-                    told = {one.type: one for one in found.conditions} if found else {}
-                    reasons[told["Succeeded"].reason if "Succeeded" in told else "New"] += 1
-                    if (
-                        isinstance(resource, Exposure)
-                        and "RawAvailable" in told
-                        and told["RawAvailable"].status == "True"
-                    ):
-                        waits = told["Complete"].status != "True"
-                        since = told["RawAvailable"].last_transition_time.timestamp()
-                        oldest = max(oldest, time.time() - since) if waits else oldest
+            for _, card in index.cards(kind):
+                if card is None or isinstance(card, JobCard):
+                    reasons["InvalidSpec"] += 1
+                    continue
+                reasons[card.reason or "New"] += 1
+                if isinstance(card, ExposureCard) and card.raw_since is not None and not card.complete:
+                    oldest = min(oldest, card.raw_since)
             for reason, count in reasons.items():
                 self.resources.labels(kind, reason).set(count)
-        self.at_risk.set(oldest)
+        self.at_risk.set(now - oldest)
 
     async def serve(self, writes: Callable[[], int], depth: Callable[[], int]) -> web.AppRunner:
         """Serve both pages; the caller cleans the runner up."""

@@ -1,85 +1,102 @@
-"""What the operator remembers of the API server: the last known version of each object. No I/O.
+"""What the operator remembers of the API server: the last known version of each object, and cards by heading. No I/O.
 
 Events may come late, twice or in the wrong order: an older version never replaces a newer one, and what was deleted
 does not come back. What the operator itself wrote is put here at once, so that it never acts on less than it knows.
+Objects are kept as compact text and are understood again when they are looked at: ten thousand need 25 MB.
 """
 
 from __future__ import annotations
 
+import json
+import threading
+from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from gozen.resources.exposure import Exposure
-from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import Resource
-from gozen.resources.observation import Observation
+from gozen_operator.cards import Card, Heading, JobCard, Place, card_of, places
+from gozen_operator.manifests import Key, Manifest, essential, job_seen, key_of, owner_of, parsed
 from gozen_operator.observed import JobSeen
 
-MODELS: Mapping[str, type[Resource]] = {
-    "Observation": Observation,
-    "Exposure": Exposure,
-    "LightCurveJob": LightCurveJob,
-}
-EXPIRES = "gozen.astro/recorded"
-"""Annotation of a Job whose outcome stands in the status of its resource."""
 _TOMBSTONES = 4096
-Manifest = Mapping[str, Any]
+_MODELS = 512
 
 
-class Key(NamedTuple):
-    """A resource or Job."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object.
 
-    kind: str
-    namespace: str
-    name: str
+    Parameters
+    ----------
+    version
+        Numbers that grow (Kubernetes API conventions, resource versions).
+    text
+        JSON; empty for a Job, of which the card says all.
+    card
+        None where this version does not understand the object.
+    """
+
+    uid: str
+    version: int
+    text: bytes
+    card: Card | None
+
+
+class Change(NamedTuple):
+    """What became of a card; None where there is none."""
+
+    key: Key
+    before: Card | None
+    after: Card | None
 
 
 class Index:
-    """The last known version of each object of ours."""
+    """The last known version of each object of ours; several threads may use it."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, Manifest] = {}
-        self._models: dict[Key, Resource] = {}
+        self._entries: dict[Key, Entry] = {}
+        self._drawers: dict[Heading, list[Place]] = {}
+        self._models: OrderedDict[Key, tuple[int, Resource]] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._entries)
 
-    def put(self, manifest: Manifest) -> Key | None:
-        """Remember an object; None when a newer version, or its end, is known already."""
+    def put(self, manifest: Manifest) -> Change | None:
+        """Remember an object; None where that is nothing new."""
         key, meta = key_of(manifest), manifest["metadata"]
-        known = self._objects.get(key)
-        if meta["uid"] in self._gone or (known is not None and _is_older(meta, known["metadata"])):
-            return None
-        if known is None or known["metadata"]["resourceVersion"] != meta["resourceVersion"]:
-            self._objects[key] = manifest
-            self._models.pop(key, None)
-        return key
+        uid, version = meta["uid"], int(meta["resourceVersion"])
+        with self._lock:
+            if not self._is_news(key, uid, version):
+                return None
+            return self._replace(key, self._entry(key, uid, version, manifest))
 
-    def remove(self, manifest: Manifest) -> Key | None:
+    def remove(self, manifest: Manifest) -> Change | None:
         """Forget an object that was deleted; None when another of its name has taken its place."""
         key, uid = key_of(manifest), manifest["metadata"]["uid"]
-        self._gone[uid] = None
-        while len(self._gone) > _TOMBSTONES:
-            self._gone.popitem(last=False)
-        known = self._objects.get(key)
-        if known is not None and known["metadata"]["uid"] != uid:
-            return None
-        self._objects.pop(key, None)
-        self._models.pop(key, None)
-        return key
+        with self._lock:
+            self._bury(uid)
+            known = self._entries.get(key)
+            return None if known is not None and known.uid != uid else self._replace(key, None)
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: Key) -> Change | None:
         """Forget an object that a listing no longer has."""
-        self._objects.pop(key, None)
-        self._models.pop(key, None)
+        with self._lock:
+            known = self._entries.get(key)
+            if known is None:
+                return None
+            self._bury(known.uid)
+            return self._replace(key, None)
 
-    def manifest(self, key: Key) -> Manifest | None:
-        """Return an object as the API server gave it."""
-        return self._objects.get(key)
+    def manifest(self, key: Key) -> dict[str, Any] | None:
+        """Return what is kept of a resource, as plain data."""
+        entry = self._entries.get(key)
+        return None if entry is None else json.loads(entry.text)
 
     def resource(self, key: Key) -> Resource | None:
         """Return one of our resources; None when there is none.
@@ -89,82 +106,96 @@ class Index:
         pydantic.ValidationError
             Another version of the schema let something pass that this version does not understand.
         """
-        manifest = self._objects.get(key)
-        if manifest is None:
-            return None
-        if key not in self._models:
-            self._models[key] = parsed(manifest)
-        return self._models[key]
-
-    def resources(self, kind: str, namespace: str) -> Iterator[Resource]:
-        """Return all resources of a kind that this version understands."""
-        for key in [key for key in self._objects if key.kind == kind and key.namespace == namespace]:
-            try:
-                found = self.resource(key)
-            except ValidationError:
-                continue
-            if found is not None:
-                yield found
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            version, model = self._models.get(key, (-1, None))
+            if model is None or version != entry.version:
+                model = parsed(json.loads(entry.text))
+            self._keep(key, entry.version, model)
+            return model
 
     def job(self, namespace: str, name: str) -> JobSeen | None:
         """Return a Job, without the ends of its pods."""
-        manifest = self._objects.get(Key("Job", namespace, name))
-        return None if manifest is None else job_seen(manifest)
+        card = self.card(Key("Job", namespace, name))
+        return card.seen if isinstance(card, JobCard) else None
+
+    def card(self, key: Key) -> Card | None:
+        """Return the card of an object that is there and understood."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.card
+
+    def cards(self, kind: str) -> Iterator[tuple[Key, Card | None]]:
+        """Return the cards of a kind."""
+        with self._lock:
+            found = [(key, entry.card) for key, entry in self._entries.items() if key.kind == kind]
+        return iter(found)
 
     def keys(self, kind: str) -> list[Key]:
         """Return the keys of a kind."""
-        return [key for key in self._objects if key.kind == kind]
+        return [key for key, _ in self.cards(kind)]
 
+    def under(self, heading: Heading, begin: Place = (), most: int | None = None) -> list[str]:
+        """Return names under a heading in their order, at most so many, from a place on."""
+        with self._lock:
+            drawer = self._drawers.get(heading, [])
+            first = bisect_left(drawer, begin)
+            return [str(place[-1]) for place in drawer[first : None if most is None else first + most]]
 
-def key_of(manifest: Manifest) -> Key:
-    """Return the key of an object."""
-    meta = manifest["metadata"]
-    return Key(manifest["kind"], meta["namespace"], meta["name"])
+    def before(self, heading: Heading, place: Place) -> int:
+        """Return how many stand before a place."""
+        with self._lock:
+            return bisect_left(self._drawers.get(heading, []), place)
 
+    def count(self, heading: Heading) -> int:
+        """Return how many there are under a heading."""
+        with self._lock:
+            return len(self._drawers.get(heading, []))
 
-def owner_of(manifest: Manifest) -> Key | None:
-    """Return the resource of ours that owns an object."""
-    for owner in manifest["metadata"].get("ownerReferences", ()):
-        if owner["kind"] in MODELS:
-            return Key(owner["kind"], manifest["metadata"]["namespace"], owner["name"])
-    return None
+    def _is_news(self, key: Key, uid: str, version: int) -> bool:
+        known = self._entries.get(key)
+        return uid not in self._gone and not (known is not None and known.uid == uid and version <= known.version)
 
+    def _entry(self, key: Key, uid: str, version: int, manifest: Manifest) -> Entry:
+        if key.kind == "Job":
+            return Entry(uid, version, b"", JobCard(job_seen(manifest), owner_of(manifest)))
+        text = json.dumps(essential(manifest), separators=(",", ":")).encode()
+        try:
+            model = parsed(manifest)
+        except ValidationError:
+            return Entry(uid, version, text, None)
+        self._keep(key, version, model)
+        return Entry(uid, version, text, card_of(model))
 
-def parsed(manifest: Manifest) -> Resource:
-    """Return the model of an object; metadata that the model does not know are left out."""
-    meta = {word: value for word, value in manifest["metadata"].items() if word in _META}
-    status = {"status": manifest["status"]} if manifest.get("status") else {}
-    whole = {**{word: manifest[word] for word in ("apiVersion", "kind", "spec")}, "metadata": meta, **status}
-    return MODELS[manifest["kind"]].model_validate(whole, by_alias=True, by_name=False)
+    def _keep(self, key: Key, version: int, model: Resource) -> None:
+        """Keep the models that were used last."""
+        self._models[key] = (version, model)
+        self._models.move_to_end(key)
+        while len(self._models) > _MODELS:
+            self._models.popitem(last=False)
 
+    def _replace(self, key: Key, entry: Entry | None) -> Change:
+        known = self._entries.pop(key, None)
+        before, after = known.card if known else None, entry.card if entry else None
+        if before != after:
+            self._refile(key, before, after)
+        if entry is None:
+            self._models.pop(key, None)
+        else:
+            self._entries[key] = entry
+        return Change(key, before, after)
 
-_META = frozenset(
-    {"name", "namespace", "labels", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"}
-)
+    def _refile(self, key: Key, before: Card | None, after: Card | None) -> None:
+        for heading, place in places(key, before) if before is not None else ():
+            drawer = self._drawers[heading]
+            del drawer[bisect_left(drawer, place)]
+            if not drawer:
+                del self._drawers[heading]
+        for heading, place in places(key, after) if after is not None else ():
+            insort(self._drawers.setdefault(heading, []), place)
 
-
-def job_seen(manifest: Manifest) -> JobSeen:
-    """Return what matters of a Job."""
-    meta, status = manifest["metadata"], manifest.get("status") or {}
-    ended = next(
-        (
-            one
-            for one in status.get("conditions") or ()
-            if one["type"] in ("Complete", "Failed") and one["status"] == "True"
-        ),
-        None,
-    )
-    return JobSeen(
-        meta["name"],
-        meta["uid"],
-        ended["type"] if ended else None,
-        (ended or {}).get("reason") or "",
-        (ended or {}).get("message") or "",
-        expires=EXPIRES in (meta.get("annotations") or {}),
-        queued=bool(manifest["spec"].get("suspend")),
-    )
-
-
-def _is_older(mine: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Compare versions of one object; they are numbers that grow (Kubernetes API conventions, resource versions)."""
-    return mine["uid"] == known["uid"] and int(mine["resourceVersion"]) < int(known["resourceVersion"])
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        while len(self._gone) > _TOMBSTONES:
+            self._gone.popitem(last=False)

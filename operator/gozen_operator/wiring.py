@@ -20,18 +20,21 @@ from gozen.archive.store import open_archive
 from gozen.errors import GozenError, as_gozen_error
 from gozen.settings import Settings
 from gozen_operator import lease
-from gozen_operator.api import Api, connect
+from gozen_operator.affected import affected
+from gozen_operator.api import PAGE, Api, connect
 from gozen_operator.controller import Controller
 from gozen_operator.crds import GROUP, KINDS, VERSION
-from gozen_operator.facts import affected
 from gozen_operator.health import Health
-from gozen_operator.index import MODELS, Index, Key, owner_of
+from gozen_operator.index import Change, Index
+from gozen_operator.manifests import MODELS, Key
 from gozen_operator.settings import OperatorSettings
 from gozen_operator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 WORKERS = 4
 RETRY_S = (1.0, 60.0)
+_IDLE_S = 0.5
+"""After this many seconds without an event kopf ends the task of an object."""
 
 
 class Process:
@@ -74,39 +77,36 @@ class Process:
     def take(self, how: str | None, manifest: dict[str, Any]) -> None:
         """Be told of a change by kopf."""
         self.health.hear()
-        key = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
-        if key is not None:
-            self._mark(key, manifest)
+        change = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
+        if change is not None:
+            self._mark(change)
 
     async def resync(self) -> None:
         """Look at everything: what events have told, and what they have not."""
         for namespace in self.settings.namespaces:
             for kind in (*MODELS, "Job"):
-                found = await asyncio.to_thread(self.api.all_of, kind, namespace)
-                seen = {self.index.put(manifest) for manifest in found}
-                names = {manifest["metadata"]["name"] for manifest in found}
-                for key in [one for one in self.index.keys(kind) if one.namespace == namespace and one not in seen]:
-                    if key.name not in names:
-                        self.index.forget(key)
-                self.queue.add(key for key in self.index.keys(kind) if key.kind in MODELS)
+                for change in await asyncio.to_thread(self._listed, kind, namespace):
+                    self._mark(change)
+        for kind in MODELS:
+            self.queue.add_round(self.index.keys(kind))
         self.health.hear()
         self.health.count(self.index)
 
-    def _mark(self, key: Key, manifest: dict[str, Any]) -> None:
-        owner = owner_of(manifest) if key.kind == "Job" else key
-        if owner is None:
-            return
-        self.queue.add([owner])
-        with contextlib.suppress(ValueError):
-            self.queue.add(affected(self.index, owner))
+    def _listed(self, kind: str, namespace: str) -> list[Change]:
+        """Bring the index up to date by a listing; return what is new."""
+        before = {key for key in self.index.keys(kind) if key.namespace == namespace}
+        changes: list[Change | None] = []
+        for page in self.api.pages_of(kind, namespace):
+            changes += [self.index.put(manifest) for manifest in page]
+            before -= {Key(kind, namespace, manifest["metadata"]["name"]) for manifest in page}
+        changes += [self.index.forget(key) for key in before]
+        return [one for one in changes if one is not None]
 
-    def _wrote(self, key: Key) -> None:
-        self._loop.call_soon_threadsafe(self._mark_written, key)
+    def _mark(self, change: Change) -> None:
+        self.queue.add(affected(self.index, change, self.settings.max_active_jobs))
 
-    def _mark_written(self, key: Key) -> None:
-        manifest = self.index.manifest(key)
-        if manifest is not None:
-            self._mark(key, dict(manifest))
+    def _wrote(self, change: Change) -> None:
+        self._loop.call_soon_threadsafe(self._mark, change)
 
     async def _work(self) -> None:
         while True:
@@ -149,6 +149,8 @@ class Process:
         settings = kopf.OperatorSettings()
         settings.posting.enabled = False
         settings.scanning.disabled = True
+        settings.watching.chunk_size = PAGE
+        settings.queueing.idle_timeout = _IDLE_S
         await kopf.operator(
             registry=registry,
             settings=settings,

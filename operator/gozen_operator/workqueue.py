@@ -1,4 +1,7 @@
-"""Keys that wait to be looked at: each once, now or later, never two looks at one key at a time."""
+"""Keys that wait to be looked at: each once, now or later, never two looks at one key at a time.
+
+Of two lanes the first is for what has changed, the second for the round along everything, which may take a while.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable
 
-from gozen_operator.index import Key
+from gozen_operator.manifests import Key
 
 
 class WorkQueue:
@@ -21,6 +24,7 @@ class WorkQueue:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._ready: dict[Key, None] = {}
+        self._round: dict[Key, None] = {}
         self._later: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
         self._busy: set[Key] = set()
@@ -28,7 +32,7 @@ class WorkQueue:
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._busy)
+        return len(self._ready) + len(self._round) + len(self._busy)
 
     def add(self, keys: Iterable[Key]) -> None:
         """Have keys looked at as soon as possible; one that is being looked at gets another look."""
@@ -36,7 +40,15 @@ class WorkQueue:
             if key in self._busy:
                 self._again.add(key)
             else:
+                self._round.pop(key, None)
                 self._ready[key] = None
+        self._changed.set()
+
+    def add_round(self, keys: Iterable[Key]) -> None:
+        """Have keys looked at when there is nothing else to look at."""
+        for key in keys:
+            if key not in self._busy and key not in self._ready:
+                self._round[key] = None
         self._changed.set()
 
     def add_later(self, key: Key, delay_s: float) -> None:
@@ -51,9 +63,10 @@ class WorkQueue:
         """Return the next key, and wait until there is one; `done` ends the look at it."""
         while True:
             self._move_due()
-            if self._ready:
-                key = next(iter(self._ready))
-                del self._ready[key]
+            lane = self._ready or self._round
+            if lane:
+                key = next(iter(lane))
+                del lane[key]
                 self._busy.add(key)
                 return key
             self._changed.clear()

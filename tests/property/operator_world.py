@@ -17,10 +17,12 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator import exposure as exposure_room
 from gozen_operator import facts as facts_room
+from gozen_operator.affected import affected
 from gozen_operator.conditions import moment
 from gozen_operator.facts import ArchiveAnswer
-from gozen_operator.index import EXPIRES, Index, Key, key_of, owner_of
+from gozen_operator.index import Change, Index
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.manifests import EXPIRES, Key, key_of, owner_of
 from gozen_operator.observed import Commit
 from gozen_operator.plan import Plan
 from gozen_operator.settings import OperatorSettings
@@ -200,25 +202,20 @@ class Operator:
     def resync(self) -> None:
         """Look at everything again, as the resync loop does."""
         for manifest in list(self.world.objects.values()):
-            self.index.put(manifest)
+            self._mark(self.index.put(manifest))
         known = {key for kind in ("Exposure", "LightCurveJob", "Job") for key in self.index.keys(kind)}
-        for key in known - set(self.world.objects):
-            self.index.remove(self.index._objects[key])
+        for key in sorted(known - set(self.world.objects)):
+            self._mark(self.index.forget(key))
         self.dirty |= {key for kind in ("Exposure", "LightCurveJob") for key in self.index.keys(kind)}
 
     def take(self, event: tuple[str, dict[str, Any]]) -> None:
         """Be told of a change."""
         how, manifest = event
-        key = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
-        if key is None:
-            return
-        self._mark(key, manifest)
+        self._mark((self.index.remove if how == "DELETED" else self.index.put)(manifest))
 
-    def _mark(self, key: Key, manifest: dict[str, Any]) -> None:
-        owner = owner_of(manifest) if key.kind == "Job" else key
-        if owner is not None:
-            self.dirty.add(owner)
-            self.dirty.update(facts_room.affected(self.index, owner))
+    def _mark(self, change: Change | None) -> None:
+        if change is not None:
+            self.dirty.update(affected(self.index, change, self.world.settings.max_active_jobs))
 
     def is_idle(self) -> bool:
         """Take what is due, and tell whether there is nothing to look at."""
@@ -254,6 +251,8 @@ class Operator:
             return reconcile(resource, facts, world.settings, world.now)
         assert isinstance(resource, Exposure)
         answer = ArchiveAnswer(frozenset(world.raw.get(key.name, ())), dict(world.commits.get(key.name, {})))
+        if facts_room.waits_for_its_turn(self.index, resource, world.settings):
+            answer = ArchiveAnswer()
         facts = facts_room.exposure_facts(self.index, resource, CAMERA, answer, [], world.settings)  # type: ignore[arg-type]
         reconcile = self.rules.get("exposure", exposure_room.reconcile_exposure)
         return reconcile(resource, facts, world.settings, world.now)
@@ -288,6 +287,4 @@ class Operator:
     def _wrote(self, manifest: dict[str, Any]) -> None:
         if self.rules.get("forgets"):
             return
-        key = self.index.put(manifest)
-        if key is not None:
-            self._mark(key, manifest)
+        self._mark(self.index.put(manifest))

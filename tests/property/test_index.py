@@ -1,0 +1,255 @@
+"""The operator's index: whatever comes in whatever order, its drawers hold what a walk along all objects finds.
+
+Covered: objects put, changed, deleted, forgotten and listed again, events late and twice; the facts of Exposures,
+LightCurveJobs and Observations against a plain walk; whom a change concerns: nobody whose facts it changes is left out,
+and of a long queue only its head is marked.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from gozen.instrument.profile import Profile
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator import cards
+from gozen_operator.affected import affected
+from gozen_operator.cards import ExposureCard, LightCurveCard, places
+from gozen_operator.conditions import moment
+from gozen_operator.facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
+from gozen_operator.index import Change, Index
+from gozen_operator.manifests import Key, key_of
+from gozen_operator.settings import OperatorSettings
+
+from .operator_world import CAMERA, NAMESPACE
+
+SETTINGS = OperatorSettings(max_active_jobs=3)
+NAMES = {"Observation": "o", "Exposure": "e", "LightCurveJob": "l"}
+REASONS = ["Queued", "WaitingForCalibration", "WaitingForRaw", "Running", "Reduced", "ExposureIdTaken"]
+PROFILE: Profile = CAMERA  # type: ignore[assignment]  # it has what the facts ask for
+
+
+def said(reason: str) -> list[dict[str, Any]]:
+    """Return the conditions that go with a reason."""
+    ended = reason in ("Reduced", "ExposureIdTaken")
+    refused = reason == "ExposureIdTaken"
+    words = {"Accepted": not refused, "RawAvailable": True, "Complete": ended, "Succeeded": reason == "Reduced"}
+    made = {"reason": reason, "lastTransitionTime": moment(1.8e9)}
+    return [{**made, "type": word, "status": str(bool(holds))} for word, holds in words.items()]
+
+
+def an_object(rng: random.Random, version: int) -> dict[str, Any]:
+    """Make some version of one of a few objects."""
+    kind = rng.choice(["Observation", *["Exposure"] * 4, "LightCurveJob", "Job", "Job"])
+    number = rng.randrange(6)
+    if kind == "Job":
+        owner = rng.choice(["Exposure", "Exposure", "LightCurveJob"])
+        name = f"{NAMES[owner]}{number}"
+        ended = [{"type": "Complete", "status": "True"}] if rng.random() < 0.5 else []
+        meta = {"name": name if owner == "Exposure" else f"{name}-append", "uid": f"u-{name}-{rng.randrange(2)}"}
+        meta["ownerReferences"] = [{"kind": owner, "name": name}]
+        spec, status = {}, {"conditions": ended}
+    else:
+        name = f"{NAMES[kind]}{number}"
+        meta = {"name": name, "uid": f"u-{name}-{rng.randrange(2)}", "creationTimestamp": moment(1.8e9 + number % 3)}
+        spec = SPECS[kind](rng)
+        words = ["WaitingForTable", "WaitingForExposures", "Appended"] if kind == "LightCurveJob" else REASONS
+        status = {"conditions": said(rng.choice(words))} if rng.random() < 0.8 else {}
+        if kind == "LightCurveJob" and status:
+            status["conditions"][2]["status"] = str(rng.random() < 0.3)
+    meta |= {"namespace": NAMESPACE, "resourceVersion": str(version)}
+    return {"apiVersion": "gozen.astro/v1alpha1", "kind": kind, "metadata": meta, "spec": spec, "status": status}
+
+
+def exposure_spec(rng: random.Random) -> dict[str, Any]:
+    spec = {
+        "object": "field",
+        "nframe": 18,
+        "exposureId": rng.randrange(1, 5),
+        "night": f"2026011{rng.randrange(5, 7)}",
+    }
+    spec |= {"dataType": rng.choice(["OBJECT", "OBJECT", "DARK", "FLAT"]), "run": rng.choice(["r1", "r2"])}
+    spec |= {"priorityClass": rng.choice(["express", "default"]), "instrument": rng.choice(["tomoe", "other"])}
+    if rng.random() < 0.7:
+        spec["observationRef"] = {"name": f"o{rng.randrange(3)}"}
+    return {word: value for word, value in spec.items() if word != "exposureId" or rng.random() < 0.9}
+
+
+def observation_spec(rng: random.Random) -> dict[str, Any]:
+    steps = [{"setParameter": {"nframe": 18, "tintegSec": 0.5}}, {"exposure": "field"}]
+    return {"observer": "A", "project": "B", "operations": steps, "suspend": rng.random() < 0.3}
+
+
+def lightcurve_spec(rng: random.Random) -> dict[str, Any]:
+    region = {"ra": 1.0, "dec": 2.0, "radiusDeg": 1.0}
+    choices: list[dict[str, Any]] = [{"night": "20260115"}, {"exposures": ["00000002"]}, {"region": region}]
+    return {"selection": {**rng.choice(choices), "run": "r1"}, "targetCatalog": rng.choice(["a", "b"])}
+
+
+SPECS = {"Exposure": exposure_spec, "Observation": observation_spec, "LightCurveJob": lightcurve_spec}
+
+
+def walked(index: Index) -> dict[cards.Heading, list[cards.Place]]:
+    """Return what should be in the drawers, from all objects one after the other."""
+    found: dict[cards.Heading, list[cards.Place]] = {}
+    for kind in (*SPECS, "Job"):
+        for key, card in index.cards(kind):
+            for heading, place in places(key, card) if card is not None else ():
+                found.setdefault(heading, []).append(place)
+    return {heading: sorted(several) for heading, several in found.items()}
+
+
+def exposures(index: Index) -> dict[str, ExposureCard]:
+    return {key.name: card for key, card in index.cards("Exposure") if isinstance(card, ExposureCard)}
+
+
+def facts_of(index: Index, key: Key) -> Any:
+    """Return the facts of a resource by the index."""
+    resource = index.resource(key)
+    if isinstance(resource, Exposure):
+        return exposure_facts(index, resource, PROFILE, ArchiveAnswer(), (), SETTINGS)
+    if isinstance(resource, LightCurveJob):
+        return lightcurve_facts(index, resource, (21,), (), None)
+    assert resource is not None
+    return {name: card for name, card in exposures(index).items() if card.observation == resource.metadata.name}
+
+
+def check_exposure(index: Index, mine: ExposureCard) -> None:
+    """Compare the facts of an Exposure with a walk along all others."""
+    facts = facts_of(index, Key("Exposure", NAMESPACE, mine.name))
+    others = [one for one in exposures(index).values() if one.name != mine.name]
+    jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, cards.JobCard)}
+    runs = [n for n, job in jobs.items() if job.runs and job.owner is not None and job.owner.kind == "Exposure"]
+    ahead = sum(one.reason == "Queued" and one.rank < mine.rank for one in others)
+    same = ("night", "exposure_id", "run", "instrument")
+    first = [
+        (one.made, one.name)
+        for one in others
+        if not one.refused and all(getattr(one, word) == getattr(mine, word) for word in same)
+    ]
+    older = sorted(one for one in first if one < (mine.made, mine.name) and mine.exposure_id is not None)
+    kinds = {"OBJECT": ("DARK", "FLAT"), "FLAT": ("DARK",), "DARK": ()}[mine.data_type]
+    before = {
+        one.name
+        for one in others
+        if one.data_type in kinds and not one.complete and one.instrument == mine.instrument
+        and one.exposure_id is not None and mine.exposure_id is not None and one.exposure_id < mine.exposure_id
+    }  # fmt: skip
+    parent = index.card(Key("Observation", NAMESPACE, mine.observation or ""))
+    assert facts.ahead == ahead
+    assert facts.may_launch == (len(set(runs) - {mine.name}) + ahead < SETTINGS.max_active_jobs)
+    assert facts.duplicate_of == (older[0][1] if older else None)
+    assert set(facts.calibration) == before
+    assert facts.suspended == (isinstance(parent, cards.ObservationCard) and parent.suspended)
+    assert facts.held == (isinstance(parent, cards.ObservationCard) and not parent.complete)
+
+
+def check_lightcurves(index: Index, job: LightCurveJob) -> None:
+    """Compare the facts of a LightCurveJob with a walk along all others."""
+    facts = lightcurve_facts(index, job, (21,), (), None)
+    choice = job.spec.selection
+    awaited = {
+        one.name
+        for one in exposures(index).values()
+        if one.data_type == "OBJECT" and one.run == choice.run and one.exposure_id is not None and not one.complete
+        and choice.night in (None, one.night)
+        and (not choice.exposures or f"{one.exposure_id:08d}" in choice.exposures)
+    }  # fmt: skip
+    assert set(facts.waiting_for) == awaited
+    mine = index.card(Key("LightCurveJob", NAMESPACE, job.metadata.name))
+    assert isinstance(mine, LightCurveCard)
+    rivals = {
+        one.name
+        for _, one in index.cards("LightCurveJob")
+        if isinstance(one, LightCurveCard) and one.name != mine.name and one.table == mine.table and not one.complete
+        and (
+            index.job(NAMESPACE, one.job)
+            or (one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name))
+        )
+    }  # fmt: skip
+    assert facts.writer in (rivals or {None})
+
+
+def happen(index: Index, rng: random.Random, version: int) -> Change | None:
+    """Let one thing happen to an index."""
+    if rng.random() < 0.75:
+        return index.put(an_object(rng, version - rng.choice([0, 0, 0, 20])))
+    known = [key for kind in (*SPECS, "Job") for key in index.keys(kind)]
+    if not known:
+        return None
+    key = rng.choice(known)
+    return index.forget(key) if rng.random() < 0.5 else index.remove({**an_object(rng, version), **named(key, rng)})
+
+
+def named(key: Key, rng: random.Random) -> dict[str, Any]:
+    return {
+        "kind": key.kind,
+        "metadata": {"namespace": key.namespace, "name": key.name, "uid": f"u-{key.name}-{rng.randrange(2)}"},
+    }
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_index_knows_what_a_walk_finds_and_marks_whom_it_concerns(seed: int) -> None:
+    rng = random.Random(seed)
+    index = Index()
+    for step in range(120):
+        before = {key: facts_of(index, key) for kind in SPECS for key in index.keys(kind)}
+        change = happen(index, rng, 100 + step)
+        assert index._drawers == walked(index)
+        for card in exposures(index).values():
+            check_exposure(index, card)
+        for key in index.keys("LightCurveJob"):
+            job = index.resource(key)
+            assert isinstance(job, LightCurveJob)
+            check_lightcurves(index, job)
+        marked = set(affected(index, change, SETTINGS.max_active_jobs)) if change else set()
+        for key in {key for kind in SPECS for key in index.keys(kind)} & set(before):
+            if is_concerned(index, key, before[key]):
+                assert key in marked, f"{change} concerns {key}"
+
+
+def is_concerned(index: Index, key: Key, before: Any) -> bool:
+    """Tell whether what a resource waits for, or counts, is otherwise than before."""
+    now, card = facts_of(index, key), index.card(key)
+    if isinstance(card, ExposureCard):
+        turn = card.reason == "Queued" and now.may_launch and not before.may_launch
+        free = card.reason == "WaitingForCalibration" and not now.calibration and bool(before.calibration)
+        job = (now.job and now.job.finished) != (before.job and before.job.finished)
+        return turn or free or job or (now.suspended, now.held) != (before.suspended, before.held)
+    if isinstance(card, LightCurveCard):
+        free = card.reason == "WaitingForExposures" and not now.waiting_for and bool(before.waiting_for)
+        return not card.complete and (free or (now.writer is None and before.writer is not None))
+    counted = [{name: (one.complete, one.succeeded) for name, one in several.items()} for several in (now, before)]
+    return counted[0] != counted[1]
+
+
+def test_an_event_marks_the_head_of_a_long_queue_only() -> None:
+    index, rng = Index(), random.Random(1)
+    for number in range(2000):
+        spec = {"object": "field", "nframe": 18, "exposureId": number + 1, "night": "20260115"}
+        meta = {"name": f"e{number}", "namespace": NAMESPACE, "uid": f"u{number}", "resourceVersion": "1"}
+        found = {"kind": "Exposure", "apiVersion": "gozen.astro/v1alpha1", "metadata": meta, "spec": spec}
+        index.put({**found, "status": {"conditions": said("Queued")}})
+    meta = {**meta, "name": "job", "uid": "job", "ownerReferences": [{"kind": "Exposure", "name": "e0"}]}
+    job = {"kind": "Job", "metadata": meta, "spec": {}, "status": {}}
+    index.put(job)
+    ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+    change = index.put({**job, "metadata": {**meta, "resourceVersion": "2"}, "status": ended})
+    assert change is not None
+    assert {key.name for key in affected(index, change, 3)} == {"e0", "e1", "e2"}
+    observed = index.resource(Key("Exposure", NAMESPACE, f"e{rng.randrange(2000)}"))
+    assert isinstance(observed, Exposure)
+
+
+def test_an_observation_counts_its_own_exposures() -> None:
+    index, rng = Index(), random.Random(5)
+    for version in range(400):
+        index.put(an_object(rng, version + 1))
+    for key in index.keys("Observation"):
+        resource = index.resource(key)
+        facts = observation_facts(index, resource, ("none", ""), "r1")  # type: ignore[arg-type]
+        assert facts.problem == ("none", "")
+        assert key_of(index.manifest(key) or {}) == key
