@@ -111,7 +111,7 @@ class Controller:
             return ArchiveAnswer(), list(pods)
         try:
             self._store = self._store or self.open_archive()
-            return looking.ask_archive(self._store, resource), list(pods)
+            return looking.ask_archive(self._store, resource, self.site), list(pods)
         except Exception as error:
             self._store = None
             log.warning("the archive cannot be asked: %s", error)
@@ -127,7 +127,7 @@ class Controller:
             facts = lightcurve_facts(self.index, resource, apertures, ends, result)
             return reconcile_lightcurvejob(resource, facts, self.settings, now)
         assert isinstance(resource, Exposure)
-        camera = looking.profile_of(resource.spec.instrument)
+        camera = looking.problem_of(resource, self.site) or looking.profile_of(resource.spec.instrument)
         seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings)
         return reconcile_exposure(resource, seen, self.settings, now)
 

@@ -74,11 +74,6 @@ def _refusal(exposure: Exposure, facts: ExposureFacts) -> tuple[str, str] | None
             f"spec.exposureId {spec.exposure_id} of {spec.night} in run {spec.run} belongs to {facts.duplicate_of}; "
             "give another run to reduce it again"
         )
-    if spec.raw_url is not None:
-        return "RawURLNotAllowed", (
-            f"spec.rawURL {spec.raw_url}: raw data are read from the archive alone; take them in there "
-            "(`gozen run --raw`, `gozen watch`) and leave rawURL out"
-        )
     return None
 
 

@@ -35,6 +35,7 @@ def exposure_job(exposure: Exposure, sensors: Sequence[str], settings: OperatorS
     night, size = str(spec.night), spec.sensors_per_pod
     shared = ["--instrument", spec.instrument, "--part", "$(JOB_COMPLETION_INDEX)", "--part-size", str(size)]
     which = [word for sensor in sensors for word in ("--sensor", sensor)]
+    which += ["--raw-url", spec.raw_url] if spec.raw_url is not None else []
     if spec.data_type == "OBJECT":
         pipelines = ",".join(spec.pipelines)
         args = ["reduce", night, exposure_key(exposure), "--pipelines", pipelines, "--run", spec.run, *shared, *which]

@@ -12,10 +12,12 @@ from typing import Any
 from gozen.archive.commit import load_commit
 from gozen.archive.interface import Store
 from gozen.archive.keys import Processing
+from gozen.archive.outside import files_of_sensors, open_outside, refusal
 from gozen.archive.raw import RECORD, read_record
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.instrument.profile import Profile, load_profile
 from gozen.resources.exposure import Exposure
+from gozen.settings import Settings
 from gozen_operator.facts import ArchiveAnswer
 from gozen_operator.jobs import exposure_key
 from gozen_operator.observed import Commit, PodEnd
@@ -34,17 +36,32 @@ def profile_of(name: str) -> Profile | tuple[str, str]:
         return "UnknownInstrument", f"spec.instrument: {error}"
 
 
-def ask_archive(store: Store, exposure: Exposure) -> ArchiveAnswer:
+def problem_of(exposure: Exposure, site: Settings) -> tuple[str, str] | None:
+    """Return reason and message where the site's profiles or prefixes do not allow what an Exposure asks for."""
+    profile = profile_of(exposure.spec.instrument)
+    if isinstance(profile, tuple):
+        return profile
+    url = exposure.spec.raw_url
+    problem = refusal(url, site.raw_url_prefixes) if url is not None else None
+    return ("RawURLNotAllowed", f"spec.rawURL: {problem}") if problem else None
+
+
+def ask_archive(store: Store, exposure: Exposure, site: Settings) -> ArchiveAnswer:
     """Return which sensors' raw data are there and what is committed; trouble is an answer too."""
     if exposure.spec.night is None or exposure.spec.exposure_id is None:
         return ArchiveAnswer()
     try:
-        return ArchiveAnswer(_raw(store, exposure), _commits(store, exposure))
+        return ArchiveAnswer(_raw(store, exposure, site), _commits(store, exposure))
     except (StorageUnavailable, UnreadableInput) as error:
         return ArchiveAnswer(trouble=str(error))
 
 
-def _raw(store: Store, exposure: Exposure) -> frozenset[str]:
+def _raw(store: Store, exposure: Exposure, site: Settings) -> frozenset[str]:
+    if exposure.spec.raw_url is not None:
+        profile = profile_of(exposure.spec.instrument)
+        if isinstance(profile, tuple) or problem_of(exposure, site) is not None:
+            return frozenset()
+        return frozenset(files_of_sensors(open_outside(exposure.spec.raw_url, site), profile))
     key = f"raw/{exposure.spec.night}/{exposure_key(exposure)}/{RECORD}"
     return frozenset(read_record(store, key).sensors) if store.exists(key) else frozenset()
 

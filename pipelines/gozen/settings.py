@@ -187,6 +187,9 @@ class Settings(BaseSettings):
     run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this processing")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Worker processes")
     block_list: Path | None = Field(None, description="YAML list of what must not be archived")
+    raw_url_prefixes: tuple[str, ...] = Field(
+        (), description="URLs under which an Exposure's rawURL may name raw data outside the archive; none allow none"
+    )
     keep_raw_days: float = Field(7.0, ge=0, description="Days that raw files stay after their night, once reduced")
     image_digest: str = Field("", description="Digest of the container image, kept in the provenance")
     detection: DetectionSettings = DetectionSettings()

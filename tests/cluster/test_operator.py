@@ -84,6 +84,7 @@ def begin(server: ApiServer, folder: Path, **settings: str) -> Running:
         "GOZEN_ARCHIVE": str(folder / "archive"),
         "GOZEN_OPERATOR_NAMESPACES": json.dumps([NAMESPACE]),
         "GOZEN_OPERATOR_PORT": str(port),
+        "GOZEN_RAW_URL_PREFIXES": json.dumps([f"file://{folder}/campaign"]),
         "GOZEN_OPERATOR_LOOK_S": "0.5",
         "GOZEN_OPERATOR_RESYNC_S": "2",
         **settings,
@@ -180,7 +181,7 @@ BAD_EXPOSURES = {
     "unknown-sensor": ({"sensors": ["900"]}, "UnknownSensor", "tomoe has no sensor 900"),
     "unknown-camera": ({"instrument": "nobody"}, "UnknownInstrument", "nobody"),
     "not-reserved": ({"exposureId": None}, "NotReserved", "spec.exposureId is missing"),
-    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "read from the archive alone"),
+    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "spec.rawURL: s3://elsewhere/raw lies outside"),
 }
 
 
@@ -212,6 +213,21 @@ def test_an_exposure_waits_for_its_raw_data_and_launches_one_job(operator: Runni
     assert rules == [None, [64], [65, 70]]
     events = operator.kubectl("get", "events", "--field-selector", "involvedObject.name=field-003", "-o", "wide").stdout
     assert "Launched" in events
+
+
+def test_raw_data_elsewhere_are_waited_for_and_named_to_the_pods(operator: Running) -> None:
+    folder = operator.archive.parent / "campaign" / "night"
+    folder.mkdir(parents=True)
+    url = f"file://{folder}"
+    operator.apply(EXPOSURE, "campaign", **{**BARE, "rawURL": url}, exposureId=70)
+    assert "raw data of 0 of 3 sensors" in operator.until("exp/campaign", "Succeeded", "WaitingForRaw")
+    for sensor in SENSORS:
+        (folder / f"TMQ{sensor[0]}2030010100000070{sensor[1:]}.fits").touch()
+    operator.until("exp/campaign", "Succeeded", "Running")
+    job = json.loads(operator.kubectl("get", "job/campaign", "-o", "json", check=True).stdout)
+    args = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--raw-url") + 1] == url
+    operator.kubectl("delete", "exp/campaign", "job/campaign", check=True)
 
 
 def test_its_pods_are_allowed_where_pods_are_restricted(operator: Running) -> None:

@@ -43,6 +43,45 @@ def products(folder: Path) -> dict[str, bytes]:
     return {key: data for key, data in found.items() if key.split("/")[2] in EXPOSURES}
 
 
+def test_raw_data_outside_the_archive_give_the_same_and_stay_as_they_are(night, reduced, command, monkeypatch):
+    elsewhere = night / "elsewhere"
+    for exposure in EXPOSURES:
+        shutil.move(night / "archive" / "raw" / NIGHT / exposure, elsewhere / exposure)
+        (elsewhere / exposure / "exposure.json").unlink()
+    before = {path: path.read_bytes() for path in elsewhere.rglob("*.fits")}
+    words = ("reduce", NIGHT, EXPOSURES[0], "--raw-url", f"file://{elsewhere / EXPOSURES[0]}")
+    refused = command(*words, cwd=night, check=False)
+    assert refused.returncode == 64
+    assert "raw_url_prefixes" in refused.stderr
+    monkeypatch.setenv("GOZEN_RAW_URL_PREFIXES", json.dumps([f"file://{elsewhere}"]))
+    command(*words, cwd=night)
+    processing = Processing(NIGHT, EXPOSURES[0])
+    for sensor in ("111", "112"):
+        ours, usual = (read_commit(open_store(f / "archive"), processing, sensor) for f in (night, reduced))
+        assert ours.products["staging"] is not None
+        assert ours.provenance.inputs == usual.provenance.inputs
+        assert ours.status == "reduced"
+    assert {path: path.read_bytes() for path in elsewhere.rglob("*.fits")} == before
+    assert not (night / "archive" / "raw" / NIGHT / EXPOSURES[0]).exists()
+    both = command("reduce", NIGHT, *EXPOSURES, *words[-2:], cwd=night, check=False)
+    assert "is the folder of one exposure" in both.stderr
+
+
+def test_masters_of_raw_data_outside_the_archive(night, command, monkeypatch):
+    elsewhere = night / "elsewhere"
+    shutil.move(night / "archive" / "raw" / NIGHT / "00000001", elsewhere)
+    shutil.rmtree(night / "archive" / "calib")
+    shutil.rmtree(night / "archive" / "exposures")
+    monkeypatch.setenv("GOZEN_RAW_URL_PREFIXES", json.dumps([f"file://{elsewhere}"]))
+    words = ("masters", "--exposure", "00000001", "--raw-url", f"file://{elsewhere}")
+    assert "needs --night" in command(*words, cwd=night, check=False).stderr
+    said = command(*words, "--night", NIGHT, cwd=night).stdout
+    assert "dark master of sensor 111" in said
+    (elsewhere / "empty").mkdir()
+    nothing = command(*words[:-1], f"file://{elsewhere}/empty", "--night", NIGHT, cwd=night, check=False)
+    assert (nothing.returncode, "has no raw files of small" in nothing.stderr) == (65, True)
+
+
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     """Start ``gozen`` in a process group of its own, so that all of it can be killed."""
     environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "1"}

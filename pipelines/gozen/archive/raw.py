@@ -6,7 +6,7 @@ It spares everybody from opening every file to learn which sensor it is; who tak
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
@@ -28,6 +28,8 @@ class RawExposure:
         Start of the first frame, MJD (UTC).
     sensors
         Keys of each sensor's raw files, in the order of their names.
+    root
+        URL of the folder that the keys begin at, where that is not the archive; see `gozen.archive.outside`.
     """
 
     night: str
@@ -36,10 +38,12 @@ class RawExposure:
     data_type: str
     mjd: float
     sensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    root: str | None = None
 
     def to_json(self) -> bytes:
         """Return the bytes of the record."""
-        return (json.dumps(asdict(self), sort_keys=True, indent=1) + "\n").encode()
+        content = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "root"}
+        return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
 
 
 def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:

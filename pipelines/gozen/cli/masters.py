@@ -25,6 +25,7 @@ def masters(
     workers: reducing.Workers = None,
     part: reducing.Part = None,
     part_size: reducing.PartSize = 7,
+    raw_url: reducing.RawURL = None,
 ) -> int:
     """Make dark, bias and flat masters; each exposure then uses the last one before it."""
     from gozen.archive.store import open_archive
@@ -34,6 +35,10 @@ def masters(
     profile, store = load_profile(settings.instrument), open_archive(settings)
     if files:
         exposures = reducing.take_in_files(store, profile, files)
+    elif raw_url is not None:
+        if night is None:
+            raise BadRequest(f"--raw-url {raw_url} needs --night as well, as its headers are not asked")
+        exposures = [reducing.exposure_at(settings, profile, night, exposure or [], raw_url)]
     else:
         exposures = reducing.exposures_of_night(store, profile, reducing.only_night(store, night), exposure)
     wanted = [one for one in exposures if not exposure or one.exposure in exposure]

@@ -27,6 +27,7 @@ def reduce(
     retain_raw: Annotated[bool, typer.Option("--retain-raw", help="The raw files do not expire.")] = False,
     part: reducing.Part = None,
     part_size: reducing.PartSize = 7,
+    raw_url: reducing.RawURL = None,
 ) -> int:
     """Reduce exposures of the archive's raw data, sensor by sensor."""
     from gozen.archive.store import open_archive
@@ -40,7 +41,10 @@ def reduce(
     _known_sensors(sensor or [], known)
     if part is not None:
         sensor = reducing.part_of(sensor or known, part, part_size)
-    exposures = reducing.exposures_of_night(store, profile, night, exposure)
+    if raw_url is not None:
+        exposures = [reducing.exposure_at(settings, profile, night, exposure or [], raw_url)]
+    else:
+        exposures = reducing.exposures_of_night(store, profile, night, exposure)
     wanted = [one for one in exposures if not exposure or one.exposure in exposure]
     absent = sorted(set(exposure or []) - {one.exposure for one in wanted})
     if absent:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,9 @@ Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a tabl
 Run = Annotated[str | None, typer.Option("--run", help="Name of this processing.")]
 Part = Annotated[
     int | None, typer.Option(min=0, help="Only this group of the sensors, counted from 0: what a pod does.")
+]
+RawURL = Annotated[
+    str | None, typer.Option("--raw-url", help="Folder of the exposure's raw data, where that is not the archive.")
 ]
 PartSize = Annotated[int, typer.Option(min=1, help="Sensors in a group.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; default: one a core.")]
@@ -132,6 +136,23 @@ def exposures_of_night(
     if not found:
         raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
     return found
+
+
+def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequence[str], url: str) -> RawExposure:
+    """Return the one exposure whose raw data lie in a folder outside the archive.
+
+    Raises
+    ------
+    BadRequest
+        Not one exposure is named, or the settings do not allow the folder.
+    """
+    from gozen.archive.outside import open_outside
+    from gozen.frames.arrivals import exposure_outside
+
+    date_of(night)
+    if len(names) != 1:
+        raise BadRequest(f"--raw-url {url} is the folder of one exposure; name it, and no other")
+    return replace(exposure_outside(open_outside(url, settings), night, names[0], profile), root=url)
 
 
 def part_of(sensors: Sequence[str], part: int, size: int) -> list[str]:

@@ -13,9 +13,10 @@ from gozen.archive import keys
 from gozen.archive.directory import unchanged
 from gozen.archive.expid import is_reserved
 from gozen.archive.interface import named_errors
+from gozen.archive.outside import files_of_sensors
 from gozen.archive.raw import RawExposure, by_sensor, read_record, record_exposure, record_key
 from gozen.archive.store import Store
-from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
+from gozen.errors import BadRequest, CorruptFile, StorageUnavailable, UnreadableInput
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, night_of, read_header
 from gozen.instrument.profile import Profile
@@ -196,6 +197,30 @@ def _record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], pro
         fresh = RawExposure(night, exposure, first.object, first.data_type, first.utc_start, by_sensor(sensors))
         record_exposure(store, fresh)
     return refused
+
+
+def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile) -> RawExposure:
+    """Return an exposure whose raw files lie outside the archive, as it would be recorded.
+
+    Raises
+    ------
+    UnreadableInput
+        There are no files with the names of raw files, or none that can be read.
+    """
+    sensors = files_of_sensors(folder, profile)
+    if not sensors:
+        pattern = profile.raw_names or "*"
+        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}, whose names are {pattern}")
+    problem: CorruptFile | None = None
+    for key in (files[0] for files in sensors.values()):
+        try:
+            with folder.open(key) as stream:
+                header = read_header(read_words(stream)[0], profile, Path(key).name)
+        except CorruptFile as error:
+            problem = problem or error
+            continue
+        return RawExposure(night, exposure, header.object, header.data_type, header.utc_start, sensors)
+    raise UnreadableInput(f"{folder.url}: none of {len(sensors)} sensors has a file that can be read: {problem}")
 
 
 def slug(text: str) -> str:

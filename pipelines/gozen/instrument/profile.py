@@ -78,6 +78,16 @@ def _sensor_number(value: str) -> str:
     return value
 
 
+def _with_groups(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    if not groups:
+        raise ValueError(f"{value!r} has no group; the groups, joined, are the sensor's id")
+    return value
+
+
 SensorNumber = Annotated[str, AfterValidator(_sensor_number)]
 
 
@@ -153,6 +163,9 @@ class Profile(_Part):
     description: str = ""
     site: Site
     raw: Literal["cube", "frames"] = Field(description="One file per sensor and exposure, or one per frame")
+    raw_names: Annotated[str, AfterValidator(_with_groups)] | None = Field(
+        None, description="Regular expression of raw files' names without ending; its groups, joined, are the sensor"
+    )
     shape: tuple[int, int] = Field(description="Rows and columns of a raw frame")
     active: Section = Field(description="The pixels that see the sky")
     reference: Section | None = Field(None, description="Reference or overscan columns")
@@ -188,6 +201,14 @@ class Profile(_Part):
         """Rows and columns of the pixels that see the sky."""
         rows, columns = section_slices(self.active)
         return rows.stop - rows.start, columns.stop - columns.start
+
+    def sensor_of_name(self, frame_id: str) -> str | None:
+        """Return the sensor that a raw file's name (without ending) tells; None where it tells none of ours."""
+        if self.raw_names is None:
+            return self.sensors[0].id if len(self.sensors) == 1 else None
+        found = re.fullmatch(self.raw_names, frame_id)
+        sensor = self.sensor("".join(found.groups(default=""))) if found else None
+        return sensor.id if sensor else None
 
     def sensor(self, sensor_id: str) -> Sensor | None:
         """Return the sensor of this id, or None."""

@@ -112,6 +112,7 @@ def works_of_exposures(
             pipelines=tuple(pipelines),
             object=one.object,
             retain_raw=retain_raw,
+            raw_root=one.root,
         )
         for one in exposures
         if one.data_type == "OBJECT"

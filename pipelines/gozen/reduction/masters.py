@@ -134,7 +134,8 @@ def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -
         provenance=provenance,
     )
     try:
-        cube = assemble([read_file(bench.store, key) for key in exposure.sensors[sensor]], bench.profile)
+        store = bench.raw_store(exposure.root)
+        cube = assemble([read_file(store, key) for key in exposure.sensors[sensor]], bench.profile)
         product, provenance = _store(kind, cube, exposure, sensor, bench, provenance)
     except Rejected as refusal:
         return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(refusal)})

@@ -97,9 +97,10 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
 def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
     """Read the raw files; of many single frames those that are none are left out, and recorded."""
     files: list[RawFile] = []
+    store = bench.raw_store(work.raw_root)
     for number, key in enumerate(work.raw):
         try:
-            file = read_file(bench.store, key, functools.partial(bench.workspace.room, f"raw {number}"))
+            file = read_file(store, key, functools.partial(bench.workspace.room, f"raw {number}"))
             assemble([file], bench.profile)
             files.append(file)
         except CorruptFile as refusal:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
+from gozen.archive.outside import open_outside
 from gozen.archive.provenance import ReferenceUsed
 from gozen.archive.store import Store
 from gozen.catalog.reference import StarSource
@@ -29,6 +30,8 @@ class SensorWork:
         Stands in where the header cannot be read.
     recipe_name, recipe
         For the provenance.
+    raw_root
+        URL of the folder of the raw files, where that is not the archive.
     """
 
     processing: Processing
@@ -39,6 +42,7 @@ class SensorWork:
     recipe_name: str = ""
     recipe: str = ""
     retain_raw: bool = False
+    raw_root: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class Bench:
     reference: StarSource | None = None
     reference_used: ReferenceUsed | None = None
     workspace: Workspace = field(default_factory=Workspace, compare=False)
+
+    def raw_store(self, root: str | None) -> Store:
+        """Return where raw files lie: in the archive, or in a folder outside that the settings allow."""
+        return self.store if root is None else open_outside(root, self.settings)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class ExposureSpec(WireModel):
     raw_url: Annotated[str, Field(max_length=1024, pattern=r"^[a-z][a-z0-9+.-]*://\S+$")] | None = Field(
         default=None, alias="rawURL"
     )
-    """Folder of the raw data outside the archive; not read yet: leave it out, and take raw data into the archive."""
+    """URL of the folder of its raw data where that is not the archive; only under prefixes that the site allows."""
     run: RunName = "r1"
     """Name of this processing; another flat, version or parameter set is another run."""
     retain_raw: bool = False
