@@ -61,8 +61,8 @@ def s3_errors(name: str, verb: str) -> Iterator[None]:
         raise
     except ClientError as error:
         raise of_answer(error, name, verb) from error
-    except (BotoCoreError, ResponseParserError) as error:
-        raise of_client(error, name, verb) from error
+    except (BotoCoreError, ResponseParserError, ValueError) as error:
+        raise of_client(error, name, verb) from error  # a ValueError: half a header, such as a date without its year
 
 
 def code_of(error: ClientError) -> str:
