@@ -1,6 +1,7 @@
 """From a key to what is done about it: gather facts, reconcile, carry out the plan. One place applies plans.
 
-It belongs to one thread at a time for each key; what counts other resources (turns, writers) is decided under one lock.
+It belongs to one thread at a time for each key. What counts other resources (turns, writers) is decided under one lock,
+which is held until the Job is made that takes the turn; the rest of a plan concerns its own resource only.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ class Controller:
                 plan = reconcile_unreadable(manifest, resource, time.time())
             else:
                 plan = self._plan(resource, *gathered)
-            self._carry_out(key, manifest["metadata"]["uid"], plan)
+            if plan.create is not None:
+                self._wrote(self.api.create_job(plan.create))
+        self._carry_out(key, manifest["metadata"]["uid"], plan)
         return plan.requeue_after_s
 
     def _known(self, key: Key) -> Resource | ValidationError | None:
@@ -104,10 +107,10 @@ class Controller:
         if isinstance(resource, Exposure) and waits_for_its_turn(self.index, resource, self.settings):
             return ArchiveAnswer(), []
         job = self.index.job(str(resource.metadata.namespace), job_name(resource))
-        if job is not None and job.finished is None:
+        if job is not None and job.finished is None and not job.failed:
             return ArchiveAnswer(), []
         pods = self.api.pods_of(str(resource.metadata.namespace), job.name) if job is not None else []
-        if not isinstance(resource, Exposure):
+        if not isinstance(resource, Exposure) or (job is not None and job.finished is None):
             return ArchiveAnswer(), list(pods)
         try:
             self._store = self._store or self.open_archive()
@@ -132,9 +135,7 @@ class Controller:
         return reconcile_exposure(resource, seen, self.settings, now)
 
     def _carry_out(self, key: Key, uid: str, plan: Plan) -> None:
-        """Carry out a plan in its order; what was written is known from then on."""
-        if plan.create is not None:
-            self._wrote(self.api.create_job(plan.create))
+        """Carry out the rest of a plan in its order; what was written is known from then on."""
         if plan.status is not None:
             self._wrote(self.api.write_status(key, uid, plan.status))
         if plan.expire is not None:

@@ -63,6 +63,8 @@ class ApiServer(Cluster):
     ----------
     folder
         Keeps data, logs and kubeconfig files.
+    further
+        More arguments of kube-apiserver.
 
     Raises
     ------
@@ -72,7 +74,7 @@ class ApiServer(Cluster):
         Where one does not start in time.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, further: Sequence[str] = ()) -> None:
         client_port, peer_port, port = free_ports(3)
         authority = Authority(folder / "certificates")
         super().__init__(f"https://127.0.0.1:{port}", authority.certificate, folder, USERS)
@@ -91,9 +93,8 @@ class ApiServer(Cluster):
         try:
             self._start("etcd", [etcd, *etcd_flags(folder / "etcd", client_port, peer_port)])
             # Nobody but us is a peer, and there are no endpoints to write for a server that pods cannot reach.
-            self._start(
-                "kube-apiserver", [server, *flags, "--authorization-mode=RBAC", "--endpoint-reconciler-type=none"]
-            )
+            alone = ["--authorization-mode=RBAC", "--endpoint-reconciler-type=none"]
+            self._start("kube-apiserver", [server, *flags, *alone, *further])
             wait_until(lambda: is_ready(self), "the API server", SECONDS_TO_START, self._processes[::-1])
         except BaseException:
             self.stop()
