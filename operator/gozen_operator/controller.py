@@ -107,10 +107,10 @@ class Controller:
         if isinstance(resource, Exposure) and waits_for_its_turn(self.index, resource, self.settings):
             return ArchiveAnswer(), []
         job = self.index.job(str(resource.metadata.namespace), job_name(resource))
-        if job is not None and job.finished is None:
+        if job is not None and job.finished is None and not job.failed:
             return ArchiveAnswer(), []
         pods = self.api.pods_of(str(resource.metadata.namespace), job.name) if job is not None else []
-        if not isinstance(resource, Exposure):
+        if not isinstance(resource, Exposure) or (job is not None and job.finished is None):
             return ArchiveAnswer(), list(pods)
         try:
             self._store = self._store or self.open_archive()

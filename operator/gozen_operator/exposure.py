@@ -12,7 +12,7 @@ from gozen.resources.exposure import Exposure
 from gozen_operator.conditions import Known, conditions, moment, reason_of, status_of
 from gozen_operator.jobs import exposure_job
 from gozen_operator.observed import ExposureFacts, JobSeen
-from gozen_operator.outcome import Outcome, outcome_of
+from gozen_operator.outcome import Outcome, end_of, outcome_of
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
 
@@ -159,19 +159,36 @@ def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: Operator
     wanted = wanted_sensors(exposure, facts.known_sensors)
     job = facts.job
     if job is None or job.finished is not None:
-        if facts.commits is None or facts.raw is None:
-            return Plan(requeue_after_s=settings.look_s)
-        return _finished(exposure, facts, wanted, now)
-    reason, message = ("WaitingForQuota", "its Job waits for room") if job.queued else ("Running", f"Job {job.name}")
-    known = [
+        if facts.commits is not None and facts.raw is not None:
+            return _finished(exposure, facts, wanted, now)
+        trouble = facts.trouble or "the archive has not been asked yet"
+        known = _working("StorageUnavailable", f"the Job is done; its outcome cannot be read: {trouble}")
+        status = _status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
+        return Plan(status=status if facts.trouble else None, requeue_after_s=settings.look_s)
+    known = _working(*_progress(job, settings.retries))
+    status = _status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
+    event = Event("Launched", f"Job {job.name} reduces {len(wanted)} sensors")
+    return Plan(status=status, events=() if _launched(exposure) else (event,))
+
+
+def _working(reason: str, message: str) -> list[Known]:
+    return [
         ACCEPTED,
         Known("RawAvailable", "True", "Arrived"),
         Known("Complete", "False", reason),
         Known("Succeeded", "Unknown", reason, message),
     ]
-    status = _status(exposure, known, now, Outcome(len(wanted)), job=job)
-    event = Event("Launched", f"Job {job.name} reduces {len(wanted)} sensors")
-    return Plan(status=status, events=() if _launched(exposure) else (event,))
+
+
+def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
+    """Return reason and message of a Job that is not finished."""
+    if job.queued:
+        return "WaitingForQuota", "its Job waits for room"
+    if not job.ends:
+        return "Running", f"Job {job.name}"
+    reason, message = end_of(job.ends[-1])
+    failed = f"{len(job.ends)} pods failed, the last by {reason}"
+    return "Retrying", f"{failed}: {message}; each group is tried {retries} times more"
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:

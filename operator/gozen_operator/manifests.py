@@ -87,4 +87,5 @@ def job_seen(manifest: Manifest) -> JobSeen:
         (ended or {}).get("message") or "",
         expires=EXPIRES in (meta.get("annotations") or {}),
         queued=bool(manifest["spec"].get("suspend")),
+        failed=int(status.get("failed") or 0),
     )

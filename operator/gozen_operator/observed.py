@@ -69,8 +69,10 @@ class JobSeen:
         Whether it may go: `Plan.expire` was carried out.
     queued
         Whether it waits for a quota (Kueue).
+    failed
+        How many pods have failed so far.
     ends
-        Pods that failed.
+        How those ended that are still there.
     """
 
     name: str
@@ -80,6 +82,7 @@ class JobSeen:
     message: str = ""
     expires: bool = False
     queued: bool = False
+    failed: int = 0
     ends: Sequence[PodEnd] = ()
 
 

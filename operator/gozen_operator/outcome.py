@@ -43,11 +43,14 @@ class Outcome:
         How many there are.
     ends
         Those that were rejected or failed.
+    again
+        Why pods failed whose work another one has done.
     """
 
     sensors: int
     reduced: int = 0
     ends: Sequence[SensorEnd] = ()
+    again: Sequence[str] = ()
 
     @property
     def failed(self) -> Sequence[SensorEnd]:
@@ -76,6 +79,9 @@ class Outcome:
             names = ", ".join(one.sensor for one in several[:6]) + (" ..." if len(several) > 6 else "")
             said = f": {several[0].message}" if several[0].message else ""
             parts.append(f"{len(several)} {result}, {reason} ({names}){said}")
+        if self.again:
+            reasons = ", ".join(sorted(set(self.again)))
+            parts.append(f"{len(self.again)} pods failed and were tried again ({reasons})")
         return "; ".join(parts)
 
     def counts(self) -> dict[str, Any]:
@@ -103,14 +109,16 @@ def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts
         elif not commit.reduced:
             ends.append(SensorEnd(sensor, "Rejected", commit.reason, shortened(commit.message, _LONGEST_MESSAGE)))
     reduced = sum(sensor in commits and commits[sensor].reduced for sensor in wanted)
-    return Outcome(len(wanted), reduced, ends)
+    missing = {place // sensors_per_pod for place, sensor in enumerate(wanted) if sensor not in commits}
+    again = [end_of(end)[0] for end in (facts.job.ends if facts.job else ()) if end.index not in missing]
+    return Outcome(len(wanted), reduced, ends, again)
 
 
 def job_failure(job: JobSeen | None) -> tuple[str, str]:
     """Return reason and message of a Job of one pod that failed, or that is gone."""
     if job is None:
         return "JobLost", "its Job was removed before it was done; delete the resource and apply it again"
-    return _end(job.ends[-1]) if job.ends else _job_end(job)
+    return end_of(job.ends[-1]) if job.ends else _job_end(job)
 
 
 def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
@@ -120,10 +128,11 @@ def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
     if facts.job is None:
         return job_failure(None)
     last = next((end for end in reversed(facts.job.ends) if end.index == index), None)
-    return _end(last) if last is not None else _job_end(facts.job)
+    return end_of(last) if last is not None else _job_end(facts.job)
 
 
-def _end(end: PodEnd) -> tuple[str, str]:
+def end_of(end: PodEnd) -> tuple[str, str]:
+    """Return reason and message of a pod that failed: what it said itself, else what its code means."""
     said = _SAID.findall(end.message)
     if said:
         name, text = said[-1]
