@@ -35,7 +35,7 @@ def exposure_job(exposure: Exposure, sensors: Sequence[str], settings: OperatorS
     night, size = str(spec.night), spec.sensors_per_pod
     shared = ["--instrument", spec.instrument, "--part", "$(JOB_COMPLETION_INDEX)", "--part-size", str(size)]
     which = [word for sensor in sensors for word in ("--sensor", sensor)]
-    which += ["--raw-url", spec.raw_url] if spec.raw_url is not None else []
+    which += ["--raw-url", _literal(spec.raw_url)] if spec.raw_url is not None else []
     if spec.data_type == "OBJECT":
         pipelines = ",".join(spec.pipelines)
         args = ["reduce", night, exposure_key(exposure), "--pipelines", pipelines, "--run", spec.run, *shared, *which]
@@ -77,7 +77,7 @@ def _job(
         "app.kubernetes.io/name": "gozen",
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": "gozen",
-        **{word: value[:_LONGEST_LABEL] for word, value in labels.items()},
+        **{word: value[:_LONGEST_LABEL].rstrip("_") for word, value in labels.items()},
     }
     queue = {"kueue.x-k8s.io/queue-name": settings.pods.queue} if settings.pods.queue else {}
     return {
@@ -106,6 +106,11 @@ def _job(
 def job_name(owner: Resource) -> str:
     """Return the name of a resource's Job: its own, with what makes Jobs of different kinds different."""
     return owner.metadata.name if isinstance(owner, Exposure) else f"{owner.metadata.name}-append"
+
+
+def _literal(text: str) -> str:
+    """Return an argument in which Kubernetes puts no variable's value for ``$(NAME)``."""
+    return text.replace("$", "$$")
 
 
 def _owner(owner: Resource) -> dict[str, Any]:

@@ -58,12 +58,13 @@ def _checked(
             default_gain=facts.default_gain,
         )
     except BadRequest as error:
-        return ("RecipeMakesNoSense", str(error)), ()
+        return ("RecipeMakesNoSense", f"spec.operations: {error}"), ()
     asked = {sensor for one in planned for sensor in one.exposure.spec.sensors}
     unknown = sorted(asked - set(facts.known_sensors))
     if unknown:
         have = ", ".join(facts.known_sensors[:8])
-        return ("UnknownSensor", f"{facts.instrument} has no sensor {', '.join(unknown)}; it has {have} ..."), ()
+        said = f"{facts.instrument} has no sensor {', '.join(unknown)}; it has {have} ..."
+        return ("UnknownSensor", f"spec.operations: {said}"), ()
     return None, planned
 
 
@@ -71,7 +72,7 @@ def _too_late(observation: Observation, was_accepted: bool) -> tuple[str, str]:
     assert observation.spec.time_window is not None
     end = written(observation.spec.time_window.end)
     if was_accepted:
-        return "WindowClosed", f"its time window ended at {end} before it was begun"
+        return "WindowClosed", f"spec.timeWindow.end {end} came before it was begun"
     return "WindowInThePast", f"spec.timeWindow.end {end} is in the past; apply it again with a window to come"
 
 
