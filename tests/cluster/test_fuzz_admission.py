@@ -1,0 +1,130 @@
+"""Some hundreds of resources of each kind, valid or nearly, before a real API server.
+
+Covered: each refusal of the server names the field; what it lets pass our models understand, but for a few moments of
+time that only they refuse, and of those the operator says so; it accepts every Job that we make of what it let pass;
+and a field that this operator does not know (of a newer schema) makes it wait in words, not in silence.
+``GOZEN_FUZZ_SERVER`` is the number of resources of a kind. Without a server: tests/property/test_fuzz_resources.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from pydantic import ValidationError
+from tests.resource_fuzz import resource, spoiled
+
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator.crds import KINDS
+from gozen_operator.jobs import exposure_job, lightcurve_job
+from gozen_operator.manifests import parsed
+from gozen_operator.settings import OperatorSettings
+from gozen_operator.unreadable import problems
+
+from .access import ADMIN
+from .api_server import ApiServer
+from .processes import wait_until
+from .test_crds import EXPOSURE
+from .test_operator import NAMESPACE, SENSORS, begin, get, server
+
+pytestmark = pytest.mark.xdist_group("cluster")
+assert server
+RESOURCES = int(os.environ.get("GOZEN_FUZZ_SERVER", "400"))
+SETTINGS = OperatorSettings(namespaces=(NAMESPACE,))
+PLURALS = {kind.name: kind.plural for kind in KINDS}
+Answer = tuple[int, dict[str, Any]]
+Ask = Callable[[str, str, dict[str, Any]], Answer]
+
+
+@pytest.fixture(scope="module")
+def ask(server: ApiServer) -> Ask:
+    """Return what asks the server whether it would create something."""
+    context = ssl.create_default_context(cafile=str(server.authority))
+    pool = urllib3.PoolManager(ssl_context=context)
+    headers = {"Authorization": f"Bearer {server.users[ADMIN].token}", "Content-Type": "application/json"}
+
+    def call(group: str, plural: str, manifest: dict[str, Any]) -> Answer:
+        url = f"{server.url}/apis/{group}/namespaces/{NAMESPACE}/{plural}?dryRun=All"
+        answer = pool.request("POST", url, headers=headers, body=json.dumps(manifest))
+        return answer.status, json.loads(answer.data)
+
+    return call
+
+
+def check_job(ask: Ask, one: Any) -> bool:
+    """Check that the server accepts the Job of a resource; tell whether it has one."""
+    if isinstance(one, LightCurveJob):
+        job = lightcurve_job(one, SETTINGS)
+    elif isinstance(one, Exposure) and one.spec.exposure_id and one.spec.night:
+        job = exposure_job(one, list(one.spec.sensors) or ["111"], SETTINGS)
+    else:
+        return False
+    code, said = ask("batch/v1", "jobs", job)
+    assert code == 201, said["message"]
+    assert (
+        said["spec"]["template"]["spec"]["containers"][0]["args"]
+        == job["spec"]["template"]["spec"]["containers"][0]["args"]
+    )
+    return True
+
+
+@pytest.mark.parametrize("kind", list(PLURALS))
+def test_what_the_server_lets_pass_is_understood_and_what_it_refuses_is_named(ask: Ask, kind: str) -> None:
+    rng = random.Random(f"server {kind}")
+    passed = refused = jobs = 0
+    strangers: list[str] = []
+    for number in range(RESOURCES):
+        made = resource(rng, kind, f"{kind.lower()}-{number}")
+        made = spoiled(rng, made) if rng.random() < 0.5 else made
+        code, said = ask("gozen.astro/v1alpha1", PLURALS[kind], made)
+        if code != 201:
+            assert code in (400, 422), said
+            assert re.search(r"\bspec(\.\w+|:|\b)", said["message"]), said["message"]
+            refused += 1
+            continue
+        passed += 1
+        said["metadata"] |= {"resourceVersion": "1"}
+        try:
+            one = parsed(said)
+        except ValidationError as error:
+            strangers.append(problems(error))
+            continue
+        jobs += check_job(ask, one)
+    assert min(passed, refused) > RESOURCES / 10
+    assert jobs > RESOURCES / 10 or kind == "Observation"
+    assert not [text for text in strangers if not re.match(r"spec\.timeWindow\.(start|end): ", text)], strangers
+
+
+def test_a_field_of_a_newer_schema_is_waited_for_in_words(server: ApiServer, tmp_path: Path) -> None:
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/colour"
+    change = [{"op": "add", "path": path, "value": {"type": "string"}}]
+    server.kubectl("patch", "crd/exposures.gozen.astro", "--type=json", "-p", json.dumps(change), check=True)
+    running = begin(server, tmp_path)
+    try:
+        wait_until(lambda: "gozen_leader 1.0" in get(running, "metrics")[1], "the operator", 60)
+        running.raw("00000077", *SENSORS)
+        spec = {"rawURL": None, "observationRef": None, "sensors": list(SENSORS), "exposureId": 77, "run": "r7"}
+        running.apply(EXPOSURE, "newer", **spec, colour="red")
+        message = running.until("exp/newer", "Accepted", "InvalidSpec")
+        assert message == "spec.colour: Extra inputs are not permitted"
+        assert running.condition("exp/newer", "Complete")[0] == "False"
+        server.kubectl(
+            "patch", "crd/exposures.gozen.astro", "--type=json", "-p", json.dumps([{"op": "remove", "path": path}])
+        )
+        running.kubectl("annotate", "exp/newer", "seen=again", check=True)
+        running.until("exp/newer", "Succeeded", "Running")
+        assert running.condition("exp/newer", "Accepted")[:2] == ("True", "Valid")
+    finally:
+        running.process.terminate()
+        running.process.wait(30)
+        print(running.log.read_text()[-3000:])  # noqa: T201 - shown when a test fails
+        running.kubectl("delete", "exp/newer", "job/newer", "--ignore-not-found")
