@@ -9,6 +9,7 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import Resource
 from gozen.resources.observation import Observation
+from gozen.resources.validation import admitted
 from gozen_operator.observed import JobSeen
 
 MODELS: Mapping[str, type[Resource]] = {
@@ -58,14 +59,8 @@ def essential(manifest: Manifest) -> dict[str, Any]:
 
 
 def parsed(manifest: Manifest) -> Resource:
-    """Return the model of a resource.
-
-    Raises
-    ------
-    pydantic.ValidationError
-        Another version of the schema let something pass that this version does not understand.
-    """
-    return MODELS[manifest["kind"]].model_validate(essential(manifest), by_alias=True, by_name=False)
+    """Return the model of a resource; raises as `gozen.resources.validation.admitted`."""
+    return admitted(MODELS[manifest["kind"]], essential(manifest))
 
 
 def job_seen(manifest: Manifest) -> JobSeen:

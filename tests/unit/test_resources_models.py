@@ -15,6 +15,7 @@ from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import NAME_LENGTH, OBSERVATION_NAME_LENGTH, ObjectMeta
 from gozen.resources.observation import Observation, ObservationSpec, TimeWindow
 from gozen.resources.operations import Operation, Parameters, Pointing
+from gozen.resources.validation import admitted
 from gozen.resources.yaml import dump_resources, load_resources
 
 RESOURCES = [Observation, Exposure, LightCurveJob]
@@ -206,6 +207,19 @@ def test_an_exposure_in_full_comes_back_equal():
     assert exposure.spec.raw_url == "s3://tomoe/raw"
     assert exposure.spec.exposure_id == 123456
     assert load_resources(dump_resources([exposure]), "again") == [exposure]
+
+
+def test_an_optional_field_of_a_later_version_is_left_out_of_what_an_api_server_admitted():
+    observation = load("Observation", "{observer: a, project: b, operations: [{pointing: {ra: 1, dec: 2}}]}")
+    later = observation.wire()
+    later["spec"]["moonDistance"] = 30
+    later["spec"]["operations"][0]["pointing"]["equinox"] = "J2000"
+    later["status"] = {"queue": 3, "conditions": []}
+    assert admitted(Observation, later).spec == observation.spec
+    assert later["spec"]["moonDistance"] == 30
+    later["spec"]["priority"] = "much"
+    with pytest.raises(ValidationError, match="priority"):
+        admitted(Observation, later)
 
 
 @pytest.mark.parametrize(

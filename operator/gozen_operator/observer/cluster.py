@@ -15,6 +15,7 @@ from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.exposure import Exposure
 from gozen.resources.meta import API_VERSION
 from gozen.resources.observation import Claim, Observation
+from gozen.resources.validation import admitted
 from gozen_operator.conditions import Known, conditions
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class KubernetesCluster:
         except _ConflictError:
             with _named(f"get Exposure {name}"):
                 made = self._api.get_namespaced_custom_object(**where, name=name)
-        return Exposure.model_validate(_known(made), by_alias=True, by_name=False)
+        return admitted(Exposure, _known(made))
 
     def _patch(self, name: str, body: Mapping[str, Any], **how: Any) -> Any:
         with _named(f"patch the status of Observation {name}"):
@@ -183,7 +184,7 @@ def _said(error: Any) -> str:
 
 
 def _observation(item: Mapping[str, Any]) -> Observation:
-    return Observation.model_validate(_known(item), by_alias=True, by_name=False)
+    return admitted(Observation, _known(item))
 
 
 def _known(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 import typing
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -63,6 +64,35 @@ def validate(
         if left_out:
             problems.append(f"and {left_out} more problem{'s' if left_out > 1 else ''} in {document.source}")
         raise BadRequest("\n".join(problems)) from error
+
+
+def admitted(model: type[Model], value: object) -> Model:
+    """Return the model of what an API server has admitted; optional fields that a later version knows are left out.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        This version does not understand it for another reason.
+    """
+    try:
+        return model.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        later = [one["loc"] for one in error.errors(include_url=False) if one["type"] == "extra_forbidden"]
+        if not later:
+            raise
+        rest: object = copy.deepcopy(value)
+        try:
+            for path in later:
+                _remove(rest, path)
+        except (LookupError, TypeError):  # the path of a choice between models is none of the data
+            raise error from None
+        return model.model_validate(rest, by_alias=True, by_name=False)
+
+
+def _remove(value: Any, path: Path) -> None:
+    for part in path[:-1]:
+        value = value[part]
+    del value[path[-1]]
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
