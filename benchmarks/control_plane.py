@@ -104,6 +104,11 @@ class Operator:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"{word}:\s+(\d+) kB", text)[1]) / 1024
 
+    def processor_s(self) -> float:
+        """Return the processor time that it has used."""
+        parts = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it as Kubernetes does."""
         self.process.terminate()
@@ -122,7 +127,8 @@ class Night:
 
     def hold(self, count: int) -> None:
         """Have so many finished Exposures held by Observations."""
-        steps = [{"setParameter": {"nframe": 18, "tintegSec": 0.5}}, {"exposure": "field"}]
+        begun = [{"setParameter": {"nframe": 18, "tintegSec": 0.5}}, {"pointing": {"ra": 83.8, "dec": -5.4}}]
+        steps = [*begun, {"exposure": "field"}]
         spec = {"observer": "A", "project": "B", "operations": steps}
         for number in range(self.held // CHILDREN, -(-count // CHILDREN)):
             self._create("Observation", f"held-{number}", spec)
@@ -149,6 +155,18 @@ class Night:
         with ThreadPoolExecutor(2) as several, suppress(HTTPError):  # the API server ends before we do
             for job in self.cluster.jobs(seconds):
                 several.submit(self._commit, job["metadata"]["name"])
+
+    def knock(self, stop: threading.Event, seconds: list[float]) -> None:
+        """Ask the API server for next to nothing, now and then, to know how busy it is by itself."""
+        while not stop.wait(0.5):
+            begin = time.perf_counter()
+            self.cluster.call("GET", f"/api/v1/namespaces/{NAMESPACE}")
+            seconds.append(time.perf_counter() - begin)
+
+    def still_held(self) -> int:
+        """Return how many of those that are held are there."""
+        named = self.cluster.call("GET", f"{API}/exposures")["items"]
+        return sum(one["metadata"]["name"].startswith("held-") for one in named)
 
     def count(self) -> None:
         """Note what the operator has written."""
@@ -255,21 +273,28 @@ def stage(night: Night, folder: Path, held: int, exposures: int, given: argparse
     begin = time.time()
     night.hold(held)
     figures = {"seconds to make what is held": time.time() - begin}
-    begin = time.time()
+    begin, halt, bare_s = time.time(), threading.Event(), list[float]()
     operator = Operator(night.cluster, folder, given.stays)
     try:
         figures["seconds from start to rest"] = time.time() - begin
         figures["memory at rest, MB"] = operator.memory_mb("VmRSS")
-        before, begin = operator.looks(), time.time()
+        before, begin, spent = operator.looks(), time.time(), operator.processor_s()
+        knocking = threading.Thread(target=night.knock, args=(halt, bare_s), daemon=True)
+        knocking.start()
         night.count()
         night.wait(night.feed(f"{held}: sustained", exposures, CAMERA_PACE * given.pace))
         figures["sustained, s"] = time.time() - begin
         night.wait(night.feed(f"{held}: burst", given.burst, 0.0))
         rounds = (time.time() - begin) / ROUND_S + 1
+        halt.set()
+        figures["processor time, s per Exposure"] = (operator.processor_s() - spent) / (exposures + given.burst)
+        figures["a bare request to the API server, s, p99"] = quantile(bare_s, 0.99)
+        figures["no longer held"] = held - night.still_held()
         figures["reconcile p99, s"] = p99(before, operator.looks(), held * rounds)
         figures["memory at the end, MB"] = operator.memory_mb("VmRSS")
         figures["memory at most, MB"] = operator.memory_mb("VmHWM")
     finally:
+        halt.set()
         operator.stop()
     return figures | of_phases(night, held)
 
@@ -312,7 +337,11 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, dict[str, floa
             share = 1.0 if held == max(given.held) else 0.25
             count = round(given.exposures * share)
             found[str(held)] = stage(night, folder, held, count, given)
-            print(*(f"{held:6d} {name:70s} {value:10.3f}" for name, value in found[str(held)].items()), sep="\n")
+            print(
+                *(f"{held:6d} {name:70s} {value:10.3f}" for name, value in found[str(held)].items()),
+                sep="\n",
+                flush=True,
+            )
         if night.trouble:
             raise RuntimeError(night.trouble[0])
         return found
@@ -331,6 +360,7 @@ def goals_of(figures: dict[str, dict[str, float]]) -> list[Goal]:
         Goal("events_per_exposure", worst("Events, at most"), 2),
         Goal("jobs_per_exposure", worst("Jobs asked for"), 1),
         Goal("exposures_not_reduced", worst("not reduced"), 0),
+        Goal("held_exposures_lost", worst("no longer held"), 0),
         Goal("reconcile_p99_s", worst("reconcile p99"), 1.0),
         Goal("operator_memory_mb", worst("memory at most"), 300),
     ]
