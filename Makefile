@@ -48,8 +48,9 @@ static:
 unit: setup-dev ## the unit tests alone
 	@$(BIN)/pytest -n $(WORKERS) tests/unit
 
-soak: setup-dev ## the long form of the tests that kill: 400 random moments, about 12 minutes
-	@GOZEN_KILLS=400 $(BIN)/pytest -n $(WORKERS) --log-cli-level=INFO tests/services/test_killed.py
+soak: setup-dev ## the long form of the tests that kill and of those of a failing S3: 400 moments, 5000 histories, about an hour
+	@GOZEN_KILLS=400 GOZEN_FAULT_HISTORIES=5000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --log-cli-level=INFO \
+		tests/services/test_killed.py tests/services/test_s3_faults.py
 
 format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff format .

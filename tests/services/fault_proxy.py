@@ -25,6 +25,7 @@ class Fault(StrEnum):
     SLOW = "slow"
     BUSY = "503 instead of doing it"
     ERROR = "500 instead of doing it"
+    FULL = "507 instead of doing it"
     RESET = "reset before it arrives"
     HALF = "reset in the middle of the request"
     LATE = "reset at once, and carried out later"
@@ -58,7 +59,7 @@ class Trouble:
     seed: str
     share: float
     most: int = 4
-    kinds: Sequence[Fault] = tuple(fault for fault in Fault if fault is not Fault.NONE)
+    kinds: Sequence[Fault] = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.FULL))
     met: Counter[Fault] = field(default_factory=Counter)
     _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     _troubled: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -88,9 +89,12 @@ class FaultProxy:
     ----------
     to
         Port of the server.
+    address
+        Where it listens.
     """
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, to: int, address: str = "127.0.0.1") -> None:
+        self.address = address
         self._to, self._loop = to, asyncio.new_event_loop()
         self._late: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -100,11 +104,11 @@ class FaultProxy:
     @property
     def endpoint(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def __enter__(self) -> FaultProxy:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._carry, "127.0.0.1", 0))
+        self._server = self._run(asyncio.start_server(self._carry, self.address, 0))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -162,8 +166,8 @@ class FaultProxy:
             await _Far.cut(self._to, request[: len(request) - max(_length(request), 2) // 2])
         if fault in (Fault.LATE, Fault.HALF, Fault.RESET):
             return False
-        if fault in (Fault.BUSY, Fault.ERROR):
-            answers.write(_refusal(503, "SlowDown") if fault is Fault.BUSY else _refusal(500, "InternalError"))
+        if fault in _REFUSALS:
+            answers.write(_refusal(*_REFUSALS[fault]))
             return True
         if fault is Fault.SLOW:
             await asyncio.sleep(0.02)
@@ -230,6 +234,13 @@ class _Far:
             parts += [size, await self.reader.readexactly(int(size, 16) + 2)]
             if not int(size, 16):
                 return b"".join(parts)
+
+
+_REFUSALS = {
+    Fault.BUSY: (503, "SlowDown"),
+    Fault.ERROR: (500, "InternalError"),
+    Fault.FULL: (507, "InsufficientStorage"),
+}
 
 
 def _length(message: bytes) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from gozen.errors import GozenError, MissingObject, StorageUnavailable
+from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
@@ -112,6 +112,23 @@ class Store(ABC):
     @abstractmethod
     def open(self, key: str) -> IO[bytes]:
         """Open an object for reading, seekable."""
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether objects can bear tags, by which a bucket's life cycle knows them."""
+        return False
+
+    def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """Give an object these tags in place of those that it has.
+
+        Raises
+        ------
+        BadRequest
+            The store has no tags.
+        MissingObject
+            There is no such object.
+        """
+        raise BadRequest(f"{self.url} has no tags; they are for an archive on S3")
 
     def path(self, key: str) -> Path | None:
         """Return the object's local path, or None when it has none (an object store)."""

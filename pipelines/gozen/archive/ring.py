@@ -1,14 +1,14 @@
-"""The ring buffer of raw data: what may expire, and its removal."""
+"""The ring buffer of raw data: what may expire, and its removal; tags for a bucket that does so itself: `raw_tags`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from gozen.archive import keys
-from gozen.archive.commit import load_commit
+from gozen.archive.commit import SensorCommit, load_commit
 from gozen.archive.store import Store
 
 Fate = Literal["expired", "not yet", "retained", "not reduced"]
@@ -38,11 +38,7 @@ def expire(store: Store, *, now: datetime, keep_days: float, dry_run: bool = Fal
     dry_run
         Remove nothing.
     """
-    exposures: dict[tuple[str, str], dict[str, int]] = {}
-    for key, size in store.sizes("raw").items():
-        parts = key.split("/")
-        if len(parts) == 4:
-            exposures.setdefault((parts[1], parts[2]), {})[key] = size
+    exposures = exposures_held(store)
     found = [_raw_objects(store, *name, held, now, keep_days) for name, held in sorted(exposures.items())]
     objects = [one for part in found for one in part]
     for one in objects:
@@ -75,13 +71,40 @@ def night_end(night: str) -> datetime:
     return datetime.strptime(keys.checked_night(night), "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=2)
 
 
+def committed_frames(store: Store, listed: Iterable[str]) -> dict[str, bool]:
+    """Return the FRAME_IDs that commits stand for, each with whether one of these retains it; other keys are none."""
+    retained: dict[str, bool] = {}
+    for key in listed:
+        commit = load_commit(store, key) if keys.parse_commit(key) else None
+        if commit is None:
+            continue
+        for name in frame_ids(commit):
+            retained[name] = retained.get(name, False) or commit.retain_raw
+    return retained
+
+
+def frame_ids(commit: SensorCommit) -> set[str]:
+    """Return the FRAME_IDs of the raw files that a commit stands for."""
+    return {commit.frame_id, *map(keys.frame_id_of, commit.provenance.inputs)}
+
+
+def exposures_held(store: Store, prefix: str = "raw") -> dict[tuple[str, str], dict[str, int]]:
+    """Return what lies in the ring buffer: by night and exposure the keys with their lengths."""
+    exposures: dict[tuple[str, str], dict[str, int]] = {}
+    for key, size in store.sizes(prefix).items():
+        parts = key.split("/")
+        if len(parts) == 4:
+            exposures.setdefault((parts[1], parts[2]), {})[key] = size
+    return exposures
+
+
 def _raw_objects(
     store: Store, night: str, exposure: str, held: Mapping[str, int], now: datetime, keep_days: float
 ) -> list[RawObject]:
     marker = keys.retain_marker(night, exposure)
     due = now >= night_end(night) + timedelta(days=keep_days)
     # Commits are read only where something may go: the rest stays whatever they say.
-    committed = _committed(store, night, exposure) if due else {}
+    committed = committed_frames(store, store.list(f"{keys.commits(night)}/{exposure}")) if due else {}
     return [
         RawObject(
             key,
@@ -91,13 +114,3 @@ def _raw_objects(
         for key, size in held.items()
         if key.endswith(".fits")  # the marker and the record of what was taken stay
     ]
-
-
-def _committed(store: Store, night: str, exposure: str) -> dict[str, bool]:
-    retained: dict[str, bool] = {}
-    for key in store.list(f"{keys.commits(night)}/{exposure}"):
-        commit = load_commit(store, key) if keys.parse_commit(key) else None
-        if commit is not None:
-            for name in (commit.frame_id, *map(keys.frame_id_of, commit.provenance.inputs)):
-                retained[name] = retained.get(name, False) or commit.retain_raw
-    return retained

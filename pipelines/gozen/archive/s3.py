@@ -51,10 +51,10 @@ class S3Store(Store):
     def __init__(self, url: str, settings: StorageSettings) -> None:
         super().__init__(url)
         self._settings = settings
-        self._bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
-        if not self._bucket:
+        self.bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
+        if not self.bucket:
             raise BadRequest(f"the archive {url!r} names no bucket: write it as s3://bucket/prefix")
-        self._prefix = f"{prefix}/" if prefix else ""
+        self.prefix = f"{prefix}/" if prefix else ""
         self._of_process: tuple[int, Any] = (0, None)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -141,21 +141,33 @@ class S3Store(Store):
         if self.size(key) > _COPY_LIMIT:
             super().copy(key, to)
             return
-        source = {"Bucket": self._bucket, "Key": self._full(key)}
+        source = {"Bucket": self.bucket, "Key": self._full(key)}
         with s3_errors(self.url_of(to), "write"):
-            self._client.copy_object(Bucket=self._bucket, Key=self._full(to), CopySource=source)
+            self.client.copy_object(Bucket=self.bucket, Key=self._full(to), CopySource=source)
 
     def delete(self, key: str) -> None:
         """Remove an object."""
         with s3_errors(self.url_of(key), "delete"):
-            self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
+            self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
     def open(self, key: str) -> IO[bytes]:
         """Open an object for reading; what is read is fetched, a quarter of a megabyte at least."""
         return io.BufferedReader(ObjectFile(self, key), _HEAD_BYTES)
 
     @property
-    def _client(self) -> Any:
+    def has_tags(self) -> bool:
+        """Objects can bear tags."""
+        return True
+
+    def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """Give an object these tags in place of those that it has."""
+        tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
+        with s3_errors(self.url_of(key), "tag"):
+            self.client.put_object_tagging(Bucket=self.bucket, Key=self._full(key), Tagging=tagging)
+
+    @property
+    def client(self) -> Any:
+        """The client of this process, shared by its threads."""
         # Two processes that write to one connection would read each other's answers.
         process, client = self._of_process
         if process != os.getpid():
@@ -164,7 +176,7 @@ class S3Store(Store):
         return client
 
     def _full(self, key: str) -> str:
-        return self._prefix + key
+        return self.prefix + key
 
     def _get(self, key: str, use: Callable[[dict[str, Any], Any], Answer], **request: str) -> Answer:
         """Get an object and use answer and body, from the beginning when the connection breaks on the way."""
@@ -172,7 +184,7 @@ class S3Store(Store):
             for tries in range(1, self._settings.attempts + 1):
                 last = tries == self._settings.attempts
                 try:
-                    found = self._client.get_object(Bucket=self._bucket, Key=self._full(key), **request)
+                    found = self.client.get_object(Bucket=self.bucket, Key=self._full(key), **request)
                 except ValueError:  # a header that broke off, such as half a date
                     if last:
                         raise
@@ -187,12 +199,12 @@ class S3Store(Store):
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
         folder = self._full(f"{prefix}/" if prefix else "")
-        request = {"Bucket": self._bucket, "Prefix": folder}
+        request = {"Bucket": self.bucket, "Prefix": folder}
         while True:
-            page = self._client.list_objects_v2(**request)
+            page = self.client.list_objects_v2(**request)
             field(page, "Name")  # else an answer without its end would pass for a short list
             for one in page.get("Contents", ()):
-                yield one["Key"].removeprefix(self._prefix), int(one["Size"])
+                yield one["Key"].removeprefix(self.prefix), int(one["Size"])
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -223,9 +235,9 @@ class S3Store(Store):
         return self._get(key, beside)
 
     def _put(self, key: str, size: int, part: Part, metadata: Mapping[str, str], **condition: str) -> None:
-        target = {"Bucket": self._bucket, "Key": self._full(key)}
+        target = {"Bucket": self.bucket, "Key": self._full(key)}
         with s3_errors(self.url_of(key), "write"):
-            put(self._client, target, size, part, condition, metadata)
+            put(self.client, target, size, part, condition, metadata)
 
     def _is_same(self, key: str, size: int, part: Part) -> bool:
         ranges = ((start, min(start + SINGLE, size)) for start in range(0, size, SINGLE))

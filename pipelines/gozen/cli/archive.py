@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gozen.cli import bucket
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
 from gozen.cli.output import Json, write_json
@@ -100,16 +101,14 @@ def retain(
 ) -> None:
     """Keep the raw files of an exposure from expiring."""
     from gozen.archive import keys
+    from gozen.archive.raw_tags import release
+    from gozen.archive.raw_tags import retain as keep
 
     store = invocation(ctx).store()
-    raw = [key for key in store.list(keys.raw_folder(night, exposure)) if key.endswith(".fits")]
-    if not raw:
+    if not any(key.endswith(".fits") for key in store.list(keys.raw_folder(night, exposure))):
         raise BadRequest(f"{store.url} has no raw files of the exposure {exposure} of {night}; see `gozen exposures`")
-    if undo:
-        store.delete(keys.retain_marker(night, exposure))
-    else:
-        store.create(keys.retain_marker(night, exposure), b"")
-    _print_lines([f"{_raw_files(len(raw))} {'may expire again' if undo else 'retained'}"])
+    count = release(store, night, exposure) if undo else keep(store, night, exposure)
+    _print_lines([f"{_raw_files(count)} {'may expire again' if undo else 'retained'}"])
 
 
 @app.command()
@@ -121,6 +120,11 @@ def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
     store = invocation(ctx).store()
     for night in nights or nights_of_commits(store):
         _print_lines([f"{night}: {rebuild_night(store, night)} sensor exposures"])
+
+
+app.command()(bucket.tag)
+app.command()(bucket.lifecycle)
+app.command()(bucket.policy)
 
 
 def _raw_files(count: int) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gozen.archive.commit import SensorCommit, read_commit
-from gozen.errors import GozenError
+from gozen.archive.raw_tags import mark_reduced
+from gozen.archive.store import Store
+from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.pool import OpenBench, run_all
 from gozen.reduction.work import Bench, SensorResult, SensorWork
 
@@ -24,7 +26,7 @@ def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int)
         if done is None:
             waiting.append(work)
         else:
-            yield SensorResult(work, done, skipped=True)
+            yield _done_before(work, done, bench.store)
     for work, found in run_all(waiting, reduce_here, open_bench, workers):
         if isinstance(found, GozenError):
             yield SensorResult(work, None, found)
@@ -36,4 +38,15 @@ def reduce_here(work: SensorWork, bench: Bench) -> SensorCommit:
     """Reduce one sensor in this process."""
     from gozen.reduction.sensor import reduce_sensor  # the compiled code loads in the workers only
 
-    return reduce_sensor(work, bench)
+    commit = reduce_sensor(work, bench)
+    mark_reduced(bench.store, commit, work.raw_here)
+    return commit
+
+
+def _done_before(work: SensorWork, commit: SensorCommit, store: Store) -> SensorResult:
+    """Return the result of a sensor that is committed; whoever did that may have been killed before the tags."""
+    try:
+        mark_reduced(store, commit, work.raw_here)
+    except StorageUnavailable as error:
+        return SensorResult(work, None, error)
+    return SensorResult(work, commit, skipped=True)

@@ -10,6 +10,7 @@ from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, 
 from gozen.archive.keys import Calibration, Processing
 from gozen.archive.provenance import CalibrationUsed, Provenance, code_version
 from gozen.archive.raw import RawExposure
+from gozen.archive.raw_tags import mark_reduced
 from gozen.calibration.calibrate import detector_of
 from gozen.calibration.library import find_master, put_master
 from gozen.calibration.masters import dark_master, flat_master
@@ -107,12 +108,13 @@ def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
         processing = Processing(exposure.night, exposure.exposure, RUN)
         commit = read_commit(bench.store, processing, work.sensor)
         error = None
-        if commit is None:
-            try:
+        try:
+            if commit is None:
                 commit = _make(kind, exposure, work.sensor, bench)
                 write_commit(bench.store, processing, commit)
-            except GozenError as failure:
-                error = failure
+            mark_reduced(bench.store, commit, exposure.sensors[work.sensor] if exposure.root is None else ())
+        except GozenError as failure:
+            error = failure
         results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error))
         if isinstance(error, StorageUnavailable):
             break

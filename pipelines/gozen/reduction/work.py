@@ -44,6 +44,11 @@ class SensorWork:
     retain_raw: bool = False
     raw_root: str | None = None
 
+    @property
+    def raw_here(self) -> tuple[str, ...]:
+        """Keys of the raw files that lie in the archive."""
+        return self.raw if self.raw_root is None else ()
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -1,0 +1,85 @@
+"""``gozen archive tag``, ``lifecycle`` and ``policy``: what the bucket of an archive does and allows by itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gozen.cli.invocation import invocation
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen.archive.policy import Role
+    from gozen.archive.s3 import S3Store
+
+_SPARE_DAYS = 2
+"""A file counts from when it was made; a night ends at most so many days later."""
+
+Users = Annotated[list[str] | None, typer.Option(metavar="ARN", help="A user of this role; may be repeated.")]
+Set = Annotated[bool, typer.Option("--set", help="Set it in the bucket; without it, it is only shown.")]
+
+
+def tag(
+    ctx: typer.Context,
+    night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; all without one.")] = None,
+) -> None:
+    """On S3: bring the tags of raw files up to date, by which the bucket's life cycle removes what is reduced."""
+    from gozen.archive.keys import checked_night
+    from gozen.archive.raw_tags import refresh
+
+    found = refresh(_bucket(ctx), f"raw/{checked_night(night)}" if night else "raw")
+    typer.echo(f"{found.reduced} raw files may expire, {found.other} not: they are retained or not reduced")
+
+
+def lifecycle(
+    ctx: typer.Context,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days after a file was made; else the setting keep_raw_days and two more.")
+    ] = None,
+    set_: Set = False,
+) -> None:
+    """On S3: show or set the rule by which the bucket removes raw files that are reduced and not retained."""
+    from gozen.archive.s3_bucket import rules_for, set_life_cycle
+
+    store = _bucket(ctx)
+    chosen = days or max(1, math.ceil(invocation(ctx).settings().keep_raw_days)) + _SPARE_DAYS
+    rules = set_life_cycle(store, chosen) if set_ else rules_for(store.prefix, chosen)
+    typer.echo(json.dumps({"Rules": rules}, indent=1, default=str))
+
+
+def policy(
+    ctx: typer.Context,
+    owner: Users = None,
+    operator: Users = None,
+    observer: Users = None,
+    pipeline: Users = None,
+    reader: Users = None,
+    set_: Set = False,
+) -> None:
+    """On S3: show or set who may do what in the bucket."""
+    from gozen.archive.policy import statements
+    from gozen.archive.s3_bucket import set_policy
+
+    store = _bucket(ctx)
+    users: dict[Role, list[str]] = {
+        "owner": owner or [],
+        "operator": operator or [],
+        "observer": observer or [],
+        "pipeline": pipeline or [],
+        "reader": reader or [],
+    }
+    found = statements(store.bucket, store.prefix, users)
+    if not found:
+        raise BadRequest("name at least one user, as in --reader arn:aws:iam:::user/astronomers")
+    if set_:
+        set_policy(store, found)
+    typer.echo(json.dumps({"Version": "2012-10-17", "Statement": found}, indent=1))
+
+
+def _bucket(ctx: typer.Context) -> S3Store:
+    from gozen.archive.s3_bucket import bucket_of
+
+    return bucket_of(invocation(ctx).store())
