@@ -1,0 +1,39 @@
+"""The benchmark of the control plane in its small size: it runs, loses nothing, and says what it found.
+
+Covered: each Exposure costs what it may, nothing is made twice, what is held stays held. How fast it is says the
+benchmark itself, on a machine with nothing else to do (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .api_server import ApiServer
+
+pytestmark = pytest.mark.xdist_group("cluster")
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "control_plane.py"
+COUNTED = (
+    "writes_per_exposure_less_reasons_to_wait",
+    "events_per_exposure",
+    "jobs_per_exposure",
+    "exposures_not_reduced",
+    "held_exposures_lost",
+    "operator_memory_mb",
+)
+
+
+def test_an_exposure_costs_four_writes_and_two_events(api_server: ApiServer, tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    command = [sys.executable, BENCHMARK, "--quick", "--json", written]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert written.exists(), done.stderr[-3000:]
+    goals = {goal["name"]: goal for goal in json.loads(written.read_text())["goals"]}
+    for name in COUNTED:
+        assert goals[name]["ok"], f"{name}: {goals[name]}\n{done.stdout}"
+    assert f"goal reconcile_p99_s {goals['reconcile_p99_s']['measured']:.3f} 1 " in done.stdout
+    assert done.returncode == int(not all(goal["ok"] for goal in goals.values()))
