@@ -18,7 +18,7 @@ demo: setup ## simulate a Tomo-e exposure, reduce it, look it up and write demo/
 test: setup-dev ## set everything up and run all tests (the first time with apt, as root or by sudo)
 	@.ci/setup system
 	@echo "== the API server of Kubernetes, and an S3 server"
-	@$(BIN)/python -m tests.cluster.tools kube-apiserver kubectl versitygw
+	@$(BIN)/python -m tests.cluster.tools kube-apiserver kubectl kube-controller-manager kube-scheduler kwok versitygw
 	@echo "== format, lint, types, imports"
 	@$(MAKE) --no-print-directory static
 	@echo "== tests"
@@ -51,6 +51,8 @@ unit: setup-dev ## the unit tests alone
 soak: setup-dev ## the long form of the tests that kill and of those of a failing S3: 400 moments, 5000 histories, about an hour
 	@GOZEN_KILLS=400 GOZEN_FAULT_HISTORIES=5000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --log-cli-level=INFO \
 		tests/services/test_killed.py tests/services/test_s3_faults.py
+	@GOZEN_HISTORIES=100000 GOZEN_FUZZ=100000 GOZEN_FUZZ_SERVER=10000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
+		tests/property/test_reconcile.py tests/property/test_fuzz_resources.py tests/cluster/test_fuzz_admission.py
 
 format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff format .
