@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from .api_server import ApiServer
+from .guarded import Guarded, guarded
 from .node import Node
 from .tools import ToolMissingError
 
@@ -48,3 +49,10 @@ def node(root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
         raise
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="session")
+def gozen_guarded(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Return Gozen on the node where its NetworkPolicies are enforced, with intruders."""
+    with guarded(node, tmp_path_factory.mktemp("guarded")) as place:
+        yield place

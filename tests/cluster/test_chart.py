@@ -21,6 +21,7 @@ from gozen_operator.jobs import exposure_job
 from gozen_operator.settings import OperatorSettings
 
 from .api_server import ApiServer
+from .custom_resources import adopt
 from .processes import wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -63,18 +64,9 @@ def helm_config(api_server: ApiServer, namespace: str) -> Iterator[helm.Config]:
 @pytest.fixture(scope="module")
 def release(helm_config: helm.Config, api_server: ApiServer) -> Iterator[dict[str, Any]]:
     """Return a release in a restricted namespace."""
-    adopt(api_server)
+    adopt(api_server, NAMESPACE)
     yield helm_config.install(CHART, "gozen", VALUES, namespace=NAMESPACE)
     helm_config.uninstall("gozen", ignore_not_found=True)
-
-
-def adopt(api_server: ApiServer) -> None:
-    """Give custom resources of other tests to the release, as somebody does who had them without Helm."""
-    names = api_server.kubectl("get", "crd", "--output=name", check=True).stdout.split()
-    for name in (one for one in names if one.endswith(".gozen.astro") and ".test." not in one):
-        owner = ("meta.helm.sh/release-name=gozen", f"meta.helm.sh/release-namespace={NAMESPACE}")
-        api_server.kubectl("annotate", "--overwrite", name, *owner, check=True)
-        api_server.kubectl("label", "--overwrite", name, "app.kubernetes.io/managed-by=Helm", check=True)
 
 
 def found(api_server: ApiServer, kind: str, *words: str) -> list[str]:

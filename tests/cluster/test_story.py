@@ -30,6 +30,7 @@ from gozen.catalog import open_catalog
 from gozen.settings import StorageSettings
 from gozen.sky import truth
 
+from .custom_resources import adopt
 from .node import Node
 from .own_images import own_image
 from .processes import wait_until
@@ -184,6 +185,7 @@ def on_s3(node: Node, images: Mapping[str, str], tmp_path_factory: pytest.TempPa
         place = Place(node, "on-s3", "s3://sky/archive", wanted, server.environment)
         os.environ.update({"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"})
         with helm.Config(kubeconfig_path=node.kubeconfig, namespace="on-s3") as config:
+            adopt(node, "on-s3")
             config.install(ROOT / "charts" / "gozen", "gozen", wanted, namespace="on-s3")
             yield place
             config.uninstall("gozen", ignore_not_found=True)
