@@ -21,7 +21,7 @@ PAGE = 200
 FIELD_MANAGER = "gozen-operator"
 PART_OF = "app.kubernetes.io/part-of=gozen"
 _TIMEOUT = Timeout(connect=5.0, read=30.0)
-_CONFLICT, _ABSENT = 409, 404
+FORBIDDEN, _CONFLICT, _ABSENT = 403, 409, 404
 _SENSELESS = (400, 422)
 _PLURALS = {kind.name: kind.plural for kind in KINDS}
 Manifest = dict[str, Any]
@@ -84,7 +84,7 @@ class Api:
         path = _path("Job", meta["namespace"])
         try:
             return self._call("POST", path, {"fieldManager": FIELD_MANAGER}, manifest)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             if refusal.code != _CONFLICT:
                 raise
             return self._call("GET", f"{path}/{meta['name']}", {})
@@ -182,7 +182,7 @@ class Api:
     ) -> Manifest | None:
         try:
             return self._call(method, path, query, body, content)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             if refusal.code in (_ABSENT, _CONFLICT):
                 return None
             raise
@@ -215,13 +215,19 @@ class Api:
         if answer.status in _SENSELESS:
             raise BadRequest(f"{method} {path}: {found.get('message', answer.reason)}")
         if not 200 <= answer.status < 300:
-            raise _RefusedError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
+            raise RefusedError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
         self.writes += method != "GET"
         return found
 
 
-class _RefusedError(ClusterUnavailable):
-    """The API server answered, and refused."""
+class RefusedError(ClusterUnavailable):
+    """The API server answered, and refused.
+
+    Parameters
+    ----------
+    code
+        Its HTTP status.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)

@@ -17,13 +17,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from gozen.archive.store import Store
+from gozen.errors import BadRequest
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import Resource
 from gozen.resources.observation import Observation
 from gozen.settings import Settings
 from gozen_operator import looking
-from gozen_operator.api import Api
+from gozen_operator.api import FORBIDDEN, Api, RefusedError
 from gozen_operator.conditions import moment, status_of
 from gozen_operator.exposure import reconcile_exposure
 from gozen_operator.facts import (
@@ -40,7 +41,7 @@ from gozen_operator.manifests import Key
 from gozen_operator.observation import reconcile_observation
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
-from gozen_operator.unreadable import reconcile_unreadable
+from gozen_operator.stuck import job_refused, reconcile_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +90,19 @@ class Controller:
             else:
                 plan = self._plan(resource, *gathered)
             if plan.create is not None:
-                self._wrote(self.api.create_job(plan.create))
+                plan = self._created(manifest, plan, plan.create)
         self._carry_out(key, manifest["metadata"]["uid"], plan)
         return plan.requeue_after_s
+
+    def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
+        """Make a Job; return what is left of the plan, or what is to be said where the API server refuses it."""
+        try:
+            self._wrote(self.api.create_job(job))
+        except (BadRequest, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.code != FORBIDDEN:
+                raise
+            return job_refused(manifest, str(error), time.time())
+        return plan
 
     def _known(self, key: Key) -> Resource | ValidationError | None:
         """Return a resource, or why it is not understood."""

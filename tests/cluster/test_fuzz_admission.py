@@ -2,7 +2,7 @@
 
 Covered: each refusal of the server names the field; what it lets pass our models understand, but for a few moments of
 time that only they refuse, and of those the operator says so; it accepts every Job that we make of what it let pass;
-and until such a thing is mended it waits in words, not in silence.
+and until such a thing is mended it waits in words, not in silence; so it does where the server refuses a Job.
 ``GOZEN_FUZZ_SERVER`` is the number of resources of a kind. Without a server: tests/property/test_fuzz_resources.py.
 """
 
@@ -28,13 +28,13 @@ from gozen_operator.crds import KINDS
 from gozen_operator.jobs import exposure_job, lightcurve_job
 from gozen_operator.manifests import parsed
 from gozen_operator.settings import OperatorSettings
-from gozen_operator.unreadable import problems
+from gozen_operator.stuck import problems
 
 from .access import ADMIN
 from .api_server import ApiServer
 from .processes import wait_until
-from .test_crds import OBSERVATION
-from .test_operator import NAMESPACE, begin, get, server
+from .test_crds import EXPOSURE, OBSERVATION
+from .test_operator import NAMESPACE, SENSORS, begin, get, server
 
 pytestmark = pytest.mark.xdist_group("cluster")
 assert server
@@ -124,3 +124,24 @@ def test_what_only_the_operator_does_not_understand_is_said_and_can_be_mended(
         running.process.wait(30)
         print(running.log.read_text()[-3000:])  # noqa: T201 - shown when a test fails
         running.kubectl("delete", "obs/strange", "--ignore-not-found")
+
+
+def test_a_job_that_the_server_refuses_is_waited_for_in_words(server: ApiServer, tmp_path: Path) -> None:
+    wrong = begin(server, tmp_path, GOZEN_OPERATOR_PODS__LIMITS='{"memory": "1Mi"}')
+    spec = {"rawURL": None, "observationRef": None, "sensors": list(SENSORS), "exposureId": 78, "run": "r8"}
+    wrong.raw("00000078", *SENSORS)
+    wrong.apply(EXPOSURE, "refused", **spec)
+    try:
+        assert "must be less than or equal to memory limit" in wrong.until("exp/refused", "Succeeded", "JobRefused")
+        assert wrong.condition("exp/refused", "Complete")[0] == "False"
+    finally:
+        wrong.process.terminate()
+        wrong.process.wait(30)
+        print(wrong.log.read_text()[-3000:])  # noqa: T201 - shown when a test fails
+    right = begin(server, tmp_path)
+    try:
+        right.until("exp/refused", "Succeeded", "Running")
+    finally:
+        right.process.terminate()
+        right.process.wait(30)
+        right.kubectl("delete", "exp/refused", "job/refused", "--ignore-not-found")
