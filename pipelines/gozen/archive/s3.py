@@ -23,6 +23,7 @@ from botocore.session import Session
 
 from gozen.archive.interface import Store, named_errors
 from gozen.archive.ranges import ObjectFile
+from gozen.archive.s3_credentials import follow_file
 from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors, was_repeated
 from gozen.archive.s3_upload import SINGLE, Part, field, put
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -261,6 +262,7 @@ def _connect(url: str, settings: StorageSettings) -> Any:
         try:
             session = Session()
             session.register_component("data_loader", _loader())
+            follow_file(session)
             return session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
         except ValueError as error:
             raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
