@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -252,6 +253,39 @@ def find_the_flare(place: Place, exposure: str) -> None:
 
 def test_the_flare_is_found_in_the_table(observed: Place) -> None:
     find_the_flare(observed, "orion-008")
+
+
+def later_chart(folder: Path) -> Path:
+    """Return the chart of a version to come: an Exposure has one more field that may be left out."""
+    chart = shutil.copytree(ROOT / "charts" / "gozen", folder / "gozen")
+    path = chart / "files" / "crds" / "exposures.yaml"
+    definition = yaml.safe_load(path.read_text())
+    (version,) = definition["spec"]["versions"]
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["moonDistance"] = {"type": "number"}
+    path.write_text(yaml.safe_dump(definition))
+    return chart
+
+
+def test_upgraded_in_the_middle_of_a_night_and_back(observed: Place, tmp_path: Path) -> None:
+    lease = ("lease/gozen-operator", "-o=jsonpath={.spec.leaseTransitions}")
+    holders = int(observed.kubectl("get", *lease, check=True).stdout)
+    observed.kubectl("apply", "-f", "-", stdin=SHORT, check=True)
+    wait_until(lambda: observed.kubectl("get", "job/short-002").returncode == 0, "the first Job", 120)
+    job = observed.get("job/short-002")["metadata"]["uid"]
+    wanted = {**observed.values, "operator": {"settings": {"look_s": 2}}}
+    operators = ("deployment/gozen-operator", "--timeout=120s")
+    with helm.Config(kubeconfig_path=observed.node.kubeconfig, namespace="on-s3") as config:
+        config.upgrade(later_chart(tmp_path), "gozen", wanted, namespace="on-s3")
+        field = '{"spec":{"moonDistance":30}}'
+        observed.kubectl("patch", "exp/short-002", "--type=merge", "-p", field, check=True)
+        observed.kubectl("rollout", "status", *operators, check=True, seconds=130)
+        config.rollback("gozen")
+    observed.kubectl("rollout", "status", *operators, check=True, seconds=130)
+    done = observed.kubectl("wait", "--for=condition=Succeeded", "--timeout=600s", "obs/short", seconds=620)
+    assert done.returncode == 0, observed.told("obs/short")
+    assert observed.condition("obs/short", "Succeeded") == ("True", "Reduced", "3 exposures")
+    assert observed.get("exp/short-002")["status"]["job"]["uid"] == job
+    assert int(observed.kubectl("get", *lease, check=True).stdout) >= holders + 2
 
 
 def test_the_same_on_a_mounted_volume(
