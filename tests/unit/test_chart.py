@@ -168,6 +168,16 @@ def test_a_job_finds_all_that_it_names(
     assert denied.items() <= job["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_operator_and_observer_can_have_keys_of_their_own(chart: helm.Chart, operator_settings: Any) -> None:
+    s3 = {**ALL["archive"]["s3"], "secretNames": {"operator": "few-rights"}}
+    values = {**ALL, "archive": {**ALL["archive"], "s3": s3}}
+    for role, secret in (("operator", "few-rights"), ("observer", "keys")):
+        pod = one_of(rendered(chart, values), "Deployment", role)["spec"]["template"]["spec"]
+        assert [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one] == [secret]
+        assert [one["mountPath"] for one in pod["containers"][0]["volumeMounts"] if one["name"] == "s3"]
+    assert operator_settings(values, "gozen").pods.secret == "keys"
+
+
 def exposure() -> Exposure:
     return Exposure.model_validate(
         {

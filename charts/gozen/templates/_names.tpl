@@ -107,9 +107,15 @@ capabilities: { drop: [ALL] }
 - name: profiles
   configMap: { name: {{ include "gozen.name" . }}-profiles }
 {{- end }}
-{{- with .Values.archive.s3.secretName }}
+{{- end }}
+
+{{/* The credentials of the object store that a role mounts. Arguments: root, role. */}}
+{{- define "gozen.s3-volume" -}}
+{{- with .root.Values.archive.s3 -}}
+{{- if .secretName -}}
 - name: s3
-  secret: { secretName: {{ . }}, defaultMode: 288 }
+  secret: { secretName: {{ get .secretNames $.role | default .secretName }}, defaultMode: 288 }
+{{- end }}
 {{- end }}
 {{- end }}
 
