@@ -9,13 +9,17 @@ without life cycles. Not here: `gozen archive expire` (unit tests), keys rotated
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.unit.archive_samples import commit, processing_of
 
+import gozen
 from gozen.archive import expid, keys, raw_tags
 from gozen.archive.commit import SensorCommit, put_product, write_commit
 from gozen.archive.expid import Opening, Purpose
@@ -327,3 +331,32 @@ def test_a_policy_that_is_set_again_keeps_those_of_others(
     assert [one for one in before if "Reader" not in one["Sid"]] == [one for one in after if "Reader" not in one["Sid"]]
     assert may(lambda: allowed["nobody"].read(KEYS["stack"]))
     assert not may(lambda: allowed["reader"].read(KEYS["stack"]))
+
+
+def test_other_clients_write_with_what_the_manual_says(ceph: CephServer) -> None:
+    bucket = ceph.bucket("other-clients")
+    code = (
+        "from pyarrow import fs; "
+        f"s3 = fs.S3FileSystem(endpoint_override='{ceph.endpoint}', region='us-east-1'); "
+        f"stream = s3.open_output_stream('{bucket}/a'); stream.write(b'whole' * 4_000_000); stream.close()"
+    )
+    when = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required"}
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **when}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert ceph.store(f"s3://{bucket}").read("a") == b"whole" * 4_000_000
+
+
+def test_a_condition_on_an_etag_is_not_to_be_trusted(ceph: CephServer) -> None:
+    client, bucket = ceph.client(), ceph.bucket("etags")
+    quoted = client.put_object(Bucket=bucket, Key="a", Body=b"x")["ETag"]
+    met = {}
+    for etag in (quoted, quoted.strip('"')):
+        try:
+            client.put_object(Bucket=bucket, Key="a", Body=b"x", IfMatch=etag)
+            met[etag] = True
+        except client.exceptions.ClientError as error:
+            met[etag] = error.response["Error"]["Code"]
+    # Amazon takes the quoted one. It is why nothing of ours rests on If-Match: all that is exclusive is a creation.
+    assert met == {quoted: "PreconditionFailed", quoted.strip('"'): True}
+    sources = Path(gozen.__file__).parent.rglob("*.py")
+    assert [path for path in sources if re.search("IfMatch|If-Match", path.read_text())] == []
