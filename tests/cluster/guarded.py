@@ -265,7 +265,7 @@ def _addresses(node: Node, store: S3Server, image: str) -> dict[str, str]:
         "deployment/gozen-operator",
         "deployment/gozen-observer",
     )
-    node.kubectl(*inside, *ready, seconds=130, check=True)
+    node.kubectl(*inside, *ready, seconds=260, check=True)
     found = {who: _address(node, NAMESPACE, who) for who in ("reduction", "neighbour")} | {
         "far": _address(node, FAR, "far")
     }
