@@ -67,7 +67,7 @@ QUESTION = bytes.fromhex("123401000001000000000000") + NAME + bytes([0, 0, 1, 0,
 def reached(target):
     _, kind, address, port = target
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as one:
-        one.settimeout(4)
+        one.settimeout(6)
         try:
             one.connect((address, port))
             if kind == "udp":
@@ -168,7 +168,7 @@ def guarded(node: Node, folder: Path) -> Iterator[Guarded]:
         adopt(node, NAMESPACE)
         config.install(CHART, "gozen", _values(node, store, images), namespace=NAMESPACE)
         stack.callback(lambda: config.uninstall("gozen", ignore_not_found=True))
-        yield Guarded(node, store, _addresses(node, store, images["pipeline"]))
+        yield Guarded(node, store, _addresses(node, store))
 
 
 @contextmanager
@@ -247,7 +247,7 @@ def reduction_pod(
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def _addresses(node: Node, store: S3Server, image: str) -> dict[str, str]:
+def _addresses(node: Node, store: S3Server) -> dict[str, str]:
     """Start the pods around the release; return the address of each, and of those of the release."""
     ports = [str(port) for port in (*PORTS, store.endpoint.rpartition(":")[2])]
     inside = ("--namespace", NAMESPACE)
@@ -258,13 +258,8 @@ def _addresses(node: Node, store: S3Server, image: str) -> dict[str, str]:
         if who == "far":
             _without_the_release(pod["spec"])
         node.kubectl("--namespace", where, "create", "-f", "-", stdin=json.dumps(pod), check=True)
-    ready = (
-        "wait",
-        "--for=condition=Available",
-        "--timeout=120s",
-        "deployment/gozen-operator",
-        "deployment/gozen-observer",
-    )
+    deployments = ("deployment/gozen-operator", "deployment/gozen-observer")
+    ready = ("wait", "--for=condition=Available", "--timeout=240s", *deployments)
     node.kubectl(*inside, *ready, seconds=260, check=True)
     found = {who: _address(node, NAMESPACE, who) for who in ("reduction", "neighbour")} | {
         "far": _address(node, FAR, "far")
