@@ -24,7 +24,8 @@ def affected(index: Index, change: Change, turns: int) -> list[Key]:
     key, before, after = change
     found = [key] if key.kind != "Job" else []
     if before != after:  # of a Job's counts of pods most say nothing new
-        found += [card.owner for card in (before, after) if isinstance(card, JobCard) and card.owner is not None]
+        jobs = [card for card in (before, after) if isinstance(card, JobCard) and card.seen.uid]
+        found += [card.owner for card in jobs if card.owner is not None]
     if _told(before) != _told(after):
         for card in (before, after):
             found += _followers(index, key.namespace, card, turns)

@@ -1,7 +1,7 @@
 """From a key to what is done about it: gather facts, reconcile, carry out the plan. One place applies plans.
 
 It belongs to one thread at a time for each key. What counts other resources (turns, writers) is decided under one lock,
-which is held until the Job is made that takes the turn; the rest of a plan concerns its own resource only.
+and a Job that takes a turn counts from then on; carrying a plan out, with requests that take their time, is not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gozen_operator.facts import (
 from gozen_operator.index import Change, Index
 from gozen_operator.jobs import job_name
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import Key
+from gozen_operator.manifests import Key, key_of
 from gozen_operator.observation import reconcile_observation
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
@@ -90,7 +90,9 @@ class Controller:
             else:
                 plan = self._plan(resource, *gathered)
             if plan.create is not None:
-                plan = self._created(manifest, plan, plan.create)
+                self.index.expect(plan.create)
+        if plan.create is not None:
+            plan = self._created(manifest, plan, plan.create)
         self._carry_out(key, manifest["metadata"]["uid"], plan)
         return plan.requeue_after_s
 
@@ -102,6 +104,10 @@ class Controller:
             if isinstance(error, RefusedError) and error.code != FORBIDDEN:
                 raise
             return job_refused(manifest, str(error), time.time())
+        finally:
+            free = self.index.give_up(key_of(job))
+            if free is not None:
+                self.changed(free)
         return plan
 
     def _known(self, key: Key) -> Resource | ValidationError | None:

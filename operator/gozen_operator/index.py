@@ -84,11 +84,25 @@ class Index:
             known = self._entries.get(key)
             return None if known is not None and known.uid != uid else self._replace(key, None)
 
-    def forget(self, key: Key) -> Change | None:
-        """Forget an object that a listing no longer has."""
+    def expect(self, manifest: Manifest) -> None:
+        """Count a Job as made that is about to be, so that nobody takes its turn meanwhile."""
+        key = key_of(manifest)
+        card = JobCard(job_seen({**manifest, "metadata": {**manifest["metadata"], "uid": ""}}), owner_of(manifest))
+        with self._lock:
+            if key not in self._entries:
+                self._replace(key, Entry("", 0, b"", card))
+
+    def give_up(self, key: Key) -> Change | None:
+        """Forget a Job that was expected and is not there."""
         with self._lock:
             known = self._entries.get(key)
-            if known is None:
+            return self._replace(key, None) if known is not None and not known.uid else None
+
+    def forget(self, key: Key) -> Change | None:
+        """Forget an object that a listing no longer has, unless it is about to be made."""
+        with self._lock:
+            known = self._entries.get(key)
+            if known is None or not known.uid:
                 return None
             self._bury(known.uid)
             return self._replace(key, None)

@@ -175,6 +175,11 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
 
 def happen(index: Index, rng: random.Random, version: int) -> Change | None:
     """Let one thing happen to an index."""
+    if rng.random() < 0.1:
+        made = an_object(rng, version)
+        if made["kind"] == "Job":
+            index.expect({**made, "status": {}})
+        return None if rng.random() < 0.7 else index.give_up(key_of(made))
     if rng.random() < 0.75:
         return index.put(an_object(rng, version - rng.choice([0, 0, 0, 20])))
     known = [key for kind in (*SPECS, "Job") for key in index.keys(kind)]

@@ -1,0 +1,85 @@
+"""Many looks at once: no more Jobs are asked for than may run, also while the API server takes its time.
+
+Covered: a turn counts from the moment at which it is decided, a second look waits in words, and a turn that came to
+nothing is free again. Histories of one look after the other are in tests/property/test_reconcile.py.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+
+from gozen.archive.raw import RawExposure, record_exposure
+from gozen.archive.store import open_store
+from gozen.errors import ClusterUnavailable
+from gozen.settings import load_settings
+from gozen_operator.controller import Controller
+from gozen_operator.index import Index
+from gozen_operator.manifests import Key
+from gozen_operator.settings import OperatorSettings
+
+NIGHT, SETTINGS = "20300101", OperatorSettings(max_active_jobs=2)
+NAMES = [f"field-{number}" for number in range(1, 7)]
+
+
+class SlowServer:
+    """It answers the creation of Jobs only when it is told to."""
+
+    def __init__(self):
+        self.go, self.asked, self.statuses, self.fails = threading.Event(), [], {}, False
+
+    def create_job(self, manifest):
+        self.asked.append(manifest["metadata"]["name"])
+        assert self.go.wait(60)
+        if self.fails:
+            raise ClusterUnavailable("the API server is gone")
+        return {**manifest, "metadata": {**manifest["metadata"], "uid": "made", "resourceVersion": "5"}, "status": {}}
+
+    def write_status(self, key, uid, status):
+        self.statuses[key.name] = status["conditions"][-1]["reason"]
+
+    def tell(self, *_):
+        pass
+
+
+@pytest.fixture
+def controller(tmp_path):
+    store, index = open_store(tmp_path), Index()
+    for number, name in enumerate(NAMES, 1):
+        exposure = f"{number:08d}"
+        record_exposure(store, RawExposure(NIGHT, exposure, "field", "OBJECT", 1.0, {"111": ("a",)}))
+        meta = {"name": name, "namespace": "night", "uid": name, "resourceVersion": "1"}
+        spec = {"object": "f", "night": NIGHT, "exposureId": number, "nframe": 1, "pipelines": ["wcs"]}
+        spec |= {"sensors": ["111"]}
+        index.put({"apiVersion": "gozen.astro/v1alpha1", "kind": "Exposure", "metadata": meta, "spec": spec})
+    return Controller(SlowServer(), index, lambda: store, load_settings(), SETTINGS, lambda _: None)
+
+
+def test_no_more_jobs_are_asked_for_than_have_a_turn(controller):
+    server = controller.api
+    with ThreadPoolExecutor(len(NAMES)) as several:
+        looks = [several.submit(controller.handle, Key("Exposure", "night", name)) for name in NAMES]
+        ended = wait(looks, timeout=60, return_when="FIRST_COMPLETED").done
+        while len(ended) < len(NAMES) - SETTINGS.max_active_jobs:
+            left = set(looks) - ended
+            fresh = wait(left, timeout=60, return_when="FIRST_COMPLETED").done
+            assert fresh, "looks that only have to wait in words wait for the API server"
+            ended |= fresh
+        assert len(server.asked) == SETTINGS.max_active_jobs
+        server.go.set()
+        assert [look.result(60) for look in looks]
+    assert sorted(server.asked) == sorted(set(NAMES) - set(server.statuses))
+    assert set(server.statuses.values()) == {"Queued"}
+
+
+def test_a_turn_that_came_to_nothing_is_free_again(controller):
+    server = controller.api
+    server.go.set()
+    server.fails = True
+    for name in NAMES:
+        with pytest.raises(ClusterUnavailable):
+            controller.handle(Key("Exposure", "night", name))
+    server.fails = False
+    for name in NAMES:
+        controller.handle(Key("Exposure", "night", name))
+    assert server.asked == [*NAMES, *NAMES[:2]]
