@@ -45,7 +45,7 @@ from gozen_operator.conditions import moment
 
 NIGHT = "20260115"
 CAMERA_PACE = 0.17
-ROUND_S, JOBS = 60, 32
+JOBS = 32
 RAW_LATER_S = 3.0
 SENSORS_PER_POD = 28
 PATIENT_S = 1500.0
@@ -73,7 +73,7 @@ class Operator:
 
     def __init__(self, cluster: FakeCluster, folder: Path, stays_s: int) -> None:
         (self.port,) = free_ports(1)
-        settings = {"port": self.port, "max_active_jobs": JOBS, "exposure_ttl_s": stays_s, "resync_s": ROUND_S}
+        settings = {"port": self.port, "max_active_jobs": JOBS, "exposure_ttl_s": stays_s}
         environment = {
             **os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig), "GOZEN_ARCHIVE": str(folder / "archive"),
             "GOZEN_OPERATOR_NAMESPACES": json.dumps([NAMESPACE]),
@@ -257,18 +257,11 @@ def quantile(values: list[float], part: float) -> float:
     return ordered[min(round(part * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
-def p99(before: dict[float, float], after: dict[float, float], idle: float) -> float:
-    """Return the bound below which 99 of 100 looks ended; those at Exposures that are held are left out as the fastest.
-
-    Parameters
-    ----------
-    idle
-        How many looks at held ones there may have been.
-    """
+def p99(before: dict[float, float], after: dict[float, float]) -> float:
+    """Return the bound below which 99 of 100 looks ended; at what is held there are none after the first."""
     counts = {bound: after[bound] - before.get(bound, 0.0) for bound in after}
     total = max(counts.values())
-    looks = max(total - idle, 1.0)
-    return min(bound for bound, count in counts.items() if total - count <= 0.01 * looks)
+    return min(bound for bound, count in counts.items() if total - count <= 0.01 * total)
 
 
 def stage(night: Night, folder: Path, held: int, exposures: int, given: argparse.Namespace) -> dict[str, float]:
@@ -288,12 +281,11 @@ def stage(night: Night, folder: Path, held: int, exposures: int, given: argparse
         night.wait(night.feed(f"{held}: sustained", exposures, CAMERA_PACE * given.pace))
         figures["sustained, s"] = time.time() - begin
         night.wait(night.feed(f"{held}: burst", given.burst, 0.0))
-        rounds = (time.time() - begin) / ROUND_S + 1
         halt.set()
         figures["processor time, s per Exposure"] = (operator.processor_s() - spent) / (exposures + given.burst)
         figures["a bare request to the API server, s, p99"] = quantile(bare_s, 0.99)
         figures["no longer held"] = held - night.still_held()
-        figures["reconcile p99, s"] = p99(before, operator.looks(), held * rounds)
+        figures["reconcile p99, s"] = p99(before, operator.looks())
         figures["memory at the end, MB"] = operator.memory_mb("VmRSS")
         figures["memory at most, MB"] = operator.memory_mb("VmHWM")
     finally:

@@ -110,6 +110,11 @@ class JobCard:
 Card = ExposureCard | ObservationCard | LightCurveCard | JobCard
 
 
+def is_over(card: Card | None) -> bool:
+    """Tell whether nothing more happens to a resource, but that it goes in its time."""
+    return card is not None and not isinstance(card, JobCard) and card.complete
+
+
 def card_of(resource: Resource) -> Card:
     """Return the card of a resource."""
     name, made = resource.metadata.name, resource.metadata.creation_timestamp

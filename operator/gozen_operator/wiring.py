@@ -22,6 +22,7 @@ from gozen.settings import Settings
 from gozen_operator import lease
 from gozen_operator.affected import affected
 from gozen_operator.api import PAGE, Api, connect
+from gozen_operator.cards import is_over
 from gozen_operator.controller import Controller
 from gozen_operator.crds import GROUP, KINDS, VERSION
 from gozen_operator.health import Health
@@ -63,6 +64,8 @@ class Process:
                 if self.stop.is_set():
                     return
                 await self.resync()
+                for kind in MODELS:
+                    self.queue.add_round(self.index.keys(kind))
                 tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
                 tasks += [asyncio.create_task(self._resync_loop()), asyncio.create_task(self._watch())]
                 await asyncio.wait([asyncio.create_task(self.stop.wait()), *tasks], return_when="FIRST_COMPLETED")
@@ -82,13 +85,13 @@ class Process:
             self._mark(change)
 
     async def resync(self) -> None:
-        """Look at everything: what events have told, and what they have not."""
+        """Look at what is not over, whatever events have told; what is over has its time in the queue."""
         for namespace in self.settings.namespaces:
             for kind in (*MODELS, "Job"):
                 for change in await asyncio.to_thread(self._listed, kind, namespace):
                     self._mark(change)
         for kind in MODELS:
-            self.queue.add_round(self.index.keys(kind))
+            self.queue.add_round(key for key, card in self.index.cards(kind) if not is_over(card))
         self.health.hear()
         self.health.count(self.index)
 
