@@ -79,6 +79,7 @@ class Node(Cluster):
         self._network = cni_programs()
         self._folder = folder
         self._processes: dict[str, Process] = {}
+        self._restarts: dict[str, Callable[[], None]] = {}
         self._images: dict[str, str] = {}
         self.machine = Machine(folder)
         try:
@@ -102,6 +103,18 @@ class Node(Cluster):
     def wait(self) -> None:
         """Return never, but with a StartError when a program of the node ends."""
         wait_until(lambda: False, "the end of the cluster", float("inf"), self._processes.values())
+
+    def crash(self, name: str) -> None:
+        """Kill a program of the node."""
+        self._processes.pop(name).kill()
+
+    def restart(self, name: str) -> None:
+        """Start a program that has crashed, as it was started before."""
+        self._restarts[name]()
+
+    def crash_container(self, name: str) -> None:
+        """Kill all processes of a container, named as containerd does."""
+        run(self.machine.command([*containerd_client(), "tasks", "kill", "--all", "--signal=SIGKILL", name]))
 
     def load_image(self, tag: str) -> None:
         """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it."""
@@ -228,9 +241,13 @@ class Node(Cluster):
         flags: Sequence[str],
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        log = self._folder / "logs" / f"{name}.log"
-        within = self.machine.within
-        self._processes[name] = Process(name, [programs[name], *flags], log, within, environment)
+        def start() -> None:
+            log = self._folder / "logs" / f"{name}.log"
+            within = self.machine.within
+            self._processes[name] = Process(name, [programs[name], *flags], log, within, environment)
+
+        self._restarts[name] = start
+        start()
 
     def _wait(self, what: str, culprit: str, ready: Callable[[], bool]) -> None:
         rest = [process for name, process in self._processes.items() if name != culprit]
