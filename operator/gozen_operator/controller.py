@@ -159,6 +159,11 @@ class Controller:
             self._wrote(self.api.expire_job(key.namespace, plan.expire, self.settings.job_ttl_s))
         if plan.delete:
             self.api.delete(key, uid)
+            gone = self.index.remove(
+                {"kind": key.kind, "metadata": {"namespace": key.namespace, "name": key.name, "uid": uid}}
+            )
+            if gone is not None:
+                self.changed(gone)
         if plan.status is not None:
             for event in plan.events:
                 self._tell(key, uid, event)

@@ -1,7 +1,8 @@
 """Many looks at once: no more Jobs are asked for than may run, also while the API server takes its time.
 
-Covered: a turn counts from the moment at which it is decided, a second look waits in words, and a turn that came to
-nothing is free again. Histories of one look after the other are in tests/property/test_reconcile.py.
+Covered: a turn counts from the moment at which it is decided, a second look waits in words, a turn that came to
+nothing is free again, and what was deleted is not deleted again before the server has told so. Histories of one look
+after the other are in tests/property/test_reconcile.py.
 """
 
 import threading
@@ -27,6 +28,7 @@ class SlowServer:
 
     def __init__(self):
         self.go, self.asked, self.statuses, self.fails = threading.Event(), [], {}, False
+        self.deleted = []
 
     def create_job(self, manifest):
         self.asked.append(manifest["metadata"]["name"])
@@ -37,6 +39,9 @@ class SlowServer:
 
     def write_status(self, key, uid, status):
         self.statuses[key.name] = status["conditions"][-1]["reason"]
+
+    def delete(self, key, uid):
+        self.deleted.append(key.name)
 
     def tell(self, *_):
         pass
@@ -83,3 +88,14 @@ def test_a_turn_that_came_to_nothing_is_free_again(controller):
     for name in NAMES:
         controller.handle(Key("Exposure", "night", name))
     assert server.asked == [*NAMES, *NAMES[:2]]
+
+
+def test_what_is_deleted_is_not_deleted_again(controller):
+    said = {"type": "Complete", "status": "True", "reason": "Reduced", "lastTransitionTime": "2020-01-01T00:00:00Z"}
+    manifest = controller.index.manifest(Key("Exposure", "night", NAMES[0]))
+    manifest["metadata"]["resourceVersion"] = "2"
+    manifest["status"] = {"conditions": [said], "completionTime": "2020-01-01T00:00:00Z"}
+    controller.index.put(manifest)
+    for _ in range(2):
+        controller.handle(Key("Exposure", "night", NAMES[0]))
+    assert controller.api.deleted == [NAMES[0]]
