@@ -130,7 +130,7 @@ def test_random_faults_leave_a_whole_archive(s3: S3Server, part: int, monkeypatc
             seen += world.seen
     log.info("%d histories: %s; %s", len(range(part, HISTORIES, PARTS)), dict(met), dict(seen))
     if HISTORIES >= 100:
-        assert set(met) == set(Fault) - {Fault.NONE}
+        assert set(met) == set(trouble.kinds)
         assert seen["exit 75"]
         assert seen["table read"]
 
