@@ -6,11 +6,8 @@ kopf is wiring only: no timers, no daemons, no finalizers. Nothing is decided he
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import time
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -19,7 +16,6 @@ import kopf
 from gozen.archive.store import open_archive
 from gozen.errors import GozenError, as_gozen_error
 from gozen.settings import Settings
-from gozen_operator import lease
 from gozen_operator.affected import affected
 from gozen_operator.api import PAGE, Api, connect
 from gozen_operator.cards import is_over
@@ -27,6 +23,7 @@ from gozen_operator.controller import Controller
 from gozen_operator.crds import GROUP, KINDS, VERSION
 from gozen_operator.health import Health
 from gozen_operator.index import Change, Index
+from gozen_operator.leadership import Leadership
 from gozen_operator.manifests import MODELS, Key
 from gozen_operator.settings import OperatorSettings
 from gozen_operator.workqueue import WorkQueue
@@ -54,15 +51,18 @@ class Process:
         self.stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._failures: dict[Key, int] = {}
+        namespace = settings.lease_namespace or settings.namespaces[0]
+        self._leadership = Leadership(api, namespace, settings.identity)
         self._controller = Controller(api, self.index, partial(open_archive, site), site, settings, self._wrote)
 
     async def run(self) -> None:
         """Wait for the Lease, then look after everything until `stop`."""
         runner = await self.health.serve(lambda: self.api.writes, lambda: len(self.queue))
         try:
-            async with self._leading():
+            async with self._leadership.held(self.stop, self.health.hear):
                 if self.stop.is_set():
                     return
+                self.health.leads.set(1)
                 await self.resync()
                 for kind in MODELS:
                     self.queue.add_round(self.index.keys(kind))
@@ -164,52 +164,6 @@ class Process:
 
     def _event(self, event: Any, **_: Any) -> None:
         self._loop.call_soon_threadsafe(self.take, event["type"], dict(event["object"]))
-
-    @contextlib.asynccontextmanager
-    async def _leading(self) -> AsyncIterator[None]:
-        """Hold the Lease; a process that loses it ends at once, as another one acts."""
-        namespace = self.settings.lease_namespace or self.settings.namespaces[0]
-        seen = lease.Seen()
-
-        async def hold() -> bool:
-            try:
-                return await asyncio.to_thread(
-                    lease.try_to_hold,
-                    self.api,
-                    namespace,
-                    self.settings.identity,
-                    seen,
-                    time.monotonic(),
-                    time.time(),
-                )
-            except GozenError as error:
-                log.warning("lease: %s: %s", error.name, error)
-                return False
-
-        while not self.stop.is_set() and not await hold():
-            self.health.hear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), lease.RENEW_S)
-        log.info("holding the Lease %s/%s as %s", namespace, lease.NAME, self.settings.identity)
-        self.health.leads.set(1)
-
-        async def renew() -> None:
-            held_at = time.monotonic()
-            while True:
-                await asyncio.sleep(lease.RENEW_S)
-                if await hold():
-                    held_at = time.monotonic()
-                elif time.monotonic() - held_at > lease.DURATION_S - lease.RENEW_S:
-                    log.error("the Lease is lost; this process ends so that no two act")
-                    os._exit(75)
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            with contextlib.suppress(GozenError):
-                await asyncio.to_thread(lease.give_back, self.api, namespace, self.settings.identity, time.time())
 
 
 async def serve(site: Settings, settings: OperatorSettings) -> None:
