@@ -1,29 +1,32 @@
-"""An object of a store as a file that can be read anywhere: each piece that is read is fetched by its range."""
+"""Bytes that are got piece by piece, by their range, as a file that can be read anywhere."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
-from gozen.archive.interface import Store
+Piece = Callable[[int, int], bytes | memoryview]
+"""Returns bytes ``start`` to ``stop``."""
 
 
-class ObjectFile(io.RawIOBase):
-    """An object of a store, opened for reading.
+class RangedFile(io.RawIOBase):
+    """A file of which only that is fetched which is read.
 
     Parameters
     ----------
-    store
-        Whose `Store.read_range` is a request.
-    key
-        Of the object; `MissingObject` where there is none.
+    size
+        Of the whole, bytes.
+    piece
+        Fetches a range, in one request where that is one.
+    name
+        What messages call it.
     """
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, size: int, piece: Piece, name: str = "") -> None:
         super().__init__()
-        self._store, self._key = store, key
-        self._size, self._at = store.size(key), 0
-        self.name = key.rsplit("/", 1)[-1]
+        self.name = name
+        self._size, self._piece, self._at = size, piece, 0
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -39,18 +42,26 @@ class ObjectFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position."""
-        self._at = offset + (0, self._at, self._size)[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(start + offset, 0)
         return self._at
 
+    def read(self, size: int | None = -1) -> bytes:
+        """Return so many bytes from the position on, or all, fetched at once."""
+        return bytes(self._next(self._size if size is None or size < 0 else size))
+
     def readall(self) -> bytes:
-        """Return all bytes from the position on."""
-        data = self._store.read_range(self._key, self._at, self._size)
-        self._at += len(data)
-        return data
+        """Return all bytes from the position on, fetched at once."""
+        return self.read()
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer; return how many bytes there were."""
-        data = self._store.read_range(self._key, self._at, min(self._at + len(buffer), self._size))
+        data = self._next(len(buffer))
         buffer[: len(data)] = data
-        self._at += len(data)
         return len(data)
+
+    def _next(self, size: int) -> bytes | memoryview:
+        stop = min(self._at + size, self._size)
+        data = self._piece(self._at, stop) if stop > self._at else b""
+        self._at += len(data)
+        return data

@@ -22,7 +22,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from gozen.archive.interface import Store, named_errors
-from gozen.archive.ranges import ObjectFile
+from gozen.archive.ranges import RangedFile
 from gozen.archive.s3_credentials import follow_file
 from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors, was_repeated
 from gozen.archive.s3_upload import SINGLE, Part, field, put
@@ -153,7 +153,8 @@ class S3Store(Store):
 
     def open(self, key: str) -> IO[bytes]:
         """Open an object for reading; what is read is fetched, a quarter of a megabyte at least."""
-        return io.BufferedReader(ObjectFile(self, key), _HEAD_BYTES)
+        fetch = functools.partial(self.read_range, key)
+        return io.BufferedReader(RangedFile(self.size(key), fetch, key.rsplit("/", 1)[-1]), _HEAD_BYTES)
 
     @property
     def has_tags(self) -> bool:

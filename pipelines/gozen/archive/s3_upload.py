@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
+
+from gozen.archive.ranges import RangedFile
 
 PART = 16 * 2**20
 """Bytes of a part of a large object; S3 takes 10,000 of at least 5 MiB."""
@@ -48,7 +48,7 @@ def put(
         client.put_object(Body=part(0, size), Metadata=metadata, **target, **condition)
         return
     if condition and size <= _LIMIT:
-        client.put_object(Body=_Pieces(size, part), Metadata=metadata, **target, **condition)
+        client.put_object(Body=RangedFile(size, part), Metadata=metadata, **target, **condition)
         return
     upload = {**target, "UploadId": field(client.create_multipart_upload(Metadata=metadata, **target), "UploadId")}
 
@@ -77,32 +77,6 @@ def field(answer: Mapping[str, Any], name: str) -> Any:
     if name not in answer:
         raise IncompleteReadError(actual_bytes=0, expected_bytes=name)
     return answer[name]
-
-
-class _Pieces(io.RawIOBase):
-    """What is to be put as a file that can be read from the beginning again."""
-
-    def __init__(self, size: int, part: Part) -> None:
-        self._size, self._part, self._at = size, part, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, memory: Any) -> int:
-        data = self._part(self._at, min(self._at + len(memory), self._size))
-        memory[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _forget(client: Any, upload: Mapping[str, str]) -> None:

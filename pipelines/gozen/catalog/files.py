@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gozen.archive.interface import named_errors
+from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.catalog.index import RowGroup
 from gozen.errors import UnreadableInput
@@ -58,8 +58,8 @@ class DataFiles:
             file = self._open.pop(key, None)  # no other thread may read by this one meanwhile
         file = file or self._opened(key, footer)
         if file is None:
-            window = pa.PythonFile(Window(group.start, self._bytes(key, group), group.size), mode="r")
-            return footer.opened(window).read_row_group(group.number, columns=wanted, use_threads=False)
+            part = pa.PythonFile(window(group.start, self._bytes(key, group), group.size), mode="r")
+            return footer.opened(part).read_row_group(group.number, columns=wanted, use_threads=False)
         found = file.read_row_group(group.number, columns=wanted, use_threads=False)
         with self._lock:
             self._open[key] = file
@@ -116,8 +116,8 @@ class Footer:
         return pq.ParquetFile(source, metadata=self.metadata, pre_buffer=False)
 
 
-class Window(io.RawIOBase):
-    """A part of a file that answers as the file does.
+def window(start: int, data: bytes, size: int) -> RangedFile:
+    """Return a part of a file that answers as the file does, and with `UnreadableInput` outside of the part.
 
     Parameters
     ----------
@@ -128,38 +128,11 @@ class Window(io.RawIOBase):
     size
         Of the whole file.
     """
+    memory = memoryview(data)
 
-    def __init__(self, start: int, data: bytes, size: int) -> None:
-        super().__init__()
-        self._start = start
-        self._data = memoryview(data)
-        self._size = size
-        self._at = 0
+    def piece(first: int, last: int) -> memoryview:
+        if first < start or last > start + len(memory):
+            raise UnreadableInput(f"bytes {first} to {last} lie outside the row group that was asked for")
+        return memory[first - start : last - start]
 
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Tell that it can be read anywhere."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in the file."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position in the file."""
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def read(self, length: int | None = -1) -> bytes:
-        """Return bytes of the part; `UnreadableInput` outside it."""
-        first = self._at - self._start
-        last = len(self._data) if length is None or length < 0 else first + length
-        if first < 0 or last > len(self._data):
-            raise UnreadableInput(
-                f"bytes {self._at} to {self._start + last} lie outside the row group that was asked for"
-            )
-        self._at = self._start + last
-        return bytes(self._data[first:last])
+    return RangedFile(size, piece)

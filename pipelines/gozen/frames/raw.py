@@ -23,6 +23,7 @@ from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from gozen.archive.interface import named_errors
+from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
 from gozen.instrument.header import RawHeader, read_header
@@ -242,7 +243,9 @@ def _open(data: bytes | memoryview, name: str) -> fits.HDUList:
     try:
         if data[:2] == _GZIP_MAGIC:
             data = gzip.decompress(data)
-        return fits.open(io.BufferedReader(_Stream(data)), do_not_scale_image_data=True, memmap=False)
+        memory = memoryview(data)  # without a copy of it
+        file = RangedFile(len(memory), lambda start, stop: memory[start:stop])
+        return fits.open(io.BufferedReader(file), do_not_scale_image_data=True, memmap=False)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
         raise CorruptFile(f"{name}: no FITS file ({error})") from error
 
@@ -282,36 +285,6 @@ def _scaling(words: Mapping[str, Any], word: str, default: float, name: str) -> 
         return float(value)
     except (TypeError, ValueError) as error:
         raise CorruptFile(f"{name}: {word} = {value!r} is no number, so that the pixels mean nothing") from error
-
-
-class _Stream(io.RawIOBase):
-    """Bytes in memory as a file, without a copy of them."""
-
-    name = ""
-
-    def __init__(self, data: bytes | memoryview) -> None:
-        super().__init__()
-        self._data, self._at = memoryview(data), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
-        self._at = max(start + offset, 0)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        part = self._data[self._at : self._at + len(buffer)]
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
 
 
 @contextlib.contextmanager
