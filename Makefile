@@ -26,7 +26,7 @@ test: setup-dev ## set everything up and run all tests (as root; the first time 
 	@echo "== format, lint, types, imports"
 	@$(MAKE) --no-print-directory static
 	@echo "== tests"
-	@$(BIN)/pytest -n $(TESTERS) --dist loadgroup tests
+	@$(BIN)/pytest -n $(TESTERS) --dist loadgroup --no-loadscope-reorder tests
 	@echo "all tests passed; next: make demo, or read docs/index.md"
 
 test-node: setup-dev ## the tests that need a whole Kubernetes node, alone: images, chart, story, faults, policies (as root)
@@ -52,7 +52,7 @@ static:
 unit: setup-dev ## the unit tests alone
 	@$(BIN)/pytest -n $(WORKERS) tests/unit
 
-soak: setup-dev ## the long form of the tests that kill and of those of a failing S3: 400 moments, 5000 histories, about an hour
+soak: setup-dev ## the long form of the tests that kill and of those of a failing S3: 400 moments, 5000 histories and more
 	@GOZEN_KILLS=400 GOZEN_FAULT_HISTORIES=5000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --log-cli-level=INFO \
 		tests/services/test_killed.py tests/services/test_s3_faults.py
 	@GOZEN_HISTORIES=100000 GOZEN_FUZZ=100000 GOZEN_FUZZ_SERVER=10000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup \

@@ -45,7 +45,7 @@ from .s3_server import S3Server
 
 HISTORIES = int(os.environ.get("GOZEN_FAULT_HISTORIES", "500"))
 SEED = int(os.environ.get("GOZEN_SEED", "1"))
-PARTS = 2
+PARTS = 4
 PATIENCE = 200
 NIGHTS = (20240101, 20240102)
 SENSOR = "111"
