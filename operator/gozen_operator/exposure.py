@@ -10,9 +10,9 @@ from typing import Any
 
 from gozen.resources.exposure import Exposure
 from gozen_operator.conditions import Known, conditions, moment, reason_of, status_of
-from gozen_operator.jobs import exposure_job
+from gozen_operator.jobs import ENDS_ALL, ENDS_ITS_GROUP, exposure_job
 from gozen_operator.observed import ExposureFacts, JobSeen
-from gozen_operator.outcome import Outcome, end_of, outcome_of
+from gozen_operator.outcome import Outcome, counted, end_of, outcome_of
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
 
@@ -184,11 +184,11 @@ def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
     """Return reason and message of a Job that is not finished."""
     if job.queued:
         return "WaitingForQuota", "its Job waits for room"
-    if not job.ends:
+    again = [end for end in job.ends if end.code not in (*ENDS_ALL, *ENDS_ITS_GROUP)]
+    if not again:
         return "Running", f"Job {job.name}"
-    reason, message = end_of(job.ends[-1])
-    failed = f"{len(job.ends)} pods failed, the last by {reason}"
-    return "Retrying", f"{failed}: {message}; each group is tried {retries} times more"
+    reason, message = end_of(again[-1])
+    return "Retrying", f"{counted(again)}, the last by {reason}: {message}; each group is tried {retries} times more"
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:

@@ -16,6 +16,8 @@ from gozen_operator.settings import OperatorSettings, PodSettings
 ARCHIVE_MOUNT, PROFILES_MOUNT, SECRET_MOUNT = "/archive", "/etc/gozen/profiles", "/etc/gozen/s3"
 _READ_BY_GROUP = 0o440
 _LONGEST_LABEL = 63
+ENDS_ALL, ENDS_ITS_GROUP = (ExitCode.BAD_REQUEST,), (ExitCode.UNREADABLE_INPUT, ExitCode.BUG)
+"""Exit codes that would come again: for every pod of the Job, or for the same sensors."""
 
 
 def exposure_key(exposure: Exposure) -> str:
@@ -136,8 +138,8 @@ def _failure_rules() -> list[dict[str, Any]]:
     disruption = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return [
         disruption,
-        on("FailJob", ExitCode.BAD_REQUEST),
-        on("FailIndex", ExitCode.UNREADABLE_INPUT, ExitCode.BUG),
+        on("FailJob", *ENDS_ALL),
+        on("FailIndex", *ENDS_ITS_GROUP),
     ]
 
 

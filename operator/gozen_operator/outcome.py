@@ -81,7 +81,7 @@ class Outcome:
             parts.append(f"{len(several)} {result}, {reason} ({names}){said}")
         if self.again:
             reasons = ", ".join(sorted(set(self.again)))
-            parts.append(f"{len(self.again)} pods failed and were tried again ({reasons})")
+            parts.append(f"{counted(self.again)}, tried again with success ({reasons})")
         return "; ".join(parts)
 
     def counts(self) -> dict[str, Any]:
@@ -96,6 +96,11 @@ class Outcome:
                 for one in self.ends[:MOST_OUTCOMES]
             ],
         }
+
+
+def counted(ends: Sequence[object]) -> str:
+    """Return how many pods failed, in words."""
+    return "1 pod failed" if len(ends) == 1 else f"{len(ends)} pods failed"
 
 
 def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts) -> Outcome:

@@ -265,7 +265,7 @@ def test_pods_that_die_are_replaced_and_refused_data_are_a_result(trouble: Troub
     assert people_read(trouble, "refused") == {"SENSORS": "2", "REDUCED": "0", "REJECTED": "2", "FAILED": "0"}
     outcomes = {one["sensor"]: one["reason"] for one in trouble.get("exp/refused")["status"]["outcomes"]}
     assert outcomes == {"111": "CorruptFile", "112": "SaturatedField"}
-    assert "pods failed and were tried again (WorkerLost)" in trouble.kubectl("describe", "exp/memory").stdout
+    assert "tried again with success (WorkerLost)" in trouble.kubectl("describe", "exp/memory").stdout
     for run in ("memory", "evicted", "deleted"):
         as_if_nothing_had_happened(trouble, run)
 

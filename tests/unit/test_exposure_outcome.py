@@ -54,7 +54,7 @@ def test_an_outcome_names_the_pods_that_were_tried_again():
     _, found = said(ExposureFacts(SENSORS, raw=frozenset(SENSORS), commits=commits, job=job))
     assert (found["status"], found["reason"]) == ("True", "Reduced")
     assert found["message"] == (
-        "2 of 2 sensors reduced; 2 pods failed and were tried again (StorageUnavailable, WorkerLost)"
+        "2 of 2 sensors reduced; 2 pods failed, tried again with success (StorageUnavailable, WorkerLost)"
     )
 
 
@@ -63,7 +63,7 @@ def test_a_pod_whose_work_nobody_did_is_a_failure_and_no_retry():
     commits = {"111": Commit("111", reduced=True)}
     _, found = said(ExposureFacts(SENSORS, raw=frozenset(SENSORS), commits=commits, job=job))
     assert (found["status"], found["reason"]) == ("False", "StorageUnavailable")
-    assert "tried again (" not in found["message"]
+    assert "tried again" not in found["message"]
 
 
 @pytest.mark.parametrize("job", [None, JobSeen("field", "j", "Complete")])
@@ -72,3 +72,9 @@ def test_an_archive_that_is_away_when_the_job_is_done_is_said(job):
     assert (found["status"], found["reason"]) == ("Unknown", "StorageUnavailable")
     assert "the Job is done; its outcome cannot be read: s3://sky answers 503" in found["message"]
     assert plan.requeue_after_s is not None
+
+
+def test_a_failure_that_would_come_again_is_not_called_a_retry():
+    job = JobSeen("field", "j", failed=1, ends=(PodEnd(0, 65, "Error", "gozen: UnreadableInput: no dark master"),))
+    _, found = said(ExposureFacts(SENSORS, job=job))
+    assert found["reason"] == "Running"
