@@ -30,6 +30,7 @@ class Leadership:
     def __init__(self, api: lease.Leases, namespace: str, identity: str) -> None:
         self._api, self._namespace, self._identity = api, namespace, identity
         self._seen = lease.Seen()
+        self._held_at = 0.0
 
     @contextlib.asynccontextmanager
     async def held(self, stop: asyncio.Event, waits: Callable[[], None]) -> AsyncIterator[None]:
@@ -55,24 +56,25 @@ class Leadership:
                 await asyncio.to_thread(lease.give_back, self._api, self._namespace, self._identity, time.time())
 
     async def _renew(self) -> None:
-        held_at = time.monotonic()
         while True:
             await asyncio.sleep(lease.RENEW_S)
-            asked_at = time.monotonic()
             # An API server that does not answer must not make us believe that the Lease is still ours.
             with contextlib.suppress(TimeoutError):
-                if await asyncio.wait_for(self._hold(), max(held_at + lease.DURATION_S - asked_at, 0.0)):
-                    held_at = asked_at
+                if await asyncio.wait_for(self._hold(), max(self._held_at + lease.DURATION_S - time.monotonic(), 0.0)):
                     continue
-            if time.monotonic() - held_at > lease.DURATION_S - lease.RENEW_S:
+            if time.monotonic() - self._held_at > lease.DURATION_S - lease.RENEW_S:
                 log.error("the Lease is lost; this process ends so that no two act")
                 os._exit(int(ExitCode.STORAGE))
 
     async def _hold(self) -> bool:
         """Take or renew it; False when another one has it, or nobody can tell."""
-        asked = (self._api, self._namespace, self._identity, self._seen, time.monotonic(), time.time())
+        asked_at = time.monotonic()
+        asked = (self._api, self._namespace, self._identity, self._seen, asked_at, time.time())
         try:
-            return await asyncio.to_thread(lease.try_to_hold, *asked)
+            if not await asyncio.to_thread(lease.try_to_hold, *asked):
+                return False
+            self._held_at = asked_at  # others count from the request, not from its answer
+            return True
         except GozenError as error:
             log.warning("lease: %s: %s", error.name, error)
             return False
