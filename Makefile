@@ -11,7 +11,7 @@ TESTERS ?= $(shell echo $$(($(WORKERS) + 1)))
 .PHONY: help demo test test-node cluster check unit docs format crds soak setup setup-dev clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: setup ## simulate a Tomo-e exposure, reduce it, look it up and write demo/report.html
 	@$(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)

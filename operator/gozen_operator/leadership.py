@@ -71,10 +71,10 @@ class Leadership:
         asked_at = time.monotonic()
         asked = (self._api, self._namespace, self._identity, self._seen, asked_at, time.time())
         try:
-            if not await asyncio.to_thread(lease.try_to_hold, *asked):
-                return False
-            self._held_at = asked_at  # others count from the request, not from its answer
-            return True
+            holds = await asyncio.to_thread(lease.try_to_hold, *asked)
         except GozenError as error:
             log.warning("lease: %s: %s", error.name, error)
             return False
+        if holds:
+            self._held_at = asked_at  # others count from the request, not from its answer
+        return holds
