@@ -107,6 +107,26 @@ class ApertureNotMeasured(BadRequest):
     """The aperture that was asked for was not measured at the reduction."""
 
 
+class ColumnNotFound(BadRequest):
+    """The tables have no such column; the message names the nearest ones."""
+
+
+class RerunNotFound(BadRequest):
+    """There is no release of this name; the message names those that there are."""
+
+
+class FunctionFailed(BadRequest):
+    """The user's own function raised, or gave what cannot be a result; the message has its traceback and the patch."""
+
+
+class LimitExceeded(BadRequest):
+    """The user's function took more memory, time or room for its result than it may."""
+
+
+class IsolationUnavailable(BadRequest):
+    """This kernel cannot keep a user's function apart."""
+
+
 class UnreadableInput(Failed):
     """Something that the whole group of sensors needs cannot be read: profile, masters, reference catalogue."""
 
