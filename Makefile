@@ -52,10 +52,10 @@ static:
 unit: setup-dev ## the unit tests alone
 	@$(BIN)/pytest -n $(WORKERS) tests/unit
 
-soak: setup-dev ## the long form of the tests that kill and of those of a failing S3: 400 moments, 5000 histories and more
-	@GOZEN_KILLS=400 GOZEN_FAULT_HISTORIES=5000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --log-cli-level=INFO \
+soak: setup-dev ## the long form of the tests that kill, of a failing S3, of random histories: two hours on two cores
+	@GOZEN_KILLS=200 GOZEN_FAULT_HISTORIES=1000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --log-cli-level=INFO \
 		tests/services/test_killed.py tests/services/test_s3_faults.py
-	@GOZEN_HISTORIES=100000 GOZEN_FUZZ=100000 GOZEN_FUZZ_SERVER=10000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
+	@GOZEN_HISTORIES=50000 GOZEN_FUZZ=50000 GOZEN_FUZZ_SERVER=2000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
 		tests/property/test_reconcile.py tests/property/test_fuzz_resources.py tests/cluster/test_fuzz_admission.py
 
 format: setup-dev ## format the code and repair what lint can

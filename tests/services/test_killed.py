@@ -5,7 +5,7 @@ length of an undisturbed life, so that intake, masters, reduction, commits, tabl
 committed is written again; nothing is left behind. The archive that counts was made by the installed command; the
 lives that are killed come from `tests.services.zygote`, which saves the seconds of each start.
 
-``GOZEN_KILLS`` is the number of kills: 80 by default, 400 in ``make soak``. ``GOZEN_SEED`` replays a
+``GOZEN_KILLS`` is the number of kills: 80 by default, 200 in ``make soak``. ``GOZEN_SEED`` replays a
 failure, whose message names it. Not here: storage in trouble and inputs that change (test_disturbed.py).
 """
 

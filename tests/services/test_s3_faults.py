@@ -5,7 +5,7 @@ numbers, and a reader, all at once, through `tests.services.fault_proxy`. Each t
 as Kubernetes does after exit code 75; any other error fails the test. Then the line is quiet, and everything is
 compared with what must be there.
 
-``GOZEN_FAULT_HISTORIES`` is the number of histories: 120 by default, 5000 in ``make soak``. ``GOZEN_SEED`` replays a
+``GOZEN_FAULT_HISTORIES`` is the number of histories: 120 by default, 1000 in ``make soak``. ``GOZEN_SEED`` replays a
 failure, whose message names it. Not here: processes that are killed (test_killed).
 """
 

@@ -64,7 +64,7 @@ def pixel_ranges(pixel: ArrayLike, order: int) -> NDArray[np.int64]:
     """Return sorted, merged half-open ranges [start, stop) of ``_healpix_29`` that pixels cover, shape (M, 2)."""
     shift = 2 * (ORDER - order)
     start = np.unique(np.atleast_1d(np.asarray(pixel, np.int64)))
-    return _merged(np.stack([start << shift, (start + 1) << shift], axis=1))
+    return merged(np.stack([start << shift, (start + 1) << shift], axis=1))
 
 
 def cone_ranges(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
@@ -96,7 +96,7 @@ def cone_ranges(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
     )
     pixel = found[0].astype(np.int64)
     shift = 2 * (ORDER - found[1].astype(np.int64))
-    return _merged(np.stack([pixel << shift, (pixel + 1) << shift], axis=1))
+    return merged(np.stack([pixel << shift, (pixel + 1) << shift], axis=1))
 
 
 def separation(ra: float, dec: float, other_ra: ArrayLike, other_dec: ArrayLike) -> NDArray[np.float64]:
@@ -118,7 +118,8 @@ def _order_of(radius: float) -> int:
     return int(np.clip(np.floor(np.log2(58.6 / radius)) + _CONE_DEPTH, 0, ORDER - _CONE_DEPTH))
 
 
-def _merged(ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+def merged(ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ranges [start, stop), shape (M, 2), sorted, those that touch made one."""
     if len(ranges) == 0:
         return ranges.reshape(0, 2)
     ranges = ranges[np.argsort(ranges[:, 0])]
