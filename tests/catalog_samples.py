@@ -147,3 +147,28 @@ class RacingStore(DirectoryStore):
     def create(self, key: str, data: bytes) -> bool:
         self._let_others_act(key)
         return super().create(key, data)
+
+
+def object_schema() -> pa.Schema:
+    """Return the columns of a small object table with two bands."""
+    columns = [
+        ("_healpix_29", pa.int64()), ("source_id", pa.int64()), ("ra", pa.float64()), ("dec", pa.float64()),
+        ("isprimary", pa.bool_()), ("parent_id", pa.int64()), ("kind", pa.string()), ("g_psfflux_flux", pa.float32()),
+        ("r_psfflux_flux", pa.float32()),
+    ]  # fmt: skip
+    return pa.schema(columns, metadata={"gozen_bands": "g r"})
+
+
+def objects_of(count: int, seed: int = 0, ra: float = 150.0, dec: float = 2.0, size: float = 1.0) -> pa.Table:
+    """Make rows of an object table, some values of which are null."""
+    random = np.random.default_rng(seed)
+    ra_of = (ra + random.uniform(-size, size, count) / np.cos(np.radians(dec))) % 360
+    dec_of = dec + random.uniform(-size, size, count)
+    flux = random.lognormal(5, 1, (2, count)).astype(np.float32)
+    columns = [
+        pa.array(healpix.pixels(ra_of, dec_of)), pa.array(np.arange(count) + 1_000_000 * seed + 1), pa.array(ra_of),
+        pa.array(dec_of), pa.array(random.random(count) < 0.9), pa.array(random.integers(0, 5, count)),
+        pa.array(random.choice(["star", "galaxy", "quasar"], count).tolist()), pa.array(flux[0]),
+        pa.array(flux[1], mask=random.random(count) < 0.1),
+    ]  # fmt: skip
+    return pa.table(columns, schema=object_schema())

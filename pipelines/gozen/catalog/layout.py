@@ -34,6 +34,11 @@ class Partition:
         return f"Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}"
 
     @property
+    def quarters(self) -> list[Partition]:
+        """The four pixels of the next order inside this one."""
+        return [Partition(self.order + 1, 4 * self.pixel + quarter) for quarter in range(4)]
+
+    @property
     def start(self) -> int:
         """The first ``_healpix_29`` of the pixel."""
         return self.pixel << 2 * (ORDER - self.order)
@@ -66,9 +71,10 @@ def data_key(name: str, number: int, path: str) -> str:
     return f"{generation(name, number)}/dataset/{path}"
 
 
-def margin(name: str, number: int) -> str:
-    """Return the name of the 5-arcsec margin that belongs to a generation."""
-    return f"{name}_5arcs" if number == 1 else f"{name}_5arcs.g{number}"
+def margin(name: str, number: int, arcsec: float) -> str:
+    """Return the name of the margin of this width that belongs to a generation."""
+    base = f"{name}_{arcsec:g}arcs"
+    return base if number == 1 else f"{base}.g{number}"
 
 
 def manifest(name: str, version: int) -> str:

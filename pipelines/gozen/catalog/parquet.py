@@ -44,7 +44,13 @@ def sorted_rows(table: pa.Table) -> pa.Table:
         order = np.lexsort([*ranks, *keys[::-1]])
     if (order[1:] > order[:-1]).all():
         return table
-    return table.combine_chunks().take(pa.array(order))  # taking from many chunks is four times slower
+    return _taken(table, pa.array(order))
+
+
+def _taken(table: pa.Table, order: pa.Array) -> pa.Table:
+    """Take rows by columns: from many chunks it is four times slower, and all joined at once are the rows twice."""
+    columns = [column.combine_chunks().take(order) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _ascending(keys: list[NDArray[Any]], order: NDArray[np.intp]) -> bool:
