@@ -91,7 +91,7 @@ def appending(folder: Path, rows: int, repeats: int) -> dict[str, float]:
 
 def floor(path: Path, rows: pa.Table) -> None:
     """Sort by PyArrow, and write one file as our table writes its files, down to the disk."""
-    options = parquet._options(rows.schema)
+    options = parquet.options(rows.schema)
     with path.open("wb") as stream:
         pq.write_table(rows.sort_by(ORDER), stream, row_group_size=parquet.SOURCE_ROW_GROUP, **options)
         stream.flush()

@@ -90,7 +90,13 @@ def directory_rows(root: Path, name: str) -> pa.Table | None:
     if not (collection / "collection.properties").exists():
         return None
     lines = (collection / "collection.properties").read_text().splitlines()
-    main = collection / dict(line.split("=", 1) for line in lines if "=" in line)["hats_primary_table_url"]
+    return generation_rows(
+        collection / dict(line.split("=", 1) for line in lines if "=" in line)["hats_primary_table_url"]
+    )
+
+
+def generation_rows(main: Path) -> pa.Table | None:
+    """Read a generation by its list of partitions and its folders."""
     parts = []
     for line in (main / "partition_info.csv").read_text().splitlines()[1:]:
         order, pixel = line.split(",")
@@ -121,6 +127,14 @@ class DyingStore(DirectoryStore):
         self._write_or_die()
         return super().create(key, data)
 
+    def copy(self, key: str, to: str) -> None:
+        self._write_or_die()
+        super().copy(key, to)
+
+    def delete(self, key: str) -> None:
+        self._write_or_die()
+        super().delete(key)
+
 
 class RacingStore(DirectoryStore):
     """A directory where somebody else acts just before the first write under a prefix."""
@@ -147,6 +161,10 @@ class RacingStore(DirectoryStore):
     def create(self, key: str, data: bytes) -> bool:
         self._let_others_act(key)
         return super().create(key, data)
+
+    def copy(self, key: str, to: str) -> None:
+        self._let_others_act(to)
+        super().copy(key, to)
 
 
 def object_schema() -> pa.Schema:

@@ -153,6 +153,11 @@ def catalog(name: str) -> str:
     return f"catalogs/{_part('catalogue', name)}"
 
 
+def release(rerun: str) -> str:
+    """Return the key of what a release names."""
+    return f"releases/{_part('release', rerun)}.json"
+
+
 def frame_id_of(name: str) -> str:
     """Return the FRAME_ID that a raw file's name or key stands for: without folders and FITS endings."""
     return _RAW_ENDINGS.sub("", PurePosixPath(name).name)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from gozen.archive.store import Store
-from gozen.catalog import hats, healpix, index, layout, manifest, objects, parquet, rows, table
+from gozen.catalog import files, hats, healpix, index, layout, manifest, objects, parquet, rows, table
 from gozen.catalog.bucket import MEMORY, Buckets
 from gozen.catalog.manifest import Manifest
 from gozen.catalog.parquet import SOURCE_ROW_GROUP
@@ -215,19 +215,29 @@ def _replaced(
     dropped: list[Written] = []
     kept: list[Written] = []
     for file in base.files if change.replaced else ():
-        if layout.night_of(file.path) != night:
+        named = layout.night_of(file.path)
+        if named not in (night, layout.SEVERAL_NIGHTS) or not _holds(store, base, file.path, schema, change.replaced):
             continue
         old = parquet.decoded(store.read(base.key_of_file(file.path)))
-        rest = rows.without(old, change.replaced)
+        rest = rows.without(old, night, change.replaced)
         if len(rest) < len(old):
             places = parquet.numbers(old, "_healpix_29")
             dropped.append(Written(file, index.SCHEMA.empty_table(), hats.coverage_of(places)))
             if len(rest):
                 partition = layout.partition_of(file.path)
                 kept.append(
-                    table.write_file(rows.fitted(rest, schema), partition, night, schema, put, SOURCE_ROW_GROUP)
+                    table.write_file(rows.fitted(rest, schema), partition, named, schema, put, SOURCE_ROW_GROUP)
                 )
     return dropped, kept
+
+
+def _holds(store: Store, base: Manifest, path: str, schema: pa.Schema, exposures: frozenset[str]) -> bool:
+    """Tell whether a file has rows of these exposures, of which it reads nothing else: it may be a whole partition."""
+    key = base.key_of_file(path)
+    file = files.opened(store, key, schema)
+    with files.damage_named(store, key):
+        held = file.read(["exposure"], use_threads=False)["exposure"]
+    return bool(exposures & {one for chunk in held.chunks for one in chunk.dictionary.to_pylist()})
 
 
 def _discard(path: str, data: bytes) -> None:

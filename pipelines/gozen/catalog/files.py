@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from gozen.archive.interface import named_errors
 from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.catalog.index import RowGroup
-from gozen.errors import UnreadableInput
+from gozen.errors import MissingObject, StorageUnavailable, UnreadableInput
 
 OPEN_FILES = 256
 """Local files that stay open: opening one costs as much as reading six columns of a row group."""
@@ -25,6 +26,9 @@ KEPT_BYTES = 64 * 2**20
 
 AT_ONCE = 16
 """Requests that are under way together: each waits some 20 ms, and a star has a row group for each of its nights."""
+
+
+_VERIFY = "`gozen catalog verify` says what is wrong with the table and what to do"
 
 
 class DataFiles:
@@ -48,10 +52,20 @@ class DataFiles:
         far = [one for one in wanted if self._store.path(one[0]) is None and not self._is_kept(*one)]
         if len(far) > 1:
             with ThreadPoolExecutor(min(AT_ONCE, len(far))) as pool:
-                list(pool.map(lambda one: (self._footer(*one), self._bytes(*one)), far))
+                list(pool.map(lambda one: self._fetched(*one), far))
 
     def read(self, key: str, group: RowGroup, columns: Sequence[str]) -> pa.Table:
-        """Read those of the columns that the file has: one request at most, and one for the footer when it is new."""
+        """Read those of the columns that the file has: one request at most, and one for the footer when it is new.
+
+        Raises
+        ------
+        UnreadableInput
+            The file is not there, is cut short or damaged; the message names it.
+        """
+        with damage_named(self._store, key):
+            return self._read(key, group, columns)
+
+    def _read(self, key: str, group: RowGroup, columns: Sequence[str]) -> pa.Table:
         footer = self._footer(key, group)
         wanted = [name for name in columns if name in footer.names]
         with self._lock:
@@ -66,6 +80,11 @@ class DataFiles:
             if len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)
         return found
+
+    def _fetched(self, key: str, group: RowGroup) -> None:
+        with damage_named(self._store, key):
+            self._footer(key, group)
+            self._bytes(key, group)
 
     def _is_kept(self, key: str, group: RowGroup) -> bool:
         return key in self._footers and (key, group.number) in self._kept
@@ -114,6 +133,37 @@ class Footer:
     def opened(self, source: pa.NativeFile) -> pq.ParquetFile:
         """Open the file that this footer belongs to."""
         return pq.ParquetFile(source, metadata=self.metadata, pre_buffer=False)
+
+
+@contextlib.contextmanager
+def damage_named(store: Store, key: str) -> Iterator[None]:
+    """Turn what goes wrong with a data file into an error that names it and says what to do."""
+    url = store.url_of(key)
+    try:
+        yield
+    except MissingObject as error:
+        raise MissingObject(f"{url} is not there, but its table's manifest names it: {_VERIFY}") from error
+    except (pa.ArrowException, UnreadableInput) as error:
+        raise UnreadableInput(f"{url} is cut short or damaged ({_first_line(error)}): {_VERIFY}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise StorageUnavailable(f"cannot read {url}: {error}; try again when the storage answers") from error
+        raise UnreadableInput(f"{url} is cut short or damaged ({_first_line(error)}): {_VERIFY}") from error
+
+
+def opened(store: Store, key: str, schema: pa.Schema) -> pq.ParquetFile:
+    """Open a data file to read all of it, texts as dictionaries; raises as `DataFiles.read`."""
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    path = store.path(key)
+    with damage_named(store, key):
+        if path is not None and not path.exists():
+            raise MissingObject(key)
+        source = pa.memory_map(str(path)) if path is not None else pa.BufferReader(store.read(key))
+        return pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
 def window(start: int, data: bytes, size: int) -> RangedFile:

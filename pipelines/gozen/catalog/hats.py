@@ -107,7 +107,8 @@ def replace(store: Store, key: str, data: bytes) -> None:
         store.write(key, data)
 
 
-def _write_side_files(store: Store, version: Manifest) -> None:
+def describe(store: Store, version: Manifest) -> None:
+    """Write what a directory reader needs beside the data files of a generation."""
     folder = layout.generation(version.name, version.generation)
     counts = store.read(version.key_of(version.coverage))
     replace(store, f"{folder}/dataset/_common_metadata", store.read(version.key_of(version.schema)))
@@ -115,6 +116,10 @@ def _write_side_files(store: Store, version: Manifest) -> None:
     replace(store, f"{folder}/point_map.fits", counts)
     replace(store, f"{folder}/hats.properties", properties(version, version.rows, version.kind))
     replace(store, f"{folder}/partition_info.csv", partition_info(version.partitions))
+
+
+def _write_side_files(store: Store, version: Manifest) -> None:
+    describe(store, version)
     newest = manifest.current(store, version.name)
     if newest is None or newest.generation == version.generation:
         replace(store, f"{keys.catalog(version.name)}/collection.properties", _collection(version))

@@ -76,6 +76,25 @@ def merged(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> 
     return table.take(pa.array(np.lexsort([parquet.numbers(table, "row_group"), rank[file]])))
 
 
+def pieces(groups: pa.Table, start: int, stop: int, size: int) -> list[int]:
+    """Return where ranges of ``_healpix_29`` begin that hold about `size` rows each, and where the last one ends.
+
+    Parameters
+    ----------
+    groups
+        The row groups of some files.
+    start, stop
+        The range to divide.
+    size
+        Rows.
+    """
+    least = parquet.numbers(groups, "healpix_min")
+    order = np.argsort(least, kind="stable")
+    rows = np.cumsum(parquet.numbers(groups, "rows")[order])
+    edges = least[order][np.searchsorted(rows, np.arange(size, int(rows[-1]) if len(rows) else 0, size))]
+    return [start, *np.unique(edges[(edges > start) & (edges < stop)]).tolist(), stop]
+
+
 def _files(table: pa.Table) -> tuple[list[str], NDArray[np.int64]]:
     """Return the paths in an index, and for each row the number of its path."""
     column = table.column("file").combine_chunks().dictionary_encode()

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from gozen.archive import keys
 from gozen.catalog.healpix import ORDER
 
+SEVERAL_NIGHTS = 0
+"""What the name of a file begins with that compaction made of several nights."""
+
+DEEPEST = 11
+"""The order of the smallest partitions, of 1.7 arcmin."""
+
 _PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)")
 
 
@@ -80,6 +86,25 @@ def margin(name: str, number: int, arcsec: float) -> str:
 def manifest(name: str, version: int) -> str:
     """Return the key of the manifest of a version."""
     return f"{manifests(name)}/{version:09d}.json"
+
+
+def release(rerun: str) -> str:
+    """Return the path, below the collection, of the manifest that a release has of it."""
+    return f"release/{rerun}.json"
+
+
+def retired(name: str, number: int) -> str:
+    """Return the key of the note since when a generation is not the current one."""
+    return f"{keys.catalog(name)}/retired/{number:09d}.json"
+
+
+def generation_of(name: str, key: str) -> int | None:
+    """Return the generation that a key below a collection lies in, its margin included; None for anything else."""
+    folder = key.removeprefix(f"{keys.catalog(name)}/").split("/", 1)[0]
+    found = re.fullmatch(rf"{re.escape(name)}(_[0-9.]+arcs)?(\.g(\d+))?", folder)
+    if not found or not (found[1] or found[2]):
+        return None
+    return int(found[3]) if found[3] else 1
 
 
 def manifests(name: str) -> str:

@@ -112,7 +112,11 @@ def read(store: Store, name: str, version: int) -> Manifest:
     UnreadableInput
         The manifest was written by a later Gozen, or is damaged.
     """
-    key = layout.manifest(name, version)
+    return read_key(store, layout.manifest(name, version))
+
+
+def read_key(store: Store, key: str) -> Manifest:
+    """Read the manifest under a key; raises as `read`."""
     try:
         content: dict[str, Any] = json.loads(store.read(key))
         written = content.pop("format")

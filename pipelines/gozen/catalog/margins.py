@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,6 +30,13 @@ def cell_order(arcsec: float) -> int:
     They are 2.5 times as wide or more: a pixel is narrowest in the caps of the poles, some half of its area's root.
     """
     return max(0, min(healpix.ORDER, math.floor(math.log2(_CELL_ARCSEC / (2.5 * arcsec)))))
+
+
+def width(name: str) -> float:
+    """Return the width in arcsec that a margin's name says."""
+    found = re.search(r"_([0-9.]+)arcs", name)
+    assert found, f"{name} names no margin"
+    return float(found[1])
 
 
 def deepest(arcsec: float | None, order: int) -> int:

@@ -104,10 +104,22 @@ def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
     """Return the Parquet file of sorted rows: LZ4, a row group between each two cuts, encoded as fields say."""
     sink = io.BytesIO()
     table = table.cast(schema)  # once: it costs more than to write a small row group
-    with pq.ParquetWriter(sink, schema, **_options(schema)) as writer:
+    with pq.ParquetWriter(sink, schema, **options(schema)) as writer:
         for start, stop in itertools.pairwise(cuts):
             writer.write_table(table.slice(start, stop - start), row_group_size=stop - start)
     return sink.getvalue()
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """Return what PyArrow's writer is told for these columns."""
+    encodings = {field.name: encoding_of(field) for field in schema}
+    return {
+        "compression": "lz4",  # zstd takes 10 us for each page of a look-up, and a look-up reads some fifty pages
+        "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],
+        "column_encoding": {name: _ENCODINGS[e] for name, e in encodings.items() if e != "dictionary"},
+        "write_statistics": [name for name in _PRUNED_BY if name in schema.names],
+        "version": "2.6",
+    }
 
 
 def empty_file(schema: pa.Schema) -> bytes:
@@ -141,14 +153,3 @@ def byte_ranges(metadata: pq.FileMetaData) -> Iterator[tuple[int, int]]:
         chunks = [group.column(column) for column in range(group.num_columns)]
         start = min(chunk.dictionary_page_offset or chunk.data_page_offset for chunk in chunks)
         yield start, start + sum(chunk.total_compressed_size for chunk in chunks)
-
-
-def _options(schema: pa.Schema) -> dict[str, Any]:
-    encodings = {field.name: encoding_of(field) for field in schema}
-    return {
-        "compression": "lz4",  # zstd takes 10 us for each page of a look-up, and a look-up reads some fifty pages
-        "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],
-        "column_encoding": {name: _ENCODINGS[e] for name, e in encodings.items() if e != "dictionary"},
-        "write_statistics": [name for name in _PRUNED_BY if name in schema.names],
-        "version": "2.6",
-    }

@@ -175,9 +175,10 @@ def selected(rows: pa.Table, new: Contents) -> pa.Table:
     return rows.filter(mask)
 
 
-def without(rows: pa.Table, exposures: frozenset[str]) -> pa.Table:
-    """Return the rows of all other exposures."""
-    return rows.filter(pc.invert(pc.is_in(rows.column("exposure"), value_set=pa.array(sorted(exposures)))))
+def without(rows: pa.Table, night: int, exposures: frozenset[str]) -> pa.Table:
+    """Return the rows of all exposures but these of a night."""
+    named = pc.is_in(rows.column("exposure"), value_set=pa.array(sorted(exposures)))
+    return rows.filter(pc.invert(pc.and_(named, pc.equal(rows.column("night"), night))))
 
 
 def _key(rows: pa.Table) -> pa.ChunkedArray:

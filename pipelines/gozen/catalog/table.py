@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,9 @@ from gozen.catalog.manifest import DataFile, Kind, Manifest
 
 Put = Callable[[str, bytes], None]
 """Writes bytes under a path below ``dataset/``."""
+
+_COPIES = 8
+"""Files that are taken over together: on an object store each waits for its answer."""
 
 PARTITION_ORDER = 5
 """New sky opens pixels of 3.4 square degrees; some fifty exposures of 18 frames fill one with 20 M rows."""
@@ -162,8 +166,12 @@ def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> 
 
 def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[str]) -> None:
     """Take files over into another generation: hard links on a disk, copies elsewhere."""
-    for path in paths:
+
+    def link(path: str) -> None:
         store.copy(base.key_of_file(path), layout.data_key(base.name, generation, path))
+
+    with ThreadPoolExecutor(_COPIES) as pool:
+        list(pool.map(link, paths))
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:

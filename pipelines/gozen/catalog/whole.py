@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
 from gozen.archive.store import Store
-from gozen.catalog import hats, healpix, index, manifest, margins, parquet, rows, table
+from gozen.catalog import hats, healpix, index, layout, manifest, margins, parquet, rows, table
 from gozen.catalog.bucket import MEMORY
 from gozen.catalog.content import Content, digest
 from gozen.catalog.layout import Partition
@@ -24,7 +24,7 @@ PARTITION_ROWS = 1_000_000
 MARGIN_ARCSEC = 5.0
 KEYS = ("_healpix_29", "source_id", "ra", "dec")
 
-_DEEPEST = 11
+_WHOLE_SKY = tuple(Partition(0, pixel) for pixel in range(12))
 _WRITERS = 2
 """Partitions that are encoded together: Arrow's writer keeps one core busy."""
 
@@ -82,7 +82,7 @@ def write_table(
         for chunk in chunks:
             runs.add(conformed(chunk, schema, name))
         runs.finish()
-        partitions = partitions_of(runs.count, partition_rows, margins.deepest(margin_arcsec, _DEEPEST))
+        partitions = partitions_of(runs.count, partition_rows, margins.deepest(margin_arcsec, layout.DEEPEST))
         if not partitions:
             raise BadRequest(f"the table {name!r} has no rows: there is nothing to write")
         found = manifest.current(store, name)
@@ -99,7 +99,12 @@ def write_table(
     return found
 
 
-def partitions_of(count: Callable[[int, int], int], most: int, deepest: int = _DEEPEST) -> list[Partition]:
+def partitions_of(
+    count: Callable[[int, int], int],
+    most: int,
+    deepest: int = layout.DEEPEST,
+    within: Sequence[Partition] = _WHOLE_SKY,
+) -> list[Partition]:
     """Return the largest pixels that hold at most `most` rows each, in the order of the sky, those with none left out.
 
     Parameters
@@ -110,9 +115,11 @@ def partitions_of(count: Callable[[int, int], int], most: int, deepest: int = _D
         Rows.
     deepest
         The order at which splitting ends.
+    within
+        The pixels to begin with; by default the whole sky.
     """
     done: list[Partition] = []
-    pending = [Partition(0, pixel) for pixel in range(12)]
+    pending = list(within)
     while pending:
         one = pending.pop()
         held = count(one.start, one.stop)
