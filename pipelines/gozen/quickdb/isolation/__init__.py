@@ -1,0 +1,10 @@
+"""A user's function in a process of its own: without network, files and credentials, and with limits.
+
+What keeps it apart is in `lockdown`; `child` is what the engine uses.
+"""
+
+from __future__ import annotations
+
+from gozen.quickdb.isolation.lockdown import available
+
+__all__ = ["available"]

@@ -1,0 +1,65 @@
+"""What stands before each message between a worker and its child: its kind, where its bytes are, and how many."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+HEAD = struct.Struct("<c3xIQ")
+VECTORS = 512
+"""Pieces of memory that go into one system call."""
+
+
+class Kind(Enum):
+    """What a message is."""
+
+    PROGRAM = b"P"  # down: the user's pickled program
+    CALL = b"C"  # down: (name, argument)
+    ANSWER = b"V"  # down: what was asked for
+    REFUSAL = b"E"  # down: (error's name, message)
+    FORGET = b"D"  # down: shared memory of this number is no more
+    READY = b"R"  # up: locked
+    UNAVAILABLE = b"U"  # up: why it could not be locked
+    REQUEST = b"Q"  # up: (numbers of shared memory that is free again, request)
+    RESULT = b"O"  # up: (numbers, result)
+    FAILURE = b"X"  # up: (numbers, type, message, traceback, out of memory, refused)
+    TOO_LARGE = b"L"  # up: size of the result
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a message: kind, number of the shared memory (0: the bytes follow here), number of bytes."""
+
+    kind: Kind
+    shared: int
+    length: int
+
+    def packed(self) -> bytes:
+        """Return its bytes."""
+        return HEAD.pack(self.kind.value, self.shared, self.length)
+
+
+def read_head(data: bytes) -> Head:
+    """Return a head from its bytes.
+
+    Raises
+    ------
+    ValueError
+        When there is no such kind.
+    """
+    kind, shared, length = HEAD.unpack(data)
+    return Head(Kind(kind), shared, length)
+
+
+def rest(parts: Sequence[memoryview], sent: int) -> list[memoryview]:
+    """Return what of some pieces of memory is still to be sent after so many bytes."""
+    left = []
+    for part in parts:
+        if sent >= len(part):
+            sent -= len(part)
+        else:
+            left.append(part[sent:])
+            sent = 0
+    return left

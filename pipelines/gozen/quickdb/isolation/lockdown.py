@@ -1,0 +1,114 @@
+"""The order in which a process gives up its rights, and whether this kernel can take them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gozen.errors import IsolationUnavailable
+from gozen.quickdb.isolation import landlock, seccomp, syscalls
+from gozen.quickdb.isolation.limits import Limits
+
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _NO_NEW_RIGHTS, _AMBIENT, _AMBIENT_CLEAR = 1, 4, 38, 47, 4
+_OPEN_FILES = 1024
+_CAPABILITIES_V3 = 0x20080522
+
+
+def available() -> str | None:
+    """Tell why this machine cannot keep a user's function apart.
+
+    Returns
+    -------
+    None where it can; else a sentence with the reason.
+    """
+    if syscalls.machine() is None:
+        return "isolation needs 64-bit Linux on x86-64 or ARM"
+    if not seccomp.supported():
+        return "this kernel, or the container's own filter, has no seccomp filters"
+    if landlock.abi() < 1:
+        return "this kernel, or the container's own filter, has no Landlock (Linux 5.13 and later have it)"
+    if not sys.executable:
+        return "this Python does not know its own interpreter (sys.executable is empty)"
+    return None
+
+
+def lock_down(parent: int, keep: int, limits: Limits) -> None:
+    """Take all rights from this process that a user's function does not need; they cannot be had back.
+
+    Parameters
+    ----------
+    parent
+        The number of the process with which this one ends.
+    keep
+        The one descriptor beyond 0, 1 and 2 that stays open.
+    limits
+        How much memory it may have.
+
+    Raises
+    ------
+    IsolationUnavailable
+        When something cannot be taken, or is found to be there afterwards.
+    """
+    try:
+        _end_with(parent)
+        if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208  # Landlock binds the calling thread alone
+            raise IsolationUnavailable("a thread was running before the process was locked; this is a bug in Gozen")
+        os.closerange(3, keep)
+        os.closerange(keep + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        _set_limits(limits)
+        _drop_capabilities()
+        landlock.restrict(landlock.library_folders())
+        seccomp.install(seccomp.allow_list(str(syscalls.machine()), os.getpid()))
+    except OSError as error:
+        raise IsolationUnavailable(f"the child process could not be locked: {error}") from error
+    _must_be_refused("files", lambda: os.open("/proc/self/environ", os.O_RDONLY))
+    _must_be_refused("system calls", os.fork)
+
+
+def _end_with(parent: int) -> None:
+    _control(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the line above
+        os._exit(1)
+
+
+def _set_limits(limits: Limits) -> None:
+    """Bound memory by what the kernel counts, the one exact: private writable memory; the other for all the rest."""
+    data = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
+    for which, value in (
+        (resource.RLIMIT_DATA, data + limits.memory_bytes),
+        (resource.RLIMIT_AS, (4 << 30) + 3 * limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    ):
+        most = resource.getrlimit(which)[1]
+        least = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(which, (least, least))
+
+
+def _drop_capabilities() -> None:
+    _control(_NO_NEW_RIGHTS, 1)
+    _control(_SET_DUMPABLE, 0)
+    _control(_AMBIENT, _AMBIENT_CLEAR)
+    header = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITIES_V3, 0))
+    syscalls.call("capset", header, ctypes.create_string_buffer(24))
+
+
+def _control(option: int, value: int) -> None:
+    syscalls.call("prctl", option, value, 0, 0, 0)
+
+
+def _must_be_refused(what: str, attempt: Callable[[], object]) -> None:
+    try:
+        attempt()
+    except PermissionError:
+        return
+    raise IsolationUnavailable(f"{what} were not taken from the child process; this is a bug in Gozen")

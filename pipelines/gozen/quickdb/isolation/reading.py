@@ -1,0 +1,135 @@
+"""The tree of a value is read from bytes that may be hostile: every length is checked against what is there."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gozen.quickdb.isolation import arrays
+from gozen.quickdb.isolation.form import ALIGNMENT, ARROW_KINDS, DEPTH, HEAD, MAGIC, VALUES, is_key
+
+
+class Reader:
+    """Walks through encoded bytes; arrays of the values are views of them.
+
+    Raises
+    ------
+    ValueError, struct.error, TypeError, KeyError, IndexError, OverflowError, RecursionError, pyarrow.ArrowException
+        From every method, when the bytes are no value.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        magic, length = HEAD.unpack_from(data)
+        if magic != MAGIC or length > len(data) - HEAD.size:
+            raise ValueError("they do not begin as one")
+        self.at = HEAD.size
+        self.tree = data[: self.at + length]
+        self.memory = self.at + length
+        self.left = VALUES
+        self.depth = -1
+
+    def whole(self) -> Any:
+        """Return the one value of all the bytes."""
+        value = self.read()
+        if self.at != len(self.tree) or self.memory != len(self.data):
+            raise ValueError("something stands after its end")
+        return value
+
+    def read(self) -> Any:
+        """Return the next value."""
+        self.left -= 1
+        self.depth += 1
+        if self.depth > DEPTH or self.left < 0:
+            raise ValueError("it is nested too deep, or has too many parts")
+        tag = self._take(1)
+        reader = _READERS.get(bytes(tag))
+        if reader is None:
+            raise ValueError(f"{bytes(tag)!r} is no kind of value")
+        value = reader(self)
+        self.depth -= 1
+        return value
+
+    def _take(self, count: int) -> memoryview:
+        end = self.at + count
+        if end > len(self.tree):
+            raise ValueError("it ends too early")
+        taken = self.tree[self.at : end]
+        self.at = end
+        return taken
+
+    def _numbers(self, form: str) -> tuple[Any, ...]:
+        return struct.unpack(form, self._take(struct.calcsize(form)))
+
+    def _counted(self) -> bytes:
+        return bytes(self._take(self._numbers("<Q")[0]))
+
+    def _length(self) -> int:
+        count = int(self._numbers("<Q")[0])
+        if count > min(self.left, len(self.tree) - self.at):
+            raise ValueError(f"{count} parts, and no room for them")
+        return count
+
+    def _list(self) -> list[Any]:
+        return [self.read() for _ in range(self._length())]
+
+    def _mapping(self) -> dict[Any, Any]:
+        found = {}
+        for _ in range(self._length()):
+            key = self.read()
+            if not is_key(key):
+                raise ValueError(f"a key of type {type(key).__name__}")
+            found[key] = self.read()
+        return found
+
+    def _dtype(self) -> np.dtype[Any]:
+        if bytes(self._take(1)) != b"d":
+            raise ValueError("a dtype is missing")
+        return arrays.read_dtype(str(self._counted(), "utf-8"))
+
+    def _array(self, order: str) -> np.ndarray[Any, Any]:
+        dimensions = self._length()
+        shape = self._numbers(f"<{dimensions}Q")
+        start = self.memory + -self.memory % ALIGNMENT
+        array, self.memory = arrays.from_bytes(self.data, start, self._dtype(), shape, order)
+        return array
+
+    def _scalar(self) -> Any:
+        dtype = self._dtype()
+        return np.frombuffer(bytes(self._take(dtype.itemsize)), dtype, 1)[0]
+
+    def _arrow(self) -> Any:
+        from gozen.quickdb.isolation import arrow
+
+        kind = str(self._counted(), "ascii")
+        (length,) = self._numbers("<Q")
+        start = self.memory + -self.memory % ALIGNMENT
+        self.memory = start + length
+        if kind not in {"array", *ARROW_KINDS.values()} or self.memory > len(self.data):
+            raise ValueError("Arrow data that end too early")
+        return arrow.read(kind, self.data[start : self.memory])
+
+
+_READERS: dict[bytes, Callable[[Reader], Any]] = {
+    b"N": lambda _: None,
+    b"T": lambda _: True,
+    b"F": lambda _: False,
+    b"i": lambda reader: reader._numbers("<q")[0],
+    b"I": lambda reader: int.from_bytes(reader._counted(), "little", signed=True),
+    b"f": lambda reader: reader._numbers("<d")[0],
+    b"c": lambda reader: complex(*reader._numbers("<dd")),
+    b"s": lambda reader: str(reader._counted(), "utf-8", "surrogatepass"),
+    b"b": lambda reader: reader._counted(),
+    b"z": lambda reader: np.str_(str(reader._counted(), "utf-8", "surrogatepass")),
+    b"y": lambda reader: np.bytes_(reader._counted()),
+    b"n": lambda reader: reader._scalar(),
+    b"[": Reader._list,
+    b"(": lambda reader: tuple(reader._list()),
+    b"{": Reader._mapping,
+    b"C": lambda reader: reader._array("C"),
+    b"R": lambda reader: reader._array("F"),
+    b"A": lambda reader: reader._arrow(),
+}
