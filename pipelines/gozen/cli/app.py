@@ -51,7 +51,7 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_global_options)
     app.command("demo", rich_help_panel=OBSERVE)(demo.demo)
-    app.command("simulate", rich_help_panel=OBSERVE)(simulate.simulate)
+    app.add_typer(simulate.app, name="simulate", rich_help_panel=OBSERVE)
     app.command("run", rich_help_panel=REDUCE)(run.run)
     app.command("watch", rich_help_panel=REDUCE)(watch.watch)
     app.command("masters", rich_help_panel=REDUCE)(masters.masters)

@@ -1,4 +1,7 @@
-"""``gozen simulate``: raw data of a camera that looks at a sky whose truth is known."""
+"""``gozen simulate``: raw data of a camera that looks at a sky whose truth is known, or a survey's object tables.
+
+``gozen simulate [RECIPE]`` is ``gozen simulate night [RECIPE]``.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from typer.core import TyperGroup
 
-from gozen.cli import reducing
+from gozen.cli import reducing, survey
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
@@ -24,6 +28,20 @@ _DITHERS = ((0.0, 0.0), (0.0, 1440.0), (-1980.0, 1440.0), (-1980.0, 0.0))
 """Arcsec east and north: the four of a survey field."""
 
 
+class _NightUnlessNamed(TyperGroup):
+    """A group whose verb ``night`` need not be said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``night`` first, unless a verb or a call for help stands there."""
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["night", *args])
+
+
+app = typer.Typer(cls=_NightUnlessNamed, help="Raw exposures of a simulated sky (night), or the tables of a survey.")
+app.command("objects")(survey.objects)
+
+
+@app.command("night")
 def simulate(
     ctx: typer.Context,
     recipe: Annotated[Path | None, typer.Argument(help="A recipe whose exposures to take; default: one field.")] = None,

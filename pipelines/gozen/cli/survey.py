@@ -1,0 +1,29 @@
+"""``gozen simulate objects``: the object tables of a simulated survey in five bands, as a release."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gozen.cli import reducing
+from gozen.cli.console import say
+from gozen.cli.invocation import invocation
+
+
+def objects(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Option(help="Of the release, and the beginning of its tables' names.")] = "s20a_wide",
+    count: Annotated[int, typer.Option("--objects", min=1, help="Objects in each of the tables.")] = 2_000_000,
+    seed: Annotated[int, typer.Option(help="Of the sky.")] = 1,
+) -> None:
+    """Write the object tables `forced` and `meas` of a simulated survey; run again, it completes what is there."""
+    from gozen.sky.object_survey import simulate_objects, steps
+
+    store = invocation(ctx).store()
+    with reducing.counted("simulating", steps(seed, count)) as step:
+        made = simulate_objects(store, name, count, seed=seed, progress=step)
+    for word, table in made.tables.items():
+        say(f"{word}: {table.rows:,} rows in {len(table.partitions)} partitions, catalogs/{table.name}")
+    say(f"the release {name} is in {store.url}; {made.pairs:,} true pairs stand in {made.pairs_key}")
+    say(f'next: in Python, gozen.quickdb.connect().columns("{name}")')
