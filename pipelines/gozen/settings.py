@@ -174,6 +174,19 @@ class ObserverSettings(_Group):
     grace_s: float = Field(20.0, ge=0, description="Seconds that an exposure may still take after SIGTERM")
 
 
+class QuickDBSettings(_Group):
+    """User Python next to the data (``gozen.quickdb``)."""
+
+    rerun: str | None = Field(None, description="Release that a job reads where it names none; without it live tables")
+    engine: str = Field("local", description="local, dask, or the address of a Dask scheduler, as tcp://host:8786")
+    isolate: bool = Field(False, description="Whether functions run apart, without network, files and credentials")
+    memory_mb: int = Field(2048, gt=0, description="Memory of a function that runs apart")
+    seconds: float = Field(60.0, gt=0, description="Time of a block of patches of a function that runs apart")
+    result_mb: int = Field(256, gt=0, description="Size of the result of a block of a function that runs apart")
+    cache: Path = Field(Path("~/.cache/gozen/quickdb"), description="Folder of results that are kept")
+    cache_mb: int = Field(1024, ge=0, description="Size of that folder; 0 keeps nothing")
+
+
 class Settings(BaseSettings):
     """Everything that a site decides, printed by ``gozen config``."""
 
@@ -201,6 +214,7 @@ class Settings(BaseSettings):
     watch: WatchSettings = WatchSettings()
     observatory: ObservatorySettings = ObservatorySettings()
     observer: ObserverSettings = ObserverSettings()
+    quickdb: QuickDBSettings = QuickDBSettings()
     storage: StorageSettings = StorageSettings()
 
     @classmethod

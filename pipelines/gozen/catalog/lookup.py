@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,10 +150,23 @@ class Catalog:
         """Return every row: for small tables."""
         return self.within(np.array([[0, 12 << 2 * healpix.ORDER]]), columns)
 
-    def urls(self) -> list[str]:
-        """Return the address of every file of this version: the explicit list that a SQL engine is given."""
-        keys = (self.manifest.key_of_file(file.path) for file in self.manifest.files)
-        return [str(self._store.path(key) or self._store.url_of(key)) for key in keys]
+    def urls(self, paths: Collection[str] | None = None) -> list[str]:
+        """Return the address of every file of this version: the explicit list that a SQL engine is given.
+
+        Parameters
+        ----------
+        paths
+            Only of these, as the index has them.
+        """
+        files = (file.path for file in self.manifest.files if paths is None or file.path in paths)
+        return [self._address(self.manifest.key_of_file(path)) for path in files]
+
+    def schema_url(self) -> str:
+        """Return the address of a Parquet file with the columns and no rows."""
+        return self._address(self.manifest.key_of(self.manifest.schema))
+
+    def _address(self, key: str) -> str:
+        return str(self._store.path(key) or self._store.url_of(key))
 
     def info(self) -> CatalogInfo:
         """Return what this version is."""

@@ -93,10 +93,11 @@ class Writer:
             self.write(one, (*path, key))
 
     def _array(self, value: np.ndarray[Any, Any], path: tuple[object, ...]) -> None:
+        described = _described(value.dtype, path)
         order, memory = arrays.to_bytes(value)
         self._head(ORDERS[order], value.ndim)
         self.tree += struct.pack(f"<{value.ndim}Q", *value.shape)
-        self._dtype(value.dtype, path)
+        self._text(b"d", described)
         self.memory.append(memory)
 
     def _scalar(self, value: np.generic, path: tuple[object, ...]) -> None:
@@ -106,15 +107,8 @@ class Writer:
             self._text(b"y", bytes(value))
         else:
             self.tree += b"n"
-            self._dtype(value.dtype, path)
+            self._text(b"d", _described(value.dtype, path))
             self.tree += value.tobytes()
-
-    def _dtype(self, dtype: np.dtype[Any], path: tuple[object, ...]) -> None:
-        try:
-            described = arrays.describe(dtype).encode()
-        except ValueError as error:
-            raise NotEncodable(f"an array of {error}{_at(path)}: give one of numbers, text or times") from error
-        self._text(b"d", described)
 
     def _arrow(self, value: object) -> bool:
         if not type(value).__module__.startswith("pyarrow"):
@@ -150,6 +144,13 @@ _WRITERS: dict[type, Callable[[Writer, Any, tuple[object, ...]], None]] = {
     np.ndarray: Writer._array,
     np.memmap: Writer._array,
 }
+
+
+def _described(dtype: np.dtype[Any], path: tuple[object, ...]) -> bytes:
+    try:
+        return arrays.describe(dtype).encode()
+    except ValueError as error:
+        raise NotEncodable(f"an array of {error}{_at(path)}: give one of numbers, text or times") from error
 
 
 def _not_encodable(value: object, path: tuple[object, ...]) -> NotEncodable:

@@ -1,0 +1,433 @@
+"""What a notebook calls: connect, then map, mapreduce, look up, ask in SQL; where things run is decided elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gozen.archive.store import open_archive
+from gozen.errors import BadRequest, ColumnNotFound, IsolationUnavailable, MissingObject
+from gozen.quickdb.cache import Cache
+from gozen.quickdb.columns import Names
+from gozen.quickdb.engines import Engine, Here
+from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.patch import Patch
+from gozen.quickdb.program import Mode, Program
+from gozen.quickdb.region import as_region
+from gozen.quickdb.running import Plan, mapped, planned, reduced, results
+from gozen.quickdb.tables import Family, Tables, live, released
+from gozen.quickdb.usercode import UserCode
+from gozen.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from gozen.quickdb.sql import Database
+
+Map = Callable[..., Any]
+Reduce = Callable[[Any, Any], Any]
+
+
+def connect(
+    archive: str | os.PathLike[str] | None = None,
+    *,
+    rerun: str | None = None,
+    engine: Any = None,
+    workers: int | None = None,
+    isolate: bool | None = None,
+    settings: Settings | None = None,
+) -> Api:
+    """Connect to the tables of an archive; what is not given is what the site's settings say.
+
+    Parameters
+    ----------
+    archive
+        A directory or any fsspec URL.
+    rerun
+        The release that jobs read where they name none; without one they read the live tables.
+    engine
+        ``local`` for processes of this machine, ``dask`` for Dask workers of this machine, the address of a Dask
+        scheduler (``tcp://host:8786``), or a ``distributed.Client``.
+    workers
+        Processes of this machine; 0 runs everything in this one, so that a debugger reaches the function.
+    isolate
+        Whether functions run apart: without network, files and credentials, with limits on memory, time and results.
+    settings
+        Instead of the site's.
+
+    Returns
+    -------
+    Api
+        A context manager; its workers also end with the program.
+
+    Raises
+    ------
+    BadRequest
+        The engine is unknown, or its package is not installed.
+    IsolationUnavailable
+        `isolate` is asked for and this kernel cannot do it.
+    """
+    settings = settings or load_settings(archive=None if archive is None else os.fspath(archive))
+    if archive is not None:
+        settings = settings.model_copy(update={"archive": os.fspath(archive)})
+    return Api(
+        settings,
+        _engine(
+            settings.quickdb.engine if engine is None else engine, settings.workers if workers is None else workers
+        ),
+        rerun or settings.quickdb.rerun,
+        isolate=settings.quickdb.isolate if isolate is None else isolate,
+    )
+
+
+class Api:
+    """The tables of an archive, and workers that run functions on them.
+
+    Parameters
+    ----------
+    settings
+        Where the archive is, and limits.
+    engine
+        Where functions run.
+    rerun
+        Where a job names none.
+    isolate
+        Whether functions run apart.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, rerun: str | None = None, *, isolate: bool = False) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._rerun = rerun
+        self._limits = _limits(settings) if isolate else None
+        self._store = open_archive(settings)
+        self._released: dict[str, Tables] = {}
+        self._live = Tables(self._store, {})
+        self._database: Database | None = None
+        self._cache = Cache(settings.quickdb.cache.expanduser(), settings.quickdb.cache_mb << 20)
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<QuickDB on {self._store.url}, {self._engine.workers} workers>"
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._engine.close()
+
+    def map(
+        self,
+        map: Map,  # noqa: A002 what CATALOG calls it
+        *,
+        rerun: str | None = None,
+        table: str | None = None,
+        region: Any = None,
+        shared: Any = None,
+        sample: float | None = None,
+        stream: bool = False,
+        progress: bool | None = None,
+        cache: bool = True,
+    ) -> Iterator[Any]:
+        """Call a function on every patch.
+
+        Parameters
+        ----------
+        map
+            ``map(patch)``, or ``map(patch, shared)``; what it returns comes back, but for None.
+        rerun
+            The release; by default that of `connect`, else the live tables.
+        table
+            Whose patches; by default the first table that the function names.
+        region
+            A `Cone`, `Box` or `Polygon` of `gozen.quickdb`, or a MOC: the function gets rows inside of it only.
+        shared
+            Sent once to each worker and given as second argument.
+        sample
+            Look at this part of the patches only, as 0.01.
+        stream
+            Give results as they come, not in the order of the patches.
+        progress
+            Whether a bar is shown; by default on a terminal and in a notebook, after a second.
+        cache
+            Whether results may come from an earlier run of the same function over the same data.
+
+        Returns
+        -------
+        Iterator
+            The results; work goes on a little ahead of what is taken.
+
+        Raises
+        ------
+        FunctionFailed
+            The function raised; the message has its traceback, the patch, and how to try it here.
+        ColumnNotFound, RerunNotFound
+            The nearest names are in the message.
+        WorkerLost, StorageUnavailable, UnreadableInput
+            What they say.
+        """
+        program = Program(map, _NO_NAMES, shared=shared)
+        plan = self._planned(program, "map", rerun, table, region, sample, cache)
+        return mapped(results(plan, self._engine, self._cache, progress), in_order=not stream)
+
+    def mapreduce(
+        self,
+        map: Map,  # noqa: A002 what CATALOG calls it
+        reduce: Reduce,
+        *,
+        rerun: str | None = None,
+        table: str | None = None,
+        region: Any = None,
+        shared: Any = None,
+        finalize: Callable[[Any], Any] | None = None,
+        sample: float | None = None,
+        progress: bool | None = None,
+        cache: bool = True,
+    ) -> Any:
+        """Call a function on every patch and reduce what it returns to one value.
+
+        Parameters
+        ----------
+        map, rerun, table, region, shared, progress, cache
+            As for `Api.map`.
+        reduce
+            ``reduce(a, b)`` makes one value of two; it must be associative, which is tried on the first patches.
+        finalize
+            Called once with the result.
+        sample
+            Look at this part of the patches only, as 0.01, and scale what adds up.
+
+        Returns
+        -------
+        Any
+            The value, or None where no patch gave one; with `sample` a `gozen.quickdb.sampling.Estimate`. It is the
+            same to the bit on every engine and with any number of workers.
+
+        Raises
+        ------
+        FunctionFailed
+            Also where `reduce` or `finalize` raise, or where `reduce` is not associative.
+        ColumnNotFound, RerunNotFound, WorkerLost, StorageUnavailable, UnreadableInput
+            As for `Api.map`.
+        """
+        program = Program(map, _NO_NAMES, reduce, finalize, shared)
+        mode: Mode = "reduce" if sample is None else "both"
+        plan = self._planned(program, mode, rerun, table, region, sample, cache)
+        return reduced(plan, results(plan, self._engine, self._cache, progress), self._engine)
+
+    def patch(self, id: str, *, rerun: str | None = None, table: str | None = None) -> Patch:  # noqa: A002 its name
+        """Open one patch in this process, as a function gets it: to try the function on.
+
+        Parameters
+        ----------
+        id
+            As an error names it.
+        rerun, table
+            As in the job.
+        """
+        from gozen.quickdb.work import FileSource
+
+        family = self._family(rerun, table, UserCode.of())
+        number = next((at for at, one in enumerate(family.patches) if one.id == id), None)
+        if number is None:
+            raise BadRequest(f"no patch {id!r}: it is order/pixel/number, as {family.patches[0].id!r} is")
+        one = family.patches[number]
+        source = FileSource(self._store, family.files)
+        source.begin([(number, one)])
+        return Program(_nothing, family.names).patch((number, id, one.start, one.stop), source)
+
+    def reruns(self) -> list[str]:
+        """Return the names of all releases."""
+        from gozen.catalog.release import releases
+
+        return releases(self._store)
+
+    def tables(self, rerun: str | None = None) -> list[str]:
+        """Return the names of the tables of a release, or of the live ones."""
+        return sorted(self._tables(rerun, ()).versions)
+
+    def columns(self, rerun: str | None = None) -> pd.DataFrame:
+        """Return every column of every table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its type, unit and meaning, by the name that a patch takes.
+        """
+        from gozen.quickdb.listing import listed
+
+        return listed(self._tables(rerun, ()))
+
+    def lightcurve(
+        self,
+        source_id: int | None = None,
+        *,
+        ra: float | None = None,
+        dec: float | None = None,
+        radius: float = 1.0,
+        columns: Sequence[str] | None = None,
+        rerun: str | None = None,
+        table: str = "lightcurves",
+    ) -> pa.Table:
+        """Look up all rows of a star, or of the stars in a circle.
+
+        Parameters
+        ----------
+        source_id
+            Gaia's, or one of ours.
+        ra, dec
+            The centre, ICRS degrees.
+        radius
+            Arcsec.
+        columns
+            Names in the table's files; all where none are given.
+        rerun, table
+            Where; by default the live light curves.
+
+        Returns
+        -------
+        pyarrow.Table
+            Star by star, in time; empty where there is none.
+
+        Raises
+        ------
+        BadRequest
+            Neither an id nor a position is given, or both.
+        MissingObject
+            There is no such table.
+        """
+        if (source_id is None) == (ra is None or dec is None):
+            raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
+        catalog = self._tables(rerun, (table,)).catalog(table)
+        if source_id is not None:
+            return catalog.lightcurve(source_id, columns)
+        assert ra is not None
+        assert dec is not None
+        return catalog.cone(ra, dec, radius, columns)
+
+    def sql(self, query: str, *, rerun: str | None = None, **mine: Any) -> pa.Table:
+        """Ask in SQL, on the same files: DuckDB.
+
+        ``FROM lightcurves`` names a table; ``WHERE within(ra, dec, 83.8, -5.4, 10)`` limits it to a circle (centre in
+        degrees, radius in arcsec) and reads only what the index says can lie there.
+
+        Parameters
+        ----------
+        query
+            One SELECT.
+        rerun
+            As for `Api.map`.
+        mine
+            Tables of your own (Arrow, pandas, polars) by the name that the query has for them.
+
+        Returns
+        -------
+        pyarrow.Table
+            The answer.
+
+        Raises
+        ------
+        BadRequest
+            The query is no SELECT, names a table that is not there, or DuckDB refuses it.
+        """
+        try:
+            from gozen.quickdb.sql import Database, Query
+        except ImportError as error:
+            raise BadRequest(f"SQL: {error}; pip install 'gozen[sql]'") from error
+        parsed = Query(query)
+        words = [word for word in parsed.tables if word not in mine]
+        self._database = self._database or Database(self._store, self._settings.storage)
+        return self._database.run(parsed, self._tables(rerun, words) if words else Tables(self._store, {}), mine)
+
+    def cache_clear(self) -> int:
+        """Forget the results of earlier runs; return how many there were."""
+        return self._cache.clear()
+
+    def _planned(
+        self,
+        program: Program,
+        mode: Mode,
+        rerun: str | None,
+        table: str | None,
+        region: Any,
+        sample: float | None,
+        keep: bool,
+    ) -> Plan:
+        code = UserCode.of(program.map, program.reduce, program.shared)
+        return planned(
+            program,
+            code,
+            self._family(rerun, table, code),
+            (self._settings.archive, self._settings.storage),
+            mode=mode,
+            region=None if region is None else as_region(region),
+            sample=sample,
+            limits=self._limits,
+            keep=keep,
+        )
+
+    def _tables(self, rerun: str | None, words: Sequence[str]) -> Tables:
+        name = rerun or self._rerun
+        if name is not None:
+            if name not in self._released:
+                self._released[name] = released(self._store, name)
+            return self._released[name]
+        found = self._live = live(self._store, words, self._live)
+        if not found.versions:
+            raise MissingObject(
+                f"the archive {self._store.url} has no table {' or '.join(words) or 'at all'}"
+                + (f"; there are the releases {', '.join(names)}: rerun=..." if (names := self.reruns()) else "")
+            )
+        return found
+
+    def _family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
+        words = (table,) if table is not None else _named(code)
+        tables = self._tables(rerun, words)
+        known = [word for word in words if word in tables.versions]
+        if not known and words:
+            raise ColumnNotFound(f"no table {' or '.join(words)}; there are {', '.join(sorted(tables.versions))}")
+        return tables.family(known[0] if known else sorted(tables.versions)[0])
+
+
+def _named(code: UserCode) -> tuple[str, ...]:
+    """Return what may be tables in the texts of functions: what stands before the first dot, as in ``forced.ra``."""
+    words = {text.partition(".")[0] for text in code.strings if "." in text}
+    return tuple(sorted(word for word in words if word.isidentifier()))
+
+
+def _engine(wanted: Any, workers: int) -> Engine:
+    if workers == 0:
+        return Here()
+    if wanted == "local":
+        from gozen.quickdb.engines.local import LocalEngine
+
+        local = LocalEngine(workers)
+        local.start()
+        return local
+    if wanted == "dask" or not isinstance(wanted, str) or "://" in wanted:
+        from gozen.quickdb.engines.on_dask import DaskEngine
+
+        return DaskEngine(None if wanted == "dask" else wanted, workers)
+    raise BadRequest(f"engine {wanted!r} is none: local, dask, or the address of a scheduler as tcp://host:8786")
+
+
+def _limits(settings: Settings) -> Limits:
+    from gozen.quickdb.isolation import available
+
+    reason = available()
+    if reason is not None:
+        raise IsolationUnavailable(f"isolate=True: {reason}")
+    quickdb = settings.quickdb
+    return Limits(quickdb.memory_mb << 20, quickdb.seconds, quickdb.result_mb << 20)
+
+
+def _nothing(patch: Patch) -> None:
+    """Stand for the function where a patch is only looked at."""
+
+
+_NO_NAMES = Names({})

@@ -1,0 +1,165 @@
+"""Worker processes of this machine, kept from job to job."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pickle
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any
+
+from loky import ProcessPoolExecutor
+from loky.process_executor import BrokenProcessPool
+
+from gozen.errors import FunctionFailed, WorkerLost
+from gozen.quickdb.engines import Results
+from gozen.quickdb.jobs import Block, Job
+
+AHEAD = 2
+"""Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
+
+_job: tuple[str, Job] | None = None
+
+
+class LocalEngine:
+    """A pool of processes; scripts need no ``if __name__ == "__main__"``.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._sent: dict[str, Path] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def start(self) -> None:
+        """Begin to start the workers, so that the first job finds them ready."""
+        for _ in range(self.workers):
+            self._opened().submit(_ready)
+
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[Results]:
+        """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        path = self._file_of(job)
+        waiting = iter(tasks)
+        pending: set[Future[Results]] = set()
+        try:
+            while True:
+                for task in itertools.islice(waiting, AHEAD * self.workers - len(pending)):
+                    pending.add(self._opened().submit(_do_task, job.key, str(path), task))
+                if not pending:
+                    return
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield _result(future)
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerLost(_LOST) from error
+        except KeyboardInterrupt:
+            self.close()  # what is under way would go on for nobody
+            raise
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
+        """Call a method of the job's bench in a worker."""
+        try:
+            found: dict[str, Any] = _result(
+                self._opened().submit(_call, job.key, str(self._file_of(job)), name, arguments)
+            )
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerLost(_LOST) from error
+        return found
+
+    def close(self) -> None:
+        """Stop the workers at once."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=True)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+            self._sent.clear()
+
+    def _opened(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, timeout=None, initializer=_begin, initargs=(os.getpid(),))
+        return self._pool
+
+    def _file_of(self, job: Job) -> Path:
+        """Return the file that holds a job: workers read it once, however large what it shares is."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="gozen-quickdb-")
+        if job.key not in self._sent:
+            for old in self._sent.values():
+                old.unlink(missing_ok=True)
+            path = Path(self._folder.name) / job.key
+            path.write_bytes(pickle.dumps(job, protocol=5))
+            self._sent = {job.key: path}
+        return self._sent[job.key]
+
+
+_LOST = (
+    "a worker process was killed by a signal; it may need more memory: reduce more inside map, or use fewer workers "
+    "with connect(workers=...)"
+)
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except pickle.PicklingError as error:
+        raise FunctionFailed(f"what map returns cannot be sent back: {error.__cause__ or error}") from error
+
+
+def _begin(parent: int) -> None:
+    """Make a new process a worker: it leaves Ctrl-C to its parent and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The pool is the parallelism; threads inside a worker would only fight over its core.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMEXPR_NUM_THREADS="1")
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A parent that was killed tells nobody, and its workers would wait for work for ever.
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _ready() -> None:
+    """Import what a task needs."""
+    with contextlib.suppress(ImportError):
+        import gozen.quickdb.work  # noqa: F401 only to have it
+
+
+def _opened_job(key: str, path: str) -> Job:
+    global _job
+    if _job is None or _job[0] != key:
+        _job = key, pickle.loads(Path(path).read_bytes())  # noqa: S301 the user's own process wrote it
+    return _job[1]
+
+
+def _do_task(key: str, path: str, task: Sequence[Block]) -> Results:
+    from gozen.quickdb.work import do_task
+
+    return do_task(_opened_job(key, path), task)
+
+
+def _call(key: str, path: str, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    from gozen.quickdb.work import bench_of
+
+    found: dict[str, Any] = getattr(bench_of(_opened_job(key, path)), name)(*arguments)
+    return found

@@ -1,0 +1,119 @@
+"""Dask's distributed workers: fat tasks as futures, on a cluster of this machine or one that runs already."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
+from gozen.quickdb.engines import Results
+from gozen.quickdb.jobs import Block, Job
+
+AHEAD = 2
+_CONNECT_S = 20
+
+
+class DaskEngine:
+    """Tasks on Dask.
+
+    Parameters
+    ----------
+    where
+        A scheduler's address, a ``distributed.Client``, or None for workers of this machine.
+    workers
+        Number of processes where they are made here.
+
+    Raises
+    ------
+    BadRequest
+        Dask is not installed.
+    StorageUnavailable
+        No scheduler answers at the address.
+    """
+
+    def __init__(self, where: Any, workers: int) -> None:
+        try:
+            from distributed import Client
+            from distributed.deploy.subprocess import SubprocessCluster
+        except ImportError as error:
+            raise BadRequest(f"the engine dask: {error}; pip install 'gozen[dask]'") from error
+        self._own: list[Any] = []
+        self._sent: tuple[str, Any] | None = None
+        if isinstance(where, Client):
+            self._client = where
+            return
+        if where is None:
+            # Its workers begin without the user's script, which therefore needs no guard.
+            where = SubprocessCluster(
+                n_workers=workers,
+                silence_logs=50,
+                dashboard_address=None,
+                worker_kwargs={"nthreads": 1, "dashboard": False},
+            )
+            self._own.append(where)
+        try:
+            self._client = Client(where, timeout=_CONNECT_S, set_as_default=False)
+        except OSError as error:
+            raise StorageUnavailable(f"no Dask scheduler answers at {where!r}: {error}; check the address") from error
+        self._own.insert(0, self._client)
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        threads: dict[str, int] = self._client.nthreads()
+        return max(sum(threads.values()), 1)
+
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[Results]:
+        """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        from distributed import as_completed
+
+        from gozen.quickdb.work import do_task
+
+        shared = self._scattered(job)
+        waiting = iter(tasks)
+        pending = as_completed(loop=self._client.loop)
+        most = AHEAD * self.workers
+        try:
+            for task in itertools.islice(waiting, most):
+                pending.add(self._client.submit(do_task, shared, task, pure=False))
+            for future in pending:
+                yield self._result(future)
+                for task in itertools.islice(waiting, 1):
+                    pending.add(self._client.submit(do_task, shared, task, pure=False))
+        finally:
+            self._client.cancel(list(pending.futures), force=True)
+
+    def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
+        """Call a method of the job's bench in a worker."""
+        shared = self._scattered(job)
+        found: dict[str, Any] = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
+        return found
+
+    def close(self) -> None:
+        """Stop what was made here; a cluster that was given stays."""
+        for one in self._own:
+            one.close()
+        self._own = []
+
+    def _scattered(self, job: Job) -> Any:
+        if self._sent is None or self._sent[0] != job.key:
+            self._sent = job.key, self._client.scatter(job, broadcast=True, hash=False)
+        return self._sent[1]
+
+    def _result(self, future: Any) -> Any:
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            return future.result()
+        except (KilledWorker, CancelledError) as error:
+            raise WorkerLost(
+                f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map"
+            ) from error
+
+
+def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    from gozen.quickdb.work import bench_of
+
+    found: dict[str, Any] = getattr(bench_of(job), name)(*arguments)
+    return found

@@ -1,0 +1,192 @@
+"""A user's functions as they run: on the patches of a block, in whatever process that is; it opens nothing itself."""
+
+from __future__ import annotations
+
+import copy
+import linecache
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gozen.errors import BadRequest, GozenError
+from gozen.quickdb import reduction
+from gozen.quickdb.columns import Names
+from gozen.quickdb.patch import Patch, Source, Whole
+from gozen.quickdb.reduction import Tree
+from gozen.quickdb.region import Region
+
+Mode = Literal["map", "reduce", "both"]
+PatchLine = tuple[int, str, int, int]
+"""The number by which the source knows a patch, its id, and the range of ``_healpix_29`` that it covers."""
+
+
+class _UserFailed(Exception):
+    """The user's function raised; the message says all of it."""
+
+
+@dataclass
+class Program:
+    """What is sent to the workers once for each job.
+
+    Parameters
+    ----------
+    map, reduce, finalize
+        The user's.
+    shared
+        The second argument of `map`, where it is not None.
+    names
+        What names of columns stand for.
+    region
+        Where rows have to lie.
+    expected
+        Columns of files that the functions name, by table.
+    sources
+        The lines of the files that the functions stand in, for tracebacks.
+    """
+
+    map: Callable[..., Any]
+    names: Names
+    reduce: Callable[[Any, Any], Any] | None = None
+    finalize: Callable[[Any], Any] | None = None
+    shared: Any = None
+    region: Region | None = None
+    expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name, lines in self.sources.items():
+            linecache.cache.setdefault(name, (sum(map(len, lines)), None, list(lines), name))
+
+    def block(self, mode: Mode, runs: Sequence[Sequence[PatchLine]], source: Source, check: bool) -> dict[str, Any]:
+        """Call `map` on the patches of runs, and reduce.
+
+        Parameters
+        ----------
+        mode
+            ``map`` returns each patch's value, ``reduce`` what they make together, ``both`` both.
+        runs
+            The patches of each run.
+        source
+            Where columns come from.
+        check
+            Whether `reduce` is tried in two groupings.
+
+        Returns
+        -------
+        dict[str, Any]
+            ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
+            table), or ``failed`` (what the user is told), ``kind`` and ``patch``. A reduce in place
+            leaves ``values`` as they are.
+        """
+        touched: dict[str, list[str]] = {}
+
+        def touch(table: str, name: str) -> None:
+            seen = touched.setdefault(table, [])
+            if name not in seen:
+                seen.append(name)
+
+        values: list[tuple[int, Any]] = []
+        tree = Tree(self._reduced, len(runs))
+        at = ""
+        try:
+            for number, run in enumerate(runs):
+                of_run = []
+                for line in run:
+                    at = line[1]
+                    of_run.append(self._mapped(line, source, touch))
+                    self.expected = touched  # after the first patch all that it used is read at once
+                if mode != "reduce":
+                    lines = zip(run, copy.deepcopy(of_run) if mode == "both" else of_run, strict=True)
+                    values += [(line[0], value) for line, value in lines if value is not None]
+                if mode != "map":
+                    if check and number == 0 and self.reduce is not None:
+                        reduction.checked(self.reduce, of_run)
+                    tree.add(number, reduction.along(self._reduced, of_run))
+        except _UserFailed as error:
+            return {"failed": str(error), "kind": "FunctionFailed", "patch": at}
+        except BadRequest as error:
+            return {"failed": str(error), "kind": error.name, "patch": at}
+        return {"values": values, "total": tree.total, "touched": touched}
+
+    def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `block`, where another process opens the files and answers what is asked."""
+        return self.block(argument["mode"], argument["runs"], _Asking(ask), argument["check"])
+
+    def isolated_combine(self, argument: tuple[Any, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `combine`."""
+        return self.combine(*argument)
+
+    def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `finish`."""
+        return self.finish(argument)
+
+    def combine(self, one: Any, other: Any) -> dict[str, Any]:
+        """Reduce what two blocks gave."""
+        try:
+            return {"total": reduction.combined(self._reduced, one, other)}
+        except (_UserFailed, BadRequest) as error:
+            return {"failed": str(error), "kind": "FunctionFailed", "patch": ""}
+
+    def finish(self, total: Any) -> dict[str, Any]:
+        """Call `finalize`."""
+        try:
+            return {"total": total if self.finalize is None else _called(self.finalize, total)}
+        except _UserFailed as error:
+            return {"failed": str(error), "kind": "FunctionFailed", "patch": ""}
+
+    def patch(
+        self,
+        line: PatchLine,
+        source: Source,
+        touched: Callable[[str, str], None] = lambda *_: None,
+    ) -> Patch:
+        """Return a patch as `map` gets it."""
+        number, name, start, stop = line
+        whole = Whole(number, source, self.names, self.expected, touched)
+        patch = Patch(whole, name, (start, stop), source.rows(number))
+        return patch if self.region is None else patch.within(self.region)
+
+    def _mapped(self, line: PatchLine, source: Source, touch: Callable[[str, str], None]) -> Any:
+        patch = self.patch(line, source, touch)
+        return _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
+
+    def _reduced(self, one: Any, other: Any) -> Any:
+        assert self.reduce is not None
+        return _called(self.reduce, one, other)
+
+
+class _Asking:
+    """A source in another process."""
+
+    def __init__(self, ask: Callable[[Any], Any]) -> None:
+        self._ask = ask
+
+    def rows(self, patch: int) -> int:
+        rows: int = self._ask(("rows", patch))
+        return rows
+
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> Mapping[str, Any]:
+        found: dict[str, Any] = self._ask(("columns", patch, table, list(names)))
+        return found
+
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        number, rows = self._ask(("margin", patch, float(arcsec)))
+        return number, rows
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except GozenError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _UserFailed(_told(error)) from None
+
+
+def _told(error: BaseException) -> str:
+    """Return what a user's exception says, with the user's own part of the traceback."""
+    inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    lines = traceback.format_exception(type(error), error, inner or error.__traceback__)
+    return f"{type(error).__name__}: {error}\n\n{''.join(lines)}".rstrip()

@@ -1,0 +1,62 @@
+"""How far a job is, on the terminal or in a notebook; nothing of it for jobs that are over within a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+AFTER_S = 1.0
+"""A bar that flashes by is noise."""
+
+
+class Progress:
+    """Counts rows of a job; a context manager.
+
+    Parameters
+    ----------
+    rows
+        Of the whole job, about.
+    shown
+        Whether a bar is shown; None shows one where somebody looks, after a second.
+    """
+
+    def __init__(self, rows: int, shown: bool | None) -> None:
+        self._rows = rows
+        self._done = 0
+        self._begin = time.monotonic()
+        self._wanted = _somebody_looks() if shown is None else shown
+        self._after = AFTER_S if shown is None else 0.0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def add(self, rows: int) -> None:
+        """Count rows that are done."""
+        self._done += rows
+        if self._bar is None and self._wanted and time.monotonic() - self._begin >= self._after:
+            self._open()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True))
+        self._task = self._bar.add_task(f"{self._rows:,} rows", total=self._rows)
+        self._bar.start()
+
+
+def _somebody_looks() -> bool:
+    return sys.stderr.isatty() or "ipykernel" in sys.modules

@@ -1,0 +1,203 @@
+"""One job from its plan to its result: which blocks come from the cache, which from workers, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gozen import errors
+from gozen.errors import BadRequest, FunctionFailed
+from gozen.quickdb import sampling
+from gozen.quickdb.cache import Cache, key_of
+from gozen.quickdb.columns import Names
+from gozen.quickdb.engines import Engine
+from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.jobs import Block, Job, blocks_of, tasks_of
+from gozen.quickdb.patches import Patch, overlapping
+from gozen.quickdb.program import Mode, Program
+from gozen.quickdb.progress import Progress
+from gozen.quickdb.reduction import Tree
+from gozen.quickdb.region import Region
+from gozen.quickdb.sampling import Estimate
+from gozen.quickdb.tables import Family
+from gozen.quickdb.usercode import UserCode
+from gozen.settings import StorageSettings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job, and its patches in blocks.
+
+    Parameters
+    ----------
+    job
+        What workers get.
+    program
+        What they call.
+    family
+        The tables.
+    patches
+        Those that are looked at.
+    every
+        Those that would be without `sample`.
+    blocks
+        The same in groups.
+    keys
+        Of each block's result in the cache; none where results are not kept.
+    """
+
+    job: Job
+    program: Program
+    family: Family
+    patches: Sequence[Patch]
+    every: Sequence[Patch]
+    blocks: Sequence[Block]
+    keys: Sequence[str]
+
+
+def planned(
+    program: Program,
+    code: UserCode,
+    family: Family,
+    where: tuple[str, StorageSettings],
+    *,
+    mode: Mode,
+    region: Region | None,
+    sample: float | None,
+    limits: Limits | None,
+    keep: bool,
+) -> Plan:
+    """Decide what a job does.
+
+    Raises
+    ------
+    BadRequest
+        The region has no part of the tables.
+    FunctionFailed
+        The function cannot be pickled.
+    """
+    every = list(family.patches) if region is None else overlapping(family.patches, region.ranges())
+    if not every:
+        raise BadRequest(f"region {region!r}: no part of {', '.join(family.files)} lies in it")
+    patches = every if sample is None else sampling.chosen(every, sample)
+    expected = _expected(code, family.names)
+    program = replace(program, names=family.names, region=region, expected=expected, sources=code.sources())
+    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, limits)
+    blocks = blocks_of(patches)
+    digest = code.digest if keep and sample is None else None
+    place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
+    keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
+    return Plan(job, program, family, patches, every, blocks, keys)
+
+
+def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[tuple[Block, dict[str, Any]]]:
+    """Yield what each block gave, as they come.
+
+    Raises
+    ------
+    FunctionFailed
+        The user's function raised.
+    """
+    with Progress(sum(block.rows for block in plan.blocks), progress) as bar:
+        missing = []
+        for block in plan.blocks:
+            kept = cache.get(plan.keys[block.number]) if plan.keys else None
+            if kept is None:
+                missing.append(block)
+            else:
+                bar.add(block.rows)
+                yield block, kept[0]
+        if not missing:
+            return
+        running = engine.run(plan.job, tasks_of(missing, engine.workers))
+        for task in running:
+            for number, result in task:
+                _raise_failed(result)
+                block = plan.blocks[number]
+                if plan.keys:
+                    cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
+                bar.add(block.rows)
+                yield block, result
+
+
+def mapped(found: Iterator[tuple[Block, dict[str, Any]]], *, in_order: bool) -> Iterator[Any]:
+    """Yield the values of patches, in the order of the patches or as they come."""
+    early: dict[int, list[Any]] = {}
+    awaited = 0
+    for block, result in found:
+        values = [value for _, value in result["values"]]
+        if not in_order:
+            yield from values
+            continue
+        early[block.number] = values
+        while awaited in early:
+            yield from early.pop(awaited)
+            awaited += 1
+
+
+def reduced(plan: Plan, found: Iterator[tuple[Block, dict[str, Any]]], engine: Engine) -> Any:
+    """Return what all blocks make together, finished, and scaled where the plan is for a sample."""
+    apart = plan.job.limits is not None
+
+    def reduce(one: Any, other: Any) -> Any:
+        together = engine.call(plan.job, "combine", one, other) if apart else plan.program.combine(one, other)
+        return _raise_failed(together)["total"]
+
+    tree = Tree(reduce, len(plan.blocks))
+    values: dict[int, Any] = {}
+    for block, result in found:
+        tree.add(block.number, result["total"])
+        values |= dict(result["values"])
+    total = tree.total
+    if plan.job.mode == "both":
+        estimate = _estimate(plan, total, values)
+        return estimate._replace(value=_finished(plan, estimate.value, engine))
+    return total if total is None else _finished(plan, total, engine)
+
+
+def _finished(plan: Plan, total: Any, engine: Engine) -> Any:
+    if plan.program.finalize is None:
+        return total
+    apart = plan.job.limits is not None
+    return _raise_failed(engine.call(plan.job, "finish", total) if apart else plan.program.finish(total))["total"]
+
+
+def _estimate(plan: Plan, total: Any, values: dict[int, Any]) -> Estimate:
+    rows = [patch.rows for patch in plan.patches]
+    of_patch = [values.get(number) for number in range(len(plan.patches))]
+    return sampling.estimated(total, of_patch, rows, sum(patch.rows for patch in plan.every), len(plan.every))
+
+
+def _expected(code: UserCode, names: Names) -> dict[str, list[str]]:
+    """Return the columns of files that the functions name in full, by table: the first patch reads them together."""
+    found: dict[str, list[str]] = {}
+    for text in sorted(code.strings):
+        if text.partition(".")[0] in names.tables and " " not in text:
+            column = names.tables[text.partition(".")[0]].find(text.partition(".")[2])
+            for need in column.needs if column is not None else ():
+                known = found.setdefault(text.partition(".")[0], [])
+                known += [] if need in known else [need]
+    return found
+
+
+def _pickled(program: Program, code: UserCode) -> bytes:
+    try:
+        return code.pickled(program)
+    except Exception as error:  # whatever the user's objects raise
+        raise FunctionFailed(
+            f"the function cannot be sent to the workers: {type(error).__name__}: {error}; it holds something that "
+            "cannot be pickled, such as an open file or a connection: open it inside the function"
+        ) from error
+
+
+def _raise_failed(result: dict[str, Any]) -> dict[str, Any]:
+    if "failed" not in result:
+        return result
+    kind: Callable[[str], Exception] = getattr(errors, str(result["kind"]), FunctionFailed)
+    text = str(result["failed"])
+    if result["patch"]:
+        text += f"\n\nin patch {result['patch']}; to try it here: patch = api.patch({result['patch']!r}); map(patch)"
+    raise kind(text)

@@ -1,0 +1,100 @@
+"""From a random part of the patches to an estimate for all: what is a sum is scaled, and gets an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.errors import BadRequest
+from gozen.quickdb.patches import Patch
+
+FEWEST = 8
+"""Patches of a sample: fewer say nothing about the error."""
+
+_SEED = 20_240_131
+
+
+class Estimate(NamedTuple):
+    """The result of a sample.
+
+    Parameters
+    ----------
+    value
+        As the whole table would give it: what adds up is scaled to all rows, the rest is that of the sample.
+    error
+        The standard error of what was scaled, in the same structure (before ``finalize``); NaN where it is not known.
+    fraction
+        Rows in the sample over all rows.
+    """
+
+    value: Any
+    error: Any
+    fraction: float
+
+
+def chosen(patches: Sequence[Patch], fraction: float, seed: int = _SEED) -> list[Patch]:
+    """Return a random part of the patches, the same each time, at least 8, in their order.
+
+    Raises
+    ------
+    BadRequest
+        The fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise BadRequest(f"sample={fraction}: give the part of the patches that is looked at, as 0.01 for 1 %")
+    count = min(max(math.ceil(fraction * len(patches)), FEWEST), len(patches))
+    at = np.random.default_rng(seed).choice(len(patches), count, replace=False)
+    return [patches[one] for one in sorted(at.tolist())]
+
+
+def estimated(total: Any, values: Sequence[Any], rows: Sequence[int], every: int, patches: int) -> Estimate:
+    """Scale what patches of a sample gave to the whole table: the ratio estimator for clusters (Cochran 1977, §6, §9A).
+
+    Parameters
+    ----------
+    total
+        What they make together.
+    values
+        Of each patch of the sample; None where it has none.
+    rows
+        Of each patch of the sample.
+    every
+        Rows of the whole table.
+    patches
+        How many patches the table has.
+    """
+    fraction = sum(rows) / every if every else 1.0
+    weight = np.array(rows, float)
+    value, error = _leaf(total, list(values), weight, max(fraction, 1e-12), len(rows) / max(patches, 1))
+    return Estimate(value, error, fraction)
+
+
+def _leaf(total: Any, values: list[Any], rows: NDArray[np.float64], fraction: float, share: float) -> tuple[Any, Any]:
+    if isinstance(total, tuple | list):
+        inner = [[None if v is None else v[i] for v in values] for i in range(len(total))]
+        parts = [_leaf(one, v, rows, fraction, share) for one, v in zip(total, inner, strict=True)]
+        kind = type(total) if type(total) in (tuple, list) else tuple
+        return kind(p[0] for p in parts), kind(p[1] for p in parts)
+    if isinstance(total, dict):
+        inner_of = {key: [None if v is None else v.get(key) for v in values] for key in total}
+        found = {key: _leaf(one, inner_of[key], rows, fraction, share) for key, one in total.items()}
+        return {key: one[0] for key, one in found.items()}, {key: one[1] for key, one in found.items()}
+    return _number(total, values, rows, fraction, share)
+
+
+def _number(total: Any, values: list[Any], rows: NDArray[np.float64], fraction: float, share: float) -> tuple[Any, Any]:
+    whole = np.asarray(total)
+    unknown = np.full(whole.shape, np.nan)[()]
+    if not np.issubdtype(whole.dtype, np.number) and whole.dtype != bool:
+        return total, unknown
+    parts = np.array([np.zeros(whole.shape) if v is None else v for v in values], float)
+    if parts.shape[1:] != whole.shape or not np.allclose(parts.sum(axis=0), whole, rtol=1e-5, equal_nan=True):
+        return total, unknown
+    residual = parts - whole[None] * (rows / rows.sum()).reshape(-1, *[1] * whole.ndim)
+    count = max(len(rows), 2)
+    error = np.sqrt((residual**2).sum(axis=0) * count / (count - 1) * (1 - share)) / fraction
+    return whole / fraction, error[()]

@@ -1,0 +1,131 @@
+"""The tables of a rerun, opened for jobs: which share patches, what their columns are, where the files stand."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from gozen.archive.store import Store
+from gozen.catalog import manifest, parquet
+from gozen.catalog.lookup import Catalog
+from gozen.catalog.manifest import Manifest
+from gozen.catalog.release import read_release
+from gozen.errors import ColumnNotFound
+from gozen.quickdb.columns import Names, TableColumns
+from gozen.quickdb.jobs import TableFiles
+from gozen.quickdb.patches import Patch, patches_of, same_cuts
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tables whose rows belong together one by one.
+
+    Parameters
+    ----------
+    names
+        What names of columns stand for.
+    files
+        Where the tables stand.
+    patches
+        In the order of the sky.
+    """
+
+    names: Names
+    files: Mapping[str, TableFiles]
+    patches: tuple[Patch, ...]
+
+
+class Tables:
+    """The tables of a rerun, or live ones.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    versions
+        The manifest of each, by the word that names it in ``forced.ra``.
+    """
+
+    def __init__(self, store: Store, versions: Mapping[str, Manifest]) -> None:
+        self.versions = versions
+        self._store = store
+        self._families: dict[str, Family] = {}
+        self._catalogs: dict[str, Catalog] = {}
+
+    @functools.cached_property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The columns of each table."""
+        keys = {word: version.key_of(version.schema) for word, version in self.versions.items()}
+        return {word: parquet.schema(self._store.read(key)) for word, key in keys.items()}
+
+    def family(self, word: str) -> Family:
+        """Return a table with all that have the same patches.
+
+        Raises
+        ------
+        ColumnNotFound
+            There is no such table.
+        """
+        if word not in self.versions:
+            near = difflib.get_close_matches(word, self.versions, 1) or sorted(self.versions)
+            raise ColumnNotFound(f"no table {word!r}; there are {', '.join(near)}")
+        if word not in self._families:
+            self._families[word] = self._opened(word)
+        return self._families[word]
+
+    def catalog(self, word: str) -> Catalog:
+        """Return the reader of a table for look-ups; raises as `family`."""
+        if word not in self._catalogs:
+            self.family(word)
+            self._catalogs[word] = Catalog(self._store, self.versions[word])
+        return self._catalogs[word]
+
+    def _opened(self, word: str) -> Family:
+        mine = self._index(word)
+        indexes = {word: mine}
+        kind = self.versions[word].kind
+        for other, version in self.versions.items():
+            if other != word and version.kind == kind == "object" and version.rows == self.versions[word].rows:
+                theirs = self._index(other)
+                indexes |= {other: theirs} if same_cuts(mine, theirs) else {}
+        columns = {name: TableColumns.of_schema(name, self.schemas[name]) for name in indexes}
+        elsewhere = tuple(name for name in self.versions if name not in indexes)
+        files = {name: self._files(name) for name in indexes}
+        return Family(Names(columns, elsewhere), files, tuple(patches_of(indexes, kind)))
+
+    def _index(self, word: str) -> pa.Table:
+        version = self.versions[word]
+        return parquet.decoded(self._store.read(version.key_of(version.index)))
+
+    def _files(self, word: str) -> TableFiles:
+        version = self.versions[word]
+        folder = version.key_of_file("").rstrip("/")
+        return TableFiles(folder, version.key_of(version.index), self.schemas[word])
+
+
+def released(store: Store, rerun: str) -> Tables:
+    """Open the tables of a release; `RerunNotFound` where there is none of the name."""
+    return Tables(store, read_release(store, rerun).tables)
+
+
+def live(store: Store, words: Sequence[str], before: Tables) -> Tables:
+    """Open the current versions of tables of the archive, of all where none are named; what there is not is left out.
+
+    Parameters
+    ----------
+    before
+        What was open: a table that did not change since is not opened again.
+    """
+    found = {word: manifest.current(store, word) for word in words or tables_in(store)}
+    versions = {word: version for word, version in found.items() if version is not None}
+    return before if versions == before.versions else Tables(store, versions)
+
+
+def tables_in(store: Store) -> list[str]:
+    """Return the names of all live tables."""
+    parts = (key.split("/") for key in store.list("catalogs"))
+    return sorted({part[1] for part in parts if part[2] == "manifest"})

@@ -1,0 +1,215 @@
+"""What a worker does with a task: it opens the files, calls the program on them, and says what came of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+from numpy.typing import NDArray
+
+from gozen.archive.store import Store, open_store
+from gozen.catalog import parquet
+from gozen.errors import BadRequest, FunctionFailed
+from gozen.quickdb.data import PatchData
+from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.jobs import Block, Job, TableFiles
+from gozen.quickdb.patches import Groups, Patch
+from gozen.quickdb.program import PatchLine, Program
+from gozen.quickdb.reading import AHEAD, TableReader
+from gozen.quickdb.region import around
+
+_held = threading.local()
+
+
+class FileSource:
+    """Reads the columns of a job's patches out of the archive.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    tables
+        Those that a patch spans.
+    """
+
+    def __init__(self, store: Store, tables: Mapping[str, TableFiles]) -> None:
+        self._store = store
+        self._tables = tables
+        self._readers = {name: TableReader(store, table.folder) for name, table in tables.items()}
+        self._schemas = {name: table.schema for name, table in tables.items()}
+        self._patches: dict[int, Patch] = {}
+        self._data: dict[int, PatchData] = {}
+        self._usual: dict[str, tuple[str, ...]] = {}
+        self._indexes: dict[str, Groups] = {}
+
+    def begin(self, patches: Sequence[tuple[int, Patch]]) -> None:
+        """Take the patches of a block, by their numbers, and forget earlier ones."""
+        self._patches = dict(patches)
+        self._data = {}
+        for reader in self._readers.values():
+            reader.forget()
+        for table in self._usual:
+            self._expect(table, 0)
+
+    def rows(self, patch: int) -> int:
+        """Return the number of rows of a patch."""
+        return self._of(patch).rows
+
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Return columns of a table's files, and begin to fetch the same of the patches that follow."""
+        found = self._of(patch).columns(table, names)
+        if patch in self._patches:
+            position = list(self._patches).index(patch)
+            if position:  # the first patch asks for one column after the other
+                self._usual[table] = tuple(names) if len(names) > 1 else self._usual.get(table, tuple(names))
+            self._expect(table, position + 1)
+        return found
+
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        """Return the number by which the sky around a patch is known from now on, and its rows."""
+        inner = self._patches[patch]
+        number = -len(self._data) - 1
+        ranges = around(inner.start, inner.stop, arcsec)
+        pieces = {table: self._groups(table).overlapping(ranges).pieces() for table in self._tables}
+        rows = sum(piece.rows for piece in next(iter(pieces.values())))
+        outer = Patch(inner.id, rows, inner.start, inner.stop, True, pieces)
+        self._data[number] = PatchData(outer, self._readers, self._schemas, ranges)
+        return number, self._data[number].rows
+
+    def answer(self, request: Any) -> Any:
+        """Answer what a program asks that runs in another process."""
+        kind, patch, *rest = request
+        if kind == "columns":
+            table, names = rest
+            return self.columns(patch, table, names)
+        return self.margin(patch, *rest) if kind == "margin" else self.rows(patch)
+
+    def _of(self, patch: int) -> PatchData:
+        if patch not in self._data:
+            self._data = {patch: PatchData(self._patches[patch], self._readers, self._schemas)}
+        return self._data[patch]
+
+    def _expect(self, table: str, position: int) -> None:
+        for patch in list(self._patches.values())[position : position + AHEAD]:
+            self._readers[table].expect(patch.pieces[table], self._usual.get(table, ()))
+
+    def _groups(self, table: str) -> Groups:
+        if table not in self._indexes:
+            self._indexes[table] = Groups.of_index(parquet.decoded(self._store.read(self._tables[table].index)))
+        return self._indexes[table]
+
+
+@dataclass
+class Bench:
+    """An open job: its files, and its program where it runs in this process.
+
+    Parameters
+    ----------
+    job
+        What is done.
+    source
+        The files.
+    program
+        None where it runs apart.
+    child
+        The process in which it then runs.
+    """
+
+    job: Job
+    source: FileSource
+    program: Program | None
+    child: Child | None
+
+    @classmethod
+    def of(cls, job: Job) -> Bench:
+        """Open a job; `FunctionFailed` where its function cannot be loaded here."""
+        source = FileSource(open_store(job.archive, job.storage), job.tables)
+        if job.limits is None:
+            return cls(job, source, loaded(job.program), None)
+        return cls(job, source, None, Child(job.limits))
+
+    def block(self, block: Block) -> dict[str, Any]:
+        """Do a block; the result is as `Program.block` says."""
+        self.source.begin(block.patches)
+        runs = [[_line(*one) for one in run] for run in block.runs]
+        check = block.number == 0
+        if self.program is not None:
+            return self.program.block(self.job.mode, runs, self.source, check)
+        return self._apart("isolated_block", {"mode": self.job.mode, "runs": runs, "check": check})
+
+    def combine(self, one: Any, other: Any) -> dict[str, Any]:
+        """Reduce the values of two blocks."""
+        return self.program.combine(one, other) if self.program else self._apart("isolated_combine", (one, other))
+
+    def finish(self, total: Any) -> dict[str, Any]:
+        """Call the user's `finalize`."""
+        return self.program.finish(total) if self.program else self._apart("isolated_finish", total)
+
+    def close(self) -> None:
+        """End the process that belongs to it."""
+        if self.child is not None:
+            self.child.close()
+
+    def _apart(self, name: str, argument: Any) -> dict[str, Any]:
+        assert self.child is not None
+        try:
+            found: dict[str, Any] = self.child.call(self.job.program, name, argument, self.source.answer)
+        except BadRequest as error:
+            return {"failed": str(error), "kind": error.name, "patch": ""}
+        return found
+
+
+def loaded(program: bytes) -> Program:
+    """Load a program into this process.
+
+    Raises
+    ------
+    FunctionFailed
+        A module that it uses is not here.
+    """
+    try:
+        found: Program = cloudpickle.loads(program)
+    except Exception as error:
+        raise FunctionFailed(
+            f"the function cannot be loaded by a worker: {type(error).__name__}: {error}; install what it imports "
+            "where the workers are, or import it inside the function"
+        ) from error
+    return found
+
+
+def do_task(job: Job, task: Sequence[Block]) -> list[tuple[int, dict[str, Any]]]:
+    """Do the blocks of a task in this worker, which keeps the job open for the next one.
+
+    Returns
+    -------
+    list[tuple[int, dict]]
+        The number of each block, and what came of it; it ends with the first that failed.
+    """
+    found: list[tuple[int, dict[str, Any]]] = []
+    for block in task:
+        try:
+            one = bench_of(job).block(block)
+        except FunctionFailed as error:
+            one = {"failed": str(error), "kind": error.name, "patch": ""}
+        found.append((block.number, one))
+        if "failed" in one:
+            break
+    return found
+
+
+def bench_of(job: Job) -> Bench:
+    """Return the open job of this thread, another one than before after that is closed."""
+    held: Bench | None = getattr(_held, "bench", None)
+    if held is None or held.job.key != job.key:
+        if held is not None:
+            held.close()
+            _held.bench = None
+        held = _held.bench = Bench.of(job)
+    return held
+
+
+def _line(number: int, patch: Patch) -> PatchLine:
+    return number, patch.id, patch.start, patch.stop
