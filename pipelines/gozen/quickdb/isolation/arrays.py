@@ -32,7 +32,7 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
     if dtype.subdtype is not None:
         return _is_plain(dtype.subdtype[0])
     if dtype.fields is not None:
-        return all(_is_plain(field[0]) for field in dtype.fields.values())
+        return all(len(field) == 2 and _is_plain(field[0]) for field in dtype.fields.values())  # the third is a title
     return _PLAIN.fullmatch(dtype.str) is not None
 
 
