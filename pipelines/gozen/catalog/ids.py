@@ -60,6 +60,12 @@ def own_id_of_position(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
     return own_source_id(cell >> below, _BY_POSITION | (cell & ((1 << below) - 1)))
 
 
+def next_to(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ids, of those that positions make, after these, in the same pixels: for what shares a position."""
+    cell = (1 << 2 * (_CELL_ORDER - PIXEL_ORDER)) - 1
+    return cast("NDArray[np.int64]", (source_id & ~cell) | ((source_id + 1) & cell))
+
+
 def is_own(source_id: ArrayLike) -> NDArray[np.bool_]:
     """Tell which ids are ours, not Gaia's."""
     return cast("NDArray[np.bool_]", (np.asarray(source_id, np.int64) >> OWN_BIT) & 1 == 1)

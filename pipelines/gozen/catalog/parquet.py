@@ -112,7 +112,7 @@ def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
 
 def options(schema: pa.Schema) -> dict[str, Any]:
     """Return what PyArrow's writer is told for these columns."""
-    encodings = {field.name: encoding_of(field) for field in schema}
+    encodings = {field.name: encoding_of(field) for field in schema if not pa.types.is_nested(field.type)}
     return {
         "compression": "lz4",  # zstd takes 10 us for each page of a look-up, and a look-up reads some fifty pages
         "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],

@@ -1,13 +1,10 @@
-"""Tables of stars as people have them (Parquet, FITS, ECSV, CSV), their columns recognised by the usual names."""
+"""Tables of stars as people have them, their columns recognised by the usual names (formats: `table_file`)."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gozen.archive.store import open_store
-from gozen.catalog import healpix
+from gozen.catalog import healpix, table_file
 from gozen.catalog.ids import PIXEL_ORDER, own_id_of_position, pixel_of
 from gozen.errors import BadRequest, GozenError, StorageUnavailable, UnreadableInput
 from gozen.settings import StorageSettings
@@ -56,12 +53,6 @@ class StarColumns:
     values: dict[str, NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class _Table:
-    columns: dict[str, pa.Array | NDArray[np.generic]]
-    descriptions: dict[str, str]
-
-
 def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
     """Read a file from a path or any fsspec URL, S3 with the site's settings; `UnreadableInput` where it cannot be."""
     parent, _, name = url.rstrip("/").rpartition("/")
@@ -70,7 +61,7 @@ def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
     except StorageUnavailable:
         raise
     except GozenError as error:
-        raise UnreadableInput(f"cannot read the reference catalogue {url}: {error}") from error
+        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
 
 
 def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None) -> StarColumns:
@@ -97,13 +88,14 @@ def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None
         raise BadRequest(
             f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(_WORDS)} are"
         )
-    table = _read(url, read_bytes(url) if data is None else data)
-    names = recognised(list(table.columns)) | dict(mapping)
-    lost = [name for name in names.values() if name not in table.columns]
+    table = read_whole(url, read_bytes(url) if data is None else data)
+    names = recognised(table.column_names) | dict(mapping)
+    lost = [name for name in names.values() if name not in table.column_names]
     if lost or "ra" not in names or "dec" not in names:
         missing = ", ".join(lost) or " and ".join(word for word in ("ra", "dec") if word not in names)
+        has = ", ".join(table.column_names) or "none"
         raise UnreadableInput(
-            f"the reference catalogue {url} has no column for {missing}; it has {', '.join(table.columns) or 'none'}: "
+            f"the reference catalogue {url} has no column for {missing}; it has {has}: "
             "name them with columns={'ra': ..., 'dec': ...}"
         )
     return _picked(url, table, names)
@@ -117,21 +109,21 @@ def recognised(names: list[str]) -> dict[str, str]:
     return {word: name for word, name in (any_case | exact).items() if name is not None}
 
 
-def _picked(url: str, table: _Table, names: Mapping[str, str]) -> StarColumns:
+def _picked(url: str, table: pa.Table, names: Mapping[str, str]) -> StarColumns:
     def number(word: str) -> NDArray[np.float64]:
-        return _floats(url, names[word], table.columns[names[word]])
+        return floats(url, names[word], table.column(names[word]))
 
     ra, dec = number("ra"), number("dec")
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     values = {word: number(word) if word in names else np.full(len(ra), np.nan) for word in _VALUES}
     if "bp_rp" not in names and "bp" in names and "rp" in names:
         values["bp_rp"] = number("bp") - number("rp")
-    stated = _stated_epoch(names["ra"], table.descriptions.get(names["ra"], ""))
+    stated = _stated_epoch(names["ra"], _description(table.field(names["ra"])))
     epochs = number("ref_epoch") if "ref_epoch" in names else np.full(len(ra), stated)
-    ids = _integers(table.columns[names["source_id"]]) if "source_id" in names else None
+    ids = _integers(table.column(names["source_id"])) if "source_id" in names else None
     ra = ra % 360.0
     kept = None if ids is None else ids[good]
-    if kept is None or not _belong(kept, ra[good], dec[good]):
+    if kept is None or not belong(kept, ra[good], dec[good]):
         kept = own_id_of_position(ra[good], dec[good])
     return StarColumns(
         source_id=kept,
@@ -149,31 +141,30 @@ def _stated_epoch(name: str, description: str) -> float:
     return 2000.0 if any(part in name.lower() for part in _J2000_NAMES) else _GAIA_DR3_EPOCH
 
 
-def _floats(url: str, name: str, column: pa.Array | NDArray[np.generic]) -> NDArray[np.float64]:
+def _description(field: pa.Field) -> str:
+    said: bytes = (field.metadata or {}).get(b"description", b"")
+    return said.decode()
+
+
+def floats(url: str, name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return a column of a file as numbers, NaN for null; `UnreadableInput` where it holds none."""
     try:
-        if isinstance(column, (pa.Array, pa.ChunkedArray)):
-            return cast("NDArray[np.float64]", column.cast(pa.float64()).to_numpy(zero_copy_only=False))
-        return np.ma.MaskedArray(column, dtype=np.float64).filled(np.nan)
+        return cast("NDArray[np.float64]", column.cast(pa.float64()).to_numpy(zero_copy_only=False))
     except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UnreadableInput(
-            f"the column {name} of the reference catalogue {url} does not hold numbers: give degrees, mas, magnitudes"
+            f"the column {name} of the table {url} does not hold numbers: give degrees, mas, magnitudes"
         ) from error
 
 
-def _integers(column: pa.Array | NDArray[np.generic]) -> NDArray[np.int64] | None:
+def _integers(column: pa.ChunkedArray) -> NDArray[np.int64] | None:
     """Return ids, or None where they are no integers or not one for each star."""
-    if isinstance(column, (pa.Array, pa.ChunkedArray)):
-        if not pa.types.is_integer(column.type) or column.null_count:
-            return None
-        column = column.cast(pa.int64()).to_numpy()
-    masked = np.ma.asarray(column)
-    if not np.issubdtype(masked.dtype, np.integer) or np.ma.is_masked(masked):
+    if not pa.types.is_integer(column.type) or column.null_count:
         return None
-    ids = np.asarray(masked.data).astype(np.int64)
+    ids: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     return ids if len(np.unique(ids)) == len(ids) else None
 
 
-def _belong(ids: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> bool:
+def belong(ids: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> bool:
     """Tell Gaia's ids from running numbers: most of them carry a pixel near the star."""
     pixel = healpix.pixels(ra, dec, PIXEL_ORDER)
     near = [np.isin(pixel_of(one), healpix.with_neighbours(here, PIXEL_ORDER)) for one, here in _sample(ids, pixel)]
@@ -185,41 +176,9 @@ def _sample(ids: NDArray[np.int64], pixel: NDArray[np.int64]) -> list[tuple[int,
     return [(int(one), int(here)) for one, here in zip(ids[::step], pixel[::step], strict=True)]
 
 
-def _read(url: str, data: bytes) -> _Table:
-    name = url.rstrip("/").rpartition("/")[2]
+def read_whole(url: str, data: bytes) -> pa.Table:
+    """Return the table of a file's bytes; `UnreadableInput` names a file that is none."""
     try:
-        if name.endswith(".gz"):
-            data, name = gzip.decompress(data), name.removesuffix(".gz")
-        return _parsed(name, data)
+        return table_file.parsed(url.rstrip("/").rpartition("/")[2], data)
     except Exception as error:
-        raise UnreadableInput(
-            f"cannot read the reference catalogue {url} as Parquet, FITS, ECSV or CSV: {error}"
-        ) from error
-
-
-def _parsed(name: str, data: bytes) -> _Table:
-    if data[:4] == b"PAR1":
-        from gozen.archive.parquet import read_parquet
-
-        return _of_arrow(read_parquet(data))
-    if data[:6] == b"SIMPLE":
-        return _of_astropy(data, "fits")
-    if data[:7] == b"# %ECSV" or Path(name).suffix.lower() == ".ecsv":
-        return _of_astropy(data, "ascii.ecsv")
-    from pyarrow import csv
-
-    return _of_arrow(csv.read_csv(io.BytesIO(data)))
-
-
-def _of_arrow(table: pa.Table) -> _Table:
-    return _Table(dict(zip(table.column_names, table.columns, strict=True)), {})
-
-
-def _of_astropy(data: bytes, kind: str) -> _Table:
-    from astropy.table import Table
-
-    table = Table.read(io.BytesIO(data) if kind == "fits" else data.decode(), format=kind)
-    return _Table(
-        {name: np.ma.asarray(table[name].data) for name in table.colnames},
-        {name: table[name].info.description or "" for name in table.colnames},
-    )
+        raise UnreadableInput(f"cannot read the table {url} as {table_file.FORMATS}: {error}") from error

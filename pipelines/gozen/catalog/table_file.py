@@ -1,0 +1,83 @@
+"""Tables as people have them (FITS, CSV, ECSV, Parquet, VOTable) as Arrow tables: every column, its type and unit."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+FORMATS = "Parquet, FITS, VOTable, ECSV or CSV"
+
+
+def parsed(name: str, data: bytes) -> pa.Table:
+    """Return a file's table; units and descriptions stand in the metadata ``unit`` and ``description`` of its fields.
+
+    Parameters
+    ----------
+    name
+        The file's name, of which only the ending counts.
+    data
+        Its bytes; those of a ``.gz`` are unpacked.
+
+    Raises
+    ------
+    Exception
+        Whatever the format's library raises for what is no such file.
+    """
+    if name.endswith(".gz"):
+        data, name = gzip.decompress(data), name.removesuffix(".gz")
+    if data[:4] == b"PAR1":
+        from gozen.archive.parquet import read_parquet
+
+        return read_parquet(data)
+    if data[:6] == b"SIMPLE":
+        return _of_astropy(data, "fits")
+    if data[:7] == b"# %ECSV" or Path(name).suffix.lower() == ".ecsv":
+        return _of_astropy(data, "ascii.ecsv")
+    if b"<VOTABLE" in data[:4096].upper():
+        return _of_astropy(data, "votable")
+    from pyarrow import csv
+
+    return csv.read_csv(io.BytesIO(data))
+
+
+def _of_astropy(data: bytes, kind: str) -> pa.Table:
+    from astropy.table import Table
+
+    table = Table.read(data.decode() if kind == "ascii.ecsv" else io.BytesIO(data), format=kind)
+    arrays, fields = [], []
+    for name in table.colnames:
+        array = _array(table[name])
+        unit = table[name].info.unit
+        said = {"unit": "" if unit is None else str(unit), "description": table[name].info.description or ""}
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata={key: text for key, text in said.items() if text} or None))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _array(column: Any) -> pa.Array:
+    """Return a column of astropy's; a time becomes its ISO text, a column of vectors one of lists."""
+    if hasattr(column, "isot"):
+        return pa.array(np.ma.filled(column.isot, "").tolist(), pa.string())
+    values = np.ma.asarray(column.data if hasattr(column, "data") else column.value)
+    mask = np.ma.getmaskarray(values)
+    plain = values.data
+    if plain.dtype.kind in "SUO":
+        texts = [None if hidden else _text(one) for one, hidden in zip(plain.tolist(), _by_row(mask), strict=True)]
+        return pa.array(texts)
+    plain = plain.astype(plain.dtype.newbyteorder("="), copy=False)
+    if plain.ndim > 1:
+        return pa.array([None if hidden else row for row, hidden in zip(plain.tolist(), _by_row(mask), strict=True)])
+    return pa.array(np.ascontiguousarray(plain), mask=mask)
+
+
+def _by_row(mask: np.ndarray) -> list[bool]:
+    return [bool(np.all(row)) for row in mask]
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace").rstrip() if isinstance(value, bytes) else value
