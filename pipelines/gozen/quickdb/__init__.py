@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gozen.quickdb.api import Api
+    from gozen.quickdb.connecting import connect
     from gozen.quickdb.region import Box, Cone, Polygon
 
 __all__ = ["Api", "Box", "Cone", "Polygon", "connect"]
@@ -13,10 +14,14 @@ __all__ = ["Api", "Box", "Cone", "Polygon", "connect"]
 
 def __getattr__(name: str) -> Any:
     # Arrow and NumPy are a second of start-up that `import gozen.quickdb` must not cost.
-    if name in ("Api", "connect"):
-        from gozen.quickdb import api
+    if name == "connect":
+        from gozen.quickdb.connecting import connect
 
-        return getattr(api, name)
+        return connect
+    if name == "Api":
+        from gozen.quickdb.api import Api
+
+        return Api
     if name in ("Box", "Cone", "Polygon"):
         from gozen.quickdb import region
 

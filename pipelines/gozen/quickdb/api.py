@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gozen.archive.store import open_archive
-from gozen.errors import BadRequest, ColumnNotFound, IsolationUnavailable, MissingObject
+from gozen.errors import BadRequest, ColumnNotFound, MissingObject
+from gozen.instrument.profile import Site
 from gozen.quickdb.cache import Cache
 from gozen.quickdb.columns import Names
-from gozen.quickdb.engines import Engine, Here
+from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.listing import listed, read_for, shown
 from gozen.quickdb.patch import Patch
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.region import as_region
 from gozen.quickdb.running import Plan, mapped, planned, reduced, results
 from gozen.quickdb.tables import Family, Tables, live, released
 from gozen.quickdb.usercode import UserCode
-from gozen.settings import Settings, load_settings
+from gozen.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,58 +29,6 @@ if TYPE_CHECKING:
 
 Map = Callable[..., Any]
 Reduce = Callable[[Any, Any], Any]
-
-
-def connect(
-    archive: str | os.PathLike[str] | None = None,
-    *,
-    rerun: str | None = None,
-    engine: Any = None,
-    workers: int | None = None,
-    isolate: bool | None = None,
-    settings: Settings | None = None,
-) -> Api:
-    """Connect to the tables of an archive; what is not given is what the site's settings say.
-
-    Parameters
-    ----------
-    archive
-        A directory or any fsspec URL.
-    rerun
-        The release that jobs read where they name none; without one they read the live tables.
-    engine
-        ``local`` for processes of this machine, ``dask`` for Dask workers of this machine, the address of a Dask
-        scheduler (``tcp://host:8786``), or a ``distributed.Client``.
-    workers
-        Processes of this machine; 0 runs everything in this one, so that a debugger reaches the function.
-    isolate
-        Whether functions run apart: without network, files and credentials, with limits on memory, time and results.
-    settings
-        Instead of the site's.
-
-    Returns
-    -------
-    Api
-        A context manager; its workers also end with the program.
-
-    Raises
-    ------
-    BadRequest
-        The engine is unknown, or its package is not installed.
-    IsolationUnavailable
-        `isolate` is asked for and this kernel cannot do it.
-    """
-    settings = settings or load_settings(archive=None if archive is None else os.fspath(archive))
-    if archive is not None:
-        settings = settings.model_copy(update={"archive": os.fspath(archive)})
-    return Api(
-        settings,
-        _engine(
-            settings.quickdb.engine if engine is None else engine, settings.workers if workers is None else workers
-        ),
-        rerun or settings.quickdb.rerun,
-        isolate=settings.quickdb.isolate if isolate is None else isolate,
-    )
 
 
 class Api:
@@ -93,18 +42,29 @@ class Api:
         Where functions run.
     rerun
         Where a job names none.
-    isolate
-        Whether functions run apart.
+    limits
+        Of functions that run apart; None lets them run in the workers.
+    site
+        Where the camera stands, for barycentric times.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, rerun: str | None = None, *, isolate: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        *,
+        rerun: str | None = None,
+        limits: Limits | None = None,
+        site: Site | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._rerun = rerun
-        self._limits = _limits(settings) if isolate else None
+        self._limits = limits
+        self._site = site
         self._store = open_archive(settings)
         self._released: dict[str, Tables] = {}
-        self._live = Tables(self._store, {})
+        self._live = Tables(self._store, {}, site)
         self._database: Database | None = None
         self._cache = Cache(settings.quickdb.cache.expanduser(), settings.quickdb.cache_mb << 20)
 
@@ -259,8 +219,6 @@ class Api:
         pandas.DataFrame
             Its type, unit and meaning, by the name that a patch takes.
         """
-        from gozen.quickdb.listing import listed
-
         return listed(self._tables(rerun, ()))
 
     def lightcurve(
@@ -285,7 +243,7 @@ class Api:
         radius
             Arcsec.
         columns
-            Names in the table's files; all where none are given.
+            Names in the table's files, and ``bjd_tdb``; all those of the files where none are given.
         rerun, table
             Where; by default the live light curves.
 
@@ -304,11 +262,12 @@ class Api:
         if (source_id is None) == (ra is None or dec is None):
             raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
         catalog = self._tables(rerun, (table,)).catalog(table)
+        names = None if columns is None else read_for(columns, self._site)
         if source_id is not None:
-            return catalog.lightcurve(source_id, columns)
+            return shown(catalog.lightcurve(source_id, names), columns, self._site)
         assert ra is not None
         assert dec is not None
-        return catalog.cone(ra, dec, radius, columns)
+        return shown(catalog.cone(ra, dec, radius, names), columns, self._site)
 
     def sql(self, query: str, *, rerun: str | None = None, **mine: Any) -> pa.Table:
         """Ask in SQL, on the same files: DuckDB.
@@ -363,7 +322,7 @@ class Api:
             program,
             code,
             self._family(rerun, table, code),
-            (self._settings.archive, self._settings.storage),
+            (self._store.url, self._settings.storage),
             mode=mode,
             region=None if region is None else as_region(region),
             sample=sample,
@@ -375,7 +334,7 @@ class Api:
         name = rerun or self._rerun
         if name is not None:
             if name not in self._released:
-                self._released[name] = released(self._store, name)
+                self._released[name] = released(self._store, name, self._site)
             return self._released[name]
         found = self._live = live(self._store, words, self._live)
         if not found.versions:
@@ -398,32 +357,6 @@ def _named(code: UserCode) -> tuple[str, ...]:
     """Return what may be tables in the texts of functions: what stands before the first dot, as in ``forced.ra``."""
     words = {text.partition(".")[0] for text in code.strings if "." in text}
     return tuple(sorted(word for word in words if word.isidentifier()))
-
-
-def _engine(wanted: Any, workers: int) -> Engine:
-    if workers == 0:
-        return Here()
-    if wanted == "local":
-        from gozen.quickdb.engines.local import LocalEngine
-
-        local = LocalEngine(workers)
-        local.start()
-        return local
-    if wanted == "dask" or not isinstance(wanted, str) or "://" in wanted:
-        from gozen.quickdb.engines.on_dask import DaskEngine
-
-        return DaskEngine(None if wanted == "dask" else wanted, workers)
-    raise BadRequest(f"engine {wanted!r} is none: local, dask, or the address of a scheduler as tcp://host:8786")
-
-
-def _limits(settings: Settings) -> Limits:
-    from gozen.quickdb.isolation import available
-
-    reason = available()
-    if reason is not None:
-        raise IsolationUnavailable(f"isolate=True: {reason}")
-    quickdb = settings.quickdb
-    return Limits(quickdb.memory_mb << 20, quickdb.seconds, quickdb.result_mb << 20)
 
 
 def _nothing(patch: Patch) -> None:

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from gozen.catalog.healpix import unit_vectors
 from gozen.errors import ColumnNotFound
+from gozen.instrument.profile import Site
+from gozen.lightcurves.barycentre import bjd_tdb
 
 Array = NDArray[Any]
 Make = Callable[[Sequence[Array], int], Array]
 
+BARYCENTRIC = "bjd_tdb"
 BANDS = b"gozen_bands"
 """Key of a table's metadata that names its bands, blank between them."""
 
@@ -58,19 +61,22 @@ class TableColumns:
         Their units, where they have one.
     bands
         Prefixes of columns that exist once a band.
+    site
+        Where the camera stands, for times at the barycentre.
     """
 
     name: str
     kinds: Mapping[str, str]
     units: Mapping[str, str]
     bands: tuple[str, ...] = ()
+    site: Site | None = None
 
     @classmethod
-    def of_schema(cls, name: str, schema: pa.Schema) -> TableColumns:
+    def of_schema(cls, name: str, schema: pa.Schema, site: Site | None = None) -> TableColumns:
         """Read them from the schema of a table's files."""
         units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema}
         bands = (schema.metadata or {}).get(BANDS, b"").decode().split()
-        return cls(name, {field.name: _kind(field.type) for field in schema}, units, tuple(bands))
+        return cls(name, {field.name: _kind(field.type) for field in schema}, units, tuple(bands), site)
 
     def names(self) -> list[str]:
         """Return every name that `find` knows but the derived ones: ``forced.i.psfflux_flux``, ``forced.ra``."""
@@ -106,7 +112,15 @@ class TableColumns:
         if not prefix and column in _PLACES and {"ra", "dec"} <= self.kinds.keys():
             make = _PLACES[column]
             return Column(self.name, ("ra", "dec"), lambda arrays, _: make(*arrays))
+        if prefix + column == BARYCENTRIC:
+            return self._barycentric()
         return self._magnitude(prefix, column) or self._light_curve_magnitude(prefix + column)
+
+    def _barycentric(self) -> Column | None:
+        site, needs = self.site, ("mjd", "ra", "dec")
+        if site is None or not self.kinds.keys() >= set(needs):
+            return None
+        return Column(self.name, needs, lambda arrays, _: bjd_tdb(arrays[0], arrays[1], arrays[2], site))
 
     def _magnitude(self, prefix: str, column: str) -> Column | None:
         for ending, flux, zero in (("_mag", "_flux", _AB_NANOJANSKY), ("_instmag", "_instflux", _INSTRUMENTAL)):

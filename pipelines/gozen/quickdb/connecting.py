@@ -1,0 +1,95 @@
+"""From a site's settings to an `Api`: which archive, which engine, which limits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from gozen.errors import BadRequest, GozenError, IsolationUnavailable
+from gozen.instrument.profile import Site, load_profile
+from gozen.quickdb.api import Api
+from gozen.quickdb.engines import Engine, Here
+from gozen.quickdb.isolation.limits import Limits
+from gozen.settings import Settings, load_settings
+
+
+def connect(
+    archive: str | os.PathLike[str] | None = None,
+    *,
+    rerun: str | None = None,
+    engine: Any = None,
+    workers: int | None = None,
+    isolate: bool | None = None,
+    settings: Settings | None = None,
+) -> Api:
+    """Connect to the tables of an archive; what is not given is what the site's settings say.
+
+    Parameters
+    ----------
+    archive
+        A directory or any fsspec URL.
+    rerun
+        The release that jobs read where they name none; without one they read the live tables.
+    engine
+        ``local`` for processes of this machine, ``dask`` for Dask workers of this machine, the address of a Dask
+        scheduler (``tcp://host:8786``), or a ``distributed.Client``.
+    workers
+        Processes of this machine; 0 runs everything in this one, so that a debugger reaches the function.
+    isolate
+        Whether functions run apart: without network, files and credentials, with limits on memory, time and results.
+    settings
+        Instead of the site's.
+
+    Returns
+    -------
+    Api
+        A context manager; its workers also end with the program.
+
+    Raises
+    ------
+    BadRequest
+        The engine is unknown, or its package is not installed.
+    IsolationUnavailable
+        `isolate` is asked for and this kernel cannot do it.
+    """
+    settings = settings or load_settings(archive=None if archive is None else os.fspath(archive))
+    if archive is not None:
+        settings = settings.model_copy(update={"archive": os.fspath(archive)})
+    quickdb = settings.quickdb
+    isolate = quickdb.isolate if isolate is None else isolate
+    limits = _limits(settings) if isolate else None  # refused before workers start
+    opened = _engine(engine or quickdb.engine, settings.workers if workers is None else workers)
+    return Api(settings, opened, rerun=rerun or quickdb.rerun, limits=limits, site=_site(settings))
+
+
+def _engine(wanted: Any, workers: int) -> Engine:
+    if workers == 0:
+        return Here()
+    if wanted == "local":
+        from gozen.quickdb.engines.local import LocalEngine
+
+        local = LocalEngine(workers)
+        local.start()
+        return local
+    if wanted == "dask" or not isinstance(wanted, str) or "://" in wanted:
+        from gozen.quickdb.engines.on_dask import DaskEngine
+
+        return DaskEngine(None if wanted == "dask" else wanted, workers)
+    raise BadRequest(f"engine {wanted!r} is none: local, dask, or the address of a scheduler as tcp://host:8786")
+
+
+def _limits(settings: Settings) -> Limits:
+    from gozen.quickdb.isolation import available
+
+    reason = available()
+    if reason is not None:
+        raise IsolationUnavailable(f"isolate=True: {reason}")
+    quickdb = settings.quickdb
+    return Limits(quickdb.memory_mb << 20, quickdb.seconds, quickdb.result_mb << 20)
+
+
+def _site(settings: Settings) -> Site | None:
+    with contextlib.suppress(GozenError):  # tables can be asked without the profile of a camera
+        return load_profile(settings.instrument).site
+    return None
