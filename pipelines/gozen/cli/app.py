@@ -22,6 +22,7 @@ from gozen.cli import (
     reduce,
     run,
     simulate,
+    sql,
     tracklets,
     watch,
 )
@@ -58,6 +59,7 @@ def build_app() -> typer.Typer:
     app.command("reduce", rich_help_panel=REDUCE)(reduce.reduce)
     app.add_typer(night.app, name="night", rich_help_panel=REDUCE)
     app.command("lightcurve", rich_help_panel=LOOK_UP)(lightcurve.lightcurve)
+    app.command("sql", rich_help_panel=LOOK_UP)(sql.sql)
     app.command("tracklets", rich_help_panel=LOOK_UP)(tracklets.tracklets)
     app.command("exposures", rich_help_panel=LOOK_UP)(exposures.exposures)
     app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)

@@ -53,6 +53,7 @@ def examine(settings: Settings) -> list[Finding]:
         _archive(settings),
         _cores(),
         _memory(),
+        _isolation(),
         _chromium(),
     ]
 
@@ -200,6 +201,15 @@ def _memory() -> Finding:
     if total < _MINIMUM_MEMORY_GB:
         return Finding("memory", "optional", f"{total:.1f} GB", "set workers = 1: each worker takes about 1 GB")
     return Finding("memory", "ok", f"{total:.1f} GB")
+
+
+def _isolation() -> Finding:
+    from gozen.quickdb.isolation import available
+
+    reason = available()
+    if reason is not None:
+        return Finding("isolated functions", "optional", reason, "only a service that users share needs them")
+    return Finding("isolated functions", "ok", "Landlock and seccomp")
 
 
 def _chromium() -> Finding:

@@ -1,0 +1,38 @@
+"""``gozen sql``: ask the tables in SQL."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gozen.cli import output
+from gozen.cli.console import say
+from gozen.cli.invocation import invocation
+
+
+def sql(
+    ctx: typer.Context,
+    query: Annotated[
+        str, typer.Argument(help="One SELECT, in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) is a circle.")
+    ],
+    rerun: Annotated[
+        str | None, typer.Option(help="The release to ask; default: the setting, else live tables.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
+    csv: output.Csv = False,
+    json: output.Json = False,
+    parquet: output.Parquet = None,
+) -> None:
+    """Ask the tables in SQL; circles read only what the index says can lie there."""
+    from gozen.quickdb.connecting import connect
+
+    form = output.Form(csv, json, parquet)
+    with connect(settings=invocation(ctx).settings(), workers=0) as api:
+        found = api.sql(query, rerun=rerun)
+    shown = found.slice(0, rows) if rows and form == output.Form() else found
+    output.show(shown, found.column_names, form, "")
+    if len(shown) < len(found):
+        say(
+            f"{len(found) - len(shown):,} more rows: --rows 0 shows all, --csv or --parquet FILE gives them to programs"
+        )
