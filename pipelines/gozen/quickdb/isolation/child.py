@@ -26,7 +26,9 @@ Serve = Callable[[Any], object]
 _START = "import sys; sys.path.append(sys.argv[1]); from gozen.quickdb.isolation.inside import main; main()"
 _START_SECONDS = 60.0
 _INLINE = 1 << 16
-_MOST = {Kind.REQUEST: 1 << 20, Kind.FAILURE: 1 << 20, Kind.TOO_LARGE: 20}
+_MOST = {Kind.REQUEST: 1 << 20, Kind.FAILURE: 1 << 20, Kind.FREE: 1 << 20, Kind.TOO_LARGE: 20}
+_LAST_BREATH_SECONDS = 1.0
+"""In which a process that has closed its connection shows how it ended."""
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
 
 
@@ -117,10 +119,10 @@ class Child:
             return running.call(name, argument, serve)
         except _Said as said:
             raise said.error from None
+        except Closed:
+            raise self._lost() from None
         except BaseException as error:
             self.close()
-            if isinstance(error, Closed):
-                raise running.end_of() from None
             if isinstance(error, UnreadableInput | ValueError):
                 raise FunctionFailed(f"the function's process sent what is no answer: {error}") from error
             raise
@@ -130,6 +132,12 @@ class Child:
         running, self._running, self._program = self._running, None, None
         if running is not None:
             running.close()
+
+    def _lost(self) -> Exception:
+        running, self._running, self._program = self._running, None, None
+        assert running is not None
+        running.close(_LAST_BREATH_SECONDS)
+        return running.end()
 
 
 class _Said(Exception):
@@ -147,10 +155,15 @@ class _Running:
         self._connection = connection
         self._limits = limits
         self._shared = SharedMemory(limits.memory_bytes)
+        self._name: str | None = None
+        self._code: int | None = None
 
     def call(self, name: str, argument: object, serve: Serve) -> Any:
         self._connection.give(self._limits.seconds)
-        self.send(Kind.CALL, wire.parts((name, argument)))
+        if name != self._name:
+            self.send(Kind.NAME, [name.encode()])
+            self._name = name
+        self.send(Kind.CALL, wire.parts(argument))
         refused: BadRequest | None = None
         for _ in range(limit.REQUESTS + 1):
             kind, value = self._receive()
@@ -183,7 +196,8 @@ class _Running:
         self._connection.send([memoryview(Head(kind, number, length).packed())], descriptor)
 
     def _receive(self) -> tuple[Kind, Any]:
-        head = self._connection.head()
+        while (head := self._connection.head()).kind is Kind.FREE:
+            self._shared.released(_numbers(wire.decode(self._connection.read(min(head.length, _MOST[Kind.FREE])))))
         most = self._limits.result_bytes if head.kind is Kind.RESULT else _MOST.get(head.kind, -1)
         if head.kind is Kind.RESULT and head.length > most:
             raise limit.too_large(head.length, self._limits)
@@ -192,15 +206,15 @@ class _Running:
         data = self._connection.read(head.length)
         if head.kind is Kind.TOO_LARGE:
             raise limit.too_large(int(data), self._limits)
-        free, value = wire.decode(data)
-        self._shared.released(_numbers(free))
+        value = wire.decode(data)
         return head.kind, _checked_failure(value) if head.kind is Kind.FAILURE else value
 
-    def end_of(self) -> Exception:
+    def end(self) -> Exception:
         """Return the error of a process that ended, or closed its connection, in the middle of a call."""
-        code = self.process.returncode
+        code = self._code
         if code is None or code >= 0:
-            return FunctionFailed(f"the function ended its process (exit code {code}): leave out exit calls")
+            how = "closed its connection" if code is None else f"exit code {code}"
+            return FunctionFailed(f"the function ended its process ({how}): leave out calls that end or close things")
         name = signal.Signals(-code).name
         if -code == signal.SIGKILL:
             return LimitExceeded(
@@ -212,11 +226,10 @@ class _Running:
             f"more than {limit.size(self._limits.memory_bytes)} of memory"
         )
 
-    def close(self) -> None:
+    def close(self, patience: float = 0.0) -> None:
         self._connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            # One that crashed shows how, if it has a moment; another ends itself when it sees the end, or is killed.
-            self.process.wait(0.02)
+            self._code = self.process.wait(patience)
         self.process.kill()
         self.process.wait()
         self._shared.close()
@@ -287,7 +300,7 @@ def _as_error(failure: tuple[str, str, str, bool, bool], refused: BadRequest | N
     if was_refused and refused is not None:
         refused.add_note(_clean(trace))
         return refused
-    return FunctionFailed(_clean(f"{name}: {message}\n\n{trace}"))
+    return FunctionFailed(_clean(f"{name}: {message}" + (f"\n\n{trace}" if trace else "")))
 
 
 def _clean(text: str) -> str:

@@ -16,15 +16,17 @@ class Kind(Enum):
     """What a message is."""
 
     PROGRAM = b"P"  # down: the user's pickled program
-    CALL = b"C"  # down: (name, argument)
+    NAME = b"N"  # down: which attribute of the program is called from now on
+    CALL = b"C"  # down: its argument
     ANSWER = b"V"  # down: what was asked for
     REFUSAL = b"E"  # down: (error's name, message)
     FORGET = b"D"  # down: shared memory of this number is no more
     READY = b"R"  # up: locked
     UNAVAILABLE = b"U"  # up: why it could not be locked
-    REQUEST = b"Q"  # up: (numbers of shared memory that is free again, request)
-    RESULT = b"O"  # up: (numbers, result)
-    FAILURE = b"X"  # up: (numbers, type, message, traceback, out of memory, refused)
+    FREE = b"F"  # up: numbers of shared memory that is free again
+    REQUEST = b"Q"  # up: what the function asks for
+    RESULT = b"O"  # up: what it gave
+    FAILURE = b"X"  # up: (type, message, traceback, out of memory, refused)
     TOO_LARGE = b"L"  # up: size of the result
 
 

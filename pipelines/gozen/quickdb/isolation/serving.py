@@ -11,6 +11,7 @@ import socket
 import traceback
 import weakref
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
 from gozen import errors
@@ -47,23 +48,30 @@ class Serving:
     def run(self) -> None:
         """Serve until the worker closes the connection."""
         self._send(Kind.READY, [])
+        program, name = b"", ""
         while True:
             head, data = self._receive()
             if head.kind is Kind.PROGRAM:
                 program = bytes(data)
+            elif head.kind is Kind.NAME:
+                name = str(data, "utf-8")
             else:
-                self._answer(program, data)
-                del data
+                self._answer(program, name, data)
+            del data
             if sum(self._mapped.values()) > _COLLECT_ABOVE:
                 gc.collect()
 
-    def _answer(self, program: bytes, data: memoryview) -> None:
+    def _answer(self, program: bytes, name: str, data: memoryview) -> None:
         try:
-            name, argument = wire.decode(data)
             self._program = self._program or pickle.loads(program)  # noqa: S301  # the user's own, and locked in here
-            found = self._parts(getattr(self._program, name)(argument, self.ask))
+            given = getattr(self._program, name)(wire.decode(data), self.ask)
         except BaseException as error:  # SystemExit too is only the user's wish
-            self._fail(error)
+            self._fail(error, error.__traceback__ and error.__traceback__.tb_next)
+            return
+        try:
+            found = wire.parts(given)
+        except Exception as error:
+            self._fail(error, None)
             return
         size = sum(len(part) for part in found)
         if size > self._most:
@@ -79,7 +87,7 @@ class Serving:
         BadRequest
             What the worker refuses, under the same name.
         """
-        self._send(Kind.REQUEST, self._parts(request))
+        self._send(Kind.REQUEST, wire.parts(request))
         head, data = self._receive()
         if head.kind is Kind.ANSWER:
             return wire.decode(data)
@@ -87,24 +95,19 @@ class Serving:
         self._refused = getattr(errors, name, errors.BadRequest)(message)
         raise self._refused
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, trace: TracebackType | None) -> None:
         try:
-            lines = traceback.format_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+            lines = traceback.format_exception(type(error), error, trace) if trace else []
             said = (type(error).__name__, str(error), _shortened("".join(lines)))
         except BaseException:  # the user's exceptions may fail at being shown, too
             said = (type(error).__name__, "(its message cannot be shown)", "")
         found = (*said, isinstance(error, MemoryError), error is self._refused)
-        self._send(Kind.FAILURE, self._parts(found))
-
-    def _parts(self, value: object) -> list[bytes | bytearray | memoryview]:
-        free, self._free = self._free, []
-        try:
-            return wire.parts((free, value))
-        except BaseException:
-            self._free += free
-            raise
+        self._send(Kind.FAILURE, wire.parts(found))
 
     def _send(self, kind: Kind, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        if self._free:
+            freed, self._free = self._free, []
+            self._send(Kind.FREE, wire.parts(freed))
         head = Head(kind, 0, sum(len(part) for part in parts)).packed()
         left = [memoryview(part) for part in (head, *parts) if len(part)]
         while left:
