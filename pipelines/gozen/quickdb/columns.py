@@ -172,7 +172,8 @@ class Names:
         if table in self.elsewhere:
             return f"{name!r}: patches of this job are of {self._tables()}; for those of {table} say table={table!r}"
         known = [one for each in self.tables.values() for one in (*each.names(), *_derived(each))]
-        near = difflib.get_close_matches(name, known, 3, 0.6) or difflib.get_close_matches(f"x.{rest}", known, 3, 0.5)
+        likely = f"{next(iter(self.tables))}.{rest or name}"
+        near = difflib.get_close_matches(name, known, 3, 0.6) or difflib.get_close_matches(likely, known, 3, 0.6)
         hint = f"the nearest are {', '.join(near)}" if near else "api.columns() lists all"
         if table not in self.tables:
             return f"no column {name!r}: there is no table {table!r}, but {self._tables()}; {hint}"

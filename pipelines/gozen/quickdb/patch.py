@@ -145,7 +145,9 @@ class Patch:
             arrays = self._whole.columns(found.table, found.needs)
             if not isinstance(self._rows, int):
                 arrays = [array[self._rows] for array in arrays]
-            self._made[column] = found.make(arrays, self.size)
+            made = found.make(arrays, self.size)
+            made.flags.writeable = False  # it is given again when the function asks again
+            self._made[column] = made
         return self._made[column]
 
     def __getitem__(self, selection: slice | ArrayLike) -> Patch:
@@ -191,6 +193,8 @@ def _indices(selection: Array, rows: int) -> NDArray[np.intp]:
         raise IndexError(f"a patch is indexed by a mask, integers or a slice, not by {selection.dtype}")
     if selection.ndim != 1:
         raise IndexError(f"a patch is indexed by a mask, a list of integers or a slice, not by {selection!r}")
-    if selection.size and (selection.min() < -rows or selection.max() >= rows):
-        raise IndexError(f"row {selection.max()} of a patch of {rows} rows")
-    return np.where(selection < 0, selection + rows, selection).astype(np.intp)
+    chosen = selection.astype(np.intp)  # in the caller's small integers the sum below would not fit
+    outside = chosen[(chosen < -rows) | (chosen >= rows)]
+    if len(outside):
+        raise IndexError(f"row {outside[0]} of a patch of {rows} rows")
+    return np.where(chosen < 0, chosen + rows, chosen)
