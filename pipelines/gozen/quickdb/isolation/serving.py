@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from gozen import errors
 from gozen.quickdb.isolation import wire
 from gozen.quickdb.isolation.frames import HEAD, VECTORS, Head, Kind, read_head, rest
@@ -38,9 +40,9 @@ class Serving:
         self._descriptor = descriptor
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
         self._most = most
-        self._shared: dict[int, int] = {}
-        self._mapped: dict[int, int] = {}
-        self._watched: dict[int, weakref.ref[mmap.mmap]] = {}
+        self._shared: dict[int, mmap.mmap] = {}
+        self._leased: dict[int, int] = {}
+        self._watched: dict[int, weakref.ref[np.ndarray[Any, Any]]] = {}
         self._free: list[int] = []
         self._refused: BaseException | None = None
         self._program: object = None
@@ -58,7 +60,7 @@ class Serving:
             else:
                 self._answer(program, name, data)
             del data
-            if sum(self._mapped.values()) > _COLLECT_ABOVE:
+            if sum(self._leased.values()) > _COLLECT_ABOVE:
                 gc.collect()
 
     def _answer(self, program: bytes, name: str, data: memoryview) -> None:
@@ -118,11 +120,12 @@ class Serving:
             head, descriptor = self._head()
             if head.kind is not Kind.FORGET:
                 break
-            os.close(self._shared.pop(head.shared))
+            del self._shared[head.shared]
         if descriptor is not None:
-            self._shared[head.shared] = descriptor
+            self._shared[head.shared] = mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+            os.close(descriptor)
         if head.shared:
-            return head, self._map(head.shared, head.length)
+            return head, self._lease(head.shared, head.length)
         return head, memoryview(self._read(head.length)).toreadonly()
 
     def _head(self) -> tuple[Head, int | None]:
@@ -145,14 +148,15 @@ class Serving:
             at += got
         return data
 
-    def _map(self, number: int, length: int) -> memoryview:
-        memory = mmap.mmap(self._shared[number], length, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ)
-        self._mapped[number] = length
-        self._watched[number] = weakref.ref(memory, lambda _: self._released(number))
-        return memoryview(memory)
+    def _lease(self, number: int, length: int) -> memoryview:
+        """Return shared memory in which a message lies; when nothing refers to it any more, the worker hears so."""
+        lease = np.frombuffer(self._shared[number], np.uint8, length)
+        self._leased[number] = length
+        self._watched[number] = weakref.ref(lease, lambda _: self._released(number))
+        return memoryview(lease)
 
     def _released(self, number: int) -> None:
-        del self._mapped[number]
+        del self._leased[number]
         self._free.append(number)
 
 
