@@ -287,6 +287,8 @@ def world_outside(folder: Path) -> dict[str, object]:
         servers[-1].bind(address)
         servers[-1].listen()
     held = ctypes.create_string_buffer(SECRET.encode())
+    inherited = os.open(credentials, os.O_RDONLY)
+    os.set_inheritable(inherited, True)
     world_outside.kept = (servers, held)
     return {
         "pid": os.getpid(), "port": servers[0].getsockname()[1], "unix": str(folder / "socket"), "abstract": abstract,
@@ -310,6 +312,7 @@ def main() -> None:
             program = cloudpickle.dumps(attacks)
             with Child() as child:
                 found = {name: child.call(program, name, world, print) for name in sys.argv[2:]}
+                found["owner"] = Path(f"/proc/{child.pid}/environ").stat().st_uid
     print(json.dumps({**found, "user": os.geteuid()}))
 
 

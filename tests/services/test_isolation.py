@@ -67,6 +67,38 @@ class Program:
         column = ask("columns")["x"]
         return [column.flags.writeable, column.flags.owndata, column.ctypes.data % 64]
 
+    def overwrites(self, argument, ask):
+        """Change columns where they lie, or get at their memory by the descriptors that are open."""
+        import ctypes
+        import fcntl
+        import mmap
+        import os
+
+        column = ask("columns")["x"]
+        page = ctypes.c_void_p(column.ctypes.data & -4096)
+        got = ["mprotect"] if ctypes.CDLL(None).mprotect(page, ctypes.c_size_t(4096), 3) == 0 else []
+        mapped = []
+        for number in range(3, 64):
+            try:
+                if os.fstat(number).st_nlink == 0:
+                    mapped.append(number)
+            except OSError:
+                pass
+        tries = {
+            "map": lambda number: mmap.mmap(number, 4096, mmap.MAP_SHARED, mmap.PROT_WRITE),
+            "write": lambda number: os.write(number, b"x"),
+            "shrink": lambda number: os.ftruncate(number, 0),
+            "unseal": lambda number: fcntl.fcntl(number, fcntl.F_ADD_SEALS, 0),
+            "open again": lambda number: os.write(os.open(f"/proc/self/fd/{number}", os.O_RDWR), b"x"),
+        }
+        for name, attempt in tries.items():
+            try:
+                attempt(mapped[0])
+                got.append(name)
+            except OSError:
+                pass
+        return got
+
     def count(self, argument, ask):
         self.kept.append(1)
         return len(self.kept)
@@ -315,6 +347,7 @@ def test_what_a_function_tries_is_refused(rights):
     found = attacked("isolated", ("descriptors", "unnamed", *attacks.OVERVIEW), rights)
     assert sorted(kind for _, kind in found.pop("descriptors")) == ["device", "device", "device", "socket"]
     assert found.pop("unnamed") == []
+    assert found.pop("owner") == 0  # of the process's files: no other process of the same user may trace it
     environment = found["secrets"].pop("environment")
     assert set(ast.literal_eval(environment)) <= {
         "HOME", "PATH", "TZ", "LC_ALL", "MPLCONFIGDIR",
@@ -517,6 +550,11 @@ def test_columns_are_asked_for_and_used_without_a_copy(lasting):
     assert lasting.call(PROGRAM, "sums", ["a", "b"], serve) == {"a": 100_000.0, "b": 100_000.0}
     assert asked == [("columns", 7, ["a", "b"])]
     assert lasting.call(PROGRAM, "facts", None, lambda _: {"x": np.ones(50_000)}) == [False, False, 0]
+
+
+def test_columns_cannot_be_changed(lasting):
+    columns = np.ones(50_000)
+    assert lasting.call(PROGRAM, "overwrites", None, lambda _: {"x": columns}) == []
 
 
 def test_what_a_function_keeps_is_never_overwritten(lasting):
