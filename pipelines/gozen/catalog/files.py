@@ -128,7 +128,9 @@ class Footer:
     def of(cls, data: bytes) -> Footer:
         """Parse the bytes from the footer's begin to the file's end."""
         metadata = pq.read_metadata(pa.BufferReader(data))
-        return cls(metadata, frozenset(metadata.schema.names))
+        leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
+        roots = (leaf.path.split(".", 1)[0] for leaf in leaves)  # a column of lists has another name at its leaf
+        return cls(metadata, frozenset(roots).union(leaf.name for leaf in leaves))
 
     def opened(self, source: pa.NativeFile) -> pq.ParquetFile:
         """Open the file that this footer belongs to."""

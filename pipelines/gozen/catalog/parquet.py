@@ -35,7 +35,7 @@ def numbers(table: pa.Table, name: str) -> NDArray[Any]:
 
 def sorted_rows(table: pa.Table) -> pa.Table:
     """Sort by (``_healpix_29``, ``source_id``, ``mjd``), equal keys by what is left: the input's order is forgotten."""
-    keys = [numbers(table, name) for name in ("_healpix_29", "source_id", "mjd") if name in table.column_names]
+    keys = _keys(table)
     order = np.argsort(keys[0], kind="stable")  # rows that come in time, the usual case, are right already
     if not _ascending(keys, order):
         order = np.lexsort(keys[::-1])
@@ -51,6 +51,16 @@ def _taken(table: pa.Table, order: pa.Array) -> pa.Table:
     """Take rows by columns: from many chunks it is four times slower, and all joined at once are the rows twice."""
     columns = [column.combine_chunks().take(order) for column in table.columns]
     return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def is_sorted(table: pa.Table) -> bool:
+    """Tell whether rows are in the order that `sorted_rows` gives them, as far as the sort keys say."""
+    keys = _keys(table)
+    return bool((np.lexsort(keys[::-1]) == np.arange(len(table))).all())
+
+
+def _keys(table: pa.Table) -> list[NDArray[Any]]:
+    return [numbers(table, name) for name in ("_healpix_29", "source_id", "mjd") if name in table.column_names]
 
 
 def _ascending(keys: list[NDArray[Any]], order: NDArray[np.intp]) -> bool:

@@ -76,6 +76,8 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
     if held != dict(tables):
         has = ", ".join(f"{word}={name}" for word, name in held.items())
         raise BadRequest(f"there is a release {rerun!r} already, of {has}: releases never change, take another name")
+    for version in found.tables.values():
+        hats.describe(store, version)
     return found
 
 
@@ -127,8 +129,8 @@ def _frozen(store: Store, rerun: str, name: str) -> str:
         if version.kind == "object" and not version.margin:
             catalog = Catalog(store, version)
             version = margins.write(store, version, _MARGIN_ARCSEC, catalog.schema, catalog.within)
+        hats.describe(store, version)
         store.create(key, version.to_json())
-    hats.describe(store, manifest.read_key(store, key))
     return path
 
 

@@ -10,6 +10,7 @@ import typer
 
 from gozen.cli import (
     archive,
+    catalog,
     config,
     demo,
     doctor,
@@ -65,6 +66,7 @@ def build_app() -> typer.Typer:
     app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)
     app.add_typer(instrument.app, name="instrument", rich_help_panel=LOOK_AFTER)
     app.add_typer(archive.app, name="archive", rich_help_panel=LOOK_AFTER)
+    app.add_typer(catalog.app, name="catalog", rich_help_panel=LOOK_AFTER)
     app.command("config", rich_help_panel=LOOK_AFTER)(config.config)
     app.command("doctor", rich_help_panel=LOOK_AFTER)(doctor.doctor)
     _add_plugins(app)

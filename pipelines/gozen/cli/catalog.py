@@ -1,0 +1,195 @@
+"""``gozen catalog``: the tables of the archive: what there is, whether it is whole, import, compaction, releases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gozen.cli.console import results
+from gozen.cli.invocation import invocation
+from gozen.cli.output import Json, write_json
+from gozen.errors import BadRequest, ExitCode
+
+app = typer.Typer(help="Look after the tables: list, import, check, compact and release them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the table.")]
+
+
+@app.command("list")
+def list_(ctx: typer.Context, json: Json = False) -> None:
+    """List the tables and the releases."""
+    from gozen.catalog import open_catalog
+    from gozen.catalog.release import read_release, releases
+    from gozen.catalog.verify import tables
+
+    store = invocation(ctx).store()
+    held = [open_catalog(store, name).info() for name in tables(store)]
+    named = {name: {w: v.name for w, v in read_release(store, name).tables.items()} for name in releases(store)}
+    if json:
+        write_json({"tables": [vars(one) for one in held], "releases": named})
+        return
+    table = Table("table", title=store.url, title_justify="left")
+    for column in ("version", "rows", "files", "MB", "nights"):
+        table.add_column(column, justify="right")
+    for one in held:
+        numbers = (f"{one.rows:,}", f"{one.files:,}", f"{one.bytes / 1e6:.1f}", str(len(one.nights) or ""))
+        table.add_row(one.name, str(one.version), *numbers)
+    results().print(table)
+    for release, words in named.items():
+        typer.echo(f"release {release}: {', '.join(f'{word}={name}' for word, name in words.items())}")
+
+
+@app.command()
+def info(ctx: typer.Context, name: Name, json: Json = False) -> None:
+    """Say what a table is: version, rows, columns with their units, releases that hold it."""
+    from gozen.catalog import open_catalog
+    from gozen.catalog.release import released
+
+    store = invocation(ctx).store()
+    catalog = open_catalog(store, name)
+    found = catalog.info()
+    held = sorted(released(store, name))
+    fields = [
+        {"name": f.name, "type": str(f.type), **{k: (f.metadata or {}).get(k.encode(), b"").decode() for k in _SAID}}
+        for f in catalog.schema
+    ]
+    if json:
+        write_json({**vars(found), "columns": fields, "margin": catalog.manifest.margin, "releases": held})
+        return
+    typer.echo(
+        f"{name}: version {found.version}, generation {found.generation}, {found.rows:,} rows in {found.files:,} files "
+        f"of {found.partitions:,} partitions, {found.bytes / 1e6:.1f} MB"
+    )
+    for label, said in (("nights", _span(found.nights)), ("margin", catalog.manifest.margin), ("releases", held)):
+        if said:
+            typer.echo(f"{label}: {said if isinstance(said, str) else ', '.join(said)}")
+    table = Table("column", "type", "unit", "what")
+    for field in fields:
+        table.add_row(field["name"], field["type"], field["unit"], field["description"])
+    results().print(table)
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(help="FITS, CSV, ECSV, Parquet or VOTable; a path or any fsspec URL.")],
+    name: Annotated[str, typer.Option(help="Name of the table.")],
+    ra: Annotated[str | None, typer.Option(metavar="COL", help="Column of right ascension; else a usual name.")] = None,
+    dec: Annotated[str | None, typer.Option(metavar="COL", help="Column of declination; else a usual name.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COL", help="Column of ids; else a usual name.")] = None,
+    partition_rows: Annotated[int, typer.Option(min=1, help="Most rows of a partition.")] = 1_000_000,
+    margin: Annotated[float, typer.Option(min=0, help="Width of the margin for cross-matches, arcsec; 0: none.")] = 5.0,
+) -> None:
+    """Make a table of a file: positions and ids are found or named, all other columns are kept."""
+    from gozen.catalog.imported import import_table
+    from gozen.catalog.reference_file import read_bytes
+
+    given = invocation(ctx)
+    data = read_bytes(file, given.settings().storage)
+    done = import_table(
+        given.store(), file, name, ra=ra, dec=dec, source_id=id_, data=data, partition_rows=partition_rows,
+        margin_arcsec=margin or None,
+    )  # fmt: skip
+    left = f", {done.left_out:,} rows without a position left out" if done.left_out else ""
+    ids = f"ids from {done.source}" if done.source else "ids of ours, made from the positions"
+    typer.echo(f"{name}: {done.version.rows:,} rows, positions from {done.ra} and {done.dec}, {ids}{left}")
+
+
+@app.command()
+def verify(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Tables; all without one.")] = None,
+    json: Json = False,
+) -> None:
+    """Read every file of tables and of their releases, and say what is wrong; exit code 65 when something is."""
+    from gozen.catalog import verify as check
+
+    store = invocation(ctx).store()
+    found = [check.verify(store, name) for name in names or check.tables(store)]
+    if json:
+        write_json([{**vars(one), "problems": [vars(p) for p in one.problems]} for one in found])
+    else:
+        for one in found:
+            for problem in one.problems:
+                typer.echo(f"{store.url_of(problem.key)} {problem.what}: {problem.remedy}")
+            wrong = f"{len(one.problems)} problems" if one.problems else "all as it should be"
+            typer.echo(f"{one.name}: {one.files:,} files, {one.rows:,} rows, {one.bytes / 1e6:.1f} MB: {wrong}")
+    if any(one.problems for one in found):
+        raise typer.Exit(ExitCode.UNREADABLE_INPUT)
+
+
+@app.command()
+def compact(
+    ctx: typer.Context,
+    name: Name,
+    everything: Annotated[bool, typer.Option("--all", help="Bring every partition to one file.")] = False,
+    most_files: Annotated[int, typer.Option(min=1, help="Files that a partition may have.")] = 16,
+    partition_rows: Annotated[int, typer.Option(min=1, help="Rows above which a partition is split.")] = 20_000_000,
+    remove_older_than: Annotated[
+        float | None,
+        typer.Option(metavar="DAYS", min=0, help="Remove generations that have been out of use so long."),
+    ] = None,
+) -> None:
+    """Merge the files of partitions that have many and split those that grew; readers are not disturbed."""
+    from gozen.catalog.compact import compact as merge
+    from gozen.catalog.generations import remove_older, retire
+
+    store, now = invocation(ctx).store(), datetime.now(UTC)
+    done = merge(store, name, everything=everything, most_files=most_files, partition_rows=partition_rows)
+    if done.merged:
+        split = f", {done.split} of them split" if done.split else ""
+        typer.echo(
+            f"{name}: {done.files_before:,} files became {done.files_after:,}, "
+            f"{done.merged:,} partitions written{split}; generation {done.generation} is the current one"
+        )
+    else:
+        typer.echo(f"{name}: nothing to merge, {done.files_after:,} files")
+    if remove_older_than is None:
+        waiting = retire(store, name, now)
+        if waiting:
+            typer.echo(f"old generations that stay: {', '.join(map(str, waiting))} (--remove-older-than DAYS)")
+        return
+    for one in remove_older(store, name, now, remove_older_than):
+        stays = f"stays: out of use since {one.since:%Y-%m-%d %H:%M} UTC"
+        went = f"removed, {one.files:,} files" if one.files else stays
+        typer.echo(f"generation {one.generation}: {went}")
+
+
+@app.command()
+def release(
+    ctx: typer.Context,
+    rerun: Annotated[str, typer.Argument(help="Name of the release.")],
+    tables: Annotated[list[str], typer.Argument(metavar="WORD=TABLE...", help="Tables, by the word each goes by.")],
+) -> None:
+    """Give the current versions of tables a name for good; they share their files with the tables."""
+    from gozen.catalog.release import release as make
+
+    words = dict(_word(one) for one in tables)
+    if len(words) < len(tables):
+        raise BadRequest("a word stands twice: each table of a release goes by a word of its own")
+    for word, version in make(invocation(ctx).store(), rerun, words).tables.items():
+        typer.echo(
+            f"{rerun}.{word}: {version.name} version {version.version}, {version.rows:,} rows, "
+            f"generation {version.generation}"
+        )
+
+
+_SAID = ("unit", "description")
+
+
+def _word(text: str) -> tuple[str, str]:
+    word, equals, name = text.partition("=")
+    if not equals:
+        return text, text
+    if not word or not name:
+        raise BadRequest(f"{text!r} names no table of a release: write it as forced=s20a_wide_forced")
+    return word, name
+
+
+def _span(nights: tuple[int, ...]) -> str:
+    if not nights:
+        return ""
+    return f"{nights[0]}" if len(nights) == 1 else f"{len(nights)}, {nights[0]} to {nights[-1]}"

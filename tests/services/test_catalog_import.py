@@ -1,0 +1,236 @@
+"""A user's own file as a table, and the check of tables, as a user sees them.
+
+Covered: the five formats with types, units, texts and nulls; columns found and named; ids of Gaia, of other kinds and
+of two rows at one place; rows without a position; what cannot be imported; each damage that `verify` has to find.
+The commands themselves are followed on the pages (test_docs).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy import units
+from astropy.table import MaskedColumn, Table
+
+from gozen.archive.store import Store, open_store
+from gozen.catalog import healpix, ids, manifest, open_catalog
+from gozen.catalog.append import append_night
+from gozen.catalog.compact import compact
+from gozen.catalog.imported import import_table
+from gozen.catalog.release import release
+from gozen.catalog.verify import tables, verify
+from gozen.errors import BadRequest, MissingObject, UnreadableInput
+
+from ..catalog_samples import field_of, rows_of
+
+COUNT = 40
+
+
+@pytest.fixture(autouse=True)
+def _fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do without fsync, which is most of the time here: no test cuts the power."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "archive")
+
+
+def stars(**replaced: object) -> Table:
+    """Return a table as somebody may have it, positions under VizieR's names."""
+    random = np.random.default_rng(5)
+    ra, dec = random.uniform(10, 11, COUNT), random.uniform(-5, -4, COUNT)
+    mask = np.arange(COUNT) % 7 == 0
+    columns = {
+        "Source": (healpix.pixels(ra, dec, 12) << 35) | np.arange(COUNT),
+        "RA_ICRS": ra * units.deg,
+        "DE_ICRS": dec * units.deg,
+        "Vmag": MaskedColumn(random.uniform(10, 20, COUNT).astype(np.float32), mask=mask, unit="mag"),
+        "N": np.arange(COUNT, dtype=np.int16),
+        "name": [f"star {i}" for i in range(COUNT)],
+        "good": np.arange(COUNT) % 2 == 0,
+    } | replaced
+    return Table(columns)
+
+
+def written(folder: Path, table: Table, kind: str) -> str:
+    path = folder / f"stars.{kind}"
+    if kind == "parquet":
+        plain = {n: pa.array(np.ma.asarray(table[n]).data, mask=np.ma.getmaskarray(table[n])) for n in table.colnames}
+        pq.write_table(pa.table(plain), path)
+    else:
+        name = {"vot": "votable", "csv": "ascii.csv", "ecsv": "ascii.ecsv", "fits": "fits"}[kind]
+        table.write(path, format=name)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["fits", "vot", "ecsv", "csv", "parquet"])
+def test_every_format_keeps_columns_types_units_and_nulls(store: Store, tmp_path: Path, kind: str) -> None:
+    given = stars()
+    url = written(tmp_path, given, kind)
+    done = import_table(store, url, "mine")
+    assert (done.ra, done.dec, done.source, done.left_out) == ("RA_ICRS", "DE_ICRS", "Source", 0)
+    catalog = open_catalog(store, "mine")
+    assert catalog.info().columns == ("_healpix_29", "source_id", "ra", "dec", "Vmag", "N", "name", "good")
+    found = catalog.table().sort_by("N")
+    np.testing.assert_array_equal(found["ra"], np.asarray(given["RA_ICRS"]))
+    assert found["source_id"].to_pylist() == given["Source"].tolist()
+    assert found["name"].to_pylist() == given["name"].tolist()
+    assert found["Vmag"].null_count == 6
+    np.testing.assert_allclose(found["Vmag"].to_numpy()[1], given["Vmag"][1], rtol=1e-6)
+    if kind not in ("csv", "parquet"):
+        assert catalog.schema.field("Vmag").metadata[b"unit"] == b"mag"
+        assert catalog.schema.field("Vmag").type == pa.float32()
+    assert len(catalog.lightcurve(int(given["Source"][3]))) == 1
+    assert not verify(store, "mine").problems
+    assert import_table(store, url, "mine").version == done.version
+
+
+def test_columns_can_be_named_and_radians_become_degrees(store: Store, tmp_path: Path) -> None:
+    plain = stars()
+    given = stars(
+        alpha=np.radians(np.asarray(plain["RA_ICRS"])) * units.rad,
+        delta=np.radians(np.asarray(plain["DE_ICRS"])) * units.rad,
+    )
+    done = import_table(store, written(tmp_path, given, "fits"), "mine", ra="alpha", dec="delta")
+    assert (done.ra, done.dec) == ("alpha", "delta")
+    found = open_catalog(store, "mine").table().sort_by("N")
+    np.testing.assert_allclose(found["ra"], np.asarray(plain["RA_ICRS"]), rtol=0, atol=1e-12)
+    assert {"RA_ICRS", "DE_ICRS"} <= set(found.column_names)
+
+
+def test_ids_that_say_no_place_stay_a_column_and_rows_at_one_place_are_told_apart(store: Store, tmp_path: Path) -> None:
+    given = stars(Source=np.arange(COUNT))
+    for name in ("RA_ICRS", "DE_ICRS"):
+        given[name][1] = given[name][2] = given[name][0]
+    done = import_table(store, written(tmp_path, given, "fits"), "mine")
+    assert done.source == ""
+    found = open_catalog(store, "mine").table()
+    identity = found["source_id"].to_numpy()
+    assert len(np.unique(identity)) == COUNT == len(np.unique(found["Source"]))
+    assert ids.is_own(identity).all()
+    assert all(len(open_catalog(store, "mine").lightcurve(int(one))) == 1 for one in identity)
+
+
+def test_rows_without_a_position_are_left_out_and_vectors_are_kept(store: Store, tmp_path: Path) -> None:
+    given = stars(ap=np.arange(COUNT * 3, dtype=np.float32).reshape(COUNT, 3), ra=np.arange(COUNT))
+    given["DE_ICRS"][4] = np.nan
+    done = import_table(store, written(tmp_path, given, "fits"), "mine", ra="RA_ICRS", dec="DE_ICRS")
+    assert (done.left_out, done.version.rows) == (1, COUNT - 1)
+    found = open_catalog(store, "mine").table().sort_by("N")
+    assert found["ap"][0].as_py() == [0, 1, 2]
+    assert found["ra_file"].to_pylist() == [i for i in range(COUNT) if i != 4]
+
+
+@pytest.mark.parametrize(
+    ("replaced", "named", "error", "says"),
+    [
+        ({}, {"ra": "ALPHA"}, BadRequest, "ALPHA"),
+        ({"RA_ICRS": [f"01:02:{i:02d}" for i in range(COUNT)]}, {}, UnreadableInput, "does not hold numbers"),
+        ({"Source": np.zeros(COUNT, int)}, {"source_id": "Source"}, BadRequest, "more than once"),
+        ({"Source": [f"s{i}" for i in range(COUNT)]}, {"source_id": "Source"}, BadRequest, "no integers"),
+        ({"DE_ICRS": np.full(COUNT, np.nan)}, {}, UnreadableInput, "no row with a position"),
+    ],
+)
+def test_what_cannot_be_imported_is_named_and_nothing_is_written(
+    store: Store, tmp_path: Path, replaced: dict, named: dict, error: type, says: str
+) -> None:
+    url = written(tmp_path, stars(**replaced), "fits")
+    with pytest.raises(error, match=says):
+        import_table(store, url, "mine", **named)
+    assert store.list("catalogs") == []
+
+
+def test_a_table_without_known_columns_lists_what_it_has(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,flux\n1,2\n")
+    with pytest.raises(UnreadableInput, match=r"time, flux: name them with --ra and --dec"):
+        import_table(store, str(tmp_path / "a.csv"), "mine")
+
+
+FIELD = field_of(count=40, lone=4, size=1.0)
+
+
+def damaged_file(store: Store, change: Callable[[bytes], bytes]) -> str:
+    version = manifest.current_or_raise(store, "lightcurves")
+    key = version.key_of_file(version.files[0].path)
+    data = change(store.read(key))
+    store.delete(key)
+    if data:
+        store.write(key, data)
+    return key
+
+
+def shuffled(store: Store) -> str:
+    """Put a file under its rightful name whose rows are in another order."""
+    version = manifest.current_or_raise(store, "lightcurves")
+    return damaged_file(store, lambda data: data[:40] + bytes(8) + data[48:]) or version.name
+
+
+DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
+    "missing file": (lambda s: damaged_file(s, lambda _: b""), "is not there, but the manifest names it"),
+    "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "cut short"),
+    "changed bytes": (shuffled, "does not hold what its name says"),
+    "no side file": (
+        lambda s: s.delete("catalogs/lightcurves/lightcurves.g1/partition_info.csv") or "partition_info.csv",
+        "out of date",
+    ),
+    "no collection": (
+        lambda s: s.delete("catalogs/lightcurves/collection.properties") or "collection.properties",
+        "current generation",
+    ),
+    "no index": (
+        lambda s: s.delete(manifest.current_or_raise(s, "lightcurves").key_of(
+            manifest.current_or_raise(s, "lightcurves").index)) or "index/", "is not there",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_verify_names_the_object_and_what_to_do(store: Store, damage: str) -> None:
+    append_night(store, "lightcurves", 20240101, [rows_of(FIELD, 20240101, "1")])
+    assert tables(store) == ["lightcurves", "objects"]
+    assert not verify(store, "lightcurves").problems
+    act, says = DAMAGES[damage]
+    key = act(store)
+    (problem,) = verify(store, "lightcurves").problems
+    assert key in problem.key
+    assert says in problem.what
+    assert problem.remedy
+
+
+def test_verify_passes_after_all_that_may_happen_and_finds_leftovers(store: Store) -> None:
+    for night in (20240101, 20240102):
+        append_night(store, "lightcurves", night, [rows_of(FIELD, night, "1")])
+    release(store, "dr1", {"lightcurves": "lightcurves", "objects": "objects"})
+    compact(store, "lightcurves", everything=True, partition_rows=60)
+    append_night(store, "lightcurves", 20240101, [rows_of(FIELD, 20240101, "1", run="r2")])
+    found = verify(store, "lightcurves")
+    assert found.problems == ()
+    assert found.rows == 2 * open_catalog(store, "lightcurves").info().rows
+    version = manifest.current_or_raise(store, "lightcurves")
+    first = version.key_of_file(version.files[0].path)
+    stray = first.rsplit("/", 1)[0] + "/20240109-000000000000.parquet"
+    store.write(stray, store.read(first))
+    (problem,) = verify(store, "lightcurves").problems
+    assert (problem.key, "no manifest names it" in problem.what) == (stray, True)
+
+
+def test_side_files_that_are_gone_come_back_by_a_compaction_that_has_nothing_to_do(store: Store) -> None:
+    append_night(store, "lightcurves", 20240101, [rows_of(FIELD, 20240101, "1")])
+    for name in ("lightcurves.g1/partition_info.csv", "collection.properties"):
+        store.delete(f"catalogs/lightcurves/{name}")
+    assert len(verify(store, "lightcurves").problems) == 2
+    assert compact(store, "lightcurves").merged == 0
+    assert not verify(store, "lightcurves").problems
+
+
+def test_a_table_that_is_not_there_is_named(store: Store) -> None:
+    with pytest.raises(MissingObject, match="nowhere"):
+        verify(store, "nowhere")
