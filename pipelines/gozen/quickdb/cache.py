@@ -38,7 +38,7 @@ class Cache:
         """Return a value in a tuple, or None where there is none."""
         path = self._folder / key
         try:
-            value = decode(path.read_bytes())
+            value = decode(bytearray(path.read_bytes()))  # a reduce may work in place
             os.utime(path)
         except (OSError, GozenError):  # absent, or from another version: it is computed again
             return None

@@ -74,12 +74,17 @@ def estimated(total: Any, values: Sequence[Any], rows: Sequence[int], every: int
 
 
 def _leaf(total: Any, values: list[Any], rows: NDArray[np.float64], fraction: float, share: float) -> tuple[Any, Any]:
+    known = [v for v in values if v is not None]
     if isinstance(total, tuple | list):
+        if any(not isinstance(v, tuple | list) or len(v) != len(total) for v in known):
+            return total, math.nan  # put together, not added up
         inner = [[None if v is None else v[i] for v in values] for i in range(len(total))]
         parts = [_leaf(one, v, rows, fraction, share) for one, v in zip(total, inner, strict=True)]
         kind = type(total) if type(total) in (tuple, list) else tuple
         return kind(p[0] for p in parts), kind(p[1] for p in parts)
     if isinstance(total, dict):
+        if not all(isinstance(v, dict) for v in known):
+            return total, math.nan
         inner_of = {key: [None if v is None else v.get(key) for v in values] for key in total}
         found = {key: _leaf(one, inner_of[key], rows, fraction, share) for key, one in total.items()}
         return {key: one[0] for key, one in found.items()}, {key: one[1] for key, one in found.items()}
@@ -91,8 +96,10 @@ def _number(total: Any, values: list[Any], rows: NDArray[np.float64], fraction: 
     unknown = np.full(whole.shape, np.nan)[()]
     if not np.issubdtype(whole.dtype, np.number) and whole.dtype != bool:
         return total, unknown
+    if any(np.shape(v) != whole.shape for v in values if v is not None):
+        return total, unknown
     parts = np.array([np.zeros(whole.shape) if v is None else v for v in values], float)
-    if parts.shape[1:] != whole.shape or not np.allclose(parts.sum(axis=0), whole, rtol=1e-5, equal_nan=True):
+    if not np.allclose(parts.sum(axis=0), whole, rtol=1e-5, equal_nan=True):
         return total, unknown
     residual = parts - whole[None] * (rows / rows.sum()).reshape(-1, *[1] * whole.ndim)
     count = max(len(rows), 2)
