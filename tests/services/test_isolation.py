@@ -159,6 +159,10 @@ class Program:
         while True:
             pass
 
+    def asks_and_loops(self, argument, ask):
+        ask("looping")
+        self.loops(argument, ask)
+
     def loops_deaf(self, argument, ask):
         import signal
 
@@ -636,6 +640,12 @@ def test_an_interpreter_that_does_not_start(monkeypatch):
         one.start()
 
 
+def test_a_child_that_was_started_early_is_the_one_that_is_called():
+    with Child() as one:
+        one.start()
+        assert one.pid == one.call(PROGRAM, "pid", None, refuse_all)
+
+
 def test_a_child_that_was_lost_between_two_calls_is_replaced(lasting):
     before = lasting.call(PROGRAM, "pid", None, refuse_all)
     os.kill(before, signal.SIGKILL)
@@ -657,7 +667,7 @@ from gozen.quickdb.isolation.child import Child
 child = Child()
 child.start()
 print(child.pid, flush=True)
-child.call(bytes.fromhex(sys.stdin.readline()), "loops", None, print)
+child.call(bytes.fromhex(sys.stdin.readline()), "asks_and_loops", None, lambda said: print(said, flush=True))
 """
 
 
@@ -666,6 +676,7 @@ def test_a_worker_that_is_killed_leaves_no_process():
         pid = int(worker.stdout.readline())
         worker.stdin.write(PROGRAM.hex().encode() + b"\n")
         worker.stdin.flush()
+        assert worker.stdout.readline() == b"looping\n"
         watched = os.pidfd_open(pid)
         worker.kill()
         ended, _, _ = select.select([watched], [], [], 20)

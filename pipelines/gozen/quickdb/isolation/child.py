@@ -107,7 +107,7 @@ class Child:
         IsolationUnavailable
             When this machine cannot keep it apart; the function has not run then.
         """
-        if program != self._program:
+        if self._program not in (None, program):
             self.close()
         self.start()
         running = self._running
