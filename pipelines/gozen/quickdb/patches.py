@@ -178,7 +178,7 @@ def _partitions(table: pa.Table) -> Iterable[tuple[Partition, Groups]]:
     changes = np.flatnonzero(np.diff(every.file, prepend=-1)).tolist()
     of_change = [of_path[every.file[at]] for at in changes]
     first = [at for i, at in enumerate(changes) if not i or of_change[i] != of_change[i - 1]]
-    for a, b in zip(first, [*first[1:], len(every.file)], strict=True):
+    for a, b in itertools.pairwise([*first, len(every.file)]):
         yield of_path[every.file[a]], every.part(slice(a, b))
 
 
