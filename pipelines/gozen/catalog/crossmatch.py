@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from gozen.archive.store import Store
-from gozen.catalog import healpix, parquet
+from gozen.catalog import healpix, margins, parquet
 from gozen.catalog.layout import Partition
 from gozen.catalog.lookup import Catalog
 from gozen.errors import BadRequest
@@ -20,10 +21,11 @@ from gozen.errors import BadRequest
 WIDEST_ARCSEC = 3600.0
 _BLOCK = 65_536
 _CELL_ORDER = 8
-"""Of the pieces of sky of a table that are read: 14 arcmin, much wider than a row group of it is long."""
+"""Of the pieces of sky of a table that are read: 14 arcmin, or larger ones where the radius is wide."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+_Pairs = tuple[Integers, Integers, Floats]
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,22 @@ def crossmatch(
     """
     from gozen.catalog import grid  # numba's compiler is a second of start-up
 
-    chord = _chord(radius_arcsec)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        rows, points = _vectors(pool, ra, dec)
-        other_rows, held = _vectors(pool, other_ra, other_dec)
-        if not len(points) or not len(held):
-            return Matches(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-        cube = grid.cube_of(chord)
-        mask = (1 << max(int(len(held) - 1).bit_length(), 1)) - 1
-        bucket = np.empty(len(held), np.int64)
-        _in_blocks(pool, len(held), lambda s: grid.buckets(held[s], cube, mask, bucket[s]))
-        start, ordered, row = grid.scattered(held, bucket, mask + 1)
-        parts = _in_blocks(
-            pool, len(points), lambda s: grid.near(points[s], s.start, start, ordered, row, cube, chord, nearest)
-        )
+    radius = _degrees(radius_arcsec)
+    workers = threads or os.cpu_count() or 1
+    rows, alpha, delta = _positions(ra, dec)
+    other_rows, other_alpha, other_delta = _positions(other_ra, other_dec)
+    if not len(alpha) or not len(other_alpha):
+        return _NONE
+    height, cells = grid.zones(radius)
+    with ThreadPoolExecutor(workers) as pool:
+        start, point = _grid(pool, workers, other_alpha, other_delta, height, cells)
+
+        def look(block: slice) -> _Pairs:
+            here = alpha[block], delta[block], block.start
+            found: _Pairs = grid.near(*here, start, point, height, cells, radius, nearest)
+            return found
+
+        parts = list(pool.map(look, _blocks(len(alpha))))
     left, right, squared = (np.concatenate([part[i] for part in parts]) for i in range(3))
     apart = np.degrees(2 * np.arcsin(np.minimum(np.sqrt(squared) / 2, 1))) * 3600
     return Matches(left if rows is None else rows[left], right if other_rows is None else other_rows[right], apart)
@@ -139,16 +143,18 @@ def crossmatch_table(
     MissingObject
         The archive has no such table.
     """
-    _chord(radius_arcsec)
+    _degrees(radius_arcsec)
     catalog = table if isinstance(table, Catalog) else Catalog.open(store, table)
     names = list(catalog.schema.names if columns is None else columns)
     ra, dec = np.asarray(ra, np.float64), np.asarray(dec, np.float64)
     good = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    cell = healpix.pixels(ra[good], dec[good], _CELL_ORDER)
+    order = min(_CELL_ORDER, margins.cell_order(radius_arcsec))
+    cell = healpix.pixels(ra[good], dec[good], order)
     found = []
-    for cells, partition in _pieces(catalog, cell, radius_arcsec):
-        rows = good[np.isin(cell, healpix.with_neighbours(cells, _CELL_ORDER))]
-        held = catalog.within(_clipped(cells, partition), list(dict.fromkeys(["ra", "dec", *names])))
+    for cells, partition in _pieces(catalog, cell, order):
+        rows = good[np.isin(cell, healpix.with_neighbours(cells, order))]
+        ranges = np.clip(healpix.pixel_ranges(cells, order), partition.start, partition.stop)
+        held = catalog.within(ranges, list(dict.fromkeys(["ra", "dec", *names])))
         pairs = crossmatch(
             ra[rows], dec[rows], parquet.numbers(held, "ra"), parquet.numbers(held, "dec"), radius_arcsec,
             nearest=nearest, threads=threads,
@@ -160,22 +166,14 @@ def crossmatch_table(
     return _first_of_each(whole) if nearest else whole
 
 
-def _pieces(catalog: Catalog, cell: Integers, radius_arcsec: float) -> Iterator[tuple[Integers, Partition]]:
-    """Yield each partition with the cells in which a match may lie."""
-    wanted = np.unique(cell)
-    steps = 1 + int(radius_arcsec // 600)  # a cell is 14 arcmin wide, and narrower in the caps of the poles
-    for _ in range(steps):
-        wanted = healpix.with_neighbours(wanted, _CELL_ORDER) if len(wanted) else wanted
-    shift = 2 * (healpix.ORDER - _CELL_ORDER)
+def _pieces(catalog: Catalog, cell: Integers, order: int) -> Iterator[tuple[Integers, Partition]]:
+    """Yield each partition with the cells in which a match may lie: those of the positions, and those around."""
+    wanted = healpix.with_neighbours(np.unique(cell), order) if len(cell) else cell
+    shift = 2 * (healpix.ORDER - order)
     for partition in catalog.manifest.partitions:
         first, last = np.searchsorted(wanted, [partition.start >> shift, (partition.stop - 1 >> shift) + 1])
         if last > first:
             yield wanted[first:last], partition
-
-
-def _clipped(cells: Integers, partition: Partition) -> Integers:
-    """Return the ranges of ``_healpix_29`` of cells inside a partition, which may be smaller than a cell."""
-    return np.clip(healpix.pixel_ranges(cells, _CELL_ORDER), partition.start, partition.stop)
 
 
 def _joined(row: Integers, pairs: Matches, held: pa.Table) -> pa.Table:
@@ -189,37 +187,52 @@ def _first_of_each(pairs: pa.Table) -> pa.Table:
     return pairs.take(pa.array(first))
 
 
-def _vectors(pool: ThreadPoolExecutor, ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats]:
-    """Return unit vectors of positions, and which positions they are of, None for all."""
-    from gozen.catalog import grid
-
+def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
+    """Return which positions are on the sky, None for all, and these, right ascension in [0, 360)."""
     alpha = np.ascontiguousarray(np.atleast_1d(ra), np.float64)
     delta = np.ascontiguousarray(np.atleast_1d(dec), np.float64)
     if len(alpha) != len(delta):
         raise BadRequest(f"{len(alpha)} right ascensions do not go with {len(delta)} declinations")
-    good = np.isfinite(alpha) & np.isfinite(delta)
+    good = np.isfinite(alpha) & (np.abs(delta) <= 90)
     rows = None if good.all() else np.flatnonzero(good)
     if rows is not None:
         alpha, delta = alpha[rows], delta[rows]
-    out = np.empty((len(alpha), 3))
-    _in_blocks(pool, len(alpha), lambda s: grid.unit_vectors(alpha[s], delta[s], out[s]))
-    return rows, out
+    if len(alpha) and not 0 <= alpha.min() <= alpha.max() < 360:
+        alpha = alpha % 360.0
+        alpha[alpha == 360.0] = 0.0  # what a tiny negative angle becomes
+    return rows, alpha, delta
 
 
-def _in_blocks(
-    pool: ThreadPoolExecutor, count: int, act: Callable[[slice], object]
-) -> list[tuple[Integers, Integers, Floats]]:
-    """Do something for each block of rows; compiled loops let the other threads run."""
-    blocks = [slice(at, min(at + _BLOCK, count)) for at in range(0, count, _BLOCK)]
-    return list(pool.map(act, blocks))  # type: ignore[arg-type]
+def _grid(
+    pool: ThreadPoolExecutor, workers: int, ra: Floats, dec: Floats, height: float, cells: Integers
+) -> tuple[NDArray[np.int32], Floats]:
+    """Sort positions into buckets; each thread fills some of them."""
+    from gozen.catalog import grid
+
+    many = 2 << max(int(len(ra) - 1).bit_length(), 1)
+    bucket = np.empty(len(ra), np.int64)
+    start = np.zeros(many + 1, np.int32)
+    point = np.empty((len(ra), 4))
+    edges = [many * part // workers for part in range(workers + 1)]
+    shares = list(itertools.pairwise(edges))
+    list(pool.map(lambda s: grid.buckets(ra[s], dec[s], height, cells, many - 1, bucket[s]), _blocks(len(ra))))
+    list(pool.map(lambda share: grid.counted(bucket, *share, start), shares))
+    np.cumsum(start, out=start)
+    at = start[:-1].copy()
+    list(pool.map(lambda share: grid.placed(ra, dec, bucket, *share, at, point), shares))
+    return start, point
 
 
-def _chord(radius_arcsec: float) -> float:
+def _blocks(count: int) -> list[slice]:
+    return [slice(at, min(at + _BLOCK, count)) for at in range(0, count, _BLOCK)]
+
+
+def _degrees(radius_arcsec: float) -> float:
     if not 0 < radius_arcsec <= WIDEST_ARCSEC:
         raise BadRequest(
             f"no cross-match within {radius_arcsec} arcsec: give more than 0 and at most {WIDEST_ARCSEC:g}"
         )
-    return float(2 * np.sin(np.radians(radius_arcsec / 3600) / 2))
+    return radius_arcsec / 3600
 
 
 _NONE = Matches(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))

@@ -1,7 +1,8 @@
-"""The compiled part of cross-matches: points on the sphere in a hashed grid of cubes, and all that lie near others.
+"""The compiled part of cross-matches: points on the sphere in a hashed grid of zones, and all that lie near others.
 
-A cube is four radii wide, so a ball reaches into 3.4 of them on average. Cubes share buckets by chance, which costs a
-comparison of distances and changes no result. Method: spatial hashing, Teschner et al. 2003, VMV, 47.
+A zone of declination is at least four radii high and is cut into cells of right ascension as wide; cells that are
+neighbours in a zone are neighbours in memory, zones share memory by chance, which costs a comparison and changes no
+result. Method: the zones algorithm, Gray, Nieto-Santisteban & Szalay 2006, MSR-TR-2006-52, with a hash for the zones.
 """
 
 from __future__ import annotations
@@ -15,134 +16,139 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_CUBE = 4.0
-_P1, _P2, _P3 = np.int64(73856093), np.int64(19349663), np.int64(83492791)
+_RADII = 4.0
+_LOWEST = 1.0 / 3600
+_SPREAD = np.int64(2654435761)
 
 
-class Grid(NamedTuple):
-    """Points by bucket: `start` has the first of each bucket and the end, `point` x, y, z, `row` where it came from."""
+class Zones(NamedTuple):
+    """How the sphere is cut: the height of a zone in degrees, and the number of cells in each zone from the south."""
 
-    start: NDArray[np.int64]
-    point: Floats
-    row: Integers
-    cube: float
+    height: float
+    cells: Integers
 
 
-def cube_of(chord: float) -> float:
-    """Return the width of a cube for a chord of the unit sphere."""
-    return _CUBE * chord
+def zones(radius: float) -> Zones:
+    """Cut the sphere for a radius in degrees."""
+    height = max(_RADII * radius, _LOWEST)
+    edges = np.minimum(np.arange(int(np.ceil(180 / height)) + 1) * height - 90, 90.0)
+    narrow = np.cos(np.radians(np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))))
+    return Zones(height, np.maximum(np.floor(360 * narrow / height), 1).astype(np.int64))
 
 
 @njit(cache=True, nogil=True)
-def unit_vectors(ra: Floats, dec: Floats, out: Floats) -> None:
-    """Fill `out`, shape (N, 3), with unit vectors of positions in degrees."""
+def buckets(ra: Floats, dec: Floats, height: float, cells: Integers, mask: int, out: Integers) -> None:
+    """Fill `out`, shape (N,), with the bucket of each position in degrees, right ascension in [0, 360)."""
     for i in range(len(ra)):
-        alpha, delta = np.radians(ra[i]), np.radians(dec[i])
-        flat = np.cos(delta)
-        out[i, 0] = flat * np.cos(alpha)
-        out[i, 1] = flat * np.sin(alpha)
-        out[i, 2] = np.sin(delta)
+        zone = min(int((dec[i] + 90) / height), len(cells) - 1)
+        cell = min(int(ra[i] / 360 * cells[zone]), int(cells[zone]) - 1)
+        out[i] = (zone * _SPREAD + cell) & mask
 
 
 @njit(cache=True, nogil=True)
-def buckets(point: Floats, cube: float, mask: int, out: Integers) -> None:
-    """Fill `out`, shape (N,), with the bucket of each point."""
-    for i in range(len(point)):
-        x = np.int64(np.floor(point[i, 0] / cube))
-        y = np.int64(np.floor(point[i, 1] / cube))
-        z = np.int64(np.floor(point[i, 2] / cube))
-        out[i] = _hash(x, y, z) & mask
-
-
-@njit(cache=True, nogil=True)
-def scattered(point: Floats, bucket: Integers, many: int) -> tuple[Integers, Floats, Integers]:
-    """Return where each of `many` buckets starts, and the points and their rows in the order of the buckets."""
-    start = np.zeros(many + 1, np.int64)
+def counted(bucket: Integers, low: int, high: int, start: NDArray[np.int32]) -> None:
+    """Count in ``start[b + 1]`` how many rows there are in each bucket b of [low, high)."""
     for one in bucket:
-        start[one + 1] += 1
-    for i in range(many):
-        start[i + 1] += start[i]
-    at = start[:-1].copy()
-    sorted_point = np.empty_like(point)
-    row = np.empty(len(point), np.int64)
-    for i in range(len(point)):
-        to = at[bucket[i]]
-        at[bucket[i]] = to + 1
-        sorted_point[to] = point[i]
-        row[to] = i
-    return start, sorted_point, row
+        if low <= one < high:
+            start[one + 1] += 1
+
+
+@njit(cache=True, nogil=True)
+def placed(
+    ra: Floats, dec: Floats, bucket: Integers, low: int, high: int, at: NDArray[np.int32], point: Floats
+) -> None:
+    """Put the rows of the buckets in [low, high) where ``at`` says, which moves on: x, y, z of the unit sphere, row."""
+    for i in range(len(bucket)):
+        if low <= bucket[i] < high:
+            to = at[bucket[i]]
+            at[bucket[i]] = to + 1
+            alpha, delta = np.radians(ra[i]), np.radians(dec[i])
+            flat = np.cos(delta)
+            point[to, 0], point[to, 1] = flat * np.cos(alpha), flat * np.sin(alpha)
+            point[to, 2], point[to, 3] = np.sin(delta), i
 
 
 @njit(cache=True, nogil=True)
 def near(
-    point: Floats, first: int, start: Integers, held: Floats, row: Integers, cube: float, chord: float, nearest: bool
+    ra: Floats,
+    dec: Floats,
+    first: int,
+    start: NDArray[np.int32],
+    point: Floats,
+    height: float,
+    cells: Integers,
+    radius: float,
+    nearest: bool,
 ) -> tuple[Integers, Integers, Floats]:
-    """Find all points of a grid within a chord of others, or the nearest of them.
+    """Find all points of a grid within a radius of positions, or the nearest of them.
 
     Parameters
     ----------
-    point
-        Unit vectors, shape (N, 3).
+    ra, dec
+        Degrees, right ascension in [0, 360), shape (N,).
     first
-        The number of the first of them.
-    start, held, row, cube
+        The number of the first position.
+    start, point
         The grid.
-    chord
-        The largest distance.
+    height, cells
+        Its zones.
+    radius
+        Degrees.
     nearest
-        Whether to keep one for each point: the nearest, of equally near ones that of the lowest row.
+        Whether to keep one for each position: the nearest, of equally near ones that of the lowest row.
 
     Returns
     -------
-    point, row, squared chord
-        One of each for each pair, by point and then by distance.
+    position, row, squared chord
+        One of each for each pair, by position and then by distance.
     """
     mask = len(start) - 2
-    limit = chord * chord
-    room = max(len(point), 16)
+    limit = (2 * np.sin(np.radians(radius) / 2)) ** 2
+    room = max(2 * len(ra), 16)
     left, right, distance = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.float64)
-    seen = np.empty(8, np.int64)
     found = 0
-    for i in range(len(point)):
-        x, y, z = point[i, 0], point[i, 1], point[i, 2]
+    for i in range(len(ra)):
+        alpha, delta = np.radians(ra[i]), np.radians(dec[i])
+        flat = np.cos(delta)
+        x, y, z = flat * np.cos(alpha), flat * np.sin(alpha), np.sin(delta)
+        reach = np.sin(np.radians(radius)) / max(flat, 1e-300)
+        aside = np.degrees(np.arcsin(reach)) * (1 + 1e-9) + 1e-12 if reach < 1 else 360.0
         begin = found
-        looked = 0
-        for u in range(np.int64(np.floor((x - chord) / cube)), np.int64(np.floor((x + chord) / cube)) + 1):
-            for v in range(np.int64(np.floor((y - chord) / cube)), np.int64(np.floor((y + chord) / cube)) + 1):
-                for w in range(np.int64(np.floor((z - chord) / cube)), np.int64(np.floor((z + chord) / cube)) + 1):
-                    bucket = _hash(u, v, w) & mask
-                    again = False
-                    for k in range(looked):
-                        again |= seen[k] == bucket
-                    if again:  # two cubes share it: its points are looked at once
+        lowest = max(int((dec[i] - radius + 90) / height - 1e-9), 0)
+        highest = min(int((dec[i] + radius + 90) / height + 1e-9), len(cells) - 1)
+        for zone in range(lowest, highest + 1):
+            many = int(cells[zone])
+            west = int(np.floor((ra[i] - aside) / 360 * many))
+            east = int(np.floor((ra[i] + aside) / 360 * many))
+            if east - west >= many:
+                west, east = 0, many - 1
+            for cell in range(west, east + 1):
+                bucket = (zone * _SPREAD + cell % many) & mask
+                for k in range(start[bucket], start[bucket + 1]):
+                    dx, dy, dz = point[k, 0] - x, point[k, 1] - y, point[k, 2] - z
+                    apart = dx * dx + dy * dy + dz * dz
+                    if apart > limit:
                         continue
-                    seen[looked] = bucket
-                    looked += 1
-                    for k in range(start[bucket], start[bucket + 1]):
-                        dx, dy, dz = held[k, 0] - x, held[k, 1] - y, held[k, 2] - z
-                        apart = dx * dx + dy * dy + dz * dz
-                        if apart > limit:
-                            continue
-                        if found == room:
-                            room *= 2
-                            left, right, distance = _longer(left, room), _longer(right, room), _wider(distance, room)
-                        at = found
-                        while at > begin and (
-                            distance[at - 1] > apart or (distance[at - 1] == apart and right[at - 1] > row[k])
-                        ):
-                            distance[at], right[at] = distance[at - 1], right[at - 1]
-                            at -= 1
-                        distance[at], right[at], left[found] = apart, row[k], first + i
-                        found += 1
-                        if nearest:
-                            found = begin + 1
+                    row = int(point[k, 3])
+                    if found == room:
+                        room *= 2
+                        left, right, distance = _longer(left, room), _longer(right, room), _wider(distance, room)
+                    at = found
+                    while at > begin and (
+                        distance[at - 1] > apart or (distance[at - 1] == apart and right[at - 1] > row)
+                    ):
+                        distance[at], right[at] = distance[at - 1], right[at - 1]
+                        at -= 1
+                    if at > begin and distance[at - 1] == apart and right[at - 1] == row:
+                        # Two cells share a bucket, whose points are met twice.
+                        for back in range(at, found):
+                            distance[back], right[back] = distance[back + 1], right[back + 1]
+                        continue
+                    distance[at], right[at], left[found] = apart, row, first + i
+                    found += 1
+                    if nearest:
+                        found = begin + 1
     return left[:found].copy(), right[:found].copy(), distance[:found].copy()
-
-
-@njit(cache=True, nogil=True)
-def _hash(x: np.int64, y: np.int64, z: np.int64) -> np.int64:
-    mixed = (x * _P1) ^ (y * _P2) ^ (z * _P3)
-    return mixed ^ (mixed >> 17)
 
 
 @njit(cache=True, nogil=True)
