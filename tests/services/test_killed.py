@@ -11,7 +11,6 @@ failure, whose message names it. Not here: storage in trouble and inputs that ch
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
@@ -55,14 +54,12 @@ class History:
 def kill(life: Life, how: str, rng: random.Random) -> bool:
     """Kill what is meant of a life; False when there was no such process any more."""
     workers = members(life.pid) if how == "worker" else []
-    if workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(rng.choice(workers), signal.SIGKILL)
-            return True
+    send = os.kill if workers or how == "main" else os.killpg
+    try:
+        send(rng.choice(workers) if workers else life.pid, signal.SIGKILL)
+    except ProcessLookupError:  # it ended by itself just now
         return False
-    send = os.kill if how == "main" else os.killpg
-    send(life.pid, signal.SIGKILL)
-    return life.end() == -signal.SIGKILL
+    return bool(workers) or life.end() == -signal.SIGKILL
 
 
 def lived(history: History, begin: Callable[[], Life], length_s: float, rng: random.Random) -> History:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.patches import Patch, runs_of
 from gozen.quickdb.program import Mode
+from gozen.quickdb.reduction import Node
 from gozen.settings import StorageSettings
 
 MOST_BLOCKS = 512
@@ -54,6 +56,8 @@ class Job:
         Those that a patch spans.
     mode
         What `Program.block` returns.
+    leaves
+        The number of blocks, where a worker reduces what its blocks give; 0 where each comes back by itself.
     limits
         Of the process in which the program runs apart; None lets it run in the worker.
     """
@@ -64,7 +68,24 @@ class Job:
     storage: StorageSettings
     tables: Mapping[str, TableFiles]
     mode: Mode
+    leaves: int = 0
     limits: Limits | None = None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What came of a task.
+
+    Parameters
+    ----------
+    blocks
+        The number of each block, and what `Program.block` gave; it ends with the first that failed.
+    nodes
+        What the blocks make together, as far as they are neighbours.
+    """
+
+    blocks: list[tuple[int, dict[str, Any]]]
+    nodes: list[Node]
 
 
 @dataclass(frozen=True)
@@ -117,20 +138,17 @@ def blocks_of(patches: Sequence[Patch]) -> list[Block]:
 
 
 def tasks_of(blocks: Sequence[Block], workers: int) -> list[list[Block]]:
-    """Group blocks into tasks: many small ones go together, large ones alone, in their order.
+    """Group blocks into tasks, about eight a worker: many small patches never become many small tasks.
 
-    A task has at least 1/8 of a worker's share of the rows, so that many small patches never become many small tasks.
+    A task has as many neighbours as are one node of the tree, so that one value comes back.
     """
-    share = sum(block.rows for block in blocks) / max(workers * TASKS_PER_WORKER, 1)
-    tasks: list[list[Block]] = []
-    rows = 0.0
+    shift = 0
+    while len({block.number >> shift for block in blocks}) > workers * TASKS_PER_WORKER:
+        shift += 1
+    tasks: dict[int, list[Block]] = {}
     for block in blocks:
-        if not tasks or rows + block.rows / 2 > share:
-            tasks.append([])
-            rows = 0.0
-        tasks[-1].append(block)
-        rows += block.rows
-    return tasks
+        tasks.setdefault(block.number >> shift, []).append(block)
+    return list(tasks.values())
 
 
 def _partition(patch: Patch) -> str:

@@ -15,7 +15,7 @@ from gozen.quickdb.cache import Cache, key_of
 from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.jobs import Block, Job, blocks_of, tasks_of
+from gozen.quickdb.jobs import Block, Job, TaskResult, blocks_of, tasks_of
 from gozen.quickdb.patches import Patch, overlapping
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
@@ -85,16 +85,17 @@ def planned(
     patches = every if sample is None else sampling.chosen(every, sample)
     expected = _expected(code, family.names)
     program = replace(program, names=family.names, region=region, expected=expected, sources=code.sources())
-    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, limits)
     blocks = blocks_of(patches)
     digest = code.digest if keep and sample is None else None
+    together = len(blocks) if digest is None and mode != "map" else 0
+    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
     keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
     return Plan(job, program, family, patches, every, blocks, keys)
 
 
-def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[tuple[Block, dict[str, Any]]]:
-    """Yield what each block gave, as they come.
+def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
+    """Yield what blocks gave, as they come.
 
     Raises
     ------
@@ -109,36 +110,36 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
                 missing.append(block)
             else:
                 bar.add(block.rows)
-                yield block, kept[0]
-        if not missing:
-            return
-        running = engine.run(plan.job, tasks_of(missing, engine.workers))
-        for task in running:
-            for number, result in task:
+                yield TaskResult([(block.number, kept[0])], [(0, block.number, kept[0]["total"])])
+        for task in engine.run(plan.job, tasks_of(missing, engine.workers)) if missing else ():
+            for number, result in task.blocks:
                 _raise_failed(result)
-                block = plan.blocks[number]
                 if plan.keys:
                     cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
-                bar.add(block.rows)
-                yield block, result
+                bar.add(plan.blocks[number].rows)
+            yield task if plan.job.leaves else _apart(task)
 
 
-def mapped(found: Iterator[tuple[Block, dict[str, Any]]], *, in_order: bool) -> Iterator[Any]:
+def _apart(task: TaskResult) -> TaskResult:
+    return TaskResult(task.blocks, [(0, number, result["total"]) for number, result in task.blocks])
+
+
+def mapped(found: Iterator[TaskResult], *, in_order: bool) -> Iterator[Any]:
     """Yield the values of patches, in the order of the patches or as they come."""
     early: dict[int, list[Any]] = {}
     awaited = 0
-    for block, result in found:
+    for number, result in (one for task in found for one in task.blocks):
         values = [value for _, value in result["values"]]
         if not in_order:
             yield from values
             continue
-        early[block.number] = values
+        early[number] = values
         while awaited in early:
             yield from early.pop(awaited)
             awaited += 1
 
 
-def reduced(plan: Plan, found: Iterator[tuple[Block, dict[str, Any]]], engine: Engine) -> Any:
+def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
     """Return what all blocks make together, finished, and scaled where the plan is for a sample."""
     apart = plan.job.limits is not None
 
@@ -148,9 +149,11 @@ def reduced(plan: Plan, found: Iterator[tuple[Block, dict[str, Any]]], engine: E
 
     tree = Tree(reduce, len(plan.blocks))
     values: dict[int, Any] = {}
-    for block, result in found:
-        tree.add(block.number, result["total"])
-        values |= dict(result["values"])
+    for task in found:
+        for node in task.nodes:
+            tree.take(node)
+        for _, result in task.blocks:
+            values |= dict(result["values"])
     total = tree.total
     if plan.job.mode == "both":
         estimate = _estimate(plan, total, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,16 @@ from gozen.catalog import parquet
 from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.data import PatchData
 from gozen.quickdb.isolation.child import Child
-from gozen.quickdb.jobs import Block, Job, TableFiles
+from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
 from gozen.quickdb.reading import AHEAD, TableReader
+from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
 
 _held = threading.local()
+_READERS = 8
+"""Tables of which a worker keeps files open from job to job: to open one costs as much as to read a row group."""
 
 
 class FileSource:
@@ -38,7 +42,7 @@ class FileSource:
     def __init__(self, store: Store, tables: Mapping[str, TableFiles]) -> None:
         self._store = store
         self._tables = tables
-        self._readers = {name: TableReader(store, table.folder) for name, table in tables.items()}
+        self._readers = {name: _reader(store, table.folder) for name, table in tables.items()}
         self._schemas = {name: table.schema for name, table in tables.items()}
         self._patches: dict[int, Patch] = {}
         self._data: dict[int, PatchData] = {}
@@ -180,24 +184,28 @@ def loaded(program: bytes) -> Program:
     return found
 
 
-def do_task(job: Job, task: Sequence[Block]) -> list[tuple[int, dict[str, Any]]]:
-    """Do the blocks of a task in this worker, which keeps the job open for the next one.
-
-    Returns
-    -------
-    list[tuple[int, dict]]
-        The number of each block, and what came of it; it ends with the first that failed.
-    """
-    found: list[tuple[int, dict[str, Any]]] = []
+def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
+    """Do the blocks of a task in this worker, which keeps the job open for the next one."""
+    found = TaskResult([], [])
+    tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:
             one = bench_of(job).block(block)
+            if job.leaves and "failed" not in one:
+                tree.add(block.number, one.pop("total"))
         except FunctionFailed as error:
             one = {"failed": str(error), "kind": error.name, "patch": ""}
-        found.append((block.number, one))
+        found.blocks.append((block.number, one))
         if "failed" in one:
-            break
+            return found
+    found.nodes.extend(tree.nodes())
     return found
+
+
+def _total(result: dict[str, Any]) -> Any:
+    if "failed" in result:
+        raise FunctionFailed(result["failed"])
+    return result["total"]
 
 
 def bench_of(job: Job) -> Bench:
@@ -209,6 +217,16 @@ def bench_of(job: Job) -> Bench:
             _held.bench = None
         held = _held.bench = Bench.of(job)
     return held
+
+
+def _reader(store: Store, folder: str) -> TableReader:
+    """Return the reader of a table that this thread had before, with its open files, or a new one."""
+    readers: OrderedDict[tuple[str, str], TableReader] = _held.__dict__.setdefault("readers", OrderedDict())
+    reader = readers.pop((store.url, folder), None) or TableReader(store, folder)
+    readers[store.url, folder] = reader
+    if len(readers) > _READERS:
+        readers.popitem(last=False)
+    return reader
 
 
 def _line(number: int, patch: Patch) -> PatchLine:

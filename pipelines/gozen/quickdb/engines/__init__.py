@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from gozen.quickdb.jobs import Block, Job
-
-Results = list[tuple[int, dict[str, Any]]]
-"""What `gozen.quickdb.work.do_task` returns."""
+from gozen.quickdb.jobs import Block, Job, TaskResult
 
 
 class Engine(Protocol):
@@ -18,7 +15,7 @@ class Engine(Protocol):
     def workers(self) -> int:
         """How many tasks run at a time."""
 
-    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[Results]:
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task as it finishes; few more are under way than there are workers.
 
         Raises
@@ -41,7 +38,7 @@ class Here:
 
     workers = 1
 
-    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[Results]:
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task."""
         from gozen.quickdb.work import do_task
 

@@ -19,8 +19,7 @@ from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool
 
 from gozen.errors import FunctionFailed, WorkerLost
-from gozen.quickdb.engines import Results
-from gozen.quickdb.jobs import Block, Job
+from gozen.quickdb.jobs import Block, Job, TaskResult
 
 AHEAD = 2
 """Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
@@ -48,11 +47,11 @@ class LocalEngine:
         for _ in range(self.workers):
             self._opened().submit(_ready)
 
-    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[Results]:
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         path = self._file_of(job)
         waiting = iter(tasks)
-        pending: set[Future[Results]] = set()
+        pending: set[Future[TaskResult]] = set()
         try:
             while True:
                 for task in itertools.islice(waiting, AHEAD * self.workers - len(pending)):
@@ -152,7 +151,7 @@ def _opened_job(key: str, path: str) -> Job:
     return _job[1]
 
 
-def _do_task(key: str, path: str, task: Sequence[Block]) -> Results:
+def _do_task(key: str, path: str, task: Sequence[Block]) -> TaskResult:
     from gozen.quickdb.work import do_task
 
     return do_task(_opened_job(key, path), task)

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
-from gozen.quickdb.engines import Results
-from gozen.quickdb.jobs import Block, Job
+from gozen.quickdb.jobs import Block, Job, TaskResult
 
 AHEAD = 2
 _CONNECT_S = 20
@@ -35,7 +34,6 @@ class DaskEngine:
     def __init__(self, where: Any, workers: int) -> None:
         try:
             from distributed import Client
-            from distributed.deploy.subprocess import SubprocessCluster
         except ImportError as error:
             raise BadRequest(f"the engine dask: {error}; pip install 'gozen[dask]'") from error
         self._own: list[Any] = []
@@ -44,13 +42,7 @@ class DaskEngine:
             self._client = where
             return
         if where is None:
-            # Its workers begin without the user's script, which therefore needs no guard.
-            where = SubprocessCluster(
-                n_workers=workers,
-                silence_logs=50,
-                dashboard_address=None,
-                worker_kwargs={"nthreads": 1, "dashboard": False},
-            )
+            where = _cluster(workers)
             self._own.append(where)
         try:
             self._client = Client(where, timeout=_CONNECT_S, set_as_default=False)
@@ -64,7 +56,7 @@ class DaskEngine:
         threads: dict[str, int] = self._client.nthreads()
         return max(sum(threads.values()), 1)
 
-    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[Results]:
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         from distributed import as_completed
 
@@ -72,13 +64,13 @@ class DaskEngine:
 
         shared = self._scattered(job)
         waiting = iter(tasks)
-        pending = as_completed(loop=self._client.loop)
+        pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers
         try:
             for task in itertools.islice(waiting, most):
                 pending.add(self._client.submit(do_task, shared, task, pure=False))
-            for future in pending:
-                yield self._result(future)
+            for future, result in pending:
+                yield result if future.status == "finished" else self._result(future)
                 for task in itertools.islice(waiting, 1):
                     pending.add(self._client.submit(do_task, shared, task, pure=False))
         finally:
@@ -110,6 +102,21 @@ class DaskEngine:
             raise WorkerLost(
                 f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map"
             ) from error
+
+
+def _cluster(workers: int) -> Any:
+    """Start workers of this machine, as commands: the user's script is not run in them and needs no guard."""
+    import dask
+    from distributed.deploy.subprocess import SubprocessCluster
+
+    # Its statistical profile looks into the worker a hundred times a second, which is a tenth of a short job.
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        return SubprocessCluster(
+            n_workers=workers,
+            silence_logs=50,
+            dashboard_address="127.0.0.1:0",
+            worker_kwargs={"nthreads": 1, "dashboard": False},
+        )
 
 
 def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
