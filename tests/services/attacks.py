@@ -69,6 +69,15 @@ class Attacks:
             root = os.open("/", os.O_PATH)
             return os.read(os.open(world["credentials"].lstrip("/"), os.O_RDONLY, dir_fd=root), 100)
 
+        def descriptor():
+            failed = []
+            for number in range(64):
+                try:
+                    return repr(os.open(f"/proc/{parent}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK)).encode()
+                except OSError as error:
+                    failed.append(error)
+            raise failed[0]
+
         found = {
             "environment": lambda: repr(dict(os.environ)).encode(),
             **{f"own {name}": lambda name=name: read(f"/proc/self/{name}") for name in ("environ", "maps", "status")},
@@ -77,6 +86,7 @@ class Attacks:
             "worker's memory": lambda: os.pread(os.open(f"/proc/{parent}/mem", os.O_RDONLY), 8, world["address"]),
             "worker's root": lambda: read(f"/proc/{parent}/root{world['credentials']}"),
             "worker's descriptors": lambda: repr(os.listdir(f"/proc/{parent}/fd")).encode(),
+            "worker's descriptor": descriptor,
             "credentials": lambda: read(world["credentials"]),
             "shadow": lambda: read("/etc/shadow"),
             "passwd": lambda: read("/etc/passwd"),

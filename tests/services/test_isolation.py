@@ -33,7 +33,7 @@ from gozen.errors import (
 from gozen.quickdb.isolation import available, child, landlock, seccomp
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.isolation.wire import NotEncodable
+from gozen.quickdb.isolation.wire import NotEncodable, encode
 
 from . import attacks
 
@@ -104,7 +104,7 @@ class Program:
         return len(self.kept)
 
     def raises(self, argument, ask):
-        raise KeyError(f"no such star\x1b[31m: {argument}")
+        raise ValueError(f"no such star\x1b[31m: {argument}")
 
     def catches(self, argument, ask):
         from gozen.errors import ColumnNotFound
@@ -244,6 +244,27 @@ class Program:
             except OSError:
                 pass
         time.sleep(100)
+
+    def floods(self, argument, ask):
+        """Send the same again and again."""
+        import os
+        import stat
+
+        number = 3
+        while True:
+            try:
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.write(number, argument)
+                    continue
+            except OSError:
+                pass
+            number += 1
+
+    def stops(self, argument, ask):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def hangs_up(self, argument, ask):
         import os
@@ -413,7 +434,7 @@ def test_a_broken_limit_is_named_and_the_next_call_has_a_new_process(small, name
     assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
 
 
-@pytest.mark.parametrize("name", ["loops", "loops_deaf", "loops_in_c", "sleeps"])
+@pytest.mark.parametrize("name", ["loops", "loops_deaf", "loops_in_c", "sleeps", "stops"])
 def test_what_does_not_end_is_ended(brief, name):
     begun = time.monotonic()
     with pytest.raises(LimitExceeded, match=r"longer than 1 s .*ask for more seconds"):
@@ -457,6 +478,11 @@ def test_columns_that_are_kept_count_as_memory(small):
 
     with pytest.raises(LimitExceeded, match="256 MiB of memory"):
         keep_on()
+
+
+def test_columns_that_are_let_go_do_not_count(small):
+    for _ in range(24):
+        small.call(PROGRAM, "facts", None, lambda _: {"x": np.ones(2 << 20)})
 
 
 def test_the_time_in_which_columns_are_read_is_not_the_function_s(brief):
@@ -506,6 +532,13 @@ def test_half_an_answer_is_waited_for_no_longer_than_the_limit(brief):
         brief.call(PROGRAM, "says", HEAD % (b"O", (100).to_bytes(8, "little")), refuse_all)
 
 
+def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
+    nothing_free = encode([])
+    frame = HEAD % (b"F", len(nothing_free).to_bytes(8, "little")) + nothing_free
+    with pytest.raises(LimitExceeded, match=r"longer than 1 s"):
+        brief.call(PROGRAM, "floods", frame * 100, refuse_all)
+
+
 def test_objects_do_not_come_back(lasting):
     with pytest.raises(FunctionFailed, match=r"NotEncodable: the value holds a .*Bomb at \[0\], .*Arrow data$"):
         lasting.call(PROGRAM, "returns_code", None, refuse_all)
@@ -520,7 +553,7 @@ def test_the_traceback_is_the_user_s_alone_and_moves_no_cursor(lasting):
     with pytest.raises(FunctionFailed) as caught:
         lasting.call(PROGRAM, "raises", 7, refuse_all)
     said = str(caught.value)
-    assert said.startswith("KeyError: 'no such star")
+    assert said.startswith("ValueError: no such star")
     assert "in raises" in said
     assert "serving.py" not in said
     assert "\x1b" not in said

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import FunctionFailed, UnreadableInput
+from gozen.quickdb.isolation import reading, writing
 from gozen.quickdb.isolation.form import HEAD, MAGIC
 from gozen.quickdb.isolation.wire import NotEncodable, decode, encode, parts
 
@@ -222,6 +223,7 @@ HOSTILE = {
     "text that is none": message(counted(b"s", b"\xff")),
     "a tag of nobody's": message(b"?"),
     "something after the end": encode(1) + b"N",
+    "deeper than is written": message((b"[" + struct.pack("<Q", 1)) * 65 + b"N"),
     "deep": message((b"[" + struct.pack("<Q", 1)) * 100_000 + b"N"),
     "an array longer than all": message(array_of((2**40,), '"<f8"'), b"x"),
     "an array whose size overflows": message(array_of((2**33, 2**33), '"<f8"'), b"x"),
@@ -252,6 +254,17 @@ def test_hostile_bytes_are_refused_and_cost_nothing(data):
         assert tracemalloc.get_traced_memory()[1] < 8 * len(data) + 300_000
     finally:
         tracemalloc.stop()
+
+
+def test_trees_have_only_so_many_parts(monkeypatch):
+    tree = encode([None] * 100)
+    monkeypatch.setattr(reading, "VALUES", 100)
+    monkeypatch.setattr(writing, "VALUES", 100)
+    assert decode(encode([None] * 99)) == [None] * 99
+    with pytest.raises(UnreadableInput, match="too many parts"):
+        decode(tree)
+    with pytest.raises(NotEncodable, match="give NumPy arrays instead"):
+        encode([None] * 100)
 
 
 def arrow_message(table: pa.Table, **options: object) -> bytes:

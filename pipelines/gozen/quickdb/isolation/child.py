@@ -124,7 +124,7 @@ class Child:
         except BaseException as error:
             self.close()
             if isinstance(error, UnreadableInput | ValueError):
-                raise FunctionFailed(f"the function's process sent what is no answer: {error}") from error
+                raise FunctionFailed(_clean(f"the function's process sent what is no answer: {error}")) from error
             raise
 
     def close(self) -> None:
@@ -172,7 +172,8 @@ class _Running:
             if kind is Kind.FAILURE:
                 raise _Said(_as_error(value, refused)) if not value[3] else limit.too_much_memory(self._limits)
             try:
-                answer = wire.parts(serve(value))
+                with self._connection.stopped():
+                    answer = wire.parts(serve(value))
             except BadRequest as error:
                 refused = error
                 self.send(Kind.REFUSAL, wire.parts((type(error).__name__, str(error))))

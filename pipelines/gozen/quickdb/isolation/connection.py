@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gozen.quickdb.isolation import limits as limit
@@ -38,13 +39,20 @@ class Connection:
         self._socket = ours
         self._limits = limits
         self._about = Path(f"/proc/{pid}/stat")
-        self._left = 0.0
+        self._ends = 0.0
         self._looked = 0.0
         self._poll = select.poll()
 
     def give(self, seconds: float) -> None:
-        """Say how long all waiting from now on may take together, in seconds."""
-        self._left = seconds
+        """Say how long the child may take from now on, in seconds of the clock on the wall."""
+        self._ends = time.monotonic() + seconds
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Do not count the time that the worker itself takes."""
+        begun = time.monotonic()
+        yield
+        self._ends += time.monotonic() - begun
 
     def send(self, parts: Sequence[memoryview], descriptor: int | None = None) -> None:
         """Send bytes, with a descriptor at their first.
@@ -73,6 +81,7 @@ class Connection:
         Closed, LimitExceeded, ValueError
             When the child is gone; when it sends nothing in time; when it is no head.
         """
+        self._look(time.monotonic())  # also when the child sends so fast that nothing is ever waited for
         return read_head(bytes(self.read(HEAD.size)))
 
     def read(self, count: int) -> bytearray:
@@ -104,11 +113,11 @@ class Connection:
 
     def _wait(self, event: int) -> None:
         self._poll.register(self._socket, event)
-        begun = time.monotonic()
-        self._poll.poll(1000 * min(_LOOK_EVERY, max(self._left, 0.0)))
-        now = time.monotonic()
-        self._left -= now - begun
-        if self._left <= 0:
+        self._poll.poll(1000 * max(min(_LOOK_EVERY, self._ends - time.monotonic()), 0.0))
+        self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        if now >= self._ends:
             raise limit.too_long(self._limits)
         if now - self._looked > _LOOK_EVERY:
             self._looked = now

@@ -65,20 +65,17 @@ class Reader:
         return struct.unpack(form, self._take(struct.calcsize(form)))
 
     def _counted(self) -> bytes:
-        return bytes(self._take(self._numbers("<Q")[0]))
+        return bytes(self._take(self._count()))
 
-    def _length(self) -> int:
-        count = int(self._numbers("<Q")[0])
-        if count > min(self.left, len(self.tree) - self.at):
-            raise ValueError(f"{count} parts, and no room for them")
-        return count
+    def _count(self) -> int:
+        return int(self._numbers("<Q")[0])
 
     def _list(self) -> list[Any]:
-        return [self.read() for _ in range(self._length())]
+        return [self.read() for _ in range(self._count())]
 
     def _mapping(self) -> dict[Any, Any]:
         found = {}
-        for _ in range(self._length()):
+        for _ in range(self._count()):
             key = self.read()
             if not is_key(key):
                 raise ValueError(f"a key of type {type(key).__name__}")
@@ -91,7 +88,7 @@ class Reader:
         return arrays.read_dtype(str(self._counted(), "utf-8"))
 
     def _array(self, order: str) -> np.ndarray[Any, Any]:
-        dimensions = self._length()
+        dimensions = self._count()
         shape = self._numbers(f"<{dimensions}Q")
         start = self.memory + -self.memory % ALIGNMENT
         array, self.memory = arrays.from_bytes(self.data, start, self._dtype(), shape, order)
@@ -105,7 +102,7 @@ class Reader:
         from gozen.quickdb.isolation import arrow
 
         kind = str(self._counted(), "ascii")
-        (length,) = self._numbers("<Q")
+        length = self._count()
         start = self.memory + -self.memory % ALIGNMENT
         self.memory = start + length
         if kind not in {"array", *ARROW_KINDS.values()} or self.memory > len(self.data):

@@ -153,7 +153,7 @@ class Serving:
         lease = np.frombuffer(self._shared[number], np.uint8, length)
         self._leased[number] = length
         self._watched[number] = weakref.ref(lease, lambda _: self._released(number))
-        return memoryview(lease)
+        return lease.data
 
     def _released(self, number: int) -> None:
         del self._leased[number]
