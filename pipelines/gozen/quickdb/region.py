@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -23,8 +23,6 @@ _WIDEST = 58.7
 
 _NARROWEST = 2.5
 """A pixel's mean width over its narrowest, and a little: a ring of pixels so much wider than a margin holds it."""
-
-_MOST_CELLS = 1 << 20
 
 
 @runtime_checkable
@@ -135,7 +133,9 @@ class Polygon:
 
     def __init__(self, corners: Sequence[tuple[float, float]]) -> None:
         object.__setattr__(self, "corners", tuple((float(ra), float(dec)) for ra, dec in corners))
-        if len(set(self.corners)) < 3 or (self._plane(*self._arrays())[2] <= 0).any():
+        ra, dec = np.array(self.corners, float).reshape(-1, 2).T
+        on_sky = len(set(self.corners)) > 2 and np.isfinite(ra).all() and (np.abs(dec) <= 90).all()
+        if not on_sky or (self._plane(ra, dec)[2] <= 0).any():
             raise BadRequest(f"{self} is no polygon: it needs three different corners or more, within a hemisphere")
 
     def ranges(self) -> Ranges:
@@ -212,7 +212,7 @@ def as_region(given: Any) -> Region:
         given = _moc_of(given)
     if hasattr(given, "to_depth29_ranges"):
         given = Pixels(np.asarray(given.to_depth29_ranges, np.uint64).astype(np.int64).reshape(-1, 2))
-    if not isinstance(given, Region):
+    if isinstance(given, type) or not isinstance(given, Region):
         raise BadRequest(f"region {given!r} is none: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
     if not len(given.ranges()):
         raise BadRequest(f"region {given!r} is empty: no piece of sky is left")
@@ -258,12 +258,28 @@ def around(start: int, stop: int, arcsec: float) -> Ranges:
         The distance.
     """
     order = int(np.clip(np.floor(np.log2(58.6 * 3600 / (_NARROWEST * arcsec))), 0, healpix.ORDER))
-    while order and (stop - start) >> 2 * (healpix.ORDER - order) > _MOST_CELLS:
-        order -= 1
     shift = 2 * (healpix.ORDER - order)
-    inside = np.arange(start >> shift, ((stop - 1) >> shift) + 1)
-    every = healpix.pixel_ranges(healpix.with_neighbours(inside, order), order)
-    return _without(every, start, stop)
+    first, last = start >> shift, ((stop - 1) >> shift) + 1
+    rings = [_ring(pixel, depth, order) for pixel, depth in _largest_pixels(first, last, order)]
+    every = np.concatenate([*rings, np.array([[first << shift, last << shift]])])
+    return _without(healpix.merged(every), start, stop)
+
+
+def _ring(pixel: int, depth: int, order: int) -> Ranges:
+    """Return the cells of an order that touch a pixel, which costs its edge, not its area."""
+    if depth == order:
+        return healpix.pixel_ranges(healpix.with_neighbours(pixel, order), order)
+    return healpix.ring_ranges(pixel, depth, order)
+
+
+def _largest_pixels(first: int, last: int, order: int) -> Iterator[tuple[int, int]]:
+    """Yield the fewest pixels, with their orders, that make up the range [first, last) of an order."""
+    while first < last:
+        up = 0
+        while up < order and first % 4 ** (up + 1) == 0 and first + 4 ** (up + 1) <= last:
+            up += 1
+        yield first >> 2 * up, order - up
+        first += 4**up
 
 
 def _without(ranges: Ranges, start: int, stop: int) -> Ranges:
