@@ -124,22 +124,21 @@ def test_a_name_that_does_not_exist_says_the_nearest(name: str, said: str) -> No
     assert said in str(raised.value)
 
 
-def test_light_curve_magnitudes_are_calibrated_with_the_colour_term() -> None:
-    adu = {"unit": "ADU"}
-    schema = pa.schema(
-        [
-            pa.field("flux_10", pa.float32(), metadata=adu),
-            *(pa.field(n, pa.float32()) for n in ("zp", "colour_term", "bp_rp")),
-        ]
-    )
+def test_light_curve_magnitudes_of_an_aperture_have_the_calibration_of_mag() -> None:
+    numbers = {
+        "flux_10": [100, 100, -1, 100],
+        "flux": [200, 200, 200, -5],
+        "mag": [19.5, 19.6, 19.5, np.nan],
+        "zp": [25, 25, 25, 25],
+        "colour_term": [0.1, 0.1, 0.1, 0.1],
+        "bp_rp": [2, np.nan, 0, 2],
+    }
+    schema = pa.schema([pa.field(name, pa.float32(), metadata={"unit": "ADU"}) for name in numbers])
     found = TableColumns.of_schema("lightcurves", schema).find("flux_10_mag")
     assert found is not None
-    flux, zero, term, colour = (
-        np.array(x, np.float32) for x in ([100, 100, -1], [25, 25, 25], [0.1, 0.1, 0.1], [2, np.nan, 0])
-    )
-    made = dict(zip(("flux_10", "zp", "colour_term", "bp_rp"), (flux, zero, term, colour), strict=True))
-    magnitudes = found.make([made[name] for name in found.needs], 3)
-    np.testing.assert_allclose(magnitudes, [20.2, 20.0, np.nan], rtol=1e-6)
+    magnitudes = found.make([np.array(numbers[name], np.float32) for name in found.needs], 4)
+    half = 2.5 * np.log10(2)
+    np.testing.assert_allclose(magnitudes, [19.5 + half, 19.6 + half, np.nan, 20.2], rtol=1e-6)
 
 
 def test_every_listed_name_is_found() -> None:

@@ -133,7 +133,7 @@ class TableColumns:
 
     def _light_curve_magnitude(self, column: str) -> Column | None:
         flux = column.removesuffix("_mag")
-        needs = (flux, "zp", "colour_term", "bp_rp")
+        needs = (flux, "mag", "flux", "zp", "colour_term", "bp_rp")
         if flux == column or self.units.get(flux) != "ADU" or not self.kinds.keys() >= set(needs):
             return None
         return Column(self.name, needs, _calibrated)
@@ -214,8 +214,10 @@ def _error_in_magnitudes(arrays: Sequence[Array], _: int) -> Array:
 
 
 def _calibrated(arrays: Sequence[Array], _: int) -> Array:
-    flux, zero, colour_term, colour = arrays
-    return _magnitudes(flux, zero + np.nan_to_num(colour_term * colour))  # as `mag` of a star of unknown colour
+    flux, magnitude, its_flux, zero, colour_term, colour = arrays
+    # `mag` has the colour that the calibration took for a star of unknown colour, which no column says.
+    said = magnitude + 2.5 * np.log10(np.where(its_flux > 0, its_flux, np.nan))
+    return _magnitudes(flux, np.where(np.isfinite(said), said, zero + colour_term * colour))
 
 
 _PLACES: Mapping[str, Callable[[Array, Array], Array]] = {
