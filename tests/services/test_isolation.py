@@ -7,10 +7,12 @@ behind; that the usual packages work. What passes on the wire is in tests/unit/t
 """
 
 import ast
+import contextlib
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +34,7 @@ from gozen.errors import (
 )
 from gozen.quickdb.isolation import available, child, landlock, seccomp
 from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.connection import Connection
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.wire import NotEncodable, encode
 
@@ -537,6 +540,18 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
     frame = HEAD % (b"F", len(nothing_free).to_bytes(8, "little")) + nothing_free
     with pytest.raises(LimitExceeded, match=r"longer than 1 s"):
         brief.call(PROGRAM, "floods", frame * 100, refuse_all)
+
+
+def test_time_is_up_also_when_something_has_come():
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, os.getpid(), SMALL)
+    with theirs, contextlib.closing(connection):
+        theirs.sendall(HEAD % (b"R", bytes(8)) * 2)
+        connection.give(60)
+        assert connection.head().length == 0
+        connection.give(0)
+        with pytest.raises(LimitExceeded, match="longer than"):
+            connection.head()
 
 
 def test_objects_do_not_come_back(lasting):

@@ -52,7 +52,7 @@ def too_much_memory(limits: Limits) -> LimitExceeded:
 def too_long(limits: Limits) -> LimitExceeded:
     """Return the error of a call that does not end."""
     return LimitExceeded(
-        f"the function ran longer than {limits.seconds:g} s on one patch (limit seconds) and was ended: "
+        f"the function ran longer than {limits.seconds:g} s (limit seconds) and was ended: "
         "make it faster, or ask for more seconds"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -17,6 +18,7 @@ from gozen.quickdb.isolation.limits import Limits
 
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _NO_NEW_RIGHTS, _AMBIENT, _AMBIENT_CLEAR = 1, 4, 38, 47, 4
 _OPEN_FILES = 1024
+_STANDARD_ERROR = 2
 _CAPABILITIES_V3 = 0x20080522
 
 
@@ -59,8 +61,7 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
         _end_with(parent)
         if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208  # Landlock binds the calling thread alone
             raise IsolationUnavailable("a thread was running before the process was locked; this is a bug in Gozen")
-        os.closerange(3, keep)
-        os.closerange(keep + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        _close_all_but(keep)
         _set_limits(limits)
         _drop_capabilities()
         landlock.restrict(landlock.library_folders())
@@ -75,6 +76,14 @@ def _end_with(parent: int) -> None:
     _control(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
+
+
+def _close_all_but(keep: int) -> None:
+    # Not up to the limit of descriptors, which in some containers is a thousand million.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # iterdir would stay open meanwhile
+        if int(name) > _STANDARD_ERROR and int(name) != keep:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(int(name))
 
 
 def _set_limits(limits: Limits) -> None:
