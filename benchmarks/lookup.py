@@ -8,13 +8,16 @@ edges of HEALPix base pixels and the poles. DuckDB joins unsorted files with a t
 LSDB opens our table unmodified. The floor of an append is PyArrow's sort and one Parquet file with the same
 encodings, of rows that have ``_healpix_29`` already; both write down to the disk.
 
-    python benchmarks/lookup.py [--json FILE] [--rows 20_000_000] [--targets 200]
+Compactions and cross-matches (benchmarks/merging.py) run with it, and alone by ``--only``.
+
+    python benchmarks/lookup.py [--json FILE] [--rows 20_000_000] [--targets 200] [--only lookups|compaction|crossmatch]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -29,6 +32,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import merging
 import postgres
 import starfields
 from goals import Goal, conclude
@@ -44,6 +48,7 @@ RADIUS_ARCSEC = 60.0
 NIGHT = 20_260_115
 STAR = ["ra", "dec", "phot_g_mean_mag", "bp_rp", "parallax", "pmra", "pmdec", "ruwe"]
 ORDER = [("_healpix_29", "ascending"), ("source_id", "ascending"), ("mjd", "ascending")]
+PARTS = ("lookups", "compaction", "crossmatch")
 COLUMNS = {"six columns": SIX, "all columns": lightcurve_schema().names}
 Cone = tuple[float, float]
 
@@ -379,18 +384,42 @@ def show(result: dict[str, Any]) -> None:
         print(f"line {name} = {start:.3f} + {slope:.5f} * (rows / 1e6)")
 
 
+def compacting(folder: Path, rows: int) -> dict[str, Any]:
+    """Make a table of ten nights, and compact it."""
+    say(f"a table of {rows:,} rows in ten nights, and its compaction")
+    source = folder / "ten-nights"
+    filled(open_store(source), rows, starfields.EXPOSURES)
+    found = merging.compaction(source, folder, 4)
+    shutil.rmtree(source)
+    return found
+
+
 def main() -> int:
     """Measure, print, and say whether the goals are met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--targets", type=int, default=200)
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     given = parser.parse_args()
-    postgres.programs()
+    parts = [given.only] if given.only else PARTS
+    if "lookups" in parts:
+        postgres.programs()
+    result: dict[str, Any] = {"rows": given.rows}
     with tempfile.TemporaryDirectory(prefix="gozen-lookup-") as folder:
-        result = measured(Path(folder), given.rows, given.targets)
-    show(result)
-    return conclude(goals_of(result), result, given.json)
+        if "compaction" in parts:
+            result["compaction"] = compacting(Path(folder), given.rows // 4)
+        if "crossmatch" in parts:
+            say("cross-matches")
+            result["crossmatch"] = merging.crossmatching(given.rows // 20, given.rows // 10, 3)
+        if "lookups" in parts:
+            result |= measured(Path(folder), given.rows, given.targets)
+    goals = merging.goals_of(result)
+    merging.show(result)
+    if "lookups" in parts:
+        show(result)
+        goals = [*goals_of(result), *goals]
+    return conclude(goals, result, given.json)
 
 
 if __name__ == "__main__":

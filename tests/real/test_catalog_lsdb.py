@@ -1,12 +1,15 @@
 """Our collections through the doors of others: LSDB unmodified, strict HATS validation, DuckDB.
 
-Covered: two nights and a correction in LSDB and in DuckDB against our own reader; LSDB's cone; the reference collection
-cross-matched over its margin. Real stars where the test data are: the field of ATLAS-Refcat2 around EY UMa.
+Covered: two nights and a correction in LSDB and in DuckDB against our own reader; LSDB's cone; a compaction that is
+killed on its way, each time LSDB counts every row once; releases as they are, with their margins; an object table; the
+reference collection cross-matched over its margin. Real stars where the test data are: the field of ATLAS-Refcat2
+around EY UMa.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -18,13 +21,17 @@ from hats.io.validation import is_valid_catalog
 from scipy.spatial import cKDTree
 
 from gozen.archive.store import open_store
-from gozen.catalog import healpix, ids, open_catalog
+from gozen.catalog import healpix, ids, layout, open_catalog
 from gozen.catalog.append import append_night
+from gozen.catalog.compact import compact
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.reference import read_reference
 from gozen.catalog.reference_table import write_reference
+from gozen.catalog.release import release
+from gozen.catalog.whole import write_table
+from gozen.errors import StorageUnavailable
 
-from ..catalog_samples import field_of, rows_of
+from ..catalog_samples import DyingStore, field_of, object_schema, objects_of, rows_of
 
 FIELD = field_of(count=400, lone=20, size=2.0)
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
@@ -84,6 +91,50 @@ def test_lsdbs_cone_agrees_with_ours(root: Path, corrected: Catalog, star: int) 
 def test_duckdb_on_the_explicit_files_agrees(corrected: Catalog) -> None:
     query = f"SELECT * FROM read_parquet({corrected.urls()}, union_by_name=true)"
     same(duckdb.sql(query).df(), corrected.table().to_pandas())
+
+
+def test_lsdb_counts_every_row_once_while_a_compaction_runs(root: Path, corrected: Catalog, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "archive")
+    begun = lsdb.open_catalog(tmp_path / "archive/catalogs/lightcurves")
+    wanted = corrected.table().to_pandas()
+    deaths, died = 0, True
+    while died:
+        try:
+            compact(DyingStore(tmp_path / "archive", deaths), "lightcurves", everything=True, partition_rows=700)
+            died = False
+        except StorageUnavailable:
+            deaths += 9
+        same(lsdb.open_catalog(tmp_path / "archive/catalogs/lightcurves").compute(), wanted)
+    assert deaths > 20
+    assert open_catalog(open_store(tmp_path / "archive"), "lightcurves").info().generation > 2
+    assert is_valid_catalog(tmp_path / "archive/catalogs/lightcurves", strict=True)
+    same(begun.compute(), wanted)
+
+
+def test_a_release_is_a_catalogue_of_its_own_with_its_margin(root: Path, corrected: Catalog, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "archive")
+    store, wanted = open_store(tmp_path / "archive"), corrected.table().to_pandas()
+    made = release(store, "dr1", {"lightcurves": "lightcurves", "objects": "objects"})
+    append_night(store, "lightcurves", 20240103, [rows_of(FIELD, 20240103, "1")])
+    paths = {w: tmp_path / "archive" / layout.generation(v.name, v.generation) for w, v in made.tables.items()}
+    assert all(is_valid_catalog(path, strict=True) for path in paths.values())
+    same(lsdb.open_catalog(paths["lightcurves"]).compute(), wanted)
+    margin = paths["objects"].parent / made.tables["objects"].margin
+    objects = lsdb.open_catalog(paths["objects"], margin_cache=margin)
+    assert is_valid_catalog(margin, strict=True)
+    assert len(objects.compute()) == FIELD.lone
+    assert objects.margin is not None
+
+
+def test_an_object_table_is_valid_and_lsdb_reads_its_rows(tmp_path: Path) -> None:
+    rows = objects_of(3000)
+    write_table(open_store(tmp_path), "forced", object_schema(), [rows], partition_rows=400)
+    assert is_valid_catalog(tmp_path / "catalogs/forced", strict=True)
+    theirs = lsdb.open_catalog(tmp_path / "catalogs/forced").compute().sort_values("source_id")
+    ours = rows.to_pandas().sort_values("source_id")
+    for name in ("source_id", "ra", "isprimary", "kind", "r_psfflux_flux"):
+        left, right = theirs[name].astype(object), ours[name].astype(object)
+        assert left.where(left.notna(), None).tolist() == right.where(right.notna(), None).tolist(), name
 
 
 def test_a_crossmatch_loses_nothing_at_the_edges_of_partitions(tmp_path: Path) -> None:
