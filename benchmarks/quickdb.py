@@ -147,7 +147,7 @@ def growth(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         with quickdb.connect(folder / f"table-{size}", rerun=RERUN, workers=WORKERS) as api:
             spent.append(in_turns({"local": diagram_of(api)}, repeats)["local"])
             peaks.append(max(peak_mb(one) for one in psutil.Process().children(recursive=True)))
-    slope, start = np.polyfit(sizes, spent, 1)
+    slope, start = np.polyfit(sizes, spent, 1).tolist()
     off = np.max(np.abs(np.polyval([slope, start], sizes) / spent - 1))
     return {"rows": sizes, "s": spent, "slope_s": slope, "start_s": start, "off_line": float(off), "peak_mb": peaks}
 

@@ -1,0 +1,30 @@
+"""benchmarks/quickdb.py in a small form: it runs, and says which goals are kept.
+
+The times that it measures are those of the machine and are not looked at. Left out are the sections `ratios`, whose
+peers alone take half a minute to start, `workers` and `s3`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "quickdb.py"
+
+
+def test_a_small_survey_is_asked(tmp_path: Path) -> None:
+    out = tmp_path / "quickdb.json"
+    command = [sys.executable, PROGRAM, "--rows", "24000", "--repeats", "1", "--only", "growth", "--json", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    goals = {line.split()[1]: line.split()[4] for line in done.stdout.splitlines() if line.startswith("goal ")}
+    assert set(goals) == {
+        "off_line_in_rows",
+        "memory_as_rows_double",
+        "forecast_712M_rows_40_cores_s",
+    }, done.stdout + done.stderr
+    assert done.returncode == int("short" in goals.values())
+    figures = json.loads(out.read_text())
+    assert figures["growth"]["rows"] == [6_000, 12_000, 24_000]
+    assert all(10 < peak < 1000 for peak in figures["growth"]["peak_mb"])
