@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from gozen.quickdb.program import PatchLine, Program
 from gozen.quickdb.reading import AHEAD, TableReader
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
+from gozen.quickdb.untrusted import checked_request, checked_result
 
 _held = threading.local()
 _READERS = 8
@@ -44,6 +45,7 @@ class FileSource:
         self._tables = tables
         self._readers = {name: _reader(store, table.folder) for name, table in tables.items()}
         self._schemas = {name: table.schema for name, table in tables.items()}
+        self._names = {name: frozenset(schema.names) for name, schema in self._schemas.items()}
         self._patches: dict[int, Patch] = {}
         self._data: dict[int, PatchData] = {}
         self._usual: dict[str, tuple[str, ...]] = {}
@@ -74,6 +76,8 @@ class FileSource:
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         """Return the number by which the sky around a patch is known from now on, and its rows."""
+        if patch not in self._patches:
+            raise BadRequest("a margin has no margin: ask the patch for a wider one")
         inner = self._patches[patch]
         number = -len(self._data) - 1
         ranges = around(inner.start, inner.stop, arcsec)
@@ -83,9 +87,14 @@ class FileSource:
         self._data[number] = PatchData(outer, self._readers, self._schemas, ranges)
         return number, self._data[number].rows
 
+    @property
+    def patches(self) -> Collection[int]:
+        """The numbers of the block's patches."""
+        return self._patches
+
     def answer(self, request: Any) -> Any:
         """Answer what a program asks that runs in another process."""
-        kind, patch, *rest = request
+        kind, patch, *rest = checked_request(request, {*self._patches, *self._data}, self._names)
         if kind == "columns":
             table, names = rest
             return self.columns(patch, table, names)
@@ -160,10 +169,10 @@ class Bench:
     def _apart(self, name: str, argument: Any) -> dict[str, Any]:
         assert self.child is not None
         try:
-            found: dict[str, Any] = self.child.call(self.job.program, name, argument, self.source.answer)
+            found = self.child.call(self.job.program, name, argument, self.source.answer)
+            return checked_result(found, self.source.patches, self.child.limits)
         except BadRequest as error:
             return {"failed": str(error), "kind": error.name, "patch": ""}
-        return found
 
 
 def loaded(program: bytes) -> Program:

@@ -62,6 +62,11 @@ class Child:
         self.close()
 
     @property
+    def limits(self) -> Limits:
+        """What a call may take."""
+        return self._limits
+
+    @property
     def pid(self) -> int | None:
         """The number of the process that runs now, None between two."""
         return self._running.process.pid if self._running else None
@@ -124,7 +129,7 @@ class Child:
         except BaseException as error:
             self.close()
             if isinstance(error, UnreadableInput | ValueError):
-                raise FunctionFailed(_clean(f"the function's process sent what is no answer: {error}")) from error
+                raise FunctionFailed(printable(f"the function's process sent what is no answer: {error}")) from error
             raise
 
     def close(self) -> None:
@@ -272,7 +277,9 @@ def _await_ready(connection: Connection) -> None:
     except (Closed, LimitExceeded) as error:
         raise IsolationUnavailable("the interpreter for the function's process does not start") from error
     if head.kind is not Kind.READY:
-        raise IsolationUnavailable(f"the function's process could not be locked: {_clean(str(said, errors='replace'))}")
+        raise IsolationUnavailable(
+            f"the function's process could not be locked: {printable(str(said, errors='replace'))}"
+        )
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
@@ -299,11 +306,11 @@ def _checked_failure(value: Any) -> tuple[str, str, str, bool, bool]:
 def _as_error(failure: tuple[str, str, str, bool, bool], refused: BadRequest | None) -> BaseException:
     name, message, trace, _, was_refused = failure
     if was_refused and refused is not None:
-        refused.add_note(_clean(trace))
+        refused.add_note(printable(trace))
         return refused
-    return FunctionFailed(_clean(f"{name}: {message}" + (f"\n\n{trace}" if trace else "")))
+    return FunctionFailed(printable(f"{name}: {message}" + (f"\n\n{trace}" if trace else "")))
 
 
-def _clean(text: str) -> str:
-    """Return text without what would move a terminal's cursor or colour it."""
+def printable(text: str) -> str:
+    """Return a child's text without what would move a terminal's cursor or colour it."""
     return "".join(one for one in text if one in "\n\t" or one.isprintable())

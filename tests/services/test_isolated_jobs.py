@@ -1,0 +1,157 @@
+"""Whole jobs whose functions run apart (``isolate=True``): the same answers, and every way to fail has its name.
+
+The child process itself is in test_isolation.py.
+"""
+
+# Functions as users write them, and some as attackers do:
+# ruff: noqa: ARG005, PTH123, SIM115
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+from tests.catalog_samples import object_schema, objects_of
+
+from gozen import quickdb
+from gozen.archive.store import open_store
+from gozen.catalog.whole import write_table
+from gozen.errors import BadRequest, ColumnNotFound, FunctionFailed, LimitExceeded
+from gozen.quickdb.api import Api
+from gozen.settings import load_settings
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+SECRET = "s3cr3t-of-the-site"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    write_table(open_store(folder), "forced", object_schema(), [objects_of(20_000)], partition_rows=5_000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def apart(archive: Path) -> Iterator[Api]:
+    settings = load_settings(archive=str(archive))
+    limits = {"memory_mb": 256, "seconds": 2.0, "result_mb": 8, "cache_mb": 0}
+    settings = settings.model_copy(update={"quickdb": settings.quickdb.model_copy(update=limits)})
+    with quickdb.connect(workers=1, isolate=True, settings=settings) as api:
+        yield api
+
+
+def brightness(patch):
+    flux = patch("forced.ra")
+    return np.histogram(flux, bins=10, range=(140, 160))
+
+
+def together(a, b):
+    return a[0] + b[0], a[1]
+
+
+def test_the_same_answer_to_the_bit(archive, apart):
+    with quickdb.connect(archive, workers=0) as here:
+        open_answer = here.mapreduce(brightness, together)
+    found = apart.mapreduce(brightness, together)
+    assert [one.tobytes() for one in found] == [one.tobytes() for one in open_answer]
+    assert found[0].sum() == 20_000
+    assert apart.mapreduce(brightness, together, finalize=lambda total: int(total[0].sum())) == 20_000
+    assert sum(apart.map(lambda patch: patch.size)) == 20_000
+    assert (
+        apart.mapreduce(lambda patch, shared: shared["x"] * patch.size, lambda a, b: a + b, shared={"x": 2}) == 40_000
+    )
+
+
+def test_neither_map_nor_reduce_nor_finalize_see_the_worker(apart, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+
+    def look():
+        seen = [repr(dict(os.environ))]
+        for path in ("/proc/self/environ", f"/proc/{os.getppid()}/environ", "/etc/passwd"):
+            try:
+                seen.append(Path(path).read_text())
+            except PermissionError:
+                seen.append("refused")
+        return seen
+
+    found = apart.mapreduce(
+        lambda patch: look(), lambda a, b: a if a[1:] != ["refused"] * 3 else look(), finalize=lambda a: [a, look()]
+    )
+    for seen in found:
+        assert seen[1:] == ["refused"] * 3
+        assert SECRET not in seen[0]
+
+
+def grow(patch):
+    return [bytes(10_000_000) for _ in range(100)]
+
+
+def loop(patch):
+    while True:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (lambda patch: patch("forced.rra"), ColumnNotFound, "ra"),
+        (lambda patch: 1 / 0, FunctionFailed, "ZeroDivisionError"),
+        (lambda patch: open("/etc/passwd").read(), FunctionFailed, "PermissionError"),
+        (lambda patch: Path("/tmp/x").write_text("x"), FunctionFailed, "PermissionError"),
+        (lambda patch: os._exit(3), FunctionFailed, "exit code 3"),
+        (lambda patch: {1, 2}, FunctionFailed, "set"),
+        (lambda patch: np.zeros(9 << 20, "u1"), LimitExceeded, "result_bytes"),
+        (grow, LimitExceeded, "memory_bytes"),
+        (loop, LimitExceeded, "longer than 2 s"),
+    ],
+    ids=["column", "raises", "reads", "writes", "exits", "object", "large", "memory", "loop"],
+)
+def test_each_failure_has_its_name_and_the_next_job_works(apart, function, error, said):
+    with pytest.raises(error, match=said):
+        list(apart.map(function))
+    assert sum(apart.map(lambda patch: patch.size)) == 20_000
+
+
+class Forged:
+    """A result that the function's process makes up, in the place of the one that the engine expects."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, patch):
+        import gc
+
+        from gozen.quickdb.program import Program
+
+        Program.isolated_block = lambda *_: self.value
+        for one in gc.get_objects():
+            if isinstance(one, Program):
+                one.isolated_block = lambda *_: self.value
+        return patch.size
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, [], {}, {"values": 3}, {"values": [(1 << 40, 1)], "total": 1, "touched": {}}, {"failed": None}],
+    ids=repr,
+)
+def test_what_the_engine_does_not_expect_is_named(apart, value):
+    with pytest.raises(BadRequest):
+        list(apart.map(Forged(value)))
+
+
+@pytest.mark.parametrize(
+    "request_", [None, (), ("columns",), ("columns", 10**6, "forced", ["ra"]), ("columns", 0, "../../etc", ["ra"]),
+                 ("columns", 0, "forced", ["x"]), ("columns", 0, [], {}), ("margin", 0, "x"), ("rows", [])], ids=repr,
+)  # fmt: skip
+def test_requests_that_make_no_sense_are_refused(apart, request_):
+    def ask(patch):
+        whole = next(value for value in vars(patch).values() if hasattr(value, "source") or hasattr(value, "_source"))
+        source = getattr(whole, "source", None) or whole._source
+        return source._ask(request_)
+
+    with pytest.raises(BadRequest):
+        list(apart.map(ask))
