@@ -181,7 +181,7 @@ def s3(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     size = rows // 4
     made(open_store(folder / f"table-{size}"), size)
     with ExitStack() as stack:
-        server = stack.enter_context(s3_server(folder / "s3"))
+        server = stack.enter_context(s3_server(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
         os.environ.update(server.environment)
         bucket = f"s3://{server.bucket('survey')}/archive"
         made(open_archive(load_settings(archive=bucket)), size)
