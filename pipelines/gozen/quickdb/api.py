@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gozen.archive.store import open_archive
 from gozen.errors import BadRequest, ColumnNotFound, MissingObject
-from gozen.instrument.profile import Site
+from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.cache import Cache
 from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
@@ -44,8 +44,8 @@ class Api:
         Where a job names none.
     limits
         Of functions that run apart; None lets them run in the workers.
-    site
-        Where the camera stands, for barycentric times.
+    place_m
+        Where the camera stands, geocentric, for barycentric times.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class Api:
         *,
         rerun: str | None = None,
         limits: Limits | None = None,
-        site: Site | None = None,
+        place_m: Place | None = None,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._rerun = rerun
         self._limits = limits
-        self._site = site
+        self._place_m = place_m
         self._store = open_archive(settings)
         self._released: dict[str, Tables] = {}
-        self._live = Tables(self._store, {}, site)
+        self._live = Tables(self._store, {}, place_m)
         self._database: Database | None = None
         self._cache = Cache(settings.quickdb.cache.expanduser(), settings.quickdb.cache_mb << 20)
 
@@ -195,7 +195,8 @@ class Api:
         family = self._family(rerun, table, UserCode.of())
         number = next((at for at, one in enumerate(family.patches) if one.id == id), None)
         if number is None:
-            raise BadRequest(f"no patch {id!r}: it is order/pixel/number, as {family.patches[0].id!r} is")
+            known = family.patches[0].id if family.patches else "5/8131/3"
+            raise BadRequest(f"no patch {id!r}: it is order/pixel/number, as {known!r}")
         one = family.patches[number]
         source = FileSource(self._store, family.files)
         source.begin([(number, one)])
@@ -262,12 +263,12 @@ class Api:
         if (source_id is None) == (ra is None or dec is None):
             raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
         catalog = self._tables(rerun, (table,)).catalog(table)
-        names = None if columns is None else read_for(columns, self._site)
+        names = None if columns is None else read_for(columns, self._place_m)
         if source_id is not None:
-            return shown(catalog.lightcurve(source_id, names), columns, self._site)
+            return shown(catalog.lightcurve(source_id, names), columns, self._place_m)
         assert ra is not None
         assert dec is not None
-        return shown(catalog.cone(ra, dec, radius, names), columns, self._site)
+        return shown(catalog.cone(ra, dec, radius, names), columns, self._place_m)
 
     def sql(self, query: str, *, rerun: str | None = None, **mine: Any) -> pa.Table:
         """Ask in SQL, on the same files: DuckDB.
@@ -323,6 +324,7 @@ class Api:
             code,
             self._family(rerun, table, code),
             (self._store.url, self._settings.storage),
+            rerun=rerun or self._rerun,
             mode=mode,
             region=None if region is None else as_region(region),
             sample=sample,
@@ -334,7 +336,7 @@ class Api:
         name = rerun or self._rerun
         if name is not None:
             if name not in self._released:
-                self._released[name] = released(self._store, name, self._site)
+                self._released[name] = released(self._store, name, self._place_m)
             return self._released[name]
         found = self._live = live(self._store, words, self._live)
         if not found.versions:

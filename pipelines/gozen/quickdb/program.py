@@ -116,7 +116,7 @@ class Program:
 
     def isolated_combine(self, argument: tuple[Any, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `combine`."""
-        return self.combine(*argument)
+        return self.combine(*copy.deepcopy(argument))  # what comes from outside cannot be written to, but a reduce may
 
     def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `finish`."""

@@ -47,6 +47,8 @@ class Plan:
         The same in groups.
     keys
         Of each block's result in the cache; none where results are not kept.
+    rerun
+        The release that was named, for whoever opens a patch by hand.
     """
 
     job: Job
@@ -56,6 +58,7 @@ class Plan:
     every: Sequence[Patch]
     blocks: Sequence[Block]
     keys: Sequence[str]
+    rerun: str | None = None
 
 
 def planned(
@@ -64,6 +67,7 @@ def planned(
     family: Family,
     where: tuple[str, StorageSettings],
     *,
+    rerun: str | None,
     mode: Mode,
     region: Region | None,
     sample: float | None,
@@ -80,7 +84,7 @@ def planned(
         The function cannot be pickled.
     """
     every = list(family.patches) if region is None else overlapping(family.patches, region.ranges())
-    if not every:
+    if not every and region is not None:
         raise BadRequest(f"region {region!r}: no part of {', '.join(family.files)} lies in it")
     patches = every if sample is None else sampling.chosen(every, sample)
     expected = _expected(code, family.names)
@@ -90,8 +94,10 @@ def planned(
     together = len(blocks) if digest is None and mode != "map" else 0
     job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
+    if "margin" in code.names:  # a block's result then depends on patches of other blocks
+        place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
     keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
-    return Plan(job, program, family, patches, every, blocks, keys)
+    return Plan(job, program, family, patches, every, blocks, keys, rerun)
 
 
 def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
@@ -113,7 +119,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
                 yield TaskResult([(block.number, kept[0])], [(0, block.number, kept[0]["total"])])
         for task in engine.run(plan.job, tasks_of(missing, engine.workers)) if missing else ():
             for number, result in task.blocks:
-                _raise_failed(result)
+                _raise_failed(result, plan)
                 if plan.keys:
                     cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
                 bar.add(plan.blocks[number].rows)
@@ -145,7 +151,7 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
 
     def reduce(one: Any, other: Any) -> Any:
         together = engine.call(plan.job, "combine", one, other) if apart else plan.program.combine(one, other)
-        return _raise_failed(together)["total"]
+        return _raise_failed(together, plan)["total"]
 
     tree = Tree(reduce, len(plan.blocks))
     values: dict[int, Any] = {}
@@ -157,7 +163,7 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
     total = tree.total
     if plan.job.mode == "both":
         estimate = _estimate(plan, total, values)
-        return estimate._replace(value=_finished(plan, estimate.value, engine))
+        return estimate if total is None else estimate._replace(value=_finished(plan, estimate.value, engine))
     return total if total is None else _finished(plan, total, engine)
 
 
@@ -165,7 +171,8 @@ def _finished(plan: Plan, total: Any, engine: Engine) -> Any:
     if plan.program.finalize is None:
         return total
     apart = plan.job.limits is not None
-    return _raise_failed(engine.call(plan.job, "finish", total) if apart else plan.program.finish(total))["total"]
+    found = engine.call(plan.job, "finish", total) if apart else plan.program.finish(total)
+    return _raise_failed(found, plan)["total"]
 
 
 def _estimate(plan: Plan, total: Any, values: dict[int, Any]) -> Estimate:
@@ -196,11 +203,12 @@ def _pickled(program: Program, code: UserCode) -> bytes:
         ) from error
 
 
-def _raise_failed(result: dict[str, Any]) -> dict[str, Any]:
+def _raise_failed(result: dict[str, Any], plan: Plan) -> dict[str, Any]:
     if "failed" not in result:
         return result
     kind: Callable[[str], Exception] = getattr(errors, str(result["kind"]), FunctionFailed)
     text = str(result["failed"])
     if result["patch"]:
-        text += f"\n\nin patch {result['patch']}; to try it here: patch = api.patch({result['patch']!r}); map(patch)"
+        of = f"table={next(iter(plan.family.files))!r}" + (f", rerun={plan.rerun!r}" if plan.rerun else "")
+        text += f"\n\nin patch {result['patch']}; to try it here: map(api.patch({result['patch']!r}, {of}))"
     raise kind(text)

@@ -10,6 +10,7 @@ import signal
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -23,6 +24,8 @@ from gozen.quickdb.jobs import Block, Job, TaskResult
 
 AHEAD = 2
 """Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
+
+_PATIENCE_S = 1.0
 
 _job: tuple[str, Job] | None = None
 
@@ -39,8 +42,8 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
-        self._sent: dict[str, Path] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._unawaited: set[Future[TaskResult]] = set()
 
     def start(self) -> None:
         """Begin to start the workers, so that the first job finds them ready."""
@@ -49,6 +52,7 @@ class LocalEngine:
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        self._end_what_nobody_awaits()
         path = self._file_of(job)
         waiting = iter(tasks)
         pending: set[Future[TaskResult]] = set()
@@ -68,8 +72,7 @@ class LocalEngine:
             self.close()  # what is under way would go on for nobody
             raise
         finally:
-            for future in pending:
-                future.cancel()
+            self._unawaited = {future for future in pending if not future.cancel()}
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the job's bench in a worker."""
@@ -84,30 +87,36 @@ class LocalEngine:
 
     def close(self) -> None:
         """Stop the workers at once."""
-        pool, self._pool = self._pool, None
+        pool, self._pool, self._unawaited = self._pool, None, set()
         if pool is not None:
             pool.shutdown(wait=True, kill_workers=True)
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
-            self._sent.clear()
 
     def _opened(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, timeout=None, initializer=_begin, initargs=(os.getpid(),))
+            self._pool.submit(_ready)
+            # The hook of the pool waits for all that runs; the hook that was added last is called first.
+            threading._register_atexit(self.close)  # type: ignore[attr-defined]
         return self._pool
+
+    def _end_what_nobody_awaits(self) -> None:
+        """Give tasks of a job that was given up a moment to end; then their workers go, as they may never end."""
+        if wait(self._unawaited, timeout=_PATIENCE_S).not_done:
+            self.close()
+        self._unawaited = set()
 
     def _file_of(self, job: Job) -> Path:
         """Return the file that holds a job: workers read it once, however large what it shares is."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="gozen-quickdb-")
-        if job.key not in self._sent:
-            for old in self._sent.values():
-                old.unlink(missing_ok=True)
-            path = Path(self._folder.name) / job.key
+        path = Path(self._folder.name) / job.key
+        if not path.exists():
             path.write_bytes(pickle.dumps(job, protocol=5))
-            self._sent = {job.key: path}
-        return self._sent[job.key]
+            weakref.finalize(job, path.unlink, missing_ok=True)  # two jobs may run by turns
+        return path
 
 
 _LOST = (

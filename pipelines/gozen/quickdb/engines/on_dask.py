@@ -11,6 +11,7 @@ from gozen.quickdb.jobs import Block, Job, TaskResult
 
 AHEAD = 2
 _CONNECT_S = 20
+_START_S = 120
 
 
 class DaskEngine:
@@ -90,7 +91,13 @@ class DaskEngine:
 
     def _scattered(self, job: Job) -> Any:
         if self._sent is None or self._sent[0] != job.key:
-            self._sent = job.key, self._client.scatter(job, broadcast=True, hash=False)
+            try:
+                self._client.wait_for_workers(1, _START_S)
+                self._sent = job.key, self._client.scatter(job, broadcast=True, hash=False)
+            except TimeoutError as error:
+                raise WorkerLost(
+                    f"the Dask scheduler {self._client.scheduler.address} has no worker: {error}"
+                ) from error
         return self._sent[1]
 
     def _result(self, future: Any) -> Any:
