@@ -124,7 +124,7 @@ class LimitExceeded(BadRequest):
 
 
 class IsolationUnavailable(BadRequest):
-    """This kernel cannot keep a user's function apart."""
+    """The kernel here cannot keep a user's function apart."""
 
 
 class UnreadableInput(Failed):

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.catalog.healpix import unit_vectors
-from gozen.instrument.profile import Site
 
 FloatArray = NDArray[np.float64]
+Place = tuple[float, float, float]
 
 _MJD_ZERO = 2_400_000.5
 _PER_DAY = 1440
 _LIGHT_M_PER_DAY = 299_792_458.0 * 86_400
 
 
-def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, site: Site) -> FloatArray:
+def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, place_m: Place) -> FloatArray:
     """Return when light that was seen at a site passed the barycentre.
 
     Corrections are those of Eastman, Siverd & Gaudi 2010 (PASP 122, 935), Roemer's and Einstein's, for a source at
@@ -28,8 +28,8 @@ def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, site: Site) -> Flo
         UTC, shape (N,).
     ra, dec
         ICRS degrees, shape (N,).
-    site
-        Where the camera stands.
+    place_m
+        Where the camera stands, geocentric, as `gozen.instrument.profile.Site.geocentric_m` says.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, site: Site) -> Flo
     minute = mjd[known] * _PER_DAY
     before = np.floor(minute)
     nodes = np.unique(np.concatenate([before, before + 1]))
-    late, place = _at(nodes / _PER_DAY, site)
+    late, place = _at(nodes / _PER_DAY, place_m)
     at = np.searchsorted(nodes, before)
     part = (minute - before)[:, None]
     between = place[at] * (1 - part) + place[at + 1] * part
@@ -53,14 +53,14 @@ def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, site: Site) -> Flo
     return found
 
 
-def _at(mjd: FloatArray, site: Site) -> tuple[FloatArray, FloatArray]:
+def _at(mjd: FloatArray, place_m: Place) -> tuple[FloatArray, FloatArray]:
     """Return TDB less UTC in days, shape (N,), and the site's place from the barycentre in metres, shape (N, 3)."""
     from astropy import units
     from astropy.coordinates import EarthLocation, get_body_barycentric
     from astropy.time import Time
     from astropy.utils import iers
 
-    location = EarthLocation.from_geocentric(*site.geocentric_m, unit=units.m)
+    location = EarthLocation.from_geocentric(*place_m, unit=units.m)
     # Without tables from the network the Earth's rotation is known to a second, the place so to half a kilometre.
     with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("iers_degraded_accuracy", "ignore"):
         time = Time(mjd, format="mjd", scale="utc", location=location)

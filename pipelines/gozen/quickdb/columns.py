@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from gozen.catalog.healpix import unit_vectors
 from gozen.errors import ColumnNotFound
-from gozen.instrument.profile import Site
-from gozen.lightcurves.barycentre import bjd_tdb
+from gozen.lightcurves.barycentre import Place, bjd_tdb
 
 Array = NDArray[Any]
 Make = Callable[[Sequence[Array], int], Array]
@@ -61,22 +60,22 @@ class TableColumns:
         Their units, where they have one.
     bands
         Prefixes of columns that exist once a band.
-    site
-        Where the camera stands, for times at the barycentre.
+    place_m
+        Where the camera stands, geocentric, for times at the barycentre.
     """
 
     name: str
     kinds: Mapping[str, str]
     units: Mapping[str, str]
     bands: tuple[str, ...] = ()
-    site: Site | None = None
+    place_m: Place | None = None
 
     @classmethod
-    def of_schema(cls, name: str, schema: pa.Schema, site: Site | None = None) -> TableColumns:
+    def of_schema(cls, name: str, schema: pa.Schema, place_m: Place | None = None) -> TableColumns:
         """Read them from the schema of a table's files."""
         units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema}
         bands = (schema.metadata or {}).get(BANDS, b"").decode().split()
-        return cls(name, {field.name: _kind(field.type) for field in schema}, units, tuple(bands), site)
+        return cls(name, {field.name: _kind(field.type) for field in schema}, units, tuple(bands), place_m)
 
     def names(self) -> list[str]:
         """Return every name that `find` knows but the derived ones: ``forced.i.psfflux_flux``, ``forced.ra``."""
@@ -117,10 +116,10 @@ class TableColumns:
         return self._magnitude(prefix, column) or self._light_curve_magnitude(prefix + column)
 
     def _barycentric(self) -> Column | None:
-        site, needs = self.site, ("mjd", "ra", "dec")
-        if site is None or not self.kinds.keys() >= set(needs):
+        place, needs = self.place_m, ("mjd", "ra", "dec")
+        if place is None or not self.kinds.keys() >= set(needs):
             return None
-        return Column(self.name, needs, lambda arrays, _: bjd_tdb(arrays[0], arrays[1], arrays[2], site))
+        return Column(self.name, needs, lambda arrays, _: bjd_tdb(arrays[0], arrays[1], arrays[2], place))
 
     def _magnitude(self, prefix: str, column: str) -> Column | None:
         for ending, flux, zero in (("_mag", "_flux", _AB_NANOJANSKY), ("_instmag", "_instflux", _INSTRUMENTAL)):

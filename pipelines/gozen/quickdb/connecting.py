@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from gozen.errors import BadRequest, GozenError, IsolationUnavailable
-from gozen.instrument.profile import Site, load_profile
+from gozen.instrument.profile import load_profile
+from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.api import Api
 from gozen.quickdb.engines import Engine, Here
 from gozen.quickdb.isolation.limits import Limits
@@ -60,7 +61,7 @@ def connect(
     isolate = quickdb.isolate if isolate is None else isolate
     limits = _limits(settings) if isolate else None  # refused before workers start
     opened = _engine(engine or quickdb.engine, settings.workers if workers is None else workers)
-    return Api(settings, opened, rerun=rerun or quickdb.rerun, limits=limits, site=_site(settings))
+    return Api(settings, opened, rerun=rerun or quickdb.rerun, limits=limits, place_m=_place(settings))
 
 
 def _engine(wanted: Any, workers: int) -> Engine:
@@ -89,7 +90,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(quickdb.memory_mb << 20, quickdb.seconds, quickdb.result_mb << 20)
 
 
-def _site(settings: Settings) -> Site | None:
+def _place(settings: Settings) -> Place | None:
     with contextlib.suppress(GozenError):  # tables can be asked without the profile of a camera
-        return load_profile(settings.instrument).site
+        return load_profile(settings.instrument).site.geocentric_m
     return None

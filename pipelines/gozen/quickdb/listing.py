@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from gozen.catalog import parquet
-from gozen.instrument.profile import Site
-from gozen.lightcurves.barycentre import bjd_tdb
+from gozen.lightcurves.barycentre import Place, bjd_tdb
 from gozen.quickdb.columns import BARYCENTRIC, TableColumns
 from gozen.quickdb.tables import Tables
 
@@ -33,19 +32,19 @@ def listed(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "type", "unit", "meaning"]).set_index("name")
 
 
-def read_for(columns: Sequence[str], site: Site | None) -> list[str]:
+def read_for(columns: Sequence[str], place_m: Place | None) -> list[str]:
     """Return the columns of files that columns of a light curve are made of."""
-    if BARYCENTRIC not in columns or site is None:
+    if BARYCENTRIC not in columns or place_m is None:
         return list(columns)
     return list(dict.fromkeys([*(name for name in columns if name != BARYCENTRIC), *_NEEDS]))
 
 
-def shown(rows: pa.Table, columns: Sequence[str] | None, site: Site | None) -> pa.Table:
+def shown(rows: pa.Table, columns: Sequence[str] | None, place_m: Place | None) -> pa.Table:
     """Return the columns that were asked for, in their order, derived ones among them."""
-    if columns is None or site is None or BARYCENTRIC not in columns:
+    if columns is None or place_m is None or BARYCENTRIC not in columns:
         return rows
     mjd, ra, dec = (parquet.numbers(rows, name) for name in _NEEDS)
-    times = bjd_tdb(mjd, ra, dec, site)
+    times = bjd_tdb(mjd, ra, dec, place_m)
     return rows.append_column(pa.field(BARYCENTRIC, pa.float64(), metadata={"unit": "d"}), pa.array(times)).select(
         list(columns)
     )

@@ -13,6 +13,7 @@ from gozen.quickdb.columns import Names
 from gozen.quickdb.region import Pixels, Region
 
 Array = NDArray[Any]
+WIDEST_MARGIN_ARCSEC = 3600
 
 
 class Source(Protocol):
@@ -172,8 +173,8 @@ class Patch:
         Patch
             Everything outside of the patch within this distance of it, and a little more.
         """
-        if not 0 < arcsec <= 3600:
-            raise BadRequest(f"a margin of {arcsec} arcsec: it is above 0 and at most 3600 arcsec")
+        if not 0 < arcsec <= WIDEST_MARGIN_ARCSEC:
+            raise BadRequest(f"a margin of {arcsec} arcsec: it is above 0 and at most {WIDEST_MARGIN_ARCSEC} arcsec")
         whole, rows = self._whole.around(arcsec)
         return Patch(whole, self.id, self.healpix, rows)
 

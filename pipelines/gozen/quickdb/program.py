@@ -189,4 +189,5 @@ def _told(error: BaseException) -> str:
     """Return what a user's exception says, with the user's own part of the traceback."""
     inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
     lines = traceback.format_exception(type(error), error, inner or error.__traceback__)
-    return f"{type(error).__name__}: {error}\n\n{''.join(lines)}".rstrip()
+    last = "".join(traceback.format_exception_only(error)).strip()  # where the exception has no text either
+    return f"{last}\n\n{''.join(lines)}".rstrip()

@@ -15,7 +15,7 @@ from gozen.catalog.lookup import Catalog
 from gozen.catalog.manifest import Manifest
 from gozen.catalog.release import read_release
 from gozen.errors import ColumnNotFound
-from gozen.instrument.profile import Site
+from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.columns import Names, TableColumns
 from gozen.quickdb.jobs import TableFiles
 from gozen.quickdb.patches import Patch, patches_of, same_cuts
@@ -49,13 +49,13 @@ class Tables:
         The archive.
     versions
         The manifest of each, by the word that names it in ``forced.ra``.
-    site
-        Where the camera stands.
+    place_m
+        Where the camera stands, geocentric.
     """
 
-    def __init__(self, store: Store, versions: Mapping[str, Manifest], site: Site | None = None) -> None:
+    def __init__(self, store: Store, versions: Mapping[str, Manifest], place_m: Place | None = None) -> None:
         self.versions = versions
-        self.site = site
+        self.place_m = place_m
         self._store = store
         self._families: dict[str, Family] = {}
         self._catalogs: dict[str, Catalog] = {}
@@ -96,7 +96,7 @@ class Tables:
             if other != word and version.kind == kind == "object" and version.rows == self.versions[word].rows:
                 theirs = self._index(other)
                 indexes |= {other: theirs} if same_cuts(mine, theirs) else {}
-        columns = {name: TableColumns.of_schema(name, self.schemas[name], self.site) for name in indexes}
+        columns = {name: TableColumns.of_schema(name, self.schemas[name], self.place_m) for name in indexes}
         elsewhere = tuple(name for name in self.versions if name not in indexes)
         files = {name: self._files(name) for name in indexes}
         return Family(Names(columns, elsewhere), files, tuple(patches_of(indexes, kind)))
@@ -111,9 +111,9 @@ class Tables:
         return TableFiles(folder, version.key_of(version.index), self.schemas[word])
 
 
-def released(store: Store, rerun: str, site: Site | None) -> Tables:
+def released(store: Store, rerun: str, place_m: Place | None) -> Tables:
     """Open the tables of a release; `RerunNotFound` where there is none of the name."""
-    return Tables(store, read_release(store, rerun).tables, site)
+    return Tables(store, read_release(store, rerun).tables, place_m)
 
 
 def live(store: Store, words: Sequence[str], before: Tables) -> Tables:
@@ -126,7 +126,7 @@ def live(store: Store, words: Sequence[str], before: Tables) -> Tables:
     """
     found = {word: manifest.current(store, word) for word in words or tables_in(store)}
     versions = {word: version for word, version in found.items() if version is not None}
-    return before if versions == before.versions else Tables(store, versions, before.site)
+    return before if versions == before.versions else Tables(store, versions, before.place_m)
 
 
 def tables_in(store: Store) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.isolation import limits as limit
 from gozen.quickdb.isolation.child import printable
 from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.patch import WIDEST_MARGIN_ARCSEC
 
 _OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
 
@@ -37,7 +37,7 @@ def checked_request(request: Any, patches: Collection[int], columns: Mapping[str
         case ("rows", int(patch)):
             known = patch in patches
         case ("margin", int(patch), float(arcsec)):
-            known = patch in patches and math.isfinite(arcsec) and arcsec >= 0
+            known = patch in patches and 0 < arcsec <= WIDEST_MARGIN_ARCSEC
         case ("columns", int(patch), str(table), list(names)):
             known = patch in patches and all(type(name) is str and name in columns.get(table, ()) for name in names)
         case _:
