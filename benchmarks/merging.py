@@ -92,7 +92,7 @@ def crossmatching(detections: int, stars: int, repeats: int) -> dict[str, Any]:
         positions = (found_ra, found_dec, ra, dec)
         for nearest in (False, True):
             spent = np.array([_match_once(positions, radius, nearest) for _ in range(repeats)])
-            gozen, tree, pairs = np.median(spent[1:], axis=0)
+            gozen, tree, pairs = np.median(spent[1:], axis=0).tolist()
             name = f"{'nearest' if nearest else 'all'} within {radius:g} arcsec"
             result[name] = {"gozen_s": gozen, "ckdtree_s": tree, "pairs": int(pairs), "speed": tree / gozen}
     return result

@@ -8,6 +8,7 @@ in `make test`; GOZEN_CATALOG_HISTORIES sets how many.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -89,6 +90,8 @@ class World:
         catalog = open_catalog(self.store, "lightcurves")
         assert identities(catalog.table()) == wanted
         assert identities(directory_rows(self.root, "lightcurves")) == wanted
+        places = sorted((p.start, p.stop) for p in catalog.manifest.partitions)
+        assert all(one[1] <= other[0] for one, other in itertools.pairwise(places)), "a partition inside another"
         star = catalog.lightcurve(int(FIELD.source_id[0]), ["mjd"])
         assert len(star) == 3 * len(self.held)
         assert star["mjd"].to_pylist() == sorted(star["mjd"].to_pylist())

@@ -79,8 +79,10 @@ def _changed(chunk: pa.Table) -> pa.Table:
 
 
 def _nulled(chunk: pa.Table) -> pa.Table:
-    texts = [*chunk["kind"].to_pylist()[:-1], None]
-    return chunk.set_column(chunk.column_names.index("kind"), chunk.schema.field("kind"), pa.array(texts))
+    """Replace a zero, which is what stands under a null, by a null."""
+    parents = chunk["parent_id"].to_pylist()
+    parents[parents.index(0)] = None
+    return chunk.set_column(chunk.column_names.index("parent_id"), chunk.schema.field("parent_id"), pa.array(parents))
 
 
 def test_a_column_that_a_chunk_lacks_is_null_and_the_place_is_computed(store: Store) -> None:
