@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,7 +111,9 @@ class Database:
 
     def __init__(self, store: Store, storage: StorageSettings) -> None:
         self._connection = duckdb.connect()
-        self._connection.execute("SET parquet_metadata_cache = true; SET enable_progress_bar = false")
+        self._connection.execute("SET parquet_metadata_cache = true")
+        with contextlib.suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar
+            self._connection.execute("SET enable_progress_bar = false")
         if store.url.startswith("s3://"):
             from gozen.quickdb.sql_s3 import reach
 
