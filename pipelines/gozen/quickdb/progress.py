@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from types import TracebackType
@@ -53,7 +54,8 @@ class Progress:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True))
+        widgets = None if importlib.util.find_spec("ipywidgets") else False  # else rich warns at each step
+        self._bar = Progress(*columns, console=Console(stderr=True, force_jupyter=widgets))
         self._task = self._bar.add_task(f"{self._rows:,} rows", total=self._rows)
         self._bar.start()
 
