@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 
 from .ceph_server import CephServer, ceph_server
+from .quickdb_surveys import kept, nights, survey  # noqa: F401 fixtures of every module here
 from .s3_server import S3Server, s3_server
 from .zygote import Zygote
 

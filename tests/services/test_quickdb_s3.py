@@ -1,0 +1,104 @@
+"""QuickDB on object storage: what it gives on disk, in few requests, and a clear end where the server is gone.
+
+Covered: the same bits from map, mapreduce, SQL and look-ups as on disk; how often the server is asked; a server that
+stops in the middle of a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gozen.errors import StorageUnavailable
+from gozen.quickdb import Api, Cone, connect
+
+from .conftest import in_environment
+from .quickdb_surveys import FIELD, here
+from .s3_server import S3Server, s3_server
+
+pytestmark = pytest.mark.usefixtures("kept")
+
+
+def copied(nights: Path, server: S3Server, bucket: str) -> str:
+    """Copy the light curves to a bucket; return its address."""
+    url = f"s3://{server.bucket(bucket)}/archive"
+    store = server.store(url)
+    for path in nights.rglob("*"):
+        if path.is_file():
+            store.write(str(path.relative_to(nights)), path.read_bytes())
+    return url
+
+
+@pytest.fixture(scope="module")
+def far(nights: Path, s3: S3Server) -> str:
+    """Return the address of the light curves in a bucket."""
+    return copied(nights, s3, "quickdb")
+
+
+def moments(patch: Any) -> tuple[int, float, np.ndarray]:
+    flux = patch("lightcurves.flux")
+    return patch.size, float(flux.sum()), np.histogram(patch("lightcurves.mjd"), 7)[0]
+
+
+def added(a: Any, b: Any) -> Any:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+def asked(api: Api) -> list[Any]:
+    """Ask all that can be asked."""
+    ra, dec = float(FIELD.ra[3]), float(FIELD.dec[3])
+    circle = f"SELECT source_id, mjd, flux FROM lightcurves WHERE within(ra, dec, {ra!r}, {dec!r}, 600) ORDER BY ALL"
+    size, total, histogram = api.mapreduce(moments, added, cache=False)
+    around = api.map(lambda patch: len(patch.margin(60)("lightcurves.ra")), table="lightcurves", cache=False)
+    return [
+        (size, total, histogram.tolist()),
+        list(api.map(lambda patch: patch("lightcurves.flux").tolist(), region=Cone(ra, dec, 1), cache=False)),
+        list(around),
+        api.sql(circle).to_pylist(),
+        api.lightcurve(int(FIELD.source_id[3])).to_pylist(),
+        api.lightcurve(ra=ra, dec=dec, radius=100).to_pylist(),
+    ]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_same_as_on_disk(nights: Path, far: str, workers: int) -> None:
+    with here(nights) as on_disk, connect(far, workers=workers) as api:
+        assert str(asked(api)) == str(asked(on_disk))
+
+
+def test_a_job_asks_the_server_seldom(nights: Path, far: str, s3: S3Server) -> None:
+    with here(nights) as on_disk:
+        patches = len(list(on_disk.map(lambda patch: patch.id, table="lightcurves", cache=False)))
+    with connect(far, workers=0) as api:
+        api.mapreduce(moments, added, cache=False)
+        before = len(s3.requests())
+        api.mapreduce(moments, added, cache=False)
+        after = s3.requests()[before:]
+    assert len(after) <= 6 * patches + 5
+    assert set(after) <= {"GetObject", "HeadObject", "ListObjectsV2"}
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[S3Server]:
+    """Return a server that a test may stop."""
+    with s3_server(tmp_path / "server") as server, in_environment(server):
+        yield server
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_server_that_stops_in_the_middle_is_said(
+    nights: Path, mortal: S3Server, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOZEN_STORAGE__ATTEMPTS", "1")
+    url = copied(nights, mortal, "mortal")
+    with connect(url, workers=workers) as api:
+        assert api.mapreduce(moments, added, cache=False)
+        running = api.map(lambda patch: float(patch("lightcurves.flux_err").sum()), cache=False)
+        mortal.process.kill()
+        mortal.process.wait()
+        with pytest.raises(StorageUnavailable, match="archive"):
+            list(running)
