@@ -289,6 +289,19 @@ def test_a_file_that_is_cut_short_is_named(store: Store, keep: int) -> None:
             act()
 
 
+@pytest.mark.parametrize("part", ["index", "schema"])
+def test_an_index_that_is_damaged_or_gone_is_named(here: Path, part: str) -> None:
+    store = open_store(here)
+    version = open_catalog(store, "lightcurves").manifest
+    path = getattr(version, part)
+    store.write(version.key_of(path), store.read(version.key_of(path))[:-9])
+    with pytest.raises(UnreadableInput, match=f"{path} is cut short or damaged"):
+        open_catalog(store, "lightcurves")
+    store.delete(version.key_of(path))
+    with pytest.raises(MissingObject, match=f"{path} is not there, but its table's manifest names it"):
+        open_catalog(store, "lightcurves")
+
+
 WORK = """
 import sys
 sys.path.insert(0, {tests!r})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gozen.archive.store import Store
 from gozen.catalog import healpix, ids, layout, manifest, parquet
-from gozen.catalog.files import AT_ONCE, DataFiles
+from gozen.catalog.files import AT_ONCE, DataFiles, damage_named
 from gozen.catalog.index import RowGroup, RowGroups
 from gozen.catalog.manifest import Manifest
 from gozen.errors import BadRequest
@@ -65,8 +65,10 @@ class Catalog:
     def __init__(self, store: Store, version: Manifest) -> None:
         self._store = store
         self.manifest = version
-        self.schema: pa.Schema = parquet.schema(store.read(version.key_of(version.schema)))
-        self.row_groups = RowGroups(parquet.decoded(store.read(version.key_of(version.index))))
+        with damage_named(store, version.key_of(version.schema)):
+            self.schema: pa.Schema = parquet.schema(store.read(version.key_of(version.schema)))
+        with damage_named(store, version.key_of(version.index)):
+            self.row_groups = RowGroups(parquet.decoded(store.read(version.key_of(version.index))))
         self._files = DataFiles(store)
         self._known = frozenset(self.schema.names)
         self._schemas: dict[tuple[str, ...], pa.Schema] = {}
