@@ -19,6 +19,9 @@ from gozen.sky.truth import write_truth
 PARTITION_ROWS = 500_000
 """Rows of a partition, at most: two million objects in four fields are ten partitions and 37 patches."""
 
+MEMORY = 1 << 29
+"""Bytes of rows that are held; the rest waits on the disk."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -66,7 +69,7 @@ def simulate_objects(
     write_truth(store, pairs_key(name), found)
     for word in WORDS:
         rows = chunks(seed, objects, word, progress)
-        write_table(store, names[word], object_schema(word), rows, partition_rows=PARTITION_ROWS)
+        write_table(store, names[word], object_schema(word), rows, partition_rows=PARTITION_ROWS, memory=MEMORY)
     made = release(store, name, names)
     return Survey(made.tables, pairs_key(name), len(found))
 
