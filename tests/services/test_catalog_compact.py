@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -218,6 +220,43 @@ def test_killed_at_any_write_readers_see_whole_generations_and_running_again_com
             assert identities(Catalog(store, read_release(store, "dr1").tables["lightcurves"]).table()) == EVERY
         shutil.rmtree(root)
     assert deaths > 5
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_on_s3_too_a_kill_leaves_a_whole_version_and_running_again_completes(store: Store) -> None:
+    acts = (
+        lambda there: release(there, "dr1", TABLES),
+        lambda there: compact(there, "lightcurves", everything=True, partition_rows=400),
+    )
+    for act in acts:
+        deaths, died = 0, True
+        while died:
+            try:
+                act(dying(store, deaths))
+                died = False
+            except StorageUnavailable:
+                deaths += 6
+            assert identities(open_catalog(store, "lightcurves").table()) == EVERY
+        assert deaths > 6
+    assert identities(Catalog(store, read_release(store, "dr1").tables["lightcurves"]).table()) == EVERY
+
+
+def dying(store: Store, survives: int) -> Store:
+    """Return the same archive on S3, where writes fail after so many of them."""
+    there = pickle.loads(pickle.dumps(store))
+    left = itertools.count(survives, -1)
+
+    def guarded(method: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            if next(left) <= 0:
+                raise StorageUnavailable("killed here")
+            return method(*given)
+
+        return call
+
+    for name in ("write", "create", "copy", "delete"):
+        setattr(there, name, guarded(getattr(there, name)))
+    return there
 
 
 LATE = rows_of(FIELD, 20240104, "1")
