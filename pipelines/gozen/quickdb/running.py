@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +12,7 @@ from typing import Any
 
 from gozen import errors
 from gozen.errors import BadRequest, FunctionFailed
-from gozen.quickdb import sampling
+from gozen.quickdb import reduction, sampling
 from gozen.quickdb.cache import Cache, key_of
 from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
@@ -155,8 +157,11 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
 
     tree = Tree(reduce, len(plan.blocks))
     values: dict[int, Any] = {}
+    # Where the first run is too short to show in a worker whether reduce is associative, the first nodes do.
+    tried: list[Any] | None = [] if not apart and len(plan.blocks) > 2 and len(plan.blocks[0].runs[0]) < 3 else None
     for task in found:
         for node in task.nodes:
+            tried = _tried(plan, tried, node[2])
             tree.take(node)
         for _, result in task.blocks:
             values |= dict(result["values"])
@@ -165,6 +170,18 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
         estimate = _estimate(plan, total, values)
         return estimate if total is None else estimate._replace(value=_finished(plan, estimate.value, engine))
     return total if total is None else _finished(plan, total, engine)
+
+
+def _tried(plan: Plan, values: list[Any] | None, value: Any) -> list[Any] | None:
+    """Add a value to those on which `reduce` is tried; None when it has been."""
+    if values is None or value is None or plan.program.reduce is None:
+        return values
+    with contextlib.suppress(Exception):  # what cannot be copied cannot be tried
+        values.append(copy.deepcopy(value))
+    if len(values) < 3:
+        return values
+    reduction.checked(plan.program.reduce, values)
+    return None
 
 
 def _finished(plan: Plan, total: Any, engine: Engine) -> Any:

@@ -128,8 +128,11 @@ _LOST = (
 def _result(future: Future[Any]) -> Any:
     try:
         return future.result()
-    except pickle.PicklingError as error:
-        raise FunctionFailed(f"what map returns cannot be sent back: {error.__cause__ or error}") from error
+    except Exception as error:
+        if "_sendback_result" not in str(error.__cause__):  # the traceback of the worker, as text
+            raise
+        said = f"what map returns cannot be sent back: {type(error).__name__}: {error}"
+        raise FunctionFailed(f"{said}; return arrays, numbers, text, or lists and dicts of them") from error
 
 
 def _begin(parent: int) -> None:
