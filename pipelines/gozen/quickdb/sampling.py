@@ -21,7 +21,7 @@ _SEED = 20_240_131
 class Estimate(NamedTuple):
     """The result of a sample.
 
-    Parameters
+    Attributes
     ----------
     value
         As the whole table would give it: what adds up is scaled to all rows, the rest is that of the sample.
