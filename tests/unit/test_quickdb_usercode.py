@@ -40,7 +40,9 @@ CELL = """
     from numpy import histogram
     BINS = 10
     LIMITS = {"low": 1.0, "high": np.array([1, 2])}
-    class Base:
+    class Root:
+        power = 7
+    class Base(Root):
         factor = 2
         @staticmethod
         def twice(x): return x * 2
@@ -91,6 +93,7 @@ def test_the_same_cell_run_again_elsewhere_has_the_same_digest() -> None:
         ("x * 2", "x * 3"),
         ("return 3", "return 4"),
         ("factor = 2", "factor = 3"),
+        ("power = 7", "power = 8"),
         ("22.5", "22.6"),
         ("x < self.limit", "x > self.limit"),
         ("y=3", "y=4"),
