@@ -57,7 +57,11 @@ def test_it_stays_within_its_size_and_keeps_what_was_used(tmp_path: Path) -> Non
     assert cache.get("005") is None
 
 
-@pytest.mark.parametrize("value", [np.zeros(KIB), object(), {1, 2}, np.array([object()])], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [np.zeros(KIB), object(), {1, 2}, np.array([object()])],
+    ids=["large", "an object", "a set", "an array of objects"],
+)
 def test_what_is_large_or_no_plain_data_is_not_kept(tmp_path: Path, value: object) -> None:
     cache = Cache(tmp_path / "new", 100 * KIB)
     cache.put("a", value)
