@@ -53,9 +53,9 @@ unit: setup-dev ## the unit tests alone
 	@$(BIN)/pytest -n $(WORKERS) tests/unit
 
 soak: setup-dev ## the long form of the tests that kill, of a failing S3, of random histories: two hours on two cores
-	@GOZEN_KILLS=200 GOZEN_FAULT_HISTORIES=1000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --log-cli-level=INFO \
+	@GOZEN_KILLS=200 GOZEN_FAULT_HISTORIES=1000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 --log-cli-level=INFO \
 		tests/services/test_killed.py tests/services/test_s3_faults.py
-	@GOZEN_HISTORIES=50000 GOZEN_FUZZ=50000 GOZEN_FUZZ_SERVER=2000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
+	@GOZEN_HISTORIES=50000 GOZEN_FUZZ=50000 GOZEN_FUZZ_SERVER=2000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 \
 		tests/property/test_reconcile.py tests/property/test_fuzz_resources.py tests/cluster/test_fuzz_admission.py
 
 format: setup-dev ## format the code and repair what lint can

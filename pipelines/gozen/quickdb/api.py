@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gozen.archive.store import open_archive
-from gozen.errors import BadRequest, ColumnNotFound, MissingObject
+from gozen.errors import BadRequest, MissingObject
 from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.cache import Cache
 from gozen.quickdb.columns import Names
@@ -333,32 +333,34 @@ class Api:
         )
 
     def _tables(self, rerun: str | None, words: Sequence[str]) -> Tables:
+        """Return the tables of a release, or the live ones of these names, or all live ones where none is live."""
         name = rerun or self._rerun
         if name is not None:
             if name not in self._released:
                 self._released[name] = released(self._store, name, self._place_m)
             return self._released[name]
-        found = self._live = live(self._store, words, self._live)
+        found = live(self._store, words, self._live)
+        if not found.versions and words:
+            found = live(self._store, (), self._live)
         if not found.versions:
-            raise MissingObject(
-                f"the archive {self._store.url} has no table {' or '.join(words) or 'at all'}"
-                + (f"; there are the releases {', '.join(names)}: rerun=..." if (names := self.reruns()) else "")
-            )
+            names = self.reruns()
+            hint = f"there are the releases {', '.join(names)}: name one" if names else "append a night, or import one"
+            raise MissingObject(f"the archive {self._store.url} has no live table; {hint}")
+        self._live = found
         return found
 
     def _family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
-        words = (table,) if table is not None else _named(code)
-        tables = self._tables(rerun, words)
-        known = [word for word in words if word in tables.versions]
-        if not known and words:
-            raise ColumnNotFound(f"no table {' or '.join(words)}; there are {', '.join(sorted(tables.versions))}")
-        return tables.family(known[0] if known else sorted(tables.versions)[0])
+        """Return the table that is named, else the first that the function names, else the first of all."""
+        words = _named(code)
+        tables = self._tables(rerun, (table,) if table is not None else words)
+        known = [word for word in words if word in tables.versions] or sorted(tables.versions)
+        return tables.family(known[0] if table is None else table)
 
 
-def _named(code: UserCode) -> tuple[str, ...]:
+def _named(code: UserCode) -> list[str]:
     """Return what may be tables in the texts of functions: what stands before the first dot, as in ``forced.ra``."""
-    words = {text.partition(".")[0] for text in code.strings if "." in text}
-    return tuple(sorted(word for word in words if word.isidentifier()))
+    words = dict.fromkeys(text.partition(".")[0] for text in code.strings if "." in text)
+    return [word for word in words if word.isidentifier()]
 
 
 def _nothing(patch: Patch) -> None:

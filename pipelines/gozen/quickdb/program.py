@@ -150,6 +150,8 @@ class Program:
 
     def _mapped(self, line: PatchLine, source: Source, touch: Callable[[str, str], None]) -> Any:
         patch = self.patch(line, source, touch)
+        if self.region is not None and not patch.size:
+            return None  # its pixels touch the region, none of its rows lies in it
         return _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
 
     def _reduced(self, one: Any, other: Any) -> Any:

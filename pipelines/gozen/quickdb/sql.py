@@ -50,17 +50,16 @@ class Query:
         if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
             raise BadRequest("api.sql takes one SELECT: tables are read, never changed")
         self._tree = parsed[0]
-        named = {cte.alias for cte in self._tree.find_all(exp.CTE)}
         self._nodes = [
             node
             for node in self._tree.find_all(exp.Table)
-            if isinstance(node.this, exp.Identifier) and not node.db and node.name not in named
+            if isinstance(node.this, exp.Identifier) and not node.db and not _is_of_the_query(node)
         ]
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The names of the tables that it asks."""
-        return tuple(sorted({node.name for node in self._nodes}))
+        """The names of the tables that it asks, as written and in small letters, which SQL takes for the same."""
+        return tuple(sorted({name for node in self._nodes for name in (node.name, node.name.lower())}))
 
     def over(self, tables: Tables) -> str:
         """Return the query on the files of these tables; circles become ranges of pixels and an exact test."""
@@ -73,8 +72,9 @@ class Query:
                     limits[id(table)] = ranges
                 call.replace(sqlglot.parse_one(_condition(call, ranges), read="duckdb"))
         for node in self._nodes:
-            if node.name in tables.versions:
-                files = _files(tables, node.name, limits.get(id(node)))
+            name = node.name if node.name in tables.versions else node.name.lower()
+            if name in tables.versions:
+                files = _files(tables, name, limits.get(id(node)))
                 rows = exp.select("*").from_(sqlglot.parse_one(files, read="duckdb"))
                 node.replace(rows.subquery(node.alias_or_name))
         return self._tree.sql(dialect="duckdb")
@@ -110,7 +110,8 @@ class Database:
     """
 
     def __init__(self, store: Store, storage: StorageSettings) -> None:
-        self._connection = duckdb.connect()
+        # A name that is no table is an error, not a variable of this program.
+        self._connection = duckdb.connect(config={"python_enable_replacements": "false"})
         self._connection.execute("SET parquet_metadata_cache = true")
         with contextlib.suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar
             self._connection.execute("SET enable_progress_bar = false")
@@ -153,6 +154,20 @@ class Database:
             raise BadRequest(f"DuckDB refuses the query: {error}") from error
         finally:
             cursor.close()
+
+
+def _is_of_the_query(node: exp.Table) -> bool:
+    """Tell whether a name is that of a WITH of the query, which within its own definition means the table."""
+    above: Any = node
+    inside: list[Any] = []
+    while above is not None:
+        inside.append(above)
+        within = above.args.get("with_") or above.args.get("with")
+        for cte in within.expressions if within is not None else ():
+            if cte.alias.lower() == node.name.lower() and not any(one is cte for one in inside):
+                return True
+        above = above.parent
+    return False
 
 
 def _holds_for_every_row(call: exp.Expression) -> bool:

@@ -35,7 +35,7 @@ class UserCode:
     Parameters
     ----------
     strings
-        Texts that occur in them.
+        Texts that occur in them, in their order.
     files
         Where those stand that workers cannot import.
     modules
@@ -46,7 +46,7 @@ class UserCode:
         Whether the same call gives the same result, as far as can be seen.
     """
 
-    strings: set[str] = field(default_factory=set)
+    strings: dict[str, None] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     modules: dict[str, types.ModuleType] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
@@ -104,7 +104,7 @@ class UserCode:
     def _plain(self, value: Any) -> None:
         self._add(type(value).__name__, value)
         if isinstance(value, str):
-            self.strings.add(value)
+            self.strings[value] = None
 
     def _array(self, value: np.ndarray[Any, Any]) -> None:
         self._add("array", value.dtype.descr, value.shape)

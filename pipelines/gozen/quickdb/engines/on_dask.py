@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import itertools
+import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
+from gozen.errors import BadRequest, FunctionFailed, StorageUnavailable, WorkerLost
 from gozen.quickdb.jobs import Block, Job, TaskResult
 
 AHEAD = 2
 _CONNECT_S = 20
 _START_S = 120
+_END_S = 3
 
 
 class DaskEngine:
@@ -50,6 +54,7 @@ class DaskEngine:
         except OSError as error:
             raise StorageUnavailable(f"no Dask scheduler answers at {where!r}: {error}; check the address") from error
         self._own.insert(0, self._client)
+        atexit.register(self.close)
 
     @property
     def workers(self) -> int:
@@ -84,10 +89,12 @@ class DaskEngine:
         return found
 
     def close(self) -> None:
-        """Stop what was made here; a cluster that was given stays."""
-        for one in self._own:
-            one.close()
-        self._own = []
+        """Stop what was made here, whatever it is doing; a cluster that was given stays."""
+        atexit.unregister(self.close)
+        own, self._own = self._own, []
+        for one in own:
+            with contextlib.suppress(TimeoutError):
+                one.close(timeout=_END_S)
 
     def _scattered(self, job: Job) -> Any:
         if self._sent is None or self._sent[0] != job.key:
@@ -105,6 +112,8 @@ class DaskEngine:
 
         try:
             return future.result()
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise FunctionFailed(f"what map returns cannot be sent back: {error}") from error
         except (KilledWorker, CancelledError) as error:
             raise WorkerLost(
                 f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map"
