@@ -111,6 +111,10 @@ class ColumnNotFound(BadRequest):
     """The tables have no such column; the message names the nearest ones."""
 
 
+class TableNotFound(BadRequest):
+    """There is no table of this name; the message names those that there are."""
+
+
 class RerunNotFound(BadRequest):
     """There is no release of this name; the message names those that there are."""
 

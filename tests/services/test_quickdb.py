@@ -30,7 +30,7 @@ from gozen.catalog import append, open_catalog
 from gozen.catalog.healpix import unit_vectors
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.release import read_release
-from gozen.errors import BadRequest, MissingObject
+from gozen.errors import BadRequest, TableNotFound
 from gozen.quickdb import Api, Box, Cone, connect
 
 from ..catalog_samples import rows_of
@@ -240,6 +240,7 @@ def test_a_region_gives_the_rows_inside_and_no_others(near: Api, forced: Any, ki
     found = np.concatenate(list(near.map(lambda p: p("forced.source_id"), region=region)))
     assert sorted(found.tolist()) == sorted(columns["source_id"][inside].tolist())
     assert 100 < len(found) < OBJECTS // 2
+    assert min(near.map(lambda p: p("forced.source_id").size, region=region)) > 0, "a patch of which no row lies inside"
 
 
 def test_a_sample_is_within_its_error(near: Api) -> None:
@@ -335,6 +336,8 @@ def test_sql_finds_what_look_ups_find(nights: Path) -> None:
         for query in (
             f"SELECT l.source_id, l.mjd FROM lightcurves AS l WHERE WITHIN(l.ra, l.dec, {circle}) AND l.flux > -1e9",
             f"WITH near AS (SELECT * FROM lightcurves WHERE within(ra, dec, {circle})) SELECT source_id, mjd FROM near",
+            f"WITH lightcurves AS (SELECT * FROM Lightcurves) SELECT source_id, mjd FROM lightcurves "
+            f"WHERE within(ra, dec, {circle})",
             f"SELECT source_id, mjd FROM (SELECT * FROM lightcurves) AS x WHERE within(x.ra, x.dec, {circle})",
             f"SELECT source_id, mjd FROM lightcurves WHERE NOT (NOT within(ra, dec, {circle}))",
         ):
@@ -359,7 +362,8 @@ def test_sql_finds_what_look_ups_find(nights: Path) -> None:
         ("SELECT 1; SELECT 2", BadRequest, "one SELECT"),
         ("DROP TABLE lightcurves", BadRequest, "one SELECT"),
         ("SELECT nothing FROM lightcurves", BadRequest, "nothing"),
-        ("SELECT * FROM nowhere", MissingObject, "no table nowhere"),
+        ("SELECT * FROM nowhere", TableNotFound, "no table 'nowhere'; there are lightcurves"),
+        ("SELECT * FROM lightcurves, tables", TableNotFound, "no table 'tables'"),
         ("SELECT * FROM lightcurves WHERE within(ra, dec, 1, 2)", BadRequest, "write within"),
         ("SELECT * FROM lightcurves WHERE within(ra, dec, mjd, 2, 3)", BadRequest, "write within"),
         ("SELECT * FROM lightcurves WHERE within(1, 2, 1, 2, 3)", BadRequest, "write within"),

@@ -193,7 +193,17 @@ def test_columns_and_texts_are_found_everywhere() -> None:
         def map(p): return p('forced.g.psfflux_mag'), other(p), (lambda: p(COLUMNS[0]))()
     """)
     strings = UserCode.of(names["map"]).strings
-    assert {"forced.ra", "forced.dec", "forced.g.psfflux_mag"} <= strings
+    assert {"forced.ra", "forced.dec", "forced.g.psfflux_mag"} <= set(strings)
+
+
+def test_texts_come_in_the_order_of_the_code() -> None:
+    names = cell("""
+        def map(p):
+            late = p('objects.ra')
+            return late, p('lightcurves.ra'), p('areas.ra')
+    """)
+    found = [text for text in UserCode.of(names["map"]).strings if text.endswith(".ra")]
+    assert found == ["objects.ra", "lightcurves.ra", "areas.ra"]
 
 
 def test_the_lines_of_a_cell_come_along_for_tracebacks() -> None:

@@ -257,8 +257,8 @@ class Api:
         ------
         BadRequest
             Neither an id nor a position is given, or both.
-        MissingObject
-            There is no such table.
+        TableNotFound, MissingObject
+            There is no such table, or none at all.
         """
         if (source_id is None) == (ra is None or dec is None):
             raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
@@ -293,7 +293,9 @@ class Api:
         Raises
         ------
         BadRequest
-            The query is no SELECT, names a table that is not there, or DuckDB refuses it.
+            The query is no SELECT, or DuckDB refuses it.
+        TableNotFound
+            It names a table that is not there.
         """
         try:
             from gozen.quickdb.sql import Database, Query

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import duckdb
@@ -61,8 +61,21 @@ class Query:
         """The names of the tables that it asks, as written and in small letters, which SQL takes for the same."""
         return tuple(sorted({name for node in self._nodes for name in (node.name, node.name.lower())}))
 
-    def over(self, tables: Tables) -> str:
-        """Return the query on the files of these tables; circles become ranges of pixels and an exact test."""
+    def over(self, tables: Tables, mine: Collection[str] = ()) -> str:
+        """Return the query on the files of these tables; circles become ranges of pixels and an exact test.
+
+        Parameters
+        ----------
+        tables
+            Those that it may ask.
+        mine
+            Names of others that the database knows.
+
+        Raises
+        ------
+        TableNotFound
+            It asks another one.
+        """
         limits: dict[int, NDArray[np.int64]] = {}
         for call in list(self._tree.find_all(exp.Anonymous)):
             if call.name.lower() == _WITHIN:
@@ -72,8 +85,9 @@ class Query:
                     limits[id(table)] = ranges
                 call.replace(sqlglot.parse_one(_condition(call, ranges), read="duckdb"))
         for node in self._nodes:
-            name = node.name if node.name in tables.versions else node.name.lower()
-            if name in tables.versions:
+            if node.name not in mine:
+                name = node.name.lower() if node.name.lower() in tables.versions else node.name
+                tables.require(name)
                 files = _files(tables, name, limits.get(id(node)))
                 rows = exp.select("*").from_(sqlglot.parse_one(files, read="duckdb"))
                 node.replace(rows.subquery(node.alias_or_name))
@@ -145,7 +159,7 @@ class Database:
         for name, one in mine.items():
             cursor.register(name, one)
         try:
-            return cursor.execute(query.over(tables)).to_arrow_table()
+            return cursor.execute(query.over(tables, mine)).to_arrow_table()
         except duckdb.HTTPException as error:
             raise StorageUnavailable(f"DuckDB cannot read the archive: {error}") from error
         except (duckdb.IOException, duckdb.InvalidInputException) as error:

@@ -14,7 +14,7 @@ from gozen.catalog import manifest, parquet
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.manifest import Manifest
 from gozen.catalog.release import read_release
-from gozen.errors import ColumnNotFound
+from gozen.errors import TableNotFound
 from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.columns import Names, TableColumns
 from gozen.quickdb.jobs import TableFiles
@@ -71,15 +71,19 @@ class Tables:
 
         Raises
         ------
-        ColumnNotFound
+        TableNotFound
             There is no such table.
         """
-        if word not in self.versions:
-            near = difflib.get_close_matches(word, self.versions, 1) or sorted(self.versions)
-            raise ColumnNotFound(f"no table {word!r}; there are {', '.join(near)}")
+        self.require(word)
         if word not in self._families:
             self._families[word] = self._opened(word)
         return self._families[word]
+
+    def require(self, word: str) -> None:
+        """Raise `TableNotFound` where there is no such table."""
+        if word not in self.versions:
+            there_are = difflib.get_close_matches(word, self.versions, 1) or sorted(self.versions)
+            raise TableNotFound(f"no table {word!r}; there are {', '.join(there_are)}")
 
     def catalog(self, word: str) -> Catalog:
         """Return the reader of a table for look-ups; raises as `family`."""
