@@ -8,9 +8,11 @@ edges of HEALPix base pixels and the poles. DuckDB joins unsorted files with a t
 LSDB opens our table unmodified. The floor of an append is PyArrow's sort and one Parquet file with the same
 encodings, of rows that have ``_healpix_29`` already; both write down to the disk.
 
-Compactions and cross-matches (benchmarks/merging.py) run with it, and alone by ``--only``.
+Compactions and cross-matches (benchmarks/merging.py) run with it, and look-ups in a table of five times the rows
+(benchmarks/growth.py); each alone by ``--only``.
 
-    python benchmarks/lookup.py [--json FILE] [--rows 20_000_000] [--targets 200] [--only lookups|compaction|crossmatch]
+    python benchmarks/lookup.py [--json FILE] [--rows 20_000_000] [--targets 200]
+                                [--only lookups|compaction|crossmatch|size]
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import growth
 import merging
 import postgres
 import starfields
@@ -48,7 +51,9 @@ RADIUS_ARCSEC = 60.0
 NIGHT = 20_260_115
 STAR = ["ra", "dec", "phot_g_mean_mag", "bp_rp", "parallax", "pmra", "pmdec", "ruwe"]
 ORDER = [("_healpix_29", "ascending"), ("source_id", "ascending"), ("mjd", "ascending")]
-PARTS = ("lookups", "compaction", "crossmatch")
+PARTS = ("lookups", "compaction", "crossmatch", "size")
+LARGE = 5
+"""How many times larger the other table of the part `size` is."""
 COLUMNS = {"six columns": SIX, "all columns": lightcurve_schema().names}
 Cone = tuple[float, float]
 
@@ -394,6 +399,19 @@ def compacting(folder: Path, rows: int) -> dict[str, Any]:
     return found
 
 
+def growing(folder: Path, rows: int) -> dict[str, Any]:
+    """Make a table, and one of five times its rows, and look up in both."""
+    wanted = []
+    for size in (rows, LARGE * rows):
+        say(f"a table of {size:,} rows")
+        ids, cones = targets(size, 200)
+        wanted.append((filled(open_store(folder / f"size-{size}"), size), (ids, cones["plain"])))
+    (small, of_small), (large, of_large) = wanted
+    found = growth.compared(small, large, of_small, of_large)
+    shutil.rmtree(folder / f"size-{LARGE * rows}")
+    return found
+
+
 def main() -> int:
     """Measure, print, and say whether the goals are met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -412,10 +430,15 @@ def main() -> int:
         if "crossmatch" in parts:
             say("cross-matches")
             result["crossmatch"] = merging.crossmatching(given.rows // 20, given.rows // 10, 3)
+        if "size" in parts:
+            result["size"] = growing(Path(folder), given.rows)
         if "lookups" in parts:
             result |= measured(Path(folder), given.rows, given.targets)
     goals = merging.goals_of(result)
     merging.show(result)
+    if "size" in parts:
+        growth.show(result["size"])
+        goals += growth.goals_of(result["size"])
     if "lookups" in parts:
         show(result)
         goals = [*goals_of(result), *goals]
