@@ -55,8 +55,9 @@ unit: setup-dev ## the unit tests alone
 soak: setup-dev ## the long form of the tests that kill, of a failing S3, of random histories: two hours on two cores
 	@GOZEN_KILLS=200 GOZEN_FAULT_HISTORIES=1000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 --log-cli-level=INFO \
 		tests/services/test_killed.py tests/services/test_s3_faults.py
-	@GOZEN_HISTORIES=50000 GOZEN_FUZZ=50000 GOZEN_FUZZ_SERVER=2000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 \
-		tests/property/test_reconcile.py tests/property/test_fuzz_resources.py tests/cluster/test_fuzz_admission.py
+	@GOZEN_HISTORIES=50000 GOZEN_FUZZ=50000 GOZEN_FUZZ_SERVER=2000 GOZEN_CATALOG_HISTORIES=300 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 \
+		tests/property/test_reconcile.py tests/property/test_fuzz_resources.py tests/property/test_catalog_histories.py \
+		tests/cluster/test_fuzz_admission.py
 
 format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff format .

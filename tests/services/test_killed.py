@@ -5,7 +5,7 @@ length of an undisturbed life, so that intake, masters, reduction, commits, tabl
 committed is written again; nothing is left behind. The archive that counts was made by the installed command; the
 lives that are killed come from `tests.services.zygote`, which saves the seconds of each start.
 
-``GOZEN_KILLS`` is the number of kills: 80 by default, 200 in ``make soak``. ``GOZEN_SEED`` replays a
+``GOZEN_KILLS`` is the number of kills: 40 by default, 200 in ``make soak``. ``GOZEN_SEED`` replays a
 failure, whose message names it. Not here: storage in trouble and inputs that change (test_disturbed.py).
 """
 
@@ -28,7 +28,7 @@ import pytest
 from .lives import Mark, all_gone, by_command, committed, differences, digests, left_in, members, place, start
 from .zygote import Life, Zygote
 
-KILLS = int(os.environ.get("GOZEN_KILLS", "80"))
+KILLS = int(os.environ.get("GOZEN_KILLS", "40"))
 SEED = int(os.environ.get("GOZEN_SEED", "1"))
 HOW = ("group", "group", "main", "worker")
 """Who is killed: a plug that is pulled, or an out-of-memory kill that takes one process."""

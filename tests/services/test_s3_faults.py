@@ -5,7 +5,7 @@ numbers, and a reader, all at once, through `tests.services.fault_proxy`. Each t
 as Kubernetes does after exit code 75; any other error fails the test. Then the line is quiet, and everything is
 compared with what must be there.
 
-``GOZEN_FAULT_HISTORIES`` is the number of histories: 120 by default, 1000 in ``make soak``. ``GOZEN_SEED`` replays a
+``GOZEN_FAULT_HISTORIES`` is the number of histories: 80 by default, 1000 in ``make soak``. ``GOZEN_SEED`` replays a
 failure, whose message names it. Not here: processes that are killed (test_killed).
 """
 
@@ -43,7 +43,7 @@ from gozen.errors import StorageUnavailable
 from .fault_proxy import Fault, FaultProxy, Trouble, quiet
 from .s3_server import S3Server
 
-HISTORIES = int(os.environ.get("GOZEN_FAULT_HISTORIES", "120"))
+HISTORIES = int(os.environ.get("GOZEN_FAULT_HISTORIES", "80"))
 SEED = int(os.environ.get("GOZEN_SEED", "1"))
 PARTS = 4
 PATIENCE = 200
