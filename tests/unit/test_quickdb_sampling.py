@@ -94,3 +94,11 @@ def test_numbers_dicts_and_patches_without_a_value() -> None:
 def test_what_does_not_add_up_is_given_as_it_is(values: list[Any], total: Any) -> None:
     value, _, _ = of_sample(values, total)
     np.testing.assert_equal(value, total)
+
+
+def test_of_one_patch_alone_sums_are_told_from_the_rest_by_what_two_make() -> None:
+    counts, edges = np.array([3, 4]), np.array([0.0, 1.0, 2.0])
+    found = estimated((counts, edges), [None, (counts, edges)], [50, 50], 1000, 20, doubled=(2 * counts, edges))
+    np.testing.assert_allclose(found.value[0], [30, 40])
+    np.testing.assert_array_equal(found.value[1], edges)
+    assert np.isnan(found.error[1]).all()

@@ -167,7 +167,8 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
             values |= dict(result["values"])
     total = tree.total
     if plan.job.mode == "both":
-        estimate = _estimate(plan, total, values)
+        alone = sum(value is not None for value in values.values()) == 1
+        estimate = _estimate(plan, total, values, reduce(copy.deepcopy(total), total) if alone else None)
         return estimate if total is None else estimate._replace(value=_finished(plan, estimate.value, engine))
     return total if total is None else _finished(plan, total, engine)
 
@@ -192,10 +193,11 @@ def _finished(plan: Plan, total: Any, engine: Engine) -> Any:
     return _raise_failed(found, plan)["total"]
 
 
-def _estimate(plan: Plan, total: Any, values: dict[int, Any]) -> Estimate:
+def _estimate(plan: Plan, total: Any, values: dict[int, Any], doubled: Any) -> Estimate:
     rows = [patch.rows for patch in plan.patches]
     of_patch = [values.get(number) for number in range(len(plan.patches))]
-    return sampling.estimated(total, of_patch, rows, sum(patch.rows for patch in plan.every), len(plan.every))
+    every = sum(patch.rows for patch in plan.every)
+    return sampling.estimated(total, of_patch, rows, every, len(plan.every), doubled)
 
 
 def _expected(code: UserCode, names: Names) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gozen.errors import BadRequest
 from gozen.quickdb.patches import Patch
+from gozen.quickdb.reduction import alike
 
 FEWEST = 8
 """Patches of a sample: fewer say nothing about the error."""
@@ -51,7 +52,9 @@ def chosen(patches: Sequence[Patch], fraction: float, seed: int = _SEED) -> list
     return [patches[one] for one in sorted(at.tolist())]
 
 
-def estimated(total: Any, values: Sequence[Any], rows: Sequence[int], every: int, patches: int) -> Estimate:
+def estimated(
+    total: Any, values: Sequence[Any], rows: Sequence[int], every: int, patches: int, doubled: Any = None
+) -> Estimate:
     """Scale what patches of a sample gave to the whole table: the ratio estimator for clusters (Cochran 1977, §6, §9A).
 
     Parameters
@@ -66,28 +69,39 @@ def estimated(total: Any, values: Sequence[Any], rows: Sequence[int], every: int
         Rows of the whole table.
     patches
         How many patches the table has.
+    doubled
+        What the total and itself make together: what adds up is then twice as much. It is needed where one patch alone
+        has a value.
     """
     fraction = sum(rows) / every if every else 1.0
     weight = np.array(rows, float)
-    value, error = _leaf(total, list(values), weight, max(fraction, 1e-12), len(rows) / max(patches, 1))
+    value, error = _leaf(total, list(values), weight, max(fraction, 1e-12), len(rows) / max(patches, 1), doubled)
     return Estimate(value, error, fraction)
 
 
-def _leaf(total: Any, values: list[Any], rows: NDArray[np.float64], fraction: float, share: float) -> tuple[Any, Any]:
+def _leaf(
+    total: Any, values: list[Any], rows: NDArray[np.float64], fraction: float, share: float, doubled: Any
+) -> tuple[Any, Any]:
     known = [v for v in values if v is not None]
     if isinstance(total, tuple | list):
         if any(not isinstance(v, tuple | list) or len(v) != len(total) for v in known):
             return total, math.nan  # put together, not added up
         inner = [[None if v is None else v[i] for v in values] for i in range(len(total))]
-        parts = [_leaf(one, v, rows, fraction, share) for one, v in zip(total, inner, strict=True)]
+        twice = [None] * len(total) if doubled is None else doubled
+        if len(twice) != len(total):
+            return total, math.nan
+        parts = [_leaf(one, v, rows, fraction, share, two) for one, v, two in zip(total, inner, twice, strict=True)]
         kind = type(total) if type(total) in (tuple, list) else tuple
         return kind(p[0] for p in parts), kind(p[1] for p in parts)
     if isinstance(total, dict):
         if not all(isinstance(v, dict) for v in known):
             return total, math.nan
         inner_of = {key: [None if v is None else v.get(key) for v in values] for key in total}
-        found = {key: _leaf(one, inner_of[key], rows, fraction, share) for key, one in total.items()}
+        twice_of = doubled or {}
+        found = {key: _leaf(one, inner_of[key], rows, fraction, share, twice_of.get(key)) for key, one in total.items()}
         return {key: one[0] for key, one in found.items()}, {key: one[1] for key, one in found.items()}
+    if doubled is not None and not alike(doubled, np.asarray(total) * 2):
+        return total, np.full(np.shape(total), np.nan)[()]
     return _number(total, values, rows, fraction, share)
 
 
