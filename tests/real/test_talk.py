@@ -22,6 +22,7 @@ from gozen.catalog import healpix, open_catalog
 from gozen.sky.object_survey import pairs_key, simulate_objects
 from gozen.sky.truth import read_truth
 
+pytestmark = pytest.mark.xdist_group("talk")
 TALK = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared/data")) / "talk"
 COUNT = 250_000
 FLAGS = [

@@ -38,7 +38,7 @@ from .quickdb_surveys import FIELD, NIGHTS, OBJECTS, here
 
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RERUN = "s20a_wide"
-pytestmark = pytest.mark.usefixtures("kept")
+pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.xdist_group("survey")]  # two million objects are made once
 
 
 @pytest.fixture(scope="module")
