@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "cluster.md"
-SECONDS_TO_START = 180
+SECONDS_TO_START = SECONDS_TO_END = 180
 
 
 class Terminal:
@@ -70,7 +70,7 @@ class Terminal:
         """Press Ctrl-C, and wait for the end."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=SECONDS_TO_END)
 
 
 @pytest.fixture(scope="module")
