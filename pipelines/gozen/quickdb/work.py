@@ -52,7 +52,7 @@ class FileSource:
         self._indexes: dict[str, Groups] = {}
 
     def begin(self, patches: Sequence[tuple[int, Patch]]) -> None:
-        """Take the patches of a block, by their numbers, and forget earlier ones."""
+        """Take the patches of a task, by their numbers, and forget earlier ones."""
         self._patches = dict(patches)
         self._data = {}
         for reader in self._readers.values():
@@ -89,7 +89,7 @@ class FileSource:
 
     @property
     def patches(self) -> Collection[int]:
-        """The numbers of the block's patches."""
+        """The numbers of the task's patches."""
         return self._patches
 
     def answer(self, request: Any) -> Any:
@@ -146,7 +146,6 @@ class Bench:
 
     def block(self, block: Block) -> dict[str, Any]:
         """Do a block; the result is as `Program.block` says."""
-        self.source.begin(block.patches)
         runs = [[_line(*one) for one in run] for run in block.runs]
         check = block.number == 0
         if self.program is not None:
@@ -199,7 +198,10 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:
-            one = bench_of(job).block(block)
+            bench = bench_of(job)
+            if block is task[0]:  # once for all blocks: on storage elsewhere the next one's columns are on their way
+                bench.source.begin([one for every in task for one in every.patches])
+            one = bench.block(block)
             if job.leaves and "failed" not in one:
                 tree.add(block.number, one.pop("total"))
         except FunctionFailed as error:
