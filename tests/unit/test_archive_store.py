@@ -4,6 +4,7 @@ The failures are real ones in child processes: a limit on file size, `/dev/full`
 Leaves out object storage, which has its own tests with a real server.
 """
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from threading import Barrier
 import pytest
 
 from gozen.archive.directory import DirectoryStore
+from gozen.archive.interface import check_unchanged
 from gozen.archive.objects import ObjectStore
 from gozen.archive.store import open_store
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -211,6 +213,34 @@ def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path)
     own.write_bytes(b"being written")
     assert store.sweep() == 1
     assert files_in(tmp_path) == [f".partial/{own.name}"]
+
+
+def test_leftovers_that_cannot_be_removed_now_are_named(tmp_path, monkeypatch):
+    (tmp_path / ".partial").mkdir()
+    left = tmp_path / ".partial" / f"{os.uname().nodename}-{2**22 + 1}-0"  # a number that no process has
+    left.write_bytes(b"half")
+
+    def refused(path, missing_ok=False):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(StorageUnavailable, match=rf"cannot delete .*{left.name}.*mounted read-only"):
+        DirectoryStore(tmp_path).sweep()
+
+
+def test_a_stamp_tells_that_an_object_changed(tmp_path):
+    store = DirectoryStore(tmp_path)
+    store.write("raw/a", b"first")
+    before = store.stamp("raw/a")
+    assert store.stamp("raw/a") == before
+    os.utime(tmp_path / "raw" / "a", ns=(0, 1))
+    assert store.stamp("raw/a") != before
+    store.delete("raw/a")
+    assert store.stamp("raw/a") is None
+    check_unchanged(store, {"raw/a": before})  # what was read whole may go
+    store.write("raw/a", b"other")
+    with pytest.raises(StorageUnavailable, match=r"raw/a changed while it was reduced, nothing is committed"):
+        check_unchanged(store, {"raw/a": before})
 
 
 @pytest.mark.parametrize("change", [b"other", b"sho", b"longer"])

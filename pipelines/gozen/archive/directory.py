@@ -86,6 +86,15 @@ class DirectoryStore(Store):
         _sync_folder(target.parent)
         return True
 
+    def stamp(self, key: str) -> tuple[int, ...] | None:
+        """Return a file's number, length and time of change; None when it is gone."""
+        with named_errors(self.url_of(key), "read"):
+            try:
+                found = self.path(key).stat()
+            except FileNotFoundError:
+                return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under this key."""
         with named_errors(self.url_of(key), "read"):
@@ -119,12 +128,19 @@ class DirectoryStore(Store):
             return self.path(key).open("rb")
 
     def sweep(self) -> int:
-        """Remove what killed writers of this machine left behind; return how many files went."""
+        """Remove what killed writers of this machine left behind; return how many files went.
+
+        Raises
+        ------
+        StorageUnavailable
+            A file cannot be removed now.
+        """
         gone = 0
         for partial in (self.root / PARTIAL).glob(f"{socket.gethostname()}-*"):
             pid = int(partial.name.rsplit("-", 2)[1])
             if not _alive(pid):
-                partial.unlink(missing_ok=True)
+                with named_errors(str(partial), "delete"):
+                    partial.unlink(missing_ok=True)
                 gone += 1
         return gone
 

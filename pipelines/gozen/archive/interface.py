@@ -79,6 +79,10 @@ class Store(ABC):
             data = path.read_bytes()
         return self.create(key, data) or self.read(key) == data
 
+    def stamp(self, key: str) -> tuple[int, ...] | None:
+        """Return what differs once an object has changed; None when it is gone, or is only ever changed whole."""
+        return None
+
     @abstractmethod
     def exists(self, key: str) -> bool:
         """Tell whether there is an object under this key."""
@@ -133,6 +137,26 @@ class Store(ABC):
     def path(self, key: str) -> Path | None:
         """Return the object's local path, or None when it has none (an object store)."""
         return None
+
+
+def check_unchanged(store: Store, stamps: Mapping[str, tuple[int, ...] | None]) -> None:
+    """Check that what was read is still what lies there; one that is gone cannot have been half old and half new.
+
+    Parameters
+    ----------
+    stamps
+        Of each object, from before it was read.
+
+    Raises
+    ------
+    StorageUnavailable
+        Somebody writes to an object.
+    """
+    for key, before in stamps.items():
+        if before is not None and store.stamp(key) not in (None, before):
+            raise StorageUnavailable(
+                f"{store.url_of(key)} changed while it was reduced, nothing is committed; run again when it is whole"
+            )
 
 
 @contextlib.contextmanager

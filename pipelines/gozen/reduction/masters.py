@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gozen.archive import keys
-from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, write_commit
+from gozen.archive.commit import Rejection, SensorCommit, read_commit, write_commit
+from gozen.archive.interface import check_unchanged
 from gozen.archive.keys import Calibration, Processing
 from gozen.archive.provenance import CalibrationUsed, Provenance, code_version
 from gozen.archive.raw import RawExposure
 from gozen.archive.raw_tags import mark_reduced
-from gozen.calibration.calibrate import detector_of
+from gozen.calibration.calibrate import Image, detector_of
 from gozen.calibration.library import find_master, put_master
 from gozen.calibration.masters import dark_master, flat_master
 from gozen.errors import BadRequest, GozenError, Rejected, StorageUnavailable
@@ -135,12 +136,19 @@ def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -
         status="reduced",
         provenance=provenance,
     )
+    store, raw = bench.raw_store(exposure.root), exposure.sensors[sensor]
+    stamps = {key: store.stamp(key) for key in raw}
     try:
-        store = bench.raw_store(exposure.root)
-        cube = assemble([read_file(store, key) for key in exposure.sensors[sensor]], bench.profile)
-        product, provenance = _store(kind, cube, exposure, sensor, bench, provenance)
+        cube = assemble([read_file(store, key) for key in raw], bench.profile)
+        image, used = _combine(kind, cube, exposure, sensor, bench)
     except Rejected as refusal:
+        check_unchanged(store, stamps)
         return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(refusal)})
+    check_unchanged(store, stamps)
+    processing = Processing(exposure.night, exposure.exposure, RUN)
+    provenance = provenance.model_copy(update={"calibration": used, "inputs": cube.inputs})
+    cards = [*_cards(cube), *provenance.as_cards()]
+    product = put_master(bench.store, kind, processing, sensor, image, float(cube.start[0]), cards)
     facts = {
         "frame_id": cube.frame_id,
         "filter": cube.header.filter,
@@ -151,23 +159,16 @@ def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -
     return commit.model_copy(update={**facts, "products": {kind: product}, "provenance": provenance})
 
 
-def _store(
-    kind: Calibration, cube: RawCube, exposure: RawExposure, sensor: str, bench: Bench, provenance: Provenance
-) -> tuple[Product, Provenance]:
-    """Combine the frames, store the master, and return what the commit says of it."""
+def _combine(
+    kind: Calibration, cube: RawCube, exposure: RawExposure, sensor: str, bench: Bench
+) -> tuple[Image, dict[Calibration, CalibrationUsed]]:
+    """Combine the frames into a master; return it with the masters that it was made with."""
     gain, mjd = cube.header.gain, float(cube.start[0])
-    used: dict[Calibration, CalibrationUsed] = {}
-    if kind == "flat":
-        level: Calibration = "dark" if "dark" in bench.profile.masters else "bias"
-        master = find_master(bench.store, level, bench.profile, sensor, exposure.night, mjd)
-        used[level] = master.used
-        image = flat_master([cube], detector_of(bench.profile, sensor, gain, master.image))
-    else:
-        image = dark_master(cube, detector_of(bench.profile, sensor, gain))
-    provenance = provenance.model_copy(update={"calibration": used, "inputs": cube.inputs})
-    processing = Processing(exposure.night, exposure.exposure, RUN)
-    cards = [*_cards(cube), *provenance.as_cards()]
-    return put_master(bench.store, kind, processing, sensor, image, mjd, cards), provenance
+    if kind != "flat":
+        return dark_master(cube, detector_of(bench.profile, sensor, gain)), {}
+    level: Calibration = "dark" if "dark" in bench.profile.masters else "bias"
+    master = find_master(bench.store, level, bench.profile, sensor, exposure.night, mjd)
+    return flat_master([cube], detector_of(bench.profile, sensor, gain, master.image)), {level: master.used}
 
 
 def _cards(cube: RawCube) -> list[tuple[str, str | int | float, str]]:

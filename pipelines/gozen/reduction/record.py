@@ -26,9 +26,12 @@ class Progress:
     ----------
     unreadable
         Why single frames were left out; they count after the others.
+    stamps
+        Of each raw file, from before it was read.
     """
 
     unreadable: list[CorruptFile] = field(default_factory=list)
+    stamps: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
     cube: RawCube | None = None
     detector: Detector | None = None
     calibrated: CalibratedCube | None = None

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from gozen.archive import keys
 from gozen.archive.blocks import Observed, blocked_by, load_block_list
 from gozen.archive.commit import GateRecord, SensorCommit, put_product, read_commit, write_commit
+from gozen.archive.interface import check_unchanged
 from gozen.archive.provenance import Provenance, code_version
 from gozen.astrometry.plane import separation_deg
 from gozen.astrometry.solve import Field, sensor_pointing, solve_field
@@ -55,7 +56,7 @@ def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
     UnreadableInput
         Masters or raw data are missing.
     StorageUnavailable
-        The archive cannot be read or written.
+        The archive cannot be read or written, or raw data changed while they were reduced.
     """
     done = read_commit(bench.store, work.processing, work.sensor)
     if done is not None:
@@ -70,6 +71,7 @@ def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
         refusal = error
         log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, error.name, error)
     commit = commit_of(work, bench, state, refusal)
+    check_unchanged(bench.raw_store(work.raw_root), state.stamps)
     write_commit(bench.store, work.processing, commit)
     return commit
 
@@ -99,6 +101,7 @@ def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
     files: list[RawFile] = []
     store = bench.raw_store(work.raw_root)
     for number, key in enumerate(work.raw):
+        state.stamps[key] = store.stamp(key)
         try:
             file = read_file(store, key, functools.partial(bench.workspace.room, f"raw {number}"))
             assemble([file], bench.profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import defaultdict, deque
 from collections.abc import Iterable
@@ -73,7 +74,8 @@ class Inbound:
 
     def close(self) -> None:
         """Remove what killed or ended workers left half-written, and let others watch the folder."""
-        self._sweep()
+        with contextlib.suppress(StorageUnavailable):  # the next watch sweeps, too
+            self._sweep()
         self._intake.release()
 
     def step(self, now: float) -> None:
