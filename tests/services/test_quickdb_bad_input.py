@@ -1,8 +1,8 @@
 """What goes wrong in a job says so in plain words, nothing hangs, and nothing is left behind.
 
 Covered: functions that raise, return what cannot travel, cannot be pickled, name what there is not, a reduce that is
-none; empty regions, unknown reruns and tables; damaged and missing files; storage that goes away; a worker that is
-killed, Ctrl-C, a script that is killed or ends early.
+none; empty regions, unknown reruns and tables; damaged and missing files; storage that goes away; workers that are
+killed, on this machine and on Dask, Ctrl-C, a script that is killed or ends early.
 """
 
 from __future__ import annotations
@@ -197,16 +197,26 @@ def test_a_damaged_file_is_named(damaged: tuple[Path, Path], damage: str, worker
             api.sql("SELECT sum(flux) FROM lightcurves")
 
 
-def killed_once(folder: Path) -> Callable[[Any], int]:
+def killed_once(folder: Path) -> Callable[[Any], float]:
     """Return a function that kills its process the first time."""
 
-    def function(patch: Any) -> int:
+    def function(patch: Any) -> float:
         with contextlib.suppress(FileExistsError):
             (folder / "killed").touch(exist_ok=False)
             os.kill(os.getpid(), signal.SIGKILL)
-        return int(patch("lightcurves.mjd").size)
+        return flux(patch)
 
     return function
+
+
+def flux(patch: Any) -> float:
+    return float(patch("lightcurves.flux").sum())
+
+
+def kills(patch: Any) -> float:
+    if patch("lightcurves.mjd").size:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
 
 
 def test_a_killed_worker_is_said_and_the_next_job_works(nights: Path, tmp_path: Path) -> None:
@@ -216,10 +226,22 @@ def test_a_killed_worker_is_said_and_the_next_job_works(nights: Path, tmp_path: 
         assert api.mapreduce(killed_once(tmp_path), add, cache=False) > 0
 
 
+def test_dask_goes_on_after_a_killed_worker_or_says_so_and_the_next_job_works(nights: Path, tmp_path: Path) -> None:
+    with here(nights) as api:
+        wanted = api.mapreduce(flux, add, cache=False)
+    with connect(nights, engine="dask", workers=2) as api:
+        with contextlib.suppress(WorkerLost):
+            assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
+        assert (tmp_path / "killed").exists()
+        with pytest.raises(WorkerLost, match="a Dask worker was lost.*reduce more inside map"):
+            api.mapreduce(kills, add, cache=False)
+        assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
+
+
 SCRIPT = """
     import os, pathlib, sys, time
     from gozen import quickdb
-    api = quickdb.connect(sys.argv[1], workers=2)
+    api = quickdb.connect(sys.argv[1], workers=2, engine=sys.argv[3])
     folder = sys.argv[2]
     def endless(patch):
         (pathlib.Path(folder) / str(os.getpid())).touch()
@@ -233,15 +255,26 @@ SCRIPT = """
 """
 
 
-def started(script: str, nights: Path, folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
-    """Start a script in a process group of its own; return it, and its workers once they are at work."""
+def started(script: str, nights: Path, folder: Path, engine: str = "local") -> subprocess.Popen[str]:
+    """Start a script in a session of its own; return it once a worker is at work."""
     (folder / "script.py").write_text(textwrap.dedent(SCRIPT) + script)
     marks = folder / "marks"
     marks.mkdir()
-    command = [sys.executable, "script.py", str(nights), str(marks)]
+    command = [sys.executable, "script.py", str(nights), str(marks), engine]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_until(lambda: process.poll() is not None or len(list(marks.iterdir())) > 0)
-    return process, [int(mark.name) for mark in marks.iterdir()]
+    assert {int(mark.name) for mark in marks.iterdir()} & session_of(process.pid)
+    return process
+
+
+def session_of(leader: int) -> set[int]:
+    """Return the processes of a session."""
+    found = set()
+    for about in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(about.read_text().rpartition(")")[2].split()[3]) == leader:
+                found.add(int(about.parent.name))
+    return found
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -258,34 +291,37 @@ def gone(process: int) -> bool:
         return True
 
 
+def nothing_runs_on(process: subprocess.Popen[str]) -> bool:
+    return all(map(gone, session_of(process.pid)))
+
+
+@pytest.mark.parametrize("engine", ["local", "dask"])
 @pytest.mark.parametrize("to", ["group", "script"])
-def test_after_ctrl_c_nothing_runs_on(nights: Path, tmp_path: Path, to: str) -> None:
-    process, workers = started("list(api.map(endless, cache=False))\n", nights, tmp_path)
+def test_after_ctrl_c_nothing_runs_on(nights: Path, tmp_path: Path, to: str, engine: str) -> None:
+    process = started("list(api.map(endless, cache=False))\n", nights, tmp_path, engine)
     (os.killpg if to == "group" else os.kill)(process.pid, signal.SIGINT)
     began = time.monotonic()
     _, said = process.communicate(timeout=PATIENT_S)
     assert "KeyboardInterrupt" in said
-    assert process.returncode != 0
+    assert process.returncode == -signal.SIGINT
     assert time.monotonic() - began < 30
-    assert workers
-    wait_until(lambda: all(map(gone, workers)))
+    wait_until(lambda: nothing_runs_on(process))
 
 
 def test_workers_end_with_a_script_that_is_killed(nights: Path, tmp_path: Path) -> None:
-    process, workers = started("list(api.map(endless, cache=False))\n", nights, tmp_path)
+    process = started("list(api.map(endless, cache=False))\n", nights, tmp_path)
     process.kill()
     process.communicate(timeout=PATIENT_S)
-    assert workers
-    wait_until(lambda: all(map(gone, workers)))
+    wait_until(lambda: nothing_runs_on(process))
 
 
 @pytest.mark.parametrize("end", ["break", "1 / 0"])
 def test_a_script_that_ends_early_does_not_wait_for_its_workers(nights: Path, tmp_path: Path, end: str) -> None:
     script = f"for one in api.map(uneven, cache=False, stream=True):\n    {end}\n"
-    process, workers = started(script, nights, tmp_path)
+    process = started(script, nights, tmp_path)
     process.communicate(timeout=PATIENT_S)
     assert (process.returncode == 0) is (end == "break")
-    wait_until(lambda: all(map(gone, workers)))
+    wait_until(lambda: nothing_runs_on(process))
 
 
 def test_a_table_without_rows_gives_nothing(tmp_path: Path) -> None:
