@@ -38,9 +38,9 @@ from gozen.quickdb import Api, Cone, Polygon, connect
 from gozen.quickdb.engines import on_dask
 
 from .quickdb_surveys import FIELD, here
+from .watched_processes import PATIENT_S, gone, session_of, wait_until
 
 pytestmark = pytest.mark.usefixtures("kept")
-PATIENT_S = 60
 
 
 @pytest.fixture(scope="module", params=["here", "local", "dask"])
@@ -233,7 +233,7 @@ def test_dask_goes_on_after_a_killed_worker_or_says_so_and_the_next_job_works(ni
         with contextlib.suppress(WorkerLost):
             assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
         assert (tmp_path / "killed").exists()
-        with pytest.raises(WorkerLost, match="a Dask worker was lost.*reduce more inside map"):
+        with pytest.raises(WorkerLost, match=r"a Dask worker was lost.*reduce more inside map"):
             api.mapreduce(kills, add, cache=False)
         assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
 
@@ -265,30 +265,6 @@ def started(script: str, nights: Path, folder: Path, engine: str = "local") -> s
     wait_until(lambda: process.poll() is not None or len(list(marks.iterdir())) > 0)
     assert {int(mark.name) for mark in marks.iterdir()} & session_of(process.pid)
     return process
-
-
-def session_of(leader: int) -> set[int]:
-    """Return the processes of a session."""
-    found = set()
-    for about in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(about.read_text().rpartition(")")[2].split()[3]) == leader:
-                found.add(int(about.parent.name))
-    return found
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def gone(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def nothing_runs_on(process: subprocess.Popen[str]) -> bool:

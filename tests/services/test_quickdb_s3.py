@@ -1,24 +1,31 @@
 """QuickDB on object storage: what it gives on disk, in few requests, and a clear end where the server is gone.
 
-Covered: the same bits from map, mapreduce, SQL and look-ups as on disk; how often the server is asked; a server that
-stops in the middle of a job.
+Covered: the same bits from map, mapreduce, SQL and look-ups as on disk; how often the server is asked; a file
+that is missing; a server that stops before a job or in its middle, on each engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gozen.errors import StorageUnavailable
+from gozen.catalog import open_catalog
+from gozen.catalog.release import release
+from gozen.errors import StorageUnavailable, UnreadableInput
 from gozen.quickdb import Api, Cone, connect
 
 from .conftest import in_environment
 from .quickdb_surveys import FIELD, here
 from .s3_server import S3Server, s3_server
+from .watched_processes import gone, wait_until
 
 pytestmark = pytest.mark.usefixtures("kept")
 
@@ -102,3 +109,52 @@ def test_a_server_that_stops_in_the_middle_is_said(
         mortal.process.wait()
         with pytest.raises(StorageUnavailable, match="archive"):
             list(running)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_missing_file_is_named(nights: Path, s3: S3Server, workers: int) -> None:
+    url = copied(nights, s3, f"missing-{workers}")
+    store = s3.store(url)
+    lost = open_catalog(store, "lightcurves").urls()[1]
+    store.delete(lost.removeprefix(f"{url}/"))
+    with connect(url, workers=workers) as api:
+        with pytest.raises(UnreadableInput, match=re.escape(lost)):
+            api.mapreduce(moments, added, cache=False)
+        with pytest.raises(UnreadableInput, match=f"(?s){re.escape(lost)}.*gozen catalog verify"):
+            api.sql("SELECT sum(flux) FROM lightcurves")
+
+
+def stops_the_server(server: int, folder: Path) -> Callable[[Any], float]:
+    """Return a function that leaves a mark for each patch, with its worker, and stops a process once there are three marks."""
+
+    def function(patch: Any) -> float:
+        flux = float(patch("lightcurves.flux").sum())
+        (folder / f"{os.getpid()}-{patch.id.replace('/', '-')}").touch()
+        if len(list(folder.iterdir())) > 2:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
+            wait_until(lambda: gone(server))
+            flux += float(patch("lightcurves.flux_err").sum())
+        return flux
+
+    return function
+
+
+@pytest.mark.parametrize(
+    "how", [{"workers": 0}, {"workers": 2}, {"workers": 2, "engine": "dask"}], ids=["here", "local", "dask"]
+)
+def test_a_server_that_stops_halfway_through_a_release_is_said_and_workers_end(
+    nights: Path, mortal: S3Server, tmp_path: Path, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOZEN_STORAGE__ATTEMPTS", "1")
+    url = copied(nights, mortal, "mortal")
+    release(mortal.store(url), "dr1", {"lightcurves": "lightcurves"})
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with connect(url, rerun="dr1", **how) as api:
+        with pytest.raises(StorageUnavailable, match="archive"):
+            api.mapreduce(stops_the_server(mortal.process.pid, marks), lambda a, b: a + b, cache=False)
+        mortal.process.wait()
+    workers = {int(mark.name.split("-")[0]) for mark in marks.iterdir()}
+    assert workers
+    wait_until(lambda: all(gone(worker) for worker in workers if worker != os.getpid()))

@@ -161,13 +161,19 @@ class Database:
         try:
             return cursor.execute(query.over(tables, mine)).to_arrow_table()
         except duckdb.HTTPException as error:
+            if "(HTTP 404 " in str(error):  # the exception itself has no status where the file is one of a list
+                raise _unreadable(error) from error
             raise StorageUnavailable(f"DuckDB cannot read the archive: {error}") from error
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise UnreadableInput(f"DuckDB cannot read the tables: {error}; try gozen catalog verify") from error
+            raise _unreadable(error) from error
         except duckdb.Error as error:
             raise BadRequest(f"DuckDB refuses the query: {error}") from error
         finally:
             cursor.close()
+
+
+def _unreadable(error: duckdb.Error) -> UnreadableInput:
+    return UnreadableInput(f"DuckDB cannot read the tables: {error}; try gozen catalog verify")
 
 
 def _is_of_the_query(node: exp.Table) -> bool:

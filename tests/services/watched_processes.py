@@ -1,0 +1,36 @@
+"""Processes that a test watches end: which there are, whether one is gone, and a wait that does not last for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENT_S = 60
+
+
+def session_of(leader: int) -> set[int]:
+    """Return the processes of a session."""
+    found = set()
+    for about in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(about.read_text().rpartition(")")[2].split()[3]) == leader:
+                found.add(int(about.parent.name))
+    return found
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Return when something is so; fail when it is not within a minute."""
+    deadline = time.monotonic() + PATIENT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def gone(process: int) -> bool:
+    """Tell whether a process has ended, also when its parent has not looked."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
