@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ from gozen.catalog import healpix, margins, parquet
 from gozen.catalog.layout import Partition
 from gozen.catalog.lookup import Catalog
 from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen.catalog.grid import Grid, Zones
 
 WIDEST_ARCSEC = 3600.0
 _BLOCK = 65_536
@@ -86,13 +90,11 @@ def crossmatch(
     other_rows, other_alpha, other_delta = _positions(other_ra, other_dec)
     if not len(alpha) or not len(other_alpha):
         return _NONE
-    height, cells = grid.zones(radius)
     with ThreadPoolExecutor(workers) as pool:
-        start, point = _grid(pool, workers, other_alpha, other_delta, height, cells)
+        points = _sorted(pool, workers, other_alpha, other_delta, grid.zones(radius))
 
         def look(block: slice) -> _Pairs:
-            here = alpha[block], delta[block], block.start
-            found: _Pairs = grid.near(*here, start, point, height, cells, radius, nearest)
+            found: _Pairs = grid.near(alpha[block], delta[block], block.start, points, radius, nearest)
             return found
 
         parts = list(pool.map(look, _blocks(len(alpha))))
@@ -203,9 +205,7 @@ def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, 
     return rows, alpha, delta
 
 
-def _grid(
-    pool: ThreadPoolExecutor, workers: int, ra: Floats, dec: Floats, height: float, cells: Integers
-) -> tuple[NDArray[np.int32], Floats]:
+def _sorted(pool: ThreadPoolExecutor, workers: int, ra: Floats, dec: Floats, zones: Zones) -> Grid:
     """Sort positions into buckets; each thread fills some of them."""
     from gozen.catalog import grid
 
@@ -215,12 +215,12 @@ def _grid(
     point = np.empty((len(ra), 4))
     edges = [many * part // workers for part in range(workers + 1)]
     shares = list(itertools.pairwise(edges))
-    list(pool.map(lambda s: grid.buckets(ra[s], dec[s], height, cells, many - 1, bucket[s]), _blocks(len(ra))))
+    list(pool.map(lambda s: grid.buckets(ra[s], dec[s], zones, many - 1, bucket[s]), _blocks(len(ra))))
     list(pool.map(lambda share: grid.counted(bucket, *share, start), shares))
     np.cumsum(start, out=start)
     at = start[:-1].copy()
     list(pool.map(lambda share: grid.placed(ra, dec, bucket, *share, at, point), shares))
-    return start, point
+    return grid.Grid(zones, start, point)
 
 
 def _blocks(count: int) -> list[slice]:

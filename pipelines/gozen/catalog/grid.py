@@ -7,7 +7,7 @@ result. Method: the zones algorithm, Gray, Nieto-Santisteban & Szalay 2006, MSR-
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+_Numbers = TypeVar("_Numbers", Floats, Integers)
 
 _RADII = 4.0
 _LOWEST = 1.0 / 3600
+_NO_ROOM = -1
 _SPREAD = np.int64(2654435761)
+_inlined = njit(cache=True, nogil=True, inline="always")  # calls in the innermost loops cost a fifth of the time
 
 
 class Zones(NamedTuple):
@@ -26,6 +29,14 @@ class Zones(NamedTuple):
 
     height: float
     cells: Integers
+
+
+class Grid(NamedTuple):
+    """Points by bucket: where each bucket starts, shape (B + 1,), and x, y, z and row of each point, shape (N, 4)."""
+
+    zones: Zones
+    start: NDArray[np.int32]
+    point: Floats
 
 
 def zones(radius: float) -> Zones:
@@ -37,12 +48,13 @@ def zones(radius: float) -> Zones:
 
 
 @njit(cache=True, nogil=True)
-def buckets(ra: Floats, dec: Floats, height: float, cells: Integers, mask: int, out: Integers) -> None:
+def buckets(ra: Floats, dec: Floats, zones: Zones, mask: int, out: Integers) -> None:
     """Fill `out`, shape (N,), with the bucket of each position in degrees, right ascension in [0, 360)."""
+    height, cells = zones
     for i in range(len(ra)):
         zone = min(int((dec[i] + 90) / height), len(cells) - 1)
         cell = min(int(ra[i] / 360 * cells[zone]), int(cells[zone]) - 1)
-        out[i] = (zone * _SPREAD + cell) & mask
+        out[i] = _bucket(zone, cell, mask)
 
 
 @njit(cache=True, nogil=True)
@@ -62,23 +74,13 @@ def placed(
         if low <= bucket[i] < high:
             to = at[bucket[i]]
             at[bucket[i]] = to + 1
-            alpha, delta = np.radians(ra[i]), np.radians(dec[i])
-            flat = np.cos(delta)
-            point[to, 0], point[to, 1] = flat * np.cos(alpha), flat * np.sin(alpha)
-            point[to, 2], point[to, 3] = np.sin(delta), i
+            point[to, 0], point[to, 1], point[to, 2] = _unit_vector(ra[i], dec[i])
+            point[to, 3] = i
 
 
 @njit(cache=True, nogil=True)
 def near(
-    ra: Floats,
-    dec: Floats,
-    first: int,
-    start: NDArray[np.int32],
-    point: Floats,
-    height: float,
-    cells: Integers,
-    radius: float,
-    nearest: bool,
+    ra: Floats, dec: Floats, first: int, grid: Grid, radius: float, nearest: bool
 ) -> tuple[Integers, Integers, Floats]:
     """Find all points of a grid within a radius of positions, or the nearest of them.
 
@@ -88,10 +90,8 @@ def near(
         Degrees, right ascension in [0, 360), shape (N,).
     first
         The number of the first position.
-    start, point
-        The grid.
-    height, cells
-        Its zones.
+    grid
+        The points.
     radius
         Degrees.
     nearest
@@ -102,64 +102,107 @@ def near(
     position, row, squared chord
         One of each for each pair, by position and then by distance.
     """
-    mask = len(start) - 2
+    row, squared = np.empty(max(2 * len(ra), 16), np.int64), np.empty(max(2 * len(ra), 16), np.float64)
+    count = np.empty(len(ra), np.int64)
+    i = found = 0
+    while i < len(ra):
+        ended = _matched(ra[i], dec[i], grid.zones, grid.start, grid.point, radius, nearest, row, squared, found)
+        if ended == _NO_ROOM:
+            row, squared = _longer(row), _longer(squared)
+        else:
+            count[i] = ended - found
+            i, found = i + 1, ended
+    return np.repeat(np.arange(first, first + len(ra)), count), row[:found].copy(), squared[:found].copy()
+
+
+@_inlined
+def _matched(
+    ra: float, dec: float, zones: Zones, start: NDArray[np.int32], point: Floats, radius: float, nearest: bool,
+    row: Integers, squared: Floats, begin: int,
+) -> int:  # fmt: skip
+    """Write the matches of a position from `begin` on; return where they end, or that there is no room for them."""
+    height, cells = zones
     limit = (2 * np.sin(np.radians(radius) / 2)) ** 2
-    room = max(2 * len(ra), 16)
-    left, right, distance = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.float64)
-    found = 0
-    for i in range(len(ra)):
-        alpha, delta = np.radians(ra[i]), np.radians(dec[i])
-        flat = np.cos(delta)
-        x, y, z = flat * np.cos(alpha), flat * np.sin(alpha), np.sin(delta)
-        reach = np.sin(np.radians(radius)) / max(flat, 1e-300)
-        aside = np.degrees(np.arcsin(reach)) * (1 + 1e-9) + 1e-12 if reach < 1 else 360.0
-        begin = found
-        lowest = max(int((dec[i] - radius + 90) / height - 1e-9), 0)
-        highest = min(int((dec[i] + radius + 90) / height + 1e-9), len(cells) - 1)
-        for zone in range(lowest, highest + 1):
-            many = int(cells[zone])
-            west = int(np.floor((ra[i] - aside) / 360 * many))
-            east = int(np.floor((ra[i] + aside) / 360 * many))
-            if east - west >= many:
-                west, east = 0, many - 1
-            for cell in range(west, east + 1):
-                bucket = (zone * _SPREAD + cell % many) & mask
-                for k in range(start[bucket], start[bucket + 1]):
-                    dx, dy, dz = point[k, 0] - x, point[k, 1] - y, point[k, 2] - z
-                    apart = dx * dx + dy * dy + dz * dz
-                    if apart > limit:
-                        continue
-                    row = int(point[k, 3])
-                    if found == room:
-                        room *= 2
-                        left, right, distance = _longer(left, room), _longer(right, room), _wider(distance, room)
-                    at = found
-                    while at > begin and (
-                        distance[at - 1] > apart or (distance[at - 1] == apart and right[at - 1] > row)
-                    ):
-                        distance[at], right[at] = distance[at - 1], right[at - 1]
-                        at -= 1
-                    if at > begin and distance[at - 1] == apart and right[at - 1] == row:
-                        # Two cells share a bucket, whose points are met twice.
-                        for back in range(at, found):
-                            distance[back], right[back] = distance[back + 1], right[back + 1]
-                        continue
-                    distance[at], right[at], left[found] = apart, row, first + i
-                    found += 1
-                    if nearest:
-                        found = begin + 1
-    return left[:found].copy(), right[:found].copy(), distance[:found].copy()
+    here, aside = _unit_vector(ra, dec), _aside(dec, radius)
+    lowest, highest = _zones_within(dec, radius, height, len(cells))
+    found = begin
+    for zone in range(lowest, highest + 1):
+        west, east = _cells_within(ra, aside, cells[zone])
+        for cell in range(west, east + 1):
+            bucket = _bucket(zone, cell % cells[zone], len(start) - 2)
+            low, high = start[bucket], start[bucket + 1]
+            if found + high - low > len(row):
+                return _NO_ROOM
+            found = _searched(point, low, high, here, limit, nearest, row, squared, begin, found)
+    return found
+
+
+@_inlined
+def _searched(
+    point: Floats, low: int, high: int, here: tuple[float, float, float], limit: float, nearest: bool,
+    row: Integers, squared: Floats, begin: int, found: int,
+) -> int:  # fmt: skip
+    """Add those of the points [low, high) that lie near to the matches of a position; return where these end."""
+    x, y, z = here
+    for k in range(low, high):
+        dx, dy, dz = point[k, 0] - x, point[k, 1] - y, point[k, 2] - z
+        apart = dx * dx + dy * dy + dz * dz
+        if apart <= limit:
+            found = _inserted(int(point[k, 3]), apart, row, squared, begin, found)
+            if nearest:
+                found = begin + 1
+    return found
+
+
+@_inlined
+def _inserted(number: int, apart: float, row: Integers, squared: Floats, begin: int, found: int) -> int:
+    """Insert a match among those of its position, by distance and then by row, unless it is there already."""
+    at = found
+    while at > begin and (squared[at - 1] > apart or (squared[at - 1] == apart and row[at - 1] > number)):
+        at -= 1
+    if at > begin and squared[at - 1] == apart and row[at - 1] == number:
+        return found  # two cells share a bucket, whose points are met twice
+    for back in range(found, at, -1):
+        squared[back], row[back] = squared[back - 1], row[back - 1]
+    squared[at], row[at] = apart, number
+    return found + 1
 
 
 @njit(cache=True, nogil=True)
-def _longer(old: Integers, room: int) -> Integers:
-    new = np.empty(room, np.int64)
-    new[: len(old)] = old
-    return new
+def _bucket(zone: int, cell: int, mask: int) -> int:
+    return int((zone * _SPREAD + cell) & mask)
 
 
 @njit(cache=True, nogil=True)
-def _wider(old: Floats, room: int) -> Floats:
-    new = np.empty(room, np.float64)
+def _unit_vector(ra: float, dec: float) -> tuple[float, float, float]:
+    alpha, delta = np.radians(ra), np.radians(dec)
+    flat = np.cos(delta)
+    return flat * np.cos(alpha), flat * np.sin(alpha), np.sin(delta)
+
+
+@njit(cache=True, nogil=True)
+def _aside(dec: float, radius: float) -> float:
+    """Return how far in right ascension a circle reaches to each side, degrees; all the way round with a pole in it."""
+    reach = np.sin(np.radians(radius)) / max(np.cos(np.radians(dec)), 1e-300)
+    return float(np.degrees(np.arcsin(reach)) * (1 + 1e-9) + 1e-12) if reach < 1 else 360.0
+
+
+@njit(cache=True, nogil=True)
+def _zones_within(dec: float, radius: float, height: float, many: int) -> tuple[int, int]:
+    """Return the first and the last zone that a circle touches."""
+    lowest = max(int((dec - radius + 90) / height - 1e-9), 0)
+    return lowest, min(int((dec + radius + 90) / height + 1e-9), many - 1)
+
+
+@njit(cache=True, nogil=True)
+def _cells_within(ra: float, aside: float, many: int) -> tuple[int, int]:
+    """Return the first and the last cell of a zone that a circle touches, modulo their number, none of them twice."""
+    west, east = int(np.floor((ra - aside) / 360 * many)), int(np.floor((ra + aside) / 360 * many))
+    return (west, east) if east - west < many else (0, many - 1)
+
+
+@njit(cache=True, nogil=True)
+def _longer(old: _Numbers) -> _Numbers:
+    new = np.empty(2 * len(old), old.dtype)
     new[: len(old)] = old
     return new
