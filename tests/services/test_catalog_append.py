@@ -1,8 +1,8 @@
 """Appending nights and looking them up, as a user sees it.
 
 Covered: the same night twice, corrections, new sensors, further apertures, sources without a reference star, order and
-cuts of the files, memory that spills, two processes at once, a kill at every write, bad input. LSDB and strict HATS
-validation are in tests/real; random histories in tests/property.
+cuts of the files, memory that spills, two processes at once on a disk and on S3, a kill at every write, bad input. LSDB
+and strict HATS validation are in tests/real; random histories in tests/property.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from gozen.catalog import files, hats, healpix, ids, open_catalog, parquet
 from gozen.catalog.append import append_night
 from gozen.catalog.schema import Flag
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
+from gozen.settings import load_settings
 
 from ..catalog_samples import DyingStore, RacingStore, directory_rows, field_of, identities, rows_of
 
@@ -292,32 +293,61 @@ sys.path.insert(0, {tests!r})
 from catalog_samples import field_of, rows_of
 from gozen.archive.store import open_store
 from gozen.catalog.append import append_night
-sys.stdin.readline()
+from gozen.settings import load_settings
+store = open_store({root!r}, load_settings().storage)
+create, versions = store.create, ["000000001", "000000002"]
+def create_when_told(key, data):
+    version = key.startswith("catalogs/lightcurves/manifest/") and key[-14:-5]
+    if version in versions:
+        versions.remove(version)
+        print("ready for", version, flush=True)
+        sys.stdin.readline()
+    won = create(key, data)
+    if version:
+        print("first at" if won else "second at", version, flush=True)
+    return won
+store.create = create_when_told
 rows = [rows_of(field_of(), {night}, str(e)) for e in range({night} % 10, 9, 2)]
-append_night(open_store({root!r}), "lightcurves", {night}, rows)
+append_night(store, "lightcurves", {night}, rows)
 """
 
 
-def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["disk", "s3"])
+def test_of_two_processes_at_once_one_tries_again_and_nothing_is_lost(
+    tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    folder, root = tmp_path, str(tmp_path)
+    if where == "s3":
+        root = request.getfixturevalue("s3_bucket")
+        folder = request.getfixturevalue("s3").folder / root.removeprefix("s3://")
     tests = str(Path(__file__).parents[1])
     nights = [20240101, 20240102]
-    command = [sys.executable, "-c"]
     workers = [
-        subprocess.Popen([*command, APPEND.format(tests=tests, root=str(tmp_path), night=n)], stdin=subprocess.PIPE)
-        for n in nights
+        subprocess.Popen(
+            [sys.executable, "-c", APPEND.format(tests=tests, root=root, night=night)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for night in nights
     ]
-    for worker in workers:
-        worker.stdin.write(b"\n")
-        worker.stdin.flush()
-    assert [worker.wait(60) for worker in workers] == [0, 0]
-    store = open_store(tmp_path)
+    for version in (1, 2):  # the empty table, and its first night
+        for worker in workers:
+            while not (line := worker.stdout.readline()).startswith(f"ready for {version:09d}"):
+                assert line, "it ended before"
+        for worker in workers:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+    said = sorted(worker.communicate(timeout=60)[0].split("\n")[:-1] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert said == [["first at 000000002"], ["second at 000000002", "first at 000000003"]]
+    store = open_store(root, load_settings().storage)
     catalog = open_catalog(store, "lightcurves")
     wanted = [rows_of(field_of(), n, str(e)) for n in nights for e in range(n % 10, 9, 2)]
     assert identities(catalog.table()) == identities(pa.concat_tables(wanted))
-    assert identities(directory_rows(tmp_path, "lightcurves")) == identities(catalog.table())
+    assert identities(directory_rows(folder, "lightcurves")) == identities(catalog.table())
     objects = open_catalog(store, "objects").table()
     assert len(set(objects.column("source_id").to_pylist())) == len(objects) == FIELD.lone
-    assert identities(directory_rows(tmp_path, "lightcurves")) == identities(pa.concat_tables(wanted))
 
 
 @pytest.mark.parametrize("correction", [False, True], ids=["append", "correction"])

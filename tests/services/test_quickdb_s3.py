@@ -125,7 +125,7 @@ def test_a_missing_file_is_named(nights: Path, s3: S3Server, workers: int) -> No
 
 
 def stops_the_server(server: int, folder: Path) -> Callable[[Any], float]:
-    """Return a function that leaves a mark for each patch, with its worker, and stops a process once there are three marks."""
+    """Return a function that marks each patch, with its worker, and stops a process once there are three marks."""
 
     def function(patch: Any) -> float:
         flux = float(patch("lightcurves.flux").sum())
