@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 
 from .ceph_server import CephServer, ceph_server
+from .kept_apart import brief, lasting, small  # noqa: F401 fixtures of the modules of isolation
 from .quickdb_surveys import kept, nights, survey  # noqa: F401 fixtures of every module here
 from .s3_server import S3Server, s3_server
 from .zygote import Zygote

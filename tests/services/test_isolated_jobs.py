@@ -1,6 +1,6 @@
 """Whole jobs whose functions run apart (``isolate=True``): the same answers, and every way to fail has its name.
 
-The child process itself is in test_isolation.py.
+The child process itself is in the modules test_isolation*.py.
 """
 
 # Functions as users write them, and some as attackers do:

@@ -1,0 +1,163 @@
+"""What a function kept apart says that is no answer, and how it fails: what its user is told.
+
+Covers bytes of its own on the connection, halves and floods; objects; exceptions, also those that cannot be shown;
+programs that are none. What passes on the wire is in tests/unit/test_quickdb_wire.py.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+
+import cloudpickle
+import pytest
+
+from gozen.errors import FunctionFailed, LimitExceeded
+from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.connection import Connection
+from gozen.quickdb.isolation.wire import NotEncodable, encode
+
+from .kept_apart import SMALL, Functions, pickled, refuse_all
+
+HEAD = b"%b\x00\x00\x00\x00\x00\x00\x00%b"
+
+
+class Liar(Functions):
+    """Functions that answer with what is no answer, or not at all."""
+
+    def says(self, argument, ask):
+        """Write bytes of its own on the connection, wherever it is, and wait."""
+        import os
+        import stat
+        import time
+
+        for number in range(3, 1024):
+            try:
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.write(number, argument)
+            except OSError:
+                pass
+        time.sleep(100)
+
+    def floods(self, argument, ask):
+        """Send the same again and again."""
+        import os
+        import stat
+
+        number = 3
+        while True:
+            try:
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.write(number, argument)
+                    continue
+            except OSError:
+                pass
+            number += 1
+
+    def returns_code(self, argument, ask):
+        class Bomb:
+            def __reduce__(self):
+                return os.system, ("true",)
+
+        return [Bomb()]
+
+    def raises(self, argument, ask):
+        raise ValueError(f"no such star\x1b[31m: {argument}")
+
+    def fails_to_fail(self, argument, ask):
+        class Broken(Exception):
+            def __str__(self):
+                raise ValueError
+
+        raise Broken
+
+    def leaves(self, argument, ask):
+        sys.exit(argument)
+
+
+PROGRAM = pickled(Liar())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x80\x04cos\nsystem\n" * 4,
+        HEAD % (b"O", (40).to_bytes(8, "little")) + b"\x80\x04cos\nsystem\n(S'id'\ntR.".ljust(40),
+        HEAD % (b"O", (0).to_bytes(8, "little")),
+        HEAD % (b"Q", (1 << 40).to_bytes(8, "little")),
+        HEAD % (b"P", (1).to_bytes(8, "little")) + b"x",
+        HEAD % (b"L", (5).to_bytes(8, "little")) + b"hello",
+        b"O\x00\x00\x00\x07\x00\x00\x00" + (0).to_bytes(8, "little"),
+    ],
+    ids=["noise", "a pickle", "an empty result", "a huge request", "a message of the worker's", "no size", "memory"],
+)
+def test_what_is_no_answer_is_refused(small, said):
+    with pytest.raises(FunctionFailed, match="what is no answer"):
+        small.call(PROGRAM, "says", said, refuse_all)
+
+
+def test_a_huge_result_is_refused_at_its_first_bytes(small):
+    with pytest.raises(LimitExceeded, match="1024 GiB"):
+        small.call(PROGRAM, "says", HEAD % (b"O", (1 << 40).to_bytes(8, "little")), refuse_all)
+
+
+def test_half_an_answer_is_waited_for_no_longer_than_the_limit(brief):
+    with pytest.raises(LimitExceeded, match=r"longer than 1 s"):
+        brief.call(PROGRAM, "says", HEAD % (b"O", (100).to_bytes(8, "little")), refuse_all)
+
+
+def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
+    nothing_free = encode([])
+    frame = HEAD % (b"F", len(nothing_free).to_bytes(8, "little")) + nothing_free
+    with pytest.raises(LimitExceeded, match=r"longer than 1 s"):
+        brief.call(PROGRAM, "floods", frame * 100, refuse_all)
+
+
+def test_time_is_up_also_when_something_has_come():
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, os.getpid(), SMALL)
+    with theirs, contextlib.closing(connection):
+        theirs.sendall(HEAD % (b"R", bytes(8)) * 2)
+        connection.give(60)
+        assert connection.head().length == 0
+        connection.give(0)
+        with pytest.raises(LimitExceeded, match="longer than"):
+            connection.head()
+
+
+def test_objects_do_not_come_back(lasting):
+    with pytest.raises(FunctionFailed, match=r"NotEncodable: the value holds a .*Bomb at \[0\], .*Arrow data$"):
+        lasting.call(PROGRAM, "returns_code", None, refuse_all)
+
+
+def test_an_argument_that_is_no_plain_data(lasting):
+    with pytest.raises(NotEncodable, match="builtin_function"):
+        lasting.call(PROGRAM, "echo", len, refuse_all)
+
+
+def test_the_traceback_is_the_user_s_alone_and_moves_no_cursor(lasting):
+    with pytest.raises(FunctionFailed) as caught:
+        lasting.call(PROGRAM, "raises", 7, refuse_all)
+    said = str(caught.value)
+    assert said.startswith("ValueError: no such star")
+    assert "in raises" in said
+    assert "serving.py" not in said
+    assert "\x1b" not in said
+
+
+def test_an_exception_that_cannot_be_shown(lasting):
+    with pytest.raises(FunctionFailed, match=r"Broken: .its message cannot be shown"):
+        lasting.call(PROGRAM, "fails_to_fail", None, refuse_all)
+
+
+def test_sys_exit_ends_only_the_call(lasting):
+    before = lasting.call(PROGRAM, "pid", None, refuse_all)
+    with pytest.raises(FunctionFailed, match="SystemExit: 4"):
+        lasting.call(PROGRAM, "leaves", 4, refuse_all)
+    assert lasting.call(PROGRAM, "pid", None, refuse_all) == before
+
+
+@pytest.mark.parametrize("program", [b"", b"no pickle", cloudpickle.dumps(3)], ids=["empty", "noise", "no function"])
+def test_a_program_that_is_none(program):
+    with Child() as one, pytest.raises(FunctionFailed, match="Error: "):
+        one.call(program, "echo", None, refuse_all)

@@ -1,0 +1,205 @@
+"""Functions kept apart that want too much, or break: what comes of each, and that the next call works.
+
+Covers limits of memory, time, threads, questions and results; crashes; memory that no limit counts, and what counts as
+none.
+"""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
+from gozen.quickdb.isolation.limits import Limits
+
+from .kept_apart import BRIEF, Functions, pickled, refuse_all
+
+
+class Greedy(Functions):
+    """Functions that want too much, and some that crash."""
+
+    def allocates(self, argument, ask):
+        return int(np.ones(argument // 8).sum())
+
+    def grows(self, argument, ask):
+        kept = []
+        while True:
+            kept.append(bytes(100_000))
+
+    def allocates_by_ctypes(self, argument, ask):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        while True:
+            ctypes.memset(libc.malloc(ctypes.c_size_t(10 << 20)), 1, 10 << 20)
+
+    def maps(self, argument, ask):
+        """Map memory in the ways that are not counted as data."""
+        import mmap
+
+        kept = mmap.mmap(-1, 1 << 20, argument)
+        kept[:1] = b"x"
+        return len(kept)
+
+    def starts_threads(self, argument, ask):
+        import threading
+        import time
+
+        threading.stack_size(32768)
+        for _ in range(argument):
+            threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+        time.sleep(0.2)
+        return threading.active_count()
+
+    def asks_for_ever(self, argument, ask):
+        while True:
+            ask(0)
+
+    def loops(self, argument, ask):
+        while True:
+            pass
+
+    def loops_deaf(self, argument, ask):
+        import signal
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while True:
+            pass
+
+    def loops_in_c(self, argument, ask):
+        import re
+
+        re.match(r"(a|aa|a?)+$", "a" * 4000 + "b")
+
+    def sleeps(self, argument, ask):
+        import time
+
+        time.sleep(1000)
+
+    def stops(self, argument, ask):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def crashes(self, argument, ask):
+        import ctypes
+
+        ctypes.string_at(0)
+
+    def recurses(self, argument, ask):
+        import sys
+
+        sys.setrecursionlimit(10**9)
+        return max(map(lambda _: self.recurses(argument, ask), [0]))  # noqa: C417  # through C, whose stack ends
+
+    def kills_itself(self, argument, ask):
+        import os
+
+        os.kill(os.getpid(), argument)
+
+    def ends(self, argument, ask):
+        import os
+
+        os._exit(argument)
+
+    def hangs_up(self, argument, ask):
+        import os
+        import time
+
+        os.closerange(0, 1024)
+        time.sleep(100)
+
+
+PROGRAM = pickled(Greedy())
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "said"),
+    [
+        ("allocates", 1 << 30, "more than 256 MiB of memory .*ask for more memory_bytes"),
+        ("grows", None, "more than 256 MiB of memory"),
+        ("starts_threads", 2000, "threads; 64 are allowed"),
+        ("returns", 2 << 20, "result has 2 MiB, more than 1 MiB .*ask for more result_bytes"),
+        ("asks_for_ever", None, "more than 10000 times"),
+        ("kills_itself", int(signal.SIGKILL), "SIGKILL.*out of memory"),
+    ],
+)
+def test_a_broken_limit_is_named_and_the_next_call_has_a_new_process(small, name, argument, said):
+    before = small.call(PROGRAM, "pid", None, refuse_all)
+    with pytest.raises(LimitExceeded, match=said):
+        small.call(PROGRAM, name, argument, lambda _: None)
+    assert small.pid is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+    assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
+
+
+@pytest.mark.parametrize("name", ["loops", "loops_deaf", "loops_in_c", "sleeps", "stops"])
+def test_what_does_not_end_is_ended(brief, name):
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match=r"longer than 1 s .*ask for more seconds"):
+        brief.call(PROGRAM, name, None, refuse_all)
+    assert time.monotonic() - begun > BRIEF.seconds
+    assert brief.call(PROGRAM, "echo", "again", refuse_all) == "again"
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "said"),
+    [
+        ("crashes", None, "SIGSEGV"),
+        ("recurses", None, "SIGSEGV"),
+        ("allocates_by_ctypes", None, "SIGSEGV.*256 MiB of memory"),
+        ("kills_itself", int(signal.SIGTERM), "SIGTERM"),
+        ("ends", 3, "exit code 3"),
+        ("hangs_up", None, "closed its connection"),
+    ],
+)
+def test_a_crash_is_named(small, name, argument, said):
+    with pytest.raises(FunctionFailed, match=said):
+        small.call(PROGRAM, name, argument, refuse_all)
+    assert small.call(PROGRAM, "echo", 1, refuse_all) == 1
+
+
+@pytest.mark.parametrize("flags", [0x21, 0x122], ids=["shared", "growing"])
+def test_memory_that_no_limit_counts_cannot_be_had(small, flags):
+    with pytest.raises(FunctionFailed, match="PermissionError"):
+        small.call(PROGRAM, "maps", flags, refuse_all)
+    assert small.call(PROGRAM, "maps", 0x22, refuse_all) == 1 << 20
+
+
+def test_a_few_threads_are_allowed(small):
+    assert small.call(PROGRAM, "starts_threads", 20, refuse_all) == 21
+
+
+def test_columns_that_are_kept_count_as_memory(small):
+    def keep_on():
+        while True:
+            small.call(PROGRAM, "keep", None, lambda _: {"x": np.ones(4 << 20)})
+
+    with pytest.raises(LimitExceeded, match="256 MiB of memory"):
+        keep_on()
+
+
+def test_columns_that_are_let_go_do_not_count(small):
+    for _ in range(24):
+        small.call(PROGRAM, "facts", None, lambda _: {"x": np.ones(2 << 20)})
+
+
+def test_the_time_in_which_columns_are_read_is_not_the_function_s(brief):
+    def serve(_):
+        ends = time.monotonic() + 2 * BRIEF.seconds
+        while time.monotonic() < ends:
+            pass
+        return "read"
+
+    assert brief.call(PROGRAM, "asks", None, serve) == "read"
+
+
+@pytest.mark.parametrize("bad", [{"seconds": 0}, {"memory_bytes": -1}, {"result_bytes": 0}])
+def test_limits_that_make_no_sense(bad):
+    with pytest.raises(BadRequest, match="give a number above 0"):
+        Limits(**bad)
