@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from goals import Goal
+from gozen.archive.store import open_store
 from gozen.catalog.lookup import Catalog
+from star_tables import RADIUS_ARCSEC, SIX, filled, targets
+from timing import say
 
-RADIUS_ARCSEC = 60.0
-COLUMNS = ["mjd", "flux", "flux_err", "mag", "mag_err", "flags"]
+LARGE = 5
+"""How many times larger the other table is."""
 LIMIT = 1.2
 Wanted = tuple[Sequence[int], Sequence[tuple[float, float]]]
+
+
+def measured(folder: Path, rows: int) -> dict[str, Any]:
+    """Make a table, and one of five times its rows, and look up in both."""
+    wanted = []
+    for size in (rows, LARGE * rows):
+        say(f"a table of {size:,} rows")
+        ids, cones = targets(size, 200)
+        wanted.append((filled(open_store(folder / f"size-{size}"), size), (ids, cones["plain"])))
+    (small, of_small), (large, of_large) = wanted
+    found = compared(small, large, of_small, of_large)
+    shutil.rmtree(folder / f"size-{LARGE * rows}")
+    return found
 
 
 def compared(small: Catalog, large: Catalog, of_small: Wanted, of_large: Wanted) -> dict[str, Any]:
@@ -36,10 +54,8 @@ def compared(small: Catalog, large: Catalog, of_small: Wanted, of_large: Wanted)
 
 def _one(catalog: Catalog, wanted: int | tuple[float, float]) -> tuple[float, int]:
     begin = time.perf_counter()
-    if isinstance(wanted, tuple):
-        found = catalog.cone(*wanted, RADIUS_ARCSEC, COLUMNS)
-    else:
-        found = catalog.lightcurve(wanted, COLUMNS)
+    is_cone = isinstance(wanted, tuple)
+    found = catalog.cone(*wanted, RADIUS_ARCSEC, SIX) if is_cone else catalog.lightcurve(wanted, SIX)
     return time.perf_counter() - begin, len(found)
 
 

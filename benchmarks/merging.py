@@ -11,7 +11,6 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,33 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.spatial import cKDTree
 
+import starfields
+from appends import write_sorted
 from goals import Goal
 from gozen.archive.store import open_store
-from gozen.catalog import healpix, layout, manifest, open_catalog, parquet
+from gozen.catalog import healpix, layout, manifest, open_catalog
 from gozen.catalog.compact import compact
 from gozen.catalog.crossmatch import crossmatch
 from gozen.catalog.manifest import Manifest
 from gozen.errors import Bug
+from star_tables import filled
+from timing import elapsed, say
 
-ORDER = [("_healpix_29", "ascending"), ("source_id", "ascending"), ("mjd", "ascending")]
 TEXTS = ["exposure", "run", "origin"]
 RADII_ARCSEC = (1.0, 2.0)
 THREADS = 2
 SCATTER_ARCSEC = 0.3
 LOST = 0.2
+
+
+def compacting(folder: Path, rows: int) -> dict[str, Any]:
+    """Make a table of ten nights, and compact it."""
+    say(f"a table of {rows:,} rows in ten nights, and its compaction")
+    source = folder / "ten-nights"
+    filled(open_store(source), rows, starfields.EXPOSURES)
+    found = compaction(source, folder, 4)
+    shutil.rmtree(source)
+    return found
 
 
 def compaction(source: Path, folder: Path, repeats: int) -> dict[str, Any]:
@@ -54,8 +66,8 @@ def compaction(source: Path, folder: Path, repeats: int) -> dict[str, Any]:
         shutil.copytree(source, root, copy_function=os.link)
         store = open_store(root)
         before = manifest.current_or_raise(store, "lightcurves")
-        spent["floor_s"].append(_elapsed(lambda root=root, before=before: _floor(root, before, folder / "floor")))
-        spent["compaction_s"].append(_elapsed(lambda store=store: compact(store, "lightcurves", everything=True)))
+        spent["floor_s"].append(elapsed(lambda root=root, before=before: _floor(root, before, folder / "floor")))
+        spent["compaction_s"].append(elapsed(lambda store=store: compact(store, "lightcurves", everything=True)))
         after = open_catalog(store, "lightcurves").info()
         if after.rows != rows.rows or after.files != rows.partitions:
             raise Bug(f"{after.rows} rows in {after.files} files, of {rows.rows} rows in {rows.partitions} partitions")
@@ -71,11 +83,7 @@ def _floor(root: Path, version: Manifest, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for partition, paths in of.items():
         table = pq.read_table(paths, partitioning=None, read_dictionary=TEXTS)
-        options = parquet.options(pq.read_schema(paths[0]))
-        with (folder / f"{partition.order}-{partition.pixel}.parquet").open("wb") as stream:
-            pq.write_table(table.sort_by(ORDER), stream, row_group_size=parquet.SOURCE_ROW_GROUP, **options)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_sorted(folder / f"{partition.order}-{partition.pixel}.parquet", table, pq.read_schema(paths[0]))
 
 
 def crossmatching(detections: int, stars: int, repeats: int) -> dict[str, Any]:
@@ -152,9 +160,3 @@ def show(result: dict[str, Any]) -> None:
                 f"cross-match, {name}: {one['gozen_s']:.2f} s, cKDTree {one['ckdtree_s']:.2f} s, "
                 f"{one['speed']:.1f} times as fast, {one['pairs']:,} pairs"
             )
-
-
-def _elapsed(act: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    act()
-    return time.perf_counter() - begin

@@ -16,7 +16,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +38,7 @@ from gozen.settings import load_settings
 from gozen.sky.object_survey import PARTITION_ROWS
 from gozen.sky.object_tables import chunks, object_schema
 from latency import latency
+from timing import elapsed, say
 
 SECTIONS = ("ratios", "growth", "workers", "s3")
 WORKERS = 2
@@ -46,18 +46,6 @@ RERUN, TABLE = "survey", "survey_forced"
 LATENCY_MS = 15.0
 ON_EDGES = 1e-3
 """Share of the objects that may fall into the next bin, where an engine takes logarithms in another precision."""
-
-
-def say(text: str) -> None:
-    """Print progress at once."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def elapsed(act: Callable[[], Any]) -> float:
-    """Return how long something takes, s."""
-    begin = time.perf_counter()
-    act()
-    return time.perf_counter() - begin
 
 
 def in_turns(ways: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
