@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gozen.archive.store import open_archive
-from gozen.errors import BadRequest, MissingObject
+from gozen.errors import BadRequest
 from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.cache import Cache
-from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.listing import listed, read_for, shown
+from gozen.quickdb.listing import light_curve, listed, star_or_circle
 from gozen.quickdb.patch import Patch
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.region import as_region
+from gozen.quickdb.reruns import Reruns
 from gozen.quickdb.running import Plan, mapped, planned, reduced, results
-from gozen.quickdb.tables import Family, Tables, live, released
+from gozen.quickdb.tables import Tables
 from gozen.quickdb.usercode import UserCode
 from gozen.settings import Settings
 
@@ -59,12 +59,10 @@ class Api:
     ) -> None:
         self._settings = settings
         self._engine = engine
-        self._rerun = rerun
         self._limits = limits
         self._place_m = place_m
         self._store = open_archive(settings)
-        self._released: dict[str, Tables] = {}
-        self._live = Tables(self._store, {}, place_m)
+        self._reruns = Reruns(self._store, rerun, place_m)
         self._database: Database | None = None
         self._cache = Cache(settings.quickdb.cache.expanduser(), settings.quickdb.cache_mb << 20)
 
@@ -131,7 +129,7 @@ class Api:
         WorkerLost, StorageUnavailable, UnreadableInput
             What they say.
         """
-        program = Program(map, _NO_NAMES, shared=shared)
+        program = Program(map, shared=shared)
         plan = self._planned(program, "map", rerun, table, region, sample, cache)
         return mapped(results(plan, self._engine, self._cache, progress), in_order=not stream)
 
@@ -175,7 +173,7 @@ class Api:
         ColumnNotFound, RerunNotFound, WorkerLost, StorageUnavailable, UnreadableInput
             As for `Api.map`.
         """
-        program = Program(map, _NO_NAMES, reduce, finalize, shared)
+        program = Program(map, reduce, finalize, shared)
         mode: Mode = "reduce" if sample is None else "both"
         plan = self._planned(program, mode, rerun, table, region, sample, cache)
         return reduced(plan, results(plan, self._engine, self._cache, progress), self._engine)
@@ -190,27 +188,17 @@ class Api:
         rerun, table
             As in the job.
         """
-        from gozen.quickdb.work import FileSource
+        from gozen.quickdb.at_home import opened
 
-        family = self._family(rerun, table, UserCode.of())
-        number = next((at for at, one in enumerate(family.patches) if one.id == id), None)
-        if number is None:
-            known = family.patches[0].id if family.patches else "5/8131/3"
-            raise BadRequest(f"no patch {id!r}: it is order/pixel/number, as {known!r}")
-        one = family.patches[number]
-        source = FileSource(self._store, family.files)
-        source.begin([(number, one)])
-        return Program(_nothing, family.names).patch((number, id, one.start, one.stop), source)
+        return opened(self._store, self._reruns.family(rerun, table, UserCode.of()), id)
 
     def reruns(self) -> list[str]:
         """Return the names of all releases."""
-        from gozen.catalog.release import releases
-
-        return releases(self._store)
+        return self._reruns.names()
 
     def tables(self, rerun: str | None = None) -> list[str]:
         """Return the names of the tables of a release, or of the live ones."""
-        return sorted(self._tables(rerun, ()).versions)
+        return sorted(self._reruns.tables(rerun).versions)
 
     def columns(self, rerun: str | None = None) -> pd.DataFrame:
         """Return every column of every table.
@@ -220,7 +208,7 @@ class Api:
         pandas.DataFrame
             Its type, unit and meaning, by the name that a patch takes.
         """
-        return listed(self._tables(rerun, ()))
+        return listed(self._reruns.tables(rerun))
 
     def lightcurve(
         self,
@@ -260,15 +248,9 @@ class Api:
         TableNotFound, MissingObject
             There is no such table, or none at all.
         """
-        if (source_id is None) == (ra is None or dec is None):
-            raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
-        catalog = self._tables(rerun, (table,)).catalog(table)
-        names = None if columns is None else read_for(columns, self._place_m)
-        if source_id is not None:
-            return shown(catalog.lightcurve(source_id, names), columns, self._place_m)
-        assert ra is not None
-        assert dec is not None
-        return shown(catalog.cone(ra, dec, radius, names), columns, self._place_m)
+        wanted = star_or_circle(source_id, ra, dec, radius)
+        catalog = self._reruns.tables(rerun, (table,)).catalog(table)
+        return light_curve(catalog, wanted, columns, self._place_m)
 
     def sql(self, query: str, *, rerun: str | None = None, **mine: Any) -> pa.Table:
         """Ask in SQL, on the same files: DuckDB.
@@ -304,7 +286,7 @@ class Api:
         parsed = Query(query)
         words = [word for word in parsed.tables if word not in mine]
         self._database = self._database or Database(self._store, self._settings.storage)
-        return self._database.run(parsed, self._tables(rerun, words) if words else Tables(self._store, {}), mine)
+        return self._database.run(parsed, self._reruns.tables(rerun, words) if words else Tables(self._store, {}), mine)
 
     def cache_clear(self) -> int:
         """Forget the results of earlier runs; return how many there were."""
@@ -324,49 +306,12 @@ class Api:
         return planned(
             program,
             code,
-            self._family(rerun, table, code),
+            self._reruns.family(rerun, table, code),
             (self._store.url, self._settings.storage),
-            rerun=rerun or self._rerun,
+            rerun=rerun or self._reruns.usual,
             mode=mode,
             region=None if region is None else as_region(region),
             sample=sample,
             limits=self._limits,
             keep=keep,
         )
-
-    def _tables(self, rerun: str | None, words: Sequence[str]) -> Tables:
-        """Return the tables of a release, or the live ones of these names, or all live ones where none is live."""
-        name = rerun or self._rerun
-        if name is not None:
-            if name not in self._released:
-                self._released[name] = released(self._store, name, self._place_m)
-            return self._released[name]
-        found = live(self._store, words, self._live)
-        if not found.versions and words:
-            found = live(self._store, (), self._live)
-        if not found.versions:
-            names = self.reruns()
-            hint = f"there are the releases {', '.join(names)}: name one" if names else "append a night, or import one"
-            raise MissingObject(f"the archive {self._store.url} has no live table; {hint}")
-        self._live = found
-        return found
-
-    def _family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
-        """Return the table that is named, else the first that the function names, else the first of all."""
-        words = _named(code)
-        tables = self._tables(rerun, (table,) if table is not None else words)
-        known = [word for word in words if word in tables.versions] or sorted(tables.versions)
-        return tables.family(known[0] if table is None else table)
-
-
-def _named(code: UserCode) -> list[str]:
-    """Return what may be tables in the texts of functions: what stands before the first dot, as in ``forced.ra``."""
-    words = dict.fromkeys(text.partition(".")[0] for text in code.strings if "." in text)
-    return [word for word in words if word.isidentifier()]
-
-
-def _nothing(patch: Patch) -> None:
-    """Stand for the function where a patch is only looked at."""
-
-
-_NO_NAMES = Names({})

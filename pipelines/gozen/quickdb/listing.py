@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from gozen.catalog import parquet
+from gozen.catalog.lookup import Catalog
+from gozen.errors import BadRequest
 from gozen.lightcurves.barycentre import Place, bjd_tdb
 from gozen.quickdb.columns import BARYCENTRIC, TableColumns
 from gozen.quickdb.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Circle = tuple[float, float, float]
+"""Its centre in ICRS degrees, and its radius in arcsec."""
 
 _NEEDS = ("mjd", "ra", "dec")
 
@@ -32,15 +37,32 @@ def listed(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "type", "unit", "meaning"]).set_index("name")
 
 
-def read_for(columns: Sequence[str], place_m: Place | None) -> list[str]:
+def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, radius: float) -> int | Circle:
+    """Return which rows are asked for; `BadRequest` where neither a star nor a place is named, or both."""
+    if source_id is not None and (ra is None or dec is None):
+        return source_id
+    if source_id is None and ra is not None and dec is not None:
+        return ra, dec, radius
+    raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
+
+
+def light_curve(
+    catalog: Catalog, wanted: int | Circle, columns: Sequence[str] | None, place_m: Place | None
+) -> pa.Table:
+    """Look up a star or a circle; return the columns that were asked for, in their order, derived ones among them."""
+    names = None if columns is None else _read_for(columns, place_m)
+    rows = catalog.cone(*wanted, names) if isinstance(wanted, tuple) else catalog.lightcurve(wanted, names)
+    return _with_derived(rows, columns, place_m)
+
+
+def _read_for(columns: Sequence[str], place_m: Place | None) -> list[str]:
     """Return the columns of files that columns of a light curve are made of."""
     if BARYCENTRIC not in columns or place_m is None:
         return list(columns)
     return list(dict.fromkeys([*(name for name in columns if name != BARYCENTRIC), *_NEEDS]))
 
 
-def shown(rows: pa.Table, columns: Sequence[str] | None, place_m: Place | None) -> pa.Table:
-    """Return the columns that were asked for, in their order, derived ones among them."""
+def _with_derived(rows: pa.Table, columns: Sequence[str] | None, place_m: Place | None) -> pa.Table:
     if columns is None or place_m is None or BARYCENTRIC not in columns:
         return rows
     mjd, ra, dec = (parquet.numbers(rows, name) for name in _NEEDS)

@@ -46,10 +46,10 @@ class Program:
     """
 
     map: Callable[..., Any]
-    names: Names
     reduce: Callable[[Any, Any], Any] | None = None
     finalize: Callable[[Any], Any] | None = None
     shared: Any = None
+    names: Names = field(default_factory=lambda: Names({}))
     region: Region | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)

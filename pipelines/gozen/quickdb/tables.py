@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from gozen.archive.store import Store
-from gozen.catalog import manifest, parquet
+from gozen.catalog import parquet
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.manifest import Manifest
-from gozen.catalog.release import read_release
 from gozen.errors import TableNotFound
 from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.columns import Names, TableColumns
@@ -113,27 +112,3 @@ class Tables:
         version = self.versions[word]
         folder = version.key_of_file("").rstrip("/")
         return TableFiles(folder, version.key_of(version.index), self.schemas[word])
-
-
-def released(store: Store, rerun: str, place_m: Place | None) -> Tables:
-    """Open the tables of a release; `RerunNotFound` where there is none of the name."""
-    return Tables(store, read_release(store, rerun).tables, place_m)
-
-
-def live(store: Store, words: Sequence[str], before: Tables) -> Tables:
-    """Open the current versions of tables of the archive, of all where none are named; what there is not is left out.
-
-    Parameters
-    ----------
-    before
-        What was open: a table that did not change since is not opened again.
-    """
-    found = {word: manifest.current(store, word) for word in words or tables_in(store)}
-    versions = {word: version for word, version in found.items() if version is not None}
-    return before if versions == before.versions else Tables(store, versions, before.place_m)
-
-
-def tables_in(store: Store) -> list[str]:
-    """Return the names of all live tables."""
-    parts = (key.split("/") for key in store.list("catalogs"))
-    return sorted({part[1] for part in parts if part[2] == "manifest"})
