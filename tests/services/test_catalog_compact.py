@@ -2,8 +2,8 @@
 
 Covered: fewer files and smaller partitions with the same rows; files that are shared; readers of the old generation; a
 correction of what was merged; a kill at every write; appends and other compactions at the same time, by hand at each
-kind of write and in two processes; releases that exist, do not, or are of other tables; what removal takes and leaves;
-damaged and missing files. Random histories are in tests/property, LSDB is in tests/real.
+kind of write and in two processes; releases that exist, do not, or are of other tables; what removal takes and leaves,
+also of what killed releases left; damaged and missing files. Random histories are in tests/property, LSDB is in tests/real.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from gozen.catalog.compact import compact
 from gozen.catalog.generations import remove_older
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.release import read_release, release, releases
+from gozen.catalog.verify import verify
 from gozen.catalog.whole import write_table
 from gozen.errors import BadRequest, MissingObject, RerunNotFound, StorageUnavailable, UnreadableInput
 
@@ -45,6 +46,7 @@ from ..catalog_samples import (
     objects_of,
     rows_of,
 )  # fmt: skip
+from ..interruptions import Life, Watched
 from .s3_server import S3Server
 
 FIELD = field_of(count=30, lone=4, size=0.6)
@@ -310,6 +312,61 @@ def test_old_generations_go_when_their_time_is_up(here: Path) -> None:
     assert remove_older(store, "lightcurves", BEGIN + timedelta(days=31), 30) == []
     with pytest.raises(MissingObject, match=r"lightcurves\.g1.*verify"):
         old.table(["mjd"])
+    assert identities(open_catalog(store, "lightcurves").table()) == EVERY
+
+
+@pytest.mark.parametrize(("deaths", "completed"), [(2, False), (8, True), (11, False)])
+def test_what_a_killed_release_left_goes_when_its_time_is_up_though_the_table_never_changes(
+    tmp_path: Path, deaths: int, completed: bool
+) -> None:
+    store = open_store(tmp_path)
+    write_table(store, "stars", object_schema(), [objects_of(300, size=0.01)], margin_arcsec=None)
+    wanted = open_catalog(store, "stars").table()
+    with pytest.raises(StorageUnavailable):
+        release(DyingStore(tmp_path, deaths), "dr1", {"stars": "stars"})
+    assert not store.exists("catalogs/stars/release/dr1.json")
+    if completed:
+        release(store, "dr1", {"stars": "stars"})
+    for days in (0, 29, 30):
+        (removal,) = remove_older(store, "stars", BEGIN + timedelta(days=days), 30)
+        assert (removal.generation, removal.since, removal.files > 0) == (2, BEGIN, days == 30)
+    assert remove_older(store, "stars", BEGIN + timedelta(days=31), 30) == []
+    version = release(store, "dr1", {"stars": "stars"}).tables["stars"]
+    assert remove_older(store, "stars", BEGIN + timedelta(days=99), 30) == []
+    assert Catalog(store, version).table().equals(wanted)
+    assert open_catalog(store, "stars").table().equals(wanted)
+    assert verify(store, "stars").problems == ()
+
+
+def test_a_generation_that_was_seen_unfinished_has_its_whole_time_once_it_is_old(here: Path) -> None:
+    store = open_store(here)
+    seen = []
+    racing = RacingStore(
+        here, "catalogs/lightcurves/manifest", lambda: seen.extend(remove_older(store, "lightcurves", BEGIN, 30))
+    )
+    compact(racing, "lightcurves", everything=True)
+    assert [(one.generation, one.files) for one in seen] == [(2, 0)]
+    second = open_catalog(store, "lightcurves")
+    append_night(store, "lightcurves", 20240101, [rows_of(FIELD, 20240101, "2", run="r2")])
+    assert open_catalog(store, "lightcurves").info().generation == 3
+    for days, files in ((40, False), (69, False), (70, True)):
+        found = remove_older(store, "lightcurves", BEGIN + timedelta(days=days), 30)
+        assert [(one.generation, one.files > 0) for one in found] == [(1, files), (2, files)]
+        if not files:
+            assert identities(second.table()) == EVERY
+
+
+def test_a_generation_that_becomes_current_while_others_are_removed_stays(here: Path) -> None:
+    store = open_store(here)
+    writer = Life(lambda: compact(Watched(store), "lightcurves", everything=True))
+    while not writer.over and not store.list("catalogs/lightcurves/lightcurves.g2"):
+        writer.go()
+    remover = Life(lambda: remove_older(Watched(store), "lightcurves", BEGIN, 0))
+    while not remover.over and not store.exists(layout.unfinished("lightcurves", 2)):
+        remover.go()
+    writer.finish()
+    remover.finish()
+    assert open_catalog(store, "lightcurves").info().generation == 2
     assert identities(open_catalog(store, "lightcurves").table()) == EVERY
 
 

@@ -1,4 +1,4 @@
-"""Generations that no reader starts from any more: since when, and how they go. Which is current, manifests say."""
+"""Generations that no reader starts from any more, or yet: since when, and how they go; manifests say which is used."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gozen.errors import BadRequest
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of a generation that is older than the current one, and in no release.
+    """What became of a generation that is neither the current one nor in a release.
 
     Parameters
     ----------
     generation
         Its number.
     since
-        When it was first seen not to be current.
+        When it was first seen so.
     files
         How many objects went; 0 where its time is not up.
     """
@@ -34,7 +34,10 @@ class Removal:
 
 
 def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
-    """Note for each generation before the current one that no release holds since when it is old; return all of them.
+    """Note for each generation that is neither current nor in a release since when it is so; return all of them.
+
+    One above the current may be of a writer that has not finished; its note is another, so that its time as an old one
+    begins when it has been current.
 
     Parameters
     ----------
@@ -47,11 +50,10 @@ def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
     """
     newest = manifest.current_or_raise(store, name).generation
     used = {version.generation for version in released(store, name).values()}
-    # One above the current may be a writer's that has not finished; below it none ever becomes current.
-    past = {number for number in _generations(name, store.list(keys.catalog(name))) if number < newest}
+    lying = _generations(name, store.list(keys.catalog(name)))
     found = {}
-    for number in sorted(past - used):
-        key = layout.retired(name, number)
+    for number in sorted(lying - used - {newest}):
+        key = layout.retired(name, number) if number < newest else layout.unfinished(name, number)
         store.create(key, json.dumps({"since": now.isoformat()}).encode())
         found[number] = datetime.fromisoformat(json.loads(store.read(key))["since"])
     return found
@@ -60,8 +62,8 @@ def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
 def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Removal]:
     """Remove generations that have been out of use for so many days.
 
-    A reader or writer that began while one was current has these days to finish. What a killed writer left in a
-    generation of its own goes in the same way.
+    A reader that began while one was current has these days to finish, and so has a writer whose generation was seen:
+    what a killed compaction or release left goes in the same way.
 
     Parameters
     ----------
@@ -72,19 +74,21 @@ def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Re
     now
         With a time zone.
     days
-        Since the generation was first seen not to be current. 0 is for a table that nobody reads or writes.
+        Since the generation was first seen to be out of use. 0 is for a table that nobody reads or writes.
 
     Returns
     -------
     list[Removal]
-        Each generation that is older than the current one, and in no release.
+        Each generation that is neither the current one nor in a release.
     """
     if not days >= 0:
         raise BadRequest(f"generations cannot be removed {days} days after their end: give 0 or more")
     retired = retire(store, name, now)
     gone = {number for number, since in retired.items() if now - since >= timedelta(days=days)}
     held = store.list(keys.catalog(name)) if gone else []
-    margin = {version.margin for version in [manifest.current_or_raise(store, name), *released(store, name).values()]}
+    used = [manifest.current_or_raise(store, name), *released(store, name).values()]
+    gone -= {version.generation for version in used}  # a writer may have finished since
+    margin = {version.margin for version in used}
     files = dict.fromkeys(retired, 0)
     for key in held:
         number = layout.generation_of(name, key)

@@ -98,6 +98,11 @@ def retired(name: str, number: int) -> str:
     return f"{keys.catalog(name)}/retired/{number:09d}.json"
 
 
+def unfinished(name: str, number: int) -> str:
+    """Return the key of the note since when a generation lies above the current one, in no release."""
+    return f"{keys.catalog(name)}/unfinished/{number:09d}.json"
+
+
 def generation_of(name: str, key: str) -> int | None:
     """Return the generation that a key below a collection lies in, its margin included; None for anything else."""
     folder = key.removeprefix(f"{keys.catalog(name)}/").split("/", 1)[0]

@@ -150,7 +150,7 @@ def compact(
     if remove_older_than is None:
         waiting = retire(store, name, now)
         if waiting:
-            typer.echo(f"old generations that stay: {', '.join(map(str, waiting))} (--remove-older-than DAYS)")
+            typer.echo(f"generations out of use that stay: {', '.join(map(str, waiting))} (--remove-older-than DAYS)")
         return
     for one in remove_older(store, name, now, remove_older_than):
         stays = f"stays: out of use since {one.since:%Y-%m-%d %H:%M} UTC"
