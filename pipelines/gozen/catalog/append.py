@@ -147,25 +147,17 @@ def _next_version(
         return base, AppendReport(night, base.version)
     known = parquet.schema(store.read(base.key_of(base.schema)))
     schema = table.union_schema(known, lightcurve_schema(buckets.diameters()))
-    leftovers = (
-        stray - {one.file.path for one in _new_files(base, night, buckets, change, schema, _discard)}
-        if stray
-        else stray
-    )
-    generation = base.generation
-    if change.replaced or leftovers:
-        generation = manifest.claim_generation(store, base.name, base.generation)
+    to_come = _new_files(base, night, buckets, change, schema, _discard) if stray else ()
+    moves = bool(change.replaced or stray - {one.file.path for one in to_come})
+    generation = manifest.claim_generation(store, base.name, base.generation) if moves else base.generation
     put = table.writer(store, base.name, generation)
     dropped, kept = _replaced(store, base, night, change, schema, put)
-    if generation != base.generation:
+    if moves:
         gone = {one.file.path for one in dropped}
         table.link_files(store, base, generation, [file.path for file in base.files if file.path not in gone])
     added = list(_new_files(base, night, buckets, change, schema, put))
     version = table.successor(store, replace(base, generation=generation), schema, [*added, *kept], dropped)
-    content = {exposure: asdict(one) for exposure, one in change.after.items()}
-    part = table.put_part(store, base.name, "contents", "json", json.dumps(content, sort_keys=True).encode())
-    version = replace(version, nights={**version.nights, str(night): part})
-    report = AppendReport(
+    return _with_contents(store, version, night, change.after), AppendReport(
         night,
         version.version,
         rows_added=sum(one.file.rows for one in added),
@@ -173,7 +165,13 @@ def _next_version(
         exposures=tuple(sorted(change.new)),
         files=len(added) + len(kept),
     )
-    return version, report
+
+
+def _with_contents(store: Store, version: Manifest, night: int, after: Contents) -> Manifest:
+    """Write what a version holds of a night, and name it."""
+    content = {exposure: asdict(one) for exposure, one in after.items()}
+    part = table.put_part(store, version.name, "contents", "json", json.dumps(content, sort_keys=True).encode())
+    return replace(version, nights={**version.nights, str(night): part})
 
 
 def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str]:
