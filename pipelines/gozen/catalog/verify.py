@@ -91,16 +91,8 @@ def verify(store: Store, name: str) -> Verified:
 
 def _version(store: Store, version: Manifest) -> Iterator[Problem]:
     """Check what a manifest names."""
-    parts: dict[str, bytes] = {}
-    for path in (version.schema, version.index, version.coverage, *version.nights.values()):
-        key = version.key_of(path)
-        try:
-            parts[path] = store.read(key)
-        except MissingObject:
-            yield Problem(key, "is not there, but the manifest names it", _RESTORE)
-            continue
-        if table.digest(parts[path]) not in path:
-            yield Problem(key, "does not hold what its name says", _RESTORE)
+    parts, problems = _parts(store, version)
+    yield from problems
     if {version.schema, version.index, version.coverage} - set(parts):
         return
     try:
@@ -115,12 +107,33 @@ def _version(store: Store, version: Manifest) -> Iterator[Problem]:
         of_file = groups.filter(pc.equal(groups["file"], file.path))
         for what in _file(store, version, file, schema, of_file, found):
             yield Problem(version.key_of_file(file.path), what, _RESTORE)
+    yield from _sums(version, groups, said, found)
+    yield from _folder(store, version)
+
+
+def _parts(store: Store, version: Manifest) -> tuple[dict[str, bytes], list[Problem]]:
+    """Read what stands beside the data files, by its path below the collection."""
+    parts: dict[str, bytes] = {}
+    problems = []
+    for path in (version.schema, version.index, version.coverage, *version.nights.values()):
+        key = version.key_of(path)
+        try:
+            parts[path] = store.read(key)
+        except MissingObject:
+            problems.append(Problem(key, "is not there, but the manifest names it", _RESTORE))
+            continue
+        if table.digest(parts[path]) not in path:
+            problems.append(Problem(key, "does not hold what its name says", _RESTORE))
+    return parts, problems
+
+
+def _sums(version: Manifest, groups: pa.Table, said: Coverage, found: list[Coverage]) -> Iterator[Problem]:
+    """Compare the index with the files of the manifest, and the coverage with what they hold."""
     lost = set(groups["file"].to_pylist()) - {file.path for file in version.files}
     if lost:
         yield Problem(version.key_of(version.index), f"lists {min(lost)}, which the manifest does not", _RESTORE)
     if len(found) == len(version.files) and not _same(hats.total([(1, one) for one in found]), said):
         yield Problem(version.key_of(version.coverage), "does not count the rows of the files", _RESTORE)
-    yield from _folder(store, version)
 
 
 def _file(
