@@ -7,6 +7,7 @@ import linecache
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from gozen.errors import BadRequest, GozenError
@@ -81,12 +82,6 @@ class Program:
             leaves ``values`` as they are.
         """
         touched: dict[str, list[str]] = {}
-
-        def touch(table: str, name: str) -> None:
-            seen = touched.setdefault(table, [])
-            if name not in seen:
-                seen.append(name)
-
         values: list[tuple[int, Any]] = []
         tree = Tree(self._reduced, len(runs))
         at = ""
@@ -95,19 +90,18 @@ class Program:
                 of_run = []
                 for line in run:
                     at = line[1]
-                    of_run.append(self._mapped(line, source, touch))
+                    of_run.append(self._mapped(line, source, partial(_note, touched)))
                     self.expected = touched  # after the first patch all that it used is read at once
                 if mode != "reduce":
-                    lines = zip(run, copy.deepcopy(of_run) if mode == "both" else of_run, strict=True)
-                    values += [(line[0], value) for line, value in lines if value is not None]
+                    values += _of_patches(run, copy.deepcopy(of_run) if mode == "both" else of_run)
                 if mode != "map":
                     if check and number == 0 and self.reduce is not None:
                         reduction.checked(self.reduce, of_run)
                     tree.add(number, reduction.along(self._reduced, of_run))
         except _UserFailed as error:
-            return {"failed": str(error), "kind": "FunctionFailed", "patch": at}
+            return _failed(error, patch=at)
         except BadRequest as error:
-            return {"failed": str(error), "kind": error.name, "patch": at}
+            return _failed(error, error.name, at)
         return {"values": values, "total": tree.total, "touched": touched}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
@@ -127,14 +121,14 @@ class Program:
         try:
             return {"total": reduction.combined(self._reduced, one, other)}
         except (_UserFailed, BadRequest) as error:
-            return {"failed": str(error), "kind": "FunctionFailed", "patch": ""}
+            return _failed(error)
 
     def finish(self, total: Any) -> dict[str, Any]:
         """Call `finalize`."""
         try:
             return {"total": total if self.finalize is None else _called(self.finalize, total)}
         except _UserFailed as error:
-            return {"failed": str(error), "kind": "FunctionFailed", "patch": ""}
+            return _failed(error)
 
     def patch(
         self,
@@ -176,6 +170,22 @@ class _Asking:
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         number, rows = self._ask(("margin", patch, float(arcsec)))
         return number, rows
+
+
+def _note(touched: dict[str, list[str]], table: str, name: str) -> None:
+    """Remember a column of a table's files, in the order of first use."""
+    seen = touched.setdefault(table, [])
+    if name not in seen:
+        seen.append(name)
+
+
+def _of_patches(run: Sequence[PatchLine], values: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Return the number and the value of each patch that has one."""
+    return [(line[0], value) for line, value in zip(run, values, strict=True) if value is not None]
+
+
+def _failed(error: Exception, kind: str = "FunctionFailed", patch: str = "") -> dict[str, Any]:
+    return {"failed": str(error), "kind": kind, "patch": patch}
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
