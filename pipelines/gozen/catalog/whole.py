@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import pyarrow as pa
 
@@ -192,22 +193,9 @@ def _written(
 ) -> Manifest:
     """Write all files of the first version into a generation of its own; return its manifest, not yet committed."""
     generation = manifest.claim_generation(store, name, after=0)
-    put = table.writer(store, name, generation)
+    write = partial(table.write_file, night=night, schema=schema, put=table.writer(store, name, generation))
     content = Content(schema)
-
-    def write(partition: Partition, part: pa.Table) -> Written:
-        return table.write_file(part, partition, night, schema, put)
-
-    files: list[Written] = []
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        pending: deque[Future[Written]] = deque()
-        for one in partitions:
-            part = runs.rows(one.start, one.stop)
-            pending.append(pool.submit(write, one, part))
-            content.add(part)
-            if len(pending) > _WRITERS:
-                files.append(pending.popleft().result())
-        files += [one.result() for one in pending]
+    files = _files(runs, partitions, write, content)
     version = Manifest(
         name, 1, kind, generation, 0, "", "", "", tuple(sorted(one.file for one in files)), content=content.digest()
     )
@@ -215,3 +203,19 @@ def _written(
         version = margins.write(store, version, margin_arcsec, schema, runs.ranges, night)
     groups = index.merged(index.SCHEMA.empty_table(), (), [one.groups for one in files])
     return table.described(store, version, schema, groups, hats.total([(1, one.coverage) for one in files]))
+
+
+def _files(
+    runs: SortedRuns, partitions: list[Partition], write: Callable[[pa.Table, Partition], Written], content: Content
+) -> list[Written]:
+    """Write the file of each partition, a few together, and take its rows into the content."""
+    files: list[Written] = []
+    pending: deque[Future[Written]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for one in partitions:
+            part = runs.rows(one.start, one.stop)
+            pending.append(pool.submit(write, part, one))
+            content.add(part)
+            if len(pending) > _WRITERS:
+                files.append(pending.popleft().result())
+        return [*files, *(one.result() for one in pending)]
