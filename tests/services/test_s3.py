@@ -236,11 +236,19 @@ def test_a_forked_and_a_spawned_process_read_on(table: S3Store) -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for found in pool.map(fluxes_of, [table] * 6):
             assert found == expected
+    key = next(key for key in table.list("catalogs") if "/dataset/" in key and key.endswith(".parquet"))
+    assert first_bytes(table, key) == b"PAR1"
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(first_bytes, (table, key)) == b"PAR1"
     assert pickle.loads(pickle.dumps(table)).list("catalogs") == table.list("catalogs")
 
 
 def fluxes_of(store: S3Store) -> list[float]:
     return list(open_catalog(store, "lightcurves").table(["flux"])["flux"].to_pylist())
+
+
+def first_bytes(store: S3Store, key: str) -> bytes:
+    return bytes(store.read_ranges(key, [(0, 4)])[0])
 
 
 def test_a_listing_is_never_an_old_one(store: S3Store, s3: S3Server) -> None:
@@ -267,6 +275,52 @@ def test_answers_that_break_off_are_asked_for_again(store: S3Store, s3: S3Server
         error = refusal(far)
         assert isinstance(error, StorageUnavailable)
         assert "a/b" in str(error)
+
+
+def test_ranges_are_asked_for_together_without_botocore(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = os.urandom(3_000_000)
+    for key in ("a/b c d+é%.bin", "plain"):
+        store.write(key, data)
+        ranges = [(0, 10), (1_000_000, 2_500_000), (5, 6), (2_999_999, 3_000_000)]
+        with monkeypatch.context() as alone:
+            alone.setattr(store.client, "get_object", None)
+            found = store.read_ranges(key, ranges)
+        assert [bytes(one) for one in found] == [data[start:stop] for start, stop in ranges]
+    assert store.read_ranges("plain", []) == []
+    assert [bytes(one) for one in store.read_ranges("plain", [(2_999_999, 3_000_010)])] == [data[-1:]]
+    assert isinstance(refusal(store, "read_ranges", "a/b", [(0, 5)]), MissingObject)
+
+
+def test_ranges_that_break_off_are_asked_for_again(store: S3Store, s3: S3Server) -> None:
+    data = os.urandom(300_000)
+    store.write("a/b", data)
+    ranges = [(0, 100_000), (150_000, 300_000)]
+    with Line(int(s3.endpoint.rpartition(":")[2])) as line:
+        far = s3.store(store.url, endpoint_url=f"http://127.0.0.1:{line.port}", attempts=3)
+        line.which = b"HTTP/1.1 206"
+        for after in (0, 40, 5_000, 0):  # the last time its quick client has been given up
+            line.cuts, line.after = 2, after
+            assert [bytes(one) for one in far.read_ranges("a/b", ranges)] == [data[a:b] for a, b in ranges]
+            assert line.cuts == 0
+        line.cuts = 100
+        error = refusal(far, "read_ranges", "a/b", ranges)
+        assert isinstance(error, StorageUnavailable)
+        assert "a/b" in str(error)
+
+
+def test_a_client_that_fails_each_time_is_given_up(store: S3Store, s3: S3Server) -> None:
+    store.write("a/b", b"0123456789")
+    with Line(int(s3.endpoint.rpartition(":")[2])) as line:
+        address = f"http://127.0.0.1:{line.port}"
+        far = S3Store(store.url, StorageSettings(endpoint_url=address, attempts=1))
+        line.which, line.cuts = b"HTTP/1.1 206", 1
+        assert [bytes(one) for one in far.read_ranges("a/b", [(2, 5)])] == [b"234"]
+        assert line.cuts == 0
+        for _ in range(2):
+            line.cuts = 1
+            assert [bytes(one) for one in far.read_ranges("a/b", [(2, 5)])] == [b"234"]
+        line.cuts = 1
+        assert isinstance(refusal(far, "read_ranges", "a/b", [(2, 5)]), StorageUnavailable)  # botocore met it, once
 
 
 def test_a_list_that_breaks_off_is_never_a_short_one(store: S3Store, s3: S3Server) -> None:

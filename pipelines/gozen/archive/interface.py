@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -61,6 +61,10 @@ class Store(ABC):
     @abstractmethod
     def read_range(self, key: str, start: int, stop: int) -> bytes:
         """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
+
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Return bytes [start, stop) of an object for each range, where the store can by requests made together."""
+        return [memoryview(self.read_range(key, *one)) for one in ranges]
 
     @abstractmethod
     def write(self, key: str, data: bytes) -> None:

@@ -54,6 +54,10 @@ class RangedFile(io.RawIOBase):
         """Return all bytes from the position on, fetched at once."""
         return self.read()
 
+    def read_buffer(self, size: int) -> memoryview:
+        """Return so many bytes from the position on as they were fetched; PyArrow reads so, without a copy."""
+        return memoryview(self._next(size))
+
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer; return how many bytes there were."""
         data = self._next(len(buffer))

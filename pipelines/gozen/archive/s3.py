@@ -12,7 +12,8 @@ import io
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -25,6 +26,7 @@ from gozen.archive.interface import Store, named_errors
 from gozen.archive.ranges import RangedFile
 from gozen.archive.s3_credentials import follow_file
 from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors, was_repeated
+from gozen.archive.s3_ranges import RangeClient
 from gozen.archive.s3_upload import SINGLE, Part, field, put
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
@@ -56,7 +58,7 @@ class S3Store(Store):
         if not self.bucket:
             raise BadRequest(f"the archive {url!r} names no bucket: write it as s3://bucket/prefix")
         self.prefix = f"{prefix}/" if prefix else ""
-        self._of_process: tuple[int, Any] = (0, None)
+        self._of_process: tuple[int, _Connection | None] = (0, None)
 
     def __reduce__(self) -> tuple[object, ...]:
         return S3Store, (self.url, self._settings)
@@ -90,6 +92,11 @@ class S3Store(Store):
             if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
                 return b""
             raise
+
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Return bytes [start, stop) of an object for each range: all requests at once."""
+        found = self._connection.ranges.fetch(self._full(key), ranges)
+        return found if found is not None else super().read_ranges(key, ranges)
 
     def write(self, key: str, data: bytes) -> None:
         """Put an object in one atomic step."""
@@ -170,12 +177,16 @@ class S3Store(Store):
     @property
     def client(self) -> Any:
         """The client of this process, shared by its threads."""
+        return self._connection.client
+
+    @property
+    def _connection(self) -> _Connection:
         # Two processes that write to one connection would read each other's answers.
-        process, client = self._of_process
-        if process != os.getpid():
-            client = _connect(self.url, self._settings)
-            self._of_process = (os.getpid(), client)
-        return client
+        process, connection = self._of_process
+        if connection is None or process != os.getpid():
+            connection = _connect(self.url, self.bucket, self._settings)
+            self._of_process = (os.getpid(), connection)
+        return connection
 
     def _full(self, key: str) -> str:
         return self.prefix + key
@@ -246,7 +257,15 @@ class S3Store(Store):
         return self.size(key) == size and all(self.read_range(key, *one) == part(*one) for one in ranges)
 
 
-def _connect(url: str, settings: StorageSettings) -> Any:
+@dataclass(frozen=True)
+class _Connection:
+    """What a process has of its own."""
+
+    client: Any
+    ranges: RangeClient
+
+
+def _connect(url: str, bucket: str, settings: StorageSettings) -> _Connection:
     config = Config(
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
@@ -264,7 +283,8 @@ def _connect(url: str, settings: StorageSettings) -> Any:
             session = Session()
             session.register_component("data_loader", _loader())
             follow_file(session)
-            return session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
+            client = session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
+            return _Connection(client, RangeClient(client, session.get_credentials, bucket, settings))
         except ValueError as error:
             raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
 

@@ -125,7 +125,7 @@ class Footer:
     names: frozenset[str]
 
     @classmethod
-    def of(cls, data: bytes) -> Footer:
+    def of(cls, data: bytes | memoryview) -> Footer:
         """Parse the bytes from the footer's begin to the file's end."""
         metadata = pq.read_metadata(pa.BufferReader(data))
         leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]

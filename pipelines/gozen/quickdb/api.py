@@ -64,6 +64,7 @@ class Api:
         self._store = open_archive(settings)
         self._reruns = Reruns(self._store, rerun, place_m)
         self._database: Database | None = None
+        self._learned: dict[str, dict[str, list[str]]] = {}
         self._cache = Cache(settings.quickdb.cache.expanduser(), settings.quickdb.cache_mb << 20)
 
     def __enter__(self) -> Api:
@@ -314,4 +315,5 @@ class Api:
             sample=sample,
             limits=self._limits,
             keep=keep,
+            learned=self._learned.setdefault(code.identity, {}),
         )

@@ -14,7 +14,8 @@ from gozen.quickdb.patches import Patch, Piece
 from gozen.quickdb.reading import TableReader
 
 Array = NDArray[Any]
-_ORDER = ("_healpix_29", "source_id", "mjd")
+ORDER = ("_healpix_29", "source_id", "mjd")
+"""Columns by which the rows of a patch are sorted where it has several pieces."""
 
 
 class PatchData:
@@ -85,7 +86,7 @@ class PatchData:
         """Return which rows of each piece belong to the patch, and the order into which all of them are brought."""
         if table not in self._layouts:
             pieces = self.patch.pieces[table]
-            keys = [name for name in _ORDER if name in self._schemas[table].names][: 3 if len(pieces) > 1 else 1]
+            keys = [name for name in ORDER if name in self._schemas[table].names][: 3 if len(pieces) > 1 else 1]
             parts = [self._readers[table].read(piece, keys) for piece in pieces]
             chosen = [_inside(parquet.numbers(part, "_healpix_29"), self._ranges) for part in parts]
             order = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,11 @@ MOST_BLOCKS = 512
 
 LARGEST_BLOCK = 16
 TASKS_PER_WORKER = 8
+FAR_PATCHES = 32
+"""Patches that a task has at least on storage elsewhere, where it begins with a wait."""
+
+_CUTS = 4
+"""Places at which a task may end, for each task: tasks differ by a quarter of one at most."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Job:
         The number of blocks, where a worker reduces what its blocks give; 0 where each comes back by itself.
     limits
         Of the process in which the program runs apart; None lets it run in the worker.
+    expected
+        Columns of files that the first patch of a worker will ask for, as far as is known, by table.
     """
 
     key: str
@@ -70,6 +77,7 @@ class Job:
     mode: Mode
     leaves: int = 0
     limits: Limits | None = None
+    expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,18 +145,29 @@ def blocks_of(patches: Sequence[Patch]) -> list[Block]:
     ]
 
 
-def tasks_of(blocks: Sequence[Block], workers: int) -> list[list[Block]]:
-    """Group blocks into tasks, about eight a worker: many small patches never become many small tasks.
+def tasks_of(blocks: Sequence[Block], workers: int, per_worker: int = TASKS_PER_WORKER) -> list[list[Block]]:
+    """Group blocks into tasks of about as many rows: many small patches never become many small tasks.
 
-    A task has as many neighbours as are one node of the tree, so that one value comes back.
+    They are cut where a task is few nodes of the tree, so that few values come back.
+
+    Parameters
+    ----------
+    per_worker
+        How many a worker gets at most.
     """
-    shift = 0
-    while len({block.number >> shift for block in blocks}) > workers * TASKS_PER_WORKER:
-        shift += 1
-    tasks: dict[int, list[Block]] = {}
+    most, rows = workers * per_worker, sum(block.rows for block in blocks)
+    cut = 1
+    while 2 * cut * _CUTS * most <= len(blocks):
+        cut *= 2
+    tasks: list[list[Block]] = []
+    before = 0
     for block in blocks:
-        tasks.setdefault(block.number >> shift, []).append(block)
-    return list(tasks.values())
+        is_due = (before + block.rows / 2) * most >= rows * len(tasks)
+        if not tasks or (is_due and block.number % cut == 0):
+            tasks.append([])
+        tasks[-1].append(block)
+        before += block.rows
+    return tasks
 
 
 def _partition(patch: Patch) -> str:

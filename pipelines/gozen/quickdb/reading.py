@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,21 +16,16 @@ from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.catalog.files import Footer
 from gozen.errors import GozenError, UnreadableInput
+from gozen.quickdb.ahead import Ahead
 from gozen.quickdb.patches import Piece
 
 OPEN_FILES = 64
 """Files that stay open, or whose footer is kept."""
 
-GAP = 256 * 1024
+GAP = 512 * 1024
 """Bytes between two columns that are read with them: on storage that answers in 15 ms they cost less than a request."""
 
-REQUESTS = 16
-"""Requests that are under way together."""
-
-AHEAD = 32
-"""Pieces that are fetched before they are asked for."""
-
-_Wanted = tuple[Piece, tuple[str, ...]]
+_Opened = tuple[Footer, pq.ParquetFile | None]
 
 
 class TableReader:
@@ -45,10 +42,25 @@ class TableReader:
     def __init__(self, store: Store, folder: str) -> None:
         self._store = store
         self._folder = folder
-        self._open: OrderedDict[str, tuple[Footer, pq.ParquetFile | None]] = OrderedDict()
-        self._coming: OrderedDict[_Wanted, Future[pa.Table]] = OrderedDict()
-        self._requests = ThreadPoolExecutor(REQUESTS, "gozen-range")  # threads begin with the first request
-        self._ahead = ThreadPoolExecutor(REQUESTS // 2, "gozen-ahead")
+        self._open: OrderedDict[str, Future[_Opened]] = OrderedDict()
+        self._lock = threading.Lock()
+        # Files on this machine are near enough.
+        self._ahead = Ahead(self._fetched) if store.path(folder) is None else None
+
+    def begin(self, pieces: Sequence[Piece], columns: Sequence[str]) -> None:
+        """Take the pieces that will be asked for, in their order, and what is known of the columns."""
+        if self._ahead is not None:
+            self._ahead.begin(pieces, columns)
+
+    def expect(self, columns: Sequence[str]) -> None:
+        """Begin to fetch these columns of the pieces that follow."""
+        if self._ahead is not None:
+            self._ahead.expect(columns)
+
+    def reach(self, pieces: Sequence[Piece]) -> None:
+        """Move on to pieces; what comes before them is not asked for any more."""
+        if self._ahead is not None:
+            self._ahead.reach(pieces)
 
     def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
         """Return those of the columns that the file has, of the row groups of a piece.
@@ -58,77 +70,87 @@ class TableReader:
         UnreadableInput
             The manifest names a file that is missing, cut off or damaged.
         """
-        wanted = piece, tuple(columns)
-        coming = self._coming.pop(wanted, None)
-        return coming.result() if coming is not None else self._read(*wanted)
+        if self._ahead is None:
+            return self._near(piece, columns)
+        found = self._ahead.take(piece, columns)
+        return found if found is not None else self._fetched([piece], tuple(columns))[0]
 
-    def expect(self, pieces: Sequence[Piece], columns: Sequence[str]) -> None:
-        """Begin to fetch what will be asked for next; of files on this machine nothing, they are near enough."""
-        for piece in pieces:
-            wanted = piece, tuple(columns)
-            if wanted in self._coming or len(self._coming) >= AHEAD or not columns or not self._is_far(piece):
-                continue
-            self._coming[wanted] = self._ahead.submit(self._read, *wanted)
-
-    def forget(self) -> None:
-        """Drop what was expected and not asked for."""
-        for coming in self._coming.values():
-            coming.cancel()
-        self._coming.clear()
-
-    def _key(self, piece: Piece) -> str:
-        return f"{self._folder}/{piece.path}"
-
-    def _is_far(self, piece: Piece) -> bool:
-        return self._store.path(self._key(piece)) is None
-
-    def _read(self, piece: Piece, columns: tuple[str, ...]) -> pa.Table:
-        key = self._key(piece)
-        try:
+    def _near(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
+        key = f"{self._folder}/{piece.path}"
+        with self._damage_named(key):
             footer, file = self._opened(key, piece)
+            assert file is not None
             names = [name for name in columns if name in footer.names]
-            file = file or footer.opened(pa.PythonFile(self._fetched(key, piece, footer, names), mode="r"))
             return file.read_row_groups(list(piece.groups), columns=names, use_threads=False)
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-            if isinstance(error, GozenError):
-                raise
-            raise UnreadableInput(_damaged(self._store.url_of(key), error)) from error
 
-    def _opened(self, key: str, piece: Piece) -> tuple[Footer, pq.ParquetFile | None]:
-        found = self._open.pop(key, None)
-        if found is None:
-            footer = Footer.of(self._store.read_range(key, piece.footer, piece.size))
-            path = self._store.path(key)
-            with named_errors(self._store.url_of(key), "read"):
-                found = footer, footer.opened(pa.OSFile(str(path))) if path is not None else None
-        self._open[key] = found
-        if len(self._open) > OPEN_FILES:
-            self._open.popitem(last=False)
-        return found
+    def _fetched(self, pieces: Sequence[Piece], columns: tuple[str, ...]) -> list[pa.Table]:
+        """Return columns of pieces of one file: all requests at once."""
+        key = f"{self._folder}/{pieces[0].path}"
+        with self._damage_named(key):
+            footer, _ = self._opened(key, pieces[0])
+            names = [name for name in columns if name in footer.names]
+            places = leaves(footer.metadata, names)
+            ranges = [one for piece in pieces for one in coalesced(chunks(footer.metadata, piece.groups, places))]
+            starts = [start for start, _ in ranges]
+            held = list(zip(starts, self._store.read_ranges(key, ranges), strict=True))
+            file = footer.opened(pa.PythonFile(RangedFile(pieces[0].size, self._of(key, held), key), mode="r"))
+            return [file.read_row_groups(list(piece.groups), columns=names, use_threads=False) for piece in pieces]
 
-    def _fetched(self, key: str, piece: Piece, footer: Footer, columns: list[str]) -> RangedFile:
-        """Return a file of which the columns of these row groups are here: all requests at once."""
-        ranges = coalesced(chunks(footer.metadata, piece.groups, columns))
-        parts = list(self._requests.map(lambda one: self._store.read_range(key, *one), ranges))
-        held = [(start, memoryview(data)) for (start, _), data in zip(ranges, parts, strict=True)]
+    def _of(self, key: str, held: Sequence[tuple[int, memoryview]]) -> Callable[[int, int], memoryview]:
+        """Return what gives the bytes of a file, of which these parts are here."""
 
-        def piece_of(first: int, last: int) -> memoryview:
+        def part(first: int, last: int) -> memoryview:
             for start, data in held:
                 if start <= first and last <= start + len(data):
                     return data[first - start : last - start]
             raise UnreadableInput(_damaged(self._store.url_of(key), f"bytes {first} to {last} are not where it says"))
 
-        return RangedFile(piece.size, piece_of, key)
+        return part
+
+    @contextlib.contextmanager
+    def _damage_named(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except GozenError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise UnreadableInput(_damaged(self._store.url_of(key), error)) from error
+
+    def _opened(self, key: str, piece: Piece) -> _Opened:
+        """Return a file's footer, and the file where it is near; of threads that ask together one fetches it."""
+        with self._lock:
+            found = self._open.pop(key, None)
+            is_new = found is None
+            found = self._open[key] = found or Future()
+            if len(self._open) > OPEN_FILES:
+                self._open.popitem(last=False)
+        if is_new:
+            try:
+                found.set_result(self._fetched_footer(key, piece))
+            except BaseException as error:
+                self._open.pop(key, None)  # the next one tries again
+                found.set_exception(error)
+        return found.result()
+
+    def _fetched_footer(self, key: str, piece: Piece) -> _Opened:
+        (data,) = self._store.read_ranges(key, [(piece.footer, piece.size)])
+        footer, path = Footer.of(data), self._store.path(key)
+        with named_errors(self._store.url_of(key), "read"):
+            return footer, footer.opened(pa.OSFile(str(path))) if path is not None else None
 
 
-def chunks(metadata: pq.FileMetaData, groups: Sequence[int], columns: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the bytes [start, stop) of each column in each row group."""
+def leaves(metadata: pq.FileMetaData, columns: Sequence[str]) -> list[int]:
+    """Return the numbers of the columns."""
     wanted = set(columns)
-    at = [one for one in range(metadata.num_columns) if metadata.schema.column(one).name in wanted]
+    return [number for number in range(metadata.num_columns) if metadata.schema.column(number).name in wanted]
+
+
+def chunks(metadata: pq.FileMetaData, groups: Sequence[int], columns: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the bytes [start, stop) of each column in each row group."""
     found = []
     for number in groups:
         group = metadata.row_group(number)
-        for column in (group.column(one) for one in at):
+        for column in (group.column(one) for one in columns):
             start = column.dictionary_page_offset or column.data_page_offset
             found.append((start, start + column.total_compressed_size))
     return found

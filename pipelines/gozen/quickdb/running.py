@@ -6,8 +6,8 @@ import contextlib
 import copy
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gozen import errors
@@ -17,7 +17,7 @@ from gozen.quickdb.cache import Cache, key_of
 from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.jobs import Block, Job, TaskResult, blocks_of, tasks_of
+from gozen.quickdb.jobs import FAR_PATCHES, TASKS_PER_WORKER, Block, Job, TaskResult, blocks_of, tasks_of
 from gozen.quickdb.patches import Patch, overlapping
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
@@ -51,6 +51,8 @@ class Plan:
         Of each block's result in the cache; none where results are not kept.
     rerun
         The release that was named, for whoever opens a patch by hand.
+    learned
+        Where the columns are noted that the functions read.
     """
 
     job: Job
@@ -61,6 +63,7 @@ class Plan:
     blocks: Sequence[Block]
     keys: Sequence[str]
     rerun: str | None = None
+    learned: dict[str, list[str]] = field(default_factory=dict)
 
 
 def planned(
@@ -75,8 +78,14 @@ def planned(
     sample: float | None,
     limits: Limits | None,
     keep: bool,
+    learned: dict[str, list[str]] | None = None,
 ) -> Plan:
     """Decide what a job does.
+
+    Parameters
+    ----------
+    learned
+        Columns of files by table that the functions read the last time; the job adds to it.
 
     Raises
     ------
@@ -89,17 +98,18 @@ def planned(
     if not every and region is not None:
         raise BadRequest(f"region {region!r}: no part of {', '.join(family.files)} lies in it")
     patches = every if sample is None else sampling.chosen(every, sample)
-    expected = _expected(code, family.names)
+    learned = {} if learned is None else learned
+    expected = _present(learned, family) or _expected(code, family.names)
     program = replace(program, names=family.names, region=region, expected=expected, sources=code.sources())
     blocks = blocks_of(patches)
     digest = code.digest if keep and sample is None else None
     together = len(blocks) if digest is None and mode != "map" else 0
-    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits)
+    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
     if "margin" in code.names:  # a block's result then depends on patches of other blocks
         place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
     keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
-    return Plan(job, program, family, patches, every, blocks, keys, rerun)
+    return Plan(job, program, family, patches, every, blocks, keys, rerun, learned)
 
 
 def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
@@ -119,13 +129,23 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
             else:
                 bar.add(block.rows)
                 yield TaskResult([(block.number, kept[0])], [(0, block.number, kept[0]["total"])])
-        for task in engine.run(plan.job, tasks_of(missing, engine.workers)) if missing else ():
+        tasks = tasks_of(missing, engine.workers, _tasks_per_worker(plan, missing, engine))
+        for task in engine.run(plan.job, tasks) if missing else ():
             for number, result in task.blocks:
                 _raise_failed(result, plan)
+                plan.learned.update(result["touched"])
                 if plan.keys:
                     cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)
+
+
+def _tasks_per_worker(plan: Plan, blocks: Sequence[Block], engine: Engine) -> int:
+    """Return fewer where each begins with a wait: its first columns are on the way from elsewhere."""
+    if "://" not in plan.job.archive:
+        return TASKS_PER_WORKER
+    patches = sum(len(block.patches) for block in blocks)
+    return min(max(patches // (engine.workers * FAR_PATCHES), 1), TASKS_PER_WORKER)
 
 
 def _apart(task: TaskResult) -> TaskResult:
@@ -198,6 +218,12 @@ def _estimate(plan: Plan, total: Any, values: dict[int, Any], doubled: Any) -> E
     of_patch = [values.get(number) for number in range(len(plan.patches))]
     every = sum(patch.rows for patch in plan.every)
     return sampling.estimated(total, of_patch, rows, every, len(plan.every), doubled)
+
+
+def _present(learned: Mapping[str, Sequence[str]], family: Family) -> dict[str, list[str]]:
+    """Return those of the columns that the tables have; what a function that runs apart said may be anything."""
+    known = {table: set(files.schema.names) for table, files in family.files.items()}
+    return {table: [one for one in names if one in known[table]] for table, names in learned.items() if table in known}
 
 
 def _expected(code: UserCode, names: Names) -> dict[str, list[str]]:

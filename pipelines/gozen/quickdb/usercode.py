@@ -66,7 +66,12 @@ class UserCode:
     @property
     def digest(self) -> str | None:
         """The same for the same code and values; None where a result cannot be kept for another time."""
-        return self._hash.hexdigest() if self.repeatable else None
+        return self.identity if self.repeatable else None
+
+    @property
+    def identity(self) -> str:
+        """The same for the same code and values."""
+        return str(self._hash.hexdigest())
 
     def sources(self) -> dict[str, list[str]]:
         """Return the lines of the files that workers do not have, notebook cells among them."""

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from gozen.archive.store import Store, open_store
 from gozen.catalog import parquet
 from gozen.errors import BadRequest, FunctionFailed
-from gozen.quickdb.data import PatchData
+from gozen.quickdb.data import ORDER, PatchData
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
+from gozen.quickdb.memory import keep_freed_memory
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
-from gozen.quickdb.reading import AHEAD, TableReader
+from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
 from gozen.quickdb.untrusted import checked_request, checked_result
@@ -38,9 +39,13 @@ class FileSource:
         The archive.
     tables
         Those that a patch spans.
+    expected
+        Columns that the first patch will ask for, as far as is known, by table.
     """
 
-    def __init__(self, store: Store, tables: Mapping[str, TableFiles]) -> None:
+    def __init__(
+        self, store: Store, tables: Mapping[str, TableFiles], expected: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._store = store
         self._tables = tables
         self._readers = {name: _reader(store, table.folder) for name, table in tables.items()}
@@ -48,17 +53,15 @@ class FileSource:
         self._names = {name: frozenset(schema.names) for name, schema in self._schemas.items()}
         self._patches: dict[int, Patch] = {}
         self._data: dict[int, PatchData] = {}
-        self._usual: dict[str, tuple[str, ...]] = {}
+        self._usual = {name: tuple(columns) for name, columns in (expected or {}).items()}
         self._indexes: dict[str, Groups] = {}
 
     def begin(self, patches: Sequence[tuple[int, Patch]]) -> None:
         """Take the patches of a task, by their numbers, and forget earlier ones."""
         self._patches = dict(patches)
         self._data = {}
-        for reader in self._readers.values():
-            reader.forget()
-        for table in self._usual:
-            self._expect(table, 0)
+        for table, reader in self._readers.items():
+            reader.begin([one for _, patch in patches for one in patch.pieces[table]], self._usual.get(table, ()))
 
     def rows(self, patch: int) -> int:
         """Return the number of rows of a patch."""
@@ -67,11 +70,11 @@ class FileSource:
     def columns(self, patch: int, table: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return columns of a table's files, and begin to fetch the same of the patches that follow."""
         found = self._of(patch).columns(table, names)
-        if patch in self._patches:
-            position = list(self._patches).index(patch)
-            if position:  # the first patch asks for one column after the other
-                self._usual[table] = tuple(names) if len(names) > 1 else self._usual.get(table, tuple(names))
-            self._expect(table, position + 1)
+        first = next(iter(self._patches), patch)
+        # The first patch asks for one column after the other, those that follow for all that it used together.
+        if patch in self._patches and patch != first and (len(names) > 1 or table not in self._usual):
+            self._usual[table] = (*names, *self._keys(table, patch))
+            self._readers[table].expect(self._usual[table])
         return found
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
@@ -102,12 +105,15 @@ class FileSource:
 
     def _of(self, patch: int) -> PatchData:
         if patch not in self._data:
+            pieces = self._patches[patch].pieces
+            for table, reader in self._readers.items():
+                reader.reach(pieces[table])
             self._data = {patch: PatchData(self._patches[patch], self._readers, self._schemas)}
         return self._data[patch]
 
-    def _expect(self, table: str, position: int) -> None:
-        for patch in list(self._patches.values())[position : position + AHEAD]:
-            self._readers[table].expect(patch.pieces[table], self._usual.get(table, ()))
+    def _keys(self, table: str, patch: int) -> tuple[str, ...]:
+        """Return the columns by which stars are picked from row groups."""
+        return tuple(name for name in ORDER if self._patches[patch].picked and name in self._names[table])
 
     def _groups(self, table: str) -> Groups:
         if table not in self._indexes:
@@ -139,7 +145,8 @@ class Bench:
     @classmethod
     def of(cls, job: Job) -> Bench:
         """Open a job; `FunctionFailed` where its function cannot be loaded here."""
-        source = FileSource(open_store(job.archive, job.storage), job.tables)
+        keep_freed_memory()
+        source = FileSource(open_store(job.archive, job.storage), job.tables, job.expected)
         if job.limits is None:
             return cls(job, source, loaded(job.program), None)
         return cls(job, source, None, Child(job.limits))

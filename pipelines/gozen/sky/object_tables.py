@@ -27,19 +27,19 @@ _OBJECT = (
     Column("deblend_nchild", pa.int16(), "", "parts that a blend was taken apart into", "dictionary", True),
 )
 _FORCED = (
-    Column("psfflux_instflux", pa.float32(), "count", "flux in the PSF; magnitude 27 - 2.5 log10"),
-    Column("psfflux_instfluxerr", pa.float32(), "count", "its standard error"),
-    Column("psfflux_flux", pa.float32(), "nJy", "flux in the PSF; magnitude 31.4 - 2.5 log10"),
-    Column("psfflux_fluxerr", pa.float32(), "nJy", "its standard error"),
-    Column("cmodel_instflux", pa.float32(), "count", "flux of the fitted galaxy model; magnitude 27 - 2.5 log10"),
     Column("cmodel_flag", pa.bool_(), "", "the fit of the model failed", "plain"),
-    Column("extendedness_value", pa.float32(), "", "1 for what is wider than the PSF, 0 for points", "dictionary"),
     Column("sdsscentroid_flag", pa.bool_(), "", "the centre is not to be trusted", "plain"),
     Column("pixelflags_edge", pa.bool_(), "", "at the edge of the image", "plain"),
     Column("pixelflags_interpolatedcenter", pa.bool_(), "", "a pixel at the centre was interpolated", "plain"),
     Column("pixelflags_saturatedcenter", pa.bool_(), "", "a pixel at the centre is saturated", "plain"),
     Column("pixelflags_crcenter", pa.bool_(), "", "a cosmic ray at the centre", "plain"),
     Column("pixelflags_bad", pa.bool_(), "", "a bad pixel in the footprint", "plain"),
+    Column("extendedness_value", pa.float32(), "", "1 for what is wider than the PSF, 0 for points", "dictionary"),
+    Column("psfflux_instflux", pa.float32(), "count", "flux in the PSF; magnitude 27 - 2.5 log10"),
+    Column("psfflux_instfluxerr", pa.float32(), "count", "its standard error"),
+    Column("psfflux_flux", pa.float32(), "nJy", "flux in the PSF; magnitude 31.4 - 2.5 log10"),
+    Column("psfflux_fluxerr", pa.float32(), "nJy", "its standard error"),
+    Column("cmodel_instflux", pa.float32(), "count", "flux of the fitted galaxy model; magnitude 27 - 2.5 log10"),
 )
 _MEAS = (
     Column("sdssshape_shape11", pa.float32(), "arcsec2", "second moment along x"),
@@ -58,7 +58,8 @@ Columns = Mapping[str, Any]
 def object_schema(word: str) -> pa.Schema:
     """Return the columns of the table ``forced`` or ``meas``; the bands stand in the metadata as ``gozen_bands``."""
     whole, of_band = (_OBJECT, _FORCED) if word == "forced" else ((), _MEAS)
-    banded = tuple(_of_band(column, band) for band in BANDS for column in of_band)
+    # What is asked together lies together: the bands of a quantity, and what is narrow beside the first flux.
+    banded = tuple(_of_band(column, band) for column in of_band for band in BANDS)
     return schema_of((*_KEY, *whole, *banded)).with_metadata({"gozen_bands": " ".join(BANDS)})
 
 
