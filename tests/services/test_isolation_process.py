@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import IsolationUnavailable
-from gozen.quickdb.isolation import available, child, landlock, seccomp
+from gozen.quickdb.isolation import available, landlock, seccomp, starting
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.limits import Limits
 
@@ -94,7 +94,7 @@ def test_a_machine_that_cannot_keep_it_apart_runs_nothing(monkeypatch):
 
 
 def test_an_interpreter_that_does_not_start(monkeypatch):
-    monkeypatch.setattr(child, "_START", "import sys; sys.exit(3)")
+    monkeypatch.setattr(starting, "_START", "import sys; sys.exit(3)")
     with Child() as one, pytest.raises(IsolationUnavailable, match="does not start"):
         one.start()
     monkeypatch.undo()

@@ -9,7 +9,7 @@ from typing import Any
 from gozen import errors
 from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.isolation import limits as limit
-from gozen.quickdb.isolation.child import printable
+from gozen.quickdb.isolation.conversation import printable
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.patch import WIDEST_MARGIN_ARCSEC
 
