@@ -1,13 +1,15 @@
 """A user's own file as a table, and the check of tables, as a user sees them.
 
 Covered: the five formats with types, units, texts and nulls; columns found and named; ids of Gaia, of other kinds and
-of two rows at one place; rows without a position; what cannot be imported; each damage that `verify` has to find.
-The commands themselves are followed on the pages (test_docs).
+of two rows at one place; rows without a position; files that memory should not hold; what cannot be imported; each
+damage that `verify` has to find. The commands themselves are followed on the pages (test_docs).
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy import units
 from astropy.table import MaskedColumn, Table
+from pyarrow import csv
 
 from gozen.archive.store import Store, open_store
 from gozen.catalog import healpix, ids, manifest, open_catalog
@@ -152,6 +155,71 @@ def test_a_table_without_known_columns_lists_what_it_has(store: Store, tmp_path:
     (tmp_path / "a.csv").write_text("time,flux\n1,2\n")
     with pytest.raises(UnreadableInput, match=r"time, flux: name them with --ra and --dec"):
         import_table(store, str(tmp_path / "a.csv"), "mine")
+
+
+def many(folder: Path, kind: str, rows: int = 50_000, **replaced: object) -> tuple[str, pa.Table]:
+    """Write a file of several batches and blocks."""
+    random = np.random.default_rng(7)
+    dec = np.where(np.arange(rows) % 1000 == 5, np.nan, random.uniform(-5, 30, rows))
+    columns = {"ra": random.uniform(10, 40, rows), "dec": dec, "number": np.arange(rows)}
+    table = pa.table(columns | {f"value{n}": random.integers(0, 10, rows) for n in range(80)} | replaced)
+    path = folder / f"many-{rows}.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, path, row_group_size=30_000, use_dictionary=False, compression="none")
+    else:
+        csv.write_csv(table, path)
+    return str(path), table
+
+
+IN_BATCHES = """
+import sys, tracemalloc
+import pyarrow as pa
+from gozen.archive.store import open_store
+from gozen.catalog.imported import import_table
+tracemalloc.start()
+import_table(open_store(sys.argv[1]), sys.argv[2], "mine", partition_rows=10_000, margin_arcsec=None, memory=1 << 20)
+print(pa.default_memory_pool().max_memory() + tracemalloc.get_traced_memory()[1])
+"""
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_larger_file_takes_little_more_memory(tmp_path: Path, kind: str) -> None:
+    most, sizes = [], []
+    for rows in (20_000, 60_000):
+        archive, (url, table) = tmp_path / f"archive-{rows}", many(tmp_path, kind, rows)
+        command = [sys.executable, "-c", IN_BATCHES, str(archive), url]
+        most.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        sizes.append(table.nbytes)
+    assert most[1] - most[0] < 0.5 * (sizes[1] - sizes[0])
+    found = open_catalog(open_store(archive), "mine").table().sort_by("number")
+    kept = table.filter(pa.array(np.isfinite(table["dec"])))
+    assert found.select(kept.column_names).equals(kept)
+
+
+def test_a_type_that_shows_late_in_a_csv_is_the_type_of_all(store: Store, tmp_path: Path) -> None:
+    late = pa.array([str(n) for n in range(49_999)] + ["about 7"])
+    url, _ = many(tmp_path, "csv", late=late)
+    assert import_table(store, url, "mine", margin_arcsec=None).left_out == 50
+    assert open_catalog(store, "mine").table().sort_by("number")["late"].to_pylist()[-1] == "about 7"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
+    store: Store, tmp_path: Path, kind: str
+) -> None:
+    url, _ = many(tmp_path, kind)
+    data = bytearray(Path(url).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300_000] = b"\xff" * 300_000
+    Path(url).write_bytes(data)
+    with pytest.raises(UnreadableInput, match=rf"many-50000\.{kind} as Parquet, FITS"):
+        import_table(store, url, "mine")
+    assert store.list("catalogs") == []
+
+
+def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableInput, match=r"cannot read the table .*nowhere\.csv: .*no such object"):
+        import_table(store, str(tmp_path / "nowhere.csv"), "mine")
 
 
 FIELD = field_of(count=40, lone=4, size=1.0)

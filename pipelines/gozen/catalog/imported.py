@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,16 +11,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gozen.archive.store import Store
-from gozen.catalog import healpix, ids
+from gozen.catalog import healpix, ids, table_stream
+from gozen.catalog.bucket import MEMORY
 from gozen.catalog.manifest import Manifest
-from gozen.catalog.reference_file import belong, floats, read_bytes, read_whole, recognised
+from gozen.catalog.reference_file import belong, floats, recognised
 from gozen.catalog.schema import Column
+from gozen.catalog.table_stream import TableStream
 from gozen.catalog.whole import KEYS, MARGIN_ARCSEC, PARTITION_ROWS, write_table
 from gozen.errors import BadRequest, UnreadableInput
+from gozen.settings import StorageSettings
 
 _DEGREES = {"rad": 180 / np.pi, "radian": 180 / np.pi, "hourangle": 15.0, "h": 15.0, "hour": 15.0}
 _MOST_AT_ONE_PLACE = 1000
-_PIECE = 1_000_000
 _KEY_FIELDS = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta").field(),
     Column("source_id", pa.int64(), "", "the file's id, or one of ours (bit 34 set)", "delta").field(),
@@ -60,17 +63,22 @@ def import_table(
     dec: str | None = None,
     source_id: str | None = None,
     data: bytes | None = None,
+    storage: StorageSettings | None = None,
     partition_rows: int = PARTITION_ROWS,
     margin_arcsec: float | None = MARGIN_ARCSEC,
+    memory: int = MEMORY,
 ) -> Imported:
     """Make a collection of a table file; imported again, nothing changes.
+
+    Parquet and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other formats, what
+    is compressed as a whole, and a CSV whose first megabyte does not show the types of its columns are read whole.
 
     Parameters
     ----------
     store
         The archive.
     url
-        FITS, CSV, ECSV, Parquet or VOTable, a path or any fsspec URL; it is read whole.
+        FITS, CSV, ECSV, Parquet or VOTable, a path or any fsspec URL.
     name
         Of the collection.
     ra, dec
@@ -81,7 +89,9 @@ def import_table(
         of their own and the objects get ids of ours, made from their positions.
     data
         The file's bytes, where they have been read already.
-    partition_rows, margin_arcsec
+    storage
+        How S3 is reached, where the file is there.
+    partition_rows, margin_arcsec, memory
         As in `gozen.catalog.whole.write_table`.
 
     Raises
@@ -91,27 +101,51 @@ def import_table(
     UnreadableInput
         The file cannot be read, has no positions, or they are no numbers.
     """
-    table = read_whole(url, read_bytes(url) if data is None else data)
+    file = table_stream.opened(url, storage, data)
     named = {"ra": ra, "dec": dec, "source_id": source_id}
-    found = _found(url, table, named)
-    degrees = {word: _degrees(url, table, found[word]) for word in ("ra", "dec")}
+    found = _found(url, file.schema.names, named)
+    keys = file.columns(list(dict.fromkeys(found.values())))
+    degrees = {word: _degrees(url, keys, found[word]) for word in ("ra", "dec")}
     good = np.isfinite(degrees["ra"]) & np.isfinite(degrees["dec"]) & (np.abs(degrees["dec"]) <= 90)
     if not good.any():
         raise UnreadableInput(f"the table {url} has no row with a position in {found['ra']} and {found['dec']}")
-    table = table.filter(pa.array(good))
     place = degrees["ra"][good] % 360.0, degrees["dec"][good]
-    given = _ids_of(table, found.get("source_id"), place, must=source_id is not None, url=url)
+    given = _ids_of(keys.filter(pa.array(good)), found.get("source_id"), place, must=source_id is not None, url=url)
     source = "" if given is None else found["source_id"]
     identity = own_ids(*place) if given is None else given
-    rest = [one for one in table.column_names if one not in (found["ra"], found["dec"], source, KEYS[0])]
-    fields = [table.schema.field(one).with_name(f"{one}_file" if one in KEYS else one) for one in rest]
+    rest = [one for one in file.schema.names if one not in (found["ra"], found["dec"], source, KEYS[0])]
+    fields = [file.schema.field(one).with_name(f"{one}_file" if one in KEYS else one) for one in rest]
     schema = pa.schema([*_KEY_FIELDS, *(_plain(field) for field in fields)])
-    arrays = [pa.array(healpix.pixels(*place)), pa.array(identity), *(pa.array(one) for one in place)]
-    columns = [*arrays, *(table.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True))]
-    whole = pa.Table.from_arrays(columns, schema=schema)
-    pieces = (whole.slice(at, _PIECE) for at in range(0, len(whole), _PIECE))
-    version = write_table(store, name, schema, pieces, partition_rows=partition_rows, margin_arcsec=margin_arcsec)
+    del keys, degrees
+    version = write_table(
+        store, name, schema, _pieces(file, rest, schema, good, (identity, *place)),
+        partition_rows=partition_rows, margin_arcsec=margin_arcsec, memory=memory,
+    )  # fmt: skip
     return Imported(version, found["ra"], found["dec"], source, int((~good).sum()))
+
+
+def _pieces(
+    file: TableStream,
+    rest: Sequence[str],
+    schema: pa.Schema,
+    good: NDArray[np.bool_],
+    known: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
+) -> Iterator[pa.Table]:
+    """Yield the rows that are good, with their ids and positions, in the schema's columns."""
+    at = done = 0
+    for batch in file.batches(rest or file.schema.names[:1]):
+        mine = good[at : at + len(batch)]
+        at += len(batch)
+        if len(mine) < len(batch):
+            break
+        kept = batch.filter(pa.array(mine))
+        identity, ra, dec = (one[done : done + len(kept)] for one in known)
+        done += len(kept)
+        arrays = [pa.array(one) for one in (healpix.pixels(ra, dec), identity, ra, dec)]
+        columns = [kept.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True)]
+        yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
+    if at != len(good):
+        raise UnreadableInput(f"the table {file.url} changed while it was read: import it when nobody writes it")
 
 
 def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -136,13 +170,13 @@ def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int
     )
 
 
-def _found(url: str, table: pa.Table, named: dict[str, str | None]) -> dict[str, str]:
+def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str, str]:
     """Return the file's names of position and id."""
-    has = ", ".join(table.column_names) or "none"
-    lost = [one for one in named.values() if one is not None and one not in table.column_names]
+    has = ", ".join(names) or "none"
+    lost = [one for one in named.values() if one is not None and one not in names]
     if lost:
         raise BadRequest(f"the table {url} has no column {', '.join(lost)}; it has {has}")
-    found = recognised(table.column_names) | {word: one for word, one in named.items() if one is not None}
+    found = recognised(names) | {word: one for word, one in named.items() if one is not None}
     missing = [word for word in ("ra", "dec") if word not in found]
     if missing:
         raise UnreadableInput(

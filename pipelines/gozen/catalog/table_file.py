@@ -34,15 +34,26 @@ def parsed(name: str, data: bytes) -> pa.Table:
         from gozen.archive.parquet import read_parquet
 
         return read_parquet(data)
-    if data[:6] == b"SIMPLE":
-        return _of_astropy(data, "fits")
-    if data[:7] == b"# %ECSV" or Path(name).suffix.lower() == ".ecsv":
-        return _of_astropy(data, "ascii.ecsv")
-    if b"<VOTABLE" in data[:4096].upper():
-        return _of_astropy(data, "votable")
+    kind = _kind(name, data)
+    if kind:
+        return _of_astropy(data, kind)
     from pyarrow import csv
 
     return csv.read_csv(io.BytesIO(data))
+
+
+def is_csv(name: str, head: bytes) -> bool:
+    """Tell from a file's name and its first bytes whether it is read as CSV, as what is nothing else is."""
+    return head[:4] != b"PAR1" and not name.endswith(".gz") and not _kind(name, head)
+
+
+def _kind(name: str, data: bytes) -> str:
+    """Return the format's name in astropy; empty for CSV."""
+    if data[:6] == b"SIMPLE":
+        return "fits"
+    if data[:7] == b"# %ECSV" or Path(name).suffix.lower() == ".ecsv":
+        return "ascii.ecsv"
+    return "votable" if b"<VOTABLE" in data[:4096].upper() else ""
 
 
 def _of_astropy(data: bytes, kind: str) -> pa.Table:

@@ -85,13 +85,11 @@ def import_(
 ) -> None:
     """Make a table of a file: positions and ids are found or named, all other columns are kept."""
     from gozen.catalog.imported import import_table
-    from gozen.catalog.reference_file import read_bytes
 
     given = invocation(ctx)
-    data = read_bytes(file, given.settings().storage)
     done = import_table(
-        given.store(), file, name, ra=ra, dec=dec, source_id=id_, data=data, partition_rows=partition_rows,
-        margin_arcsec=margin or None,
+        given.store(), file, name, ra=ra, dec=dec, source_id=id_, storage=given.settings().storage,
+        partition_rows=partition_rows, margin_arcsec=margin or None,
     )  # fmt: skip
     left = f", {done.left_out:,} rows without a position left out" if done.left_out else ""
     ids = f"ids from {done.source}" if done.source else "ids of ours, made from the positions"

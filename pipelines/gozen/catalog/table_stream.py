@@ -1,0 +1,170 @@
+"""Tables as people have them, gone through in batches: Parquet and CSV are never held whole (formats: `table_file`)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gozen.archive.store import open_store
+from gozen.catalog import table_file
+from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
+from gozen.settings import StorageSettings
+
+BATCH = 65_536
+"""Most rows of a batch; wide rows make fewer."""
+
+_BATCH_BYTES = 4 << 20
+_BLOCK = 1 << 20
+_BUFFER = 1 << 20
+_HEAD = 4096
+
+_Open = Callable[[], IO[bytes]]
+_Batches = Callable[[Sequence[str]], Iterator[pa.Table]]
+
+
+@dataclass(frozen=True)
+class TableStream:
+    """A table file whose rows can be gone through as often as is needed, always in the same order.
+
+    Parameters
+    ----------
+    url
+        The file, for messages.
+    schema
+        Its columns, as `gozen.catalog.table_file.parsed` gives them.
+    read
+        Begins to read some of the columns.
+    """
+
+    url: str
+    schema: pa.Schema
+    read: _Batches
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield these columns in batches.
+
+        Raises
+        ------
+        UnreadableInput
+            The file is damaged where its begin did not show it.
+        """
+        found = self.read(names)
+        while True:
+            with _named(self.url):
+                batch = next(found, None)
+            if batch is None:
+                return
+            yield batch
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return a few columns whole."""
+        fields = [self.schema.field(name) for name in names]
+        return pa.concat_tables([pa.schema(fields).empty_table(), *self.batches(names)])
+
+
+@contextlib.contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Turn what is raised by the library of a format into an error that names the file."""
+    try:
+        yield
+    except GozenError:
+        raise
+    except Exception as error:  # each library has its own
+        raise UnreadableInput(f"cannot read the table {url} as {table_file.FORMATS}: {error}") from error
+
+
+def opened(url: str, storage: StorageSettings | None = None, data: bytes | None = None) -> TableStream:
+    """Open a table file.
+
+    Parameters
+    ----------
+    url
+        A path or any fsspec URL.
+    storage
+        How S3 is reached.
+    data
+        The file's bytes, where they have been read already.
+
+    Raises
+    ------
+    UnreadableInput
+        The file cannot be read, or is no table.
+    StorageUnavailable
+        The storage does not answer.
+    """
+    parent, _, name = url.rstrip("/").rpartition("/")
+
+    def begin() -> IO[bytes]:
+        if data is not None:
+            return io.BytesIO(data)
+        return open_store(parent or ("/" if url.startswith("/") else "."), storage).open(name)
+
+    try:
+        with begin() as file:
+            head = file.read(_HEAD)
+    except StorageUnavailable:
+        raise
+    except GozenError as error:
+        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
+    with _named(url):
+        return TableStream(url, *_reader(name, head, begin))
+
+
+def _reader(name: str, head: bytes, begin: _Open) -> tuple[pa.Schema, _Batches]:
+    if head[:4] == b"PAR1":
+        return _of_parquet(begin)
+    if table_file.is_csv(name, head):
+        try:
+            return _of_csv(begin)
+        except pa.ArrowInvalid:
+            pass  # a column's type shows only behind the first block, or it is no CSV, which the other reader says
+    with begin() as file:
+        table = table_file.parsed(name, file.read())
+
+    def read(names: Sequence[str]) -> Iterator[pa.Table]:
+        some = table.select(names)
+        return (some.slice(at, BATCH) for at in range(0, len(some), BATCH))
+
+    return table.schema, read
+
+
+def _of_parquet(begin: _Open) -> tuple[pa.Schema, _Batches]:
+    def file(stream: IO[bytes]) -> pq.ParquetFile:
+        return pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER)
+
+    def read(names: Sequence[str]) -> Iterator[pa.Table]:
+        with begin() as stream:
+            for batch in file(stream).iter_batches(rows, columns=list(names), use_threads=False):
+                yield pa.Table.from_batches([batch]).select(names)
+
+    with begin() as stream:
+        first = file(stream)
+        groups = [first.metadata.row_group(number) for number in range(first.num_row_groups)]
+        width = sum(group.total_byte_size for group in groups) // max(first.metadata.num_rows, 1)
+        rows = min(_BATCH_BYTES // max(width, 1) + 1, BATCH)
+        return first.schema_arrow, read
+
+
+def _of_csv(begin: _Open) -> tuple[pa.Schema, _Batches]:
+    """Return a reader of blocks, once all of them have shown to hold the types of the first."""
+    from pyarrow import csv
+
+    def read(names: Sequence[str] | None) -> Iterator[pa.Table]:
+        options = csv.ReadOptions(use_threads=False, block_size=_BLOCK)
+        wanted = csv.ConvertOptions(include_columns=names)
+        with begin() as stream, csv.open_csv(stream, options, convert_options=wanted) as batches:
+            for batch in batches:
+                yield pa.Table.from_batches([batch])
+
+    schema = None
+    for batch in read(None):
+        schema = batch.schema
+    if schema is None:
+        raise pa.ArrowInvalid("no rows")
+    return schema, read
