@@ -10,6 +10,7 @@ import pytest
 
 from gozen.quickdb.jobs import LARGEST_BLOCK, MOST_BLOCKS, TASKS_PER_WORKER, Block, blocks_of, tasks_of
 from gozen.quickdb.patches import RUN, Patch, runs_of
+from gozen.quickdb.reduction import Tree
 
 
 def patches_in(*counts: int, rows: int = 1000) -> list[Patch]:
@@ -62,6 +63,29 @@ def test_tasks_are_few_and_have_every_block_once(counts: tuple[int, ...], worker
     assert len(tasks) <= workers * TASKS_PER_WORKER
     assert len(tasks) >= min(len(blocks), workers)
     assert all(tasks)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("counts", [(3,), (16,) * 11, (40,) * 9, (7,) * 1000, (1000,) * 12])
+def test_tasks_that_begin_slowly_are_fewer_and_about_alike(counts: tuple[int, ...], workers: int) -> None:
+    blocks = blocks_of(patches_in(*counts, rows=10))
+    tasks = tasks_of(blocks, workers, 32)
+    sizes = [sum(len(block.patches) for block in task) for task in tasks]
+    assert [block.number for task in tasks for block in task] == list(range(len(blocks)))
+    assert min(len(blocks), workers) <= len(tasks) <= max(workers, sum(counts) // 32)
+    assert len(tasks) <= workers * TASKS_PER_WORKER
+    largest = max(len(block.patches) for block in blocks)
+    assert max(sizes) <= sum(counts) / len(tasks) * 1.3 + 2 * largest
+
+
+def test_a_task_is_few_nodes_of_the_tree() -> None:
+    blocks = blocks_of(patches_in(*[16] * 500))
+    for task in tasks_of(blocks, 2):
+        tree = Tree(lambda a, b: a + b, len(blocks))
+        for block in task:
+            tree.add(block.number, 1)
+        assert sum(value for *_, value in tree.nodes()) == len(task)
+        assert len(tree.nodes()) <= 5
 
 
 def test_what_is_left_of_a_job_is_spread_over_the_workers() -> None:

@@ -20,7 +20,7 @@ MOST_BLOCKS = 512
 LARGEST_BLOCK = 16
 TASKS_PER_WORKER = 8
 FAR_PATCHES = 32
-"""Patches that a task has at least on storage elsewhere, where it begins with a wait."""
+"""Patches that a task has at least where each begins with a wait, for columns from elsewhere or for its worker."""
 
 _CUTS = 4
 """Places at which a task may end, for each task: tasks differ by a quarter of one at most."""
@@ -145,17 +145,18 @@ def blocks_of(patches: Sequence[Patch]) -> list[Block]:
     ]
 
 
-def tasks_of(blocks: Sequence[Block], workers: int, per_worker: int = TASKS_PER_WORKER) -> list[list[Block]]:
+def tasks_of(blocks: Sequence[Block], workers: int, least: int = 1) -> list[list[Block]]:
     """Group blocks into tasks of about as many rows: many small patches never become many small tasks.
 
     They are cut where a task is few nodes of the tree, so that few values come back.
 
     Parameters
     ----------
-    per_worker
-        How many a worker gets at most.
+    least
+        Patches that a task has at least, as long as each worker has a task.
     """
-    most, rows = workers * per_worker, sum(block.rows for block in blocks)
+    patches, rows = sum(len(block.patches) for block in blocks), sum(block.rows for block in blocks)
+    most = workers * min(max(patches // (workers * least), 1), TASKS_PER_WORKER)
     cut = 1
     while 2 * cut * _CUTS * most <= len(blocks):
         cut *= 2

@@ -17,7 +17,7 @@ from gozen.quickdb.cache import Cache, key_of
 from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.jobs import FAR_PATCHES, TASKS_PER_WORKER, Block, Job, TaskResult, blocks_of, tasks_of
+from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult, blocks_of, tasks_of
 from gozen.quickdb.patches import Patch, overlapping
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
@@ -129,7 +129,8 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
             else:
                 bar.add(block.rows)
                 yield TaskResult([(block.number, kept[0])], [(0, block.number, kept[0]["total"])])
-        tasks = tasks_of(missing, engine.workers, _tasks_per_worker(plan, missing, engine))
+        least = max(engine.least, FAR_PATCHES if "://" in plan.job.archive else 1)
+        tasks = tasks_of(missing, engine.workers, least)
         for task in engine.run(plan.job, tasks) if missing else ():
             for number, result in task.blocks:
                 _raise_failed(result, plan)
@@ -138,14 +139,6 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
                     cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)
-
-
-def _tasks_per_worker(plan: Plan, blocks: Sequence[Block], engine: Engine) -> int:
-    """Return fewer where each begins with a wait: its first columns are on the way from elsewhere."""
-    if "://" not in plan.job.archive:
-        return TASKS_PER_WORKER
-    patches = sum(len(block.patches) for block in blocks)
-    return min(max(patches // (engine.workers * FAR_PATCHES), 1), TASKS_PER_WORKER)
 
 
 def _apart(task: TaskResult) -> TaskResult:

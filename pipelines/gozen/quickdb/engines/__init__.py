@@ -11,6 +11,9 @@ from gozen.quickdb.jobs import Block, Job, TaskResult
 class Engine(Protocol):
     """Runs tasks; what a block gives does not depend on which engine it was, nor on its workers."""
 
+    least: int
+    """Patches that a task should have, so that what it takes to send it is little beside the work."""
+
     @property
     def workers(self) -> int:
         """How many tasks run at a time."""
@@ -37,6 +40,7 @@ class Here:
     """Runs tasks in this process: to step through a function with a debugger."""
 
     workers = 1
+    least = 1
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task."""

@@ -39,6 +39,8 @@ class LocalEngine:
         Number of processes.
     """
 
+    least = 1
+
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gozen.errors import BadRequest, FunctionFailed, StorageUnavailable, WorkerLost
-from gozen.quickdb.jobs import Block, Job, TaskResult
+from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult
 
 AHEAD = 2
 _CONNECT_S = 20
@@ -35,6 +35,8 @@ class DaskEngine:
     StorageUnavailable
         No scheduler answers at the address.
     """
+
+    least = FAR_PATCHES
 
     def __init__(self, where: Any, workers: int) -> None:
         try:
