@@ -1,6 +1,7 @@
-"""Pieces of sky as a user gives them: what is refused, and in which words. What lies inside: tests/property.
+"""Pieces of sky as a user gives them: what is refused, and in which words. What lies inside anywhere: tests/property.
 
-Covered: cones, boxes, polygons and MOCs that make no sense, a MOC as text and of mocpy, a region that is empty.
+Covered: cones, boxes, polygons and MOCs that make no sense, a MOC as text and of mocpy, a region that is empty; the
+edges of boxes, and boxes that reach or surround a pole.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from mocpy import MOC
 
+from gozen.catalog import healpix
 from gozen.errors import BadRequest
 from gozen.quickdb import Box, Cone, Polygon
 from gozen.quickdb.region import Pixels, as_region
@@ -67,6 +69,41 @@ def test_a_moc_is_its_pixels() -> None:
     wide = 4**24
     for given in ("5/12-15 5/20", MOC.from_string("5/12-15 5/20")):
         assert as_region(given).ranges().tolist() == [[12 * wide, 16 * wide], [20 * wide, 21 * wide]]
+
+
+@pytest.mark.parametrize(
+    ("dec", "star", "is_inside"),
+    [
+        ((-5, 5), (0, 0), True),
+        ((-5, 5), (10, 0), False),
+        ((-5, 5), (5, -5), True),
+        ((-5, 5), (5, 5), False),
+        ((80, 89.5), (5, 89.5), False),
+        ((80, 89.5), (5, 89.7), False),
+        ((80, 90), (5, 90), True),
+        ((-90, -80), (5, -90), True),
+    ],
+)
+def test_the_second_edges_of_a_box_are_left_out_and_a_pole_is_none(
+    dec: tuple[float, float], star: tuple[float, float], is_inside: bool
+) -> None:
+    box, (x, y) = Box((0, 10), dec), (np.array([one], float) for one in star)
+    pixel = healpix.pixels(x, y)
+    assert box.contains(x, y, pixel).tolist() == [is_inside]
+    assert Pixels(box.ranges()).contains(x, y, pixel)[0] or not is_inside
+
+
+@pytest.mark.parametrize("pole", [90, -90])
+@pytest.mark.parametrize("west", [0, 43, 89.9, 180, 359])
+@pytest.mark.parametrize("width", [0.5, 4, 100, 350, 360])
+@pytest.mark.parametrize("height", [1e-3, 1, 40])
+def test_a_box_at_a_pole_is_covered_up_to_it(pole: int, west: float, width: float, height: float) -> None:
+    box = Box((west, west + width), (pole - height, pole) if pole > 0 else (pole, pole + height))
+    ra, away = np.meshgrid(west + width * np.linspace(0.01, 0.99, 30), np.geomspace(1e-9, 0.999 * height, 60))
+    there = ra.ravel() % 360, np.sign(pole) * (90 - away.ravel())
+    pixel = healpix.pixels(*there)
+    assert box.contains(*there, pixel).all()
+    assert Pixels(box.ranges()).contains(*there, pixel).all()
 
 
 def test_regions_that_are_given_come_back() -> None:

@@ -105,14 +105,14 @@ class Box:
         return ((ra - west) % 360 < width) & (dec >= self.dec[0]) & below
 
     def _may_touch(self, ra: FloatArray, dec: FloatArray, reach: float) -> NDArray[np.bool_]:
-        """Tell which circles of radius `reach` (degrees) about positions may have a part in the box."""
+        """Tell which pixels, of these centres and with no corner further than `reach` (degrees), may lie in the box."""
         west, width = self._sides()
-        polar = np.abs(dec) + reach >= 90
-        spread = np.sin(np.radians(min(reach, 90))) / np.cos(np.radians(np.where(polar, 0, dec)))
-        around = np.where(polar, 360, np.degrees(np.arcsin(np.minimum(spread, 1))))
+        # The poles are corners of pixels: around them too none goes further than a right angle from its centre.
+        spread = np.sin(np.radians(reach)) / np.cos(np.radians(dec))
+        around = np.degrees(np.arcsin(np.minimum(spread, 1)))
         beside = (ra - west + around) % 360 <= width + 2 * around
         across = (dec + reach >= self.dec[0]) & (dec - reach <= self.dec[1])
-        return across & (beside | (width + 2 * around >= 360))
+        return cast("NDArray[np.bool_]", beside & across)
 
     def _sides(self) -> tuple[float, float]:
         west, east = self.ra
