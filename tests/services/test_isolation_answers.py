@@ -1,7 +1,7 @@
 """What a function kept apart says that is no answer, and how it fails: what its user is told.
 
-Covers bytes of its own on the connection, halves and floods; objects; exceptions, also those that cannot be shown;
-programs that are none. What passes on the wire is in tests/unit/test_quickdb_wire.py.
+Covers bytes of its own on the connection, too many, halves and floods; objects; exceptions, also those that cannot be
+shown; programs that are none. What passes on the wire is in tests/unit/test_quickdb_wire.py.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import pytest
 from gozen.errors import FunctionFailed, LimitExceeded
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.connection import Connection
+from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.wire import NotEncodable, encode
 
 from .kept_apart import SMALL, Functions, pickled, refuse_all
@@ -99,6 +100,36 @@ def test_what_is_no_answer_is_refused(small, said):
 def test_a_huge_result_is_refused_at_its_first_bytes(small):
     with pytest.raises(LimitExceeded, match="1024 GiB"):
         small.call(PROGRAM, "says", HEAD % (b"O", (1 << 40).to_bytes(8, "little")), refuse_all)
+
+
+def message(kind, data):
+    return HEAD % (kind, len(data).to_bytes(8, "little")) + data
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (message(b"Q", encode("x" * (1 << 20))), "REQUEST"),
+        (message(b"X", encode(("ValueError", "x" * (1 << 20), "", False, False))), "FAILURE"),
+        (message(b"L", b"1".rjust(21, b"0")), "TOO_LARGE"),
+    ],
+    ids=["request", "failure", "size"],
+)
+def test_a_message_that_would_be_right_is_refused_when_it_is_too_long(small, said, name):
+    with pytest.raises(FunctionFailed, match=f"what is no answer: a message {name} of {len(said) - 16} bytes"):
+        small.call(PROGRAM, "says", said, refuse_all)
+
+
+def test_a_result_above_the_limit_is_refused_also_when_the_process_does_not_say_so():
+    limits = Limits(memory_bytes=SMALL.memory_bytes, result_bytes=1000)
+    with Child(limits) as child:
+        result = encode(b"x" * (1000 - len(encode(b""))))
+        assert child.call(PROGRAM, "says", message(b"O", result), refuse_all)
+    with (
+        Child(limits) as child,
+        pytest.raises(LimitExceeded, match=r"result has 1001 bytes.*limit result_bytes = 1000"),
+    ):
+        child.call(PROGRAM, "says", message(b"O", encode(b"x" * (1001 - len(encode(b""))))), refuse_all)
 
 
 def test_half_an_answer_is_waited_for_no_longer_than_the_limit(brief):
