@@ -13,10 +13,10 @@ from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.listing import light_curve, listed, star_or_circle
 from gozen.quickdb.patch import Patch
+from gozen.quickdb.planning import Planner
 from gozen.quickdb.program import Mode, Program
-from gozen.quickdb.region import as_region
 from gozen.quickdb.reruns import Reruns
-from gozen.quickdb.running import Plan, mapped, planned, reduced, results
+from gozen.quickdb.running import mapped, reduced, results
 from gozen.quickdb.tables import Tables
 from gozen.quickdb.usercode import UserCode
 from gozen.settings import Settings
@@ -59,12 +59,11 @@ class Api:
     ) -> None:
         self._settings = settings
         self._engine = engine
-        self._limits = limits
         self._place_m = place_m
         self._store = open_archive(settings)
         self._reruns = Reruns(self._store, rerun, place_m)
+        self._planner = Planner(self._store, settings.storage, self._reruns, limits)
         self._database: Database | None = None
-        self._learned: dict[str, dict[str, list[str]]] = {}
         self._cache = Cache(settings.quickdb.cache.expanduser(), settings.quickdb.cache_mb << 20)
 
     def __enter__(self) -> Api:
@@ -131,7 +130,7 @@ class Api:
             What they say.
         """
         program = Program(map, shared=shared)
-        plan = self._planned(program, "map", rerun, table, region, sample, cache)
+        plan = self._planner.plan(program, "map", rerun=rerun, table=table, region=region, sample=sample, keep=cache)
         return mapped(results(plan, self._engine, self._cache, progress), in_order=not stream)
 
     def mapreduce(
@@ -176,7 +175,7 @@ class Api:
         """
         program = Program(map, reduce, finalize, shared)
         mode: Mode = "reduce" if sample is None else "both"
-        plan = self._planned(program, mode, rerun, table, region, sample, cache)
+        plan = self._planner.plan(program, mode, rerun=rerun, table=table, region=region, sample=sample, keep=cache)
         return reduced(plan, results(plan, self._engine, self._cache, progress), self._engine)
 
     def patch(self, id: str, *, rerun: str | None = None, table: str | None = None) -> Patch:  # noqa: A002 its name
@@ -292,28 +291,3 @@ class Api:
     def cache_clear(self) -> int:
         """Forget the results of earlier runs; return how many there were."""
         return self._cache.clear()
-
-    def _planned(
-        self,
-        program: Program,
-        mode: Mode,
-        rerun: str | None,
-        table: str | None,
-        region: Any,
-        sample: float | None,
-        keep: bool,
-    ) -> Plan:
-        code = UserCode.of(program.map, program.reduce, program.shared)
-        return planned(
-            program,
-            code,
-            self._reruns.family(rerun, table, code),
-            (self._store.url, self._settings.storage),
-            rerun=rerun or self._reruns.usual,
-            mode=mode,
-            region=None if region is None else as_region(region),
-            sample=sample,
-            limits=self._limits,
-            keep=keep,
-            learned=self._learned.setdefault(code.identity, {}),
-        )
