@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-
-import pyarrow as pa
+from typing import Generic, TypeVar
 
 from gozen.quickdb.patches import Piece
 
@@ -19,25 +18,26 @@ TOGETHER = 4
 _THREADS = 8
 
 Columns = tuple[str, ...]
-Fetch = Callable[[Sequence[Piece], Columns], list[pa.Table]]
+Fetched = TypeVar("Fetched")
 
 
-class Ahead:
+class Ahead(Generic[Fetched]):
     """A window that moves along the pieces of a task; one thread uses it.
 
     Parameters
     ----------
     fetch
-        Returns the columns of neighbouring pieces of one file; called in threads of its own.
+        Returns what holds these columns of neighbouring pieces of one file; called in threads of its own, which should
+        do little but wait: they share an interpreter with the user's function.
     """
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Callable[[Sequence[Piece], Columns], list[Fetched]]) -> None:
         self._fetch = fetch
         self._threads = ThreadPoolExecutor(_THREADS, "gozen-ahead")  # they begin with the first piece
         self._pieces: Sequence[Piece] = ()
         self._numbers: dict[Piece, int] = {}
         self._columns: Columns = ()
-        self._coming: dict[int, tuple[Future[list[pa.Table]], int]] = {}
+        self._coming: dict[int, tuple[Future[list[Fetched]], int]] = {}
         self._at = self._next = 0
 
     def begin(self, pieces: Sequence[Piece], columns: Sequence[str]) -> None:
@@ -59,16 +59,15 @@ class Ahead:
             self._coming = {number: coming for number, coming in self._coming.items() if number >= self._at}
             self._go_on()
 
-    def take(self, piece: Piece, columns: Sequence[str]) -> pa.Table | None:
-        """Return columns of a piece; None where they were not fetched or could not be."""
+    def take(self, piece: Piece, columns: Sequence[str]) -> Fetched | None:
+        """Return what holds these columns of a piece; None where they were not fetched or could not be."""
         coming = self._coming.get(self._numbers.get(piece, -1))
         if coming is None or not set(columns) <= set(self._columns):
             return None
         future, place = coming
         if future.exception() is not None:
             return None  # asked for by itself the piece says what is wrong with it, and not with its neighbour
-        found = future.result()[place]
-        return found.select([name for name in columns if name in found.column_names])
+        return future.result()[place]
 
     def _start(self, at: int, columns: Columns) -> None:
         for future, _ in self._coming.values():

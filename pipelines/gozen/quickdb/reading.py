@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +28,30 @@ GAP = 512 * 1024
 """Bytes between two columns that are read with them: on storage that answers in 15 ms they cost less than a request."""
 
 _Opened = tuple[Footer, pq.ParquetFile | None]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Ranges of a file, and its footer: enough to read what lies in them."""
+
+    url: str
+    size: int
+    footer: Footer
+    held: Sequence[tuple[int, memoryview]]
+
+    @functools.cached_property
+    def file(self) -> pq.ParquetFile:
+        """The file, of which there is no more than this."""
+        # It must not refer to this object: nothing would ever find that neither of the two is used any more.
+        source = RangedFile(self.size, functools.partial(_among, self.held, self.url), self.url)
+        return self.footer.opened(pa.PythonFile(source, mode="r"))
+
+
+def _among(held: Sequence[tuple[int, memoryview]], url: str, first: int, last: int) -> memoryview:
+    for start, data in held:
+        if start <= first and last <= start + len(data):
+            return data[first - start : last - start]
+    raise UnreadableInput(_damaged(url, f"bytes {first} to {last} are not where it says"))
 
 
 class TableReader:
@@ -70,42 +96,26 @@ class TableReader:
         UnreadableInput
             The manifest names a file that is missing, cut off or damaged.
         """
-        if self._ahead is None:
-            return self._near(piece, columns)
-        found = self._ahead.take(piece, columns)
-        return found if found is not None else self._fetched([piece], tuple(columns))[0]
-
-    def _near(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
         key = f"{self._folder}/{piece.path}"
         with self._damage_named(key):
-            footer, file = self._opened(key, piece)
-            assert file is not None
+            if self._ahead is None:
+                footer, file = self._opened(key, piece)
+                assert file is not None
+            else:
+                fetched = self._ahead.take(piece, columns) or self._fetched([piece], columns)[0]
+                footer, file = fetched.footer, fetched.file
             names = [name for name in columns if name in footer.names]
             return file.read_row_groups(list(piece.groups), columns=names, use_threads=False)
 
-    def _fetched(self, pieces: Sequence[Piece], columns: tuple[str, ...]) -> list[pa.Table]:
-        """Return columns of pieces of one file: all requests at once."""
+    def _fetched(self, pieces: Sequence[Piece], columns: Sequence[str]) -> list[_Part]:
+        """Return the part of a file that has these columns of pieces: all requests at once."""
         key = f"{self._folder}/{pieces[0].path}"
-        with self._damage_named(key):
-            footer, _ = self._opened(key, pieces[0])
-            names = [name for name in columns if name in footer.names]
-            places = leaves(footer.metadata, names)
-            ranges = [one for piece in pieces for one in coalesced(chunks(footer.metadata, piece.groups, places))]
-            starts = [start for start, _ in ranges]
-            held = list(zip(starts, self._store.read_ranges(key, ranges), strict=True))
-            file = footer.opened(pa.PythonFile(RangedFile(pieces[0].size, self._of(key, held), key), mode="r"))
-            return [file.read_row_groups(list(piece.groups), columns=names, use_threads=False) for piece in pieces]
-
-    def _of(self, key: str, held: Sequence[tuple[int, memoryview]]) -> Callable[[int, int], memoryview]:
-        """Return what gives the bytes of a file, of which these parts are here."""
-
-        def part(first: int, last: int) -> memoryview:
-            for start, data in held:
-                if start <= first and last <= start + len(data):
-                    return data[first - start : last - start]
-            raise UnreadableInput(_damaged(self._store.url_of(key), f"bytes {first} to {last} are not where it says"))
-
-        return part
+        footer, _ = self._opened(key, pieces[0])
+        places = leaves(footer.metadata, columns)
+        ranges = [one for piece in pieces for one in coalesced(chunks(footer.metadata, piece.groups, places))]
+        starts = [start for start, _ in ranges]
+        held = list(zip(starts, self._store.read_ranges(key, ranges), strict=True))
+        return [_Part(self._store.url_of(key), pieces[0].size, footer, held)] * len(pieces)
 
     @contextlib.contextmanager
     def _damage_named(self, key: str) -> Iterator[None]:
