@@ -248,10 +248,8 @@ SCRIPT = """
         while patch('lightcurves.mjd').size:
             time.sleep(0.1)
     def uneven(patch):
-        if patch.id == FIRST:
-            return patch.id
-        return endless(patch)
-    FIRST = next(api.map(lambda patch: patch.id, table='lightcurves'))
+        return endless(patch) if patch.id == FOURTH else patch.id
+    FOURTH = list(api.map(lambda patch: patch.id, table='lightcurves'))[3]
 """
 
 
@@ -261,7 +259,8 @@ def started(script: str, nights: Path, folder: Path, engine: str = "local") -> s
     marks = folder / "marks"
     marks.mkdir()
     command = [sys.executable, "script.py", str(nights), str(marks), engine]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=folder, stdin=pipe, stderr=pipe, text=True, start_new_session=True)
     wait_until(lambda: process.poll() is not None or len(list(marks.iterdir())) > 0)
     assert {int(mark.name) for mark in marks.iterdir()} & session_of(process.pid)
     return process
@@ -293,9 +292,9 @@ def test_workers_end_with_a_script_that_is_killed(nights: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("end", ["break", "1 / 0"])
 def test_a_script_that_ends_early_does_not_wait_for_its_workers(nights: Path, tmp_path: Path, end: str) -> None:
-    script = f"for one in api.map(uneven, cache=False, stream=True):\n    {end}\n"
+    script = f"for one in api.map(uneven, cache=False, stream=True):\n    input()\n    {end}\n"
     process = started(script, nights, tmp_path)
-    process.communicate(timeout=PATIENT_S)
+    process.communicate("\n", timeout=PATIENT_S)
     assert (process.returncode == 0) is (end == "break")
     wait_until(lambda: nothing_runs_on(process))
 
