@@ -67,6 +67,8 @@ class Job:
         Of the process in which the program runs apart; None lets it run in the worker.
     expected
         Columns of files that the first patch of a worker will ask for, as far as is known, by table.
+    tries
+        Whether the values of the first blocks come back by themselves too, so that `reduce` is tried on them.
     """
 
     key: str
@@ -78,6 +80,7 @@ class Job:
     leaves: int = 0
     limits: Limits | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tries: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,13 @@ class TaskResult:
         The number of each block, and what `Program.block` gave; it ends with the first that failed.
     nodes
         What the blocks make together, as far as they are neighbours.
+    first
+        Values of blocks on which `reduce` is tried.
     """
 
     blocks: list[tuple[int, dict[str, Any]]]
     nodes: list[Node]
+    first: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def tasks_of(blocks: Sequence[Block], workers: int, least: int = 1) -> list[list
         Patches that a task has at least, as long as each worker has a task.
     """
     patches, rows = sum(len(block.patches) for block in blocks), sum(block.rows for block in blocks)
-    most = workers * min(max(patches // (workers * least), 1), TASKS_PER_WORKER)
+    most = workers * (TASKS_PER_WORKER if least == 1 else min(max(patches // (workers * least), 1), TASKS_PER_WORKER))
     cut = 1
     while 2 * cut * _CUTS * most <= len(blocks):
         cut *= 2

@@ -13,6 +13,9 @@ from gozen.quickdb.running import Plan, planned
 from gozen.quickdb.usercode import UserCode
 from gozen.settings import StorageSettings
 
+_REMEMBERED = 1000
+"""Functions of which it is remembered what they read."""
+
 
 class Planner:
     """Plans the jobs of one archive, and remembers which columns functions read.
@@ -46,6 +49,8 @@ class Planner:
     ) -> Plan:
         """Plan a job; parameters and errors are those of `Api.map`, `keep` is its `cache`."""
         code = UserCode.of(program.map, program.reduce, program.shared)
+        if len(self._learned) > _REMEMBERED:
+            self._learned.clear()
         return planned(
             program,
             code,

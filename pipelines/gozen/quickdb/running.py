@@ -104,7 +104,9 @@ def planned(
     blocks = blocks_of(patches)
     digest = code.digest if keep and sample is None else None
     together = len(blocks) if digest is None and mode != "map" else 0
-    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected)
+    # Where the first run is too short to show in a worker whether reduce is associative, the first blocks do.
+    tries = limits is None and len(blocks) > 2 and len(blocks[0].runs[0]) < 3
+    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected, tries)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
     if "margin" in code.names:  # a block's result then depends on patches of other blocks
         place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
@@ -170,11 +172,11 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
 
     tree = Tree(reduce, len(plan.blocks))
     values: dict[int, Any] = {}
-    # Where the first run is too short to show in a worker whether reduce is associative, the first nodes do.
-    tried: list[Any] | None = [] if not apart and len(plan.blocks) > 2 and len(plan.blocks[0].runs[0]) < 3 else None
+    tried: list[Any] | None = [] if plan.job.tries else None
     for task in found:
+        for value in task.first if plan.job.leaves else [node[2] for node in task.nodes]:
+            tried = _tried(plan, tried, value)
         for node in task.nodes:
-            tried = _tried(plan, tried, node[2])
             tree.take(node)
         for _, result in task.blocks:
             values |= dict(result["values"])
