@@ -118,7 +118,7 @@ def test_a_missing_file_is_named(nights: Path, s3: S3Server, workers: int) -> No
     lost = open_catalog(store, "lightcurves").urls()[1]
     store.delete(lost.removeprefix(f"{url}/"))
     with connect(url, workers=workers) as api:
-        with pytest.raises(UnreadableInput, match=re.escape(lost)):
+        with pytest.raises(UnreadableInput, match=f"(?s){re.escape(lost)}.*gozen catalog verify"):
             api.mapreduce(moments, added, cache=False)
         with pytest.raises(UnreadableInput, match=f"(?s){re.escape(lost)}.*gozen catalog verify"):
             api.sql("SELECT sum(flux) FROM lightcurves")

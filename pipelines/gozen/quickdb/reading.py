@@ -17,7 +17,7 @@ from gozen.archive.interface import named_errors
 from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.catalog.files import Footer
-from gozen.errors import GozenError, UnreadableInput
+from gozen.errors import GozenError, MissingObject, UnreadableInput
 from gozen.quickdb.ahead import Ahead
 from gozen.quickdb.patches import Piece
 
@@ -121,6 +121,8 @@ class TableReader:
     def _damage_named(self, key: str) -> Iterator[None]:
         try:
             yield
+        except MissingObject as error:
+            raise UnreadableInput(_damaged(self._store.url_of(key), "there is no such file")) from error
         except GozenError:
             raise
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:

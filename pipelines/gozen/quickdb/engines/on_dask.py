@@ -13,6 +13,9 @@ from gozen.errors import BadRequest, FunctionFailed, StorageUnavailable, WorkerL
 from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult
 
 AHEAD = 2
+_SENT_BYTES = 256 * 1024
+"""Of a job that goes with each of its tasks: what is scattered is lost with a worker that held it."""
+
 _CONNECT_S = 20
 _START_S = 120
 _END_S = 3
@@ -70,7 +73,7 @@ class DaskEngine:
 
         from gozen.quickdb.work import do_task
 
-        shared = self._scattered(job)
+        shared = self._shared(job)
         waiting = iter(tasks)
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers
@@ -86,7 +89,7 @@ class DaskEngine:
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the job's bench in a worker."""
-        shared = self._scattered(job)
+        shared = self._shared(job)
         found: dict[str, Any] = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
         return found
 
@@ -98,15 +101,17 @@ class DaskEngine:
             with contextlib.suppress(TimeoutError):
                 one.close(timeout=_END_S)
 
-    def _scattered(self, job: Job) -> Any:
-        if self._sent is None or self._sent[0] != job.key:
-            try:
+    def _shared(self, job: Job) -> Any:
+        """Return the job to be sent with each task, or where it is large a reference to it, once workers are there."""
+        try:
+            if self._sent is None:
                 self._client.wait_for_workers(1, _START_S)
+            if len(job.program) <= _SENT_BYTES:
+                self._sent = job.key, job
+            elif self._sent is None or self._sent[0] != job.key:
                 self._sent = job.key, self._client.scatter(job, broadcast=True, hash=False)
-            except TimeoutError as error:
-                raise WorkerLost(
-                    f"the Dask scheduler {self._client.scheduler.address} has no worker: {error}"
-                ) from error
+        except TimeoutError as error:
+            raise WorkerLost(f"the Dask scheduler {self._client.scheduler.address} has no worker: {error}") from error
         return self._sent[1]
 
     def _result(self, future: Any) -> Any:
