@@ -1,7 +1,7 @@
 """QuickDB on object storage: what it gives on disk, in few requests, and a clear end where the server is gone.
 
 Covered: the same bits from map, mapreduce, SQL and look-ups as on disk; how often the server is asked; a file
-that is missing; a server that stops before a job or in its middle, on each engine.
+that is missing; requests that fail; a server that stops before a job or in its middle, on each engine.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.retries import standard
 
 from gozen.catalog import open_catalog
 from gozen.catalog.release import release
 from gozen.errors import StorageUnavailable, UnreadableInput
 from gozen.quickdb import Api, Cone, connect
+from gozen.settings import load_settings
 
 from .conftest import in_environment
+from .fault_proxy import FaultProxy, Trouble
 from .quickdb_surveys import FIELD, here
 from .s3_server import S3Server, s3_server
 from .watched_processes import gone, wait_until
@@ -87,6 +90,25 @@ def test_a_job_asks_the_server_seldom(nights: Path, far: str, s3: S3Server) -> N
         after = s3.requests()[before:]
     assert len(after) <= 6 * patches + 5
     assert set(after) <= {"GetObject", "HeadObject", "ListObjectsV2"}
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_requests_that_fail_change_no_answer(
+    nights: Path, far: str, s3: S3Server, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
+    with here(nights) as on_disk:
+        expected = on_disk.mapreduce(moments, added, cache=False)
+    with FaultProxy(int(s3.endpoint.rpartition(":")[2])) as proxy:
+        proxy.choose = trouble = Trouble(f"quickdb {number}", share=0.3)
+        settings = load_settings(archive=far, storage={"endpoint_url": proxy.endpoint, "attempts": 6})
+        with connect(far, workers=0, settings=settings) as api:
+            answers = []
+            while len(answers) < 2:
+                with contextlib.suppress(StorageUnavailable):  # said, and asked again; faults come to an end
+                    answers.append(api.mapreduce(moments, added, cache=False))
+    assert str(answers) == str([expected] * 2)
+    assert sum(trouble.met.values()) > 5
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ class Store(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
+    @property
+    def identity(self) -> str:
+        """What is the same for two stores that reach the same objects on the same way."""
+        return self.url
+
     def url_of(self, key: str) -> str:
         """Return the full address of an object."""
         return f"{self.url}/{key}"

@@ -63,6 +63,11 @@ class S3Store(Store):
     def __reduce__(self) -> tuple[object, ...]:
         return S3Store, (self.url, self._settings)
 
+    @property
+    def identity(self) -> str:
+        """Its address, and how the server is reached."""
+        return f"{self.url} {self._settings!r}"
+
     def read(self, key: str) -> bytes:
         """Return an object's bytes."""
         return self._get(key, _whole)

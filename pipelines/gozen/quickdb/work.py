@@ -216,9 +216,8 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
             one = bench.block(block)
             if job.leaves and "failed" not in one:
                 total = one.pop("total")
-                if job.tries and block.number < _FIRST and total is not None:
-                    with contextlib.suppress(Exception):  # what cannot be copied cannot be tried
-                        found.first.append(copy.deepcopy(total))
+                if job.tries and block.number < _FIRST:
+                    _keep_copy(total, found.first)  # before a reduce in place changes it
                 tree.add(block.number, total)
         except FunctionFailed as error:
             one = {"failed": str(error), "kind": error.name, "patch": ""}
@@ -227,6 +226,12 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
             return found
     found.nodes.extend(tree.nodes())
     return found
+
+
+def _keep_copy(value: Any, copies: list[Any]) -> None:
+    if value is not None:
+        with contextlib.suppress(Exception):  # what cannot be copied cannot be tried
+            copies.append(copy.deepcopy(value))
 
 
 def _total(result: dict[str, Any]) -> Any:
@@ -249,8 +254,8 @@ def bench_of(job: Job) -> Bench:
 def _reader(store: Store, folder: str) -> TableReader:
     """Return the reader of a table that this thread had before, with its open files, or a new one."""
     readers: OrderedDict[tuple[str, str], TableReader] = _held.__dict__.setdefault("readers", OrderedDict())
-    reader = readers.pop((store.url, folder), None) or TableReader(store, folder)
-    readers[store.url, folder] = reader
+    reader = readers.pop((store.identity, folder), None) or TableReader(store, folder)
+    readers[store.identity, folder] = reader
     if len(readers) > _READERS:
         readers.popitem(last=False)
     return reader
