@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,6 +216,15 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
     with pytest.raises(UnreadableInput, match=rf"many-50000\.{kind} as Parquet, FITS"):
         import_table(store, url, "mine")
     assert store.list("catalogs") == []
+
+
+def test_what_comes_through_a_pipe_is_imported(store: Store, tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe", "ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+    assert import_table(store, str(pipe), "mine", margin_arcsec=None).version.version == 1
+    assert sorted(open_catalog(store, "mine").table(["mag"])["mag"].to_pylist()) == [3.25, 4.25]
 
 
 def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:

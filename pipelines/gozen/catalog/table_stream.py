@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
@@ -99,6 +100,8 @@ def opened(url: str, storage: StorageSettings | None = None, data: bytes | None 
         The storage does not answer.
     """
     parent, _, name = url.rstrip("/").rpartition("/")
+    if data is None and Path(url).is_fifo():  # which can be gone through once
+        data = Path(url).read_bytes()
 
     def begin() -> IO[bytes]:
         if data is not None:
