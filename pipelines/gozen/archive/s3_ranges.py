@@ -14,14 +14,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import obstore
 from botocore.exceptions import BotoCoreError
-from obstore.store import S3Store as Bucket
 
 from gozen.settings import StorageSettings
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
+    from obstore.store import S3Store as Bucket
 
 _GIVE_UP = 3
 """Failures in a row that end its use: it may, for instance, not know an authority that botocore is told to trust."""
@@ -68,6 +67,10 @@ class RangeClient:
         # Its threads do not live on in a process that was forked from one that had them.
         if self._failures >= _GIVE_UP or _threads_of.setdefault("process", os.getpid()) != os.getpid():
             return None
+        try:
+            import obstore
+        except ImportError:
+            return None  # the image of the operator has no need of it
         starts, stops = [one[0] for one in ranges], [one[1] for one in ranges]
         try:
             opened = self._opened()
@@ -96,6 +99,8 @@ class RangeClient:
             return self._of[1]
 
     def _connected(self, keys: _Keys) -> Bucket:
+        from obstore.store import S3Store as Bucket
+
         address = urlsplit(self._client.generate_presigned_url("get_object", {"Bucket": self._bucket, "Key": "a"}))
         settings = self._settings
         return Bucket(
