@@ -7,6 +7,7 @@ shown; programs that are none. What passes on the wire is in tests/unit/test_qui
 import contextlib
 import os
 import socket
+import subprocess
 import sys
 
 import cloudpickle
@@ -146,8 +147,11 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
 
 def test_time_is_up_also_when_something_has_come():
     ours, theirs = socket.socketpair()
-    connection = Connection(ours, os.getpid(), SMALL)
-    with theirs, contextlib.closing(connection):
+    child = subprocess.Popen(["sleep", "60"])  # the threads of this process, of which other tests left some, count not
+    connection = Connection(ours, child.pid, SMALL)
+    with theirs, contextlib.closing(connection), contextlib.ExitStack() as ended:
+        ended.callback(child.wait)
+        ended.callback(child.kill)
         theirs.sendall(HEAD % (b"R", bytes(8)) * 2)
         connection.give(60)
         assert connection.head().length == 0
