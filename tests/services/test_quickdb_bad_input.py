@@ -282,8 +282,9 @@ def test_after_ctrl_c_nothing_runs_on(nights: Path, tmp_path: Path, to: str, eng
     wait_until(lambda: nothing_runs_on(process))
 
 
-def test_workers_end_with_a_script_that_is_killed(nights: Path, tmp_path: Path) -> None:
-    process = started("list(api.map(endless, cache=False))\n", nights, tmp_path)
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_workers_end_with_a_script_that_is_killed(nights: Path, tmp_path: Path, engine: str) -> None:
+    process = started("list(api.map(endless, cache=False))\n", nights, tmp_path, engine)
     process.kill()
     process.communicate(timeout=PATIENT_S)
     wait_until(lambda: nothing_runs_on(process))

@@ -52,7 +52,9 @@ class DaskEngine:
             self._client = where
             return
         if where is None:
-            where = _cluster(workers)
+            from gozen.quickdb.engines.dask_cluster import cluster_of
+
+            where = cluster_of(workers)
             self._own.append(where)
         try:
             self._client = Client(where, timeout=_CONNECT_S, set_as_default=False)
@@ -125,21 +127,6 @@ class DaskEngine:
             raise WorkerLost(
                 f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map"
             ) from error
-
-
-def _cluster(workers: int) -> Any:
-    """Start workers of this machine, as commands: the user's script is not run in them and needs no guard."""
-    import dask
-    from distributed.deploy.subprocess import SubprocessCluster
-
-    # Its statistical profile looks into the worker a hundred times a second, which is a tenth of a short job.
-    with dask.config.set({"distributed.worker.profile.enabled": False}):
-        return SubprocessCluster(
-            n_workers=workers,
-            silence_logs=50,
-            dashboard_address="127.0.0.1:0",
-            worker_kwargs={"nthreads": 1, "dashboard": False},
-        )
 
 
 def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
