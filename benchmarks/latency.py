@@ -10,6 +10,7 @@ time from what is measured.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -19,7 +20,6 @@ import time
 from collections.abc import Iterator
 
 _PIPE_BYTES = 1 << 20
-_F_SETPIPE_SZ = 1031
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def _forth(near: socket.socket, far: socket.socket, seconds: float) -> None:
 def _back(far: socket.socket, near: socket.socket) -> None:
     inlet, outlet = os.pipe()
     with contextlib.suppress(OSError):
-        _fcntl_size(outlet)
+        fcntl.fcntl(outlet, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         while count := os.splice(far.fileno(), outlet, _PIPE_BYTES):
             while count:
                 count -= os.splice(inlet, near.fileno(), count)
@@ -67,12 +67,6 @@ def _back(far: socket.socket, near: socket.socket) -> None:
         one.close()
     os.close(inlet)
     os.close(outlet)
-
-
-def _fcntl_size(pipe: int) -> None:
-    import fcntl
-
-    fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 if __name__ == "__main__":

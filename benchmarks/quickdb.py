@@ -16,6 +16,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,9 @@ SECTIONS = ("ratios", "growth", "workers", "s3")
 WORKERS = 2
 RERUN, TABLE = "survey", "survey_forced"
 LATENCY_MS = 15.0
+RANGES, RANGE_BYTES = 200, 768 * 1024
+"""What is asked for to see what a range costs; about as many bytes as a patch needs of a file."""
+
 ON_EDGES = 1e-3
 """Share of the objects that may fall into the next bin, where an engine takes logarithms in another precision."""
 
@@ -182,10 +186,31 @@ def s3(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         near = stack.enter_context(quickdb.connect(folder / f"table-{rows}", rerun=RERUN, workers=WORKERS))
         if not np.array_equal(diagram_of(far)(), diagram_of(near)()):
             raise Bug("the diagram from S3 differs from that of the disk")
-        before = processor_s(others)
+        before, asked = processor_s(others), len(server.requests())
         spent = in_turns({"disk": diagram_of(near), "s3": diagram_of(far)}, repeats)
         server_s = (processor_s(others) - before) / (repeats + 1)
-    return {"rows": rows, "latency_ms": LATENCY_MS, "s": spent, "server_processor_s": server_s}
+        asked = len(server.requests()) - asked
+        ranges = range_ms(to)
+    return {
+        "rows": rows, "latency_ms": LATENCY_MS, "s": spent, "server_processor_s": server_s,
+        "requests": asked / (repeats + 1), "range_processor_ms": ranges,
+    }  # fmt: skip
+
+
+def range_ms(store: Store) -> dict[str, float]:
+    """Return the processor time that a range of a file on S3 costs this process, ms, by the client that asks for it."""
+    key = max(store.sizes("catalogs").items(), key=lambda item: item[1])[0]
+    ways = {
+        "botocore": lambda: [store.read_range(key, at, at + RANGE_BYTES) for at in range(RANGES)],
+        "obstore": lambda: [store.read_ranges(key, [(at, at + RANGE_BYTES)]) for at in range(RANGES)],
+    }
+    spent = {}
+    for name, way in ways.items():
+        way()
+        before = time.process_time()
+        way()
+        spent[name] = 1000 * (time.process_time() - before) / RANGES
+    return spent
 
 
 def processor_s(processes: Sequence[psutil.Process]) -> float:
@@ -245,6 +270,8 @@ def show(result: Mapping[str, Any]) -> None:
         server_s = one["server_processor_s"]
         elsewhere = (one["s"]["s3"] - server_s / WORKERS) / one["s"]["disk"]
         print(f"the S3 server and the way to it take {server_s:.3f} s of the same cores; without that {elsewhere:.2f}")
+        each = ", ".join(f"{name} {ms:.2f} ms" for name, ms in one["range_processor_ms"].items())
+        print(f"{one['requests']:.0f} requests for an answer; processor time of a range of {RANGE_BYTES} bytes: {each}")
 
 
 def main() -> int:

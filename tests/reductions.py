@@ -136,3 +136,10 @@ def work_of(night: Night, run: str = "r1", **changes: object) -> SensorWork:
 def reduced(night: Night, **changes: object):
     """Reduce the night's exposure."""
     return reduce_sensor(work_of(night), night.bench(**changes))
+
+
+def products(night: Night) -> list[str]:
+    """Return the keys of all that reductions of a night have left."""
+    return sorted(
+        key for folder in ("stack", "cube", "staging", "exposures", "neo") for key in night.store.list(folder)
+    )

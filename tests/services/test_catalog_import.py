@@ -23,7 +23,7 @@ from astropy.table import MaskedColumn, Table
 from pyarrow import csv
 
 from gozen.archive.store import Store, open_store
-from gozen.catalog import healpix, ids, manifest, open_catalog
+from gozen.catalog import healpix, ids, imported, manifest, open_catalog
 from gozen.catalog.append import append_night
 from gozen.catalog.compact import compact
 from gozen.catalog.imported import import_table
@@ -225,6 +225,20 @@ def test_what_comes_through_a_pipe_is_imported(store: Store, tmp_path: Path) -> 
     writer.start()
     assert import_table(store, str(pipe), "mine", margin_arcsec=None).version.version == 1
     assert sorted(open_catalog(store, "mine").table(["mag"])["mag"].to_pylist()) == [3.25, 4.25]
+
+
+def test_a_file_that_changes_between_two_looks_at_it_is_refused(store: Store, tmp_path: Path, monkeypatch) -> None:
+    file, ids_of = tmp_path / "mine.csv", imported.own_ids
+    file.write_text("ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n")
+
+    def ids_while_somebody_writes(*place):
+        file.write_text("ra,dec,mag\n40.5,50.5,3.25\n41.5,51.5,4.25\n")
+        return ids_of(*place)
+
+    monkeypatch.setattr(imported, "own_ids", ids_while_somebody_writes)
+    with pytest.raises(UnreadableInput, match=r"mine\.csv changed while it was read"):
+        import_table(store, str(file), "mine")
+    assert "mine" not in tables(store)
 
 
 def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Many ranges of an object at once, by a client that spends a fifth of botocore's processor time on each.
+"""Many ranges of an object at once, by a client that spends a third of botocore's processor time on each.
 
 It makes no second attempt and names no error: whatever goes wrong is left to botocore (`gozen.archive.s3`), so that
 there is one place that repeats requests and says what happened.
@@ -27,6 +27,7 @@ _GIVE_UP = 3
 
 Range = tuple[int, int]
 _threads_of: dict[str, int] = {}
+"""The process that the client's threads belong to, under ``process``, once there are any."""
 
 
 @dataclass(frozen=True)

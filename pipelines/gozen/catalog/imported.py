@@ -144,7 +144,7 @@ def _pieces(
         arrays = [pa.array(one) for one in (healpix.pixels(ra, dec), identity, ra, dec)]
         columns = [kept.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True)]
         yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
-    if at != len(good):
+    if at != len(good) or not file.is_unchanged():
         raise UnreadableInput(f"the table {file.url} changed while it was read: import it when nobody writes it")
 
 

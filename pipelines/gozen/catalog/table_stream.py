@@ -41,11 +41,14 @@ class TableStream:
         Its columns, as `gozen.catalog.table_file.parsed` gives them.
     read
         Begins to read some of the columns.
+    is_unchanged
+        Tells whether the file is still the one that was opened.
     """
 
     url: str
     schema: pa.Schema
     read: _Batches
+    is_unchanged: Callable[[], bool]
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Yield these columns in batches.
@@ -100,15 +103,16 @@ def opened(url: str, storage: StorageSettings | None = None, data: bytes | None 
         The storage does not answer.
     """
     parent, _, name = url.rstrip("/").rpartition("/")
-    if data is None and Path(url).is_fifo():  # which can be gone through once
-        data = Path(url).read_bytes()
+    with _named(url):
+        if data is None and Path(url).is_fifo():  # which can be gone through once
+            data = Path(url).read_bytes()
 
     def begin() -> IO[bytes]:
-        if data is not None:
-            return io.BytesIO(data)
-        return open_store(parent or ("/" if url.startswith("/") else "."), storage).open(name)
+        return io.BytesIO(data) if data is not None else store.open(name)
 
     try:
+        store = open_store(parent or ("/" if url.startswith("/") else "."), storage)
+        before = None if data is not None else store.stamp(name)
         with begin() as file:
             head = file.read(_HEAD)
     except StorageUnavailable:
@@ -116,7 +120,7 @@ def opened(url: str, storage: StorageSettings | None = None, data: bytes | None 
     except GozenError as error:
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
     with _named(url):
-        return TableStream(url, *_reader(name, head, begin))
+        return TableStream(url, *_reader(name, head, begin), lambda: data is not None or store.stamp(name) == before)
 
 
 def _reader(name: str, head: bytes, begin: _Open) -> tuple[pa.Schema, _Batches]:

@@ -1,4 +1,4 @@
-"""Memory that a worker frees stays with it: to get it back page by page costs as much as a map over it."""
+"""Memory that a worker frees stays with it: to get it back page by page costs much of the time of a map over it."""
 
 from __future__ import annotations
 

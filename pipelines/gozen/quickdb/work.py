@@ -19,7 +19,6 @@ from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.data import ORDER, PatchData
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
-from gozen.quickdb.memory import keep_freed_memory
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
 from gozen.quickdb.reading import TableReader
@@ -150,7 +149,6 @@ class Bench:
     @classmethod
     def of(cls, job: Job) -> Bench:
         """Open a job; `FunctionFailed` where its function cannot be loaded here."""
-        keep_freed_memory()
         source = FileSource(open_store(job.archive, job.storage), job.tables, job.expected)
         if job.limits is None:
             return cls(job, source, loaded(job.program), None)

@@ -21,6 +21,7 @@ from loky.process_executor import BrokenProcessPool
 
 from gozen.errors import FunctionFailed, WorkerLost
 from gozen.quickdb.jobs import Block, Job, TaskResult
+from gozen.quickdb.memory import keep_freed_memory
 
 AHEAD = 2
 """Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
@@ -140,6 +141,7 @@ def _result(future: Future[Any]) -> Any:
 def _begin(parent: int) -> None:
     """Make a new process a worker: it leaves Ctrl-C to its parent and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     # The pool is the parallelism; threads inside a worker would only fight over its core.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMEXPR_NUM_THREADS="1")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -11,6 +11,7 @@ from typing import Any
 
 from gozen.errors import BadRequest, FunctionFailed, StorageUnavailable, WorkerLost
 from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult
+from gozen.quickdb.memory import keep_freed_memory
 
 AHEAD = 2
 _SENT_BYTES = 256 * 1024
@@ -73,19 +74,17 @@ class DaskEngine:
         """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         from distributed import as_completed
 
-        from gozen.quickdb.work import do_task
-
         shared = self._shared(job)
         waiting = iter(tasks)
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers
         try:
             for task in itertools.islice(waiting, most):
-                pending.add(self._client.submit(do_task, shared, task, pure=False))
+                pending.add(self._client.submit(_do_task, shared, task, pure=False))
             for future, result in pending:
                 yield result if future.status == "finished" else self._result(future)
                 for task in itertools.islice(waiting, 1):
-                    pending.add(self._client.submit(do_task, shared, task, pure=False))
+                    pending.add(self._client.submit(_do_task, shared, task, pure=False))
         finally:
             self._client.cancel(list(pending.futures), force=True)
 
@@ -127,6 +126,13 @@ class DaskEngine:
             raise WorkerLost(
                 f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map"
             ) from error
+
+
+def _do_task(job: Job, task: Sequence[Block]) -> TaskResult:
+    from gozen.quickdb.work import do_task
+
+    keep_freed_memory()
+    return do_task(job, task)
 
 
 def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""One sensor while its storage fails: a disk that is full, raw files that somebody still writes.
+
+What is in the files is the matter of test_reduce_sensor, storage that goes away under whole commands of tests/services.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gozen.archive.commit import read_commit
+from gozen.archive.directory import DirectoryStore
+from gozen.archive.keys import raw_folder
+from gozen.archive.raw import RawExposure
+from gozen.errors import StorageUnavailable
+from gozen.reduction.masters import MasterWork, make_sensor_masters
+
+from ..reductions import NIGHT, SENSOR, products, reduced, small_night, work_of
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory):
+    return small_night(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def night(taken, tmp_path):
+    return taken.copy(tmp_path / "archive")
+
+
+class FullDisk(DirectoryStore):
+    """A directory on a disk that is full."""
+
+    def write(self, key, data):
+        raise StorageUnavailable(f"cannot write {self.url_of(key)}: no space left on device")
+
+
+def test_a_full_disk_leaves_no_commit(night):
+    with pytest.raises(StorageUnavailable, match="no space left"):
+        reduced(night, store=FullDisk(night.store.path("raw").parent))
+    assert products(night) == []
+    assert reduced(night).status == "reduced"
+
+
+class SlowCopy(DirectoryStore):
+    """A raw file is read whole between two writes to it."""
+
+    def read_into(self, key, room):
+        data = super().read_into(key, room)
+        with self.path(key).open("r+b") as stream:
+            stream.seek(-2880, os.SEEK_END)
+            stream.write(bytes(2880))
+        return data
+
+
+@pytest.mark.parametrize("cut", [0, 5000])
+def test_raw_data_that_go_on_changing_are_not_committed(night, cut):
+    raw = night.store.path(night.raw_key)
+    raw.write_bytes(raw.read_bytes()[: raw.stat().st_size - cut])  # a part of it is CorruptFile, which would stay, too
+    slow = SlowCopy(night.store.path("raw").parent)
+    with pytest.raises(StorageUnavailable, match=r"fits changed while it was reduced, nothing is committed; run again"):
+        reduced(night, store=slow)
+    assert read_commit(night.store, work_of(night).processing, SENSOR) is None
+    assert reduced(night).status == ("rejected" if cut else "reduced")
+
+
+def test_a_master_of_raw_data_that_go_on_changing_is_not_made(night):
+    raw = tuple(night.store.list(raw_folder(NIGHT, "00000001")))
+    dark = MasterWork(SENSOR, (("dark", RawExposure(NIGHT, "00000001", "DARK", "DARK", 61000.0, {SENSOR: raw})),))
+    for key in night.store.list("calib"):
+        night.store.delete(key)
+    slow = SlowCopy(night.store.path("raw").parent)
+    (result,) = make_sensor_masters(dark, night.bench(store=slow))
+    assert isinstance(result.error, StorageUnavailable)
+    assert "changed while it was reduced" in str(result.error)
+    assert night.store.list("calib") == []
+    (result,) = make_sensor_masters(dark, night.bench())
+    assert (result.error, result.commit.status) == (None, "reduced")
+    assert len(night.store.list("calib")) == 1
