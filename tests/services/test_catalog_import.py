@@ -7,6 +7,7 @@ damage that `verify` has to find. The commands themselves are followed on the pa
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from astropy.table import MaskedColumn, Table
 from pyarrow import csv
 
 from gozen.archive.store import Store, open_store
-from gozen.catalog import healpix, ids, imported, manifest, open_catalog
+from gozen.catalog import healpix, ids, imported, manifest, open_catalog, table_file, table_stream
 from gozen.catalog.append import append_night
 from gozen.catalog.compact import compact
 from gozen.catalog.imported import import_table
@@ -66,7 +67,9 @@ def stars(**replaced: object) -> Table:
 
 def written(folder: Path, table: Table, kind: str) -> str:
     path = folder / f"stars.{kind}"
-    if kind == "parquet":
+    if kind.endswith(".gz"):
+        path.write_bytes(gzip.compress(Path(written(folder, table, kind.removesuffix(".gz"))).read_bytes()))
+    elif kind == "parquet":
         plain = {n: pa.array(np.ma.asarray(table[n]).data, mask=np.ma.getmaskarray(table[n])) for n in table.colnames}
         pq.write_table(pa.table(plain), path)
     else:
@@ -75,7 +78,7 @@ def written(folder: Path, table: Table, kind: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("kind", ["fits", "vot", "ecsv", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["fits", "vot", "ecsv", "csv", "parquet", "fits.gz", "csv.gz", "parquet.gz"])
 def test_every_format_keeps_columns_types_units_and_nulls(store: Store, tmp_path: Path, kind: str) -> None:
     given = stars()
     url = written(tmp_path, given, kind)
@@ -89,7 +92,7 @@ def test_every_format_keeps_columns_types_units_and_nulls(store: Store, tmp_path
     assert found["name"].to_pylist() == given["name"].tolist()
     assert found["Vmag"].null_count == 6
     np.testing.assert_allclose(found["Vmag"].to_numpy()[1], given["Vmag"][1], rtol=1e-6)
-    if kind not in ("csv", "parquet"):
+    if kind.partition(".")[0] not in ("csv", "parquet"):
         assert catalog.schema.field("Vmag").metadata[b"unit"] == b"mag"
         assert catalog.schema.field("Vmag").type == pa.float32()
     assert len(catalog.lightcurve(int(given["Source"][3]))) == 1
@@ -167,6 +170,8 @@ def many(folder: Path, kind: str, rows: int = 50_000, **replaced: object) -> tup
     path = folder / f"many-{rows}.{kind}"
     if kind == "parquet":
         pq.write_table(table, path, row_group_size=30_000, use_dictionary=False, compression="none")
+    elif kind == "fits":
+        Table({name: table[name].to_numpy() for name in table.column_names}).write(path)
     else:
         csv.write_csv(table, path)
     return str(path), table
@@ -183,7 +188,7 @@ print(pa.default_memory_pool().max_memory() + tracemalloc.get_traced_memory()[1]
 """
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "fits"])
 def test_a_larger_file_takes_little_more_memory(tmp_path: Path, kind: str) -> None:
     most, sizes = [], []
     for rows in (20_000, 60_000):
@@ -214,6 +219,27 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
     data[middle : middle + 300_000] = b"\xff" * 300_000
     Path(url).write_bytes(data)
     with pytest.raises(UnreadableInput, match=rf"many-50000\.{kind} as Parquet, FITS"):
+        import_table(store, url, "mine")
+    assert store.list("catalogs") == []
+
+
+def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
+    url = written(tmp_path, given, "fits")
+    whole = table_file.parsed(url, Path(url).read_bytes())
+    monkeypatch.setattr(table_stream, "BATCH", 7)
+    file = table_stream.opened(url)
+    batches = list(file.batches(file.schema.names))
+    assert [len(one) for one in batches][:-1] == [7] * (COUNT // 7)
+    assert pa.concat_tables(batches).equals(whole)
+    assert file.schema.equals(whole.schema, check_metadata=True)
+
+
+def test_a_fits_table_that_is_cut_says_where(store: Store, tmp_path: Path) -> None:
+    url, _ = many(tmp_path, "fits")
+    data = Path(url).read_bytes()
+    Path(url).write_bytes(data[: len(data) // 2])
+    with pytest.raises(UnreadableInput, match=r"many-50000\.fits as Parquet, FITS.*it ends behind row \d+ of 50000"):
         import_table(store, url, "mine")
     assert store.list("catalogs") == []
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+_FITS_BLOCK = 2880
+
 FORMATS = "Parquet, FITS, VOTable, ECSV or CSV"
 
 
@@ -47,9 +49,38 @@ def is_csv(name: str, head: bytes) -> bool:
     return head[:4] != b"PAR1" and not name.endswith(".gz") and not _kind(name, head)
 
 
+def is_fits(head: bytes) -> bool:
+    """Tell from its first bytes whether a file is FITS."""
+    return head[:6] == b"SIMPLE"
+
+
+def of_fits_rows(header: Any, data: bytes, rows: int) -> pa.Table:
+    """Return rows of a binary table of a FITS file, as `parsed` returns the whole.
+
+    Parameters
+    ----------
+    header
+        That of the table.
+    data
+        The bytes of these rows.
+    """
+    from astropy.io import fits
+
+    mine = header.copy()
+    mine["NAXIS2"] = rows
+    for word in ("CHECKSUM", "DATASUM"):
+        mine.remove(word, ignore_missing=True)
+    whole = fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
+    return _of_astropy(b"".join([_block(whole), _block(mine), data, bytes(-len(data) % _FITS_BLOCK)]), "fits")
+
+
+def _block(header: Any) -> bytes:
+    return bytes(header.tostring(), "ascii")
+
+
 def _kind(name: str, data: bytes) -> str:
     """Return the format's name in astropy; empty for CSV."""
-    if data[:6] == b"SIMPLE":
+    if is_fits(data):
         return "fits"
     if data[:7] == b"# %ECSV" or Path(name).suffix.lower() == ".ecsv":
         return "ascii.ecsv"
