@@ -24,7 +24,7 @@ from astropy.table import MaskedColumn, Table
 from pyarrow import csv
 
 from gozen.archive.store import Store, open_store
-from gozen.catalog import healpix, ids, imported, manifest, open_catalog, table_file, table_stream
+from gozen.catalog import healpix, ids, imported, manifest, open_catalog, table_file, table_readers, table_stream
 from gozen.catalog.append import append_night
 from gozen.catalog.compact import compact
 from gozen.catalog.imported import import_table
@@ -227,7 +227,7 @@ def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch:
     given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
     url = written(tmp_path, given, "fits")
     whole = table_file.parsed(url, Path(url).read_bytes())
-    monkeypatch.setattr(table_stream, "BATCH", 7)
+    monkeypatch.setattr(table_readers, "BATCH", 7)
     file = table_stream.opened(url)
     batches = list(file.batches(file.schema.names))
     assert [len(one) for one in batches][:-1] == [7] * (COUNT // 7)
