@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -213,6 +214,12 @@ def test_a_script_without_a_guard_just_works(survey: Path, tmp_path: Path, engin
     )
     assert done.returncode == 0, done.stderr
     assert f"{2 * OBJECTS}, {3 * OBJECTS}, '{OBJECTS} rows']" in done.stdout
+
+
+def test_dask_workers_do_not_watch_themselves_at_work(survey: Path) -> None:
+    with connect(survey, rerun=RERUN, workers=1, engine="dask") as api:
+        profiled = api.map(lambda _: dask.config.get("distributed.worker.profile.enabled"), table="forced")
+        assert set(profiled) == {False}
 
 
 def test_patches_come_in_order_or_as_a_stream(near: Api) -> None:
