@@ -1,8 +1,9 @@
-"""What all tests share: properties are not held against the clock, and tests that take long say so when they end."""
+"""What all tests share: properties not held against the clock, Ctrl-C that is heard, a word of tests that take long."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 settings.register_profile("gozen", deadline=None)
 settings.load_profile("gozen")
+
+# A shell that starts `make test` in the background lets all below it ignore Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONG_S = 45.0
 

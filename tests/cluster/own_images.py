@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from .images import base_image, build_image
@@ -11,8 +12,9 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILES = {"pipeline": "pipeline", "observer": "pipeline", "operator": "operator"}
 
 
+@functools.cache
 def own_image(name: str) -> str:
-    """Build ``pipeline``, ``observer`` or ``operator`` and return its tag; what has not changed is not built again.
+    """Build ``pipeline``, ``observer`` or ``operator``, once in a process, and return its tag; layers are kept.
 
     Raises
     ------

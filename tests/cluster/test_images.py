@@ -2,18 +2,21 @@
 
 Covered: user, labels, size; a night reduced in a pod under the `restricted` level, with a root file system that is only
 read, without compiling anything; no shell and no program but Python; the bill of materials against its schema and
-against what is there; what the other images start. Not here: lint (tests/unit/test_images).
+against what is there; what the other images start; which layers a new version changes. Not here: lint, which is in
+tests/unit/test_images.
 """
 
 from __future__ import annotations
 
 import json
+import tarfile
+from pathlib import Path
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from .images import configuration, size_mb
+from .images import configuration, export_image, size_mb
 from .node import Node
 from .own_images import ROOT, own_image
 from .processes import wait_until
@@ -21,6 +24,7 @@ from .processes import wait_until
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
 NAMES = ("pipeline", "observer", "operator")
 LARGEST_MB = {"pipeline": 950, "observer": 1000, "operator": 220}
+LARGEST_LAYER_OF_OURS = 40_000_000
 SECONDS_TO_RUN = 240
 COMPILE = ROOT / "images" / "pipeline" / "compile"
 PYTHON = "/opt/gozen/bin/python"
@@ -174,6 +178,20 @@ def test_the_processes_of_the_chart_start(node: Node, namespace: str, name: str,
     phase, said = outcome(node, namespace, name)
     assert phase == "Succeeded", said
     assert word in said
+
+
+@pytest.mark.parametrize("name", ["operator", "observer"])
+def test_what_is_ours_is_a_small_layer_above_all_that_others_wrote(root: None, tmp_path: Path, name: str) -> None:
+    export_image(own_image(name), tmp_path / "image.tar")
+    with tarfile.open(tmp_path / "image.tar") as whole:
+        layers = json.load(whole.extractfile("manifest.json"))[0]["Layers"]
+        ours = []
+        for layer in layers:
+            with tarfile.open(fileobj=whole.extractfile(layer)) as files:
+                if any("/site-packages/gozen" in one for one in files.getnames()):
+                    ours.append(layer)
+        assert ours == layers[-1:]
+        assert whole.getmember(ours[0]).size < LARGEST_LAYER_OF_OURS
 
 
 def test_none_is_larger_than_it_must_be(image: tuple[str, str]) -> None:
