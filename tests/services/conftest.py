@@ -16,6 +16,7 @@ import pytest
 
 from .ceph_server import CephServer, ceph_server
 from .kept_apart import brief, lasting, small  # noqa: F401 fixtures of the modules of isolation
+from .made_once import made_once
 from .quickdb_surveys import kept, nights, survey  # noqa: F401 fixtures of every module here
 from .s3_server import S3Server, s3_server
 from .zygote import Zygote
@@ -62,11 +63,13 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
     """Return a folder with a recipe and the raw data, truth and masters of a night; not to be changed."""
-    folder = tmp_path_factory.mktemp("simulated")
-    (folder / "recipe.yaml").write_text(RECIPE)
-    command("simulate", "recipe.yaml", "--night", NIGHT, "--sensors", "111,112", cwd=folder)
-    command("masters", cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        (folder / "recipe.yaml").write_text(RECIPE)
+        command("simulate", "recipe.yaml", "--night", NIGHT, "--sensors", "111,112", cwd=folder)
+        command("masters", cwd=folder)
+
+    return made_once(tmp_path_factory, "simulated", make)
 
 
 @pytest.fixture
@@ -79,11 +82,13 @@ def night(simulated: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def reduced(simulated: Path, tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
     """Return the same night reduced and appended without any trouble; not to be changed."""
-    folder = tmp_path_factory.mktemp("reduced")
-    shutil.copytree(simulated, folder, dirs_exist_ok=True)
-    command("run", "recipe.yaml", cwd=folder, workers=2)
-    command("night", "append", NIGHT, cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copytree(simulated, folder, dirs_exist_ok=True)
+        command("run", "recipe.yaml", cwd=folder, workers=2)
+        command("night", "append", NIGHT, cwd=folder)
+
+    return made_once(tmp_path_factory, "reduced", make)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A simulated survey and light curves of some nights for QuickDB, made once a session; not to be changed."""
+"""A simulated survey and light curves of some nights for QuickDB, made once; not to be changed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gozen.settings import Settings
 from gozen.sky.object_survey import simulate_objects
 
 from ..catalog_samples import field_of, rows_of
+from .made_once import made_once
 
 OBJECTS = 2_000_000
 NIGHTS = (20260101, 20260102, 20260103)
@@ -24,23 +25,28 @@ FIELD = field_of(150, 5, size=2.0)
 @pytest.fixture(scope="session")
 def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an archive with the release ``s20a_wide``."""
-    root = tmp_path_factory.mktemp("quickdb") / "archive"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        simulate_objects(DirectoryStore(root), "s20a_wide", OBJECTS)
-    return root
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: None)
+            simulate_objects(DirectoryStore(folder / "archive"), "s20a_wide", OBJECTS)
+
+    return made_once(tmp_path_factory, "quickdb", make) / "archive"
 
 
 @pytest.fixture(scope="session")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an archive with light curves of three nights."""
-    root = tmp_path_factory.mktemp("quickdb-nights") / "archive"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        patch.setattr(append, "SOURCE_ROW_GROUP", 200)
-        for night in NIGHTS:
-            append.append_night(DirectoryStore(root), "lightcurves", night, [rows_of(FIELD, night, "1")])
-    return root
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: None)
+            patch.setattr(append, "SOURCE_ROW_GROUP", 200)
+            for night in NIGHTS:
+                store = DirectoryStore(folder / "archive")
+                append.append_night(store, "lightcurves", night, [rows_of(FIELD, night, "1")])
+
+    return made_once(tmp_path_factory, "quickdb-nights", make) / "archive"
 
 
 @pytest.fixture(scope="module")
