@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENT_S = 240
-"""Two cores that build images and run a node beside a test make it ten times as slow."""
+PATIENT_S = 60
+START_S = 240
+"""For what starts many processes on two cores that build images and run a node beside the test."""
 
 
 def session_of(leader: int) -> set[int]:
@@ -21,9 +22,9 @@ def session_of(leader: int) -> set[int]:
     return found
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    """Return when something is so; fail when it has not become so for minutes."""
-    deadline = time.monotonic() + PATIENT_S
+def wait_until(true: Callable[[], bool], within: float = PATIENT_S) -> None:
+    """Return when something is so; fail when it is not within so many seconds."""
+    deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
