@@ -5,10 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
-# One more than there are cores: some tests wait for clusters and servers.
-TESTERS ?= $(shell echo $$(($(WORKERS) + 1)))
 
-.PHONY: help demo test test-node cluster check unit docs format crds soak setup setup-dev clean
+.PHONY: help demo test test-all test-node mutants times cluster check unit docs format crds setup setup-dev clean clean-cache
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -17,17 +15,18 @@ demo: setup ## simulate a Tomo-e exposure, reduce it, look it up and write demo/
 	@$(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)
 	@command -v gozen >/dev/null || echo 'for these commands: export PATH="$(CURDIR)/$(BIN):$$PATH"'
 
-test: setup-dev ## set everything up and run all tests (as root; the first time with apt)
+test: setup-dev ## set everything up and run every kind of test (as root; the first time with apt)
 	@[ "$$(id -u)" = 0 ] || echo "== not root: what needs a Kubernetes node is left out; sudo make test runs it"
-	@.ci/setup system
-	@.ci/setup cluster
-	@echo "== the programs of Kubernetes and an S3 server, built once and kept outside the checkout"
-	@$(BIN)/python -m tests.cluster.tools
-	@echo "== format, lint, types, imports"
-	@$(MAKE) --no-print-directory static
-	@echo "== tests"
-	@$(BIN)/pytest -n $(TESTERS) --dist loadgroup --no-loadscope-reorder tests
-	@echo "all tests passed; next: make demo, or read docs/index.md"
+	@$(BIN)/python -m tests.suite
+
+test-all: setup-dev ## every test at its full size, in hours; run again, it goes on where it was stopped
+	@$(BIN)/python -m tests.suite all
+
+mutants: setup-dev ## show that the tests find the bugs that are seeded for them (a part of test-all)
+	@$(BIN)/pytest -n $(WORKERS) tests/mutants
+
+times: ## what the last make test took: by module, build and test
+	@$(BIN)/python -m tests.suite.times
 
 test-node: setup-dev ## the tests that need a whole Kubernetes node, alone: images, chart, story, faults, policies (as root)
 	@.ci/setup cluster
@@ -52,13 +51,6 @@ static:
 unit: setup-dev ## the unit tests alone
 	@$(BIN)/pytest -n $(WORKERS) tests/unit
 
-soak: setup-dev ## the long form of the tests that kill, of a failing S3, of random histories: two hours on two cores
-	@GOZEN_KILLS=200 GOZEN_FAULT_HISTORIES=1000 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 --log-cli-level=INFO \
-		tests/services/test_killed.py tests/services/test_s3_faults.py
-	@GOZEN_HISTORIES=50000 GOZEN_FUZZ=50000 GOZEN_FUZZ_SERVER=2000 GOZEN_CATALOG_HISTORIES=300 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --timeout=7200 \
-		tests/property/test_reconcile.py tests/property/test_fuzz_resources.py tests/property/test_catalog_histories.py \
-		tests/cluster/test_fuzz_admission.py
-
 format: setup-dev ## format the code and repair what lint can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -81,3 +73,6 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt
 
 clean: ## remove what make made here
 	rm -rf $(VENV) $(DEMO) site build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+clean-cache: ## remove what tests keep in ~/.cache/gozen (GOZEN_CACHE): Kubernetes, images; results of QuickDB stay
+	@python3 -m tests.suite.cache

@@ -11,9 +11,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
+from tests.suite.clock import say
+
 from .node import Node, containerd_client
 from .processes import StartError
-from .tools import ToolMissingError, say, tool
+from .tools import ToolMissingError, tool
 
 WELCOME = """\
 The cluster is up. In another terminal:

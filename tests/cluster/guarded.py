@@ -24,7 +24,7 @@ from gozen_operator.settings import OperatorSettings
 from .custom_resources import adopt
 from .machine import run
 from .node import Node
-from .own_images import own_image
+from .own_images import load_own_images
 from .processes import Process, wait_until
 
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
@@ -151,9 +151,7 @@ class Guarded:
 @contextmanager
 def guarded(node: Node, folder: Path) -> Iterator[Guarded]:
     """Install Gozen with the chart's policies, and put servers and intruders around it."""
-    images = {name: own_image(name) for name in ("operator", "pipeline", "observer")}
-    for tag in images.values():
-        node.load_image(tag)
+    images = load_own_images(node)
     for namespace in (NAMESPACE, FAR):
         node.kubectl("create", "namespace", namespace, check=True)
         level = "pod-security.kubernetes.io/enforce=restricted"

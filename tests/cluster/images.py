@@ -15,10 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.suite import cache
+from tests.suite.clock import say
+from tests.suite.costs import measured
+
 from .machine import run
 from .names import IMAGE as COREDNS_IMAGE
 from .node_files import PAUSE_IMAGE
-from .tools import cache, installed, locked, say, tool
+from .tools import installed, tool
 
 BASE_IMAGE = "localhost/gozen/base:1"
 # What the public base of our images, the slim image of Python, holds.
@@ -59,7 +63,7 @@ def build_image(
     # A build sees this computer's network, its certificates and no more.
     inside = ["--isolation=chroot", "--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
     words = ["bud", "--layers", "--force-rm", "--pull-never", *inside, *values, *flags, f"--tag={tag}"]
-    with locked("image-builds"):
+    with cache.locked("image-builds"):
         _forget_builds_that_were_killed()
         said = run(
             [*_buildah(), *words, f"--file={dockerfile}", context or dockerfile.parent], seconds=SECONDS_TO_BUILD
@@ -88,10 +92,10 @@ def export_image(tag: str, archive: Path) -> None:
 
 def base_image() -> str:
     """Return the tag of an image of this computer's Debian or Ubuntu with Python, made when it is not there."""
-    with locked("base-image"):
+    with cache.locked("base-image"):
         if not image_id(BASE_IMAGE):
-            say(f"making a base image with debootstrap (once; it is kept in {cache() / 'images'})")
-            with TemporaryDirectory(dir=cache()) as folder:
+            say(f"making a base image with debootstrap (once; it is kept in {cache.folder() / 'images'})")
+            with TemporaryDirectory(dir=cache.folder()) as folder, measured("build", "base image"):
                 archive = Path(folder) / "base.tar"
                 _make_base(archive)
                 _build_from_scratch(BASE_IMAGE, archive, 'ADD {name} /\nCMD ["python3"]')
@@ -100,7 +104,7 @@ def base_image() -> str:
 
 def pause_image() -> str:
     """Return the tag of the image that holds a pod's namespaces, made when it is not there."""
-    with locked("pause-image"):
+    with cache.locked("pause-image"):
         if not image_id(PAUSE_IMAGE):
             _build_from_scratch(PAUSE_IMAGE, tool("pause"), 'COPY {name} /pause\nENTRYPOINT ["/pause"]')
     return PAUSE_IMAGE
@@ -108,7 +112,7 @@ def pause_image() -> str:
 
 def coredns_image() -> str:
     """Return the tag of the image of the name server, made when it is not there."""
-    with locked("coredns-image"):
+    with cache.locked("coredns-image"):
         if not image_id(COREDNS_IMAGE):
             _build_from_scratch(COREDNS_IMAGE, tool("coredns"), 'COPY {name} /coredns\nENTRYPOINT ["/coredns"]')
     return COREDNS_IMAGE
@@ -131,7 +135,7 @@ def layers_of(said: str) -> list[str]:
 
 def _forget_old_layers(tag: str, layers: list[str]) -> None:
     """Remove the layers of a day ago that the last build of no image has used."""
-    note = cache() / "image-layers.json"
+    note = cache.folder() / "image-layers.json"
     used: dict[str, list[str]] = json.loads(note.read_text()) if note.exists() else {}
     used[tag] = layers
     note.write_text(json.dumps(used))
@@ -182,7 +186,7 @@ def _buildah() -> list[str]:
         # What it mounts goes with it, also when it is killed.
         *("unshare", "--mount"),
         installed("buildah", "buildah"),
-        f"--root={cache() / 'images'}",
+        f"--root={cache.folder() / 'images'}",
         "--runroot=/run/gozen/images",
         "--storage-driver=overlay",
     ]

@@ -119,14 +119,25 @@ class Node(Cluster):
     def load_image(self, tag: str) -> None:
         """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it."""
         wanted = image_id(tag)
-        if self._images.get(tag) == wanted:
-            return
-        with TemporaryDirectory(dir=self._folder) as folder:
-            archive = Path(folder) / "image.tar"
-            export_image(tag, archive)
-            run(self.machine.command([*containerd_client(), "images", "import", archive]), seconds=300)
+        if not self.holds(tag, wanted):
+            with TemporaryDirectory(dir=self._folder) as folder:
+                archive = Path(folder) / "image.tar"
+                export_image(tag, archive)
+                self.load_archive(archive)
+            self.note(tag, wanted)
+
+    def load_archive(self, archive: Path) -> None:
+        """Give the node the images of a file that `images.export_image` wrote."""
+        run(self.machine.command([*containerd_client(), "images", "import", archive]), seconds=300)
         # Packed layers are of no use once they are unpacked, and they are in memory.
         run(self.machine.command([*containerd_client(), "content", "prune", "references"]))
+
+    def holds(self, tag: str, wanted: str) -> bool:
+        """Tell whether the node has an image with this id under a tag."""
+        return self._images.get(tag) == wanted
+
+    def note(self, tag: str, wanted: str) -> None:
+        """Remember what the node has been given."""
         self._images[tag] = wanted
 
     def _start_control_plane(self, programs: Mapping[str, str | Path], authority: Authority) -> None:

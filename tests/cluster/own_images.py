@@ -1,15 +1,34 @@
-"""Gozen's own images, built from this checkout on the tests' base."""
+"""Gozen's own images, built from this checkout on the tests' base.
+
+Tests that run Gozen on a node take one image for all: the observer's, which holds what the other two hold, under three
+names, each started as its own Dockerfile says. The three as users get them are in `test_images`.
+"""
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from .images import base_image, build_image
-from .tools import say
+from tests.suite.clock import say
+from tests.suite.costs import measured
+
+from .images import base_image, build_image, export_image, image_id
+from .node import Node
+from .tools import ToolMissingError
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = {"pipeline": "pipeline", "observer": "pipeline", "operator": "operator"}
+TAGS = {name: f"localhost/gozen/{name}:test" for name in DOCKERFILES}
 
 
 @functools.cache
@@ -22,6 +41,68 @@ def own_image(name: str) -> str:
         Where a step fails, with what it said.
     """
     say(f"building the image {name} (some minutes the first time; layers that do not change are kept)")
-    dockerfile = ROOT / "images" / DOCKERFILES[name] / "Dockerfile"
-    tag = f"localhost/gozen/{name}:test"
-    return build_image(dockerfile, tag, {"BASE": base_image()}, context=ROOT, flags=[f"--target={name}"])
+    with measured("build", f"image {name}"):
+        dockerfile = _dockerfile(name)
+        return build_image(dockerfile, TAGS[name], {"BASE": base_image()}, context=ROOT, flags=[f"--target={name}"])
+
+
+def load_own_images(node: Node) -> Mapping[str, str]:
+    """Give a node one image under the names of all three; return the tag of each."""
+    tag = own_image("observer")
+    if not node.holds(tag, image_id(tag)):
+        with TemporaryDirectory(dir=node.folder) as folder, measured("build", "image on the node"):
+            archive = Path(folder) / "image.tar"
+            export_image(tag, archive)
+            add_names(archive, {TAGS[name]: started_as(_dockerfile(name).read_text(), name) for name in TAGS})
+            node.load_archive(archive)
+            node.note(tag, image_id(tag))
+    return TAGS
+
+
+def started_as(dockerfile: str, target: str) -> dict[str, Any]:
+    """Return how a target of a Dockerfile starts: its entry point, arguments and environment."""
+    stage = re.search(rf"^FROM \S+ AS {target}\n(.*?)(?=^FROM |\Z)", dockerfile, re.MULTILINE | re.DOTALL)
+    assert stage is not None, target
+    text = stage.group(1).replace("\\\n", " ")
+    words = {word: re.search(rf"^{word} (\[.*\])$", text, re.MULTILINE) for word in ("ENTRYPOINT", "CMD")}
+    entry, arguments = (json.loads(found.group(1)) if found else None for found in words.values())
+    settings = [one for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for one in line.split()]
+    return {"Entrypoint": entry, "Cmd": arguments, "Env": settings}
+
+
+def add_names(archive: Path, names: Mapping[str, Mapping[str, Any]]) -> None:
+    """Let an archive of one image hold it under several names, each with changes of its configuration."""
+    with tarfile.open(archive) as whole:
+        (image,) = json.load(_member(whole, "manifest.json"))
+        base = json.load(_member(whole, image["Config"]))
+    files, images = {}, []
+    for tag, changes in names.items():
+        known = dict(one.split("=", 1) for one in [*base["config"]["Env"], *changes["Env"]])
+        config = {**base["config"], **changes, "Env": [f"{name}={value}" for name, value in known.items()]}
+        data = json.dumps({**base, "config": config}).encode()
+        name = f"{hashlib.sha256(data).hexdigest()}.json"
+        files[name] = data
+        images.append({**image, "Config": name, "RepoTags": [tag]})
+    with tarfile.open(archive, "a") as whole:
+        for name, data in {**files, "manifest.json": json.dumps(images).encode()}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            whole.addfile(info, io.BytesIO(data))
+
+
+def _member(archive: tarfile.TarFile, name: str) -> Any:
+    found = archive.extractfile(name)
+    assert found is not None
+    return found
+
+
+def _dockerfile(name: str) -> Path:
+    return ROOT / "images" / DOCKERFILES[name] / "Dockerfile"
+
+
+if __name__ == "__main__":
+    if os.geteuid() == 0:
+        try:
+            own_image("observer")
+        except ToolMissingError as missing:
+            sys.exit(str(missing))

@@ -17,7 +17,7 @@ from .conftest import cannot_run
 from .processes import Process, StartError, wait_until
 from .tools import KUBERNETES
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 
 LENSES = """
 apiVersion: apiextensions.k8s.io/v1

@@ -24,7 +24,7 @@ from .api_server import ApiServer
 from .custom_resources import adopt
 from .processes import wait_until
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
 NAMESPACE = "chart"
 SECONDS_TO_EXPLAIN = 30

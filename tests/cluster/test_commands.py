@@ -18,7 +18,7 @@ import yaml
 from .api_server import ApiServer
 from .test_crds import EXPOSURE, LIGHTCURVES, OBSERVATION, server
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 assert server
 Call = Callable[..., subprocess.CompletedProcess[str]]
 RECIPE = """\

@@ -15,7 +15,12 @@ import pytest
 
 from .api_server import ApiServer
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [
+    pytest.mark.xdist_group("api"),
+    pytest.mark.test_all(
+        "measures the operator under load; what an Exposure costs is in tests/property/test_reconcile"
+    ),
+]
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "control_plane.py"
 COUNTED = (
     "writes_per_exposure_less_reasons_to_wait",

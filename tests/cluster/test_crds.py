@@ -16,7 +16,7 @@ from gozen_operator.crds import KINDS, definition, structural
 
 from .api_server import ApiServer
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 
 Manifest = dict[str, Any]
 

@@ -41,11 +41,11 @@ from gozen.sky.damage import truncated
 from .custom_resources import adopt
 from .machine import controllers
 from .node import Node
-from .own_images import own_image
+from .own_images import load_own_images
 from .processes import Process, wait_until
 from .test_story import CREDENTIALS, ROOT, camera, made, values
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(1800)]
 NIGHT, GOOD, BAD = "20260115", "00000003", "00000004"
 NAMESPACE = "faults"
 PATIENT_S = 300
@@ -215,8 +215,7 @@ def told_to_the_operator(node: Node) -> dict[str, str]:
 def trouble(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
     """Return a place where trouble can be made, with a night of raw data."""
     folder = tmp_path_factory.mktemp("faults")
-    tag = own_image("pipeline")
-    node.load_image(tag)
+    images = load_own_images(node)
     made(node, NAMESPACE)
     with ExitStack() as open_things:
         server = open_things.enter_context(s3_server(folder / "s3"))
@@ -234,7 +233,7 @@ def trouble(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tr
         secret = f"--from-literal=credentials={CREDENTIALS}"
         node.kubectl("-n", NAMESPACE, "create", "secret", "generic", "gozen-s3", secret, check=True)
         s3 = {"endpointUrl": proxy.endpoint, "region": "us-east-1", "secretName": "gozen-s3"}
-        wanted = values({"pipeline": tag}, {"url": "s3://sky/archive", "s3": s3})
+        wanted = values(images, {"url": "s3://sky/archive", "s3": s3})
         wanted["observer"] = {"enabled": False}
         wanted["operator"] = {"settings": {"look_s": 1}}
         wanted["settings"] |= {"storage": {"attempts": 2}}

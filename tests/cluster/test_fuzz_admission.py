@@ -3,13 +3,12 @@
 Covered: each refusal of the server names the field; what it lets pass our models understand, but for a few moments of
 time that only they refuse, and of those the operator says so; it accepts every Job that we make of what it let pass;
 and until such a thing is mended it waits in words, not in silence; so it does where the server refuses a Job.
-``GOZEN_FUZZ_SERVER`` is the number of resources of a kind. Without a server: tests/property/test_fuzz_resources.py.
+How many of a kind says tests/effort.py. Without a server: tests/property/test_fuzz_resources.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import ssl
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 import urllib3
 from pydantic import ValidationError
+from tests.effort import REPEATS, SEED, rounds
 from tests.resource_fuzz import resource, spoiled
 
 from gozen.resources.exposure import Exposure
@@ -36,9 +36,9 @@ from .processes import wait_until
 from .test_crds import EXPOSURE, OBSERVATION
 from .test_operator import NAMESPACE, SENSORS, begin, get, server
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 assert server
-RESOURCES = int(os.environ.get("GOZEN_FUZZ_SERVER", "400"))
+FUZZED = "fuzzed admissions"
 SETTINGS = OperatorSettings(namespaces=(NAMESPACE,))
 PLURALS = {kind.name: kind.plural for kind in KINDS}
 Answer = tuple[int, dict[str, Any]]
@@ -79,10 +79,10 @@ def check_job(ask: Ask, one: Any) -> bool:
 
 @pytest.mark.parametrize("kind", list(PLURALS))
 def test_what_the_server_lets_pass_is_understood_and_what_it_refuses_is_named(ask: Ask, kind: str) -> None:
-    rng = random.Random(f"server {kind}")
+    rng = random.Random(f"server {SEED} {kind}")
     passed = refused = jobs = 0
     strangers: list[str] = []
-    for number in range(RESOURCES):
+    for number in rounds(FUZZED):
         made = resource(rng, kind, f"{kind.lower()}-{number}")
         made = spoiled(rng, made) if rng.random() < 0.5 else made
         code, said = ask("gozen.astro/v1alpha1", PLURALS[kind], made)
@@ -99,8 +99,8 @@ def test_what_the_server_lets_pass_is_understood_and_what_it_refuses_is_named(as
             strangers.append(problems(error))
             continue
         jobs += check_job(ask, one)
-    assert min(passed, refused) > RESOURCES / 10
-    assert jobs > RESOURCES / 10 or kind == "Observation"
+    assert min(passed, refused) > REPEATS[FUZZED].now / 10
+    assert jobs > REPEATS[FUZZED].now / 10 or kind == "Observation"
     assert not [text for text in strangers if not re.match(r"spec\.timeWindow\.(start|end): ", text)], strangers
 
 

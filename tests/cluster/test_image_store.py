@@ -9,12 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.suite import cache
 
-from . import images, tools
+from . import images
 from .images import build_image, image_id
 from .processes import StartError
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node")]
 
 TAG = "localhost/gozen/note:test"
 
@@ -54,7 +55,7 @@ def test_old_layers_that_no_last_build_used_are_removed(build: Path, monkeypatch
     monkeypatch.setattr(images, "SECONDS_TO_KEEP_LAYERS", -60)
     build_image(build / "Dockerfile", TAG)
     assert layers() == 2
-    assert sorted(path.read_text() for path in (tools.cache() / "images" / "overlay").glob("*/diff/*")) == ["two"] * 2
+    assert sorted(path.read_text() for path in (cache.folder() / "images" / "overlay").glob("*/diff/*")) == ["two"] * 2
 
 
 def test_a_build_that_fails_says_where_and_leaves_nothing(build: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_build_that_fails_says_where_and_leaves_nothing(build: Path) -> None:
         build_image(build / "Dockerfile", TAG, build_args={"FILE": "no-such-note"})
     assert image_id(TAG) == ""
     assert layers() == 0
-    assert str(tools.cache()) not in Path("/proc/mounts").read_text()
+    assert str(cache.folder()) not in Path("/proc/mounts").read_text()
 
 
 def test_what_a_killed_build_leaves_goes_at_the_next_one(build: Path) -> None:
@@ -77,4 +78,4 @@ def test_what_a_killed_build_leaves_goes_at_the_next_one(build: Path) -> None:
 
 def layers() -> int:
     """Return how many layers take room in the store."""
-    return len(list((tools.cache() / "images" / "overlay").glob("*/diff")))
+    return len(list((cache.folder() / "images" / "overlay").glob("*/diff")))

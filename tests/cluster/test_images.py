@@ -2,7 +2,8 @@
 
 Covered: user, labels, size; a night reduced in a pod under the `restricted` level, with a root file system that is only
 read, without compiling anything; no shell and no program but Python; the bill of materials against its schema and
-against what is there; what the other images start; which layers a new version changes. Not here: lint, which is in
+against what is there; what the other images start; which layers a new version changes. Run when what they are made of
+has changed, beside our code, which the other tests of a node run in the observer's image. Not here: lint, which is in
 tests/unit/test_images.
 """
 
@@ -10,18 +11,21 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from tests.suite.selection import proof
 
 from .images import configuration, export_image, size_mb
 from .node import Node
 from .own_images import ROOT, own_image
 from .processes import wait_until
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
+MADE_OF = ("images", "constraints.txt", "pyproject.toml", "tests/cluster/test_images.py")
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.proved_for(*MADE_OF)]
 NAMES = ("pipeline", "observer", "operator")
 LARGEST_MB = {"pipeline": 950, "observer": 1000, "operator": 220}
 LARGEST_LAYER_OF_OURS = 40_000_000
@@ -71,6 +75,13 @@ found["user"] = os.getuid()
 found["certificates"] = __import__("ssl").create_default_context().cert_store_stats()["x509_ca"]
 print(json.dumps(found))
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _proved(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Write down that all of these passed, for the next runs."""
+    with proof(request, *MADE_OF):
+        yield
 
 
 @pytest.fixture(scope="module", params=NAMES)

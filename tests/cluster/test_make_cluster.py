@@ -23,7 +23,7 @@ from .images import export_image, pause_image
 from .node import programs_of_a_node
 from .tools import ToolMissingError
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node")]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "cluster.md"

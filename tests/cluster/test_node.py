@@ -26,7 +26,7 @@ from .machine import Machine, Slot, controllers, take_slot
 from .node import Node
 from .processes import StartError, wait_until
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node")]
 
 RESTRICTED = """
       securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: RuntimeDefault } }
@@ -95,7 +95,7 @@ spec:
 
 def test_all_tests_of_a_cluster_are_in_one_process(request: pytest.FixtureRequest) -> None:
     # Else each of them starts a cluster: pytest-xdist says nothing when it does not find its groups.
-    assert "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@cluster")
+    assert "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@node")
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from ..observing_world import observation
 from .access import Cluster
 from .api_server import ApiServer
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 
 CAMERA = Path(__file__).parents[1] / "services" / "small_camera.yaml"
 OBSERVER = Path(sys.executable).parent / "gozen-observer"

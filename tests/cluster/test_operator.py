@@ -30,7 +30,7 @@ from .api_server import ApiServer
 from .processes import free_ports, wait_until
 from .test_crds import EXPOSURE, LIGHTCURVES, OBSERVATION
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = pytest.mark.xdist_group("api")
 NAMESPACE = "night"
 SENSORS = ("111", "112", "121")
 BARE = {"rawURL": None, "observationRef": None, "sensors": list(SENSORS)}

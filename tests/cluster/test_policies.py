@@ -14,7 +14,7 @@ import pytest
 from .guarded import Guarded
 from .processes import wait_until
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 NAMES = {"names", "names/udp"}
 WORKS = NAMES | {"store"}
 API = {"API server", "node 6443"}

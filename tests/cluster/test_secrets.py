@@ -17,7 +17,7 @@ from .guarded import CREDENTIALS, PYTHON, Guarded, reduction_pod
 from .machine import run
 from .processes import wait_until
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 FORMS = (SECRET, base64.b64encode(SECRET.encode()).decode(), base64.b64encode(CREDENTIALS.encode()).decode()[:60])
 CRASHES = """
 import sys

@@ -33,11 +33,11 @@ from gozen.sky import truth
 
 from .custom_resources import adopt
 from .node import Node
-from .own_images import own_image
+from .own_images import load_own_images
 from .processes import wait_until
 from .tools import tool
 
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
 SENSORS = {"111": (600, 500), "112": (-600, 500), "121": (600, -500), "122": (-600, -500)}
@@ -141,11 +141,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def images(node: Node) -> Mapping[str, str]:
-    """Build our images and give them to the node; return the tag of each."""
-    tags = {name: own_image(name) for name in ("operator", "pipeline", "observer")}
-    for tag in tags.values():
-        node.load_image(tag)
-    return tags
+    """Give our images to the node; return the tag of each."""
+    return load_own_images(node)
 
 
 def values(images: Mapping[str, str], archive: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ No package ships them. What starts them is in `api_server` and `node`.
 
 from __future__ import annotations
 
-import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -13,10 +13,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.suite import cache
+from tests.suite.clock import say, since
+from tests.suite.costs import measured
 
 MODULES = Path(__file__).parent
 KUBERNETES = "1.36.3"
@@ -81,13 +84,8 @@ SOURCES: Mapping[str, Source] = {
 }
 
 
-def cache() -> Path:
-    """Return the folder that outlives the checkout: ``GOZEN_CACHE``, or ``~/.cache/gozen``."""
-    return Path(os.environ.get("GOZEN_CACHE") or Path.home() / ".cache" / "gozen")
-
-
 def tool(name: str) -> Path:
-    """Return a program, built if it is not there yet.
+    """Return a program, built if it is not there yet, or if what is there is not what was built.
 
     Raises
     ------
@@ -97,9 +95,9 @@ def tool(name: str) -> Path:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets and (Path(assets) / name).exists():
         return Path(assets) / name
-    if not _path(name).exists():
-        build([other for other, source in SOURCES.items() if source.group == SOURCES[name].group])
-    return _path(name)
+    if not cache.is_whole(_kept_as(name)):
+        build([name])
+    return cache.folder() / _kept_as(name)
 
 
 def installed(name: str, package: str) -> str:
@@ -117,39 +115,24 @@ def installed(name: str, package: str) -> str:
 
 
 def build(names: Sequence[str]) -> None:
-    """Build what is missing of some programs; a second process that asks for the same waits for the first."""
-    with locked("build"):
-        missing = [name for name in names if not _path(name).exists()]
-        scratch = cache() / "go"
-        for name in missing:
-            _build(name, scratch)
-        if missing:
+    """Build what is missing of some programs, one at a time; who wants one of them waits for that one alone."""
+    scratch = cache.folder() / "go"
+    with cache.locked("building", shared=True):
+        for name in names:
+            cache.kept(_kept_as(name), functools.partial(_build, name, scratch))
+    with cache.locked("building", wait=False) as alone:
+        if alone:
             # 4 GB that nobody needs any more; after a build that failed they stay, and the next one goes on from there.
-            shutil.rmtree(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
-@contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Hold a lock of the cache; it goes with the process."""
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _kept_as(name: str) -> str:
+    return f"bin/{name}-{SOURCES[name].digest}"
 
 
-def say(text: str) -> None:
-    """Write a line of progress to stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-
-
-def _path(name: str) -> Path:
-    return cache() / "bin" / f"{name}-{SOURCES[name].digest}"
-
-
-def _build(name: str, scratch: Path) -> None:
+def _build(name: str, scratch: Path, to: Path) -> None:
+    say(f"building {name} from {SOURCES[name].package} (once; it is kept in {to.parent})")
     began = time.monotonic()
-    say(f"building {name} from {SOURCES[name].package} (once; it is kept in {cache() / 'bin'})")
     made = scratch / "bin" / name
     environment = {
         **os.environ,
@@ -161,19 +144,19 @@ def _build(name: str, scratch: Path) -> None:
     }
     source = SOURCES[name]
     verb = ["build", "-o", str(made)] if source.module else ["install"]
-    done = subprocess.run(
-        ["nice", go(), *verb, "-ldflags", source.linker_flags, source.package],
-        cwd=source.module or MODULES,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_TO_BUILD,
-    )
+    with cache.locked("go"), measured("build", name):  # two builds at once would need the memory of two
+        done = subprocess.run(
+            ["nice", go(), *verb, "-ldflags", source.linker_flags, source.package],
+            cwd=source.module or MODULES,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_TO_BUILD,
+        )
     if done.returncode != 0:
         raise ToolMissingError(f"{name} could not be built: {done.stderr[-2000:]}")
-    _path(name).parent.mkdir(parents=True, exist_ok=True)
-    made.replace(_path(name))
-    say(f"built {name} in {time.monotonic() - began:.0f} s")
+    made.replace(to)
+    say(f"built {name} in {since(began)}")
 
 
 def go() -> str:
@@ -199,8 +182,9 @@ def _version_of(go: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
+    without = sys.argv[2:] if sys.argv[1:2] == ["--without"] else []
     try:
-        build(sys.argv[1:] or list(SOURCES))
+        build([name for name in SOURCES if name not in without])
     except ToolMissingError as missing:
         say(str(missing))
         sys.exit(1)

@@ -2,8 +2,8 @@
 
 Covered: any order of appends (corrections too), compactions with any limits, releases and removals, each of them killed
 at any write or not at all. After a kill our reader sees one whole version and a directory reader no row twice; running
-the same again completes it, no row is lost or doubled, and what was released never changes. One history of each length
-in `make test`; GOZEN_CATALOG_HISTORIES sets how many.
+the same again completes it, no row is lost or doubled, and what was released never changes. How many
+histories says tests/effort.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.effort import EVERYTHING, REPEATS
 
 from gozen.archive.store import Store, open_store
 from gozen.catalog import layout, manifest, open_catalog
@@ -30,7 +31,7 @@ from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, directory_rows, field_of, generation_rows, identities, rows_of
 
-HISTORIES = int(os.environ.get("GOZEN_CATALOG_HISTORIES", "12"))
+HISTORIES = REPEATS["histories of a table"].now
 FIELD = field_of(count=5, lone=1, size=1.5)
 NIGHTS = [20240101, 20240102, 20240103]
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,7 +135,7 @@ class World:
 
 
 @settings(
-    max_examples=HISTORIES, deadline=None, derandomize=HISTORIES < 100,
+    max_examples=HISTORIES, deadline=None, derandomize=not EVERYTHING,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(first=append, history=st.lists(step, min_size=2, max_size=6))

@@ -1,21 +1,23 @@
-"""Ten thousand resources of each kind, valid or nearly, through all that the operator does with them; no server.
+"""Thousands of resources of each kind, valid or nearly, through all that the operator does with them; no server.
 
 Covered: it never fails, it comes to rest within a few writes, each refusal names the field, each status is one that
 the schema allows; and whatever a resource says, its Job has the fields that we make and no others, with arguments in
-which every value is read as what it was meant for. ``GOZEN_FUZZ`` is the number of resources of a kind; ``GOZEN_SEED``
-the first seed. What the API server itself lets pass is in tests/cluster/test_fuzz_admission.py.
+which every value is read as what it was meant for. Bugs that were once there are seeded again, and found in a third of
+the resources. How many there are says tests/effort.py. What the API server itself lets pass is in
+tests/cluster/test_fuzz_admission.py.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 from tests.resource_fuzz import resource, spoiled
 
 from gozen.archive.interface import Store
@@ -28,17 +30,15 @@ from gozen.instrument.profile import load_profile
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.settings import load_settings
+from gozen_operator import jobs, stuck
 from gozen_operator.affected import affected
 from gozen_operator.controller import Controller
 from gozen_operator.index import Change, Index
-from gozen_operator.jobs import exposure_job, lightcurve_job
 from gozen_operator.manifests import MODELS, Key, parsed
 from gozen_operator.plan import Event
 from gozen_operator.settings import OperatorSettings
 
-RESOURCES = int(os.environ.get("GOZEN_FUZZ", "10000"))
-SEED = int(os.environ.get("GOZEN_SEED", "1"))
-BATCHES = 5
+FUZZED = "fuzzed resources"
 MOST_WRITES = 6
 MOST_LOOKS = 20
 NAMESPACE = "night"
@@ -194,17 +194,15 @@ def check_words(status: dict[str, Any]) -> str:
     return str(told["Succeeded"]["reason"])
 
 
-@pytest.mark.parametrize("batch", range(BATCHES))
+def check_life(desk: Desk, kind: str, seed: int, number: int) -> str:
+    """Let one resource live; return the reason that it ends with."""
+    return check_words(lived(desk, random.Random(f"{seed} {kind} {number}"), kind, number))
+
+
 @pytest.mark.parametrize("kind", list(MODELS))
-def test_whatever_is_asked_for_the_operator_answers_and_comes_to_rest(kind: str, batch: int, archive: Store) -> None:
+def test_whatever_is_asked_for_the_operator_answers_and_comes_to_rest(kind: str, archive: Store) -> None:
     desk = Desk(archive)
-    reasons: set[str] = set()
-    for number in range(RESOURCES // BATCHES):
-        seed = f"{SEED} {kind} {batch} {number}"
-        try:
-            reasons.add(check_words(lived(desk, random.Random(seed), kind, number)))
-        except Exception as error:
-            raise AssertionError(f"{seed}: {error}") from error
+    reasons = {check_life(desk, kind, SEED, number) for number in rounds(FUZZED)}
     assert "InvalidSpec" in reasons
     assert len(reasons) > 3, reasons
 
@@ -229,8 +227,8 @@ def paths(node: Any, at: str = "") -> dict[str, list[Any]]:
 OURS = {
     kind: paths(make(parsed(GOOD[kind])))
     for kind, make in {
-        "Exposure": lambda one: exposure_job(one, ["111"], SETTINGS),
-        "LightCurveJob": lambda one: lightcurve_job(one, SETTINGS),
+        "Exposure": lambda one: jobs.exposure_job(one, ["111"], SETTINGS),
+        "LightCurveJob": lambda one: jobs.lightcurve_job(one, SETTINGS),
     }.items()
 }
 VARY = re.compile(
@@ -246,8 +244,8 @@ def check_job(job: dict[str, Any], kind: str) -> None:
     for path, leaves in found.items():
         if not VARY.fullmatch(path):
             assert leaves == ours[path], path
-    labels = {**job["metadata"]["labels"], **job["spec"]["template"]["metadata"]["labels"]}
-    assert all(LABEL.fullmatch(value) for value in labels.values()), labels
+    for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        assert all(LABEL.fullmatch(value) for value in labels.values()), labels
     assert job["spec"]["template"]["spec"]["priorityClassName"] in ("gozen-express", "gozen-default")
 
 
@@ -285,46 +283,100 @@ def wanted_of(one: Exposure, sensors: list[str]) -> dict[str, Any]:
     return {**shared, **own, "night": spec.night, "exposure": [f"{spec.exposure_id:08d}"]}
 
 
+def check_exposure(seed: int, number: int) -> bool:
+    """Check the Job of an Exposure; tell whether it has one."""
+    manifest = {**resource(random.Random(f"{seed} exposure {number}"), "Exposure", f"e{number}")}
+    manifest["metadata"] |= {"namespace": NAMESPACE, "uid": "u"}
+    one = parsed(manifest)
+    assert isinstance(one, Exposure)
+    spec = one.spec
+    if spec.exposure_id is None or spec.night is None or not (spec.pipelines or spec.data_type != "OBJECT"):
+        return False
+    sensors = list(spec.sensors) or ["111", "112"]
+    job = jobs.exposure_job(one, sensors, SETTINGS)
+    check_job(job, "Exposure")
+    said = read(job)
+    left = {"workers", "reference"} | ({"retain_raw"} if spec.data_type != "OBJECT" else set())
+    assert {word: value for word, value in said.items() if word not in left} == wanted_of(one, sensors)
+    return True
+
+
+def check_lightcurvejob(seed: int, number: int) -> None:
+    """Check the Job of a LightCurveJob."""
+    manifest = resource(random.Random(f"{seed} job {number}"), "LightCurveJob", f"l{number}")
+    manifest["spec"]["selection"].setdefault("night", "20300101")
+    manifest["metadata"] |= {"namespace": NAMESPACE, "uid": "u"}
+    one = parsed(manifest)
+    assert isinstance(one, LightCurveJob)
+    choice = one.spec.selection
+    job = jobs.lightcurve_job(one, SETTINGS)
+    check_job(job, "LightCurveJob")
+    wanted: dict[str, Any] = {"nights": [choice.night], "table": one.spec.target_catalog, "run_": choice.run}
+    wanted |= {"exposure": list(choice.exposures)} if choice.exposures else {}
+    region = choice.region
+    wanted |= {"region": f"{region.ra},{region.dec},{region.radius_deg}"} if region is not None else {}
+    assert read(job) == {**wanted, "result": Path("/dev/termination-log")}
+
+
 def test_no_exposure_puts_anything_into_its_job_but_what_it_may() -> None:
-    rng = random.Random(SEED)
-    made = 0
-    for number in range(RESOURCES // 10):
-        manifest = {**resource(rng, "Exposure", f"e{number}")}
-        manifest["metadata"] |= {"namespace": NAMESPACE, "uid": "u"}
-        one = parsed(manifest)
-        assert isinstance(one, Exposure)
-        if (
-            one.spec.exposure_id is None
-            or one.spec.night is None
-            or not (one.spec.pipelines or one.spec.data_type != "OBJECT")
-        ):
-            continue
-        sensors = list(one.spec.sensors) or ["111", "112"]
-        job = exposure_job(one, sensors, SETTINGS)
-        check_job(job, "Exposure")
-        said = read(job)
-        left = {"workers", "reference"} | ({"retain_raw"} if one.spec.data_type != "OBJECT" else set())
-        assert {word: value for word, value in said.items() if word not in left} == wanted_of(one, sensors)
-        made += 1
-    assert made > RESOURCES // 100
+    made = sum(check_exposure(SEED, number) for number in rounds(FUZZED))
+    assert made > REPEATS[FUZZED].now // 10
 
 
 def test_no_lightcurvejob_puts_anything_into_its_job_but_what_it_may() -> None:
-    rng = random.Random(SEED)
-    for number in range(RESOURCES // 10):
-        manifest = resource(rng, "LightCurveJob", f"l{number}")
-        manifest["spec"]["selection"].setdefault("night", "20300101")
-        manifest["metadata"] |= {"namespace": NAMESPACE, "uid": "u"}
-        one = parsed(manifest)
-        assert isinstance(one, LightCurveJob)
-        choice = one.spec.selection
-        job = lightcurve_job(one, SETTINGS)
-        check_job(job, "LightCurveJob")
-        wanted: dict[str, Any] = {"nights": [choice.night], "table": one.spec.target_catalog, "run_": choice.run}
-        wanted |= {"exposure": list(choice.exposures)} if choice.exposures else {}
-        region = choice.region
-        wanted |= {"region": f"{region.ra},{region.dec},{region.radius_deg}"} if region is not None else {}
-        assert read(job) == {**wanted, "result": Path("/dev/termination-log")}
+    for number in rounds(FUZZED):
+        check_lightcurvejob(SEED, number)
+
+
+def raw_labels(owner: Any, args: Any, labels: dict[str, str], *rest: Any, **more: Any) -> Any:
+    """A mutant that lets a label end as a name may and a label may not."""
+    job = MAKE_JOB(owner, args, labels, *rest, **more)
+    job["metadata"]["labels"] |= {word: value[:63] for word, value in labels.items()}
+    return job
+
+
+def without_retention(owner: Any, args: list[str], *rest: Any, **more: Any) -> Any:
+    """A mutant that forgets an argument that is rarely there."""
+    return MAKE_JOB(owner, [word for word in args if word != "--retain-raw"], *rest, **more)
+
+
+MAKE_JOB = jobs._job
+Check = Callable[[int, int], object]
+EXPOSURES, APPENDS, LIVES = "exposures", "appends", "lives"
+BUGS: dict[str, tuple[str, object, str, object]] = {
+    "lets Kubernetes expand a dollar": (EXPOSURES, jobs, "_literal", lambda text: text),
+    "forgets to retain raw data": (EXPOSURES, jobs, "_job", without_retention),
+    "makes a label that ends in an underscore": (APPENDS, jobs, "_job", raw_labels),
+    "names no field": (LIVES, stuck, "problems", lambda _: "the resource is invalid"),
+    "says the same again and again": (LIVES, stuck, "_by_type", lambda _: object()),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_seeded_bug_is_found_in_a_third_of_the_resources(
+    name: str, archive: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, module, word, changed = BUGS[name]
+    monkeypatch.setattr(module, word, changed)
+    desk = Desk(archive)
+    checks: dict[str, Check] = {
+        EXPOSURES: check_exposure,
+        APPENDS: check_lightcurvejob,
+        LIVES: lambda seed, number: [check_life(desk, kind, seed, number) for kind in MODELS],
+    }
+    enough = REPEATS[FUZZED].small // MARGIN
+    for seed in SEEDS:
+        found = any(fails(checks[where], seed, number) for number in range(enough))
+        assert found, f"none of the first {enough} resources of seed {seed} shows that it {name}"
+
+
+def fails(check: Check, seed: int, number: int) -> bool:
+    """Tell whether a check finds something."""
+    try:
+        check(seed, number)
+    except (AssertionError, typer.Abort):
+        return True
+    return False
 
 
 @pytest.mark.parametrize("word", ["--retain-raw", "-x", "a\n--debug", "$(HOME)", "a b", '{"image":"evil"}'])

@@ -1,11 +1,10 @@
 """The wire between a worker and a user's function: every plain value comes back, and no bytes do harm.
 
 Random trees with arrays of random dtypes and shapes; bytes at random, and encoded values that were cut, changed and
-mixed, which must be refused by name or give some plain value. `GOZEN_FUZZ` sets how many.
+mixed, which must be refused by name or give some plain value. How many says tests/effort.py.
 """
 
 import contextlib
-import os
 import random
 
 import numpy as np
@@ -13,11 +12,12 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.effort import REPEATS
 
 from gozen.errors import UnreadableInput
 from gozen.quickdb.isolation.wire import decode, encode
 
-RUNS = int(os.environ.get("GOZEN_FUZZ", "80"))
+RUNS = REPEATS["messages of a hostile function"].now
 EXAMPLES = settings(max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck))
 
 plain_dtypes = (

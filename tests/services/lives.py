@@ -99,7 +99,7 @@ def committed(folder: Path) -> dict[str, Mark]:
         data = f"{table}/{version['name']}.g{version['generation']}/dataset"
         keys += [path.relative_to(root).as_posix(), *(f"{data}/{file['path']}" for file in version["files"])]
         keys += [f"{table}/{version[part]}" for part in ("schema", "index", "coverage")]
-    return {key: _mark(root / key) for key in keys}
+    return {key: mark(root / key) for key in keys}
 
 
 def members(group: int) -> list[int]:
@@ -134,6 +134,7 @@ def all_gone(lives: list[Life]) -> None:
         wait_until_gone(life.pid)
 
 
-def _mark(path: Path) -> Mark:
+def mark(path: Path) -> Mark:
+    """Return what changes when a file is written again."""
     seen = path.stat()
     return seen.st_ino, seen.st_mtime_ns

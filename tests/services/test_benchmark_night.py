@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "night.py"
+pytestmark = pytest.mark.test_all("measures the pace of a night; its corridor is in test_watch")
 
 
 def test_a_small_night_is_replayed(tmp_path: Path) -> None:

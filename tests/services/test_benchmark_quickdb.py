@@ -11,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "quickdb.py"
+pytestmark = pytest.mark.test_all("measures QuickDB; its answers are in test_quickdb")
 
 
 def test_a_small_survey_is_asked(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 PROGRAMS = Path(__file__).parents[2] / "benchmarks"
+pytestmark = pytest.mark.test_all("measures the reduction against peers; its accuracy is in tests/real")
 
 
 def run(program: str, *options: str, figures: Path) -> tuple[str, dict[str, Any]]:

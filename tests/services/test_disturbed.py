@@ -24,13 +24,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from tests.effort import SEED, rounds
 
 from .lives import COMMANDS, all_gone, differences, digests, left_in, place, start, until
 from .test_night_by_command import stat_of
 from .zygote import Life, Zygote
 
-SEED = int(os.environ.get("GOZEN_SEED", "1"))
-ROUNDS = int(os.environ.get("GOZEN_ROUNDS", "6"))
+ROUNDS = "changes under a reduction"
 STORAGE = 75
 SKY = ("00000003", "00000004")
 WATCH = ["watch", "incoming", "--recipe", "asked.yaml", "--status", "status.json"]
@@ -121,7 +121,7 @@ def finish_watch(life: Life, folder: Path) -> None:
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_disk_that_is_full_at_any_stage_loses_nothing(kind, simulated, zygote, right, tmp_path) -> None:
     rng = random.Random(f"{SEED} full {kind}")
-    for number in range(ROUNDS):
+    for number in rounds(ROUNDS):
         room = rng.randrange(right(kind).written)
         disk, log = tmp_path / f"disk {number}", tmp_path / f"said {number}"
         with small_disk(disk) as leave:
@@ -157,7 +157,7 @@ def test_a_watch_waits_for_room_and_goes_on(simulated, zygote, right, tmp_path) 
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_an_archive_that_cannot_be_written_for_a_while_loses_nothing(kind, simulated, zygote, right, tmp_path) -> None:
     rng = random.Random(f"{SEED} read-only {kind}")
-    for number in range(ROUNDS):
+    for number in rounds(ROUNDS):
         folder = place(simulated, tmp_path / str(number))
         moment = rng.uniform(0, 0.7 * right(kind).length_s)
         life = start(zygote, folder, kind)
@@ -270,7 +270,7 @@ def check(folder: Path, good: dict[str, list[bytes]], said: str) -> list[str]:
 def test_input_that_changes_under_a_run_gives_no_wrong_commit(
     where, simulated, zygote, films, good, right, tmp_path
 ) -> None:
-    for number in range(ROUNDS):
+    for number in rounds(ROUNDS):
         rng = random.Random(f"{SEED} restless {where} {number}")
         folder = place(simulated, tmp_path / str(number))
         paths = [folder / "incoming" / name for name in films]
@@ -302,7 +302,7 @@ def test_input_that_changes_under_a_run_gives_no_wrong_commit(
 def test_input_that_changes_under_a_watch_gives_no_wrong_commit(
     simulated, zygote, films, good, right, tmp_path
 ) -> None:
-    for number in range(ROUNDS):
+    for number in rounds(ROUNDS):
         rng = random.Random(f"{SEED} restless watch {number}")
         folder = place(simulated, tmp_path / str(number))
         paths = [folder / "incoming" / name for name in films]

@@ -1,16 +1,17 @@
-"""``gozen run`` and ``gozen watch`` killed at random moments: started again they end in the same archive, bit by bit.
+"""``gozen run`` and ``gozen watch`` killed at every stage: started again they end in the same archive, bit by bit.
 
-Covered: SIGKILL of the whole process group, of the main process alone, and of a worker, at moments drawn over the
-length of an undisturbed life, so that intake, masters, reduction, commits, table and log are all hit; nothing that was
-committed is written again; nothing is left behind. The archive that counts was made by the installed command; the
-lives that are killed come from `tests.services.zygote`, which saves the seconds of each start.
+Covered: SIGKILL of the whole process group, of the main process alone, and of a worker, in rotation over the stages
+(intake, masters, reduction, commit, table, log), and at moments drawn over the length of an undisturbed life; nothing
+that was committed is written again; nothing is left behind. The archive that counts was made by the installed command;
+the lives that are killed come from `tests.services.zygote`, which saves the seconds of each start.
 
-``GOZEN_KILLS`` is the number of kills: 40 by default, 200 in ``make soak``. ``GOZEN_SEED`` replays a
-failure, whose message names it. Not here: storage in trouble and inputs that change (test_disturbed.py).
+How many random moments there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not
+here: storage in trouble and inputs that change (test_disturbed.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -24,14 +25,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.effort import REPEATS, SEED
 
-from .lives import Mark, all_gone, by_command, committed, differences, digests, left_in, members, place, start
+from .lives import Mark, all_gone, by_command, committed, differences, digests, left_in, mark, members, place, start
 from .zygote import Life, Zygote
 
-KILLS = int(os.environ.get("GOZEN_KILLS", "40"))
-SEED = int(os.environ.get("GOZEN_SEED", "1"))
-HOW = ("group", "group", "main", "worker")
+HOW = ("group", "main", "worker")
 """Who is killed: a plug that is pulled, or an out-of-memory kill that takes one process."""
+STAGES = {
+    "intake": "raw/*/*/*",
+    "masters": "calib/*/*",
+    "reduction": "st*/*/0000000[34]/**/*",
+    "commit": "exposures/*/0000000[34]/*/*.json",
+    "table": "catalogs/*/*/dataset/*/*/*",
+    "log": "tables/*/*",
+}
+"""The stages of a night, in their order, by what is written in the archive when one has begun."""
+ATTEMPTS = 5
+
+KILLS = REPEATS["kills at random moments"].now
 
 log = logging.getLogger(__name__)
 pytestmark = pytest.mark.xdist_group("lives")
@@ -90,19 +102,94 @@ def still_safe(history: History, before: dict[str, Mark]) -> dict[str, Mark]:
     return now
 
 
-@pytest.mark.parametrize("kind", ["run", "watch"])
-def test_killed_at_random_moments_it_ends_in_the_same_archive(
-    kind: str, simulated: Path, zygote: Zygote, tmp_path: Path
+def written(folder: Path, stage: str) -> set[tuple[Path, Mark]]:
+    """Return what there is of a stage."""
+    found = set()
+    for path in (folder / "archive").glob(STAGES[stage]):
+        with contextlib.suppress(FileNotFoundError):  # one that is just replaced
+            found.add((path, mark(path)))
+    return found
+
+
+def has_begun(folder: Path, stage: str, before: set[tuple[Path, Mark]], life: Life) -> bool:
+    """Wait for something new of a stage; False when the life ends first."""
+    while not written(folder, stage) - before:
+        if life.ends_within(0.001):
+            return False
+    return True
+
+
+def lived_through(history: History, begin: Callable[[], Life], rotation: int, rng: random.Random) -> set[str]:
+    """Kill at each stage, start again and go on; return the stages at which it was killed."""
+    killed = set()
+    life = begin()
+    history.lives.append(life)
+    for number, stage in enumerate(STAGES):
+        before = written(history.folder, stage)
+        how = HOW[(number + rotation) % len(HOW)]
+        if has_begun(history.folder, stage, before, life) and kill(life, how, rng):
+            killed.add(stage)
+            history.kills.append(f"{how} at {stage}")
+            if life.code is None:  # it goes on without a worker
+                continue
+        if life.end() != 0:
+            assert life.end() == -signal.SIGKILL, str(history)
+            all_gone([life])
+            life = begin()
+            history.lives.append(life)
+    assert life.end() == 0, str(history)
+    all_gone(history.lives)
+    return killed
+
+
+@pytest.fixture(scope="module", params=["run", "watch"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return one of the two ways from raw files to a table."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def right(kind: str, simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an undisturbed life of the installed command."""
+    folder = by_command(place(simulated, tmp_path_factory.mktemp("right") / kind, os.link), kind)
+    assert list((folder / "archive" / "neo").iterdir())
+    return folder
+
+
+def check_end(history: History, right: Path) -> None:
+    """Check that a folder has come to the right end, and remove it."""
+    assert differences(digests(history.folder), digests(right)) == [], str(history)
+    assert left_in(history.folder) == left_in(right), str(history)
+    shutil.rmtree(history.folder)
+
+
+def test_killed_at_every_stage_it_ends_in_the_same_archive(
+    kind: str, simulated: Path, right: Path, zygote: Zygote, tmp_path: Path
 ) -> None:
-    right = digests(by_command(place(simulated, tmp_path / "right", os.link), kind))
-    assert [key for key in right if key.startswith("neo/")]
+    killed: set[str] = set()
+    for number in range(ATTEMPTS):
+        folder = place(simulated, tmp_path / str(number), os.link)
+        history = History(f"{kind} {number}", folder)
+        rotation = number + ("run", "watch").index(kind)
+        rng = random.Random(f"{SEED} {history.name}")
+        killed |= lived_through(history, lambda at=folder: start(zygote, at, kind), rotation, rng)
+        log.info("%s: killed %s", history.name, history.kills)
+        check_end(history, right)
+        if killed == set(STAGES):  # a stage may be over before this process has seen it
+            return
+    raise AssertionError(f"in {ATTEMPTS} nights it was killed at {sorted(killed)} only")
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_archive(
+    kind: str, simulated: Path, right: Path, zygote: Zygote, tmp_path: Path
+) -> None:
     lengths_s = []
     for name in ("quiet", "again"):  # the first one may have compiled what the others find
         began = time.monotonic()
         quiet = start(zygote, place(simulated, tmp_path / name, os.link), kind)
         assert quiet.end() == 0, quiet.said()
         lengths_s.append(time.monotonic() - began)
-        assert differences(digests(tmp_path / name), right) == []
+        assert differences(digests(tmp_path / name), digests(right)) == []
     length_s = min(lengths_s)
     kills: Counter[str] = Counter()
     for number in itertools.count():
@@ -111,9 +198,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_archive(
         history = lived(
             History(name, folder), lambda at=folder: start(zygote, at, kind), length_s, random.Random(f"{SEED} {name}")
         )
-        assert differences(digests(folder), right) == [], str(history)
-        assert left_in(folder) == left_in(tmp_path / "right"), str(history)
-        shutil.rmtree(folder)
+        check_end(history, right)
         kills.update(one.split()[0] for one in history.kills)
         if kills.total() >= KILLS / 2:
             break

@@ -3,10 +3,10 @@
 Each history has two pods that reduce one sensor, one or two appends to one table, in some two observers that reserve
 numbers, and a reader, all at once, through `tests.services.fault_proxy`. Each tries again after `StorageUnavailable`,
 as Kubernetes does after exit code 75; any other error fails the test. Then the line is quiet, and everything is
-compared with what must be there.
+compared with what must be there. In some histories each fault befalls each verb once; in the others a seed decides.
 
-``GOZEN_FAULT_HISTORIES`` is the number of histories: 80 by default, 1000 in ``make soak``. ``GOZEN_SEED`` replays a
-failure, whose message names it. Not here: processes that are killed (test_killed).
+How many of these there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not here:
+processes that are killed (test_killed).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import pyarrow as pa
 import pytest
 from botocore.retries import standard
 from tests.catalog_samples import IDENTITY, Field, directory_rows, field_of, identities, rows_of
+from tests.effort import EVERYTHING, SEED, rounds
 from tests.unit.archive_samples import commit as sample
 
 from gozen.archive import expid, keys
@@ -43,9 +44,11 @@ from gozen.errors import StorageUnavailable
 from .fault_proxy import Fault, FaultProxy, Trouble, quiet
 from .s3_server import S3Server
 
-HISTORIES = int(os.environ.get("GOZEN_FAULT_HISTORIES", "80"))
-SEED = int(os.environ.get("GOZEN_SEED", "1"))
-PARTS = 4
+HISTORIES = "histories of a failing S3"
+PARTS = 2
+VERBS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+MOST_HISTORIES = 40
+EVERY = 5
 PATIENCE = 200
 NIGHTS = (20240101, 20240102)
 SENSOR = "111"
@@ -109,34 +112,70 @@ def states_of(steps: Sequence[Step]) -> dict[tuple[int, str], list[list[Row]]]:
     return states
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do without what is not tested here: a disk that keeps what it is given, and the waits between attempts."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
+
+
+@dataclass
+class EachOnce:
+    """Every fault for one request of every verb; between two of them some requests get through."""
+
+    left: dict[str, list[Fault]]
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, verb: str, path: str) -> Fault:
+        """Decide."""
+        self.asked[verb] += 1
+        if self.asked[verb] % EVERY or not self.left.get(verb):
+            return Fault.NONE
+        return self.left[verb].pop()
+
+
+def world_of(name: str, s3: S3Server, bucket: str, proxy: FaultProxy, attempts: int) -> World:
+    """Make an archive of its own."""
+    folder = name.replace(" ", "-").replace(",", "")
+    far = s3.store(f"s3://{bucket}/{folder}", endpoint_url=proxy.endpoint, attempts=attempts)
+    # The server keeps objects as files: behind the line they are looked at as they lie.
+    return World(name, far, DirectoryStore(s3.folder / bucket / folder))
+
+
+def test_each_fault_at_each_verb_leaves_a_whole_archive(s3: S3Server) -> None:
+    faults = EachOnce({verb: list(Trouble("", 0).kinds) for verb in VERBS})
+    bucket = s3.bucket("faults-each")
+    with FaultProxy(int(s3.endpoint.rpartition(":")[2])) as proxy:
+        for number in range(MOST_HISTORIES):
+            proxy.choose = faults
+            name = f"seed {SEED}, each {number}"
+            live(world_of(name, s3, bucket, proxy, attempts=2), proxy, random.Random(name))
+            if not any(faults.left[verb] for verb in faults.asked):
+                break
+    log.info("each fault at each verb in %d histories", number + 1)
+    assert {verb for verb in VERBS if not faults.left[verb]} == set(faults.asked)
+
+
 @pytest.mark.parametrize(
     "part", [pytest.param(number, marks=pytest.mark.xdist_group(f"faults {number}")) for number in range(PARTS)]
 )
-def test_random_faults_leave_a_whole_archive(s3: S3Server, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # no power is cut either
-    # How long is waited between two attempts is not tested here.
-    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
+def test_random_faults_leave_a_whole_archive(s3: S3Server, part: int) -> None:
     bucket, met, seen = s3.bucket(f"faults-{part}"), Counter[Fault](), Counter[str]()
     with FaultProxy(int(s3.endpoint.rpartition(":")[2])) as proxy:
-        for number in range(part, HISTORIES, PARTS):
+        for number in rounds(HISTORIES, part, PARTS):
             rng = random.Random(f"{SEED} {number}")
             share, attempts = rng.choice([0.03, 0.1, 0.25]), rng.randint(1, 3)
             # Of thirty requests that are made once each, one in four failing, hardly ever all get through.
             share = min(share, 0.1) if attempts == 1 else share
             proxy.choose = trouble = Trouble(f"{SEED} {number}", share)
-            far = s3.store(f"s3://{bucket}/{number}", endpoint_url=proxy.endpoint, attempts=attempts)
-            # The server keeps objects as files: behind the line they are looked at as they lie.
-            near = DirectoryStore(s3.folder / bucket / str(number))
-            world = World(f"seed {SEED}, history {number}", far, near)
+            world = world_of(f"seed {SEED}, history {number}", s3, bucket, proxy, attempts)
             live(world, proxy, rng)
             met += trouble.met
             seen += world.seen
-    log.info("%d histories: %s; %s", len(range(part, HISTORIES, PARTS)), dict(met), dict(seen))
-    if HISTORIES >= 100:
-        assert seen["exit 75"]
-        assert seen["table read"]
-        assert len(met) > len(trouble.kinds) // 2
-    if HISTORIES >= 100 * PARTS:
+    log.info("part %d: %s; %s", part, dict(met), dict(seen))
+    assert seen["exit 75"]
+    assert seen["table read"]
+    if EVERYTHING:
         assert set(met) == set(trouble.kinds)
 
 

@@ -10,13 +10,16 @@ import os
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import jsonschema
 import pytest
 import yaml
-from tests.cluster.tools import cache, go, locked, say
+from tests.cluster.tools import go
+from tests.suite import cache
+from tests.suite.clock import say
 
 ROOT = Path(__file__).parents[2]
 MODULE = "github.com/GoogleContainerTools/skaffold/v2@v2.16.1"
@@ -26,18 +29,21 @@ CONFIG = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
 @pytest.fixture(scope="module")
 def schema() -> dict[str, object]:
     version = CONFIG["apiVersion"].removeprefix("skaffold/")
-    kept = cache() / f"skaffold-{MODULE.rpartition('@')[2]}-{version}.json"
-    with locked("skaffold-schema"):
-        if not kept.is_file():
-            say("fetching Skaffold's module for its schema (once, 30 MB)")
-            with TemporaryDirectory(dir=cache()) as folder:
-                environment = {**os.environ, "GOMODCACHE": folder, "GOFLAGS": "-mod=mod -modcacherw"}
-                words = [go(), "mod", "download", "-json", MODULE]
-                done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=600)
-                assert done.returncode == 0, done.stdout + done.stderr
-                source = Path(json.loads(done.stdout)["Dir"]) / "docs-v2" / "content" / "en" / "schemas"
-                shutil.copyfile(source / f"{version}.json", kept)
-    return json.loads(kept.read_text())
+    return json.loads(
+        cache.kept(f"skaffold-{MODULE.rpartition('@')[2]}-{version}.json", partial(fetch, version)).read_text()
+    )
+
+
+def fetch(version: str, to: Path) -> None:
+    """Fetch the schema of a version of skaffold.yaml."""
+    say("fetching Skaffold's module for its schema (once, 30 MB)")
+    with TemporaryDirectory() as folder:
+        environment = {**os.environ, "GOMODCACHE": folder, "GOFLAGS": "-mod=mod -modcacherw"}
+        words = [go(), "mod", "download", "-json", MODULE]
+        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        source = Path(json.loads(done.stdout)["Dir"]) / "docs-v2" / "content" / "en" / "schemas"
+        shutil.copyfile(source / f"{version}.json", to)
 
 
 def test_it_is_valid(schema) -> None:

@@ -1,0 +1,75 @@
+"""How often the tests repeat what is random, in each tier.
+
+``make test`` takes the small numbers, ``make test-all`` (``GOZEN_TIER=all``) the large ones. A small number is at least
+three times the smallest one at which every seeded bug is found, for each of five seeds; ``make mutants`` shows it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+EVERYTHING = os.environ.get("GOZEN_TIER") == "all"
+SEED = int(os.environ.get("GOZEN_SEED", "1"))
+"""Replays what a failed test names."""
+MARGIN = 3
+SEEDS = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often something is done.
+
+    Parameters
+    ----------
+    small, large
+        In ``make test`` and in ``make test-all``.
+    finds
+        What it must find, and at which number it did for the worst of five seeds.
+    """
+
+    small: int
+    large: int
+    finds: str
+
+    @property
+    def now(self) -> int:
+        """The number of this run."""
+        return self.large if EVERYTHING else self.small
+
+
+REPEATS = {
+    "operator histories": Repeats(1000, 50_000, "the seven seeded bugs of tests/property/test_reconcile.py: 77"),
+    "fuzzed resources": Repeats(1000, 50_000, "the five seeded bugs of tests/property/test_fuzz_resources.py: 122"),
+    "fuzzed admissions": Repeats(120, 2000, "a label that ends in _, each rule of the schemas"),
+    "messages of a hostile function": Repeats(80, 2000, "the seeded bugs of tests/mutants"),
+    "histories of a failing S3": Repeats(24, 1000, "a half product, a lost row, a doubled row"),
+    "histories of a table": Repeats(12, 300, "a lost row, a doubled row"),
+    "changes under a reduction": Repeats(2, 20, "a commit of a file that changed while it was read"),
+    "kills at random moments": Repeats(6, 200, "what no stage has a name for; each stage is killed once besides"),
+}
+
+_reached: dict[str, int] = {}
+
+
+def rounds(kind: str, part: int = 0, parts: int = 1) -> Iterator[int]:
+    """Yield the numbers of the repetitions of a kind, or of one of several parts of them.
+
+    A test that fails among them says at which it did.
+    """
+    for number in range(part, REPEATS[kind].now, parts):
+        _reached[kind] = number + 1
+        yield number
+    _reached.pop(kind, None)
+
+
+def reached() -> str:
+    """Return where the test that runs is among its repetitions, and forget it."""
+    said = ", ".join(f"round {number} of {REPEATS[kind].now} {kind}" for kind, number in _reached.items())
+    _reached.clear()
+    return said
+
+
+BUDGET_S: dict[str, float] = {}
+"""Processor seconds that a module of tests may cost in ``make test``, with all that it starts."""

@@ -1,0 +1,103 @@
+"""Files that take long to make, kept from one test run to the next, outside the checkout.
+
+Each has a name that says what it was made of, and a seal with the digest of its bytes: one that a full disk, a kill or
+a power cut has left half-written is made again. ``python -m tests.suite.cache`` removes them; what users of Gozen keep
+in the same place, as the results of QuickDB, stays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .clock import say
+
+DAYS_TO_KEEP = 30
+_whole: set[Path] = set()
+
+
+def folder() -> Path:
+    """Return where they are: ``tests`` in ``GOZEN_CACHE`` or in ``~/.cache/gozen``."""
+    return Path(os.environ.get("GOZEN_CACHE") or Path.home() / ".cache" / "gozen") / "tests"
+
+
+def kept(name: str, make: Callable[[Path], object]) -> Path:
+    """Return a file, made when it is not there as it was made; who wants the same one meanwhile waits.
+
+    Parameters
+    ----------
+    name
+        Relative to the folder; it must differ where what it is made of differs.
+    make
+        Writes it to the path that it is given.
+    """
+    path = folder() / name
+    if not is_whole(name):
+        with locked(name.replace("/", "-")):
+            if not is_whole(name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                half = path.with_name(f"{path.name}.half")
+                make(half)
+                _seal(path).write_text(_digest(half))
+                half.replace(path)
+    return path
+
+
+def is_whole(name: str) -> bool:
+    """Tell whether a file is there with the bytes that it was made with."""
+    path = folder() / name
+    if path not in _whole and path.exists() and _seal(path).exists() and _seal(path).read_text() == _digest(path):
+        _whole.add(path)
+        _seal(path).touch()
+    return path in _whole
+
+
+@contextmanager
+def locked(name: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock of the cache; it goes with the process.
+
+    Parameters
+    ----------
+    shared
+        Together with others that share it.
+    wait
+        Where somebody else holds it; without waiting, False is given instead of the lock.
+    """
+    locks = folder() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / name).open("w") as handle:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def forget_unused(days: float = DAYS_TO_KEEP) -> None:
+    """Remove the files that no run has asked for in so many days."""
+    oldest = time.time() - days * 86400
+    for seal in list(folder().rglob("*.sha256")):
+        if seal.stat().st_mtime < oldest:
+            seal.with_suffix("").unlink(missing_ok=True)
+            seal.unlink()
+
+
+def _seal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    shutil.rmtree(folder(), ignore_errors=True)
+    say(f"removed {folder()}")

@@ -1,0 +1,76 @@
+"""What a long run has shown already, so that ``make test-all`` goes on where it was stopped.
+
+A pytest plugin: with ``GOZEN_PASSED``, a file of test names, tests that stand in it are left out, and those that pass
+are added. The file belongs to one state of the checkout; any change of a file begins a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .clock import say
+
+
+def remember_tree(root: Path) -> Path:
+    """Return the file of the tests that passed with the files as they are now."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(words, cwd=root, capture_output=True, check=True).stdout.split(b"\0")
+    digest = hashlib.sha256()
+    for name in sorted(filter(None, names)):
+        path = root / os.fsdecode(name)
+        digest.update(name + b"\0" + (path.read_bytes() if path.is_file() else b"") + b"\0")
+    folder = root / "build" / "test-all"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{digest.hexdigest()[:16]}.passed"
+    path.touch()
+    # What workers read must not grow while they read it.
+    path.with_suffix(".begun").write_bytes(path.read_bytes())
+    return path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out and remember where a file is named."""
+    if os.environ.get("GOZEN_PASSED"):
+        config.pluginmanager.register(_Passed(Path(os.environ["GOZEN_PASSED"]), config), "gozen-passed")
+
+
+class _Passed:
+    def __init__(self, path: Path, config: pytest.Config) -> None:
+        self._before = set(path.with_suffix(".begun").read_text().splitlines())
+        self._speaks = "PYTEST_XDIST_WORKER" not in os.environ
+        self._path, self._config = path, config
+        self._failed: set[str] = set()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out what has passed."""
+        gone = [item for item in items if _name(item.nodeid) in self._before]
+        items[:] = [item for item in items if _name(item.nodeid) not in self._before]
+        if gone:
+            self._config.hook.pytest_deselected(items=gone)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write down what passes, once it is torn down."""
+        if not self._speaks:
+            return
+        if not report.passed:
+            self._failed.add(report.nodeid)
+        elif report.when == "teardown" and report.nodeid not in self._failed:
+            with self._path.open("a") as file:
+                file.write(_name(report.nodeid) + "\n")
+
+    def pytest_terminal_summary(self) -> None:
+        """Say what was not run again."""
+        if self._speaks and self._before:
+            say(f"{len(self._before)} tests passed in an earlier run of the same files and were not run again")
+
+
+def _name(nodeid: str) -> str:
+    """Return a test's name without the group that xdist adds to it."""
+    return re.sub(r"@[^\]@/]*$", "", nodeid)

@@ -1,0 +1,91 @@
+"""What the last run of the suite cost: ``make times`` prints sums by module, builds, and the most expensive tests.
+
+Budgets are in tests/effort.py: a module that takes more than twice its own is named at the end of each run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+COSTS = Path(__file__).parents[2] / "build" / "times"
+SLOWEST = 25
+OVER = 2.0
+LEAST_S = 5.0
+"""Modules that cost less than this are not worth a word."""
+
+
+@dataclass
+class Cost:
+    """Seconds and processor seconds, and of how many things."""
+
+    seconds: float = 0.0
+    processor_s: float = 0.0
+    count: int = 0
+
+    def add(self, line: Mapping[str, float]) -> None:
+        """Count one more."""
+        self.seconds += line["seconds"]
+        self.processor_s += line["processor_s"]
+        self.count += 1
+
+    def __str__(self) -> str:
+        return f"{self.processor_s:8.1f} {self.seconds:8.1f} {self.count:6d}"
+
+
+def lines_of(folder: Path) -> list[dict[str, object]]:
+    """Read what a run has written."""
+    return [json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_text().splitlines()]
+
+
+def module_of(name: str) -> str:
+    """Return the module of a test or fixture, as its budget names it: ``services/test_watch``."""
+    return name.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+
+
+def sums(lines: Iterable[Mapping[str, object]], kind: str) -> dict[str, Cost]:
+    """Return the cost of each module's tests, or of each build or stage."""
+    found: dict[str, Cost] = defaultdict(Cost)
+    for line in lines:
+        if line["kind"] == kind:
+            found[module_of(str(line["name"]))].add(line)  # type: ignore[arg-type]
+    return dict(sorted(found.items(), key=lambda item: -item[1].processor_s))
+
+
+def over_budget(modules: Mapping[str, Cost], budgets: Mapping[str, float]) -> list[str]:
+    """Return a sentence for each module that costs more than twice its budget, or has none and is not small."""
+    said = []
+    for name, cost in modules.items():
+        if cost.processor_s > OVER * max(budgets.get(name, 0.0), LEAST_S):
+            known = f"{budgets[name]:.0f}" if name in budgets else "none"
+            said.append(f"{name}: {cost.processor_s:.0f} processor seconds, budget {known} (tests/effort.py)")
+    return said
+
+
+def report(folder: Path = COSTS) -> str:
+    """Return the tables of a run."""
+    lines = lines_of(folder)
+    parts = [_table(f"{kind}s", sums(lines, kind)) for kind in ("stage", "build")]
+    parts.append(_table("modules", sums(lines, "test")))
+    tests = [line for line in lines if line["kind"] == "test"]
+    slowest = sorted(tests, key=lambda line: -float(str(line["processor_s"])))[:SLOWEST]
+    parts.append(f"the {SLOWEST} most expensive tests\n processor  seconds")
+    parts += [f"{line['processor_s']:8.1f} {line['seconds']:8.1f}  {line['name']}" for line in slowest]
+    return "\n".join(parts)
+
+
+def _table(title: str, found: Mapping[str, Cost]) -> str:
+    whole = Cost(sum(c.seconds for c in found.values()), sum(c.processor_s for c in found.values()), len(found))
+    rows = [f"{cost}  {name}" for name, cost in found.items()]
+    return "\n".join([f"{title}\n processor  seconds  count", *rows, f"{whole}  together", ""])
+
+
+if __name__ == "__main__":
+    measured = Path(sys.argv[1]) if len(sys.argv) > 1 else COSTS
+    if not measured.is_dir():
+        sys.exit(f"no run has been measured in {measured} yet: make test does it")
+    sys.stdout.write(report(measured) + "\n")
