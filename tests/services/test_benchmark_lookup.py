@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).parents[2] / "benchmarks" / "lookup.py"
 LIMITS = {"append": "1.3", "bytes": "0.125", "id": "1.25", "cone": "1", "compaction/pyarrow": "1.3"}
 LIMITS |= {"crossmatch/ckdtree": "3", "large/small": "1.2"}
 pytestmark = pytest.mark.test_all(
-    "measures look-ups against peers; their answers are in tests/property and test_catalog_append"
+    "measures look-ups against peers; their answers are in test_catalog_append"
 )
 
 
