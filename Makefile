@@ -23,7 +23,7 @@ test-all: setup-dev ## every test at its full size, in hours; run again, it goes
 	@$(BIN)/python -m tests.suite all
 
 mutants: setup-dev ## show that the tests find the bugs that are seeded for them (a part of test-all)
-	@$(BIN)/pytest -n $(WORKERS) tests/mutants
+	@$(BIN)/python -m tests.suite.mutants
 
 times: ## what the last make test took: by module, build and test
 	@$(BIN)/python -m tests.suite.times

@@ -7,7 +7,9 @@ three times the smallest one at which every seeded bug is found, for each of fiv
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 EVERYTHING = os.environ.get("GOZEN_TIER") == "all"
@@ -40,8 +42,8 @@ class Repeats:
 
 
 REPEATS = {
-    "operator histories": Repeats(1000, 50_000, "the seven seeded bugs of tests/property/test_reconcile.py: 77"),
-    "fuzzed resources": Repeats(1000, 50_000, "the five seeded bugs of tests/property/test_fuzz_resources.py: 122"),
+    "operator histories": Repeats(1000, 50_000, "the seven seeded bugs of the operator; 77 for the worst seed"),
+    "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
     "fuzzed admissions": Repeats(120, 2000, "a label that ends in _, each rule of the schemas"),
     "messages of a hostile function": Repeats(80, 2000, "the seeded bugs of tests/mutants"),
     "histories of a failing S3": Repeats(24, 1000, "a half product, a lost row, a doubled row"),
@@ -51,6 +53,7 @@ REPEATS = {
 }
 
 _reached: dict[str, int] = {}
+_examples: Counter[str] = Counter()
 
 
 def rounds(kind: str, part: int = 0, parts: int = 1) -> Iterator[int]:
@@ -64,10 +67,22 @@ def rounds(kind: str, part: int = 0, parts: int = 1) -> Iterator[int]:
     _reached.pop(kind, None)
 
 
+@contextmanager
+def example(kind: str) -> Iterator[None]:
+    """Count an example that Hypothesis draws; a test that fails says at which it failed first."""
+    _examples[kind] += 1
+    try:
+        yield
+    except BaseException:
+        _reached.setdefault(kind, _examples[kind])
+        raise
+
+
 def reached() -> str:
     """Return where the test that runs is among its repetitions, and forget it."""
     said = ", ".join(f"round {number} of {REPEATS[kind].now} {kind}" for kind, number in _reached.items())
     _reached.clear()
+    _examples.clear()
     return said
 
 

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from tests.effort import EVERYTHING, REPEATS
+from tests.effort import REPEATS, SEED, example
 
 from gozen.archive.store import Store, open_store
 from gozen.catalog import layout, manifest, open_catalog
@@ -31,7 +31,7 @@ from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, directory_rows, field_of, generation_rows, identities, rows_of
 
-HISTORIES = REPEATS["histories of a table"].now
+HISTORIES = "histories of a table"
 FIELD = field_of(count=5, lone=1, size=1.5)
 NIGHTS = [20240101, 20240102, 20240103]
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,14 +134,16 @@ class World:
         self.run(lambda store: remove_older(store, "lightcurves", self.now, days), after, self.rows())
 
 
+@seed(SEED)
 @settings(
-    max_examples=HISTORIES, deadline=None, derandomize=not EVERYTHING,
+    max_examples=REPEATS[HISTORIES].now, deadline=None, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(first=append, history=st.lists(step, min_size=2, max_size=6))
 def test_readers_see_whole_versions_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, first: tuple, history: list[tuple]
 ) -> None:
-    world = World(tmp_path_factory.mktemp("archive"))
-    for act, *given_ in [first, *history]:
-        getattr(world, act)(*given_)
+    with example(HISTORIES):
+        world = World(tmp_path_factory.mktemp("archive"))
+        for act, *given_ in [first, *history]:
+            getattr(world, act)(*given_)

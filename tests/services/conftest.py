@@ -15,11 +15,11 @@ from typing import TypeVar
 import pytest
 
 from .ceph_server import CephServer, ceph_server
+from .fork_client import ForkServer, fork_server
 from .kept_apart import brief, lasting, small  # noqa: F401 fixtures of the modules of isolation
-from .made_once import made_once
+from .made_once import made_once, shared_folder
 from .quickdb_surveys import kept, nights, survey  # noqa: F401 fixtures of every module here
 from .s3_server import S3Server, s3_server
-from .zygote import Zygote
 
 GOZEN = Path(sys.executable).parent / "gozen"
 _BUCKETS = itertools.count(1)
@@ -43,17 +43,22 @@ Two exposures: the second lies a little north.
 
 
 @pytest.fixture(scope="session")
-def command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run ``gozen`` with the small camera as a user would, and return what it said.
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Return the process that starts calls of the command within milliseconds."""
+    with fork_server(shared_folder(tmp_path_factory)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def command(forks: ForkServer) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``gozen`` with the small camera as a user would, but for its start, and return what it said.
 
     One worker starts sooner than two; what two make is in `reduced`, which others are compared with bit by bit.
     """
 
     def run(*words: str | Path, cwd: Path, check: bool = True, workers: int = 1) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": str(workers)}
-        done = subprocess.run(
-            [GOZEN, *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
-        )
+        done = forks.run([*map(str, words)], cwd, environment)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -97,17 +102,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object
     folder = tmp_path_factory.mktemp("demo") / "small"
     command("demo", "--folder", folder, "--sensors", "1", "--dithers", "1", "--nframe", "12", cwd=folder.parent)
     return folder
-
-
-@pytest.fixture(scope="session")
-def zygote(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    """Return a process that starts lives of the command within milliseconds."""
-    from .lives import ENVIRONMENT
-
-    folder = tmp_path_factory.mktemp("zygote")
-    shutil.copytree(simulated, folder, dirs_exist_ok=True)
-    with Zygote(folder, NIGHT, ENVIRONMENT) as made:
-        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """A small night that is reduced under trouble: how a place for it is made, started, and compared with what should come.
 
-Used by test_killed.py and test_disturbed.py; the processes come from `tests.services.zygote`.
+Used by test_killed.py and test_disturbed.py; the processes come from `fork_server`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .conftest import CAMERA, NIGHT, RECIPE
+from .fork_client import ForkServer, Life
 from .test_night_by_command import stat_of, wait_until_gone
-from .zygote import Life, Zygote
 
 ASKED = RECIPE.replace(
     "- Pointing",
@@ -59,9 +59,9 @@ def place(simulated: Path, folder: Path, copy: Callable[[Path, Path], object] = 
     return folder
 
 
-def start(zygote: Zygote, folder: Path, kind: str, log: Path | None = None) -> Life:
+def start(server: ForkServer, folder: Path, kind: str, log: Path | None = None) -> Life:
     """Begin a life that reduces what lies in a folder; what it says goes there too, unless elsewhere."""
-    return zygote.live(folder, log or folder / "said", *COMMANDS[kind])
+    return server.live(folder, log or folder / "said", *COMMANDS[kind], **ENVIRONMENT)
 
 
 def digests(folder: Path) -> dict[str, str]:

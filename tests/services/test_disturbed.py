@@ -26,9 +26,9 @@ import pytest
 from astropy.io import fits
 from tests.effort import SEED, rounds
 
-from .lives import COMMANDS, all_gone, differences, digests, left_in, place, start, until
+from .fork_client import ForkServer, Life
+from .lives import COMMANDS, ENVIRONMENT, all_gone, differences, digests, left_in, place, start, until
 from .test_night_by_command import stat_of
-from .zygote import Life, Zygote
 
 ROUNDS = "changes under a reduction"
 STORAGE = 75
@@ -48,7 +48,7 @@ class Right:
 
 
 @pytest.fixture(scope="module")
-def right(simulated: Path, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Right]:
+def right(simulated: Path, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Right]:
     """Return the archive of an undisturbed life of one kind; test_killed.py compares it with the installed command."""
     known: dict[str, Right] = {}
 
@@ -56,7 +56,7 @@ def right(simulated: Path, zygote: Zygote, tmp_path_factory: pytest.TempPathFact
         if kind not in known:
             folder = place(simulated, tmp_path_factory.mktemp("right") / kind)
             began = time.monotonic()
-            life = start(zygote, folder, kind)
+            life = start(forks, folder, kind)
             assert life.end() == 0, life.said()
             length_s, root = time.monotonic() - began, folder / "archive"
             linked = ("truth", "raw") if kind == "watch" else ("truth",)
@@ -119,7 +119,7 @@ def finish_watch(life: Life, folder: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_a_disk_that_is_full_at_any_stage_loses_nothing(kind, simulated, zygote, right, tmp_path) -> None:
+def test_a_disk_that_is_full_at_any_stage_loses_nothing(kind, simulated, forks, right, tmp_path) -> None:
     rng = random.Random(f"{SEED} full {kind}")
     for number in rounds(ROUNDS):
         room = rng.randrange(right(kind).written)
@@ -127,24 +127,24 @@ def test_a_disk_that_is_full_at_any_stage_loses_nothing(kind, simulated, zygote,
         with small_disk(disk) as leave:
             folder = place(simulated, disk / "place")
             leave(room)
-            life = start(zygote, folder, kind, log)
+            life = start(forks, folder, kind, log)
             where = f"seed {SEED}, {room} bytes free"
             assert life.end() == STORAGE, f"{where}: {life.end()}\n{life.said()}"
             assert "StorageUnavailable" in life.said(), where
             assert "disk is full" in life.said(), where
             assert not list((folder / "archive" / ".partial").glob("*")), where
             leave(None)
-            again = start(zygote, folder, kind, log)
+            again = start(forks, folder, kind, log)
             assert again.end() == 0, f"{where}\n{again.said()}"
             assert differences(digests(folder), right(kind).digests) == [], f"{where}\n{again.said()}"
 
 
 @needs_root
-def test_a_watch_waits_for_room_and_goes_on(simulated, zygote, right, tmp_path) -> None:
+def test_a_watch_waits_for_room_and_goes_on(simulated, forks, right, tmp_path) -> None:
     with small_disk(tmp_path / "disk") as leave:
         folder = place(simulated, tmp_path / "disk" / "place")
         leave(3_000_000)
-        life = zygote.live(folder, tmp_path / "said", [*WATCH[:-1], str(tmp_path / "status.json")])
+        life = forks.live(folder, tmp_path / "said", [*WATCH[:-1], str(tmp_path / "status.json")], **ENVIRONMENT)
         until(lambda: "disk is full" in str(status(tmp_path).get("trouble", "")), life.said)
         leave(None)
         finish_watch(life, folder)
@@ -155,18 +155,18 @@ def test_a_watch_waits_for_room_and_goes_on(simulated, zygote, right, tmp_path) 
 
 @needs_root
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_an_archive_that_cannot_be_written_for_a_while_loses_nothing(kind, simulated, zygote, right, tmp_path) -> None:
+def test_an_archive_that_cannot_be_written_for_a_while_loses_nothing(kind, simulated, forks, right, tmp_path) -> None:
     rng = random.Random(f"{SEED} read-only {kind}")
     for number in rounds(ROUNDS):
         folder = place(simulated, tmp_path / str(number))
         moment = rng.uniform(0, 0.7 * right(kind).length_s)
-        life = start(zygote, folder, kind)
+        life = start(forks, folder, kind)
         time.sleep(moment)  # at which the disk goes; nothing is waited for
         with read_only(folder / "archive"):
             code = life.end()
         assert code in (0, STORAGE), f"seed {SEED}, after {moment} s: {code}\n{life.said()}"
         assert code == 0 or "mounted read-only" in life.said(), life.said()
-        again = start(zygote, folder, kind)
+        again = start(forks, folder, kind)
         assert again.end() == 0, again.said()
         assert differences(digests(folder), right(kind).digests) == [], f"seed {SEED}, after {moment} s\n{again.said()}"
         shutil.rmtree(folder)
@@ -175,9 +175,9 @@ def test_an_archive_that_cannot_be_written_for_a_while_loses_nothing(kind, simul
 @needs_root
 @pytest.mark.parametrize("which", ["archive", "incoming"])
 @pytest.mark.parametrize("done", [0, 2, 4])
-def test_a_watch_waits_until_a_folder_can_be_written_again(which, done, simulated, zygote, right, tmp_path) -> None:
+def test_a_watch_waits_until_a_folder_can_be_written_again(which, done, simulated, forks, right, tmp_path) -> None:
     folder = place(simulated, tmp_path / "place")
-    life = zygote.live(folder, folder / "said", WATCH)
+    life = forks.live(folder, folder / "said", WATCH, **ENVIRONMENT)
     until(lambda: len(list(folder.glob("archive/exposures/*/*/*/*.json"))) >= done, life.said)
     with read_only(folder / which):
         until(lambda: "read-only" in str(status(folder).get("trouble", "")), life.said)
@@ -202,13 +202,13 @@ def films(simulated: Path) -> dict[str, tuple[bytes, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def good(simulated, zygote, films, right, tmp_path_factory) -> dict[str, list[bytes]]:
+def good(simulated, forks, films, right, tmp_path_factory) -> dict[str, list[bytes]]:
     """Return the commits of the sky that there may be: those of the old bytes and those of the new."""
     old, new = (place(simulated, tmp_path_factory.mktemp("good") / name) for name in ("old", "new"))
     for name, (_, other) in films.items():
         (new / "incoming" / name).write_bytes(other)
     for folder in (old, new):
-        life = start(zygote, folder, "run")
+        life = start(forks, folder, "run")
         assert life.end() == 0, life.said()
     both = [commits(folder) for folder in (old, new)]
     assert all(both[0][key] != both[1][key] for key in both[0])
@@ -268,7 +268,7 @@ def check(folder: Path, good: dict[str, list[bytes]], said: str) -> list[str]:
 
 @pytest.mark.parametrize("where", ["incoming", "archive"])
 def test_input_that_changes_under_a_run_gives_no_wrong_commit(
-    where, simulated, zygote, films, good, right, tmp_path
+    where, simulated, forks, films, good, right, tmp_path
 ) -> None:
     for number in rounds(ROUNDS):
         rng = random.Random(f"{SEED} restless {where} {number}")
@@ -281,7 +281,7 @@ def test_input_that_changes_under_a_run_gives_no_wrong_commit(
             paths = [path for path in (folder / "archive" / "raw").rglob("*.fits") if path.name in films]
             words = [["run", "asked.yaml"], words[1]]
         for again in itertools.count():
-            life = zygote.live(folder, folder / "said", *words)
+            life = forks.live(folder, folder / "said", *words, **ENVIRONMENT)
             if again < 2:
                 restless(life, paths, films, rng, right("run").length_s)
             assert life.end() in (0, STORAGE), f"seed {SEED}, {number}: {life.end()}\n{life.said()}"
@@ -299,17 +299,15 @@ def test_input_that_changes_under_a_run_gives_no_wrong_commit(
         shutil.rmtree(folder)
 
 
-def test_input_that_changes_under_a_watch_gives_no_wrong_commit(
-    simulated, zygote, films, good, right, tmp_path
-) -> None:
+def test_input_that_changes_under_a_watch_gives_no_wrong_commit(simulated, forks, films, good, right, tmp_path) -> None:
     for number in rounds(ROUNDS):
         rng = random.Random(f"{SEED} restless watch {number}")
         folder = place(simulated, tmp_path / str(number))
         paths = [folder / "incoming" / name for name in films]
-        life = start(zygote, folder, "watch")
+        life = start(forks, folder, "watch")
         restless(life, paths, films, rng, right("watch").length_s)
         while life.end() == STORAGE:
-            life = start(zygote, folder, "watch")
+            life = start(forks, folder, "watch")
         where = f"seed {SEED}, {number}\n{life.said()}"
         assert life.end() == 0, where
         check(folder, good, where)

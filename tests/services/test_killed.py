@@ -3,7 +3,7 @@
 Covered: SIGKILL of the whole process group, of the main process alone, and of a worker, in rotation over the stages
 (intake, masters, reduction, commit, table, log), and at moments drawn over the length of an undisturbed life; nothing
 that was committed is written again; nothing is left behind. The archive that counts was made by the installed command;
-the lives that are killed come from `tests.services.zygote`, which saves the seconds of each start.
+the lives that are killed come from `fork_server`, which saves the seconds of each start.
 
 How many random moments there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not
 here: storage in trouble and inputs that change (test_disturbed.py).
@@ -27,8 +27,8 @@ from pathlib import Path
 import pytest
 from tests.effort import REPEATS, SEED
 
+from .fork_client import ForkServer, Life
 from .lives import Mark, all_gone, by_command, committed, differences, digests, left_in, mark, members, place, start
-from .zygote import Life, Zygote
 
 HOW = ("group", "main", "worker")
 """Who is killed: a plug that is pulled, or an out-of-memory kill that takes one process."""
@@ -164,7 +164,7 @@ def check_end(history: History, right: Path) -> None:
 
 
 def test_killed_at_every_stage_it_ends_in_the_same_archive(
-    kind: str, simulated: Path, right: Path, zygote: Zygote, tmp_path: Path
+    kind: str, simulated: Path, right: Path, forks: ForkServer, tmp_path: Path
 ) -> None:
     killed: set[str] = set()
     for number in range(ATTEMPTS):
@@ -172,7 +172,7 @@ def test_killed_at_every_stage_it_ends_in_the_same_archive(
         history = History(f"{kind} {number}", folder)
         rotation = number + ("run", "watch").index(kind)
         rng = random.Random(f"{SEED} {history.name}")
-        killed |= lived_through(history, lambda at=folder: start(zygote, at, kind), rotation, rng)
+        killed |= lived_through(history, lambda at=folder: start(forks, at, kind), rotation, rng)
         log.info("%s: killed %s", history.name, history.kills)
         check_end(history, right)
         if killed == set(STAGES):  # a stage may be over before this process has seen it
@@ -181,12 +181,12 @@ def test_killed_at_every_stage_it_ends_in_the_same_archive(
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_archive(
-    kind: str, simulated: Path, right: Path, zygote: Zygote, tmp_path: Path
+    kind: str, simulated: Path, right: Path, forks: ForkServer, tmp_path: Path
 ) -> None:
     lengths_s = []
     for name in ("quiet", "again"):  # the first one may have compiled what the others find
         began = time.monotonic()
-        quiet = start(zygote, place(simulated, tmp_path / name, os.link), kind)
+        quiet = start(forks, place(simulated, tmp_path / name, os.link), kind)
         assert quiet.end() == 0, quiet.said()
         lengths_s.append(time.monotonic() - began)
         assert differences(digests(tmp_path / name), digests(right)) == []
@@ -196,7 +196,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_archive(
         name = f"{kind} {number}"
         folder = place(simulated, tmp_path / str(number), os.link)
         history = lived(
-            History(name, folder), lambda at=folder: start(zygote, at, kind), length_s, random.Random(f"{SEED} {name}")
+            History(name, folder), lambda at=folder: start(forks, at, kind), length_s, random.Random(f"{SEED} {name}")
         )
         check_end(history, right)
         kills.update(one.split()[0] for one in history.kills)

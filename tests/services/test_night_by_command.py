@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -300,12 +299,6 @@ def test_another_run_stands_beside_the_first_and_replaces_its_rows(night: Path, 
     rows = open_catalog(open_store(night / "archive"), "lightcurves").table()
     runs = set(zip(rows["exposure"].to_pylist(), rows["run"].to_pylist(), strict=True))
     assert runs == {("00000003", "r2"), ("00000004", "r1")}
-
-
-def test_the_module_runs_too(simulated: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "gozen", "--version"], cwd=simulated, capture_output=True, text=True)
-    assert done.returncode == 0
-    assert done.stdout.startswith("gozen ")
 
 
 def test_pods_that_share_an_exposure_end_as_one_run_does(night: Path, reduced: Path, command) -> None:

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if BEGAN in os.environ:
         items.sort(key=_turn)
     if gone and "PYTEST_XDIST_WORKER" not in os.environ:
-        say(f"{len(gone)} tests are left to make test-all, as tests/README.md says")
+        say(f"{len(gone)} tests are left to make test-all, as docs/contribute/tests.md says")
 
 
 @contextmanager

@@ -1,0 +1,174 @@
+"""A process that has loaded Gozen and forks calls of the ``gozen`` command within milliseconds, for all test processes.
+
+Run as a script; `fork_client` speaks to it. A call gets its own session, folder, environment and channels, and runs
+what the ``gozen`` command runs. One thing differs from a shell's: workers are forked, where the product starts each
+afresh. It ends when no test process holds the lock of its users any more.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import functools
+import gc
+import json
+import multiprocessing
+import os
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+MOST_BYTES = 1 << 20
+CHANNELS = 3
+SECONDS_BETWEEN_LOOKS = 2.0
+NIGHT = "20260115"
+CAMERA = Path(__file__).parent / "small_camera.yaml"
+
+
+def serve(listener: socket.socket, users: Path) -> None:
+    """Fork what is asked for until nobody may ask any more."""
+    chosen = selectors.DefaultSelector()
+    chosen.register(listener, selectors.EVENT_READ)
+    while True:
+        found = chosen.select(SECONDS_BETWEEN_LOOKS)
+        if not found and nobody_holds(users):
+            return
+        for key, _ in found:
+            if key.fileobj is listener:
+                asker, _ = listener.accept()
+                handle, pid = begin(asker)
+                chosen.register(handle, selectors.EVENT_READ, (asker, pid))
+            else:
+                asker, pid = key.data
+                chosen.unregister(key.fileobj)
+                os.close(key.fd)
+                answer(asker, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+                asker.close()
+
+
+def nobody_holds(users: Path) -> bool:
+    """Tell whether the last test process has gone."""
+    with users.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def begin(asker: socket.socket) -> tuple[int, int]:
+    """Fork a call; return a descriptor that tells of its end, and its number."""
+    data, sent, _, _ = asker.recvmsg(MOST_BYTES, socket.CMSG_LEN(CHANNELS * array.array("i").itemsize))
+    channels = array.array("i")
+    for _, _, one in sent:
+        channels.frombytes(one)
+    words = json.loads(data)
+    pid = os.fork()
+    if pid == 0:
+        call(channels.tolist(), **words)
+    for channel in channels:
+        os.close(channel)
+    answer(asker, {"pid": pid})
+    return os.pidfd_open(pid), pid
+
+
+def answer(asker: socket.socket, words: dict[str, int]) -> None:
+    """Tell the asker, if it still listens."""
+    with contextlib.suppress(OSError):
+        asker.send(json.dumps(words).encode())
+
+
+def call(channels: list[int], commands: list[list[str]], folder: str, environment: dict[str, str]) -> None:
+    """Be the process of a call: run commands, each after the other's success."""
+    import faulthandler
+
+    code = 70
+    try:
+        os.setsid()
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        for old, new in zip(channels, range(CHANNELS), strict=True):
+            os.dup2(old, new)
+        os.closerange(CHANNELS, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 1 << 16 else 1 << 16)
+        faulthandler.enable()
+        from gozen.cli.call import run
+
+        for words in commands:
+            code = run(words)
+            if code:
+                break
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def warm_up() -> None:
+    """Simulate and reduce a small night in this process, so that all code is loaded and compiled."""
+    import gozen.cli.app
+    import gozen.watch.watcher  # noqa: F401 - what the verb imports when it runs
+    from gozen.archive.raw import raw_exposures
+    from gozen.archive.store import open_store
+    from gozen.frames.arrivals import record_missing
+    from gozen.instrument.profile import load_profile
+    from gozen.lightcurves.night import append
+    from gozen.observing.execution import works_of_exposures
+    from gozen.reduction.bench import open_bench
+    from gozen.reduction.exposure import reduce_here
+    from gozen.reduction.masters import make_sensor_masters, masters_wanted
+    from gozen.settings import Settings
+    from gozen.sky.night import Target, simulate_night
+
+    with TemporaryDirectory() as folder:
+        settings = Settings(archive=str(Path(folder) / "archive"), instrument=str(CAMERA))
+        store, profile = open_store(settings.archive), load_profile(settings.instrument)
+        field = [Target("field", 19.75, 29.71)]
+        simulate_night(store, profile, night=NIGHT, targets=field, dithers=[(0, 0)], sensors=["111"], nframe=6, seed=1)
+        record_missing(store, NIGHT, profile)
+        bench, exposures = open_bench(settings), raw_exposures(store, NIGHT)
+        for masters in masters_wanted(exposures, profile.masters):
+            make_sensor_masters(masters, bench)
+        for work in works_of_exposures(exposures, [], ["wcs", "stack", "neo"], "r1")[:1]:
+            reduce_here(work, bench)
+        append(store, NIGHT)
+
+
+def forget_what_was_read() -> None:
+    """Empty every cache of a function: calls have other folders and settings."""
+    for one in gc.get_objects():
+        if isinstance(one, functools._lru_cache_wrapper):
+            one.cache_clear()
+    gc.freeze()
+
+
+def fork_workers() -> None:
+    """Let pools fork their workers: a fresh interpreter takes seconds to import what is loaded here."""
+    fork = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda _=None: fork  # type: ignore[assignment]
+    # A fresh interpreter has no handlers; those of the main process are not for its workers.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
+def main(path: str, users: str) -> None:
+    """Load and compile everything, then serve."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in [name for name in os.environ if name.startswith("GOZEN_")]:
+        del os.environ[name]
+    fork_workers()
+    with contextlib.redirect_stdout(sys.stderr):
+        warm_up()
+    forget_what_was_read()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        os.write(1, b"ready\n")
+        serve(listener, Path(users))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

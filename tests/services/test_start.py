@@ -1,0 +1,78 @@
+"""Each verb of ``gozen`` started as users start it, once: it says what a call by way of the fork server says.
+
+Other tests save the start of the command; this one shows that nothing depends on it: exit codes, both channels, and
+that a fresh interpreter finds what the verb imports. Not here: signals (test_night_by_command, test_watch).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from gozen.cli.app import build_app
+
+from .conftest import CAMERA, GOZEN, NIGHT
+from .fork_client import ForkServer
+
+STAR = ("--ra", "19.75", "--dec", "29.71", "--radius", "500")
+CALLS = {
+    "demo": (("demo", "--folder", "none", "--report-only"), 64),
+    "simulate": (("simulate", "--sensors", "999"), 64),
+    "run": (("run", "recipe.yaml"), 0),
+    "watch": (("watch", "nowhere", "--once"), 64),
+    "masters": (("masters",), 0),
+    "reduce": (("reduce", NIGHT, "00000003"), 0),
+    "night": (("night", "append", NIGHT), 0),
+    "lightcurve": (("lightcurve", *STAR, "--csv"), 0),
+    "sql": (("sql", "SELECT count(*) AS n FROM lightcurves"), 0),
+    "tracklets": (("tracklets", "--csv"), 0),
+    "exposures": (("exposures", "--csv"), 0),
+    "quality": (("quality", "--csv"), 0),
+    "config": (("config",), 0),
+    "doctor": (("doctor",), 0),
+    "instrument": (("instrument", "list"), 0),
+    "archive": (("archive", "verify"), 0),
+    "catalog": (("catalog", "list"), 0),
+}
+OF_A_CLUSTER = {"apply", "get", "describe", "logs", "cancel"}  # tests/cluster/test_commands.py starts these
+
+
+def test_every_verb_is_started() -> None:
+    command = typer.main.get_command(build_app())
+    assert set(command.commands) - OF_A_CLUSTER == set(CALLS)
+
+
+@pytest.mark.parametrize("verb", CALLS)
+def test_a_verb_that_is_started_says_what_a_forked_one_says(verb: str, reduced: Path, forks: ForkServer) -> None:
+    words, code = CALLS[verb]
+    environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "1"}
+    started = subprocess.run(
+        [GOZEN, *words],
+        cwd=reduced,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    forked = forks.run(words, reduced, environment)
+    assert started.returncode == code, started.stdout + started.stderr
+    assert forked.returncode == code
+    assert [steady(forked.stdout), forked.stderr] == [steady(started.stdout), started.stderr]
+
+
+def steady(said: str) -> str:
+    """Return what was said without the room on the disk, which changes meanwhile."""
+    return re.sub(r"[\d.]+ GB free *", "", said)
+
+
+def test_the_module_can_be_started_too(reduced: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "gozen", "--version"], cwd=reduced, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("gozen ")

@@ -1,0 +1,186 @@
+"""``make mutants``: bugs are put into a copy of the checkout, one at a time, and the small tests must find each.
+
+What is repeated must find its bugs in a third of its repetitions, for each of five seeds. The operator's own seeded
+bugs are in tests/property, where they cost no second installation.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.effort import MARGIN, REPEATS, SEEDS
+
+from .clock import say
+
+ROOT = Path(__file__).parents[2]
+COPY = ROOT / "build" / "mutants" / "checkout"
+SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug.
+
+    Parameters
+    ----------
+    does
+        What is wrong with it.
+    path, right, wrong
+        The file, and the text in it that is changed.
+    tests
+        What must find it.
+    kind
+        The repetitions that do, by their name in tests/effort.py; None where one test suffices.
+    """
+
+    does: str
+    path: str
+    right: str
+    wrong: str
+    tests: str
+    kind: str | None = None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds for which it must be found."""
+        return SEEDS if self.kind else SEEDS[:1]
+
+
+CATALOG = "pipelines/gozen/catalog"
+MUTANTS = (
+    Mutant(
+        "a correction loses the rows of other nights",
+        f"{CATALOG}/append.py",
+        "            if len(rest):\n",
+        "            if len(rest) and named == night:\n",
+        "tests/property/test_catalog_histories.py",
+        "histories of a table",
+    ),
+    Mutant(
+        "a correction leaves the old rows in compacted files",
+        f"{CATALOG}/append.py",
+        "if named not in (night, layout.SEVERAL_NIGHTS) or",
+        "if named != night or",
+        "tests/property/test_catalog_histories.py",
+        "histories of a table",
+    ),
+    Mutant(
+        "what a second writer left is counted twice",
+        f"{CATALOG}/append.py",
+        "    return {path for path in unnamed if rows.share(",
+        "    return {path for path in () if rows.share(",
+        "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
+        "histories of a failing S3",
+    ),
+    Mutant(
+        "sensors that come later lose a row",
+        f"{CATALOG}/append.py",
+        "rows.selected(part, change.new)\n",
+        "rows.selected(part, change.new).slice(1)\n",
+        "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
+        "histories of a failing S3",
+    ),
+    Mutant(
+        "a product that was not written is committed",
+        "pipelines/gozen/archive/commit.py",
+        "    store.write(key, data)\n    return Product(",
+        "    try:\n        store.write(key, data)\n    except Exception:\n        pass\n    return Product(",
+        "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
+        "histories of a failing S3",
+    ),
+    Mutant(
+        "times are those of the end of an exposure",
+        "pipelines/gozen/frames/times.py",
+        "exposure_s / 2)",
+        "exposure_s)",
+        "tests/services/test_simulated_truth.py",
+    ),
+    Mutant(
+        "a user's function reads the files of others",
+        "pipelines/gozen/quickdb/isolation/landlock.py",
+        "[Path(one) for one in _SYSTEM]",
+        '[Path(one) for one in (*_SYSTEM, "/tmp")]',
+        "tests/services/test_isolation.py tests/services/test_isolation_process.py",
+    ),
+    Mutant(
+        "a label ends as the API server does not allow",
+        "operator/gozen_operator/jobs.py",
+        '.rstrip("_")',
+        "",
+        "tests/cluster/test_fuzz_admission.py::test_what_the_server_lets_pass_is_understood_and_what_it_refuses_is_named",
+        "fuzzed admissions",
+    ),
+)
+
+
+def main() -> int:
+    """Try every bug; return 1 where one is not found, or too late."""
+    copy_checkout()
+    survived = []
+    for mutant in MUTANTS:
+        with put_into(COPY, mutant):
+            found = {seed: found_at(mutant, seed) for seed in mutant.seeds}
+        enough = REPEATS[mutant.kind].small // MARGIN if mutant.kind else 1
+        if any(at is None or at > enough for at in found.values()):
+            survived.append(mutant.does)
+        said = ", ".join("not" if at is None else str(at) for at in found.values())
+        say(f"{mutant.does}: found at {said}; must be found in {enough} ({mutant.kind or 'one run'})")
+    say(f"NOT FOUND: {'; '.join(survived)}" if survived else f"all {len(MUTANTS)} seeded bugs were found")
+    return int(bool(survived))
+
+
+def copy_checkout() -> None:
+    """Make a copy with an installation of its own."""
+    shutil.rmtree(COPY.parent, ignore_errors=True)
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    for name in filter(None, map(os.fsdecode, names)):
+        if (ROOT / name).is_file():
+            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, COPY / name)
+    subprocess.run([".ci/setup", "python", "dev"], cwd=COPY, check=True)
+
+
+@contextmanager
+def put_into(folder: Path, mutant: Mutant) -> Iterator[None]:
+    """Put a bug into a copy, and take it out again.
+
+    Raises
+    ------
+    ValueError
+        The text that it changes is not there once.
+    """
+    path = folder / mutant.path
+    text = path.read_text()
+    if text.count(mutant.right) != 1:
+        raise ValueError(f"{mutant.path} has {text.count(mutant.right)} times the text that '{mutant.does}' changes")
+    path.write_text(text.replace(mutant.right, mutant.wrong))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+def found_at(mutant: Mutant, seed: int) -> int | None:
+    """Return at which repetition the tests find a bug; None where they do not."""
+    data = os.environ.get("GOZEN_TEST_DATA", str(ROOT.parent / "shared" / "data"))
+    environment = {**os.environ, "GOZEN_SEED": str(seed), "GOZEN_TIER": "push", "GOZEN_TEST_DATA": data}
+    command = [COPY / ".venv/bin/pytest", "-x", "-p", "no:cacheprovider", *mutant.tests.split()]
+    done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    if done.returncode != 1:  # not even an error in the setting up counts as found
+        say(done.stdout[-2000:] if done.returncode else f"seed {seed}: every test passed")
+        return None
+    rounds = re.search(rf"round (\d+) of \d+ {mutant.kind}", done.stdout)
+    return int(rounds.group(1)) if rounds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
