@@ -106,3 +106,5 @@ if __name__ == "__main__":
             own_image("observer")
         except ToolMissingError as missing:
             sys.exit(str(missing))
+        except KeyboardInterrupt:
+            sys.exit(130)

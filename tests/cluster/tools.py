@@ -188,3 +188,5 @@ if __name__ == "__main__":
     except ToolMissingError as missing:
         say(str(missing))
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -17,7 +17,7 @@ from . import cache
 from .clock import say
 from .costs import FOLDER
 from .passed import remember_tree
-from .stages import Run, Stage
+from .stages import INTERRUPTED, Run, Stage
 from .times import COSTS, lines_of, over_budget, sums
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +57,9 @@ def main(words: Sequence[str]) -> int:
         shutil.rmtree(COSTS, ignore_errors=True)
     testers = int(os.environ.get("TESTERS") or (os.cpu_count() or 1) + 2)
     code = Run(stages(testers, everything=everything), environment).go()
+    if code == INTERRUPTED:
+        say("make test-all goes on from here" if everything else "make test begins again")
+        return code
     over = over_budget(sums(lines_of(COSTS), "test"), BUDGET_S)
     for sentence in over:
         say(f"over its budget: {sentence}")
