@@ -33,6 +33,8 @@ from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, field_of, object_schema, objects_of, rows_of
 
+pytestmark = pytest.mark.xdist_group("lsdb")  # one process imports what takes seconds to import
+
 FIELD = field_of(count=400, lone=20, size=2.0)
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
 KEYS = ["source_id", "exposure", "sensor", "frame"]

@@ -66,6 +66,21 @@ class Life:
         return self.log.read_text(errors="replace")
 
 
+SHIM = """\
+#!{python} -IS
+import array, json, os, signal, socket, sys
+line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+line.connect({path!r})
+words = {{"commands": [sys.argv[1:]], "folder": os.getcwd(), "environment": dict(os.environ)}}
+line.sendmsg([json.dumps(words).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
+pid = json.loads(line.recv(4096))["pid"]
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+sys.exit(json.loads(line.recv(4096))["code"] % 256)
+"""
+"""A program ``gozen`` that asks the server: for shells, which start one."""
+
+
 class ForkServer:
     """The way to the server.
 
@@ -101,6 +116,13 @@ class ForkServer:
             channels = (nothing.fileno(), said.fileno(), said.fileno())
             self._lives.append(self._begin(commands, folder, {**os.environ, **environment}, channels, log))
         return self._lives[-1]
+
+    def program(self, folder: Path) -> Path:
+        """Write a program ``gozen`` for shells into a folder; return the folder."""
+        path = folder / "gozen"
+        path.write_text(SHIM.format(python=sys.executable, path=str(self._path)))
+        path.chmod(0o755)
+        return folder
 
     def end_lives(self) -> None:
         """Kill what tests that failed have left."""

@@ -42,12 +42,24 @@ def serve(listener: socket.socket, users: Path) -> None:
                 asker, _ = listener.accept()
                 handle, pid = begin(asker)
                 chosen.register(handle, selectors.EVENT_READ, (asker, pid))
-            else:
-                asker, pid = key.data
+                chosen.register(asker, selectors.EVENT_READ, (None, pid))
+            elif key.data[0] is None:  # the asker has gone, and its call goes with it
                 chosen.unregister(key.fileobj)
-                os.close(key.fd)
-                answer(asker, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
-                asker.close()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(key.data[1], signal.SIGKILL)
+            else:
+                end(chosen, key)
+
+
+def end(chosen: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Tell how a call has ended."""
+    asker, pid = key.data
+    chosen.unregister(key.fileobj)
+    os.close(key.fd)
+    with contextlib.suppress(KeyError):
+        chosen.unregister(asker)
+    answer(asker, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+    asker.close()
 
 
 def nobody_holds(users: Path) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from .fork_client import ForkServer
 from .pages import Command, Reader, beginning_of, first_missing, steps_of
 from .s3_server import S3Server
 
@@ -51,7 +52,13 @@ def fill_my_night(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def after(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def path(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the PATH of a reader whose ``gozen`` is loaded already; `test_start` starts each verb as users do."""
+    return f"{forks.program(tmp_path_factory.mktemp('programs'))}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="session")
+def after(path: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return the folder that a page leaves behind; each page is followed once."""
     left: dict[str, Path] = {}
 
@@ -59,7 +66,7 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         if page not in left:
             folder = tmp_path_factory.mktemp(Path(page).stem)
             begin(folder, page, folder_after)
-            Reader(folder).follow(text_of(page))
+            Reader(folder, PATH=path).follow(text_of(page))
             left[page] = folder
         return left[page]
 
@@ -84,7 +91,7 @@ def group_of(page: str) -> str:
 
 @pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.xdist_group(group_of(p)), id=p) for p in RUN])
 def test_the_commands_of_a_page_do_what_it_says(
-    page: str, after: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
+    page: str, after: Callable[[str], Path], path: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if page in TUTORIALS:
         after(page)
@@ -95,7 +102,7 @@ def test_the_commands_of_a_page_do_what_it_says(
         server: S3Server = request.getfixturevalue("s3")
         server.bucket("sky")
         text = text.replace("https://s3.example.org", server.endpoint)
-    Reader(tmp_path).follow(text)
+    Reader(tmp_path, PATH=path).follow(text)
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ print. Which numbers stand there is tested in tests/unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,8 +57,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def opened(browser: Browser, demo: Path):
-    """Open the report in a fresh context; what the browser fetches and complains of is kept on the page."""
+def opened(browser: Browser, demo: Path) -> Iterator[Callable[..., Page]]:
+    """Open the report in a fresh context; what the browser fetches and complains of is kept on the page.
+
+    A page that a test has left open would go on playing its films, on a core of its own.
+    """
 
     def open_report(**options: object) -> Page:
         page = browser.new_context(**options).new_page()  # type: ignore[arg-type] # options of Playwright
@@ -70,7 +73,9 @@ def opened(browser: Browser, demo: Path):
         page.wait_for_load_state("load")
         return page
 
-    return open_report
+    yield open_report
+    for context in browser.contexts:
+        context.close()
 
 
 def test_it_is_whole_and_quiet(opened, demo: Path) -> None:

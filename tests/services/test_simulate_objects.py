@@ -27,6 +27,8 @@ from gozen.sky.objects import OBJECTS_PER_TILE
 
 from ..catalog_samples import DyingStore
 
+pytestmark = pytest.mark.xdist_group("lsdb")  # one process imports what takes seconds to import
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 COUNT = 20_000
 

@@ -25,6 +25,8 @@ from gozen.sky.object_survey import simulate_objects
 from ..catalog_samples import field_of, rows_of
 from .pages import Command, File, first_missing, steps_of
 
+pytestmark = pytest.mark.xdist_group("lsdb")  # one process imports what takes seconds to import
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "spark.md"
 FIELD = field_of(count=50, lone=4)
 

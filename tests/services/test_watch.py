@@ -24,6 +24,7 @@ from gozen.archive.store import open_store
 from gozen.catalog import open_catalog
 
 from .conftest import CAMERA, GOZEN, NIGHT
+from .fork_client import ForkServer
 from .test_night_by_command import wait_until_gone
 
 FIRST, SECOND = "00000003", "00000004"
@@ -79,16 +80,20 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(place: Path) -> Iterator[Start]:
-    """Start a watch in a process group of its own; end what is left of it after the test."""
+def start(place: Path, forks: ForkServer, tmp_path: Path) -> Iterator[Start]:
+    """Start a watch in a process group of its own; end what is left of it after the test.
+
+    One that is ``installed`` is started as users do; others by the fork server, which saves seconds.
+    """
+    program = forks.program(tmp_path) / "gozen"
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*words: str, workers: int = 1, **settings: str) -> subprocess.Popen[str]:
+    def begin(*words: str, workers: int = 1, installed: bool = False, **settings: str) -> subprocess.Popen[str]:
         environment = {
             **os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": str(workers), **QUICK, **settings
         }  # fmt: skip
         process = subprocess.Popen(
-            [GOZEN, "watch", "incoming", "--status", "status.json", *words],
+            [GOZEN if installed else program, "watch", "incoming", "--status", "status.json", *words],
             cwd=place, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
             # A test runner started in the background may ignore SIGINT, and its children with it.
@@ -134,7 +139,7 @@ def test_what_lies_in_the_folder_ends_in_the_table_as_by_gozen_run(watched: Path
 
 
 def test_killed_and_started_again_it_ends_in_the_same_archive(place: Path, watched: Path, start, command) -> None:
-    process = start("--recipe", "recipe.yaml")
+    process = start("--recipe", "recipe.yaml", installed=True)
     until(lambda: len(committed(place)) > 0, process)
     process.kill()
     process.communicate()
@@ -148,7 +153,7 @@ def test_killed_and_started_again_it_ends_in_the_same_archive(place: Path, watch
 
 
 def test_ctrl_c_ends_it_and_it_goes_on_where_it_was(place: Path, watched: Path, start, command) -> None:
-    process = start("--recipe", "recipe.yaml")
+    process = start("--recipe", "recipe.yaml", installed=True)
     until(lambda: len(committed(place)) > 0, process)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
