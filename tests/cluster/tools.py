@@ -146,7 +146,7 @@ def _build(name: str, scratch: Path, to: Path) -> None:
     verb = ["build", "-o", str(made)] if source.module else ["install"]
     with cache.locked("go"), measured("build", name):  # two builds at once would need the memory of two
         done = subprocess.run(
-            ["nice", go(), *verb, "-ldflags", source.linker_flags, source.package],
+            [go(), *verb, "-ldflags", source.linker_flags, source.package],
             cwd=source.module or MODULES,
             env=environment,
             capture_output=True,

@@ -35,13 +35,13 @@ class Stage:
     after
         Names of the stages that must have succeeded before it begins.
     nice
-        Whether it gives way to the others.
+        How much it gives way to the others, as in the command ``nice``.
     """
 
     name: str
     command: tuple[str | Path, ...]
     after: tuple[str, ...] = ()
-    nice: bool = False
+    nice: int = 0
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Run:
 
     def _start(self, stage: Stage) -> None:
         say(f"{stage.name}: begins")
-        command = ["setpriv", "--pdeathsig", "TERM", *(["nice"] if stage.nice else []), *map(str, stage.command)]
+        command = ["setpriv", "--pdeathsig", "TERM", "nice", f"-n{stage.nice}", *map(str, stage.command)]
         # A session of its own: Ctrl-C reaches this process, which passes it on once.
         started = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True)
         started.returncode = 0  # it is waited for by `_reap`, together with orphans
