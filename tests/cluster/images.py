@@ -118,6 +118,18 @@ def coredns_image() -> str:
     return COREDNS_IMAGE
 
 
+def require_sound_store() -> None:
+    """Empty the store of the images where it cannot be read any more: a disk that was full, a build that was killed."""
+    store = cache.folder() / "images"
+    with cache.locked("image-builds"):
+        said = subprocess.run(
+            [*_buildah(), "images", "--all"], capture_output=True, text=True, timeout=SECONDS_TO_BUILD
+        )
+        if said.returncode != 0 and store.exists():
+            say(f"the store of images in {store} is broken, and is made anew: {said.stderr.strip()[-300:]}")
+            shutil.rmtree(store)
+
+
 def image_id(tag: str) -> str:
     """Return what tells an image from others that have had its tag, or nothing where there is none."""
     return run([*_buildah(), "images", "--quiet", "--no-trunc", "--filter", f"reference={tag}"]).strip()

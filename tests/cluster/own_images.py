@@ -22,7 +22,7 @@ from typing import Any
 from tests.suite.clock import say
 from tests.suite.costs import measured
 
-from .images import base_image, build_image, export_image, image_id
+from .images import base_image, build_image, export_image, image_id, require_sound_store
 from .node import Node
 from .tools import ToolMissingError
 
@@ -41,6 +41,7 @@ def own_image(name: str) -> str:
         Where a step fails, with what it said.
     """
     say(f"building the image {name} (some minutes the first time; layers that do not change are kept)")
+    require_sound_store()
     with measured("build", f"image {name}"):
         dockerfile = _dockerfile(name)
         return build_image(dockerfile, TAGS[name], {"BASE": base_image()}, context=ROOT, flags=[f"--target={name}"])

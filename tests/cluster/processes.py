@@ -13,6 +13,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 POLL_SECONDS = 0.1
+ENDS_WITH_ITS_STARTER = ("setpriv", "--pdeathsig", "KILL")
+"""Words before a command that the kernel is to kill when the thread that started it ends, however that ends."""
 TAIL_LINES = 25
 
 
@@ -51,7 +53,7 @@ class Process:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as handle:
             self._popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *within, *map(str, argv)],
+                [*ENDS_WITH_ITS_STARTER, *within, *map(str, argv)],
                 stdin=subprocess.DEVNULL,
                 stdout=handle,
                 stderr=subprocess.STDOUT,

@@ -76,6 +76,18 @@ def test_what_a_killed_build_leaves_goes_at_the_next_one(build: Path) -> None:
     assert layers() == before
 
 
+def test_a_store_that_cannot_be_read_is_made_anew(build: Path) -> None:
+    build_image(build / "Dockerfile", TAG)
+    images.require_sound_store()
+    assert image_id(TAG) != ""
+    for index in (cache.folder() / "images").glob("overlay-*/*.json"):
+        index.write_text("[{")  # as a disk that was full leaves it
+    images.require_sound_store()
+    assert image_id(TAG) == ""
+    build_image(build / "Dockerfile", TAG)
+    assert image_id(TAG) != ""
+
+
 def layers() -> int:
     """Return how many layers take room in the store."""
     return len(list((cache.folder() / "images" / "overlay").glob("*/diff")))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.processes import ENDS_WITH_ITS_STARTER
 from tests.cluster.tools import installed
 
 from .s3_server import KEY, PATIENT_S, SECRET, S3Server, free_port, wait_for
@@ -128,7 +129,8 @@ def _run(program: str, config: Path, words: Sequence[str]) -> str:
 
 def _start(stack: contextlib.ExitStack, config: Path, program: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
     with (config.parent / f"{program}.out").open("wb") as said:
-        process = subprocess.Popen([_path(program), "-c", config, *words], stdout=said, stderr=said, cwd=config.parent)
+        command = [*ENDS_WITH_ITS_STARTER, _path(program), "-c", config, *words]
+        process = subprocess.Popen(command, stdout=said, stderr=said, cwd=config.parent)
 
     def end() -> None:
         process.kill()  # what it holds is in memory, and nobody needs it any more

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.session import Session
+from tests.cluster.processes import ENDS_WITH_ITS_STARTER
 from tests.cluster.tools import tool
 
 from gozen.archive.s3 import S3Store
@@ -85,6 +86,7 @@ def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1")
     data, log, port = folder / "data", folder / "requests.log", port or free_port()
     data.mkdir(parents=True, exist_ok=True)
     command = [
+        *ENDS_WITH_ITS_STARTER,
         tool("versitygw"),
         "--port",
         f"{address}:{port}",
