@@ -14,7 +14,7 @@ from tests.suite import costs
 from tests.suite.processor_time import processor_s
 from tests.suite.times import Cost, lines_of, over_budget, report, sums
 
-BURNS = "import time\nwhile time.process_time() < 0.3: pass"
+BURNS = "import time\nwhile time.process_time() < 0.5: pass"
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def test_what_a_child_computes_counts_while_it_runs_and_after(folder: Path) -> N
         assert child.stdout.read(2) == b"1\n"
         running = processor_s() - before
     child.communicate(b"\n")
-    assert running >= 0.3
-    assert processor_s() - before >= running
+    assert running >= 0.4
+    assert processor_s() - before >= running - 0.1
     (line,) = lines_of(folder)
-    assert line["processor_s"] >= 0.3
+    assert line["processor_s"] >= 0.4
 
 
 def test_nothing_is_written_where_nobody_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
