@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from tests.suite.processor_time import add_elsewhere
+
 from .fork_server import MOST_BYTES
 
 PATIENCE_S = 120.0
@@ -53,7 +55,9 @@ class Life:
         if self.code is None:
             if not self.ends_within(PATIENCE_S):
                 os.killpg(self.pid, signal.SIGABRT)
-            self.code = int(json.loads(self.line.recv(MOST_BYTES))["code"])
+            said = json.loads(self.line.recv(MOST_BYTES))
+            self.code = int(said["code"])
+            add_elsewhere(said["processor_s"])
             self.line.close()
         return self.code
 
@@ -76,7 +80,10 @@ line.sendmsg([json.dumps(words).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHT
 pid = json.loads(line.recv(4096))["pid"]
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda number, _: os.kill(pid, number))
-sys.exit(json.loads(line.recv(4096))["code"] % 256)
+said = json.loads(line.recv(4096))
+with open({used!r}, "a") as used:
+    used.write(f"{{said['processor_s']}}\\n")
+sys.exit(said["code"] % 256)
 """
 """A program ``gozen`` that asks the server: for shells, which start one."""
 
@@ -120,9 +127,15 @@ class ForkServer:
     def program(self, folder: Path) -> Path:
         """Write a program ``gozen`` for shells into a folder; return the folder."""
         path = folder / "gozen"
-        path.write_text(SHIM.format(python=sys.executable, path=str(self._path)))
+        path.write_text(SHIM.format(python=sys.executable, path=str(self._path), used=str(folder / "used")))
         path.chmod(0o755)
         return folder
+
+    def count(self, folder: Path) -> None:
+        """Count what the calls of a folder's program have cost since this was asked last."""
+        with contextlib.suppress(FileNotFoundError):
+            add_elsewhere(sum(map(float, (folder / "used").read_text().split())))
+            (folder / "used").unlink()
 
     def end_lives(self) -> None:
         """Kill what tests that failed have left."""
@@ -183,4 +196,4 @@ def _start(path: Path, users: Path) -> None:
     assert process.stdout is not None
     said = process.stdout.readline()
     assert said == "ready\n", (path.with_suffix(".log")).read_text()
-    process.returncode = 0  # it outlives this process where others still ask
+    process.wait()  # the server is a child of that one

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,9 +52,21 @@ def fill_my_night(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def path(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the PATH of a reader whose ``gozen`` is loaded already; `test_start` starts each verb as users do."""
-    return f"{forks.program(tmp_path_factory.mktemp('programs'))}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+def programs(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a ``gozen`` that is loaded already; `test_start` starts each verb as users do."""
+    return forks.program(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="session")
+def path(programs: Path) -> str:
+    """Return the PATH of a reader."""
+    return f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+@pytest.fixture(autouse=True)
+def _counted(programs: Path, forks: ForkServer) -> Iterator[None]:
+    yield
+    forks.count(programs)
 
 
 @pytest.fixture(scope="session")

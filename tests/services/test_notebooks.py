@@ -1,4 +1,4 @@
-"""The notebooks that users start from: each runs, draws, and says the same on one process of this machine and on Dask.
+"""The notebooks that users start from: each runs and draws; one says the same on Dask, in ``make test-all`` all do.
 
 One kernel for each engine runs them one after another, emptied in between: starting one is most of what a notebook
 costs. Their data: a small simulated survey and the table of a demo.
@@ -20,10 +20,12 @@ import pytest
 from distributed import LocalCluster
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
+from tests.effort import EVERYTHING
 
 pytestmark = pytest.mark.xdist_group("demo")  # the demo is made once for all tests that look at it
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
+ON_DASK = "pairs"
 SAYS = {
     "colour-colour": ["stars in the diagram", "points by", "within a quarter of a degree of COSMOS"],
     "light-curve": [],
@@ -101,9 +103,11 @@ def test_a_notebook_says_first_what_it_shows_and_has_no_outputs(name: str) -> No
 
 @pytest.mark.parametrize("name", SAYS)
 def test_a_notebook_runs_and_says_the_same_on_both_engines(name: str, kernels: dict[str, KernelManager]) -> None:
-    here, there = (run(name, kernels[engine]) for engine in ("local", "dask"))
+    here = run(name, kernels["local"])
     said = texts(here)
     assert [part for part in SAYS[name] if part not in said] == []
     assert pictures(here)
-    assert texts(there) == said
-    assert pictures(there) == pictures(here)
+    if EVERYTHING or name == ON_DASK:
+        there = run(name, kernels["dask"])
+        assert texts(there) == said
+        assert pictures(there) == pictures(here)

@@ -107,6 +107,7 @@ def start(place: Path, forks: ForkServer, tmp_path: Path) -> Iterator[Start]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+    forks.count(tmp_path)
 
 
 def status(folder: Path) -> dict[str, object]:

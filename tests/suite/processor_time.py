@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_elsewhere_s = 0.0
 # Fields of /proc/PID/stat after the name: utime, stime, and those of children that were waited for.
 _TIMES = slice(11, 15)
 
@@ -18,7 +19,13 @@ def processor_s(pid: int | None = None) -> float:
     an ancestor has made itself the reaper of orphans.
     """
     root = os.getpid() if pid is None else pid
-    return _used(root) + sum(_used(child) for child in descendants(root))
+    return _used(root) + sum(_used(child) for child in descendants(root)) + (_elsewhere_s if pid is None else 0.0)
+
+
+def add_elsewhere(seconds: float) -> None:
+    """Count what a process that is not below this one has done for it."""
+    global _elsewhere_s
+    _elsewhere_s += seconds
 
 
 def descendants(pid: int) -> Iterator[int]:
