@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from .effort import reached
 
 settings.register_profile("gozen", deadline=None)
-settings.load_profile("gozen")
+# Of a seeded bug it is enough to know that it was found: the smallest example would take minutes.
+settings.register_profile("seeded bugs", deadline=None, phases=(Phase.explicit, Phase.generate))
+settings.load_profile("seeded bugs" if "GOZEN_SEEDED_BUG" in os.environ else "gozen")
 
 # A shell that starts `make test` in the background lets all below it ignore Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)

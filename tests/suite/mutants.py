@@ -172,7 +172,8 @@ def put_into(folder: Path, mutant: Mutant) -> Iterator[None]:
 def found_at(mutant: Mutant, seed: int) -> int | None:
     """Return at which repetition the tests find a bug; None where they do not."""
     data = os.environ.get("GOZEN_TEST_DATA", str(ROOT.parent / "shared" / "data"))
-    environment = {**os.environ, "GOZEN_SEED": str(seed), "GOZEN_TIER": "push", "GOZEN_TEST_DATA": data}
+    own = {"GOZEN_SEED": str(seed), "GOZEN_TIER": "push", "GOZEN_TEST_DATA": data, "GOZEN_SEEDED_BUG": mutant.does}
+    environment = {**os.environ, **own}
     command = [COPY / ".venv/bin/pytest", "-x", "-p", "no:cacheprovider", *mutant.tests.split()]
     done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True, timeout=SECONDS)
     if done.returncode != 1:  # not even an error in the setting up counts as found
