@@ -18,7 +18,7 @@ settings.load_profile("seeded bugs" if "GOZEN_SEEDED_BUG" in os.environ else "go
 # A shell that starts `make test` in the background lets all below it ignore Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = [f"tests.suite.{name}" for name in ("costs", "progress", "selection", "passed")]
+pytest_plugins = [f"tests.suite.{name}" for name in ("costs", "progress", "passed", "selection")]
 
 
 @pytest.hookimpl(wrapper=True)

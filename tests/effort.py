@@ -44,12 +44,12 @@ class Repeats:
 REPEATS = {
     "operator histories": Repeats(1000, 50_000, "the seven seeded bugs of the operator; 77 for the worst seed"),
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
-    "fuzzed admissions": Repeats(120, 2000, "a label that ends in _, each rule of the schemas"),
-    "messages of a hostile function": Repeats(80, 2000, "the seeded bugs of tests/mutants"),
+    "fuzzed admissions": Repeats(120, 2000, "a label that the API server refuses"),
+    "messages of a hostile function": Repeats(80, 2000, "no seeded bug yet: the number is a choice"),
     "histories of a failing S3": Repeats(24, 1000, "a half product, a lost row, a doubled row"),
     "histories of a table": Repeats(12, 300, "a lost row, a doubled row"),
-    "changes under a reduction": Repeats(2, 20, "a commit of a file that changed while it was read"),
-    "kills at random moments": Repeats(6, 200, "what no stage has a name for; each stage is killed once besides"),
+    "changes under a reduction": Repeats(2, 20, "no seeded bug yet: the number is a choice"),
+    "kills at random moments": Repeats(6, 200, "no seeded bug: each stage is killed once besides"),
 }
 
 _reached: dict[str, int] = {}
@@ -80,7 +80,9 @@ def example(kind: str) -> Iterator[None]:
 
 def reached() -> str:
     """Return where the test that runs is among its repetitions, and forget it."""
-    said = ", ".join(f"round {number} of {REPEATS[kind].now} {kind}" for kind, number in _reached.items())
+    said = ", ".join(
+        f"round {number} of {REPEATS[kind].now} {kind}, GOZEN_SEED={SEED}" for kind, number in _reached.items()
+    )
     _reached.clear()
     _examples.clear()
     return said
@@ -145,3 +147,22 @@ BUDGET_S: dict[str, float] = {
     "unit/test_cli": 10,
 }
 """Processor seconds that a module of tests may cost in ``make test``, with all that it starts."""
+
+BUDGET_ALL_S = {
+    "cluster/test_control_plane": 60.0,
+    "cluster/test_fuzz_admission": 400.0,
+    "cluster/test_images": 300.0,
+    "property/test_catalog_histories": 250.0,
+    "property/test_fuzz_resources": 400.0,
+    "property/test_quickdb_wire": 100.0,
+    "property/test_reconcile": 500.0,
+    "services/test_benchmark_lookup": 50.0,
+    "services/test_benchmark_night": 100.0,
+    "services/test_benchmark_quickdb": 40.0,
+    "services/test_benchmark_reduce": 50.0,
+    "services/test_disturbed": 300.0,
+    "services/test_killed": 1500.0,
+    "services/test_notebooks": 200.0,
+    "services/test_s3_faults": 1500.0,
+}
+"""The same in ``make test-all``, for modules that repeat more there or run there alone."""

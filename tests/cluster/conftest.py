@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from .api_server import ApiServer
 from .guarded import Guarded, guarded
-from .node import Node
-from .tools import ToolMissingError
+from .node import Node, programs_of_a_node
+from .tools import ToolMissingError, tool
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for the programs that are being built before the time of a test begins to run."""
+    with contextlib.suppress(ToolMissingError):  # the fixtures say so
+        for name in ("kube-apiserver", "kubectl"):
+            tool(name)
+        if item.get_closest_marker("node"):
+            programs_of_a_node()
+    return (yield)
 
 
 def cannot_run(reason: str) -> None:

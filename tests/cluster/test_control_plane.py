@@ -17,9 +17,7 @@ from .api_server import ApiServer
 
 pytestmark = [
     pytest.mark.xdist_group("api"),
-    pytest.mark.test_all(
-        "measures the operator under load; what an Exposure costs is in tests/property/test_reconcile"
-    ),
+    pytest.mark.test_all("counts writes, Events and memory with many Exposures; test_reconcile counts those of one"),
 ]
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "control_plane.py"
 COUNTED = (

@@ -2,30 +2,31 @@
 
 Covered: user, labels, size; a night reduced in a pod under the `restricted` level, with a root file system that is only
 read, without compiling anything; no shell and no program but Python; the bill of materials against its schema and
-against what is there; what the other images start; which layers a new version changes. Run when what they are made of
-has changed, beside our code, which the other tests of a node run in the observer's image. Not here: lint, which is in
-tests/unit/test_images.
+against what is there; what the other images start; which layers a new version changes. `make test` runs the tests
+of each image only when its recipe has changed; our code runs in the observer's image in all other tests of the node.
+Not here: lint, which is in tests/unit/test_images.
 """
 
 from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from tests.suite.selection import proof
 
 from .images import configuration, export_image, size_mb
 from .node import Node
-from .own_images import ROOT, own_image
+from .own_images import ROOT, load_own_images, own_image
 from .processes import wait_until
 
-MADE_OF = ("images", "constraints.txt", "pyproject.toml", "tests/cluster/test_images.py")
-pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.proved_for(*MADE_OF)]
+pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node")]
+of_each_image = pytest.mark.proved_for(
+    "images", "constraints.txt", "pyproject.toml",
+    *(f"tests/cluster/{name}.py" for name in ("test_images", "images", "own_images")),
+)  # fmt: skip
 NAMES = ("pipeline", "observer", "operator")
 LARGEST_MB = {"pipeline": 950, "observer": 1000, "operator": 220}
 LARGEST_LAYER_OF_OURS = 40_000_000
@@ -77,19 +78,13 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _proved(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Write down that all of these passed, for the next runs."""
-    with proof(request, *MADE_OF):
-        yield
-
-
 @pytest.fixture(scope="module", params=NAMES)
 def image(root: None, request: pytest.FixtureRequest) -> tuple[str, str]:
     """Return the name and the tag of an image."""
     return request.param, own_image(request.param)
 
 
+@of_each_image
 def test_it_says_what_it_is_and_is_not_root(image: tuple[str, str]) -> None:
     name, tag = image
     config = configuration(tag)
@@ -138,8 +133,7 @@ def outcome(node: Node, namespace: str, name: str) -> tuple[str, str]:
 
 
 def test_a_pod_reduces_a_night_and_compiles_nothing(node: Node, namespace: str) -> None:
-    tag = own_image("pipeline")
-    node.load_image(tag)
+    tag = load_own_images(node)["pipeline"]
     environment = [
         {"name": "GOZEN_INSTRUMENT", "value": "/night/camera.yaml"},
         {"name": "GOZEN_ARCHIVE", "value": "/tmp/archive"},
@@ -157,6 +151,7 @@ def test_a_pod_reduces_a_night_and_compiles_nothing(node: Node, namespace: str) 
     assert said.splitlines()[-1] == "10001"
 
 
+@of_each_image
 @pytest.mark.parametrize("name", NAMES)
 def test_there_is_no_shell_and_a_list_of_all_that_is(node: Node, namespace: str, name: str) -> None:
     tag = own_image(name)
@@ -180,6 +175,7 @@ def test_there_is_no_shell_and_a_list_of_all_that_is(node: Node, namespace: str,
     assert {"libc6", "libssl3"} <= set(found["packages"]) or {"libc6", "libssl3t64"} <= set(found["packages"])
 
 
+@of_each_image
 @pytest.mark.parametrize(("name", "word"), [("operator", "GOZEN_OPERATOR_"), ("observer", "gozen-observer")])
 def test_the_processes_of_the_chart_start(node: Node, namespace: str, name: str, word: str) -> None:
     tag = own_image(name)
@@ -191,6 +187,7 @@ def test_the_processes_of_the_chart_start(node: Node, namespace: str, name: str,
     assert word in said
 
 
+@of_each_image
 @pytest.mark.parametrize("name", ["operator", "observer"])
 def test_what_is_ours_is_a_small_layer_above_all_that_others_wrote(root: None, tmp_path: Path, name: str) -> None:
     export_image(own_image(name), tmp_path / "image.tar")
@@ -205,6 +202,7 @@ def test_what_is_ours_is_a_small_layer_above_all_that_others_wrote(root: None, t
         assert whole.getmember(ours[0]).size < LARGEST_LAYER_OF_OURS
 
 
+@of_each_image
 def test_none_is_larger_than_it_must_be(image: tuple[str, str]) -> None:
     name, tag = image
     assert size_mb(tag) < LARGEST_MB[name]

@@ -65,13 +65,20 @@ def command(forks: ForkServer) -> Callable[..., subprocess.CompletedProcess[str]
     return run
 
 
+def started(*words: str | Path, cwd: Path) -> None:
+    """Run the installed command as a user does, its start included."""
+    environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "2"}
+    done = subprocess.run([GOZEN, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
     """Return a folder with a recipe and the raw data, truth and masters of a night; not to be changed."""
 
     def make(folder: Path) -> None:
         (folder / "recipe.yaml").write_text(RECIPE)
-        command("simulate", "recipe.yaml", "--night", NIGHT, "--sensors", "111,112", cwd=folder)
+        started("simulate", "recipe.yaml", "--night", NIGHT, "--sensors", "111,112", cwd=folder)
         command("masters", cwd=folder)
 
     return made_once(tmp_path_factory, "simulated", make)
@@ -97,10 +104,10 @@ def reduced(simulated: Path, tmp_path_factory: pytest.TempPathFactory, command: 
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the smallest demo, made by the command line; not to be changed."""
     folder = tmp_path_factory.mktemp("demo") / "small"
-    command("demo", "--folder", folder, "--sensors", "1", "--dithers", "1", "--nframe", "12", cwd=folder.parent)
+    started("demo", "--folder", folder, "--sensors", "1", "--dithers", "1", "--nframe", "12", cwd=folder.parent)
     return folder
 
 

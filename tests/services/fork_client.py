@@ -55,7 +55,7 @@ class Life:
         if self.code is None:
             if not self.ends_within(PATIENCE_S):
                 os.killpg(self.pid, signal.SIGABRT)
-            said = json.loads(self.line.recv(MOST_BYTES))
+            said = heard(self.line)
             self.code = int(said["code"])
             add_elsewhere(said["processor_s"])
             self.line.close()
@@ -108,8 +108,9 @@ class ForkServer:
         with open(os.devnull) as nothing, TemporaryFile("w+") as out, TemporaryFile("w+") as err:  # noqa: PTH123
             life = self._begin([words], cwd, environment, (nothing.fileno(), out.fileno(), err.fileno()), Path())
             if not life.ends_within(seconds):
-                os.killpg(life.pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(words), seconds)
+                os.killpg(life.pid, signal.SIGABRT)  # all its processes say where they are
+                err.seek(0)
+                raise subprocess.TimeoutExpired(list(words), seconds, stderr=err.read())
             code = life.end()
             said = []
             for channel in (out, err):
@@ -157,7 +158,21 @@ class ForkServer:
         words = {"commands": [list(one) for one in commands], "folder": str(folder), "environment": dict(environment)}
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", channels))
         line.sendmsg([json.dumps(words).encode()], [rights])
-        return Life(int(json.loads(line.recv(MOST_BYTES))["pid"]), log, line)
+        return Life(int(heard(line)["pid"]), log, line)
+
+
+def heard(line: socket.socket) -> dict[str, float]:
+    """Return what the server answers.
+
+    Raises
+    ------
+    ConnectionError
+        It has ended; the message names its log.
+    """
+    data = line.recv(MOST_BYTES)
+    if not data:
+        raise ConnectionError(f"the fork server has ended; its log is {line.getpeername()}.log")
+    return dict(json.loads(data))
 
 
 @contextlib.contextmanager

@@ -32,50 +32,29 @@ CAMERA = Path(__file__).parent / "small_camera.yaml"
 def serve(listener: socket.socket, users: Path) -> None:
     """Fork what is asked for until nobody may ask any more."""
     chosen = selectors.DefaultSelector()
-    chosen.register(listener, selectors.EVENT_READ)
+    chosen.register(listener, selectors.EVENT_READ, accept)
     while True:
-        found = chosen.select(SECONDS_BETWEEN_LOOKS)
-        if not found and nobody_holds(users):
+        for key, _ in (found := chosen.select(SECONDS_BETWEEN_LOOKS)):
+            if key.fd in chosen.get_map():  # not closed by what came before it
+                key.data(chosen, key)
+        if not found and ends_alone(listener, users):
             return
-        for key, _ in found:
-            if key.fileobj is listener:
-                asker, _ = listener.accept()
-                handle, pid = begin(asker)
-                chosen.register(handle, selectors.EVENT_READ, (asker, pid))
-                chosen.register(asker, selectors.EVENT_READ, (None, pid))
-            elif key.data[0] is None:  # the asker has gone, and its call goes with it
-                chosen.unregister(key.fileobj)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(key.data[1], signal.SIGKILL)
-            else:
-                end(chosen, key)
 
 
-def end(chosen: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-    """Tell how a call has ended."""
-    asker, pid = key.data
-    chosen.unregister(key.fileobj)
-    os.close(key.fd)
-    with contextlib.suppress(KeyError):
-        chosen.unregister(asker)
-    _, status, used = os.wait4(pid, 0)
-    answer(asker, {"code": os.waitstatus_to_exitcode(status), "processor_s": used.ru_utime + used.ru_stime})
-    asker.close()
+def accept(chosen: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Take an asker, who may be slow to say what it wants."""
+    asker, _ = key.fileobj.accept()  # type: ignore[union-attr]
+    chosen.register(asker, selectors.EVENT_READ, begin)
 
 
-def nobody_holds(users: Path) -> bool:
-    """Tell whether the last test process has gone."""
-    with users.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
-def begin(asker: socket.socket) -> tuple[int, int]:
-    """Fork a call; return a descriptor that tells of its end, and its number."""
+def begin(chosen: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Fork the call that an asker wants."""
+    asker: socket.socket = key.fileobj  # type: ignore[assignment]
+    chosen.unregister(asker)
     data, sent, _, _ = asker.recvmsg(MOST_BYTES, socket.CMSG_LEN(CHANNELS * array.array("i").itemsize))
+    if not data:  # it has gone
+        asker.close()
+        return
     channels = array.array("i")
     for _, _, one in sent:
         channels.frombytes(one)
@@ -86,7 +65,38 @@ def begin(asker: socket.socket) -> tuple[int, int]:
     for channel in channels:
         os.close(channel)
     answer(asker, {"pid": pid})
-    return os.pidfd_open(pid), pid
+    chosen.register(os.pidfd_open(pid), selectors.EVENT_READ, functools.partial(end, pid, asker))
+    chosen.register(asker, selectors.EVENT_READ, functools.partial(kill, pid))
+
+
+def kill(pid: int, chosen: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Kill a call whose asker has gone."""
+    chosen.unregister(key.fileobj)
+    for send in (os.killpg, os.kill):  # it may not lead a group yet
+        with contextlib.suppress(ProcessLookupError):
+            send(pid, signal.SIGKILL)
+
+
+def end(pid: int, asker: socket.socket, chosen: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Tell the asker how its call has ended, and what it cost."""
+    chosen.unregister(key.fileobj)
+    os.close(key.fd)
+    with contextlib.suppress(KeyError):
+        chosen.unregister(asker)
+    _, status, used = os.wait4(pid, 0)
+    answer(asker, {"code": os.waitstatus_to_exitcode(status), "processor_s": used.ru_utime + used.ru_stime})
+    asker.close()
+
+
+def ends_alone(listener: socket.socket, users: Path) -> bool:
+    """Tell whether the last test process has gone; if so, nobody finds the socket any more."""
+    with users.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        Path(listener.getsockname()).unlink()
+    return True
 
 
 def answer(asker: socket.socket, words: dict[str, float]) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "night.py"
-pytestmark = pytest.mark.test_all("measures the pace of a night; its corridor is in test_watch")
+pytestmark = pytest.mark.test_all(
+    "replays a night at its pace; test_watch and test_killed show order and losses on a small one"
+)
 
 
 def test_a_small_night_is_replayed(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_notebook_says_first_what_it_shows_and_has_no_outputs(name: str) -> No
 
 
 @pytest.mark.parametrize("name", SAYS)
-def test_a_notebook_runs_and_says_the_same_on_both_engines(name: str, kernels: dict[str, KernelManager]) -> None:
+def test_a_notebook_runs_and_says_the_same_on_dask(name: str, kernels: dict[str, KernelManager]) -> None:
     here = run(name, kernels["local"])
     said = texts(here)
     assert [part for part in SAYS[name] if part not in said] == []

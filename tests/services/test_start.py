@@ -1,13 +1,15 @@
 """Each verb of ``gozen`` started as users start it, once: it says what a call by way of the fork server says.
 
 Other tests save the start of the command; this one shows that nothing depends on it: exit codes, both channels, and
-that a fresh interpreter finds what the verb imports. Not here: signals (test_night_by_command, test_watch).
+that a fresh interpreter finds what the verb imports. `demo` and `simulate` are started by the fixtures of that name.
+Not here: signals (test_night_by_command, test_watch).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +51,11 @@ def test_every_verb_is_started() -> None:
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_a_verb_that_is_started_says_what_a_forked_one_says(verb: str, reduced: Path, forks: ForkServer) -> None:
+def test_a_verb_that_is_started_says_what_a_forked_one_says(
+    verb: str, reduced: Path, forks: ForkServer, tmp_path: Path
+) -> None:
     words, code = CALLS[verb]
+    folder = shutil.copytree(reduced, tmp_path / "night")
     environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "1"}
     started = subprocess.run(
         [GOZEN, *words],
@@ -61,7 +66,7 @@ def test_a_verb_that_is_started_says_what_a_forked_one_says(verb: str, reduced: 
         text=True,
         timeout=300,
     )
-    forked = forks.run(words, reduced, environment)
+    forked = forks.run(words, folder, environment)
     assert started.returncode == code, started.stdout + started.stderr
     assert forked.returncode == code
     assert [steady(forked.stdout), forked.stderr] == [steady(started.stdout), started.stderr]

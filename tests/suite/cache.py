@@ -28,7 +28,7 @@ def folder() -> Path:
 
 
 def kept(name: str, make: Callable[[Path], object]) -> Path:
-    """Return a file, made when it is not there as it was made; who wants the same one meanwhile waits.
+    """Return a file; make it if it is missing or broken. Another process that asks for it waits.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def locked(name: str, *, shared: bool = False, wait: bool = True) -> Iterator[bo
 
 
 def forget_unused(days: float = DAYS_TO_KEEP) -> None:
-    """Remove the files that no run has asked for in so many days."""
+    """Remove the files that no run has used for so many days."""
     oldest = time.time() - days * 86400
-    for seal in list(folder().rglob("*.sha256")):
+    for seal in [*folder().glob("*.sha256"), *folder().glob("bin/*.sha256")]:
         if seal.stat().st_mtime < oldest:
             seal.with_suffix("").unlink(missing_ok=True)
             seal.unlink()
@@ -99,5 +99,6 @@ def _digest(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    shutil.rmtree(folder(), ignore_errors=True)
-    say(f"removed {folder()}")
+    if folder().exists():
+        shutil.rmtree(folder())
+    say(f"{folder()} is empty now")

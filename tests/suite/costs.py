@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,27 @@ from .processor_time import processor_s
 FOLDER = "GOZEN_COSTS"
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Seconds, and processor seconds of this process with all that it started."""
+
+    seconds: float = 0.0
+    processor_s: float = 0.0
+
+    @classmethod
+    def now(cls) -> Spent:
+        """Return both clocks."""
+        return cls(time.monotonic(), processor_s())
+
+    def less(self, other: Spent) -> Spent:
+        """Return the difference."""
+        return Spent(self.seconds - other.seconds, self.processor_s - other.processor_s)
+
+    def more(self, other: Spent) -> Spent:
+        """Return the sum."""
+        return Spent(self.seconds + other.seconds, self.processor_s + other.processor_s)
+
+
 @contextmanager
 def measured(kind: str, name: str, **words: Any) -> Iterator[None]:
     """Write down what something costs this process and those that it starts.
@@ -28,13 +50,14 @@ def measured(kind: str, name: str, **words: Any) -> Iterator[None]:
     Parameters
     ----------
     kind
-        ``test``, ``fixture`` or ``build``.
+        As ``build``.
     """
-    began, used = time.monotonic(), processor_s()
+    before = Spent.now()
     try:
         yield
     finally:
-        write(kind, name, time.monotonic() - began, processor_s() - used, **words)
+        spent = Spent.now().less(before)
+        write(kind, name, spent.seconds, spent.processor_s, **words)
 
 
 def write(kind: str, name: str, seconds: float, processor: float, **words: Any) -> None:
@@ -54,14 +77,34 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Costs:
+    """What a test costs includes its own fixtures; those of the session are lines of their own.
+
+    Which test asks first for what the session shares is chance.
+    """
+
+    def __init__(self) -> None:
+        self._shared = Spent()
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        with measured("test", item.nodeid):
+        before, self._shared = Spent.now(), Spent()
+        try:
             return (yield)
+        finally:
+            own = Spent.now().less(before).less(self._shared)
+            write("test", item.nodeid, own.seconds, own.processor_s)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        if fixturedef.scope == "function":
+        before, inner = Spent.now(), self._shared
+        try:
             return (yield)
-        with measured("fixture", f"{fixturedef.baseid}::{fixturedef.argname}", scope=fixturedef.scope):
-            return (yield)
+        finally:
+            spent = Spent.now().less(before)
+            if fixturedef.scope == "session":  # one that another one asks for is a line of its own, too
+                own = spent.less(self._shared.less(inner))
+                self._shared = inner.more(spent)
+                write("fixture", f"{fixturedef.baseid}::{fixturedef.argname}", own.seconds, own.processor_s)
+            else:
+                name = f"{fixturedef.baseid}::{fixturedef.argname}"
+                write("fixture of a test", name, spent.seconds, spent.processor_s, scope=fixturedef.scope)

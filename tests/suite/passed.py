@@ -1,7 +1,7 @@
 """What a long run has shown already, so that ``make test-all`` goes on where it was stopped.
 
-A pytest plugin: with ``GOZEN_PASSED``, a file of test names, tests that stand in it are left out, and those that pass
-are added. The file belongs to one state of the checkout; any change of a file begins a new one.
+A pytest plugin: ``GOZEN_PASSED`` is a file of test names. The plugin leaves out the tests that the file names, and adds
+those that pass. The file belongs to one state of the checkout; any change of a file begins a new one.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import hashlib
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from .clock import say
 
+PASSED = "GOZEN_PASSED"
+
 
 def remember_tree(root: Path) -> Path:
     """Return the file of the tests that passed with the files as they are now."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(words, cwd=root, capture_output=True, check=True).stdout.split(b"\0")
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(os.environ.get("GOZEN_SEED", "").encode())
     for name in sorted(filter(None, names)):
         path = root / os.fsdecode(name)
         digest.update(name + b"\0" + (path.read_bytes() if path.is_file() else b"") + b"\0")
@@ -34,10 +37,15 @@ def remember_tree(root: Path) -> Path:
     return path
 
 
+def resumes(environment: Mapping[str, str]) -> bool:
+    """Tell whether some tests have passed in an earlier run."""
+    return Path(environment[PASSED]).stat().st_size > 0
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Leave out and remember where a file is named."""
-    if os.environ.get("GOZEN_PASSED"):
-        config.pluginmanager.register(_Passed(Path(os.environ["GOZEN_PASSED"]), config), "gozen-passed")
+    if os.environ.get(PASSED):
+        config.pluginmanager.register(_Passed(Path(os.environ[PASSED]), config), "gozen-passed")
 
 
 class _Passed:
@@ -50,8 +58,8 @@ class _Passed:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out what has passed."""
-        gone = [item for item in items if _name(item.nodeid) in self._before]
-        items[:] = [item for item in items if _name(item.nodeid) not in self._before]
+        gone = [item for item in items if name_of(item.nodeid) in self._before]
+        items[:] = [item for item in items if name_of(item.nodeid) not in self._before]
         if gone:
             self._config.hook.pytest_deselected(items=gone)
 
@@ -63,7 +71,13 @@ class _Passed:
             self._failed.add(report.nodeid)
         elif report.when == "teardown" and report.nodeid not in self._failed:
             with self._path.open("a") as file:
-                file.write(_name(report.nodeid) + "\n")
+                file.write(name_of(report.nodeid) + "\n")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Count it as a success where all tests have passed before."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._before:
+            session.exitstatus = pytest.ExitCode.OK
 
     def pytest_terminal_summary(self) -> None:
         """Say what was not run again."""
@@ -71,6 +85,6 @@ class _Passed:
             say(f"{len(self._before)} tests passed in an earlier run of the same files and were not run again")
 
 
-def _name(nodeid: str) -> str:
+def name_of(nodeid: str) -> str:
     """Return a test's name without the group that xdist adds to it."""
     return re.sub(r"@[^\]@/]*$", "", nodeid)

@@ -1,7 +1,8 @@
-"""A pytest plugin that chooses and orders the tests of a run.
+"""A pytest plugin that chooses and orders the tests in a run of the suite; other calls of pytest run what they name.
 
-Left out of ``make test`` is what bears the mark ``test_all``, with its reason, and what bears ``proved_for`` while the
-files that it names are as they were when it passed. Groups that mostly wait begin first, then what costs most.
+``make test`` leaves out tests with the mark ``test_all``, which states a reason, and tests with the mark ``proved_for``
+while the files that it names are the same as when the tests passed. Groups that mostly wait start first, then the
+modules that cost most.
 """
 
 from __future__ import annotations
@@ -9,46 +10,57 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from tests.effort import BUDGET_S, EVERYTHING
 
 from . import cache
-from .clock import BEGAN, say
+from .clock import BEGAN
+from .passed import name_of
 from .times import module_of
 
 ROOT = Path(__file__).parents[2]
 WAITING = ("node", "api")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out and sort."""
-    gone = [item for item in items if not EVERYTHING and _is_left_out(item)]
-    if gone:
-        items[:] = [item for item in items if item not in set(gone)]
-        config.hook.pytest_deselected(items=gone)
-    if BEGAN in os.environ:
-        items.sort(key=_turn)
-    if gone and "PYTEST_XDIST_WORKER" not in os.environ:
-        say(f"{len(gone)} tests are left to make test-all, as docs/contribute/tests.md says")
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose in each process that runs tests."""
+    config.pluginmanager.register(_Selection(config), "gozen-selection")
 
 
-@contextmanager
-def proof(request: pytest.FixtureRequest, *paths: str) -> Iterator[None]:
-    """Write down that the tests of a module pass for some files, if none of them fails."""
-    before = request.session.testsfailed
-    yield
-    if request.session.testsfailed == before:
-        cache.kept(_proof_of(paths), lambda path: path.write_text("passed"))
+class _Selection:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._to_prove: dict[tuple[str, ...], set[str]] = defaultdict(set)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out and sort."""
+        for item in items:
+            if (mark := item.get_closest_marker("proved_for")) is not None:
+                self._to_prove[mark.args].add(item.nodeid)
+        if BEGAN in os.environ:
+            gone = set() if EVERYTHING else set(filter(_is_left_out, items))
+            items[:] = sorted((item for item in items if item not in gone), key=_turn)
+            if gone:
+                self._config.hook.pytest_deselected(items=list(gone))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what passes; write down when all tests of some files have. One process runs all of them."""
+        name = name_of(report.nodeid)
+        for paths, names in self._to_prove.items():
+            if report.when == "call" and report.passed and name in names:
+                names.remove(name)
+                if not names:
+                    cache.kept(_proof_of(paths), lambda path: path.write_text("passed"))
 
 
 def _is_left_out(item: pytest.Item) -> bool:
-    if item.get_closest_marker("test_all"):
-        return True
     proved = item.get_closest_marker("proved_for")
+    if item.get_closest_marker("test_all") is not None:
+        return True
     return proved is not None and cache.is_whole(_proof_of(proved.args))
 
 

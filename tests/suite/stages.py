@@ -1,6 +1,6 @@
-"""Stages of a test run, which run beside each other as far as they may, and all that they start is gone at the end.
+"""Runs the stages of a test run side by side, and stops every process that they have started at the end.
 
-What the stages are is in `plan`; this room starts them, says how far the run is, and ends it.
+Which stages there are is in `__main__`. This module starts them, says when each begins and ends, and handles Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .costs import write
 from .processor_time import descendants
 
 PR_SET_CHILD_SUBREAPER = 36
-SECONDS_TO_END = 30
+SECONDS_TO_END = 60
 INTERRUPTED = 130
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Run:
     """Stages on their way; `go` returns the exit code of the whole."""
 
     def __init__(self, stages: Sequence[Stage], environment: Mapping[str, str]) -> None:
+        unknown = {name for stage in stages for name in stage.after} - {stage.name for stage in stages}
+        if unknown:
+            raise ValueError(f"stages wait for {', '.join(sorted(unknown))}, and there is no such stage")
         self._waiting = list(stages)
         self._environment = {**environment, BEGAN: os.environ.get(BEGAN, str(time.time()))}
         self._running: dict[int, tuple[Stage, float]] = {}
@@ -77,7 +81,7 @@ class Run:
     def go(self) -> int:
         """Run all stages; say when each begins and ends, and what the whole has cost."""
         _adopt_orphans()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in INTERRUPTS:
             signal.signal(number, _interrupt)
         memory = Memory()
         threading.Thread(target=memory.watch, daemon=True).start()
@@ -91,9 +95,10 @@ class Run:
             self._interrupt_stages()
             return INTERRUPTED
         finally:
+            _ignore_interrupts()
             end_descendants()
         self._sum_up(memory)
-        return int(any(self._codes.values()))
+        return int(any(self._codes.values()) or bool(self._waiting))
 
     def _start_what_may(self) -> None:
         for stage in list(self._waiting):
@@ -123,8 +128,10 @@ class Run:
             say(f"{stage.name}: {how} after {since(began)}")
 
     def _interrupt_stages(self) -> None:
+        _ignore_interrupts()
         for pid in self._running:
-            os.kill(pid, signal.SIGINT)
+            # To the whole group, as a terminal does: a shell among them waits for its children.
+            os.killpg(pid, signal.SIGINT)
         deadline = time.monotonic() + SECONDS_TO_END
         while self._running and time.monotonic() < deadline:
             pid, _ = os.waitpid(-1, os.WNOHANG)
@@ -154,6 +161,12 @@ def end_descendants() -> None:
         except ChildProcessError:
             return
         time.sleep(0.01)
+
+
+def _ignore_interrupts() -> None:
+    """Let a second Ctrl-C not stop what stops the processes."""
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -14,9 +14,15 @@ from pathlib import Path
 
 COSTS = Path(__file__).parents[2] / "build" / "times"
 SLOWEST = 25
+TABLES = {
+    "stages": "stage",
+    "builds (also in stages, or in what waited for them)": "build",
+    "fixtures of the session": "fixture",
+    "modules": "test",
+}
 OVER = 2.0
 LEAST_S = 5.0
-"""Modules that cost less than this are not worth a word."""
+"""Budgets below this are taken as this: starting and collecting cost as much."""
 
 
 @dataclass
@@ -43,7 +49,7 @@ def lines_of(folder: Path) -> list[dict[str, object]]:
 
 
 def module_of(name: str) -> str:
-    """Return the module of a test or fixture, as its budget names it: ``services/test_watch``."""
+    """Return the module of a test, as its budget names it: ``services/test_watch``."""
     return name.partition("::")[0].removeprefix("tests/").removesuffix(".py")
 
 
@@ -52,7 +58,8 @@ def sums(lines: Iterable[Mapping[str, object]], kind: str) -> dict[str, Cost]:
     found: dict[str, Cost] = defaultdict(Cost)
     for line in lines:
         if line["kind"] == kind:
-            found[module_of(str(line["name"]))].add(line)  # type: ignore[arg-type]
+            name = str(line["name"])
+            found[module_of(name) if kind == "test" else name].add(line)  # type: ignore[arg-type]
     return dict(sorted(found.items(), key=lambda item: -item[1].processor_s))
 
 
@@ -69,8 +76,7 @@ def over_budget(modules: Mapping[str, Cost], budgets: Mapping[str, float]) -> li
 def report(folder: Path = COSTS) -> str:
     """Return the tables of a run."""
     lines = lines_of(folder)
-    parts = [_table(f"{kind}s", sums(lines, kind)) for kind in ("stage", "build")]
-    parts.append(_table("modules", sums(lines, "test")))
+    parts = [_table(title, sums(lines, kind)) for title, kind in TABLES.items()]
     tests = [line for line in lines if line["kind"] == "test"]
     slowest = sorted(tests, key=lambda line: -float(str(line["processor_s"])))[:SLOWEST]
     parts.append(f"the {SLOWEST} most expensive tests\n processor  seconds")

@@ -96,7 +96,7 @@ def test_a_lock_that_is_held_is_not_waited_for_where_nobody_wants_to(folder: Pat
 
 
 def test_files_that_no_run_wants_any_more_go(folder: Path) -> None:
-    old, new = cache.kept("old", make("1", [])), cache.kept("new", make("2", []))
+    old, new = cache.kept("bin/old", make("1", [])), cache.kept("new", make("2", []))
     os.utime(old.with_name("old.sha256"), (0, 0))
     cache.forget_unused()
     assert not old.exists()
