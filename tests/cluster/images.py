@@ -119,15 +119,16 @@ def coredns_image() -> str:
 
 
 def require_sound_store() -> None:
-    """Empty the store of the images where it cannot be read any more: a disk that was full, a build that was killed."""
+    """Empty the store of the images if it cannot be read, as after a full disk; one failure alone may have passed."""
     store = cache.folder() / "images"
+    command = [*_buildah(), "images", "--all"]
     with cache.locked("image-builds"):
-        said = subprocess.run(
-            [*_buildah(), "images", "--all"], capture_output=True, text=True, timeout=SECONDS_TO_BUILD
-        )
-        if said.returncode != 0 and store.exists():
-            say(f"the store of images in {store} is broken, and is made anew: {said.stderr.strip()[-300:]}")
-            shutil.rmtree(store)
+        for _ in range(2):
+            said = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_BUILD)
+            if said.returncode == 0 or not store.exists():
+                return
+        say(f"the store of images in {store} cannot be read and is made anew: {said.stderr.strip()[-300:]}")
+        shutil.rmtree(store)
 
 
 def image_id(tag: str) -> str:

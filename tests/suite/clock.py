@@ -19,6 +19,6 @@ def say(text: str) -> None:
 
 
 def since(began: float) -> str:
-    """Return how long ago a moment of the monotonic clock was, as people say it."""
+    """Return how long ago a moment of the monotonic clock was: ``12 s``, ``3.4 min``."""
     seconds = time.monotonic() - began
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

@@ -1,4 +1,4 @@
-"""What a long run has shown already, so that ``make test-all`` goes on where it was stopped.
+"""Which tests a long run has passed already, so that ``make test-all`` continues where it was stopped.
 
 A pytest plugin: ``GOZEN_PASSED`` is a file of test names. The plugin leaves out the tests that the file names, and adds
 those that pass. The file belongs to one state of the checkout; any change of a file begins a new one.
