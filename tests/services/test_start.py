@@ -59,7 +59,7 @@ def test_a_verb_that_is_started_says_what_a_forked_one_says(
     environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "1"}
     started = subprocess.run(
         [GOZEN, *words],
-        cwd=reduced,
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
