@@ -46,8 +46,8 @@ REPEATS = {
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
     "fuzzed admissions": Repeats(120, 2000, "a label that the API server refuses"),
     "messages of a hostile function": Repeats(80, 2000, "no seeded bug yet: the number is a choice"),
-    "histories of a failing S3": Repeats(24, 1000, "a half product, a lost row, a doubled row"),
-    "histories of a table": Repeats(12, 300, "a lost row, a doubled row"),
+    "histories of a failing S3": Repeats(40, 1000, "a half product, a lost row, a doubled row; 13 for the worst seed"),
+    "histories of a table": Repeats(36, 300, "a lost row, a doubled row; 7 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet: the number is a choice"),
     "kills at random moments": Repeats(6, 200, "no seeded bug: each stage is killed once besides"),
 }

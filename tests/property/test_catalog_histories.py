@@ -43,7 +43,11 @@ append = st.tuples(
 compaction = st.tuples(st.just("compact"), st.sampled_from([1, 2, 16]), st.sampled_from([3, 10**6]), killed)
 releasing = st.tuples(st.just("release"), st.sampled_from(["dr1", "dr2"]), killed)
 removing = st.tuples(st.just("remove"), st.sampled_from([0.0, 2.0]), killed)
-step = st.one_of(append, append, compaction, compaction, releasing, removing)
+correction = st.tuples(st.just("correct"), st.integers(0, 9), killed)
+step = st.one_of(append, append, correction, compaction, compaction, releasing, removing)
+# Bugs hide where nights share a file and one of them changes: of any four steps these are rarely the ones drawn.
+shared_file = st.tuples(append, compaction, correction).map(list)
+histories = st.one_of(st.lists(step, min_size=2, max_size=6), shared_file)
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +116,11 @@ class World:
         table = rows_of(FIELD, night, exposure, run)
         self.run(lambda store: append_night(store, "lightcurves", night, [table]), after, before)
 
+    def correct(self, which: int, after: int | None) -> None:
+        """Append an exposure that the table holds, of another run."""
+        night, exposure = sorted(self.held)[which % len(self.held)]
+        self.append(night, exposure, "r2" if self.held[night, exposure] == "r1" else "r1", after)
+
     def compact(self, files: int, rows: int, after: int | None) -> None:
         self.run(lambda store: compact(store, "lightcurves", most_files=files, partition_rows=rows), after, self.rows())
         of = Counter(layout.partition_of(f.path) for f in open_catalog(self.store, "lightcurves").manifest.files)
@@ -139,7 +148,7 @@ class World:
     max_examples=REPEATS[HISTORIES].now, deadline=None, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-@given(first=append, history=st.lists(step, min_size=2, max_size=6))
+@given(first=append, history=histories)
 def test_readers_see_whole_versions_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, first: tuple, history: list[tuple]
 ) -> None:
