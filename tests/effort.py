@@ -146,6 +146,7 @@ BUDGET_S: dict[str, float] = {
     "unit/test_cli": 15,
     "unit/test_quickdb_region": 10,
     "unit/test_reduce_sensor": 15,
+    "unit/test_suite_selection": 20,
 }
 """Processor seconds that a module of tests may cost in ``make test``, with all that it starts."""
 

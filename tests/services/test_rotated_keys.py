@@ -7,6 +7,7 @@ is, changed under a run and a look-up that go on; a key in the environment that 
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.xdist_group("ceph")
 Command = Callable[..., object]
 PATIENCE_S = 300
 PIPELINE = "arn:aws:iam:::user/rotating"
+REVOKED = "the server does not accept the credentials|or for a new key if this one was revoked"
+"""Ceph says AccessDenied of a revoked key while it still has the key in its memory, and InvalidAccessKeyId later."""
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ def test_a_run_goes_on_when_its_file_of_keys_changes(
     assert sorted(mine) == sorted(theirs)
     assert [key for key in mine if mine[key] != theirs[key]] == []
     ceph.revoke("rotating", new[0])
-    with pytest.raises(StorageUnavailable, match="the server does not accept the credentials"):
+    with pytest.raises(StorageUnavailable, match=REVOKED):
         reader.list("exposures")
     give(file, *ceph.user("rotating"))
     assert reader.list("exposures")
@@ -107,7 +110,7 @@ def test_a_key_that_is_revoked_under_a_run_costs_an_attempt_and_nothing_else(
     _, said = run.communicate(timeout=300)
     assert run.returncode == 75, said
     assert "StorageUnavailable" in said
-    assert "the server does not accept the credentials" in " ".join(said.split())
+    assert re.search(REVOKED, " ".join(said.split())), said
     assert "Traceback" not in said
     committed = {key: archive.read(key) for key in commits(archive)}
     new = ceph.user("rotating")

@@ -12,7 +12,10 @@ from botocore.parsers import ResponseParserError
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 
 _ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
-_NO_ACCESS = "these credentials may not do that: ask for the right to read and write in this bucket"
+_NO_ACCESS = (
+    "these credentials may not do that: ask for the right to read and write in this bucket, "
+    "or for a new key if this one was revoked"
+)
 _NOT_ACCEPTED = "the server does not accept the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _FULL = "the room is used up: free some space and run again, nothing committed is lost"
 _LATER = "try again when the storage answers"
