@@ -30,6 +30,10 @@ class RawHeader:
         Net exposure of a frame, time from frame to frame, and from row to row, seconds.
     ra, dec
         Pointing of the telescope, degrees; None where the header does not say.
+    binning
+        Pixels joined along x and y, such as ``2x2``.
+    window
+        FITS section of the sensor that was read, ``[x1:x2,y1:y2]``; empty for all of it.
     """
 
     object: str
@@ -49,6 +53,8 @@ class RawHeader:
     pipelines: tuple[str, ...]
     project: str
     observer: str
+    binning: str = "1x1"
+    window: str = ""
 
 
 def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawHeader:

@@ -148,6 +148,8 @@ class HeaderWords(_Part):
     frame_id: WordRule | None = None
     gain: WordRule | None = Field(None, description="Name of the amplifier setting")
     filter: WordRule | None = None
+    binning: WordRule | None = Field(None, description="Pixels that were joined: `2`, `2x2`, or two words for x and y")
+    window: WordRule | None = Field(None, description="FITS section of the sensor that was read, in its full pixels")
     pipelines: WordRule | None = None
     project: WordRule | None = None
     observer: WordRule | None = None
