@@ -45,7 +45,7 @@ REPEATS = {
     "operator histories": Repeats(1000, 50_000, "the seven seeded bugs of the operator; 77 for the worst seed"),
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
     "fuzzed admissions": Repeats(270, 2000, "a label that the API server refuses; 87 for the worst seed"),
-    "messages of a hostile function": Repeats(80, 2000, "no seeded bug yet: the number is a choice"),
+    "messages of a hostile function": Repeats(80, 2000, "a key that no dict may have; 21 for the worst seed"),
     "histories of a failing S3": Repeats(40, 1000, "a half product, a lost row, a doubled row; 13 for the worst seed"),
     "histories of a table": Repeats(36, 300, "a lost row, a doubled row; 7 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet: the number is a choice"),

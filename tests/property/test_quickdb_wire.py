@@ -12,12 +12,13 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tests.effort import REPEATS
+from tests.effort import REPEATS, SEED, rounds
 
 from gozen.errors import UnreadableInput
 from gozen.quickdb.isolation.wire import decode, encode
 
-RUNS = REPEATS["messages of a hostile function"].now
+KIND = "messages of a hostile function"
+RUNS = REPEATS[KIND].now
 EXAMPLES = settings(max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck))
 
 plain_dtypes = (
@@ -118,14 +119,20 @@ CORPUS = [
             3: [np.int8(1), 2**70],
         }
     ),
+    encode({"k": [1], 7: (None, 2.5)}),
 ]
+TAGS = b"NTFiIfcsbzyn[({CRA"
+LENGTHS = [0, 1, 2, 4, 8, 0x7F, 0x80, 0xFE, 0xFF]
 
 
 def test_many_small_changes():
-    chance = random.Random(7)
-    for _ in range(RUNS * 50):
-        changed = bytearray(chance.choice(CORPUS))
-        for _ in range(chance.randint(1, 4)):
-            changed[chance.randrange(len(changed))] = chance.choice([0, 1, 2, 4, 8, 0x7F, 0x80, 0xFE, 0xFF])
-        with contextlib.suppress(UnreadableInput):
-            encode(decode(bytes(changed)))
+    chance = random.Random(SEED)
+    for _ in rounds(KIND):
+        for _ in range(50):
+            changed = bytearray(chance.choice(CORPUS))
+            for _ in range(chance.randint(0, 3)):
+                changed[chance.randrange(len(changed))] = chance.choice(LENGTHS)
+            tagged = [place for place, byte in enumerate(changed) if byte in TAGS]
+            changed[chance.choice(tagged)] = chance.choice(TAGS)
+            with contextlib.suppress(UnreadableInput):
+                encode(decode(bytes(changed)))

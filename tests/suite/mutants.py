@@ -114,6 +114,14 @@ MUTANTS = (
         "tests/services/test_isolation.py tests/services/test_isolation_process.py",
     ),
     Mutant(
+        "a dict that a user's function sends has keys of any kind",
+        "pipelines/gozen/quickdb/isolation/reading.py",
+        "if not is_key(key):",
+        "if not is_key(key) and isinstance(key, list):",
+        "tests/property/test_quickdb_wire.py::test_many_small_changes",
+        "messages of a hostile function",
+    ),
+    Mutant(
         "a label ends as the API server does not allow",
         "operator/gozen_operator/jobs.py",
         '.rstrip("_")',
