@@ -177,7 +177,7 @@ def read_quantity(
         if missing:
             raise CorruptFile(f"{source}: the header has no word {missing[0]}, which gives {name}")
         parts = [words[word] for word in rule.sources]
-    timesys = words.get("TIMESYS")
+    timesys = words.get("TIMESYS") if rule.kind in TIME_KINDS else None
     try:
         return convert(parts, rule, zone, timesys if _says_something(timesys) else None)
     except ValueError as error:
@@ -217,13 +217,13 @@ def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) ->
     parts = raw if isinstance(raw, list) else [raw]
     if rule.kind in TIME_KINDS:
         return read_moment(parts, rule, zone, timesys)
-    first = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
+    first: Any = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
     if rule.kind == "text":
         text = str(first).strip()
         return rule.values.get(text, text)
     if rule.kind in ("hours", "degrees") and isinstance(first, str) and (":" in first or " " in first.strip()):
         return _sexagesimal(first) * (15.0 if rule.kind == "hours" else 1.0)
-    number = float(number_of([first], rule))
+    number = first * rule.scale if type(first) in (int, float) else float(number_of([first], rule))
     if not math.isfinite(number):
         raise ValueError("not a finite number")
     if rule.kind == "integer":

@@ -87,7 +87,7 @@ def number_of(parts: Sequence[Any], rule: WordRule) -> Decimal:
     if isinstance(raw, bool):
         raise ValueError("a logical value")  # noqa: TRY004  # as for every other value that cannot be read
     # A header may write an exponent as Fortran does.
-    text = raw.strip().upper().replace("D", "E") if isinstance(raw, str) else repr(float(raw))
+    text = repr(float(raw)) if isinstance(raw, float) else str(raw).strip().upper().replace("D", "E")
     if text.lstrip("+-").lower() in ("nan", "inf", "infinity"):
         raise ValueError("not a finite number")
     if not _NUMBER.fullmatch(text.upper()):
