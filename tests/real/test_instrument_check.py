@@ -54,6 +54,19 @@ def test_the_times_of_lowell_follow_one_another_as_the_ends_in_the_headers_say(l
     assert np.all(np.array(starts[1:]) > ends[:-1])
 
 
+def test_lowell_starts_are_the_same_from_the_words_of_the_middle_and_of_the_end(lowell):
+    def by(rule):
+        return lowell.model_copy(update={"header": lowell.header.model_copy(update={"utc_start": rule})})
+
+    middle = by(WordRule(word="MIDTIMJD", kind="jd", moment="middle"))
+    end = by(WordRule(words=("DATE-OBS", "UTCEND"), kind="utc", moment="end"))
+    for path in sorted(LOWELL.glob("2019*.gz")):
+        words, _ = read_words(path)
+        start = read_header(words, lowell, path.name).utc_start
+        assert read_header(words, middle, path.name).utc_start == pytest.approx(start, abs=0.01 / 86400)
+        assert 0 < (read_header(words, end, path.name).utc_start - start) * 86400 < 3  # with the reading of the shutter
+
+
 def test_lowell_pointing_is_hours_and_degrees_and_lies_on_the_frame(lowell):
     for path in sorted(LOWELL.glob("2019*.gz"))[::6]:
         words, _ = read_words(path)
