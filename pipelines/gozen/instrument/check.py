@@ -9,8 +9,7 @@ from typing import Any
 
 from gozen.errors import CorruptFile
 from gozen.instrument.header import RawHeader, night_of, read_header, read_quantity, utc_of_mjd
-from gozen.instrument.header_times import TIME_KINDS
-from gozen.instrument.profile import HeaderWords, Profile, WordRule
+from gozen.instrument.profile import TIME_KINDS, HeaderWords, Profile, WordRule
 
 
 @dataclass(frozen=True)

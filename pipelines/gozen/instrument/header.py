@@ -11,8 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gozen.errors import CorruptFile
-from gozen.instrument.header_times import TIME_KINDS, mjd_of_day, number_of, read_moment
-from gozen.instrument.profile import Profile, Site, WordRule
+from gozen.instrument.header_times import mjd_of_day, number_of, read_moment
+from gozen.instrument.profile import TIME_KINDS, Profile, Site, WordRule
 from gozen.instrument.time_tables import day_length_s
 
 DATA_TYPES = ("OBJECT", "DARK", "FLAT", "BIAS")

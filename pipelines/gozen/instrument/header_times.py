@@ -13,7 +13,6 @@ from gozen.instrument.profile import WordRule
 from gozen.instrument.time_tables import day_length_s, installed_tables
 from gozen.instrument.time_text import FIRST_YEAR, LAST_YEAR, NS, joined, parse_moment
 
-TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
 _MJD_ZERO = dt.datetime(1858, 11, 17)
 _FIRST_MJD, _LAST_MJD = 15020, 124593
 _ZERO_OF = {"mjd": Decimal(0), "jd": Decimal("2400000.5")}
@@ -109,7 +108,7 @@ def _scale(timesys: Any) -> str:
     if name not in _SCALES:
         raise ValueError(
             f"TIMESYS = {timesys!r} is none of UTC, TAI, TT, TDB, GPS; where the word is in one of these, "
-            "the profile's rule says which, as `timesys: UTC`"
+            "the profile's rule says which, as `timesys: UTC`; clocks at the site are `kind: local`"
         )
     return _SCALES[name]
 

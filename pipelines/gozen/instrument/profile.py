@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gozen.errors import UnreadableInput
 
 _LARGEST_SENSOR = 32767
-_TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
+TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 FOLDER = "GOZEN_PROFILES"
@@ -125,7 +125,7 @@ class WordRule(_Part):
     moment: Literal["start", "middle", "end"] = Field("start", description="Which of the exposure a time is")
 
     @model_validator(mode="after")
-    def _time_is_said_of_times(self) -> Self:
+    def _timesys_fits_the_kind(self) -> Self:
         if self.timesys is not None and self.kind not in ("utc", "jd", "mjd"):
             raise ValueError(f"timesys is for kind: utc, jd and mjd; a time of kind {self.kind} has none to choose")
         return self
@@ -169,8 +169,8 @@ class HeaderWords(_Part):
     def _times_are_times(self) -> Self:
         for name in type(self).model_fields:
             rule: WordRule | None = getattr(self, name)
-            if name in ("utc_start", "utc_sequence") and rule and rule.kind not in _TIME_KINDS:
-                raise ValueError(f"{name} is of kind {rule.kind}; a time is one of {', '.join(_TIME_KINDS)}")
+            if name in ("utc_start", "utc_sequence") and rule and rule.kind not in TIME_KINDS:
+                raise ValueError(f"{name} is of kind {rule.kind}; a time is one of {', '.join(TIME_KINDS)}")
             if name != "utc_start" and rule and rule.moment != "start":
                 raise ValueError(f"{name} has moment: {rule.moment}; only utc_start may be given by another moment")
         if self.utc_start.optional:
