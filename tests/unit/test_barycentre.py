@@ -5,11 +5,14 @@ A clock that is ahead of the installed tables is in `tests/services/test_clock_a
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from astropy import units
 from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
+from astropy.utils import iers
 
 from gozen.instrument.profile import load_profile
 from gozen.instrument.time_tables import Reach, day_length_s, installed_tables, reach, rotation_uncertainty_s
@@ -35,6 +38,19 @@ def test_what_is_unknown_stays_so() -> None:
     found = bjd_tdb(np.array([np.nan, 61_000.1]), np.zeros(2), np.zeros(2), PLACE)
     assert np.isnan(found).tolist() == [True, False]
     assert len(bjd_tdb(np.empty(0), np.empty(0), np.empty(0), PLACE)) == 0
+
+
+def test_the_users_own_settings_of_astropy_are_left_as_they_were() -> None:
+    def limits() -> list[object]:
+        return [iers.conf.auto_download, iers.conf.auto_max_age, iers.conf.iers_degraded_accuracy]
+
+    before = limits()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda mjd: bjd_tdb(np.full(3, mjd), np.zeros(3), np.zeros(3), PLACE), range(61_000, 61_040)))
+    assert limits() == before
+    with pytest.raises(KeyError), installed_tables():
+        raise KeyError
+    assert limits() == before
 
 
 def test_the_installed_tables_say_how_far_they_reach() -> None:

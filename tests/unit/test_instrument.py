@@ -261,6 +261,8 @@ def test_words_are_joined_and_scaled_and_constants_stand_for_them(profile):
         ("2024-01-05T03:00:00", "Asia/Tokyo", "20240105"),
         ("2024-01-05T20:00:00", "Asia/Tokyo", "20240105"),  # 5 in the morning of the 6th
         ("2024-01-05T04:00:00", "America/Phoenix", "20240104"),
+        ("2024-01-05T06:29:59", "Asia/Kolkata", "20240104"),  # one second before noon, half past six in UTC
+        ("2024-01-05T06:30:00", "Asia/Kolkata", "20240105"),
         ("2024-01-01T00:00:00", "Pacific/Honolulu", "20231231"),
     ],
 )

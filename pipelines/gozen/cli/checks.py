@@ -125,7 +125,10 @@ def _time_tables(now: datetime) -> Finding:
     from gozen.instrument.header import mjd_of_utc, utc_of_mjd
     from gozen.instrument.time_tables import reach
 
-    tables = reach()
+    try:
+        tables = reach()
+    except ImportError as error:
+        return Finding("time tables", "missing", str(error), "pip install astropy astropy-iers-data")
     leap, measured = (f"{utc_of_mjd(mjd):%Y-%m-%d}" for mjd in (tables.leap_seconds, tables.measured))
     found = f"leap seconds known until {leap}, the Earth's rotation measured until {measured}"
     if mjd_of_utc(now) <= tables.leap_seconds:
