@@ -116,6 +116,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_catalog_compact": 60,
     "services/test_catalog_import": 110,
     "services/test_ceph_bucket": 25,
+    "services/test_clock_ahead": 20,
     "services/test_demo": 55,
     "services/test_disturbed": 90,
     "services/test_docs": 260,

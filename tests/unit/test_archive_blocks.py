@@ -75,7 +75,10 @@ def test_an_empty_list_blocks_nothing(blocks):
         ("- {reason: r, objekt: a}", "entry 1: objekt: Extra inputs"),
         ("- {reason: r, sky: {ra: 400, dec: 0, radius_deg: 1}}", "entry 1: sky.ra"),
         ("- {reason: r, time: {start: 2024-02-01, end: 2024-01-01}}", "before the start"),
-        ("- {reason: r, time: {start: yesterday, end: 2024-01-01}}", "entry 1: time.start"),
+        (
+            "- {reason: r, time: {start: yesterday, end: 2024-01-01}}",
+            "entry 1: time.start: .*write a moment as 2026-01-15T12:34:56Z",
+        ),
     ],
 )
 def test_a_faulty_list_says_where(blocks, text, says):

@@ -23,7 +23,10 @@ class _Part(BaseModel):
 
 def _utc(value: object) -> object:
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("write a moment as 2026-01-15T12:34:56Z, a time without a zone is UTC") from error
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return value
 

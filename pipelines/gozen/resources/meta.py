@@ -59,7 +59,12 @@ def rules(*expressions: tuple[str, str]) -> ConfigDict:
 
 def _moment(value: object) -> datetime:
     if isinstance(value, str) and _RFC3339.fullmatch(value):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(
+                "there is no such day or time of day; check month, day, hour, minute and second"
+            ) from error
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError("write a moment as 2023-12-12T08:00:00Z (RFC 3339, with Z or an offset)")
     try:
