@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import re
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from gozen.errors import CorruptFile
 
 Words = dict[str, Any]
 _GZIP_MAGIC = b"\x1f\x8b"
+_QUOTED = re.compile(r"'+([^']*)")
 _COMMENTARY = ("COMMENT", "HISTORY", "CONTINUE", "")
 _OF_AN_ARRAY = frozenset(
     ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "BZERO", "BSCALE", "BLANK")
@@ -197,4 +199,5 @@ def _text_of(card: fits.Card) -> str:
         text = str(card.image)[9:].strip()
     except ValueError:
         return "characters that no FITS header may hold"
-    return text.strip("' ") if text.startswith("'") else text.partition("/")[0].strip(" '")
+    quoted = _QUOTED.match(text)
+    return quoted[1].strip() if quoted else text.partition("/")[0].strip(" '")
