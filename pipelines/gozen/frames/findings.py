@@ -56,6 +56,6 @@ def _notes_on_pixels(file: RawFile, profile: Profile) -> tuple[str, ...]:
     if not count:
         return ()
     return (
-        f"{file.name}: {count} pixels are negative and far below the sky, down to {np.min(known)} ADU; if they are "
+        f"{file.name}: negative pixels far below the sky: {count}, down to {np.min(known)} ADU; if they are "
         "undefined the file needs the word BLANK, and if the camera counts to 65535 it needs BZERO = 32768",
     )
