@@ -122,6 +122,11 @@ def test_a_faulty_profile_is_told_which_entry_and_what_is_allowed(changes, says)
         ({"header__exposure_s": {"word": "T", "kind": "utc"}}, "header.exposure_s has kind utc"),
         ({"header__exposure_s": {"word": "T", "kind": "number", "scale": 0}}, "scale 0"),
         ({"header__exposure_s": {"word": "T", "kind": "number", "values": {"a": "1"}}}, "values, which are for text"),
+        ({"header__gain": {"word": "GAIN", "scale": 2}}, "header.gain has a scale, which is for numbers"),
+        (
+            {"header__exposure_s": {"word": "T", "kind": "text"}},
+            "header.exposure_s has kind text; it is read as number",
+        ),
         ({"header__object": {"word": " "}}, "the name of a header word is empty"),
         ({"pixel_scale_arcsec": float("inf")}, "pixel_scale_arcsec: Input should be a finite number"),
         ({"binning": "two"}, "'two' is no binning such as 2x2"),
@@ -180,6 +185,13 @@ def test_a_gain_is_found_however_it_is_written(gains, rule, said, gain):
 def test_an_optional_number_that_is_nan_is_not_there(profile, value):
     header = read_header(WORDS | {"RA": value, "DEC": value}, profile, "a.fits")
     assert (header.ra, header.dec) == (None, None)
+
+
+def test_an_exposure_time_is_a_number_without_being_told():
+    text = changed(header__exposure_s={"word": "EXP_MS", "scale": 0.001})
+    assert read_header(WORDS | {"EXP_MS": "500"}, parse_profile(text, "small"), "a").exposure_s == 0.5
+    with pytest.raises(CorruptFile, match="EXP_MS = 'half' is no number for exposure_s"):
+        read_header(WORDS | {"EXP_MS": "half"}, parse_profile(text, "small"), "a")
 
 
 def test_long_words_are_found_by_their_name_with_and_without_hierarch():

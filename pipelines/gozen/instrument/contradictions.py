@@ -105,5 +105,7 @@ def _rule(name: str, rule: WordRule) -> Iterator[str]:
         yield f"header.{name} has kind {rule.kind}, which is no time; say kind: utc, jd, mjd or unix"
     if rule.scale == 0:
         yield f"header.{name} has scale 0, so that every file says 0"
+    if rule.scale != 1 and rule.kind == "text":
+        yield f"header.{name} has a scale, which is for numbers, and kind text, so that it never counts"
     if rule.values and rule.kind != "text":
         yield f"header.{name} has values, which are for text, and kind {rule.kind}, so that they never count"

@@ -154,6 +154,14 @@ class WordRule(_Part):
         return self.words or ((self.word,) if self.word else ())
 
 
+def _number(rule: WordRule) -> WordRule:
+    return rule if "kind" in rule.model_fields_set else rule.model_copy(update={"kind": "number"})
+
+
+NumberRule = Annotated[WordRule, AfterValidator(_number)]
+"""A rule whose kind is a number where it does not say."""
+
+
 class WindowRule(WordRule):
     """How the part of the sensor that was read is found: a FITS section, or numbers in four words."""
 
@@ -170,9 +178,9 @@ class HeaderWords(_Part):
     object: WordRule
     data_type: WordRule
     utc_start: WordRule = Field(description="When the first pixel of the (first) frame starts")
-    exposure_s: WordRule = Field(description="Net exposure of one frame")
-    frame_time_s: WordRule | None = Field(None, description="From frame to frame, in a cube")
-    row_time_s: WordRule | None = Field(None, description="From row to row, for a rolling shutter")
+    exposure_s: NumberRule = Field(description="Net exposure of one frame")
+    frame_time_s: NumberRule | None = Field(None, description="From frame to frame, in a cube")
+    row_time_s: NumberRule | None = Field(None, description="From row to row, for a rolling shutter")
     utc_sequence: WordRule | None = Field(None, description="When the sequence starts; must precede utc_start")
     ra: WordRule | None = None
     dec: WordRule | None = None

@@ -79,7 +79,9 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
     if binning == profile.binning and not window:
         if shape == profile.shape:
             return profile
-        wanted = f"the profile {profile.name} says {profile.shape[1]} and {profile.shape[0]} (shape: {list(profile.shape)})"
+        wanted = (
+            f"the profile {profile.name} says {profile.shape[1]} and {profile.shape[0]} (shape: {list(profile.shape)})"
+        )
         raise CorruptFile(f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, {wanted}")
     joined, described = _steps(binning), _steps(profile.binning)
     if joined[0] * described[1] != joined[1] * described[0]:
