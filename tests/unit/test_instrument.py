@@ -106,6 +106,112 @@ def test_a_faulty_profile_is_told_which_entry_and_what_is_allowed(changes, says)
     assert "the instrument profile camera.yaml is not valid" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"masters": ["flat"]}, r"masters \[flat\] has a flat without a dark or bias"),
+        ({"reference": "[16:30,1:20]"}, "reference .* has columns of the active area"),
+        ({"header__gain": {"word": "GAIN", "values": {"H": "hi"}}}, "header.gain gives 'hi', which is none of gains"),
+        ({"header__gain": {"value": "mid"}}, "header.gain gives 'mid'"),
+        ({"header__gain": {"word": "GAIN", "kind": "number"}}, "gains.high can never be what header.gain reads"),
+        ({"header__sensor": None}, "header.sensor gives '1', which is none of sensors: 111, 112"),
+        ({"header__sensor": {"word": "CCD", "values": {"A": "113"}}}, "header.sensor gives '113'"),
+        ({"header__data_type": {"word": "T", "values": {"L": "LIGHT"}}}, "header.data_type gives 'LIGHT', which is"),
+        ({"header__ra": {"word": "RA"}}, "header.ra has kind text; it is read as hours or degrees"),
+        ({"header__utc_start": {"word": "UTC"}}, "utc_start is of kind text; a time is one of utc"),
+        ({"header__exposure_s": {"word": "T", "kind": "utc"}}, "header.exposure_s has kind utc"),
+        ({"header__exposure_s": {"word": "T", "kind": "number", "scale": 0}}, "scale 0"),
+        ({"header__exposure_s": {"word": "T", "kind": "number", "values": {"a": "1"}}}, "values, which are for text"),
+        ({"header__gain": {"word": "GAIN", "scale": 2}}, "header.gain has a scale, which is for numbers"),
+        (
+            {"header__exposure_s": {"word": "T", "kind": "text"}},
+            "header.exposure_s has kind text; it is read as number",
+        ),
+        ({"header__object": {"word": " "}}, "the name of a header word is empty"),
+        ({"pixel_scale_arcsec": float("inf")}, "pixel_scale_arcsec: Input should be a finite number"),
+        ({"binning": "two"}, "'two' is no binning such as 2x2"),
+        ({"hdu": -1}, "hdu"),
+    ],
+)
+def test_a_profile_that_can_never_work_is_told_why(changes, says):
+    with pytest.raises(UnreadableInput, match=says):
+        parse_profile(changed(**changes), "camera.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "shape: [20, 30]",
+            "shape: [20, 30]\nshape: [20, 31]",
+            "line 5: 'shape' given twice, first on line 4; remove one",
+        ),
+        ("{word: RA,", "{word: RA, word: RB,", "line 17: 'word' given twice"),
+        ("longitude_deg: 137.6", "longitude_deg: -1:30", "write degrees as a decimal number, such as -1.5 .*'-1:30'"),
+        ("height_m: 1132", "height_m: 11:32", r"height_m: Input should be a valid number.*'11:32'"),
+        ("default_gain: high", "default_gain: &g high", "anchor or alias 'g'; write the value out"),
+        ("name: small", "name: !!python/name small", "tag .*; leave it out"),
+        ("name: small", "name: other\n---\nname: small", "2 documents; put each in a file"),
+    ],
+)
+def test_a_profile_is_read_as_strictly_as_a_recipe(old, new, says):
+    with pytest.raises(UnreadableInput, match=says):
+        parse_profile(SMALL.strip().replace(old, new, 1), "camera.yaml")
+
+
+def test_a_profile_is_yaml_of_version_1_2():
+    profile = parse_profile(SMALL.replace("{SKYFLAT: FLAT}", "{SKYFLAT: FLAT, on: DARK, 1: BIAS}"), "camera.yaml")
+    assert dict(profile.header.data_type.values) == {"SKYFLAT": "FLAT", "on": "DARK", "1": "BIAS"}
+    assert read_header(WORDS | {"DATA-TYP": 1}, profile, "a.fits").data_type == "BIAS"
+
+
+@pytest.mark.parametrize(
+    ("gains", "rule", "said", "gain"),
+    [
+        ("High", {"word": "GAIN"}, "HIGH", "High"),
+        ("high", {"word": "GAIN"}, "High", "high"),
+        ("100", {"word": "GAIN", "kind": "integer"}, 100.0, "100"),
+        ("1.5", {"word": "GAIN", "kind": "number"}, "1.50", "1.5"),
+        ("2", {"word": "GAIN", "kind": "number"}, 2.0, "2"),
+    ],
+)
+def test_a_gain_is_found_however_it_is_written(gains, rule, said, gain):
+    setting = {"e_per_adu": 1.0, "read_noise_e": 2.0, "saturation_adu": 60000}
+    text = changed(gains={gains: setting}, default_gain=gains, header__gain=rule)
+    assert read_header(WORDS | {"GAIN": said}, parse_profile(text, "small"), "a").gain == gain
+
+
+@pytest.mark.parametrize("value", [float("nan"), "NaN", " nan "])
+def test_an_optional_number_that_is_nan_is_not_there(profile, value):
+    header = read_header(WORDS | {"RA": value, "DEC": value}, profile, "a.fits")
+    assert (header.ra, header.dec) == (None, None)
+
+
+def test_an_exposure_time_is_a_number_without_being_told():
+    text = changed(header__exposure_s={"word": "EXP_MS", "scale": 0.001})
+    assert read_header(WORDS | {"EXP_MS": "500"}, parse_profile(text, "small"), "a").exposure_s == 0.5
+    with pytest.raises(CorruptFile, match="EXP_MS = 'half' is no number for exposure_s"):
+        read_header(WORDS | {"EXP_MS": "half"}, parse_profile(text, "small"), "a")
+
+
+def test_long_words_are_found_by_their_name_with_and_without_hierarch():
+    for name in ("HIERARCH ESO INS FILT1 NAME", "eso ins  filt1 name"):
+        text = changed(header__filter={"word": name})
+        assert read_header(WORDS | {"ESO INS FILT1 NAME": "R"}, parse_profile(text, "small"), "a").filter == "R"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"RA": 26.7}, "a.fits: the right ascension is 400.5 deg, outside 0 to 360"),
+        ({"DEC": "95:00:00"}, "a.fits: the declination is 95 deg, beyond the pole"),
+    ],
+)
+def test_a_check_finds_impossible_coordinates(profile, changes, says):
+    assert check_file(WORDS | changes, (18, 20, 30), profile, "a.fits").problems == (says,)
+    assert check_file(WORDS | changes | {"DATA-TYP": "DARK"}, (18, 20, 30), profile, "a.fits").problems == ()
+
+
 @pytest.mark.parametrize("text", ["a: [1", "just text", "", "- a\n- b"])
 def test_what_is_no_profile_is_named(text):
     with pytest.raises(UnreadableInput, match=r"camera\.yaml"):

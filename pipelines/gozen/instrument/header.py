@@ -11,11 +11,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gozen.errors import CorruptFile
+from gozen.instrument.contradictions import DATA_TYPES
 from gozen.instrument.header_times import mjd_of_day, number_of, read_moment
 from gozen.instrument.profile import TIME_KINDS, Profile, Site, WordRule
+from gozen.instrument.readout import read_binning, read_window
 from gozen.instrument.time_tables import day_length_s
 
-DATA_TYPES = ("OBJECT", "DARK", "FLAT", "BIAS")
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
 _SEXAGESIMAL_PART = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 _DAY_S = 86400.0
@@ -88,15 +89,14 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
             f"{source}: data_type is {data_type!r}, which is none of {', '.join(DATA_TYPES)}; "
             f"name its meaning under header.data_type.values of the profile {profile.name}"
         )
-    gain = str(get("gain", profile.default_gain)).lower()
-    if gain not in profile.gains:
-        raise CorruptFile(f"{source}: gain {gain!r} is not one of the profile's: {', '.join(profile.gains)}")
+    gain = _gain(get("gain", profile.default_gain), profile, source)
     exposure_s = float(get("exposure_s"))
     if exposure_s < 0 or (exposure_s == 0 and data_type != "BIAS"):
         raise CorruptFile(f"{source}: the exposure of a frame is {exposure_s:g} s")
     frame_time_s, row_time_s = float(get("frame_time_s", exposure_s)), float(get("row_time_s", 0.0))
     lasts_s = _length_s(words, profile, exposure_s, frame_time_s, row_time_s)
     pipelines = get("pipelines")
+    binning, window = _readout(words, profile, source)
     return RawHeader(
         object=str(get("object")),
         data_type=data_type,
@@ -115,6 +115,8 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
         pipelines=tuple(p.strip() for p in pipelines.split(",") if p.strip()) if pipelines else (),
         project=str(get("project", "")),
         observer=str(get("observer", "")),
+        binning=binning,
+        window=window,
     )
 
 
@@ -130,6 +132,49 @@ def _length_s(
 def _count(words: Mapping[str, Any], word: str, default: int) -> int:
     value = words.get(word)
     return value if isinstance(value, int) and value > 0 else default
+
+
+def _gain(value: Any, profile: Profile, source: str) -> str:
+    said = f"{value:g}" if isinstance(value, float) else str(value)
+    known = {name.casefold(): name for name in profile.gains}
+    if said.casefold() not in known:
+        raise CorruptFile(f"{source}: gain {said!r} is not one of the profile's: {', '.join(profile.gains)}")
+    return known[said.casefold()]
+
+
+def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[str, str]:
+    """Return binning and window as `RawHeader` has them."""
+    rules, binning = profile.header, profile.binning
+    joined = _each(words, rules.binning, "binning", source)
+    placed = _each(words, rules.window, "window", source)
+    try:
+        binning = read_binning(joined) if joined else binning
+        return binning, read_window(placed, binning, profile) if placed else ""
+    except ValueError as error:
+        raise CorruptFile(f"{source}: {error}") from error
+
+
+def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: str) -> list[str]:
+    """Return the text of each word of a rule; none where the header does not say."""
+    if rule is None:
+        return []
+    alone = [rule.model_copy(update={"word": word, "words": ()}) for word in rule.sources] or [rule]
+    found = [read_quantity(words, one, name, source) for one in alone]
+    return [] if None in found else [str(value) for value in found]
+
+
+def impossible_place(header: RawHeader) -> tuple[str, float, float] | None:
+    """Return what is impossible in the coordinates of a frame of the sky, the value and its limit, degrees.
+
+    None where nothing is; dark and flat frames may carry any coordinates.
+    """
+    if header.data_type != "OBJECT":
+        return None
+    if header.dec is not None and not abs(header.dec) <= 90:
+        return f"the declination is {header.dec:g} deg, beyond the pole", header.dec, 90.0
+    if header.ra is not None and not 0 <= header.ra <= 360:
+        return f"the right ascension is {header.ra:g} deg, outside 0 to 360", header.ra, 360.0
+    return None
 
 
 def night_of(mjd: float, site: Site) -> str:
@@ -172,10 +217,11 @@ def read_quantity(
     parts: list[Any] = [rule.value]
     if rule.value is None:
         missing = [word for word in rule.sources if not _says_something(words.get(word))]
-        if missing and rule.optional:
+        if rule.optional and (missing or any(_is_no_number(words[word], rule) for word in rule.sources)):
             return default
         if missing:
-            raise CorruptFile(f"{source}: the header has no word {missing[0]}, which gives {name}")
+            what = f"{missing[0]} with a value" if missing[0] in words else missing[0]
+            raise CorruptFile(f"{source}: the header has no word {what}, which gives {name}")
         parts = [words[word] for word in rule.sources]
     timesys = words.get("TIMESYS") if rule.kind in TIME_KINDS else None
     try:
@@ -188,6 +234,11 @@ def read_quantity(
 def _says_something(value: Any) -> bool:
     # astropy has an object of its own for a word without a value.
     return isinstance(value, str | int | float) and bool(str(value).strip())
+
+
+def _is_no_number(value: Any, rule: WordRule) -> bool:
+    """Tell whether a header says by NaN that a number is not known."""
+    return rule.kind != "text" and str(value).strip().lower() == "nan"
 
 
 def _identifier(value: Any, name: str, source: str) -> str | None:

@@ -139,7 +139,7 @@ def _make(kind: Calibration, exposure: RawExposure, sensor: str, bench: Bench) -
     store, raw = bench.raw_store(exposure.root), exposure.sensors[sensor]
     stamps = {key: store.stamp(key) for key in raw}
     try:
-        cube = assemble([read_file(store, key) for key in raw], bench.profile)
+        cube = assemble([read_file(store, key, hdu=bench.profile.hdu) for key in raw], bench.profile)
         image, used = _combine(kind, cube, exposure, sensor, bench)
     except Rejected as refusal:
         check_unchanged(store, stamps)
@@ -163,12 +163,12 @@ def _combine(
     kind: Calibration, cube: RawCube, exposure: RawExposure, sensor: str, bench: Bench
 ) -> tuple[Image, dict[Calibration, CalibrationUsed]]:
     """Combine the frames into a master; return it with the masters that it was made with."""
-    gain, mjd = cube.header.gain, float(cube.start[0])
+    gain, mjd, profile = cube.header.gain, float(cube.start[0]), cube.read_out(bench.profile)
     if kind != "flat":
-        return dark_master(cube, detector_of(bench.profile, sensor, gain)), {}
+        return dark_master(cube, detector_of(profile, sensor, gain)), {}
     level: Calibration = "dark" if "dark" in bench.profile.masters else "bias"
     master = find_master(bench.store, level, bench.profile, sensor, exposure.night, mjd)
-    return flat_master([cube], detector_of(bench.profile, sensor, gain, master.image)), {level: master.used}
+    return flat_master([cube], detector_of(profile, sensor, gain, master.image)), {level: master.used}
 
 
 def _cards(cube: RawCube) -> list[tuple[str, str | int | float, str]]:
