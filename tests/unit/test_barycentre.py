@@ -56,6 +56,12 @@ def test_the_users_own_settings_of_astropy_are_left_as_they_were() -> None:
 def test_the_installed_tables_say_how_far_they_reach() -> None:
     tables = reach()
     assert 60_000 < tables.measured < tables.predicted < tables.measured + 500
+    with installed_tables():
+        _, kind = iers.IERS_Auto.open().ut1_utc(
+            2_400_000.5, tables.measured + np.array([-0.5, 1.5]), return_status=True
+        )
+    assert kind[0] != iers.FROM_IERS_A_PREDICTION
+    assert kind[1] == iers.FROM_IERS_A_PREDICTION
     assert tables.leap_seconds > tables.measured
     assert (day_length_s(57_753), day_length_s(57_754)) == (86_401, 86_400)
 

@@ -151,6 +151,8 @@ def test_two_words_that_give_two_times_of_day_are_both_named() -> None:
     profile = camera(word=None, words=["DATE-OBS", "UT"])
     said = refusal(profile, DATE__OBS="2026-01-15T21:34:56", UT="12:34:56")
     assert "'2026-01-15T21:34:56' and '12:34:56' are two times of day" in said
+    said = refusal(profile, DATE__OBS="2026-01-16", UT="2026-01-15T12:34:56")
+    assert "'2026-01-16' and '2026-01-15T12:34:56' are of two days" in said
     said = refusal(profile, DATE__OBS="2026-01-15", UT="12.5")
     assert "DATE-OBS + UT = '2026-01-15' + '12.5' is no utc for utc_start ('12.5' is no time of day" in said
 

@@ -80,7 +80,7 @@ def reach() -> Reach:
     found = _EXPIRES.search(_leap_seconds())
     expires = datetime.strptime(found[1], "%d %B %Y").replace(tzinfo=UTC).toordinal() if found else 0
     return Reach(
-        measured=float(table.meta["predictive_mjd"]),
+        measured=float(table.meta["predictive_mjd"]) - 1,  # that is the first day of predictions
         predicted=float(table["MJD"][-1].value),
         leap_seconds=float(expires - _MJD_ZERO),
         last_ut1_utc_s=float(table["UT1_UTC"][-1].value),

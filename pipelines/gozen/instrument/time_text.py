@@ -47,10 +47,13 @@ def joined(parts: Sequence[Any]) -> str:
     first, *rest = (str(part).strip().upper() for part in parts)
     if not rest:
         return first
-    for at, text in enumerate((first, rest[0])):
-        whole = _MOMENT.fullmatch(text)
-        if whole and whole["clock"]:
-            return _of_two(whole, rest) if at == 0 else " ".join(rest)
+    whole, second = _MOMENT.fullmatch(first), _MOMENT.fullmatch(rest[0])
+    if whole and whole["clock"]:
+        return _of_two(whole, rest)
+    if whole and second and second["clock"]:
+        if _date(whole["date"]) != _date(second["date"]):
+            raise ValueError(f"{first!r} and {rest[0]!r} are of two days; name one of the two words alone")
+        return " ".join(rest)
     return f"{first}T{' '.join(rest)}"
 
 
