@@ -185,7 +185,8 @@ def _pixels(unit: ImageUnit, data: bytes | memoryview, name: str) -> NDArray[Any
     """Return the pixels of an image: where they lie in the file's bytes, or decompressed."""
     if unit.begin is None:
         with quiet(), opened(data, name) as hdus:
-            return np.asarray(hdus[unit.number].data)
+            pixels = np.asarray(hdus[unit.number].data)
+            return pixels.astype(pixels.dtype.newbyteorder(">"), copy=False)
     kind = np.dtype(fits.BITPIX2DTYPE[unit.words["BITPIX"]]).newbyteorder(">")
     # A copy of a cube of 90 MB would take longer than its calibration.
     return np.frombuffer(data, kind, math.prod(unit.shape), unit.begin).reshape(unit.shape)
