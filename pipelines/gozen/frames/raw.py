@@ -22,6 +22,7 @@ from gozen.archive.store import Store
 from gozen.errors import CorruptFile
 from gozen.frames.hdus import ImageUnit, find_image, image_names, opened, quiet, unpacked
 from gozen.frames.pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
+from gozen.frames.units import FITS_BLOCK
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
 from gozen.instrument.readout import read_out
@@ -177,7 +178,9 @@ def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
     digest = hashlib.sha256(data).hexdigest()
-    names = image_names(content, name)
+    # Most files end with their first image, and need not be walked through again.
+    ends = hdu is None and unit.begin is not None and unit.begin + pixels.nbytes + FITS_BLOCK > len(content)
+    names = (str(unit),) if ends else image_names(content, name)
     return RawFile(name, unit.words, pixels, scaling.offset, digest, scaling.scale, scaling.blank, names)
 
 
