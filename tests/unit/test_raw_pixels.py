@@ -211,8 +211,11 @@ def test_dead_pixels_lie_far_below_the_sky():
     assert far_below(dead_pixels()).sum() == 21
 
 
-def test_a_profile_says_how_16_bits_are_meant():
-    file = parse_file(written(fits.PrimaryHDU(sky_with_stars(45000))), "a.fits")
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_profile_says_how_16_bits_are_meant(packed):
+    pixels = sky_with_stars(45000)
+    hdus = [fits.PrimaryHDU(), fits.CompImageHDU(pixels)] if packed else [fits.PrimaryHDU(pixels)]
+    file = parse_file(written(*hdus), "a.fits")
     with pytest.raises(CorruptFile, match=r"a\.fits: frame 0 has \d+ negative pixels .*`unsigned: true`"):
         as_meant(file, parse_profile(SMALL, "small"))
     unsigned = as_meant(file, parse_profile(f"{SMALL}unsigned: true\n", "small")).frame(0)

@@ -32,8 +32,23 @@ def taken(tmp_path_factory):
     return replace(night, profile=parse_profile(CAMERA, "small"), settings=settings)
 
 
-def reduced_as(night, folder, pixels_of, **words):
-    """Reduce the night's cube after its pixels and words were changed.
+def image_alone(pixels, header):
+    return [fits.PrimaryHDU(pixels, header)]
+
+
+def third_of_three(pixels, header):
+    """Return the words in the primary header, and the image behind another one."""
+    kept = fits.Header([card for card in header.cards if card.keyword not in ("BZERO", "BSCALE")], copy=True)
+    kept.strip()
+    return [
+        fits.PrimaryHDU(header=kept),
+        fits.ImageHDU(pixels[:, :9, :9], name="GUIDE"),
+        fits.ImageHDU(pixels, name="SCI"),
+    ]
+
+
+def reduced_as(night, folder, pixels_of, hdus_of=image_alone, **words):
+    """Reduce the night's cube after its pixels, words and place in the file were changed.
 
     Returns
     -------
@@ -44,7 +59,7 @@ def reduced_as(night, folder, pixels_of, **words):
         header, pixels = hdus[0].header.copy(), np.asarray(hdus[0].data)
     header.update(words)
     sink = io.BytesIO()
-    fits.PrimaryHDU(pixels_of(pixels), header).writeto(sink)
+    fits.HDUList(hdus_of(pixels_of(pixels), header)).writeto(sink)
     night.store.write(f"raw/{NIGHT}/00000003/changed.fits", sink.getvalue())
     work = work_of(night, raw=(f"raw/{NIGHT}/00000003/changed.fits",))
     commit = reduce_sensor(work, night.bench())
@@ -90,6 +105,13 @@ def test_stars_are_where_the_full_frame_has_them(taken, whole, tmp_path, pixels_
     assert len(both) > 12
     assert np.median(np.abs(both.x * scale + (scale - 1) / 2 + corner[0] - both.x_full)) < 0.1
     assert np.median(np.abs(both.y * scale + (scale - 1) / 2 + corner[1] - both.y_full)) < 0.1
+
+
+def test_an_image_behind_others_is_reduced_like_one_alone(taken, whole, tmp_path):
+    night = replace(taken, profile=parse_profile(f"{CAMERA}hdu: sci\n", "small"))
+    commit, rows = reduced_as(night, tmp_path, lambda pixels: pixels, third_of_three)
+    assert commit.status == "reduced", commit.rejection
+    np.testing.assert_array_equal(rows.flux, whole[1].flux)
 
 
 def test_a_frame_that_is_not_what_its_words_say_is_refused_and_named(taken, tmp_path):

@@ -22,6 +22,7 @@ from gozen.archive.store import Store
 from gozen.errors import CorruptFile
 from gozen.frames.hdus import ImageUnit, find_image, image_names, opened, quiet, unpacked
 from gozen.frames.pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
+from gozen.frames.units import FITS_BLOCK
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
 from gozen.instrument.readout import read_out
@@ -177,7 +178,9 @@ def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
     digest = hashlib.sha256(data).hexdigest()
-    names = image_names(content, name)
+    # Most files end with their first image, and need not be walked through again.
+    ends = hdu is None and unit.begin is not None and unit.begin + pixels.nbytes + FITS_BLOCK > len(content)
+    names = (str(unit),) if ends else image_names(content, name)
     return RawFile(name, unit.words, pixels, scaling.offset, digest, scaling.scale, scaling.blank, names)
 
 
@@ -185,7 +188,8 @@ def _pixels(unit: ImageUnit, data: bytes | memoryview, name: str) -> NDArray[Any
     """Return the pixels of an image: where they lie in the file's bytes, or decompressed."""
     if unit.begin is None:
         with quiet(), opened(data, name) as hdus:
-            return np.asarray(hdus[unit.number].data)
+            pixels = np.asarray(hdus[unit.number].data)
+            return pixels.astype(pixels.dtype.newbyteorder(">"), copy=False)
     kind = np.dtype(fits.BITPIX2DTYPE[unit.words["BITPIX"]]).newbyteorder(">")
     # A copy of a cube of 90 MB would take longer than its calibration.
     return np.frombuffer(data, kind, math.prod(unit.shape), unit.begin).reshape(unit.shape)
