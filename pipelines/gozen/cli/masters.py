@@ -27,7 +27,7 @@ def masters(
     part_size: reducing.PartSize = 7,
     raw_url: reducing.RawURL = None,
 ) -> int:
-    """Make dark, bias and flat masters; each exposure then uses the last one before it."""
+    """Make dark, bias and flat masters; each exposure then uses the last ones before it that fit."""
     from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
 

@@ -1,0 +1,183 @@
+"""Which calibration master fits which frames: pure decisions. Where masters are kept and found is in `library`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from gozen.archive.keys import Calibration
+from gozen.calibration.calibrate import Image
+from gozen.errors import UnreadableInput
+from gozen.instrument.header import RawHeader
+from gozen.instrument.profile import Profile, section_slices
+
+_TIME_TOLERANCE = 0.01
+"""Relative; two exposure times that differ by less are one."""
+Area = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How frames were taken, as far as their calibration depends on it; empty or None where nobody says.
+
+    Parameters
+    ----------
+    exposure_s
+        Net exposure of one frame, seconds.
+    binning, window
+        As in `gozen.instrument.header.RawHeader`.
+    """
+
+    gain: str = ""
+    filter: str = ""
+    exposure_s: float | None = None
+    binning: str = "1x1"
+    window: str = ""
+
+    @classmethod
+    def of_header(cls, header: RawHeader) -> Self:
+        """Return how a raw frame was taken."""
+        return cls(header.gain, header.filter.strip(), header.exposure_s, header.binning, header.window)
+
+    @classmethod
+    def of_master(cls, words: Mapping[str, Any]) -> Self:
+        """Return how the frames of a master were taken, from its header words; an old master may lack some."""
+
+        def text(word: str) -> str:
+            value = words.get(word)
+            return value.strip() if isinstance(value, str) else ""
+
+        time = words.get("EXPTIME1")
+        return cls(
+            text("GAINMODE").lower(),
+            text("FILTER"),
+            float(time) if isinstance(time, int | float) else None,
+            text("BINNING") or "1x1",
+            text("WINDOW"),
+        )
+
+    def as_cards(self) -> list[tuple[str, str | int | float, str]]:
+        """Return the header cards of a master that `of_master` reads."""
+        cards: list[tuple[str, str | int | float, str]] = [
+            ("FILTER", self.filter, "filter"),
+            ("GAINMODE", self.gain, "amplifier setting"),
+            ("BINNING", self.binning, "pixels joined along x and y"),
+            ("WINDOW", self.window, "part of the sensor; empty for all"),
+        ]
+        return cards if self.exposure_s is None else [*cards, ("EXPTIME1", self.exposure_s, "[s] of one frame")]
+
+
+@dataclass(frozen=True)
+class MasterFacts:
+    """What the header of a stored master says.
+
+    Parameters
+    ----------
+    camera
+        Name of the instrument profile; empty where an old archive does not say.
+    mjd
+        Start of its first frame, MJD (UTC).
+    """
+
+    key: str
+    camera: str
+    setup: Setup
+    mjd: float
+
+
+def same_time(one: float, other: float) -> bool:
+    """Tell whether two exposure times, seconds, are the same."""
+    return abs(one - other) <= _TIME_TOLERANCE * max(one, other)
+
+
+def differences(kind: Calibration, master: MasterFacts, wanted: Setup, profile: Profile) -> set[str]:
+    """Return in what a master does not fit frames: camera, gain, binning, window; filter of a flat, time of a dark.
+
+    A gain or time that an old master does not state counts as fitting; a filter that is not stated does not.
+    """
+    own = master.setup
+    found = set()
+    if master.camera and master.camera != profile.name:
+        found.add("camera")
+    if own.gain and own.gain != wanted.gain:
+        found.add("gain")
+    if own.binning != wanted.binning:
+        found.add("binning")
+    if not _contains(own.window, wanted.window, profile):
+        found.add("window")
+    if kind == "flat" and own.filter != wanted.filter:
+        found.add("filter")
+    if kind == "dark" and None not in (own.exposure_s, wanted.exposure_s):
+        found |= set() if same_time(own.exposure_s or 0.0, wanted.exposure_s or 0.0) else {"exposure time"}
+    return found
+
+
+def nearest_in_time(darks: Iterable[MasterFacts], exposure_s: float) -> MasterFacts | None:
+    """Return the dark whose exposure time has the ratio nearest to 1; of several the last."""
+
+    def ratio(dark: MasterFacts) -> float:
+        own = dark.setup.exposure_s or 0.0
+        return abs(math.log(own / exposure_s)) if own > 0 and exposure_s > 0 else math.inf
+
+    return min(darks, key=lambda dark: (round(ratio(dark), 2), -dark.mjd, dark.key), default=None)
+
+
+def described(kind: Calibration, setup: Setup) -> str:
+    """Return what a master of a kind has to fit, in words."""
+    words = [f"gain {setup.gain!r}" if setup.gain else "unknown gain"]
+    if kind == "flat":
+        words.insert(0, f"filter {setup.filter!r}" if setup.filter else "no stated filter")
+    if kind == "dark" and setup.exposure_s is not None:
+        words.insert(0, f"{setup.exposure_s:g} s")
+    return ", ".join([*words, f"binning {setup.binning}", f"window {setup.window}" if setup.window else "full frame"])
+
+
+def master_shape(setup: Setup, profile: Profile) -> tuple[int, int] | None:
+    """Return rows and columns of a master taken so; None where binning leaves a choice at the edges."""
+    if setup.binning != "1x1":
+        return None
+    rows, columns = _seen(setup.window, profile)
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def cut_out(image: Image, master: MasterFacts, wanted: Setup, profile: Profile) -> Image:
+    """Return the part of a master that covers the window of frames.
+
+    Raises
+    ------
+    UnreadableInput
+        The master's image is smaller than its header says.
+    """
+    own, part = _seen(master.setup.window, profile), _seen(wanted.window, profile)
+    if own == part:
+        return image
+    along_x, along_y = (int(number) for number in wanted.binning.split("x"))
+    chosen = tuple(
+        slice((p.start - o.start) // step, (p.start - o.start) // step + (p.stop - p.start) // step)
+        for o, p, step in zip(own, part, (along_y, along_x), strict=True)
+    )
+    cut = image[chosen]
+    if any(length != place.stop - place.start for length, place in zip(cut.shape, chosen, strict=True)):
+        raise UnreadableInput(
+            f"{master.key} has shape {image.shape}, too small to cut {wanted.window} out; make the master again"
+        )
+    return cut
+
+
+def _seen(window: str, profile: Profile) -> Area:
+    """Return the rows and columns of a window that see the sky, in full pixels; empty ones where none do."""
+    active = section_slices(profile.active)
+    if not window:
+        return active
+    rows, columns = (
+        slice(max(own.start, one.start), max(min(own.stop, one.stop), own.start, one.start))
+        for own, one in zip(active, section_slices(window), strict=True)
+    )
+    return rows, columns
+
+
+def _contains(window: str, other: str, profile: Profile) -> bool:
+    pairs = zip(_seen(window, profile), _seen(other, profile), strict=True)
+    return all(large.start <= small.start and small.stop <= large.stop for large, small in pairs)
