@@ -221,19 +221,21 @@ def test_masters_taken_after_the_sky_are_not_used_and_named(place):
         place.sky(profile, minutes=60)
 
 
-def test_masters_of_another_camera_in_the_same_archive_are_neither_used_nor_in_the_way(place):
+def test_masters_of_another_camera_in_the_same_archive_are_not_used(place):
     one, other = camera("[bias]", "one"), camera("[bias]", "other")
-    place.several("BIAS", minutes=0, seconds=0.0)
-    place.masters(one)
-    place.several("BIAS", 500.0, minutes=50, seconds=0.0)
-    exposures = place.take_in(other)
+    place.several("BIAS", minutes=0, seconds=0.0, OBJECT="bias one")
+    exposures = place.take_in(one)
+    place.masters(one, exposures)
     with pytest.raises(UnreadableInput, match="of the camera one"):
         place.sky(other, minutes=40)
-    results, headers = place.masters(other, exposures)
-    assert [result.problem for result in results] == [None]
+    place.several("BIAS", 500.0, minutes=50, seconds=0.0, OBJECT="bias other")
+    _, headers = place.masters(other)
     assert {header["INSTRUME"] for header in headers.values()} == {"other"}
     assert place.used(place.sky(one, minutes=200))["bias"]["INSTRUME"] == "one"
     assert place.used(place.sky(other, minutes=300))["bias"]["INSTRUME"] == "other"
+    ((again,), headers) = place.masters(other, exposures)
+    assert headers == {}
+    assert again.problem == "its frames are of the camera one, not other"
 
 
 def test_made_again_nothing_changes(place):

@@ -51,10 +51,10 @@ class Setup:
 
         time = words.get("EXPTIME1")
         return cls(
-            text("GAINMODE").lower(),
+            text("GAINMODE"),
             text("FILTER"),
             float(time) if isinstance(time, int | float) else None,
-            text("BINNING") or "1x1",
+            text("BINNING"),
             text("WINDOW"),
         )
 
@@ -95,15 +95,15 @@ def same_time(one: float, other: float) -> bool:
 def differences(kind: Calibration, master: MasterFacts, wanted: Setup, profile: Profile) -> set[str]:
     """Return in what a master does not fit frames: camera, gain, binning, window; filter of a flat, time of a dark.
 
-    A gain or time that an old master does not state counts as fitting; a filter that is not stated does not.
+    What an old master does not state counts as fitting; but a filter that is not stated does not.
     """
     own = master.setup
     found = set()
     if master.camera and master.camera != profile.name:
         found.add("camera")
-    if own.gain and own.gain != wanted.gain:
+    if own.gain and own.gain.casefold() != wanted.gain.casefold():
         found.add("gain")
-    if own.binning != wanted.binning:
+    if own.binning and own.binning != wanted.binning:
         found.add("binning")
     if not _contains(own.window, wanted.window, profile):
         found.add("window")
@@ -135,11 +135,8 @@ def described(kind: Calibration, setup: Setup) -> str:
 
 
 def master_shape(setup: Setup, profile: Profile) -> tuple[int, int] | None:
-    """Return rows and columns of a master taken so; None where binning leaves a choice at the edges."""
-    if setup.binning != "1x1":
-        return None
-    rows, columns = _seen(setup.window, profile)
-    return rows.stop - rows.start, columns.stop - columns.start
+    """Return rows and columns of a master of the full frame; None where the profile does not tell them."""
+    return None if setup.window or setup.binning not in ("", _binning(profile)) else profile.active_shape
 
 
 def cut_out(image: Image, master: MasterFacts, wanted: Setup, profile: Profile) -> Image:
@@ -150,34 +147,49 @@ def cut_out(image: Image, master: MasterFacts, wanted: Setup, profile: Profile) 
     UnreadableInput
         The master's image is smaller than its header says.
     """
-    own, part = _seen(master.setup.window, profile), _seen(wanted.window, profile)
+    own, part = (_seen(window, wanted.binning, profile) for window in (master.setup.window, wanted.window))
     if own == part:
         return image
-    along_x, along_y = (int(number) for number in wanted.binning.split("x"))
-    chosen = tuple(
+    rows, columns = (
         slice((p.start - o.start) // step, (p.start - o.start) // step + (p.stop - p.start) // step)
-        for o, p, step in zip(own, part, (along_y, along_x), strict=True)
+        for o, p, step in zip(own, part, _steps(wanted.binning), strict=True)
     )
-    cut = image[chosen]
-    if any(length != place.stop - place.start for length, place in zip(cut.shape, chosen, strict=True)):
+    if rows.stop > image.shape[0] or columns.stop > image.shape[1]:
         raise UnreadableInput(
             f"{master.key} has shape {image.shape}, too small to cut {wanted.window} out; make the master again"
         )
-    return cut
-
-
-def _seen(window: str, profile: Profile) -> Area:
-    """Return the rows and columns of a window that see the sky, in full pixels; empty ones where none do."""
-    active = section_slices(profile.active)
-    if not window:
-        return active
-    rows, columns = (
-        slice(max(own.start, one.start), max(min(own.stop, one.stop), own.start, one.start))
-        for own, one in zip(active, section_slices(window), strict=True)
-    )
-    return rows, columns
+    return image[rows, columns]
 
 
 def _contains(window: str, other: str, profile: Profile) -> bool:
-    pairs = zip(_seen(window, profile), _seen(other, profile), strict=True)
+    pairs = zip(_seen(window, "1x1", profile), _seen(other, "1x1", profile), strict=True)
     return all(large.start <= small.start and small.stop <= large.stop for large, small in pairs)
+
+
+def _seen(window: str, binning: str, profile: Profile) -> Area:
+    """Return the rows and columns of a window that see the sky, in full pixels; empty ones where none do.
+
+    A joined pixel counts where it lies wholly in the active area.
+    """
+    described = zip(section_slices(profile.active), _steps(_binning(profile)), strict=True)
+    active = [slice(one.start * step, one.stop * step) for one, step in described]
+    inside = section_slices(window) if window else (slice(0, active[0].stop), slice(0, active[1].stop))
+    rows, columns = (_joined(one, part, step) for one, part, step in zip(active, inside, _steps(binning), strict=True))
+    return rows, columns
+
+
+def _joined(active: slice, window: slice, step: int) -> slice:
+    first = window.start + max(math.ceil((active.start - window.start) / step), 0) * step
+    count = max((min(active.stop, window.stop) - first) // step, 0)
+    return slice(first, first + count * step)
+
+
+def _binning(profile: Profile) -> str:
+    """Return the binning in which a profile describes its camera."""
+    return str(getattr(profile, "binning", "1x1"))
+
+
+def _steps(binning: str) -> tuple[int, int]:
+    """Return the rows and columns that were joined."""
+    along_x, along_y = binning.split("x")
+    return int(along_y), int(along_x)

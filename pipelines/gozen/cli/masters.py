@@ -46,6 +46,6 @@ def masters(
         raise BadRequest(f"no exposure {', '.join(exposure)}; there are {', '.join(one.exposure for one in exposures)}")
     if part is not None:
         sensor = reducing.part_of(sensor or [one.id for one in profile.sensors], part, part_size)
-    code = reducing.make_and_report(wanted, settings, profile.masters, sensor or (), log=part is None)
+    code = reducing.make_and_report(wanted, settings, profile, sensor or (), log=part is None)
     say("next: gozen run RECIPE, or gozen reduce NIGHT")
     return code

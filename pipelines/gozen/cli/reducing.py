@@ -203,7 +203,7 @@ def pipeline_names(text: str | None) -> list[str]:
 def make_and_report(
     exposures: Sequence[RawExposure],
     settings: Settings,
-    kinds: Sequence[str],
+    profile: Profile,
     sensors: Sequence[str] = (),
     *,
     log: bool = True,
@@ -214,7 +214,9 @@ def make_and_report(
     from gozen.reduction.bench import open_bench
     from gozen.reduction.masters import make_masters, masters_wanted
 
-    works = [one for one in masters_wanted(exposures, kinds) if not sensors or one.sensor in sensors]
+    works = [
+        one for one in masters_wanted(exposures, profile.masters, profile.name) if not sensors or one.sensor in sensors
+    ]
     codes = []
     with counted("making masters", sum(len(work.wanted) for work in works)) as step:
         for made in make_masters(works, partial(open_bench, settings), settings.workers):

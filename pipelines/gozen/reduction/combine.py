@@ -95,7 +95,7 @@ def store_master(one: Combined, processing: Processing, sensor: str, bench: Benc
     Parameters
     ----------
     processing
-        Of the exposure that it is named after; the rest of the run's name after a dash goes into the key.
+        Of the exposure that it is named after.
     """
     own = provenance.model_copy(update={"calibration": one.used, "inputs": one.inputs})
     cards = [
@@ -104,8 +104,7 @@ def store_master(one: Combined, processing: Processing, sensor: str, bench: Benc
         ("NCOMBINE", one.nframe, "frames combined"),
         *own.as_cards(),
     ]
-    camera = processing.run.partition("-")[2]
-    folder = "_".join(part for part in (processing.exposure, camera, one.group) if part)
+    folder = f"{processing.exposure}_{one.group}" if one.group else processing.exposure
     stored_as = Processing(processing.night, folder)
     return put_master(bench.store, one.kind, stored_as, sensor, one.image, one.mjd, cards)
 

@@ -44,6 +44,8 @@ class MasterResult:
     ----------
     kind, exposure
         Which exposure; empty where the error came before the first one.
+    camera
+        Name of the profile that it was made with.
     """
 
     sensor: str
@@ -51,11 +53,12 @@ class MasterResult:
     exposure: str
     commit: SensorCommit | None
     error: GozenError | None = None
+    camera: str = ""
 
     @property
     def made(self) -> list[tuple[str, str]]:
         """Kind and key of each master."""
-        products = self.commit.products if self.commit else {}
+        products = self.commit.products if self.commit and self.problem is None else {}
         return [(name.partition("_")[0], product.key) for name, product in products.items()]
 
     @property
@@ -63,17 +66,21 @@ class MasterResult:
         """Why there is no master; None when there is one."""
         if self.error is not None:
             return f"{self.error.name}: {self.error}"
+        if self.commit and self.camera and self.commit.instrument not in ("", self.camera):
+            return f"its frames are of the camera {self.commit.instrument}, not {self.camera}"
         refusal = self.commit.rejection if self.commit else None
         return f"{refusal.name}: {refusal.message}" if refusal else None
 
 
-def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str]) -> list[MasterWork]:
+def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camera: str = "") -> list[MasterWork]:
     """Return the exposures of a night that give masters, sensor by sensor.
 
     Parameters
     ----------
     kinds
         Those that the profile asks for.
+    camera
+        Name of the profile: exposures that are recorded as another camera's are passed over.
 
     Raises
     ------
@@ -82,7 +89,8 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str]) -> li
     """
     if not kinds:
         raise BadRequest("the profile asks for no masters (`masters: []`), so there are none to make")
-    useful = [one for one in exposures if _KIND.get(one.data_type) in kinds]
+    own = [one for one in exposures if not camera or _camera(one) in ("", camera)]
+    useful = [one for one in own if _KIND.get(one.data_type) in kinds]
     if not useful:
         found = ", ".join(sorted({one.data_type for one in exposures})) or "nothing"
         asked = " or ".join(kind.upper() for kind in kinds)
@@ -93,6 +101,11 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str]) -> li
         MasterWork(sensor, tuple((_KIND[one.data_type], one) for one in ordered if sensor in one.sensors))
         for sensor in sensors
     ]
+
+
+def _camera(exposure: RawExposure) -> str:
+    """Return the camera that an exposure is recorded as; empty where the record does not say."""
+    return getattr(getattr(exposure, "setup", None), "camera", "")
 
 
 def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: int) -> Iterator[MasterResult]:
@@ -118,30 +131,18 @@ def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
     for kind, exposure in work.wanted:
         commit, error = None, None
         try:
-            processing, commit = _processing(exposure, work.sensor, bench)
+            processing = Processing(exposure.night, exposure.exposure, RUN)
+            commit = read_commit(bench.store, processing, work.sensor)
             if commit is None:
                 commit = _make(processing, exposure, work.sensor, bench)
                 write_commit(bench.store, processing, commit)
             mark_reduced(bench.store, commit, exposure.sensors[work.sensor] if exposure.root is None else ())
         except GozenError as failure:
             error = failure
-        results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error))
+        results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error, bench.profile.name))
         if isinstance(error, StorageUnavailable):
             break
     return results
-
-
-def _processing(exposure: RawExposure, sensor: str, bench: Bench) -> tuple[Processing, SensorCommit | None]:
-    """Return under which name an exposure's masters are committed, and the commit if there is one.
-
-    Two cameras in one archive may have exposures of one name; the second gets a run of its own.
-    """
-    first = Processing(exposure.night, exposure.exposure, RUN)
-    commit = read_commit(bench.store, first, sensor)
-    if commit is None or commit.instrument in ("", bench.profile.name):
-        return first, commit
-    own = Processing(exposure.night, exposure.exposure, f"{RUN}-{bench.profile.name}")
-    return own, read_commit(bench.store, own, sensor)
 
 
 def _make(processing: Processing, exposure: RawExposure, sensor: str, bench: Bench) -> SensorCommit:
