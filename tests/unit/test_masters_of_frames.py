@@ -16,9 +16,13 @@ from astropy.io import fits
 from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
 from gozen.archive.store import open_store
+from gozen.calibration.calibrate import calibrate, detector_of
+from gozen.calibration.match import Setup
+from gozen.calibration.search import find_masters
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.frames.arrivals import fits_files, group_arrivals, read_arrivals, take_in
-from gozen.instrument.profile import parse_profile
+from gozen.frames.raw import assemble, parse_file
+from gozen.instrument.profile import parse_profile, section_slices
 from gozen.observing.execution import works_of_exposures
 from gozen.reduction.masters import make_sensor_masters, masters_wanted
 from gozen.reduction.sensor import reduce_sensor
@@ -48,6 +52,8 @@ header:
   dec: {{word: DEC, kind: degrees}}
   gain: {{word: GAINMODE, optional: true}}
   filter: {{word: FILTER, optional: true}}
+  binning: {{word: BINNING, optional: true}}
+  window: {{word: WINDOW, optional: true}}
 """
 RAMP = np.linspace(0.7, 1.3, SHAPE[1])[np.newaxis, :] * np.ones((SHAPE[0], 1))
 GLOW = np.where(np.arange(SHAPE[1]) < 12, 200.0, 0.0) * np.ones((SHAPE[0], 1))
@@ -72,6 +78,10 @@ class Observatory:
         header = fits.Header(says)
         header["DATE-OBS"] = (EVENING + dt.timedelta(minutes=minutes)).isoformat()
         pixels = BIAS + GLOW * seconds + level + rng.normal(0, 3, SHAPE)
+        if "WINDOW" in words:
+            pixels = pixels[section_slices(words["WINDOW"])]
+        if words.get("BINNING") == "2x2":
+            pixels = sum(pixels[y::2, x::2] for y in (0, 1) for x in (0, 1)) / 4
         path = self.folder / f"in/f{self.number:03d}.fits"
         path.parent.mkdir(exist_ok=True)
         fits.writeto(path, pixels.clip(0, 65535).round().astype(np.uint16), header)
@@ -113,6 +123,18 @@ class Observatory:
         self.take("OBJECT", 500.0, minutes=minutes, **{"OBJECT": f"field {minutes:g}", **words})
         (work,) = works_of_exposures(self.take_in(profile), [], [], "r1")
         return reduce_sensor(work, self.bench(profile))
+
+    def calibrated(self, profile, **words):
+        """Return a calibrated frame of even light, taken last."""
+        path = self.take("OBJECT", 10000 * RAMP, minutes=300, **words)
+        cube = assemble([parse_file(path.read_bytes(), path.name)], profile)
+        wanted = Setup.of_header(cube.header)
+        found = find_masters(self.store, profile, "1", "20240301", float(cube.start[0]), wanted)
+        level, flat = found.get("dark") or found["bias"], found["flat"]
+        image, _ = calibrate(
+            cube.frame(0), detector_of(cube.read_out(profile), "1", cube.header.gain, level.image, flat.image)
+        )
+        return image
 
     def used(self, commit):
         """Return the headers of the masters that a commit names."""
@@ -316,3 +338,41 @@ def test_biases_under_any_filter_wheel_are_one_master(place):
         place.take("BIAS", minutes=turn / 10, seconds=0.0, FILTER="RV"[turn % 2])
     _, headers = place.masters(profile)
     assert [header["NCOMBINE"] for header in headers.values()] == [6]
+
+
+@pytest.mark.parametrize("window", ["[9:40,5:24]", "[1:48,21:40]", "[5:12,1:40]"])
+def test_full_frame_masters_serve_a_window_at_its_place(place, window):
+    profile = camera("[dark, flat]")
+    for kind, light, minutes in (("DARK", 0.0, 0), ("FLAT", 20000 * RAMP, 10)):
+        place.several(kind, light, minutes=minutes, count=5, seconds=10.0)
+    place.masters(profile)
+    image = place.calibrated(profile, WINDOW=window)
+    rows, columns = section_slices(window)
+    assert image.shape == (rows.stop - rows.start, columns.stop - columns.start)
+    np.testing.assert_allclose(image, 10000 * np.median(RAMP), rtol=0.005)
+
+
+def test_masters_of_a_window_do_not_serve_the_full_frame(place):
+    profile = camera("[bias]")
+    place.several("BIAS", minutes=0, seconds=0.0, WINDOW="[9:40,5:24]")
+    place.masters(profile)
+    with pytest.raises(UnreadableInput, match=r"full frame .*\(window \[9:40,5:24\]\)"):
+        place.sky(profile)
+
+
+def test_binned_and_full_frames_give_masters_each_and_are_calibrated_with_their_own(place):
+    profile = camera("[dark, flat]")
+    for turn in range(5):
+        for number, binning in enumerate(("1x1", "2x2")):
+            place.take("DARK", minutes=turn + number / 2, BINNING=binning)
+            place.take("FLAT", 20000 * RAMP, minutes=10 + turn + number / 2, BINNING=binning)
+    results, headers = place.masters(profile)
+    assert [one.problem for one in results if one.problem] == []
+    assert sorted(one["BINNING"] for one in headers.values()) == ["1x1", "1x1", "2x2", "2x2"]
+    for binning, shape in (("1x1", (40, 48)), ("2x2", (20, 24))):
+        image = place.calibrated(profile, BINNING=binning)
+        assert image.shape == shape
+        np.testing.assert_allclose(image, 10000 * np.median(RAMP), rtol=0.005)
+    window = place.calibrated(profile, BINNING="2x2", WINDOW="[9:40,5:24]")
+    assert window.shape == (10, 16)
+    np.testing.assert_allclose(window, 10000 * np.median(RAMP), rtol=0.005)

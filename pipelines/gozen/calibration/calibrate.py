@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gozen.frames.raw import STORED, Pixels, Stored, native
+from gozen.frames.pixels import STORED, Pixels, Stored, native
 from gozen.instrument.profile import Gain, Profile, section_slices
 
 Image = NDArray[np.float32]
@@ -64,7 +64,7 @@ def detector_of(
     )
 
 
-def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.float32]:
+def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.float32] | NDArray[np.float64]:
     """Return the bias level of each active row, ADU: the mean of its reference columns, or that of the whole frame.
 
     NaN where the reference columns of a row hold no number.
@@ -73,13 +73,14 @@ def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.floa
     if detector.reference is None:
         return np.zeros(rows.stop - rows.start, np.float32)
     columns = native(raw[rows, detector.reference[1]])
-    level = columns.mean(axis=1, dtype=np.float32)
+    # Numbers that need 64 bits lose what the sky adds to them if their level has fewer.
+    level = columns.mean(axis=1, dtype=np.float64 if columns.dtype == np.float64 else np.float32)
     if not np.isfinite(level).all():
-        level = _mean_of_numbers(columns)
+        level = _mean_of_numbers(columns).astype(level.dtype)
     if detector.overscan == "frame":
         known = level[np.isfinite(level)]
         level[:] = np.median(known) if len(known) else np.nan
-    return np.asarray(level, np.float32)
+    return cast("NDArray[np.float32] | NDArray[np.float64]", level)
 
 
 def calibrate(
@@ -105,7 +106,7 @@ def calibrate(
     shape = detector.dark.shape
     image = np.empty(shape, np.float32) if image is None else image
     mask = np.empty(shape, np.uint8) if mask is None else mask
-    run = _pass_stored if raw.dtype == STORED else _pass
+    run = {STORED: _pass_stored, np.dtype(np.float64): _pass_wide}.get(raw.dtype, _pass)
     run(
         np.ascontiguousarray(raw.view(np.uint16) if raw.dtype == STORED else raw),
         (detector.active[0].start, detector.active[1].start),
@@ -119,10 +120,10 @@ def calibrate(
     return image, mask
 
 
-def _mean_of_numbers(columns: Pixels) -> NDArray[np.float32]:
+def _mean_of_numbers(columns: Pixels) -> NDArray[np.float64]:
     good = np.isfinite(columns)
     total, count = np.where(good, columns, 0).sum(axis=1, dtype=np.float64), good.sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 @njit(cache=True)
@@ -147,6 +148,21 @@ def _pass_stored(
         for x in range(columns):
             line[x] = ((stored[x] >> np.uint16(8)) | (stored[x] << np.uint16(8))) ^ np.uint16(0x8000)
         _row(line, level[y], dark[y], inverse_flat[y], saturation, image[y], mask[y])
+
+
+@njit(cache=True)
+def _pass_wide(
+    raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
+) -> None:  # pragma: no cover (compiled)
+    """Do the same to float64, whose level is taken off before they become float32."""
+    rows, columns = image.shape
+    line = np.empty(columns, np.float32)
+    for y in range(rows):
+        wide = raw[first[0] + y, first[1] : first[1] + columns]
+        for x in range(columns):
+            line[x] = wide[x] - level[y]
+        full = np.float32(saturation - level[y])
+        _row(line, np.float32(0), dark[y], inverse_flat[y], full, image[y], mask[y])
 
 
 @njit(cache=True)

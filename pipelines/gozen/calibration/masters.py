@@ -101,9 +101,10 @@ def _normalised(cube: RawCube, detector: Detector) -> Iterator[Image]:
             yield np.asarray(light / middle, np.float32)
 
 
-def _raw_frames(cube: RawCube) -> Iterator[NDArray[np.float32]]:
+def _raw_frames(cube: RawCube) -> Iterator[NDArray[np.float32] | NDArray[np.float64]]:
     for index in range(cube.nframe):
-        yield np.asarray(cube.frame(index), np.float32)
+        frame = cube.frame(index)
+        yield frame.astype(np.float64) if frame.dtype == np.float64 else frame.astype(np.float32)
 
 
 def _above_reference(cube: RawCube, detector: Detector) -> Iterator[Image]:
@@ -111,4 +112,4 @@ def _above_reference(cube: RawCube, detector: Detector) -> Iterator[Image]:
         frame = raw[detector.active] - reference_level(raw, detector)[:, np.newaxis]
         if not np.isfinite(frame).any():
             raise CorruptFile(f"{cube.frame_id}: a frame holds no number")
-        yield frame
+        yield np.asarray(frame, np.float32)

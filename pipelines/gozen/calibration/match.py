@@ -136,7 +136,7 @@ def described(kind: Calibration, setup: Setup) -> str:
 
 def master_shape(setup: Setup, profile: Profile) -> tuple[int, int] | None:
     """Return rows and columns of a master of the full frame; None where the profile does not tell them."""
-    return None if setup.window or setup.binning not in ("", _binning(profile)) else profile.active_shape
+    return None if setup.window or setup.binning not in ("", profile.binning) else profile.active_shape
 
 
 def cut_out(image: Image, master: MasterFacts, wanted: Setup, profile: Profile) -> Image:
@@ -171,7 +171,7 @@ def _seen(window: str, binning: str, profile: Profile) -> Area:
 
     A joined pixel counts where it lies wholly in the active area.
     """
-    described = zip(section_slices(profile.active), _steps(_binning(profile)), strict=True)
+    described = zip(section_slices(profile.active), _steps(profile.binning), strict=True)
     active = [slice(one.start * step, one.stop * step) for one, step in described]
     inside = section_slices(window) if window else (slice(0, active[0].stop), slice(0, active[1].stop))
     rows, columns = (_joined(one, part, step) for one, part, step in zip(active, inside, _steps(binning), strict=True))
@@ -182,11 +182,6 @@ def _joined(active: slice, window: slice, step: int) -> slice:
     first = window.start + max(math.ceil((active.start - window.start) / step), 0) * step
     count = max((min(active.stop, window.stop) - first) // step, 0)
     return slice(first, first + count * step)
-
-
-def _binning(profile: Profile) -> str:
-    """Return the binning in which a profile describes its camera."""
-    return str(getattr(profile, "binning", "1x1"))
 
 
 def _steps(binning: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,14 +75,17 @@ def check(
 
 
 def _check(path: Path, profile: Profile) -> Check | CorruptFile:
+    from gozen.frames.findings import findings
     from gozen.frames.raw import read_words
     from gozen.instrument.check import check_file
 
     try:
-        words, shape = read_words(path)
-        return check_file(words, shape, profile, path.name)
+        words, shape = read_words(path, profile.hdu)
     except CorruptFile as error:
         return error
+    found = check_file(words, shape, profile, path.name)
+    problems, notes = findings(path, profile)
+    return replace(found, problems=found.problems + problems, notes=notes)
 
 
 def _print_areas(profile: Profile) -> None:
@@ -116,7 +120,9 @@ def _print_check(path: Path, found: Check | CorruptFile) -> None:
         typer.echo(f"  no rule for {', '.join(one.name for one in found.quantities if one not in ruled)}")
     typer.echo(f"  frames: {found.frames}, night: {found.night or 'unknown'}")
     for problem in found.problems:
-        typer.echo(f"  CorruptFile: {problem}")
+        typer.echo(f"  problem: {problem}")
+    for note in found.notes:
+        typer.echo(f"  note: {note}")
 
 
 def _as_json(path: Path, found: Check | CorruptFile) -> dict[str, Any]:
@@ -128,4 +134,5 @@ def _as_json(path: Path, found: Check | CorruptFile) -> dict[str, Any]:
         "frames": found.frames,
         "quantities": [vars(quantity) | {"words": list(quantity.words)} for quantity in found.quantities],
         "problems": list(found.problems),
+        "notes": list(found.notes),
     }

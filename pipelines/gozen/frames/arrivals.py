@@ -82,7 +82,7 @@ def read_arrivals(
     for path in files:
         try:
             stamp = stamp_of(path)
-            words, _ = read_words(path)
+            words, _ = read_words(path, profile.hdu)
             arrivals.append(Arrival(path, read_header(words, profile, path.name), stamp))
         except CorruptFile as error:
             refused.append(error)
@@ -186,7 +186,7 @@ def _record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], pro
     for key in raw:
         try:
             with store.open(key) as stream:
-                header = read_header(read_words(stream)[0], profile, Path(key).name)
+                header = read_header(read_words(stream, profile.hdu)[0], profile, Path(key).name)
         except CorruptFile as error:
             refused.append(error)
             continue
@@ -215,7 +215,7 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
     for key in (files[0] for files in sensors.values()):
         try:
             with folder.open(key) as stream:
-                header = read_header(read_words(stream)[0], profile, Path(key).name)
+                header = read_header(read_words(stream, profile.hdu)[0], profile, Path(key).name)
         except CorruptFile as error:
             problem = problem or error
             continue

@@ -6,46 +6,28 @@ Nothing here calibrates; a file that is not what it promises is a `CorruptFile`.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
-import io
 import math
-import warnings
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from gozen.archive.interface import named_errors
-from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
+from gozen.frames.hdus import ImageUnit, find_image, image_names, opened, quiet, unpacked
+from gozen.frames.pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
+from gozen.instrument.readout import read_out
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _HEAD_BYTES = 256 * 1024
 """Of a file, which hold the header of almost any; the pixels of a cube are 90 MB."""
-Pixels = NDArray[np.uint16] | NDArray[np.float32]
-Stored = NDArray[np.int16]
-STORED = np.dtype(">i2")
-"""How FITS keeps uint16: big-endian, with 32768 subtracted (``BZERO``)."""
-
-
-def native(pixels: Pixels | Stored) -> Pixels:
-    """Return pixels in native order; those in FITS's form of uint16 become uint16."""
-    if pixels.dtype != STORED:
-        return cast("Pixels", pixels)
-    # Adding 32768 to a two's complement number flips its highest bit.
-    swapped: NDArray[np.uint16] = pixels.byteswap().view(np.uint16)
-    swapped ^= np.uint16(0x8000)
-    return swapped
 
 
 @dataclass(frozen=True)
@@ -56,8 +38,10 @@ class RawFile:
     ----------
     frames
         Pixels of shape (frames, rows, columns); big-endian integers stay as they stand in the file.
-    offset
-        What is added to an integer pixel (``BZERO``).
+    offset, scale, blank
+        As in `gozen.frames.pixels.Scaling`.
+    images
+        Number and name of each image in the file, where that is known.
     """
 
     name: str
@@ -65,18 +49,17 @@ class RawFile:
     frames: NDArray[Any]
     offset: float
     sha256: str
+    scale: float = 1.0
+    blank: int | None = None
+    images: tuple[str, ...] = ()
 
     def frame(self, index: int) -> Pixels:
-        """Return one frame in native order: uint16 for 16-bit data, else float32."""
+        """Return one frame in native order: uint16 for unsigned 16-bit data, else floats that hold each number."""
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
         """Return one frame as it lies in the file where that is FITS's form of uint16, else as `frame` does."""
-        pixels: Any = self.frames[index]
-        if pixels.dtype == STORED and self.offset == 32768:
-            return cast("Stored", pixels)
-        shifted: NDArray[np.float32] = pixels.astype(np.float32) + np.float32(self.offset)
-        return shifted
+        return meant(self.frames[index], Scaling(self.offset, self.scale, self.blank), self.name)
 
 
 @dataclass(frozen=True)
@@ -118,83 +101,124 @@ class RawCube:
             return self.files[0].stored(index)
         return self.files[index].stored(0)
 
+    def read_out(self, profile: Profile) -> Profile:
+        """Return the profile of the pixels that the frames hold, where they are binned or a window of the sensor."""
+        return read_out(profile, self.header.binning, self.header.window, _frame_shape(self.files[0]), self.frame_id)
 
-def read_words(source: Path | IO[bytes]) -> tuple[dict[str, Any], tuple[int, ...]]:
-    """Read the header of the first image in a FITS file, and its shape.
+
+def read_words(source: Path | IO[bytes], hdu: int | str | None = None) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Read the header of an image in a FITS file, and its shape.
+
+    Parameters
+    ----------
+    hdu
+        Number or name of the image; the first one by default.
 
     Raises
     ------
     CorruptFile
-        The file is no FITS file or holds no image.
+        The file is no FITS file or holds no such image.
     StorageUnavailable, MissingObject
         It cannot be read.
     """
     name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "stream"))
-    with named_errors(name, "read"), contextlib.ExitStack() as opened:
-        stream = opened.enter_context(source.open("rb")) if isinstance(source, Path) else source
+    with named_errors(name, "read"), contextlib.ExitStack() as closing:
+        stream = closing.enter_context(source.open("rb")) if isinstance(source, Path) else source
         head = stream.read(_HEAD_BYTES)
         try:
-            return _words_and_shape(head, name)
+            return _words_and_shape(head, name, hdu)
         except CorruptFile:
             rest = stream.read()
             if not rest:
                 raise
-    return _words_and_shape(head + rest, name)
+    return _words_and_shape(head + rest, name, hdu)
 
 
-def _words_and_shape(data: bytes, name: str) -> tuple[dict[str, Any], tuple[int, ...]]:
-    with _quiet(), _open(data, name) as hdus:
-        image = _first_image(hdus, name)
-        return _words(image.header), tuple(image.shape)
+def _words_and_shape(data: bytes, name: str, hdu: int | str | None) -> tuple[dict[str, Any], tuple[int, ...]]:
+    unit = find_image(unpacked(data, name), name, hdu)
+    return dict(unit.words), unit.shape
 
 
-def read_file(store: Store, key: str, room: Callable[[int], memoryview] | None = None) -> RawFile:
+def read_file(
+    store: Store, key: str, room: Callable[[int], memoryview] | None = None, hdu: int | str | None = None
+) -> RawFile:
     """Read one raw file from the archive.
 
     Parameters
     ----------
     room
         Lends memory for the file's bytes, which the frames lie in; new memory by default.
+    hdu
+        Number or name of the image; the first one by default.
 
     Raises
     ------
     CorruptFile
-        It is truncated, no FITS file, or holds no image.
+        It is truncated, no FITS file, or holds no such image.
     """
-    return parse_file(store.read_into(key, room or _new_memory), Path(key).name)
+    return parse_file(store.read_into(key, room or _new_memory), Path(key).name, hdu)
 
 
 def _new_memory(size: int) -> memoryview:
     return memoryview(bytearray(size))
 
 
-def parse_file(data: bytes | memoryview, name: str) -> RawFile:
+def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None) -> RawFile:
     """Make a raw file of the bytes of a FITS file."""
-    with _quiet(), _open(data, name) as hdus:
-        image = _first_image(hdus, name)
-        header = _words(image.header)
-        try:
-            pixels = _pixels(image, data)
-        except Exception as error:  # the decoders of compressed pixels raise types of their own
-            raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
+    content = unpacked(data, name)
+    unit = find_image(content, name, hdu)
+    scaling = scaling_of(unit.words, name)
+    try:
+        pixels = _pixels(unit, content, name)
+    except Exception as error:  # the decoders of compressed pixels raise types of their own
+        raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
     if pixels.ndim == 2:
         pixels = pixels[np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
-    offset, scale = _scaling(header, "BZERO", 0.0, name), _scaling(header, "BSCALE", 1.0, name)
-    if scale != 1.0:
-        pixels, offset = pixels * scale + offset, 0.0
-    return RawFile(name, header, pixels, offset, hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+    names = image_names(content, name)
+    return RawFile(name, unit.words, pixels, scaling.offset, digest, scaling.scale, scaling.blank, names)
 
 
-def _pixels(image: Any, data: bytes | memoryview) -> NDArray[Any]:
+def _pixels(unit: ImageUnit, data: bytes | memoryview, name: str) -> NDArray[Any]:
     """Return the pixels of an image: where they lie in the file's bytes, or decompressed."""
-    place = None if data[:2] == _GZIP_MAGIC or isinstance(image, fits.CompImageHDU) else image.fileinfo()
-    if place is None:
-        return np.asarray(image.data)
-    kind = np.dtype(fits.BITPIX2DTYPE[image.header["BITPIX"]]).newbyteorder(">")
+    if unit.begin is None:
+        with quiet(), opened(data, name) as hdus:
+            return np.asarray(hdus[unit.number].data)
+    kind = np.dtype(fits.BITPIX2DTYPE[unit.words["BITPIX"]]).newbyteorder(">")
     # A copy of a cube of 90 MB would take longer than its calibration.
-    return np.frombuffer(data, kind, math.prod(image.shape), place["datLoc"]).reshape(image.shape)
+    return np.frombuffer(data, kind, math.prod(unit.shape), unit.begin).reshape(unit.shape)
+
+
+def as_meant(file: RawFile, profile: Profile) -> RawFile:
+    """Return a file whose 16-bit pixels are taken for signed or unsigned ones, as the profile says.
+
+    Raises
+    ------
+    CorruptFile
+        The profile does not say, and pixels look as if they had run over.
+    """
+    if file.frames.dtype != STORED or (file.offset, file.scale) != (0, 1) or profile.unsigned is False:
+        return file
+    if profile.unsigned:
+        blank = None if file.blank is None else file.blank % 65536
+        return replace(file, frames=file.frames.view(">u2"), blank=blank)
+    for index, frame in enumerate(file.frames):
+        count = run_over(frame)
+        if count:
+            raise CorruptFile(
+                f"{file.name}: frame {index} has {count} negative pixels where bright ones are expected, down to "
+                f"{frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = 32768; "
+                f"write `unsigned: true` in the profile {profile.name}, or false if the pixels are really signed",
+                value=count,
+                limit=0,
+            )
+    return file
+
+
+def _frame_shape(file: RawFile) -> tuple[int, int]:
+    return file.frames.shape[1], file.frames.shape[2]
 
 
 def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
@@ -211,19 +235,16 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
         A file's shape is not the profile's, a header word is missing, or two files contradict one another.
     """
     headers = [read_header(file.words, profile, file.name) for file in files]
-    for file in files:
-        if file.frames.shape[1:] != profile.shape:
-            raise CorruptFile(
-                f"{file.name}: a frame has {file.frames.shape[2]} columns and {file.frames.shape[1]} rows, "
-                f"the profile {profile.name} says {profile.shape[1]} and {profile.shape[0]}"
-            )
+    files = [as_meant(file, profile) for file in files]
+    for file, header in zip(files, headers, strict=True):
+        read_out(profile, header.binning, header.window, _frame_shape(file), file.name)
     order = sorted(range(len(files)), key=lambda i: (headers[i].utc_start, files[i].name))
     files, headers = [files[i] for i in order], [headers[i] for i in order]
     first = headers[0]
     # With the shutter closed the filter wheel does not matter.
     own = ("filter",) if first.data_type in ("OBJECT", "FLAT") else ()
     for file, header in zip(files, headers, strict=True):
-        for name in ("sensor", "data_type", "gain", *own):
+        for name in ("sensor", "data_type", "gain", *own, "binning", "window"):
             if getattr(header, name) != getattr(first, name):
                 raise CorruptFile(
                     f"{file.name}: {name} is {getattr(header, name)!r}, but {getattr(first, name)!r} "
@@ -237,61 +258,3 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
         start = np.array([header.utc_start for header in headers])
     frame_id = first.frame_id or Path(files[0].name).name.split(".fits")[0]
     return RawCube(first, frame_id, tuple(files), start)
-
-
-def _open(data: bytes | memoryview, name: str) -> fits.HDUList:
-    if len(data) == 0:
-        raise CorruptFile(f"{name}: the file is empty")
-    try:
-        if data[:2] == _GZIP_MAGIC:
-            data = gzip.decompress(data)
-        memory = memoryview(data)  # without a copy of it
-        file = RangedFile(len(memory), lambda start, stop: memory[start:stop])
-        return fits.open(io.BufferedReader(file), do_not_scale_image_data=True, memmap=False)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
-        raise CorruptFile(f"{name}: no FITS file ({error})") from error
-
-
-def _first_image(hdus: fits.HDUList, name: str) -> Any:
-    try:
-        for hdu in hdus:
-            if isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) and len(hdu.shape) >= 2:
-                return hdu
-    except (OSError, ValueError, TypeError, LookupError, fits.VerifyError) as error:
-        raise CorruptFile(f"{name}: the header cannot be read ({error})") from error
-    raise CorruptFile(f"{name}: the file holds no image")
-
-
-def _words(header: fits.Header) -> dict[str, Any]:
-    # A card that cannot be parsed stays as its text, so that only a rule that reads it refuses the file, and names it.
-    words: dict[str, Any] = {}
-    for card in header.cards:
-        try:
-            value = card.value
-        except (fits.VerifyError, ValueError):
-            value = _text_of(card)
-        words.setdefault(card.keyword.upper(), value)
-    return words
-
-
-def _text_of(card: fits.Card) -> str:
-    try:
-        return str(card.image[9:].strip(" '"))
-    except ValueError:
-        return "characters that no FITS header may hold"
-
-
-def _scaling(words: Mapping[str, Any], word: str, default: float, name: str) -> float:
-    value = words.get(word, default)
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise CorruptFile(f"{name}: {word} = {value!r} is no number, so that the pixels mean nothing") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # A damaged file is read as far as it goes; what is missing shows when the pixels or the words are read.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
-        yield

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gozen.errors import CorruptFile
-from gozen.instrument.header import night_of, read_header, read_quantity, utc_of_mjd
+from gozen.instrument.header import RawHeader, impossible_place, night_of, read_header, read_quantity, utc_of_mjd
 from gozen.instrument.profile import HeaderWords, Profile, WordRule
+from gozen.instrument.readout import read_out
 
 _TIMES = ("utc", "jd", "mjd", "unix")
 
@@ -47,6 +48,8 @@ class Check:
         The night that the file belongs to; None where its time cannot be read.
     problems
         A sentence for each thing that keeps the file from being reduced.
+    notes
+        A sentence for each thing that does not, but that a person should know.
     """
 
     source: str
@@ -54,6 +57,7 @@ class Check:
     frames: int
     night: str | None
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profile, source: str) -> Check:
@@ -70,11 +74,13 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
     """
     quantities = tuple(_quantity(words, name, profile, source) for name in HeaderWords.model_fields)
     problems = [quantity.problem for quantity in quantities if quantity.problem]
-    problems += _shape_problems(shape, profile, source)
-    night = None
+    night, header = None, None
     try:
         header = read_header(words, profile, source)
         night = night_of(header.utc_start, profile.site)
+        quantities = tuple(_as_used(quantity, header) for quantity in quantities)
+        place = impossible_place(header)
+        problems += [f"{source}: {place[0]}"] if place else []
         if profile.sensor(header.sensor) is None:
             known = ", ".join(sensor.id for sensor in profile.sensors)
             problems.append(
@@ -84,6 +90,7 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
         if str(error) not in problems:
             # Such as a data type that the profile has no meaning for: each word is readable, together they are not.
             problems += [] if any(quantity.problem for quantity in quantities) else [str(error)]
+    problems += _shape_problems(shape, profile, source, header)
     frames = 1 if len(shape) == 2 else shape[0] if len(shape) == 3 else 0
     return Check(source, quantities, frames, night, tuple(problems))
 
@@ -109,21 +116,28 @@ def _shown(value: Any, rule: WordRule) -> str:
     return str(value)
 
 
+def _as_used(quantity: Quantity, header: RawHeader) -> Quantity:
+    """Return binning and window as they are used: what their words say is put together."""
+    if quantity.name not in ("binning", "window") or quantity.converted is None:
+        return quantity
+    return replace(quantity, converted=getattr(header, quantity.name) or "all of the sensor")
+
+
 def _suggestion(words: Mapping[str, Any], rule: WordRule) -> str:
     missing = [word for word in rule.sources if word not in words]
     near = difflib.get_close_matches(missing[0], list(dict.fromkeys(words)), n=3, cutoff=0.5) if missing else []
     return f"; the header has {', '.join(near)}" if near else ""
 
 
-def _shape_problems(shape: tuple[int, ...], profile: Profile, source: str) -> list[str]:
+def _shape_problems(shape: tuple[int, ...], profile: Profile, source: str, header: RawHeader | None) -> list[str]:
     if len(shape) not in (2, 3):
         return [f"{source}: the image has {len(shape)} axes; a frame or a cube of frames is expected"]
     problems = []
-    if tuple(shape[-2:]) != profile.shape:
-        problems.append(
-            f"{source}: a frame has {shape[-1]} columns and {shape[-2]} rows, "
-            f"the profile {profile.name} says shape: [{profile.shape[0]}, {profile.shape[1]}] (rows, columns)"
-        )
+    binning, window = (header.binning, header.window) if header else (profile.binning, "")
+    try:
+        read_out(profile, binning, window, (shape[-2], shape[-1]), source)
+    except CorruptFile as error:
+        problems.append(str(error))
     if profile.raw == "frames" and len(shape) == 3 and shape[0] != 1:
         problems.append(f"{source}: the file holds {shape[0]} frames, the profile {profile.name} says raw: frames")
     return problems

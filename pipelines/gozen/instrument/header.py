@@ -10,9 +10,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gozen.errors import CorruptFile
+from gozen.instrument.contradictions import DATA_TYPES
 from gozen.instrument.profile import Profile, Site, WordRule
+from gozen.instrument.readout import read_binning, read_window
 
-DATA_TYPES = ("OBJECT", "DARK", "FLAT", "BIAS")
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
 _MJD_OF_ZERO = {"mjd": 0.0, "jd": -2400000.5, "unix": 40587.0}
 _FIRST_MJD, _LAST_MJD = 15020.0, 124593.0
@@ -84,13 +85,12 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
             f"{source}: data_type is {data_type!r}, which is none of {', '.join(DATA_TYPES)}; "
             f"name its meaning under header.data_type.values of the profile {profile.name}"
         )
-    gain = str(get("gain", profile.default_gain)).lower()
-    if gain not in profile.gains:
-        raise CorruptFile(f"{source}: gain {gain!r} is not one of the profile's: {', '.join(profile.gains)}")
+    gain = _gain(get("gain", profile.default_gain), profile, source)
     exposure_s = float(get("exposure_s"))
     if exposure_s < 0 or (exposure_s == 0 and data_type != "BIAS"):
         raise CorruptFile(f"{source}: the exposure of a frame is {exposure_s:g} s")
     pipelines = get("pipelines")
+    binning, window = _readout(words, profile, source)
     return RawHeader(
         object=str(get("object")),
         data_type=data_type,
@@ -109,7 +109,52 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
         pipelines=tuple(p.strip() for p in pipelines.split(",") if p.strip()) if pipelines else (),
         project=str(get("project", "")),
         observer=str(get("observer", "")),
+        binning=binning,
+        window=window,
     )
+
+
+def _gain(value: Any, profile: Profile, source: str) -> str:
+    said = f"{value:g}" if isinstance(value, float) else str(value)
+    known = {name.casefold(): name for name in profile.gains}
+    if said.casefold() not in known:
+        raise CorruptFile(f"{source}: gain {said!r} is not one of the profile's: {', '.join(profile.gains)}")
+    return known[said.casefold()]
+
+
+def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[str, str]:
+    """Return binning and window as `RawHeader` has them."""
+    rules, binning = profile.header, profile.binning
+    joined = _each(words, rules.binning, "binning", source)
+    placed = _each(words, rules.window, "window", source)
+    try:
+        binning = read_binning(joined) if joined else binning
+        return binning, read_window(placed, binning, profile) if placed else ""
+    except ValueError as error:
+        raise CorruptFile(f"{source}: {error}") from error
+
+
+def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: str) -> list[str]:
+    """Return the text of each word of a rule; none where the header does not say."""
+    if rule is None:
+        return []
+    alone = [rule.model_copy(update={"word": word, "words": ()}) for word in rule.sources] or [rule]
+    found = [read_quantity(words, one, name, source) for one in alone]
+    return [] if None in found else [str(value) for value in found]
+
+
+def impossible_place(header: RawHeader) -> tuple[str, float, float] | None:
+    """Return what is impossible in the coordinates of a frame of the sky, the value and its limit, degrees.
+
+    None where nothing is; dark and flat frames may carry any coordinates.
+    """
+    if header.data_type != "OBJECT":
+        return None
+    if header.dec is not None and not abs(header.dec) <= 90:
+        return f"the declination is {header.dec:g} deg, beyond the pole", header.dec, 90.0
+    if header.ra is not None and not 0 <= header.ra <= 360:
+        return f"the right ascension is {header.ra:g} deg, outside 0 to 360", header.ra, 360.0
+    return None
 
 
 def night_of(mjd: float, site: Site) -> str:
@@ -147,10 +192,11 @@ def read_quantity(words: Mapping[str, Any], rule: WordRule, name: str, source: s
     raw: Any = rule.value
     if raw is None:
         missing = [word for word in rule.sources if not _says_something(words.get(word))]
-        if missing and rule.optional:
+        if rule.optional and (missing or any(_is_no_number(words[word], rule) for word in rule.sources)):
             return default
         if missing:
-            raise CorruptFile(f"{source}: the header has no word {missing[0]}, which gives {name}")
+            what = f"{missing[0]} with a value" if missing[0] in words else missing[0]
+            raise CorruptFile(f"{source}: the header has no word {what}, which gives {name}")
         parts = [words[word] for word in rule.sources]
         raw = parts[0] if len(parts) == 1 else _joined(parts, rule.kind)
     try:
@@ -163,6 +209,11 @@ def read_quantity(words: Mapping[str, Any], rule: WordRule, name: str, source: s
 def _says_something(value: Any) -> bool:
     # astropy has an object of its own for a word without a value.
     return isinstance(value, str | int | float) and bool(str(value).strip())
+
+
+def _is_no_number(value: Any, rule: WordRule) -> bool:
+    """Tell whether a header says by NaN that a number is not known."""
+    return rule.kind != "text" and str(value).strip().lower() == "nan"
 
 
 def _identifier(value: Any, name: str, source: str) -> str | None:

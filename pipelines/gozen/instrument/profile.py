@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from gozen.errors import UnreadableInput
+from gozen.errors import BadRequest, UnreadableInput
+from gozen.instrument.contradictions import contradictions
+from gozen.resources.document import parse
 
 _LARGEST_SENSOR = 32767
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
@@ -25,7 +26,7 @@ FOLDER = "GOZEN_PROFILES"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ignored_types=(cached_property,))
 
 
 def _zone(value: str) -> str:
@@ -47,16 +48,38 @@ def section_slices(section: str) -> tuple[slice, slice]:
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
-HeaderWord = Annotated[str, AfterValidator(lambda text: text.strip().upper())]
+def _header_word(text: str) -> str:
+    word = " ".join(text.upper().split()).removeprefix("HIERARCH ")
+    if not word:
+        raise ValueError("the name of a header word is empty")
+    return word
+
+
+def _binning(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d?x[1-9]\d?", text):
+        raise ValueError(f"{text!r} is no binning such as 2x2 (along x and y)")
+    return text
+
+
+HeaderWord = Annotated[str, AfterValidator(_header_word)]
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, str) and ":" in value:
+        raise ValueError("write degrees as a decimal number, such as -1.5 for -1:30:00")
+    return value
+
+
+Decimal = Annotated[float, BeforeValidator(_decimal)]
 
 
 class Site(_Part):
     """Where the camera stands; night, twilight, airmass and barycentric times need it."""
 
     name: str
-    longitude_deg: float = Field(ge=-180, le=360, description="East positive")
-    latitude_deg: float = Field(ge=-90, le=90)
+    longitude_deg: Decimal = Field(ge=-180, le=360, description="East positive")
+    latitude_deg: Decimal = Field(ge=-90, le=90)
     height_m: float
     time_zone: Annotated[str, AfterValidator(_zone)]
 
@@ -131,6 +154,16 @@ class WordRule(_Part):
         return self.words or ((self.word,) if self.word else ())
 
 
+class WindowRule(WordRule):
+    """How the part of the sensor that was read is found: a FITS section, or numbers in four words."""
+
+    form: Literal["section", "ends", "size"] = Field(
+        "section", description="`ends`: words for x1, x2, y1, y2; `size`: words for x1, y1, columns, rows"
+    )
+    first: Literal[0, 1] = Field(1, description="Number of the sensor's first column and row")
+    binned: bool = Field(False, description="Numbers count pixels as they were joined, not those of the sensor")
+
+
 class HeaderWords(_Part):
     """The rule for each quantity that a raw file's header gives."""
 
@@ -149,7 +182,7 @@ class HeaderWords(_Part):
     gain: WordRule | None = Field(None, description="Name of the amplifier setting")
     filter: WordRule | None = None
     binning: WordRule | None = Field(None, description="Pixels that were joined: `2`, `2x2`, or two words for x and y")
-    window: WordRule | None = Field(None, description="FITS section of the sensor that was read, in its full pixels")
+    window: WindowRule | None = Field(None, description="FITS section of the sensor that was read, in its full pixels")
     pipelines: WordRule | None = None
     project: WordRule | None = None
     observer: WordRule | None = None
@@ -167,6 +200,15 @@ class Profile(_Part):
     raw: Literal["cube", "frames"] = Field(description="One file per sensor and exposure, or one per frame")
     raw_names: Annotated[str, AfterValidator(_with_groups)] | None = Field(
         None, description="Regular expression of raw files' names without ending; its groups, joined, are the sensor"
+    )
+    hdu: Annotated[int, Field(ge=0)] | str | None = Field(
+        None, description="Number (0: the primary one) or EXTNAME of the image in a file; by default the first"
+    )
+    unsigned: bool | None = Field(
+        None, description="Whether 16-bit pixels without BZERO are unsigned; by default those that look so are refused"
+    )
+    binning: Annotated[str, AfterValidator(_binning)] = Field(
+        "1x1", description="Pixels joined along x and y in what shape, active, reference and scale describe"
     )
     shape: tuple[int, int] = Field(description="Rows and columns of a raw frame")
     active: Section = Field(description="The pixels that see the sky")
@@ -201,6 +243,8 @@ class Profile(_Part):
             raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
         if len({sensor.id for sensor in self.sensors}) != len(self.sensors):
             raise ValueError("two sensors have the same id")
+        for problem in contradictions(self):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
@@ -258,12 +302,21 @@ def load_profile(name: str) -> Profile:
 
 
 def parse_profile(text: str, source: str) -> Profile:
-    """Make a profile from YAML text; ``source`` stands in the messages."""
+    """Make a profile from YAML text, read as strictly as a recipe; ``source`` stands in the messages.
+
+    Raises
+    ------
+    UnreadableInput
+        It is no YAML 1.2, names a key twice, contradicts itself, or can never read a file.
+    """
     try:
-        content: Any = yaml.safe_load(text)
-        return Profile.model_validate(content)
-    except yaml.YAMLError as error:
-        raise UnreadableInput(f"the instrument profile {source} is not YAML: {error}") from error
+        documents = parse(text, source)
+    except BadRequest as error:
+        raise UnreadableInput(f"the instrument profile {source} cannot be read: {error}") from error
+    if len(documents) > 1:
+        raise UnreadableInput(f"the instrument profile {source} has {len(documents)} documents; put each in a file")
+    try:
+        return Profile.model_validate(documents[0].value if documents else None)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'profile'}: {problem['msg']} ({str(problem['input'])[:60]!r})"

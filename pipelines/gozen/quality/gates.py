@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from gozen.calibration.calibrate import Detector, Image
 from gozen.errors import CorruptFile, InconsistentPointing, InconsistentTime, NoisyFrame, SaturatedField
-from gozen.frames.raw import Pixels, RawCube, Stored, native
-from gozen.instrument.header import RawHeader, utc_of_mjd
+from gozen.frames.pixels import Pixels, Stored, native
+from gozen.frames.raw import RawCube
+from gozen.instrument.header import RawHeader, impossible_place, utc_of_mjd
 from gozen.settings import GateSettings
 
 _EARLIEST_MJD = 36934.0
@@ -147,16 +148,10 @@ def check_coordinates(header: RawHeader, frame_id: str) -> None:
     InconsistentPointing
         A declination beyond the poles, or a right ascension outside 0 to 360 degrees.
     """
-    if header.data_type != "OBJECT":
-        return
-    if header.dec is not None and not abs(header.dec) <= 90:
-        raise InconsistentPointing(
-            f"{frame_id}: the declination is {header.dec:g} deg, beyond the pole", value=header.dec, limit=90.0
-        )
-    if header.ra is not None and not 0 <= header.ra <= 360:
-        raise InconsistentPointing(
-            f"{frame_id}: the right ascension is {header.ra:g} deg, outside 0 to 360", value=header.ra, limit=360.0
-        )
+    found = impossible_place(header)
+    if found:
+        said, value, limit = found
+        raise InconsistentPointing(f"{frame_id}: {said}", value=value, limit=limit)
 
 
 def check_pointing(offset_deg: float, settings: GateSettings, frame_id: str) -> float:

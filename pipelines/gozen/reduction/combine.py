@@ -118,7 +118,7 @@ def _combined(
     kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, bench: Bench
 ) -> tuple[Image, dict[str, CalibrationUsed], tuple[str, ...]]:
     """Return the master, the masters that it was made with, and what to warn of."""
-    detector = detector_of(bench.profile, sensor, cubes[0].header.gain)
+    detector = detector_of(cubes[0].read_out(bench.profile), sensor, cubes[0].header.gain)
     if kind != "flat":
         return dark_master(cubes[0], detector), {}, ()
     darks: list[Image] = []

@@ -183,7 +183,7 @@ def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[li
     refused: list[Rejected] = []
     for key in raw:
         try:
-            file = read_file(store, key)
+            file = read_file(store, key, hdu=profile.hdu)
             frames.append(Frame(file, assemble([file], profile).header))
         except CorruptFile as error:
             refused.append(error)

@@ -6,6 +6,7 @@ import functools
 import io
 import logging
 import math
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from gozen.calibration.calibrate import Detector, detector_of
 from gozen.calibration.match import Setup
 from gozen.calibration.search import Master, find_masters, warnings_of
 from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
+from gozen.frames.findings import notes_on_images
 from gozen.frames.raw import RawCube, RawFile, assemble, read_file
 from gozen.quality.gates import check_coordinates, check_pointing, check_time
 from gozen.reduction.align import AlignedStack, align
@@ -83,6 +85,8 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
     _check_header(work, cube, bench, state)
     pipelines = pipelines_of(work, cube, bench)
     masters = _masters(work, cube, bench, state)
+    # From here on the profile is that of the pixels that were read: a window, or binned ones.
+    bench = replace(bench, profile=cube.read_out(bench.profile))
     detector = state.detector = _detector(cube, bench, work.sensor, masters)
     calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates, bench.workspace)
     skip = bench.profile.stack_skips_frames
@@ -103,13 +107,16 @@ def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
     for number, key in enumerate(work.raw):
         state.stamps[key] = store.stamp(key)
         try:
-            file = read_file(store, key, functools.partial(bench.workspace.room, f"raw {number}"))
+            room = functools.partial(bench.workspace.room, f"raw {number}")
+            file = read_file(store, key, room, bench.profile.hdu)
             assemble([file], bench.profile)
             files.append(file)
         except CorruptFile as refusal:
             state.unreadable.append(refusal)
     if not files:
         raise state.unreadable.pop(0)
+    for note in notes_on_images(files[0], bench.profile):
+        log.warning("%s", note)
     return assemble(files, bench.profile)
 
 

@@ -50,9 +50,9 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
 
 def header_of(stream: IO[bytes], profile: Profile, name: str) -> RawHeader:
     """Read the header of a raw file; raises as `read_arrival`."""
-    whole = _Named(_beginning(stream))
+    whole = _Named(_beginning(stream) if profile.hdu in (None, 0) else stream.read())
     whole.name = name
-    return read_header(read_words(whole)[0], profile, name)
+    return read_header(read_words(whole, profile.hdu)[0], profile, name)
 
 
 def _beginning(stream: IO[bytes]) -> bytes:
