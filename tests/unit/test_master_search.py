@@ -234,6 +234,13 @@ def test_a_flat_that_does_not_name_its_filter_serves_where_no_other_does_and_it_
     assert found(store, masters=("flat",)) == {"flat": 2.0}
 
 
+@pytest.mark.parametrize("name", ["r'", "Clear / none", "OIII 500.7 nm", "3", "R" * 60])
+def test_a_filter_may_have_any_name(store, put, name):
+    put("flat", 1.0, days=1.5, filter=name)
+    put("flat", 2.0, days=0.5)
+    assert found(store, replace(WANTED, filter=name), masters=("flat",)) == {"flat": 1.0}
+
+
 def test_frames_without_a_filter_do_not_take_a_flat_of_some_filter(store, put):
     put("flat")
     with pytest.raises(UnreadableInput, match=r"for no stated filter, .*\(filter 'R'\)"):

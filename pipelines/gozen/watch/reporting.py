@@ -75,6 +75,8 @@ class Reporter:
                 self._warn_once(warning)
             if commit.rejection is not None:
                 log.info("rejected, %s: %s", commit.rejection.name, commit.rejection.message)
+            elif cube.calibrates and commit.warnings:
+                continue  # what is not in a master was told
             elif len(cube.keys) > max(len(commit.provenance.inputs), len(commit.frames)):
                 log.warning(
                     "%s/%s: files came after it was reduced and are not in its result; give another run's name to "
