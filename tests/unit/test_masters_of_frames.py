@@ -19,8 +19,8 @@ from gozen.archive.store import open_store
 from gozen.calibration.calibrate import calibrate, detector_of
 from gozen.calibration.match import Setup
 from gozen.calibration.search import find_masters
+from gozen.cli.reducing import take_in_files
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.frames.arrivals import fits_files, group_arrivals, read_arrivals, take_in
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import parse_profile, section_slices
 from gozen.observing.execution import works_of_exposures
@@ -96,11 +96,8 @@ class Observatory:
 
     def take_in(self, profile):
         """Take in all that was written since the last time."""
-        files = fits_files([self.folder / "in"])
-        arrivals, _ = read_arrivals(files, profile)
-        exposures, refused = take_in(self.store, group_arrivals(arrivals, profile))
-        assert refused == []
-        for path in files:
+        exposures = take_in_files(self.store, profile, [self.folder / "in"])
+        for path in (self.folder / "in").iterdir():
             path.unlink()
         return exposures
 
