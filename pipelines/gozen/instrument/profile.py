@@ -254,7 +254,12 @@ class Profile(_Part):
     pointing_uncertainty_arcsec: float = Field(120.0, gt=0, description="Of the header's coordinates")
     gains: Mapping[str, Gain] = Field(min_length=1)
     default_gain: str
-    masters: tuple[Literal["dark", "bias", "flat"], ...] = ("dark", "flat")
+    masters: tuple[Literal["dark", "bias", "flat"], ...] = Field(
+        ("dark", "flat"), description="Empty: there are no calibration frames, and pixels are measured as they are"
+    )
+    dark_mismatch: Literal["scaled", "nearest", "refused"] | None = Field(
+        None, description="Where no dark has the frames' exposure time; by default the sky is refused, flats are not"
+    )
     stack_skips_frames: int = Field(0, ge=0, description="First frames that are measured but left out of the stack")
     default_pipelines: tuple[Literal["wcs", "stack", "neo", "cube"], ...] = ("wcs", "stack")
     sensors: tuple[Sensor, ...] = Field(min_length=1)
@@ -273,6 +278,12 @@ class Profile(_Part):
             raise ValueError("two sensors have the same id")
         for problem in contradictions(self):
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _can_scale(self) -> Self:
+        if self.dark_mismatch == "scaled" and not {"bias", "dark"} <= set(self.masters):
+            raise ValueError("dark_mismatch: scaled needs bias and dark under `masters`")
         return self
 
     @cached_property
