@@ -28,6 +28,9 @@ WORDS = {
 }  # fmt: skip
 
 
+KEY = "raw/20260115/00000007/A7.fits"
+
+
 def raw_bytes(extensions=0, **words):
     image = fits.PrimaryHDU(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     image.header.update({**WORDS, **words})
@@ -102,7 +105,7 @@ def test_a_file_needs_two_looks_and_one_that_grows_is_left(folder, store, profil
     (folder / "b.fits").write_bytes(data[:3000])
     assert arriving.look(0.0) == ([], [])
     groups, refused = arriving.look(1.0)
-    assert [(night, exposure, len(found)) for night, exposure, found in groups] == [("20260115", "00000007", 1)]
+    assert [(group.night, group.exposure, len(group.files)) for group in groups] == [("20260115", "00000007", 1)]
     assert (refused, arriving.unread) == ([], 1)
     (folder / "b.fits").write_bytes(data[:4000])
     assert arriving.look(59.0) == ([], [])
@@ -122,15 +125,26 @@ def test_what_is_no_raw_file_is_refused_once(folder, store, profile):
     assert all(isinstance(one.reason, CorruptFile) for one in refused)
 
 
-def test_files_without_exposure_number_join_what_the_archive_has_of_their_night(folder, store, profile):
+def test_files_without_exposure_number_join_what_the_archive_has_of_their_night(folder, store):
+    profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
     for number, minute in enumerate((0, 1, 45)):
-        data = raw_bytes(EXP_ID="", FRAME_ID=f"F{number}", UTC=f"2026-01-15T13:{minute:02d}:00")
-        (folder / f"{number}.fits").write_bytes(data)
+        image = fits.PrimaryHDU(np.zeros((3, 4), np.int16))
+        image.header.update({**WORDS, "EXP_ID": "", "FRAME_ID": f"F{number}", "UTC": f"2026-01-15T13:{minute:02d}:00"})
+        image.writeto(folder / f"{number}.fits")
     store.write("raw/20260115/field/F0.fits", (folder / "0.fits").read_bytes())
     (folder / "0.fits").unlink()
     arriving = Arriving(folder, store, profile, patience_s=5)
     arriving.look(0.0)
-    assert [(exposure, len(found)) for _, exposure, found in arriving.look(1.0)[0]] == [("field", 1), ("field-2", 1)]
+    assert [(one.exposure, len(one.files)) for one in arriving.look(1.0)[0]] == [("field", 1), ("field-2", 1)]
+
+
+def test_each_cube_of_a_sensor_is_an_exposure_of_its_own(folder, store, profile):
+    for number in range(3):
+        data = raw_bytes(EXP_ID="", FRAME_ID=f"F{number}", UTC=f"2026-01-15T13:00:0{number}")
+        (folder / f"{number}.fits").write_bytes(data)
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    assert [one.exposure for one in arriving.look(1.0)[0]] == ["field", "field-2", "field-3"]
 
 
 @pytest.fixture
@@ -140,7 +154,7 @@ def taken(folder, store, profile):
     def take(name="a.fits", data=None, **options):
         (folder / name).write_bytes(raw_bytes() if data is None else data)
         arrival = read_arrival(folder / name, profile)
-        return Intake(folder, store, **options).take(arrival, "20260115", "00000007")
+        return Intake(folder, store, **options).take(arrival, KEY), KEY
 
     return take
 
@@ -162,9 +176,8 @@ def test_a_file_comes_into_the_archive_as_it_is(folder, store, taken, compressed
 def test_taking_it_again_changes_nothing(folder, store, profile):
     (folder / "a.fits").write_bytes(raw_bytes())
     arrival = read_arrival(folder / "a.fits", profile)
-    held, key = Intake(folder, store).take(arrival, "20260115", "00000007")
-    again = Intake(folder, store).take(arrival, "20260115", "00000007")
-    assert again == (held, key)
+    held = Intake(folder, store).take(arrival, KEY)
+    assert Intake(folder, store).take(arrival, KEY) == held
 
 
 def test_another_file_of_the_same_name_is_not_mixed_up(folder, store, taken):
@@ -195,7 +208,7 @@ def test_a_file_that_is_gone_is_missing(folder, store, profile):
     arrival = read_arrival(folder / "a.fits", profile)
     (folder / "a.fits").unlink()
     with pytest.raises(MissingObject):
-        Intake(folder, store).take(arrival, "20260115", "00000007")
+        Intake(folder, store).take(arrival, KEY)
 
 
 def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(folder, store, profile):
@@ -203,7 +216,7 @@ def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(f
     arrival = read_arrival(folder / "a.fits", profile)
     os.utime(folder / "a.fits", ns=(0, 1))
     with pytest.raises(MissingObject, match="has changed"):
-        Intake(folder, store).take(arrival, "20260115", "00000007")
+        Intake(folder, store).take(arrival, KEY)
     assert (folder / "a.fits").exists()
     assert store.list("raw") == []
 

@@ -78,7 +78,8 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
     BadRequest
         No file could be read.
     """
-    from gozen.frames.arrivals import fits_files, group_arrivals, read_arrivals, take_in
+    from gozen.frames.arrivals import take_in
+    from gozen.frames.incoming import fits_files, read_arrivals
 
     files = fits_files(paths)
     with counted("reading headers", len(files)) as step:
@@ -90,7 +91,7 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
             f"`gozen instrument check {profile.name} {files[0]}` shows what it reads"
         )
     with counted("taking in", len(arrivals)) as step:
-        exposures, refused = take_in(store, group_arrivals(arrivals, profile), step)
+        exposures, refused = take_in(store, profile, arrivals, step)
     _say_left_out(refused)
     for one in exposures:
         count = sum(len(found) for found in one.sensors.values())

@@ -92,7 +92,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
         raise CorruptFile(f"{source}: the exposure of a frame is {exposure_s:g} s")
     pipelines = get("pipelines")
     return RawHeader(
-        object=str(get("object")),
+        object=_as_written(words, rules.object, str(get("object"))),
         data_type=data_type,
         sensor=_identifier(get("sensor"), "sensor", source) or "",
         utc_start=get("utc_start"),
@@ -158,6 +158,12 @@ def read_quantity(words: Mapping[str, Any], rule: WordRule, name: str, source: s
     except (ValueError, TypeError, OverflowError) as error:
         word = " + ".join(rule.sources) or "value"
         raise CorruptFile(f"{source}: {word} = {raw!r} is no {rule.kind} for {name} ({error})") from error
+
+
+def _as_written(words: Mapping[str, Any], rule: WordRule, text: str) -> str:
+    """Return a target as the header writes it: its leading blanks count, those at its end mean nothing in FITS."""
+    written = words.get(rule.word) if rule.word else None
+    return written.rstrip() if isinstance(written, str) and written.strip() == text else text
 
 
 def _says_something(value: Any) -> bool:
