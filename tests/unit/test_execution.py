@@ -6,8 +6,9 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from gozen.archive.raw import RawExposure
-from gozen.observing.execution import answer, works_of, works_of_exposures
-from gozen.observing.plan import exposures_of
+from gozen.observing import execution
+from gozen.observing.execution import Answered, Reach, works_of, works_of_exposures
+from gozen.observing.plan import PlannedExposure, exposures_of
 from gozen.resources.observation import Observation
 from gozen.resources.recipe import observation_from_recipe
 from gozen.resources.yaml import load_resources
@@ -33,8 +34,13 @@ def observation(text: str = RECIPE) -> Observation:
 
 
 def raw(name: str, target: str, kind: str = "OBJECT", sensors: str = "12") -> RawExposure:
-    files = {one: (f"raw/20260115/{name}/{one}.fits",) for one in sensors}
+    files: dict[str, tuple[str, ...]] = {one: (f"raw/20260115/{name}/{one}.fits",) for one in sensors}
     return RawExposure("20260115", name, target, kind, 61055.0 + int(name), files)
+
+
+def answer(planned: list[PlannedExposure], taken: list[RawExposure]) -> Answered:
+    (answered,), _ = execution.answer([planned], taken, Reach(0.05, 0.2))
+    return answered
 
 
 def test_a_target_exposed_twice_gets_its_exposures_in_order() -> None:

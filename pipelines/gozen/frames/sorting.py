@@ -129,8 +129,8 @@ class _Night:
         if before and frame.data_type == "OBJECT":
             # Calibration frames need no times of their own.
             raise CorruptFile(
-                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start, so that "
-                "one of the two has the wrong time; correct it if it is another frame, or remove it"
+                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start, "
+                "so one of the two has the wrong time; correct it if it is another frame, or remove it"
             )
 
     def _is_same(self, path: Path, other: Place) -> bool:
