@@ -16,7 +16,8 @@ from gozen.frames.doubles import unpacked
 from gozen.frames.held import Held, described, read_frames
 from gozen.frames.incoming import SUFFIXES, Arrival, stamp_of
 from gozen.frames.raw import read_words
-from gozen.frames.sorting import Placed, sort_arrivals
+from gozen.frames.rearranging import rearrange
+from gozen.frames.sorting import Placed, Sorted, sort_arrivals
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 
@@ -44,9 +45,10 @@ def take_in(
     StorageUnavailable
         The archive cannot be written, or a file changes while it is taken in.
     """
-    taken = []
-    found = sort_arrivals(Held(store, profile), arrivals)
+    held = Held(store, profile)
+    found = sort_arrivals(held, arrivals, again=True)
     refused = [one.reason for one in found.refused]
+    taken = {(one.night, one.exposure): one for one in _rearranged(held, found)}
     for (night, exposure), placed in found.groups.items():
         copied = []
         for one in placed:
@@ -57,10 +59,20 @@ def take_in(
                 refused.append(error)
             progress()
         if copied:
-            taken.append(record_exposure(store, record_of(night, exposure, copied)))
+            taken[night, exposure] = record_exposure(store, record_of(night, exposure, copied))
         elif store.exists(record_key(night, exposure)):
-            taken.append(read_record(store, record_key(night, exposure)))
-    return sorted(taken, key=lambda one: (one.mjd, one.exposure)), refused
+            taken[night, exposure] = read_record(store, record_key(night, exposure))
+    return sorted(taken.values(), key=lambda one: (one.mjd, one.exposure)), refused
+
+
+def _rearranged(held: Held, found: Sorted) -> list[RawExposure]:
+    """Move files in the archive where it is to change; return the exposures that changed."""
+    changed = []
+    for night, moved in found.moved.items():
+        if any(one.exposure != one.file.exposure for one in moved):
+            known = {one.exposure: one for one in held.for_files(night, [None])}
+            changed += rearrange(held.store, night, moved, known)
+    return changed
 
 
 def record_of(night: str, exposure: str, placed: Iterable[Placed]) -> RawExposure:

@@ -179,7 +179,7 @@ class Exposures:
 
     def _begin(self, frame: Frame) -> _Exposure:
         mjd = frame.taken.mjd
-        name = self._free_name(_base_name(frame))
+        name = self._free_name(base_name(frame))
         fresh = _Exposure(name, frame.object, frame.data_type, frame.setup, mjd, mjd, frame.taken.cube_s)
         self._register(fresh, frame)
         return fresh
@@ -263,7 +263,8 @@ def _number_key(camera: str, number: str) -> tuple[str, str]:
     return camera, number_name(number) or number
 
 
-def _base_name(frame: Frame) -> str:
+def base_name(frame: Frame) -> str:
+    """Return what an exposure that begins with a file is called: its number, else its target or kind of calibration."""
     number = frame.setup.exposure_id
     if number is not None:
         return number_name(number) or slug(number)

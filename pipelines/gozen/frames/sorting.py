@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -14,6 +15,7 @@ from gozen.frames.belonging import Exposures, Frame, number_name, tolerance_deg
 from gozen.frames.doubles import Doubles, Place
 from gozen.frames.held import Closed, Held
 from gozen.frames.incoming import Arrival
+from gozen.frames.rearranging import Loose, Moved, loose_files
 from gozen.instrument.header import night_of
 
 ExposureName = tuple[str, str]
@@ -37,13 +39,17 @@ class Refusal:
 
 @dataclass
 class Sorted:
-    """Raw files by night and exposure, and those that are left out."""
+    """Raw files by night and exposure, those that are left out, and what changes in the archive."""
 
     groups: dict[ExposureName, list[Placed]] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
+    moved: dict[str, list[Moved]] = field(default_factory=dict)
+    """By night the files in the archive that were sorted again."""
 
 
-def sort_arrivals(held: Held, arrivals: Iterable[Arrival], closed: Closed | None = None) -> Sorted:
+def sort_arrivals(
+    held: Held, arrivals: Iterable[Arrival], closed: Closed | None = None, *, again: bool = False
+) -> Sorted:
     """Put raw files to the exposures of their nights.
 
     Parameters
@@ -52,13 +58,15 @@ def sort_arrivals(held: Held, arrivals: Iterable[Arrival], closed: Closed | None
         What the archive has.
     closed
         Tells which sensors of which exposures are finished; by default those for which a commit stands.
+    again
+        Sort files of unfinished exposures in the archive again where earlier ones come.
     """
     nights: dict[str, list[Arrival]] = {}
     for one in sorted(arrivals, key=lambda one: (one.header.utc_start, len(one.path.name), str(one.path))):
         nights.setdefault(night_of(one.header.utc_start, held.profile.site), []).append(one)
     out = Sorted()
     for night, found in nights.items():
-        _Night(held, night, found, closed or held.closed, out).sort(found)
+        _Night(held, night, found, closed or held.closed, out, again=again).sort(found)
     return out
 
 
@@ -74,11 +82,18 @@ class _Seen:
 class _Night:
     """Puts the files of one night, in the order of time, to exposures."""
 
-    def __init__(self, held: Held, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted) -> None:
+    def __init__(
+        self, held: Held, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted, *, again: bool
+    ) -> None:
         self._held, self._night, self._out = held, night, out
         self._doubles = Doubles(held.store)
         known = held.for_files(night, [one.header.exposure_id for one in arrivals])
-        self._exposures = Exposures(tolerance_deg(held.profile), known, cache(partial(closed, night)))
+        is_closed, camera = cache(partial(closed, night)), held.profile.name
+        fresh = [one.frame for one in arrivals] if again else []
+        self._loose = loose_files(known, fresh, camera, is_closed)
+        names = {one.exposure for one in self._loose}
+        known = [raw for raw in known if raw.exposure not in names]
+        self._exposures = Exposures(tolerance_deg(held.profile), known, is_closed)
         self._seen: dict[tuple[object, ...], list[_Seen]] = {}
         self._used: set[str] = set()
         for raw in known:
@@ -86,13 +101,33 @@ class _Night:
 
     def sort(self, arrivals: list[Arrival]) -> None:
         """Put each file to its exposure, or among the refused."""
+        waiting = deque(self._loose)
         for one in arrivals:
+            while waiting and waiting[0].frame.taken.mjd <= one.header.utc_start:
+                self._place_again(waiting.popleft())
             try:
                 exposure, key = self._placed(one)
             except CorruptFile as error:
                 self._out.refused.append(Refusal(one.path, error))
                 continue
             self._out.groups.setdefault((self._night, exposure), []).append(Placed(one, key))
+        while waiting:
+            self._place_again(waiting.popleft())
+
+    def _place_again(self, file: Loose) -> None:
+        """Put a file that is in the archive to the exposure that it belongs to now."""
+        frame = file.frame
+        exposure, key = self._exposures.place(frame, file.key), file.key
+        if exposure != file.exposure:
+            key = keys.raw(self._night, exposure, keys.frame_id_of(key))
+            number = 1
+            while key in self._used or self._held.store.exists(key):
+                number += 1
+                key = keys.raw(self._night, exposure, f"{keys.frame_id_of(file.key)}-{number}")
+        self._used.add(key)
+        moment = _moment(frame.sensor, frame.taken.mjd, None)
+        self._seen.setdefault(moment, []).append(_Seen(file.key, exposure, key))
+        self._out.moved.setdefault(self._night, []).append(Moved(file, exposure, key))
 
     def _note_known(self, raw: RawExposure) -> None:
         self._used |= {key for files in raw.sensors.values() for key in files}
