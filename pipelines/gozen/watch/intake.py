@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import io
 import os
 import re
 import shutil
@@ -22,19 +21,13 @@ from gozen.errors import BadRequest, MissingObject
 from gozen.frames.arrivals import other_file
 from gozen.frames.held import frame_of
 from gozen.frames.incoming import Arrival, stamp_of
-from gozen.frames.raw import read_words
+from gozen.frames.raw import read_words, words_of_image
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 from gozen.watch.folder import REFUSED, SPOOL, header_at
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE = re.compile(rb"NAXIS   = +[2-9] ")
-
-
-class _Named(io.BytesIO):
-    """Bytes that have a file's name, for messages."""
-
-    name = ""
 
 
 def read_arrival(path: Path, profile: Profile) -> Arrival:
@@ -47,20 +40,14 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
     """
     stamp = stamp_of(path)
     with named_errors(str(path), "read"), path.open("rb") as stream:
-        whole = _Named(_beginning(stream))
-    whole.name = path.name
-    words, shape = read_words(whole)
+        first = header_at(stream, 0)
+        if first is not None and first.startswith(b"SIMPLE") and _IMAGE.search(first):
+            words, shape = words_of_image(first, path.name)
+        else:
+            stream.seek(0)
+            words, shape = read_words(stream)
     header = read_header(words, profile, path.name)
     return Arrival(path, header, frame_of(header, profile, shape), stamp)
-
-
-def _beginning(stream: IO[bytes]) -> bytes:
-    """Return the first header where it describes an image, else the whole file."""
-    first = header_at(stream, 0)
-    stream.seek(0)
-    if first is None or not first.startswith(b"SIMPLE") or not _IMAGE.search(first):
-        return stream.read()
-    return first
 
 
 class Intake:
