@@ -279,6 +279,8 @@ def _print_summary(found: Iterable[SensorResult]) -> None:
         else:
             counts[result.commit.status] += 1
             counts["done before"] += result.skipped
+            if result.skipped and result.commit.lacks(len(result.work.raw)):
+                reasons.setdefault(("came later", "files are not in the result"), []).append(result)
             if result.commit.rejection is not None:
                 reasons.setdefault(("rejected", result.commit.rejection.name), []).append(result)
     total = ", ".join(f"{counts[name]} {name}" for name in ("reduced", "rejected", "failed"))
@@ -292,6 +294,8 @@ def _print_summary(found: Iterable[SensorResult]) -> None:
 
 
 def _message(result: SensorResult) -> str:
+    if result.commit is not None and result.commit.lacks(len(result.work.raw)):
+        return "it was reduced before they came; give another run's name (--run) to reduce it with them"
     if result.commit is not None and result.commit.rejection is not None:
         return result.commit.rejection.message
     return str(result.error)

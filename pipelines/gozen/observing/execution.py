@@ -94,6 +94,24 @@ def answer(
     return answered, [raw for raw in left if raw.data_type == "OBJECT"]
 
 
+def step_of(
+    raw: RawExposure, steps: Sequence[PlannedExposure], taken: Iterable[RawExposure], reach: Reach
+) -> PlannedExposure | None:
+    """Return the step that an exposure answers; the last that asks for its target there where all have one already.
+
+    Parameters
+    ----------
+    taken
+        All exposures of its night as far as they are known, by time, also this one.
+    """
+    (answered,), _ = answer([steps], taken, reach)
+    for step, one in answered.pairs:
+        if one.exposure == raw.exposure:
+            return step
+    near = [steps[number] for number in _of_target(raw, steps) if _apart(steps[number], raw) <= reach.field]
+    return near[-1] if near else None
+
+
 def _give(
     raw: RawExposure, steps: Sequence[PlannedExposure], found: dict[int, list[RawExposure]], reach: Reach
 ) -> bool:

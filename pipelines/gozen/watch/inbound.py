@@ -171,8 +171,9 @@ class Inbound:
 
     def _new_cube(self, name: CubeName, one: Placed, now: float) -> QueuedCube:
         night, exposure, sensor = name
-        raw = replace(record_of(night, exposure, [one]), sensors={}, taken={})
-        return QueuedCube(raw, sensor, express=self._orders.is_express(raw), seen=now, last=now)
+        raw = record_of(night, exposure, [one])
+        express = self._orders.is_express(raw)
+        return QueuedCube(replace(raw, sensors={}, taken={}), sensor, express=express, seen=now, last=now)
 
     def _take(self, cube: QueuedCube) -> None:
         """Take the files of one cube into the archive and record its exposure."""
