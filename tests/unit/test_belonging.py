@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gzip
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,11 @@ from astropy.io import fits
 from gozen.archive.raw import raw_exposures
 from gozen.archive.store import Store, open_store
 from gozen.frames.arrivals import take_in
-from gozen.frames.incoming import read_arrivals
+from gozen.frames.belonging import Exposures
+from gozen.frames.held import Held, frame_of
+from gozen.frames.incoming import Arrival, read_arrivals
+from gozen.frames.sorting import sort_arrivals
+from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile, parse_profile
 
 PROFILE = """
@@ -312,3 +317,36 @@ def test_an_archive_whose_records_say_less_is_read_from_its_headers(camera: Came
         "m-67": ["001", "003"],
         "m-67-2": ["002"],
     }
+
+
+def steps_of_sorting(profile: Profile, store: Store, count: int, turn: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how often files were compared with exposures, for so many files of `turn` targets in turn."""
+    words = {"IMAGETYP": "OBJECT", "EXPTIME": 30.0, "RA": 150.0, "DEC": 20.0, "DATE-OBS": START.isoformat()}
+    headers = [read_header({**words, "OBJECT": f"T{number}"}, profile, "x") for number in range(turn)]
+    arrivals = []
+    for number in range(count):
+        header = replace(headers[number % turn], utc_start=headers[0].utc_start + number / 86400)
+        arrivals.append(Arrival(Path(f"{number}.fits"), header, frame_of(header, profile, (4, 6))))
+    compared = 0
+    fits_before = Exposures._fits
+
+    def counted(self: Exposures, *given: Any) -> bool:
+        nonlocal compared
+        compared += 1
+        return fits_before(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exposures, "_fits", counted)
+        found = sort_arrivals(Held(store, profile), arrivals)
+    assert sum(map(len, found.groups.values())) == count
+    return compared
+
+
+@pytest.mark.parametrize(("kind", "turn"), [("frames", 1), ("frames", 20), ("cube", 1)])
+def test_twice_as_many_files_without_numbers_cost_twice_as_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, turn: int
+) -> None:
+    profile, store = parse_profile(PROFILE.replace("raw: frames", f"raw: {kind}"), "tiny"), open_store(tmp_path)
+    one, two = (steps_of_sorting(profile, store, count, turn, monkeypatch) for count in (1000, 2000))
+    assert two <= 2.2 * one
+    assert two <= 2000 * 20

@@ -228,3 +228,81 @@ def test_a_folder_has_one_watch(folder, store):
         Intake(folder, store).claim()
     first.release()
     Intake(folder, store).claim()
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_link_to_a_file_is_taken_as_the_file_which_stays_as_it_is(tmp_path, folder, store, profile, relative):
+    real = tmp_path / "real/a.fits"
+    real.parent.mkdir()
+    real.write_bytes(raw_bytes())
+    (folder / "a.fits").symlink_to("../real/a.fits" if relative else real)
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    ((group,), _) = arriving.look(1.0)
+    held = Intake(folder, store).take(group.files[0].arrival, group.files[0].key)
+    assert store.read(KEY) == raw_bytes()
+    assert not store.path(KEY).is_symlink()
+    assert not os.path.lexists(folder / "a.fits")
+    real.write_bytes(b"changed")
+    assert store.read(KEY) == raw_bytes()
+    Intake(folder, store).finish(held)
+    assert real.read_bytes() == b"changed"
+    assert not list((folder / ".gozen").iterdir())
+
+
+def test_links_to_folders_or_to_nothing_are_named_once_and_left(tmp_path, folder, store, profile, caplog):
+    (tmp_path / "night").mkdir()
+    (folder / "night").symlink_to("../night")
+    (folder / "gone.fits").symlink_to("../gone.fits")
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    for now in (0.0, 1.0, 9.0):
+        assert arriving.look(now) == ([], [])
+    said = sorted(record.getMessage() for record in caplog.records)
+    assert len(said) == 2
+    assert "gone.fits is a link to nothing" in said[0]
+    assert "night is a link to a folder" in said[1]
+    assert arriving.unread == 0
+
+
+def test_a_link_that_is_refused_stays(tmp_path, folder, store):
+    (tmp_path / "a.fits").write_bytes(b"no FITS")
+    (folder / "a.fits").symlink_to("../a.fits")
+    assert Intake(folder, store).refuse(folder / "a.fits") == folder / "a.fits"
+    assert (folder / "a.fits").read_bytes() == b"no FITS"
+
+
+def test_another_name_of_a_file_cannot_change_the_archive(tmp_path, folder, store, taken):
+    (tmp_path / "mine.fits").write_bytes(raw_bytes())
+    os.link(tmp_path / "mine.fits", folder / "a.fits")
+    arrival = read_arrival(folder / "a.fits", parse_profile(SMALL, "small"))
+    Intake(folder, store).take(arrival, KEY)
+    with (tmp_path / "mine.fits").open("r+b") as stream:
+        stream.write(b"something else")
+    assert store.read(KEY) == raw_bytes()
+
+
+def test_a_copy_of_a_file_is_refused_and_named(folder, store, profile):
+    for name in ("a.fits", "a (1).fits"):
+        (folder / name).write_bytes(raw_bytes(FRAME_ID=""))
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    ((group,), (refusal,)) = arriving.look(1.0)
+    assert [one.arrival.path.name for one in group.files] == ["a.fits"]
+    assert refusal.path.name == "a (1).fits"
+    assert "the same frame as a.fits" in str(refusal.reason)
+
+
+def test_an_exposure_that_is_being_reduced_is_closed(folder, store):
+    profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
+    busy = set()
+    arriving = Arriving(folder, store, profile, patience_s=5, closed=lambda *name: name in busy)
+    found = []
+    for number in range(3):
+        image = fits.PrimaryHDU(np.zeros((3, 4), np.int16))
+        image.header.update({**WORDS, "EXP_ID": "", "FRAME_ID": f"F{number}", "UTC": f"2026-01-15T13:0{number}:00"})
+        image.writeto(folder / f"{number}.fits")
+        for now in (3.0 * number, 3.0 * number + 1):
+            found += [(one.exposure, len(one.files)) for one in arriving.look(now)[0]]
+        if number == 1:
+            busy.add(("20260115", "field", "111"))
+    assert found == [("field", 1), ("field", 1), ("field-2", 1)]

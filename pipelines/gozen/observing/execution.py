@@ -143,11 +143,10 @@ def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: R
 
 
 def _of_target(raw: RawExposure, steps: Sequence[PlannedExposure]) -> list[int]:
-    """Return the steps of an exposure's target as written; where there are none, blanks at its ends do not count."""
-    specs = [(number, step.exposure.spec) for number, step in enumerate(steps)]
-    same = [(number, spec) for number, spec in specs if spec.data_type == raw.data_type]
-    exact = [number for number, spec in same if spec.object.rstrip() == raw.object.rstrip()]
-    return exact or [number for number, spec in same if spec.object.strip() == raw.object.strip()]
+    """Return the steps of an exposure's target and kind; blanks at its ends do not count, as no step can write them."""
+    wanted = raw.object.strip(), raw.data_type
+    specs = [step.exposure.spec for step in steps]
+    return [number for number, spec in enumerate(specs) if (spec.object.strip(), spec.data_type) == wanted]
 
 
 def _apart(step: PlannedExposure, raw: RawExposure) -> float:
