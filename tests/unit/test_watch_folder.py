@@ -123,6 +123,7 @@ def test_what_is_no_raw_file_is_refused_once(folder, store, profile):
     refused = [one for now in (1.0, 6.0, 7.0) for one in arriving.look(now)[1]]
     assert sorted(one.path.name for one in refused) == ["a.fits", "b.fits"]
     assert all(isinstance(one.reason, CorruptFile) for one in refused)
+    assert sorted(str(one.reason).partition(":")[0] for one in refused) == ["a.fits", "b.fits"]
 
 
 def test_files_without_exposure_number_join_what_the_archive_has_of_their_night(folder, store):

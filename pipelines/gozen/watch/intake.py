@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+import io
 import os
 import re
 import shutil
@@ -30,6 +31,12 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE = re.compile(rb"NAXIS   = +[2-9] ")
 
 
+class _Named(io.BytesIO):
+    """Bytes that have a file's name, for messages."""
+
+    name = ""
+
+
 def read_arrival(path: Path, profile: Profile) -> Arrival:
     """Read a file's header, without its pixels where they are not compressed.
 
@@ -45,7 +52,9 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
             words, shape = words_of_image(first, path.name)
         else:
             stream.seek(0)
-            words, shape = read_words(stream)
+            whole = _Named(stream.read())
+            whole.name = path.name
+            words, shape = read_words(whole)
     header = read_header(words, profile, path.name)
     return Arrival(path, header, frame_of(header, profile, shape), stamp)
 
