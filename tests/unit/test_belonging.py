@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import raw_exposures
+from gozen.archive.raw import RawExposure, raw_exposures
 from gozen.archive.store import Store, open_store
 from gozen.frames.arrivals import take_in
 from gozen.frames.belonging import Exposures
@@ -317,6 +317,27 @@ def test_an_archive_whose_records_say_less_is_read_from_its_headers(camera: Came
         "m-67": ["001", "003"],
         "m-67-2": ["002"],
     }
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_numbered_exposure_whose_record_says_less_keeps_its_name(camera: Camera, expired: bool) -> None:
+    path = camera.shot(0, EXP_ID="7")
+    camera.take(path)
+    key = "raw/20240301/00000007/001.fits"
+    old = RawExposure("20240301", "00000007", "M 67", "OBJECT", 60370.83, {"1": (key,)})
+    camera.store.write("raw/20240301/00000007/exposure.json", old.to_json())
+    if expired:
+        camera.store.delete(key)
+    assert camera.take(path, camera.shot(0, EXP_ID="7", CHIP="2")) == {"00000007": ["001", "002"]}
+    assert camera.refused == []
+
+
+def test_a_file_that_is_refused_is_not_recorded_as_its_sensors(camera: Camera) -> None:
+    files = [camera.shot(0, EXP_ID="7", CHIP=chip, FRAME_ID="A7") for chip in "12"]
+    camera.take(*files)
+    (one,) = raw_exposures(camera.store, "20240301")
+    assert one.sensors == {"1": ("raw/20240301/00000007/A7.fits",)}
+    assert "002.fits: the archive has another file as raw/20240301/00000007/A7.fits" in camera.refused[0]
 
 
 def steps_of_sorting(profile: Profile, store: Store, count: int, turn: int, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -108,6 +108,7 @@ class Exposures:
     ) -> None:
         self._tolerance, self._closed = tolerance, closed
         self._names: set[str] = set()
+        self._unknown: set[str] = set()
         self._next: dict[str, int] = {}
         self._open: dict[tuple[str, ...], list[_Exposure]] = {}
         self._numbered: dict[tuple[str, str], _Exposure] = {}
@@ -179,7 +180,9 @@ class Exposures:
 
     def _begin(self, frame: Frame) -> _Exposure:
         mjd = frame.taken.mjd
-        name = self._free_name(base_name(frame))
+        base = base_name(frame)
+        # A number is the name, also where nothing else is known of what has it.
+        name = base if base in self._unknown and frame.setup.exposure_id is not None else self._free_name(base)
         fresh = _Exposure(name, frame.object, frame.data_type, frame.setup, mjd, mjd, frame.taken.cube_s)
         self._register(fresh, frame)
         return fresh
@@ -198,6 +201,7 @@ class Exposures:
         sensors = {key: sensor for sensor, files in raw.sensors.items() for key in files}
         files = sorted((taken.mjd, key) for key, taken in raw.taken.items() if key in sensors)
         if raw.setup is None or not files:
+            self._unknown.add(raw.exposure)
             return
         frames = [Frame(raw.object, raw.data_type, sensors[key], raw.setup, raw.taken[key]) for _, key in files]
         begin, length = files[0][0], frames[0].taken.cube_s

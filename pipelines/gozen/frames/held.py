@@ -65,7 +65,11 @@ class Held:
     def _of_number(self, night: str, name: str) -> RawExposure | None:
         if (night, name) not in self._single:
             key = record_key(night, name)
-            self._single[night, name] = read_record(self.store, key) if self.store.exists(key) else None
+            found = read_record(self.store, key) if self.store.exists(key) else None
+            if found is not None and (found.setup is None or len(found.taken) < sum(map(len, found.sensors.values()))):
+                # Whoever wrote it did not say all that is asked now.
+                found = _completed(self.store, night, name, self.store.list(keys.raw_folder(night, name)), self.profile)
+            self._single[night, name] = found
         return self._single[night, name]
 
     def _night(self, night: str) -> dict[str, RawExposure]:

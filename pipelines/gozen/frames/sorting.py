@@ -130,7 +130,7 @@ class _Night:
         self._out.moved.setdefault(self._night, []).append(Moved(file, exposure, key))
 
     def _note_known(self, raw: RawExposure) -> None:
-        self._used |= {key for files in raw.sensors.values() for key in files}
+        self._used |= set(raw.taken)
         if raw.setup is None or raw.setup.camera != self._held.profile.name:
             return
         for sensor, files in raw.sensors.items():

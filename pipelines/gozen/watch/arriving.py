@@ -66,6 +66,7 @@ class Arriving:
         self._seen: dict[str, _Seen] = {}
         self._spooled: set[str] = set()
         self._waiting: dict[Path, tuple[Arrival, float]] = {}
+        self._unsorted = False
         self._places: dict[ExposureName, list[Placed]] = {}
         self._left: set[Path] = set()
         self.trouble: StorageUnavailable | None = None
@@ -138,22 +139,27 @@ class Arriving:
                 self.trouble = error
                 self._seen.pop(entry.name, None)
                 self._spooled.discard(entry.name)
-        groups, left_out = self._sorted(arrivals, now)
+        self._waiting.update({one.path: (one, now) for one in arrivals})
+        self._unsorted = self._unsorted or bool(arrivals)
+        try:
+            groups, left_out = self._sorted(now)
+        except StorageUnavailable as error:
+            self.trouble = error
+            return [], refused
         return groups, refused + left_out
 
-    def _sorted(self, fresh: list[Arrival], now: float) -> tuple[list[Group], list[Refusal]]:
+    def _sorted(self, now: float) -> tuple[list[Group], list[Refusal]]:
         """Put what waits to exposures and give out those that are whole.
 
         Files without a number wait until their exposure is quiet, so that those that come in another order than they
         were taken in find the same exposures under the same names.
         """
-        self._waiting.update({one.path: (one, now) for one in fresh})
-        if fresh:
+        refused: list[Refusal] = []
+        if self._unsorted:
             found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
-            self._places = found.groups
-            for one in found.refused:
+            self._places, refused, self._unsorted = found.groups, found.refused, False
+            for one in refused:
                 del self._waiting[one.path]
-        refused = found.refused if fresh else []
         whole = [self._group(name, placed) for name, placed in self._places.items()]
         whole = [one for one in whole if self._is_numbered(one) or one.last <= now - self._settle_s]
         for group in whole:
