@@ -307,3 +307,18 @@ def test_an_exposure_that_is_being_reduced_is_closed(folder, store):
         if number == 1:
             busy.add(("20260115", "field", "111"))
     assert found == [("field", 1), ("field", 1), ("field-2", 1)]
+
+
+def test_a_camera_at_work_is_waited_for_and_an_old_night_is_not(folder, store):
+    profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
+    image = fits.PrimaryHDU(np.zeros((3, 4), np.int16))
+    image.header.update({**WORDS, "EXP_ID": "", "EXPTIME1": 300.0})
+    image.writeto(folder / "0.fits")
+    ended = 1768482000.0 + 300  # 2026-01-15T13:00:00 and the exposure
+    for age_s, given in ((10.0, 0), (890.0, 0), (910.0, 1), (1e7, 1), (-1e7, 1)):
+        arriving = Arriving(folder, store, profile, 60, 5.0, utc_s=lambda age_s=age_s: ended + age_s)
+        for now in (0.0, 1.0):
+            arriving.look(now)
+        groups, _ = arriving.look(7.0)
+        assert len(groups) == given, age_s
+        assert arriving.unread == 1 - given

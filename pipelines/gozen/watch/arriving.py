@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from gozen.watch.folder import Entry, is_whole, look, look_at_spool, verdict
 from gozen.watch.intake import read_arrival
 
 log = logging.getLogger(__name__)
+_UNIX_MJD = 40587.0
+_NEXT_FRAMES = 3
+"""Exposure times after which another frame of the series should have come, also where two are taken in turn."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Arriving:
         Seconds without another file that end an exposure without a number.
     closed
         Tells which sensors of which exposures are finished; by default those for which a commit stands.
+    utc_s
+        The present moment, seconds since 1970.
     """
 
     def __init__(
@@ -60,9 +66,11 @@ class Arriving:
         patience_s: float,
         settle_s: float = 0.0,
         closed: Closed | None = None,
+        utc_s: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._profile, self._patience_s = folder, profile, patience_s
-        self._settle_s, self._closed, self._held = settle_s, closed, Held(store, profile)
+        self._settle_s, self._closed, self._utc_s = settle_s, closed, utc_s
+        self._held = Held(store, profile)
         self._seen: dict[str, _Seen] = {}
         self._spooled: set[str] = set()
         self._waiting: dict[Path, tuple[Arrival, float]] = {}
@@ -161,7 +169,7 @@ class Arriving:
             for one in refused:
                 del self._waiting[one.path]
         whole = [self._group(name, placed) for name, placed in self._places.items()]
-        whole = [one for one in whole if self._is_numbered(one) or one.last <= now - self._settle_s]
+        whole = [one for one in whole if self._is_whole(one, now)]
         for group in whole:
             self._give_out(group)
         return whole, refused
@@ -169,8 +177,14 @@ class Arriving:
     def _group(self, name: ExposureName, placed: list[Placed]) -> Group:
         return Group(*name, placed, max(self._waiting[one.arrival.path][1] for one in placed))
 
-    def _is_numbered(self, group: Group) -> bool:
-        return group.files[0].arrival.header.exposure_id is not None
+    def _is_whole(self, group: Group, now: float) -> bool:
+        """Tell whether an exposure is ready: numbered, or quiet, and no frame of a camera at work can be on its way."""
+        frame = group.files[-1].arrival.frame
+        if frame.setup.exposure_id is not None or frame.taken.cube_s is not None:
+            return True
+        age_s = self._utc_s() - (frame.taken.mjd - _UNIX_MJD) * 86400 - frame.setup.exposure_s
+        at_work = 0 <= age_s < _NEXT_FRAMES * frame.setup.exposure_s and math.isfinite(group.last)
+        return group.last <= now - self._settle_s and not at_work
 
     def _give_out(self, group: Group) -> None:
         del self._places[group.night, group.exposure]
