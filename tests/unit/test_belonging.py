@@ -177,6 +177,30 @@ def test_where_the_header_has_no_pointing_none_is_compared(camera: Camera) -> No
     assert list(camera.take(*files)) == ["m-67"]
 
 
+def test_a_first_frame_without_pointing_does_not_join_two_fields(camera: Camera) -> None:
+    places = [{"RA": None, "DEC": None}, {}, {"DEC": -20.0}, {}, {"DEC": -20.0}]
+    files = [camera.shot(40 * number, **words) for number, words in enumerate(places)]
+    assert camera.take(*files) == {"m-67": ["001", "002", "004"], "m-67-2": ["003", "005"]}
+
+
+def test_earlier_files_that_come_later_get_the_names_of_one_go(camera: Camera) -> None:
+    late, early = camera.shot(9000), camera.shot(0)
+    assert camera.take(late) == {"m-67": ["001"]}
+    assert camera.take(early) == {"m-67": ["002"], "m-67-2": ["001"]}
+    assert camera.store.list("raw/20240301/m-67") == ["raw/20240301/m-67/002.fits", "raw/20240301/m-67/exposure.json"]
+
+
+@pytest.mark.parametrize("why", ["reduced", "retained"])
+def test_what_is_reduced_or_retained_keeps_its_name(camera: Camera, why: str) -> None:
+    late, early = camera.shot(9000), camera.shot(0)
+    camera.take(late)
+    if why == "reduced":
+        camera.reduce("m-67")
+    else:
+        camera.store.create("raw/20240301/m-67/retain", b"")
+    assert camera.take(early) == {"m-67": ["001"], "m-67-2": ["002"]}
+
+
 def test_the_number_alone_decides_and_pointings_are_not_compared(camera: Camera) -> None:
     files = [camera.shot(9000 * number, EXP_ID="7", DEC=20.0 + number, CHIP=str(number + 1)) for number in range(2)]
     assert camera.take(*files) == {"00000007": ["001", "002"]}

@@ -83,7 +83,9 @@ class _Exposure:
         self.begin = min(self.begin, taken.mjd)
         if self.cube_s is None:
             self.end = max(self.end, taken.mjd)
-        if frame.sensor not in self.first or taken.mjd < self.first[frame.sensor].mjd:
+        known = self.first.get(frame.sensor)
+        # A frame without a pointing says nothing that others could be compared with.
+        if known is None or (taken.ra is None, taken.mjd) < (known.ra is None, known.mjd):
             self.first[frame.sensor] = taken
 
 

@@ -90,7 +90,7 @@ class _Night:
         known = held.for_files(night, [one.header.exposure_id for one in arrivals])
         is_closed, camera = cache(partial(closed, night)), held.profile.name
         fresh = [one.frame for one in arrivals] if again else []
-        self._loose = loose_files(known, fresh, camera, is_closed)
+        self._loose = loose_files(known, fresh, camera, lambda *name: self._is_retained(name[0]) or is_closed(*name))
         names = {one.exposure for one in self._loose}
         known = [raw for raw in known if raw.exposure not in names]
         self._exposures = Exposures(tolerance_deg(held.profile), known, is_closed)
@@ -128,6 +128,9 @@ class _Night:
         moment = _moment(frame.sensor, frame.taken.mjd, None)
         self._seen.setdefault(moment, []).append(_Seen(file.key, exposure, key))
         self._out.moved.setdefault(self._night, []).append(Moved(file, exposure, key))
+
+    def _is_retained(self, exposure: str) -> bool:
+        return self._held.store.exists(keys.retain_marker(self._night, exposure))
 
     def _note_known(self, raw: RawExposure) -> None:
         self._used |= set(raw.taken)
