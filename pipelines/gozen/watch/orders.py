@@ -45,6 +45,7 @@ class Orders:
         self._pipelines = tuple(pipelines)
         self._texts = [(path.name, _read(path)) for path in recipes]
         self._asked: dict[str, Asked] = {}
+        self._taken: dict[str, dict[str, RawExposure]] = {}
         self._reach = Reach.of(profile)
         self._of_night("20000101")  # a recipe that makes no sense is refused at once
 
@@ -87,13 +88,19 @@ class Orders:
         """Return what an exposure answers; other exposures of its night are looked at only where that matters."""
         target = raw.object.strip()
         asked = [one for one in self._of_night(raw.night) if one[0].exposure.spec.object.strip() == target]
-        taken = [raw]
-        if len(asked) > 1:
-            others = raw_exposures(open_archive(self._settings), raw.night)
-            taken += [one for one in others if one.object.strip() == target and one.exposure != raw.exposure]
-        steps = [step for step, _ in asked]
-        found = step_of(raw, steps, sorted(taken, key=lambda one: (one.mjd, one.exposure)), self._reach)
+        taken = self._taken_of(raw, target) if len(asked) > 1 else [raw]
+        found = step_of(raw, [step for step, _ in asked], taken, self._reach)
         return next((one for one in asked if one[0] is found), None)
+
+    def _taken_of(self, raw: RawExposure, target: str) -> list[RawExposure]:
+        """Return the exposures of a target in a night, by time; the archive is asked once for each night."""
+        if raw.night not in self._taken:
+            found = raw_exposures(open_archive(self._settings), raw.night)
+            self._taken[raw.night] = {one.exposure: one for one in found}
+        known = self._taken[raw.night]
+        known[raw.exposure] = raw
+        same = [one for one in known.values() if one.object.strip() == target]
+        return sorted(same, key=lambda one: (one.mjd, one.exposure))
 
     def _of_night(self, night: str) -> Asked:
         """Return what is asked of the sky, in the order of the recipes and their steps."""
