@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     DONE = 0
     BAD_REQUEST = 64
     UNREADABLE_INPUT = 65
+    NOT_ASKED_FOR = 66
     BUG = 70
     STORAGE = 75
     INTERRUPTED = 130
@@ -171,7 +172,13 @@ class DeviceFailed(Failed):
     exit_code = ExitCode.STORAGE
 
 
-_WORST_FIRST = (ExitCode.BAD_REQUEST, ExitCode.BUG, ExitCode.UNREADABLE_INPUT, ExitCode.STORAGE)
+_WORST_FIRST = (
+    ExitCode.BAD_REQUEST,
+    ExitCode.BUG,
+    ExitCode.UNREADABLE_INPUT,
+    ExitCode.STORAGE,
+    ExitCode.NOT_ASKED_FOR,
+)
 
 
 def worst(codes: list[ExitCode]) -> ExitCode:

@@ -6,16 +6,21 @@ Covered with real FITS files of a few pixels. Not here: what a header says (test
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import raw_exposures, read_record
-from gozen.archive.store import open_store
+from gozen.archive.raw import RawExposure, raw_exposures, read_record
+from gozen.archive.store import Store, open_store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
-from gozen.frames.arrivals import Arrival, fits_files, group_arrivals, read_arrivals, record_missing, slug, take_in
+from gozen.frames.arrivals import record_missing, take_in
+from gozen.frames.belonging import slug
+from gozen.frames.held import Held
+from gozen.frames.incoming import fits_files, read_arrivals
+from gozen.frames.sorting import sort_arrivals
 from gozen.instrument.profile import Profile, parse_profile
 
 PROFILE = """
@@ -55,8 +60,12 @@ def put(folder: Path, name: str, when: str, target: str = "M 31", kind: str = "O
 def names(paths: list[Path], profile: Profile) -> dict[str, list[str]]:
     arrivals, refused = read_arrivals(paths, profile)
     assert not refused
-    groups = group_arrivals(arrivals, profile)
-    return {f"{night}/{name}": [one.path.name for one in found] for (night, name), found in groups.items()}
+    groups = sort_arrivals(Held(open_store("nowhere"), profile), arrivals).groups
+    return {f"{night}/{name}": [one.arrival.path.name for one in found] for (night, name), found in groups.items()}
+
+
+def take(store: Store, paths: list[Path], profile: Profile) -> tuple[list[RawExposure], list[CorruptFile]]:
+    return take_in(store, profile, read_arrivals(paths, profile)[0])
 
 
 def test_frames_of_one_target_are_one_exposure_in_the_order_of_time(tmp_path: Path, profile: Profile) -> None:
@@ -98,8 +107,7 @@ def test_files_are_taken_in_once_and_recorded(tmp_path: Path, profile: Profile) 
     raw.mkdir()
     files = [put(raw, f"{n}.fits", f"2026-01-15T12:0{n}:00", CHIP=str(1 + n % 2)) for n in range(4)]
     store = open_store(tmp_path / "archive")
-    groups = group_arrivals(read_arrivals(files, profile)[0], profile)
-    (taken,), refused = take_in(store, groups)
+    (taken,), refused = take(store, files, profile)
     assert refused == []
     assert taken.sensors == {
         "1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/2.fits"),
@@ -107,7 +115,7 @@ def test_files_are_taken_in_once_and_recorded(tmp_path: Path, profile: Profile) 
     }
     assert store.read("raw/20260115/m-31/0.fits") == files[0].read_bytes()
     before = store.path("raw/20260115/m-31/0.fits").stat().st_mtime_ns  # type: ignore[union-attr]
-    assert take_in(store, groups) == ([taken], [])
+    assert take(store, files, profile) == ([taken], [])
     assert store.path("raw/20260115/m-31/0.fits").stat().st_mtime_ns == before  # type: ignore[union-attr]
     assert raw_exposures(store, "20260115") == [taken]
 
@@ -116,7 +124,7 @@ def test_files_that_come_later_join_their_exposure(tmp_path: Path, profile: Prof
     store = open_store(tmp_path / "archive")
     for n in (1, 0):
         files = [put(tmp_path, f"{n}.fits", f"2026-01-15T12:0{n}:00")]
-        taken, _ = take_in(store, group_arrivals(read_arrivals(files, profile)[0], profile))
+        taken, _ = take(store, files, profile)
     assert taken[0].sensors == {"1": ("raw/20260115/m-31/0.fits", "raw/20260115/m-31/1.fits")}
 
 
@@ -125,16 +133,16 @@ def test_compressed_files_are_stored_as_their_name_says(tmp_path: Path, profile:
     packed = tmp_path / "b.fits.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     store = open_store(tmp_path / "archive")
-    take_in(store, group_arrivals(read_arrivals([packed], profile)[0], profile))
+    take(store, [packed], profile)
     assert store.read("raw/20260115/m-31/b.fits") == plain.read_bytes()
 
 
 def test_another_file_of_the_same_name_is_told_and_written_over_nothing(tmp_path: Path, profile: Profile) -> None:
     path, store = put(tmp_path, "a.fits", "2026-01-15T12:00:00"), open_store(tmp_path / "archive")
-    first, _ = take_in(store, group_arrivals(read_arrivals([path], profile)[0], profile))
+    first, _ = take(store, [path], profile)
     before = path.read_bytes()
     path.write_bytes(before[:-1] + b"x")
-    taken, (refused,) = take_in(store, group_arrivals(read_arrivals([path], profile)[0], profile))
+    taken, (refused,) = take(store, [path], profile)
     assert "a.fits: the archive has another file as raw/20260115/m-31/a.fits" in str(refused)
     assert taken == first
     assert store.read("raw/20260115/m-31/a.fits") == before
@@ -142,20 +150,20 @@ def test_another_file_of_the_same_name_is_told_and_written_over_nothing(tmp_path
 
 def test_a_file_that_changes_after_its_header_was_read_is_not_taken(tmp_path: Path, profile: Profile) -> None:
     path, store = put(tmp_path, "a.fits", "2026-01-15T12:00:00"), open_store(tmp_path / "archive")
-    groups = group_arrivals(read_arrivals([path], profile)[0], profile)
+    arrivals, _ = read_arrivals([path], profile)
     path.write_bytes(path.read_bytes() + bytes(2880))
     with pytest.raises(StorageUnavailable, match="changed after its header was read"):
-        take_in(store, groups)
+        take_in(store, profile, arrivals)
     assert store.list("raw") == []
 
 
 def test_a_packed_file_that_was_cut_short_is_left_out(tmp_path: Path, profile: Profile) -> None:
     plain, packed = put(tmp_path, "a.fits", "2026-01-15T12:00:00"), tmp_path / "b.fits.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    (header,), _ = read_arrivals([packed], profile)
+    (arrival,), _ = read_arrivals([packed], profile)
     packed.write_bytes(packed.read_bytes()[:-20])
     store = open_store(tmp_path / "archive")
-    taken, (refused,) = take_in(store, group_arrivals([Arrival(packed, header.header)], profile))
+    taken, (refused,) = take_in(store, profile, [replace(arrival, stamp=None)])
     assert taken == []
     assert "cannot be unpacked" in str(refused)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from gozen.archive.raw import RawExposure
-from gozen.observing.execution import answer, works_of, works_of_exposures
-from gozen.observing.plan import exposures_of
+from gozen.archive.raw import RawExposure, Setup, Taken
+from gozen.observing import execution
+from gozen.observing.execution import Answered, Reach, step_of, works_of, works_of_exposures
+from gozen.observing.plan import PlannedExposure, exposures_of
 from gozen.resources.observation import Observation
 from gozen.resources.recipe import observation_from_recipe
 from gozen.resources.yaml import load_resources
@@ -33,8 +35,13 @@ def observation(text: str = RECIPE) -> Observation:
 
 
 def raw(name: str, target: str, kind: str = "OBJECT", sensors: str = "12") -> RawExposure:
-    files = {one: (f"raw/20260115/{name}/{one}.fits",) for one in sensors}
+    files: dict[str, tuple[str, ...]] = {one: (f"raw/20260115/{name}/{one}.fits",) for one in sensors}
     return RawExposure("20260115", name, target, kind, 61055.0 + int(name), files)
+
+
+def answer(planned: list[PlannedExposure], taken: list[RawExposure]) -> Answered:
+    (answered,), _ = execution.answer([planned], taken, Reach(0.05, 0.2))
+    return answered
 
 
 def test_a_target_exposed_twice_gets_its_exposures_in_order() -> None:
@@ -81,3 +88,74 @@ def test_exposures_named_themselves_are_work_without_a_recipe() -> None:
     taken = [raw("1", "field"), raw("4", "cap", "DARK")]
     works = works_of_exposures(taken, ["2"], ["stack"], "r1")
     assert [(work.processing.exposure, work.sensor, work.pipelines) for work in works] == [("1", "2", ("stack",))]
+
+
+def seen(name: str, target: str, ra: float, dec: float, filter_: str = "R", number: str | None = None) -> RawExposure:
+    """Return an exposure as it is recorded, with its pointing."""
+    one = raw(name, target)
+    key = one.sensors["1"][0]
+    setup = Setup("tiny", filter_, 30.0, "low", exposure_id=number)
+    return replace(one, setup=setup, taken={key: Taken(one.mjd, ra, dec)})
+
+
+def asks(*steps: str) -> list[PlannedExposure]:
+    """Return the exposures of an Observation with these steps after its camera parameters."""
+    text = RECIPE.split("- Pointing")[0] + "- SetParameter: { tinteg_sec: 30, nframe: 2 }\n"
+    return exposures_of(observation(text + "".join(f"- {step}\n" for step in steps)))
+
+
+HERE, BESIDE, FAR = "Pointing: { ra: 10, dec: 20 }", "Pointing: { ra: 10, dec: 20.1 }", "Pointing: { ra: 50, dec: 20 }"
+REACH = Reach(0.05, 0.2)
+
+
+def test_two_observations_of_one_target_get_an_exposure_each() -> None:
+    one, other = asks(HERE, "Exposure: M 31"), asks(HERE, "Exposure: M 31")
+    answers, left = execution.answer([one, other], [seen("1", "M 31", 10, 20), seen("2", "M 31", 10, 20)], REACH)
+    assert [[found.exposure for _, found in answered.pairs] for answered in answers] == [["1"], ["2"]]
+    assert not left
+
+
+def test_a_step_is_answered_where_it_points() -> None:
+    steps = asks(FAR, "Exposure: M 31", HERE, "Exposure: M 31")
+    (answered,), left = execution.answer([steps], [seen("1", "M 31", 10, 20.01), seen("2", "M 31", 50, 20)], REACH)
+    assert [(step.step, found.exposure) for step, found in answered.pairs] == [(3, "2"), (5, "1")]
+    assert not left
+
+
+def test_what_no_step_asks_for_is_left_by_target_and_by_pointing() -> None:
+    taken = [seen("1", "M 31", 10, 20), seen("2", "M 31", 50, 20), seen("3", "m 31", 10, 20), raw("4", "cap", "DARK")]
+    _, left = execution.answer([asks(HERE, "Exposure: M 31")], taken, REACH)
+    assert [one.exposure for one in left] == ["2", "3"]
+
+
+def test_parts_filters_and_fields_of_a_mosaic_go_with_the_step_that_asks_for_their_target() -> None:
+    tiles = [seen(str(number), "M 31", 10, 20 + 0.15 * number, "RV"[number % 2]) for number in range(5)]
+    (answered,), left = execution.answer([asks(HERE, "Exposure: M 31")], tiles, REACH)
+    assert sorted(found.exposure for _, found in answered.pairs) == ["0", "1", "2", "3", "4"]
+    assert not left
+
+
+def test_a_mosaic_by_several_steps_gets_a_field_for_each() -> None:
+    steps = asks(HERE, "Exposure: M 31", BESIDE, "Exposure: M 31", HERE, "Exposure: M 31")
+    taken = [seen("1", "M 31", 10, 20), seen("2", "M 31", 10, 20.1), seen("3", "M 31", 10, 20)]
+    (answered,), _ = execution.answer([steps], taken, REACH)
+    assert [found.exposure for _, found in answered.pairs] == ["1", "2", "3"]
+
+
+def test_a_numbered_exposure_is_the_answer_of_one_step_alone() -> None:
+    taken = [seen(f"{number:08d}", "M 31", 10, 20, number=str(number)) for number in (1, 2)]
+    (answered,), left = execution.answer([asks(HERE, "Exposure: M 31")], taken, REACH)
+    assert [found.exposure for _, found in answered.pairs] == ["00000001"]
+    assert [one.exposure for one in left] == ["00000002"]
+
+
+def test_blanks_before_a_target_do_not_count_as_no_step_can_write_them() -> None:
+    (answered,), _ = execution.answer([asks(HERE, "Exposure: M 31")], [seen("1", " M 31", 10, 20)], REACH)
+    assert [found.exposure for _, found in answered.pairs] == ["1"]
+
+
+def test_all_that_answers_a_target_follows_its_last_step_when_each_has_one() -> None:
+    steps = asks(HERE, "Exposure: M 31", "Exposure: M 31")
+    taken = [seen(f"{number:08d}", "M 31", 10, 20, number=str(number)) for number in (1, 2, 3)]
+    found = [step_of(one, steps, taken, REACH) for one in taken]
+    assert [step.step if step else None for step in found] == [3, 4, 4]

@@ -28,6 +28,9 @@ WORDS = {
 }  # fmt: skip
 
 
+KEY = "raw/20260115/00000007/A7.fits"
+
+
 def raw_bytes(extensions=0, **words):
     image = fits.PrimaryHDU(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     image.header.update({**WORDS, **words})
@@ -102,7 +105,7 @@ def test_a_file_needs_two_looks_and_one_that_grows_is_left(folder, store, profil
     (folder / "b.fits").write_bytes(data[:3000])
     assert arriving.look(0.0) == ([], [])
     groups, refused = arriving.look(1.0)
-    assert [(night, exposure, len(found)) for night, exposure, found in groups] == [("20260115", "00000007", 1)]
+    assert [(group.night, group.exposure, len(group.files)) for group in groups] == [("20260115", "00000007", 1)]
     assert (refused, arriving.unread) == ([], 1)
     (folder / "b.fits").write_bytes(data[:4000])
     assert arriving.look(59.0) == ([], [])
@@ -120,17 +123,29 @@ def test_what_is_no_raw_file_is_refused_once(folder, store, profile):
     refused = [one for now in (1.0, 6.0, 7.0) for one in arriving.look(now)[1]]
     assert sorted(one.path.name for one in refused) == ["a.fits", "b.fits"]
     assert all(isinstance(one.reason, CorruptFile) for one in refused)
+    assert sorted(str(one.reason).partition(":")[0] for one in refused) == ["a.fits", "b.fits"]
 
 
-def test_files_without_exposure_number_join_what_the_archive_has_of_their_night(folder, store, profile):
+def test_files_without_exposure_number_join_what_the_archive_has_of_their_night(folder, store):
+    profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
     for number, minute in enumerate((0, 1, 45)):
-        data = raw_bytes(EXP_ID="", FRAME_ID=f"F{number}", UTC=f"2026-01-15T13:{minute:02d}:00")
-        (folder / f"{number}.fits").write_bytes(data)
+        image = fits.PrimaryHDU(np.zeros((3, 4), np.int16))
+        image.header.update({**WORDS, "EXP_ID": "", "FRAME_ID": f"F{number}", "UTC": f"2026-01-15T13:{minute:02d}:00"})
+        image.writeto(folder / f"{number}.fits")
     store.write("raw/20260115/field/F0.fits", (folder / "0.fits").read_bytes())
     (folder / "0.fits").unlink()
     arriving = Arriving(folder, store, profile, patience_s=5)
     arriving.look(0.0)
-    assert [(exposure, len(found)) for _, exposure, found in arriving.look(1.0)[0]] == [("field", 1), ("field-2", 1)]
+    assert [(one.exposure, len(one.files)) for one in arriving.look(1.0)[0]] == [("field", 1), ("field-2", 1)]
+
+
+def test_each_cube_of_a_sensor_is_an_exposure_of_its_own(folder, store, profile):
+    for number in range(3):
+        data = raw_bytes(EXP_ID="", FRAME_ID=f"F{number}", UTC=f"2026-01-15T13:00:0{number}")
+        (folder / f"{number}.fits").write_bytes(data)
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    assert [one.exposure for one in arriving.look(1.0)[0]] == ["field", "field-2", "field-3"]
 
 
 @pytest.fixture
@@ -140,7 +155,7 @@ def taken(folder, store, profile):
     def take(name="a.fits", data=None, **options):
         (folder / name).write_bytes(raw_bytes() if data is None else data)
         arrival = read_arrival(folder / name, profile)
-        return Intake(folder, store, **options).take(arrival, "20260115", "00000007")
+        return Intake(folder, store, **options).take(arrival, KEY), KEY
 
     return take
 
@@ -162,9 +177,8 @@ def test_a_file_comes_into_the_archive_as_it_is(folder, store, taken, compressed
 def test_taking_it_again_changes_nothing(folder, store, profile):
     (folder / "a.fits").write_bytes(raw_bytes())
     arrival = read_arrival(folder / "a.fits", profile)
-    held, key = Intake(folder, store).take(arrival, "20260115", "00000007")
-    again = Intake(folder, store).take(arrival, "20260115", "00000007")
-    assert again == (held, key)
+    held = Intake(folder, store).take(arrival, KEY)
+    assert Intake(folder, store).take(arrival, KEY) == held
 
 
 def test_another_file_of_the_same_name_is_not_mixed_up(folder, store, taken):
@@ -195,7 +209,7 @@ def test_a_file_that_is_gone_is_missing(folder, store, profile):
     arrival = read_arrival(folder / "a.fits", profile)
     (folder / "a.fits").unlink()
     with pytest.raises(MissingObject):
-        Intake(folder, store).take(arrival, "20260115", "00000007")
+        Intake(folder, store).take(arrival, KEY)
 
 
 def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(folder, store, profile):
@@ -203,7 +217,7 @@ def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(f
     arrival = read_arrival(folder / "a.fits", profile)
     os.utime(folder / "a.fits", ns=(0, 1))
     with pytest.raises(MissingObject, match="has changed"):
-        Intake(folder, store).take(arrival, "20260115", "00000007")
+        Intake(folder, store).take(arrival, KEY)
     assert (folder / "a.fits").exists()
     assert store.list("raw") == []
 
@@ -215,3 +229,96 @@ def test_a_folder_has_one_watch(folder, store):
         Intake(folder, store).claim()
     first.release()
     Intake(folder, store).claim()
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_link_to_a_file_is_taken_as_the_file_which_stays_as_it_is(tmp_path, folder, store, profile, relative):
+    real = tmp_path / "real/a.fits"
+    real.parent.mkdir()
+    real.write_bytes(raw_bytes())
+    (folder / "a.fits").symlink_to("../real/a.fits" if relative else real)
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    ((group,), _) = arriving.look(1.0)
+    held = Intake(folder, store).take(group.files[0].arrival, group.files[0].key)
+    assert store.read(KEY) == raw_bytes()
+    assert not store.path(KEY).is_symlink()
+    assert not os.path.lexists(folder / "a.fits")
+    real.write_bytes(b"changed")
+    assert store.read(KEY) == raw_bytes()
+    Intake(folder, store).finish(held)
+    assert real.read_bytes() == b"changed"
+    assert not list((folder / ".gozen").iterdir())
+
+
+def test_links_to_folders_or_to_nothing_are_named_once_and_left(tmp_path, folder, store, profile, caplog):
+    (tmp_path / "night").mkdir()
+    (folder / "night").symlink_to("../night")
+    (folder / "gone.fits").symlink_to("../gone.fits")
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    for now in (0.0, 1.0, 9.0):
+        assert arriving.look(now) == ([], [])
+    said = sorted(record.getMessage() for record in caplog.records)
+    assert len(said) == 2
+    assert "gone.fits is a link to nothing" in said[0]
+    assert "night is a link to a folder" in said[1]
+    assert arriving.unread == 0
+
+
+def test_a_link_that_is_refused_stays(tmp_path, folder, store):
+    (tmp_path / "a.fits").write_bytes(b"no FITS")
+    (folder / "a.fits").symlink_to("../a.fits")
+    assert Intake(folder, store).refuse(folder / "a.fits") == folder / "a.fits"
+    assert (folder / "a.fits").read_bytes() == b"no FITS"
+
+
+def test_another_name_of_a_file_cannot_change_the_archive(tmp_path, folder, store, taken):
+    (tmp_path / "mine.fits").write_bytes(raw_bytes())
+    os.link(tmp_path / "mine.fits", folder / "a.fits")
+    arrival = read_arrival(folder / "a.fits", parse_profile(SMALL, "small"))
+    Intake(folder, store).take(arrival, KEY)
+    with (tmp_path / "mine.fits").open("r+b") as stream:
+        stream.write(b"something else")
+    assert store.read(KEY) == raw_bytes()
+
+
+def test_a_copy_of_a_file_is_refused_and_named(folder, store, profile):
+    for name in ("a.fits", "a (1).fits"):
+        (folder / name).write_bytes(raw_bytes(FRAME_ID=""))
+    arriving = Arriving(folder, store, profile, patience_s=5)
+    arriving.look(0.0)
+    ((group,), (refusal,)) = arriving.look(1.0)
+    assert [one.arrival.path.name for one in group.files] == ["a.fits"]
+    assert refusal.path.name == "a (1).fits"
+    assert "the same frame as a.fits" in str(refusal.reason)
+
+
+def test_an_exposure_that_is_being_reduced_is_closed(folder, store):
+    profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
+    busy = set()
+    arriving = Arriving(folder, store, profile, patience_s=5, closed=lambda *name: name in busy)
+    found = []
+    for number in range(3):
+        image = fits.PrimaryHDU(np.zeros((3, 4), np.int16))
+        image.header.update({**WORDS, "EXP_ID": "", "FRAME_ID": f"F{number}", "UTC": f"2026-01-15T13:0{number}:00"})
+        image.writeto(folder / f"{number}.fits")
+        for now in (3.0 * number, 3.0 * number + 1):
+            found += [(one.exposure, len(one.files)) for one in arriving.look(now)[0]]
+        if number == 1:
+            busy.add(("20260115", "field", "111"))
+    assert found == [("field", 1), ("field", 1), ("field-2", 1)]
+
+
+def test_a_camera_at_work_is_waited_for_and_an_old_night_is_not(folder, store):
+    profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
+    image = fits.PrimaryHDU(np.zeros((3, 4), np.int16))
+    image.header.update({**WORDS, "EXP_ID": "", "EXPTIME1": 300.0})
+    image.writeto(folder / "0.fits")
+    ended = 1768482000.0 + 300  # 2026-01-15T13:00:00 and the exposure
+    for age_s, given in ((10.0, 0), (890.0, 0), (910.0, 1), (1e7, 1), (-1e7, 1)):
+        arriving = Arriving(folder, store, profile, 60, 5.0, utc_s=lambda age_s=age_s: ended + age_s)
+        for now in (0.0, 1.0):
+            arriving.look(now)
+        groups, _ = arriving.look(7.0)
+        assert len(groups) == given, age_s
+        assert arriving.unread == 1 - given

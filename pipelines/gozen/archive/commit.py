@@ -152,6 +152,10 @@ class SensorCommit(_Part):
         """The processing that this commit belongs to."""
         return Processing(self.night, self.exposure, self.run)
 
+    def lacks(self, files: int) -> bool:
+        """Tell whether it was made before some of so many raw files came."""
+        return self.rejection is None and files > max(len(self.provenance.inputs), len(self.frames))
+
     def to_json(self) -> bytes:
         """Return the bytes that are stored: sorted keys, null for what is not a number, no wall clock."""
         content = json.loads(self.model_dump_json())

@@ -112,6 +112,23 @@ def retain(
 
 
 @app.command()
+def forget(
+    ctx: typer.Context,
+    night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
+    exposure: Annotated[str, typer.Argument(help="Exposure.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Names of raw files; all of the exposure without.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="Reason, for the record.")] = "",
+) -> None:
+    """Take raw files out of the archive again; refused for those that a commit names."""
+    from gozen.archive.forgetting import forget as take_out
+
+    found = take_out(invocation(ctx).store(), night, exposure, files or [], now=datetime.now(UTC), why=why)
+    _print_lines(f"{one.key}: taken out" for one in found)
+
+
+@app.command()
 def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
     """Make the log's tables again from the commits."""
     from gozen.archive.inventory import nights_of_commits

@@ -78,7 +78,8 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
     BadRequest
         No file could be read.
     """
-    from gozen.frames.arrivals import fits_files, group_arrivals, read_arrivals, take_in
+    from gozen.frames.arrivals import take_in
+    from gozen.frames.incoming import fits_files, read_arrivals
 
     files = fits_files(paths)
     with counted("reading headers", len(files)) as step:
@@ -90,7 +91,7 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
             f"`gozen instrument check {profile.name} {files[0]}` shows what it reads"
         )
     with counted("taking in", len(arrivals)) as step:
-        exposures, refused = take_in(store, group_arrivals(arrivals, profile), step)
+        exposures, refused = take_in(store, profile, arrivals, step)
     _say_left_out(refused)
     for one in exposures:
         count = sum(len(found) for found in one.sensors.values())
@@ -283,6 +284,8 @@ def _print_summary(found: Sequence[SensorResult]) -> None:
         else:
             counts[result.commit.status] += 1
             counts["done before"] += result.skipped
+            if result.skipped and result.commit.lacks(len(result.work.raw)):
+                reasons.setdefault(("came later", "files are not in the result"), []).append(result)
             if result.commit.rejection is not None:
                 reasons.setdefault(("rejected", result.commit.rejection.name), []).append(result)
     total = ", ".join(f"{counts[name]} {name}" for name in ("reduced", "rejected", "failed"))
@@ -309,6 +312,8 @@ def _print_warnings(found: Iterable[SensorResult]) -> None:
 
 
 def _message(result: SensorResult) -> str:
+    if result.commit is not None and result.commit.lacks(len(result.work.raw)):
+        return "it was reduced before they came; give another run's name (--run) to reduce it with them"
     if result.commit is not None and result.commit.rejection is not None:
         return result.commit.rejection.message
     return str(result.error)

@@ -14,6 +14,7 @@ from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest, ExitCode, worst
 
 if TYPE_CHECKING:
+    from gozen.archive.raw import RawExposure
     from gozen.observing.execution import Answered
     from gozen.resources.observation import Observation
 
@@ -33,7 +34,7 @@ def run(
     """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
     from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.observing.execution import answer, works_of
+    from gozen.observing.execution import Reach, answer, works_of
     from gozen.observing.plan import exposures_of
     from gozen.resources.recipe import load_observations
 
@@ -46,16 +47,19 @@ def run(
         text, recipe.name, night=reducing.date_of(chosen), zone=ZoneInfo(profile.site.time_zone)
     )
     exposures = reducing.exposures_of_night(store, profile, chosen)
-    codes, works = [], []
-    for observation in observations:
-        planned = exposures_of(
+    planned = [
+        exposures_of(
             observation,
             instrument=profile.name,
             run=settings.run,
             default_pipelines=profile.default_pipelines,
             default_gain=profile.default_gain,
         )
-        answered = answer(planned, exposures)
+        for observation in observations
+    ]
+    answers, unasked = answer(planned, exposures, Reach.of(profile))
+    codes, works = [_not_asked_for(unasked)], []
+    for observation, answered in zip(observations, answers, strict=True):
         codes.append(_missing(observation, answered, [one.object for one in exposures]))
         if answered.calibrations and profile.masters:
             codes.append(reducing.make_and_report(answered.calibrations, settings, profile))
@@ -93,3 +97,17 @@ def _missing(observation: Observation, answered: Answered, objects: list[str]) -
             f"{spec.object!r}; the night has {found}"
         )
     return ExitCode.UNREADABLE_INPUT if answered.missing else ExitCode.DONE
+
+
+def _not_asked_for(unasked: list[RawExposure]) -> ExitCode:
+    """Say which exposures of the sky no step asks for."""
+    for one in unasked:
+        messages().print(
+            f"not asked for: {one.night} {one.exposure}: no step of the recipe asks for {one.object!r}{_at(one)}; "
+            f"`gozen reduce {one.night} {one.exposure}` reduces it"
+        )
+    return ExitCode.NOT_ASKED_FOR if unasked else ExitCode.DONE
+
+
+def _at(one: RawExposure) -> str:
+    return "" if one.pointing is None else f" at ra {one.pointing[0]:.4f}, dec {one.pointing[1]:+.4f} deg"

@@ -98,7 +98,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     pipelines = get("pipelines")
     binning, window = _readout(words, profile, source)
     return RawHeader(
-        object=str(get("object")),
+        object=_as_written(words, rules.object, str(get("object"))),
         data_type=data_type,
         sensor=_identifier(get("sensor"), "sensor", source) or "",
         utc_start=get("utc_start") - _SHARE_BEFORE[rules.utc_start.moment] * lasts_s / _DAY_S,
@@ -229,6 +229,12 @@ def read_quantity(
     except ValueError as error:
         word, said = " + ".join(rule.sources) or "value", " + ".join(map(repr, parts))
         raise CorruptFile(f"{source}: {word} = {said} is no {rule.kind} for {name} ({error})") from error
+
+
+def _as_written(words: Mapping[str, Any], rule: WordRule, text: str) -> str:
+    """Return a target as the header writes it: its leading blanks count, those at its end mean nothing in FITS."""
+    written = words.get(rule.word) if rule.word else None
+    return written.rstrip() if isinstance(written, str) and written.strip() == text else text
 
 
 def _says_something(value: Any) -> bool:

@@ -105,7 +105,7 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
 
 def _camera(exposure: RawExposure) -> str:
     """Return the camera that an exposure is recorded as; empty where the record does not say."""
-    return getattr(getattr(exposure, "setup", None), "camera", "")
+    return exposure.setup.camera if exposure.setup else ""
 
 
 def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: int) -> Iterator[MasterResult]:

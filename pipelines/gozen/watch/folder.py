@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from gozen.archive.interface import named_errors
-from gozen.frames.arrivals import SUFFIXES
+from gozen.frames.incoming import SUFFIXES
 from gozen.frames.units import FITS_BLOCK
 
 SPOOL = ".gozen"
@@ -41,8 +41,15 @@ class Entry:
     mtime_ns: int
 
 
-def look(folder: Path) -> list[Entry]:
+def look(folder: Path, left: list[Path] | None = None) -> list[Entry]:
     """Return the FITS files below a folder, in order of name; hidden and refused ones are left out.
+
+    A link to a file counts as the file.
+
+    Parameters
+    ----------
+    left
+        Is filled with the links that are not followed: to folders, or to nothing.
 
     Raises
     ------
@@ -50,14 +57,14 @@ def look(folder: Path) -> list[Entry]:
         The folder cannot be read.
     """
     with named_errors(str(folder), "list"):
-        return sorted(_walk(folder, "", {REFUSED}), key=lambda entry: entry.name)
+        return sorted(_walk(folder, "", {REFUSED}, [] if left is None else left), key=lambda entry: entry.name)
 
 
 def look_at_spool(folder: Path) -> list[Entry]:
     """Return the files that an earlier watch was working on; raises as `look`."""
     with named_errors(str(folder), "list"):
         spool = folder / SPOOL
-        return sorted(_walk(spool, "", set()), key=lambda entry: entry.name) if spool.is_dir() else []
+        return sorted(_walk(spool, "", set(), []), key=lambda entry: entry.name) if spool.is_dir() else []
 
 
 def verdict(*, same: bool, whole: bool, quiet_s: float, patience_s: float) -> Verdict:
@@ -119,17 +126,19 @@ def header_at(stream: IO[bytes], place: int) -> bytes | None:
     return bytes(blocks)
 
 
-def _walk(folder: Path, before: str, without: set[str]) -> Iterator[Entry]:
+def _walk(folder: Path, before: str, without: set[str], left: list[Path]) -> Iterator[Entry]:
     with os.scandir(folder) as found:
         for one in found:
             if one.name.startswith(".") or one.name in without:
                 continue
             try:
                 if one.is_dir(follow_symlinks=False):
-                    yield from _walk(Path(one.path), f"{before}{one.name}/", set())
+                    yield from _walk(Path(one.path), f"{before}{one.name}/", set(), left)
                 elif one.name.lower().endswith(SUFFIXES) and one.is_file():
                     seen = one.stat()
                     yield Entry(Path(one.path), before + one.name, seen.st_size, seen.st_mtime_ns)
+                elif one.is_symlink() and (one.is_dir() or one.name.lower().endswith(SUFFIXES)):
+                    left.append(Path(one.path))
             except FileNotFoundError:
                 continue  # renamed or removed since the folder was listed
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from gozen.archive.directory import DirectoryStore
-from gozen.archive.raw import RawExposure, record_exposure
+from gozen.archive.raw import record_exposure
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
-from gozen.frames.arrivals import Arrival
+from gozen.frames.arrivals import record_of
+from gozen.frames.held import Held
+from gozen.frames.sorting import Placed, Refusal
 from gozen.reduction.work import Bench
 from gozen.settings import WatchSettings
-from gozen.watch.arriving import Arriving, Group, Refusal
+from gozen.watch.arriving import Arriving, Group
 from gozen.watch.intake import Intake
 from gozen.watch.orders import Orders
 from gozen.watch.queue import CubeName, Cubes, QueuedCube, State, next_to_take
@@ -50,8 +54,10 @@ class Inbound:
         self._folder, self._store, self._settings, self._cubes = folder, bench.store, settings, cubes
         self._orders, self._reporter = orders, reporter
         self._intake = Intake(folder, bench.store, keep=keep)
-        self._arriving = Arriving(folder, bench.store, bench.profile, settings.patience_s)
-        self._arrivals: dict[CubeName, deque[Arrival]] = defaultdict(deque)
+        self._held = Held(bench.store, bench.profile)
+        settle_s = settings.settle_s if bench.profile.raw == "frames" else 0.0
+        self._arriving = Arriving(folder, bench.store, bench.profile, settings.patience_s, settle_s, self._is_closed)
+        self._arrivals: dict[CubeName, deque[Placed]] = defaultdict(deque)
         self._refusals: deque[Refusal] = deque()
         self._to_finish: deque[Path] = deque()
         self._claimed, self._resuming = False, not keep
@@ -139,29 +145,35 @@ class Inbound:
 
     def _accept(self, groups: Iterable[Group], refused: Iterable[Refusal], now: float) -> None:
         self._refusals += refused
-        for night, exposure, arrivals in groups:
-            for one in arrivals:
-                self._add(night, exposure, one, now)
+        for group in groups:
+            for one in group.files:
+                self._add(group.night, group.exposure, one, group.last if math.isfinite(group.last) else now, now)
 
-    def _add(self, night: str, exposure: str, one: Arrival, now: float) -> None:
-        name = (night, exposure, one.header.sensor)
+    def _is_closed(self, night: str, exposure: str, sensor: str) -> bool:
+        """Tell whether a sensor of an exposure is being reduced, or is."""
+        cube = self._cubes.get((night, exposure, sensor))
+        under_way = cube is not None and cube.state in (State.RUNNING, State.DONE)
+        return under_way or self._held.closed(night, exposure, sensor)
+
+    def _add(self, night: str, exposure: str, one: Placed, last: float, now: float) -> None:
+        name = (night, exposure, one.arrival.header.sensor)
         first = name not in self._cubes
         if first:
             self._cubes[name] = self._new_cube(name, one, now)
         cube = self._cubes[name]
-        cube.last = now
+        cube.last = last
         if cube.state != State.RUNNING:
             cube.state = State.IN_FOLDER
-        size = _size(one.path)
+        size = _size(one.arrival.path)
         cube.size += size
         self._arrivals[name].append(one)
         self._reporter.came(now, size, first=first)
 
-    def _new_cube(self, name: CubeName, one: Arrival, now: float) -> QueuedCube:
+    def _new_cube(self, name: CubeName, one: Placed, now: float) -> QueuedCube:
         night, exposure, sensor = name
-        header = one.header
-        raw = RawExposure(night, exposure, header.object, header.data_type, header.utc_start)
-        return QueuedCube(raw, sensor, express=self._orders.is_express(raw), seen=now, last=now)
+        raw = record_of(night, exposure, [one])
+        express = self._orders.is_express(raw)
+        return QueuedCube(replace(raw, sensors={}, taken={}), sensor, express=express, seen=now, last=now)
 
     def _take(self, cube: QueuedCube) -> None:
         """Take the files of one cube into the archive and record its exposure."""
@@ -169,11 +181,11 @@ class Inbound:
         while waiting:
             one = waiting[0]
             try:
-                held, key = self._intake.take(one, cube.raw.night, cube.raw.exposure)
-                cube.files.append(held)
-                cube.keys = tuple(sorted({*cube.keys, key}))
+                cube.files.append(self._intake.take(one.arrival, one.key))
+                cube.keys = tuple(sorted({*cube.keys, one.key}))
+                cube.raw = replace(cube.raw, taken={**cube.raw.taken, one.key: one.arrival.frame.taken})
             except CorruptFile as error:
-                self._refusals.append(Refusal(self._intake.spooled(one.path), error))
+                self._refusals.append(Refusal(self._intake.spooled(one.arrival.path), error))
             except MissingObject as error:
                 log.warning("not taken in: %s", error)
             waiting.popleft()

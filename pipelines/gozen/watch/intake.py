@@ -12,16 +12,18 @@ import gzip
 import io
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import IO
 
-from gozen.archive import keys
 from gozen.archive.interface import named_errors
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject
-from gozen.frames.arrivals import Arrival, other_file, stamp_of
-from gozen.frames.raw import read_words
-from gozen.instrument.header import RawHeader, read_header
+from gozen.frames.arrivals import other_file
+from gozen.frames.held import frame_of
+from gozen.frames.incoming import Arrival, stamp_of
+from gozen.frames.raw import read_words, words_of_image
+from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 from gozen.watch.folder import REFUSED, SPOOL, header_at
 
@@ -45,23 +47,16 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
     """
     stamp = stamp_of(path)
     with named_errors(str(path), "read"), path.open("rb") as stream:
-        return Arrival(path, header_of(stream, profile, path.name), stamp)
-
-
-def header_of(stream: IO[bytes], profile: Profile, name: str) -> RawHeader:
-    """Read the header of a raw file; raises as `read_arrival`."""
-    whole = _Named(_beginning(stream) if profile.hdu in (None, 0) else stream.read())
-    whole.name = name
-    return read_header(read_words(whole, profile.hdu)[0], profile, name)
-
-
-def _beginning(stream: IO[bytes]) -> bytes:
-    """Return the first header where it describes an image, else the whole file."""
-    first = header_at(stream, 0)
-    stream.seek(0)
-    if first is None or not first.startswith(b"SIMPLE") or not _IMAGE.search(first):
-        return stream.read()
-    return first
+        first = header_at(stream, 0) if profile.hdu in (None, 0) else None
+        if first is not None and first.startswith(b"SIMPLE") and _IMAGE.search(first):
+            words, shape = words_of_image(first, path.name)
+        else:
+            stream.seek(0)
+            whole = _Named(stream.read())
+            whole.name = path.name
+            words, shape = read_words(whole, profile.hdu)
+    header = read_header(words, profile, path.name)
+    return Arrival(path, header, frame_of(header, profile, shape), stamp)
 
 
 class Intake:
@@ -103,8 +98,8 @@ class Intake:
             self._lock.close()
             self._lock = None
 
-    def take(self, arrival: Arrival, night: str, exposure: str) -> tuple[Path, str]:
-        """Take one file into the archive; return where it lies now and its raw key.
+    def take(self, arrival: Arrival, key: str) -> Path:
+        """Take one file into the archive under a key; return where it lies now.
 
         Raises
         ------
@@ -119,15 +114,16 @@ class Intake:
         if path.exists() and arrival.stamp not in (None, stamp_of(path)):
             raise MissingObject(f"{path} has changed; the next look will see it anew")
         held = self.spooled(path)
-        key = keys.raw(night, exposure, arrival.frame_id)
         with named_errors(str(held), "read"), held.open("rb") as stream:
             compressed = stream.read(2) == _GZIP_MAGIC
+            shared = os.fstat(stream.fileno()).st_nlink > 1
         if compressed:
             # The archive's name ends in .fits, so that is what it holds.
             with named_errors(str(held), "read"), gzip.open(held) as stream:
                 data = stream.read()
             fits = self._store.create(key, data) or self._store.read(key) == data
-        elif self._keep:
+        elif self._keep or shared:
+            # Whoever has another name of the file could write into the archive by it.
             with named_errors(str(held), "read"):
                 data = held.read_bytes()
             fits = self._store.create(key, data) or self._store.read(key) == data
@@ -135,7 +131,7 @@ class Intake:
             fits = self._store.take(key, held)
         if not fits:
             raise other_file(path, key)
-        return held, key
+        return held
 
     def finish(self, path: Path) -> None:
         """Let go of a file whose work is done."""
@@ -146,8 +142,8 @@ class Intake:
             self._remove_empty(path.parent)
 
     def refuse(self, path: Path) -> Path:
-        """Put a file aside for people to look at; return where it lies now."""
-        if self._keep:
+        """Put a file aside for people to look at; return where it lies now. A link stays where it is."""
+        if self._keep or path.is_symlink():
             return path
         target = self._folder / REFUSED / path.name
         number = 1
@@ -175,7 +171,10 @@ class Intake:
         with named_errors(f"{path} (with --keep files stay where they are)", "write"):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                path.rename(target)
+                if path.is_symlink():
+                    _move_content(path, target)
+                else:
+                    path.rename(target)
             except FileNotFoundError as error:
                 raise MissingObject(f"{path} is gone") from error
         return target
@@ -184,3 +183,11 @@ class Intake:
         while folder != self._folder / SPOOL and not any(os.scandir(folder)):
             folder.rmdir()
             folder = folder.parent
+
+
+def _move_content(link: Path, target: Path) -> None:
+    """Put a copy of the file that a link means in place of the link; that file stays as it is."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(link, partial)
+    partial.replace(target)
+    link.unlink()

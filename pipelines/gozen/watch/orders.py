@@ -10,9 +10,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gozen.archive.keys import Processing
-from gozen.archive.raw import RawExposure
+from gozen.archive.raw import RawExposure, raw_exposures
+from gozen.archive.store import open_archive
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
+from gozen.observing.execution import Reach, step_of
 from gozen.observing.plan import PlannedExposure, exposures_of
 from gozen.reduction.masters import MasterWork, masters_wanted
 from gozen.reduction.work import SensorWork
@@ -22,7 +24,7 @@ from gozen.resources.yaml import dump_resources
 from gozen.settings import Settings
 from gozen.watch.queue import QueuedCube
 
-Asked = dict[str, tuple[PlannedExposure, Observation]]
+Asked = list[tuple[PlannedExposure, Observation]]
 
 
 class Orders:
@@ -43,13 +45,15 @@ class Orders:
         self._pipelines = tuple(pipelines)
         self._texts = [(path.name, _read(path)) for path in recipes]
         self._asked: dict[str, Asked] = {}
+        self._taken: dict[str, dict[str, RawExposure]] = {}
+        self._reach = Reach.of(profile)
         self._of_night("20000101")  # a recipe that makes no sense is refused at once
 
     def is_express(self, raw: RawExposure) -> bool:
         """Tell whether an exposure goes before others: a target of opportunity, or an object of the settings."""
         if raw.data_type != "OBJECT":
             return False
-        asked = self._of_night(raw.night).get(raw.object.strip())
+        asked = self._asked_for(raw)
         if asked is not None and asked[0].exposure.spec.priority_class == "express":
             return True
         return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
@@ -66,7 +70,7 @@ class Orders:
         processing = Processing(raw.night, raw.exposure, self._settings.run)
         files = raw.sensors[cube.sensor]
         work = SensorWork(processing, cube.sensor, files, pipelines=self._pipelines, object=raw.object)
-        asked = self._of_night(raw.night).get(raw.object.strip())
+        asked = self._asked_for(raw)
         if asked is None:
             return work
         spec, observation = asked[0].exposure.spec, asked[1]
@@ -80,16 +84,33 @@ class Orders:
             retain_raw=spec.retain_raw,
         )
 
+    def _asked_for(self, raw: RawExposure) -> tuple[PlannedExposure, Observation] | None:
+        """Return what an exposure answers; other exposures of its night are looked at only where that matters."""
+        target = raw.object.strip()
+        asked = [one for one in self._of_night(raw.night) if one[0].exposure.spec.object.strip() == target]
+        taken = self._taken_of(raw, target) if len(asked) > 1 else [raw]
+        found = step_of(raw, [step for step, _ in asked], taken, self._reach)
+        return next((one for one in asked if one[0] is found), None)
+
+    def _taken_of(self, raw: RawExposure, target: str) -> list[RawExposure]:
+        """Return the exposures of a target in a night, by time; the archive is asked once for each night."""
+        if raw.night not in self._taken:
+            found = raw_exposures(open_archive(self._settings), raw.night)
+            self._taken[raw.night] = {one.exposure: one for one in found}
+        known = self._taken[raw.night]
+        known[raw.exposure] = raw
+        same = [one for one in known.values() if one.object.strip() == target]
+        return sorted(same, key=lambda one: (one.mjd, one.exposure))
+
     def _of_night(self, night: str) -> Asked:
-        """Return what is asked of each object of the sky; the first recipe that names it counts."""
+        """Return what is asked of the sky, in the order of the recipes and their steps."""
         if night not in self._asked:
-            found: Asked = {}
+            found: Asked = []
             zone, date = ZoneInfo(self._profile.site.time_zone), dt.datetime.strptime(night, "%Y%m%d").date()
             for name, text in self._texts:
                 for observation in load_observations(text, name, night=date, zone=zone):
-                    for step in self._steps(observation):
-                        if step.exposure.spec.data_type == "OBJECT":
-                            found.setdefault(step.exposure.spec.object.strip(), (step, observation))
+                    steps = self._steps(observation)
+                    found += [(step, observation) for step in steps if step.exposure.spec.data_type == "OBJECT"]
             self._asked[night] = found
         return self._asked[night]
 

@@ -77,7 +77,7 @@ class Reporter:
                 log.info("rejected, %s: %s", commit.rejection.name, commit.rejection.message)
             elif cube.calibrates and commit.warnings:
                 continue  # what is not in a master was told
-            elif len(cube.keys) > max(len(commit.provenance.inputs), len(commit.frames)):
+            elif commit.lacks(len(cube.keys)):
                 log.warning(
                     "%s/%s: files came after it was reduced and are not in its result; give another run's name to "
                     "reduce it with them", cube.raw.exposure, cube.sensor,
