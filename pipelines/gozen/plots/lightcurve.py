@@ -1,9 +1,9 @@
-"""Light curves as pictures: flux against time, a panel for each source, with what was flagged and what was not seen."""
+"""Light curves as pictures: flux against time, a panel for each source and filter, with flags and what was not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gozen.catalog.parquet import numbers
 from gozen.catalog.schema import Flag
 from gozen.errors import BadRequest
+from gozen.lightcurves.parts import diameters_of, parts
 from gozen.plots.style import LIGHT, Theme, new_figure, themed
 from gozen.plots.timeline import Visit, visits
 
@@ -41,23 +42,29 @@ _SAID: Mapping[Flag, str] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One source's points, in time; arrays of shape (points,).
+    """One source's points in one filter, in time; arrays of shape (points,).
 
     Parameters
     ----------
+    filter
+        Empty where it is not known.
     flux, flux_err
         ADU, or whatever unit the picture is given.
     limit
         Faintest flux that would have been detected, where it is known.
+    zero
+        Zero magnitude that all fluxes were brought to, as those of several apertures are; else None.
     """
 
     source_id: int
+    filter: str
     g: float
     mjd: NDArray[np.float64]
     flux: NDArray[np.float64]
     flux_err: NDArray[np.float64]
     limit: NDArray[np.float64]
     flags: NDArray[np.uint16]
+    zero: float | None = None
 
     def flagged(self, flag: Flag) -> NDArray[np.bool_]:
         """Tell which points carry a flag."""
@@ -70,11 +77,12 @@ class Curve:
 
     @property
     def title(self) -> str:
-        """Name, magnitude, and flags that hold throughout."""
+        """Name, filter, magnitude, and what holds throughout."""
         g = f"G = {self.g:.2f}" if np.isfinite(self.g) else "G unknown"
-        return ", ".join(
-            [f"{self.source_id}   {g}", *(text for flag, text in _SAID.items() if self.flagged(flag).all())]
-        )
+        name = f"{self.source_id}   filter {self.filter}" if self.filter else f"{self.source_id}"
+        zero = [] if self.zero is None else [f"several apertures: fluxes at zero magnitude {self.zero:.2f}"]
+        said = (text for flag, text in _SAID.items() if self.flagged(flag).all())
+        return ", ".join([f"{name}   {g}", *zero, *said])
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,10 @@ class Injected:
 
 
 def curves(rows: pa.Table) -> list[Curve]:
-    """Split rows of the light-curve table by source, in the order in which the sources first appear.
+    """Split rows of the light-curve table by source and filter, in the order in which they first appear.
+
+    Fluxes of apertures of several diameters cannot be compared: they are brought to the zero magnitude of the first
+    point. Where there is no calibration each diameter is a curve of its own.
 
     Raises
     ------
@@ -96,16 +107,29 @@ def curves(rows: pa.Table) -> list[Curve]:
     missing = [name for name in _NEEDED if name not in rows.column_names]
     if missing:
         raise BadRequest(f"a plot needs the column {', '.join(missing)}")
-    source = numbers(rows, "source_id")
     columns = {name: _floats(rows, name) for name in ("mjd", "flux", "flux_err", "phot_g_mean_mag")}
-    limit, flags = _limits(rows), numbers(rows, "flags").astype(np.uint16)
+    columns |= {"limit": _limits(rows), "zero": _zeros(rows)}
+    flags, diameters = numbers(rows, "flags").astype(np.uint16), diameters_of(rows)
     found = []
-    for one in dict.fromkeys(source.tolist()):
-        which = np.flatnonzero(source == one)
-        which = which[np.argsort(columns["mjd"][which], kind="stable")]
-        mjd, flux, error, g = (columns[name][which] for name in columns)
-        found.append(Curve(int(one), float(g[0]), mjd, flux, error, limit[which], flags[which]))
+    for part in parts(rows):
+        several = len(np.unique(diameters[part.rows])) > 1
+        alone = np.isnan(columns["zero"]) if several else np.zeros(len(rows), bool)
+        for which in _apart(part.rows, np.where(alone, diameters, 0)):
+            which = which[np.argsort(columns["mjd"][which], kind="stable")]
+            mjd, flux, error, g, limit, zero = (values[which] for values in columns.values())
+            curve = Curve(part.source_id, part.filter, float(g[0]), mjd, flux, error, limit, flags[which])
+            found.append(_at_one_zero(curve, zero) if several and not alone[which[0]] else curve)
     return found
+
+
+def _apart(which: NDArray[np.intp], kind: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    return [which[kind[which] == one] for one in np.unique(kind[which])]
+
+
+def _at_one_zero(curve: Curve, zero: NDArray[np.float64]) -> Curve:
+    factor = 10 ** (-0.4 * (zero - zero[0]))
+    flux, error, limit = curve.flux * factor, curve.flux_err * factor, curve.limit * factor
+    return replace(curve, flux=flux, flux_err=error, limit=limit, zero=float(zero[0]))
 
 
 def draw_lightcurves(
@@ -123,13 +147,13 @@ def draw_lightcurves(
     Parameters
     ----------
     rows
-        Of the light-curve table; sources keep their order, each gets a panel.
+        Of the light-curve table; sources keep their order, each gets a panel for each filter.
     truth
         What was injected, by source.
     unit
         Of the flux.
     most
-        Panels; of further sources a note is left.
+        Panels; of further light curves a note is left.
     width
         Of the figure, inches.
 
@@ -228,7 +252,7 @@ def _finish(
     handles = _legend(shown, theme, drawn_truth=drawn_truth)
     figure.legend(handles=handles, loc="outside upper right", ncols=min(len(handles), 5), handletextpad=0.3)
     if further > 0:
-        text = f"{further} further source{'s' if further > 1 else ''} in the cone not drawn"
+        text = f"{further} further light curve{'s' if further > 1 else ''} not drawn"
         figure.supxlabel(text, fontsize=8, color=theme.muted, x=0.99, ha="right")
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
@@ -287,9 +311,13 @@ def _floats(rows: pa.Table, name: str) -> NDArray[np.float64]:
     return np.asarray(rows.column(name).to_numpy(), dtype=np.float64)
 
 
+def _zeros(rows: pa.Table) -> NDArray[np.float64]:
+    """Return the zero magnitude of each row for the colour of its star; NaN without a calibration."""
+    zp, term, colour = (_floats(rows, name) for name in ("zp", "colour_term", "bp_rp"))
+    return zp + np.nan_to_num(term) * np.nan_to_num(colour)
+
+
 def _limits(rows: pa.Table) -> NDArray[np.float64]:
     """Return the flux of the 5-sigma limit, ADU: from the calibrated one, else from the error of the flux."""
-    limit, zp, term = (_floats(rows, name) for name in ("limit", "zp", "colour_term"))
-    colour = np.nan_to_num(_floats(rows, "bp_rp"))
-    calibrated = 10 ** (-0.4 * (limit - zp - np.nan_to_num(term) * colour))
+    calibrated = 10 ** (-0.4 * (_floats(rows, "limit") - _zeros(rows)))
     return np.where(np.isfinite(calibrated), calibrated, 5 * _floats(rows, "flux_err"))
