@@ -16,6 +16,7 @@ from gozen.catalog.append import append_night
 from gozen.catalog.compact import compact
 from gozen.catalog.lookup import Catalog
 from gozen.quickdb import connect
+from gozen.quickdb.patch import Patch
 
 from ..catalog_samples import field_of, older_gozen, rows_of
 
@@ -92,6 +93,16 @@ def test_an_older_table_alone_reads_newer_columns_as_null(store: Store, tmp_path
     api = connect(tmp_path / "archive", workers=0)
     found = api.sql("SELECT filter, aperture_diameter, count(*) AS n FROM lightcurves GROUP BY ALL").to_pylist()
     assert found == [{"filter": None, "aperture_diameter": None, "n": 36}]
+
+
+def filters_in(patch: Patch) -> list[str]:
+    return sorted(set(patch("lightcurves.filter")))
+
+
+def test_a_function_of_a_users_reads_them_from_older_files_too(store: Store, tmp_path: Path) -> None:
+    appended(store)
+    api = connect(tmp_path / "archive", workers=0)
+    assert {one for found in api.map(filters_in, table="lightcurves") for one in found} == {"", "None", "R"}
 
 
 def test_sql_asks_for_apertures_and_filters(store: Store, tmp_path: Path) -> None:
