@@ -9,8 +9,8 @@ import numpy as np
 from gozen.instrument.profile import MOST_DIAMETER_PX, Apertures
 
 _PER_FWHM = 4.0
-"""Radius of two FWHM, where little of a star is outside (Howell 1989, PASP 101, 616: its growth curves are flat there),
-so that a frame of poorer seeing loses hardly any light; the best signal-to-noise of a faint star is at half of it."""
+"""A radius of two FWHM holds all but a few per cent of a star, so that its flux hardly follows the seeing. A faint star
+has its best signal-to-noise at 0.7 to 1 FWHM (Howell 1989, PASP 101, 616; Naylor 1998, MNRAS 296, 339)."""
 _LEAST_PX = 5
 """Below this an undersampled star's share within the circle depends on where in the pixel it stands."""
 

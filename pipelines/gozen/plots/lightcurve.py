@@ -313,8 +313,11 @@ def _floats(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _zeros(rows: pa.Table) -> NDArray[np.float64]:
     """Return the zero magnitude of each row for the colour of its star; NaN without a calibration."""
-    zp, term, colour = (_floats(rows, name) for name in ("zp", "colour_term", "bp_rp"))
-    return zp + np.nan_to_num(term) * np.nan_to_num(colour)
+    zp, term, colour, mag, flux = (_floats(rows, name) for name in ("zp", "colour_term", "bp_rp", "mag", "flux"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A star of unknown colour got that of the calibrators, which no column says.
+        said = np.where(np.isfinite(colour), np.nan, mag + 2.5 * np.log10(flux))
+    return np.where(np.isfinite(said), said, zp + np.nan_to_num(term) * np.nan_to_num(colour))
 
 
 def _limits(rows: pa.Table) -> NDArray[np.float64]:
