@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gozen.errors import UnreadableInput
 
@@ -63,7 +63,7 @@ def _apertures(value: Any) -> Any:
 HeaderWord = Annotated[str, AfterValidator(lambda text: text.strip().upper())]
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
 LEAST_DIAMETER_PX, MOST_DIAMETER_PX = 2, 101
-Apertures = Annotated[tuple[int, ...] | Literal["auto"], PlainValidator(_apertures)]
+Apertures = Annotated[tuple[int, ...] | Literal["auto"], BeforeValidator(_apertures)]
 """Diameters of apertures, pixels, the calibrated one first; or ``auto``, one chosen by the seeing."""
 
 
