@@ -12,7 +12,8 @@ import pytest
 
 from gozen.catalog.schema import Flag, lightcurve_table
 from gozen.errors import BadRequest
-from gozen.plots.lightcurve import Injected, curves, draw_lightcurves
+from gozen.plots.curves import curves
+from gozen.plots.lightcurve import Injected, draw_lightcurves
 from gozen.plots.style import DARK, LIGHT, form_of, picture, write_picture
 from gozen.plots.timeline import MOST_VISITS, visits
 

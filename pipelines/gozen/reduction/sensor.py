@@ -259,7 +259,8 @@ def _write_images(work: SensorWork, bench: Bench, state: Progress, pipelines: tu
 
 def _parquet(rows: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(rows, buffer, compression="zstd", compression_level=1, use_dictionary=["origin", "exposure", "run"])
+    texts = ["origin", "exposure", "run", "filter"]
+    pq.write_table(rows, buffer, compression="zstd", compression_level=1, use_dictionary=texts)
     return buffer.getvalue()
 
 
