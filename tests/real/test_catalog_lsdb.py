@@ -31,7 +31,7 @@ from gozen.catalog.release import release
 from gozen.catalog.whole import write_table
 from gozen.errors import StorageUnavailable
 
-from ..catalog_samples import DyingStore, field_of, object_schema, objects_of, rows_of
+from ..catalog_samples import DyingStore, field_of, object_schema, objects_of, older_gozen, rows_of
 
 pytestmark = pytest.mark.xdist_group("lsdb")  # one process imports what takes seconds to import
 
@@ -44,8 +44,10 @@ KEYS = ["source_id", "exposure", "sensor", "frame"]
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("archive")
     store = open_store(root)
-    append_night(store, "lightcurves", 20240101, [rows_of(FIELD, 20240101, e) for e in ("1", "2")])
-    append_night(store, "lightcurves", 20240102, [rows_of(FIELD, 20240102, "7", further=(10,))])
+    with older_gozen():
+        append_night(store, "lightcurves", 20240101, [rows_of(FIELD, 20240101, e) for e in ("1", "2")])
+    rows = rows_of(FIELD, 20240102, "7", further=(10,), filter="R", aperture_diameter=21)
+    append_night(store, "lightcurves", 20240102, [rows])
     return root
 
 
@@ -61,7 +63,18 @@ def by_key(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    columns = ["source_id", "mjd", "flux", "flux_10", "flags", "exposure", "run", "frame"]
+    columns = [
+        "source_id",
+        "mjd",
+        "flux",
+        "flux_10",
+        "flags",
+        "exposure",
+        "run",
+        "frame",
+        "filter",
+        "aperture_diameter",
+    ]
     for name in columns:
         left, right = by_key(one)[name].astype(object), by_key(other)[name].astype(object)
         assert left.where(left.notna(), None).tolist() == right.where(right.notna(), None).tolist(), name

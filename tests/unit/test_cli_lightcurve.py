@@ -17,10 +17,13 @@ from gozen.catalog.append import append_night
 from gozen.catalog.schema import Flag, lightcurve_table
 from gozen.cli.call import run
 
+from ..catalog_samples import field_of, rows_of
+
 NIGHT = "20260115"
 RA, DEC = 20.61717, 29.97575
 FAR = 20.0 / 3600
 POINTS = 50
+FIELD = field_of(count=3, lone=0)
 
 
 def identity(ra, dec, number):
@@ -69,12 +72,46 @@ def archive(tmp_path_factory):
 def look(archive, capsys):
     """Call the verb and return exit code, standard output and standard error."""
 
-    def call(*words):
+    def call(*words, archive=archive):
         code = run(["lightcurve", "--archive", str(archive), *map(str, words)])
         said = capsys.readouterr()
         return code, said.out, " ".join(said.err.split())
 
     return call
+
+
+@pytest.fixture(scope="module")
+def two_filters(tmp_path_factory):
+    """Return an archive with a field in R and V in turn, and an exposure whose header has no filter."""
+    folder = tmp_path_factory.mktemp("two-filters")
+    store = open_store(folder)
+    for number, band in enumerate(("R", "V", "R", None)):
+        append_night(store, "lightcurves", 20240101 + number, [rows_of(FIELD, 20240101 + number, "1", filter=band)])
+    return folder
+
+
+def test_each_filter_is_summed_up_and_listed_by_itself(look, two_filters):
+    code, out, _ = look("--id", FIELD.source_id[0], archive=two_filters)
+    assert code == 0
+    lines = [line for line in out.splitlines() if "points in" in line]
+    assert ["filter R: 6 points in" in lines[0], "filter V: 3 points in" in lines[1]] == [True, True]
+    assert "filter" not in lines[2], lines[2]
+    listed = [
+        line.split("│")[2].strip() for line in out.splitlines() if line.startswith("│") and "source_id" not in line
+    ]
+    assert listed == ["R"] * 6 + ["V"] * 3 + [""] * 3
+
+
+def test_one_filter_can_be_asked_for(look, two_filters):
+    star = FIELD.source_id[0]
+    _, out, _ = look("--id", star, "--filter", "V", "--csv", archive=two_filters)
+    assert {row["filter"] for row in csv.DictReader(io.StringIO(out))} == {"V"}
+    _, out, _ = look("--id", star, "--filter", "", "--csv", archive=two_filters)
+    assert len(out.splitlines()) == 4
+    code, out, err = look("--id", star, "--filter", "r", archive=two_filters)
+    assert (code, out) == (0, "")
+    assert "none of the 12 points found is in the filter 'r'; there are points in" in err
+    assert "'R', 'V'" in err
 
 
 def test_by_id_with_a_line_that_sums_it_up(look):

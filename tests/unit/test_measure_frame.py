@@ -9,6 +9,7 @@ import pytest
 
 from gozen.catalog.schema import Flag
 from gozen.lightcurves.match import neighbour_light
+from gozen.movers.measure import aperture_growth
 from gozen.photometry.detect import detect
 from gozen.photometry.measure import blended, measure_frame
 from gozen.photometry.register import Shift
@@ -156,3 +157,11 @@ def test_neighbours_light_over_the_meridian_and_without_magnitudes():
     light = neighbour_light(ra, np.zeros(3), np.array([12.0, np.nan, 12.0]), 1.0)
     assert light[0] == 0.0
     assert neighbour_light(ra[:1], np.zeros(1), np.ones(1), 1.0).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("diameter", [21, 8, 5, 3])
+def test_the_growth_to_the_calibrated_aperture_is_that_of_the_stars_be_it_wider_or_narrower(places, sources, diameter):
+    sky = FrameSky(np.zeros((1, 1)), SHAPE, 7.5)
+    growth = aperture_growth(frame(places), CLEAN, sources, UNSHIFTED, sky, diameter, 5)
+    flux = measured(places, sources, diameters=(diameter, 5)).flux[:, FLUX > 10_000]
+    assert growth == pytest.approx(np.median(flux[0] / flux[1]), rel=0.01)

@@ -12,7 +12,8 @@ import pytest
 
 from gozen.catalog.schema import Flag, lightcurve_table
 from gozen.errors import BadRequest
-from gozen.plots.lightcurve import Injected, curves, draw_lightcurves
+from gozen.plots.curves import curves
+from gozen.plots.lightcurve import Injected, draw_lightcurves
 from gozen.plots.style import DARK, LIGHT, form_of, picture, write_picture
 from gozen.plots.timeline import MOST_VISITS, visits
 
@@ -61,6 +62,47 @@ def test_a_source_in_no_catalogue_is_crosses():
     assert lines(figure, "unmatched")[0].get_marker() == "x"
     assert not lines(figure, "matched")
     assert legend(figure) == ["unmatched source"]
+
+
+def in_filters(*names, diameters=None, zp=25.0):
+    """Return a star's rows with a visit of six frames for each filter."""
+    visits = [rows_of(start=MJD + number) for number in range(len(names))]
+    for number, name in enumerate(names):
+        constant = {"filter": name, "aperture_diameter": (diameters or [21] * len(names))[number]}
+        if zp is None:
+            constant |= {"zp": None, "limit": None}
+        for column, value in constant.items():
+            at = visits[number].schema.get_field_index(column)
+            kind = visits[number].schema.field(at)
+            visits[number] = visits[number].set_column(at, kind, pa.repeat(pa.scalar(value, kind.type), 6))
+    return pa.concat_tables(visits)
+
+
+def test_filters_of_a_star_are_panels_of_their_own():
+    figure = draw_lightcurves(in_filters("R", "V", "R", None))
+    titles = [panel.get_title(loc="left") for panel in figure.axes if panel.get_title(loc="left")]
+    assert [title.partition("G =")[0].split()[1:] for title in titles] == [["filter", "R"], ["filter", "V"], []]
+    assert [len(curve.mjd) for curve in curves(in_filters("R", "V", "R", None))] == [12, 6, 6]
+
+
+def test_rows_of_a_table_without_the_column_are_one_curve():
+    assert [curve.filter for curve in curves(rows_of().drop_columns(["filter", "aperture_diameter"]))] == [""]
+
+
+def test_fluxes_in_apertures_of_several_diameters_are_drawn_at_one_zero_magnitude():
+    rows = in_filters("R", "R", diameters=[21, 9])
+    column = rows.schema.get_field_index("zp")
+    zp = pa.array([25.0] * 6 + [25.1] * 6, pa.float32())  # the narrow circle leaves out a tenth of the light
+    (curve,) = curves(rows.set_column(column, rows.schema.field(column), zp))
+    np.testing.assert_allclose(curve.flux[6:] / curve.flux[:6], 10**-0.04, rtol=1e-4)
+    np.testing.assert_allclose(curve.flux_err[6:] / curve.flux_err[:6], 10**-0.04, rtol=1e-4)
+    assert "several apertures: fluxes at zero magnitude 25.10" in curve.title
+
+
+def test_without_a_calibration_each_diameter_is_a_panel_of_its_own():
+    assert [len(one.mjd) for one in curves(in_filters("R", "R", "R", diameters=[21, 9, 9], zp=None))] == [12, 6]
+    (one,) = curves(in_filters("R", "R", zp=None))
+    assert one.zero is None
 
 
 def test_labels_carry_units_and_the_start_in_utc():
@@ -122,7 +164,7 @@ def test_each_source_gets_a_panel_up_to_the_cap_and_a_note():
     assert len(curves(rows)) == 9
     figure = draw_lightcurves(rows, most=4)
     assert [panel.get_title(loc="left").split()[0] for panel in figure.axes] == ["1", "2", "3", "4"]
-    assert figure.get_supxlabel() == "5 further sources in the cone not drawn"
+    assert figure.get_supxlabel() == "5 further light curves not drawn"
 
 
 def test_points_are_drawn_in_time():

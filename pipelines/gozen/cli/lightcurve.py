@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from gozen.catalog.lookup import Catalog
 
-_COLUMNS = ("source_id", "mjd", "flux", "flux_err", "mag", "mag_err", "limit", "flags", "exposure", "sensor", "frame")
+_COLUMNS = (
+    *("source_id", "filter", "mjd", "flux", "flux_err", "mag", "mag_err", "limit"),
+    *("flags", "exposure", "sensor", "frame"),
+)
 _FORMATS = {
     "mjd": ".8f",
     **dict.fromkeys(("flux", "flux_err", "flux_auto"), ".1f"),
@@ -38,6 +41,9 @@ def lightcurve(
     good: Annotated[
         bool, typer.Option("--good/--all-flags", help="Leave out points that are saturated, cut, dead, uncalibrated.")
     ] = False,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="NAME", help="Only rows in this filter, as headers write it.")
+    ] = None,
     columns: Annotated[str | None, typer.Option(help="Names joined by commas, or `all`.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a .png or .svg.")] = None,
@@ -56,11 +62,13 @@ def lightcurve(
     catalog = open_catalog(invocation(ctx).store(), table)
     named = _names(columns, catalog)
     found = catalog.lightcurve(id_) if id_ is not None else catalog.cone(*place, radius)
-    kept = _good(found) if good else found
+    inside = found if filter_ is None else _in_filter(found, filter_)
+    kept = _good(inside) if good else inside
     if id_ is None:
         kept = _nearest_first(kept, place)
     if not len(kept):
-        messages().print(_nothing(catalog, id_, place, radius, refused=len(found)))
+        other = _other_filters(found, filter_) if filter_ is not None and len(found) and not len(inside) else ""
+        messages().print(other or _nothing(catalog, id_, place, radius, refused=len(inside)))
     if plot is not None:
         _plot(kept, plot, _title(id_, place, radius))
     if csv or json or parquet is not None:
@@ -111,6 +119,21 @@ def _names(columns: str | None, catalog: Catalog) -> list[str]:
     return names
 
 
+def _in_filter(found: pa.Table, name: str) -> pa.Table:
+    import pyarrow as pa
+
+    from gozen.lightcurves.parts import filters_of
+
+    return found.filter(pa.array([one == name for one in filters_of(found)], pa.bool_()))
+
+
+def _other_filters(found: pa.Table, name: str) -> str:
+    from gozen.lightcurves.parts import filters_of
+
+    there = ", ".join(repr(one) if one else "an unknown filter (--filter '')" for one in sorted(set(filters_of(found))))
+    return f"none of the {len(found):,} points found is in the filter {name!r}; there are points in {there}"
+
+
 def _good(found: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
@@ -136,12 +159,23 @@ def _show(found: pa.Table, columns: Sequence[str], most: int, place: tuple[float
 
     for one in summaries(found, place):
         say(one.sentence)
+    found = _by_filter(found)
     shown = found.slice(0, most) if most else found
     output.show(shown, columns, output.Form(), "", _FORMATS)
     if len(shown) < len(found):
         say(
             f"{len(found) - len(shown):,} more rows: --rows 0 shows all, --csv or --parquet FILE gives them to programs"
         )
+
+
+def _by_filter(found: pa.Table) -> pa.Table:
+    """Return rows star by star, of each star filter by filter."""
+    import numpy as np
+    import pyarrow as pa
+
+    from gozen.lightcurves.parts import parts
+
+    return found.take(pa.array(np.concatenate([part.rows for part in parts(found)])))
 
 
 def _plot(found: pa.Table, path: Path, title: str) -> None:

@@ -66,8 +66,24 @@ def _binning(text: str) -> str:
     return text
 
 
+def _apertures(value: Any) -> Any:
+    if value == "auto":
+        return value
+    given = value if isinstance(value, list | tuple) else ()
+    whole = all(type(one) is int and LEAST_DIAMETER_PX <= one <= MOST_DIAMETER_PX for one in given)
+    if not given or not whole or len(set(given)) != len(given):
+        raise ValueError(
+            f"write auto, or different whole numbers of pixels from {LEAST_DIAMETER_PX} to {MOST_DIAMETER_PX}, "
+            "the calibrated aperture first, such as [21, 10]"
+        )
+    return tuple(given)
+
+
 HeaderWord = Annotated[str, AfterValidator(_header_word)]
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
+LEAST_DIAMETER_PX, MOST_DIAMETER_PX = 2, 101
+Apertures = Annotated[tuple[int, ...] | Literal["auto"], BeforeValidator(_apertures)]
+"""Diameters of apertures, pixels, the calibrated one first; or ``auto``, one chosen by the seeing."""
 
 
 def _decimal(value: Any) -> Any:
@@ -259,6 +275,9 @@ class Profile(_Part):
     )
     dark_mismatch: Literal["scaled", "nearest", "refused"] | None = Field(
         None, description="Where no dark has the frames' exposure time; by default the sky is refused, flats are not"
+    )
+    aperture_diameters_px: Apertures = Field(
+        "auto", description="Of the circles that stars are measured in, the calibrated one first; or by the seeing"
     )
     stack_skips_frames: int = Field(0, ge=0, description="First frames that are measured but left out of the stack")
     default_pipelines: tuple[Literal["wcs", "stack", "neo", "cube"], ...] = ("wcs", "stack")

@@ -13,6 +13,7 @@ from gozen.archive.parquet import read_parquet
 from gozen.archive.store import Store
 from gozen.catalog.append import AppendReport, append_night
 from gozen.errors import BadRequest, UnreadableInput
+from gozen.lightcurves.parts import OLDER_DIAMETER_PX
 
 TABLE = "lightcurves"
 
@@ -76,11 +77,20 @@ def append_commits(
     return append_night(store, table, night, _staged(store, commits, progress))
 
 
+def _complete(rows: pa.Table, commit: SensorCommit) -> pa.Table:
+    """Add what an older Gozen did not stage and its commit tells: the filter, and the one aperture that there was."""
+    if "filter" not in rows.column_names and commit.filter:
+        rows = rows.append_column("filter", pa.repeat(commit.filter, len(rows)))
+    if "aperture_diameter" not in rows.column_names:
+        rows = rows.append_column("aperture_diameter", pa.repeat(pa.scalar(OLDER_DIAMETER_PX, pa.int16()), len(rows)))
+    return rows
+
+
 def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[], None]) -> Iterator[pa.Table]:
     for commit in commits:
         key = commit.products["staging"].key
         try:
-            yield read_parquet(store.read(key))
+            yield _complete(read_parquet(store.read(key)), commit)
         except pa.ArrowInvalid as error:
             raise UnreadableInput(
                 f"{store.url_of(key)} is no Parquet file: {error}; reduce it under a new run"

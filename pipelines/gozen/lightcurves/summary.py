@@ -1,4 +1,4 @@
-"""What a light curve is in one sentence: whose it is, how long, how bright, how steady."""
+"""What a light curve is in one sentence: whose it is, in which filter, how long, how bright, how steady."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 
 from gozen.catalog.healpix import separation
 from gozen.catalog.schema import Flag
+from gozen.lightcurves.parts import Part, parts
 
 _MAD = 1.4826
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One source's light curve in numbers.
+    """One source's light curve in one filter, in numbers.
 
     Parameters
     ----------
+    filter
+        Empty where it is not known.
     distance_arcsec
         From the centre of the circle that was looked up; None for a look-up by id.
     detected
@@ -31,6 +34,7 @@ class Summary:
     """
 
     source_id: int
+    filter: str
     ra: float
     dec: float
     distance_arcsec: float | None
@@ -47,6 +51,7 @@ class Summary:
         where = f"{self.source_id} at {self.ra:.5f} {self.dec:+.5f}"
         if self.distance_arcsec is not None:
             where += f" ({self.distance_arcsec:.2f} arcsec away)"
+        where += f", filter {self.filter}" if self.filter else ""
         exposures = f"{self.exposures} exposure{'s' if self.exposures > 1 else ''}"
         found = f"{self.points} points in {exposures}, {self.detected} detected"
         bright = f", mag {self.mag:.3f}, scatter {self.scatter:.3f}" if np.isfinite(self.mag) else ", not calibrated"
@@ -55,7 +60,7 @@ class Summary:
 
 
 def summaries(rows: pa.Table, centre: tuple[float, float] | None = None) -> list[Summary]:
-    """Summarise each source's light curve, the nearest to the centre first.
+    """Summarise each source's light curve in each filter, the source nearest to the centre first.
 
     Parameters
     ----------
@@ -64,18 +69,18 @@ def summaries(rows: pa.Table, centre: tuple[float, float] | None = None) -> list
     centre
         RA and Dec, degrees; None keeps the order of the rows.
     """
-    source = rows["source_id"].to_numpy()
-    found = [_summary(rows.filter(pa.array(source == one)), centre) for one in dict.fromkeys(source.tolist())]
+    found = [_summary(rows.take(pa.array(part.rows)), part, centre) for part in parts(rows)]
     return sorted(found, key=lambda one: one.distance_arcsec or 0.0)
 
 
-def _summary(rows: pa.Table, centre: tuple[float, float] | None) -> Summary:
+def _summary(rows: pa.Table, part: Part, centre: tuple[float, float] | None) -> Summary:
     ra, dec = float(rows["ra"][0].as_py()), float(rows["dec"][0].as_py())
     far = None if centre is None else float(separation(*centre, np.array([ra]), np.array([dec]))[0]) * 3600
     flags = rows["flags"].to_numpy()
     mag = np.asarray(rows["mag"].drop_null().to_numpy(), np.float64)
     return Summary(
-        int(rows["source_id"][0].as_py()),
+        part.source_id,
+        part.filter,
         ra,
         dec,
         far,

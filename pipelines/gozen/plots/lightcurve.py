@@ -1,4 +1,4 @@
-"""Light curves as pictures: flux against time, a panel for each source, with what was flagged and what was not seen."""
+"""Light curves as pictures: flux against time, a panel for each source and filter, with flags and what was not seen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
-from gozen.catalog.parquet import numbers
 from gozen.catalog.schema import Flag
 from gozen.errors import BadRequest
+from gozen.plots.curves import Curve, curves
 from gozen.plots.style import LIGHT, Theme, new_figure, themed
 from gozen.plots.timeline import Visit, visits
 
@@ -24,57 +24,12 @@ MOST_PANELS = 6
 _SLACK_D = 1.0 / 86400
 """A second: true and measured times of the same frame differ a little."""
 
-_NEEDED = ("source_id", "mjd", "flux", "flux_err", "flags")
 _MARKED: Mapping[Flag, tuple[str, str]] = {
     Flag.SATURATED: ("s", "saturated"),
     Flag.DEAD_PIXEL: ("D", "dead pixel"),
     Flag.EDGE: ("<", "beyond the edge"),
     Flag.REGISTRATION_FAILED: ("p", "shift unknown"),
 }
-_SAID: Mapping[Flag, str] = {
-    Flag.BLENDED: "blended",
-    Flag.NO_COLOUR: "colour unknown",
-    Flag.NO_CALIBRATION: "not calibrated",
-    Flag.NOT_ON_STACK: "not on the stack",
-}
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One source's points, in time; arrays of shape (points,).
-
-    Parameters
-    ----------
-    flux, flux_err
-        ADU, or whatever unit the picture is given.
-    limit
-        Faintest flux that would have been detected, where it is known.
-    """
-
-    source_id: int
-    g: float
-    mjd: NDArray[np.float64]
-    flux: NDArray[np.float64]
-    flux_err: NDArray[np.float64]
-    limit: NDArray[np.float64]
-    flags: NDArray[np.uint16]
-
-    def flagged(self, flag: Flag) -> NDArray[np.bool_]:
-        """Tell which points carry a flag."""
-        return np.asarray((self.flags & flag) != 0)
-
-    @property
-    def matched(self) -> bool:
-        """Whether the source is a star of the reference catalogue."""
-        return not bool(self.flagged(Flag.UNMATCHED).any())
-
-    @property
-    def title(self) -> str:
-        """Name, magnitude, and flags that hold throughout."""
-        g = f"G = {self.g:.2f}" if np.isfinite(self.g) else "G unknown"
-        return ", ".join(
-            [f"{self.source_id}   {g}", *(text for flag, text in _SAID.items() if self.flagged(flag).all())]
-        )
 
 
 @dataclass(frozen=True)
@@ -83,29 +38,6 @@ class Injected:
 
     mjd: NDArray[np.float64]
     flux: NDArray[np.float64]
-
-
-def curves(rows: pa.Table) -> list[Curve]:
-    """Split rows of the light-curve table by source, in the order in which the sources first appear.
-
-    Raises
-    ------
-    BadRequest
-        A column that a picture needs is missing.
-    """
-    missing = [name for name in _NEEDED if name not in rows.column_names]
-    if missing:
-        raise BadRequest(f"a plot needs the column {', '.join(missing)}")
-    source = numbers(rows, "source_id")
-    columns = {name: _floats(rows, name) for name in ("mjd", "flux", "flux_err", "phot_g_mean_mag")}
-    limit, flags = _limits(rows), numbers(rows, "flags").astype(np.uint16)
-    found = []
-    for one in dict.fromkeys(source.tolist()):
-        which = np.flatnonzero(source == one)
-        which = which[np.argsort(columns["mjd"][which], kind="stable")]
-        mjd, flux, error, g = (columns[name][which] for name in columns)
-        found.append(Curve(int(one), float(g[0]), mjd, flux, error, limit[which], flags[which]))
-    return found
 
 
 def draw_lightcurves(
@@ -123,13 +55,13 @@ def draw_lightcurves(
     Parameters
     ----------
     rows
-        Of the light-curve table; sources keep their order, each gets a panel.
+        Of the light-curve table; sources keep their order, each gets a panel for each filter.
     truth
         What was injected, by source.
     unit
         Of the flux.
     most
-        Panels; of further sources a note is left.
+        Panels; of further light curves a note is left.
     width
         Of the figure, inches.
 
@@ -228,7 +160,7 @@ def _finish(
     handles = _legend(shown, theme, drawn_truth=drawn_truth)
     figure.legend(handles=handles, loc="outside upper right", ncols=min(len(handles), 5), handletextpad=0.3)
     if further > 0:
-        text = f"{further} further source{'s' if further > 1 else ''} in the cone not drawn"
+        text = f"{further} further light curve{'s' if further > 1 else ''} not drawn"
         figure.supxlabel(text, fontsize=8, color=theme.muted, x=0.99, ha="right")
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
@@ -279,17 +211,3 @@ def _ring(mark: str, theme: Theme) -> dict[str, Any]:
 
 def _limit_mark(theme: Theme) -> dict[str, Any]:
     return {"marker": r"$\downarrow$", "markersize": 9, "color": theme.muted, "markeredgewidth": 0.2, "zorder": 2}
-
-
-def _floats(rows: pa.Table, name: str) -> NDArray[np.float64]:
-    if name not in rows.column_names:
-        return np.full(len(rows), np.nan)
-    return np.asarray(rows.column(name).to_numpy(), dtype=np.float64)
-
-
-def _limits(rows: pa.Table) -> NDArray[np.float64]:
-    """Return the flux of the 5-sigma limit, ADU: from the calibrated one, else from the error of the flux."""
-    limit, zp, term = (_floats(rows, name) for name in ("limit", "zp", "colour_term"))
-    colour = np.nan_to_num(_floats(rows, "bp_rp"))
-    calibrated = 10 ** (-0.4 * (limit - zp - np.nan_to_num(term) * colour))
-    return np.where(np.isfinite(calibrated), calibrated, 5 * _floats(rows, "flux_err"))

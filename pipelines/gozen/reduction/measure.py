@@ -46,6 +46,8 @@ class Measurement:
         The calibration; None where the reference catalogue has no magnitudes.
     frame_zero
         Zero magnitude of each measured frame, by its number.
+    diameters_px
+        Of the apertures, the calibrated one first.
     """
 
     rows: pa.Table
@@ -54,6 +56,7 @@ class Measurement:
     frame_zero: dict[int, float]
     limiting_magnitude: float
     skies: dict[int, FrameSky]
+    diameters_px: tuple[int, ...]
 
 
 def julian_year(mjd: float) -> float:
@@ -88,29 +91,39 @@ def measure(
     sources: SensorSources,
     detector: Detector,
     settings: Settings,
+    diameters_px: tuple[int, ...],
     processing: Processing,
 ) -> Measurement:
     """Measure every source on every good frame and calibrate the fluxes.
+
+    Parameters
+    ----------
+    diameters_px
+        Of the apertures, the calibrated one first.
 
     Raises
     ------
     TooFewCalibrators
         The zero magnitude cannot be fitted.
     """
-    skies, fluxes = measure_frames(calibrated, aligned, detector, settings)
+    skies, fluxes = measure_frames(calibrated, aligned, detector, settings, diameters_px)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
-    zero = _calibrate(sources, aligned, fluxes, settings, f"{cube.frame_id}")
+    zero = _calibrate(sources, aligned, fluxes, settings, diameters_px[0], f"{cube.frame_id}")
     sigma = settings.photometry.limit_sigma
-    rows = sensor_rows(sources, frames, settings.photometry.diameters_px, zero, sigma, processing, cube.header.sensor)
+    rows = sensor_rows(sources, frames, diameters_px, zero, sigma, processing, cube.header.sensor, cube.header.filter)
     limit = float("nan")
     if zero is not None:
         sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
         limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
-    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit, skies)
+    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit, skies, diameters_px)
 
 
 def measure_frames(
-    calibrated: CalibratedCube, aligned: AlignedStack, detector: Detector, settings: Settings
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    detector: Detector,
+    settings: Settings,
+    diameters_px: tuple[int, ...],
 ) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
     """Return the sky of each good frame and the fluxes of the stack's sources on it, by its number."""
     is_sky = sky_pixels(aligned)
@@ -126,7 +139,7 @@ def measure_frames(
             sky,
             _noise(aligned, sky),
             detector,
-            settings.photometry.diameters_px,
+            diameters_px,
             settings.photometry.limit_sigma,
         )
     return skies, fluxes
@@ -168,7 +181,12 @@ def frame_times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFlux
 
 
 def _calibrate(
-    sources: SensorSources, aligned: AlignedStack, fluxes: dict[int, FrameFluxes], settings: Settings, name: str
+    sources: SensorSources,
+    aligned: AlignedStack,
+    fluxes: dict[int, FrameFluxes],
+    settings: Settings,
+    diameter_px: int,
+    name: str,
 ) -> ZeroPoint | None:
     """Fit the zero magnitude to the mean flux over the stacked frames; None without reference magnitudes."""
     g = sources.of_star(sources.stars.g)
@@ -179,15 +197,15 @@ def _calibrate(
     error = np.sqrt(np.sum([fluxes[index].flux_err[0] ** 2 for index in stacked], axis=0)) / len(stacked)
     spoiled = np.any([_spoiled(fluxes[index]) for index in stacked], axis=0) | sources.blended
     strength = np.where(spoiled | ~np.isfinite(g), 0.0, flux / error)
-    lonely = sources.of_star(_crowding(sources.stars, sources.scale_arcsec, aligned, settings)) < _CROWDED
+    lonely = sources.of_star(_crowding(sources.stars, sources.scale_arcsec, aligned, diameter_px)) < _CROWDED
     if (lonely & (strength > _CALIBRATOR_LIMITS[-1])).sum() >= _FEW:
         strength = np.where(lonely, strength, 0.0)
     usable = np.where(strength > _calibrator_limit(strength), g, np.nan)
     return fit_zero_point(flux, error, usable, sources.of_star(sources.stars.bp_rp), settings.calibration, name)
 
 
-def _crowding(stars: ReferenceCatalogue, scale_arcsec: float, aligned: AlignedStack, settings: Settings) -> Floats:
-    reach_px = settings.photometry.diameters_px[0] / 2 + aligned.sources.fwhm / 2
+def _crowding(stars: ReferenceCatalogue, scale_arcsec: float, aligned: AlignedStack, diameter_px: int) -> Floats:
+    reach_px = diameter_px / 2 + aligned.sources.fwhm / 2
     return neighbour_light(stars.ra, stars.dec, stars.g, reach_px * scale_arcsec)
 
 

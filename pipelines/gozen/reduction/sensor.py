@@ -25,6 +25,7 @@ from gozen.calibration.search import Master, find_masters, warnings_of
 from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
 from gozen.frames.findings import notes_on_images
 from gozen.frames.raw import RawCube, RawFile, assemble, read_file
+from gozen.photometry.diameters import diameters_for
 from gozen.quality.gates import check_coordinates, check_pointing, check_time
 from gozen.reduction.align import AlignedStack, align
 from gozen.reduction.film import film_bytes
@@ -191,10 +192,12 @@ def _measure(
 ) -> None:
     assert state.solution is not None
     settings = bench.settings
-    reach = settings.photometry.diameters_px[0] / 2 + aligned.sources.fwhm
+    seeing = [aligned.fwhm[index] for index in calibrated.good]
+    diameters = diameters_for(bench.profile.aperture_diameters_px, seeing, aligned.sources.fwhm)
+    reach = diameters[0] / 2 + aligned.sources.fwhm
     year, radius = julian_year(float(cube.start[0])), settings.calibration.match_radius_arcsec
     sources = place_sources(aligned, state.solution, bench.reference, year, radius, reach)
-    found = measure(cube, calibrated, aligned, sources, detector, settings, work.processing)
+    found = measure(cube, calibrated, aligned, sources, detector, settings, diameters, work.processing)
     state.measurement = found
     if found.zero is not None:
         least = settings.calibration.minimum_stars
@@ -223,7 +226,7 @@ def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Meas
     assert aligned is not None
     assert detector is not None
     assert solution is not None
-    settings, diameter = bench.settings, bench.settings.photometry.diameters_px[0]
+    settings, diameter = bench.settings, measured.diameters_px[0]
     found = find_moving(cube, calibrated, aligned, measured.skies, detector, diameter, settings.movers)
     place = Place(cube, aligned, solution, detector, measured.zero)
     state.tracklets = tuple(records_of(found, place, work.processing))
@@ -267,7 +270,8 @@ def _write_images(work: SensorWork, bench: Bench, state: Progress, pipelines: tu
 
 def _parquet(rows: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(rows, buffer, compression="zstd", compression_level=1, use_dictionary=["origin", "exposure", "run"])
+    texts = ["origin", "exposure", "run", "filter"]
+    pq.write_table(rows, buffer, compression="zstd", compression_level=1, use_dictionary=texts)
     return buffer.getvalue()
 
 
