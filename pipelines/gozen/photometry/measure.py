@@ -74,7 +74,7 @@ def measure_frame(
     limit_sigma
         Significance below which a source counts as not detected.
     """
-    x, y = sources.x + shift.dx, sources.y + shift.dy
+    x, y = shift.place(sources.x, sources.y)
     level = sources.background + sky.at(x, y)
     sums = nested_sums(image, mask, x, y, diameters_px)
     flux = np.stack([one.flux - level * one.area for one in sums])

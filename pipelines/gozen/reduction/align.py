@@ -70,7 +70,7 @@ def align(cube: CalibratedCube, skip: int, saturation_adu: float, settings: Dete
         shift = measure_shift(image, anchors, guess, excess)
         shifts.append(shift)
         window = anchors.fwhm / 2.3548 * 1.5
-        fwhm.append(star_fwhm(image, anchors.x + shift.dx, anchors.y + shift.dy, window, anchors.sky + excess))
+        fwhm.append(star_fwhm(image, *shift.place(anchors.x, anchors.y), window, anchors.sky + excess))
     return AlignedStack(stack, sources, background, shifts, fwhm)
 
 
