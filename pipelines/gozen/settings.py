@@ -108,6 +108,7 @@ class GateSettings(_Group):
 
     saturated_fraction: float = Field(0.8, gt=0, le=1, description="Median of a raw frame over saturation")
     noise_ratio: float = Field(3.0, gt=1, description="Background noise over what sky and read-out predict")
+    elongation: float = Field(2.5, gt=1, description="Length of a frame's stars over their width")
     pointing_offset_deg: float = Field(1.0, gt=0, description="Solution against the header's pointing")
 
 

@@ -90,7 +90,10 @@ QUALITY = _schema(
         ("shift_x_px", pa.float64(), "pixel, place on the frame minus place on the stack, along columns"),
         ("shift_y_px", pa.float64(), "pixel, the same along rows"),
         ("shift_residual_px", pa.float64(), "pixel, root mean square of the stars about the shift"),
+        ("rotation_deg", pa.float64(), "deg, turn against the stack, x towards y; null where the stars show none"),
+        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a turn"),
         ("n_stars", pa.int32(), "stars that the shift rests on"),
+        ("elongation", pa.float64(), "length of the stars over their width"),
         ("zero_point", pa.float64(), "mag, zero magnitude of this frame"),
     )
 )

@@ -97,7 +97,10 @@ def find_candidates(
     """
     box = template.box
     limit = np.float32(threshold_sigma * noise * box)
-    hits = _hits(rest, template.allowance, box, limit, round(shift.dx), round(shift.dy), _MOST)
+    allowance, dx, dy = template.allowance, round(shift.dx), round(shift.dy)
+    if shift.turn is not None:
+        allowance, dx, dy = shift.onto_frame(allowance, np.float32(np.inf)), 0, 0
+    hits = _hits(rest, allowance, box, limit, dx, dy, _MOST)
     if len(hits) == 0 or len(hits) >= _MOST:
         return none_found(frame)
     groups = _group(hits[:, 0].astype(np.int64), hits[:, 1].astype(np.int64), 2)

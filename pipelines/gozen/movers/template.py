@@ -110,7 +110,7 @@ def box_of(fwhm: float) -> int:
 def sharpest_star(image: Image, template: Template, sources: Sources, shift: Shift, sky: FrameSky) -> float:
     """Return the largest part of its light in three by three pixels that a star of this frame has in one pixel."""
     strong = np.flatnonzero(~sources.merged & (sources.flux > 100 * sources.noise * template.fwhm))
-    x, y = sources.x[strong] + shift.dx, sources.y[strong] + shift.dy
+    x, y = shift.place(sources.x[strong], sources.y[strong])
     level = sources.background[strong] + sky.at(x, y)
     core, around = cores(image, x, y, level)
     good = (around > 0) & (core < around)
@@ -124,9 +124,10 @@ def star_light(image: Image, mask: Mask, template: Template, sources: Sources, s
     order = np.argsort(-sources.flux, kind="stable")[:200]
     x, y = sources.x[order], sources.y[order]
     wide = 2 * template.fwhm
-    there = aperture_sums(image, mask, x + shift.dx, y + shift.dy, wide)
+    moved = shift.place(x, y)
+    there = aperture_sums(image, mask, *moved, wide)
     here = aperture_sums(template.image, np.zeros_like(mask), x, y, wide)
-    frame = there.flux - there.area * (sources.background[order] + sky.at(x + shift.dx, y + shift.dy))
+    frame = there.flux - there.area * (sources.background[order] + sky.at(*moved))
     stack = here.flux - here.area * sources.background[order]
     good = ~(there.edge | there.dead | there.saturated | here.edge) & (stack > 20 * sources.noise[order] * wide)
     return float(np.median(frame[good] / stack[good])) if good.sum() >= 5 else 1.0
@@ -147,7 +148,10 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     cells = (np.arange(columns) + 0.5) / sky.cell[1] - 0.5
     across = np.stack([np.interp(cells, np.arange(len(line)), line) for line in sky.excess]).astype(np.float32)
     place = np.clip((np.arange(rows) + 0.5) / sky.cell[0] - 0.5, 0, len(across) - 1)
-    return np.asarray(_subtract(image, model, across, place, round(shift.dx), round(shift.dy)))
+    if shift.turn is None:
+        return np.asarray(_subtract(image, model, across, place, round(shift.dx), round(shift.dy)))
+    model = shift.onto_frame(model, np.float32(np.nan))
+    return np.nan_to_num(_subtract(image, model, across, place, 0, 0), copy=False, nan=0.0)
 
 
 @njit(cache=True)

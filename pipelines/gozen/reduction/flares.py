@@ -53,7 +53,7 @@ def flare_rows(
         return measured.rows.slice(0, 0)
     sources = _as_sources([flare for flare, keep in zip(flares, kept, strict=True) if keep], aligned)
     everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
-    placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm)
+    placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm, aligned.elongation)
     radius, reach = settings.calibration.match_radius_arcsec, settings.photometry.diameters_px[0] / 2 + sources.fwhm
     known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in everywhere.items()]

@@ -190,11 +190,11 @@ def _of_frame(
 
 
 def _points(found: list[Candidates], aligned: AlignedStack) -> Points:
-    shifts = [aligned.shifts[one.frame] for one in found]
+    places = [aligned.shifts[one.frame].back(one.x, one.y) for one in found]
     return Points(
         np.concatenate([np.full(len(one), one.frame, np.int64) for one in found]),
-        np.concatenate([one.x - shift.dx for one, shift in zip(found, shifts, strict=True)]),
-        np.concatenate([one.y - shift.dy for one, shift in zip(found, shifts, strict=True)]),
+        np.concatenate([x for x, _ in places]),
+        np.concatenate([y for _, y in places]),
         np.concatenate([one.error_px for one in found]),
         np.concatenate([one.snr for one in found]),
     )

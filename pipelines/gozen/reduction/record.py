@@ -130,7 +130,10 @@ def _registration(state: Progress, index: int) -> dict[str, Any]:
         "shift_x_px": shift.dx,
         "shift_y_px": shift.dy,
         "shift_residual_px": shift.residual,
+        "rotation_deg": shift.turn.angle_deg if shift.turn else None,
+        "scale": shift.turn.scale if shift.turn else None,
         "n_stars": shift.stars,
+        "elongation": state.aligned.elongation[index],
         "seeing_px": state.aligned.fwhm[index],
         "zero_point": state.measurement.frame_zero.get(index) if state.measurement else None,
     }

@@ -86,7 +86,14 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
     detector = state.detector = _detector(cube, bench, work.sensor, masters)
     calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates, bench.workspace)
     skip = bench.profile.stack_skips_frames
-    aligned = state.aligned = align(calibrated, skip, detector.saturation_adu, bench.settings.detection)
+    aligned = state.aligned = align(
+        calibrated,
+        skip,
+        detector.saturation_adu,
+        bench.settings.detection,
+        bench.settings.gates,
+        cube.frame_id,
+    )
     try:
         if "wcs" in pipelines:
             _solve(work, bench, state, cube, aligned)
