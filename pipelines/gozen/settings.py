@@ -100,6 +100,9 @@ class CalibrationSettings(_Group):
 
     match_radius_arcsec: float = Field(1.0, gt=0, description="Match between detections and reference stars")
     minimum_stars: int = Field(5, ge=1, description="Reference stars that a zero magnitude needs")
+    good_frames: float = Field(
+        0.8, gt=0, le=1, description="Part of the frames on which a star must be good to calibrate the exposure"
+    )
     clip_sigma: float = Field(3.0, gt=0, description="Outliers beyond this many robust deviations are left out")
 
 

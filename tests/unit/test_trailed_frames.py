@@ -57,7 +57,9 @@ def test_a_frame_without_stars_has_no_elongation(field):
 
 def test_the_gate_names_value_limit_and_setting():
     assert check_elongation(2.49, LIMITS, 3) == 2.49
-    with pytest.raises(TrailedFrame, match=r"frame 3: the stars are 2\.51 times .* 2\.5 \(gates\.elongation") as refused:
+    with pytest.raises(
+        TrailedFrame, match=r"frame 3: the stars are 2\.51 times .* 2\.5 \(gates\.elongation"
+    ) as refused:
         check_elongation(2.51, LIMITS, 3)
     assert (refused.value.value, refused.value.limit) == (2.51, 2.5)
 

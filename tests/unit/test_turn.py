@@ -1,4 +1,4 @@
-"""Frames of a long sequence turn: the turn is measured, said, and used for the stack, the sky and the places of stars."""
+"""Frames of a long sequence turn: the turn is measured and used for the stack, the sky and the places of stars."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _WHICH = (
 )
 _REFUSED = (
     ("reason", pa.string(), "name of the rejection; null where there is none"),
-    ("message", pa.string(), "the rejection in a sentence"),
+    ("message", pa.string(), "the rejection in a sentence; for a gate, what its numbers do not say"),
     ("value", pa.float64(), "what the gate measured"),
     ("limit", pa.float64(), "what the gate allows"),
 )

@@ -28,7 +28,7 @@ _FRAMES = (
     "passed",
     "reason",
 )
-_GATES = ("night", "exposure", "sensor", "frame", "gate", "value", "limit", "unit", "passed", "reason")
+_GATES = ("night", "exposure", "sensor", "frame", "gate", "value", "limit", "unit", "passed", "reason", "message")
 
 
 def quality(

@@ -151,7 +151,7 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     if shift.turn is None:
         return np.asarray(_subtract(image, model, across, place, round(shift.dx), round(shift.dy)))
     model = shift.onto_frame(model, np.float32(np.nan))
-    return np.nan_to_num(_subtract(image, model, across, place, 0, 0), copy=False, nan=0.0)
+    return np.asarray(np.nan_to_num(_subtract(image, model, across, place, 0, 0), copy=False, nan=0.0))
 
 
 @njit(cache=True)

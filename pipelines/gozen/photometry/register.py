@@ -96,7 +96,10 @@ class Shift:
     def onto_frame(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
         """Return an image of the reference as it lies on the frame, by the nearest pixel."""
         corner, along, up = (self.back(np.array([x]), np.array([y])) for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
-        (x, y), ((xx, yx), (xy, yy)) = corner, (((one[0] - corner[0])[0], (one[1] - corner[1])[0]) for one in (along, up))
+        (x, y), ((xx, yx), (xy, yy)) = (
+            corner,
+            (((one[0] - corner[0])[0], (one[1] - corner[1])[0]) for one in (along, up)),
+        )
         return np.asarray(carried(image, fill, x[0], y[0], xx - 1, xy, yx, yy - 1, 0.0, 0.0))
 
 

@@ -60,7 +60,9 @@ class Turn:
         return self.x0 + (d * u - b * v) / whole, self.y0 + (a * v - c * u) / whole
 
 
-def fit_turn(x: Floats, y: Floats, dx: Floats, dy: Floats, middle: tuple[float, float]) -> tuple[float, float, Turn | None]:
+def fit_turn(
+    x: Floats, y: Floats, dx: Floats, dy: Floats, middle: tuple[float, float]
+) -> tuple[float, float, Turn | None]:
     """Return the shift of the middle, and the turn where the stars show one: a rotation with scale, or more.
 
     Parameters
@@ -91,9 +93,7 @@ def fit_turn(x: Floats, y: Floats, dx: Floats, dy: Floats, middle: tuple[float, 
     return plain[0] - float(at[0]), plain[1] - float(at[1]), made
 
 
-def _sheared(
-    u: Floats, v: Floats, ex: Floats, ey: Floats, before: float
-) -> tuple[float, float, float, float] | None:
+def _sheared(u: Floats, v: Floats, ex: Floats, ey: Floats, before: float) -> tuple[float, float, float, float] | None:
     """Return the four terms of a change that is not the same along both axes, or None where stars do not show one."""
     uu, uv, vv = float(u @ u), float(u @ v), float(v @ v)
     whole = uu * vv - uv * uv

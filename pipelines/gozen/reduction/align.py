@@ -128,7 +128,7 @@ def _reference(
 
 
 def _elongation(image: Image, level: FrameLevel, anchors: Anchors, shift: Shift, excess: float) -> float:
-    """Return the elongation of the anchors; where they are not found (they may be long trails), of the highest peaks."""
+    """Return the elongation of the anchors or, where they are not found (they may be trails), of the highest peaks."""
     window = anchors.fwhm / 2.3548 * _WINDOW
     if shift.measured:
         return star_elongation(image, *shift.place(anchors.x, anchors.y), window, anchors.sky + excess)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -56,6 +58,7 @@ def flare_rows(
     placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm, aligned.elongation)
     radius, reach = settings.calibration.match_radius_arcsec, settings.photometry.diameters_px[0] / 2 + sources.fwhm
     known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
+    known = replace(known, calibrated_by_blends=measured.sources.calibrated_by_blends)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in everywhere.items()]
     diameters, sigma = settings.photometry.diameters_px, settings.photometry.limit_sigma
     rows = sensor_rows(known, frames, diameters, measured.zero, sigma, processing, cube.header.sensor)

@@ -109,8 +109,8 @@ def _passed(out: CalibratedCube, name: str, frame: int, value: float, limit: flo
 
 def _refused(out: CalibratedCube, refusal: Rejected, frame: int) -> None:
     out.rejections[frame] = refusal
-    record = GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, unit="", passed=False, frame=frame)
-    out.gates.append(record)
+    measured = {"value": refusal.value, "limit": refusal.limit, "message": str(refusal)}
+    out.gates.append(GateRecord(name=refusal.name, unit="", passed=False, frame=frame, **measured))
 
 
 def _of_all(rejections: dict[int, Rejected], frame_id: str) -> Rejected:

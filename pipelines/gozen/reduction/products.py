@@ -56,8 +56,8 @@ def cube_bytes(
 ) -> bytes:
     """Return the calibrated cube as a FITS file, with a table FRAMES of each frame's time, shift and refusal.
 
-    The WCS is the stack's. A star at (x, y) of the stack stands ``DX + XX u + XY v`` and ``DY + YX u + YY v`` pixels from
-    there on a frame, where u and v are x and y from the middle of the image; ``XX`` to ``YY`` are 0 without a turn.
+    The WCS is the stack's. On a frame a star of the stack stands ``DX + XX u + XY v`` and ``DY + YX u + YY v`` pixels
+    from its place there, u and v from the middle of the image; ``XX`` to ``YY`` are 0 without a turn.
     """
     frames = list(range(cube.nframe))
     noise = float(np.median([level.noise for level in calibrated.levels]))

@@ -60,7 +60,7 @@ def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected
     """
     cube = state.cube
     rejection = Rejection.of(refusal) if refusal else None
-    failed = [GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, passed=False)] if refusal else []
+    failed = [] if refusal is None else [_failed(refusal)]
     commit = SensorCommit(
         night=work.processing.night,
         exposure=work.processing.exposure,
@@ -82,6 +82,10 @@ def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected
         provenance=state.provenance,
     )
     return commit.model_copy(update=_of_header(cube, work, bench)) if cube else commit
+
+
+def _failed(refusal: Rejected) -> GateRecord:
+    return GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, passed=False, message=str(refusal))
 
 
 def _of_header(cube: RawCube, work: SensorWork, bench: Bench) -> dict[str, Any]:

@@ -195,7 +195,14 @@ def _measure(
     if found.zero is not None:
         least = settings.calibration.minimum_stars
         state.gates.append(
-            GateRecord(name="TooFewCalibrators", value=found.zero.stars, limit=least, unit="stars", passed=True)
+            GateRecord(
+                name="TooFewCalibrators",
+                value=found.zero.stars,
+                limit=least,
+                unit="stars",
+                passed=True,
+                message=found.calibrators.sentence if found.calibrators else None,
+            )
         )
     rows = found.rows
     if "neo" in pipelines_of(work, cube, bench):
