@@ -27,6 +27,8 @@ from gozen.settings import Settings
 Floats = NDArray[np.float64]
 _SOURCE_SIGMA = 3.0
 _GROW_PX = 4
+_MATCH_PX = 0.5
+"""Least radius of a match: a smaller part of a pixel loses true pairs, and no other star is that near."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def place_sources(
     middle = solution.sky(np.array([columns / 2]), np.array([rows / 2]))
     radius = np.hypot(rows, columns) * solution.linear.scale_arcsec / 3600
     stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
+    # The centroids of coarse pixels are no better than a part of one.
+    radius_arcsec = max(radius_arcsec, _MATCH_PX * solution.linear.scale_arcsec)
     star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
     near = blended(sources, sources.flux, reach_px)
     return SensorSources(sources.x, sources.y, ra, dec, star, stars, near, solution.linear.scale_arcsec)
