@@ -153,7 +153,7 @@ def floor(bench: Bench, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, r
     """Calibrate, sum at known places, and write the rows."""
     for index in range(raw.nframe):
         image, mask = calibrate(raw.stored(index), detector)
-        aperture_sums(image, mask, x, y, 21)
+        aperture_sums(image, mask, x, y, rows["aperture_diameter"][0].as_py())
     sink = Path(bench.settings.archive) / "floor.parquet"
     pq.write_table(rows, sink, compression="zstd", compression_level=1)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from gozen.archive.directory import DirectoryStore
-from gozen.catalog import healpix
+from gozen.catalog import healpix, schema
 from gozen.catalog.schema import lightcurve_table
 from gozen.errors import StorageUnavailable
 
@@ -48,8 +50,12 @@ def rows_of(
     frames: int = 3,
     further: tuple[int, ...] = (),
     offset_arcsec: float = 0.1,
+    **constant: object,
 ) -> pa.Table:
-    """Make the rows of one sensor's exposure, frame by frame, measured a little off the catalogue."""
+    """Make the rows of one sensor's exposure, frame by frame, measured a little off the catalogue.
+
+    What is constant in all rows, such as ``filter="R"``, may be given as well.
+    """
     count = len(field.ra)
     random = np.random.default_rng([night, sensor, *exposure.encode(), *run.encode()])
     lone = np.tile(np.arange(count) >= count - field.lone, frames)
@@ -75,8 +81,19 @@ def rows_of(
         "exposure": pa.repeat(exposure, count * frames),
         "run": pa.repeat(run, count * frames),
         "sensor": pa.repeat(sensor, count * frames),
+        **{name: pa.repeat(value, count * frames) for name, value in constant.items()},
     }
     return lightcurve_table(columns, further)
+
+
+@contextmanager
+def older_gozen() -> Iterator[None]:
+    """Write tables as before rows said in which filter and aperture they were measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "_FLUX", schema._aperture("21-pixel-diameter aperture", ""))
+        kept = tuple(column for column in schema._CALIBRATED if column.name not in ("filter", "aperture_diameter"))
+        patch.setattr(schema, "_CALIBRATED", kept)
+        yield
 
 
 def identities(table: pa.Table) -> list[tuple[object, ...]]:

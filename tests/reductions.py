@@ -35,6 +35,7 @@ pixel_scale_uncertainty: 0.005
 pointing_uncertainty_arcsec: 60
 gains: {high: {e_per_adu: 0.23, read_noise_e: 2.0, saturation_adu: 26000}}
 default_gain: high
+aperture_diameters_px: [21, 10]
 stack_skips_frames: 1
 sensors: [{id: "111"}, {id: "112", x_arcsec: 700}]
 header:

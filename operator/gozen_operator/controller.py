@@ -55,7 +55,7 @@ class Controller:
     open_archive
         Opens the archive; called again after each failure.
     site
-        What the site decides about data: instrument, run, apertures.
+        What the site decides about data: instrument, run.
     changed
         Told of what was written here.
     """
@@ -143,8 +143,9 @@ class Controller:
             profile = looking.profile_of(self.site.instrument)
             return reconcile_observation(resource, observation_facts(self.index, resource, profile, self.site.run), now)
         if isinstance(resource, LightCurveJob):
-            apertures, result = self.site.photometry.diameters_px, looking.result_of(pods)
-            facts = lightcurve_facts(self.index, resource, apertures, ends, result)
+            profile = looking.profile_of(self.site.instrument)
+            apertures = None if isinstance(profile, tuple) else profile.aperture_diameters_px
+            facts = lightcurve_facts(self.index, resource, apertures, ends, looking.result_of(pods))
             return reconcile_lightcurvejob(resource, facts, self.settings, now)
         assert isinstance(resource, Exposure)
         camera = looking.problem_of(resource, self.site) or looking.profile_of(resource.spec.instrument)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gozen.instrument.profile import Profile
+from gozen.instrument.profile import Apertures, Profile
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob, Selection
 from gozen.resources.observation import Observation
@@ -105,11 +105,11 @@ def observation_facts(
 def lightcurve_facts(
     index: Index,
     job: LightCurveJob,
-    apertures: Sequence[int],
+    apertures: Apertures | None,
     ends: Sequence[PodEnd],
     result: Mapping[str, int] | None,
 ) -> LightCurveFacts:
-    """Return what is known about a LightCurveJob."""
+    """Return what is known about a LightCurveJob; the apertures are None where there is no instrument profile."""
     namespace = str(job.metadata.namespace)
     seen = index.job(namespace, job_name(job))
     return LightCurveFacts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gozen.instrument.profile import Apertures
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.conditions import Known, conditions, moment, status_of
 from gozen_operator.jobs import lightcurve_job
@@ -42,11 +43,23 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
 
 
 def _refusal(job: LightCurveJob, facts: LightCurveFacts) -> tuple[str, str] | None:
-    if job.spec.aperture not in facts.apertures:
-        measured = ", ".join(map(str, facts.apertures))
-        return "ApertureNotMeasured", f"spec.aperture {job.spec.aperture}: those that are measured are {measured} pixel"
+    problem = _aperture_problem(job.spec.aperture, facts.apertures)
+    if problem is not None:
+        return "ApertureNotMeasured", f"spec.aperture {job.spec.aperture}: {problem}"
     if job.spec.cadence != "frame":
         return "CadenceNotOffered", f"spec.cadence {job.spec.cadence}: tables hold every frame; write frame"
+    return None
+
+
+def _aperture_problem(aperture: int | None, measured: Apertures | None) -> str | None:
+    if aperture is None:  # the calibrated one, which every row has
+        return None
+    if measured is None:
+        return "the site's instrument profile cannot be read, which says what is measured"
+    if measured == "auto":
+        return "one is measured, chosen by the seeing of each exposure (auto in the profile); leave spec.aperture out"
+    if aperture not in measured:
+        return f"those that are measured are {', '.join(map(str, measured))} pixel"
     return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gozen.archive.commit import SensorCommit
+from gozen.instrument.profile import Apertures
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ class LightCurveFacts:
     Parameters
     ----------
     apertures
-        Diameters that are measured at the reduction, pixel.
+        What the instrument's profile says is measured at the reduction: diameters, pixel, or ``auto``; None where
+        there is no such profile.
     writer
         Another LightCurveJob that writes to the table now or comes first.
     waiting_for
@@ -181,7 +183,7 @@ class LightCurveFacts:
         What the finished pod said: exposures, rows, version of the table.
     """
 
-    apertures: Sequence[int]
+    apertures: Apertures | None
     reference: str | None = None
     writer: str | None = None
     waiting_for: Sequence[str] = ()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -28,9 +28,11 @@ from gozen.errors import BadRequest
 
 _ABSENT = object()
 
-BASE_DIAMETER_PX = 21
-"""The aperture whose columns are plain ``flux`` and ``flux_err``, and which magnitudes are made of."""
-
+_MOVED = {
+    "photometry.further_diameters_px": "the apertures belong to the camera: take it out, and write "
+    "aperture_diameters_px (the calibrated aperture first, such as [21, 10], or auto) into the instrument profile"
+}
+"""What was a setting once, and what to do about one that is still given."""
 
 _NAMED_FILE: ContextVar[Path | None] = ContextVar("settings file", default=None)
 
@@ -50,24 +52,9 @@ class DetectionSettings(_Group):
 
 
 class PhotometrySettings(_Group):
-    """Apertures on every frame."""
+    """Fluxes on every frame; the apertures are the camera's, and stand in its profile."""
 
-    further_diameters_px: tuple[int, ...] = Field(
-        (10,), description="Aperture diameters measured beside the 21 pixels of the calibrated one"
-    )
     limit_sigma: float = Field(5.0, gt=0, description="Significance of the limiting magnitude")
-
-    @field_validator("further_diameters_px")
-    @classmethod
-    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len({BASE_DIAMETER_PX, *value}) != len(value) + 1 or any(not 2 <= diameter <= 101 for diameter in value):
-            raise ValueError("further apertures must differ from one another and from 21, and lie between 2 and 101")
-        return value
-
-    @property
-    def diameters_px(self) -> tuple[int, ...]:
-        """All diameters, the calibrated one first."""
-        return (BASE_DIAMETER_PX, *self.further_diameters_px)
 
 
 class MoverSettings(_Group):
@@ -341,7 +328,9 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
+        if name in _MOVED:
+            lines.append(f"{name} is no setting any more: {_MOVED[name]}")
+        elif problem["type"] == "extra_forbidden":
             lines.append(f"unknown setting {name!r}; `gozen config` lists all of them")
         else:
             lines.append(f"setting {name} = {problem['input']!r}: {problem['msg']}")

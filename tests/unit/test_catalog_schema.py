@@ -27,7 +27,8 @@ GAIA = [
 ]
 CATALOG_5 = (
     "_healpix_29 source_id ra dec ra_meas dec_meas mjd flux flux_err flux_auto mag mag_err limit zp zp_err colour_term "
-    "x y flags origin night exposure run sensor frame phot_g_mean_mag bp_rp parallax pmra pmdec ruwe"
+    "x y flags origin night exposure run sensor frame filter aperture_diameter phot_g_mean_mag bp_rp parallax "
+    "pmra pmdec ruwe"
 )
 
 
@@ -39,8 +40,8 @@ def test_the_columns_are_those_of_the_specification() -> None:
     assert schema.field("flux").metadata[b"unit"] == b"ADU"
 
 
-def test_further_apertures_stand_behind_the_base_one() -> None:
-    names = lightcurve_schema([21, 30, 10]).names
+def test_further_apertures_stand_behind_the_calibrated_one() -> None:
+    names = lightcurve_schema([30, 10, 30]).names
     assert names[7:14] == ["flux", "flux_err", "flux_10", "flux_err_10", "flux_30", "flux_err_30", "flux_auto"]
 
 

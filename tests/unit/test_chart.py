@@ -109,14 +109,14 @@ def test_values_that_make_no_sense_are_refused(chart: helm.Chart, values: Manife
 
 
 def test_settings_reach_the_pods_under_their_names(chart: helm.Chart, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = {"instrument": "tomoe", "detection": {"threshold_sigma": 4.5}, "photometry": {"further_diameters_px": [6]}}
+    wanted = {"instrument": "tomoe", "detection": {"threshold_sigma": 4.5}, "photometry": {"limit_sigma": 4.0}}
     wanted |= {"raw_url_prefixes": ["s3://campaign-2026"]}
     found = one_of(rendered(chart, S3 | {"settings": wanted}), "ConfigMap", "settings")
     for name, value in found["data"].items():
         monkeypatch.setenv(name, value)
     settings = load_settings()
     assert (settings.archive, settings.storage.endpoint_url) == ("s3://sky/archive", "https://s3.sky:9000")
-    assert (settings.detection.threshold_sigma, settings.photometry.further_diameters_px) == (4.5, (6,))
+    assert (settings.detection.threshold_sigma, settings.photometry.limit_sigma) == (4.5, 4.0)
     assert settings.raw_url_prefixes == ("s3://campaign-2026",)
 
 

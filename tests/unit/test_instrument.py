@@ -97,6 +97,13 @@ def changed(**changes):
         ({"sensors": [{"id": 111}]}, "sensors.0.id: Input should be a valid string"),
         ({"header__object": {"kind": "text"}}, "give exactly one of `word`, `words` and `value`"),
         ({"header__object": {"word": "OBJECT", "kind": "sexagesimal"}}, "header.object.kind: Input should be 'text'"),
+        *(
+            (
+                {"aperture_diameters_px": value},
+                r"write auto, or different whole numbers of pixels from 2 to 101, .*\[21, 10\]",
+            )
+            for value in ([], [21, 21], [1], [102], [10.5], ["21"], [True], 21, "automatic", ["auto", 10])
+        ),
         ({"header__utc_start": None}, "header.utc_start: Field required"),
     ],
 )
@@ -119,6 +126,14 @@ def test_an_unknown_name_lists_what_ships(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UnreadableInput, match=r"p\.yaml"):
         load_profile(str(binary))
+
+
+def test_apertures_are_those_of_the_profile_and_else_chosen_by_the_seeing(profile):
+    assert profile.aperture_diameters_px == "auto"
+    assert load_profile("tomoe").aperture_diameters_px == (21, 10)
+    named = parse_profile(changed(aperture_diameters_px=[9, 5, 15]), "camera.yaml")
+    assert named.aperture_diameters_px == (9, 5, 15)
+    assert Profile.model_validate(named.model_dump(mode="json")) == named
 
 
 def test_every_profile_that_ships_is_valid_and_is_found_by_name():

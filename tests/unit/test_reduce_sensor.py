@@ -114,6 +114,30 @@ def test_a_good_exposure_has_every_source_on_every_frame(good):
     assert rows.column("mag").null_count < 0.05 * rows.num_rows
 
 
+def test_rows_say_in_which_aperture_and_filter_they_were_measured(good):
+    night, commit = good
+    rows = rows_of(night, commit)
+    assert set(rows["aperture_diameter"].to_pylist()) == {21}
+    assert set(rows["filter"].to_pylist()) == {None}, "the profile of this camera names no word for it"
+    assert commit.summary.aperture_diameter_px == 21
+
+
+def test_an_aperture_chosen_by_the_seeing_is_as_true_as_a_wide_one(night, good):
+    profile = night.profile.model_copy(update={"aperture_diameters_px": "auto"})
+    commit = reduce_sensor(work_of(night), night.bench(profile=profile))
+    diameter, seeing = commit.summary.aperture_diameter_px, np.median([frame.seeing_px for frame in commit.frames])
+    assert diameter == round(4 * seeing) < 21
+    rows = rows_of(night, commit).to_pandas()
+    assert set(rows.aperture_diameter) == {diameter}
+    assert not [name for name in rows if name.startswith("flux_1")], "there is one aperture"
+    wide = rows_of(*good).to_pandas()
+    bright = (rows.phot_g_mean_mag < 15) & (rows["flags"] == 0) & (wide["flags"] == 0)
+    # The zero magnitude has what the circle leaves out, so that magnitudes of both agree.
+    assert bright.sum() > 50
+    assert abs((rows.mag - wide.mag)[bright].median()) < 0.01
+    assert 1.4826 * (rows.mag - rows.phot_g_mean_mag)[bright].abs().median() < 0.05
+
+
 def test_a_field_with_few_lone_stars_is_calibrated_by_them(good):
     _, commit = good
     summary = commit.summary

@@ -158,7 +158,7 @@ def test_a_file_may_hold_resources_of_all_kinds():
     resources = load_resources("---\n".join([OBSERVATION, EXPOSURE, JOB]) + "---\n", "night.yaml")
     assert [type(resource) for resource in resources] == [Observation, Exposure, LightCurveJob]
     assert resources[0].spec.operations[1].pointing.dec == 41.27
-    assert resources[2].spec.aperture == 21
+    assert resources[2].spec.aperture is None
 
 
 def test_resources_come_back_equal_and_with_the_same_bytes():

@@ -68,6 +68,7 @@ def test_another_file_can_be_named(file, monkeypatch):
         ("workers = 0", "setting workers = 0: Input should be greater than or equal to 1"),
         ("archive = ", "cannot read the settings file gozen.toml"),
         ("gates = 3", "setting gates = 3"),
+        ("[photometry]\nfurther_diameters_px = [10]", "take it out, and write aperture_diameters_px"),
     ],
 )
 def test_a_mistake_in_the_file_is_told_with_name_and_value(file, text, says):
@@ -81,6 +82,10 @@ def test_a_mistake_in_the_environment_is_told(monkeypatch):
     with pytest.raises(BadRequest, match="setting workers = 'many'"):
         load_settings()
     monkeypatch.setenv("GOZEN_WORKERS", "2")
+    with monkeypatch.context() as once:
+        once.setenv("GOZEN_PHOTOMETRY__FURTHER_DIAMETERS_PX", "[10, 15]")
+        with pytest.raises(BadRequest, match=r"photometry\.further_diameters_px is no setting any more"):
+            load_settings()
     monkeypatch.setenv("GOZEN_GATES", "{not json")
     with pytest.raises(BadRequest, match="written as JSON in the environment"):
         load_settings()

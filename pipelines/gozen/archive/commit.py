@@ -111,6 +111,7 @@ class Summary(_Part):
     zero_point_err: Number = None
     colour_term: Number = None
     colour_term_err: Number = None
+    aperture_diameter_px: int | None = Field(None, description="Of the calibrated aperture, pixels")
     zero_point_scatter: Number = Field(None, description="Robust scatter of the calibrators, mag")
     limiting_magnitude: Number = None
     n_tracklets: int | None = Field(None, description="Moving objects and streaks; None where `neo` did not run")

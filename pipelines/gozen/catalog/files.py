@@ -155,13 +155,15 @@ def damage_named(store: Store, key: str) -> Iterator[None]:
 
 def opened(store: Store, key: str, schema: pa.Schema) -> pq.ParquetFile:
     """Open a data file to read all of it, texts as dictionaries; raises as `DataFiles.read`."""
-    texts = [field.name for field in schema if pa.types.is_string(field.type)]
     path = store.path(key)
     with damage_named(store, key):
         if path is not None and not path.exists():
             raise MissingObject(key)
         source = pa.memory_map(str(path)) if path is not None else pa.BufferReader(store.read(key))
-        return pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False)
+        metadata = pq.read_metadata(source)
+        has = set(metadata.schema.names)  # an older file lacks columns of the table
+        texts = [field.name for field in schema if pa.types.is_string(field.type) and field.name in has]
+        return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, pre_buffer=False)
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gozen.archive.store import Store
-from gozen.catalog import healpix, ids, layout, manifest, parquet
+from gozen.catalog import healpix, ids, layout, manifest, parquet, table
 from gozen.catalog.files import AT_ONCE, DataFiles, damage_named
 from gozen.catalog.index import RowGroup, RowGroups
 from gozen.catalog.manifest import Manifest
@@ -60,13 +60,21 @@ class Catalog:
         The archive.
     version
         Its manifest.
+
+    Attributes
+    ----------
+    stored
+        The columns that the table's files have, some of them perhaps.
+    schema
+        The columns that can be asked for.
     """
 
     def __init__(self, store: Store, version: Manifest) -> None:
         self._store = store
         self.manifest = version
         with damage_named(store, version.key_of(version.schema)):
-            self.schema: pa.Schema = parquet.schema(store.read(version.key_of(version.schema)))
+            self.stored: pa.Schema = parquet.schema(store.read(version.key_of(version.schema)))
+        self.schema = table.readable_schema(version.kind, self.stored)
         with damage_named(store, version.key_of(version.index)):
             self.row_groups = RowGroups(parquet.decoded(store.read(version.key_of(version.index))))
         self._files = DataFiles(store)

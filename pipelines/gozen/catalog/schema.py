@@ -11,9 +11,6 @@ import pyarrow as pa
 
 from gozen.errors import BadRequest
 
-BASE_APERTURE = 21
-"""Diameter in pixels of the aperture whose columns are plain ``flux`` and ``flux_err``."""
-
 Encoding = Literal["dictionary", "split", "delta", "plain"]
 
 
@@ -109,6 +106,10 @@ _CALIBRATED = (
     Column("run", pa.string(), "", "the processing of the exposure", "dictionary", True),
     Column("sensor", pa.int16(), "", "quadrant and chip, as in 121", "dictionary", True),
     Column("frame", pa.int16(), "", "number of the frame in the cube, from 0", "dictionary", True),
+    Column("filter", pa.string(), "", "as the raw header has it; null where that is not known", "dictionary"),
+    Column(
+        "aperture_diameter", pa.int16(), "pixel", "of the calibrated aperture; null in older rows: 21", "dictionary"
+    ),
 )
 _STAR = (
     Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G of the matched star", "dictionary"),
@@ -144,10 +145,9 @@ def lightcurve_columns(further_diameters: Sequence[int] = ()) -> tuple[Column, .
     Parameters
     ----------
     further_diameters
-        Aperture diameters in pixels that were measured beside the 21-pixel one.
+        Aperture diameters in pixels that were measured beside the calibrated one.
     """
-    further = sorted(set(further_diameters) - {BASE_APERTURE})
-    return (*_KEY, *_PLACE, *_aperture(BASE_APERTURE, ""), *_further(further), *_CALIBRATED, *_STAR)
+    return (*_KEY, *_PLACE, *_FLUX, *_further(sorted(set(further_diameters))), *_CALIBRATED, *_STAR)
 
 
 def lightcurve_schema(further_diameters: Sequence[int] = ()) -> pa.Schema:
@@ -156,7 +156,7 @@ def lightcurve_schema(further_diameters: Sequence[int] = ()) -> pa.Schema:
     Parameters
     ----------
     further_diameters
-        Aperture diameters in pixels that were measured beside the 21-pixel one; each adds ``flux_{d}``
+        Aperture diameters in pixels that were measured beside the calibrated one; each adds ``flux_{d}``
         and ``flux_err_{d}``.
     """
     return schema_of(lightcurve_columns(further_diameters))
@@ -201,16 +201,18 @@ def encoding_of(field: pa.Field) -> Encoding:
     return named
 
 
-def _aperture(diameter: int, suffix: str) -> tuple[Column, ...]:
-    where = f"{diameter}-pixel-diameter aperture, background subtracted"
+def _aperture(where: str, suffix: str) -> tuple[Column, ...]:
     return (
-        Column(f"flux{suffix}", pa.float32(), "ADU", where),
+        Column(f"flux{suffix}", pa.float32(), "ADU", f"{where}, background subtracted"),
         Column(f"flux_err{suffix}", pa.float32(), "ADU", "its standard error"),
     )
 
 
+_FLUX = _aperture("in the aperture of `aperture_diameter`", "")
+
+
 def _further(diameters: Sequence[int]) -> tuple[Column, ...]:
-    apertures = tuple(column for d in diameters for column in _aperture(d, f"_{d}"))
+    apertures = tuple(column for d in diameters for column in _aperture(f"{d}-pixel-diameter aperture", f"_{d}"))
     return (*apertures, Column("flux_auto", pa.float32(), "ADU", "Kron aperture of Source Extractor, for comparison"))
 
 

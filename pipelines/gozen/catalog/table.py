@@ -19,12 +19,16 @@ from gozen.catalog import hats, index, layout, manifest, parquet
 from gozen.catalog.hats import Coverage
 from gozen.catalog.layout import Partition
 from gozen.catalog.manifest import DataFile, Kind, Manifest
+from gozen.catalog.schema import lightcurve_schema
 
 Put = Callable[[str, bytes], None]
 """Writes bytes under a path below ``dataset/``."""
 
 _COPIES = 8
 """Files that are taken over together: on an object store each waits for its answer."""
+
+_LIGHTCURVES = {"source_id", "mjd", "flux", "flags", "exposure", "sensor", "frame"}
+"""Columns by which a table of light curves is known."""
 
 PARTITION_ORDER = 5
 """New sky opens pixels of 3.4 square degrees; some fifty exposures of 18 frames fill one with 20 M rows."""
@@ -175,14 +179,32 @@ def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[st
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
-    """Return the columns of both: the old in their order, each new one behind the one it follows in the new."""
-    fields = list(old)
+    """Return the columns of both: the old in their order, each new one behind the one it follows in the new.
+
+    What the new says of a column that both have, such as its meaning, holds for the rows of both.
+    """
+    same = {field.name: field for field in new if field.name in old.names and old.field(field.name).type == field.type}
+    fields = [same.get(field.name, field) for field in old]
     for position, field in enumerate(new):
         if field.name not in old.names:
             names = [f.name for f in fields]
             after = [names.index(n) for n in new.names[:position] if n in names]
             fields.insert(max(after, default=-1) + 1, field)
     return pa.schema(fields)
+
+
+def readable_schema(kind: Kind, stored: pa.Schema) -> pa.Schema:
+    """Return the columns that a table is read with: those it has, and in light curves those that Gozen added since.
+
+    Parameters
+    ----------
+    kind
+        The HATS type of the table.
+    stored
+        The columns that its manifest names.
+    """
+    is_lightcurves = kind == "source" and set(stored.names) >= _LIGHTCURVES
+    return union_schema(stored, lightcurve_schema()) if is_lightcurves else stored
 
 
 def digest(data: bytes) -> str:

@@ -77,9 +77,8 @@ def run_demo(folder: Path, plan: DemoPlan, workers: int, counted: Counted, *, re
         _prepare(folder, plan)
         make_night(plan, settings, counted)
     store, profile = open_archive(settings), load_profile(settings.instrument)
-    diameter = float(settings.photometry.diameters_px[0])
     with counted("comparing", 2) as step:
-        found = gather(store, profile, NIGHT, diameter)
+        found = gather(store, profile, NIGHT)
         step()
         checks = checks_of(found)
         commands = commands_of(folder, found)

@@ -93,7 +93,7 @@ class Findings:
     diameter_px: float
 
 
-def gather(store: Store, profile: Profile, night: str, diameter_px: float) -> Findings:
+def gather(store: Store, profile: Profile, night: str) -> Findings:
     """Read what the demo left in its archive.
 
     Raises
@@ -106,6 +106,7 @@ def gather(store: Store, profile: Profile, night: str, diameter_px: float) -> Fi
         raise MissingObject(f"{store.url} holds no simulated exposure of {night}; run the demo without --report-only")
     catalog = Catalog.open(store, TABLE)
     rows = catalog.table()
+    diameter_px = float(np.median(numbers(rows, "aperture_diameter")))
     events = truth.read_truth(store, truth.events_key(night))
     found = (load_commit(store, key) for key in store.list(commits_of(night)))
     looked_up = tuple(_look_up(catalog, rows, truths, events, diameter_px))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from gozen.errors import UnreadableInput
 
@@ -47,8 +47,24 @@ def section_slices(section: str) -> tuple[slice, slice]:
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
+def _apertures(value: Any) -> Any:
+    if value == "auto":
+        return value
+    given = value if isinstance(value, list | tuple) else ()
+    whole = all(type(one) is int and LEAST_DIAMETER_PX <= one <= MOST_DIAMETER_PX for one in given)
+    if not given or not whole or len(set(given)) != len(given):
+        raise ValueError(
+            f"write auto, or different whole numbers of pixels from {LEAST_DIAMETER_PX} to {MOST_DIAMETER_PX}, "
+            "the calibrated aperture first, such as [21, 10]"
+        )
+    return tuple(given)
+
+
 HeaderWord = Annotated[str, AfterValidator(lambda text: text.strip().upper())]
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
+LEAST_DIAMETER_PX, MOST_DIAMETER_PX = 2, 101
+Apertures = Annotated[tuple[int, ...] | Literal["auto"], PlainValidator(_apertures)]
+"""Diameters of apertures, pixels, the calibrated one first; or ``auto``, one chosen by the seeing."""
 
 
 class Site(_Part):
@@ -180,6 +196,9 @@ class Profile(_Part):
     gains: Mapping[str, Gain] = Field(min_length=1)
     default_gain: str
     masters: tuple[Literal["dark", "bias", "flat"], ...] = ("dark", "flat")
+    aperture_diameters_px: Apertures = Field(
+        "auto", description="Of the circles that stars are measured in, the calibrated one first; or by the seeing"
+    )
     stack_skips_frames: int = Field(0, ge=0, description="First frames that are measured but left out of the stack")
     default_pipelines: tuple[Literal["wcs", "stack", "neo", "cube"], ...] = ("wcs", "stack")
     sensors: tuple[Sensor, ...] = Field(min_length=1)

@@ -87,6 +87,7 @@ def sensor_rows(
     limit_sigma: float,
     processing: Processing,
     sensor: str,
+    band: str = "",
 ) -> pa.Table:
     """Build the rows of one sensor's exposure, frame by frame.
 
@@ -98,6 +99,8 @@ def sensor_rows(
         The calibration; None leaves magnitudes null and says so in the flags.
     limit_sigma
         Significance of the limiting magnitude.
+    band
+        The filter, as the header has it; empty where it does not say.
 
     Returns
     -------
@@ -132,8 +135,11 @@ def sensor_rows(
         "exposure": processing.exposure,
         "run": processing.run,
         "sensor": int(sensor),
+        "aperture_diameter": diameters_px[0],
     }
     columns |= {name: pa.repeat(value, rows) for name, value in constant.items()}
+    if band:
+        columns["filter"] = pa.repeat(band, rows)
     return lightcurve_table(columns, further)
 
 

@@ -119,7 +119,7 @@ class Track:
 def aperture_growth(
     image: Image, mask: Mask, sources: Sources, shift: Shift, sky: FrameSky, wide_px: float, narrow_px: float
 ) -> float:
-    """Return by how much a star's flux grows from a narrow to a wide aperture on a frame; NaN where few are bright.
+    """Return a star's flux in a wide aperture (the calibrated) over that in a narrow one (the movers'); NaN if unknown.
 
     It is the median of bright stars that are not merged, and follows the seeing of the frame.
     """
@@ -132,7 +132,8 @@ def aperture_growth(
     if good.sum() < _FEWEST_STARS:
         return float("nan")
     ratio = (wide.flux - level * wide.area)[good] / (narrow.flux - level * narrow.area)[good]
-    return max(float(np.median(ratio)), 1.0)
+    growth = float(np.median(ratio))
+    return max(growth, 1.0) if wide_px >= narrow_px else min(growth, 1.0)
 
 
 def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: Scene) -> Track:

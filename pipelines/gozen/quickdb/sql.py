@@ -21,6 +21,7 @@ from gozen.quickdb.tables import Tables
 from gozen.settings import StorageSettings
 
 _WITHIN = "within"
+_DUCKDB_TYPES = {"int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT", "double": "DOUBLE"}
 _USAGE = "within(ra, dec, 83.8, -5.4, 10): two columns, then a centre in degrees and a radius in arcsec, as numbers"
 _DISTANCE = (
     "2 * asin(sqrt(least(1, pow(sin(radians({dec} - {d}) / 2), 2) + "
@@ -89,7 +90,7 @@ class Query:
                 name = node.name.lower() if node.name.lower() in tables.versions else node.name
                 tables.require(name)
                 files = _files(tables, name, limits.get(id(node)))
-                rows = exp.select("*").from_(sqlglot.parse_one(files, read="duckdb"))
+                rows = exp.select("*", *_later(tables, name)).from_(sqlglot.parse_one(files, read="duckdb"))
                 node.replace(rows.subquery(node.alias_or_name))
         return self._tree.sql(dialect="duckdb")
 
@@ -208,6 +209,13 @@ def _condition(call: exp.Anonymous, ranges: NDArray[np.int64]) -> str:
         ra=columns[0], dec=columns[1], r=f"({numbers[0]})", d=f"({numbers[1]})", radius=f"({numbers[2]}) / 3600"
     )
     return f"(({inside}) AND {distance})"
+
+
+def _later(tables: Tables, name: str) -> list[str]:
+    """Return the columns that none of a table's files has yet: nulls."""
+    catalog = tables.catalog(name)
+    later = [field for field in catalog.schema if field.name not in catalog.stored.names]
+    return [f'CAST(NULL AS {_DUCKDB_TYPES.get(str(field.type), "VARCHAR")}) AS "{field.name}"' for field in later]
 
 
 def _files(tables: Tables, name: str, ranges: NDArray[np.int64] | None) -> str:

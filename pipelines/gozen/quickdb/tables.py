@@ -13,6 +13,7 @@ from gozen.archive.store import Store
 from gozen.catalog import parquet
 from gozen.catalog.lookup import Catalog
 from gozen.catalog.manifest import Manifest
+from gozen.catalog.table import readable_schema
 from gozen.errors import TableNotFound
 from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.columns import Names, TableColumns
@@ -62,8 +63,10 @@ class Tables:
     @functools.cached_property
     def schemas(self) -> dict[str, pa.Schema]:
         """The columns of each table."""
-        keys = {word: version.key_of(version.schema) for word, version in self.versions.items()}
-        return {word: parquet.schema(self._store.read(key)) for word, key in keys.items()}
+        return {
+            word: readable_schema(version.kind, parquet.schema(self._store.read(version.key_of(version.schema))))
+            for word, version in self.versions.items()
+        }
 
     def family(self, word: str) -> Family:
         """Return a table with all that have the same patches.

@@ -47,7 +47,7 @@ def flare_rows(
     everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
     if not everywhere:
         return measured.rows.slice(0, 0)
-    smallest = int(np.argmin(settings.photometry.diameters_px))
+    smallest = int(np.argmin(measured.diameters_px))
     flux = np.stack([one.flux[smallest] for one in everywhere.values()])
     error = np.stack([one.flux_err[smallest] for one in everywhere.values()])
     kept = ((flux - np.median(flux, axis=0)) > _FLASH_SIGMA * error).sum(axis=0) >= _FLASH_FRAMES
@@ -56,12 +56,14 @@ def flare_rows(
     sources = _as_sources([flare for flare, keep in zip(flares, kept, strict=True) if keep], aligned)
     everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
     placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm, aligned.elongation)
-    radius, reach = settings.calibration.match_radius_arcsec, settings.photometry.diameters_px[0] / 2 + sources.fwhm
+    radius, reach = settings.calibration.match_radius_arcsec, measured.diameters_px[0] / 2 + sources.fwhm
     known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
     known = replace(known, calibrated_by_blends=measured.sources.calibrated_by_blends)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in everywhere.items()]
-    diameters, sigma = settings.photometry.diameters_px, settings.photometry.limit_sigma
-    rows = sensor_rows(known, frames, diameters, measured.zero, sigma, processing, cube.header.sensor)
+    sigma, header = settings.photometry.limit_sigma, cube.header
+    rows = sensor_rows(
+        known, frames, measured.diameters_px, measured.zero, sigma, processing, header.sensor, header.filter
+    )
     return _marked(rows)
 
 
@@ -82,7 +84,7 @@ def _on_frames(
             sky,
             np.full(len(sources), sky.noise),
             detector,
-            settings.photometry.diameters_px,
+            measured.diameters_px,
             settings.photometry.limit_sigma,
         )
         for index, sky in measured.skies.items()

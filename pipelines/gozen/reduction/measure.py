@@ -45,6 +45,8 @@ class Measurement:
         Zero magnitude of each measured frame, by its number.
     calibrators
         The stars that the calibration was made with, and what became of the others.
+    diameters_px
+        Of the apertures, the calibrated one first.
     """
 
     rows: pa.Table
@@ -54,6 +56,7 @@ class Measurement:
     limiting_magnitude: float
     skies: dict[int, FrameSky]
     calibrators: Calibrators | None
+    diameters_px: tuple[int, ...]
 
 
 def julian_year(mjd: float) -> float:
@@ -90,32 +93,43 @@ def measure(
     sources: SensorSources,
     detector: Detector,
     settings: Settings,
+    diameters_px: tuple[int, ...],
     processing: Processing,
 ) -> Measurement:
     """Measure every source on every good frame and calibrate the fluxes.
+
+    Parameters
+    ----------
+    diameters_px
+        Of the apertures, the calibrated one first.
 
     Raises
     ------
     TooFewCalibrators
         The zero magnitude cannot be fitted.
     """
-    skies, fluxes = measure_frames(calibrated, aligned, detector, settings)
+    skies, fluxes = measure_frames(calibrated, aligned, detector, settings, diameters_px)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
-    calibrators = _calibrators(sources, aligned, fluxes, settings)
+    calibrators = _calibrators(sources, aligned, fluxes, settings, diameters_px[0])
     zero = _calibrate(sources, calibrators, settings, cube.frame_id)
     sigma = settings.photometry.limit_sigma
     if zero is not None and calibrators is not None and calibrators.blended:
         sources = replace(sources, calibrated_by_blends=True)
-    rows = sensor_rows(sources, frames, settings.photometry.diameters_px, zero, sigma, processing, cube.header.sensor)
+    rows = sensor_rows(sources, frames, diameters_px, zero, sigma, processing, cube.header.sensor, cube.header.filter)
     limit = float("nan")
     if zero is not None:
         sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
         limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
-    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit, skies, calibrators)
+    frame_zero = _frame_zeros(sources, fluxes, zero)
+    return Measurement(rows, sources, zero, frame_zero, limit, skies, calibrators, diameters_px)
 
 
 def measure_frames(
-    calibrated: CalibratedCube, aligned: AlignedStack, detector: Detector, settings: Settings
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    detector: Detector,
+    settings: Settings,
+    diameters_px: tuple[int, ...],
 ) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
     """Return the sky of each good frame and the fluxes of the stack's sources on it, by its number."""
     is_sky = sky_pixels(aligned)
@@ -131,7 +145,7 @@ def measure_frames(
             sky,
             _noise(aligned, sky),
             detector,
-            settings.photometry.diameters_px,
+            diameters_px,
             settings.photometry.limit_sigma,
         )
     return skies, fluxes
@@ -173,12 +187,16 @@ def frame_times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFlux
 
 
 def _calibrators(
-    sources: SensorSources, aligned: AlignedStack, fluxes: dict[int, FrameFluxes], settings: Settings
+    sources: SensorSources,
+    aligned: AlignedStack,
+    fluxes: dict[int, FrameFluxes],
+    settings: Settings,
+    diameter_px: int,
 ) -> Calibrators | None:
     """Choose the stars that calibrate, by their fluxes on the stacked frames; None without reference magnitudes."""
     if not np.isfinite(sources.stars.g).any():
         return None
-    reach_px = settings.photometry.diameters_px[0] / 2
+    reach_px = diameter_px / 2
     stars, fwhm = sources.stars, aligned.sources.fwhm
     crowding = neighbour_light(stars.ra, stars.dec, stars.g, (reach_px + fwhm / 2) * sources.scale_arcsec)
     return choose_calibrators(

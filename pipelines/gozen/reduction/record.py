@@ -176,6 +176,7 @@ def _photometric(found: Measurement | None) -> dict[str, Any]:
         "n_detections": found.rows.num_rows,
         "n_matched": int(found.sources.matched.sum()),
         "limiting_magnitude": found.limiting_magnitude,
+        "aperture_diameter_px": found.diameters_px[0],
     }
     if found.zero is not None:
         zero = found.zero

@@ -22,6 +22,7 @@ from gozen.calibration.calibrate import Detector, detector_of
 from gozen.calibration.library import Master, find_masters
 from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
 from gozen.frames.raw import RawCube, RawFile, assemble, read_file
+from gozen.photometry.diameters import diameters_for
 from gozen.quality.gates import check_coordinates, check_pointing, check_time
 from gozen.reduction.align import AlignedStack, align
 from gozen.reduction.film import film_bytes
@@ -187,10 +188,12 @@ def _measure(
 ) -> None:
     assert state.solution is not None
     settings = bench.settings
-    reach = settings.photometry.diameters_px[0] / 2 + aligned.sources.fwhm
+    seeing = [aligned.fwhm[index] for index in calibrated.good]
+    diameters = diameters_for(bench.profile.aperture_diameters_px, seeing, aligned.sources.fwhm)
+    reach = diameters[0] / 2 + aligned.sources.fwhm
     year, radius = julian_year(float(cube.start[0])), settings.calibration.match_radius_arcsec
     sources = place_sources(aligned, state.solution, bench.reference, year, radius, reach)
-    found = measure(cube, calibrated, aligned, sources, detector, settings, work.processing)
+    found = measure(cube, calibrated, aligned, sources, detector, settings, diameters, work.processing)
     state.measurement = found
     if found.zero is not None:
         least = settings.calibration.minimum_stars
@@ -226,7 +229,7 @@ def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Meas
     assert aligned is not None
     assert detector is not None
     assert solution is not None
-    settings, diameter = bench.settings, bench.settings.photometry.diameters_px[0]
+    settings, diameter = bench.settings, measured.diameters_px[0]
     found = find_moving(cube, calibrated, aligned, measured.skies, detector, diameter, settings.movers)
     place = Place(cube, aligned, solution, detector, measured.zero)
     state.tracklets = tuple(records_of(found, place, work.processing))

@@ -83,7 +83,10 @@ class LightCurveJobSpec(WireModel):
     model_config = rules(
         ("self.selection == oldSelf.selection", "the selection cannot be changed; apply another LightCurveJob"),
         ("self.cadence == oldSelf.cadence", "cadence cannot be changed; apply another LightCurveJob"),
-        ("self.aperture == oldSelf.aperture", "aperture cannot be changed; apply another LightCurveJob"),
+        (
+            "has(self.aperture) == has(oldSelf.aperture) && (!has(self.aperture) || self.aperture == oldSelf.aperture)",
+            "aperture cannot be changed; apply another LightCurveJob",
+        ),
         ("self.targetCatalog == oldSelf.targetCatalog", "targetCatalog cannot be changed; apply another LightCurveJob"),
         (
             "type(self.cadence) == string ? self.cadence == 'frame' : "
@@ -96,8 +99,8 @@ class LightCurveJobSpec(WireModel):
     """Which exposures."""
     cadence: Cadence = "frame"
     """One point for each frame, or the mean over so many whole seconds."""
-    aperture: Annotated[int, Field(ge=2, le=101)] = 21
-    """Diameter of the aperture, pixel; one of those measured at the reduction."""
+    aperture: Annotated[int, Field(ge=2, le=101)] | None = None
+    """Diameter of the aperture, pixel; one of those measured at the reduction. Left out: the calibrated one."""
     reference_catalog: CatalogName = "gaia"
     """The catalogue that sources are matched to."""
     match_radius_arcsec: Annotated[float, Field(gt=0, le=60)] = 1.0

@@ -205,7 +205,7 @@ def row_middle(order: SensorExposure, frame: int, y: Floats) -> Floats:
 
 
 def neighbour_flux(x: Floats, y: Floats, flux: Floats) -> Floats:
-    """Return, for each star, the flux of all others within 13 pixels (a 21-pixel aperture and the seeing)."""
+    """Return, for each star, the flux of all others within 13 pixels (the aperture of Tomo-e and the seeing)."""
     finite = np.isfinite(x) & np.isfinite(y)
     places = np.where(finite, x, -1e6), np.where(finite, y, -1e6)
     tree = cKDTree(np.column_stack(places))

@@ -1,0 +1,46 @@
+"""What becomes of a LightCurveJob by the aperture that it asks for, and by what the site's instrument measures."""
+
+from __future__ import annotations
+
+import pytest
+
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator.lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.observed import LightCurveFacts
+from gozen_operator.settings import OperatorSettings
+
+
+def accepted(aperture, measured):
+    """Return whether a job is accepted, and what its status says about it."""
+    spec = {"selection": {"night": "20260115"}} | ({} if aperture is None else {"aperture": aperture})
+    metadata = {"name": "tonight", "namespace": "kiso", "uid": "u1", "generation": 1}
+    job = LightCurveJob.model_validate({"apiVersion": "gozen.astro/v1alpha1", "metadata": metadata, "spec": spec})
+    plan = reconcile_lightcurvejob(job, LightCurveFacts(apertures=measured), OperatorSettings(), 1.8e9)
+    if plan.create is not None:
+        return True, ""
+    said = next(one for one in plan.status["conditions"] if one["type"] == "Accepted")
+    return False, f"{said['reason']}: {said['message']}"
+
+
+@pytest.mark.parametrize("measured", [(21, 10), (7,), "auto", None])
+def test_a_job_that_names_no_aperture_takes_the_calibrated_one(measured):
+    assert accepted(None, measured) == (True, "")
+
+
+@pytest.mark.parametrize("aperture", [21, 10])
+def test_an_aperture_that_the_profile_names_is_accepted(aperture):
+    assert accepted(aperture, (21, 10)) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("aperture", "measured", "says"),
+    [
+        (21, (9, 5), "ApertureNotMeasured: spec.aperture 21: those that are measured are 9, 5 pixel"),
+        (21, "auto", "leave spec.aperture out"),
+        (21, None, "instrument profile cannot be read"),
+    ],
+)
+def test_another_one_is_refused_with_what_to_do(aperture, measured, says):
+    is_accepted, message = accepted(aperture, measured)
+    assert not is_accepted
+    assert says in message
