@@ -42,7 +42,8 @@ from gozen.archive.provenance import sha256
 from gozen.archive.raw import raw_exposures
 from gozen.archive.store import open_store
 from gozen.calibration.calibrate import calibrate, detector_of
-from gozen.calibration.library import find_masters
+from gozen.calibration.match import Setup
+from gozen.calibration.search import find_masters
 from gozen.frames.arrivals import record_missing
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import load_profile
@@ -168,7 +169,8 @@ def against_the_peer(bench: Bench, frames: int, repeats: int) -> dict[str, float
     work = work_of(bench, "count")
     commit = reduce_sensor(work, bench)
     raw = assemble([read_file(bench.store, key) for key in work.raw], bench.profile)
-    masters = find_masters(bench.store, bench.profile, SENSOR, NIGHT, float(raw.start[0]))
+    wanted = Setup.of_header(raw.header)
+    masters = find_masters(bench.store, bench.profile, SENSOR, NIGHT, float(raw.start[0]), wanted)
     detector = detector_of(bench.profile, SENSOR, "high", masters["dark"].image, masters["flat"].image)
     images = [calibrate(raw.stored(index), detector)[0] for index in range(min(frames, 6))]
     rows = staged(bench, commit)

@@ -1,4 +1,4 @@
-"""Masters: clipped outliers, dark and bias levels, flats, dead and hot pixels, flats that saturate, the library."""
+"""Masters: clipped outliers, dark and bias levels, flats, dead and hot pixels, flats that saturate."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
 from gozen.calibration.calibrate import calibrate
-from gozen.calibration.library import find_masters, put_master
 from gozen.calibration.masters import combine, dark_master, flat_master
-from gozen.errors import CorruptFile, SaturatedField, UnreadableInput
+from gozen.errors import CorruptFile, SaturatedField
 from gozen.frames.raw import RawCube, RawFile
 
 from ..star_fields import detector
-from .sky_samples import small_profile
 
 
 def cube_of(frames):
@@ -122,39 +118,14 @@ def test_a_flat_pixel_that_is_no_number_is_dead_only_if_no_frame_has_one():
     assert flat[3, 4] == pytest.approx(1.0, abs=0.01)
 
 
-def stored(store, kind, night, mjd, level=1.0, sensor="111"):
-    shape = small_profile().active_shape
-    image = np.full(shape, level, np.float32)
-    return put_master(store, kind, Processing(night, f"{mjd:.2f}".replace(".", "-")), sensor, image, mjd, []).key
-
-
-def test_the_last_master_before_the_exposure_is_found_with_its_age(tmp_path):
-    store = open_store(tmp_path)
-    for kind in ("dark", "flat"):
-        stored(store, kind, "20261118", 61362.50, 1.0)
-        stored(store, kind, "20261119", 61363.50, 2.0)
-        stored(store, kind, "20261119", 61363.75, 3.0)
-        stored(store, kind, "20261120", 61364.90, 4.0)  # after the exposure
-        stored(store, kind, "20261120", 61364.10, 5.0, sensor="112")
-    found = find_masters(store, small_profile(), "111", "20261120", 61364.5)
-    assert {kind: float(master.image[0, 0]) for kind, master in found.items()} == {"dark": 3.0, "flat": 3.0}
-    assert found["dark"].age_days == pytest.approx(0.75)
-    assert found["dark"].used.key == "calib/dark/20261119/61363-75/111.fits"
-
-
-def test_no_master_is_named_with_what_to_do(tmp_path):
-    store = open_store(tmp_path)
-    stored(store, "dark", "20261119", 61363.5)
-    with pytest.raises(
-        UnreadableInput, match=r"sensor 111 has no flat master .* 20261120; take flat .* `gozen masters`"
-    ):
-        find_masters(store, small_profile(), "111", "20261120", 61364.5)
-
-
-def test_a_master_that_is_no_image_is_named(tmp_path):
-    store = open_store(tmp_path)
-    stored(store, "flat", "20261119", 61363.5)
-    key = stored(store, "dark", "20261119", 61363.5)
-    store.write(key, store.read(key)[:3000])
-    with pytest.raises(UnreadableInput, match=r"111\.fits cannot be read"):
-        find_masters(store, small_profile(), "111", "20261120", 61364.5)
+def test_each_cube_of_flats_has_its_own_dark_subtracted():
+    response = np.linspace(0.8, 1.2, 80)[None, :] * np.ones((60, 1))
+    glow = np.zeros((60, 80), np.float32)
+    glow[:, :20] = 800.0
+    cubes, darks = [], []
+    for seconds in (1.0, 3.0):
+        frames = noisy(4, 0.0, 5.0, seed=int(seconds))
+        frames[:, :, :80] += (4000 * seconds * response + glow * seconds).astype(np.float32)
+        cubes.append(cube_of(frames))
+        darks.append(glow * np.float32(seconds))
+    np.testing.assert_allclose(flat_master(cubes, detector(), darks), response, atol=0.01)

@@ -139,6 +139,7 @@ class SensorCommit(_Part):
     nframe: int = Field(0, ge=0)
     status: Literal["reduced", "rejected"]
     rejection: Rejection | None = None
+    warnings: tuple[str, ...] = Field((), description="What was done without, or with what does not fit exactly")
     retain_raw: bool = Field(False, description="The raw files do not expire")
     products: Mapping[str, Product] = Field(default_factory=dict, description="By kind: stack, cube, staging, ...")
     gates: tuple[GateRecord, ...] = ()

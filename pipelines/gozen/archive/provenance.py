@@ -6,11 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-from gozen.archive.keys import Calibration
 
 Card = tuple[str, str | int | float, str]
 
@@ -21,12 +19,28 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Fit = Literal["exact", "scaled", "nearest", "filter not stated"]
+
+
+class MasterMatch(_Part):
+    """How well a master fits the frames, and what it says of itself."""
+
+    fit: Fit = Field(description="Exact; or a dark of another exposure time; or a flat that does not name its filter")
+    camera: str = Field("", description="Name of the instrument profile")
+    gain: str = ""
+    filter: str = ""
+    exposure_s: float | None = Field(None, description="Net exposure of one of its frames, seconds")
+    binning: str = "1x1"
+    window: str = Field("", description="FITS section in full pixels; empty for the full frame")
+
+
 class CalibrationUsed(_Part):
     """A calibration master that was applied."""
 
     key: str = Field(description="Key in the archive, or a file's name")
     sha256: str = Field(pattern=SHA256)
     age_days: float | None = Field(None, description="From its exposure to this one, days")
+    match: MasterMatch | None = Field(None, description="None in records of an older version")
 
 
 class ReferenceUsed(_Part):
@@ -46,7 +60,9 @@ class Provenance(_Part):
     parameters: Mapping[str, Any] = Field(
         default_factory=dict, description="The settings that shape the result; numbers, text, lists and mappings"
     )
-    calibration: Mapping[Calibration, CalibrationUsed] = Field(default_factory=dict)
+    calibration: Mapping[str, CalibrationUsed] = Field(
+        default_factory=dict, description="By kind: bias, dark, flat; dark2 and so on where frames needed several"
+    )
     reference: ReferenceUsed | None = None
     inputs: Mapping[str, str] = Field(default_factory=dict, description="Name of each input and its SHA-256")
 
@@ -102,6 +118,8 @@ def _calibration_cards(word: str, used: CalibrationUsed) -> list[Card]:
     cards: list[Card] = [(f"{word}KEY", used.key, ""), (f"{word}SHA", used.sha256, "")]
     if used.age_days is not None:
         cards.append((f"{word}AGE", round(used.age_days, 4), "[d] from that exposure to this one"))
+    if used.match is not None:
+        cards.append((f"{word}FIT", used.match.fit, "how well it fits"))
     return cards
 
 

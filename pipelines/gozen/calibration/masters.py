@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,25 +63,32 @@ def dark_master(cube: RawCube, detector: Detector) -> Image:
     return combine(_above_reference(cube, detector))
 
 
-def flat_master(cubes: Iterable[RawCube], detector: Detector) -> Image:
+def flat_master(cubes: Sequence[RawCube], detector: Detector, darks: Sequence[Image] = ()) -> Image:
     """Return the flat, normalised to a median of 1, with NaN where a pixel is dead.
 
     Each frame is normalised before it is combined, so that twilight frames of different brightness count alike. A
     pixel is dead below a fifth or above five times the median response, or where its dark level alone fills a quarter
     of the full range.
 
+    Parameters
+    ----------
+    darks
+        What is subtracted from the frames of each cube, where that is not the detector's dark.
+
     Raises
     ------
     SaturatedField
         No frame is below saturation.
     """
-    levels = [frame for cube in cubes for frame in _normalised(cube, detector)]
+    own = [replace(detector, dark=dark) for dark in darks] or [detector] * len(cubes)
+    levels = [frame for cube, one in zip(cubes, own, strict=True) for frame in _normalised(cube, one)]
     if not levels:
         raise SaturatedField("no flat frame lies between zero and saturation; take flats at a lower level")
     flat = combine(levels)
     flat /= np.nanmedian(flat)
     low, high = _FLAT_RANGE
-    dead = (flat < low) | (flat > high) | (detector.dark > _HOT_FRACTION * detector.saturation_adu)
+    hot = np.any([one.dark > _HOT_FRACTION * one.saturation_adu for one in own], axis=0)
+    dead = (flat < low) | (flat > high) | hot
     flat[dead | ~np.isfinite(flat)] = np.nan
     return flat
 

@@ -27,7 +27,7 @@ def masters(
     part_size: reducing.PartSize = 7,
     raw_url: reducing.RawURL = None,
 ) -> int:
-    """Make dark, bias and flat masters; each exposure then uses the last one before it."""
+    """Make dark, bias and flat masters; each exposure then uses the last ones before it that fit."""
     from gozen.archive.store import open_archive
     from gozen.instrument.profile import load_profile
 
@@ -46,6 +46,6 @@ def masters(
         raise BadRequest(f"no exposure {', '.join(exposure)}; there are {', '.join(one.exposure for one in exposures)}")
     if part is not None:
         sensor = reducing.part_of(sensor or [one.id for one in profile.sensors], part, part_size)
-    code = reducing.make_and_report(wanted, settings, profile.masters, sensor or (), log=part is None)
+    code = reducing.make_and_report(wanted, settings, profile, sensor or (), log=part is None)
     say("next: gozen run RECIPE, or gozen reduce NIGHT")
     return code

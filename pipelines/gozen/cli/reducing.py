@@ -203,7 +203,7 @@ def pipeline_names(text: str | None) -> list[str]:
 def make_and_report(
     exposures: Sequence[RawExposure],
     settings: Settings,
-    kinds: Sequence[str],
+    profile: Profile,
     sensors: Sequence[str] = (),
     *,
     log: bool = True,
@@ -214,13 +214,18 @@ def make_and_report(
     from gozen.reduction.bench import open_bench
     from gozen.reduction.masters import make_masters, masters_wanted
 
-    works = [one for one in masters_wanted(exposures, kinds) if not sensors or one.sensor in sensors]
+    works = [
+        one for one in masters_wanted(exposures, profile.masters, profile.name) if not sensors or one.sensor in sensors
+    ]
     codes = []
     with counted("making masters", sum(len(work.wanted) for work in works)) as step:
         for made in make_masters(works, partial(open_bench, settings), settings.workers):
             step()
             if made.problem is None and made.commit is not None:
-                say(f"{made.kind} master of sensor {made.sensor}: {made.commit.products[made.kind].key}")
+                for kind, key in made.made:
+                    say(f"{kind} master of sensor {made.sensor}: {key}")
+                for warning in made.commit.warnings:
+                    messages().print(f"warning: {made.exposure}, sensor {made.sensor}: {warning}")
             else:
                 messages().print(f"no {made.kind} master of sensor {made.sensor} from {made.exposure}: {made.problem}")
             codes.append(made.error.exit_code if made.error else ExitCode.DONE)
@@ -267,7 +272,7 @@ def sweep(store: Store) -> None:
         store.sweep()
 
 
-def _print_summary(found: Iterable[SensorResult]) -> None:
+def _print_summary(found: Sequence[SensorResult]) -> None:
     counts: Counter[str] = Counter()
     reasons: dict[tuple[str, str], list[SensorResult]] = {}
     for result in found:
@@ -283,11 +288,24 @@ def _print_summary(found: Iterable[SensorResult]) -> None:
     total = ", ".join(f"{counts[name]} {name}" for name in ("reduced", "rejected", "failed"))
     before = f" ({counts['done before']} of them done before)" if counts["done before"] else ""
     say(f"sensors: {total}{before}")
+    _print_warnings(found)
     for (what, name), several in sorted(reasons.items()):
         # One cloud over 84 sensors is one message, not 84.
         where = ", ".join(f"{one.work.processing.exposure}/{one.work.sensor}" for one in several[:4])
         more = f" and {len(several) - 4} more" if len(several) > 4 else ""
         say(f"{what}, {name}: {where}{more}: {_message(several[0])}")
+
+
+def _print_warnings(found: Iterable[SensorResult]) -> None:
+    """Print each warning once, with the sensors that it holds for; those done before were told then."""
+    warned: dict[str, list[str]] = {}
+    for one in found:
+        if one.commit is not None and not one.skipped:
+            for warning in one.commit.warnings:
+                warned.setdefault(warning, []).append(f"{one.work.processing.exposure}/{one.work.sensor}")
+    for warning, where in warned.items():
+        more = f" and {len(where) - 4} more" if len(where) > 4 else ""
+        messages().print(f"warning: {', '.join(where[:4])}{more}: {warning}")
 
 
 def _message(result: SensorResult) -> str:

@@ -57,8 +57,8 @@ def run(
         )
         answered = answer(planned, exposures)
         codes.append(_missing(observation, answered, [one.object for one in exposures]))
-        if answered.calibrations:
-            codes.append(reducing.make_and_report(answered.calibrations, settings, profile.masters))
+        if answered.calibrations and profile.masters:
+            codes.append(reducing.make_and_report(answered.calibrations, settings, profile))
         works += works_of(observation, answered, settings.run)
     if ExitCode.STORAGE in codes:
         # Without its masters the sky would fail for a reason that is not the right one.

@@ -150,7 +150,7 @@ def plain(image: NDArray[np.float32], cards: Sequence[Card], when: str) -> bytes
     return unit((*first, *cards), image.astype(">f4").tobytes(), when)
 
 
-def read_plain(data: bytes, name: str, shape: tuple[int, int]) -> tuple[NDArray[np.float32], fits.Header]:
+def read_plain(data: bytes, name: str, shape: tuple[int, int] | None) -> tuple[NDArray[np.float32], fits.Header]:
     """Read what `plain` wrote.
 
     Raises
@@ -166,7 +166,7 @@ def read_plain(data: bytes, name: str, shape: tuple[int, int]) -> tuple[NDArray[
                 image, header = np.asarray(hdus[0].data, np.float32), hdus[0].header.copy()
     except (OSError, ValueError, TypeError) as error:
         raise UnreadableInput(f"{name} cannot be read as FITS: {error}; make the master again") from error
-    if image.shape != shape:
+    if shape is not None and image.shape != shape:
         raise UnreadableInput(
             f"{name} has shape {image.shape}, the active area of the profile is {shape}; make the master again"
         )

@@ -220,8 +220,10 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     order = sorted(range(len(files)), key=lambda i: (headers[i].utc_start, files[i].name))
     files, headers = [files[i] for i in order], [headers[i] for i in order]
     first = headers[0]
+    # With the shutter closed the filter wheel does not matter.
+    own = ("filter",) if first.data_type in ("OBJECT", "FLAT") else ()
     for file, header in zip(files, headers, strict=True):
-        for name in ("sensor", "data_type", "gain", "filter"):
+        for name in ("sensor", "data_type", "gain", *own):
             if getattr(header, name) != getattr(first, name):
                 raise CorruptFile(
                     f"{file.name}: {name} is {getattr(header, name)!r}, but {getattr(first, name)!r} "

@@ -195,7 +195,12 @@ class Profile(_Part):
     pointing_uncertainty_arcsec: float = Field(120.0, gt=0, description="Of the header's coordinates")
     gains: Mapping[str, Gain] = Field(min_length=1)
     default_gain: str
-    masters: tuple[Literal["dark", "bias", "flat"], ...] = ("dark", "flat")
+    masters: tuple[Literal["dark", "bias", "flat"], ...] = Field(
+        ("dark", "flat"), description="Empty: there are no calibration frames, and pixels are measured as they are"
+    )
+    dark_mismatch: Literal["scaled", "nearest", "refused"] | None = Field(
+        None, description="Where no dark has the frames' exposure time; by default the sky is refused, flats are not"
+    )
     aperture_diameters_px: Apertures = Field(
         "auto", description="Of the circles that stars are measured in, the calibrated one first; or by the seeing"
     )
@@ -215,6 +220,12 @@ class Profile(_Part):
             raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
         if len({sensor.id for sensor in self.sensors}) != len(self.sensors):
             raise ValueError("two sensors have the same id")
+        return self
+
+    @model_validator(mode="after")
+    def _can_scale(self) -> Self:
+        if self.dark_mismatch == "scaled" and not {"bias", "dark"} <= set(self.masters):
+            raise ValueError("dark_mismatch: scaled needs bias and dark under `masters`")
         return self
 
     @cached_property

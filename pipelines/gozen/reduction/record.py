@@ -42,6 +42,7 @@ class Progress:
     tracklets: tuple[TrackletRecord, ...] = ()
     flares: int | None = None
     gates: list[GateRecord] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     products: dict[str, Product] = field(default_factory=dict)
 
 
@@ -73,6 +74,7 @@ def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected
         pipelines=work.pipelines,
         status="rejected" if refusal else "reduced",
         rejection=rejection,
+        warnings=tuple(state.warnings),
         retain_raw=work.retain_raw,
         products=state.products,
         gates=(*state.gates, *(state.calibrated.gates if state.calibrated else ()), *failed),

@@ -6,7 +6,6 @@ import functools
 import io
 import logging
 import math
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +14,13 @@ from gozen.archive import keys
 from gozen.archive.blocks import Observed, blocked_by, load_block_list
 from gozen.archive.commit import GateRecord, SensorCommit, put_product, read_commit, write_commit
 from gozen.archive.interface import check_unchanged
+from gozen.archive.keys import Calibration
 from gozen.archive.provenance import Provenance, code_version
 from gozen.astrometry.plane import separation_deg
 from gozen.astrometry.solve import Field, sensor_pointing, solve_field
 from gozen.calibration.calibrate import Detector, detector_of
-from gozen.calibration.library import Master, find_masters
+from gozen.calibration.match import Setup
+from gozen.calibration.search import Master, find_masters, warnings_of
 from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
 from gozen.frames.raw import RawCube, RawFile, assemble, read_file
 from gozen.photometry.diameters import diameters_for
@@ -82,8 +83,7 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
     state.provenance = state.provenance.model_copy(update={"inputs": cube.inputs})
     _check_header(work, cube, bench, state)
     pipelines = pipelines_of(work, cube, bench)
-    masters = find_masters(bench.store, bench.profile, work.sensor, work.processing.night, float(cube.start[0]))
-    _note_masters(state, masters)
+    masters = _masters(work, cube, bench, state)
     detector = state.detector = _detector(cube, bench, work.sensor, masters)
     calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates, bench.workspace)
     skip = bench.profile.stack_skips_frames
@@ -143,17 +143,21 @@ def _check_header(work: SensorWork, cube: RawCube, bench: Bench, state: Progress
         raise Blocked(f"{cube.frame_id}: the block list covers it: {reason}")
 
 
-def _detector(cube: RawCube, bench: Bench, sensor: str, masters: Any) -> Detector:
-    dark: Master | None = masters.get("dark") or masters.get("bias")
-    flat: Master | None = masters.get("flat")
+def _masters(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> dict[Calibration, Master]:
+    """Find the masters that fit the frames; note them, and what is done without or does not fit exactly."""
+    night, wanted = work.processing.night, Setup.of_header(cube.header)
+    masters = find_masters(bench.store, bench.profile, work.sensor, night, float(cube.start[0]), wanted)
+    used = {str(kind): master.used for kind, master in masters.items()}
+    state.provenance = state.provenance.model_copy(update={"calibration": used})
+    state.warnings += warnings_of(used, wanted, bench.profile)
+    return masters
+
+
+def _detector(cube: RawCube, bench: Bench, sensor: str, masters: dict[Calibration, Master]) -> Detector:
+    dark, flat = masters.get("dark") or masters.get("bias"), masters.get("flat")
     return detector_of(
         bench.profile, sensor, cube.header.gain, dark.image if dark else None, flat.image if flat else None
     )
-
-
-def _note_masters(state: Progress, masters: Any) -> None:
-    used = {kind: master.used for kind, master in masters.items()}
-    state.provenance = state.provenance.model_copy(update={"calibration": used})
 
 
 def _solve(work: SensorWork, bench: Bench, state: Progress, cube: RawCube, aligned: AlignedStack) -> None:

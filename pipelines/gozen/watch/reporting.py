@@ -47,6 +47,7 @@ class Reporter:
         self._warned: Sequence[Warned] = ()
         self._last_line = ""
         self._held: set[str] = set()
+        self._told: set[str] = set()
         self._outcomes: dict[tuple[str, str], Counter[str]] = {}
         self._total: Counter[str] = Counter()
 
@@ -70,6 +71,8 @@ class Reporter:
         for commit in commits:
             counts[commit.rejection.name if commit.rejection else commit.status] += 1
             self._total[commit.status] += 1
+            for warning in commit.warnings:
+                self._warn_once(warning)
             if commit.rejection is not None:
                 log.info("rejected, %s: %s", commit.rejection.name, commit.rejection.message)
             elif len(cube.keys) > max(len(commit.provenance.inputs), len(commit.frames)):
@@ -83,6 +86,11 @@ class Reporter:
         if str(error) not in self._held:
             log.warning("held, %s: %s/%s: %s", error.name, cube.raw.exposure, cube.sensor, error)
         self._held.add(str(error))
+
+    def _warn_once(self, warning: str) -> None:
+        if warning not in self._told:
+            log.warning("%s", warning)
+        self._told.add(warning)
 
     def published(self, cubes: Sequence[QueuedCube], result: Published, now: float) -> None:
         """Say which exposures can be looked up now."""

@@ -1,0 +1,52 @@
+"""``gozen masters`` on real twilight flats and biases: flats of two exposure times, pointings that differ, one master.
+
+What the masters do to the sky is in test_lowell5945.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from gozen.archive.store import open_store
+from gozen.calibration.match import Setup
+from gozen.calibration.search import find_masters
+from gozen.cli.call import run
+from gozen.frames.raw import assemble, parse_file
+from gozen.instrument.profile import load_profile
+
+from .conftest import PROFILES
+
+CAMERA = str(PROFILES / "lowell42.yaml")
+
+
+@pytest.fixture
+def made(observed, tmp_path, monkeypatch, capsys):
+    """Return the folder of data, the archive, the exit code and what was said."""
+    folder = observed("lowell5945")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOZEN_WORKERS", "1")
+    code = run(["masters", str(folder / "flat"), str(folder / "zero"), "--instrument", CAMERA])
+    return folder, open_store(tmp_path / "archive"), int(code), capsys.readouterr().out
+
+
+def test_flats_of_two_exposure_times_and_biases_give_a_master_each(made):
+    folder, store, code, said = made
+    assert code == 0
+    keys = [line.rpartition(" ")[2] for line in said.splitlines() if " master of sensor 1: " in line]
+    headers = [fits.getheader(io.BytesIO(store.read(key))) for key in keys]
+    assert sorted((one["OBJECT"], one["NCOMBINE"]) for one in headers) == [("BIAS", 5), ("FLAT", 4)]
+    flat = next(one for one in headers if one["OBJECT"] == "FLAT")
+    assert (flat["INSTRUME"], flat["GAINMODE"], flat["BIASFIT"]) == ("lowell42", "amp1", "exact")
+    profile = load_profile(CAMERA)
+    raw = folder / "20190326.0150.fits.gz"
+    sky = assemble([parse_file(raw.read_bytes(), raw.name)], profile)
+    found = find_masters(store, profile, "1", "20190325", float(sky.start[0]), Setup.of_header(sky.header))
+    # The header of a twilight flat does not name the filter here, that of the sky does.
+    fits_of = {kind: master.used.match.fit for kind, master in found.items()}
+    assert fits_of == {"bias": "exact", "flat": "filter not stated"}
+    assert np.nanmedian(found["flat"].image) == pytest.approx(1.0, abs=1e-3)
+    assert 0.005 < np.nanstd(found["flat"].image) < 0.1
