@@ -101,16 +101,35 @@ def test_sip_headers_keep_their_distortion():
     assert "SIP" in read_words(MISC / "fram.fits.gz")[0].get("CTYPE1", "")
 
 
-def test_a_date_of_year_102_is_refused_by_name_and_its_julian_date_read():
-    words, _ = read_words(MISC / "long.fits.gz")
-    _, profile, _ = header_of("panoptes", MISC / "solved.fits.fz")
-    problems = check_file(*read_words(MISC / "long.fits.gz"), profile, "long.fits.gz").problems
-    assert any("DATE-OBS = '26/07/102'" in problem for problem in problems)
-    assert any("512 columns and 512 rows" in problem for problem in problems)
+def test_a_date_of_year_102_is_2002_and_a_time_at_the_end_of_the_exposure_is_counted_back():
+    header, profile, words = header_of("ystar", MISC / "long.fits.gz")
+    assert (words["DATE-OBS"], words["TIME-OBS"], words["EXPTIME"]) == ("26/07/102", "19:36:37", 60)
+    assert Time(header.utc_start, format="mjd", precision=6).isot == "2002-07-26T19:35:37.000000"
     end = read_quantity(words, WordRule(word="JD", kind="jd"), "end", "long")
-    assert Time(end, format="mjd").iso.startswith("2002-07-26 19:36:3")
+    assert (end - header.utc_start) * 86400 == pytest.approx(60, abs=1)  # "Time at end of exposure", to five decimals
+    assert check_file(*read_words(MISC / "long.fits.gz"), profile, "long.fits.gz").night == "20020726"
     assert read_quantity(words, WordRule(word="RA", kind="hours"), "ra", "long") == pytest.approx(232.14875)
     assert read_quantity(words, WordRule(word="DEC", kind="degrees"), "dec", "long") == 0.0
+
+
+def test_a_date_without_its_time_is_refused_by_the_name_of_its_word():
+    _, profile, _ = header_of("panoptes", MISC / "solved.fits.fz")
+    problems = check_file(*read_words(MISC / "long.fits.gz"), profile, "long.fits.gz").problems
+    assert any("DATE-OBS = '26/07/102'" in problem and "without a time of day" in problem for problem in problems)
+    assert any("512 columns and 512 rows" in problem for problem in problems)
+
+
+def test_the_start_of_hatp32_is_one_moment_in_local_time_in_utc_and_counted():
+    paths = sorted((DATA / "hatp32").glob("*.gz"))
+    assert len(paths) == 21
+    for path in paths:
+        words, _ = read_words(path)
+        starts = [
+            read_quantity(words, WordRule(word=word, kind="utc"), "start", path.name) for word in ("DATE-OBS", "UT-OBS")
+        ]
+        assert starts[0] == starts[1]
+        assert Time(starts[0], format="mjd", precision=3).isot == words["UT-OBS"].removesuffix("-0000")
+        assert words["MJD-OBS"] == pytest.approx(starts[0], abs=0.001)
 
 
 def test_the_command_prints_what_it_reads_and_tells_by_its_exit_code(tmp_path, capsys):

@@ -36,7 +36,10 @@ def stages(testers: int, *, everything: bool) -> list[Stage]:
     pytest = (BIN / "pytest", f"--numprocesses={testers}", "--dist=loadgroup", "--no-loadscope-reorder")
     pytest = (*pytest, *([f"--timeout={SECONDS_AT_FULL_SIZE}"] if everything else []), "tests")
     programs = () if everything else ("--without", "kwok")
-    further = [Stage("seeded bugs", (BIN / "python", "-m", "tests.suite.mutants"), ("tests",))] if everything else []
+    further = [
+        Stage("two years ahead", (BIN / "python", "-m", "tests.suite.ahead"), ("tests",)),
+        Stage("seeded bugs", (BIN / "python", "-m", "tests.suite.mutants"), ("tests",)),
+    ]
     return [
         Stage("Go", (".ci/setup", "go")),
         Stage("Debian packages", (".ci/setup", "system")),
@@ -45,7 +48,7 @@ def stages(testers: int, *, everything: bool) -> list[Stage]:
         Stage("lint, types, imports", ("make", "--no-print-directory", "static")),
         # The longest chain of tests waits for what is built: builds go first.
         Stage("tests", pytest, ("Debian packages", "Go"), nice=5),
-        *further,
+        *(further if everything else ()),
     ]
 
 

@@ -1,16 +1,21 @@
-"""Barycentric times: against astropy's own light travel time, over nights, over the sky, unknown times."""
+"""Barycentric times: against astropy's own light travel time, over nights, over the sky, unknown times, uncertainty.
+
+A clock that is ahead of the installed tables is in `tests/services/test_clock_ahead.py`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from astropy import units
 from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
-from astropy.utils import iers
 
 from gozen.instrument.profile import load_profile
-from gozen.lightcurves.barycentre import bjd_tdb
+from gozen.instrument.time_tables import Reach, day_length_s, installed_tables, reach, rotation_uncertainty_s
+from gozen.lightcurves.barycentre import bjd_tdb, light_time_uncertainty_s, uncertainty
 
+TABLES = Reach(measured=61_000, predicted=61_365, leap_seconds=61_180, last_ut1_utc_s=-0.2)
 PLACE = load_profile("tomoe").site.geocentric_m
 
 
@@ -18,7 +23,7 @@ def test_it_is_what_astropy_says() -> None:
     rng = np.random.default_rng(5)
     mjd = np.concatenate([61_000 + rng.uniform(0, 0.4, 6), 59_123.9 + rng.uniform(0, 0.4, 6), [58_484.0 + 1e-9]])
     ra, dec = rng.uniform(0, 360, len(mjd)), rng.uniform(-80, 80, len(mjd))
-    with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("iers_degraded_accuracy", "ignore"):
+    with installed_tables():
         time = Time(mjd, format="mjd", scale="utc", location=EarthLocation.from_geocentric(*PLACE, unit="m"))
         late = time.light_travel_time(SkyCoord(ra, dec, unit=units.deg), "barycentric", ephemeris="builtin")
         wanted = time.tdb + late
@@ -30,3 +35,41 @@ def test_what_is_unknown_stays_so() -> None:
     found = bjd_tdb(np.array([np.nan, 61_000.1]), np.zeros(2), np.zeros(2), PLACE)
     assert np.isnan(found).tolist() == [True, False]
     assert len(bjd_tdb(np.empty(0), np.empty(0), np.empty(0), PLACE)) == 0
+
+
+def test_the_installed_tables_say_how_far_they_reach() -> None:
+    tables = reach()
+    assert 60_000 < tables.measured < tables.predicted < tables.measured + 500
+    assert tables.leap_seconds > tables.measured
+    assert (day_length_s(57_753), day_length_s(57_754)) == (86_401, 86_400)
+
+
+@pytest.mark.parametrize(
+    ("mjd", "seconds"),
+    [
+        (60_999, 0.0),
+        (61_010, 0.0014),  # Bulletin A says 1.4 ms for ten days
+        (61_365, 0.0209),
+        (61_415, 0.0231 + 0.2),
+        (62_500, 1.1),  # leap seconds keep UT1-UTC within 0.9 s, the table goes on with -0.2 s
+    ],
+)
+def test_the_rotation_is_as_uncertain_as_the_tables_are_old(mjd: float, seconds: float) -> None:
+    assert rotation_uncertainty_s(mjd, TABLES) == pytest.approx(seconds, rel=0.02)
+
+
+def test_the_light_time_is_as_uncertain_as_the_place_on_its_circle_of_latitude() -> None:
+    # At Kiso's latitude the ground moves by 378 m/s; a wrong rotation of 1.1 s costs 1.4 microseconds.
+    assert light_time_uncertainty_s(62_500, PLACE, TABLES) == pytest.approx(1.39e-6, rel=0.01)
+
+
+def test_what_is_said_of_times_that_are_later_than_the_tables() -> None:
+    assert uncertainty(60_999.5, PLACE, TABLES) == ""
+    soon = uncertainty(61_040, PLACE, TABLES)
+    assert "barycentric times up to 2025-12-31 are uncertain by less than a microsecond" in soon
+    assert "measured until 2025-11-21" in soon
+    assert "leap seconds" not in soon
+    late = uncertainty(62_500, PLACE, TABLES)
+    assert "uncertain by 1.4 microseconds" in late
+    assert "they know leap seconds until 2026-05-20" in late
+    assert "pip install --upgrade astropy-iers-data" in late

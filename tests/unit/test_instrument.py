@@ -253,10 +253,6 @@ def test_times_of_day_are_read_as_real_headers_write_them(raw, seconds):
     assert abs(utc_of_mjd(convert(raw, rule("utc"))) - expected) < timedelta(microseconds=2)
 
 
-def test_a_date_alone_is_midnight():
-    assert convert("2024-01-05", rule("utc")) == 60314.0
-
-
 @pytest.mark.parametrize(("raw", "kind"), [(60314.25, "mjd"), (2460314.75, "jd"), (1704434400, "unix")])
 def test_counted_times_are_the_same_moment(raw, kind):
     assert convert(raw, rule(kind)) == pytest.approx(60314.25, abs=1e-9)

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -47,6 +48,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_packages(),
         *_extras(),
         _time_zones(),
+        _time_tables(datetime.now(UTC)),
         _instrument(settings),
         _reference(settings),
         *_index_files(settings),
@@ -117,6 +119,19 @@ def _time_zones() -> Finding:
     except ZoneInfoNotFoundError:
         return Finding("time zones", "missing", "no database", "apt install tzdata, or pip install tzdata")
     return Finding("time zones", "ok", "found")
+
+
+def _time_tables(now: datetime) -> Finding:
+    from gozen.instrument.header import mjd_of_utc, utc_of_mjd
+    from gozen.instrument.time_tables import reach
+
+    tables = reach()
+    leap, measured = (f"{utc_of_mjd(mjd):%Y-%m-%d}" for mjd in (tables.leap_seconds, tables.measured))
+    found = f"leap seconds known until {leap}, the Earth's rotation measured until {measured}"
+    if mjd_of_utc(now) <= tables.leap_seconds:
+        return Finding("time tables", "ok", found)
+    hint = "pip install --upgrade astropy-iers-data: a newer leap second makes barycentric times wrong by 1 s"
+    return Finding("time tables", "optional", found, hint)
 
 
 def _instrument(settings: Settings) -> Finding:

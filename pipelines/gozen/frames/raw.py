@@ -10,10 +10,12 @@ import gzip
 import hashlib
 import io
 import math
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -32,6 +34,8 @@ from gozen.instrument.profile import Profile
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD_BYTES = 256 * 1024
 """Of a file, which hold the header of almost any; the pixels of a cube are 90 MB."""
+_LONG_NUMBER = 1e4
+"""From which on a float of days is coarser than a tenth of a microsecond."""
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 Stored = NDArray[np.int16]
 STORED = np.dtype(">i2")
@@ -267,11 +271,20 @@ def _words(header: fits.Header) -> dict[str, Any]:
     words: dict[str, Any] = {}
     for card in header.cards:
         try:
-            value = card.value
+            value = _all_digits(card)
         except (fits.VerifyError, ValueError):
             value = _text_of(card)
         words.setdefault(card.keyword.upper(), value)
     return words
+
+
+def _all_digits(card: fits.Card) -> Any:
+    """Return a card's value; as its text where it has more digits than a float keeps, as Julian dates do."""
+    value = card.value
+    if not isinstance(value, float) or abs(value) < _LONG_NUMBER:
+        return value
+    text = str(card.image[10:]).partition("/")[0].strip()
+    return text if re.fullmatch(r"[0-9]+\.[0-9]+", text) and Decimal(text) != Decimal(repr(value)) else value
 
 
 def _text_of(card: fits.Card) -> str:

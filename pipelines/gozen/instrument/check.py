@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gozen.errors import CorruptFile
-from gozen.instrument.header import night_of, read_header, read_quantity, utc_of_mjd
+from gozen.instrument.header import RawHeader, night_of, read_header, read_quantity, utc_of_mjd
+from gozen.instrument.header_times import TIME_KINDS
 from gozen.instrument.profile import HeaderWords, Profile, WordRule
-
-_TIMES = ("utc", "jd", "mjd", "unix")
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
     try:
         header = read_header(words, profile, source)
         night = night_of(header.utc_start, profile.site)
+        quantities = tuple(_with_start(quantity, header, profile) for quantity in quantities)
         if profile.sensor(header.sensor) is None:
             known = ", ".join(sensor.id for sensor in profile.sensors)
             problems.append(
@@ -95,18 +95,31 @@ def _quantity(words: Mapping[str, Any], name: str, profile: Profile, source: str
     found = [words[word] for word in rule.sources if word in words]
     text = " + ".join(map(str, found)) if rule.value is None else str(rule.value)
     try:
-        value = read_quantity(words, rule, name, source)
+        value = read_quantity(words, rule, name, source, zone=profile.site.time_zone)
     except CorruptFile as error:
         return Quantity(name, rule.sources, text, None, str(error) + _suggestion(words, rule))
     return Quantity(name, rule.sources, text, None if value is None else _shown(value, rule))
 
 
 def _shown(value: Any, rule: WordRule) -> str:
-    if rule.kind in _TIMES:
-        return f"{utc_of_mjd(value).strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]} UTC (MJD {value:.6f})"
+    if rule.kind in TIME_KINDS:
+        return _moment(value)
     if rule.kind in ("hours", "degrees"):
         return f"{value:.6f} deg"
     return str(value)
+
+
+def _with_start(quantity: Quantity, header: RawHeader, profile: Profile) -> Quantity:
+    """Return the time of a file as it is used, where the header gives the middle or the end of the exposure."""
+    moment = profile.header.utc_start.moment
+    if quantity.name != "utc_start" or moment == "start":
+        return quantity
+    said = f"{_moment(header.utc_start)}, from the {moment} of the exposure, {quantity.converted}"
+    return replace(quantity, converted=said)
+
+
+def _moment(mjd: float) -> str:
+    return f"{utc_of_mjd(mjd).strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]} UTC (MJD {mjd:.6f})"
 
 
 def _suggestion(words: Mapping[str, Any], rule: WordRule) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gozen.errors import CorruptFile
+from gozen.instrument.header_times import TIME_KINDS, mjd_of_day, number_of, read_moment
 from gozen.instrument.profile import Profile, Site, WordRule
+from gozen.instrument.time_tables import day_length_s
 
 DATA_TYPES = ("OBJECT", "DARK", "FLAT", "BIAS")
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
-_MJD_OF_ZERO = {"mjd": 0.0, "jd": -2400000.5, "unix": 40587.0}
-_FIRST_MJD, _LAST_MJD = 15020.0, 124593.0
+_SEXAGESIMAL_PART = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
+_DAY_S = 86400.0
+_SHARE_BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
 
     def get(name: str, default: Any = None) -> Any:
         rule: WordRule | None = getattr(rules, name)
-        return default if rule is None else read_quantity(words, rule, name, source, default)
+        return default if rule is None else read_quantity(words, rule, name, source, default, profile.site.time_zone)
 
     data_type = str(get("data_type")).upper()
     if data_type not in DATA_TYPES:
@@ -90,15 +94,17 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     exposure_s = float(get("exposure_s"))
     if exposure_s < 0 or (exposure_s == 0 and data_type != "BIAS"):
         raise CorruptFile(f"{source}: the exposure of a frame is {exposure_s:g} s")
+    frame_time_s, row_time_s = float(get("frame_time_s", exposure_s)), float(get("row_time_s", 0.0))
+    lasts_s = _length_s(words, profile, exposure_s, frame_time_s, row_time_s)
     pipelines = get("pipelines")
     return RawHeader(
         object=str(get("object")),
         data_type=data_type,
         sensor=_identifier(get("sensor"), "sensor", source) or "",
-        utc_start=get("utc_start"),
+        utc_start=get("utc_start") - _SHARE_BEFORE[rules.utc_start.moment] * lasts_s / _DAY_S,
         exposure_s=exposure_s,
-        frame_time_s=float(get("frame_time_s", exposure_s)),
-        row_time_s=float(get("row_time_s", 0.0)),
+        frame_time_s=frame_time_s,
+        row_time_s=row_time_s,
         utc_sequence=get("utc_sequence"),
         ra=get("ra"),
         dec=get("dec"),
@@ -112,6 +118,20 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     )
 
 
+def _length_s(
+    words: Mapping[str, Any], profile: Profile, exposure_s: float, frame_time_s: float, row_time_s: float
+) -> float:
+    """Return how long a file's whole exposure lasts, from its first pixel's start to its last pixel's end, seconds."""
+    frames = _count(words, "NAXIS3", 1) if profile.raw == "cube" else 1
+    rows = _count(words, "NAXIS2", profile.shape[0])
+    return (frames - 1) * frame_time_s + (rows - 1) * row_time_s + exposure_s
+
+
+def _count(words: Mapping[str, Any], word: str, default: int) -> int:
+    value = words.get(word)
+    return value if isinstance(value, int) and value > 0 else default
+
+
 def night_of(mjd: float, site: Site) -> str:
     """Return the night ``YYYYMMDD`` of a moment: the local date on which it began, noon to noon."""
     local = utc_of_mjd(mjd).astimezone(ZoneInfo(site.time_zone)) - dt.timedelta(hours=12)
@@ -119,17 +139,20 @@ def night_of(mjd: float, site: Site) -> str:
 
 
 def utc_of_mjd(mjd: float) -> dt.datetime:
-    """Return the UTC date and time of an MJD, to the microsecond."""
-    return _MJD_ZERO + dt.timedelta(days=mjd)
+    """Return the UTC date and time of an MJD, to the microsecond; a leap second is the first of the next day."""
+    day = math.floor(mjd)
+    return _MJD_ZERO + dt.timedelta(days=day, seconds=(mjd - day) * day_length_s(day))
 
 
 def mjd_of_utc(utc: dt.datetime) -> float:
     """Return the MJD of a UTC date and time (naive ones count as UTC)."""
-    aware = utc if utc.tzinfo else utc.replace(tzinfo=dt.UTC)
-    return (aware - _MJD_ZERO) / dt.timedelta(days=1)
+    since = (utc if utc.tzinfo else utc.replace(tzinfo=dt.UTC)) - _MJD_ZERO
+    return mjd_of_day(since.days, (since.seconds * 1_000_000 + since.microseconds) * 1000)
 
 
-def read_quantity(words: Mapping[str, Any], rule: WordRule, name: str, source: str, default: Any = None) -> Any:
+def read_quantity(
+    words: Mapping[str, Any], rule: WordRule, name: str, source: str, default: Any = None, zone: str = "UTC"
+) -> Any:
     """Read one quantity by its rule.
 
     Parameters
@@ -138,26 +161,28 @@ def read_quantity(words: Mapping[str, Any], rule: WordRule, name: str, source: s
         The quantity's and the file's name, for the messages.
     default
         What is returned when the rule is optional and a word is missing.
+    zone
+        IANA time zone of the site, for ``kind: local``.
 
     Raises
     ------
     CorruptFile
         A word is missing or does not say what the rule expects.
     """
-    raw: Any = rule.value
-    if raw is None:
+    parts: list[Any] = [rule.value]
+    if rule.value is None:
         missing = [word for word in rule.sources if not _says_something(words.get(word))]
         if missing and rule.optional:
             return default
         if missing:
             raise CorruptFile(f"{source}: the header has no word {missing[0]}, which gives {name}")
         parts = [words[word] for word in rule.sources]
-        raw = parts[0] if len(parts) == 1 else _joined(parts, rule.kind)
+    timesys = words.get("TIMESYS")
     try:
-        return convert(raw, rule)
-    except (ValueError, TypeError, OverflowError) as error:
-        word = " + ".join(rule.sources) or "value"
-        raise CorruptFile(f"{source}: {word} = {raw!r} is no {rule.kind} for {name} ({error})") from error
+        return convert(parts, rule, zone, timesys if _says_something(timesys) else None)
+    except ValueError as error:
+        word, said = " + ".join(rule.sources) or "value", " + ".join(map(repr, parts))
+        raise CorruptFile(f"{source}: {word} = {said} is no {rule.kind} for {name} ({error})") from error
 
 
 def _says_something(value: Any) -> bool:
@@ -172,60 +197,47 @@ def _identifier(value: Any, name: str, source: str) -> str | None:
     return text or None
 
 
-def _joined(parts: list[Any], kind: str) -> str:
-    separator = "T" if kind == "utc" else ""
-    return separator.join(str(part).strip() for part in parts)
+def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) -> Any:
+    """Convert a header's value, or a list of those of several words, as a rule says.
 
+    Times become MJD (UTC), angles degrees (``hours`` times 15).
 
-def convert(raw: Any, rule: WordRule) -> Any:
-    """Convert one header value as a rule says; times become MJD (UTC), angles degrees (``hours`` times 15).
+    Parameters
+    ----------
+    zone
+        IANA time zone of the site, for ``kind: local``.
+    timesys
+        What the header's TIMESYS says; None where it has none.
 
     Raises
     ------
     ValueError
         The value does not have the form that the rule's kind asks for.
     """
+    parts = raw if isinstance(raw, list) else [raw]
+    if rule.kind in TIME_KINDS:
+        return read_moment(parts, rule, zone, timesys)
+    first = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
     if rule.kind == "text":
-        text = str(raw).strip()
+        text = str(first).strip()
         return rule.values.get(text, text)
-    if rule.kind == "utc":
-        return _plausible(mjd_of_utc(_parse_utc(str(raw).strip())))
-    if rule.kind in ("hours", "degrees") and isinstance(raw, str) and (":" in raw or " " in raw.strip()):
-        return _sexagesimal(raw) * (15.0 if rule.kind == "hours" else 1.0)
-    if isinstance(raw, bool):
-        raise TypeError("a logical value")
-    number = float(raw) * rule.scale
+    if rule.kind in ("hours", "degrees") and isinstance(first, str) and (":" in first or " " in first.strip()):
+        return _sexagesimal(first) * (15.0 if rule.kind == "hours" else 1.0)
+    number = float(number_of([first], rule))
     if not math.isfinite(number):
         raise ValueError("not a finite number")
     if rule.kind == "integer":
         if number != int(number):
             raise ValueError("not a whole number")
         return int(number)
-    if rule.kind in _MJD_OF_ZERO:
-        return _plausible((number / 86400.0 if rule.kind == "unix" else number) + _MJD_OF_ZERO[rule.kind])
     return number * 15.0 if rule.kind == "hours" else number
-
-
-def _plausible(mjd: float) -> float:
-    if not _FIRST_MJD <= mjd < _LAST_MJD:
-        raise ValueError(f"MJD {mjd:g} is not within the years 1900 to 2199")
-    return mjd
-
-
-def _parse_utc(text: str) -> dt.datetime:
-    day, _, clock = text.replace(" ", "T", 1).rstrip("Z").partition("T")
-    hours, minutes, seconds = clock.split(":") if clock else ("0", "0", "0")
-    # Seconds are added so that one-digit fields and 60.0 s, which real headers hold, are read.
-    if not (0 <= int(hours) <= 24 and 0 <= int(minutes) < 60 and 0 <= float(seconds) < 61):
-        raise ValueError(f"{clock!r} is no time of day")
-    return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC) + dt.timedelta(
-        hours=int(hours), minutes=int(minutes), seconds=float(seconds)
-    )
 
 
 def _sexagesimal(text: str) -> float:
     parts = text.replace(":", " ").split()
     if not 2 <= len(parts) <= 3:
+        raise ValueError("not of the form dd:mm:ss.s")
+    if not all(_SEXAGESIMAL_PART.fullmatch(part) for part in parts):
         raise ValueError("not of the form dd:mm:ss.s")
     numbers = [float(part) for part in parts]
     if any(part < 0 or part >= 60 for part in numbers[1:]):

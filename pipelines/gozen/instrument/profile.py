@@ -13,11 +13,21 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from gozen.errors import UnreadableInput
 
 _LARGEST_SENSOR = 32767
+_TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 FOLDER = "GOZEN_PROFILES"
@@ -60,6 +70,8 @@ def _apertures(value: Any) -> Any:
     return tuple(given)
 
 
+_upper_case = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
+TimeScale = Annotated[Literal["UTC", "TAI", "TT", "TDB", "GPS"], _upper_case]
 HeaderWord = Annotated[str, AfterValidator(lambda text: text.strip().upper())]
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
 LEAST_DIAMETER_PX, MOST_DIAMETER_PX = 2, 101
@@ -130,10 +142,18 @@ class WordRule(_Part):
     word: HeaderWord | None = None
     words: tuple[HeaderWord, ...] = ()
     value: str | float | int | None = None
-    kind: Literal["text", "number", "integer", "hours", "degrees", "utc", "jd", "mjd", "unix"] = "text"
+    kind: Literal["text", "number", "integer", "hours", "degrees", "utc", "local", "jd", "mjd", "unix"] = "text"
     scale: float = 1.0
     values: Mapping[str, str] = Field(default_factory=dict, description="Other spellings of a value")
     optional: bool = False
+    timesys: TimeScale | None = Field(None, description="Time scale of the word, where the header does not say it")
+    moment: Literal["start", "middle", "end"] = Field("start", description="Which of the exposure a time is")
+
+    @model_validator(mode="after")
+    def _time_is_said_of_times(self) -> Self:
+        if self.timesys is not None and self.kind not in ("utc", "jd", "mjd"):
+            raise ValueError(f"timesys is for kind: utc, jd and mjd; a time of kind {self.kind} has none to choose")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -169,6 +189,18 @@ class HeaderWords(_Part):
     pipelines: WordRule | None = None
     project: WordRule | None = None
     observer: WordRule | None = None
+
+    @model_validator(mode="after")
+    def _times_are_times(self) -> Self:
+        for name in type(self).model_fields:
+            rule: WordRule | None = getattr(self, name)
+            if name in ("utc_start", "utc_sequence") and rule and rule.kind not in _TIME_KINDS:
+                raise ValueError(f"{name} is of kind {rule.kind}; a time is one of {', '.join(_TIME_KINDS)}")
+            if name != "utc_start" and rule and rule.moment != "start":
+                raise ValueError(f"{name} has moment: {rule.moment}; only utc_start may be given by another moment")
+        if self.utc_start.optional:
+            raise ValueError("utc_start is optional: a frame without a time cannot be reduced; leave `optional` out")
+        return self
 
 
 class Profile(_Part):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from gozen.catalog import parquet
 from gozen.catalog.lookup import Catalog
 from gozen.errors import BadRequest
-from gozen.lightcurves.barycentre import Place, bjd_tdb
+from gozen.lightcurves.barycentre import Place, bjd_tdb, say_uncertainty
 from gozen.quickdb.columns import BARYCENTRIC, TableColumns
 from gozen.quickdb.tables import Tables
 
@@ -67,6 +68,8 @@ def _with_derived(rows: pa.Table, columns: Sequence[str] | None, place_m: Place 
         return rows
     mjd, ra, dec = (parquet.numbers(rows, name) for name in _NEEDS)
     times = bjd_tdb(mjd, ra, dec, place_m)
+    if np.isfinite(times).any():
+        say_uncertainty(float(np.nanmax(mjd)), place_m)
     return rows.append_column(pa.field(BARYCENTRIC, pa.float64(), metadata={"unit": "d"}), pa.array(times)).select(
         list(columns)
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from gozen.archive.store import Store
+from gozen.instrument.header import mjd_of_utc
+from gozen.lightcurves.barycentre import say_uncertainty
+from gozen.quickdb.columns import BARYCENTRIC
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.region import as_region
 from gozen.quickdb.reruns import Reruns
 from gozen.quickdb.running import Plan, planned
+from gozen.quickdb.tables import Family
 from gozen.quickdb.usercode import UserCode
 from gozen.settings import StorageSettings
 
@@ -49,12 +54,14 @@ class Planner:
     ) -> Plan:
         """Plan a job; parameters and errors are those of `Api.map`, `keep` is its `cache`."""
         code = UserCode.of(program.map, program.reduce, program.shared)
+        family = self._reruns.family(rerun, table, code)
+        _say_uncertainty(code, family)
         if len(self._learned) > _REMEMBERED:
             self._learned.clear()
         return planned(
             program,
             code,
-            self._reruns.family(rerun, table, code),
+            family,
             self._where,
             rerun=rerun or self._reruns.usual,
             mode=mode,
@@ -64,3 +71,11 @@ class Planner:
             keep=keep,
             learned=self._learned.setdefault(code.identity, {}),
         )
+
+
+def _say_uncertainty(code: UserCode, family: Family) -> None:
+    # Here, once, and not in each of the workers that compute the times.
+    asked = any(text.rpartition(".")[2] == BARYCENTRIC for text in code.strings)
+    place_m = next((one.place_m for one in family.names.tables.values()), None)
+    if asked and place_m is not None:
+        say_uncertainty(mjd_of_utc(datetime.now(UTC)), place_m)

@@ -1,0 +1,143 @@
+"""Moments as headers write them, as MJD (UTC): texts, clocks at the site, other time scales, days that are counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gozen.instrument.profile import WordRule
+from gozen.instrument.time_tables import day_length_s, installed_tables
+from gozen.instrument.time_text import FIRST_YEAR, LAST_YEAR, NS, joined, parse_moment
+
+TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
+_MJD_ZERO = dt.datetime(1858, 11, 17)
+_FIRST_MJD, _LAST_MJD = 15020, 124593
+_ZERO_OF = {"mjd": Decimal(0), "jd": Decimal("2400000.5")}
+_UNIX_DAY = 40587
+_GPS_TO_TAI_NS = 19 * NS
+_SCALES = {"UTC": "UTC", "UT": "UTC", "GMT": "UTC", "TAI": "TAI", "IAT": "TAI", "TT": "TT", "TDT": "TT", "ET": "TT"}
+_SCALES |= {"TDB": "TDB", "GPS": "GPS"}
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:E[+-]?[0-9]{1,3})?")
+
+
+def read_moment(parts: Sequence[Any], rule: WordRule, zone: str, timesys: Any = None) -> float:
+    """Read a moment from the values of a rule's words.
+
+    Parameters
+    ----------
+    parts
+        Of one word, or of those of the date, of the time of day and of the offset from UTC.
+    rule
+        Of one of the kinds of time.
+    zone
+        IANA time zone of the site, for ``kind: local``.
+    timesys
+        What the header's TIMESYS says; None where it has none. The rule's own goes before it.
+
+    Returns
+    -------
+    MJD (UTC). A day with a leap second has 86,401 s.
+
+    Raises
+    ------
+    ValueError
+        The values are no moment; the message says why.
+    """
+    if rule.kind == "unix":
+        day, ns = divmod(round(_plausible(number_of(parts, rule) / 86400 + _UNIX_DAY) * 86400 * NS), 86400 * NS)
+        return mjd_of_day(day, ns)
+    scale = "UTC" if rule.kind == "local" else _scale(rule.timesys or timesys)
+    if rule.kind in _ZERO_OF:
+        mjd = _plausible(number_of(parts, rule) - _ZERO_OF[rule.kind])
+        return float(mjd) if scale == "UTC" else _in_utc(int(mjd), round(mjd % 1 * 86400 * NS), scale)
+    reading = parse_moment(joined(parts))
+    if scale == "UTC":
+        local = rule.kind == "local" and reading.offset is None
+        offset = _offset_at(reading.minute, zone) if local else reading.offset or dt.timedelta()
+        return mjd_of_day(*_day_and_ns(reading.minute - offset, reading.nanoseconds))
+    if reading.offset is not None:
+        raise ValueError(
+            f"the text has an offset from UTC, but TIMESYS says {scale}; where TIMESYS is wrong, "
+            "the profile's rule says `timesys: UTC`"
+        )
+    day, ns = _day_and_ns(reading.minute, reading.nanoseconds)
+    return _in_utc(day, ns, scale)
+
+
+def mjd_of_day(day: int, nanoseconds: int) -> float:
+    """Return the MJD (UTC) of nanoseconds after the beginning of a day, rounded once."""
+    length = day_length_s(day) * NS
+    return (day * length + nanoseconds) / length
+
+
+def number_of(parts: Sequence[Any], rule: WordRule) -> Decimal:
+    """Return a number with all its digits, times the rule's factor.
+
+    Raises
+    ------
+    ValueError
+        It is no finite number.
+    """
+    raw = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
+    if isinstance(raw, bool):
+        raise ValueError("a logical value")  # noqa: TRY004  # as for every other value that cannot be read
+    # A header may write an exponent as Fortran does.
+    text = raw.strip().upper().replace("D", "E") if isinstance(raw, str) else repr(float(raw))
+    if text.lstrip("+-").lower() in ("nan", "inf", "infinity"):
+        raise ValueError("not a finite number")
+    if not _NUMBER.fullmatch(text.upper()):
+        raise ValueError("a number such as 12.5 is expected")
+    return Decimal(text) * Decimal(repr(rule.scale))
+
+
+def _plausible(mjd: Decimal) -> Decimal:
+    if not _FIRST_MJD <= mjd < _LAST_MJD:
+        raise ValueError(f"MJD {mjd:.7g} is not within the years {FIRST_YEAR} to {LAST_YEAR}")
+    return mjd
+
+
+def _scale(timesys: Any) -> str:
+    """Return one of UTC, TAI, TT, TDB, GPS; a realization in brackets, as in TT(TAI), does not count."""
+    name = str(timesys or "").strip().upper().partition("(")[0].strip()
+    if not name:
+        return "UTC"
+    if name not in _SCALES:
+        raise ValueError(
+            f"TIMESYS = {timesys!r} is none of UTC, TAI, TT, TDB, GPS; where the word is in one of these, "
+            "the profile's rule says which, as `timesys: UTC`"
+        )
+    return _SCALES[name]
+
+
+def _in_utc(day: int, nanoseconds: int, scale: str) -> float:
+    from astropy.time import Time
+
+    if scale == "GPS":
+        nanoseconds, scale = nanoseconds + _GPS_TO_TAI_NS, "TAI"
+    with installed_tables():
+        return float(Time(day, nanoseconds / (86400 * NS), format="mjd", scale=scale.lower()).utc.mjd)
+
+
+def _offset_at(minute: dt.datetime, zone: str) -> dt.timedelta:
+    """Return how far clocks in a zone are from UTC; refuse an hour that clocks pass twice, or leave out."""
+    first, second = (minute.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
+    before, after = first.utcoffset() or dt.timedelta(), second.utcoffset() or dt.timedelta()
+    if before == after:
+        return before
+    said = f"{minute:%Y-%m-%d %H:%M} in {zone}"
+    if before < after:
+        raise ValueError(f"{said}: clocks were put forward and left this time out")
+    raise ValueError(
+        f"{said}: clocks were put back and showed this time twice, at {minute - before:%H:%M} and "
+        f"{minute - after:%H:%M} UTC; give the profile a word in UTC, or with an offset from it"
+    )
+
+
+def _day_and_ns(minute: dt.datetime, nanoseconds: int) -> tuple[int, int]:
+    since = minute - _MJD_ZERO
+    return since.days, since.seconds * NS + nanoseconds
