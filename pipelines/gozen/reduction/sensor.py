@@ -211,6 +211,10 @@ def _measure(
                 message=found.calibrators.sentence if found.calibrators else None,
             )
         )
+    if found.sources.calibrated_by_blends:
+        state.warnings.append(
+            "the zero magnitude rests on stars whose apertures hold the light of others, as too few stand alone"
+        )
     rows = found.rows
     if "neo" in pipelines_of(work, cube, bench):
         rows = _with_movers(work, bench, state, found)
