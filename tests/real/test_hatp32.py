@@ -115,6 +115,16 @@ def test_the_transit_is_as_deep_as_published(curves):
     assert depth == pytest.approx(0.022, abs=0.006)
 
 
+def test_the_zero_magnitudes_of_the_frames_take_the_common_trend_out(reduced):
+    commit, table = reduced
+    mjd, zero = table["mjd"][:, 0], np.array([frame.zero_point for frame in commit.frames])
+    away = np.hypot((table["ra_meas"][0] - TARGET[0]) * np.cos(np.deg2rad(TARGET[1])), table["dec_meas"][0] - TARGET[1])
+    relative = table["mag"][:, int(np.argmin(away))] + zero - table["zp"][0, 0]
+    inside, outside = np.abs(mjd - MIDDLE) < FULL_D / 2, np.abs(mjd - MIDDLE) > WHOLE_D / 2
+    assert relative[outside].std() < 0.009
+    assert np.mean(relative[inside]) - np.mean(relative[outside]) == pytest.approx(0.024, abs=0.007)
+
+
 def test_stars_of_its_brightness_scatter_by_less_than_a_hundredth(curves):
     _, _, others = curves
     scatter = np.std(others, axis=0)

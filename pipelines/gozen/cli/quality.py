@@ -19,7 +19,6 @@ _FRAMES = (
     "background_adu",
     "noise_adu",
     "seeing_px",
-    "elongation",
     "shift_x_px",
     "shift_y_px",
     "rotation_deg",

@@ -120,7 +120,7 @@ def measure(
     if zero is not None:
         sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
         limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
-    frame_zero = _frame_zeros(sources, fluxes, zero)
+    frame_zero = _frame_zeros(fluxes, calibrators, zero)
     return Measurement(rows, sources, zero, frame_zero, limit, skies, calibrators, diameters_px)
 
 
@@ -218,16 +218,20 @@ def _calibrate(sources: SensorSources, chosen: Calibrators | None, settings: Set
     return fit_zero_point(chosen.flux, chosen.flux_err, usable, colour, settings.calibration, name, chosen.sentence)
 
 
-def _frame_zeros(sources: SensorSources, fluxes: dict[int, FrameFluxes], zero: ZeroPoint | None) -> dict[int, float]:
-    """Return each frame's zero magnitude by the calibrators that are good on it."""
-    if zero is None:
+def _frame_zeros(
+    fluxes: dict[int, FrameFluxes], calibrators: Calibrators | None, zero: ZeroPoint | None
+) -> dict[int, float]:
+    """Return each frame's zero magnitude: how bright the calibrators that are good on it are there.
+
+    Each is compared with itself on the other frames, not with the catalogue: which of them a frame has must not matter.
+    """
+    if zero is None or calibrators is None:
         return {}
-    g, colour = sources.of_star(sources.stars.g)[zero.kept], sources.of_star(sources.stars.bp_rp)[zero.kept]
     out = {}
     for index, one in fluxes.items():
-        good = (one.flags[zero.kept] & sum(SPOILING.values())) == 0
-        rest = (g - zero.magnitude(one.flux[0][zero.kept], colour))[good]
-        out[index] = zero.zp + float(np.median(rest[np.isfinite(rest)])) if np.isfinite(rest).any() else float("nan")
+        good = zero.kept & (one.flags & sum(SPOILING.values()) == 0) & (one.flux[0] > 0)
+        brighter = 2.5 * np.log10(one.flux[0][good] / calibrators.flux[good])
+        out[index] = zero.zp + float(np.median(brighter)) if good.any() else float("nan")
     return out
 
 
