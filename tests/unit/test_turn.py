@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gozen.movers.candidates import find_candidates
+from gozen.movers.template import difference, make_template
+from gozen.photometry.detect import detect
 from gozen.photometry.register import UNSHIFTED, Shift, choose_anchors, measure_shift
-from gozen.photometry.sky import frame_sky
-from gozen.photometry.stack import stack_frames
+from gozen.photometry.sky import FrameSky, frame_sky
+from gozen.photometry.stack import Stack, stack_frames
 from gozen.photometry.turn import Turn, fit_turn
+from gozen.settings import DetectionSettings
 
 from ..star_fields import gaussians, scattered
 
@@ -116,3 +120,32 @@ def test_the_sky_of_a_turned_frame_is_free_of_its_stars(field):
     sky = frame_sky(image, background, is_sky, shift)
     assert np.abs(sky.excess - 7).max() < 0.3
     assert sky.noise == pytest.approx(NOISE, rel=0.1)
+
+
+def test_a_turned_frame_minus_the_stack_leaves_nothing_but_what_is_new(field):
+    shift = turned(0.8, dx=30.0, dy=4.0)
+    x, y, flux = field
+    rng = np.random.default_rng(6)
+    level = np.full(SHAPE, 100, np.float32)
+    stack = Stack(
+        gaussians(SHAPE, x, y, flux) + level + rng.normal(0, 0.3, SHAPE).astype(np.float32),
+        np.full(SHAPE, 9, np.int16),
+        np.zeros(SHAPE, np.uint8),
+        tuple(range(9)),
+    )
+    sources, background = detect(stack.image, stack.weight, DetectionSettings())
+    image = gaussians(SHAPE, *shift.place(x, y), flux) + level + rng.normal(0, NOISE, SHAPE).astype(np.float32)
+    new = 300.0, 250.0
+    while np.hypot(x - new[0], y - new[1]).min() < 15:
+        new = new[0] + 3, new[1]
+    image += gaussians(SHAPE, *shift.place(*new), 900.0)
+    template = make_template(stack, stack.image, background, sources, 3.3)
+    sky = FrameSky(np.zeros((4, 5)), (125.0, 130.0), NOISE)
+    rest = difference(image, template, 1.0, shift, sky)
+    found = find_candidates(rest, np.zeros(SHAPE, np.uint8), template, shift, NOISE, 0.7, 5.0, 0)
+    at = shift.back(found.x, found.y)
+    assert np.hypot(at[0] - new[0], at[1] - new[1]).min() < 0.5
+    assert len(found) == 1
+    uncovered = shift.onto_frame(np.ones(SHAPE, np.float32), np.float32(0)) == 0
+    assert uncovered.any()
+    assert not rest[uncovered].any()
