@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from gozen.calibration.calibrate import DEAD, Image, Mask
+from gozen.movers.strip import Cover
 from gozen.photometry.aperture import aperture_sums
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
@@ -23,6 +26,8 @@ _STACK_SIGMA = 3.0
 _SPREAD_PX = 2
 _HALO_FWHM = 2.0
 _CLOUD = 0.05
+_WIDE_FWHM = 3.0
+"""Diameter of a circle from which seeing takes little light."""
 _SHARPEST = 0.7
 """Part of the light in one of three by three pixels for stars half a pixel wide; a single hit pixel has all of it."""
 
@@ -50,6 +55,14 @@ class Template:
     allowance: Image
     box: int
     fwhm: float
+
+    def cover(self, shift: Shift) -> Cover:
+        """Return where something can be said about a frame."""
+        return Cover(self._known, round(shift.dx), round(shift.dy))
+
+    @functools.cached_property
+    def _known(self) -> NDArray[np.bool_]:
+        return np.isfinite(self.allowance)
 
 
 def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
@@ -99,6 +112,12 @@ def make_template(stack: Stack, image: Image, background: Image, sources: Source
     return Template(image, background, allowance, box, fwhm)
 
 
+def without_stars(template: Template) -> Template:
+    """Return a template of the sky alone, for a frame that there is nothing else to compare with."""
+    allowance = np.where(np.isinf(template.allowance), template.allowance, np.float32(0))
+    return Template(template.background, template.background, allowance, template.box, template.fwhm)
+
+
 def box_of(fwhm: float) -> int:
     """Return the odd side of the box that sees a faint star best.
 
@@ -119,13 +138,23 @@ def sharpest_star(image: Image, template: Template, sources: Sources, shift: Shi
     return float(np.clip(np.percentile(core[good] / around[good], 98), 0.2, _SHARPEST))
 
 
-def star_light(image: Image, mask: Mask, template: Template, sources: Sources, shift: Shift, sky: FrameSky) -> float:
-    """Return the stars' light on a frame over that on the stack: clouds make it less than one."""
+def star_light(
+    image: Image, mask: Mask, whole: Image, fwhm: float, sources: Sources, shift: Shift, sky: FrameSky
+) -> float:
+    """Return the stars' light on a frame over that on the stack: clouds make it less than one.
+
+    Parameters
+    ----------
+    whole
+        The stack; `lower_stack` would not do, whose stars lack what seeing takes off them.
+    fwhm
+        Of the stars, pixels.
+    """
     order = np.argsort(-sources.flux, kind="stable")[:200]
     x, y = sources.x[order], sources.y[order]
-    wide = 2 * template.fwhm
+    wide = _WIDE_FWHM * fwhm
     there = aperture_sums(image, mask, x + shift.dx, y + shift.dy, wide)
-    here = aperture_sums(template.image, np.zeros_like(mask), x, y, wide)
+    here = aperture_sums(whole, np.zeros_like(mask), x, y, wide)
     frame = there.flux - there.area * (sources.background[order] + sky.at(x + shift.dx, y + shift.dy))
     stack = here.flux - here.area * sources.background[order]
     good = ~(there.edge | there.dead | there.saturated | here.edge) & (stack > 20 * sources.noise[order] * wide)
@@ -148,6 +177,21 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     across = np.stack([np.interp(cells, np.arange(len(line)), line) for line in sky.excess]).astype(np.float32)
     place = np.clip((np.arange(rows) + 0.5) / sky.cell[0] - 0.5, 0, len(across) - 1)
     return np.asarray(_subtract(image, model, across, place, round(shift.dx), round(shift.dy)))
+
+
+def difference_at(
+    image: Image, template: Template, light: float, shift: Shift, sky: FrameSky, x: Floats, y: Floats
+) -> Floats:
+    """Return the same at places on the frame, between pixels; NaN where nothing is known."""
+    dx, dy = round(shift.dx), round(shift.dy)
+    model, level = (
+        map_coordinates(one, [y - dy, x - dx], order=1, mode="nearest", output=np.float64)
+        for one in (template.image, template.background)
+    )
+    if abs(light - 1) > _CLOUD:
+        model = level + light * (model - level)
+    values = map_coordinates(image, [y, x], order=1, mode="nearest", output=np.float64)
+    return np.where(template.cover(shift).at(x, y), values - model - sky.at(x, y), np.nan)
 
 
 @njit(cache=True)
