@@ -46,7 +46,7 @@ def clear_hits(
     level, spread = _about(hits, rest, allowance, tiles, np.float32(noise), dx, dy)
     more = allowance[hits[:, 0].astype(int) - dy, hits[:, 1].astype(int) - dx]
     above = hits[:, 2] - more - box * box * level > threshold * box * spread
-    return np.column_stack([hits, spread])[above]
+    return np.asarray(np.column_stack([hits, spread])[above])
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from gozen.movers.candidates import Candidates
 from gozen.movers.streaks import Streak
 from gozen.movers.strip import Floats, Line, offsets_across, places, strip_of
 from gozen.photometry.register import Shift
@@ -20,6 +21,8 @@ RestAt = Callable[[int, Floats, Floats], Floats]
 _NEIGHBOURS, _AROUND = 2, 8
 _NEXT, _LATER = 0.5, 0.33
 """Part of a trail's light at its place on one frame beside it in time, and on two of those around it."""
+
+_DRAWN_OUT = 2.0
 
 
 def without_lasting(
@@ -39,6 +42,29 @@ def without_lasting(
     return [streak for streak in streaks if not _lasts(streak, frames, shifts, rest_at, fwhm)]
 
 
+def without_lasting_ridges(found: list[Candidates], shifts: list[Shift], fwhm: float, box: int) -> list[Candidates]:
+    """Return the candidates of each frame without those that are drawn out and yet at the same place a frame later.
+
+    An object that trails by so much moves as far until the next frame; the rim of a reflection does not.
+
+    Parameters
+    ----------
+    found
+        Candidates of each searched frame, in the order of time.
+    box
+        Side of the box whose sum is compared, pixels.
+    """
+    drawn = [(one.length_px > 2 * fwhm + box) & (one.elongation > _DRAWN_OUT) for one in found]
+    places = [np.column_stack([one.x - shifts[one.frame].dx, one.y - shifts[one.frame].dy]) for one in found]
+    kept = []
+    for k, one in enumerate(found):
+        others = [places[j][drawn[j]] for j in (k - 1, k + 1) if 0 <= j < len(found)]
+        near = np.concatenate([*others, np.full((1, 2), np.inf)])
+        away = np.hypot(*(places[k][:, None] - near).transpose(2, 0, 1)).min(axis=1)
+        kept.append(one.where(~(drawn[k] & (away < one.length_px / 3))))
+    return kept
+
+
 def _lasts(streak: Streak, frames: list[int], shifts: list[Shift], rest_at: RestAt, fwhm: float) -> bool:
     light = _light(streak, streak.frame, shifts, rest_at, fwhm)
     at = frames.index(streak.frame)
@@ -49,7 +75,7 @@ def _lasts(streak: Streak, frames: list[int], shifts: list[Shift], rest_at: Rest
 
 
 def _light(streak: Streak, index: int, shifts: list[Shift], rest_at: RestAt, fwhm: float) -> float:
-    """Return the typical light per pixel above both sides of where a trail would be on a frame, ADU; zero if unknown."""
+    """Return the typical light per pixel where a trail would be on a frame, ADU; zero if it is not known."""
     own, other = shifts[streak.frame], shifts[index]
     line = _line(streak, other.dx - own.dx, other.dy - own.dy)
     half = streak.length_px / 2

@@ -40,7 +40,8 @@ class Cover:
         on = (row >= 0) & (column >= 0) & (row < rows) & (column < columns)
         row, column = row - self.dy, column - self.dx
         on &= (row >= 0) & (column >= 0) & (row < rows) & (column < columns)
-        return on & self.known[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
+        known = self.known[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
+        return np.asarray(on & known)
 
 
 @dataclass(frozen=True)

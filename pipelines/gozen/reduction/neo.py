@@ -13,7 +13,7 @@ from gozen.frames.raw import RawCube
 from gozen.movers.candidates import Candidates, find_candidates
 from gozen.movers.flares import REACH_PX, Flare, group_flares
 from gozen.movers.measure import Scene, Track, aperture_growth, follow
-from gozen.movers.persistence import without_lasting
+from gozen.movers.persistence import without_lasting, without_lasting_ridges
 from gozen.movers.profile import moffat_of
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.template import sharpest_star
@@ -112,11 +112,10 @@ def _peaks(frames: list[int], compared: Compared, settings: MoverSettings) -> tu
     for index in frames:
         one, trails = _of_frame(index, compared, settings)
         if not compared.alone:
-            # What is left of a star or of a reflection is no trail, and no mover either.
             trails = without_lasting(trails, frames, compared.shifts, compared.rest_at, compared.template.fwhm)
         found.append(one)
         streaks += trails
-    return found, streaks
+    return without_lasting_ridges(found, compared.shifts, compared.template.fwhm, compared.template.box), streaks
 
 
 def frame_step_s(cube: RawCube) -> float:
