@@ -22,7 +22,6 @@ _NEAR_FWHM, _FAR_FWHM = 1.5, 2.5
 _MOST_RAW, _MOST = 500_000, 20_000
 """Places above the threshold that a frame may have, and those that are left when each is judged by the noise about it;
 a frame with more shows no sky but a defect."""
-_RIDGE_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -159,51 +158,24 @@ def _spoiled(mask: Mask, x: Floats, y: Floats) -> NDArray[np.bool_]:
 
 @njit(cache=True)
 def _surroundings(rest: Any, xs: Any, ys: Any, near: float, far: float) -> Any:  # pragma: no cover (compiled)
-    """Return level and robust deviation of the ring about each place.
-
-    The level is the median; on a ridge, such as the rim of a reflection, what the ring has on two opposite sides.
-    """
+    """Return median and robust deviation of the ring about each place."""
     rows, columns = rest.shape
-    total, pixels = np.zeros(8), np.zeros(8)
     level, spread = np.zeros(len(xs)), np.zeros(len(xs))
     reach = int(np.ceil(far))
     values = np.empty((2 * reach + 1) ** 2)
     for i in range(len(xs)):
         row, column = int(np.rint(ys[i])), int(np.rint(xs[i]))
         count = 0
-        total[:], pixels[:] = 0.0, 0.0
         for r in range(max(row - reach, 0), min(row + reach + 1, rows)):
             for c in range(max(column - reach, 0), min(column + reach + 1, columns)):
                 square = (r - row) ** 2 + (c - column) ** 2
                 if near * near <= square <= far * far and rest[r, c] != 0:
                     values[count] = rest[r, c]
                     count += 1
-                    octant = _octant(r - row, c - column)
-                    total[octant] += rest[r, c]
-                    pixels[octant] += 1
         if count > 8:
             level[i] = np.median(values[:count])
             spread[i] = 1.4826 * np.median(np.abs(values[:count] - level[i]))
-            for k in range(4):
-                least = min(pixels[k], pixels[k + 4])
-                if least >= 2:
-                    ridge = min(total[k] / pixels[k], total[k + 4] / pixels[k + 4])
-                    if ridge - level[i] > _RIDGE_SIGMA * spread[i] / np.sqrt(least):
-                        level[i] = ridge
     return level, spread
-
-
-@njit(cache=True)
-def _octant(down: int, across: int) -> int:  # pragma: no cover (compiled)
-    """Return in which of eight directions a place lies; the opposite one is four further on."""
-    steep, flat = 2.414 * abs(across) < abs(down), 2.414 * abs(down) < abs(across)
-    if flat:
-        return 0 if across > 0 else 4
-    if steep:
-        return 2 if down > 0 else 6
-    if down > 0:
-        return 1 if across > 0 else 3
-    return 7 if across > 0 else 5
 
 
 @njit(cache=True)

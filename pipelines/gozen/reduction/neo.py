@@ -91,11 +91,14 @@ def find_moving(
         settings.minimum_significance,
     )
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]])]
+    on_light = _on_light(points, compared)
+    # A mover passes a star; light that wanders with the telescope stays on itself.
+    moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
     tracks: list[Track] = []
     if moving:
         scene = _scene(calibrated, aligned, skies, compared.light, fwhm, detector, diameter_px, exposure)
         tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
-    flares = _flares(points, moving, aligned, fwhm, settings, cube.nframe)
+    flares = _flares(points, moving, on_light, aligned, fwhm, settings, cube.nframe)
     kept = [track for track in tracks if _is_sure(track, settings)]
     return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
 
@@ -160,6 +163,16 @@ def _moves(line: Line, times: Floats) -> bool:
     return moved >= _LEAST_MOTION_PX and line.rate >= _RATE_SIGMA * line.rate_error
 
 
+def _on_light(points: Points, compared: Compared) -> NDArray[np.bool_]:
+    """Tell which points are fainter than what the stack may leave there: a star, or the rim of a reflection."""
+    allowance, box = compared.template.allowance, compared.template.box
+    rows, columns = allowance.shape
+    row = np.clip(np.rint(points.y).astype(int), 0, rows - 1)
+    column = np.clip(np.rint(points.x).astype(int), 0, columns - 1)
+    noise = np.array([compared.skies[int(frame)].noise for frame in points.frame])
+    return np.asarray(allowance[row, column] > points.snr * noise * box)
+
+
 def _linked(line: Line, points: Points) -> set[int]:
     return {int(frame) for frame in points.frame[line.members]}
 
@@ -207,13 +220,14 @@ def _scene(
 def _flares(
     points: Points,
     moving: list[Line],
+    on_light: NDArray[np.bool_],
     aligned: AlignedStack,
     fwhm: float,
     settings: MoverSettings,
     frames: int,
 ) -> list[Flare]:
     """Group what is bright, not on a line, and not beside a source of the stack, which is measured there."""
-    free = points.snr >= _FLARE_SNR
+    free = (points.snr >= _FLARE_SNR) & ~on_light
     for line in moving:
         free[line.members] = False
     sources = aligned.sources
