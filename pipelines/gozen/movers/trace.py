@@ -14,9 +14,9 @@ from gozen.movers.strip import Cover, Flags, Floats, Line, Strip, offsets_across
 
 _FARTHER = 2.0
 _PASSES = 4
-_ONE_SIDED = 0.5
-"""Part of its light that a trail keeps when only the higher of its two sides counts as sky; a step keeps none."""
 _STRUCTURE = 3.0
+"""Times that a trail stands above what its sides differ by from a slope."""
+_BEYOND_FWHM = 2.0
 _BARE = 0.5
 """Part of a trail that may lie where nothing is known of one of its sides."""
 
@@ -88,28 +88,21 @@ def trace(
         return None
     flux, error = _flux(strip, inside, high - low, noise)
     profile = np.nanmean(strip.values[inside] - strip.sky[inside, None], axis=0)
-    beyond = np.array([low - 1 - fwhm, high + 1 + fwhm])
+    beyond = np.array([low, high]) + np.array([-1.0, 1.0]) * _BEYOND_FWHM * fwhm
     whole = cover.at(*places((x, y, angle), beyond))
     return Trail((x, y, angle), low, high, flux, error, _width(np.nan_to_num(profile), across), whole)
 
 
 def _stands_out(strip: Strip, inside: Flags) -> bool:
-    """Tell a line from the border of a bright area, and from sky that is as uneven beside it."""
-    if inside.sum() < 2:
+    """Tell a line from sky that is as uneven beside it: a reflection's rim, a border. A gradient does no harm."""
+    both = inside & np.isfinite(strip.left) & np.isfinite(strip.right)
+    if both.sum() < max(2, (1 - _BARE) * inside.sum()):
         return False
-    left, right = strip.left[inside], strip.right[inside]
-    both = np.isfinite(left) & np.isfinite(right)
-    if both.mean() < 1 - _BARE:
-        return False
-    light = strip.above(strip.sky)[inside][both]
-    higher = max(float(np.median(left[both])), float(np.median(right[both])))
-    lonely = light + strip.sky[inside][both] - higher
-    if np.median(lonely) < _ONE_SIDED * np.median(light):
-        return False
-    values = strip.values[inside][both][:, ~strip.core] - strip.sky[inside][both, None]
-    known = np.isfinite(values).sum(axis=0) > both.sum() / 2
-    uneven = np.nanmedian(values[:, known], axis=0)
-    return bool(np.median(light) > _STRUCTURE * np.std(uneven))
+    beside = strip.values[both][:, ~strip.core] - strip.sky[both, None]
+    seen = np.isfinite(beside).sum(axis=0) > both.sum() / 2
+    across, level = strip.across[~strip.core][seen], np.nanmedian(beside[:, seen], axis=0)
+    uneven = level - np.polyval(np.polyfit(across, level, 1), across)
+    return bool(np.median(strip.above(strip.sky)[both]) > _STRUCTURE * np.std(uneven))
 
 
 def _flux(strip: Strip, inside: Flags, length: float, noise: float) -> tuple[float, float]:
