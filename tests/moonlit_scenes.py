@@ -1,7 +1,7 @@
-"""Frames of a small camera as the Moon rises: dithered, vignetted, with saturated stars, and trails where one wants them.
+"""Frames of a small camera as the Moon rises: dithered, vignetted, with saturated stars and with trails.
 
-The light is drawn here on its own. What makes such frames hard: their sky changes from frame to frame, along the borders
-otherwise than in the middle; the stack is that of all frames in the middle only; spikes and columns of saturated stars
+The light is drawn here on its own. What makes such frames hard: their sky changes from frame to frame, along borders
+otherwise than in the middle; only in the middle is the stack that of all frames; spikes and columns of saturated stars
 change with the seeing.
 """
 
