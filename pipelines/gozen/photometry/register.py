@@ -95,15 +95,22 @@ class Shift:
 
     def onto_frame(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
         """Return an image of the reference as it lies on the frame, by the nearest pixel."""
-        corner, along, up = (self.back(np.array([x]), np.array([y])) for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
-        (x, y), ((xx, yx), (xy, yy)) = (
-            corner,
-            (((one[0] - corner[0])[0], (one[1] - corner[1])[0]) for one in (along, up)),
-        )
-        return np.asarray(carried(image, fill, x[0], y[0], xx - 1, xy, yx, yy - 1, 0.0, 0.0))
+        return _carried(image, fill, *self.back(*_CORNER))
+
+    def onto_reference(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return an image of the frame as it lies on the reference, by the nearest pixel."""
+        return _carried(image, fill, *self.place(*_CORNER))
 
 
 UNSHIFTED = Shift(0.0, 0.0, float("nan"), 0)
+_CORNER = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+"""The first pixel and its neighbours along x and y: where they go tells where all go."""
+
+
+def _carried(image: NDArray[Any], fill: Any, x: Floats, y: Floats) -> NDArray[Any]:
+    """Return for each pixel what an image has at the place to which the pixel goes, if `_CORNER` goes to (x, y)."""
+    along, up = (x[1] - x[0], y[1] - y[0]), (x[2] - x[0], y[2] - y[0])
+    return np.asarray(carried(image, fill, x[0], y[0], along[0] - 1, up[0], along[1], up[1] - 1, 0.0, 0.0))
 
 
 def choose_anchors(
