@@ -1,6 +1,7 @@
 """Asteroids in eighteen real frames: found without being told, followed, measured, logged and exported.
 
-Then the same with twelve more, on which the Moon rises and the seeing gets worse: nothing else is claimed. The truth for (5945) and the second mover was measured on each frame by others, on the frames' own Gaia-tied WCS. Leaves
+Then the same with twelve more, on which the Moon rises and the seeing gets worse: nothing else is claimed. The truth
+for (5945) and the second mover was measured on each of the eighteen by others, on the frames' own Gaia-tied WCS. Leaves
 out what simulated objects show better: completeness against signal-to-noise.
 """
 

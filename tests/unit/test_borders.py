@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 from tests.moonlit_scenes import COLUMNS, ROWS, Sky, Trail, searched
 
 from gozen.movers.candidates import none_found
-from gozen.movers.streaks import find_streaks
+from gozen.movers.levelled import LevelledMean
+from gozen.movers.persistence import without_lasting
+from gozen.movers.streaks import Streak, find_streaks
 from gozen.movers.strip import Cover
 from gozen.movers.trace import trace
+from gozen.photometry.register import Shift
 
 MOONLIT = Sky(moon=10, dither=25, vignetting=0.7, saturated=3)
 NIGHTS = {
@@ -124,3 +128,47 @@ def test_cover_follows_the_frame():
 
 def test_without_candidates_there_are_no_trails():
     assert find_streaks(noisy(), whole(), none_found(0), 10.0, 2.8) == []
+
+
+def streak_at(frame, x, y, length=40.0):
+    half = length / 2
+    ends = np.array([x - half, x + half]), np.array([y, y])
+    return Streak(frame, *ends, 0.1, 900.0, 30.0, 2.8, "streak", np.ones(2, bool))
+
+
+@pytest.mark.parametrize(
+    ("heights", "kept"),
+    [
+        ([0, 0, 50, 0, 0, 0], True),
+        ([0, 0, 50, 40, 0, 0], False),
+        ([20, 0, 50, 0, 0, 20], False),
+        ([0, 40, 0, 0, 50, 0], True),
+    ],
+    ids=["once", "on the next frame", "now and then", "once before, by another"],
+)
+def test_what_stays_at_a_place_of_the_sky_is_no_trail(heights, kept):
+    shifts = [Shift(3.0 * k, -2.0 * k, 0.1, 50) for k in range(len(heights))]
+    frames = [noisy(seed=k) / 10 for k in range(len(heights))]
+    for rest, shift, height in zip(frames, shifts, heights, strict=True):
+        y = np.arange(200)[:, None] - (100 + shift.dy)
+        rest[:, round(60 + shift.dx) : round(100 + shift.dx)] += (height * np.exp(-(y**2) / 3)).astype(np.float32)
+
+    def rest_at(index, x, y):
+        return map_coordinates(frames[index], [y, x], order=1)
+
+    at = int(np.argmax(heights))
+    streak = streak_at(at, 80 + shifts[at].dx, 100 + shifts[at].dy)
+    left = without_lasting([streak], list(range(len(heights))), shifts, rest_at, 2.8)
+    assert (left == [streak]) is kept
+
+
+def test_the_stack_of_dithered_frames_has_no_steps_once_they_have_lost_their_skies():
+    shifts = [Shift(float(dx), 0.0, 0.1, 50) for dx in (0, 30, -30)]
+    mean = LevelledMean.of((200, 200))
+    for shift in shifts:
+        rest = np.full((200, 200), 5.0, np.float32)
+        mean.add(rest, shift)
+    image = mean.image()
+    assert np.unique(image).tolist() == [5.0]
+    assert mean.weight[100, ::50].tolist() == [2, 3, 3, 3]
+    assert mean.weight[100, 199] == 2

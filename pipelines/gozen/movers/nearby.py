@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gozen.calibration.calibrate import Image
 
 _TILE, _REACH, _STEP = 32, 32, 4
-_BORDER = 48
-"""Pixels from a border within which the sample runs along it."""
+_BORDER, _PIECE = 48, 16
+"""Pixels from a border within which the sample runs along it, and the length of border that has one sample."""
 _LEAST = 16
 _SURE = 4.0
 """Standard errors by which level and noise must differ from those of the frame to replace them."""
@@ -41,41 +41,47 @@ def clear_hits(
     dx, dy
         Whole pixels by which the frame has drifted against the stack.
     """
-    rows, columns = rest.shape
-    tiles = np.full((rows // _TILE + 1, columns // _TILE + 1, 2), np.nan, np.float32)
-    level, spread = _about(hits, rest, allowance, tiles, np.float32(noise), dx, dy)
+    level, spread = _about(hits, rest, allowance, np.float32(noise), dx, dy).T
     more = allowance[hits[:, 0].astype(int) - dy, hits[:, 1].astype(int) - dx]
     above = hits[:, 2] - more - box * box * level > threshold * box * spread
     return np.asarray(np.column_stack([hits, spread])[above])
 
 
 @njit(cache=True)
-def _about(
-    hits: Any, rest: Any, allowance: Any, tiles: Any, noise: Any, dx: int, dy: int
-) -> Any:  # pragma: no cover (compiled)
-    """Return level and noise about each hit; those away from the borders share the sample of their tile."""
+def _about(hits: Any, rest: Any, allowance: Any, noise: Any, dx: int, dy: int) -> Any:  # pragma: no cover (compiled)
+    """Return level and noise about each hit; those of one tile, or of one piece along a border, share a sample."""
     rows, columns = rest.shape
-    top, bottom = max(dy, 0), min(rows + dy, rows)
-    left, right = max(dx, 0), min(columns + dx, columns)
-    level, spread = np.zeros(len(hits), np.float32), np.zeros(len(hits), np.float32)
+    tiles = np.full((rows // _TILE + 1, columns // _TILE + 1, 2), np.nan, np.float32)
+    pieces = np.full((4, _BORDER, max(rows, columns) // _PIECE + 1, 2), np.nan, np.float32)
+    top, bottom = max(dy, 0), min(rows + dy, rows) - 1
+    left, right = max(dx, 0), min(columns + dx, columns) - 1
+    out = np.zeros((len(hits), 2), np.float32)
     values = np.empty((2 * _REACH + 1) ** 2, np.float32)
     for i in range(len(hits)):
         row, column = int(hits[i, 0]), int(hits[i, 1])
-        down, across = min(row - top, bottom - 1 - row), min(column - left, right - 1 - column)
+        down, across = min(row - top, bottom - row), min(column - left, right - column)
         if min(down, across) >= _BORDER:
-            tile = tiles[row // _TILE, column // _TILE]
-            if np.isnan(tile[0]):
-                y, x = row // _TILE * _TILE + _TILE // 2, column // _TILE * _TILE + _TILE // 2
-                count = _sample(rest, allowance, y, x, _REACH, _REACH, _STEP, dx, dy, values)
-                tile[0], tile[1] = _judged(values[:count], noise)
-            level[i], spread[i] = tile[0], tile[1]
-            continue
-        thin = max(min(down, across) // 6, 1)
-        step = 1 if thin < 3 else 2
-        tall, wide = (thin, _REACH) if down < across else (_REACH, thin)
-        count = _sample(rest, allowance, row, column, tall, wide, step, dx, dy, values)
-        level[i], spread[i] = _judged(values[:count], noise)
-    return level, spread
+            kept, tall, wide, step = tiles[row // _TILE, column // _TILE], _REACH, _REACH, _STEP
+            row, column = _middle(row, _TILE), _middle(column, _TILE)
+        else:
+            thin = max(min(down, across) // 6, 1)
+            step = 1 if thin < 3 else 2
+            if down < across:
+                kept, tall, wide = pieces[0 if row - top == down else 1, down, column // _PIECE], thin, _REACH
+                column = _middle(column, _PIECE)
+            else:
+                kept, tall, wide = pieces[2 if column - left == across else 3, across, row // _PIECE], _REACH, thin
+                row = _middle(row, _PIECE)
+        if np.isnan(kept[0]):
+            count = _sample(rest, allowance, row, column, tall, wide, step, dx, dy, values)
+            kept[0], kept[1] = _judged(values[:count], noise)
+        out[i] = kept
+    return out
+
+
+@njit(cache=True)
+def _middle(place: int, size: int) -> int:  # pragma: no cover (compiled)
+    return place // size * size + size // 2
 
 
 @njit(cache=True)
