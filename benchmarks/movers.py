@@ -172,7 +172,7 @@ def in_cubes(cubes: int) -> dict[str, Any]:
     for seed in range(cubes):
         cube, detector, movers = simulated_cube(seed)
         calibrated: CalibratedCube = calibrate_cube(cube, detector, settings.gates, Workspace())
-        aligned = align(calibrated, 1, detector.saturation_adu, settings.detection)
+        aligned = align(calibrated, 1, detector.saturation_adu, settings.detection, settings.gates)
         skies, _ = measure_frames(calibrated, aligned, detector, settings, (DIAMETER_PX,))
         for _ in range(2 if seed == 0 else 1):
             begin = time.perf_counter()

@@ -70,6 +70,10 @@ class NoisyFrame(Rejected):
     """The background noise is far above what sky and read-out predict."""
 
 
+class TrailedFrame(Rejected):
+    """The stars of the frame are drawn out: the mount jumped, drifted or was shaken."""
+
+
 class InconsistentTime(Rejected):
     """The time stamps contradict one another."""
 

@@ -85,8 +85,13 @@ class AstrometrySettings(_Group):
 class CalibrationSettings(_Group):
     """The zero magnitude and colour term of one sensor and exposure."""
 
-    match_radius_arcsec: float = Field(1.0, gt=0, description="Match between detections and reference stars")
+    match_radius_arcsec: float = Field(
+        1.0, gt=0, description="Match between detections and reference stars; at least half a pixel"
+    )
     minimum_stars: int = Field(5, ge=1, description="Reference stars that a zero magnitude needs")
+    good_frames: float = Field(
+        0.8, gt=0, le=1, description="Part of the frames on which a star must be good to calibrate the exposure"
+    )
     clip_sigma: float = Field(3.0, gt=0, description="Outliers beyond this many robust deviations are left out")
 
 
@@ -95,6 +100,7 @@ class GateSettings(_Group):
 
     saturated_fraction: float = Field(0.8, gt=0, le=1, description="Median of a raw frame over saturation")
     noise_ratio: float = Field(3.0, gt=1, description="Background noise over what sky and read-out predict")
+    elongation: float = Field(2.5, gt=1, description="Length of a frame's stars over their width")
     pointing_offset_deg: float = Field(1.0, gt=0, description="Solution against the header's pointing")
 
 

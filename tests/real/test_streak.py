@@ -30,7 +30,7 @@ def found(observed):
     cube = assemble([parse_file(path.read_bytes(), path.name)], profile)
     detector, settings = detector_of(profile, "1", "normal"), Settings()
     calibrated = calibrate_cube(cube, detector, settings.gates, Workspace())
-    aligned = align(calibrated, 0, detector.saturation_adu, settings.detection)
+    aligned = align(calibrated, 0, detector.saturation_adu, settings.detection, settings.gates)
     skies, _ = measure_frames(calibrated, aligned, detector, settings, (21,))
     return find_moving(cube, calibrated, aligned, skies, detector, 21, settings.movers)
 

@@ -37,7 +37,7 @@ def text_of(page: str) -> str:
 
 
 def fill_my_night(folder: Path) -> None:
-    """Put a real night of another camera into a folder, as the tutorial describes it."""
+    """Put real nights of two other cameras into a folder, as the tutorial describes them."""
     source = DATA / "lowell5945"
     assert source.is_dir(), f"the real night is not at {source}; set GOZEN_TEST_DATA to the folder of the test data"
     for kind, files in (("sky", source), ("bias", source / "zero"), ("flat", source / "flat")):
@@ -45,6 +45,11 @@ def fill_my_night(folder: Path) -> None:
         for number, path in enumerate(sorted(files.glob("*.fits.gz")), start=1):
             shutil.copyfile(path, folder / "my-night" / kind / f"{kind}-{number:02d}.fits.gz")
     shutil.copyfile(source / "truth" / "lowell5945_starcat_819.fits", folder / "my-stars.fits")
+    small = DATA / "hatp32"
+    (folder / "small-night").mkdir()
+    for path in sorted(small.glob("*.FITS.gz")):
+        shutil.copyfile(path, folder / "small-night" / path.name)
+    shutil.copyfile(small / "tycho2.csv", folder / "small-stars.csv")
     (folder / "my-indexes").mkdir()
     shutil.copyfile(
         source / "truth" / "lowell5945_astrometrynet_index.fits", folder / "my-indexes" / "index-my-field.fits"

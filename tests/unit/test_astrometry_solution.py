@@ -62,15 +62,6 @@ def test_the_inverse_polynomials_serve_readers_that_do_not_iterate():
     np.testing.assert_allclose(py, GRID[1] + 1, atol=0.02)
 
 
-@pytest.mark.parametrize("distortion", [None, barrel(3.0)], ids=["plain", "distorted"])
-def test_a_shifted_frame_has_its_stars_elsewhere(distortion):
-    solution = solved(150.0, 2.0, distortion)
-    ra, dec = solution.sky(*GRID)
-    px, py = solution.shifted(12.5, -7.25).pixel(ra, dec)
-    np.testing.assert_allclose(px, GRID[0] + 12.5, atol=2e-4)
-    np.testing.assert_allclose(py, GRID[1] - 7.25, atol=2e-4)
-
-
 def test_cards_say_how_good_the_solution_is():
     solution = solved(150.0, 2.0)
     words = {word: value for word, value, _ in solution.cards()}

@@ -97,6 +97,7 @@ def test_a_good_exposure_leaves_what_its_commit_names(good):
     assert {gate.name for gate in commit.gates} == {
         "SaturatedField",
         "NoisyFrame",
+        "TrailedFrame",
         "InconsistentTime",
         "AstrometryFailed",
         "InconsistentPointing",

@@ -64,6 +64,7 @@ class GateRecord(_Part):
     limit: Number = None
     unit: str = ""
     passed: bool
+    message: str | None = Field(None, description="What the numbers do not say, such as what each rule removed")
     frame: int | None = Field(None, ge=0, description="Number of the frame from 0; None for the whole sensor")
 
 
@@ -79,7 +80,12 @@ class FrameRecord(_Part):
     shift_x_px: Number = Field(None, description="Place on the frame minus place on the stack, along columns")
     shift_y_px: Number = None
     shift_residual_px: Number = Field(None, description="Root mean square of the stars about the shift")
+    rotation_deg: Number = Field(
+        None, description="Turn against the stack, x towards y; None where the stars show none"
+    )
+    scale: Number = Field(None, description="Lengths on the frame over those on the stack; None without a turn")
     n_stars: int | None = Field(None, description="Stars that the shift rests on")
+    elongation: Number = Field(None, description="Length of the stars over their width")
     zero_point: Number = Field(None, description="Zero magnitude of this frame, mag")
 
 

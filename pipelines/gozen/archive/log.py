@@ -41,7 +41,7 @@ _WHICH = (
 )
 _REFUSED = (
     ("reason", pa.string(), "name of the rejection; null where there is none"),
-    ("message", pa.string(), "the rejection in a sentence"),
+    ("message", pa.string(), "the rejection in a sentence; for a gate, what its numbers do not say"),
     ("value", pa.float64(), "what the gate measured"),
     ("limit", pa.float64(), "what the gate allows"),
 )
@@ -91,7 +91,10 @@ QUALITY = _schema(
         ("shift_x_px", pa.float64(), "pixel, place on the frame minus place on the stack, along columns"),
         ("shift_y_px", pa.float64(), "pixel, the same along rows"),
         ("shift_residual_px", pa.float64(), "pixel, root mean square of the stars about the shift"),
+        ("rotation_deg", pa.float64(), "deg, turn against the stack, x towards y; null where the stars show none"),
+        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a turn"),
         ("n_stars", pa.int32(), "stars that the shift rests on"),
+        ("elongation", pa.float64(), "length of the stars over their width"),
         ("zero_point", pa.float64(), "mag, zero magnitude of this frame"),
     )
 )

@@ -69,11 +69,6 @@ class Solution:
                 x, y = fx - self.a @ terms, fy - self.b @ terms
         return x, y
 
-    def shifted(self, dx: float, dy: float) -> Solution:
-        """Return the solution of a frame whose stars stand (dx, dy) pixels from those of the stack."""
-        moved = replace(self.linear, x=self.linear.x + dx, y=self.linear.y + dy)
-        return replace(self, linear=moved)
-
     @property
     def orientation_deg(self) -> float:
         """Position angle of the +y axis, north through east, degrees."""

@@ -27,6 +27,7 @@ class Flag(IntFlag):
     REGISTRATION_FAILED = 1 << 7
     UNMATCHED = 1 << 8
     NO_COLOUR = 1 << 9
+    BLENDED_CALIBRATORS = 1 << 10
 
 
 FLAG_MEANING: Mapping[Flag, str] = {
@@ -40,6 +41,7 @@ FLAG_MEANING: Mapping[Flag, str] = {
     Flag.REGISTRATION_FAILED: "the frame's shift against the stack could not be measured",
     Flag.UNMATCHED: "not in the reference catalogue: the id is ours",
     Flag.NO_COLOUR: "the star's colour is unknown: `mag` is without the colour term",
+    Flag.BLENDED_CALIBRATORS: "the zero magnitude rests on stars whose apertures hold the light of others",
 }
 
 

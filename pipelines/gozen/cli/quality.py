@@ -21,12 +21,13 @@ _FRAMES = (
     "seeing_px",
     "shift_x_px",
     "shift_y_px",
+    "rotation_deg",
     "shift_residual_px",
     "zero_point",
     "passed",
     "reason",
 )
-_GATES = ("night", "exposure", "sensor", "frame", "gate", "value", "limit", "unit", "passed", "reason")
+_GATES = ("night", "exposure", "sensor", "frame", "gate", "value", "limit", "unit", "passed", "reason", "message")
 
 
 def quality(

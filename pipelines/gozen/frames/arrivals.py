@@ -143,7 +143,7 @@ def _copy(store: Store, key: str, arrival: Arrival) -> None:
             raise StorageUnavailable(f"cannot take {path} in: it changed after its header was read; run again")
         data = stream.read()
     # The archive's name ends in .fits, so that is what it holds.
-    data = unpacked(data, path.name)
+    data = bytes(unpacked(data, path.name))
     fresh = not store.exists(key) and store.create(key, data)
     if not fresh and store.read(key) != data:
         raise other_file(path, key)

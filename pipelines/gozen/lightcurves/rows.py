@@ -36,6 +36,8 @@ class SensorSources:
         Whether a neighbour's light is in the aperture.
     scale_arcsec
         Of a pixel.
+    calibrated_by_blends
+        Whether the zero magnitude rests on blended stars.
     """
 
     x: Floats
@@ -46,6 +48,7 @@ class SensorSources:
     stars: ReferenceCatalogue
     blended: NDArray[np.bool_]
     scale_arcsec: float
+    calibrated_by_blends: bool = False
 
     @property
     def matched(self) -> NDArray[np.bool_]:
@@ -166,6 +169,7 @@ def _source_flags(sources: SensorSources, zero: ZeroPoint | None) -> NDArray[np.
         (~sources.matched, Flag.UNMATCHED),
         (~np.isfinite(sources.of_star(sources.stars.bp_rp)), Flag.NO_COLOUR),
         (np.full(len(flags), zero is None), Flag.NO_CALIBRATION),
+        (np.full(len(flags), sources.calibrated_by_blends), Flag.BLENDED_CALIBRATORS),
     ):
         flags[found] |= np.uint16(flag)
     return flags

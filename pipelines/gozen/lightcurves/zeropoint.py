@@ -65,8 +65,14 @@ class ZeroPoint:
         return np.asarray(instrumental + self.zp + self.colour_term * known)
 
 
+def of_known_colour(usable: NDArray[np.bool_], colour: Floats, settings: CalibrationSettings) -> NDArray[np.bool_]:
+    """Return the usable stars whose colour is known or, where these are too few, all of them."""
+    known = usable & np.isfinite(colour)
+    return known if known.sum() >= settings.minimum_stars else usable
+
+
 def fit_zero_point(
-    flux: Floats, flux_err: Floats, g: Floats, colour: Floats, settings: CalibrationSettings, name: str
+    flux: Floats, flux_err: Floats, g: Floats, colour: Floats, settings: CalibrationSettings, name: str, why: str = ""
 ) -> ZeroPoint:
     """Fit the zero magnitude and colour term, clipping outliers until they stay the same.
 
@@ -78,6 +84,8 @@ def fit_zero_point(
         Gaia G and BP - RP; a star without colour helps the zero magnitude where no star has one.
     name
         Of the exposure and sensor, for the messages.
+    why
+        What became of the other stars, for the messages.
 
     Raises
     ------
@@ -86,16 +94,15 @@ def fit_zero_point(
     """
     usable = (flux > 0) & np.isfinite(g) & np.isfinite(flux_err)
     with_colour = usable & np.isfinite(colour)
-    if with_colour.sum() >= settings.minimum_stars:
-        usable = with_colour
-    _enough(int(usable.sum()), settings, f"{name}: {int(usable.sum())} reference stars can calibrate it")
+    usable = of_known_colour(usable, colour, settings)
+    _enough(int(usable.sum()), settings, f"{name}: {int(usable.sum())} reference stars can calibrate it", why)
     middle = float(np.median(colour[with_colour])) if with_colour.any() else 0.0
     offset = g[usable] + 2.5 * np.log10(flux[usable])
     variance = (1.0857 * flux_err[usable] / flux[usable]) ** 2 + _FLOOR_MAG**2
     terms = [np.ones(len(offset))]
     if _tells_colour(colour[with_colour]):
         terms.append(colour[usable] - middle)
-    fit, covariance, rest, kept = _clipped_fit(np.column_stack(terms), offset, variance, settings, name)
+    fit, covariance, rest, kept = _clipped_fit(np.column_stack(terms), offset, variance, settings, name, why)
     coloured = len(fit) > 1
     scatter = 1.4826 * float(np.median(np.abs(rest[kept])))
     errors = np.sqrt(np.diag(covariance))
@@ -114,16 +121,16 @@ def _tells_colour(colour: Floats) -> bool:
 
 
 def _clipped_fit(
-    design: Floats, target: Floats, variance: Floats, settings: CalibrationSettings, name: str
+    design: Floats, target: Floats, variance: Floats, settings: CalibrationSettings, name: str, why: str
 ) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
     # A mismatch would bend the first fit, in which it could stay.
     away = np.abs(target - np.median(target))
     kept = away < min(max(settings.clip_sigma * 1.4826 * float(np.median(away)), _LEAST_CLIP_MAG), 1.0)
     photons = variance
     for turn in range(_ROUNDS):
-        _enough(int(kept.sum()), settings, f"{name}: {int(kept.sum())} of {len(target)} reference stars agree")
+        _enough(int(kept.sum()), settings, f"{name}: {int(kept.sum())} of {len(target)} reference stars agree", why)
         if design.shape[1] > 1 and not _tells_colour(design[kept, 1]):
-            return _clipped_fit(design[:, :1], target, photons, settings, name)
+            return _clipped_fit(design[:, :1], target, photons, settings, name, why)
         weight = 1 / variance[kept]
         normal = design[kept].T @ (design[kept] * weight[:, None])
         covariance = np.asarray(np.linalg.inv(normal), np.float64)
@@ -141,8 +148,7 @@ def _clipped_fit(
     raise TooFewCalibrators(f"{name}: the fit of the zero magnitude does not settle in {_ROUNDS} rounds of clipping")
 
 
-def _enough(count: int, settings: CalibrationSettings, sentence: str) -> None:
+def _enough(count: int, settings: CalibrationSettings, sentence: str, why: str) -> None:
     if count < settings.minimum_stars:
-        raise TooFewCalibrators(
-            f"{sentence}; a zero magnitude needs {settings.minimum_stars}", value=count, limit=settings.minimum_stars
-        )
+        needed = f"{sentence}; a zero magnitude needs {settings.minimum_stars}"
+        raise TooFewCalibrators(f"{needed} ({why})" if why else needed, value=count, limit=settings.minimum_stars)

@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gozen.calibration.calibrate import Image, Mask
+from gozen.movers.nearby import clear_hits
 from gozen.movers.template import Template, cores
 from gozen.photometry.centroid import windowed_centroids
 from gozen.photometry.register import Shift
@@ -18,8 +19,9 @@ Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548
 _SHARP_SIGMA = 4.0
 _NEAR_FWHM, _FAR_FWHM = 1.5, 2.5
-_MOST = 20_000
-"""Places above the threshold that a frame may have; one with more shows no sky but a defect."""
+_MOST_RAW, _MOST = 500_000, 20_000
+"""Places above the threshold that a frame may have, and those that are left when each is judged by the noise about it;
+a frame with more shows no sky but a defect."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,12 @@ def find_candidates(
     threshold_sigma
         Significance of a box sum.
     """
+    template, shift = template.on_frame(shift)
     box = template.box
     limit = np.float32(threshold_sigma * noise * box)
-    hits = _hits(rest, template.allowance, box, limit, round(shift.dx), round(shift.dy), _MOST)
+    dx, dy = round(shift.dx), round(shift.dy)
+    hits = _hits(rest, template.allowance, box, limit, dx, dy, _MOST_RAW)
+    hits = clear_hits(hits, rest, template.allowance, box, noise, threshold_sigma, dx, dy)
     if len(hits) == 0 or len(hits) >= _MOST:
         return none_found(frame)
     groups = _group(hits[:, 0].astype(np.int64), hits[:, 1].astype(np.int64), 2)
@@ -107,9 +112,10 @@ def find_candidates(
     length = np.sqrt(12.0) * major
     level, spread = _surroundings(rest, x, y, _NEAR_FWHM * template.fwhm, _FAR_FWHM * template.fwhm + box)
     trailed = length > 2 * template.fwhm + box
+    own = shape[:, 8]
     # Stray light and the wings of bright stars change from frame to frame, by more than the noise and over many pixels.
     peak = np.where(trailed, peak, peak - box * box * level)
-    snr = peak / (np.maximum(noise, np.where(trailed, 0, spread)) * box)
+    snr = peak / (np.maximum(own, np.where(trailed, 0, spread)) * box)
     cx, cy = windowed_centroids(rest, x, y, template.fwhm / _FWHM_PER_SIGMA)
     near = np.hypot(cx - x, cy - y) < template.fwhm
     settled = near & ~trailed
@@ -120,7 +126,7 @@ def find_candidates(
     error = np.hypot(
         np.where(settled, 0.6, 1.0) * template.fwhm / np.maximum(snr, 1), np.where(trailed, length / 10, 0.05)
     )
-    sharp = _sharp(rest, x, y, noise, sharpest) & ~trailed
+    sharp = _sharp(rest, x, y, own, sharpest) & ~trailed
     found = Candidates(frame, x, y, peak, snr, error, length, major / minor, shape[:, 7], sharp)
     return found.where(~_spoiled(mask, x, y) & (snr >= threshold_sigma))
 
@@ -131,7 +137,7 @@ def none_found(frame: int) -> Candidates:
     return Candidates(frame, *(none,) * 8, np.zeros(0, np.bool_))
 
 
-def _sharp(rest: Image, x: Floats, y: Floats, noise: float, sharpest: float) -> NDArray[np.bool_]:
+def _sharp(rest: Image, x: Floats, y: Floats, noise: Floats, sharpest: float) -> NDArray[np.bool_]:
     """Tell whose brightest pixel has more of the light than a star's, by more than the noise explains."""
     core, around = cores(rest, x, y, np.zeros(len(x)))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -255,13 +261,13 @@ def _group(rows: Any, columns: Any, reach: int) -> Any:  # pragma: no cover (com
 
 @njit(cache=True)
 def _shapes(hits: Any, label: Any, groups: int) -> Any:  # pragma: no cover (compiled)
-    """Return x, y and sum of each group's highest box, its second moments along its axes, its middle and angle."""
-    out = np.zeros((groups, 8))
+    """Return x, y and sum of each group's highest box, its second moments along its axes, middle, angle and noise."""
+    out = np.zeros((groups, 9))
     moments = np.zeros((groups, 6))
     for i in range(len(hits)):
         g, y, x, value = label[i], float(hits[i, 0]), float(hits[i, 1]), float(hits[i, 2])
         if value > out[g, 2]:
-            out[g, 0], out[g, 1], out[g, 2] = x, y, value
+            out[g, 0], out[g, 1], out[g, 2], out[g, 8] = x, y, value, hits[i, 3]
         m = moments[g]
         m[0] += 1.0
         m[1] += x

@@ -125,7 +125,7 @@ def aperture_growth(
     """
     strong = np.flatnonzero(~sources.merged & (sources.flux > _BRIGHT * sources.noise * wide_px))
     strong = strong[np.argsort(-sources.flux[strong], kind="stable")[:_STARS]]
-    x, y = sources.x[strong] + shift.dx, sources.y[strong] + shift.dy
+    x, y = shift.place(sources.x[strong], sources.y[strong])
     level = sources.background[strong] + sky.at(x, y)
     wide, narrow = (aperture_sums(image, mask, x, y, diameter) for diameter in (wide_px, narrow_px))
     good = ~(wide.edge | wide.saturated | wide.dead) & (narrow.flux > level * narrow.area)
@@ -188,7 +188,7 @@ def _optics(seen: NDArray[np.int64], path: Path, scene: Scene) -> Optics:
 def _stamps(seen: NDArray[np.int64], path: Path, scene: Scene) -> Stamps:
     place = path.place
     column, row = np.rint(place).astype(np.int64)
-    shift = np.array([[scene.shifts[k].dx, scene.shifts[k].dy] for k in seen], float).reshape(-1, 2).T
+    shift = np.array([_motion(scene.shifts[k], *place[:, n]) for n, k in enumerate(seen)]).reshape(-1, 2).T
     whole = np.rint(shift).astype(np.int64)
     light = np.array([max(scene.light[k], _DIMMEST) for k in seen], float)
     noise = np.array([scene.noise_of(int(k)) for k in seen], float)
@@ -202,6 +202,12 @@ def _stamps(seen: NDArray[np.int64], path: Path, scene: Scene) -> Stamps:
         *(scene.images, scene.masks, scene.background, seen, column, row, whole[0], whole[1], shift - whole),
         *(excess, light, (light / noise) ** 2, which_others(place[0], place[1], scene.fwhm)),
     )
+
+
+def _motion(shift: Shift, x: float, y: float) -> tuple[float, float]:
+    """Return how far a place of the stack stands from there on a frame, pixels."""
+    there = shift.place(np.array([x]), np.array([y]))
+    return float(there[0][0]) - x, float(there[1][0]) - y
 
 
 def _points(path: Path, shared: Overlap, rests: Floats, stamps: Stamps, optics: Optics, scene: Scene) -> Floats:

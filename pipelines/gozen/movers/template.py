@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from gozen.calibration.calibrate import DEAD, Image, Mask
+from gozen.movers.strip import Cover
 from gozen.photometry.aperture import aperture_sums
 from gozen.photometry.detect import Sources
 from gozen.photometry.register import Shift
@@ -23,6 +26,8 @@ _STACK_SIGMA = 3.0
 _SPREAD_PX = 2
 _HALO_FWHM = 2.0
 _CLOUD = 0.05
+_WIDE_FWHM = 3.0
+"""Diameter of a circle from which seeing takes little light."""
 _SHARPEST = 0.7
 """Part of the light in one of three by three pixels for stars half a pixel wide; a single hit pixel has all of it."""
 
@@ -43,6 +48,8 @@ class Template:
         Side of the box whose sum is compared, pixels (odd); close to the best matched one for the stars' width.
     fwhm
         Of the stars, pixels.
+    carried
+        Whether it lies as on a frame that is turned; where the stack does not reach, it is NaN.
     """
 
     image: Image
@@ -50,6 +57,26 @@ class Template:
     allowance: Image
     box: int
     fwhm: float
+    carried: bool = False
+
+    def on_frame(self, shift: Shift) -> tuple[Template, Shift]:
+        """Return the template as it lies on a frame that is turned, and the shift that is left; else itself."""
+        if shift.turn is None:
+            return self, shift
+        nothing, never = np.float32(np.nan), np.float32(np.inf)
+        image, background = (shift.onto_frame(one, nothing) for one in (self.image, self.background))
+        allowance = shift.onto_frame(self.allowance, never)
+        lying = replace(self, image=image, background=background, allowance=allowance, carried=True)
+        return lying, replace(shift, dx=0.0, dy=0.0, turn=None)
+
+    def cover(self, shift: Shift) -> Cover:
+        """Return where something can be said about a frame."""
+        return Cover(self.known, round(shift.dx), round(shift.dy))
+
+    @functools.cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Of the stack's pixels, those that something can be said about."""
+        return np.isfinite(self.allowance)
 
 
 def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
@@ -99,6 +126,12 @@ def make_template(stack: Stack, image: Image, background: Image, sources: Source
     return Template(image, background, allowance, box, fwhm)
 
 
+def without_stars(template: Template) -> Template:
+    """Return a template of the sky alone, for a frame that there is nothing else to compare with."""
+    allowance = np.where(np.isinf(template.allowance), template.allowance, np.float32(0))
+    return Template(template.background, template.background, allowance, template.box, template.fwhm)
+
+
 def box_of(fwhm: float) -> int:
     """Return the odd side of the box that sees a faint star best.
 
@@ -110,7 +143,7 @@ def box_of(fwhm: float) -> int:
 def sharpest_star(image: Image, template: Template, sources: Sources, shift: Shift, sky: FrameSky) -> float:
     """Return the largest part of its light in three by three pixels that a star of this frame has in one pixel."""
     strong = np.flatnonzero(~sources.merged & (sources.flux > 100 * sources.noise * template.fwhm))
-    x, y = sources.x[strong] + shift.dx, sources.y[strong] + shift.dy
+    x, y = shift.place(sources.x[strong], sources.y[strong])
     level = sources.background[strong] + sky.at(x, y)
     core, around = cores(image, x, y, level)
     good = (around > 0) & (core < around)
@@ -119,14 +152,25 @@ def sharpest_star(image: Image, template: Template, sources: Sources, shift: Shi
     return float(np.clip(np.percentile(core[good] / around[good], 98), 0.2, _SHARPEST))
 
 
-def star_light(image: Image, mask: Mask, template: Template, sources: Sources, shift: Shift, sky: FrameSky) -> float:
-    """Return the stars' light on a frame over that on the stack: clouds make it less than one."""
+def star_light(
+    image: Image, mask: Mask, whole: Image, fwhm: float, sources: Sources, shift: Shift, sky: FrameSky
+) -> float:
+    """Return the stars' light on a frame over that on the stack: clouds make it less than one.
+
+    Parameters
+    ----------
+    whole
+        The stack; `lower_stack` would not do, whose stars lack what seeing takes off them.
+    fwhm
+        Of the stars, pixels.
+    """
     order = np.argsort(-sources.flux, kind="stable")[:200]
     x, y = sources.x[order], sources.y[order]
-    wide = 2 * template.fwhm
-    there = aperture_sums(image, mask, x + shift.dx, y + shift.dy, wide)
-    here = aperture_sums(template.image, np.zeros_like(mask), x, y, wide)
-    frame = there.flux - there.area * (sources.background[order] + sky.at(x + shift.dx, y + shift.dy))
+    wide = _WIDE_FWHM * fwhm
+    moved = shift.place(x, y)
+    there = aperture_sums(image, mask, *moved, wide)
+    here = aperture_sums(whole, np.zeros_like(mask), x, y, wide)
+    frame = there.flux - there.area * (sources.background[order] + sky.at(*moved))
     stack = here.flux - here.area * sources.background[order]
     good = ~(there.edge | there.dead | there.saturated | here.edge) & (stack > 20 * sources.noise[order] * wide)
     return float(np.median(frame[good] / stack[good])) if good.sum() >= 5 else 1.0
@@ -140,6 +184,7 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     light
         By which the stars are fainter (or brighter) than on the stack; a small change does no harm and costs time.
     """
+    template, shift = template.on_frame(shift)
     model = template.image
     if abs(light - 1) > _CLOUD:
         model = template.background + np.float32(light) * (template.image - template.background)
@@ -147,7 +192,26 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     cells = (np.arange(columns) + 0.5) / sky.cell[1] - 0.5
     across = np.stack([np.interp(cells, np.arange(len(line)), line) for line in sky.excess]).astype(np.float32)
     place = np.clip((np.arange(rows) + 0.5) / sky.cell[0] - 0.5, 0, len(across) - 1)
-    return np.asarray(_subtract(image, model, across, place, round(shift.dx), round(shift.dy)))
+    rest = np.asarray(_subtract(image, model, across, place, round(shift.dx), round(shift.dy)))
+    return np.asarray(np.nan_to_num(rest, copy=False, nan=0.0)) if template.carried else rest
+
+
+def difference_at(
+    image: Image, template: Template, light: float, shift: Shift, sky: FrameSky, x: Floats, y: Floats
+) -> Floats:
+    """Return the same at places on the frame, between pixels; NaN where nothing is known."""
+    column, row = shift.back(x, y) if shift.turn else (x - round(shift.dx), y - round(shift.dy))
+    model, level = (
+        map_coordinates(one, [row, column], order=1, mode="nearest", output=np.float64)
+        for one in (template.image, template.background)
+    )
+    if abs(light - 1) > _CLOUD:
+        model = level + light * (model - level)
+    values = map_coordinates(image, [y, x], order=1, mode="nearest", output=np.float64)
+    rows, columns = image.shape
+    on = (x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)
+    known = on & Cover(template.known, 0, 0).at(column, row) if shift.turn else template.cover(shift).at(x, y)
+    return np.where(known, values - model - sky.at(x, y), np.nan)
 
 
 @njit(cache=True)

@@ -74,7 +74,7 @@ def measure_frame(
     limit_sigma
         Significance below which a source counts as not detected.
     """
-    x, y = sources.x + shift.dx, sources.y + shift.dy
+    x, y = shift.place(sources.x, sources.y)
     level = sources.background + sky.at(x, y)
     sums = nested_sums(image, mask, x, y, diameters_px)
     flux = np.stack([one.flux - level * one.area for one in sums])
@@ -107,6 +107,16 @@ def blended(sources: Sources, flux: Floats, reach_px: float) -> NDArray[np.bool_
     for one, other in (pairs.T, pairs.T[::-1]):
         out[one[flux[other] > _BLEND_FRACTION * flux[one]]] = True
     return out
+
+
+def neighbours_share(sources: Sources, flux: Floats, reach_px: float) -> Floats:
+    """Return the flux of each source's neighbours within reach over its own; infinite for a source without flux."""
+    total = np.zeros(len(sources))
+    if len(sources) >= 2:
+        pairs = cKDTree(np.column_stack([sources.x, sources.y])).query_pairs(reach_px, output_type="ndarray")
+        for one, other in (pairs.T, pairs.T[::-1]):
+            total += np.bincount(one, np.maximum(flux[other], 0), minlength=len(total))
+    return np.asarray(np.divide(total, flux, out=np.full(len(total), np.inf), where=flux > 0))
 
 
 def _frame_flags(sums: ApertureSums, shift: Shift) -> NDArray[np.uint16]:

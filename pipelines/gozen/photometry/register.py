@@ -1,15 +1,17 @@
-"""The shift of each frame against a reference: by the centroids of bright stars, else by correlation."""
+"""The shift and turn of each frame against a reference: by the centroids of bright stars, else by correlation."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gozen.calibration.calibrate import Image
 from gozen.photometry.centroid import windowed_centroids
+from gozen.photometry.turn import Turn, carried, fit_turn
 
 Floats = NDArray[np.float64]
 _MAXIMUM_ANCHORS = 100
@@ -19,6 +21,9 @@ _STEP_PX = 3
 _AGREE_PX = 0.7
 _WIDEST_PX = 1.5
 """Stars that stand farther from the common shift are others; seeing moves neighbours by less."""
+_ROUNDS = 6
+_TRIAL_DEG = (0.3, -0.3, 0.6, -0.6, 0.9, -0.9)
+"""Steps that the outermost stars of a few hundred pixels find themselves within the search from one to the next."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,56 @@ class Shift:
     Parameters
     ----------
     dx, dy
-        Frame minus reference, pixels.
+        Frame minus reference in the middle of the image, pixels.
     residual
         Robust deviation of the stars about the shift, pixels; NaN where there is none.
     stars
         How many stars the shift rests on; 0 means that it is only a guess.
+    turn
+        Rotation and scale against the reference; None where the stars show none.
     """
 
     dx: float
     dy: float
     residual: float
     stars: int
+    turn: Turn | None = None
 
     @property
     def measured(self) -> bool:
         """Whether enough stars agreed."""
         return self.stars >= _MINIMUM_ANCHORS
 
+    def place(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return where places of the reference stand on the frame, pixels."""
+        if self.turn is None:
+            return x + self.dx, y + self.dy
+        mx, my = self.turn.motion(x, y)
+        return x + self.dx + mx, y + self.dy + my
+
+    def back(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return where places of the frame stand on the reference, pixels."""
+        x, y = x - self.dx, y - self.dy
+        return (x, y) if self.turn is None else self.turn.undone(x, y)
+
+    def onto_frame(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return an image of the reference as it lies on the frame, by the nearest pixel."""
+        return _carried(image, fill, *self.back(*_CORNER))
+
+    def onto_reference(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return an image of the frame as it lies on the reference, by the nearest pixel."""
+        return _carried(image, fill, *self.place(*_CORNER))
+
 
 UNSHIFTED = Shift(0.0, 0.0, float("nan"), 0)
+_CORNER = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+"""The first pixel and its neighbours along x and y: where they go tells where all go."""
+
+
+def _carried(image: NDArray[Any], fill: Any, x: Floats, y: Floats) -> NDArray[Any]:
+    """Return for each pixel what an image has at the place to which the pixel goes, if `_CORNER` goes to (x, y)."""
+    along, up = (x[1] - x[0], y[1] - y[0]), (x[2] - x[0], y[2] - y[0])
+    return np.asarray(carried(image, fill, x[0], y[0], along[0] - 1, up[0], along[1], up[1] - 1, 0.0, 0.0))
 
 
 def choose_anchors(
@@ -108,7 +144,7 @@ def choose_anchors(
 
 
 def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 0.0) -> Shift:
-    """Measure the shift of one frame.
+    """Measure the shift and turn of one frame.
 
     Parameters
     ----------
@@ -124,32 +160,86 @@ def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 
     The shift; where too few stars agree (clouds), the guess with no stars to its name.
     """
     near = _by_centroids(image, anchors, guess, excess)
-    if near.stars >= max(_MINIMUM_ANCHORS, len(anchors.x) // 2):
-        return near
-    far = _by_centroids(image, anchors, _by_correlation(image, anchors), excess)
-    best = max(near, far, key=lambda shift: shift.stars)
-    return best if best.measured else Shift(guess.dx, guess.dy, float("nan"), 0)
+    if near.stars < max(_MINIMUM_ANCHORS, _within(image, anchors, guess) // 2):
+        jump = _by_correlation(image, anchors)
+        near = max(near, _by_centroids(image, anchors, jump, excess), key=_stars)
+        if not near.measured:
+            turned = (_turned(start, angle, image) for start in (guess, jump) for angle in _TRIAL_DEG)
+            near = max((_by_centroids(image, anchors, one, excess) for one in turned), key=_stars)
+    if near.turn is not None and near.turn != guess.turn and near.stars < 0.8 * _within(image, anchors, near):
+        # Stars that the turn moved out of the first search.
+        near = max(near, _by_centroids(image, anchors, near, excess), key=_stars)
+    return near if near.measured else replace(guess, residual=float("nan"), stars=0)
+
+
+def _stars(shift: Shift) -> int:
+    return shift.stars
+
+
+def _turned(shift: Shift, angle_deg: float, image: Image) -> Shift:
+    """Return a guess that is turned further about the middle of the image."""
+    angle = np.deg2rad(angle_deg)
+    cos, sin = float(np.cos(angle)) - 1, float(np.sin(angle))
+    old, (x0, y0) = shift.turn, _middle(image)
+    xx, xy, yx, yy = (old.xx, old.xy, old.yx, old.yy) if old else (0.0, 0.0, 0.0, 0.0)
+    return replace(shift, turn=Turn(xx + cos, xy - sin, yx + sin, yy + cos, x0, y0))
+
+
+def _middle(image: Image) -> tuple[float, float]:
+    rows, columns = image.shape
+    return (columns - 1) / 2, (rows - 1) / 2
+
+
+def _within(image: Image, anchors: Anchors, shift: Shift) -> int:
+    """Return how many anchors lie on the frame."""
+    x, y = shift.place(anchors.x, anchors.y)
+    rows, columns = image.shape
+    return int(((x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)).sum())
 
 
 def _by_centroids(image: Image, anchors: Anchors, guess: Shift, excess: float) -> Shift:
     if len(anchors.x) == 0:
         return UNSHIFTED
-    x, y, sigma = anchors.x + guess.dx, anchors.y + guess.dy, anchors.fwhm / 2.3548
-    cx, cy = windowed_centroids(image, x, y, sigma, search_px=_STEP_PX, sky=anchors.sky + excess)
+    x, y = guess.place(anchors.x, anchors.y)
+    cx, cy = windowed_centroids(image, x, y, anchors.fwhm / 2.3548, search_px=_STEP_PX, sky=anchors.sky + excess)
     found = np.isfinite(cx) & np.isfinite(cy)
-    dx, dy = (cx - anchors.x)[found], (cy - anchors.y)[found]
     if found.sum() < _MINIMUM_ANCHORS:
         return UNSHIFTED
-    votes = np.hypot(dx[:, None] - dx, dy[:, None] - dy) < _AGREE_PX
+    away = (cx - x)[found], (cy - y)[found]
+    votes = np.hypot(away[0][:, None] - away[0], away[1][:, None] - away[1]) < _AGREE_PX
     agreeing = votes[int(np.argmax(votes.sum(axis=1)))]
-    if agreeing.sum() < _not_by_chance(len(dx)):
+    if agreeing.sum() < _not_by_chance(len(agreeing)):
         return UNSHIFTED
-    mx, my = np.median(dx[agreeing]), np.median(dy[agreeing])
-    away = np.hypot(dx - mx, dy - my)
-    spread = max(1.4826 * float(np.median(away[agreeing])), 0.02)
-    kept = away < min(3 * spread, _WIDEST_PX)
-    residual = 1.4826 * float(np.median(np.abs(np.concatenate([dx[kept] - mx, dy[kept] - my]))))
-    return Shift(float(dx[kept].mean()), float(dy[kept].mean()), residual, int(kept.sum()))
+    moved = (cx - anchors.x)[found], (cy - anchors.y)[found]
+    return _settled(anchors.x[found], anchors.y[found], *moved, away, agreeing, _middle(image))
+
+
+def _settled(
+    x: Floats,
+    y: Floats,
+    dx: Floats,
+    dy: Floats,
+    away: tuple[Floats, Floats],
+    agreeing: NDArray[np.bool_],
+    middle: tuple[float, float],
+) -> Shift:
+    """Fit shift and turn to the stars that agree; those that a turn brings into agreement join them."""
+    rest = away[0] - np.median(away[0][agreeing]), away[1] - np.median(away[1][agreeing])
+    kept = agreeing
+    for _ in range(_ROUNDS):
+        distance = np.hypot(*rest)
+        spread = max(1.4826 * float(np.median(distance[kept])), 0.02)
+        before, kept = kept, distance < min(3 * spread, _WIDEST_PX)
+        sx, sy, turn = fit_turn(x[kept], y[kept], dx[kept], dy[kept], middle)
+        if turn is None:
+            rest = dx - np.median(dx[kept]), dy - np.median(dy[kept])
+            break
+        mx, my = turn.motion(x, y)
+        rest = dx - sx - mx, dy - sy - my
+        if (kept == before).all():
+            break
+    residual = 1.4826 * float(np.median(np.abs(np.concatenate([rest[0][kept], rest[1][kept]]))))
+    return Shift(sx, sy, residual, int(kept.sum()), turn)
 
 
 def _not_by_chance(count: int) -> int:

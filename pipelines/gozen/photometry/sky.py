@@ -61,7 +61,11 @@ def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_], shift:
     """
     rows, columns = image.shape
     down, across = max(round(rows / _CELL_PX), 1), max(round(columns / _CELL_PX), 1)
-    mesh = _mesh(image, background, is_sky, round(shift.dx), round(shift.dy), down, across)
+    dx, dy = round(shift.dx), round(shift.dy)
+    if shift.turn is not None:
+        background, is_sky = shift.onto_frame(background, np.float32(0)), shift.onto_frame(is_sky, np.False_)
+        dx = dy = 0
+    mesh = _mesh(image, background, is_sky, dx, dy, down, across)
     excess, noise = mesh[..., 0], mesh[..., 1]
     found = np.isfinite(excess)
     filled = np.where(found, excess, np.median(excess[found]) if found.any() else 0.0)

@@ -20,6 +20,7 @@ _SAID: Mapping[Flag, str] = {
     Flag.NO_COLOUR: "colour unknown",
     Flag.NO_CALIBRATION: "not calibrated",
     Flag.NOT_ON_STACK: "not on the stack",
+    Flag.BLENDED_CALIBRATORS: "calibrated by blended stars",
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.calibration.calibrate import Detector, Image
-from gozen.errors import CorruptFile, InconsistentPointing, InconsistentTime, NoisyFrame, SaturatedField
+from gozen.errors import CorruptFile, InconsistentPointing, InconsistentTime, NoisyFrame, SaturatedField, TrailedFrame
 from gozen.frames.pixels import Pixels, Stored, native
 from gozen.frames.raw import RawCube
 from gozen.instrument.header import RawHeader, impossible_place, utc_of_mjd
@@ -101,6 +101,28 @@ def check_noise(level: FrameLevel, detector: Detector, settings: GateSettings, f
             limit=settings.noise_ratio,
         )
     return ratio
+
+
+def check_elongation(elongation: float, settings: GateSettings, frame: int) -> float:
+    """Refuse a frame whose stars are trails; one without stars to measure (NaN) passes.
+
+    Returns
+    -------
+    The length of the stars over their width.
+
+    Raises
+    ------
+    TrailedFrame
+        It exceeds the limit.
+    """
+    if elongation > settings.elongation:
+        raise TrailedFrame(
+            f"frame {frame}: the stars are {elongation:.2f} times as long as they are wide; "
+            f"the limit is {settings.elongation:g} (gates.elongation)",
+            value=elongation,
+            limit=settings.elongation,
+        )
+    return elongation
 
 
 def check_time(cube: RawCube) -> float:

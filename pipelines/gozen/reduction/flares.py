@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -53,9 +55,10 @@ def flare_rows(
         return measured.rows.slice(0, 0)
     sources = _as_sources([flare for flare, keep in zip(flares, kept, strict=True) if keep], aligned)
     everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
-    placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm)
+    placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm, aligned.elongation)
     radius, reach = settings.calibration.match_radius_arcsec, measured.diameters_px[0] / 2 + sources.fwhm
     known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
+    known = replace(known, calibrated_by_blends=measured.sources.calibrated_by_blends)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in everywhere.items()]
     sigma, header = settings.photometry.limit_sigma, cube.header
     rows = sensor_rows(

@@ -10,7 +10,7 @@ from gozen.archive.commit import GateRecord
 from gozen.calibration.calibrate import Detector, Image, Mask, calibrate
 from gozen.errors import CorruptFile, Rejected
 from gozen.frames.raw import RawCube
-from gozen.quality.gates import FrameLevel, check_noise, check_pixels, frame_level
+from gozen.quality.gates import FrameLevel, check_elongation, check_noise, check_pixels, frame_level
 from gozen.reduction.workspace import Workspace
 from gozen.settings import GateSettings
 
@@ -74,18 +74,43 @@ def calibrate_cube(cube: RawCube, detector: Detector, settings: GateSettings, wo
             ratio = check_noise(level, detector, settings, index)
             _passed(out, "NoisyFrame", index, ratio, settings.noise_ratio, "")
         except Rejected as refusal:
-            out.rejections[index] = refusal
-            record = GateRecord(
-                name=refusal.name, value=refusal.value, limit=refusal.limit, unit="", passed=False, frame=index
-            )
-            out.gates.append(record)
+            _refused(out, refusal, index)
     if not out.good:
         raise _of_all(out.rejections, cube.frame_id)
     return out
 
 
+def without_trailed(cube: CalibratedCube, elongation: list[float], settings: GateSettings, frame_id: str) -> None:
+    """Refuse the frames whose stars are trails.
+
+    Parameters
+    ----------
+    elongation
+        Of every frame; NaN where it has no stars to measure, which is no reason to refuse it.
+
+    Raises
+    ------
+    Rejected
+        No good frame is left; as `calibrate_cube`.
+    """
+    for index in cube.good:
+        try:
+            found = check_elongation(elongation[index], settings, index)
+            _passed(cube, "TrailedFrame", index, found, settings.elongation, "")
+        except Rejected as refusal:
+            _refused(cube, refusal, index)
+    if not cube.good:
+        raise _of_all(cube.rejections, frame_id)
+
+
 def _passed(out: CalibratedCube, name: str, frame: int, value: float, limit: float, unit: str) -> None:
     out.gates.append(GateRecord(name=name, value=value, limit=limit, unit=unit, passed=True, frame=frame))
+
+
+def _refused(out: CalibratedCube, refusal: Rejected, frame: int) -> None:
+    out.rejections[frame] = refusal
+    measured = {"value": refusal.value, "limit": refusal.limit, "message": str(refusal)}
+    out.gates.append(GateRecord(name=refusal.name, unit="", passed=False, frame=frame, **measured))
 
 
 def _of_all(rejections: dict[int, Rejected], frame_id: str) -> Rejected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +12,13 @@ from gozen.archive.keys import Processing
 from gozen.astrometry.solution import Solution
 from gozen.calibration.calibrate import Detector
 from gozen.catalog.reference import ReferenceCatalogue, StarSource
-from gozen.catalog.schema import Flag
 from gozen.frames.raw import RawCube
 from gozen.frames.times import mid_exposure
+from gozen.lightcurves.calibrators import SPOILING, Calibrators, choose_calibrators
 from gozen.lightcurves.match import match_stars, neighbour_light
 from gozen.lightcurves.rows import FrameRows, SensorSources, sensor_rows
 from gozen.lightcurves.zeropoint import ZeroPoint, fit_zero_point
-from gozen.photometry.measure import FrameFluxes, blended, measure_frame
+from gozen.photometry.measure import FrameFluxes, blended, measure_frame, neighbours_share
 from gozen.photometry.sky import FrameSky, frame_sky
 from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
@@ -27,11 +27,8 @@ from gozen.settings import Settings
 Floats = NDArray[np.float64]
 _SOURCE_SIGMA = 3.0
 _GROW_PX = 4
-_CALIBRATOR_LIMITS = (100.0, 50.0, 20.0, 10.0)
-_PLENTY = 50
-_FEW = 10
-"""Stars that stand alone calibrate better than many whose apertures hold the light of others."""
-_CROWDED = 0.01
+_MATCH_PX = 0.5
+"""Least radius of a match: a smaller part of a pixel loses true pairs, and no other star is that near."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,8 @@ class Measurement:
         The calibration; None where the reference catalogue has no magnitudes.
     frame_zero
         Zero magnitude of each measured frame, by its number.
+    calibrators
+        The stars that the calibration was made with, and what became of the others.
     diameters_px
         Of the apertures, the calibrated one first.
     """
@@ -56,6 +55,7 @@ class Measurement:
     frame_zero: dict[int, float]
     limiting_magnitude: float
     skies: dict[int, FrameSky]
+    calibrators: Calibrators | None
     diameters_px: tuple[int, ...]
 
 
@@ -79,6 +79,8 @@ def place_sources(
     middle = solution.sky(np.array([columns / 2]), np.array([rows / 2]))
     radius = np.hypot(rows, columns) * solution.linear.scale_arcsec / 3600
     stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
+    # The centroids of coarse pixels are no better than a part of one.
+    radius_arcsec = max(radius_arcsec, _MATCH_PX * solution.linear.scale_arcsec)
     star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
     near = blended(sources, sources.flux, reach_px)
     return SensorSources(sources.x, sources.y, ra, dec, star, stars, near, solution.linear.scale_arcsec)
@@ -108,14 +110,18 @@ def measure(
     """
     skies, fluxes = measure_frames(calibrated, aligned, detector, settings, diameters_px)
     frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
-    zero = _calibrate(sources, aligned, fluxes, settings, diameters_px[0], f"{cube.frame_id}")
+    calibrators = _calibrators(sources, aligned, fluxes, settings, diameters_px[0])
+    zero = _calibrate(sources, calibrators, settings, cube.frame_id)
     sigma = settings.photometry.limit_sigma
+    if zero is not None and calibrators is not None and calibrators.blended:
+        sources = replace(sources, calibrated_by_blends=True)
     rows = sensor_rows(sources, frames, diameters_px, zero, sigma, processing, cube.header.sensor, cube.header.filter)
     limit = float("nan")
     if zero is not None:
         sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
         limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
-    return Measurement(rows, sources, zero, _frame_zeros(sources, fluxes, zero), limit, skies, diameters_px)
+    frame_zero = _frame_zeros(fluxes, calibrators, zero)
+    return Measurement(rows, sources, zero, frame_zero, limit, skies, calibrators, diameters_px)
 
 
 def measure_frames(
@@ -180,55 +186,52 @@ def frame_times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFlux
     return mid_exposure(float(cube.start[index]), row, cube.header.row_time_s, cube.header.exposure_s)
 
 
-def _calibrate(
+def _calibrators(
     sources: SensorSources,
     aligned: AlignedStack,
     fluxes: dict[int, FrameFluxes],
     settings: Settings,
     diameter_px: int,
-    name: str,
-) -> ZeroPoint | None:
-    """Fit the zero magnitude to the mean flux over the stacked frames; None without reference magnitudes."""
-    g = sources.of_star(sources.stars.g)
+) -> Calibrators | None:
+    """Choose the stars that calibrate, by their fluxes on the stacked frames; None without reference magnitudes."""
     if not np.isfinite(sources.stars.g).any():
         return None
-    stacked = [index for index in aligned.stack.frames if index in fluxes]
-    flux = np.mean([fluxes[index].flux[0] for index in stacked], axis=0)
-    error = np.sqrt(np.sum([fluxes[index].flux_err[0] ** 2 for index in stacked], axis=0)) / len(stacked)
-    spoiled = np.any([_spoiled(fluxes[index]) for index in stacked], axis=0) | sources.blended
-    strength = np.where(spoiled | ~np.isfinite(g), 0.0, flux / error)
-    lonely = sources.of_star(_crowding(sources.stars, sources.scale_arcsec, aligned, diameter_px)) < _CROWDED
-    if (lonely & (strength > _CALIBRATOR_LIMITS[-1])).sum() >= _FEW:
-        strength = np.where(lonely, strength, 0.0)
-    usable = np.where(strength > _calibrator_limit(strength), g, np.nan)
-    return fit_zero_point(flux, error, usable, sources.of_star(sources.stars.bp_rp), settings.calibration, name)
+    reach_px = diameter_px / 2
+    stars, fwhm = sources.stars, aligned.sources.fwhm
+    crowding = neighbour_light(stars.ra, stars.dec, stars.g, (reach_px + fwhm / 2) * sources.scale_arcsec)
+    return choose_calibrators(
+        [fluxes[index] for index in aligned.stack.frames if index in fluxes],
+        sources.of_star(stars.g),
+        sources.of_star(stars.bp_rp),
+        sources.blended,
+        neighbours_share(aligned.sources, aligned.sources.flux, reach_px + fwhm),
+        sources.of_star(crowding),
+        settings.calibration,
+    )
 
 
-def _crowding(stars: ReferenceCatalogue, scale_arcsec: float, aligned: AlignedStack, diameter_px: int) -> Floats:
-    reach_px = diameter_px / 2 + aligned.sources.fwhm / 2
-    return neighbour_light(stars.ra, stars.dec, stars.g, reach_px * scale_arcsec)
+def _calibrate(sources: SensorSources, chosen: Calibrators | None, settings: Settings, name: str) -> ZeroPoint | None:
+    if chosen is None:
+        return None
+    g, colour = sources.of_star(sources.stars.g), sources.of_star(sources.stars.bp_rp)
+    usable = np.where(chosen.chosen, g, np.nan)
+    return fit_zero_point(chosen.flux, chosen.flux_err, usable, colour, settings.calibration, name, chosen.sentence)
 
 
-def _calibrator_limit(strength: Floats) -> float:
-    """Return the signal-to-noise that calibrators need: the highest that leaves enough of them.
+def _frame_zeros(
+    fluxes: dict[int, FrameFluxes], calibrators: Calibrators | None, zero: ZeroPoint | None
+) -> dict[int, float]:
+    """Return each frame's zero magnitude: how bright the calibrators that are good on it are there.
 
-    A faint star's aperture holds the light of others that are too faint to be seen, which biases it bright.
+    Each is compared with itself on the other frames, not with the catalogue: which of them a frame has must not matter.
     """
-    return next((limit for limit in _CALIBRATOR_LIMITS if (strength > limit).sum() >= _PLENTY), _CALIBRATOR_LIMITS[-1])
-
-
-def _spoiled(fluxes: FrameFluxes) -> NDArray[np.bool_]:
-    return np.asarray((fluxes.flags & (Flag.SATURATED | Flag.EDGE | Flag.DEAD_PIXEL)) > 0)
-
-
-def _frame_zeros(sources: SensorSources, fluxes: dict[int, FrameFluxes], zero: ZeroPoint | None) -> dict[int, float]:
-    if zero is None:
+    if zero is None or calibrators is None:
         return {}
-    g, colour = sources.of_star(sources.stars.g)[zero.kept], sources.of_star(sources.stars.bp_rp)[zero.kept]
     out = {}
     for index, one in fluxes.items():
-        rest = g - zero.magnitude(one.flux[0][zero.kept], colour)
-        out[index] = zero.zp + float(np.median(rest[np.isfinite(rest)])) if np.isfinite(rest).any() else float("nan")
+        good = zero.kept & (one.flags & sum(SPOILING.values()) == 0) & (one.flux[0] > 0)
+        brighter = 2.5 * np.log10(one.flux[0][good] / calibrators.flux[good])
+        out[index] = zero.zp + float(np.median(brighter)) if good.any() else float("nan")
     return out
 
 

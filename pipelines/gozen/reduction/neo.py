@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gozen.calibration.calibrate import Detector, Image
+from gozen.calibration.calibrate import Detector
 from gozen.frames.raw import RawCube
 from gozen.movers.candidates import Candidates, find_candidates
 from gozen.movers.flares import REACH_PX, Flare, group_flares
 from gozen.movers.measure import Scene, Track, aperture_growth, follow
+from gozen.movers.persistence import without_lasting, without_lasting_ridges
 from gozen.movers.profile import moffat_of
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
-from gozen.movers.template import Template, difference, lower_stack, make_template, sharpest_star, star_light
+from gozen.movers.template import sharpest_star
 from gozen.movers.tracklets import Line, Points, link
 from gozen.photometry.sky import FrameSky
-from gozen.photometry.stack import stack_frames
 from gozen.reduction.align import AlignedStack
+from gozen.reduction.compared import Compared, compare
 from gozen.reduction.frames import CalibratedCube
 from gozen.settings import MoverSettings
 
@@ -27,8 +28,6 @@ Floats = NDArray[np.float64]
 _FLARE_SNR = 5.0
 _LEAST_MOTION_PX = 3.0
 _RATE_SIGMA = 5.0
-_THIRD_FRAMES = 3
-"""From which number a third of the frames is quiet enough to stand for the stack."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,12 @@ def find_moving(
     fwhm = float(np.nanmedian([aligned.fwhm[index] for index in frames])) if frames else float("nan")
     if not np.isfinite(fwhm):
         return Found([], [], [], 0)
-    alone = cube.nframe == 1
-    found, streaks, light = _peaks(frames, fwhm, calibrated, aligned, skies, settings, alone)
+    compared = compare(frames, fwhm, calibrated, aligned, skies)
+    found, streaks = _peaks(frames, compared, settings)
     times = frame_times(cube)
     exposure = cube.header.exposure_s / frame_step_s(cube)
     chains = link_streaks(streaks, times, exposure)
-    if alone:
+    if compared.alone:
         return Found([], chains, [], 0)
     points = _points([one.where(~one.sharp) for one in found], aligned)
     lines = link(
@@ -92,11 +91,14 @@ def find_moving(
         settings.minimum_significance,
     )
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]])]
+    on_light = _on_light(points, compared)
+    # A mover passes a star; light that wanders with the telescope stays on itself.
+    moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
     tracks: list[Track] = []
     if moving:
-        scene = _scene(calibrated, aligned, skies, light, fwhm, detector, diameter_px, exposure)
+        scene = _scene(calibrated, aligned, skies, compared.light, fwhm, detector, diameter_px, exposure)
         tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
-    flares = _flares(points, moving, aligned, fwhm, settings, cube.nframe)
+    flares = _flares(points, moving, on_light, aligned, fwhm, settings, cube.nframe)
     kept = [track for track in tracks if _is_sure(track, settings)]
     return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
 
@@ -106,49 +108,17 @@ def _is_sure(track: Track, settings: MoverSettings) -> bool:
     return long_enough and bool(np.median(track.flux / track.flux_err) >= settings.minimum_snr)
 
 
-def _peaks(
-    frames: list[int],
-    fwhm: float,
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    skies: dict[int, FrameSky],
-    settings: MoverSettings,
-    alone: bool,
-) -> tuple[list[Candidates], list[Streak], list[float]]:
-    """Return what each good frame has and the stack has not: peaks and trails; and the light of each frame's stars."""
-    image = _compared_with(calibrated, aligned, skies, frames)
-    template = make_template(aligned.stack, image, aligned.background, aligned.sources, fwhm)
-    light = [1.0] * len(calibrated.images)
+def _peaks(frames: list[int], compared: Compared, settings: MoverSettings) -> tuple[list[Candidates], list[Streak]]:
+    """Return what each good frame has and the stack has not: peaks, and trails."""
     found: list[Candidates] = []
     streaks: list[Streak] = []
     for index in frames:
-        if not alone:
-            light[index] = star_light(
-                calibrated.images[index],
-                calibrated.masks[index],
-                template,
-                aligned.sources,
-                aligned.shifts[index],
-                skies[index],
-            )
-        one, trails = _of_frame(index, light[index], calibrated, aligned, skies[index], template, settings, alone)
+        one, trails = _of_frame(index, compared, settings)
+        if not compared.alone:
+            trails = without_lasting(trails, frames, compared.shifts, compared.rest_at, compared.template.fwhm)
         found.append(one)
         streaks += trails
-    return found, streaks, light
-
-
-def _compared_with(
-    calibrated: CalibratedCube, aligned: AlignedStack, skies: dict[int, FrameSky], frames: list[int]
-) -> Image:
-    third = len(frames) // 3
-    if third < _THIRD_FRAMES:
-        return aligned.stack.image
-    parts = []
-    for chosen in (frames[:third], frames[-third:]):
-        part = stack_frames(calibrated.images, calibrated.masks, aligned.shifts, chosen)
-        excess = np.mean([skies[index].excess for index in chosen], axis=0)
-        parts.append((part, FrameSky(excess, skies[chosen[0]].cell, skies[chosen[0]].noise)))
-    return lower_stack(aligned.stack, parts)
+    return without_lasting_ridges(found, compared.shifts, compared.template.fwhm, compared.template.box), streaks
 
 
 def frame_step_s(cube: RawCube) -> float:
@@ -163,25 +133,14 @@ def frame_times(cube: RawCube) -> Floats:
     return np.asarray((cube.start - cube.start[0]) * 86400 / frame_step_s(cube))
 
 
-def _of_frame(
-    index: int,
-    light: float,
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    sky: FrameSky,
-    template: Template,
-    settings: MoverSettings,
-    alone: bool,
-) -> tuple[Candidates, list[Streak]]:
-    image, mask, shift = calibrated.images[index], calibrated.masks[index], aligned.shifts[index]
-    if alone:
-        # Nothing to compare with: only trails can be told from stars.
-        empty = np.where(np.isinf(template.allowance), template.allowance, 0)
-        template = Template(template.background, template.background, empty, template.box, template.fwhm)
-    rest = difference(image, template, light, shift, sky)
-    sharpest = sharpest_star(image, template, aligned.sources, shift, sky)
-    found = find_candidates(rest, mask, template, shift, sky.noise, sharpest, settings.threshold_sigma, index)
-    trails = find_streaks(rest, found, sky.noise, template.fwhm, among_stars=alone)
+def _of_frame(index: int, compared: Compared, settings: MoverSettings) -> tuple[Candidates, list[Streak]]:
+    shift, sky, noise = compared.shifts[index], compared.skies[index], compared.skies[index].noise
+    sharpest = sharpest_star(compared.images[index], compared.template, compared.sources, shift, sky)
+    template, shift = compared.template.on_frame(shift)
+    rest = compared.rest(index)
+    mask, sigma = compared.masks[index], settings.threshold_sigma
+    found = find_candidates(rest, mask, template, shift, noise, sharpest, sigma, index)
+    trails = find_streaks(rest, template.cover(shift), found, noise, template.fwhm, among_stars=compared.alone)
     trails = [trail for trail in trails if trail.flux >= settings.streak_snr * trail.flux_err]
     clear = np.ones(len(found), np.bool_)
     for trail in trails:
@@ -190,11 +149,11 @@ def _of_frame(
 
 
 def _points(found: list[Candidates], aligned: AlignedStack) -> Points:
-    shifts = [aligned.shifts[one.frame] for one in found]
+    places = [aligned.shifts[one.frame].back(one.x, one.y) for one in found]
     return Points(
         np.concatenate([np.full(len(one), one.frame, np.int64) for one in found]),
-        np.concatenate([one.x - shift.dx for one, shift in zip(found, shifts, strict=True)]),
-        np.concatenate([one.y - shift.dy for one, shift in zip(found, shifts, strict=True)]),
+        np.concatenate([x for x, _ in places]),
+        np.concatenate([y for _, y in places]),
         np.concatenate([one.error_px for one in found]),
         np.concatenate([one.snr for one in found]),
     )
@@ -203,6 +162,16 @@ def _points(found: list[Candidates], aligned: AlignedStack) -> Points:
 def _moves(line: Line, times: Floats) -> bool:
     moved = line.rate * float(np.ptp(times))
     return moved >= _LEAST_MOTION_PX and line.rate >= _RATE_SIGMA * line.rate_error
+
+
+def _on_light(points: Points, compared: Compared) -> NDArray[np.bool_]:
+    """Tell which points are fainter than what the stack may leave there: a star, or the rim of a reflection."""
+    allowance, box = compared.template.allowance, compared.template.box
+    rows, columns = allowance.shape
+    row = np.clip(np.rint(points.y).astype(int), 0, rows - 1)
+    column = np.clip(np.rint(points.x).astype(int), 0, columns - 1)
+    noise = np.array([compared.skies[int(frame)].noise for frame in points.frame])
+    return np.asarray(allowance[row, column] > points.snr * noise * box)
 
 
 def _linked(line: Line, points: Points) -> set[int]:
@@ -252,13 +221,14 @@ def _scene(
 def _flares(
     points: Points,
     moving: list[Line],
+    on_light: NDArray[np.bool_],
     aligned: AlignedStack,
     fwhm: float,
     settings: MoverSettings,
     frames: int,
 ) -> list[Flare]:
     """Group what is bright, not on a line, and not beside a source of the stack, which is measured there."""
-    free = points.snr >= _FLARE_SNR
+    free = (points.snr >= _FLARE_SNR) & ~on_light
     for line in moving:
         free[line.members] = False
     sources = aligned.sources

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gozen.archive.provenance import Provenance
 from gozen.astrometry.solution import Solution
@@ -55,7 +56,8 @@ def cube_bytes(
 ) -> bytes:
     """Return the calibrated cube as a FITS file, with a table FRAMES of each frame's time, shift and refusal.
 
-    The WCS is the stack's; a frame's stars stand ``DX``, ``DY`` pixels from there.
+    The WCS is the stack's. On a frame a star of the stack stands ``DX + XX u + XY v`` and ``DY + YX u + YY v`` pixels
+    from its place there, u and v from the middle of the image; ``XX`` to ``YY`` are 0 without a turn.
     """
     frames = list(range(cube.nframe))
     noise = float(np.median([level.noise for level in calibrated.levels]))
@@ -67,9 +69,18 @@ def cube_bytes(
         "MJD": cube.start,
         "DX": np.array([shift.dx for shift in aligned.shifts]),
         "DY": np.array([shift.dy for shift in aligned.shifts]),
+        **_turns(aligned),
         "REJECTED": np.array([index in calibrated.rejections for index in frames]),
     }
     return compressed(calibrated.images, cards, noise, _when(cube), {"FRAMES": table})
+
+
+def _turns(aligned: AlignedStack) -> dict[str, NDArray[np.float64]]:
+    turns = [shift.turn for shift in aligned.shifts]
+    return {
+        name.upper(): np.array([getattr(turn, name) if turn else 0.0 for turn in turns])
+        for name in ("xx", "xy", "yx", "yy")
+    }
 
 
 def _when(cube: RawCube) -> str:

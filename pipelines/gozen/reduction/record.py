@@ -61,7 +61,7 @@ def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected
     """
     cube = state.cube
     rejection = Rejection.of(refusal) if refusal else None
-    failed = [GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, passed=False)] if refusal else []
+    failed = [] if refusal is None else [_failed(refusal)]
     commit = SensorCommit(
         night=work.processing.night,
         exposure=work.processing.exposure,
@@ -84,6 +84,10 @@ def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected
         provenance=state.provenance,
     )
     return commit.model_copy(update=_of_header(cube, work, bench)) if cube else commit
+
+
+def _failed(refusal: Rejected) -> GateRecord:
+    return GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, passed=False, message=str(refusal))
 
 
 def _of_header(cube: RawCube, work: SensorWork, bench: Bench) -> dict[str, Any]:
@@ -132,7 +136,10 @@ def _registration(state: Progress, index: int) -> dict[str, Any]:
         "shift_x_px": shift.dx,
         "shift_y_px": shift.dy,
         "shift_residual_px": shift.residual,
+        "rotation_deg": shift.turn.angle_deg if shift.turn else None,
+        "scale": shift.turn.scale if shift.turn else None,
         "n_stars": shift.stars,
+        "elongation": state.aligned.elongation[index],
         "seeing_px": state.aligned.fwhm[index],
         "zero_point": state.measurement.frame_zero.get(index) if state.measurement else None,
     }

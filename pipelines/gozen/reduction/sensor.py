@@ -91,7 +91,14 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
     detector = state.detector = _detector(cube, bench, work.sensor, masters)
     calibrated = state.calibrated = calibrate_cube(cube, detector, bench.settings.gates, bench.workspace)
     skip = bench.profile.stack_skips_frames
-    aligned = state.aligned = align(calibrated, skip, detector.saturation_adu, bench.settings.detection)
+    aligned = state.aligned = align(
+        calibrated,
+        skip,
+        detector.saturation_adu,
+        bench.settings.detection,
+        bench.settings.gates,
+        cube.frame_id,
+    )
     try:
         if "wcs" in pipelines:
             _solve(work, bench, state, cube, aligned)
@@ -202,7 +209,18 @@ def _measure(
     if found.zero is not None:
         least = settings.calibration.minimum_stars
         state.gates.append(
-            GateRecord(name="TooFewCalibrators", value=found.zero.stars, limit=least, unit="stars", passed=True)
+            GateRecord(
+                name="TooFewCalibrators",
+                value=found.zero.stars,
+                limit=least,
+                unit="stars",
+                passed=True,
+                message=found.calibrators.sentence if found.calibrators else None,
+            )
+        )
+    if found.sources.calibrated_by_blends:
+        state.warnings.append(
+            "the zero magnitude rests on stars whose apertures hold the light of others, as too few stand alone"
         )
     rows = found.rows
     if "neo" in pipelines_of(work, cube, bench):

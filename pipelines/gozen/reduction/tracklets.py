@@ -36,8 +36,7 @@ class Place:
 
     def sky(self, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return the ICRS position of places on a frame, degrees."""
-        shift = self.aligned.shifts[frame]
-        return self.solution.shifted(shift.dx, shift.dy).sky(x, y)
+        return self.solution.sky(*self.aligned.shifts[frame].back(x, y))
 
     def time(self, frame: int, y: Floats) -> Floats:
         """Return the middle of the exposure of rows of a frame, MJD (UTC)."""

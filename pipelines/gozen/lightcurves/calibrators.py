@@ -1,0 +1,157 @@
+"""Which stars calibrate an exposure, judged frame by frame, and how many each rule removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.catalog.schema import Flag
+from gozen.lightcurves.zeropoint import of_known_colour
+from gozen.photometry.measure import FrameFluxes
+from gozen.settings import CalibrationSettings
+
+Floats = NDArray[np.float64]
+Chosen = NDArray[np.bool_]
+SPOILING = {"saturated": Flag.SATURATED, "edge": Flag.EDGE, "dead pixel": Flag.DEAD_PIXEL}
+_LIMITS = (100.0, 50.0, 20.0, 10.0)
+_PLENTY = 50
+_FEW = 10
+"""Stars that stand alone calibrate better than many whose apertures hold the light of others."""
+_CROWDED = 0.01
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Calibrators:
+    """The stars that may calibrate; arrays of shape (sources,).
+
+    Parameters
+    ----------
+    flux, flux_err
+        Mean over the frames on which the star is good, as it would be over all of them, ADU.
+    chosen
+        Which sources calibrate.
+    blended
+        Whether stars that share their aperture had to be taken.
+    known
+        How many sources are stars with a reference magnitude.
+    removed
+        How many of those each rule removed.
+    """
+
+    flux: Floats
+    flux_err: Floats
+    chosen: Chosen
+    blended: bool
+    known: int
+    removed: dict[str, int]
+
+    @property
+    def sentence(self) -> str:
+        """What became of the stars, for messages and records."""
+        counts = ", ".join(f"{count} {rule}" for rule, count in self.removed.items())
+        found = (
+            f"of {self.known} stars with a reference magnitude {int(self.chosen.sum())} calibrate; removed: {counts}"
+        )
+        return found + ("; the least blended stars serve, for want of others" if self.blended else "")
+
+
+def choose_calibrators(
+    frames: Sequence[FrameFluxes],
+    g: Floats,
+    colour: Floats,
+    blended: Chosen,
+    neighbours: Floats,
+    crowding: Floats,
+    settings: CalibrationSettings,
+) -> Calibrators:
+    """Choose the stars whose mean flux makes the zero magnitude.
+
+    Parameters
+    ----------
+    frames
+        Fluxes and flags of every source on each stacked frame.
+    g, colour
+        Of each source's star; NaN where there is none.
+    blended
+        Whether a detected neighbour's light is in the aperture.
+    neighbours
+        Light of detected neighbours within the aperture over the source's own.
+    crowding
+        The same of the reference catalogue's neighbours.
+    """
+    flags = np.stack([one.flags for one in frames])
+    good = (flags & sum(SPOILING.values())) == 0
+    flux, error = _mean_flux(frames, good)
+    known = np.isfinite(g)
+    left = known & (good.mean(axis=0) >= settings.good_frames - 1e-9)
+    removed = _spoiled(flags, known & ~left)
+    strength = np.divide(flux, error, out=np.zeros_like(flux), where=left & (flux > 0))
+    clear = left & ~blended
+    # A deep catalogue knows neighbours that are too faint to be detected, but not to spoil an aperture.
+    lonely = clear & ~(crowding >= _CROWDED)
+    if (lonely & (strength > _LIMITS[-1])).sum() >= _FEW:
+        clear = lonely
+    strong = clear & (strength > _limit(np.where(clear, strength, 0.0)))
+    share = np.maximum(neighbours, np.nan_to_num(crowding))
+    chosen = _with_blended(strong, left & ~clear & (strength > _LIMITS[-1]), share, settings.minimum_stars)
+    faint = left & ~chosen & np.where(clear, ~strong, strength <= _LIMITS[-1])
+    removed |= {"blended": int((left & ~chosen & ~faint).sum())}
+    kept = of_known_colour(chosen, colour, settings)
+    removed |= {"no colour": int((chosen & ~kept).sum()), "too faint": int(faint.sum())}
+    return Calibrators(flux, error, kept, bool((kept & ~clear).any()), int(known.sum()), removed)
+
+
+def _limit(strength: Floats) -> float:
+    """Return the signal-to-noise that calibrators need: the highest that leaves enough of them.
+
+    A faint star's aperture holds the light of others that are too faint to be seen, which biases it bright.
+    """
+    return next((limit for limit in _LIMITS if (strength > limit).sum() >= _PLENTY), _LIMITS[-1])
+
+
+def _with_blended(alone: Chosen, others: Chosen, share: Floats, minimum: int) -> Chosen:
+    """Return the stars that stand alone or, where these are too few, those with the least light of others besides."""
+    missing = max(minimum, _FEW) - int(alone.sum())
+    if alone.sum() >= minimum or missing <= 0:
+        return alone
+    out = alone.copy()
+    order = np.argsort(np.where(others, share, np.inf), kind="stable")[: min(missing, int(others.sum()))]
+    out[order] = True
+    return out
+
+
+def _spoiled(flags: NDArray[np.uint16], lost: Chosen) -> dict[str, int]:
+    """Count the lost stars by what spoils most of their frames."""
+    often = np.stack([((flags & flag) > 0).sum(axis=0) for flag in SPOILING.values()])
+    worst = np.argmax(often, axis=0)
+    return {rule: int((lost & (worst == number)).sum()) for number, rule in enumerate(SPOILING)}
+
+
+def _mean_flux(frames: Sequence[FrameFluxes], good: Chosen) -> tuple[Floats, Floats]:
+    """Return each source's mean flux over its good frames and its error.
+
+    Frames differ by clouds and airmass; where a star misses some, its mean is set off by how bright the others' stars
+    are there, so that it means the same as that of a star that is good on all.
+    """
+    flux, error = np.stack([one.flux[0] for one in frames]), np.stack([one.flux_err[0] for one in frames])
+    bright = np.ones(len(frames))
+    counted = good if good.any() else np.ones_like(good)
+    for _ in range(_ROUNDS if not counted.all() else 0):
+        mean = _weighted(flux, counted, bright)
+        sure = counted & (mean > _LIMITS[-1] * np.median(error, axis=0))
+        ratio = np.divide(flux, mean, out=np.full_like(flux, np.nan), where=sure)
+        seen = sure.any(axis=1)
+        bright[seen] = np.maximum([np.nanmedian(one) for one in ratio[seen]], 1e-3)
+        bright /= bright.mean()
+    return _weighted(flux, counted, bright), np.sqrt(_weighted(error**2, counted, bright, power=2))
+
+
+def _weighted(values: Floats, counted: Chosen, bright: Floats, power: int = 1) -> Floats:
+    """Return the sum of values over the summed brightness of the frames that count, scaled to a mean frame."""
+    weight = (counted * bright[:, None]).sum(axis=0)
+    total = np.where(counted, values, 0.0).sum(axis=0)
+    return np.asarray(np.divide(total, weight**power, out=np.zeros_like(total), where=weight > 0))
