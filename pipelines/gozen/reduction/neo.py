@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 _FLARE_SNR = 5.0
 _LEAST_MOTION_PX = 3.0
 _RATE_SIGMA = 5.0
+_WANDER = 6.0
+"""Times the typical distance of stars from the common shift that those in the corners go in a cube."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def find_moving(
         settings.minimum_points,
         settings.minimum_significance,
     )
-    moving = [line for line in lines if _moves(line, times[points.frame[line.members]])]
+    wander = float(np.nanmax([aligned.shifts[index].residual for index in frames]))
+    moving = [line for line in lines if _moves(line, times[points.frame[line.members]], wander)]
     on_light = _on_light(points, compared)
     # A mover passes a star; light that wanders with the telescope stays on itself.
     moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
@@ -98,7 +101,7 @@ def find_moving(
     if moving:
         scene = _scene(calibrated, aligned, skies, compared.light, fwhm, detector, diameter_px, exposure)
         tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
-    flares = _flares(points, moving, on_light, aligned, fwhm, settings, cube.nframe)
+    flares = _flares(points, moving, on_light, wander, aligned, fwhm, settings, cube.nframe)
     kept = [track for track in tracks if _is_sure(track, settings)]
     return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
 
@@ -159,9 +162,10 @@ def _points(found: list[Candidates], aligned: AlignedStack) -> Points:
     )
 
 
-def _moves(line: Line, times: Floats) -> bool:
+def _moves(line: Line, times: Floats, wander: float) -> bool:
+    """Tell whether a line goes farther than stars do, which wander about the common shift where the field turns."""
     moved = line.rate * float(np.ptp(times))
-    return moved >= _LEAST_MOTION_PX and line.rate >= _RATE_SIGMA * line.rate_error
+    return moved >= _LEAST_MOTION_PX + _WANDER * wander and line.rate >= _RATE_SIGMA * line.rate_error
 
 
 def _on_light(points: Points, compared: Compared) -> NDArray[np.bool_]:
@@ -222,6 +226,7 @@ def _flares(
     points: Points,
     moving: list[Line],
     on_light: NDArray[np.bool_],
+    wander: float,
     aligned: AlignedStack,
     fwhm: float,
     settings: MoverSettings,
@@ -234,6 +239,6 @@ def _flares(
     sources = aligned.sources
     if len(sources) and free.any():
         near, _ = cKDTree(np.column_stack([sources.x, sources.y])).query(np.column_stack([points.x, points.y]))
-        free &= near > max(REACH_PX, 2 * fwhm)
+        free &= near > max(REACH_PX, 2 * fwhm) + _WANDER / 2 * wander
     rows, columns = aligned.stack.image.shape
     return group_flares(points.where(free), frames, rows * columns, settings.flare_significance)
