@@ -48,6 +48,7 @@ REPEATS = {
     "messages of a hostile function": Repeats(80, 2000, "a key that no dict may have; 21 for the worst seed"),
     "histories of a failing S3": Repeats(40, 1000, "a half product, a lost row, a doubled row; 13 for the worst seed"),
     "histories of a table": Repeats(36, 300, "a lost row, a doubled row; 7 for the worst seed"),
+    "texts of SQL": Repeats(300, 10_000, "a file that is opened"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet: the number is a choice"),
     "kills at random moments": Repeats(6, 200, "no seeded bug: each stage is killed once besides"),
 }

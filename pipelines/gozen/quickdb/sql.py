@@ -5,6 +5,7 @@ What a query may do is decided in `gozen.quickdb.sql_allowed`; DuckDB is asked i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from gozen.errors import BadRequest
 from gozen.quickdb.sql_names import Spelling, with_dotted_columns
 from gozen.quickdb.sql_sources import PIXEL, Source, Sources, quoted
 
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
 _WITHIN = "within"
 _PLACE = ["ra", "dec"]
 _USAGE = "within(ra, dec, 83.8, -5.4, 10): two columns, then a centre in degrees and a radius in arcsec, as numbers"

@@ -26,7 +26,8 @@ _NUMBERS = """
 """
 _TEXTS = """
     ascii bar base64 bin bit_length char_length character_length chr concat concat_ws contains damerau_levenshtein
-    decode editdist3 encode ends_with format formatreadabledecimalsize formatreadablesize format_bytes from_base64 from_binary
+    decode editdist3 encode ends_with format formatreadabledecimalsize formatreadablesize format_bytes from_base64
+    from_binary
     from_hex hamming hex ilike_escape instr jaccard jaro_similarity jaro_winkler_similarity lcase left left_grapheme len
     length length_grapheme levenshtein like_escape lower ltrim md5 md5_number mismatches nfc_normalize not_ilike_escape
     not_like_escape octet_length ord position prefix printf regexp_escape regexp_extract regexp_extract_all
@@ -233,6 +234,6 @@ def _require_table_function(function: dict[str, Any]) -> None:
 def _require_table(node: dict[str, Any], known: Collection[str]) -> None:
     name = ".".join(filter(None, (node["catalog_name"], node["schema_name"], node["table_name"])))
     if node["catalog_name"] or node["schema_name"] or node.get("at_clause"):
-        raise TableNotFound(f"no table {name!r}: write its name without a schema; `gozen catalog list` has them")
+        raise TableNotFound(f'no table {name}: tables have no schema; a name with a dot is written "{name}", in quotes')
     if _LIKE_A_FILE.search(name) and name.lower() not in known:
         raise TableNotFound(f"no table {name!r}: a query reads tables by their names, no files; {TRUST}")
