@@ -5,8 +5,35 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-COLUMNS = ("ra", "dec", "Gmag", "gmag", "source_id", "m.ra", "*", "ra + 1", "count(*)", "1", "'x'", "NULL", "raw", '"i.mag"')
-TABLES = ("mine", "mine", "mine", "Mine", "exposures", "quality", "lightcurves", "nowhere", "near", "information_schema.tables", "t.u")
+COLUMNS = (
+    "ra",
+    "dec",
+    "Gmag",
+    "gmag",
+    "source_id",
+    "m.ra",
+    "*",
+    "ra + 1",
+    "count(*)",
+    "1",
+    "'x'",
+    "NULL",
+    "raw",
+    '"i.mag"',
+)
+TABLES = (
+    "mine",
+    "mine",
+    "mine",
+    "Mine",
+    "exposures",
+    "quality",
+    "lightcurves",
+    "nowhere",
+    "near",
+    "information_schema.tables",
+    "t.u",
+)
 SCALARS = (
     "abs({a})", "sum({a})", "read_text({f})", "getenv('HOME')", "current_setting('home_directory')", "list({a})",
     "within(ra, dec, 10, 0, 60)", "within({a}, {a}, 1, 2, 3)", "lower({f})", "version()", "nextval('s')", "hash({a})",
@@ -71,7 +98,9 @@ class Texts:
 
     def _select(self, depth: int) -> str:
         columns = ", ".join(self._column(depth) for _ in range(self._random.randint(1, 3)))
-        joined = self._random.choice(("", "", "", f" JOIN {self._rows(depth)} USING (ra)", f", {self._rows(depth)} AS o"))
+        joined = self._random.choice(
+            ("", "", "", f" JOIN {self._rows(depth)} USING (ra)", f", {self._rows(depth)} AS o")
+        )
         tail = self._filled(self._random.choice(TAILS))
         return f"SELECT {columns} FROM {self._rows(depth)}{joined}{tail}"
 

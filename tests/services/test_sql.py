@@ -260,7 +260,9 @@ def test_a_circle_finds_its_rows_wherever_it_stands(api: Api) -> None:
 
 
 def test_measured_places_are_not_looked_for_by_the_catalogue_s(api: Api) -> None:
-    place = api.sql("SELECT ra_meas, dec_meas FROM lightcurves ORDER BY abs(dec - dec_meas) DESC LIMIT 1").to_pylist()[0]
+    place = api.sql("SELECT ra_meas, dec_meas FROM lightcurves ORDER BY abs(dec - dec_meas) DESC LIMIT 1").to_pylist()[
+        0
+    ]
     near = f"within(ra_meas, dec_meas, {place['ra_meas']!r}, {place['dec_meas']!r}, 0.001)"
     assert len(api.sql(f"SELECT * FROM lightcurves WHERE {near}")) >= 3
 

@@ -33,6 +33,7 @@ from gozen.quickdb.sql_database import Database
 from gozen.settings import load_settings
 
 from ..effort import SEED, rounds
+from .conftest import GOZEN
 from .lives import until
 from .opened_files import opened_files
 from .sql_texts import Texts
@@ -212,3 +213,13 @@ def test_ctrl_c_stops_the_command(root: Path, tmp_path: Path) -> None:
     _, said = running.communicate(timeout=30)
     assert time.monotonic() - began < 2
     assert (running.returncode, said.count("\n")) == (130, 1), said
+
+
+def test_the_command_ends_where_a_query_cannot_be_stopped(root: Path) -> None:
+    long_step = "SELECT levenshtein(string_agg('a', ''), string_agg('b', '')) FROM range(200000)"
+    done = subprocess.run(
+        [GOZEN, "sql", long_step, "--archive", str(root / "archive")],
+        env={**os.environ, "GOZEN_QUICKDB__SQL_SECONDS": "0.5"}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (64, 1), done.stderr
+    assert "LimitExceeded: the query takes more than 0.5 s" in done.stderr
