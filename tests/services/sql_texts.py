@@ -44,7 +44,8 @@ SCALARS = (
 )  # fmt: skip
 FROM_FUNCTIONS = (
     "read_csv({f})", "read_csv_auto({f}, header = true)", "read_parquet({f})", "read_parquet([{f}, {f}])",
-    "parquet_scan({f})", "read_json({f})", "read_json_auto({f})", "read_ndjson({f})", "read_text({f})", "read_blob({f})",
+    "parquet_scan({f})", "read_json({f})", "read_json_auto({f})", "read_ndjson({f})", "read_text({f})",
+    "read_blob({f})",
     "glob({f})", "sniff_csv({f})", "parquet_metadata({f})", "parquet_schema({f})", "read_duckdb({f})", "range(3)",
     "generate_series(1, 3)", "unnest([1, 2])", "query('SELECT * FROM ' || {f})", "query_table({f})",
     "duckdb_settings()", "duckdb_secrets()", "duckdb_tables()", "pragma_table_info({f})", "arrow_scan(1, 2, 3)",
@@ -52,9 +53,12 @@ FROM_FUNCTIONS = (
     "main.read_csv({f})", "system.main.read_text({f})", "repeat(1, 3)", "json_each('[1]')", "duckdb_logs()",
 )  # fmt: skip
 STATEMENTS = (
-    "COPY mine TO {f}", "COPY (SELECT 1) TO {f} (FORMAT csv)", "COPY mine FROM {f}", "ATTACH {f} AS other", "ATTACH {f}",
+    "COPY mine TO {f}", "COPY (SELECT 1) TO {f} (FORMAT csv)", "COPY mine FROM {f}", "ATTACH {f} AS other",
+    "ATTACH {f}",
     "SET memory_limit = '99GB'", "SET enable_external_access = true", "RESET lock_configuration", "INSTALL httpfs",
-    "LOAD {f}", "PRAGMA database_list", "CREATE TABLE x AS SELECT * FROM {f}", "CREATE VIEW v AS SELECT 1", "EXPORT DATABASE {f}",
+    "LOAD {f}", "PRAGMA database_list",
+    "CREATE TABLE x AS SELECT * FROM {f}", "CREATE VIEW v AS SELECT 1",
+    "EXPORT DATABASE {f}",
     "IMPORT DATABASE {f}", "EXPLAIN SELECT * FROM {f}", "DESCRIBE {t}", "SUMMARIZE {f}", "CALL read_csv({f})",
     "DROP TABLE mine", "DELETE FROM mine", "INSERT INTO mine SELECT 1", "SELECT 1; SELECT * FROM {f}", "VACUUM",
     "CREATE SECRET (TYPE s3)", "CHECKPOINT", "BEGIN", "USE memory", "SHOW TABLES", "PREPARE p AS SELECT 1", "DETACH x",
@@ -62,7 +66,8 @@ STATEMENTS = (
 )  # fmt: skip
 TAILS = (
     "", " WHERE {s} IS NOT NULL", " ORDER BY {a}", " LIMIT 3", " GROUP BY ALL", " UNION ALL SELECT {a} FROM {t}",
-    " WHERE within(ra, dec, 10, 0, 60)", " QUALIFY {s} > 1", " WHERE {a} IN (SELECT {a} FROM {r})", " HAVING count(*) > 1",
+    " WHERE within(ra, dec, 10, 0, 60)", " QUALIFY {s} > 1", " WHERE {a} IN (SELECT {a} FROM {r})",
+    " HAVING count(*) > 1",
     " TABLESAMPLE 10%", " USING SAMPLE 3 ROWS", " OFFSET 1", " EXCEPT SELECT 1", " WINDOW w AS (ORDER BY {a})",
 )  # fmt: skip
 

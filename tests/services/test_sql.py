@@ -116,7 +116,7 @@ def test_a_name_that_is_there_once_may_be_written_in_any_case(api: Api) -> None:
 def test_a_column_with_a_dot_is_found_with_and_without_quotes(api: Api) -> None:
     for name in ("i.mag", '"i.mag"', 'm."i.mag"', "m.i.mag"):
         assert rows(api, f"SELECT {name} FROM mine m WHERE m.i.mag < 8") == [(7.0,)], name
-    with pytest.raises(TableNotFound, match='written "my.own", in quotes'):
+    with pytest.raises(TableNotFound, match=r'written "my\.own", in quotes'):
         api.sql("SELECT * FROM my.own")
 
 
@@ -274,3 +274,16 @@ def test_what_belongs_to_a_table_s_name_stays(api: Api) -> None:
     assert {"10", "11"} < set(turned.column_names)
     own = "WITH RECURSIVE mine AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM mine WHERE n < 3) SELECT max(n) FROM mine"
     assert rows(api, own) == [(3,)]
+
+
+@pytest.mark.parametrize(("query", "mine", "said"), [
+    ("SELECT strptime('x', '%Y')", {}, "refuses the query: .*parse"),
+    ("SELECT ra FROM mine WHERE regexp_matches('a', '(')", {}, r"refuses the query: .*missing \)"),
+    ("SELECT sqrt(ra - 100) FROM mine", {}, "refuses the query: .*square root"),
+    ("SELECT * FROM stars", {"stars": {"ra": [1.0]}}, "stars: a dict is no table: give one of Arrow, pandas or polars"),
+    ("SELECT " + "(" * 200 + "1" + ")" * 200, {}, "nested too deeply"),
+    ("VALUES (1)", {}, "one SELECT"),
+])  # fmt: skip
+def test_what_a_query_has_wrong_is_not_the_archive_s(api: Api, query: str, mine: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=f"(?s){said}"):
+        api.sql(query, **mine)

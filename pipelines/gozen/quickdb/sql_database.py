@@ -163,27 +163,20 @@ class Database:
         except GozenError:
             raise
         except (duckdb.Error, OSError, pa.ArrowException) as error:
-            raise named(error, spelling.read(str(error)), self._limits) from error
+            raise self._named(error, spelling.read(str(error))) from error
 
-
-def named(error: Exception, said: str, limits: QuickDBSettings) -> GozenError:
-    """Return an error of DuckDB's by our name; one that shows while rows are read has its kind in its text only.
-
-    Parameters
-    ----------
-    said
-        Its text, with the names of columns as they are spelt.
-    """
-    found = _KIND.match(said)
-    kind = found[1] if found else ""
-    if kind == "Out of Memory" or isinstance(error, duckdb.OutOfMemoryException):
-        return LimitExceeded(
-            f"the query takes more than {limits.sql_memory_mb:,} MB: ask for less, or raise quickdb.sql_memory_mb"
-        )
-    if (
-        kind == "HTTP" and "(HTTP 404 " not in said
-    ):  # the exception itself has no status where the file is one of a list
-        return StorageUnavailable(f"DuckDB cannot read the archive: {said}")
-    if kind in ("HTTP", "IO", "Invalid Input"):
-        return UnreadableInput(f"DuckDB cannot read the tables: {said}; try gozen catalog verify")
-    return BadRequest(f"DuckDB refuses the query: {said}")
+    def _named(self, error: Exception, said: str) -> GozenError:
+        """Return an error of DuckDB's by our name; one that shows while rows are read has its kind in its text only."""
+        found = _KIND.match(said)
+        kind = found[1] if found else ""
+        if kind == "Out of Memory" or isinstance(error, duckdb.OutOfMemoryException):
+            return LimitExceeded(
+                f"the query takes more than {self._limits.sql_memory_mb:,} MB: ask for less, "
+                "or raise quickdb.sql_memory_mb"
+            )
+        # The exception itself has no status where the file is one of a list.
+        if kind == "HTTP" and "(HTTP 404 " not in said:
+            return StorageUnavailable(f"DuckDB cannot read the archive: {said}")
+        if kind in ("HTTP", "IO") or (kind == "Invalid Input" and self._store.url in said):
+            return UnreadableInput(f"DuckDB cannot read the tables: {said}; try gozen catalog verify")
+        return BadRequest(f"DuckDB refuses the query: {said}")

@@ -15,7 +15,7 @@ from gozen.archive import keys
 from gozen.archive.log import SCHEMAS, LogTable
 from gozen.archive.store import Store
 from gozen.catalog.lookup import Catalog
-from gozen.errors import TableNotFound
+from gozen.errors import BadRequest, TableNotFound
 from gozen.quickdb.tables import Tables
 
 PIXEL = "_healpix_29"
@@ -78,11 +78,13 @@ class Sources:
         ------
         TableNotFound
             There is nothing of the name.
+        BadRequest
+            What the caller gives is no table.
         """
         small = name.lower()
         if small in self._mine:
             given, one = self._mine[small]
-            return Source(_columns(one), quoted(given))
+            return Source(_columns(given, one), quoted(given))
         known = small if small in self._tables.versions else name
         if known not in self._tables.versions:
             return _log(self._store, self._log_of(name))
@@ -123,6 +125,9 @@ def _log(store: Store, name: LogTable) -> Source:
     return Source(tuple(schema.names), f"({both})")
 
 
-def _columns(table: Any) -> tuple[str, ...]:
+def _columns(name: str, table: Any) -> tuple[str, ...]:
     schema = getattr(table, "schema", None)
-    return tuple(schema.names if isinstance(schema, pa.Schema) else (str(one) for one in table.columns))
+    names = schema.names if isinstance(schema, pa.Schema) else getattr(table, "columns", None)
+    if names is None:
+        raise BadRequest(f"{name}: a {type(table).__name__} is no table: give one of Arrow, pandas or polars")
+    return tuple(str(one) for one in names)
