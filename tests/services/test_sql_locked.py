@@ -34,9 +34,9 @@ from gozen.settings import load_settings
 
 from ..effort import SEED, rounds
 from .conftest import GOZEN
-from .lives import until
 from .opened_files import opened_files
 from .sql_texts import Texts
+from .watched_processes import START_S, wait_until
 
 pytestmark = pytest.mark.usefixtures("kept")
 ENDLESS = "SELECT count(*) FROM range(10000000000) a, range(1000000) b WHERE hash(a.range) = b.range"
@@ -207,7 +207,7 @@ def test_ctrl_c_stops_the_command(root: Path, tmp_path: Path) -> None:
     running = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    until(lambda: (tmp_path / "begun").exists(), lambda: f"it asks nothing: {running.poll()}", 60)
+    wait_until((tmp_path / "begun").exists, START_S)
     began = time.monotonic()
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)

@@ -22,7 +22,7 @@ _NUMBERS = """
     abs acos acosh add asin asinh atan atan2 atanh bit_count cbrt ceil ceiling cos cosh cot degrees divide even exp
     factorial fdiv floor fmod gamma gcd greatest greatest_common_divisor hash isfinite isinf isnan lcm least
     least_common_multiple lgamma ln log log10 log2 mod multiply nextafter nullif pi pow power radians random round
-    round_even roundbankers sign signbit sin sinh sqrt subtract tan tanh trunc xor width_bucket
+    round_even roundbankers sign signbit sin sinh sqrt subtract tan tanh trunc xor
 """
 _TEXTS = """
     ascii bar base64 bin bit_length char_length character_length chr concat concat_ws contains damerau_levenshtein
