@@ -39,6 +39,8 @@ from .sql_texts import Texts
 from .watched_processes import START_S, wait_until
 
 pytestmark = pytest.mark.usefixtures("kept")
+SOON_S = 3.0
+"""Within which a query has stopped however busy the machine is; on a quiet one it takes some hundredths."""
 ENDLESS = "SELECT count(*) FROM range(10000000000) a, range(1000000) b WHERE hash(a.range) = b.range"
 
 
@@ -115,7 +117,7 @@ def test_what_asks_the_system_or_grows_without_end_is_refused_at_once(api: Api, 
     began = time.monotonic()
     with pytest.raises(BadRequest):
         api.sql(query)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SOON_S
 
 
 def test_duckdb_itself_is_locked_behind_the_list(root: Path, api: Api) -> None:
@@ -159,7 +161,7 @@ def test_a_query_ends_with_its_time_and_the_next_one_is_answered(root: Path, que
         began = time.monotonic()
         with pytest.raises(LimitExceeded, match=r"more than 0.5 s: .*quickdb.sql_seconds"):
             api.sql(query)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < SOON_S
         assert api.sql("SELECT count(*) AS n FROM mine")["n"].to_pylist() == [2]
 
 
@@ -186,7 +188,7 @@ def test_ctrl_c_in_a_notebook_stops_a_query_and_the_next_one_is_answered(api: Ap
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         api.sql(ENDLESS)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < SOON_S
     assert api.sql("SELECT count(*) AS n FROM mine")["n"].to_pylist() == [2]
 
 
@@ -211,7 +213,7 @@ def test_ctrl_c_stops_the_command(root: Path, tmp_path: Path) -> None:
     began = time.monotonic()
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON_S
     assert (running.returncode, said.count("\n")) == (130, 1), said
 
 

@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from gozen.catalog import healpix
 from gozen.errors import BadRequest
-from gozen.quickdb.sql_names import Spelling, with_dotted_columns
+from gozen.quickdb.sql_names import Spelling, require_spelling, with_dotted_columns
 from gozen.quickdb.sql_sources import PIXEL, Source, Sources, quoted
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
@@ -91,6 +91,7 @@ class Query:
         limits = self._circles(found)
         spelling = Spelling.of([source.columns for source in found.values()])
         spelling.spell(self._tree)
+        require_spelling(self._tree)
         for node in asked:
             rows = spelling.rows(found[id(node)], limits.get(id(node)))
             _put(node, rows)

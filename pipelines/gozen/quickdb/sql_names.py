@@ -72,6 +72,24 @@ class Spelling:
         return text
 
 
+def require_spelling(tree: exp.Expr) -> None:
+    """Refuse a part of a query that gives two columns whose names differ in case only: outside they would be one.
+
+    Raises
+    ------
+    BadRequest
+        There is such a part; the message names both.
+    """
+    for part in tree.find_all(exp.Subquery, exp.CTE):
+        spelt: dict[str, str] = {}
+        for name in part.this.named_selects if isinstance(part.this, exp.Query) else ():
+            first = spelt.setdefault(name.lower(), name)
+            if first != name:
+                raise BadRequest(
+                    f"{first!r} and {name!r} in {part.alias or 'a subquery'}: give one another name with AS"
+                )
+
+
 def with_dotted_columns(tree: exp.Expr, tables: Mapping[str, Collection[str]]) -> None:
     """Take ``a.b`` for the column of this name where a table has one, and no table is called ``a``.
 
