@@ -48,6 +48,7 @@ REPEATS = {
     "messages of a hostile function": Repeats(80, 2000, "a key that no dict may have; 21 for the worst seed"),
     "histories of a failing S3": Repeats(40, 1000, "a half product, a lost row, a doubled row; 13 for the worst seed"),
     "histories of a table": Repeats(36, 300, "a lost row, a doubled row; 7 for the worst seed"),
+    "texts of SQL": Repeats(620, 10_000, "a list that allows readers of files; 205 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet: the number is a choice"),
     "kills at random moments": Repeats(6, 200, "no seeded bug: each stage is killed once besides"),
 }
@@ -141,6 +142,8 @@ BUDGET_S: dict[str, float] = {
     "services/test_s3_night": 55,
     "services/test_simulate_objects": 15,
     "services/test_spark": 35,
+    "services/test_sql": 25,
+    "services/test_sql_locked": 30,
     "services/test_start": 90,
     "services/test_watch": 110,
     "services/test_watch_pool": 15,
@@ -169,5 +172,6 @@ BUDGET_ALL_S = {
     "services/test_killed": 1500.0,
     "services/test_notebooks": 200.0,
     "services/test_s3_faults": 1500.0,
+    "services/test_sql_locked": 200.0,
 }
 """The same in ``make test-all``, for modules that repeat more there or run there alone."""

@@ -97,7 +97,7 @@ def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1")
         "posix",
         data,
     ]
-    environment = {**os.environ, "ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
+    environment = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET, **os.environ}
     with (folder / "server.log").open("wb") as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=folder)
     try:

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 from botocore.retries import standard
+from botocore.session import Session
 
+from gozen.archive.store import open_archive
 from gozen.catalog import open_catalog
 from gozen.catalog.release import release
 from gozen.errors import StorageUnavailable, UnreadableInput
@@ -27,7 +29,7 @@ from gozen.settings import load_settings
 from .conftest import in_environment
 from .fault_proxy import FaultProxy, Trouble
 from .quickdb_surveys import FIELD, here
-from .s3_server import S3Server, s3_server
+from .s3_server import KEY, SECRET, S3Server, s3_server
 from .watched_processes import gone, wait_until
 
 pytestmark = pytest.mark.usefixtures("kept")
@@ -109,6 +111,43 @@ def test_requests_that_fail_change_no_answer(
                     answers.append(api.mapreduce(moments, added, cache=False))
     assert str(answers) == str([expected] * 2)
     assert sum(trouble.met.values()) > 5
+
+
+def test_sql_takes_region_and_keys_from_where_every_other_request_does(
+    nights: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of another region gets a new key, and so does the file of keys, while a session goes on."""
+    keys, counted = tmp_path / "keys", "SELECT count(*) AS n FROM lightcurves"
+    monkeypatch.setenv("VGW_REGION", "eu-north-1")  # of versitygw
+
+    def give(key: str) -> None:
+        monkeypatch.setenv("ROOT_ACCESS_KEY", key)
+        keys.with_suffix(".fresh").write_text(
+            f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {SECRET}\n"
+        )
+        keys.with_suffix(".fresh").replace(keys)
+
+    give(KEY)
+    with s3_server(tmp_path / "server") as server:
+        port = int(server.endpoint.rpartition(":")[2])
+        client = Session().create_client(
+            "s3", "eu-north-1", endpoint_url=server.endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET
+        )
+        client.create_bucket(Bucket="north", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+        monkeypatch.setenv("AWS_REGION", "eu-north-1")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+        monkeypatch.setenv("GOZEN_STORAGE__ENDPOINT_URL", server.endpoint)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        store = open_archive(load_settings(archive="s3://north/archive"))
+        for path in (path for path in nights.rglob("*") if path.is_file()):
+            store.write(str(path.relative_to(nights)), path.read_bytes())
+        api = connect(store.url, workers=0)
+        before = api.sql(counted)
+    give("another")
+    with s3_server(tmp_path / "server", port):
+        assert api.sql(counted).equals(before)
+        assert api.sql("SELECT count(*) AS n FROM exposures")["n"].to_pylist() == [0]
 
 
 @pytest.fixture

@@ -148,6 +148,11 @@ def log_table(table: Literal["exposures", "quality", "tracklets"], night: str) -
     return f"tables/{table}/{checked_night(night)}.parquet"
 
 
+def log_tables(table: Literal["exposures", "quality", "tracklets"]) -> str:
+    """Return the prefix of the nights' tables in the observation log."""
+    return f"tables/{table}"
+
+
 def catalog(name: str) -> str:
     """Return the prefix of a HATS collection."""
     return f"catalogs/{_part('catalogue', name)}"
@@ -161,6 +166,11 @@ def release(rerun: str) -> str:
 def frame_id_of(name: str) -> str:
     """Return the FRAME_ID that a raw file's name or key stands for: without folders and FITS endings."""
     return _RAW_ENDINGS.sub("", PurePosixPath(name).name)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can name something in the archive, such as a table."""
+    return _PART.fullmatch(text) is not None
 
 
 def _part(what: str, text: str) -> str:

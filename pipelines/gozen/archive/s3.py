@@ -184,6 +184,10 @@ class S3Store(Store):
         """The client of this process, shared by its threads."""
         return self._connection.client
 
+    def credentials(self) -> Any:
+        """Return what says which keys are used now, as botocore has it; None where there are none."""
+        return self._connection.credentials()
+
     @property
     def _connection(self) -> _Connection:
         # Two processes that write to one connection would read each other's answers.
@@ -268,6 +272,7 @@ class _Connection:
 
     client: Any
     ranges: RangeClient
+    credentials: Callable[[], Any]
 
 
 def _connect(url: str, bucket: str, settings: StorageSettings) -> _Connection:
@@ -289,7 +294,8 @@ def _connect(url: str, bucket: str, settings: StorageSettings) -> _Connection:
             session.register_component("data_loader", _loader())
             follow_file(session)
             client = session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
-            return _Connection(client, RangeClient(client, session.get_credentials, bucket, settings))
+            ranges = RangeClient(client, session.get_credentials, bucket, settings)
+            return _Connection(client, ranges, session.get_credentials)
         except ValueError as error:
             raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
 

@@ -112,7 +112,7 @@ def _names(columns: str | None, catalog: Catalog) -> list[str]:
         return list(_COLUMNS)
     if columns == "all":
         return list(catalog.schema.names)
-    names = [name.strip() for name in columns.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in columns.split(",") if name.strip()))
     unknown = [name for name in names if name not in catalog.schema.names]
     if unknown or not names:
         raise BadRequest(f"no column {', '.join(unknown) or columns!r}; there are {', '.join(catalog.schema.names)}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from gozen.cli import cells
 from gozen.cli.console import results
 from gozen.errors import BadRequest
 
@@ -56,10 +57,11 @@ def show(
         from pyarrow import csv
 
         sink = io.BytesIO()
-        csv.write_csv(table, sink)
+        csv.write_csv(cells.for_csv(table), sink)
         sys.stdout.write(sink.getvalue().decode())
     elif form.json:
-        write_json(table.to_pylist())
+        names, listed = table.column_names, [cells.values(column) for column in table.columns]
+        write_json([dict(zip(names, row, strict=True)) for row in zip(*listed, strict=True)])
     elif form.parquet is not None:
         _write_parquet(table, form.parquet)
         results().print(f"{form.parquet}: {len(table)} rows")
@@ -68,16 +70,8 @@ def show(
 
 
 def write_json(content: Any) -> None:
-    """Print JSON with null for what is not a number."""
-    sys.stdout.write(json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {name: _finite(value) for name, value in content.items()}
-    if isinstance(content, list):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and content - content != 0 else content
+    """Print JSON, of dates, bytes and what is not a number as `gozen.cli.cells.plain` has them."""
+    sys.stdout.write(json.dumps(cells.plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
@@ -100,8 +94,9 @@ def _print(table: pa.Table, columns: Sequence[str], title: str, formats: Mapping
     printed = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
         printed.add_column(name, justify="left" if pa.types.is_string(table.schema.field(name).type) else "right")
-    for row in table.select(list(columns)).to_pylist():
-        printed.add_row(*(text_of(value, formats.get(name)) for name, value in row.items()))
+    shown = [[text_of(value, formats.get(name)) for value in cells.values(table.column(name))] for name in columns]
+    for row in zip(*shown, strict=True):
+        printed.add_row(*row)
     results().print(printed)
 
 
@@ -113,4 +108,4 @@ def text_of(value: Any, form: str | None = None) -> str:
         return format(value, form)
     if isinstance(value, float):
         return f"{value:.5g}" if abs(value) < 10000 else f"{value:.5f}".rstrip("0").rstrip(".")
-    return str(value)
+    return cells.text(value) if isinstance(value, bytes | list | dict) else str(value)

@@ -19,6 +19,9 @@ def sql(
     rerun: Annotated[
         str | None, typer.Option(help="The release to ask; default: the setting, else live tables.")
     ] = None,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="Let the query open files, as by read_csv: a query of your own.")
+    ] = False,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
     csv: output.Csv = False,
     json: output.Json = False,
@@ -29,7 +32,7 @@ def sql(
 
     form = output.Form(csv, json, parquet)
     with connect(settings=invocation(ctx).settings(), workers=0) as api:
-        found = api.sql(query, rerun=rerun)
+        found = api.sql(query, rerun=rerun, trusted=trusted)
     shown = found.slice(0, rows) if rows and form == output.Form() else found
     output.show(shown, found.column_names, form, "")
     if len(shown) < len(found):

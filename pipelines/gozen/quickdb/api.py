@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gozen.archive import keys
 from gozen.archive.store import open_archive
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, MissingObject
 from gozen.lightcurves.barycentre import Place
 from gozen.quickdb.cache import Cache
 from gozen.quickdb.engines import Engine
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from gozen.quickdb.sql import Database
+    from gozen.quickdb.sql_database import Database
 
 Map = Callable[..., Any]
 Reduce = Callable[[Any, Any], Any]
@@ -252,11 +254,13 @@ class Api:
         catalog = self._reruns.tables(rerun, (table,)).catalog(table)
         return light_curve(catalog, wanted, columns, self._place_m)
 
-    def sql(self, query: str, *, rerun: str | None = None, **mine: Any) -> pa.Table:
+    def sql(self, query: str, *, rerun: str | None = None, trusted: bool = False, **mine: Any) -> pa.Table:
         """Ask in SQL, on the same files: DuckDB.
 
-        ``FROM lightcurves`` names a table; ``WHERE within(ra, dec, 83.8, -5.4, 10)`` limits it to a circle (centre in
-        degrees, radius in arcsec) and reads only what the index says can lie there.
+        ``FROM lightcurves`` names a table; ``exposures``, ``quality`` and ``tracklets`` are the observation log;
+        ``WHERE within(ra, dec, 83.8, -5.4, 10)`` limits a table to a circle (centre in degrees, radius in arcsec) and
+        reads only what the index says can lie there. Settings limit time, memory and rows (``quickdb.sql_seconds``,
+        ``sql_memory_mb``, ``sql_rows``).
 
         Parameters
         ----------
@@ -264,29 +268,40 @@ class Api:
             One SELECT.
         rerun
             As for `Api.map`.
+        trusted
+            Whether it may open files by ``read_csv`` and the like: for queries of your own, on your own machine.
         mine
             Tables of your own (Arrow, pandas, polars) by the name that the query has for them.
 
         Returns
         -------
         pyarrow.Table
-            The answer.
+            The answer. No two columns have one name: the second ``ra`` is ``ra_1``.
 
         Raises
         ------
         BadRequest
-            The query is no SELECT, or DuckDB refuses it.
+            The query is no SELECT, does more than to read tables, or DuckDB refuses it.
+        LimitExceeded
+            It takes too long, too much memory, or has too many rows.
         TableNotFound
             It names a table that is not there.
         """
         try:
-            from gozen.quickdb.sql import Database, Query
+            from gozen.quickdb.sql import Query
+            from gozen.quickdb.sql_database import Database
+            from gozen.quickdb.sql_sources import LOGS, Sources
         except ImportError as error:
             raise BadRequest(f"SQL: {error}; pip install 'gozen[sql]'") from error
         parsed = Query(query)
-        words = [word for word in parsed.tables if word not in mine]
-        self._database = self._database or Database(self._store, self._settings.storage)
-        return self._database.run(parsed, self._reruns.tables(rerun, words) if words else Tables(self._store, {}), mine)
+        own = {name.lower() for name in mine}
+        words = [word for word in parsed.tables if word.lower() not in own and keys.is_name(word)]
+        tables = Tables(self._store, {})
+        # The observation log is there before the first table is.
+        with contextlib.suppress(*([MissingObject] if {word.lower() for word in words} <= set(LOGS) else [])):
+            tables = self._reruns.tables(rerun, words) if words else tables
+        self._database = self._database or Database(self._store, self._settings.quickdb)
+        return self._database.run(parsed, Sources(self._store, tables, mine), mine, trusted=trusted)
 
     def cache_clear(self) -> int:
         """Forget the results of earlier runs; return how many there were."""

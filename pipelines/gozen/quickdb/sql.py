@@ -1,27 +1,28 @@
-"""SQL on the same files: DuckDB, given the files of one version, and of those only what the index says can matter."""
+"""A query in SQL, parsed: which tables it asks, its circles, and the same query on the files of those tables.
+
+What a query may do is decided in `gozen.quickdb.sql_allowed`; DuckDB is asked in `gozen.quickdb.sql_database`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Mapping
 from typing import Any
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 import sqlglot
 from numpy.typing import NDArray
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from gozen.archive.store import Store
 from gozen.catalog import healpix
-from gozen.errors import BadRequest, StorageUnavailable, UnreadableInput
-from gozen.quickdb.tables import Tables
-from gozen.settings import StorageSettings
+from gozen.errors import BadRequest
+from gozen.quickdb.sql_names import Spelling, require_spelling, with_dotted_columns
+from gozen.quickdb.sql_sources import PIXEL, Source, Sources, quoted
 
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
 _WITHIN = "within"
-_DUCKDB_TYPES = {"int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT", "double": "DOUBLE"}
+_PLACE = ["ra", "dec"]
 _USAGE = "within(ra, dec, 83.8, -5.4, 10): two columns, then a centre in degrees and a radius in arcsec, as numbers"
 _DISTANCE = (
     "2 * asin(sqrt(least(1, pow(sin(radians({dec} - {d}) / 2), 2) + "
@@ -44,10 +45,7 @@ class Query:
     """
 
     def __init__(self, text: str) -> None:
-        try:
-            parsed = [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
-        except SqlglotError as error:
-            raise BadRequest(f"this is no SQL: {error}") from error
+        parsed = _parsed(text)
         if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
             raise BadRequest("api.sql takes one SELECT: tables are read, never changed")
         self._tree = parsed[0]
@@ -62,119 +60,96 @@ class Query:
         """The names of the tables that it asks, as written and in small letters, which SQL takes for the same."""
         return tuple(sorted({name for node in self._nodes for name in (node.name, node.name.lower())}))
 
-    def over(self, tables: Tables, mine: Collection[str] = ()) -> str:
-        """Return the query on the files of these tables; circles become ranges of pixels and an exact test.
+    @property
+    def text(self) -> str:
+        """The query in DuckDB's SQL, with the names of tables in it."""
+        return _written(self._tree)
+
+    def over(self, sources: Sources, *, files: bool = False) -> tuple[str, Spelling]:
+        """Return the query on the rows of these tables; circles become ranges of pixels and an exact test.
 
         Parameters
         ----------
-        tables
-            Those that it may ask.
-        mine
-            Names of others that the database knows.
+        sources
+            What it may ask.
+        files
+            Whether a name that is no table is left to DuckDB, which may take it for a file.
+
+        Returns
+        -------
+        tuple
+            The text for DuckDB, and how the names of its columns are read.
 
         Raises
         ------
         TableNotFound
             It asks another one.
         """
+        asked = [node for node in self._nodes if not files or node.name.lower() in sources.names]
+        found = {id(node): sources.find(node.name) for node in asked}
+        with_dotted_columns(self._tree, {node.alias_or_name: found[id(node)].columns for node in asked})
+        limits = self._circles(found)
+        spelling = Spelling.of([source.columns for source in found.values()])
+        spelling.spell(self._tree)
+        require_spelling(self._tree)
+        for node in asked:
+            rows = spelling.rows(found[id(node)], limits.get(id(node)))
+            _put(node, rows)
+        return _written(self._tree), spelling
+
+    def _circles(self, found: Mapping[int, Source]) -> dict[int, NDArray[np.int64]]:
+        """Replace circles by tests; return the ranges of pixels that limit a table by the number of its node."""
         limits: dict[int, NDArray[np.int64]] = {}
         for call in list(self._tree.find_all(exp.Anonymous)):
             if call.name.lower() == _WITHIN:
-                ranges = self._limit(call)
-                table = self._table_of(call)
+                ranges = _limit(call)
+                table = self._table_of(call, found)
                 if table is not None and _holds_for_every_row(call):
                     limits[id(table)] = ranges
-                call.replace(sqlglot.parse_one(_condition(call, ranges), read="duckdb"))
-        for node in self._nodes:
-            if node.name not in mine:
-                name = node.name.lower() if node.name.lower() in tables.versions else node.name
-                tables.require(name)
-                files = _files(tables, name, limits.get(id(node)))
-                rows = exp.select("*", *_later(tables, name)).from_(sqlglot.parse_one(files, read="duckdb"))
-                node.replace(rows.subquery(node.alias_or_name))
-        return self._tree.sql(dialect="duckdb")
+                inside = None if table is None else _inside(table, ranges)
+                call.replace(sqlglot.parse_one(_condition(call, inside), read="duckdb"))
+        return limits
 
-    def _limit(self, call: exp.Anonymous) -> NDArray[np.int64]:
-        try:
-            ra, dec, radius = (float(one.to_py()) for one in call.expressions[2:])
-            columns = [isinstance(one, exp.Column) for one in call.expressions[:2]]
-        except (ValueError, TypeError) as error:
-            raise BadRequest(f"{call.sql()}: write {_USAGE}") from error
-        if columns != [True, True] or not (-90 <= dec <= 90 and radius >= 0):
-            raise BadRequest(f"{call.sql()}: write {_USAGE}")
-        return healpix.cone_ranges(ra, dec, radius / 3600)
-
-    def _table_of(self, call: exp.Anonymous) -> exp.Table | None:
-        """Return the table whose columns a circle is about."""
+    def _table_of(self, call: exp.Anonymous, found: Mapping[int, Source]) -> exp.Table | None:
+        """Return the table whose index a circle can use: it is about the positions that the index is of."""
         select = call.find_ancestor(exp.Select)
         mine = [node for node in self._nodes if node.find_ancestor(exp.Select) is select]
-        qualifier = call.expressions[0].table
-        found = [node for node in mine if not qualifier or node.alias_or_name == qualifier]
-        return found[0] if len(found) == 1 else None
+        qualifier = call.expressions[0].table.lower()
+        named = [node for node in mine if not qualifier or node.alias_or_name.lower() == qualifier]
+        source = found.get(id(named[0])) if len(named) == 1 else None
+        if source is None or source.catalog is None or [one.name.lower() for one in call.expressions[:2]] != _PLACE:
+            return None
+        return named[0] if {*_PLACE, PIXEL} <= {name.lower() for name in source.columns} else None
 
 
-class Database:
-    """A DuckDB in memory that reads an archive; keeps the footers that it has read.
-
-    Parameters
-    ----------
-    store
-        The archive.
-    storage
-        How an S3 server is reached.
-    """
-
-    def __init__(self, store: Store, storage: StorageSettings) -> None:
-        # A name that is no table is an error, not a variable of this program.
-        self._connection = duckdb.connect(config={"python_enable_replacements": "false"})
-        self._connection.execute("SET parquet_metadata_cache = true")
-        with contextlib.suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar
-            self._connection.execute("SET enable_progress_bar = false")
-        if store.url.startswith("s3://"):
-            from gozen.quickdb.sql_s3 import reach
-
-            reach(self._connection, storage)
-
-    def run(self, query: Query, tables: Tables, mine: Mapping[str, Any]) -> pa.Table:
-        """Ask.
-
-        Parameters
-        ----------
-        query
-            What.
-        tables
-            The tables that it may name.
-        mine
-            Further tables by name: Arrow, pandas or polars.
-
-        Raises
-        ------
-        BadRequest
-            DuckDB refuses the query.
-        UnreadableInput
-            A file that the table names cannot be read.
-        StorageUnavailable
-            The storage does not answer.
-        """
-        cursor = self._connection.cursor()
-        for name, one in mine.items():
-            cursor.register(name, one)
-        try:
-            return cursor.execute(query.over(tables, mine)).to_arrow_table()
-        except duckdb.HTTPException as error:
-            if "(HTTP 404 " in str(error):  # the exception itself has no status where the file is one of a list
-                raise _unreadable(error) from error
-            raise StorageUnavailable(f"DuckDB cannot read the archive: {error}") from error
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise _unreadable(error) from error
-        except duckdb.Error as error:
-            raise BadRequest(f"DuckDB refuses the query: {error}") from error
-        finally:
-            cursor.close()
+def _parsed(text: str) -> list[exp.Expr]:
+    try:
+        return [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
+    except SqlglotError as error:
+        raise BadRequest(f"this is no SQL: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
+    except Exception as error:  # a parser by others that is given any text
+        raise BadRequest(f"this is no SQL that can be read: {type(error).__name__}: {error}") from error
 
 
-def _unreadable(error: duckdb.Error) -> UnreadableInput:
-    return UnreadableInput(f"DuckDB cannot read the tables: {error}; try gozen catalog verify")
+def _written(tree: exp.Expr) -> str:
+    try:
+        return tree.sql(dialect="duckdb")
+    except RecursionError as error:
+        raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
+    except Exception as error:  # as above
+        raise BadRequest(f"this SQL cannot be given to DuckDB: {type(error).__name__}: {error}") from error
+
+
+def _put(node: exp.Table, rows: str) -> None:
+    """Put rows in the place of a table's name; its alias, a sample and joins stay where they are."""
+    inner = sqlglot.parse_one(f"SELECT * FROM {rows}", read="duckdb")  # noqa: S608 it may only read what is read anyway
+    subquery = exp.Subquery(this=inner, alias=node.args.get("alias") or exp.TableAlias(this=node.this.copy()))
+    for part in ("joins", "laterals", "sample", "pivots"):
+        if node.args.get(part):
+            subquery.set(part, node.args[part])
+    node.replace(subquery)
 
 
 def _is_of_the_query(node: exp.Table) -> bool:
@@ -185,13 +160,25 @@ def _is_of_the_query(node: exp.Table) -> bool:
         inside.append(above)
         within = above.args.get("with_") or above.args.get("with")
         for cte in within.expressions if within is not None else ():
-            if cte.alias.lower() == node.name.lower() and not any(one is cte for one in inside):
+            itself = any(one is cte for one in inside) and not within.args.get("recursive")
+            if cte.alias.lower() == node.name.lower() and not itself:
                 return True
         above = above.parent
     return False
 
 
-def _holds_for_every_row(call: exp.Expression) -> bool:
+def _limit(call: exp.Anonymous) -> NDArray[np.int64]:
+    try:
+        ra, dec, radius = (float(one.to_py()) for one in call.expressions[2:])
+        columns = [isinstance(one, exp.Column) for one in call.expressions[:2]]
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"{call.sql()}: write {_USAGE}") from error
+    if columns != [True, True] or not (-90 <= dec <= 90 and radius >= 0 and np.isfinite(ra)):
+        raise BadRequest(f"{call.sql()}: write {_USAGE}")
+    return healpix.cone_ranges(ra, dec, radius / 3600)
+
+
+def _holds_for_every_row(call: exp.Expr) -> bool:
     """Tell whether rows that do not meet a condition are out, whatever else the WHERE says."""
     node = call.parent
     while isinstance(node, exp.And | exp.Paren):
@@ -199,29 +186,15 @@ def _holds_for_every_row(call: exp.Expression) -> bool:
     return isinstance(node, exp.Where)
 
 
-def _condition(call: exp.Anonymous, ranges: NDArray[np.int64]) -> str:
+def _inside(table: exp.Table, ranges: NDArray[np.int64]) -> str:
+    pixel = f"{quoted(table.alias_or_name)}.{PIXEL}"
+    return " OR ".join(f"{pixel} BETWEEN {start} AND {stop - 1}" for start, stop in ranges.tolist()) or "false"
+
+
+def _condition(call: exp.Anonymous, inside: str | None) -> str:
     columns = [one.sql(dialect="duckdb") for one in call.expressions[:2]]
     numbers = [one.sql(dialect="duckdb") for one in call.expressions[2:]]
-    prefix = columns[0].rpartition(".")[0]
-    pixel = f"{prefix}._healpix_29" if prefix else "_healpix_29"
-    inside = " OR ".join(f"{pixel} BETWEEN {start} AND {stop - 1}" for start, stop in ranges.tolist())
     distance = _DISTANCE.format(
         ra=columns[0], dec=columns[1], r=f"({numbers[0]})", d=f"({numbers[1]})", radius=f"({numbers[2]}) / 3600"
     )
-    return f"(({inside}) AND {distance})"
-
-
-def _later(tables: Tables, name: str) -> list[str]:
-    """Return the columns that none of a table's files has yet: nulls."""
-    catalog = tables.catalog(name)
-    later = [field for field in catalog.schema if field.name not in catalog.stored.names]
-    return [f'CAST(NULL AS {_DUCKDB_TYPES.get(str(field.type), "VARCHAR")}) AS "{field.name}"' for field in later]
-
-
-def _files(tables: Tables, name: str, ranges: NDArray[np.int64] | None) -> str:
-    catalog = tables.catalog(name)
-    paths = None if ranges is None else {group.path for group in catalog.row_groups.of_ranges(ranges)}
-    # The file with the columns and no rows gives the columns where nothing else is left.
-    listed = [catalog.schema_url(), *catalog.urls(paths)]
-    quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in listed)
-    return f"read_parquet([{quoted}], union_by_name = true, hive_partitioning = false)"
+    return f"({distance})" if inside is None else f"(({inside}) AND {distance})"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import duckdb
 
+from gozen.archive.s3_access import S3Access
 from gozen.errors import BadRequest
-from gozen.settings import StorageSettings
 
 
-def reach(connection: duckdb.DuckDBPyConnection, storage: StorageSettings) -> None:
+def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
     """Let a DuckDB read from S3.
 
     Raises
@@ -16,20 +16,18 @@ def reach(connection: duckdb.DuckDBPyConnection, storage: StorageSettings) -> No
     BadRequest
         The extension is not installed: DuckDB would fetch it from the network.
     """
-    from botocore.session import Session
-
     _load(connection)
-    found = Session().get_credentials()
-    parts = {"region": storage.region or "us-east-1"}
-    if found is not None:
-        frozen = found.get_frozen_credentials()
-        parts |= {"key_id": frozen.access_key, "secret": frozen.secret_key}
-        parts |= {"session_token": frozen.token} if frozen.token else {}
-    if storage.endpoint_url:
-        scheme, _, host = storage.endpoint_url.rstrip("/").partition("://")
-        parts |= {"endpoint": host, "use_ssl": str(scheme == "https").lower()}
-        parts["url_style"] = "vhost" if storage.addressing == "virtual" else "path"
+    parts = {
+        "key_id": access.key,
+        "secret": access.secret,
+        "region": access.region,
+        "endpoint": access.host,
+        "use_ssl": str(access.tls).lower(),
+        "url_style": "path" if access.in_path else "vhost",
+    }
+    parts |= {"session_token": access.token} if access.token else {}
     words = ", ".join(f"{name} '{value.replace(chr(39), chr(39) * 2)}'" for name, value in parts.items())
+    connection.execute("SET allow_persistent_secrets = false")
     connection.execute(f"CREATE OR REPLACE SECRET archive (TYPE s3, {words})")
 
 

@@ -88,9 +88,9 @@ class Tables:
             raise TableNotFound(f"no table {word!r}; there are {', '.join(there_are)}")
 
     def catalog(self, word: str) -> Catalog:
-        """Return the reader of a table for look-ups; raises as `family`."""
+        """Return the reader of a table for look-ups; raises as `require`."""
         if word not in self._catalogs:
-            self.family(word)
+            self.require(word)
             self._catalogs[word] = Catalog(self._store, self.versions[word])
         return self._catalogs[word]
 

@@ -1,0 +1,104 @@
+"""What one value of a table is in JSON, in CSV and to a person: text for what these have no form of. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column as Python has it; dates and times beyond Python's years as text."""
+    import pyarrow as pa
+
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):  # the years 1 to 9999, and nanoseconds where pandas is not installed
+        if pa.types.is_nested(column.type):
+            return [_of_scalar(one) for chunk in column.chunks for one in chunk]
+        return list(column.cast(pa.string()).to_pylist())
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can have it.
+
+    Dates and times become ISO 8601, bytes base64, a map with keys of text an object, any other map a list of pairs,
+    what is not a finite number null.
+    """
+    match value:
+        case None | bool() | str() | int():
+            return value
+        case float():
+            return value if value - value == 0 else None
+        case Decimal():
+            return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+        case bytes():
+            return base64.b64encode(value).decode()
+        case dt.datetime() | dt.date() | dt.time():
+            return value.isoformat()
+        case Mapping():
+            return {str(name): plain(one) for name, one in value.items()}
+        case list() if value and all(isinstance(one, tuple) for one in value):
+            return _of_map(value)
+        case list() | tuple():
+            return [plain(one) for one in value]
+        case _:
+            return str(value)
+
+
+def text(value: Any) -> str:
+    """Return a value in one cell: what has parts as JSON, bytes as base64, nothing for null."""
+    if value is None:
+        return ""
+    found = plain(value)
+    return json.dumps(found, ensure_ascii=False) if isinstance(found, list | dict) else str(found)
+
+
+def for_csv(table: pa.Table) -> pa.Table:
+    """Return a table with only such columns as CSV has a form of."""
+    import pyarrow as pa
+
+    columns = []
+    for column in table.columns:
+        if pa.types.is_nested(column.type) or _is_bytes(column.type):
+            cells = [None if one is None else text(one) for one in values(column)]
+            columns.append(pa.chunked_array([pa.array(cells, pa.string())]))
+        else:
+            columns.append(column)
+    return pa.table(columns, names=table.column_names)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _of_map(pairs: list[tuple[Any, Any]]) -> Any:
+    if all(isinstance(name, str) for name, _ in pairs):
+        return {name: plain(one) for name, one in pairs}
+    return [[plain(name), plain(one)] for name, one in pairs]
+
+
+def _of_scalar(scalar: pa.Scalar) -> Any:
+    """Return a value with parts, a date that Python does not have as text."""
+    import pyarrow as pa
+
+    if not scalar.is_valid:
+        return None
+    if pa.types.is_map(scalar.type):
+        return [(_of_scalar(pair["key"]), _of_scalar(pair["value"])) for pair in scalar.values]
+    if pa.types.is_struct(scalar.type):
+        return {name: _of_scalar(one) for name, one in scalar.items()}
+    if pa.types.is_nested(scalar.type):
+        return [_of_scalar(one) for one in scalar.values]
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        return scalar.cast(pa.string()).as_py()
