@@ -23,6 +23,7 @@ PIXEL = "_healpix_29"
 LOGS: tuple[LogTable, ...] = get_args(LogTable)
 _TYPES = {
     pa.int16(): "SMALLINT",
+    pa.uint16(): "USMALLINT",
     pa.int32(): "INTEGER",
     pa.int64(): "BIGINT",
     pa.string(): "VARCHAR",
@@ -124,7 +125,8 @@ def _files(catalog: Catalog, paths: set[str] | None) -> str:
 
 
 def _null(field: pa.Field) -> str:
-    return f"CAST(NULL AS {_TYPES[field.type]}) AS {quoted(field.name)}"
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return f"CAST(NULL AS {_TYPES[kind]}) AS {quoted(field.name)}"
 
 
 def _parquet(urls: list[str]) -> str:
