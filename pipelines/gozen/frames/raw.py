@@ -26,6 +26,7 @@ from gozen.archive.interface import named_errors
 from gozen.archive.ranges import RangedFile
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
+from gozen.frames.belonging import same_time
 from gozen.instrument.header import RawHeader, read_header
 from gozen.instrument.profile import Profile
 
@@ -238,11 +239,11 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     files, headers = [files[i] for i in order], [headers[i] for i in order]
     first = headers[0]
     for file, header in zip(files, headers, strict=True):
-        for name in ("sensor", "data_type", "gain", "filter"):
-            if getattr(header, name) != getattr(first, name):
+        for name in _words_in_common(first):
+            its, others = getattr(header, name), getattr(first, name)
+            if its != others and not (name == "exposure_s" and same_time(its, others)):
                 raise CorruptFile(
-                    f"{file.name}: {name} is {getattr(header, name)!r}, but {getattr(first, name)!r} "
-                    f"in {files[0].name} of the same exposure"
+                    f"{file.name}: {name} is {its!r}, but {others!r} in {files[0].name} of the same exposure"
                 )
     if len(files) == 1:
         start = first.utc_start + np.arange(files[0].frames.shape[0]) * first.frame_time_s / 86400
@@ -252,6 +253,13 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
         start = np.array([header.utc_start for header in headers])
     frame_id = first.frame_id or Path(files[0].name).name.split(".fits")[0]
     return RawCube(first, frame_id, tuple(files), start)
+
+
+def _words_in_common(header: RawHeader) -> tuple[str, ...]:
+    """Return the words that all files of a cube must share; see `gozen.frames.belonging`."""
+    always = ("sensor", "data_type", "gain", "binning", "window")
+    kinds = {"OBJECT": ("object", "filter", "exposure_s"), "FLAT": ("filter",)}
+    return (*always, *kinds.get(header.data_type, ("exposure_s",)))
 
 
 def _open(data: bytes | memoryview, name: str) -> fits.HDUList:
