@@ -19,10 +19,12 @@ from astropy.io import fits
 
 from gozen.archive.raw import RawExposure, raw_exposures
 from gozen.archive.store import Store, open_store
+from gozen.errors import CorruptFile
 from gozen.frames.arrivals import take_in
 from gozen.frames.belonging import Exposures
 from gozen.frames.held import Held, frame_of
 from gozen.frames.incoming import Arrival, read_arrivals
+from gozen.frames.raw import assemble, parse_file
 from gozen.frames.sorting import sort_arrivals
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile, parse_profile
@@ -362,6 +364,33 @@ def test_a_file_that_is_refused_is_not_recorded_as_its_sensors(camera: Camera) -
     (one,) = raw_exposures(camera.store, "20240301")
     assert one.sensors == {"1": ("raw/20240301/00000007/A7.fits",)}
     assert "002.fits: the archive has another file as raw/20240301/00000007/A7.fits" in camera.refused[0]
+
+
+SMALL = PROFILE.replace("[400, 400]", "[4, 6]").replace("[1:400,1:400]", "[1:6,1:4]")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        ("OBJECT", {"EXPTIME": 5.0}, "exposure_s is 30.0, but 5.0"),
+        ("OBJECT", {"OBJECT": "M 44"}, "object is 'M 67', but 'M 44'"),
+        ("OBJECT", {"EXPTIME": 30.2}, ""),
+        ("DARK", {"EXPTIME": 5.0}, "exposure_s is 30.0, but 5.0"),
+        ("BIAS", {"FILTER": "R", "OBJECT": "zero"}, ""),
+        ("FLAT", {"EXPTIME": 5.0, "OBJECT": "dome"}, ""),
+        ("FLAT", {"FILTER": "R"}, "filter is '', but 'R'"),
+    ],
+)
+def test_files_that_a_camera_put_into_one_folder_are_not_mixed_either(
+    camera: Camera, kind: str, words: dict[str, object], said: str
+) -> None:
+    paths = [camera.shot(0, IMAGETYP=kind, **words), camera.shot(40, IMAGETYP=kind)]
+    files = [parse_file(path.read_bytes(), path.name) for path in paths]
+    if not said:
+        assert assemble(files, parse_profile(SMALL, "tiny")).nframe == 2
+        return
+    with pytest.raises(CorruptFile, match=f"002.fits: {said} in 001.fits of the same exposure"):
+        assemble(files, parse_profile(SMALL, "tiny"))
 
 
 def steps_of_sorting(profile: Profile, store: Store, count: int, turn: int, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -108,3 +108,11 @@ def test_a_copy_is_named_and_a_raw_file_can_be_taken_out(camera: Camera, call: C
     code, said = call("archive", "forget", NIGHT, "m-67", "s-0")
     assert code == ExitCode.BAD_REQUEST
     assert "s-0.fits stays: the commit" in said
+
+
+def test_a_target_that_lies_elsewhere_is_told_with_both_places(camera: Camera, call: Call) -> None:
+    camera.take(camera.shot(0, DEC=-20.0))
+    code, said = call("run", "r.yaml")
+    assert code == ExitCode.UNREADABLE_INPUT
+    assert "no raw OBJECT exposure of 'M 67' at ra 150.0000, dec +20.0000 deg" in said
+    assert "the night has M 67 at ra 150.0000, dec -20.0000 deg" in said

@@ -60,7 +60,7 @@ def run(
     answers, unasked = answer(planned, exposures, Reach.of(profile))
     codes, works = [_not_asked_for(unasked)], []
     for observation, answered in zip(observations, answers, strict=True):
-        codes.append(_missing(observation, answered, [one.object for one in exposures]))
+        codes.append(_missing(observation, answered, exposures))
         if answered.calibrations and profile.masters:
             codes.append(reducing.make_and_report(answered.calibrations, settings, profile))
         works += works_of(observation, answered, settings.run)
@@ -87,14 +87,16 @@ def _common_night(nights: list[str]) -> str | None:
     return nights[0] if nights else None
 
 
-def _missing(observation: Observation, answered: Answered, objects: list[str]) -> ExitCode:
-    """Say which exposures have no raw data."""
+def _missing(observation: Observation, answered: Answered, exposures: list[RawExposure]) -> ExitCode:
+    """Say which exposures have no raw data, and what the night has instead."""
     for step in answered.missing:
-        spec = step.exposure.spec
-        found = ", ".join(sorted(set(objects)))
+        spec, place = step.exposure.spec, step.pointing
+        where = "" if place is None or spec.data_type != "OBJECT" else _at((place.ra, place.dec))
+        same = sorted({f"{one.object}{_at(one.pointing)}" for one in exposures if one.object == spec.object})
+        found = ", ".join(same or sorted({one.object for one in exposures}))
         messages().print(
             f"MissingObject: {observation.metadata.name} step {step.step}: no raw {spec.data_type} exposure of "
-            f"{spec.object!r}; the night has {found}"
+            f"{spec.object!r}{where} that no other step has; the night has {found}"
         )
     return ExitCode.UNREADABLE_INPUT if answered.missing else ExitCode.DONE
 
@@ -103,11 +105,11 @@ def _not_asked_for(unasked: list[RawExposure]) -> ExitCode:
     """Say which exposures of the sky no step asks for."""
     for one in unasked:
         messages().print(
-            f"not asked for: {one.night} {one.exposure}: no step of the recipe asks for {one.object!r}{_at(one)}; "
-            f"`gozen reduce {one.night} {one.exposure}` reduces it"
+            f"not asked for: {one.night} {one.exposure}: no step of the recipe asks for {one.object!r}"
+            f"{_at(one.pointing)}; `gozen reduce {one.night} {one.exposure}` reduces it"
         )
     return ExitCode.NOT_ASKED_FOR if unasked else ExitCode.DONE
 
 
-def _at(one: RawExposure) -> str:
-    return "" if one.pointing is None else f" at ra {one.pointing[0]:.4f}, dec {one.pointing[1]:+.4f} deg"
+def _at(place: tuple[float, float] | None) -> str:
+    return "" if place is None else f" at ra {place[0]:.4f}, dec {place[1]:+.4f} deg"

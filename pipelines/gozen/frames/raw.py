@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gozen.archive.interface import named_errors
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
+from gozen.frames.belonging import same_time
 from gozen.frames.hdus import ImageUnit, find_image, header_words, image_names, opened, quiet, unpacked
 from gozen.frames.pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
 from gozen.frames.units import FITS_BLOCK
@@ -262,14 +263,12 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     order = sorted(range(len(files)), key=lambda i: (headers[i].utc_start, files[i].name))
     files, headers = [files[i] for i in order], [headers[i] for i in order]
     first = headers[0]
-    # With the shutter closed the filter wheel does not matter.
-    own = ("filter",) if first.data_type in ("OBJECT", "FLAT") else ()
     for file, header in zip(files, headers, strict=True):
-        for name in ("sensor", "data_type", "gain", *own, "binning", "window"):
-            if getattr(header, name) != getattr(first, name):
+        for name in _words_in_common(first):
+            its, others = getattr(header, name), getattr(first, name)
+            if its != others and not (name == "exposure_s" and same_time(its, others)):
                 raise CorruptFile(
-                    f"{file.name}: {name} is {getattr(header, name)!r}, but {getattr(first, name)!r} "
-                    f"in {files[0].name} of the same exposure"
+                    f"{file.name}: {name} is {its!r}, but {others!r} in {files[0].name} of the same exposure"
                 )
     if len(files) == 1:
         start = first.utc_start + np.arange(files[0].frames.shape[0]) * first.frame_time_s / 86400
@@ -279,3 +278,13 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
         start = np.array([header.utc_start for header in headers])
     frame_id = first.frame_id or Path(files[0].name).name.split(".fits")[0]
     return RawCube(first, frame_id, tuple(files), start)
+
+
+def _words_in_common(header: RawHeader) -> tuple[str, ...]:
+    """Return the words that all files of a cube must share; see `gozen.frames.belonging`.
+
+    With the shutter closed the filter wheel does not matter.
+    """
+    always = ("sensor", "data_type", "gain", "binning", "window")
+    kinds = {"OBJECT": ("object", "filter", "exposure_s"), "FLAT": ("filter",)}
+    return (*always, *kinds.get(header.data_type, ("exposure_s",)))
