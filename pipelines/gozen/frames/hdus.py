@@ -132,7 +132,7 @@ def _images(hdus: fits.HDUList, data: bytes | memoryview, name: str) -> Iterator
     try:
         for number, hdu in enumerate(hdus):
             place = hdu.fileinfo()
-            words = _words(bytes(data[place["hdrLoc"] : place["datLoc"]]))
+            words = header_words(bytes(data[place["hdrLoc"] : place["datLoc"]]))
             primary = primary or words
             unit = _image(number, hdu, words, place["datLoc"])
             if unit is not None:
@@ -170,8 +170,8 @@ def _of_compressed(words: Words) -> Words:
     return own
 
 
-def _words(data: bytes) -> Words:
-    """Return the first value of each word; a card that cannot be parsed stays as its text.
+def header_words(data: bytes) -> Words:
+    """Return the first value of each word in the bytes of a header; a card that cannot be parsed stays as its text.
 
     So only a rule that reads such a card refuses the file, and names it.
     """
