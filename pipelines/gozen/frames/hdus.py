@@ -174,7 +174,7 @@ def _of_compressed(words: Words) -> Words:
 
 
 def header_words(data: bytes) -> Words:
-    """Return the first value of each word; a card that cannot be parsed stays as its text.
+    """Return the first value of each word in the bytes of a header; a card that cannot be parsed stays as its text.
 
     So only a rule that reads such a card refuses the file, and names it.
     """
