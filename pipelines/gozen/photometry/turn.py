@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _FEWEST_STARS = 6
-_SURE = 16.0
-"""The ratio of variances (F) above which a term is taken: by chance once in some hundred thousand frames."""
+_CHANCE = 1e-6
+"""Probability that a turn is taken where there is none, if the stars' places scatter at random."""
 _SEEN_PX = 0.1
 """A motion of the outermost stars below which nothing that is measured knows the difference."""
 _SHEAR_STARS = 12
@@ -83,14 +83,21 @@ def fit_turn(
     before = float(ex @ ex + ey @ ey)
     after = max(before - (stretch**2 + turn**2) * lever, 1e-12)
     outermost = float(np.sqrt((u * u + v * v).max()))
-    sure = (before - after) / 2 > _SURE * after / (2 * len(x) - 4)
-    if not sure or np.hypot(stretch, turn) * outermost < _SEEN_PX:
+    if not _is_sure(before, after, 2 * len(x) - 4) or np.hypot(stretch, turn) * outermost < _SEEN_PX:
         return plain
     found = stretch, -turn, turn, stretch
     sheared = _sheared(u, v, ex, ey, after) if len(x) >= _SHEAR_STARS else None
     made = Turn(*(sheared or found), *middle)
     at = made.motion(x.mean(), y.mean())
     return plain[0] - float(at[0]), plain[1] - float(at[1]), made
+
+
+def _is_sure(before: float, after: float, freedom: int) -> bool:
+    """Tell whether two more terms lower the sum of squares by more than chance does.
+
+    The probability is that of the F test with 2 and ``freedom`` degrees of freedom, for which it has this closed form.
+    """
+    return bool((after / max(before, 1e-12)) ** (freedom / 2) < _CHANCE)
 
 
 def _sheared(u: Floats, v: Floats, ex: Floats, ey: Floats, before: float) -> tuple[float, float, float, float] | None:
@@ -103,7 +110,7 @@ def _sheared(u: Floats, v: Floats, ex: Floats, ey: Floats, before: float) -> tup
     (xx, xy), (yx, yy) = terms
     rest = (ex - xx * u - xy * v) ** 2 + (ey - yx * u - yy * v) ** 2
     after = max(float(rest.sum()), 1e-12)
-    if (before - after) / 2 <= _SURE * after / (2 * len(u) - 6):
+    if not _is_sure(before, after, 2 * len(u) - 6):
         return None
     return float(xx), float(xy), float(yx), float(yy)
 

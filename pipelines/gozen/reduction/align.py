@@ -118,7 +118,7 @@ def _reference(
     """Return the frame nearest the middle whose stars are round, its stars and their elongation."""
     middle = len(chosen) // 2
     found: list[tuple[int, Anchors, float]] = []
-    for index in sorted(chosen, key=lambda index: abs(chosen.index(index) - middle))[:_REFERENCES]:
+    for index in (chosen[k] for k in sorted(range(len(chosen)), key=lambda k: abs(k - middle))[:_REFERENCES]):
         anchors = _first_anchors(cube.images[index], cube.levels[index], saturation_adu)
         long = _elongation(cube.images[index], cube.levels[index], anchors, Shift(0.0, 0.0, 0.0, len(anchors.x)), 0.0)
         found.append((index, anchors, long))
