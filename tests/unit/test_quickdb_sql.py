@@ -25,7 +25,10 @@ def test_its_tables(query: str, tables: set[str]) -> None:
     assert set(Query(query).tables) == tables
 
 
-@pytest.mark.parametrize("query", ["DROP TABLE forced", "SELECT 1; SELECT 2", "selec", "", "COPY forced TO 'x'"])
+@pytest.mark.parametrize(
+    "query", ["DROP TABLE forced", "SELECT 1; SELECT 2", "selec", "", "COPY forced TO 'x'", "SELECT ..."]
+)
 def test_what_is_no_select_is_refused(query: str) -> None:
-    with pytest.raises(BadRequest, match=r"SELECT|SQL"):
+    with pytest.raises(BadRequest, match=r"SELECT|SQL") as said:
         Query(query)
+    assert str(said.value).replace("\n", " ").isprintable()

@@ -6,6 +6,7 @@ What a query may do is decided in `gozen.quickdb.sql_allowed`; DuckDB is asked i
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ from gozen.quickdb.sql_sources import PIXEL, Source, Sources, quoted
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
 _WITHIN = "within"
 _PLACE = ["ra", "dec"]
+_UNDERLINED = re.compile(r"\x1b\[\d*m")
+"""What a terminal underlines by; a parser's message has it."""
 _USAGE = "within(ra, dec, 83.8, -5.4, 10): two columns, then a centre in degrees and a radius in arcsec, as numbers"
 _DISTANCE = (
     "2 * asin(sqrt(least(1, pow(sin(radians({dec} - {d}) / 2), 2) + "
@@ -126,7 +129,7 @@ def _parsed(text: str) -> list[exp.Expr]:
     try:
         return [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:
-        raise BadRequest(f"this is no SQL: {error}") from error
+        raise BadRequest(f"this is no SQL: {_UNDERLINED.sub('', str(error))}") from error
     except RecursionError as error:
         raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # a parser by others that is given any text
