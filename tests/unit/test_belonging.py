@@ -37,7 +37,9 @@ shape: [400, 400]
 active: "[1:400,1:400]"
 pixel_scale_arcsec: 1.0
 pointing_uncertainty_arcsec: 10
-gains: { low: &g { e_per_adu: 1, read_noise_e: 5, saturation_adu: 60000 }, high: *g }
+gains:
+  low: { e_per_adu: 1, read_noise_e: 5, saturation_adu: 60000 }
+  high: { e_per_adu: 1, read_noise_e: 5, saturation_adu: 60000 }
 default_gain: low
 masters: [bias, flat]
 sensors: [{ id: "1" }, { id: "2" }]

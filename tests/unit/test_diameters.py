@@ -14,7 +14,7 @@ from gozen.photometry.diameters import diameters_for
 from gozen.quality.gates import frame_level
 from gozen.reduction.align import align
 from gozen.reduction.frames import CalibratedCube
-from gozen.settings import DetectionSettings
+from gozen.settings import DetectionSettings, GateSettings
 
 NAN = math.nan
 SIZE, FWHM = 240, 5.0
@@ -30,7 +30,7 @@ def seen(stars, hot_pixels):
     truth[tuple(rng.integers(5, SIZE - 5, (2, hot_pixels)))] += 10 ** rng.uniform(2.5, 4.2, hot_pixels)
     images = (truth + rng.normal(0, 12, (2, SIZE, SIZE))).astype(np.float32)
     cube = CalibratedCube(images, np.zeros(images.shape, np.uint8), [frame_level(one) for one in images], {}, [])
-    aligned = align(cube, 0, 60000.0, DetectionSettings())
+    aligned = align(cube, 0, 60000.0, DetectionSettings(), GateSettings())
     return diameters_for("auto", aligned.fwhm, aligned.sources.fwhm)
 
 
