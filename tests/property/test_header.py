@@ -17,7 +17,8 @@ from gozen.errors import CorruptFile
 from gozen.frames.raw import parse_file, read_words
 from gozen.instrument.check import check_file
 from gozen.instrument.header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
-from gozen.instrument.profile import WordRule, load_profile
+from gozen.instrument.profile import load_profile
+from gozen.instrument.words import WordRule
 
 TOMOE = load_profile("tomoe")
 USED = sorted({word for rule in vars(TOMOE.header).values() if rule for word in rule.sources})

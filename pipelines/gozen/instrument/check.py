@@ -9,8 +9,9 @@ from typing import Any
 
 from gozen.errors import CorruptFile
 from gozen.instrument.header import RawHeader, impossible_place, night_of, read_header, read_quantity, utc_of_mjd
-from gozen.instrument.profile import TIME_KINDS, HeaderWords, Profile, WordRule
+from gozen.instrument.profile import Profile
 from gozen.instrument.readout import read_out
+from gozen.instrument.words import TIME_KINDS, HeaderWords, WordRule
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gozen.instrument.profile import Profile, WordRule
+    from gozen.instrument.profile import Profile
+    from gozen.instrument.words import WordRule
 
 DATA_TYPES = ("OBJECT", "DARK", "FLAT", "BIAS")
 _NUMBERS = ("number", "integer")

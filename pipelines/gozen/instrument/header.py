@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 from gozen.errors import CorruptFile
 from gozen.instrument.contradictions import DATA_TYPES
 from gozen.instrument.header_times import mjd_of_day, number_of, read_moment
-from gozen.instrument.profile import TIME_KINDS, Profile, Site, WordRule
+from gozen.instrument.profile import Profile, Site
 from gozen.instrument.readout import read_binning, read_window
 from gozen.instrument.time_tables import day_length_s
+from gozen.instrument.words import TIME_KINDS, WordRule
 
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
 _SEXAGESIMAL_PART = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
