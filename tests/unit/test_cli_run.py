@@ -116,3 +116,11 @@ def test_a_target_that_lies_elsewhere_is_told_with_both_places(camera: Camera, c
     assert code == ExitCode.UNREADABLE_INPUT
     assert "no raw OBJECT exposure of 'M 67' at ra 150.0000, dec +20.0000 deg" in said
     assert "the night has M 67 at ra 150.0000, dec -20.0000 deg" in said
+
+
+def test_a_night_of_another_camera_is_not_reduced(camera: Camera, call: Call, tmp_path: Path) -> None:
+    camera.take(camera.shot(0))
+    (tmp_path / "cam.yaml").write_text(PROFILE.replace("name: tiny", "name: other"))
+    code, said = call("reduce", NIGHT)
+    assert code == ExitCode.BAD_REQUEST
+    assert f"the raw data of the night {NIGHT} are of tiny, not of other; see --instrument" in said

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gozen.archive.keys import Calibration
-from gozen.calibration.match import Setup, same_time
+from gozen.calibration.match import Setup
+from gozen.frames.belonging import same_time
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from typing import Any, Self
 from gozen.archive.keys import Calibration
 from gozen.calibration.calibrate import Image
 from gozen.errors import UnreadableInput
+from gozen.frames.belonging import same_time
 from gozen.instrument.header import RawHeader
 from gozen.instrument.profile import Profile, section_slices
 
-_TIME_TOLERANCE = 0.01
-"""Relative; two exposure times that differ by less are one."""
 Area = tuple[slice, slice]
 
 
@@ -85,11 +84,6 @@ class MasterFacts:
     camera: str
     setup: Setup
     mjd: float
-
-
-def same_time(one: float, other: float) -> bool:
-    """Tell whether two exposure times, seconds, are the same."""
-    return abs(one - other) <= _TIME_TOLERANCE * max(one, other)
 
 
 def differences(kind: Calibration, master: MasterFacts, wanted: Setup, profile: Profile) -> set[str]:

@@ -85,8 +85,16 @@ def find_level(
     return _level(look, profile.dark_mismatch or "nearest", or_bias="bias" in profile.masters)
 
 
-def warnings_of(used: Mapping[str, CalibrationUsed], wanted: Setup, profile: Profile) -> list[str]:
-    """Return a sentence for each master that does not fit exactly, and for what is not applied at all."""
+def warnings_of(
+    used: Mapping[str, CalibrationUsed], wanted: Setup, profile: Profile, read: Profile | None = None
+) -> list[str]:
+    """Return a sentence for each master that does not fit exactly, and for what is not applied at all.
+
+    Parameters
+    ----------
+    read
+        The profile of the pixels that were read, where that is a part of the sensor.
+    """
     asked = f"masters: [{', '.join(profile.masters)}] in the profile {profile.name}"
     found = []
     if not {"dark", "bias"} & set(profile.masters):
@@ -101,6 +109,11 @@ def warnings_of(used: Mapping[str, CalibrationUsed], wanted: Setup, profile: Pro
             found.append(f"{one.key} does not name its filter; the frames have {wanted.filter!r}")
         else:
             found.append(f"{one.key} has {match.exposure_s or 0:g} s for {wanted.exposure_s or 0:g} s: {match.fit}")
+    if used and profile.reference and read is not None and read.reference is None:
+        found.append(
+            f"the window {wanted.window} was read without the reference columns, so that its level is not subtracted "
+            "as that of masters is; read them with each window, or take masters of the same window"
+        )
     return found
 
 

@@ -113,7 +113,7 @@ def _say_left_out(refused: Sequence[CorruptFile]) -> None:
 def exposures_of_night(
     store: Store, profile: Profile, night: str, names: Sequence[str] | None = None
 ) -> list[RawExposure]:
-    """Return a night's exposures; those that came without a record get one now.
+    """Return a night's exposures of one camera; those that came without a record get one now.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def exposures_of_night(
     Raises
     ------
     BadRequest
-        The archive has no raw data of this night.
+        The archive has no raw data of this night and camera.
     """
     from gozen.archive.raw import raw_exposures, read_record, record_key
     from gozen.frames.arrivals import record_missing
@@ -136,7 +136,11 @@ def exposures_of_night(
     found = raw_exposures(store, night)
     if not found:
         raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
-    return found
+    own = [one for one in found if one.setup is None or one.setup.camera == profile.name]
+    if not own:
+        others = ", ".join(sorted({one.setup.camera for one in found if one.setup}))
+        raise BadRequest(f"the raw data of the night {night} are of {others}, not of {profile.name}; see --instrument")
+    return own
 
 
 def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequence[str], url: str) -> RawExposure:

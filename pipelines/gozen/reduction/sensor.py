@@ -123,8 +123,7 @@ def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
             state.unreadable.append(refusal)
     if not files:
         raise state.unreadable.pop(0)
-    for note in notes_on_images(files[0], bench.profile):
-        log.warning("%s", note)
+    state.warnings += notes_on_images(files[0], bench.profile)
     return assemble(files, bench.profile)
 
 
@@ -156,7 +155,7 @@ def _masters(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> 
     masters = find_masters(bench.store, bench.profile, work.sensor, night, float(cube.start[0]), wanted)
     used = {str(kind): master.used for kind, master in masters.items()}
     state.provenance = state.provenance.model_copy(update={"calibration": used})
-    state.warnings += warnings_of(used, wanted, bench.profile)
+    state.warnings += warnings_of(used, wanted, bench.profile, cube.read_out(bench.profile))
     return masters
 
 
