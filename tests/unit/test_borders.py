@@ -6,6 +6,8 @@ border. Leaves out real frames, which tests/real has.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
@@ -14,7 +16,7 @@ from tests.moonlit_scenes import COLUMNS, ROWS, Sky, Trail, searched
 from gozen.movers.candidates import none_found
 from gozen.movers.levelled import LevelledMean
 from gozen.movers.persistence import without_lasting
-from gozen.movers.streaks import Streak, find_streaks
+from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.strip import Cover
 from gozen.movers.trace import trace
 from gozen.photometry.register import Shift
@@ -172,3 +174,39 @@ def test_the_stack_of_dithered_frames_has_no_steps_once_they_have_lost_their_ski
     assert np.unique(image).tolist() == [5.0]
     assert mean.weight[100, ::50].tolist() == [2, 3, 3, 3]
     assert mean.weight[100, 199] == 2
+
+
+def film(gaps):
+    """Return trails of 40 pixels a frame along y = 100; a gap cuts what lies in it from the trail that reaches it."""
+    times, trails = np.arange(6.0), []
+    for frame in range(6):
+        low, high = 40.0 * frame, 40.0 * frame + 40
+        whole = np.ones(2, bool)
+        for first, last in gaps:
+            if first < low < last:
+                low, whole = last, whole & [False, True]
+            if first < high < last:
+                high, whole = first, whole & [True, False]
+        one = streak_at(frame, (low + high) / 2, 100.0, high - low)
+        trails.append(replace(one, whole=whole))
+    return times, trails
+
+
+def test_a_trail_that_a_saturated_star_cuts_belongs_to_the_whole_ones():
+    times, trails = film([(110, 128)])
+    (chain,) = link_streaks(trails, times, 1.0)
+    assert [one.frame for one in chain] == list(range(6))
+    assert [one.whole.all() for one in chain] == [True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize("moved", [{"y": 30.0}, {"x": 60.0}], ids=["beside the line", "at another time"])
+def test_a_cut_trail_elsewhere_stays_alone(moved):
+    times, trails = film([(110, 128)])
+    other = replace(trails[2], x=trails[2].x + moved.get("x", 0), y=trails[2].y + moved.get("y", 0))
+    chains = link_streaks([*trails[:2], other, *trails[3:]], times, 1.0)
+    assert sorted(len(chain) for chain in chains) == [1, 5]
+
+
+def test_trails_that_are_all_cut_stay_alone():
+    times, trails = film([(30, 50), (70, 90), (110, 130), (150, 170), (190, 210)])
+    assert len(link_streaks(trails, times, 1.0)) == 6

@@ -124,7 +124,8 @@ def link_streaks(streaks: list[Streak], times: Floats, exposure: float) -> list[
     """Join the trails of one object on several frames.
 
     Two trails belong together when the step between their middles is parallel to both and as long as their length and
-    the time between the frames say. Trails that end beyond the frame have no known length and stay alone.
+    the time between the frames say. A trail that is cut, by a border or a saturated star, has no known length: it joins
+    whole ones whose motion leads over it, and else stays alone.
 
     Parameters
     ----------
@@ -134,13 +135,36 @@ def link_streaks(streaks: list[Streak], times: Floats, exposure: float) -> list[
         Of a frame, in the same unit.
     """
     chains: list[list[Streak]] = []
-    for streak in sorted(streaks, key=lambda one: (one.frame, -one.flux)):
-        chain = next((c for c in chains if _follows(c[-1], streak, times, exposure)), None)
+    ordered = sorted(streaks, key=lambda one: (not one.whole.all(), one.frame, -one.flux))
+    for streak in ordered:
+        chain = next((c for c in chains if _joins(c, streak, times, exposure)), None)
         if chain is None:
             chains.append([streak])
         else:
             chain.append(streak)
-    return chains
+    return sorted((sorted(chain, key=lambda one: one.frame) for chain in chains), key=lambda chain: chain[0].frame)
+
+
+def _joins(chain: list[Streak], streak: Streak, times: Floats, exposure: float) -> bool:
+    if streak.whole.all():
+        return _follows(chain[-1], streak, times, exposure)
+    complete = [one for one in chain if one.whole.all()]
+    return len(complete) > 1 and _lies_on(complete, streak, times)
+
+
+def _lies_on(complete: list[Streak], cut: Streak, times: Floats) -> bool:
+    """Tell whether a cut trail is a part of where whole ones say that their object was on its frame."""
+    first, last = complete[0], complete[-1]
+    speed = np.subtract(last.middle, first.middle) / (times[last.frame] - times[first.frame])
+    near = min(complete, key=lambda one: abs(times[one.frame] - times[cut.frame]))
+    expected = np.asarray(near.middle) + speed * (times[cut.frame] - times[near.frame])
+    length, unit = float(np.mean([one.length_px for one in complete])), speed / np.hypot(*speed)
+    x, y = cut.x - expected[0], cut.y - expected[1]
+    along, across = np.abs(x * unit[0] + y * unit[1]), np.abs(x * unit[1] - y * unit[0])
+    room = _SAME_LENGTH * length
+    at_ends = np.abs(along - length / 2) < room
+    inside = bool((along < length / 2 + room).all() and (across < _PARALLEL * length).all())
+    return inside and bool(at_ends[cut.whole].all()) and cut.kind == first.kind
 
 
 def heading(chain: list[Streak]) -> int:

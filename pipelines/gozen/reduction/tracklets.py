@@ -172,6 +172,8 @@ def _positions(track: Track, place: Place) -> tuple[Floats, Floats]:
 def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
     """Record the trails of one object; the direction of a lone one is unknown, so that its ends have no own time."""
     sign = heading(chain)
+    complete = [streak for streak in chain if streak.whole.all()]
+    joined = len(complete) > 1
     half = place.cube.header.exposure_s / 2 / DAY_S
     points: list[TrackletPoint] = []
     for streak in chain:
@@ -181,6 +183,8 @@ def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
         mjd = place.time(streak.frame, y)
         mag = place.magnitude(np.array([streak.flux]))[0] if streak.flux > 0 else float("nan")
         for k, (end, moment) in enumerate((("start", -half), ("end", half))):
+            if joined and not streak.whole[order[k]]:
+                continue  # where a trail is cut its object was not at the moment of an end
             points.append(
                 TrackletPoint.model_validate(
                     {
@@ -200,16 +204,15 @@ def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
                 )
             )
     fit = _streak_motion(points, half, known=sign != 0)
-    whole = all(streak.whole.all() for streak in chain)
     fields = _motion_fields(fit)
-    if not whole:
+    if not complete:
         # Where a trail leaves the frame its length is a lower limit, and so would the rate be.
         fields |= {"rate_arcsec_min": None, "rate_err_arcsec_min": None}
-    flux = float(np.mean([streak.flux for streak in chain]))
+    flux = float(np.mean([streak.flux for streak in complete or chain]))
     return TrackletRecord(
         tracklet="",
         kind=chain[0].kind,
-        n_frames=len(chain),
+        n_frames=len({streak.frame for streak in chain}),
         **fields,
         mag_mean=float(place.magnitude(np.array([flux]))[0]) if flux > 0 else None,
         snr=float(np.median([streak.flux / streak.flux_err for streak in chain])),
