@@ -26,6 +26,7 @@ from gozen.sky.scene import Conditions
 
 from ..reductions import NIGHT, SENSOR, simulated_night
 
+pytestmark = pytest.mark.xdist_group("simulated truth")  # its exposures are reduced once
 BAD = int(Flag.SATURATED | Flag.EDGE | Flag.DEAD_PIXEL | Flag.BLENDED)
 DRIFT_PX_S = 40 / 8.5
 """40 pixels from the first to the last of 18 frames of 0.5 s."""
