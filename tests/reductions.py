@@ -23,6 +23,19 @@ from gozen.sky.scene import Conditions, SimulatedSky
 
 NIGHT, SENSOR, START = "20261120", "111", 61364.5416666
 SKY = {"object": "field", "ra": 19.5, "dec": 29.7, "start": START, "sensors": [SENSOR]}
+WORDS = {
+    "OBJECT": "field",
+    "DATA-TYP": "OBJECT",
+    "UTC": "2026-11-20T12:00:00.25",
+    "UTC-EXP": "2026-11-20T12:00:00",
+    "EXPTIME1": 0.5,
+    "TFRAME": 0.5,
+    "TRLSTEP1": 0.0004,
+    "RA": "01:18:00.0",
+    "DEC": "+29:42:00.0",
+    "DET_ID": "111",
+}
+"""What the header of a raw file of the small camera says."""
 SMALL = """
 name: small
 site: {name: Kiso Observatory, longitude_deg: 137.62539, latitude_deg: 35.79369, height_m: 1132, time_zone: Asia/Tokyo}

@@ -16,7 +16,7 @@ from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import parse_profile
 from gozen.photometry.aperture import aperture_sums
 
-from ..reductions import SMALL
+from ..reductions import SMALL, WORDS
 
 PROFILE = parse_profile(
     SMALL.replace("[400, 540]", "[20, 30]")
@@ -24,18 +24,6 @@ PROFILE = parse_profile(
     .replace("[501:540,1:400]", "[25:30,1:20]"),
     "tiny",
 )
-WORDS = {
-    "OBJECT": "field",
-    "DATA-TYP": "OBJECT",
-    "UTC": "2026-11-20T12:00:00.25",
-    "UTC-EXP": "2026-11-20T12:00:00",
-    "EXPTIME1": 0.5,
-    "TFRAME": 0.5,
-    "TRLSTEP1": 0.0004,
-    "RA": "01:18:00.0",
-    "DEC": "+29:42:00.0",
-    "DET_ID": "111",
-}
 
 
 def raw(compress):

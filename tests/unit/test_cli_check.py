@@ -11,20 +11,7 @@ from astropy.io import fits
 
 from gozen.cli.call import run
 
-from ..reductions import SMALL
-
-WORDS = {
-    "OBJECT": "field",
-    "DATA-TYP": "OBJECT",
-    "UTC": "2026-11-20T12:00:00.25",
-    "UTC-EXP": "2026-11-20T12:00:00",
-    "EXPTIME1": 0.5,
-    "TFRAME": 0.5,
-    "TRLSTEP1": 0.0004,
-    "RA": "01:18:00.0",
-    "DEC": "+29:42:00.0",
-    "DET_ID": "111",
-}
+from ..reductions import SMALL, WORDS
 
 
 @pytest.fixture
