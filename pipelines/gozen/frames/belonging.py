@@ -18,6 +18,8 @@ _DAY_S = 86400.0
 _SAME_TIME = 0.01
 _FIELD_SHARE = 0.1
 _SLUG_LENGTH = 48
+_COMPARED = ("filter", "gain", "binning", "window")
+"""In which files of one exposure number must agree, besides target, kind and exposure time."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ def contradiction(frame: Frame, object_: str, data_type: str, setup: Setup) -> s
         What the others say.
     """
     pairs = [("object", frame.object, object_), ("data_type", frame.data_type, data_type)]
-    pairs += [(name, getattr(frame.setup, name), getattr(setup, name)) for name in _WORDS]
+    pairs += [(name, getattr(frame.setup, name), getattr(setup, name)) for name in _COMPARED]
     for name, its, others in pairs:
         if its != others:
             return f"{name} is {its!r}, not {others!r}"
@@ -241,9 +243,6 @@ def contradiction(frame: Frame, object_: str, data_type: str, setup: Setup) -> s
 def same_time(one: float, other: float) -> bool:
     """Tell whether two exposure times are the same, to one per cent."""
     return abs(one - other) <= _SAME_TIME * max(abs(one), abs(other))
-
-
-_WORDS = ("filter", "gain", "binning", "window")
 
 
 def _series(frame: Frame) -> tuple[str, ...]:
