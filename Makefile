@@ -38,7 +38,7 @@ cluster: setup-dev ## start a real Kubernetes node here, until Ctrl-C (as root)
 	@.ci/setup cluster
 	@$(BIN)/python -m tests.cluster
 
-check: setup-dev static unit ## format, lint, types, imports and unit tests, in under a minute
+check: setup-dev static unit ## format, lint, types, imports and unit tests
 	@echo "checked; next: make test"
 
 .PHONY: static
