@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.errors import CorruptFile
+from gozen.frames.hdus import header_words, quiet
 from gozen.frames.raw import parse_file, read_words
 from gozen.instrument.check import check_file
 from gozen.instrument.header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
@@ -150,3 +151,44 @@ def test_a_file_with_overwritten_cards_is_read_or_corrupt(card, noise, column):
 def test_a_file_cut_anywhere_is_read_or_corrupt(length):
     parsed = outcome(parse_file, FILE[:length], "a.fits")
     assert isinstance(parsed, CorruptFile) or parsed.frames.shape == (2, 3, 4)
+
+
+CARD_WORDS = st.sampled_from(
+    ["OBJECT", "DATE-OBS", "A", "T_CCD1", "COMMENT", "HISTORY", "END", "object", "1X", "", "X Y", "NINELONGS"]
+)
+CARD_VALUES = st.one_of(
+    st.from_regex(r"\A[-+]?[0-9]{1,12}\Z"),
+    st.from_regex(r"\A[-+]?[0-9]{0,9}\.[0-9]{0,14}([EDe][-+]?[0-9]{1,2})?\Z"),
+    st.from_regex(r"\A'[A-Za-z0-9 :/.,&']{0,12}'\Z"),
+    st.sampled_from(
+        ["T", "F", "TF", "'", "''", "' '", "' a'", "(1, 2)", "1 2", "0x1", "-0", "00", "007", "nan", "1e5", "&"]
+    ),
+    st.text("T'F/= .:-1&", max_size=8),
+)
+CARD_ENDS = st.sampled_from(["", " ", "/", " / comment", " /= 'it''s' 5", " x", "   /"])
+
+
+@st.composite
+def cards(draw):
+    word, value, end = draw(CARD_WORDS), draw(CARD_VALUES), draw(CARD_ENDS)
+    sign = draw(st.sampled_from(["= ", "=  ", "=          ", " = ", "  ", "= = "]))
+    return f"{word.ljust(draw(st.sampled_from([8, 8, 8, 0])))}{sign}{value}{end}"[:80].ljust(80)
+
+
+@given(st.lists(cards(), max_size=4))
+def test_a_plain_card_has_the_value_that_astropy_reads(lines):
+    text = "".join(lines)
+    expected = {}
+    with quiet():
+        words = header_words(text.encode())
+        for card in fits.Header.fromstring(text).cards:
+            try:
+                expected.setdefault(card.rawkeyword.upper(), card.rawvalue)
+            except (fits.VerifyError, ValueError):
+                expected.setdefault(card.keyword.upper(), None)
+    assert list(words) == list(expected)
+    for word, value in expected.items():
+        if value is not None and not isinstance(value, float):
+            assert (words[word], type(words[word])) == (value, type(value))
+        if isinstance(value, float):
+            assert float(str(words[word]).replace("D", "E")) == value

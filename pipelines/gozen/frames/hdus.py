@@ -29,6 +29,13 @@ _OF_AN_ARRAY = frozenset(
     ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "BZERO", "BSCALE", "BLANK")
 ).union(("EXTNAME", "EXTVER", "EXTLEVEL", "INHERIT", "CHECKSUM", "DATASUM"), (f"NAXIS{axis}" for axis in range(1, 10)))
 """Words that describe their own array, so that an extension never takes them from the primary header."""
+_END = "END".ljust(80)
+_PLAIN = re.compile(
+    r"(?=[A-Z0-9_ -]{8}= )(?!COMMENT |HISTORY |CONTINUE|END )(?P<word>[A-Z][A-Z0-9_-]{0,7}) *= +"
+    r"(?:'(?P<text>[^']*)'|(?P<truth>[TF])|(?P<whole>-?[1-9][0-9]{0,8}|0)|(?P<real>-?[0-9]{1,4}\.[0-9]{1,12}))"
+    r" *(?:/.*)?"
+)
+"""What most cards look like. Astropy's parser takes ten times as long for one, and reads all others."""
 _PRINTABLE = dict.fromkeys((*range(32), *range(127, 160)), " ") | dict.fromkeys(range(160, 256), "?")
 
 
@@ -179,16 +186,44 @@ def header_words(data: bytes) -> Words:
     So only a rule that reads such a card refuses the file, and names it.
     """
     text = data.decode("latin-1").translate(_PRINTABLE)
-    lines = (_mended(text[start : start + 80]) for start in range(0, len(text), 80))
     words: Words = {}
-    for card in fits.Header.fromstring("".join(lines)).cards:
-        try:
-            # The raw ones: a text of word, colon and number is no record of several values here.
-            keyword, value = card.rawkeyword, _all_digits(card)
-        except (fits.VerifyError, ValueError):
-            keyword, value = card.keyword, _text_of(card)
+    for lines in _cards([_mended(text[start : start + 80]) for start in range(0, len(text), 80)]):
+        plain = _PLAIN.fullmatch(lines)
+        keyword, value = (plain["word"], _plain_value(plain)) if plain else _parsed(fits.Card.fromstring(lines))
         words.setdefault(keyword.upper(), value)
     return words
+
+
+def _cards(lines: list[str]) -> Iterator[str]:
+    """Yield each card up to the end of the header, with the lines that continue it."""
+    card = ""
+    for line in lines:
+        if line.startswith("CONTINUE") and card:
+            card += line
+            continue
+        if card:
+            yield card
+        if line == _END:
+            return
+        card = line
+    if card:
+        yield card
+
+
+def _plain_value(card: re.Match[str]) -> Any:
+    if card["text"] is not None:
+        return card["text"].rstrip(" ")
+    if card["truth"]:
+        return card["truth"] == "T"
+    return int(card["whole"]) if card["whole"] else float(card["real"])
+
+
+def _parsed(card: fits.Card) -> tuple[str, Any]:
+    try:
+        # The raw ones: a text of word, colon and number is no record of several values here.
+        return card.rawkeyword, _all_digits(card)
+    except (fits.VerifyError, ValueError):
+        return card.keyword, _text_of(card)
 
 
 def _all_digits(card: fits.Card) -> Any:
