@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
+# Where it is set, as in many containers, each of the thousands of processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-all test-node mutants times cluster check unit docs format crds setup setup-dev clean clean-cache
 

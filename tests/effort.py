@@ -145,6 +145,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_sql": 25,
     "services/test_sql_locked": 30,
     "services/test_start": 90,
+    "services/test_suite_selection": 20,
     "services/test_watch": 110,
     "services/test_watch_pool": 15,
     "unit/test_borders": 20,
@@ -152,7 +153,6 @@ BUDGET_S: dict[str, float] = {
     "unit/test_cli": 15,
     "unit/test_quickdb_region": 10,
     "unit/test_reduce_sensor": 15,
-    "unit/test_suite_selection": 20,
 }
 """Processor seconds that a module of tests may cost in ``make test``, with all that it starts."""
 
