@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.errors import CorruptFile
-from gozen.frames.hdus import header_words, quiet
+from gozen.frames.hdus import quiet
+from gozen.frames.header_cards import header_words
 from gozen.frames.raw import parse_file, read_words
 from gozen.instrument.check import check_file
 from gozen.instrument.header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd

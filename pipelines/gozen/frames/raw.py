@@ -21,7 +21,8 @@ from gozen.archive.interface import named_errors
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
 from gozen.frames.belonging import same_time
-from gozen.frames.hdus import ImageUnit, find_image, header_words, image_names, opened, quiet, unpacked
+from gozen.frames.hdus import ImageUnit, find_image, image_names, opened, quiet, unpacked
+from gozen.frames.header_cards import header_words
 from gozen.frames.pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
 from gozen.frames.units import FITS_BLOCK
 from gozen.instrument.header import RawHeader, read_header
