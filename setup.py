@@ -18,8 +18,8 @@ CODE = code_of_tree(ROOT)
 
 def number(scm: Any) -> str:
     """Return the number of the tag that git finds nearest, or of the one that follows."""
-    if not CODE.same_commit((scm.node or "").removeprefix("g")):
-        return CODE.number  # a source archive
+    if not (ROOT / ".git").exists() or not CODE.same_commit((scm.node or "").removeprefix("g")):
+        return CODE.number  # a source archive, or one that somebody has put into another repository
     return next_after([str(scm.tag)]) if scm.distance else str(scm.tag)
 
 
