@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from gozen.version.code import Code
+from gozen.version.code import Code, parsed
 from gozen.version.trees import code_at
 
 
@@ -22,3 +22,8 @@ def this_code() -> Code:
 def code_version() -> str:
     """Return the version as provenance has it, such as ``0.2.0+g651f4b3ab12c.s1a2b3c4d5e6f``."""
     return str(this_code())
+
+
+def is_this_code(version: str) -> bool:
+    """Tell whether another process has the same sources; its commit may differ, as after a change of the docs."""
+    return version == code_version() or this_code().same_digest(parsed(version).digest)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from gozen.version import this_code
+from gozen.version.code import Code
 
-_FORMS = {"": str, "number": lambda code: code.number, "tag": lambda code: code.tag, "chart": lambda code: code.chart}
+_FORMS: dict[str, Callable[[Code], str]] = {
+    "": str,
+    "number": lambda code: code.number,
+    "tag": lambda code: code.tag,
+    "chart": lambda code: code.chart,
+}
 
 
 def main(words: list[str]) -> int:
