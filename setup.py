@@ -14,6 +14,8 @@ from gozen.version.code import Code, next_after  # noqa: E402
 from gozen.version.trees import RECORD, code_of_tree  # noqa: E402
 
 CODE = code_of_tree(ROOT)
+# Other tags with a number in them, such as data-2026, are not those of releases.
+NEAREST_TAG = ["git", "describe", "--dirty", "--tags", "--long", "--match", "v[0-9]*"]
 
 
 def number(scm: Any) -> str:
@@ -42,6 +44,11 @@ class EggInfo(egg_info):
 
 setup(
     # Where git is missing, or refuses the folder of another user, there is the same version without the nearest tag.
-    use_scm_version={"version_scheme": number, "local_scheme": local, "fallback_version": str(CODE)},
+    use_scm_version={
+        "version_scheme": number,
+        "local_scheme": local,
+        "fallback_version": str(CODE),
+        "scm": {"git": {"describe_command": NEAREST_TAG}},
+    },
     cmdclass={"egg_info": EggInfo},
 )

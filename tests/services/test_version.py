@@ -147,6 +147,7 @@ def test_one_commit_has_one_version_however_it_comes(checkout: Path, tmp_path: P
 
 def test_a_release_has_a_plain_number_and_its_commit_beside_it(checkout: Path, tmp_path: Path) -> None:
     git(checkout, "tag", "--annotate", "v0.2.0", "--message=Release")
+    git(checkout, "tag", "data-2026")
     wheel = build(checkout, "wheel", tmp_path)
     assert wheel.name == "gozen-0.2.0-py3-none-any.whl"
     assert version(installed(wheel, tmp_path / "site")).startswith(f"0.2.0+g{commit(checkout)}.s")
