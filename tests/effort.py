@@ -146,6 +146,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_sql_locked": 30,
     "services/test_start": 90,
     "services/test_suite_selection": 20,
+    "services/test_version": 20,
     "services/test_watch": 110,
     "services/test_watch_pool": 15,
     "unit/test_borders": 20,

@@ -22,6 +22,8 @@ from typing import Any
 from tests.suite.clock import say
 from tests.suite.costs import measured
 
+from gozen.version import code_version
+
 from .images import base_image, build_image, export_image, image_id, require_sound_store
 from .node import Node
 from .tools import ToolMissingError
@@ -44,7 +46,8 @@ def own_image(name: str) -> str:
     require_sound_store()
     with measured("build", f"image {name}"):
         dockerfile = _dockerfile(name)
-        return build_image(dockerfile, TAGS[name], {"BASE": base_image()}, context=ROOT, flags=[f"--target={name}"])
+        values = {"BASE": base_image(), "VERSION": code_version()}
+        return build_image(dockerfile, TAGS[name], values, context=ROOT, flags=[f"--target={name}"])
 
 
 def load_own_images(node: Node) -> Mapping[str, str]:

@@ -17,6 +17,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from gozen.version import code_version
+
 from .images import configuration, export_image, size_mb
 from .node import Node
 from .own_images import ROOT, load_own_images, own_image
@@ -24,7 +26,7 @@ from .processes import wait_until
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node")]
 of_each_image = pytest.mark.proved_for(
-    "images", "constraints.txt", "pyproject.toml",
+    "images", "constraints.txt", "pyproject.toml", "setup.py",
     *(f"tests/cluster/{name}.py" for name in ("test_images", "images", "own_images")),
 )  # fmt: skip
 NAMES = ("pipeline", "observer", "operator")
@@ -91,6 +93,7 @@ def test_it_says_what_it_is_and_is_not_root(image: tuple[str, str]) -> None:
     assert config["User"] == "10001:10001"
     assert config["Labels"]["org.opencontainers.image.title"] == f"gozen-{name}"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "BSD-3-Clause"
+    assert config["Labels"]["org.opencontainers.image.version"] == code_version()
 
 
 def pod(name: str, tag: str, **container: object) -> str:
@@ -172,6 +175,7 @@ def test_there_is_no_shell_and_a_list_of_all_that_is(node: Node, namespace: str,
     of_python = {tuple(one.split(" ", 1)) for one in found["distributions"]}
     assert {(which, version) for kind, which, version in listed if kind == "pkg:pypi"} == of_python
     assert sorted(which for kind, which, _ in listed if kind == "pkg:deb") == found["packages"]
+    assert f"gozen {code_version()}" in found["distributions"]
     assert {"libc6", "libssl3"} <= set(found["packages"]) or {"libc6", "libssl3t64"} <= set(found["packages"])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import yaml
 
 from gozen.resources.exposure import Exposure
 from gozen.settings import load_settings
+from gozen.version.code import Code
 from gozen_operator.health import Health
 from gozen_operator.jobs import exposure_job
 from gozen_operator.settings import OperatorSettings, load_operator_settings
@@ -86,6 +88,34 @@ def test_it_is_clean(chart: helm.Chart) -> None:
     found = helm.lint(CHART, ALL, strict=True)
     assert found["errors"] == []
     assert [one for one in found["messages"] if one["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("number", ["0.2.0", "0.2.1.dev0"])
+def test_versions_in_tags_and_labels_have_no_plus(number: str, tmp_path: Path) -> None:
+    code = Code(number, "a1" * 20, "5" * 64)
+    copy = shutil.copytree(CHART, tmp_path / "gozen")
+    about = yaml.safe_load((copy / "Chart.yaml").read_text()) | {"version": code.chart, "appVersion": str(code)}
+    (copy / "Chart.yaml").write_text(yaml.safe_dump(about))
+    assert helm.lint(copy, ALL, strict=True)["errors"] == []
+    with helm.Chart.load(copy) as packaged:
+        manifests = rendered(packaged, ALL)
+    labels = [one["metadata"]["labels"] for one in manifests if "helm.sh/chart" in one["metadata"].get("labels", {})]
+    for value in (value for one in labels for value in one.values()):
+        assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", value), value
+    assert labels[0]["app.kubernetes.io/version"] == code.tag
+    images = re.findall(r"ghcr.io/[^\"' ]+", json.dumps(manifests))
+    assert {image.partition(":")[2] for image in images} == {code.tag}
+
+
+def test_a_chart_of_a_checkout_says_that_no_image_has_its_tag(chart: helm.Chart) -> None:
+    def notes(values: Manifest) -> str:
+        texts = chart.render(values, name="gozen", namespace="sky")
+        return next(text for path, text in texts.items() if path.endswith("NOTES.txt"))
+
+    tags = {name: {"tag": "mine"} for name in ("operator", "pipeline")}
+    assert "give images.operator.tag, images.pipeline.tag, or" in notes(S3)
+    assert "give images.observer.tag, or" in notes(S3 | {"images": tags, "observer": {"enabled": True}})
+    assert "comes from a checkout" not in notes(S3 | {"images": tags})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Not here: the images themselves (tests/cluster/test_images). The verbs for peopl
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -36,6 +37,20 @@ def test_a_dockerfile_is_clean(dockerfile: Path) -> None:
 
 def test_there_are_dockerfiles() -> None:
     assert [path.parent.name for path in DOCKERFILES] == ["operator", "pipeline"]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_a_commit_changes_the_last_steps_of_a_build_alone(dockerfile: Path) -> None:
+    stages = re.split(r"^FROM ", dockerfile.read_text().replace("\\\n", " "), flags=re.MULTILINE)
+    (ours,) = (stage for stage in stages if stage.partition("\n")[0].endswith("AS build"))
+    _, last = ours.split("ARG VERSION=")
+    assert last.count("\nRUN ") == 1
+    assert "\nCOPY " not in last
+    given = "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_GOZEN"
+    assert f"{given}=${{VERSION}} " in last
+    assert ours.count("uv pip install") == ours.count(given)  # there is no git that would say it
+    for stage in (stage for stage in stages if "\nENTRYPOINT" in stage):
+        assert 'LABEL org.opencontainers.image.version="${VERSION}"' in stage.split("ARG VERSION=")[1]
 
 
 def test_the_operator_imports_what_its_image_holds() -> None:

@@ -3,15 +3,15 @@
 {{- if contains "gozen" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-gozen" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end -}}
 {{- end }}
 
-{{/* Labels of every object. Arguments: root, component. */}}
+{{/* Labels of every object; no label may have the + of a version. Arguments: root, component. */}}
 {{- define "gozen.labels" -}}
 app.kubernetes.io/name: gozen
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 app.kubernetes.io/part-of: gozen
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end }}
 
 {{/* Labels by which the pods of a Deployment are found. Arguments: root, component. */}}
@@ -32,9 +32,9 @@ app.kubernetes.io/component: {{ .component }}
 {{- concat (include "gozen.namespaces" . | fromJsonArray) (list .Release.Namespace) (ternary (list $observed) (list) .Values.observer.enabled) | uniq | toJson -}}
 {{- end }}
 
-{{/* Reference of an image. Arguments: root, image. */}}
+{{/* Reference of an image; no tag may have the + of a version. Arguments: root, image. */}}
 {{- define "gozen.image" -}}
-{{- if .image.digest }}{{ .image.repository }}@{{ .image.digest }}{{ else }}{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end -}}
+{{- if .image.digest }}{{ .image.repository }}@{{ .image.digest }}{{ else }}{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion | replace "+" "_" }}{{ end -}}
 {{- end }}
 
 {{/* The claim that holds the archive; empty where it is on S3. */}}

@@ -15,6 +15,7 @@ from typing import Any
 
 from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, StorageUnavailable, as_gozen_error
 from gozen.settings import load_settings
+from gozen.version import code_version
 from gozen_operator.observer.observer import Observer
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,9 @@ def _rest(pause_s: float, ending: Ending, clock: Clock) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with a code of the contract (DESIGN §7)."""
     words = _parser().parse_args(arguments)
+    if words.version:
+        sys.stdout.write(f"gozen-observer {code_version()}\n")
+        sys.exit(ExitCode.DONE)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("gozen", "gozen_operator"):
         logging.getLogger(name).setLevel(logging.DEBUG if words.debug else logging.INFO)
@@ -114,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="name under which it claims, one for each telescope (observer.name)")
     parser.add_argument("--kubeconfig", help="file to reach the cluster by; default: the pod's own, or ~/.kube/config")
     parser.add_argument("--debug", action="store_true", help="say more, with tracebacks")
+    parser.add_argument("--version", action="store_true", help="print the version")
     return parser
 
 
@@ -134,7 +139,8 @@ def _observe(words: argparse.Namespace) -> None:
     ending.install()
     # A later process of the same name has a session that sorts after this one.
     session = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
-    log.info("%s observes for namespace %s with %s", limits.name, limits.namespace, settings.observatory.driver)
+    what = limits.name, limits.namespace, settings.observatory.driver, code_version()
+    log.info("%s observes for namespace %s with %s; gozen %s", *what)
     run(Observer(cluster, store, observatory, profile, settings, session), ending, limits.grace_s)
     log.info("%s has ended", limits.name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -53,7 +52,7 @@ class ReferenceUsed(_Part):
 class Provenance(_Part):
     """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no wall clock."""
 
-    code_version: str
+    code_version: str = Field(description="Number, commit and digest of the sources, as `gozen --version` says it")
     image_digest: str = Field("", description="Digest of the container image; empty outside of one")
     recipe_name: str = ""
     recipe: str = Field("", description="The recipe's text, verbatim")
@@ -102,11 +101,6 @@ class Provenance(_Part):
     def as_metadata(self) -> dict[bytes, bytes]:
         """Return key-value metadata for a Parquet file: all of it as JSON, and the version by itself."""
         return {b"gozen.version": self.code_version.encode(), b"gozen.provenance": self.as_json().encode()}
-
-
-def code_version() -> str:
-    """Return the version of the installed package."""
-    return metadata.version("gozen")
 
 
 def sha256(data: bytes) -> str:

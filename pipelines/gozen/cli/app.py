@@ -29,6 +29,7 @@ from gozen.cli import (
 )
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
+from gozen.version import code_version
 
 OBSERVE = "Observe and simulate"
 REDUCE = "Reduce"
@@ -81,7 +82,7 @@ def _global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"gozen {metadata.version('gozen')}")
+        typer.echo(f"gozen {code_version()}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         results().print(ctx.get_help())

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gozen.archive.interface import named_errors
-from gozen.archive.provenance import code_version
 from gozen.archive.store import Store, open_archive
 from gozen.demo.compare import compare
 from gozen.demo.findings import Findings, gather
@@ -21,6 +20,7 @@ from gozen.instrument.profile import load_profile
 from gozen.report.model import Check, Command, DemoReport, Headline, MoverRow
 from gozen.report.render import render
 from gozen.settings import Settings
+from gozen.version import code_version
 
 REPORT = "report.html"
 PLAN = "demo.json"

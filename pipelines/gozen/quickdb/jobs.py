@@ -95,11 +95,14 @@ class TaskResult:
         What the blocks make together, as far as they are neighbours.
     first
         Values of blocks on which `reduce` is tried.
+    version
+        Of the worker's code; an older worker says none.
     """
 
     blocks: list[tuple[int, dict[str, Any]]]
     nodes: list[Node]
     first: list[Any] = field(default_factory=list)
+    version: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import hashlib
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,6 +28,7 @@ from gozen.quickdb.sampling import Estimate
 from gozen.quickdb.tables import Family
 from gozen.quickdb.usercode import UserCode
 from gozen.settings import StorageSettings
+from gozen.version import code_version, is_this_code
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,26 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
         least = max(engine.least, FAR_PATCHES if "://" in plan.job.archive else 1)
         tasks = tasks_of(missing, engine.workers, least)
         for task in engine.run(plan.job, tasks) if missing else ():
+            same = _has_this_code(task)
             for number, result in task.blocks:
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
-                if plan.keys:
+                if plan.keys and same:
                     cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)
+
+
+def _has_this_code(task: TaskResult) -> bool:
+    """Tell whether a worker has the code of this process, by whose version results are kept; say it where not."""
+    if is_this_code(task.version):
+        return True
+    warnings.warn(
+        f"a worker has gozen {task.version or 'of an older version'}, this process {code_version()}: its results may "
+        "differ and are not kept; install the same version in both, or start both again after an edit",
+        stacklevel=2,
+    )
+    return False
 
 
 def _apart(task: TaskResult) -> TaskResult:

@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from gozen import __version__
+from gozen.version import code_version
 
 _INSTALLED = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
 _CHANCE = frozenset({
@@ -58,7 +58,7 @@ class UserCode:
     def of(cls, *values: Any) -> UserCode:
         """Walk through functions and the values that they use."""
         found = cls()
-        found._add("python", sys.version_info[:2], "gozen", __version__)
+        found._add("python", sys.version_info[:2], "gozen", code_version())
         for value in values:
             found.take(value)
         return found

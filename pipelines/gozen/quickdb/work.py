@@ -25,6 +25,7 @@ from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
 from gozen.quickdb.untrusted import checked_request, checked_result
+from gozen.version import code_version
 
 _held = threading.local()
 _FIRST = 6
@@ -204,7 +205,7 @@ def loaded(program: bytes) -> Program:
 
 def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     """Do the blocks of a task in this worker, which keeps the job open for the next one."""
-    found = TaskResult([], [])
+    found = TaskResult([], [], version=code_version())
     tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:

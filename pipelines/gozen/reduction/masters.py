@@ -10,7 +10,7 @@ from gozen.archive import keys
 from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, write_commit
 from gozen.archive.interface import check_unchanged
 from gozen.archive.keys import Calibration, Processing
-from gozen.archive.provenance import CalibrationUsed, Provenance, code_version
+from gozen.archive.provenance import CalibrationUsed, Provenance
 from gozen.archive.raw import RawExposure
 from gozen.archive.raw_tags import mark_reduced
 from gozen.archive.store import Store
@@ -21,6 +21,7 @@ from gozen.instrument.profile import Profile
 from gozen.reduction.combine import Combined, Frame, combine_frames, note_used, store_master
 from gozen.reduction.pool import OpenBench, run_all
 from gozen.reduction.work import Bench
+from gozen.version import code_version
 
 RUN = "r1"
 """A master has one run: another one needs another exposure."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gozen.archive.commit import FrameRecord, GateRecord, Product, Rejection, SensorCommit, Summary
-from gozen.archive.provenance import Provenance, code_version
+from gozen.archive.provenance import Provenance
 from gozen.archive.tracklets import TrackletRecord
 from gozen.astrometry.solution import Solution
 from gozen.calibration.calibrate import Detector
@@ -16,6 +16,7 @@ from gozen.reduction.align import AlignedStack
 from gozen.reduction.frames import CalibratedCube
 from gozen.reduction.measure import Measurement
 from gozen.reduction.work import Bench, SensorWork
+from gozen.version import code_version
 
 
 @dataclass

@@ -16,7 +16,7 @@ from gozen.archive.blocks import Observed, blocked_by, load_block_list
 from gozen.archive.commit import GateRecord, SensorCommit, put_product, read_commit, write_commit
 from gozen.archive.interface import check_unchanged
 from gozen.archive.keys import Calibration
-from gozen.archive.provenance import Provenance, code_version
+from gozen.archive.provenance import Provenance
 from gozen.astrometry.plane import separation_deg
 from gozen.astrometry.solve import Field, sensor_pointing, solve_field
 from gozen.calibration.calibrate import Detector, detector_of
@@ -37,6 +37,7 @@ from gozen.reduction.products import cube_bytes, stack_bytes
 from gozen.reduction.record import Progress, commit_of, pipelines_of
 from gozen.reduction.tracklets import Place, records_of
 from gozen.reduction.work import Bench, SensorWork
+from gozen.version import code_version
 
 log = logging.getLogger(__name__)
 

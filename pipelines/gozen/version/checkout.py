@@ -1,0 +1,101 @@
+"""What the files of a git repository say of its commit and its tags, without a git process.
+
+Such a process costs milliseconds in each of many workers, is missing in images, and refuses a folder of another user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import zlib
+from pathlib import Path
+
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_TAGS = "refs/tags/"
+_MOST_STEPS = 5
+"""References that may point to one another; git itself follows as many."""
+
+
+class Checkout:
+    """The repository of a folder.
+
+    Parameters
+    ----------
+    root
+        The top of the working tree: the folder that holds ``.git``, which is a file in a worktree and a submodule.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._git = _git_folder(root)
+        common = _read(self._git / "commondir").strip()
+        self._common = self._git / common if common else self._git
+        self._packed, self._peeled = _packed_refs(_read(self._common / "packed-refs"))
+
+    @property
+    def commit(self) -> str:
+        """The commit that is checked out; empty before the first one, and where references are in another form."""
+        name = "HEAD"
+        for _ in range(_MOST_STEPS):
+            found = self._value(name)
+            if not found.startswith("ref:"):
+                return found if _OBJECT.fullmatch(found) else ""
+            name = found.removeprefix("ref:").strip()
+        return ""
+
+    def tags(self) -> dict[str, str]:
+        """Return the commit of each tag; another object's name for an annotated one that is fetched into a pack."""
+        tops = {name: self._peeled.get(name, one) for name, one in self._packed.items() if name.startswith(_TAGS)}
+        loose = self._common / _TAGS
+        for path in sorted(loose.rglob("*")) if loose.is_dir() else ():
+            if path.is_file():
+                tops[_TAGS + path.relative_to(loose).as_posix()] = self._commit_of(_read(path).strip())
+        return {name.removeprefix(_TAGS): one for name, one in tops.items()}
+
+    def _value(self, name: str) -> str:
+        """Return what a reference says; a worktree has a HEAD of its own and shares the branches."""
+        for folder in (self._git, self._common):
+            if found := _read(folder / name).strip():
+                return found
+        return self._packed.get(name, "")
+
+    def _commit_of(self, name: str) -> str:
+        """Return the commit that a tag's object names; the object itself where it is a commit."""
+        for _ in range(_MOST_STEPS):
+            if not _OBJECT.fullmatch(name):
+                return ""
+            try:
+                stored = zlib.decompress((self._common / "objects" / name[:2] / name[2:]).read_bytes())
+            except (OSError, zlib.error):
+                return name  # in a pack: a commit more often than an annotated tag
+            kind, _, content = stored.partition(b"\0")
+            if not kind.startswith(b"tag "):
+                return name
+            name = content.split(b"\n", 1)[0].removeprefix(b"object ").decode("ascii", "replace")
+        return ""
+
+
+def _git_folder(root: Path) -> Path:
+    path = root / ".git"
+    if path.is_dir():
+        return path
+    return root / _read(path).removeprefix("gitdir:").strip()
+
+
+def _packed_refs(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what each packed reference names, and the commit of each that names a tag's object."""
+    found: dict[str, str] = {}
+    peeled: dict[str, str] = {}
+    last = ""
+    for line in text.splitlines():
+        if line.startswith("^"):
+            peeled[last] = line[1:].strip()
+        elif not line.startswith("#"):
+            value, _, last = line.strip().partition(" ")
+            found[last] = value
+    return found, peeled
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return path.read_text()
+    return ""

@@ -1,0 +1,50 @@
+"""QuickDB's process and its workers may have different code: which results are then kept, and what is said.
+
+Not here: what a version is made of (test_version).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from gozen.quickdb.cache import Cache
+from gozen.quickdb.jobs import Block, TaskResult
+from gozen.quickdb.patches import Patch
+from gozen.quickdb.running import results
+from gozen.version import code_version, is_this_code, this_code
+from gozen.version.code import Code
+
+
+def test_processes_are_compared_by_their_sources() -> None:
+    here = this_code()
+    assert is_this_code(code_version())
+    assert is_this_code(str(Code("9.9", "c3" * 20, here.digest)))
+    assert not is_this_code(str(Code(here.number, here.commit, "0" * 64)))
+    assert not is_this_code("")
+
+
+@pytest.mark.parametrize(
+    ("worker", "kept"), [(None, True), ("0.1.dev0+g123456789012.s123456789012", False), ("", False)]
+)
+def test_results_of_a_worker_with_other_sources_are_said_and_not_kept(
+    tmp_path: Path, worker: str | None, kept: bool
+) -> None:
+    block = Block(0, (((0, Patch("5/0/0", 10, 0, 1, picked=False, pieces={})),),))
+    result = TaskResult(
+        [(0, {"values": [], "total": 7, "touched": {}})], [], version=code_version() if worker is None else worker
+    )
+    engine = SimpleNamespace(workers=1, least=1, run=lambda *_: [result])
+    job = SimpleNamespace(archive="", leaves=0)
+    plan = SimpleNamespace(blocks=[block], keys=["key"], job=job, learned={})
+    cache = Cache(tmp_path, 1 << 20)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert [node[2] for task in results(plan, engine, cache, progress=False) for node in task.nodes] == [7]
+    assert (cache.get("key") is not None) == kept
+    assert [str(one.message).partition(":")[0] for one in said] == (
+        [] if kept else [f"a worker has gozen {worker or 'of an older version'}, this process {code_version()}"]
+    )
