@@ -190,7 +190,8 @@ class PaperCamera:
         """Return what it does, without writing anything."""
         if self._order is None or self._ended is not None:
             return self._ended or CameraState()
-        left = (self._order.start - self._world.now).total_seconds() + self._order.duration_s
+        ends = self._order.start + timedelta(seconds=self._order.duration_s)
+        left = 0.0 if self._world.camera_is_fast else (ends - self._world.now).total_seconds()
         return CameraState("exposing" if left > 0 else "done", self._order.exposure_id, max(left, 0.0))
 
     def state(self):
@@ -230,6 +231,7 @@ class World:
         self.now = BEGIN
         self.move_s = 1.0
         self.dome_open = True
+        self.camera_is_fast = False
         self.failing: set[str] = set()
         self.dead_sensors: set[str] = set()
         self.told: list[str] = []

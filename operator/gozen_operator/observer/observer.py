@@ -67,7 +67,6 @@ class Observer:
         self._zone = ZoneInfo(profile.site.time_zone)
         self._work: Work | None = None
         self._trouble = False
-        self._free_at: datetime | None = None
 
     @property
     def idle(self) -> bool:
@@ -224,12 +223,12 @@ class Observer:
                 self._expose(work, action, now)
             case act.Abort(exposure_id, why):
                 log.warning("%s: EXP_ID %08d is aborted: %s", name, exposure_id, why)
-                self._abort()
+                self._abort(exposure_id)
             case act.Close(_, exposure_id, closing):
                 stands = expid.close(self._store, exposure_id, closing)
                 log.info("%s: EXP_ID %08d is %s %s", name, exposure_id, stands.result, stands.message)
-                if stands.why == "DeviceFailed" and work.began == exposure_id:
-                    self._abort()  # a camera that does not tell its state may still have its shutter open
+                if stands.result == "lost" and work.began == exposure_id:
+                    self._abort(exposure_id)  # a camera that does not tell its state may still have its shutter open
             case act.Create():
                 return self._create(work, action, now)
             case act.Finish():
@@ -262,15 +261,18 @@ class Observer:
         work.began = exposure_id
         with self._device(work, step):
             self._observatory.camera.expose(order)
-        self._free_at = ends
 
     def _start(self, exposure_id: int, now: datetime) -> datetime:
-        """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment."""
-        if self._free_at is None:  # an earlier process may have exposed
-            last = expid.last_opening(self._store, exposure_id)
-            self._free_at = datetime.fromisoformat(last.ends) if last is not None and last.ends else now
-        same_night = nights.night_of(self._free_at, self._zone) == nights.night_of(now, self._zone)
-        return max(now, self._free_at) if same_night else now
+        """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment.
+
+        The archive is asked each time. An end that was planned and remembered would outlive the abort of its exposure.
+        """
+        last = expid.last_taken(self._store, exposure_id)
+        if last is None or not last.ends:
+            return now
+        free_at = datetime.fromisoformat(last.ends)
+        same_night = nights.night_of(free_at, self._zone) == nights.night_of(now, self._zone)
+        return max(now, free_at) if same_night else now
 
     def _create(self, work: Work, action: act.Create, now: datetime) -> float:
         title = work.recipe.title(action.step)
@@ -293,9 +295,13 @@ class Observer:
         work.failure = Failure(action.step, message, blocked=True)
         return 0.0
 
-    def _abort(self) -> None:
-        with suppress(Exception):  # what a camera says that cannot even abort changes nothing: its state counts
-            self._observatory.camera.abort()
+    def _abort(self, exposure_id: int) -> None:
+        camera, exposes = self._observatory.camera, None
+        with suppress(Exception):  # a camera that does not tell its state is told to abort
+            exposes = camera.state().exposure_id
+        if exposes in (None, exposure_id):  # while this process looked, another may have begun its own exposure
+            with suppress(Exception):  # what a camera says that cannot even abort changes nothing: its state counts
+                camera.abort()
 
     @contextmanager
     def _device(self, work: Work, step: int) -> Iterator[None]:
@@ -309,7 +315,8 @@ class Observer:
 
     def _give_up(self, work: Work, error: GozenError, now: datetime) -> None:
         log.error("%s: %s: %s", work.observation.metadata.name, error.name, error, exc_info=error)
-        self._abort()
+        if work.began is not None:
+            self._abort(work.began)
         self._finish(work, act.Finish("False", error.name, str(error)), now)
 
     def _finish(self, work: Work, action: act.Finish, now: datetime) -> None:

@@ -39,10 +39,13 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
             continue
         purpose = expid.read_purpose(store, exposure_id)
         assert purpose is not None
-        opened = closing is not None or expid.read_opening(store, exposure_id) is not None
-        unfinished = opened and closing is None
-        recorded = sensors_taken(store, purpose.night, f"{exposure_id:08d}") if unfinished else None
-        return Attempt(number, exposure_id, purpose.night, opened, closing, recorded)
+        if closing is not None:
+            return Attempt(number, exposure_id, purpose.night, opened=True, closing=closing)
+        opening = expid.read_opening(store, exposure_id)
+        if opening is None:
+            return Attempt(number, exposure_id, purpose.night)
+        recorded = sensors_taken(store, purpose.night, f"{exposure_id:08d}")
+        return Attempt(number, exposure_id, purpose.night, opened=True, opened_by=opening.session, recorded=recorded)
 
 
 def order_of(recipe: Recipe, step: int, exposure_id: int, night: str, start: datetime) -> ExposureOrder:

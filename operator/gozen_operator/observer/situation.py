@@ -27,6 +27,8 @@ class Attempt:
         Reserved for it; None and empty before.
     opened
         Whether its shutter has been opened.
+    opened_by
+        Process that opened it, for one that is not closed.
     closing
         How it ended; None before.
     recorded
@@ -37,6 +39,7 @@ class Attempt:
     exposure_id: int | None = None
     night: str = ""
     opened: bool = False
+    opened_by: str = ""
     closing: Closing | None = None
     recorded: frozenset[str] | None = None
 
