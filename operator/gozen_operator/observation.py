@@ -150,8 +150,8 @@ def _status(
 ) -> dict[str, Any] | None:
     """Return the operator's part of the status, or None where it says nothing new."""
     seen = observation.status
-    # The claim is the observer's; with it every look would find the status changed.
-    old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim"}) if seen else {}
+    # These are the observer's; with them every look would find the status changed.
+    old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim", "over"}) if seen else {}
     before = [one for one in old.get("conditions", []) if one["type"] in OWN]
     generation = observation.metadata.generation or 0
     fresh: dict[str, Any] = {

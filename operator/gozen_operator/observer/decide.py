@@ -71,6 +71,11 @@ def _let_go(s: Situation, why: str) -> Action:
     ours = (s.began, s.attempt.exposure_id) if why in (_DELETED, _BEING_DELETED) else (s.began,)
     if number is not None and s.camera.phase == "exposing" and number in ours:
         return Abort(number, why)
+    attempt = s.attempt
+    unfinished = attempt.opened and attempt.closing is None and not attempt.recorded
+    if s.step is not None and s.began is not None and attempt.exposure_id == s.began and unfinished:
+        # Whoever has the claim next, and be it this process again, must not take the abort for a failed camera.
+        return Close(s.step, s.began, Closing("lost", "Interrupted", why))
     return Leave(why)
 
 

@@ -24,15 +24,15 @@ from gozen.instrument.profile import Profile
 from gozen.observing.drivers import CameraState, Observatory
 from gozen.resources import night as nights
 from gozen.resources.meta import written
-from gozen.resources.observation import Claim, Observation
+from gozen.resources.observation import Observation
 from gozen.settings import Settings
 from gozen_operator.observer import situation as act
-from gozen_operator.observer.choose import choose
+from gozen_operator.observer.claims import Claims
 from gozen_operator.observer.cluster import Cluster, say
 from gozen_operator.observer.decide import next_action
-from gozen_operator.observer.recipe import next_step, read_recipe
-from gozen_operator.observer.records import exposure_of, order_of, purpose_of, read_attempt
-from gozen_operator.observer.situation import Attempt, Failure, Moving, Situation
+from gozen_operator.observer.recipe import read_recipe
+from gozen_operator.observer.records import exposure_of, next_attempt, order_of, purpose_of, start_of
+from gozen_operator.observer.situation import Failure, Moving, Situation
 from gozen_operator.observer.work import Work
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Observer:
     ) -> None:
         self._cluster, self._store, self._observatory = cluster, store, observatory
         self._profile, self._settings, self._session = profile, settings, session
+        self._claims = Claims(cluster, settings.observer, session)
         self._zone = ZoneInfo(profile.site.time_zone)
         self._work: Work | None = None
         self._trouble = False
@@ -106,7 +107,7 @@ class Observer:
             claimed = not stopping and self._claim(now)
             return 0.0 if claimed else self._settings.observer.interval_s
         work = self._work
-        observation = self._renewed(work, now)
+        observation = self._claims.renewed(work, now)
         work.observation = observation or work.observation
         seen = self._look(work, observation, now, stopping=stopping)
         action = next_action(seen)
@@ -114,40 +115,22 @@ class Observer:
         return self._do(work, action, now)
 
     def _claim(self, now: datetime) -> bool:
-        limits = self._settings.observer
-        me = self._sign(now)
-        chosen = choose(self._cluster.observations(), me, limits.claim_s)
-        claimed = self._cluster.claim(chosen, me) if chosen else None
+        claimed = self._claims.take(now)
         if claimed is None:
             return False
-        assert claimed.metadata.uid is not None
-        name = claimed.metadata.name
+        name, uid = claimed.metadata.name, str(claimed.metadata.uid)
         try:
             recipe = read_recipe(claimed, self._profile, self._settings.run)
         except BadRequest as error:
             said = say(self._cluster, claimed, "False", "RecipeMakesNoSense", str(error), now)
-            self._cluster.claim(said or claimed, None)
+            if said is not None:  # else somebody has changed it since, and the next look tells what it is now
+                self._cluster.retire(said)
             return True
         _, night_ends = nights.bounds(nights.night_of(now, self._zone), self._zone)
-        self._work = Work(recipe, claimed, claimed.metadata.uid, night_ends, now, sorted(recipe.planned))
+        self._work = Work(recipe, claimed, uid, night_ends, now, sorted(recipe.planned))
         log.info("%s: claimed, %d steps, %d exposures", name, recipe.steps, len(recipe.planned))
         self._tell(self._work, "claimed", now)
         return True
-
-    def _sign(self, now: datetime) -> Claim:
-        return Claim(holder=self._settings.observer.name, session=self._session, renewed=now)
-
-    def _renewed(self, work: Work, now: datetime) -> Observation | None:
-        """Return the Observation as it is, with a sign of life when the last one is old."""
-        observation = self._cluster.observation(work.recipe.observation.metadata.name)
-        old = now - work.renewed > timedelta(seconds=self._settings.observer.claim_s / 3)
-        claim = observation.status.claim if observation is not None and observation.status else None
-        if observation is None or not old or claim is None or claim.session != self._session:
-            return observation
-        fresh = self._cluster.claim(observation, self._sign(now))
-        if fresh is not None:
-            work.renewed = now
-        return fresh or observation
 
     def _look(self, work: Work, observation: Observation | None, now: datetime, *, stopping: bool) -> Situation:
         camera, busy, held = CameraState(), False, dict[str, bool]()
@@ -156,7 +139,7 @@ class Observer:
             camera = self._observatory.camera.state()
             busy = self._observatory.busy()
             held = self._observatory.conditions()
-        step, attempt = self._next(work)
+        step, attempt = next_attempt(self._store, work, self._settings.observer.attempts)
         if work.moving is not None and work.moving.since is None:
             work.moving = Moving(work.moving.step, now)
         return Situation(
@@ -180,23 +163,6 @@ class Observer:
             began=work.began,
             stopping=stopping,
         )
-
-    def _next(self, work: Work) -> tuple[int | None, Attempt]:
-        """Return the step that comes next, and if it is an exposure, what the archive knows of it.
-
-        Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
-        one of them may be running, and those that were taken are not to be prepared again.
-        """
-        most = self._settings.observer.attempts
-        while work.unsettled:
-            attempt = read_attempt(self._store, work.recipe, work.unsettled[0], most)
-            if attempt.opened:
-                return work.unsettled[0], attempt
-            work.unsettled.clear()
-        step = next_step(work.recipe, work.done, work.executed)
-        if step is None or step not in work.recipe.planned:
-            return step, Attempt()
-        return step, read_attempt(self._store, work.recipe, step, most)
 
     def _do(self, work: Work, action: act.Action, now: datetime) -> float:
         name, observatory = work.observation.metadata.name, self._observatory
@@ -248,7 +214,8 @@ class Observer:
 
     def _expose(self, work: Work, action: act.Expose, now: datetime) -> None:
         step, exposure_id, night = action.step, action.exposure_id, action.night
-        order = order_of(work.recipe, step, exposure_id, night, self._start(exposure_id, now))
+        start = start_of(self._store, exposure_id, now, self._zone)
+        order = order_of(work.recipe, step, exposure_id, night, start)
         with self._device(work, step):
             self._observatory.camera.configure(order)
         if work.failure is not None:
@@ -261,18 +228,6 @@ class Observer:
         work.began = exposure_id
         with self._device(work, step):
             self._observatory.camera.expose(order)
-
-    def _start(self, exposure_id: int, now: datetime) -> datetime:
-        """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment.
-
-        The archive is asked each time. An end that was planned and remembered would outlive the abort of its exposure.
-        """
-        last = expid.last_taken(self._store, exposure_id)
-        if last is None or not last.ends:
-            return now
-        free_at = datetime.fromisoformat(last.ends)
-        same_night = nights.night_of(free_at, self._zone) == nights.night_of(now, self._zone)
-        return max(now, free_at) if same_night else now
 
     def _create(self, work: Work, action: act.Create, now: datetime) -> float:
         title = work.recipe.title(action.step)
@@ -326,7 +281,11 @@ class Observer:
             return  # somebody has changed it since: it may be another's by now, so look again
         level = logging.WARNING if action.status == "False" else logging.INFO
         log.log(level, "%s: %s: %s", name, action.reason, action.message)
-        self._cluster.claim(said, None)  # whoever overtakes it here finds that it is over
+        # Whoever overtakes it here finds that it is over.
+        if action.status == "Unknown":
+            self._cluster.claim(said, None)
+        else:
+            self._cluster.retire(said)
         self._work = None
 
     def _tell(self, work: Work, message: str, now: datetime, reason: str = "Executing") -> None:
