@@ -110,8 +110,17 @@ class MemoryApi:
         self.faults: dict[int, Fault] = {}
 
     def list_namespaced_custom_object(
-        self, *, limit: int = 500, field_selector: str = "", _continue: str = "", **_: Any
+        self,
+        *,
+        limit: int,
+        field_selector: str = "",
+        _continue: str = "",
+        resource_version: str | None = None,
+        **_: Any,
     ) -> Any:
+        if field_selector == NOT_OVER:
+            assert _continue or resource_version == "0", "this reads everything from etcd"
+        assert not (_continue and resource_version), "the API server refuses both"
         return self._call(lambda: self._list(limit, field_selector, int(_continue or 0)))
 
     def get_namespaced_custom_object(self, *, plural: str, name: str, **_: Any) -> Any:

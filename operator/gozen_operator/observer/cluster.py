@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 FIELD_MANAGER = "gozen-observer"
 PAGE = 200
 """Observations of one page of a listing."""
+_REMEMBERED = {"resource_version": "0"}
+"""Asks for what the API server remembers: else it reads all Observations of the season from etcd to send a few.
+
+It may be some moments old. A claim that rests on it is refused.
+"""
 _TIMEOUT_S = (5.0, 30.0)
 _META = ("name", "namespace", "labels", "uid", "resourceVersion", "generation", "ownerReferences")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
@@ -85,12 +90,12 @@ class KubernetesCluster:
     def observations(self) -> list[Observation]:
         """Return the Observations that are not over and can be read."""
         try:
-            items = list(self._items("list Observations", field_selector=NOT_OVER))
+            items = list(self._items("list Observations", field_selector=NOT_OVER, **_REMEMBERED))
         except RefusedError as refusal:
             if refusal.code not in SENSELESS:
                 raise
             self._tell(f"{refusal}; all are listed each time. Install the chart's CustomResourceDefinitions")
-            items = list(self._items("list Observations"))
+            items = list(self._items("list Observations", **_REMEMBERED))
         found = []
         for name, item in items:
             try:
@@ -157,17 +162,17 @@ class KubernetesCluster:
 
     def _items(self, what: str, **which: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Return names and Observations as they are on the wire, from as many pages as there are."""
-        after: dict[str, Any] = {}
         while True:
             with understood(what):
                 listed = self._api.list_namespaced_custom_object(
-                    **self._where, plural="observations", limit=PAGE, **which, **after
+                    **self._where, plural="observations", limit=PAGE, **which
                 )
                 items = [(str(item["metadata"]["name"]), item) for item in listed["items"]]
-                after = {"_continue": listed["metadata"].get("continue")}
+                after = listed["metadata"].get("continue")
             yield from items
-            if not after["_continue"]:
+            if not after:
                 return
+            which = {**which, "resource_version": None, "_continue": after}  # the page says of which version it is
 
     def _write(self, observation: Observation, status: Mapping[str, Any]) -> Observation | None:
         meta = observation.metadata
