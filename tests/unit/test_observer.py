@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from gozen.archive import expid
-from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, StorageUnavailable
+from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, GozenError, StorageUnavailable
 from gozen.resources.observation import Claim
+from gozen_operator.observer import observer as observer_module
 from gozen_operator.observer.command import Clock, Ending, main, run
 
 from ..observing_world import BEGIN, World, observation
@@ -275,6 +276,26 @@ def test_after_a_long_exposure_that_was_not_taken_the_next_one_begins_at_once(en
     assert opened == second.start <= world.now
 
 
+DARK = ({"setParameter": {"nframe": 2, "tintegSec": 0.5, "dataType": "DARK"}}, {"exposure": "DARK"})
+
+
+@pytest.mark.parametrize("ends_s", [310.0, 10_000.0])
+def test_no_shutter_opens_while_a_recipe_before_has_left_something_moving(ends_s):
+    world = World()
+    world.move_s = ends_s
+    world.cluster.apply(observation({"setFocus": 28.1}, name="focus", priority=1.0))
+    observer = world.process()
+    assert "still moving after 300 s" in world.finish(observer, "focus").message
+    world.cluster.apply(observation(*DARK))
+    over = world.finish(observer)
+    if ends_s < 600:
+        assert over.status == "True"
+        assert world.opened[0].start >= BEGIN + timedelta(seconds=ends_s)
+    else:
+        assert "step 2 of 2 (exposure DARK): something still moves after 300 s" in over.message
+        assert world.opened == []
+
+
 def test_interrupted_too_often_it_gives_up():
     world = World(camera_outlives=False, attempts=2)
     world.cluster.apply(observation(*STEPS))
@@ -337,6 +358,25 @@ def test_a_recipe_that_makes_no_sense_does_not_stop_the_next(world):
     assert (over.status, over.reason) == ("False", "RecipeMakesNoSense")
     assert "Observation nonsense step 1" in over.message
     assert world.finish(observer).status == "True"
+
+
+def test_a_recipe_at_which_the_observer_fails_does_not_stop_the_next(world, monkeypatch):
+    world.cluster.apply(observation({"setFocus": 1.0}, name="odd", targetOfOpportunity=True, priority=1.0))
+    read = observer_module.read_recipe
+
+    def fails(claimed, *words):
+        return {}["surprise"] if claimed.metadata.name == "odd" else read(claimed, *words)
+
+    monkeypatch.setattr(observer_module, "read_recipe", fails)
+    observer = world.process()
+    assert world.finish(observer, "odd").reason == "Bug"
+    assert world.finish(observer).status == "True"
+
+
+def test_nothing_but_named_errors_leaves_an_idle_observer(world, monkeypatch):
+    monkeypatch.setattr(world.cluster, "observations", lambda: {}["surprise"])
+    with pytest.raises(GozenError, match="KeyError: 'surprise'"):
+        world.process().turn(world.now)
 
 
 def test_what_nobody_foresaw_ends_one_observation_and_not_the_process(world, monkeypatch):

@@ -104,6 +104,15 @@ def _shutter_open(s: Situation) -> Wait | None:
     return Wait(min(max(s.camera.remaining_s, POLL_S), s.limits.interval_s), message)
 
 
+def _still_moving(s: Situation, step: int) -> Action | None:
+    """Return a pause while something moves before a shutter opens, such as what a recipe before this one began."""
+    if not s.busy:
+        return None
+    if s.now - (s.busy_since or s.now) > timedelta(seconds=s.move_timeout_s):
+        return _fail(s, step, f"something still moves after {s.move_timeout_s:g} s (observatory.move_timeout_s)")
+    return Wait(min(POLL_S, s.limits.interval_s), "waits, as something still moves")
+
+
 def _begin(s: Situation, step: int, operation: Operation) -> Action:
     match operation:
         case Operation(set_focus=float() as position_mm):
@@ -158,7 +167,7 @@ def _exposure(s: Situation, step: int) -> Action:
     if number is not None and attempt.opened:
         return _opened(s, step, number)
     held = _held_back(s, s.recipe.planned[step].exposure.spec.nframe * s.recipe.planned[step].tinteg_sec)
-    blocked = held or _shutter_open(s)
+    blocked = held or _shutter_open(s) or _still_moving(s, step)
     if blocked is not None:
         return blocked
     if number is None:

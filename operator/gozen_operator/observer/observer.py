@@ -92,10 +92,11 @@ class Observer:
         except ClusterUnavailable:
             raise
         except Exception as error:
-            # One Observation that cannot be executed must not stop those after it.
+            known = as_gozen_error(error)
             if self._work is None:
-                raise
-            self._give_up(self._work, as_gozen_error(error), now)
+                raise known from error
+            # One Observation that cannot be executed must not stop those after it.
+            self._give_up(self._work, known, now)
             return 0.0
         if self._trouble and self._work is not None:
             self._tell(self._work, "the archive answers again", now)
@@ -121,8 +122,10 @@ class Observer:
         name, uid = claimed.metadata.name, str(claimed.metadata.uid)
         try:
             recipe = read_recipe(claimed, self._profile, self._settings.run)
-        except BadRequest as error:
-            said = say(self._cluster, claimed, "False", "RecipeMakesNoSense", str(error), now)
+        except Exception as error:  # whatever it is, it would come again with each process
+            known = as_gozen_error(error)
+            reason = "RecipeMakesNoSense" if isinstance(known, BadRequest) else known.name
+            said = say(self._cluster, claimed, "False", reason, str(known), now)
             if said is not None:  # else somebody has changed it since, and the next look tells what it is now
                 self._cluster.retire(said)
             return True
@@ -139,6 +142,7 @@ class Observer:
             camera = self._observatory.camera.state()
             busy = self._observatory.busy()
             held = self._observatory.conditions()
+        work.busy_since = (work.busy_since or now) if busy else None
         step, attempt = next_attempt(self._store, work, self._settings.observer.attempts)
         if work.moving is not None and work.moving.since is None:
             work.moving = Moving(work.moving.step, now)
@@ -155,6 +159,7 @@ class Observer:
             done=frozenset(work.done),
             moving=work.moving,
             busy=busy,
+            busy_since=work.busy_since,
             conditions=held,
             camera=camera,
             step=step,

@@ -85,8 +85,8 @@ class Situation:
         That comes next; None when all are done.
     done
         Exposure steps whose Exposures exist.
-    moving, busy
-        The step that has been begun, and whether anything moves.
+    moving, busy, busy_since
+        The step that has been begun, whether anything moves, and since when it has been seen to.
     conditions
         What the devices say, by the words of ``assert`` and ``wait``.
     camera
@@ -114,6 +114,7 @@ class Situation:
     done: frozenset[int] = frozenset()
     moving: Moving | None = None
     busy: bool = False
+    busy_since: datetime | None = None
     conditions: Mapping[str, bool] = field(default_factory=dict)
     camera: CameraState = field(default_factory=CameraState)
     attempt: Attempt = field(default_factory=Attempt)
