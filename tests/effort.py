@@ -109,6 +109,7 @@ BUDGET_S: dict[str, float] = {
     "property/test_fuzz_resources": 10,
     "property/test_mover_errors": 20,
     "property/test_observer": 20,
+    "property/test_observer_answers": 15,
     "property/test_recipe_roundtrip": 10,
     "property/test_reconcile": 35,
     "real/test_catalog_lsdb": 50,

@@ -20,6 +20,7 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.meta import Condition
 from gozen.resources.observation import Observation, ObservationStatus
 from gozen.settings import ObserverSettings, Settings
+from gozen_operator.observer.cluster import Cluster
 from gozen_operator.observer.observer import Observer
 
 from .interruptions import MemoryStore, Watched
@@ -86,7 +87,7 @@ class MemoryCluster:
         return next((one for one in self.kept[name].status.conditions if one.type == "Executed"), None)
 
     def observations(self):
-        return list(self.kept.values())
+        return [one for one in self.kept.values() if not one.status.over]
 
     def observation(self, name):
         return self.kept.get(name)
@@ -97,6 +98,14 @@ class MemoryCluster:
             return None
         self.writes += 1
         return self._put(known.model_copy(update={"status": known.status.model_copy(update={"claim": claim})}))
+
+    def retire(self, observation):
+        known = self.kept.get(observation.metadata.name)
+        if known is None or known.metadata.resource_version != observation.metadata.resource_version:
+            return None
+        self.writes += 1
+        status = known.status.model_copy(update={"claim": None, "over": True})
+        return self._put(known.model_copy(update={"status": status}))
 
     def say(self, observation, condition):
         known = self.kept.get(observation.metadata.name)
@@ -190,7 +199,8 @@ class PaperCamera:
         """Return what it does, without writing anything."""
         if self._order is None or self._ended is not None:
             return self._ended or CameraState()
-        left = (self._order.start - self._world.now).total_seconds() + self._order.duration_s
+        ends = self._order.start + timedelta(seconds=self._order.duration_s)
+        left = 0.0 if self._world.camera_is_fast else (ends - self._world.now).total_seconds()
         return CameraState("exposing" if left > 0 else "done", self._order.exposure_id, max(left, 0.0))
 
     def state(self):
@@ -230,6 +240,7 @@ class World:
         self.now = BEGIN
         self.move_s = 1.0
         self.dome_open = True
+        self.camera_is_fast = False
         self.failing: set[str] = set()
         self.dead_sensors: set[str] = set()
         self.told: list[str] = []
@@ -240,7 +251,7 @@ class World:
         self._mount = Mount(self)
         self.camera = PaperCamera(self, self.store, self._mount) if camera_outlives else None
 
-    def process(self, name: str = "observer") -> Observer:
+    def process(self, name: str = "observer", cluster: Cluster | None = None) -> Observer:
         """Return a new process of the observer, which may be killed at each call of the outside."""
         store, mount = Watched(self.store), self._mount
         camera: Any = self.camera
@@ -251,7 +262,7 @@ class World:
         limits = self.settings.observer.model_copy(update={"name": name})
         settings = self.settings.model_copy(update={"observer": limits})
         session = f"{next(self._sessions):03d}"
-        return Observer(Watched(self.cluster), store, observatory, PROFILE, settings, session)
+        return Observer(Watched(cluster or self.cluster), store, observatory, PROFILE, settings, session)
 
     def exposing(self) -> int | None:
         """Return the EXP_ID under which a camera that outlives its process exposes now."""

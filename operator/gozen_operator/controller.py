@@ -141,7 +141,8 @@ class Controller:
         now, ends = time.time(), looking.pod_ends(pods)
         if isinstance(resource, Observation):
             profile = looking.profile_of(self.site.instrument)
-            return reconcile_observation(resource, observation_facts(self.index, resource, profile, self.site.run), now)
+            children = observation_facts(self.index, resource, profile, self.site.run)
+            return reconcile_observation(resource, children, now, self.settings.observation_ttl_s)
         if isinstance(resource, LightCurveJob):
             profile = looking.profile_of(self.site.instrument)
             apertures = None if isinstance(profile, tuple) else profile.aperture_diameters_px

@@ -21,6 +21,8 @@ from gozen.resources.observation import Observation
 
 GROUP, VERSION = "gozen.astro", "v1alpha1"
 Schema = dict[str, Any]
+NOT_OVER = "status.over!=true"
+"""Field selector of the Observations that an observer may have to execute; without a status they are among them."""
 
 _LEFT_OUT = frozenset({"title", "additionalProperties", "$defs"})
 _HEADER = "# Made by `make crds` from the models in gozen.resources; changes belong there.\n"
@@ -34,12 +36,15 @@ class Kind:
     ----------
     columns
         What ``kubectl get`` shows: title, type and JSON path; the age is added.
+    selectable
+        JSON paths that a field selector may name.
     """
 
     model: type[Resource]
     plural: str
     short: str
     columns: tuple[tuple[str, str, str], ...]
+    selectable: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,6 +69,7 @@ KINDS = (
             ("SUCCEEDED", "string", _condition("Succeeded", "status")),
             ("REASON", "string", _condition("Succeeded", "reason")),
         ),
+        selectable=(".status.over",),
     ),
     Kind(
         Exposure,
@@ -100,6 +106,7 @@ def definition(kind: Kind) -> Schema:
     """Return the CustomResourceDefinition of a kind."""
     age = {"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     columns = [{"name": name, "type": type_, "jsonPath": path} for name, type_, path in kind.columns]
+    selectable = {"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -122,6 +129,7 @@ def definition(kind: Kind) -> Schema:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [*columns, age],
+                    **selectable,
                     "schema": {"openAPIV3Schema": structural(kind.model)},
                 }
             ],

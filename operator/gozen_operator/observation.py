@@ -19,11 +19,23 @@ from gozen_operator.plan import Event, Plan
 OWN = ("Accepted", "Complete", "Succeeded")
 
 
-def reconcile_observation(observation: Observation, facts: ObservationFacts, now: float) -> Plan:
-    """Return what is to be done about an Observation; `now` is in seconds since 1970."""
+def reconcile_observation(
+    observation: Observation, facts: ObservationFacts, now: float, ttl_s: float | None = None
+) -> Plan:
+    """Return what is to be done about an Observation.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    ttl_s
+        How long it stays when it is complete; None for ever.
+    """
     found = _conditions(observation)
-    if observation.metadata.deletion_timestamp is not None or status_of(found, "Complete") == "True":
+    if observation.metadata.deletion_timestamp is not None:
         return Plan()
+    if status_of(found, "Complete") == "True":
+        return _after_completion(observation, facts, now, ttl_s)
     refusal, planned = _checked(observation, facts)
     window = observation.spec.time_window
     executed = status_of(found, "Executed")
@@ -36,6 +48,16 @@ def reconcile_observation(observation: Observation, facts: ObservationFacts, now
     event = _event(observation, known) if status is not None else None
     wake = window.end.timestamp() - now if window is not None and executed is None else None
     return Plan(status=status, events=(event,) if event else (), requeue_after_s=wake)
+
+
+def _after_completion(observation: Observation, facts: ObservationFacts, now: float, ttl_s: float | None) -> Plan:
+    """Return the plan that lets it go in its time; an Exposure that is still reduced would go with it."""
+    said = observation.status.conditions if observation.status else []
+    complete = next(one for one in said if one.type == "Complete")
+    if ttl_s is None or not all(child.complete for child in facts.children.values()):
+        return Plan()
+    left_s = complete.last_transition_time.timestamp() + ttl_s - now
+    return Plan(requeue_after_s=left_s) if left_s > 0 else Plan(delete=True)
 
 
 def _conditions(observation: Observation) -> list[dict[str, Any]]:
@@ -150,8 +172,8 @@ def _status(
 ) -> dict[str, Any] | None:
     """Return the operator's part of the status, or None where it says nothing new."""
     seen = observation.status
-    # The claim is the observer's; with it every look would find the status changed.
-    old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim"}) if seen else {}
+    # These are the observer's; with them every look would find the status changed.
+    old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim", "over"}) if seen else {}
     before = [one for one in old.get("conditions", []) if one["type"] in OWN]
     generation = observation.metadata.generation or 0
     fresh: dict[str, Any] = {

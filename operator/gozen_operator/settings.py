@@ -45,6 +45,9 @@ class OperatorSettings(BaseSettings):
     look_s: float = Field(10.0, gt=0, description="Seconds between two looks for raw data in the archive")
     resync_s: float = Field(300.0, gt=0, description="Seconds between two looks at every resource")
     exposure_ttl_s: float = Field(3600.0, ge=0, description="Seconds that a finished Exposure stays in the API server")
+    observation_ttl_s: float | None = Field(
+        None, ge=0, description="Seconds that a finished Observation stays in the API server; default: until deleted"
+    )
     job_ttl_s: int = Field(5400, ge=0, description="Seconds that a finished Job stays where its resource stays longer")
     job_deadline_s: int = Field(7200, ge=60, description="Seconds after which a Job is given up")
     retries: int = Field(3, ge=0, description="Times that a group of sensors is tried again after storage trouble")

@@ -25,7 +25,7 @@ from kubernetes import client, config
 from gozen.archive.store import open_store
 from gozen.errors import ClusterUnavailable
 from gozen.resources.observation import Claim
-from gozen_operator.crds import KINDS, definition
+from gozen_operator.crds import KINDS, NOT_OVER, definition
 from gozen_operator.observer.cluster import KubernetesCluster
 
 from ..observing_world import observation
@@ -178,6 +178,7 @@ def test_an_observation_is_executed_with_the_rights_that_the_observer_has(site: 
     process = site.start()
     site.kubectl("wait", "--for=condition=Executed", "obs/plain", "--timeout=90s")
     complete(site, "plain")
+    site.wait(lambda: site.kubectl("get", "obs", "--field-selector", NOT_OVER, "-o", "name") == "")
     said = site.executed("plain")
     assert (said["reason"], said["message"]) == ("Executed", "6 steps, 2 exposures")
     whole = json.loads(site.kubectl("get", "obs", "plain", "-o", "json", "--show-managed-fields"))
@@ -249,6 +250,21 @@ def test_an_error_is_on_the_observation(site: Site) -> None:
     said = site.executed("failing")
     assert said["reason"] == "StepFailed"
     assert said["message"].startswith("step 1 of 7 (setFocus 28.1): DeviceFailed: focuser.move failed")
+
+
+def test_those_that_are_over_are_not_listed_also_those_of_before_the_mark(site: Site) -> None:
+    site.apply("waits")
+    site.apply("refused")
+    said = {"type": "Complete", "status": "True", "reason": "UnknownSensor", "message": ""}
+    said["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+    patch = json.dumps({"status": {"conditions": [said]}})
+    site.kubectl("patch", "obs", "refused", "--subresource=status", "--type=merge", "-p", patch)
+    cluster = KubernetesCluster(client.CustomObjectsApi(config.new_client_from_config(str(site.kubeconfig))), NAMESPACE)
+    known = {one.metadata.name: one for one in cluster.observations()}
+    assert set(known) == {"waits", "refused"}, "without the mark they are seen"
+    assert cluster.retire(known["refused"]).status.over
+    assert [one.metadata.name for one in cluster.observations()] == ["waits"]
+    assert cluster.retire(known["refused"]) is None, "it was read before the mark"
 
 
 def test_the_api_server_refuses_what_comes_late(site: Site) -> None:

@@ -89,12 +89,26 @@ def test_numbers_go_on_from_the_hint_and_another_uid_is_another_exposure() -> No
     ]
 
 
-def test_the_last_opening_is_that_of_the_nearest_lower_number() -> None:
+def test_the_exposure_taken_last_is_that_of_the_nearest_lower_number_with_data() -> None:
     store = MemoryStore()
-    assert expid.last_opening(store, 1) is None
-    first, third = (Opening(f"2026-11-20T12:00:0{n}Z", "a", f"2026-11-20T12:00:0{n + 1}Z") for n in (1, 3))
-    expid.open_shutter(store, 1, first)
-    expid.open_shutter(store, 3, third)
-    assert expid.last_opening(store, 3) == first
-    assert expid.last_opening(store, 6) == third  # 4 and 5 were reserved and never opened
-    assert expid.last_opening(store, 100) is None
+    assert expid.last_taken(store, 1) is None
+    openings = {n: Opening(f"2026-11-20T12:00:0{n}Z", "a", f"2026-11-20T12:00:0{n + 1}Z") for n in (1, 3, 6)}
+    for number, opening in openings.items():
+        expid.open_shutter(store, number, opening)
+    expid.close(store, 1, Closing("taken", "Taken", "", ("111",)))
+    expid.close(store, 3, Closing("lost", "Interrupted"))
+    assert expid.last_taken(store, 3) == openings[1]
+    assert expid.last_taken(store, 6) == openings[1]  # 4 and 5 were reserved and never opened
+    assert expid.last_taken(store, 7) == openings[1]  # 6 was opened, and nothing tells that it has data
+    assert expid.reserve(store, 6, purpose()) == 6
+    store.write("raw/20261120/00000006/exposure.json", b"{}")
+    assert expid.last_taken(store, 7) == openings[6]
+    assert expid.last_taken(store, 100) is None
+
+
+def test_many_exposures_that_were_lost_do_not_hide_the_one_before_them() -> None:
+    store = MemoryStore()
+    for number in range(1, 40):
+        expid.open_shutter(store, number, Opening("2026-11-20T12:00:00Z", str(number)))
+        expid.close(store, number, Closing("taken" if number == 1 else "lost", "Interrupted"))
+    assert expid.last_taken(store, 40).session == "1"

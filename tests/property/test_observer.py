@@ -11,7 +11,7 @@ Not here: what is decided in each single case (tests/unit), the real API server 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gozen.archive import expid
@@ -175,6 +175,12 @@ def test_killed_and_begun_again_it_neither_exposes_twice_nor_forgets(steps, hist
 
 
 @settings(max_examples=250)
+@example(
+    steps=[*SETUP, {"setFocus": 27.5}, {"assert": ["domeslit_open"]}, {"exposure": "last"}],
+    history=[("go", 1, 24), ("go", 0, 3), ("go", 1, 11)],  # the one that is overtaken aborts what the other waits for
+    outlives=True,
+    same_name=True,
+)
 @given(steps=steps, history=histories, outlives=st.booleans(), same_name=st.booleans())
 def test_two_observers_that_race_make_everything_once(steps, history, outlives, same_name) -> None:
     world = World(camera_outlives=outlives, attempts=99)

@@ -265,6 +265,10 @@ def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
         "pods": ["list"],
         "events": ["create"],
     }
+    letting_go = ALL | {"operator": {**ALL.get("operator", {}), "settings": {"observation_ttl_s": 2_592_000}}}
+    assert rules(rendered(chart, letting_go), "-operator") == operator | {
+        "observations": ["get", "list", "watch", "delete"],
+    }
     assert rules(manifests, "lease") == {"leases": ["create", "get", "update"]}
     assert rules(manifests, "-observer") == {
         "observations": ["get", "list"],

@@ -4,10 +4,14 @@ Covered: the condition Executed and its times; claims; errors of devices, archiv
 end of the process; an Exposure in the way. Kills and races are in tests/property.
 """
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from gozen.archive import expid
-from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, StorageUnavailable
+from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, GozenError, StorageUnavailable
+from gozen.resources.observation import Claim
+from gozen_operator.observer import observer as observer_module
 from gozen_operator.observer.command import Clock, Ending, main, run
 
 from ..observing_world import BEGIN, World, observation
@@ -204,13 +208,92 @@ def test_a_word_that_comes_too_late_is_said_again_and_nothing_is_done_twice(worl
     assert world.told == ["focus"]
 
 
-def test_no_two_exposures_have_the_same_time_though_a_process_died_between_them():
-    world = World(camera_outlives=False)
-    world.cluster.apply(observation(*STEPS))
-    turns(world, world.process(), lambda: world.opened)
+def test_no_two_exposures_have_the_same_time_though_a_process_died_between_them(world):
+    world.camera_is_fast = True
+    turns(world, world.process(), lambda: "obs-004" in world.cluster.exposures)
+    assert world.now < world.opened[0].start + timedelta(seconds=world.opened[0].duration_s)
     assert world.finish(world.process()).status == "True"
-    first, again, *_ = world.opened
-    assert (again.start - first.start).total_seconds() >= first.duration_s
+    first, second = world.opened
+    assert (second.start - first.start).total_seconds() >= first.duration_s
+
+
+LONG = (STEPS[0], STEPS[2], {"setParameter": {"nframe": 1200}}, {"exposure": "long"})
+
+
+def cancelled(world, observer):
+    """Somebody deletes the Observation."""
+    world.cluster.delete("obs")
+    return observer
+
+
+def failed(world, observer):
+    """The camera gives up; the recipe is over."""
+    world.camera.abort()
+    turns(world, observer, lambda: observer.idle)
+    return observer
+
+
+def overtaken(world, observer):
+    """Another process of the name has the claim, and ends before it has done anything."""
+    world.cluster.claim(world.cluster.kept["obs"], Claim(holder="observer", session="9", renewed=world.now))
+    turns(world, observer, lambda: observer.idle)
+    world.cluster.delete("obs")
+    return observer
+
+
+def told_to_end(world, observer):
+    """The process is told to end, aborts what is long, and the next one comes."""
+    ending = Ending()
+    ending.told = True
+    run(observer, ending, 20, Clock(lambda: world.now, world.tick))
+    return world.process()
+
+
+def killed(world, observer):
+    """The process dies, and its camera with it."""
+    world.camera.abort()
+    return world.process()
+
+
+def killed_and_cancelled(world, observer):
+    """The same, and nobody finds out what became of its exposure."""
+    world.cluster.delete("obs")
+    return killed(world, observer)
+
+
+@pytest.mark.parametrize("end", [cancelled, failed, overtaken, told_to_end, killed, killed_and_cancelled])
+def test_after_a_long_exposure_that_was_not_taken_the_next_one_begins_at_once(end):
+    world = World()
+    world.cluster.apply(observation(*LONG))
+    observer = world.process()
+    turns(world, observer, exposing(world))
+    observer = end(world, observer)
+    world.cluster.apply(observation(*STEPS, name="flash", targetOfOpportunity=True))
+    turns(world, observer, lambda: len(world.opened) == 2)
+    first, second = world.opened
+    assert second.start < first.start + timedelta(seconds=60), "not minutes later, when the long one would have ended"
+    opened = datetime.fromisoformat(expid.read_opening(world.store, second.exposure_id).start)
+    assert opened == second.start <= world.now
+
+
+DARK = ({"setParameter": {"nframe": 2, "tintegSec": 0.5, "dataType": "DARK"}}, {"exposure": "DARK"})
+
+
+@pytest.mark.parametrize("ends_s", [310.0, 10_000.0])
+def test_no_shutter_opens_while_a_recipe_before_has_left_something_moving(ends_s):
+    world = World()
+    world.move_s = ends_s
+    world.cluster.apply(observation({"setFocus": 28.1}, name="focus", priority=1.0))
+    observer = world.process()
+    assert "still moving after 300 s" in world.finish(observer, "focus").message
+    world.cluster.apply(observation(*DARK))
+    over = world.finish(observer)
+    if ends_s < 600:
+        assert over.status == "True"
+        assert world.opened[0].start >= BEGIN + timedelta(seconds=ends_s)
+    else:
+        assert "step 2 of 2 (exposure DARK): something still moves after 300 s" in over.message
+        assert world.opened == []
 
 
 def test_interrupted_too_often_it_gives_up():
@@ -275,6 +358,25 @@ def test_a_recipe_that_makes_no_sense_does_not_stop_the_next(world):
     assert (over.status, over.reason) == ("False", "RecipeMakesNoSense")
     assert "Observation nonsense step 1" in over.message
     assert world.finish(observer).status == "True"
+
+
+def test_a_recipe_at_which_the_observer_fails_does_not_stop_the_next(world, monkeypatch):
+    world.cluster.apply(observation({"setFocus": 1.0}, name="odd", targetOfOpportunity=True, priority=1.0))
+    read = observer_module.read_recipe
+
+    def fails(claimed, *words):
+        return {}["surprise"] if claimed.metadata.name == "odd" else read(claimed, *words)
+
+    monkeypatch.setattr(observer_module, "read_recipe", fails)
+    observer = world.process()
+    assert world.finish(observer, "odd").reason == "Bug"
+    assert world.finish(observer).status == "True"
+
+
+def test_nothing_but_named_errors_leaves_an_idle_observer(world, monkeypatch):
+    monkeypatch.setattr(world.cluster, "observations", lambda: {}["surprise"])
+    with pytest.raises(GozenError, match="KeyError: 'surprise'"):
+        world.process().turn(world.now)
 
 
 def test_what_nobody_foresaw_ends_one_observation_and_not_the_process(world, monkeypatch):

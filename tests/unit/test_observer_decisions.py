@@ -192,6 +192,18 @@ def test_a_camera_that_fails_cancels_the_recipe_and_its_number():
     assert silent.closing.why == "DeviceFailed"
 
 
+def test_an_exposure_that_another_process_opened_may_have_been_aborted_by_it():
+    failed = exposing(attempt=opened(opened_by="me-0"), camera=CameraState("failed", 7, message="aborted"))
+    assert next_action(failed).closing.why == "Interrupted", "it is begun again"
+    ours = replace(failed, attempt=opened(opened_by="me-1"))
+    assert next_action(ours).closing.why == "DeviceFailed"
+
+
+def test_what_an_earlier_process_exposes_is_aborted_when_the_name_is_another_observation_by_now():
+    running = exposing(attempt=opened(), camera=CameraState("exposing", 7, 3.0), uid="another")
+    assert next_action(running) == Abort(7, "the Observation was deleted")
+
+
 def test_a_failure_ends_the_exposure_that_is_running_but_keeps_one_that_was_taken():
     failure = Failure(3, "DeviceFailed: the line is dead")
     running = exposing(attempt=opened(), camera=CameraState("exposing", 7, 3.0), failure=failure)

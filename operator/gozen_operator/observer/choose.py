@@ -26,6 +26,14 @@ def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Ob
     return min(open_, key=lambda one: _order(one, me.holder), default=None)
 
 
+def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list[Observation]:
+    """Return those that no observer will execute any more, but that are not marked as `over`; parameters as `choose`.
+
+    An observer died between its last word and the mark, the operator refused it, or it is of a time without the mark.
+    """
+    return [one for one in observations if _is_over(one) and not _is_marked(one) and _is_free(one, me, claim_s)]
+
+
 def condition_of(observation: Observation, type_: str) -> Condition | None:
     """Return a condition of an Observation."""
     found = observation.status.conditions if observation.status else []
@@ -41,11 +49,20 @@ def is_accepted(observation: Observation) -> bool:
 def _is_open(observation: Observation, now: datetime) -> bool:
     if observation.metadata.deletion_timestamp is not None or observation.spec.suspend:
         return False
-    over = condition_of(observation, "Executed"), condition_of(observation, "Complete")
-    executed, complete = (one.status if one else "Unknown" for one in over)
     window = observation.spec.time_window
     in_time = window is None or window.start <= now
-    return is_accepted(observation) and executed == "Unknown" and complete != "True" and in_time
+    return is_accepted(observation) and not _is_over(observation) and in_time
+
+
+def _is_over(observation: Observation) -> bool:
+    executed, complete = condition_of(observation, "Executed"), condition_of(observation, "Complete")
+    return (executed is not None and executed.status != "Unknown") or (
+        complete is not None and complete.status == "True"
+    )
+
+
+def _is_marked(observation: Observation) -> bool:
+    return observation.status is not None and observation.status.over is True
 
 
 def _is_free(observation: Observation, me: Claim, claim_s: float) -> bool:

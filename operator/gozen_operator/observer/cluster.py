@@ -1,15 +1,11 @@
-"""The cluster as the observer needs it: five verbs, and the Kubernetes API behind them."""
+"""The cluster as the observer needs it: six verbs, and the Kubernetes API behind them."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal, Protocol
-
-from pydantic import ValidationError
 
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.exposure import Exposure
@@ -17,10 +13,19 @@ from gozen.resources.meta import API_VERSION
 from gozen.resources.observation import Claim, Observation
 from gozen.resources.validation import admitted
 from gozen_operator.conditions import Known, conditions
+from gozen_operator.crds import NOT_OVER
+from gozen_operator.observer.answers import ABSENT, CONFLICT, SENSELESS, RefusedError, understood
 
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "gozen-observer"
+PAGE = 200
+"""Observations of one page of a listing."""
+_REMEMBERED = {"resource_version": "0"}
+"""Asks for what the API server remembers: else it reads all Observations of the season from etcd to send a few.
+
+It may be some moments old. A claim that rests on it is refused.
+"""
 _TIMEOUT_S = (5.0, 30.0)
 _META = ("name", "namespace", "labels", "uid", "resourceVersion", "generation", "ownerReferences")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
@@ -30,13 +35,16 @@ class Cluster(Protocol):
     """The Observations of one namespace and their Exposures. Every verb may raise `ClusterUnavailable`."""
 
     def observations(self) -> list[Observation]:
-        """Return all Observations."""
+        """Return the Observations that are not over, and perhaps others."""
 
     def observation(self, name: str) -> Observation | None:
         """Return one Observation, or None when there is none."""
 
     def claim(self, observation: Observation, claim: Claim | None) -> Observation | None:
         """Write the claim if nobody has changed the Observation since it was read; return it anew, or None."""
+
+    def retire(self, observation: Observation) -> Observation | None:
+        """Take the claim off an Observation that is over, and leave it out of `observations`; return as `claim`."""
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
         """Write one condition if nobody has changed the Observation since it was read; return it anew, or None.
@@ -77,39 +85,49 @@ class KubernetesCluster:
         self._api = api
         group, version = API_VERSION.split("/")
         self._where = {"group": group, "version": version, "namespace": namespace, "_request_timeout": _TIMEOUT_S}
+        self._told: set[str] = set()
 
     def observations(self) -> list[Observation]:
-        """Return all Observations that can be read."""
+        """Return the Observations that are not over and can be read."""
+        try:
+            items = list(self._items("list Observations", field_selector=NOT_OVER, **_REMEMBERED))
+        except RefusedError as refusal:
+            if refusal.code not in SENSELESS:
+                raise
+            self._tell(f"{refusal}; all are listed each time. Install the chart's CustomResourceDefinitions")
+            items = list(self._items("list Observations", **_REMEMBERED))
         found = []
-        with _named("list Observations"):
-            listed = self._api.list_namespaced_custom_object(**self._where, plural="observations")
-        for item in listed["items"]:
+        for name, item in items:
             try:
-                found.append(_observation(item))
-            except ValidationError as error:
-                log.warning("Observation %s cannot be read and is left alone: %s", item["metadata"]["name"], error)
+                with understood(f"read Observation {name}"):
+                    found.append(_observation(item))
+            except ClusterUnavailable as error:
+                self._tell(f"Observation {name} is left alone: {error}")
         return found
 
     def observation(self, name: str) -> Observation | None:
         """Return one Observation."""
+        what = f"get Observation {name}"
         try:
-            with _named(f"get Observation {name}"):
-                found = self._api.get_namespaced_custom_object(**self._where, plural="observations", name=name)
-        except _AbsentError:
-            return None
-        return _observation(found)
+            with understood(what):
+                return _observation(
+                    self._api.get_namespaced_custom_object(**self._where, plural="observations", name=name)
+                )
+        except RefusedError as refusal:
+            if refusal.code != ABSENT:
+                raise
+        # An exposure is aborted because of this word, and a proxy or an API server that starts says 404 too.
+        found = self._items(what, field_selector=f"metadata.name={name}")
+        with understood(what):
+            return next((_observation(item) for named, item in found if named == name), None)
 
     def claim(self, observation: Observation, claim: Claim | None) -> Observation | None:
         """Write the claim by optimistic concurrency."""
-        meta = observation.metadata
-        body = {
-            "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version},
-            "status": {"claim": claim.model_dump(mode="json") if claim else None},
-        }
-        try:
-            return _observation(self._patch(meta.name, body, _content_type="application/merge-patch+json"))
-        except (_AbsentError, _ConflictError):
-            return None
+        return self._write(observation, {"claim": claim.model_dump(mode="json") if claim else None})
+
+    def retire(self, observation: Observation) -> Observation | None:
+        """Write that it is over by optimistic concurrency."""
+        return self._write(observation, {"claim": None, "over": True})
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
         """Write one condition by server-side apply, under the field manager of the observer."""
@@ -120,71 +138,77 @@ class KubernetesCluster:
             "metadata": {"name": meta.name, "uid": meta.uid, "resourceVersion": meta.resource_version},
             "status": {"conditions": [condition]},
         }
-        try:
-            return _observation(self._patch(meta.name, body, _content_type="application/apply-patch+yaml", force=True))
-        except (_AbsentError, _ConflictError):
-            return None
+        return self._patch(meta.name, body, _content_type="application/apply-patch+yaml", force=True)
 
     def create(self, exposure: Exposure) -> Exposure:
         """Create an Exposure, or return the one that is there."""
         name = exposure.metadata.name
         where = {**self._where, "plural": "exposures"}
         try:
-            with _named(f"create Exposure {name}"):
-                made = self._api.create_namespaced_custom_object(
-                    **where, body=exposure.wire(), field_manager=FIELD_MANAGER
+            with understood(f"create Exposure {name}"):
+                return _exposure(
+                    self._api.create_namespaced_custom_object(
+                        **where, body=exposure.wire(), field_manager=FIELD_MANAGER
+                    )
                 )
-        except _ConflictError:
-            with _named(f"get Exposure {name}"):
-                made = self._api.get_namespaced_custom_object(**where, name=name)
-        return admitted(Exposure, _known(made))
+        except RefusedError as refusal:
+            if refusal.code in SENSELESS and refusal.in_words:
+                raise BadRequest(str(refusal)) from refusal
+            if refusal.code != CONFLICT:
+                raise
+        # It may be gone by now, collected with an Observation that was deleted: that is tried again as well.
+        with understood(f"get Exposure {name}"):
+            return _exposure(self._api.get_namespaced_custom_object(**where, name=name))
 
-    def _patch(self, name: str, body: Mapping[str, Any], **how: Any) -> Any:
-        with _named(f"patch the status of Observation {name}"):
-            return self._api.patch_namespaced_custom_object_status(
-                **self._where, plural="observations", name=name, body=body, field_manager=FIELD_MANAGER, **how
-            )
+    def _items(self, what: str, **which: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Return names and Observations as they are on the wire, from as many pages as there are."""
+        while True:
+            with understood(what):
+                listed = self._api.list_namespaced_custom_object(
+                    **self._where, plural="observations", limit=PAGE, **which
+                )
+                items = [(str(item["metadata"]["name"]), item) for item in listed["items"]]
+                after = listed["metadata"].get("continue")
+            yield from items
+            if not after:
+                return
+            which = {**which, "resource_version": None, "_continue": after}  # the page says of which version it is
 
+    def _write(self, observation: Observation, status: Mapping[str, Any]) -> Observation | None:
+        meta = observation.metadata
+        body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status}
+        return self._patch(meta.name, body, _content_type="application/merge-patch+json")
 
-class _AbsentError(Exception):
-    """The API server has no such object."""
+    def _patch(self, name: str, body: Mapping[str, Any], **how: Any) -> Observation | None:
+        where = {**self._where, "plural": "observations", "name": name}
+        try:
+            with understood(f"patch the status of Observation {name}"):
+                return _observation(
+                    self._api.patch_namespaced_custom_object_status(
+                        **where, body=body, field_manager=FIELD_MANAGER, **how
+                    )
+                )
+        except RefusedError as refusal:
+            if refusal.code not in (ABSENT, CONFLICT):
+                raise
+        return None
 
-
-class _ConflictError(Exception):
-    """Somebody has changed the object meanwhile, or has made one of this name."""
-
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Give the client's errors the names of ours."""
-    from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except ApiException as error:
-        said = _said(error)
-        if error.status == 404:
-            raise _AbsentError(said) from error
-        if error.status == 409:
-            raise _ConflictError(said) from error
-        if error.status in (400, 422):
-            raise BadRequest(f"the API server refuses {what}: {said}") from error
-        hint = "; give the observer's service account the right" if error.status in (401, 403) else ""
-        raise ClusterUnavailable(f"{what}: the API server says {error.status}: {said}{hint}") from error
-    except (HTTPError, OSError, ValueError) as error:
-        raise ClusterUnavailable(f"{what}: the API server does not answer: {error}") from error
-
-
-def _said(error: Any) -> str:
-    try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.reason)
+    def _tell(self, message: str) -> None:
+        """Say once what would be said at each look."""
+        if message not in self._told:
+            self._told.add(message)
+            log.warning("%s", message)
 
 
 def _observation(item: Mapping[str, Any]) -> Observation:
-    return admitted(Observation, _known(item))
+    found = admitted(Observation, _known(item))
+    if not found.metadata.uid or not found.metadata.resource_version:
+        raise ValueError("it has no uid or no resourceVersion")
+    return found
+
+
+def _exposure(item: Mapping[str, Any]) -> Exposure:
+    return admitted(Exposure, _known(item))
 
 
 def _known(item: Mapping[str, Any]) -> dict[str, Any]:

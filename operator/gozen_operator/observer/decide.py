@@ -30,6 +30,7 @@ from gozen_operator.observer.situation import (
 )
 
 POLL_S = 0.5
+_DELETED, _BEING_DELETED = "the Observation was deleted", "the Observation is being deleted"
 
 
 def next_action(s: Situation) -> Action:
@@ -54,9 +55,9 @@ def next_action(s: Situation) -> Action:
 def _not_ours(s: Situation) -> str | None:
     """Return why the Observation is not to be executed by this process any more."""
     if s.observation is None or s.observation.metadata.uid != s.uid:
-        return "the Observation was deleted"
+        return _DELETED
     if s.observation.metadata.deletion_timestamp is not None:
-        return "the Observation is being deleted"
+        return _BEING_DELETED
     claim = s.observation.status.claim if s.observation.status else None
     if claim is None or claim.session != s.session:
         return f"the claim is {'lost' if claim is None else f'with {claim.holder}, another process'}"
@@ -67,9 +68,14 @@ def _let_go(s: Situation, why: str) -> Action:
     """End what this process exposes, and forget the rest: nobody's Observation gets no Exposure."""
     number = s.camera.exposure_id
     # What another process began is aborted only when nobody wants it any more.
-    ours = (s.began,) if s.observation is not None else (s.began, s.attempt.exposure_id)
+    ours = (s.began, s.attempt.exposure_id) if why in (_DELETED, _BEING_DELETED) else (s.began,)
     if number is not None and s.camera.phase == "exposing" and number in ours:
         return Abort(number, why)
+    attempt = s.attempt
+    unfinished = attempt.opened and attempt.closing is None and not attempt.recorded
+    if s.step is not None and s.began is not None and attempt.exposure_id == s.began and unfinished:
+        # Whoever has the claim next, and be it this process again, must not take the abort for a failed camera.
+        return Close(s.step, s.began, Closing("lost", "Interrupted", why))
     return Leave(why)
 
 
@@ -96,6 +102,15 @@ def _shutter_open(s: Situation) -> Wait | None:
         return None
     message = f"waits, as the camera still exposes EXP_ID {s.camera.exposure_id or 0:08d}"
     return Wait(min(max(s.camera.remaining_s, POLL_S), s.limits.interval_s), message)
+
+
+def _still_moving(s: Situation, step: int) -> Action | None:
+    """Return a pause while something moves before a shutter opens, such as what a recipe before this one began."""
+    if not s.busy:
+        return None
+    if s.now - (s.busy_since or s.now) > timedelta(seconds=s.move_timeout_s):
+        return _fail(s, step, f"something still moves after {s.move_timeout_s:g} s (observatory.move_timeout_s)")
+    return Wait(min(POLL_S, s.limits.interval_s), "waits, as something still moves")
 
 
 def _begin(s: Situation, step: int, operation: Operation) -> Action:
@@ -152,7 +167,7 @@ def _exposure(s: Situation, step: int) -> Action:
     if number is not None and attempt.opened:
         return _opened(s, step, number)
     held = _held_back(s, s.recipe.planned[step].exposure.spec.nframe * s.recipe.planned[step].tinteg_sec)
-    blocked = held or _shutter_open(s)
+    blocked = held or _shutter_open(s) or _still_moving(s, step)
     if blocked is not None:
         return blocked
     if number is None:
@@ -174,7 +189,9 @@ def _opened(s: Situation, step: int, number: int) -> Action:
     written = tuple(sensor for sensor in wanted if sensor in (s.attempt.recorded or ()))
     if written and ((ours and camera.phase == "done") or len(written) == len(wanted)):
         return Close(step, number, Closing("taken", "Taken", "", written))
-    if ours and camera.phase in ("done", "failed") and not s.stopping:
+    # The process that opened the shutter may have aborted the exposure when it was overtaken: no failure of the camera.
+    by_us = s.attempt.opened_by in ("", s.session)
+    if ours and by_us and camera.phase in ("done", "failed") and not s.stopping:
         message = camera.message or "the camera is done and has left no record"
         return Close(step, number, Closing("lost", "DeviceFailed", message))
     message = f"interrupted: the camera does not expose, and {len(written)} of {len(wanted)} sensors are recorded"

@@ -24,15 +24,15 @@ from gozen.instrument.profile import Profile
 from gozen.observing.drivers import CameraState, Observatory
 from gozen.resources import night as nights
 from gozen.resources.meta import written
-from gozen.resources.observation import Claim, Observation
+from gozen.resources.observation import Observation
 from gozen.settings import Settings
 from gozen_operator.observer import situation as act
-from gozen_operator.observer.choose import choose
+from gozen_operator.observer.claims import Claims
 from gozen_operator.observer.cluster import Cluster, say
 from gozen_operator.observer.decide import next_action
-from gozen_operator.observer.recipe import next_step, read_recipe
-from gozen_operator.observer.records import exposure_of, order_of, purpose_of, read_attempt
-from gozen_operator.observer.situation import Attempt, Failure, Moving, Situation
+from gozen_operator.observer.recipe import read_recipe
+from gozen_operator.observer.records import exposure_of, next_attempt, order_of, purpose_of, start_of
+from gozen_operator.observer.situation import Failure, Moving, Situation
 from gozen_operator.observer.work import Work
 
 log = logging.getLogger(__name__)
@@ -64,10 +64,10 @@ class Observer:
     ) -> None:
         self._cluster, self._store, self._observatory = cluster, store, observatory
         self._profile, self._settings, self._session = profile, settings, session
+        self._claims = Claims(cluster, settings.observer, session)
         self._zone = ZoneInfo(profile.site.time_zone)
         self._work: Work | None = None
         self._trouble = False
-        self._free_at: datetime | None = None
 
     @property
     def idle(self) -> bool:
@@ -92,10 +92,11 @@ class Observer:
         except ClusterUnavailable:
             raise
         except Exception as error:
-            # One Observation that cannot be executed must not stop those after it.
+            known = as_gozen_error(error)
             if self._work is None:
-                raise
-            self._give_up(self._work, as_gozen_error(error), now)
+                raise known from error
+            # One Observation that cannot be executed must not stop those after it.
+            self._give_up(self._work, known, now)
             return 0.0
         if self._trouble and self._work is not None:
             self._tell(self._work, "the archive answers again", now)
@@ -107,7 +108,7 @@ class Observer:
             claimed = not stopping and self._claim(now)
             return 0.0 if claimed else self._settings.observer.interval_s
         work = self._work
-        observation = self._renewed(work, now)
+        observation = self._claims.renewed(work, now)
         work.observation = observation or work.observation
         seen = self._look(work, observation, now, stopping=stopping)
         action = next_action(seen)
@@ -115,40 +116,24 @@ class Observer:
         return self._do(work, action, now)
 
     def _claim(self, now: datetime) -> bool:
-        limits = self._settings.observer
-        me = self._sign(now)
-        chosen = choose(self._cluster.observations(), me, limits.claim_s)
-        claimed = self._cluster.claim(chosen, me) if chosen else None
+        claimed = self._claims.take(now)
         if claimed is None:
             return False
-        assert claimed.metadata.uid is not None
-        name = claimed.metadata.name
+        name, uid = claimed.metadata.name, str(claimed.metadata.uid)
         try:
             recipe = read_recipe(claimed, self._profile, self._settings.run)
-        except BadRequest as error:
-            said = say(self._cluster, claimed, "False", "RecipeMakesNoSense", str(error), now)
-            self._cluster.claim(said or claimed, None)
+        except Exception as error:  # whatever it is, it would come again with each process
+            known = as_gozen_error(error)
+            reason = "RecipeMakesNoSense" if isinstance(known, BadRequest) else known.name
+            said = say(self._cluster, claimed, "False", reason, str(known), now)
+            if said is not None:  # else somebody has changed it since, and the next look tells what it is now
+                self._cluster.retire(said)
             return True
         _, night_ends = nights.bounds(nights.night_of(now, self._zone), self._zone)
-        self._work = Work(recipe, claimed, claimed.metadata.uid, night_ends, now, sorted(recipe.planned))
+        self._work = Work(recipe, claimed, uid, night_ends, now, sorted(recipe.planned))
         log.info("%s: claimed, %d steps, %d exposures", name, recipe.steps, len(recipe.planned))
         self._tell(self._work, "claimed", now)
         return True
-
-    def _sign(self, now: datetime) -> Claim:
-        return Claim(holder=self._settings.observer.name, session=self._session, renewed=now)
-
-    def _renewed(self, work: Work, now: datetime) -> Observation | None:
-        """Return the Observation as it is, with a sign of life when the last one is old."""
-        observation = self._cluster.observation(work.recipe.observation.metadata.name)
-        old = now - work.renewed > timedelta(seconds=self._settings.observer.claim_s / 3)
-        claim = observation.status.claim if observation is not None and observation.status else None
-        if observation is None or not old or claim is None or claim.session != self._session:
-            return observation
-        fresh = self._cluster.claim(observation, self._sign(now))
-        if fresh is not None:
-            work.renewed = now
-        return fresh or observation
 
     def _look(self, work: Work, observation: Observation | None, now: datetime, *, stopping: bool) -> Situation:
         camera, busy, held = CameraState(), False, dict[str, bool]()
@@ -157,7 +142,8 @@ class Observer:
             camera = self._observatory.camera.state()
             busy = self._observatory.busy()
             held = self._observatory.conditions()
-        step, attempt = self._next(work)
+        work.busy_since = (work.busy_since or now) if busy else None
+        step, attempt = next_attempt(self._store, work, self._settings.observer.attempts)
         if work.moving is not None and work.moving.since is None:
             work.moving = Moving(work.moving.step, now)
         return Situation(
@@ -173,6 +159,7 @@ class Observer:
             done=frozenset(work.done),
             moving=work.moving,
             busy=busy,
+            busy_since=work.busy_since,
             conditions=held,
             camera=camera,
             step=step,
@@ -181,23 +168,6 @@ class Observer:
             began=work.began,
             stopping=stopping,
         )
-
-    def _next(self, work: Work) -> tuple[int | None, Attempt]:
-        """Return the step that comes next, and if it is an exposure, what the archive knows of it.
-
-        Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
-        one of them may be running, and those that were taken are not to be prepared again.
-        """
-        most = self._settings.observer.attempts
-        while work.unsettled:
-            attempt = read_attempt(self._store, work.recipe, work.unsettled[0], most)
-            if attempt.opened:
-                return work.unsettled[0], attempt
-            work.unsettled.clear()
-        step = next_step(work.recipe, work.done, work.executed)
-        if step is None or step not in work.recipe.planned:
-            return step, Attempt()
-        return step, read_attempt(self._store, work.recipe, step, most)
 
     def _do(self, work: Work, action: act.Action, now: datetime) -> float:
         name, observatory = work.observation.metadata.name, self._observatory
@@ -224,12 +194,12 @@ class Observer:
                 self._expose(work, action, now)
             case act.Abort(exposure_id, why):
                 log.warning("%s: EXP_ID %08d is aborted: %s", name, exposure_id, why)
-                self._abort()
+                self._abort(exposure_id)
             case act.Close(_, exposure_id, closing):
                 stands = expid.close(self._store, exposure_id, closing)
                 log.info("%s: EXP_ID %08d is %s %s", name, exposure_id, stands.result, stands.message)
-                if stands.why == "DeviceFailed" and work.began == exposure_id:
-                    self._abort()  # a camera that does not tell its state may still have its shutter open
+                if stands.result == "lost" and work.began == exposure_id:
+                    self._abort(exposure_id)  # a camera that does not tell its state may still have its shutter open
             case act.Create():
                 return self._create(work, action, now)
             case act.Finish():
@@ -249,7 +219,8 @@ class Observer:
 
     def _expose(self, work: Work, action: act.Expose, now: datetime) -> None:
         step, exposure_id, night = action.step, action.exposure_id, action.night
-        order = order_of(work.recipe, step, exposure_id, night, self._start(exposure_id, now))
+        start = start_of(self._store, exposure_id, now, self._zone)
+        order = order_of(work.recipe, step, exposure_id, night, start)
         with self._device(work, step):
             self._observatory.camera.configure(order)
         if work.failure is not None:
@@ -262,15 +233,6 @@ class Observer:
         work.began = exposure_id
         with self._device(work, step):
             self._observatory.camera.expose(order)
-        self._free_at = ends
-
-    def _start(self, exposure_id: int, now: datetime) -> datetime:
-        """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment."""
-        if self._free_at is None:  # an earlier process may have exposed
-            last = expid.last_opening(self._store, exposure_id)
-            self._free_at = datetime.fromisoformat(last.ends) if last is not None and last.ends else now
-        same_night = nights.night_of(self._free_at, self._zone) == nights.night_of(now, self._zone)
-        return max(now, self._free_at) if same_night else now
 
     def _create(self, work: Work, action: act.Create, now: datetime) -> float:
         title = work.recipe.title(action.step)
@@ -293,9 +255,13 @@ class Observer:
         work.failure = Failure(action.step, message, blocked=True)
         return 0.0
 
-    def _abort(self) -> None:
-        with suppress(Exception):  # what a camera says that cannot even abort changes nothing: its state counts
-            self._observatory.camera.abort()
+    def _abort(self, exposure_id: int) -> None:
+        camera, exposes = self._observatory.camera, None
+        with suppress(Exception):  # a camera that does not tell its state is told to abort
+            exposes = camera.state().exposure_id
+        if exposes in (None, exposure_id):  # while this process looked, another may have begun its own exposure
+            with suppress(Exception):  # what a camera says that cannot even abort changes nothing: its state counts
+                camera.abort()
 
     @contextmanager
     def _device(self, work: Work, step: int) -> Iterator[None]:
@@ -309,7 +275,8 @@ class Observer:
 
     def _give_up(self, work: Work, error: GozenError, now: datetime) -> None:
         log.error("%s: %s: %s", work.observation.metadata.name, error.name, error, exc_info=error)
-        self._abort()
+        if work.began is not None:
+            self._abort(work.began)
         self._finish(work, act.Finish("False", error.name, str(error)), now)
 
     def _finish(self, work: Work, action: act.Finish, now: datetime) -> None:
@@ -319,7 +286,11 @@ class Observer:
             return  # somebody has changed it since: it may be another's by now, so look again
         level = logging.WARNING if action.status == "False" else logging.INFO
         log.log(level, "%s: %s: %s", name, action.reason, action.message)
-        self._cluster.claim(said, None)  # whoever overtakes it here finds that it is over
+        # Whoever overtakes it here finds that it is over.
+        if action.status == "Unknown":
+            self._cluster.claim(said, None)
+        else:
+            self._cluster.retire(said)
         self._work = None
 
     def _tell(self, work: Work, message: str, now: datetime, reason: str = "Executing") -> None:

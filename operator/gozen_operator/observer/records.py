@@ -1,17 +1,20 @@
-"""Between the observer's recipe and its records: what the archive knows, what the camera and the cluster get."""
+"""Between the observer's recipe and its records: what the archive knows, what camera and cluster get, what is next."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from gozen.archive import expid
 from gozen.archive.expid import Purpose
 from gozen.archive.store import Store
 from gozen.observing.drivers import ExposureOrder
 from gozen.observing.taken import sensors_taken
+from gozen.resources import night as nights
 from gozen.resources.exposure import Exposure
-from gozen_operator.observer.recipe import Recipe
+from gozen_operator.observer.recipe import Recipe, next_step
 from gozen_operator.observer.situation import Attempt, Create
+from gozen_operator.observer.work import Work
 
 
 def purpose_of(recipe: Recipe, step: int, attempt: int, night: str = "") -> Purpose:
@@ -39,10 +42,43 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
             continue
         purpose = expid.read_purpose(store, exposure_id)
         assert purpose is not None
-        opened = closing is not None or expid.read_opening(store, exposure_id) is not None
-        unfinished = opened and closing is None
-        recorded = sensors_taken(store, purpose.night, f"{exposure_id:08d}") if unfinished else None
-        return Attempt(number, exposure_id, purpose.night, opened, closing, recorded)
+        if closing is not None:
+            return Attempt(number, exposure_id, purpose.night, opened=True, closing=closing)
+        opening = expid.read_opening(store, exposure_id)
+        if opening is None:
+            return Attempt(number, exposure_id, purpose.night)
+        recorded = sensors_taken(store, purpose.night, f"{exposure_id:08d}")
+        return Attempt(number, exposure_id, purpose.night, opened=True, opened_by=opening.session, recorded=recorded)
+
+
+def next_attempt(store: Store, work: Work, most: int) -> tuple[int | None, Attempt]:
+    """Return the step that comes next, and if it is an exposure, what the archive knows of it.
+
+    Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
+    one of them may be running, and those that were taken are not to be prepared again.
+    """
+    while work.unsettled:
+        attempt = read_attempt(store, work.recipe, work.unsettled[0], most)
+        if attempt.opened:
+            return work.unsettled[0], attempt
+        work.unsettled.clear()
+    step = next_step(work.recipe, work.done, work.executed)
+    if step is None or step not in work.recipe.planned:
+        return step, Attempt()
+    return step, read_attempt(store, work.recipe, step, most)
+
+
+def start_of(store: Store, exposure_id: int, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment.
+
+    The archive is asked each time. An end that was planned and remembered would outlive the abort of its exposure.
+    """
+    last = expid.last_taken(store, exposure_id)
+    if last is None or not last.ends:
+        return now
+    free_at = datetime.fromisoformat(last.ends)
+    same_night = nights.night_of(free_at, zone) == nights.night_of(now, zone)
+    return max(now, free_at) if same_night else now
 
 
 def order_of(recipe: Recipe, step: int, exposure_id: int, night: str, start: datetime) -> ExposureOrder:

@@ -27,6 +27,8 @@ class Attempt:
         Reserved for it; None and empty before.
     opened
         Whether its shutter has been opened.
+    opened_by
+        Process that opened it, for one that is not closed.
     closing
         How it ended; None before.
     recorded
@@ -37,6 +39,7 @@ class Attempt:
     exposure_id: int | None = None
     night: str = ""
     opened: bool = False
+    opened_by: str = ""
     closing: Closing | None = None
     recorded: frozenset[str] | None = None
 
@@ -82,8 +85,8 @@ class Situation:
         That comes next; None when all are done.
     done
         Exposure steps whose Exposures exist.
-    moving, busy
-        The step that has been begun, and whether anything moves.
+    moving, busy, busy_since
+        The step that has been begun, whether anything moves, and since when it has been seen to.
     conditions
         What the devices say, by the words of ``assert`` and ``wait``.
     camera
@@ -111,6 +114,7 @@ class Situation:
     done: frozenset[int] = frozenset()
     moving: Moving | None = None
     busy: bool = False
+    busy_since: datetime | None = None
     conditions: Mapping[str, bool] = field(default_factory=dict)
     camera: CameraState = field(default_factory=CameraState)
     attempt: Attempt = field(default_factory=Attempt)

@@ -30,6 +30,8 @@ class Work:
         Other steps that this process has done.
     moving, failure
         The step that has been begun, and the one that cannot be done.
+    busy_since
+        Since when something has been seen to move; None when all stands still.
     began
         EXP_ID under which this process opened the shutter last.
     said
@@ -46,6 +48,7 @@ class Work:
     executed: set[int] = field(default_factory=set)
     moving: Moving | None = None
     failure: Failure | None = None
+    busy_since: datetime | None = None
     began: int | None = None
     said: str = ""
 

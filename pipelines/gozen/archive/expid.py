@@ -156,12 +156,19 @@ def read_opening(store: Store, exposure_id: int) -> Opening | None:
     return _read(store, f"expid/opened/{exposure_id:08d}.json", Opening)
 
 
-def last_opening(store: Store, before: int) -> Opening | None:
-    """Return the opening that came before a number: that of the nearest lower one, few of which were never opened."""
-    for number in range(before - 1, max(before - 1 - _NEVER_OPENED, 0), -1):
+def last_taken(store: Store, before: int) -> Opening | None:
+    """Return when the last exposure before a number was taken: that of the nearest lower number that has data.
+
+    One that was lost, or ended without the camera's record, did not take the time that was planned for it.
+    """
+    left = _NEVER_OPENED
+    for number in range(before - 1, 0, -1):
         found = read_opening(store, number)
-        if found is not None:
+        if found is not None and _has_data(store, number):
             return found
+        left -= found is None
+        if not left:
+            break
     return None
 
 
@@ -179,11 +186,23 @@ def read_closing(store: Store, exposure_id: int) -> Closing | None:
     return found and Closing(found.result, found.why, found.message, tuple(found.sensors))
 
 
+def _has_data(store: Store, number: int) -> bool:
+    closing = read_closing(store, number)
+    if closing is not None:
+        return closing.result == "taken"
+    purpose = read_purpose(store, number)
+    return purpose is not None and store.exists(_record_key(purpose.night, number))
+
+
+def _record_key(night: str, number: int) -> str:
+    return f"{keys.raw_folder(night, f'{number:08d}')}/exposure.json"
+
+
 def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     if number > LAST:
         raise BadRequest(f"no EXP_ID is free up to {LAST}; another archive begins anew")
     # Raw data that came in another way, such as by `gozen simulate`, have numbers that nobody reserved.
-    if store.exists(f"{keys.raw_folder(purpose.night, f'{number:08d}')}/exposure.json"):
+    if store.exists(_record_key(purpose.night, number)):
         return False
     return store.create(key_of(number), body) or store.read(key_of(number)) == body
 

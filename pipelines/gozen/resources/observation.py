@@ -102,7 +102,7 @@ class Claim(WireModel):
 
 
 class ObservationStatus(WireModel):
-    """What became of it; written by the operator, but for the claim and the condition Executed."""
+    """What became of it; written by the operator, but for `claim`, `over` and the condition Executed."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
@@ -110,6 +110,8 @@ class ObservationStatus(WireModel):
     """What is known: Accepted, Executed (written by the observer), Complete, Succeeded."""
     claim: Claim | None = None
     """The observer that executes it; written by the observer."""
+    over: bool | None = None
+    """Whether no observer has anything more to do with it, so that none looks at it again; written by the observer."""
     exposures: Annotated[list[ExpectedExposure], Field(max_length=512)] = Field(default_factory=list)
     """The exposures that it makes, in order."""
     completed: Annotated[int, Field(ge=0)] = 0

@@ -1,0 +1,60 @@
+"""What a process of the observer says to others of its kind: this Observation is mine, I am alive, that one is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from gozen.resources.observation import Claim, Observation
+from gozen.settings import ObserverSettings
+from gozen_operator.observer.choose import choose, over
+from gozen_operator.observer.cluster import Cluster
+from gozen_operator.observer.work import Work
+
+_RETIRED_AT_ONCE = 100
+"""Observations that are marked as over at one look: after an update there may be those of a whole season."""
+
+
+class Claims:
+    """The claims of one process.
+
+    Parameters
+    ----------
+    session
+        Name of this process; no other has the same, and those of later processes sort after it.
+    """
+
+    def __init__(self, cluster: Cluster, limits: ObserverSettings, session: str) -> None:
+        self._cluster, self._limits, self._session = cluster, limits, session
+
+    def take(self, now: datetime) -> Observation | None:
+        """Claim the Observation that comes first; None when there is none, or another was faster."""
+        me, claim_s = self._sign(now), self._limits.claim_s
+        known = self._cluster.observations()
+        chosen = choose(known, me, claim_s)
+        if chosen is not None:
+            return self._cluster.claim(chosen, me)
+        self._retire(over(known, me, claim_s)[:_RETIRED_AT_ONCE])
+        return None
+
+    def renewed(self, work: Work, now: datetime) -> Observation | None:
+        """Return the Observation as it is, with a sign of life when the last one is old."""
+        observation = self._cluster.observation(work.recipe.observation.metadata.name)
+        old = now - work.renewed > timedelta(seconds=self._limits.claim_s / 3)
+        claim = observation.status.claim if observation is not None and observation.status else None
+        if observation is None or not old or claim is None or claim.session != self._session:
+            return observation
+        fresh = self._cluster.claim(observation, self._sign(now))
+        if fresh is not None:
+            work.renewed = now
+        return fresh or observation
+
+    def _sign(self, now: datetime) -> Claim:
+        return Claim(holder=self._limits.name, session=self._session, renewed=now)
+
+    def _retire(self, observations: Iterable[Observation]) -> None:
+        """Mark what is over, so that it is not listed again at each look of a season."""
+        for one in observations:
+            kept = self._cluster.retire(one)
+            if kept is not None and (kept.status is None or not kept.status.over):
+                return  # the cluster has a schema of a time without the mark

@@ -1,0 +1,179 @@
+"""What the observer asks the API server for, and what it makes of the answers.
+
+Covered: Observations that are over are not listed again, also after an update and with an older schema; pages; what a
+refusal is, and what only looks like one. That no answer costs an exposure is in tests/property.
+"""
+
+import pytest
+
+from gozen.errors import BadRequest, ClusterUnavailable
+from gozen.resources.meta import Condition
+from gozen.resources.observation import Claim
+from gozen_operator.observer.cluster import PAGE, KubernetesCluster
+
+from ..observing_api import PAGE_OF_A_PROXY, MemoryApi, refusal, refuses
+from ..observing_world import BEGIN, World, observation
+
+STEPS = ({"setParameter": {"nframe": 4, "tintegSec": 0.5}}, {"pointing": {"ra": 1.0, "dec": 2.0}}, {"exposure": "M31"})
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def season(world, count, type_="Executed", status="True", **changes):
+    """Apply Observations that are over, as a season before the mark has left them."""
+    for number in range(count):
+        one = world.cluster.apply(observation({"setFocus": 1.0}, name=f"old-{number:04d}"))
+        said = Condition(type=type_, status=status, reason="Executed", last_transition_time=BEGIN)
+        words = {"conditions": [*one.status.conditions, said], **changes}
+        world.cluster.kept[one.metadata.name] = one.model_copy(update={"status": one.status.model_copy(update=words)})
+
+
+def cost(world, api, observer, looks=5):
+    """Return calls and bytes of a look, on the average of a few."""
+    calls, listed = api.calls, api.listed
+    for _ in range(looks):
+        world.tick(observer.turn(world.now))
+    return (api.calls - calls) / looks, (api.listed - listed) / looks
+
+
+def idle(world, **how):
+    api = MemoryApi(world, **how)
+    return api, world.process(cluster=KubernetesCluster(api, "default"))
+
+
+@pytest.mark.parametrize(
+    ("type_", "status"), [("Executed", "True"), ("Executed", "False"), ("Complete", "True")], ids=str
+)
+def test_a_look_costs_the_same_after_a_season(world, type_, status):
+    api, observer = idle(world)
+    before = cost(world, api, observer)
+    season(world, 230, type_, status)
+    cost(world, api, observer)  # the first looks after the update mark what is over
+    assert cost(world, api, observer) == before == (1, before[1])
+    world.cluster.apply(observation(*STEPS))
+    assert world.finish(observer).status == "True"
+    assert cost(world, api, observer) == before, "what it has executed itself is marked at once"
+
+
+def test_what_is_marked_is_never_again_written(world):
+    api, observer = idle(world)
+    season(world, 3)
+    cost(world, api, observer)
+    writes = world.cluster.writes
+    cost(world, api, observer)
+    assert world.cluster.writes == writes == 3
+
+
+def test_an_observation_of_before_the_update_is_seen_among_those_that_are_over(world):
+    season(world, 2 * PAGE + 1)
+    world.cluster.apply(observation(*STEPS, name="waits-since-then"))
+    _, observer = idle(world)
+    assert world.finish(observer, "waits-since-then").status == "True"
+
+
+def test_a_refused_one_that_another_still_executes_keeps_its_claim(world):
+    season(world, 1, "Complete", claim=Claim(holder="other", session="1", renewed=BEGIN))
+    api, observer = idle(world)
+    cost(world, api, observer, looks=1)
+    assert world.cluster.kept["old-0000"].status.claim.holder == "other"
+    world.tick(100)
+    cost(world, api, observer, looks=1)
+    assert world.cluster.kept["old-0000"].status.over, "the other has been silent for long"
+
+
+def test_with_definitions_of_before_the_mark_all_are_listed_and_one_warning_says_so(world, caplog):
+    season(world, 3)
+    world.cluster.apply(observation(*STEPS))
+    api, observer = idle(world, knows_over=False)
+    assert world.finish(observer).status == "True"
+    writes = world.cluster.writes
+    cost(world, api, observer)
+    assert world.cluster.writes <= writes + 5, "a mark that does not stay is not tried for each of them"
+    (warning,) = [one.message for one in caplog.records if "CustomResourceDefinitions" in one.message]
+    assert "all are listed each time" in warning
+
+
+def test_what_cannot_be_read_is_left_alone_and_said_once(world, caplog):
+    world.cluster.apply(observation(*STEPS))
+    api = MemoryApi(world)
+    listing = api.list_namespaced_custom_object
+
+    def later_version(**words):
+        answer = listing(**words)
+        answer["items"].append({**answer["items"][0], "metadata": {"name": "odd"}, "spec": {"operations": "none"}})
+        return answer
+
+    api.list_namespaced_custom_object = later_version
+    cluster = KubernetesCluster(api, "default")
+    for _ in range(3):
+        assert [one.metadata.name for one in cluster.observations()] == ["obs"]
+    (warning,) = [one.message for one in caplog.records if "odd" in one.message]
+    assert "Observation odd is left alone" in warning
+
+
+@pytest.mark.parametrize("body", [None, "", PAGE_OF_A_PROXY])
+def test_an_observation_is_gone_only_where_the_list_does_not_have_it_either(world, body):
+    world.cluster.apply(observation(*STEPS))
+    api = MemoryApi(world)
+    api.faults = {0: refuses(404, body), 2: refuses(404, body), 3: refuses(404, body)}
+    cluster = KubernetesCluster(api, "default")
+    assert cluster.observation("obs").metadata.name == "obs"
+    with pytest.raises(ClusterUnavailable, match="get Observation obs: the API server says 404"):
+        cluster.observation("obs")
+    world.cluster.delete("obs")
+    assert cluster.observation("obs") is None
+
+
+def taken(world):
+    """Let an exposure be taken, and return its Exposure."""
+    world.cluster.apply(observation(*STEPS))
+    world.finish(world.process())
+    return world.cluster.exposures["obs-003"]
+
+
+def test_an_exposure_that_is_gone_when_it_is_looked_at_is_created_the_next_time(world):
+    exposure = taken(world)
+    del world.cluster.exposures["obs-003"]
+    api = MemoryApi(world)
+    api.faults = {0: refuses(409)}  # of one that is collected before the observer has asked for it
+    cluster = KubernetesCluster(api, "default")
+    with pytest.raises(
+        ClusterUnavailable, match="get Exposure obs-003: the API server says 404: it is Not Found"
+    ) as no:
+        cluster.create(exposure)
+    assert no.value.name == "ClusterUnavailable"
+    assert cluster.create(exposure).spec.exposure_id == exposure.spec.exposure_id
+    assert cluster.create(exposure).metadata.name == "obs-003", "it stands"
+
+
+@pytest.mark.parametrize("code", [400, 422])
+def test_only_the_api_server_itself_refuses_an_exposure(world, code):
+    exposure, api = taken(world), MemoryApi(world)
+    api.faults = {0: refuses(code), 1: refuses(code, PAGE_OF_A_PROXY), 2: refuses(code, "")}
+    cluster = KubernetesCluster(api, "default")
+    with pytest.raises(BadRequest, match=f"create Exposure obs-003: the API server says {code}: it is "):
+        cluster.create(exposure)
+    for _ in range(2):
+        with pytest.raises(ClusterUnavailable):
+            cluster.create(exposure)
+
+
+def test_what_the_client_says_of_credentials_and_connections(world):
+    api = MemoryApi(world)
+    cluster = KubernetesCluster(api, "default")
+    errors = [
+        (refusal(403), "list Observations: the API server says 403: it is Forbidden; give the observer's service"),
+        (OSError("no route"), "list Observations: the API server does not answer: no route"),
+        (RuntimeError("the token is empty"), "the answer is not understood: RuntimeError: the token is empty"),
+    ]
+    for error, said in errors:
+
+        def fault(call, error=error):
+            raise error
+
+        api.faults[api.calls] = fault
+        with pytest.raises(ClusterUnavailable, match=said):
+            cluster.observations()
