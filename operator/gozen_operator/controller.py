@@ -24,7 +24,8 @@ from gozen.resources.meta import Resource
 from gozen.resources.observation import Observation
 from gozen.settings import Settings
 from gozen_operator import looking
-from gozen_operator.api import FORBIDDEN, Api, RefusedError
+from gozen_operator.answers import RefusedError
+from gozen_operator.api import FORBIDDEN, Api
 from gozen_operator.conditions import moment, status_of
 from gozen_operator.exposure import reconcile_exposure
 from gozen_operator.facts import (
@@ -37,13 +38,14 @@ from gozen_operator.facts import (
 from gozen_operator.index import Change, Index
 from gozen_operator.jobs import job_name
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import Key, key_of
+from gozen_operator.manifests import Key, as_owner, key_of, owner_of
 from gozen_operator.observation import reconcile_observation
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
 from gozen_operator.stuck import job_refused, reconcile_unreadable
 
 log = logging.getLogger(__name__)
+_SOON_S = 1.0
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Controller:
     def __post_init__(self) -> None:
         self._deciding = threading.Lock()
         self._store: Store | None = None
+        self._began: float | None = None
 
     def handle(self, key: Key) -> float | None:
         """Do what is to be done about a resource; return after how many seconds to look again.
@@ -79,12 +82,16 @@ class Controller:
         ClusterUnavailable
             The API server cannot be reached, or refuses us.
         """
-        gathered = self._gathered(self._known(key))
+        self._began = self._began or time.time()
+        asked = self._known(key)
+        gathered = self._gathered(asked)
         with self._deciding:
             resource = self._known(key)  # it may have changed while the archive was asked
             manifest = self.index.manifest(key)
             if resource is None or manifest is None:
                 return None
+            if _asks_otherwise(asked, resource):
+                return 0.0
             if isinstance(resource, ValidationError):
                 plan = reconcile_unreadable(manifest, resource, time.time())
             else:
@@ -99,7 +106,10 @@ class Controller:
     def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
         """Make a Job; return what is left of the plan, or what is to be said where the API server refuses it."""
         try:
-            self._wrote(self.api.create_job(job))
+            made = self.api.create_job(job)
+            self._wrote(made)
+            if made is None or owner_of(made) != owner_of(job):
+                return Plan(requeue_after_s=_SOON_S)  # whose it is has to be said, or it is gone by now
         except (BadRequest, RefusedError) as error:
             if isinstance(error, RefusedError) and error.code != FORBIDDEN:
                 raise
@@ -123,10 +133,10 @@ class Controller:
             return ArchiveAnswer(), []
         if isinstance(resource, Exposure) and waits_for_its_turn(self.index, resource, self.settings):
             return ArchiveAnswer(), []
-        job = self.index.job(str(resource.metadata.namespace), job_name(resource))
+        job = self.index.job_of(as_owner(resource), job_name(resource))
         if job is not None and job.finished is None and not job.failed:
             return ArchiveAnswer(), []
-        pods = self.api.pods_of(str(resource.metadata.namespace), job.name) if job is not None else []
+        pods = self.api.pods_of(str(resource.metadata.namespace), job.uid) if job is not None else []
         if not isinstance(resource, Exposure) or (job is not None and job.finished is None):
             return ArchiveAnswer(), list(pods)
         try:
@@ -149,7 +159,7 @@ class Controller:
             return reconcile_lightcurvejob(resource, facts, self.settings, now)
         assert isinstance(resource, Exposure)
         camera = looking.problem_of(resource, self.site) or looking.profile_of(resource.spec.instrument)
-        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings)
+        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings, self._began or now)
         return reconcile_exposure(resource, seen, self.settings, now)
 
     def _carry_out(self, key: Key, uid: str, plan: Plan) -> None:
@@ -179,6 +189,15 @@ class Controller:
         # The same event of the same resource has the same name, so that telling it again does not double it.
         digest = hashlib.sha256(f"{uid} {event.reason}".encode()).hexdigest()[:16]
         self.api.tell(key, uid, event, moment(time.time()), f"{key.name}.{digest}")
+
+
+def _asks_otherwise(before: Resource | ValidationError | None, now: Resource | ValidationError) -> bool:
+    """Tell whether what was gathered is for another resource of this name, or for another spec."""
+    if not isinstance(now, Resource):
+        return False
+    if not isinstance(before, Resource):
+        return True
+    return (before.metadata.uid, before.metadata.generation) != (now.metadata.uid, now.metadata.generation)
 
 
 def _is_complete(resource: Exposure | LightCurveJob) -> bool:

@@ -16,7 +16,7 @@ from gozen_operator.conditions import Known, conditions, reason_of, status_of
 from gozen_operator.manifests import Manifest
 from gozen_operator.plan import Event, Plan
 
-OWN = ("Accepted", "RawAvailable", "Complete", "Succeeded")
+OWN = ("Accepted", "RawAvailable", "CalibrationAvailable", "Complete", "Succeeded")
 AGAIN_S = 60.0
 _MOST_PROBLEMS = 4
 
