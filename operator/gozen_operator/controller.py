@@ -42,7 +42,7 @@ from gozen_operator.manifests import Key, as_owner, key_of, owner_of
 from gozen_operator.observation import reconcile_observation
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
-from gozen_operator.stuck import job_refused, reconcile_unreadable
+from gozen_operator.stuck import job_name_taken, job_refused, reconcile_unreadable, taken_by
 
 log = logging.getLogger(__name__)
 _SOON_S = 1.0
@@ -100,7 +100,9 @@ class Controller:
                 self.index.expect(plan.create)
         if plan.create is not None:
             plan = self._created(manifest, plan, plan.create)
-        self._carry_out(key, manifest["metadata"]["uid"], plan)
+        # Whatever has the name by now: what was decided about one resource is never written into another.
+        uid = resource.metadata.uid if isinstance(resource, Resource) else manifest["metadata"]["uid"]
+        self._carry_out(key, str(uid), plan)
         return plan.requeue_after_s
 
     def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
@@ -108,8 +110,12 @@ class Controller:
         try:
             made = self.api.create_job(job)
             self._wrote(made)
-            if made is None or owner_of(made) != owner_of(job):
-                return Plan(requeue_after_s=_SOON_S)  # whose it is has to be said, or it is gone by now
+            mine = owner_of(job)
+            if made is None or mine is None:
+                return Plan(requeue_after_s=_SOON_S)  # what had its name went meanwhile
+            if owner_of(made) != mine:
+                message = taken_by(made["metadata"]["name"], owner_of(made), mine)
+                return job_name_taken(manifest, message, time.time(), self.settings.look_s)
         except (BadRequest, RefusedError) as error:
             if isinstance(error, RefusedError) and error.code != FORBIDDEN:
                 raise

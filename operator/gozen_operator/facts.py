@@ -25,6 +25,7 @@ from gozen_operator.observed import (
     PodEnd,
 )
 from gozen_operator.settings import OperatorSettings
+from gozen_operator.stuck import taken_by
 
 MOST_NAMED = 7
 """Names that a message may list, and one more that says that there are more."""
@@ -160,12 +161,7 @@ def _job_of_another(index: Index, mine: Owner, name: str) -> str:
     card = index.job_named(mine.key.namespace, name)
     if card is None or card.owner == mine:
         return ""
-    if card.owner is None:
-        return f"a Job {name} that belongs to none of Gozen's resources has its name; delete that Job"
-    whose = f"{card.owner.key.kind} {card.owner.key.name}"
-    if card.owner.key != mine.key:
-        return f"Job {name} belongs to {whose}, and has its name until that goes"
-    return f"Job {name} belongs to the {whose} that was deleted; it begins when the cluster has removed that Job"
+    return taken_by(name, card.owner, mine)
 
 
 def _duplicate_of(index: Index, namespace: str, card: ExposureCard) -> str | None:
