@@ -90,12 +90,19 @@ class Api:
                 raise
             return self._unless_gone("GET", f"{path}/{meta['name']}", {})
 
-    def write_status(self, key: Key, uid: str, status: Mapping[str, Any]) -> Manifest | None:
-        """Write the operator's part of a status by server-side apply; None when the resource is gone."""
+    def write_status(self, key: Key, version: str, status: Mapping[str, Any]) -> Manifest | None:
+        """Write the operator's part of a status by server-side apply; None when the resource is gone, or changed since.
+
+        Parameters
+        ----------
+        version
+            For which the status was decided. Of a status the API server compares no uid: without the version it would
+            write it into another resource that has the name by now.
+        """
         body = {
             "apiVersion": API_VERSION,
             "kind": key.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
             "status": dict(status),
         }
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}

@@ -100,10 +100,10 @@ class Controller:
                 self.index.expect(plan.create)
         if plan.create is not None:
             plan = self._created(manifest, plan, plan.create)
-        # Whatever has the name by now: what was decided about one resource is never written into another.
-        uid = resource.metadata.uid if isinstance(resource, Resource) else manifest["metadata"]["uid"]
-        self._carry_out(key, str(uid), plan)
-        return plan.requeue_after_s
+        # The model and the manifest are of one version, or what was decided is not written.
+        meta = manifest["metadata"]
+        version = resource.metadata.resource_version if isinstance(resource, Resource) else meta["resourceVersion"]
+        return plan.requeue_after_s if self._carry_out(key, meta["uid"], str(version), plan) else self.settings.look_s
 
     def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
         """Make a Job; return what is left of the plan, or what is to be said where the API server refuses it."""
@@ -168,10 +168,16 @@ class Controller:
         seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings, self._began or now)
         return reconcile_exposure(resource, seen, self.settings, now)
 
-    def _carry_out(self, key: Key, uid: str, plan: Plan) -> None:
-        """Carry out the rest of a plan in its order; what was written is known from then on."""
+    def _carry_out(self, key: Key, uid: str, version: str, plan: Plan) -> bool:
+        """Carry out the rest of a plan in its order, what was written being known from then on.
+
+        False when the resource is another one by now, whatever its name, so that the plan is not for it.
+        """
         if plan.status is not None:
-            self._wrote(self.api.write_status(key, uid, plan.status))
+            written = self.api.write_status(key, version, plan.status)
+            if written is None:
+                return False
+            self._wrote(written)
         if plan.expire is not None:
             self._wrote(self.api.expire_job(key.namespace, plan.expire, self.settings.job_ttl_s))
         if plan.delete:
@@ -184,6 +190,7 @@ class Controller:
         if plan.status is not None:
             for event in plan.events:
                 self._tell(key, uid, event)
+        return True
 
     def _wrote(self, manifest: Mapping[str, Any] | None) -> None:
         change = self.index.put(manifest) if manifest is not None else None

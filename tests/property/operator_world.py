@@ -276,7 +276,8 @@ class Operator:
         plan = self._plan(key, resource)
         if plan.requeue_after_s is not None:
             self.wakes[key] = self.world.now + plan.requeue_after_s
-        for action in self._actions(Owner(key, str(resource.metadata.uid)), plan):
+        owner, version = Owner(key, str(resource.metadata.uid)), str(resource.metadata.resource_version)
+        for action in self._actions(owner, version, plan):
             if survives == 0:
                 return False
             survives -= 1
@@ -298,21 +299,24 @@ class Operator:
         reconcile = self.rules.get("exposure", exposure_room.reconcile_exposure)
         return reconcile(resource, facts, world.settings, world.now)
 
-    def _actions(self, owner: Owner, plan: Plan) -> list[Callable[[], None]]:
+    def _actions(self, owner: Owner, version: str, plan: Plan) -> list[Callable[[], None]]:
         """Return a plan's actions in the order in which the applier carries them out."""
         actions: list[Callable[[], None]] = []
         if plan.create is not None:
             actions.append(lambda: self._wrote(self.world.create_job(plan.create)))
         if plan.status is not None:
-            actions.append(lambda: self._status(owner, plan.status))
+            actions.append(lambda: self._status(owner, version, plan.status))
         if plan.expire is not None:
             actions.append(lambda: self._expire(plan.expire))
         if plan.delete:
             actions.append(lambda: self.world.delete(owner))
         return actions
 
-    def _status(self, owner: Owner, status: Any) -> None:
-        if self.world.is_alive(owner):
+    def _status(self, owner: Owner, version: str, status: Any) -> None:
+        known = self.world.objects.get(owner.key)
+        if known is None or known["metadata"]["resourceVersion"] != version:
+            self.wakes[owner.key] = self.world.now + self.world.settings.look_s
+        else:
             self.world.writes[owner.key.name] += 1
             self._wrote(self.world.put({**self.world.objects[owner.key], "status": dict(status)}))
 

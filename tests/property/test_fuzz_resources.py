@@ -71,7 +71,7 @@ class Server:
         assert key not in self.objects, f"a second Job {key.name}"
         return self.put(key, {**manifest, "metadata": {**manifest["metadata"], "uid": f"job-{key.name}"}, "status": {}})
 
-    def write_status(self, key: Key, uid: str, status: dict[str, Any]) -> dict[str, Any]:
+    def write_status(self, key: Key, version: str, status: dict[str, Any]) -> dict[str, Any]:
         self.writes += 1
         manifest = self.objects[key]
         good = {**GOOD[key.kind], "status": status}

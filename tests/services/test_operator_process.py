@@ -63,7 +63,7 @@ class Server:
         self.said.append(f"lease of {manifest['spec']['holderIdentity'] or 'nobody'}")
         return True
 
-    def write_status(self, key: Any, uid: str, status: dict[str, Any]) -> None:
+    def write_status(self, key: Any, version: str, status: dict[str, Any]) -> None:
         self.said.append("status")
 
     def tell(self, *_: Any) -> None:

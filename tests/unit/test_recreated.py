@@ -42,9 +42,9 @@ class Server:
     def create_job(self, manifest):
         return self.objects.get(key_of(manifest)) or self.put({**manifest, "status": {}}, uid=f"job-{self.version}")
 
-    def write_status(self, key, uid, status):
+    def write_status(self, key, version, status):
         old = self.objects.get(key)
-        return self.put({**old, "status": status}) if old and old["metadata"]["uid"] == uid else None
+        return self.put({**old, "status": status}) if old and old["metadata"]["resourceVersion"] == version else None
 
     def expire_job(self, namespace, job, ttl_s):
         old = self.objects.get(Key("Job", namespace, job.name))
