@@ -42,7 +42,7 @@ class Repeats:
 
 
 REPEATS = {
-    "operator histories": Repeats(500, 25_000, "the ten seeded bugs of the operator; 87 for the worst seed"),
+    "operator histories": Repeats(400, 25_000, "the ten seeded bugs of the operator; 116 for the worst seed"),
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
     "fuzzed admissions": Repeats(270, 2000, "a label that the API server refuses; 87 for the worst seed"),
     "messages of a hostile function": Repeats(80, 2000, "a key that no dict may have; 21 for the worst seed"),

@@ -30,7 +30,7 @@ VERBS: dict[str, Callable[[Api], object]] = {
     "list": lambda api: api.all_of("Exposure", "night"),
     "pods": lambda api: api.pods_of("night", "uid"),
     "create": lambda api: api.create_job(JOB),
-    "status": lambda api: api.write_status(KEY, "uid", {}),
+    "status": lambda api: api.write_status(KEY, "1", {}),
     "expire": lambda api: api.expire_job("night", JobSeen("field", "uid"), 1),
     "delete": lambda api: api.delete(KEY, "uid"),
     "tell": lambda api: api.tell(KEY, "uid", Event("Launched", "m"), "2030-01-01T00:00:00Z", "e"),
