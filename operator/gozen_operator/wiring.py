@@ -94,7 +94,16 @@ class Process:
                 raise end
 
     async def _begin(self) -> None:
-        await self.resync()
+        while True:
+            try:
+                await self.resync()
+                break
+            except GozenError as error:
+                wait_s = retry_after_s(error)
+                if not wait_s:
+                    raise
+                log.warning("%s: %s; tried again in %g s", error.name, error, wait_s)
+                await asyncio.sleep(wait_s)
         for kind in MODELS:
             self.queue.add_round(self.index.keys(kind))
 
