@@ -42,7 +42,7 @@ class Repeats:
 
 
 REPEATS = {
-    "operator histories": Repeats(1000, 50_000, "the seven seeded bugs of the operator; 77 for the worst seed"),
+    "operator histories": Repeats(400, 25_000, "the ten seeded bugs of the operator; 116 for the worst seed"),
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
     "fuzzed admissions": Repeats(270, 2000, "a label that the API server refuses; 87 for the worst seed"),
     "messages of a hostile function": Repeats(80, 2000, "a key that no dict may have; 21 for the worst seed"),
@@ -165,7 +165,7 @@ BUDGET_ALL_S = {
     "property/test_catalog_histories": 250.0,
     "property/test_fuzz_resources": 400.0,
     "property/test_quickdb_wire": 100.0,
-    "property/test_reconcile": 500.0,
+    "property/test_reconcile": 600.0,
     "services/test_benchmark_lookup": 50.0,
     "services/test_benchmark_night": 100.0,
     "services/test_benchmark_quickdb": 40.0,

@@ -25,7 +25,7 @@ def affected(index: Index, change: Change, turns: int) -> list[Key]:
     found = [key] if key.kind != "Job" else []
     if before != after:  # of a Job's counts of pods most say nothing new
         jobs = [card for card in (before, after) if isinstance(card, JobCard) and card.seen.uid]
-        found += [card.owner for card in jobs if card.owner is not None]
+        found += [card.owner.key for card in jobs if card.owner is not None]
     if _told(before) != _told(after):
         for card in (before, after):
             found += _followers(index, key.namespace, card, turns)
@@ -37,14 +37,15 @@ def _told(card: Card | None) -> object:
     match card:
         case ExposureCard():
             ended = card.complete and (card.succeeded, card.reason)
-            asked = (card.observation, card.night, card.exposure_id, card.run, card.instrument, card.data_type)
+            observation = (card.observation, card.observation_uid)
+            asked = (observation, card.night, card.exposure_id, card.run, card.instrument, card.data_type, card.sensors)
             return ended, card.complete, card.reason == "Queued", card.refused, card.rank, asked
         case ObservationCard():
-            return card.suspended, card.complete
+            return card.uid, card.suspended, card.complete
         case LightCurveCard():
-            return card.complete, card.reason, card.table
+            return card.uid, card.complete, card.reason, card.table
         case JobCard():
-            return card.runs
+            return card.runs and (card.reduces, card.table)
     return None
 
 
@@ -56,17 +57,27 @@ def _followers(index: Index, namespace: str, card: Card | None, turns: int) -> I
                 yield Key("Observation", namespace, card.observation)
             yield from _under(index, "LightCurveJob", cards.waiting_for_exposures(namespace))
             yield from _under(index, "Exposure", cards.queue(namespace), turns)
-            if card.data_type != "OBJECT":
-                yield from _under(index, "Exposure", cards.waiting_for_calibration(namespace, card.instrument))
+            yield from _calibrated_by(index, card, namespace)
         case ObservationCard():
-            yield from _under(index, "Exposure", cards.of_observation(namespace, card.name))
+            for key in _under(index, "Exposure", cards.of_observation(namespace, card.name)):
+                yield key
+                yield from _calibrated_by(index, index.card(key), namespace)
         case LightCurveCard():
             yield from _under(index, "LightCurveJob", cards.writers(namespace, card.table))
-        case JobCard() if card.owner is not None and card.owner.kind == "Exposure":
+        case JobCard() if card.reduces:
             yield from _under(index, "Exposure", cards.queue(namespace), turns)
-        case JobCard() if card.owner is not None:
-            owner = index.card(card.owner)
-            yield from _followers(index, namespace, owner if isinstance(owner, LightCurveCard) else None, turns)
+        case JobCard():
+            owner = index.card(card.owner.key) if card.owner is not None else None
+            tables = {card.table, owner.table if isinstance(owner, LightCurveCard) else card.table}
+            for table in sorted(tables):
+                yield from _under(index, "LightCurveJob", cards.writers(namespace, table))
+
+
+def _calibrated_by(index: Index, card: Card | None, namespace: str) -> Iterator[Key]:
+    """Return who waits for the calibration of a night, where an Exposure is a part of it."""
+    if isinstance(card, ExposureCard) and card.data_type != "OBJECT":
+        heading = cards.waiting_for_calibration(namespace, card.instrument, card.night)
+        yield from _under(index, "Exposure", heading)
 
 
 def _under(index: Index, kind: str, heading: Heading, most: int | None = None) -> Iterator[Key]:

@@ -10,10 +10,12 @@ from kubernetes import client, config
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from gozen.errors import BadRequest, ClusterUnavailable
+from gozen.errors import ClusterUnavailable
 from gozen.resources.meta import API_VERSION
+from gozen_operator.answers import RefusedError, found_in
 from gozen_operator.crds import KINDS
 from gozen_operator.manifests import EXPIRES, Key
+from gozen_operator.observed import JobSeen
 from gozen_operator.plan import Event
 
 PAGE = 200
@@ -22,7 +24,6 @@ FIELD_MANAGER = "gozen-operator"
 PART_OF = "app.kubernetes.io/part-of=gozen"
 _TIMEOUT = Timeout(connect=5.0, read=30.0)
 FORBIDDEN, _CONFLICT, _ABSENT = 403, 409, 404
-_SENSELESS = (400, 422)
 _PLURALS = {kind.name: kind.plural for kind in KINDS}
 Manifest = dict[str, Any]
 
@@ -72,14 +73,14 @@ class Api:
                 return
             query["continue"] = found["metadata"]["continue"]
 
-    def pods_of(self, namespace: str, job: str) -> list[Manifest]:
-        """Return the pods of a Job."""
-        query = {"labelSelector": f"batch.kubernetes.io/job-name={job}"}
+    def pods_of(self, namespace: str, uid: str) -> list[Manifest]:
+        """Return the pods of a Job, known by its uid: those of an earlier one of its name may still end."""
+        query = {"labelSelector": f"batch.kubernetes.io/controller-uid={uid}"}
         found: list[Manifest] = self._call("GET", _path("Pod", namespace), query)["items"]
         return found
 
-    def create_job(self, manifest: Manifest) -> Manifest:
-        """Create a Job; return it, or the one that has its name already."""
+    def create_job(self, manifest: Manifest) -> Manifest | None:
+        """Create a Job; return it, or the one that has its name already, whose it ever is; None where that went."""
         meta = manifest["metadata"]
         path = _path("Job", meta["namespace"])
         try:
@@ -87,24 +88,32 @@ class Api:
         except RefusedError as refusal:
             if refusal.code != _CONFLICT:
                 raise
-            return self._call("GET", f"{path}/{meta['name']}", {})
+            return self._unless_gone("GET", f"{path}/{meta['name']}", {})
 
-    def write_status(self, key: Key, uid: str, status: Mapping[str, Any]) -> Manifest | None:
-        """Write the operator's part of a status by server-side apply; None when the resource is gone."""
+    def write_status(self, key: Key, version: str, status: Mapping[str, Any]) -> Manifest | None:
+        """Write the operator's part of a status by server-side apply; None when the resource is gone, or changed since.
+
+        Parameters
+        ----------
+        version
+            For which the status was decided. Of a status the API server compares no uid: without the version it would
+            write it into another resource that has the name by now.
+        """
         body = {
             "apiVersion": API_VERSION,
             "kind": key.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
             "status": dict(status),
         }
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         path = f"{_path(key.kind, key.namespace)}/{key.name}/status"
         return self._unless_gone("PATCH", path, query, body, "application/apply-patch+yaml")
 
-    def expire_job(self, namespace: str, name: str, ttl_s: int) -> Manifest | None:
-        """Let a Job go after a while, and remember that its outcome is recorded."""
-        body = {"metadata": {"annotations": {EXPIRES: "true"}}, "spec": {"ttlSecondsAfterFinished": ttl_s}}
-        path = f"{_path('Job', namespace)}/{name}"
+    def expire_job(self, namespace: str, job: JobSeen, ttl_s: int) -> Manifest | None:
+        """Let a Job go after a while, and remember that its outcome is recorded; None when it is gone."""
+        meta = {"uid": job.uid, "annotations": {EXPIRES: "true"}}
+        body = {"metadata": meta, "spec": {"ttlSecondsAfterFinished": ttl_s}}
+        path = f"{_path('Job', namespace)}/{job.name}"
         return self._unless_gone("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, "application/merge-patch+json")
 
     def delete(self, key: Key, uid: str) -> None:
@@ -157,10 +166,11 @@ class Api:
         titles = [found["columnDefinitions"][place]["name"].upper() for place in shown]
         return titles, [[row["cells"][place] for place in shown] for row in found.get("rows") or ()]
 
-    def events_of(self, key: Key) -> list[Manifest]:
-        """Return the events about a resource, the oldest first."""
+    def events_of(self, key: Key, uid: str) -> list[Manifest]:
+        """Return the events about a resource, the oldest first, and none about earlier ones of its name."""
         query = {"fieldSelector": f"regarding.kind={key.kind},regarding.name={key.name}"}
-        found = self._call("GET", f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", query)["items"]
+        listed = self._call("GET", f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", query)["items"]
+        found = [one for one in listed if (one.get("regarding") or {}).get("uid") == uid]
         return sorted(found, key=lambda one: str(one.get("eventTime") or one["metadata"]["creationTimestamp"]))
 
     def log_of(self, namespace: str, pod: str) -> str:
@@ -196,42 +206,23 @@ class Api:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> Manifest:
-        _, url, headers, *_ = self._api.param_serialize(
-            method,
-            path,
-            query_params=list(query.items()),
-            header_params={"Accept": accept, "Content-Type": content},
-            auth_settings=["BearerToken"],
-        )
         data = None if body is None else json.dumps(body)
         try:
+            _, url, headers, *_ = self._api.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params={"Accept": accept, "Content-Type": content},
+                auth_settings=["BearerToken"],
+            )
             answer = self._api.rest_client.pool_manager.request(
                 method, url, headers=headers, body=data, timeout=_TIMEOUT, retries=False
             )
-        except HTTPError as error:
+        except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token cannot be read now
             raise ClusterUnavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
-        is_json = "json" in answer.headers.get("Content-Type", "")
-        found: Manifest = json.loads(answer.data) if is_json else {"text": answer.data.decode(errors="replace")}
-        if answer.status in _SENSELESS:
-            raise BadRequest(f"{method} {path}: {found.get('message', answer.reason)}")
-        if not 200 <= answer.status < 300:
-            raise RefusedError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
+        found = found_in(f"{method} {path}", answer.status, answer.headers, answer.data, wants_json="json" in accept)
         self.writes += method != "GET"
         return found
-
-
-class RefusedError(ClusterUnavailable):
-    """The API server answered, and refused.
-
-    Parameters
-    ----------
-    code
-        Its HTTP status.
-    """
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def _path(kind: str, namespace: str) -> str:

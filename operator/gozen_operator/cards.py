@@ -13,8 +13,9 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import Condition, Resource
 from gozen.resources.observation import Observation
-from gozen_operator.jobs import job_name
-from gozen_operator.manifests import Key
+from gozen.resources.operations import DataType
+from gozen_operator.jobs import TABLE, job_name, label_value
+from gozen_operator.manifests import Key, Manifest, Owner, job_seen, owner_of
 from gozen_operator.observed import JobSeen
 
 Place = tuple[str | int | bool, ...]
@@ -37,6 +38,8 @@ class ExposureCard:
     ----------
     made
         When it was created, RFC 3339, UTC.
+    observation, observation_uid
+        The Observation that it is of; the uid is empty where it was made by hand, and only names one.
     refused
         Whether it was found to make no sense.
     reason
@@ -48,11 +51,13 @@ class ExposureCard:
     name: str
     made: str
     observation: str | None
+    observation_uid: str
     night: str
     exposure_id: int | None
     run: str
     instrument: str
-    data_type: str
+    data_type: DataType
+    sensors: tuple[str, ...]
     express: bool
     refused: bool
     complete: bool
@@ -71,6 +76,7 @@ class ObservationCard:
     """What matters of an Observation."""
 
     name: str
+    uid: str
     suspended: bool
     complete: bool
     reason: str
@@ -87,6 +93,7 @@ class LightCurveCard:
     """
 
     name: str
+    uid: str
     made: str
     job: str
     table: str
@@ -96,18 +103,37 @@ class LightCurveCard:
 
 @dataclass(frozen=True, slots=True)
 class JobCard:
-    """What matters of a Job."""
+    """What matters of a Job.
+
+    Parameters
+    ----------
+    table
+        The label that names the table to which it appends; empty for others.
+    """
 
     seen: JobSeen
-    owner: Key | None
+    owner: Owner | None
+    table: str = ""
 
     @property
     def runs(self) -> bool:
         """Whether it has not ended."""
         return self.seen.finished is None
 
+    @property
+    def reduces(self) -> bool:
+        """Whether it is an Exposure's, and counts among those."""
+        return self.owner is not None and self.owner.key.kind == "Exposure"
+
 
 Card = ExposureCard | ObservationCard | LightCurveCard | JobCard
+
+
+def is_parent(card: Card | None, exposure: ExposureCard) -> bool:
+    """Tell whether an Exposure is of this Observation, and not of an earlier one of its name."""
+    if not isinstance(card, ObservationCard) or card.name != exposure.observation:
+        return False
+    return exposure.observation_uid in ("", card.uid)
 
 
 def is_over(card: Card | None) -> bool:
@@ -117,27 +143,30 @@ def is_over(card: Card | None) -> bool:
 
 def card_of(resource: Resource) -> Card:
     """Return the card of a resource."""
-    name, made = resource.metadata.name, resource.metadata.creation_timestamp
+    name, uid, made = resource.metadata.name, str(resource.metadata.uid), resource.metadata.creation_timestamp
     when = made.isoformat() if made else ""
     assert isinstance(resource, Exposure | Observation | LightCurveJob)
     told = {one.type: one for one in resource.status.conditions} if resource.status else {}
     complete = _status(told, "Complete") == "True"
     reason = told["Succeeded"].reason if "Succeeded" in told else ""
     if isinstance(resource, Observation):
-        return ObservationCard(name, resource.spec.suspend, complete, reason)
+        return ObservationCard(name, uid, resource.spec.suspend, complete, reason)
     if isinstance(resource, LightCurveJob):
-        return LightCurveCard(name, when, job_name(resource), resource.spec.target_catalog, complete, reason)
+        return LightCurveCard(name, uid, when, job_name(resource), resource.spec.target_catalog, complete, reason)
     spec = resource.spec
+    owners = [one.get("uid", "") for one in resource.metadata.owner_references if one.get("kind") == "Observation"]
     raw = told.get("RawAvailable")
     return ExposureCard(
         name=name,
         made=when,
         observation=spec.observation_ref.name if spec.observation_ref else None,
+        observation_uid=owners[0] if owners else "",
         night=spec.night or "",
         exposure_id=spec.exposure_id,
         run=spec.run,
         instrument=spec.instrument,
         data_type=spec.data_type,
+        sensors=tuple(spec.sensors),
         express=spec.priority_class == "express",
         refused=_status(told, "Accepted") == "False",
         complete=complete,
@@ -147,12 +176,17 @@ def card_of(resource: Resource) -> Card:
     )
 
 
+def job_card_of(manifest: Manifest) -> JobCard:
+    """Return the card of a Job."""
+    return JobCard(job_seen(manifest), owner_of(manifest), (manifest["metadata"].get("labels") or {}).get(TABLE, ""))
+
+
 def _status(told: dict[str, Condition], type_: str) -> str | None:
     return told[type_].status if type_ in told else None
 
 
 def of_observation(namespace: str, name: str) -> Heading:
-    """Return the heading of an Observation's Exposures."""
+    """Return the heading of the Exposures of an Observation, and of earlier ones of its name."""
     return Heading("of the Observation", namespace, (name,))
 
 
@@ -166,14 +200,14 @@ def queue(namespace: str) -> Heading:
     return Heading("queue", namespace)
 
 
-def calibration(namespace: str, instrument: str, data_type: str) -> Heading:
-    """Return the heading of the DARK or FLAT Exposures that are not complete, by their numbers."""
-    return Heading("calibration", namespace, (instrument, data_type))
+def calibration(namespace: str, instrument: str, data_type: str, night: str) -> Heading:
+    """Return the heading of the DARK or FLAT Exposures of a night that are not complete, by their numbers."""
+    return Heading("calibration", namespace, (instrument, data_type, night))
 
 
-def waiting_for_calibration(namespace: str, instrument: str) -> Heading:
+def waiting_for_calibration(namespace: str, instrument: str, night: str) -> Heading:
     """Return the heading of the Exposures that wait for such."""
-    return Heading("waiting for calibration", namespace, (instrument,))
+    return Heading("waiting for calibration", namespace, (instrument, night))
 
 
 def not_reduced(namespace: str, run: str) -> Heading:
@@ -188,7 +222,12 @@ def running(namespace: str) -> Heading:
 
 def writers(namespace: str, table: str) -> Heading:
     """Return the heading of the LightCurveJobs of a table that are not complete, the oldest first."""
-    return Heading("writers", namespace, (table,))
+    return Heading("writers", namespace, (label_value(table),))
+
+
+def appending(namespace: str, table: str) -> Heading:
+    """Return the heading of the Jobs that append to a table and have not ended, whoever is there of their owners."""
+    return Heading("appending", namespace, (label_value(table),))
 
 
 def waiting_for_exposures(namespace: str) -> Heading:
@@ -205,8 +244,10 @@ def places(key: Key, card: Card) -> Iterator[tuple[Heading, Place]]:
         yield writers(here, card.table), (card.made, card.name)
         if card.reason == "WaitingForExposures":
             yield waiting_for_exposures(here), (card.name,)
-    elif isinstance(card, JobCard) and card.runs and card.owner is not None and card.owner.kind == "Exposure":
+    elif isinstance(card, JobCard) and card.runs and card.reduces:
         yield running(here), (card.seen.name,)
+    elif isinstance(card, JobCard) and card.runs and card.table:
+        yield appending(here, card.table), (card.seen.name,)
 
 
 def _places_of_exposure(here: str, card: ExposureCard) -> Iterator[tuple[Heading, Place]]:
@@ -218,9 +259,9 @@ def _places_of_exposure(here: str, card: ExposureCard) -> Iterator[tuple[Heading
     if card.reason == "Queued":
         yield queue(here), card.rank
     if card.reason == "WaitingForCalibration":
-        yield waiting_for_calibration(here, card.instrument), (card.name,)
+        yield waiting_for_calibration(here, card.instrument, card.night), (card.name,)
     if card.exposure_id is not None and not card.complete:
         if card.data_type == "OBJECT":
             yield not_reduced(here, card.run), (card.night, card.exposure_id, card.name)
         else:
-            yield calibration(here, card.instrument, card.data_type), (card.exposure_id, card.name)
+            yield calibration(here, card.instrument, card.data_type, card.night), (card.exposure_id, card.name)

@@ -35,7 +35,12 @@ def apply(
         manifest = resource.wire()
         manifest.pop("status", None)
         manifest["metadata"] = {**manifest["metadata"], "namespace": resource.metadata.namespace or where}
-        api.apply(manifest, manifest["metadata"]["namespace"], MANAGER)
+        made = api.apply(manifest, manifest["metadata"]["namespace"], MANAGER)
+        if made["metadata"].get("deletionTimestamp"):
+            name = resource.metadata.name
+            raise BadRequest(
+                f"{resource.kind} {name} is being deleted; when `gozen get` has it no more, apply it again"
+            )
         _say(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
     _say(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
 
@@ -58,8 +63,8 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
     """Tell what became of a resource: its conditions, the sensors that failed, and its events."""
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
-    status = manifest.get("status") or {}
-    _say(f"{key.kind} {name} in {where}, applied {manifest['metadata']['creationTimestamp']}")
+    status, meta = manifest.get("status") or {}, manifest["metadata"]
+    _say(f"{key.kind} {name} in {where}, applied {meta['creationTimestamp']}")
     counts = [
         f"{word} {status[word]}" for word in ("sensors", "reduced", "rejected", "failed", "rows") if word in status
     ]
@@ -71,7 +76,8 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
     if ends:
         _columns([["SENSOR", "RESULT", "REASON", "MESSAGE"], *ends])
     events = [
-        [one.get("eventTime") or "", one["type"], one["reason"], one.get("note", "")] for one in api.events_of(key)
+        [one.get("eventTime") or "", one["type"], one["reason"], one.get("note", "")]
+        for one in api.events_of(key, meta["uid"])
     ]
     if events:
         _columns([["EVENT AT", "TYPE", "REASON", "MESSAGE"], *events])
@@ -79,14 +85,12 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
 
 def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
     """Print what the pods of an Exposure or a LightCurveJob say."""
-    from gozen_operator.jobs import job_name
-    from gozen_operator.manifests import parsed
-
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)
     if _kind(kind) == "Observation":
         raise BadRequest(f"an Observation has no pods: ask for its Exposures, {name}-...; `gozen get exp` lists them")
-    pods = api.pods_of(where, job_name(parsed(manifest)))
+    job = (manifest.get("status") or {}).get("job")
+    pods = api.pods_of(where, job["uid"]) if job else []
     if not pods:
         raise BadRequest(f"{name} has no pods now: they are not made yet, or their Job has gone; see `gozen describe`")
     for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):

@@ -24,7 +24,8 @@ from gozen.resources.meta import Resource
 from gozen.resources.observation import Observation
 from gozen.settings import Settings
 from gozen_operator import looking
-from gozen_operator.api import FORBIDDEN, Api, RefusedError
+from gozen_operator.answers import RefusedError
+from gozen_operator.api import FORBIDDEN, Api
 from gozen_operator.conditions import moment, status_of
 from gozen_operator.exposure import reconcile_exposure
 from gozen_operator.facts import (
@@ -37,13 +38,14 @@ from gozen_operator.facts import (
 from gozen_operator.index import Change, Index
 from gozen_operator.jobs import job_name
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import Key, key_of
+from gozen_operator.manifests import Key, as_owner, key_of, owner_of
 from gozen_operator.observation import reconcile_observation
 from gozen_operator.plan import Event, Plan
 from gozen_operator.settings import OperatorSettings
-from gozen_operator.stuck import job_refused, reconcile_unreadable
+from gozen_operator.stuck import job_name_taken, job_refused, reconcile_unreadable, taken_by
 
 log = logging.getLogger(__name__)
+_SOON_S = 1.0
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Controller:
     def __post_init__(self) -> None:
         self._deciding = threading.Lock()
         self._store: Store | None = None
+        self._began: float | None = None
 
     def handle(self, key: Key) -> float | None:
         """Do what is to be done about a resource; return after how many seconds to look again.
@@ -79,12 +82,16 @@ class Controller:
         ClusterUnavailable
             The API server cannot be reached, or refuses us.
         """
-        gathered = self._gathered(self._known(key))
+        self._began = self._began or time.time()
+        asked = self._known(key)
+        gathered = self._gathered(asked)
         with self._deciding:
             resource = self._known(key)  # it may have changed while the archive was asked
             manifest = self.index.manifest(key)
             if resource is None or manifest is None:
                 return None
+            if _asks_otherwise(asked, resource):
+                return 0.0
             if isinstance(resource, ValidationError):
                 plan = reconcile_unreadable(manifest, resource, time.time())
             else:
@@ -93,13 +100,22 @@ class Controller:
                 self.index.expect(plan.create)
         if plan.create is not None:
             plan = self._created(manifest, plan, plan.create)
-        self._carry_out(key, manifest["metadata"]["uid"], plan)
-        return plan.requeue_after_s
+        # The model and the manifest are of one version, or what was decided is not written.
+        meta = manifest["metadata"]
+        version = resource.metadata.resource_version if isinstance(resource, Resource) else meta["resourceVersion"]
+        return plan.requeue_after_s if self._carry_out(key, meta["uid"], str(version), plan) else self.settings.look_s
 
     def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
         """Make a Job; return what is left of the plan, or what is to be said where the API server refuses it."""
         try:
-            self._wrote(self.api.create_job(job))
+            made = self.api.create_job(job)
+            self._wrote(made)
+            mine = owner_of(job)
+            if made is None or mine is None:
+                return Plan(requeue_after_s=_SOON_S)  # what had its name went meanwhile
+            if owner_of(made) != mine:
+                message = taken_by(made["metadata"]["name"], owner_of(made), mine)
+                return job_name_taken(manifest, message, time.time(), self.settings.look_s)
         except (BadRequest, RefusedError) as error:
             if isinstance(error, RefusedError) and error.code != FORBIDDEN:
                 raise
@@ -123,10 +139,10 @@ class Controller:
             return ArchiveAnswer(), []
         if isinstance(resource, Exposure) and waits_for_its_turn(self.index, resource, self.settings):
             return ArchiveAnswer(), []
-        job = self.index.job(str(resource.metadata.namespace), job_name(resource))
+        job = self.index.job_of(as_owner(resource), job_name(resource))
         if job is not None and job.finished is None and not job.failed:
             return ArchiveAnswer(), []
-        pods = self.api.pods_of(str(resource.metadata.namespace), job.name) if job is not None else []
+        pods = self.api.pods_of(str(resource.metadata.namespace), job.uid) if job is not None else []
         if not isinstance(resource, Exposure) or (job is not None and job.finished is None):
             return ArchiveAnswer(), list(pods)
         try:
@@ -150,13 +166,19 @@ class Controller:
             return reconcile_lightcurvejob(resource, facts, self.settings, now)
         assert isinstance(resource, Exposure)
         camera = looking.problem_of(resource, self.site) or looking.profile_of(resource.spec.instrument)
-        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings)
+        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings, self._began or now)
         return reconcile_exposure(resource, seen, self.settings, now)
 
-    def _carry_out(self, key: Key, uid: str, plan: Plan) -> None:
-        """Carry out the rest of a plan in its order; what was written is known from then on."""
+    def _carry_out(self, key: Key, uid: str, version: str, plan: Plan) -> bool:
+        """Carry out the rest of a plan in its order, what was written being known from then on.
+
+        False when the resource is another one by now, whatever its name, so that the plan is not for it.
+        """
         if plan.status is not None:
-            self._wrote(self.api.write_status(key, uid, plan.status))
+            written = self.api.write_status(key, version, plan.status)
+            if written is None:
+                return False
+            self._wrote(written)
         if plan.expire is not None:
             self._wrote(self.api.expire_job(key.namespace, plan.expire, self.settings.job_ttl_s))
         if plan.delete:
@@ -169,6 +191,7 @@ class Controller:
         if plan.status is not None:
             for event in plan.events:
                 self._tell(key, uid, event)
+        return True
 
     def _wrote(self, manifest: Mapping[str, Any] | None) -> None:
         change = self.index.put(manifest) if manifest is not None else None
@@ -180,6 +203,15 @@ class Controller:
         # The same event of the same resource has the same name, so that telling it again does not double it.
         digest = hashlib.sha256(f"{uid} {event.reason}".encode()).hexdigest()[:16]
         self.api.tell(key, uid, event, moment(time.time()), f"{key.name}.{digest}")
+
+
+def _asks_otherwise(before: Resource | ValidationError | None, now: Resource | ValidationError) -> bool:
+    """Tell whether what was gathered is for another resource of this name, or for another spec."""
+    if not isinstance(now, Resource):
+        return False
+    if not isinstance(before, Resource):
+        return True
+    return (before.metadata.uid, before.metadata.generation) != (now.metadata.uid, now.metadata.generation)
 
 
 def _is_complete(resource: Exposure | LightCurveJob) -> bool:

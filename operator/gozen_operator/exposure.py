@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gozen.resources.exposure import Exposure
-from gozen_operator.conditions import Known, conditions, moment, reason_of, status_of
+from gozen_operator.conditions import Known, reason_of, status_of
+from gozen_operator.exposure_status import conditions_of, whole_status
 from gozen_operator.jobs import ENDS_ALL, ENDS_ITS_GROUP, exposure_job
 from gozen_operator.observed import ExposureFacts, JobSeen
 from gozen_operator.outcome import Outcome, counted, end_of, outcome_of
@@ -31,7 +32,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
     """
     if exposure.metadata.deletion_timestamp is not None:
         return Plan()
-    if status_of(_conditions(exposure), "Complete") == "True":
+    if status_of(conditions_of(exposure), "Complete") == "True":
         return _after_completion(exposure, facts, settings, now)
     refusal = _refusal(exposure, facts)
     if refusal is not None:
@@ -45,11 +46,6 @@ def wanted_sensors(exposure: Exposure, known: Sequence[str]) -> list[str]:
     """Return the sensors to reduce, in the order of the profile."""
     asked = exposure.spec.sensors
     return [sensor for sensor in known if not asked or sensor in asked]
-
-
-def _conditions(exposure: Exposure) -> list[dict[str, Any]]:
-    found = exposure.status.conditions if exposure.status else []
-    return [one.model_dump(mode="json", exclude_none=True) for one in found]
 
 
 def _launched(exposure: Exposure) -> bool:
@@ -83,7 +79,7 @@ def _refused(exposure: Exposure, reason: str, message: str, now: float) -> Plan:
         Known("Complete", "True", reason, "nothing is done about it"),
         Known("Succeeded", "False", reason, message),
     ]
-    status = _status(exposure, known, now, completed=True)
+    status = whole_status(exposure, known, now, completed=True)
     return Plan(status=status, events=(Event(reason, message, "Warning"),))
 
 
@@ -93,7 +89,10 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
         return Plan(requeue_after_s=0.0 if facts.may_launch else None)
     wait = _wait(exposure, facts, wanted, settings, now)
     if wait is not None:
-        return _waiting(exposure, wait, len(wanted), settings, now)
+        again_s = _again_s(exposure, facts, wait.reason, settings, now)
+        if wait.reason == "WaitingForCalibration" and again_s == 0.0:
+            return _without_calibration(exposure, facts, len(wanted), settings, now)
+        return Plan(status=_waiting(exposure, wait, len(wanted), now), requeue_after_s=again_s)
     assert facts.raw is not None
     assert facts.commits is not None
     if exposure.spec.data_type == "OBJECT" and not exposure.spec.pipelines:
@@ -102,7 +101,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
             _raw(facts, wanted),
             *_done("True", "RawOnly", "the raw data are kept; no pipeline was asked for"),
         ]
-        return Plan(status=_status(exposure, known, now, Outcome(len(wanted)), completed=True))
+        return Plan(status=whole_status(exposure, known, now, Outcome(len(wanted)), completed=True))
     if set(wanted) <= {*facts.commits, *(set(wanted) - facts.raw)}:
         return _finished(exposure, facts, wanted, now)
     return Plan(create=exposure_job(exposure, wanted, settings), requeue_after_s=settings.look_s)
@@ -111,7 +110,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
 def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
     """Tell whether it stands in the queue, for which the archive was not asked again."""
     asked = facts.raw is not None or facts.trouble is not None
-    return reason_of(_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
+    return reason_of(conditions_of(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 
 
 def _wait(
@@ -133,26 +132,61 @@ def _wait(
             "WaitingForRaw",
             f"raw data of {there} of {len(wanted)} sensors; {_some(missing)} to come",
         )
-    if facts.calibration:
+    if facts.calibration and _is_calibrated(exposure) and not _went_on(exposure):
         return Known("Succeeded", "Unknown", "WaitingForCalibration", f"{_some(facts.calibration)} comes first")
+    if facts.job_of_another:
+        return Known("Succeeded", "Unknown", "JobNameTaken", facts.job_of_another)
     if not facts.may_launch:
         limit = settings.max_active_jobs
         return Known("Succeeded", "Unknown", "Queued", f"{facts.ahead} before it; {limit} Jobs at once")
     return None
 
 
-def _waiting(exposure: Exposure, wait: Known, sensors: int, settings: OperatorSettings, now: float) -> Plan:
-    has_raw = wait.reason in ("WaitingForCalibration", "Queued")
+def _waiting(exposure: Exposure, wait: Known, sensors: int, now: float) -> Mapping[str, Any] | None:
+    has_raw = wait.reason in ("WaitingForCalibration", "JobNameTaken", "Queued")
     raw = (
         Known("RawAvailable", "True", "Arrived")
         if has_raw
         else Known("RawAvailable", "False", wait.reason, wait.message)
     )
     known = [ACCEPTED, raw, Known("Complete", "False", wait.reason), wait]
-    status = _status(exposure, known, now, Outcome(sensors), keep_same_reason=True)
-    # Of the archive nobody tells us; what waits for other resources is looked at when they change.
-    again_s = settings.look_s if wait.reason in ("WaitingForRaw", "StorageUnavailable") else None
-    return Plan(status=status, requeue_after_s=again_s)
+    return whole_status(exposure, known, now, Outcome(sensors), keep_same_reason=True)
+
+
+def _again_s(
+    exposure: Exposure, facts: ExposureFacts, reason: str, settings: OperatorSettings, now: float
+) -> float | None:
+    """Return when to look again: what waits for other resources of ours is looked at when they change."""
+    if reason in ("WaitingForRaw", "StorageUnavailable", "JobNameTaken"):
+        return settings.look_s
+    if reason != "WaitingForCalibration":
+        return None
+    found = exposure.status.conditions if exposure.status else []
+    arrived = [one.last_transition_time for one in found if one.type == "RawAvailable" and one.status == "True"]
+    begin = max(arrived[0].timestamp(), facts.watched_since) if arrived else now
+    return max(settings.calibration_patience_s - (now - begin), 0.0)
+
+
+def _is_calibrated(exposure: Exposure) -> bool:
+    return exposure.spec.data_type != "OBJECT" or bool(exposure.spec.pipelines)
+
+
+def _went_on(exposure: Exposure) -> bool:
+    """Tell whether its patience with what calibrates it was over, which its status remembers."""
+    return status_of(conditions_of(exposure), "CalibrationAvailable") == "False"
+
+
+def _without_calibration(
+    exposure: Exposure, facts: ExposureFacts, sensors: int, settings: OperatorSettings, now: float
+) -> Plan:
+    """Return the plan that says that calibration is not waited for any longer; the next look goes on."""
+    reason = "CalibrationIncomplete"
+    waited_s = settings.calibration_patience_s
+    message = f"it goes on without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
+    known = _working(reason, message)
+    known.append(Known("CalibrationAvailable", "False", reason, message))
+    status = whole_status(exposure, known, now, Outcome(sensors))
+    return Plan(status=status, events=(Event(reason, message, "Warning"),), requeue_after_s=0.0)
 
 
 def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
@@ -163,10 +197,10 @@ def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: Operator
             return _finished(exposure, facts, wanted, now)
         trouble = facts.trouble or "the archive has not been asked yet"
         known = _working("StorageUnavailable", f"the Job is done; its outcome cannot be read: {trouble}")
-        status = _status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
+        status = whole_status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
         return Plan(status=status if facts.trouble else None, requeue_after_s=settings.look_s)
     known = _working(*_progress(job, settings.retries))
-    status = _status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
+    status = whole_status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
     event = Event("Launched", f"Job {job.name} reduces {len(wanted)} sensors")
     return Plan(status=status, events=() if _launched(exposure) else (event,))
 
@@ -195,7 +229,7 @@ def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], n
     """Return the plan that records the outcome; the Job stays, and goes with the Exposure."""
     found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
     known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
-    status = _status(exposure, known, now, found, job=facts.job, completed=True)
+    status = whole_status(exposure, known, now, found, job=facts.job, completed=True)
     event = Event(found.reason, found.message, "Normal" if found.succeeded == "True" else "Warning")
     return Plan(status=status, events=(event,))
 
@@ -204,14 +238,14 @@ def _after_completion(exposure: Exposure, facts: ExposureFacts, settings: Operat
     """Return the plan that lets a finished Exposure go, and its Job before it where it is kept for long."""
     assert exposure.status is not None
     ended = exposure.status.completion_time
-    if ended is None or status_of(_conditions(exposure), "Accepted") == "False":
+    if ended is None or status_of(conditions_of(exposure), "Accepted") == "False":
         return Plan()  # a refusal stays until somebody has read it; it has no Job
     age_s = now - ended.timestamp()
     if age_s >= settings.exposure_ttl_s and not facts.held:
         return Plan(delete=True)
     has_job = facts.job is not None and not facts.job.expires
     left_s = [settings.exposure_ttl_s - age_s, *([settings.job_ttl_s - age_s] if has_job else [])]
-    expire = facts.job.name if facts.job is not None and has_job and age_s >= settings.job_ttl_s else None
+    expire = facts.job if has_job and age_s >= settings.job_ttl_s else None
     return Plan(expire=expire, requeue_after_s=min((one for one in left_s if one > 0), default=None))
 
 
@@ -233,44 +267,3 @@ def _patience_is_over(exposure: Exposure, settings: OperatorSettings, now: float
 
 def _some(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _status(
-    exposure: Exposure,
-    known: Sequence[Known],
-    now: float,
-    found: Outcome | None = None,
-    *,
-    job: JobSeen | None = None,
-    completed: bool = False,
-    keep_same_reason: bool = False,
-) -> Mapping[str, Any] | None:
-    """Return the whole status, or None where it says nothing new.
-
-    Parameters
-    ----------
-    keep_same_reason
-        Whether other messages with the same reasons are nothing new: each write costs the API server.
-    """
-    old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
-    generation = exposure.metadata.generation or 0
-    before = old.get("conditions", [])
-    fresh: dict[str, Any] = {
-        "observedGeneration": generation,
-        "conditions": conditions(known, before, generation, now),
-        **(found or Outcome(0)).counts(),
-    }
-    launched = {"name": job.name, "uid": job.uid} if job else old.get("job")
-    if launched:
-        fresh["job"] = launched
-    if completed:
-        fresh["completionTime"] = old.get("completionTime") or moment(now)
-    own = {one.type for one in known}
-    kept = [one for one in before if one["type"] in own]
-    if keep_same_reason and _reasons(kept) == _reasons(fresh["conditions"]):
-        return None
-    return None if fresh == {**old, "conditions": kept} else fresh
-
-
-def _reasons(found: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
-    return {one["type"]: (one["status"], one["reason"]) for one in found}

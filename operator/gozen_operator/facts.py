@@ -10,10 +10,11 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob, Selection
 from gozen.resources.observation import Observation
 from gozen_operator import cards
+from gozen_operator.calibration import awaited_calibration
 from gozen_operator.cards import ExposureCard, LightCurveCard, ObservationCard, card_of
 from gozen_operator.index import Index
 from gozen_operator.jobs import job_name
-from gozen_operator.manifests import Key
+from gozen_operator.manifests import Key, Owner, as_owner
 from gozen_operator.observed import (
     ChildExposure,
     Commit,
@@ -24,6 +25,7 @@ from gozen_operator.observed import (
     PodEnd,
 )
 from gozen_operator.settings import OperatorSettings
+from gozen_operator.stuck import taken_by
 
 MOST_NAMED = 7
 """Names that a message may list, and one more that says that there are more."""
@@ -55,10 +57,19 @@ def exposure_facts(
     archive: ArchiveAnswer,
     ends: Sequence[PodEnd],
     settings: OperatorSettings,
+    watched_since: float = 0.0,
 ) -> ExposureFacts:
-    """Return what is known about an Exposure; ``profile`` may be the reason and message why there is none."""
-    namespace, card = str(exposure.metadata.namespace), _card(exposure)
-    job = index.job(namespace, job_name(exposure))
+    """Return what is known about an Exposure.
+
+    Parameters
+    ----------
+    profile
+        Or the reason and message why there is none.
+    watched_since
+        Since when this operator looks at Exposures, seconds since 1970.
+    """
+    namespace, card, owner = str(exposure.metadata.namespace), _card(exposure), as_owner(exposure)
+    job = index.job_of(owner, job_name(exposure))
     parent = _parent(index, namespace, card)
     ahead = index.before(cards.queue(namespace), card.rank)
     return ExposureFacts(
@@ -69,11 +80,13 @@ def exposure_facts(
         raw=archive.raw,
         commits=archive.commits,
         trouble=archive.trouble,
-        calibration=_calibration(index, namespace, card),
+        calibration=[] if isinstance(profile, tuple) else awaited_calibration(index, namespace, card, profile),
         job=None if job is None else replace(job, ends=ends),
+        job_of_another=_job_of_another(index, owner, job_name(exposure)),
         may_launch=_has_its_turn(index, namespace, card, job, settings),
         ahead=ahead,
         held=parent is not None and not parent.complete,
+        watched_since=watched_since,
     )
 
 
@@ -90,8 +103,10 @@ def observation_facts(
     if isinstance(profile, tuple):
         return ObservationFacts(known_sensors=(), problem=profile)
     namespace = str(observation.metadata.namespace)
+    mine = card_of(observation)
     names = index.under(cards.of_observation(namespace, observation.metadata.name))
-    children = [one for name in names if isinstance(one := index.card(Key("Exposure", namespace, name)), ExposureCard)]
+    found = [index.card(Key("Exposure", namespace, name)) for name in names]
+    children = [one for one in found if isinstance(one, ExposureCard) and cards.is_parent(mine, one)]
     return ObservationFacts(
         known_sensors=[sensor.id for sensor in profile.sensors],
         instrument=profile.name,
@@ -110,13 +125,14 @@ def lightcurve_facts(
     result: Mapping[str, int] | None,
 ) -> LightCurveFacts:
     """Return what is known about a LightCurveJob; the apertures are None where there is no instrument profile."""
-    namespace = str(job.metadata.namespace)
-    seen = index.job(namespace, job_name(job))
+    namespace, owner = str(job.metadata.namespace), as_owner(job)
+    seen = index.job_of(owner, job_name(job))
     return LightCurveFacts(
         apertures=apertures,
         writer=_writer(index, namespace, job),
         waiting_for=_awaited(index, namespace, job.spec.selection),
         job=None if seen is None else replace(seen, ends=ends),
+        job_of_another=_job_of_another(index, owner, job_name(job)),
         result=result,
     )
 
@@ -137,7 +153,15 @@ def _card(exposure: Exposure) -> ExposureCard:
 
 def _parent(index: Index, namespace: str, card: ExposureCard) -> ObservationCard | None:
     parent = index.card(Key("Observation", namespace, card.observation)) if card.observation else None
-    return parent if isinstance(parent, ObservationCard) else None
+    return parent if isinstance(parent, ObservationCard) and cards.is_parent(parent, card) else None
+
+
+def _job_of_another(index: Index, mine: Owner, name: str) -> str:
+    """Return what is to be known of a Job that has the name of a resource's own and is another's."""
+    card = index.job_named(mine.key.namespace, name)
+    if card is None or card.owner == mine:
+        return ""
+    return taken_by(name, card.owner, mine)
 
 
 def _duplicate_of(index: Index, namespace: str, card: ExposureCard) -> str | None:
@@ -147,18 +171,6 @@ def _duplicate_of(index: Index, namespace: str, card: ExposureCard) -> str | Non
     same = cards.same_processing(namespace, card.night, card.exposure_id, card.run, card.instrument)
     is_first = index.before(same, (card.made, card.name)) == 0
     return None if is_first else index.under(same, most=1)[0]
-
-
-def _calibration(index: Index, namespace: str, card: ExposureCard) -> list[str]:
-    """Return calibration Exposures that have to be complete before this one is reduced."""
-    kinds = {"OBJECT": ("DARK", "FLAT"), "FLAT": ("DARK",), "DARK": ()}[card.data_type]
-    if card.exposure_id is None:
-        return []
-    found: list[str] = []
-    for kind in kinds:
-        heading = cards.calibration(namespace, card.instrument, kind)
-        found += index.under(heading, most=index.before(heading, (card.exposure_id,)))
-    return found
 
 
 def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:
@@ -185,13 +197,17 @@ def _some_named(index: Index, namespace: str, names: Iterable[str], wanted: Sequ
 
 def _writer(index: Index, namespace: str, job: LightCurveJob) -> str | None:
     """Return another LightCurveJob that writes to the same table now, or waits for it and came first."""
-    mine = card_of(job)
+    mine, owner = card_of(job), as_owner(job)
     assert isinstance(mine, LightCurveCard)
+    for name in index.under(cards.appending(namespace, mine.table)):
+        running = index.job_named(namespace, name)
+        if running is not None and running.owner is not None and running.owner != owner:
+            return running.owner.key.name  # it writes even when its LightCurveJob was deleted
     for name in index.under(cards.writers(namespace, mine.table)):
         one = index.card(Key("LightCurveJob", namespace, name))
-        if not isinstance(one, LightCurveCard) or name == mine.name:
+        if not isinstance(one, LightCurveCard) or name == mine.name or one.table != mine.table:
             continue
         is_first = one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name)
-        if is_first or index.job(namespace, one.job) is not None:
+        if is_first or index.job_of(Owner(Key("LightCurveJob", namespace, name), one.uid), one.job) is not None:
             return name
     return None

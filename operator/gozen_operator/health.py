@@ -14,6 +14,7 @@ from gozen_operator.cards import ExposureCard, JobCard
 from gozen_operator.index import Index
 from gozen_operator.manifests import MODELS
 from gozen_operator.settings import OperatorSettings
+from gozen_operator.workqueue import WorkQueue
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,6 +39,7 @@ class Health:
         self.errors = Total("gozen_reconcile_errors", "Looks that failed and are repeated", ["kind"], registry=registry)
         self.queue = Gauge("gozen_queue_depth", "Resources that wait for a look", registry=registry)
         self.silence = Gauge("gozen_event_age_seconds", "Age of the last event or resync", registry=registry)
+        self.look = Gauge("gozen_oldest_look_seconds", "Age of the oldest look that has not ended", registry=registry)
         self.writes = Gauge("gozen_api_writes", "Requests so far that changed something", registry=registry)
         self.leads = Gauge("gozen_leader", "1 while this process holds the Lease", registry=registry)
         self.resources = Gauge("gozen_resources", "Resources by kind and reason", ["kind", "reason"], registry=registry)
@@ -72,18 +74,32 @@ class Health:
                 self.resources.labels(kind, reason).set(count)
         self.at_risk.set(now - oldest)
 
-    async def serve(self, writes: Callable[[], int], depth: Callable[[], int]) -> web.AppRunner:
+    def troubles(self, queue: WorkQueue) -> list[str]:
+        """Return why the operator is not healthy: it hears nothing, or a look hangs, as on storage that stalls."""
+        silent, found = self.silent_s(), []
+        if silent > self._settings.silence_s:
+            found.append(f"silent for {silent:.0f} s, longer than silence_s, {self._settings.silence_s:g} s")
+        oldest = queue.oldest()
+        if oldest is not None and oldest[1] > self._settings.stuck_s:
+            key, age_s = oldest
+            limit = f"longer than stuck_s, {self._settings.stuck_s:g} s"
+            found.append(f"{key.kind} {key.namespace}/{key.name} has been looked at for {age_s:.0f} s, {limit}")
+        return found
+
+    async def serve(self, writes: Callable[[], int], queue: WorkQueue) -> web.AppRunner:
         """Serve both pages; the caller cleans the runner up."""
 
         async def healthz(_: web.Request) -> web.Response:
-            silent = self.silent_s()
-            good = silent <= self._settings.silence_s
-            return web.Response(text=f"silent for {silent:.0f} s\n", status=200 if good else 503)
+            troubles = self.troubles(queue)
+            said = troubles or [f"silent for {self.silent_s():.0f} s"]
+            return web.Response(text="\n".join([*said, ""]), status=503 if troubles else 200)
 
         async def metrics(_: web.Request) -> web.Response:
             self.silence.set(self.silent_s())
             self.writes.set(writes())
-            self.queue.set(depth())
+            self.queue.set(len(queue))
+            oldest = queue.oldest()
+            self.look.set(oldest[1] if oldest else 0.0)
             return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE})
 
         app = web.Application()

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from gozen.resources.meta import Resource
-from gozen_operator.cards import Card, Heading, JobCard, Place, card_of, places
-from gozen_operator.manifests import Key, Manifest, essential, job_seen, key_of, owner_of, parsed
+from gozen_operator.cards import Card, Heading, JobCard, Place, card_of, job_card_of, places
+from gozen_operator.manifests import Key, Manifest, Owner, essential, key_of, parsed
 from gozen_operator.observed import JobSeen
 
 _TOMBSTONES = 4096
@@ -74,6 +74,9 @@ class Index:
         with self._lock:
             if not self._is_news(key, uid, version):
                 return None
+            known = self._entries.get(key)
+            if known is not None and known.uid not in ("", uid):
+                self._bury(known.uid)
             return self._replace(key, self._entry(key, uid, version, manifest))
 
     def remove(self, manifest: Manifest) -> Change | None:
@@ -87,7 +90,7 @@ class Index:
     def expect(self, manifest: Manifest) -> None:
         """Count a Job as made that is about to be, so that nobody takes its turn meanwhile."""
         key = key_of(manifest)
-        card = JobCard(job_seen({**manifest, "metadata": {**manifest["metadata"], "uid": ""}}), owner_of(manifest))
+        card = job_card_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
         with self._lock:
             if key not in self._entries:
                 self._replace(key, Entry("", 0, b"", card))
@@ -98,11 +101,17 @@ class Index:
             known = self._entries.get(key)
             return self._replace(key, None) if known is not None and not known.uid else None
 
-    def forget(self, key: Key) -> Change | None:
-        """Forget an object that a listing no longer has, unless it is about to be made."""
+    def forget(self, key: Key, uid: str) -> Change | None:
+        """Forget an object that a listing no longer has, unless another of its name was made meanwhile, or is to be.
+
+        Parameters
+        ----------
+        uid
+            As it was known before the listing was asked for.
+        """
         with self._lock:
             known = self._entries.get(key)
-            if known is None or not known.uid:
+            if known is None or not known.uid or known.uid != uid:
                 return None
             self._bury(known.uid)
             return self._replace(key, None)
@@ -130,10 +139,15 @@ class Index:
             self._keep(key, entry.version, model)
             return model
 
-    def job(self, namespace: str, name: str) -> JobSeen | None:
-        """Return a Job, without the ends of its pods."""
+    def job_of(self, owner: Owner, name: str) -> JobSeen | None:
+        """Return a resource's own Job, without the ends of its pods; one that only has the name is another's."""
+        card = self.job_named(owner.key.namespace, name)
+        return card.seen if card is not None and card.owner == owner else None
+
+    def job_named(self, namespace: str, name: str) -> JobCard | None:
+        """Return what has the name of a Job, whoever owns it."""
         card = self.card(Key("Job", namespace, name))
-        return card.seen if isinstance(card, JobCard) else None
+        return card if isinstance(card, JobCard) else None
 
     def card(self, key: Key) -> Card | None:
         """Return the card of an object that is there and understood."""
@@ -149,6 +163,11 @@ class Index:
     def keys(self, kind: str) -> list[Key]:
         """Return the keys of a kind."""
         return [key for key, _ in self.cards(kind)]
+
+    def uids(self, kind: str) -> dict[Key, str]:
+        """Return the uids of a kind; empty for a Job that is about to be made."""
+        with self._lock:
+            return {key: entry.uid for key, entry in self._entries.items() if key.kind == kind}
 
     def under(self, heading: Heading, begin: Place = (), most: int | None = None) -> list[str]:
         """Return names under a heading in their order, at most so many, from a place on."""
@@ -169,11 +188,12 @@ class Index:
 
     def _is_news(self, key: Key, uid: str, version: int) -> bool:
         known = self._entries.get(key)
-        return uid not in self._gone and not (known is not None and known.uid == uid and version <= known.version)
+        # Versions grow along all objects of a kind: an older one of this name is of an object that went before.
+        return uid not in self._gone and (known is None or version > known.version)
 
     def _entry(self, key: Key, uid: str, version: int, manifest: Manifest) -> Entry:
         if key.kind == "Job":
-            return Entry(uid, version, b"", JobCard(job_seen(manifest), owner_of(manifest)))
+            return Entry(uid, version, b"", job_card_of(manifest))
         text = json.dumps(essential(manifest), separators=(",", ":")).encode()
         try:
             model = parsed(manifest)

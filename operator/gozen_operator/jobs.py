@@ -16,6 +16,8 @@ from gozen_operator.settings import OperatorSettings, PodSettings
 ARCHIVE_MOUNT, PROFILES_MOUNT, SECRET_MOUNT = "/archive", "/etc/gozen/profiles", "/etc/gozen/s3"
 _READ_BY_GROUP = 0o440
 _LONGEST_LABEL = 63
+TABLE = "gozen.astro/table"
+"""Label of a Job that appends: the table."""
 ENDS_ALL, ENDS_ITS_GROUP = (ExitCode.BAD_REQUEST,), (ExitCode.UNREADABLE_INPUT, ExitCode.BUG)
 """Exit codes that would come again: for every pod of the Job, or for the same sensors."""
 
@@ -60,7 +62,7 @@ def lightcurve_job(job: LightCurveJob, settings: OperatorSettings) -> Manifest:
     if choice.region is not None:
         args += ["--region", f"{choice.region.ra},{choice.region.dec},{choice.region.radius_deg}"]
     args += ["--run", choice.run, "--result", "/dev/termination-log"]
-    labels = {"gozen.astro/lightcurvejob": job.metadata.name, "gozen.astro/table": spec.target_catalog}
+    labels = {"gozen.astro/lightcurvejob": job.metadata.name, TABLE: spec.target_catalog}
     return _job(job, args, labels, 1, express=False, settings=settings)
 
 
@@ -79,7 +81,7 @@ def _job(
         "app.kubernetes.io/name": "gozen",
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": "gozen",
-        **{word: value[:_LONGEST_LABEL].rstrip("_") for word, value in labels.items()},
+        **{word: label_value(value) for word, value in labels.items()},
     }
     queue = {"kueue.x-k8s.io/queue-name": settings.pods.queue} if settings.pods.queue else {}
     return {
@@ -108,6 +110,11 @@ def _job(
 def job_name(owner: Resource) -> str:
     """Return the name of a resource's Job: its own, with what makes Jobs of different kinds different."""
     return owner.metadata.name if isinstance(owner, Exposure) else f"{owner.metadata.name}-append"
+
+
+def label_value(text: str) -> str:
+    """Return a text as a label holds it."""
+    return text[:_LONGEST_LABEL].rstrip("_")
 
 
 def _literal(text: str) -> str:

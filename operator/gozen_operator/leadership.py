@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 
-from gozen.errors import ExitCode, GozenError
+from gozen.errors import ExitCode, as_gozen_error
 from gozen_operator import lease
 
 log = logging.getLogger(__name__)
@@ -28,13 +28,14 @@ class Leadership:
     """
 
     def __init__(self, api: lease.Leases, namespace: str, identity: str) -> None:
-        self._api, self._namespace, self._identity = api, namespace, identity
-        self._seen = lease.Seen()
-        self._held_at = 0.0
+        self._tenure = lease.Tenure(api, namespace, identity)
 
     @contextlib.asynccontextmanager
-    async def held(self, stop: asyncio.Event, waits: Callable[[], None]) -> AsyncIterator[None]:
+    async def held(self, stop: asyncio.Event, waits: Callable[[], None]) -> AsyncIterator[asyncio.Task[None]]:
         """Hold the Lease within this context, which begins when it is free, or without it when `stop` is set.
+
+        The context is given the task that renews it. Whoever acts awaits that task with its own, and leaves the context
+        only when nothing of it acts any more: the Lease is given back then.
 
         Parameters
         ----------
@@ -46,35 +47,36 @@ class Leadership:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), lease.RENEW_S)
         if not stop.is_set():
-            log.info("holding the Lease %s/%s as %s", self._namespace, lease.NAME, self._identity)
+            log.info("holding the Lease %s/%s as %s", self._tenure.namespace, lease.NAME, self._tenure.identity)
         renewing = asyncio.create_task(self._renew())
         try:
-            yield
+            yield renewing
         finally:
             renewing.cancel()
-            with contextlib.suppress(GozenError):
-                await asyncio.to_thread(lease.give_back, self._api, self._namespace, self._identity, time.time())
+            await asyncio.wait([renewing])
+            await self._give_back()
+
+    def left_s(self) -> float:
+        """Return how long this process may act on without renewing."""
+        return max(self._tenure.left_s(time.monotonic()), 0.0)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(lease.RENEW_S)
             # An API server that does not answer must not make us believe that the Lease is still ours.
             with contextlib.suppress(TimeoutError):
-                if await asyncio.wait_for(self._hold(), max(self._held_at + lease.DURATION_S - time.monotonic(), 0.0)):
+                if await asyncio.wait_for(self._hold(), self.left_s()):
                     continue
-            if time.monotonic() - self._held_at > lease.DURATION_S - lease.RENEW_S:
+            if not self.left_s():
                 log.error("the Lease is lost; this process ends so that no two act")
                 os._exit(int(ExitCode.STORAGE))
 
     async def _hold(self) -> bool:
-        """Take or renew it; False when another one has it, or nobody can tell."""
-        asked_at = time.monotonic()
-        asked = (self._api, self._namespace, self._identity, self._seen, asked_at, time.time())
+        return await asyncio.to_thread(self._tenure.hold, time.monotonic(), time.time())
+
+    async def _give_back(self) -> None:
         try:
-            holds = await asyncio.to_thread(lease.try_to_hold, *asked)
-        except GozenError as error:
-            log.warning("lease: %s: %s", error.name, error)
-            return False
-        if holds:
-            self._held_at = asked_at  # others count from the request, not from its answer
-        return holds
+            await asyncio.to_thread(self._tenure.give_back, time.time())
+        except Exception as error:  # it runs out by itself
+            known = as_gozen_error(error)
+            log.warning("the Lease is not given back: %s: %s", known.name, known)

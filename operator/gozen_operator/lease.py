@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from gozen.errors import as_gozen_error
+
+log = logging.getLogger(__name__)
 NAME = "gozen-operator"
 DURATION_S = 15.0
 RENEW_S = 5.0
@@ -85,3 +90,45 @@ def give_back(api: Leases, namespace: str, identity: str, wall: float) -> None:
         manifest = held(lease, namespace, identity, wall)
         manifest["spec"]["holderIdentity"] = ""
         api.write_lease(namespace, manifest)
+
+
+class Tenure:
+    """What one process knows of its share in the Lease; whoever cannot tell that it holds it does not hold it.
+
+    Parameters
+    ----------
+    identity
+        Under which it holds it.
+    """
+
+    def __init__(self, api: Leases, namespace: str, identity: str) -> None:
+        self.api, self.namespace, self.identity = api, namespace, identity
+        self._seen = Seen()
+        self._held_at = float("-inf")
+        self._is_over = False
+        self._asking = threading.Lock()
+
+    def hold(self, now: float, wall: float) -> bool:
+        """Take or renew it; False when another one has it, or nobody can tell. Times are those of `try_to_hold`."""
+        try:
+            with self._asking:
+                if self._is_over:
+                    return False
+                holds = try_to_hold(self.api, self.namespace, self.identity, self._seen, now, wall)
+        except Exception as error:  # whatever an answer may hold: a task that dies of it would act on without its Lease
+            known = as_gozen_error(error)
+            log.warning("lease: %s: %s", known.name, known)
+            return False
+        if holds:
+            self._held_at = now  # others count from the request, not from its answer
+        return holds
+
+    def left_s(self, now: float) -> float:
+        """Return how long this process may act on without renewing: it ends one renewal before others may begin."""
+        return self._held_at + DURATION_S - RENEW_S - now
+
+    def give_back(self, wall: float) -> None:
+        """Let another operator begin at once; a renewal that is late does not take it again."""
+        with self._asking:
+            self._is_over = True
+            give_back(self.api, self.namespace, self.identity, wall)

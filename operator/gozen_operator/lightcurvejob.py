@@ -23,7 +23,7 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
         return Plan()
     seen = facts.job
     if status_of(_conditions(job), "Complete") == "True":
-        return Plan(expire=seen.name if seen is not None and not seen.expires else None)
+        return Plan(expire=seen if seen is not None and not seen.expires else None)
     refusal = _refusal(job, facts)
     if refusal is not None:
         reason, message = refusal
@@ -67,6 +67,8 @@ def _wait(facts: LightCurveFacts) -> Known | None:
     if facts.waiting_for:
         names = ", ".join(facts.waiting_for[:6]) + (" ..." if len(facts.waiting_for) > 6 else "")
         return Known("Succeeded", "Unknown", "WaitingForExposures", f"not reduced yet: {names}")
+    if facts.job_of_another:
+        return Known("Succeeded", "Unknown", "JobNameTaken", facts.job_of_another)
     if facts.writer is not None:
         return Known("Succeeded", "Unknown", "WaitingForTable", f"{facts.writer} writes to the table")
     return None
@@ -91,7 +93,7 @@ def _while_launched(job: LightCurveJob, facts: LightCurveFacts, now: float) -> P
     last = known[-1]
     return Plan(
         status=_status(job, known, now, seen, facts, done=True),
-        expire=seen.name if seen is not None else None,
+        expire=seen,
         events=(Event(last.reason, last.message, "Normal" if last.status == "True" else "Warning"),),
     )
 

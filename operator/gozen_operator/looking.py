@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from gozen.archive.commit import load_commit
@@ -15,7 +17,7 @@ from gozen.archive.keys import Processing
 from gozen.archive.outside import files_of_sensors, open_outside, refusal
 from gozen.archive.raw import RECORD, read_record
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
-from gozen.instrument.profile import Profile, load_profile
+from gozen.instrument.profile import FOLDER, Profile, load_profile
 from gozen.resources.exposure import Exposure
 from gozen.settings import Settings
 from gozen_operator.facts import ArchiveAnswer
@@ -25,15 +27,41 @@ from gozen_operator.observed import Commit, PodEnd
 _READERS = 16
 _RESULT = re.compile(r"\{.*\}")
 _INDEX = "batch.kubernetes.io/job-completion-index"
+_NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def profile_of(name: str) -> Profile | tuple[str, str]:
+    """Return an instrument profile, or the reason and message why there is none.
+
+    Raises
+    ------
+    StorageUnavailable
+        It cannot be read now: that refuses nobody's request.
+    """
+    try:
+        return _profile(name, _version_of(name))
+    except OSError as error:
+        raise StorageUnavailable(f"the instrument profile {name!r} cannot be read now: {error}") from error
+    except GozenError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and not isinstance(cause, _NO_SUCH_FILE):
+            raise StorageUnavailable(str(error)) from error
+        return "UnknownInstrument", f"spec.instrument: {error}"
 
 
 @functools.lru_cache
-def profile_of(name: str) -> Profile | tuple[str, str]:
-    """Return an instrument profile, or the reason and message why there is none."""
+def _profile(name: str, version: tuple[int, int, int] | None) -> Profile:  # noqa: ARG001 - part of the cache's key
+    return load_profile(name)
+
+
+def _version_of(name: str) -> tuple[int, int, int] | None:
+    """Return what changes with a site's profile, which a ConfigMap may replace; None for one that ships."""
+    folder = os.environ.get(FOLDER)
     try:
-        return load_profile(name)
-    except GozenError as error:
-        return "UnknownInstrument", f"spec.instrument: {error}"
+        found = (Path(folder) / f"{name}.yaml").stat() if folder else None
+    except _NO_SUCH_FILE:
+        return None
+    return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
 
 
 def problem_of(exposure: Exposure, site: Settings) -> tuple[str, str] | None:

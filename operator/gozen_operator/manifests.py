@@ -20,7 +20,17 @@ MODELS: Mapping[str, type[Resource]] = {
 EXPIRES = "gozen.astro/recorded"
 """Annotation of a Job whose outcome stands in the status of its resource, and which may go before it."""
 _META = frozenset(
-    {"name", "namespace", "labels", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"}
+    {
+        "name",
+        "namespace",
+        "labels",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "ownerReferences",
+    }
 )
 Manifest = Mapping[str, Any]
 
@@ -33,18 +43,31 @@ class Key(NamedTuple):
     name: str
 
 
+class Owner(NamedTuple):
+    """One resource of ours among all that had its name, one after the other: what belongs to it names its uid."""
+
+    key: Key
+    uid: str
+
+
 def key_of(manifest: Manifest) -> Key:
     """Return the key of an object."""
     meta = manifest["metadata"]
     return Key(manifest["kind"], meta["namespace"], meta["name"])
 
 
-def owner_of(manifest: Manifest) -> Key | None:
+def owner_of(manifest: Manifest) -> Owner | None:
     """Return the resource of ours that owns an object."""
-    for owner in manifest["metadata"].get("ownerReferences", ()):
+    for owner in manifest["metadata"].get("ownerReferences") or ():
         if owner["kind"] in MODELS:
-            return Key(owner["kind"], manifest["metadata"]["namespace"], owner["name"])
+            return Owner(Key(owner["kind"], manifest["metadata"]["namespace"], owner["name"]), owner.get("uid") or "")
     return None
+
+
+def as_owner(resource: Resource) -> Owner:
+    """Return a resource as what belongs to it names it."""
+    meta = resource.metadata
+    return Owner(Key(type(resource).__name__, str(meta.namespace), meta.name), str(meta.uid))
 
 
 def essential(manifest: Manifest) -> dict[str, Any]:

@@ -108,15 +108,19 @@ class ExposureFacts:
     trouble
         Why the archive cannot be asked now.
     calibration
-        Calibration Exposures that have to come first and are not complete.
+        Calibration Exposures of its night that have to come first and are not complete.
     job
-        Its Job.
+        Its own Job.
+    job_of_another
+        What is to be known of a Job that only has the name of its own; empty where there is none.
     may_launch
         Whether a place among the active Jobs is free for it.
     ahead
         How many Exposures go before it.
     held
         Whether something still needs the finished Exposure: its Observation, which counts it.
+    watched_since
+        Since when an operator looks: what was not looked at was not waited for.
     """
 
     known_sensors: Sequence[str]
@@ -128,9 +132,11 @@ class ExposureFacts:
     trouble: str | None = None
     calibration: Sequence[str] = ()
     job: JobSeen | None = None
+    job_of_another: str = ""
     may_launch: bool = True
     ahead: int = 0
     held: bool = False
+    watched_since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,8 @@ class LightCurveFacts:
         Another LightCurveJob that writes to the table now or comes first.
     waiting_for
         Exposures of the selection that are not complete yet.
+    job, job_of_another
+        As in `ExposureFacts`.
     result
         What the finished pod said: exposures, rows, version of the table.
     """
@@ -188,4 +196,5 @@ class LightCurveFacts:
     writer: str | None = None
     waiting_for: Sequence[str] = ()
     job: JobSeen | None = None
+    job_of_another: str = ""
     result: Mapping[str, int] | None = None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gozen_operator.observed import JobSeen
+
 Manifest = dict[str, Any]
 
 
@@ -46,7 +48,7 @@ class Plan:
 
     create: Manifest | None = None
     status: Mapping[str, Any] | None = None
-    expire: str | None = None
+    expire: JobSeen | None = None
     delete: bool = False
     events: tuple[Event, ...] = ()
     requeue_after_s: float | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +33,11 @@ class PodSettings(BaseModel):
     queue: str | None = Field(None, description="Kueue's local queue, where Kueue is installed")
 
 
+def own_identity() -> str:
+    """Return a name that no other process has, on this machine or another, now or later."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
 class OperatorSettings(BaseSettings):
     """Everything that a site decides about the operator."""
 
@@ -39,9 +47,18 @@ class OperatorSettings(BaseSettings):
 
     namespaces: tuple[str, ...] = Field(("default",), description="Namespaces that it looks after")
     lease_namespace: str | None = Field(None, description="Namespace of its Lease; default: the first one")
-    identity: str = Field("gozen-operator", description="Name under which it holds the Lease: its pod's")
+    identity: str = Field(
+        default_factory=own_identity,
+        min_length=1,
+        description="Name under which it holds the Lease, of one process alone; default: host, process, random token",
+    )
     max_active_jobs: int = Field(8, ge=1, description="Jobs of Exposures at once; express goes first")
     raw_patience_s: float = Field(3600.0, gt=0, description="Seconds after which raw data that did not come are missed")
+    calibration_patience_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Seconds after which an Exposure goes on without calibration of its night that is not complete",
+    )
     look_s: float = Field(10.0, gt=0, description="Seconds between two looks for raw data in the archive")
     resync_s: float = Field(300.0, gt=0, description="Seconds between two looks at every resource")
     exposure_ttl_s: float = Field(3600.0, ge=0, description="Seconds that a finished Exposure stays in the API server")
@@ -53,6 +70,9 @@ class OperatorSettings(BaseSettings):
     retries: int = Field(3, ge=0, description="Times that a group of sensors is tried again after storage trouble")
     port: int = Field(8080, ge=0, le=65535, description="Port of /healthz and /metrics")
     silence_s: float = Field(900.0, gt=0, description="Seconds without event or resync after which it is not healthy")
+    stuck_s: float = Field(
+        900.0, gt=0, description="Seconds that one look at a resource may take; above it the operator is not healthy"
+    )
     pods: PodSettings = PodSettings()
 
 

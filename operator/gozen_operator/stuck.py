@@ -7,16 +7,17 @@ all, so that nothing is made twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from gozen.resources.validation import label
 from gozen_operator.conditions import Known, conditions, reason_of, status_of
-from gozen_operator.manifests import Manifest
+from gozen_operator.manifests import Manifest, Owner
 from gozen_operator.plan import Event, Plan
 
-OWN = ("Accepted", "RawAvailable", "Complete", "Succeeded")
+OWN = ("Accepted", "RawAvailable", "CalibrationAvailable", "Complete", "Succeeded")
 AGAIN_S = 60.0
 _MOST_PROBLEMS = 4
 
@@ -42,7 +43,24 @@ def job_refused(manifest: Manifest, message: str, now: float) -> Plan:
     """Return the plan for a resource whose Job the API server refuses: a quota, or settings of the pods."""
     if reason_of(_before(manifest), "Succeeded") == "JobRefused":
         return Plan(requeue_after_s=AGAIN_S)
-    return _said(manifest, "JobRefused", message, now)
+    return replace(_said(manifest, "JobRefused", message, now), requeue_after_s=AGAIN_S)
+
+
+def job_name_taken(manifest: Manifest, message: str, now: float, again_s: float) -> Plan:
+    """Return the plan for a resource whose Job cannot be made, as another one has its name."""
+    if reason_of(_before(manifest), "Succeeded") == "JobNameTaken":
+        return Plan(requeue_after_s=again_s)
+    return replace(_said(manifest, "JobNameTaken", message, now), requeue_after_s=again_s)
+
+
+def taken_by(name: str, other: Owner | None, mine: Owner) -> str:
+    """Return whose Job has the name of a resource's own, and what becomes of that."""
+    if other is None:
+        return f"a Job {name} that belongs to none of Gozen's resources has its name; delete that Job"
+    whose = f"{other.key.kind} {other.key.name}"
+    if other.key != mine.key:
+        return f"Job {name} belongs to {whose}, and has its name until that goes"
+    return f"Job {name} belongs to the {whose} that was deleted; it begins when the cluster has removed that Job"
 
 
 def problems(error: ValidationError) -> str:
@@ -67,9 +85,8 @@ def _said(manifest: Manifest, reason: str, message: str, now: float, *further: K
     if _by_type([*fresh, *kept]) == _by_type(before):
         return Plan()
     old = {word: value for word, value in (manifest.get("status") or {}).items() if word != "claim"}
-    again_s = AGAIN_S if reason == "JobRefused" else None
     event = Event(reason, message, "Warning")
-    return Plan(status={**old, "conditions": [*fresh, *kept]}, events=(event,), requeue_after_s=again_s)
+    return Plan(status={**old, "conditions": [*fresh, *kept]}, events=(event,))
 
 
 def _by_type(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

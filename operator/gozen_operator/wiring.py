@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import kopf
 
 from gozen.archive.store import open_archive
-from gozen.errors import GozenError, as_gozen_error
+from gozen.errors import ExitCode, GozenError, as_gozen_error
 from gozen.settings import Settings
 from gozen_operator.affected import affected
+from gozen_operator.answers import retry_after_s
 from gozen_operator.api import PAGE, Api, connect
 from gozen_operator.cards import is_over
 from gozen_operator.controller import Controller
@@ -31,6 +34,8 @@ from gozen_operator.workqueue import WorkQueue
 log = logging.getLogger(__name__)
 WORKERS = 4
 RETRY_S = (1.0, 60.0)
+JOIN_S = 20.0
+"""How long what acts may take to end; the kubelet kills after 30 s."""
 _IDLE_S = 0.5
 """After this many seconds without an event kopf ends the task of an object."""
 
@@ -50,6 +55,7 @@ class Process:
         self.queue = WorkQueue(time.monotonic)
         self.stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="look")
         self._failures: dict[Key, int] = {}
         namespace = settings.lease_namespace or settings.namespaces[0]
         self._leadership = Leadership(api, namespace, settings.identity)
@@ -57,25 +63,57 @@ class Process:
 
     async def run(self) -> None:
         """Wait for the Lease, then look after everything until `stop`."""
-        runner = await self.health.serve(lambda: self.api.writes, lambda: len(self.queue))
+        runner = await self.health.serve(lambda: self.api.writes, self.queue)
         try:
-            async with self._leadership.held(self.stop, self.health.hear):
-                if self.stop.is_set():
-                    return
-                self.health.leads.set(1)
-                await self.resync()
-                for kind in MODELS:
-                    self.queue.add_round(self.index.keys(kind))
-                tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
-                tasks += [asyncio.create_task(self._resync_loop()), asyncio.create_task(self._watch())]
-                await asyncio.wait([asyncio.create_task(self.stop.wait()), *tasks], return_when="FIRST_COMPLETED")
-                for task in tasks:
-                    task.cancel()
-                for result in await asyncio.gather(*tasks, return_exceptions=True):
-                    if isinstance(result, Exception):
-                        raise result
+            async with self._leadership.held(self.stop, self.health.hear) as renewing:
+                if not self.stop.is_set():
+                    self.health.leads.set(1)
+                    await self._act(renewing)
         finally:
             await runner.cleanup()
+
+    async def _act(self, renewing: asyncio.Task[None]) -> None:
+        """Look after everything until `stop`, or until a task dies; when it returns nothing acts any more."""
+        tasks = [asyncio.create_task(self._begin())]
+        try:
+            stopped = asyncio.create_task(self.stop.wait())
+            await asyncio.wait([stopped, renewing, *tasks], return_when="FIRST_COMPLETED")
+            if tasks[0].done() and not tasks[0].exception():
+                tasks += [asyncio.create_task(self._work()) for _ in range(WORKERS)]
+                tasks += [asyncio.create_task(self._resync_loop()), asyncio.create_task(self._watch())]
+                await asyncio.wait([stopped, renewing, *tasks[1:]], return_when="FIRST_COMPLETED")
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._join(JOIN_S if not renewing.done() else self._leadership.left_s())
+        if renewing.done():
+            renewing.result()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _begin(self) -> None:
+        while True:
+            try:
+                await self.resync()
+                break
+            except GozenError as error:
+                wait_s = retry_after_s(error)
+                if not wait_s:
+                    raise
+                log.warning("%s: %s; tried again in %g s", error.name, error, wait_s)
+                await asyncio.sleep(wait_s)
+        for kind in MODELS:
+            self.queue.add_round(self.index.keys(kind))
+
+    async def _join(self, limit_s: float) -> None:
+        """Wait for the looks that still act: after the Lease is given back another operator may write."""
+        ended = asyncio.create_task(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
+        await asyncio.wait([ended], timeout=limit_s)
+        if not ended.done():
+            log.error("a look has not ended within %g s; this process ends and lets its Lease run out", limit_s)
+            os._exit(int(ExitCode.STORAGE))
 
     def take(self, how: str | None, manifest: dict[str, Any]) -> None:
         """Be told of a change by kopf."""
@@ -97,12 +135,13 @@ class Process:
 
     def _listed(self, kind: str, namespace: str) -> list[Change]:
         """Bring the index up to date by a listing; return what is new."""
-        before = {key for key in self.index.keys(kind) if key.namespace == namespace}
+        before = {key: uid for key, uid in self.index.uids(kind).items() if key.namespace == namespace}
         changes: list[Change | None] = []
         for page in self.api.pages_of(kind, namespace):
             changes += [self.index.put(manifest) for manifest in page]
-            before -= {Key(kind, namespace, manifest["metadata"]["name"]) for manifest in page}
-        changes += [self.index.forget(key) for key in before]
+            for manifest in page:
+                before.pop(Key(kind, namespace, manifest["metadata"]["name"]), None)
+        changes += [self.index.forget(key, uid) for key, uid in before.items()]
         return [one for one in changes if one is not None]
 
     def _mark(self, change: Change) -> None:
@@ -116,10 +155,10 @@ class Process:
             key = await self.queue.take()
             try:
                 with self.health.reconcile_s.labels(key.kind).time():
-                    again_s = await asyncio.to_thread(self._controller.handle, key)
+                    again_s = await self._loop.run_in_executor(self._threads, self._controller.handle, key)
                 self._failures.pop(key, None)
             except Exception as error:
-                again_s = self._failed(key, as_gozen_error(error))
+                again_s = max(self._failed(key, as_gozen_error(error)), retry_after_s(error))
             finally:
                 self.queue.done(key)
             if again_s is not None:
@@ -134,12 +173,16 @@ class Process:
         return min(first * 2.0 ** min(count - 1, 10), last)
 
     async def _resync_loop(self) -> None:
+        again_s = self.settings.resync_s
         while True:
-            await asyncio.sleep(self.settings.resync_s)
+            await asyncio.sleep(again_s)
+            again_s = self.settings.resync_s
             try:
                 await self.resync()
-            except GozenError as error:
-                log.warning("resync: %s: %s", error.name, error)
+            except Exception as error:
+                known = as_gozen_error(error)
+                log.warning("resync: %s: %s", known.name, known)
+                again_s = min(again_s, max(RETRY_S[1], retry_after_s(error)))
 
     async def _watch(self) -> None:
         """Let kopf watch."""

@@ -27,7 +27,7 @@ class WorkQueue:
         self._round: dict[Key, None] = {}
         self._later: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
-        self._busy: set[Key] = set()
+        self._busy: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._changed = asyncio.Event()
 
@@ -67,7 +67,7 @@ class WorkQueue:
             if lane:
                 key = next(iter(lane))
                 del lane[key]
-                self._busy.add(key)
+                self._busy[key] = self._clock()
                 return key
             self._changed.clear()
             wait_s = self._later[0][0] - self._clock() if self._later else None
@@ -78,10 +78,17 @@ class WorkQueue:
 
     def done(self, key: Key) -> None:
         """End the look at a key."""
-        self._busy.discard(key)
+        self._busy.pop(key, None)
         if key in self._again:
             self._again.discard(key)
             self.add([key])
+
+    def oldest(self) -> tuple[Key, float] | None:
+        """Return the key that has been looked at for longest, and for how many seconds; None when none is."""
+        if not self._busy:
+            return None
+        key, since = min(self._busy.items(), key=lambda one: one[1])
+        return key, self._clock() - since
 
     def _move_due(self) -> None:
         while self._later and self._later[0][0] <= self._clock():

@@ -109,3 +109,16 @@ def test_without_pods_there_are_no_logs(gozen: Call, tmp_path: Path) -> None:
     done = gozen("logs", "exp", "good", "-n", "people")
     assert done.returncode == 64
     assert "good has no pods now" in done.stderr
+
+
+def test_what_is_being_deleted_cannot_be_applied_again_yet(gozen: Call, server: ApiServer, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(EXPOSURE))
+    held = '{"metadata":{"finalizers":["tests.gozen.astro/held"]}}'
+    for words in (("apply", "one.yaml"), ("cancel", "exp", "good"), ("apply", "one.yaml")):
+        done = gozen(*words, "-n", "people")
+        if words == ("apply", "one.yaml"):
+            server.kubectl("-n", "people", "patch", "exp/good", "--type=merge", "-p", held)
+    server.kubectl("-n", "people", "patch", "exp/good", "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
+    assert done.returncode == 64
+    assert "Exposure good is being deleted; when `gozen get` has it no more, apply it again" in done.stderr
+    assert gozen("apply", "one.yaml", "-n", "people").returncode == 0

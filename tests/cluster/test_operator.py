@@ -21,10 +21,14 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import config
 
 from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
+from gozen_operator.api import Api
 from gozen_operator.crds import KINDS, definition
+from gozen_operator.manifests import Key
+from gozen_operator.observed import JobSeen
 
 from .api_server import ApiServer
 from .processes import free_ports, wait_until
@@ -230,6 +234,38 @@ def test_raw_data_elsewhere_are_waited_for_and_named_to_the_pods(operator: Runni
     operator.kubectl("delete", "exp/campaign", "job/campaign", check=True)
 
 
+def test_an_exposure_that_is_applied_again_has_nothing_of_its_predecessor(operator: Running) -> None:
+    operator.raw("00000041", *SENSORS)
+    operator.apply(EXPOSURE, "again", **BARE, exposureId=41)
+    operator.until("exp/again", "Succeeded", "Running")
+    old = json.loads(operator.kubectl("get", "exp/again", "-o", "json", check=True).stdout)["metadata"]
+    operator.kubectl("delete", "exp/again", check=True)  # nobody collects garbage here: its Job stays
+    operator.apply(EXPOSURE, "again", **BARE, exposureId=41)
+    message = operator.until("exp/again", "Succeeded", "JobNameTaken")
+    assert message.startswith("Job again belongs to the Exposure again that was deleted")
+    late_requests_change_nothing(operator, Key("Exposure", NAMESPACE, "again"), old)
+    operator.kubectl("delete", "job/again", check=True)
+    operator.until("exp/again", "Succeeded", "Running")
+    uid = json.loads(operator.kubectl("get", "exp/again", "-o", "json", check=True).stdout)["metadata"]["uid"]
+    job = json.loads(operator.kubectl("get", "job/again", "-o", "json", check=True).stdout)
+    assert [one["uid"] for one in job["metadata"]["ownerReferences"]] == [uid]
+    operator.kubectl("delete", "exp/again", "job/again", check=True)
+
+
+def late_requests_change_nothing(operator: Running, key: Key, old: dict[str, Any]) -> None:
+    """Ask the API server for what an operator would that does not know yet that a resource was replaced."""
+    api = Api(config.new_client_from_config(str(operator.server.kubeconfig)))
+    before = operator.kubectl("get", "exp/again", "job/again", "-o", "json", check=True).stdout
+    uid = old["uid"]
+    assert api.write_status(key, old["resourceVersion"], {"sensors": 9}) is None
+    assert api.expire_job(NAMESPACE, JobSeen("again", "another"), 1) is None
+    api.delete(key, uid)
+    assert operator.kubectl("get", "exp/again", "job/again", "-o", "json", check=True).stdout == before
+    own = json.loads(before)["items"][0]["metadata"]["uid"]
+    assert [one["reason"] for one in api.events_of(key, uid)] == ["Launched"]
+    assert api.events_of(key, own) == []
+
+
 def test_its_pods_are_allowed_where_pods_are_restricted(operator: Running) -> None:
     job = json.loads(operator.kubectl("get", "job/field-003", "-o", "json", check=True).stdout)
     operator.kubectl("create", "serviceaccount", "gozen-pipeline")
@@ -269,12 +305,12 @@ def test_a_light_curve_job_says_what_it_waits_for_and_what_it_cannot_do(operator
 
 
 def test_health_and_metrics(operator: Running) -> None:
-    assert get(operator, "healthz")[0] == 200
+    assert get(operator, "healthz")[0] == 200, get(operator, "healthz")[1]
     wait_until(
         lambda: 'gozen_resources{kind="Exposure",reason="Running"}' in get(operator, "metrics")[1], "the counts", 30
     )
     page = get(operator, "metrics")[1]
-    for name in ("gozen_reconcile_seconds_bucket", "gozen_queue_depth", "gozen_event_age_seconds", "gozen_api_writes"):
+    for name in ("gozen_reconcile_seconds_bucket", "gozen_oldest_look_seconds", "gozen_api_writes"):
         assert name in page
 
 

@@ -1,8 +1,9 @@
-"""A small world for the operator's decisions: an API server, its Job controller, the archive, and an operator in it.
+"""A small world for the operator: an API server, its controllers, people, the archive, and an operator in it.
 
 Time moves by steps that a test chooses. Events to the operator wait in a list from which they may be dropped, doubled
-or taken in any order; the operator may be killed between any two of its actions, and then knows nothing. What the
-world may do and the operator may not is here; what the operator decides is the real code.
+or taken in any order; the operator may be killed between any two of its actions, and then knows nothing. People delete
+resources and apply them again, under the same name; what a deleted one owned is collected late, and works on until
+then. What the world may do and the operator may not is here; what the operator decides is the real code.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ from gozen_operator.affected import affected
 from gozen_operator.conditions import moment
 from gozen_operator.facts import ArchiveAnswer
 from gozen_operator.index import Change, Index
+from gozen_operator.jobs import TABLE
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import EXPIRES, Key, key_of, owner_of
-from gozen_operator.observed import Commit
+from gozen_operator.manifests import EXPIRES, Key, Owner, key_of, owner_of
+from gozen_operator.observed import Commit, JobSeen
 from gozen_operator.plan import Plan
 from gozen_operator.settings import OperatorSettings
 
 NAMESPACE = "night"
-SETTINGS = OperatorSettings(max_active_jobs=2, exposure_ttl_s=200, look_s=5, job_ttl_s=40)
+COLLECTED = 0.2
+"""How likely the garbage collector comes, each time that it is a Job's turn whose owner is gone."""
+SETTINGS = OperatorSettings(
+    max_active_jobs=2, exposure_ttl_s=200, look_s=5, job_ttl_s=40, calibration_patience_s=100, identity="world"
+)
 HELD_LONG = SETTINGS.model_copy(update={"exposure_ttl_s": 1e9})
 START = 1_800_000_000.0
 
@@ -39,6 +45,10 @@ class Camera:
 
     name: str = "tomoe"
     sensors: tuple[Any, ...] = ()
+    masters: tuple[str, ...] = ("dark", "flat")
+    dark_mismatch: str | None = None
+    default_gain: str = "high"
+    default_pipelines: tuple[str, ...] = ("wcs",)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,17 @@ CAMERA = Camera(sensors=tuple(Sensor(name) for name in ("111", "112", "113", "11
 
 @dataclass
 class World:
-    """What is true, whatever the operator believes."""
+    """What is true, whatever the operator believes.
+
+    Parameters
+    ----------
+    ended
+        Resources that the operator deleted when their time was over.
+    pods
+        What becomes of the sensors of each Job, by its uid.
+    never
+        Resources that cannot come to their end: they are suspended.
+    """
 
     rng: random.Random
     settings: OperatorSettings = SETTINGS
@@ -59,9 +79,12 @@ class World:
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
     raw: dict[str, set[str]] = field(default_factory=dict)
     fates: dict[str, dict[str, str]] = field(default_factory=dict)
+    pods: dict[str, dict[str, str]] = field(default_factory=dict)
+    never: set[str] = field(default_factory=set)
+    gone: list[dict[str, Any]] = field(default_factory=list)
     commits: dict[str, dict[str, Commit]] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
-    made: Counter[str] = field(default_factory=Counter)
+    made: Counter[Owner] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
     pending: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     now: float = START
@@ -83,53 +106,69 @@ class World:
         meta = {
             "name": name,
             "namespace": NAMESPACE,
-            "uid": f"{kind}-{name}",
+            "uid": f"uid-{self.version}",
             "generation": 1,
             "creationTimestamp": moment(START + self.version),
         }
         self.put({"apiVersion": "gozen.astro/v1alpha1", "kind": kind, "metadata": meta, "spec": spec})
+        self.ended.pop(Key(kind, NAMESPACE, name), None)
+
+    def take_back(self) -> None:
+        """Delete a resource for which a Job works or has failed, as people do who mend it and apply it again."""
+        owners = [owner_of(one) for key, one in self.objects.items() if key.kind == "Job"]
+        keys = [one.key for one in owners if one is not None and self.is_alive(one) and one.key.name not in self.never]
+        if keys:
+            self.gone.append(self.objects[key := self.rng.choice(sorted(keys))])
+            self._remove(self.objects[key])
+            fates = self.fates.get(key.name, {})
+            self.fates |= {key.name: {s: "reduced" if fate == "fails" else fate for s, fate in fates.items()}}
+
+    def apply_again(self) -> None:
+        """Apply what was deleted under its old name."""
+        while self.gone:
+            old = self.gone.pop()
+            self.add(old["kind"], old["metadata"]["name"], old["spec"])
+
+    def is_alive(self, owner: Owner) -> bool:
+        """Tell whether it is the very resource, and not another of its name."""
+        found = self.objects.get(owner.key)
+        return found is not None and found["metadata"]["uid"] == owner.uid
 
     def create_job(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create a Job unless there is one of that name."""
         key = key_of(manifest)
         if key in self.objects:
             return self.objects[key]
-        self.made[key.name] += 1
-        if self.made[key.name] > 1:
-            self.wrong.append(f"a second Job {key.name}")
         owner = owner_of(manifest)
         assert owner is not None
-        if owner.kind == "Exposure":
-            wanted = {sensor.id for sensor in CAMERA.sensors}
-            if wanted <= set(self.commits.get(owner.name, {})):
-                self.wrong.append(f"a Job {key.name} for what the archive has already")
+        self.made[owner] += 1
+        if self.made[owner] > 1 and self.is_alive(owner):  # who has not heard that it is gone makes one for nobody
+            self.wrong.append(f"a second Job {key.name}")
+        fates = self.fates.get(owner.key.name, {})
+        if owner.key.kind == "Exposure" and set(fates) <= set(self.commits.get(owner.key.name, {})):
+            self.wrong.append(f"a Job {key.name} for what the archive has already")
         meta = {**manifest["metadata"], "uid": f"job-{self.version + 1}"}
+        self.pods[meta["uid"]] = dict(fates)
         made = self.put({**manifest, "metadata": meta, "status": {}})
         self.check_limits()
         return made
 
-    def delete(self, key: Key) -> None:
-        """Delete a resource; what it owns is collected later."""
-        manifest = self.objects.pop(key, None)
-        if manifest is not None:
-            self.ended[key] = manifest
-            self.pending.append(("DELETED", manifest))
+    def delete(self, owner: Owner) -> None:
+        """Delete a resource whose time is over; what it owns is collected later."""
+        if self.is_alive(owner):
+            self.ended[owner.key] = self.objects[owner.key]
+            self._remove(self.objects[owner.key])
 
     def check_limits(self) -> None:
         """Notice too many Jobs at once, and two writers to one table."""
         running = [
             one for key, one in self.objects.items() if key.kind == "Job" and not one["status"].get("conditions")
         ]
-        owners = [owner for one in running if (owner := owner_of(one)) is not None]
-        if sum(owner.kind == "Exposure" for owner in owners) > self.settings.max_active_jobs:
+        tables = Counter(one["metadata"]["labels"].get(TABLE) for one in running)
+        if tables.pop(None, 0) > self.settings.max_active_jobs:
             self.wrong.append("more Jobs at once than the settings allow")
-        tables = Counter(self.known(o)["spec"].get("targetCatalog") for o in owners if o.kind == "LightCurveJob")
         if any(count > 1 for count in tables.values()):
             self.wrong.append("two writers to one table")
-
-    def known(self, key: Key) -> dict[str, Any]:
-        """Return a resource, also one that is gone."""
-        return self.objects.get(key) or self.ended[key]
 
     def step(self) -> None:
         """Let something happen that is not the operator's doing."""
@@ -146,7 +185,7 @@ class World:
         """Let a Job do one thing: a sensor, an append, its end, or its removal."""
         owner = owner_of(job)
         assert owner is not None
-        if owner not in self.objects:
+        if not self.is_alive(owner) and self.rng.random() < COLLECTED:
             self._remove(job)
             return
         if job["status"].get("conditions"):
@@ -155,31 +194,32 @@ class World:
             if lasts is not None and self.now > finished_at + lasts:
                 self._remove(job)
             return
-        if owner.kind == "LightCurveJob":
-            table = self.objects[owner]["spec"]["targetCatalog"]
-            self.rows[f"{table}/{owner.name}"] = 1
+        if owner.key.kind == "LightCurveJob":
+            self.rows[f"{job['metadata']['labels'][TABLE]}/{owner.key.name}"] = 1
             self._end(job, "Complete")
             return
-        done = self.commits.setdefault(owner.name, {})
-        left = [s for s in self.fates[owner.name] if s not in done and self.fates[owner.name][s] != "fails"]
+        done = self.commits.setdefault(owner.key.name, {})
+        fates = self.pods[job["metadata"]["uid"]]
+        left = [s for s in fates if s not in done and fates[s] != "fails"]
         if left:
             sensor = self.rng.choice(left)
-            fate = self.fates[owner.name][sensor]
+            fate = fates[sensor]
             done[sensor] = Commit(
                 sensor, fate == "reduced", "" if fate == "reduced" else "SaturatedField", "too bright"
             )
         else:
-            self._end(job, "Failed" if "fails" in self.fates[owner.name].values() else "Complete")
+            self._end(job, "Failed" if "fails" in fates.values() else "Complete")
 
-    def _remove(self, job: dict[str, Any]) -> None:
-        self.objects.pop(key_of(job))
-        self.pending.append(("DELETED", job))
+    def _remove(self, manifest: dict[str, Any]) -> None:
+        self.objects.pop(key_of(manifest))
+        self.pending.append(("DELETED", manifest))
 
     def _end(self, job: dict[str, Any], how: str) -> None:
         ended = {"type": how, "status": "True", "reason": "PodFailed" if how == "Failed" else "Done"}
         self.put({**job, "status": {"conditions": [ended], "finished": self.now}})
 
 
+LOOKED_AT = ("Exposure", "LightCurveJob")
 Rules = dict[str, Callable[..., Any]]
 
 
@@ -196,17 +236,17 @@ class Operator:
         self.world.pending.clear()
         for manifest in self.world.objects.values():
             self.index.put(manifest)
-        self.dirty = {key for kind in ("Exposure", "LightCurveJob") for key in self.index.keys(kind)}
+        self.dirty = {key for kind in LOOKED_AT for key in self.index.keys(kind)}
         self.wakes: dict[Key, float] = {}
 
     def resync(self) -> None:
         """Look at everything again, as the resync loop does."""
         for manifest in list(self.world.objects.values()):
             self._mark(self.index.put(manifest))
-        known = {key for kind in ("Exposure", "LightCurveJob", "Job") for key in self.index.keys(kind)}
-        for key in sorted(known - set(self.world.objects)):
-            self._mark(self.index.forget(key))
-        self.dirty |= {key for kind in ("Exposure", "LightCurveJob") for key in self.index.keys(kind)}
+        known = {key: uid for kind in (*LOOKED_AT, "Job") for key, uid in self.index.uids(kind).items()}
+        for key in sorted(set(known) - set(self.world.objects)):
+            self._mark(self.index.forget(key, known[key]))
+        self.dirty |= {key for kind in LOOKED_AT for key in self.index.keys(kind)}
 
     def take(self, event: tuple[str, dict[str, Any]]) -> None:
         """Be told of a change."""
@@ -231,12 +271,13 @@ class Operator:
         key = self.world.rng.choice(sorted(self.dirty))
         self.dirty.discard(key)
         resource = self.index.resource(key)
-        if resource is None:
+        if resource is None or key.kind not in LOOKED_AT:
             return True
         plan = self._plan(key, resource)
         if plan.requeue_after_s is not None:
             self.wakes[key] = self.world.now + plan.requeue_after_s
-        for action in self._actions(key, plan):
+        owner, version = Owner(key, str(resource.metadata.uid)), str(resource.metadata.resource_version)
+        for action in self._actions(owner, version, plan):
             if survives == 0:
                 return False
             survives -= 1
@@ -254,31 +295,34 @@ class Operator:
         if facts_room.waits_for_its_turn(self.index, resource, world.settings):
             answer = ArchiveAnswer()
         facts = facts_room.exposure_facts(self.index, resource, CAMERA, answer, [], world.settings)  # type: ignore[arg-type]
+        facts = self.rules.get("facts", lambda _index, _exposure, same: same)(self.index, resource, facts)
         reconcile = self.rules.get("exposure", exposure_room.reconcile_exposure)
         return reconcile(resource, facts, world.settings, world.now)
 
-    def _actions(self, key: Key, plan: Plan) -> list[Callable[[], None]]:
+    def _actions(self, owner: Owner, version: str, plan: Plan) -> list[Callable[[], None]]:
         """Return a plan's actions in the order in which the applier carries them out."""
         actions: list[Callable[[], None]] = []
         if plan.create is not None:
             actions.append(lambda: self._wrote(self.world.create_job(plan.create)))
         if plan.status is not None:
-            actions.append(lambda: self._status(key, plan.status))
+            actions.append(lambda: self._status(owner, version, plan.status))
         if plan.expire is not None:
             actions.append(lambda: self._expire(plan.expire))
         if plan.delete:
-            actions.append(lambda: self.world.delete(key))
+            actions.append(lambda: self.world.delete(owner))
         return actions
 
-    def _status(self, key: Key, status: Any) -> None:
-        manifest = self.world.objects.get(key)
-        if manifest is not None:
-            self.world.writes[key.name] += 1
-            self._wrote(self.world.put({**manifest, "status": dict(status)}))
+    def _status(self, owner: Owner, version: str, status: Any) -> None:
+        known = self.world.objects.get(owner.key)
+        if known is None or known["metadata"]["resourceVersion"] != version:
+            self.wakes[owner.key] = self.world.now + self.world.settings.look_s
+        else:
+            self.world.writes[owner.key.name] += 1
+            self._wrote(self.world.put({**self.world.objects[owner.key], "status": dict(status)}))
 
-    def _expire(self, name: str) -> None:
-        job = self.world.objects.get(Key("Job", NAMESPACE, name))
-        if job is not None:
+    def _expire(self, seen: JobSeen) -> None:
+        job = self.world.objects.get(Key("Job", NAMESPACE, seen.name))
+        if job is not None and job["metadata"]["uid"] == seen.uid:
             meta = {**job["metadata"], "annotations": {EXPIRES: "true"}}
             spec = {**job["spec"], "ttlSecondsAfterFinished": self.world.settings.job_ttl_s}
             self.world.expired += 1

@@ -35,6 +35,7 @@ from gozen_operator.affected import affected
 from gozen_operator.controller import Controller
 from gozen_operator.index import Change, Index
 from gozen_operator.manifests import MODELS, Key, parsed
+from gozen_operator.observed import JobSeen
 from gozen_operator.plan import Event
 from gozen_operator.settings import OperatorSettings
 
@@ -70,23 +71,23 @@ class Server:
         assert key not in self.objects, f"a second Job {key.name}"
         return self.put(key, {**manifest, "metadata": {**manifest["metadata"], "uid": f"job-{key.name}"}, "status": {}})
 
-    def write_status(self, key: Key, uid: str, status: dict[str, Any]) -> dict[str, Any]:
+    def write_status(self, key: Key, version: str, status: dict[str, Any]) -> dict[str, Any]:
         self.writes += 1
         manifest = self.objects[key]
         good = {**GOOD[key.kind], "status": status}
         parsed(good)
         return self.put(key, {**manifest, "status": status})
 
-    def expire_job(self, namespace: str, name: str, ttl_s: int) -> dict[str, Any]:
+    def expire_job(self, namespace: str, job: JobSeen, ttl_s: int) -> dict[str, Any]:
         self.writes += 1
-        key = Key("Job", namespace, name)
+        key = Key("Job", namespace, job.name)
         meta = {**self.objects[key]["metadata"], "annotations": {"gozen.astro/recorded": "true"}}
         return self.put(key, {**self.objects[key], "metadata": meta})
 
     def tell(self, key: Key, uid: str, event: Event, when: str, name: str) -> None:
         assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", event.reason), event
 
-    def pods_of(self, namespace: str, job: str) -> list[dict[str, Any]]:
+    def pods_of(self, namespace: str, uid: str) -> list[dict[str, Any]]:
         return []
 
 

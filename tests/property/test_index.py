@@ -21,7 +21,7 @@ from gozen_operator.cards import ExposureCard, LightCurveCard, places
 from gozen_operator.conditions import moment
 from gozen_operator.facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
 from gozen_operator.index import Change, Index
-from gozen_operator.manifests import Key, key_of
+from gozen_operator.manifests import Key, Owner, key_of
 from gozen_operator.settings import OperatorSettings
 
 from .operator_world import CAMERA, NAMESPACE
@@ -50,12 +50,17 @@ def an_object(rng: random.Random, version: int) -> dict[str, Any]:
         name = f"{NAMES[owner]}{number}"
         ended = [{"type": "Complete", "status": "True"}] if rng.random() < 0.5 else []
         meta = {"name": name if owner == "Exposure" else f"{name}-append", "uid": f"u-{name}-{rng.randrange(2)}"}
-        meta["ownerReferences"] = [{"kind": owner, "name": name}]
+        meta["ownerReferences"] = [{"kind": owner, "name": name, "uid": f"u-{name}-{rng.randrange(2)}"}]
+        meta["labels"] = {"gozen.astro/table": rng.choice(["a", "b"])} if owner == "LightCurveJob" else {}
         spec, status = {}, {"conditions": ended}
     else:
         name = f"{NAMES[kind]}{number}"
         meta = {"name": name, "uid": f"u-{name}-{rng.randrange(2)}", "creationTimestamp": moment(1.8e9 + number % 3)}
         spec = SPECS[kind](rng)
+        if "observationRef" in spec and rng.random() < 0.7:
+            parent = spec["observationRef"]["name"]
+            owners = [{"kind": "Observation", "name": parent, "uid": f"u-{parent}-{rng.randrange(2)}"}]
+            meta["ownerReferences"] = owners
         words = ["WaitingForTable", "WaitingForExposures", "Appended"] if kind == "LightCurveJob" else REASONS
         status = {"conditions": said(rng.choice(words))} if rng.random() < 0.8 else {}
         if kind == "LightCurveJob" and status:
@@ -114,7 +119,7 @@ def facts_of(index: Index, key: Key) -> Any:
     if isinstance(resource, LightCurveJob):
         return lightcurve_facts(index, resource, (21,), (), None)
     assert resource is not None
-    return {name: card for name, card in exposures(index).items() if card.observation == resource.metadata.name}
+    return observation_facts(index, resource, PROFILE, "r1").children
 
 
 def check_exposure(index: Index, mine: ExposureCard) -> None:
@@ -122,7 +127,10 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     facts = facts_of(index, Key("Exposure", NAMESPACE, mine.name))
     others = [one for one in exposures(index).values() if one.name != mine.name]
     jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, cards.JobCard)}
-    runs = [n for n, job in jobs.items() if job.runs and job.owner is not None and job.owner.kind == "Exposure"]
+    runs = [n for n, job in jobs.items() if job.runs and job.reduces]
+    uid = index.uids("Exposure")[Key("Exposure", NAMESPACE, mine.name)]
+    own = jobs.get(mine.name)
+    is_own = own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, mine.name), uid)
     ahead = sum(one.reason == "Queued" and one.rank < mine.rank for one in others)
     same = ("night", "exposure_id", "run", "instrument")
     first = [
@@ -137,14 +145,25 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
         for one in others
         if one.data_type in kinds and not one.complete and one.instrument == mine.instrument
         and one.exposure_id is not None and mine.exposure_id is not None and one.exposure_id < mine.exposure_id
+        and one.night == mine.night
     }  # fmt: skip
-    parent = index.card(Key("Observation", NAMESPACE, mine.observation or ""))
+    parent = parent_of(index, mine)
     assert facts.ahead == ahead
-    assert facts.may_launch == (len(set(runs) - {mine.name}) + ahead < SETTINGS.max_active_jobs)
+    runs_of_others = set(runs) - ({mine.name} if is_own else set())
+    assert facts.may_launch == (len(runs_of_others) + ahead < SETTINGS.max_active_jobs)
+    assert (facts.job is not None) == is_own
+    assert bool(facts.job_of_another) == (own is not None and not is_own)
     assert facts.duplicate_of == (older[0][1] if older else None)
     assert set(facts.calibration) == before
-    assert facts.suspended == (isinstance(parent, cards.ObservationCard) and parent.suspended)
-    assert facts.held == (isinstance(parent, cards.ObservationCard) and not parent.complete)
+    assert facts.suspended == (parent is not None and parent.suspended)
+    assert facts.held == (parent is not None and not parent.complete)
+
+
+def parent_of(index: Index, card: ExposureCard) -> cards.ObservationCard | None:
+    """Return the Observation that owns an Exposure, or that one made by hand names."""
+    key = Key("Observation", NAMESPACE, card.observation or "")
+    parent, uids = index.card(key), {"", index.uids("Observation").get(key)}
+    return parent if isinstance(parent, cards.ObservationCard) and card.observation_uid in uids else None
 
 
 def check_lightcurves(index: Index, job: LightCurveJob) -> None:
@@ -161,12 +180,15 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
     assert set(facts.waiting_for) == awaited
     mine = index.card(Key("LightCurveJob", NAMESPACE, job.metadata.name))
     assert isinstance(mine, LightCurveCard)
-    rivals = {
+    jobs = [card for _, card in index.cards("Job") if isinstance(card, cards.JobCard) and card.owner is not None]
+    owner = Owner(Key("LightCurveJob", NAMESPACE, mine.name), mine.uid)
+    append = [one for one in jobs if one.owner != owner and one.runs and one.table == mine.table]
+    rivals = {one.owner.key.name for one in append if one.owner} or {
         one.name
         for _, one in index.cards("LightCurveJob")
         if isinstance(one, LightCurveCard) and one.name != mine.name and one.table == mine.table and not one.complete
         and (
-            index.job(NAMESPACE, one.job)
+            index.job_of(Owner(Key("LightCurveJob", NAMESPACE, one.name), one.uid), one.job)
             or (one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name))
         )
     }  # fmt: skip
@@ -186,7 +208,11 @@ def happen(index: Index, rng: random.Random, version: int) -> Change | None:
     if not known:
         return None
     key = rng.choice(known)
-    return index.forget(key) if rng.random() < 0.5 else index.remove({**an_object(rng, version), **named(key, rng)})
+    return (
+        index.forget(key, index.uids(key.kind)[key])
+        if rng.random() < 0.5
+        else index.remove({**an_object(rng, version), **named(key, rng)})
+    )
 
 
 def named(key: Key, rng: random.Random) -> dict[str, Any]:
@@ -258,3 +284,35 @@ def test_an_observation_counts_its_own_exposures() -> None:
         facts = observation_facts(index, resource, ("none", ""), "r1")  # type: ignore[arg-type]
         assert facts.problem == ("none", "")
         assert key_of(index.manifest(key) or {}) == key
+
+
+def a_job(uid: str, version: int) -> dict[str, Any]:
+    owners = [{"kind": "Exposure", "name": "e1", "uid": "u"}]
+    meta = {
+        "name": "e1",
+        "namespace": NAMESPACE,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "ownerReferences": owners,
+    }
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {}, "status": {}}
+
+
+def test_late_news_of_what_had_the_name_before_never_replaces_what_has_it_now() -> None:
+    index = Index()
+    index.put(a_job("first", 1))
+    index.put(a_job("second", 5))
+    assert index.put(a_job("first", 3)) is None
+    index.remove(a_job("second", 5))
+    assert index.put(a_job("first", 4)) is None, "nor when that is gone too"
+
+
+def test_a_listing_from_before_does_not_take_away_what_was_made_meanwhile() -> None:
+    index, key = Index(), Key("Job", NAMESPACE, "e1")
+    for uid in ("", "first"):
+        index.expect(a_job("", 0)) if not uid else index.put(a_job(uid, 1))
+        before = index.uids("Job")[key]
+        index.put(a_job("second", 5 + len(uid)))
+        assert index.forget(key, before) is None
+        assert index.job_of(Owner(Key("Exposure", NAMESPACE, "e1"), "u"), "e1") is not None
+        index = Index()

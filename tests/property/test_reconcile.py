@@ -2,8 +2,10 @@
 
 Covered: events dropped, doubled and out of order, the operator killed between any two actions, raw data that come late,
 sensors that are rejected or fail, more Exposures than Jobs may run, an exposure that the archive has already, two
-writers to one table; seven seeded bugs, each of which must be found in a third of the histories, for five seeds. How
-many there are says tests/effort.py; ``GOZEN_SEED`` draws others. Not here: the API server itself (tests/cluster).
+writers to one table, resources that people delete and apply again while what they owned still works, calibration of
+this night and of others that is suspended, a Lease that another operator takes when it is not renewed; ten seeded bugs,
+each of which must be found in a third of the histories, for five seeds. How many there are says tests/effort.py;
+``GOZEN_SEED`` draws others. Not here: the API server itself (tests/cluster).
 """
 
 from __future__ import annotations
@@ -15,29 +17,35 @@ from typing import Any
 import pytest
 from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 
+from gozen.errors import GozenError
 from gozen_operator import exposure as exposure_room
+from gozen_operator.cards import ExposureCard
 from gozen_operator.index import Index
+from gozen_operator.lease import Tenure, try_to_hold
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import Key
-from gozen_operator.observed import Commit
+from gozen_operator.manifests import Key, Owner
+from gozen_operator.observed import Commit, JobSeen
 from gozen_operator.settings import OperatorSettings
 
+from .operator_lease import Rivals
 from .operator_world import CAMERA, HELD_LONG, NAMESPACE, SETTINGS, Operator, Rules, World
 
 KIND = "operator histories"
 BATCHES = 2
 LEAST_ACTIONS = 20
 MOST_WORK = 300
+NIGHT = "20260115"
 SENSORS = [sensor.id for sensor in CAMERA.sensors]
 
 
 def a_night(rng: random.Random) -> World:
-    """Make a world of two to four Exposures and up to two LightCurveJobs."""
+    """Make a world of two to four Exposures, up to two LightCurveJobs, and darks of this night or of another one."""
     world = World(rng, rng.choice([SETTINGS, HELD_LONG]))
+    add_darks(world, rng)
     for number in range(rng.randint(2, 4)):
         name = f"field-{number:03d}"
         express = rng.random() < 0.3
-        spec = {"object": "field", "night": "20260115", "exposureId": number + 1, "nframe": 18}
+        spec = {"object": "field", "night": NIGHT, "exposureId": number + 10, "nframe": 18}
         spec |= {"pipelines": ["wcs", "stack"], "sensors": [], "sensorsPerPod": 2, "instrument": "tomoe"}
         spec |= {"priorityClass": "express" if express else "default", "dataType": "OBJECT", "run": "r1"}
         world.add("Exposure", name, spec)
@@ -47,9 +55,27 @@ def a_night(rng: random.Random) -> World:
             world.fates[name] = dict.fromkeys(SENSORS, "reduced")
             world.commits[name] = {sensor: Commit(sensor, reduced=True) for sensor in SENSORS}
     for number in range(rng.randint(0, 2)):
-        spec = {"selection": {"night": "20260115", "exposures": [], "run": "r1"}, "targetCatalog": "lightcurves"}
+        spec = {"selection": {"night": NIGHT, "exposures": [], "run": "r1"}, "targetCatalog": "lightcurves"}
         world.add("LightCurveJob", f"append-{number}", {**spec, "aperture": 21, "cadence": "frame"})
     return world
+
+
+def add_darks(world: World, rng: random.Random) -> None:
+    """Add a dark of this night, or one of another night that is suspended for good, or of this one, or none."""
+    which = rng.choice([*["none"] * 5, "tonight", "suspended", "of another night", "of another night"])
+    if which == "none":
+        return
+    spec = {"object": "DARK", "night": NIGHT, "exposureId": 1, "nframe": 18, "sensors": ["111"], "instrument": "tomoe"}
+    spec |= {"dataType": "DARK", "pipelines": [], "run": "r1", "sensorsPerPod": 2, "priorityClass": "default"}
+    if which != "tonight":
+        steps = [{"setParameter": {"nframe": 18, "tintegSec": 0.5, "dataType": "DARK"}}, {"exposure": "DARK"}]
+        world.add("Observation", "held", {"observer": "A", "project": "B", "operations": steps, "suspend": True})
+        world.never |= {"held", "dark"}
+        spec["observationRef"] = {"name": "held"}
+    if which == "of another night":
+        spec["night"] = "20260109"
+    world.add("Exposure", "dark", spec)
+    world.fates["dark"] = {"111": "reduced"}
 
 
 def lived(seed: int, rules: Rules | None = None) -> tuple[World, int]:
@@ -57,19 +83,29 @@ def lived(seed: int, rules: Rules | None = None) -> tuple[World, int]:
     rng = random.Random(seed)
     world = a_night(rng)
     operator = Operator(world, rules)
+    is_busy, is_shared = rng.random() < 0.3, rng.random() < 0.15
+    rivals = Rivals(rng, world.now, world.wrong, (rules or {}).get("tenure", Tenure)) if is_shared else None
     actions = 0
     while actions < LEAST_ACTIONS + rng.randrange(40):
         actions += 1
-        world.step()
+        leads = time_passes(operator, rivals)
+        if is_busy:
+            people(world, rng)
         trouble(operator, rng)
-        if not operator.act(rng.choice([0, 1, 2, 9, 9, 9])):
+        if leads and not operator.act(rng.choice([0, 1, 2, 9, 9, 9])):
             operator.restart()
+            if rivals is not None:
+                rivals.killed()
+    world.apply_again()
+    if rivals is not None:
+        rivals.calm = True
     for _ in range(400):
-        world.step()
+        leads = time_passes(operator, rivals)
         trouble(operator, rng)
-        operator.resync()
-        work(operator)
-        if world.wrong or is_quiet(world):
+        if leads:
+            operator.resync()
+            work(operator)
+        if world.wrong or (leads and is_quiet(world)):
             break
     while world.pending and not world.wrong:  # what comes long after all is over
         operator.take(world.pending.pop(rng.randrange(len(world.pending))))
@@ -77,6 +113,24 @@ def lived(seed: int, rules: Rules | None = None) -> tuple[World, int]:
     operator.resync()
     work(operator)
     return world, actions
+
+
+def time_passes(operator: Operator, rivals: Rivals | None) -> bool:
+    """Let something happen; tell whether the operator acts."""
+    operator.world.step()
+    if rivals is None:
+        return True
+    if rivals.run_until(operator.world.now):
+        operator.restart()
+    return rivals.leads
+
+
+def people(world: World, rng: random.Random) -> None:
+    """Let people delete a resource, and apply it again now or later."""
+    if rng.random() < 0.06:
+        world.take_back()
+    if rng.random() < 0.5:
+        world.apply_again()
 
 
 def work(operator: Operator) -> None:
@@ -108,8 +162,9 @@ def conditions(manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def is_quiet(world: World) -> bool:
-    ours = [one for key, one in world.objects.items() if key.kind != "Job"]
-    left = [key for key in world.objects if key.kind == "Job" or (key.kind == "Exposure" and goes(world))]
+    waited_for = {key: one for key, one in world.objects.items() if key.name not in world.never}
+    ours = [one for key, one in waited_for.items() if key.kind != "Job"]
+    left = [key for key in waited_for if key.kind == "Job" or (key.kind == "Exposure" and goes(world))]
     return not left and all(conditions(one).get("Complete", ("", ""))[0] == "True" for one in ours)
 
 
@@ -121,7 +176,12 @@ def goes(world: World) -> bool:
 def problems(world: World) -> list[str]:
     """Return what is not as it has to be at the end of a history."""
     found = list(world.wrong)
+    tonight = any(one["spec"].get("dataType") == "DARK" and one["spec"]["night"] == NIGHT for one in all_of(world))
     for key, manifest in {**world.objects, **world.ended}.items():
+        if key.name in world.never:
+            continue
+        if "CalibrationAvailable" in conditions(manifest) and not tonight:
+            found.append(f"{key.name} waited for calibration of another night: {conditions(manifest)}")
         if key.kind == "Exposure" and goes(world) and key not in world.ended:
             found.append(f"{key.name} does not go")
         if key.kind == "Job":
@@ -141,6 +201,10 @@ def problems(world: World) -> list[str]:
         elif conditions(manifest)["Succeeded"] != ("True", "Appended"):
             found.append(f"{key.name} is {conditions(manifest)}")
     return found
+
+
+def all_of(world: World) -> list[dict[str, Any]]:
+    return [*world.objects.values(), *world.ended.values()]
 
 
 def first(seed: int) -> int:
@@ -198,6 +262,33 @@ def with_two_writers(job: Any, facts: Any, *rest: Any) -> Any:
     return reconcile_lightcurvejob(job, replace(facts, writer=None), *rest)
 
 
+class Adopting(Index):
+    """A mutant that takes a Job of a resource's name for its own."""
+
+    def job_of(self, owner: Owner, name: str) -> JobSeen | None:
+        card = self.job_named(owner.key.namespace, name)
+        return None if card is None else card.seen
+
+
+def with_all_nights(index: Index, exposure: Any, facts: Any) -> Any:
+    """A mutant that waits for calibration of every night."""
+    darks = [card for _, card in index.cards("Exposure") if isinstance(card, ExposureCard) and card.data_type == "DARK"]
+    before = [one for one in darks if not one.complete and (one.exposure_id or 0) < exposure.spec.exposure_id]
+    return replace(facts, calibration=[one.name for one in before])
+
+
+class Blind(Tenure):
+    """A mutant whose renewing dies of an answer that is not an error of ours."""
+
+    def hold(self, now: float, wall: float) -> bool:
+        try:
+            holds = try_to_hold(self.api, self.namespace, self.identity, self._seen, now, wall)
+        except GozenError:
+            return False
+        self._held_at = now if holds else self._held_at
+        return holds
+
+
 MUTANTS: dict[str, Rules] = {
     "skips the archive": {"exposure": without_archive},
     "forgets the race with the TTL": {"exposure": with_hasty_ttl},
@@ -206,6 +297,9 @@ MUTANTS: dict[str, Rules] = {
     "takes a Job that is gone for a new one": {"exposure": with_lost_job_as_new},
     "does not wait for its turn": {"exposure": without_turns},
     "lets two write to a table": {"lightcurvejob": with_two_writers},
+    "adopts a Job of its name": {"index": Adopting},
+    "waits for calibration of another night": {"facts": with_all_nights},
+    "does not see that its Lease is lost": {"tenure": Blind},
 }
 
 
@@ -220,7 +314,7 @@ def test_a_seeded_bug_is_found_in_a_third_of_the_histories(name: str) -> None:
 def quiet(settings: OperatorSettings) -> World:
     """Let one Exposure come whose raw data are there, and let everything go well."""
     world = World(random.Random(3), settings)
-    spec = {"object": "field", "night": "20260115", "exposureId": 1, "nframe": 18, "pipelines": ["wcs"], "sensors": []}
+    spec = {"object": "field", "night": NIGHT, "exposureId": 1, "nframe": 18, "pipelines": ["wcs"], "sensors": []}
     world.add("Exposure", "quiet", {**spec, "sensorsPerPod": 2})
     world.raw["quiet"], world.fates = set(SENSORS), {"quiet": dict.fromkeys(SENSORS, "reduced")}
     operator = Operator(world)
@@ -234,12 +328,12 @@ def quiet(settings: OperatorSettings) -> World:
 
 def test_a_quiet_exposure_costs_four_writes() -> None:
     world = quiet(SETTINGS.model_copy(update={"job_ttl_s": 5400}))
-    assert (world.made, world.writes, world.expired) == ({"quiet": 1}, {"quiet": 2}, 0)
+    assert (list(world.made.values()), world.writes, world.expired) == ([1], {"quiet": 2}, 0)
     assert list(world.ended) == [Key("Exposure", NAMESPACE, "quiet")]
     assert not world.objects
 
 
 def test_the_job_of_an_exposure_that_stays_goes_before_it() -> None:
     world = quiet(HELD_LONG)
-    assert (world.made, world.writes, world.expired) == ({"quiet": 1}, {"quiet": 2}, 1)
+    assert (list(world.made.values()), world.writes, world.expired) == ([1], {"quiet": 2}, 1)
     assert list(world.objects) == [Key("Exposure", NAMESPACE, "quiet")]

@@ -99,7 +99,7 @@ def test_a_failed_test_says_at_which_repetition(tmp_path: Path) -> None:
     done = subprocess.run(
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
-    assert "round 7 of 1000 operator histories" in done.stdout
+    assert f"round 7 of {effort.REPEATS['operator histories'].small} operator histories" in done.stdout
     assert done.returncode == 1
 
 

@@ -54,3 +54,23 @@ def test_the_earliest_of_several_wishes_counts():
         return first + await _taken(queue, 1), len(queue)
 
     assert asyncio.run(run()) == ([ONE, TWO], 0)
+
+
+def test_the_oldest_look_is_known_until_it_ends():
+    async def run():
+        now = [100.0]
+        queue = WorkQueue(lambda: now[0])
+        found = [queue.oldest()]
+        queue.add([ONE, TWO])
+        await queue.take()
+        now[0] = 130.0
+        await queue.take()
+        now[0] = 140.0
+        found.append(queue.oldest())
+        queue.add([ONE])
+        queue.done(ONE)
+        found.append(queue.oldest())
+        queue.done(TWO)
+        return [*found, queue.oldest()]
+
+    assert asyncio.run(run()) == [None, (ONE, 40.0), (TWO, 10.0), None]

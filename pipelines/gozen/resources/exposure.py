@@ -125,7 +125,7 @@ class ExposureStatus(WireModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
     conditions: Conditions = Field(default_factory=list)
-    """What is known: Accepted, RawAvailable, Complete, Succeeded."""
+    """What is known: Accepted, RawAvailable, Complete, Succeeded; CalibrationAvailable where it was not waited for."""
     sensors: Annotated[int, Field(ge=0)] = 0
     """Number of sensors to reduce."""
     reduced: Annotated[int, Field(ge=0)] = 0

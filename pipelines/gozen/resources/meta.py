@@ -145,7 +145,7 @@ class Condition(WireModel):
     """One thing that is known about a resource, as Kubernetes writes it."""
 
     type: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
-    """What is said: Accepted, RawAvailable, Complete or Succeeded."""
+    """What is said: Accepted, RawAvailable, CalibrationAvailable, Complete or Succeeded."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]

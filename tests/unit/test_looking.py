@@ -1,0 +1,46 @@
+"""What the operator keeps of instrument profiles: those that could be read, as long as their file is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gozen.errors import StorageUnavailable
+from gozen.instrument.profile import FOLDER, Profile, load_profile
+from gozen_operator import looking
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    shipped = Path(load_profile.__code__.co_filename).parent / "profiles" / "tomoe.yaml"
+    return tmp_path, shipped.read_text(encoding="utf-8")
+
+
+def test_a_profile_that_cannot_be_read_now_refuses_nobody(site, monkeypatch):
+    folder, text = site
+    (folder / "ours.yaml").write_text(text)
+    read = Path.read_text
+
+    def stalled(path, *given, **more):
+        if path.name == "ours.yaml":
+            raise OSError(5, "Input/output error")
+        return read(path, *given, **more)
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr(Path, "read_text", stalled)
+        with pytest.raises(StorageUnavailable, match="Input/output error"):
+            looking.profile_of("ours")
+    assert isinstance(looking.profile_of("ours"), Profile)
+
+
+def test_a_profile_that_comes_later_is_found_and_a_changed_one_is_read_again(site):
+    folder, text = site
+    reason, message = looking.profile_of("later")
+    assert (reason, "later" in message) == ("UnknownInstrument", True)
+    (folder / "later.yaml").write_text(text)
+    first = looking.profile_of("later")
+    assert looking.profile_of("later") is first
+    (folder / "later.yaml").write_text(text.replace("default_gain: high", "default_gain: low"))
+    assert (first.default_gain, looking.profile_of("later").default_gain) == ("high", "low")
