@@ -95,11 +95,14 @@ class TaskResult:
         What the blocks make together, as far as they are neighbours.
     first
         Values of blocks on which `reduce` is tried.
+    software
+        The versions of what made them, which on a cluster may not be those of this machine.
     """
 
     blocks: list[tuple[int, dict[str, Any]]]
     nodes: list[Node]
     first: list[Any] = field(default_factory=list)
+    software: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult, blocks_of, t
 from gozen.quickdb.patches import Patch, overlapping
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
+from gozen.quickdb.pure import software
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
 from gozen.quickdb.sampling import Estimate
@@ -51,6 +52,8 @@ class Plan:
         Of each block's result in the cache; none where results are not kept.
     rerun
         The release that was named, for whoever opens a patch by hand.
+    why_not_kept
+        Why results are not kept; empty where they are, or where nobody asked for it.
     learned
         Where the columns are noted that the functions read.
     """
@@ -63,6 +66,7 @@ class Plan:
     blocks: Sequence[Block]
     keys: Sequence[str]
     rerun: str | None = None
+    why_not_kept: str = ""
     learned: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -108,10 +112,12 @@ def planned(
     tries = limits is None and len(blocks) > 2 and len(blocks[0].runs[0]) < 3
     job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected, tries)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
+    place += repr(family.names.tables)  # units, bands and the site of the camera, on which derived columns depend
     if "margin" in code.names:  # a block's result then depends on patches of other blocks
         place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
     keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
-    return Plan(job, program, family, patches, every, blocks, keys, rerun, learned)
+    why = code.why_not_kept if keep and sample is None else ""
+    return Plan(job, program, family, patches, every, blocks, keys, rerun, why, learned)
 
 
 def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
@@ -122,7 +128,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
     FunctionFailed
         The user's function raised.
     """
-    with Progress(sum(block.rows for block in plan.blocks), progress) as bar:
+    with Progress(sum(block.rows for block in plan.blocks), progress, plan.why_not_kept) as bar:
         missing = []
         for block in plan.blocks:
             kept = cache.get(plan.keys[block.number]) if plan.keys else None
@@ -137,7 +143,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
             for number, result in task.blocks:
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
-                if plan.keys:
+                if plan.keys and task.software == software():
                     cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)

@@ -21,6 +21,7 @@ from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
+from gozen.quickdb.pure import software
 from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
@@ -204,7 +205,7 @@ def loaded(program: bytes) -> Program:
 
 def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     """Do the blocks of a task in this worker, which keeps the job open for the next one."""
-    found = TaskResult([], [])
+    found = TaskResult([], [], software=software())
     tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:

@@ -1,0 +1,90 @@
+"""Which library objects compute from their arguments alone: those of `gozen.quickdb.pure_names`, by identity."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import sys
+import types
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from gozen import __version__
+from gozen.quickdb.installed import is_installed_function
+from gozen.quickdb.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
+
+_PATCH_INSIDE = ("_whole", "_rows", "_made")
+
+
+_COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "bottleneck")
+"""Packages from which a result may come, also by what one of them uses where it is there."""
+
+
+def software() -> str:
+    """Return the versions of all that makes a result."""
+    return f"gozen {__version__} python {sys.version} {_libraries()}"
+
+
+@functools.cache
+def _libraries() -> str:
+    return " ".join(f"{name} {_version(name)}" for name in _COMPUTING)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+@functools.cache
+def hidden() -> frozenset[str]:
+    """Return names that values of every function have and that lead out of it: ``tofile``, ``format``, ``gi_frame``."""
+    import collections
+    import re
+
+    import numpy as np
+
+    places = (builtins, np, np.ma, types, functools, collections, re)
+    kinds = [next(getattr(place, name) for place in places if hasattr(place, name)) for name in KINDS]
+    return frozenset(name for kind in kinds for name in dir(kind)) - ATTRIBUTES | {*_PATCH_INSIDE}
+
+
+def is_known_module(name: str) -> bool:
+    """Tell whether anything of a module is known."""
+    return name in MODULES
+
+
+@functools.cache
+def table_of(module: str) -> Mapping[str, Any]:
+    """Return what is known of a module, by name; nothing that somebody has put there under a name that is known."""
+    found = importlib.import_module(module)
+    objects = {name: getattr(found, name) for name in MODULES[module].split() if hasattr(found, name)}
+    return {
+        name: one
+        for name, one in objects.items()
+        if not isinstance(one, types.FunctionType) or is_installed_function(one)
+    }
+
+
+def is_known(value: object) -> bool:
+    """Tell whether a function or class is one that is known: by its identity, as names can be borrowed."""
+    return id(value) in _of_builtins() or any(id(value) in _of_module(name) for name in MODULES if name in sys.modules)
+
+
+@functools.cache
+def _of_module(name: str) -> frozenset[int]:
+    return frozenset(id(one) for one in table_of(name).values() if not isinstance(one, types.ModuleType))
+
+
+@functools.cache
+def _of_builtins() -> frozenset[int]:
+    objects = (vars(builtins)[name] for name in BUILTINS if name in vars(builtins))
+    return frozenset(id(one) for one in objects if not isinstance(one, types.FunctionType))
+
+
+def is_known_builtin(name: str) -> bool:
+    """Tell whether a name that no module has stands for something that is known."""
+    return name in BUILTINS and id(vars(builtins).get(name)) in _of_builtins()

@@ -1,0 +1,300 @@
+"""Whether the same call of a user's function gives the same result: a positive list, over all that the code can reach.
+
+A function may have data, its own code and what `gozen.quickdb.pure_names` lists. By those it reaches nothing else: each
+name of an attribute in its code must be harmless for whatever it is asked of. So a library that reads a file, in
+whatever language it is written, is found by the way to it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import dataclasses
+import functools
+import importlib
+import types
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import numpy as np
+
+from gozen.quickdb import kinds, pure
+from gozen.quickdb.functions import cached_function, content, is_generated, surroundings
+from gozen.quickdb.installed import is_installed_class, is_installed_function, is_installed_module
+from gozen.quickdb.instructions import Uses, is_of_numbers, read
+from gozen.quickdb.pure_names import ATTRIBUTES
+
+
+def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 what the API calls it
+    """Return why the result of functions may be another one the next time; empty where it is the same.
+
+    Parameters
+    ----------
+    map, others
+        The functions.
+    shared
+        The second argument of `map`.
+    """
+    judge = _Judge()
+    if isinstance(map, types.FunctionType) and shared is not None:
+        judge.function(map, map.__code__.co_varnames[1:2])
+    for value in (map, *others, shared):
+        judge.take(value)
+    judge.settle()
+    return judge.reasons[0] if judge.reasons else ""
+
+
+class _Judge:
+    """Goes through what functions can reach; `reasons` has what speaks against them."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self._seen: dict[int, Any] = {}  # with the objects, whose ids are given again when they are gone
+        self._holders: list[Any] = []
+        self._lasting: set[int] = set()  # classes of which there are objects that outlive a call
+        self._asked: dict[str, str] = {}
+        self._own: set[str] = set()
+        self._settled: set[tuple[int, str, bool]] = set()
+        self._at = ""
+
+    def take(self, value: Any) -> None:
+        """Take a value that the functions can reach."""
+        if type(value) in (str, bytes):
+            self._text(value)
+            return
+        if type(value) in kinds.DATA or id(value) in self._seen or pure.is_known(value):
+            return
+        self._seen[id(value)] = value
+        handle = next((handle for one, handle in _HANDLERS if isinstance(value, one)), _Judge._other)
+        handle(self, value)
+
+    def function(self, value: types.FunctionType, outer: tuple[str, ...] = ()) -> None:
+        """Take a function, some arguments of which outlive a call."""
+        self._seen[id(value)] = value
+        if is_generated(value):
+            return
+        before, self._at = self._at, value.__qualname__.replace("<locals>.", "")
+        if is_installed_function(value):
+            self._refuse(f"{value.__module__}.{value.__qualname__}")
+        elif getattr(value, "__builtins__", None) is not vars(builtins):
+            self._because("has built-in functions of its own")
+        else:
+            self._users_function(value, outer)
+        self._at = before
+
+    def settle(self) -> None:
+        """Look up all names of attributes that the code has, wherever they may be found."""
+        while not self.reasons:
+            pairs = [(one, name) for one in self._holders for name in sorted(self._asked)]
+            new = [(*pair, key) for pair in pairs if (key := self._key(*pair)) not in self._settled]
+            for holder, name, key in new:
+                self._settled.add(key)
+                self._at = self._asked[name]
+                self._look_up(holder, name)
+            if not new:
+                break
+        for name, at in sorted(self._asked.items()):
+            self._at = at
+            if name not in ATTRIBUTES and (kinds.is_private(name) or name in pure.hidden() or name not in self._own):
+                self._refuse(f".{name}")
+
+    def _key(self, holder: Any, name: str) -> tuple[int, str, bool]:
+        return id(holder), name, id(holder) in self._lasting
+
+    def _refuse(self, name: str) -> None:
+        self._because(f"uses {name}")
+
+    def _because(self, what: str) -> None:
+        self.reasons.append(f"{self._at or 'it'} {what}")
+
+    def _users_function(self, value: types.FunctionType, outer: tuple[str, ...]) -> None:
+        self._holders.append(value)
+        around = surroundings(value)
+        uses = read(value.__code__, around.lasting | dict.fromkeys(outer, True), around.sets, value.__globals__)
+        for what in uses.refused:
+            self._because(what)
+        for name, one in around.held.items():
+            if name not in around.sets:
+                self.take(one)
+        self._take_globals(value.__globals__, uses, around.sets)
+        self._take_texts(value.__code__, uses)
+        for name in sorted(uses.attributes):
+            self._asked.setdefault(name, self._at)
+        self._own |= uses.stored
+
+    def _take_globals(self, values: dict[str, Any], uses: Uses, sets: Collection[str]) -> None:
+        for name in sorted(uses.globals):
+            if name in values:
+                if name not in sets:
+                    self.take(values[name])
+            elif name not in uses.stored | {"set", "frozenset"} and not pure.is_known_builtin(name):
+                self._refuse(name)
+        for name in sorted(uses.imports):
+            if pure.is_known_module(name):
+                self._module(importlib.import_module(name.partition(".")[0]))
+                self._module(importlib.import_module(name))
+            else:
+                self._refuse(f"the module {name}")
+
+    def _take_texts(self, code: types.CodeType, uses: Uses) -> None:
+        for one in code.co_consts:
+            if isinstance(one, types.CodeType):
+                self._take_texts(one, uses)
+            elif isinstance(one, str | bytes | tuple):
+                self.take(one)
+                if "catch_warnings" in uses.attributes | uses.globals and isinstance(one, tuple) and "record" in one:
+                    self._because("records warnings, which Python gives once")
+
+    def _text(self, value: str | bytes) -> None:
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if text.strip().lower() in ("now", "today") or kinds.TIMES.search(text):
+            self._because(f"has the text {text[:40]!r}, and NumPy takes 'now' for the time")
+
+    def _array(self, value: np.ndarray[Any, Any]) -> None:
+        if type(value) not in (np.ndarray, np.ma.MaskedArray):
+            self._refuse(f"a {type(value).__qualname__}")
+        elif value.dtype.hasobject:
+            self._items(value.ravel().tolist())
+
+    def _sequence(self, value: Any) -> None:
+        if isinstance(value, set | frozenset) and not is_of_numbers(value):
+            self._because("has a set in other data; its order hangs on hashes")
+        if type(value) not in (tuple, list, set, frozenset, collections.deque):
+            self._instance(value)
+        self._items(value)
+
+    def _items(self, values: Iterable[Any]) -> None:
+        for one in values:
+            if type(one) not in (float, int):  # of which there may be millions
+                self.take(one)
+
+    def _mapping(self, value: dict[Any, Any]) -> None:
+        if type(value) not in (dict, collections.Counter, collections.OrderedDict, collections.defaultdict):
+            self._instance(value)
+        self.take(getattr(value, "default_factory", None))
+        self._items(value.keys())
+        self._items(value.values())
+
+    def _method(self, value: types.MethodType) -> None:
+        self.take(value.__self__)
+        function = value.__func__
+        if isinstance(function, types.FunctionType):
+            self.function(function, function.__code__.co_varnames[:1])
+        else:
+            self.take(function)
+
+    def _partial(self, value: functools.partial[Any]) -> None:
+        if type(value) is not functools.partial:
+            self._instance(value)
+        for one in (value.func, value.args, value.keywords, vars(value)):
+            self.take(one)
+
+    def _cached(self, value: Any) -> None:
+        self.take(cached_function(value))
+        self._holders.append(value)
+
+    def _module(self, value: types.ModuleType) -> None:
+        own = value.__name__ != "__main__" and not is_installed_module(value.__name__)
+        if own or pure.is_known_module(value.__name__):
+            if all(one is not value for one in self._holders):
+                self._holders.append(value)
+        else:
+            self._refuse(f"the module {value.__name__}")
+
+    def _class(self, value: type) -> None:
+        if value is object:
+            return
+        if is_installed_class(value) or type(value) is not type:
+            self._refuse(f"{value.__module__}.{value.__qualname__}")
+            return
+        self._holders.append(value)
+        for base in value.__bases__:
+            self.take(base)
+        self._dunders(value)
+
+    def _dunders(self, kind: type) -> None:
+        """Take what operators and statements call without a name."""
+        for name, one in vars(kind).items():
+            if kinds.is_private(name) and name not in kinds.OF_EVERY_CLASS:
+                self._own.add(name)
+                self._member(kind, name, one)
+
+    def _member(self, kind: type, name: str, value: Any) -> None:
+        if not isinstance(value, types.FunctionType):
+            self.take(value)
+        elif name in kinds.FROZEN and getattr(vars(kind).get("__dataclass_params__"), "frozen", False):
+            for one in (*map(content, value.__closure__ or ()), *(value.__defaults__ or ())):
+                if one is not dataclasses.FrozenInstanceError:
+                    self.take(one)
+        elif id(kind) in self._lasting and name not in ("__init__", "__post_init__", "__new__"):
+            self.function(value, value.__code__.co_varnames[:1])
+        else:
+            self.take(value)
+
+    def _descriptor(self, value: Any) -> None:
+        if type(value) not in _DESCRIPTORS:
+            self._instance(value)
+        for name in ("__func__", "fget", "fset", "fdel", "func"):
+            self.take(getattr(value, name, None))
+
+    def _other(self, value: Any) -> None:
+        is_scalar = isinstance(value, np.generic) and pure.is_known(type(value))
+        is_type = isinstance(value, np.dtype) and value.kind != "M"
+        if not (is_scalar or is_type):
+            self._instance(value)
+
+    def _instance(self, value: Any) -> None:
+        kind = type(value)
+        if kind is np.vectorize:
+            self._items(vars(value).values())
+            return
+        if is_installed_class(kind):
+            name = getattr(value, "__qualname__", None)
+            self._refuse(
+                f"{getattr(value, '__module__', '')}.{name}" if name else f"a {kind.__module__}.{kind.__qualname__}"
+            )
+            return
+        self.take(kind)
+        if isinstance(value, kinds.SCALARS) or any(
+            vars(one).get(name) for one in kinds.own_kinds(kind) for name in kinds.PICKLING
+        ):
+            self._because(f"has a {kind.__qualname__}, which is not told by its attributes")
+            return
+        attributes = getattr(value, "__dict__", {})
+        self._own |= attributes.keys()
+        self._items(attributes.values())
+        for one in kinds.own_kinds(kind):
+            if id(one) not in self._lasting:
+                self._lasting.add(id(one))
+                self._dunders(one)
+
+    def _look_up(self, holder: Any, name: str) -> None:
+        values = vars(holder)
+        if isinstance(holder, types.ModuleType) and pure.is_known_module(holder.__name__):
+            table = pure.table_of(holder.__name__)
+            if name in table and getattr(holder, name, None) is table[name]:
+                self._own.add(name)
+                self.take(table[name])
+            elif name in values or name in dir(holder):
+                self._refuse(f"{holder.__name__}.{name}")
+        elif name in values:
+            self._own.add(name)
+            if isinstance(holder, type):
+                self._member(holder, name, values[name])
+            else:
+                self.take(values[name])
+
+
+_DESCRIPTORS = (staticmethod, classmethod, property, functools.cached_property)
+_HANDLERS: list[tuple[Any, Callable[[_Judge, Any], None]]] = [
+    (types.FunctionType, _Judge.function),
+    (types.MethodType, _Judge._method),
+    (functools.partial, _Judge._partial),
+    (functools._lru_cache_wrapper, _Judge._cached),
+    (types.ModuleType, _Judge._module),
+    (np.ndarray, _Judge._array),
+    ((tuple, list, set, frozenset, collections.deque), _Judge._sequence),
+    (dict, _Judge._mapping),
+    (type, _Judge._class),
+    (_DESCRIPTORS, _Judge._descriptor),
+]
