@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import itertools
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Uses:
     ----------
     globals, attributes, imports
         Names that are looked up: globally, in an object, as a module.
+    chains
+        Names of globals with the attributes that follow them, as ``numpy``, ``linalg``, ``norm``.
     stored
         Names of attributes that it gives to objects, and of what a class inside of it has.
     refused
@@ -48,6 +51,7 @@ class Uses:
     globals: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+    chains: set[tuple[str, ...]] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
 
@@ -82,9 +86,16 @@ class _Sets:
 
 def _read(code: types.CodeType, outer: Mapping[str, bool], sets: _Sets, found: Uses, free: Collection[str]) -> None:
     steps = [step for step in dis.get_instructions(code) if step.opname not in _SKIPPED]
-    for step in steps:
+    chain: tuple[str, ...] = ()
+    for step, after in itertools.zip_longest(steps, steps[1:]):
         name = str(step.argval)
-        if step.opcode in dis.hasname:
+        is_followed = after is not None and after.opname in ("LOAD_ATTR", "LOAD_METHOD")
+        if chain or (step.opname in _GLOBAL and is_followed):
+            chain = (*chain, name)
+            if not is_followed:
+                found.chains.add(chain)
+                chain = ()
+        elif step.opcode in dis.hasname:
             _take_name(step.opname, name, found)
         if step.opname in _REFUSED:
             found.refused.append(_REFUSED[step.opname].format(name))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import fractions
 import operator
 import re
 import types
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gozen.quickdb.functions import FIELD
 from gozen.quickdb.installed import is_installed_class
+from gozen.quickdb.pure import is_known
 from gozen.quickdb.region import Box, Cone, Polygon
 
 OF_EVERY_CLASS = frozenset({
@@ -33,6 +38,48 @@ DATA = (
     types.MemberDescriptorType, types.GetSetDescriptorType, Cone, Box, Polygon, type(dataclasses.MISSING),
     type(getattr(dataclasses, "_HAS_DEFAULT_FACTORY", None)),
 )  # fmt: skip
+
+
+CONTAINERS = (
+    np.ndarray, np.ma.MaskedArray, tuple, list, set, frozenset, collections.deque, dict, collections.Counter,
+    collections.OrderedDict, collections.defaultdict,
+)  # fmt: skip
+
+
+def items_of(container: Any) -> Iterable[Any]:
+    """Return the objects in a container: none of an array of numbers."""
+    if isinstance(container, np.ndarray):
+        return tuple(container.ravel().tolist()) if container.dtype.hasobject else ()
+    if isinstance(container, dict):
+        return (getattr(container, "default_factory", None), *container.keys(), *container.values())
+    return tuple(container)
+
+
+def may_be_the_time(text: str | bytes) -> bool:
+    """Tell whether NumPy may read the clock for a text: "now" as a ``datetime64`` is the time."""
+    text = text.decode("latin-1") if isinstance(text, bytes) else text
+    return text.strip().lower() in ("now", "today") or TIMES.search(text) is not None
+
+
+def is_scalar_or_type(value: Any) -> bool:
+    """Tell whether a value is a scalar of NumPy's, or says a type."""
+    if isinstance(value, np.dtype):
+        return value.kind != "M"
+    if isinstance(value, pa.DataType | pa.Field | pa.Schema):
+        return is_installed_class(type(value))
+    return isinstance(value, np.generic) and is_known(type(value))
+
+
+def is_told_by_attributes(value: object) -> bool:
+    """Tell whether an object of a user's class arrives as its attributes, and has nothing else."""
+    special = (vars(one).get(name) for one in own_kinds(type(value)) for name in PICKLING)
+    return not isinstance(value, SCALARS) and not any(special)
+
+
+def name_of(value: object) -> str:
+    """Return the name of a function or class of a library, or what kind of object it is."""
+    name, kind = getattr(value, "__qualname__", None), type(value)
+    return f"{getattr(value, '__module__', None)}.{name}" if name else f"a {kind.__module__}.{kind.__qualname__}"
 
 
 def own_kinds(kind: type) -> list[type]:

@@ -18,7 +18,7 @@ from gozen.quickdb.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
 _PATCH_INSIDE = ("_whole", "_rows", "_made")
 
 
-_COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "bottleneck")
+_COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarrow", "bottleneck")
 """Packages from which a result may come, also by what one of them uses where it is there."""
 
 
@@ -57,16 +57,13 @@ def is_known_module(name: str) -> bool:
     return name in MODULES
 
 
-@functools.cache
-def table_of(module: str) -> Mapping[str, Any]:
-    """Return what is known of a module, by name; nothing that somebody has put there under a name that is known."""
-    found = importlib.import_module(module)
-    objects = {name: getattr(found, name) for name in MODULES[module].split() if hasattr(found, name)}
-    return {
-        name: one
-        for name, one in objects.items()
-        if not isinstance(one, types.FunctionType) or is_installed_function(one)
-    }
+def known_in(module: types.ModuleType, name: str) -> list[Any]:
+    """Return what a module has under a name that is known, in a list; an empty one where that is something else."""
+    found = getattr(module, name, None) if name in MODULES[module.__name__].split() else None
+    if isinstance(found, types.ModuleType):
+        return [found] if found is sys.modules.get(f"{module.__name__}.{name}") else []
+    known = _table(module.__name__)
+    return [found] if name in known and found is known[name] else []
 
 
 def is_known(value: object) -> bool:
@@ -75,8 +72,21 @@ def is_known(value: object) -> bool:
 
 
 @functools.cache
+def _table(module: str) -> Mapping[str, Any]:
+    """Return the functions and classes of a module that are known, without those that somebody has replaced."""
+    found = importlib.import_module(module)
+    # Packages such as SciPy import what is below them when it is first asked for, which takes seconds.
+    names = [name for name in MODULES[module].split() if f"{module}.{name}" not in MODULES and hasattr(found, name)]
+    objects = {name: getattr(found, name) for name in names}
+    replaced = {
+        n for n, one in objects.items() if isinstance(one, types.FunctionType) and not is_installed_function(one)
+    }
+    return {name: one for name, one in objects.items() if name not in replaced}
+
+
+@functools.cache
 def _of_module(name: str) -> frozenset[int]:
-    return frozenset(id(one) for one in table_of(name).values() if not isinstance(one, types.ModuleType))
+    return frozenset(map(id, _table(name).values()))
 
 
 @functools.cache

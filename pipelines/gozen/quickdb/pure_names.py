@@ -142,30 +142,35 @@ MODULES: Mapping[str, str] = {
         biweight_location biweight_scale mad_std median_absolute_deviation sigma_clip sigma_clipped_stats
     """,
     "astropy.timeseries": "LombScargle",
+    "pyarrow": """
+        array bool_ dictionary field float32 float64 int16 int32 int64 int8 large_string list_ schema string
+        struct table uint16 uint32 uint64 uint8
+    """,
     "gozen.quickdb": "Box Cone Polygon",
     "gozen.quickdb.region": "Box Cone Polygon",
 }
 
 ATTRIBUTES = frozenset(
     _words("""
-    T all any argmax argmin argpartition argsort astype byteswap choose clip compress conj conjugate copy cumprod
-    cumsum data diagonal dot dtype fill flat flatten imag item itemsize mT max mean min nbytes ndim nonzero
-    partition prod ptp put ravel real repeat reshape resize round searchsorted shape size sort squeeze std strides
-    sum swapaxes take tobytes tolist trace transpose var view mask filled compressed fill_value count anom names
-    fields kind char num type name descr str byteorder newbyteorder eps tiny bits resolution smallest_normal
-    precision reduce accumulate reduceat outer at nin nout identity c coef coeffs order roots deriv integ iter nd
-    coords append extend insert remove pop clear index reverse get update setdefault popitem values items keys
-    fromkeys add discard issubset issuperset isdisjoint intersection_update difference_update
+    T all any argmax argmin argpartition argsort astype byteswap choose clip compress conj conjugate copy
+    cumprod cumsum data diagonal dot dtype fill flat flatten imag item itemsize mT max mean min nbytes ndim
+    nonzero partition prod ptp put ravel real repeat reshape resize round searchsorted shape size sort squeeze
+    std strides sum swapaxes take tobytes tolist trace transpose var view mask filled compressed fill_value
+    count anom names fields kind char num type name descr str byteorder newbyteorder eps tiny bits resolution
+    smallest_normal precision reduce accumulate reduceat outer at nin nout identity c coef coeffs order roots
+    deriv integ iter nd coords append extend insert remove pop clear index reverse get update setdefault popitem
+    values items keys fromkeys add discard issubset issuperset isdisjoint intersection_update difference_update
     symmetric_difference_update appendleft extendleft popleft rotate maxlen most_common elements subtract total
-    move_to_end default_factory _asdict _replace _make _fields capitalize casefold center encode endswith expandtabs
-    find isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric isspace istitle isupper join ljust
-    lower lstrip maketrans removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split
-    splitlines startswith strip swapcase title translate upper zfill decode hex fromhex bit_length bit_count
-    to_bytes from_bytes as_integer_ratio numerator denominator is_integer start stop step send args func keywords
-    setter getter deleter match search fullmatch sub subn findall finditer group groups groupdict end span pattern
-    string groupindex autofrequency autopower power model query query_ball_point statistic pvalue slope intercept
-    rvalue stderr x y id healpix region margin within ra dec radius corners contains ranges __class__ __name__
-    __qualname__ __init__ __post_init__ __len__
+    move_to_end default_factory _asdict _replace _make _fields capitalize casefold center encode endswith
+    expandtabs find isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric isspace istitle
+    isupper join ljust lower lstrip maketrans removeprefix removesuffix replace rfind rindex rjust rpartition
+    rsplit rstrip split splitlines startswith strip swapcase title translate upper zfill decode hex fromhex
+    bit_length bit_count to_bytes from_bytes as_integer_ratio numerator denominator is_integer start stop step
+    send args func keywords setter getter deleter match search fullmatch sub subn findall finditer group groups
+    groupdict end span pattern string groupindex autofrequency autopower power model query query_ball_point
+    query_ball_tree query_pairs count_neighbors statistic pvalue slope intercept rvalue stderr x y id healpix
+    field region margin within ra dec radius corners contains ranges __class__ __name__ __qualname__ __init__
+    __post_init__ __len__
 """)
 )
 """What may be asked of a number, a text, a list, a dict, an array, a pattern, a patch, a region, an exception."""

@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import importlib
 import types
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,12 +118,15 @@ class _Judge:
                 self.take(one)
         self._take_globals(value.__globals__, uses, around.sets)
         self._take_texts(value.__code__, uses)
-        for name in sorted(uses.attributes):
-            self._asked.setdefault(name, self._at)
+        self._ask(uses.attributes)
         self._own |= uses.stored
 
     def _take_globals(self, values: dict[str, Any], uses: Uses, sets: Collection[str]) -> None:
-        for name in sorted(uses.globals):
+        for name, *attributes in sorted({(name,) for name in uses.globals} | uses.chains):
+            if isinstance(values.get(name), types.ModuleType):
+                self._follow(values[name], attributes)
+                continue
+            self._ask(attributes)
             if name in values:
                 if name not in sets:
                     self.take(values[name])
@@ -136,6 +139,24 @@ class _Judge:
             else:
                 self._refuse(f"the module {name}")
 
+    def _follow(self, value: Any, attributes: Sequence[str]) -> None:
+        """Take what an expression such as ``numpy.linalg.norm`` is, and nothing else of its modules."""
+        for at, name in enumerate(attributes):
+            if not isinstance(value, types.ModuleType):
+                self._ask(attributes[at:])
+                break
+            known = pure.known_in(value, name) if pure.is_known_module(value.__name__) else []
+            found = known or ([vars(value)[name]] if self._is_own(value) and name in vars(value) else [])
+            if not found:
+                self._refuse(f"{value.__name__}.{name}")
+                return
+            value = found[0]
+        self.take(value)
+
+    def _ask(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            self._asked.setdefault(name, self._at)
+
     def _take_texts(self, code: types.CodeType, uses: Uses) -> None:
         for one in code.co_consts:
             if isinstance(one, types.CodeType):
@@ -146,34 +167,20 @@ class _Judge:
                     self._because("records warnings, which Python gives once")
 
     def _text(self, value: str | bytes) -> None:
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        if text.strip().lower() in ("now", "today") or kinds.TIMES.search(text):
-            self._because(f"has the text {text[:40]!r}, and NumPy takes 'now' for the time")
+        if kinds.may_be_the_time(value):
+            self._because(f"has the text {value[:40]!r}, and NumPy takes 'now' for the time")
 
-    def _array(self, value: np.ndarray[Any, Any]) -> None:
-        if type(value) not in (np.ndarray, np.ma.MaskedArray):
-            self._refuse(f"a {type(value).__qualname__}")
-        elif value.dtype.hasobject:
-            self._items(value.ravel().tolist())
-
-    def _sequence(self, value: Any) -> None:
+    def _container(self, value: Any) -> None:
         if isinstance(value, set | frozenset) and not is_of_numbers(value):
             self._because("has a set in other data; its order hangs on hashes")
-        if type(value) not in (tuple, list, set, frozenset, collections.deque):
+        if type(value) not in kinds.CONTAINERS:
             self._instance(value)
-        self._items(value)
+        self._items(kinds.items_of(value))
 
     def _items(self, values: Iterable[Any]) -> None:
         for one in values:
             if type(one) not in (float, int):  # of which there may be millions
                 self.take(one)
-
-    def _mapping(self, value: dict[Any, Any]) -> None:
-        if type(value) not in (dict, collections.Counter, collections.OrderedDict, collections.defaultdict):
-            self._instance(value)
-        self.take(getattr(value, "default_factory", None))
-        self._items(value.keys())
-        self._items(value.values())
 
     def _method(self, value: types.MethodType) -> None:
         self.take(value.__self__)
@@ -194,12 +201,14 @@ class _Judge:
         self._holders.append(value)
 
     def _module(self, value: types.ModuleType) -> None:
-        own = value.__name__ != "__main__" and not is_installed_module(value.__name__)
-        if own or pure.is_known_module(value.__name__):
-            if all(one is not value for one in self._holders):
-                self._holders.append(value)
-        else:
+        if not self._is_own(value) and not pure.is_known_module(value.__name__):
             self._refuse(f"the module {value.__name__}")
+        elif all(one is not value for one in self._holders):
+            self._holders.append(value)
+
+    @staticmethod
+    def _is_own(module: types.ModuleType) -> bool:
+        return module.__name__ != "__main__" and not is_installed_module(module.__name__)
 
     def _class(self, value: type) -> None:
         if value is object:
@@ -238,9 +247,7 @@ class _Judge:
             self.take(getattr(value, name, None))
 
     def _other(self, value: Any) -> None:
-        is_scalar = isinstance(value, np.generic) and pure.is_known(type(value))
-        is_type = isinstance(value, np.dtype) and value.kind != "M"
-        if not (is_scalar or is_type):
+        if not kinds.is_scalar_or_type(value):
             self._instance(value)
 
     def _instance(self, value: Any) -> None:
@@ -249,15 +256,10 @@ class _Judge:
             self._items(vars(value).values())
             return
         if is_installed_class(kind):
-            name = getattr(value, "__qualname__", None)
-            self._refuse(
-                f"{getattr(value, '__module__', '')}.{name}" if name else f"a {kind.__module__}.{kind.__qualname__}"
-            )
+            self._refuse(kinds.name_of(value))
             return
         self.take(kind)
-        if isinstance(value, kinds.SCALARS) or any(
-            vars(one).get(name) for one in kinds.own_kinds(kind) for name in kinds.PICKLING
-        ):
+        if not kinds.is_told_by_attributes(value):
             self._because(f"has a {kind.__qualname__}, which is not told by its attributes")
             return
         attributes = getattr(value, "__dict__", {})
@@ -271,10 +273,9 @@ class _Judge:
     def _look_up(self, holder: Any, name: str) -> None:
         values = vars(holder)
         if isinstance(holder, types.ModuleType) and pure.is_known_module(holder.__name__):
-            table = pure.table_of(holder.__name__)
-            if name in table and getattr(holder, name, None) is table[name]:
+            if known := pure.known_in(holder, name):
                 self._own.add(name)
-                self.take(table[name])
+                self.take(known[0])
             elif name in values or name in dir(holder):
                 self._refuse(f"{holder.__name__}.{name}")
         elif name in values:
@@ -292,9 +293,7 @@ _HANDLERS: list[tuple[Any, Callable[[_Judge, Any], None]]] = [
     (functools.partial, _Judge._partial),
     (functools._lru_cache_wrapper, _Judge._cached),
     (types.ModuleType, _Judge._module),
-    (np.ndarray, _Judge._array),
-    ((tuple, list, set, frozenset, collections.deque), _Judge._sequence),
-    (dict, _Judge._mapping),
+    ((np.ndarray, tuple, list, set, frozenset, collections.deque, dict), _Judge._container),
     (type, _Judge._class),
     (_DESCRIPTORS, _Judge._descriptor),
 ]

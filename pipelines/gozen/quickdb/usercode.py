@@ -82,9 +82,7 @@ class UserCode:
             cloudpickle.register_pickle_by_value(module)
         try:
             written = io.BytesIO()
-            pickler = cloudpickle.Pickler(written, protocol=5)
-            pickler.dispatch_table = pickler.dispatch_table.new_child({functools._lru_cache_wrapper: _reduced_cache})
-            pickler.dump(value)
+            _Pickler(written, protocol=5).dump(value)
         finally:
             for module in mine:
                 cloudpickle.unregister_pickle_by_value(module)
@@ -118,11 +116,11 @@ class UserCode:
     def _array(self, value: np.ndarray[Any, Any]) -> None:
         fortran = value.flags.f_contiguous and not value.flags.c_contiguous  # sums along an axis depend on it
         self._add("array", value.dtype.descr, value.shape, fortran)
+        if value.dtype.hasobject:
+            self.take(value.ravel().tolist())
         if type(value) is not np.ndarray:  # one with a mask, or with a unit
             self._other(value)
-        elif value.dtype.hasobject:
-            self.take(value.ravel().tolist())
-        else:
+        elif not value.dtype.hasobject:
             self._hash.update(np.ascontiguousarray(value).tobytes())
 
     def _sequence(self, value: Any) -> None:
@@ -212,6 +210,8 @@ class UserCode:
         compiled = getattr(value, "py_func", None)  # by Numba
         if isinstance(compiled, types.FunctionType):
             self.take(compiled)
+        elif kind is np.vectorize:
+            self.take({name: one for name, one in vars(value).items() if not name.startswith("_")})
         elif not is_installed_class(kind) and kind.__reduce_ex__ is _REDUCE_EX and hasattr(value, "__dict__"):
             self.take(vars(value))
         elif kind in _BY_ARGUMENTS:
@@ -244,6 +244,11 @@ def _reduced_cache(cached: Any) -> tuple[Any, ...]:
 
 def _with_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(function)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle says nothing of its types
+    # Of the class: a table that is set on an object is not looked at.
+    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({functools._lru_cache_wrapper: _reduced_cache})
 
 
 _REDUCE_EX: Any = object.__reduce_ex__
