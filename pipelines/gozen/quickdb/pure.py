@@ -18,7 +18,7 @@ from gozen.quickdb.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
 _PATCH_INSIDE = ("_whole", "_rows", "_made")
 
 
-_COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarrow", "bottleneck")
+_COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarrow", "fast-histogram", "bottleneck")
 """Packages from which a result may come, also by what one of them uses where it is there."""
 
 

@@ -142,6 +142,7 @@ MODULES: Mapping[str, str] = {
         biweight_location biweight_scale mad_std median_absolute_deviation sigma_clip sigma_clipped_stats
     """,
     "astropy.timeseries": "LombScargle",
+    "fast_histogram": "histogram1d histogram2d histogramdd",
     "pyarrow": """
         array bool_ dictionary field float32 float64 int16 int32 int64 int8 large_string list_ schema string
         struct table uint16 uint32 uint64 uint8
