@@ -160,6 +160,19 @@ PURE = {
         def map(p): return pyarrow.table([pyarrow.array(p("f.ra"), COLUMNS.field("ra").type)], schema=COLUMNS)
     """,
     "attributes of a function": "def map(p): return p('a.b') * map.factor\nmap.factor = 2",
+    "what it made itself may change": """
+        import numpy as np
+        EDGES, LIMITS = np.arange(5.0), [1, 2]
+        def filled(out, limits):
+            out[:] = limits[0]
+            return out
+        def map(p):
+            counts = np.zeros(4)
+            np.add.at(counts, np.digitize(p('a.b'), EDGES), 1)
+            np.add(counts, 1, out=counts)
+            for limit in LIMITS: counts[limit] += limit
+            return filled(counts, LIMITS), np.histogram(p('a.b'), bins=EDGES)
+    """,
     "nothing": "def map(p): pass",
     "chance that is given": "import numpy as np\nDRAWN = np.arange(7.0)\ndef map(p): return DRAWN.sum() + p.size",
     "an object that is called": "class Map:\n    def __call__(self, p): return p.size\nmap = Map()",
@@ -364,6 +377,14 @@ def map(p, seen=[]):;    seen.append(1);    return len(seen)
 def map(p, *, seen={}):;    seen[1] = 1;    return len(seen)
 def make():;    n = 0;    def map(p):;        nonlocal n;        n += 1;        return n;    return map;map = make()
 def make():;    seen = [];    def map(p):;        seen.append(1);        return len(seen);    return map;map = make()
+L = [[1], [2]];def map(p):;    for one in L:;        one.append(1);    return L
+L = [];def more(x): x.append(1);def map(p):;    more(L);    return len(L)
+L = [];def more(y, x):;    x += [1];def map(p):;    more(p, L);    return len(L)
+L = [];def most(x): more(x);def more(x): x.append(1);def map(p):;    most(L);    return len(L)
+import numpy as np;A = np.zeros(3);def map(p):;    np.add.at(A, [0], 1);    return A
+import numpy as np;A = np.zeros(3);def map(p):;    np.copyto(A, p.size);    return A
+import numpy as np;A = np.zeros(3);def map(p): return np.add(A, 1, out=A)
+from heapq import heappush;L = [];def map(p):;    heappush(L, p.size);    return L
 class M:;    n = 0;    def __call__(self, p):;        self.n += 1;        return self.n;map = M()
 class M:;    n = 0;    def map(self, p):;        M.n += 1;        return self.n;map = M().map
 class M:;    def __init__(self): self.seen = [];    def map(self, p): self.seen.append(1);map = M().map

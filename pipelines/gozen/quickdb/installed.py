@@ -24,6 +24,11 @@ def is_installed_module(name: str | None) -> bool:
     return found.__name__.partition(".")[0] == "gozen"
 
 
+def is_own_module(module: types.ModuleType) -> bool:
+    """Tell whether a module is the user's, and not what a script or notebook is itself."""
+    return module.__name__ != "__main__" and not is_installed_module(module.__name__)
+
+
 def is_installed_function(function: types.FunctionType) -> bool:
     """Tell whether a function is installed: its globals are those of its module. `functools.wraps` cannot lend them."""
     name = function.__globals__.get("__name__")

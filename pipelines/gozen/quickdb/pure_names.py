@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Return the words of a table."""
     return text.split()
 
 
 BUILTINS = frozenset(
-    _words("""
+    words("""
     __build_class__ __debug__ __name__ Ellipsis NotImplemented abs all any ascii bool bytearray bytes callable chr
     classmethod complex dict divmod enumerate filter float int isinstance issubclass iter len list map max min next
     ord pow print property range repr reversed round slice sorted staticmethod str sum super tuple type zip
@@ -152,7 +153,7 @@ MODULES: Mapping[str, str] = {
 }
 
 ATTRIBUTES = frozenset(
-    _words("""
+    words("""
     T all any argmax argmin argpartition argsort astype byteswap choose clip compress conj conjugate copy
     cumprod cumsum data diagonal dot dtype fill flat flatten imag item itemsize mT max mean min nbytes ndim
     nonzero partition prod ptp put ravel real repeat reshape resize round searchsorted shape size sort squeeze
@@ -176,7 +177,7 @@ ATTRIBUTES = frozenset(
 )
 """What may be asked of a number, a text, a list, a dict, an array, a pattern, a patch, a region, an exception."""
 
-KINDS = _words("""
+KINDS = words("""
     ndarray float64 dtype ufunc MaskedArray str bytes int float complex list tuple dict set range slice type
     property object BaseException memoryview FunctionType MethodType BuiltinFunctionType GeneratorType CoroutineType
     ModuleType CodeType FrameType TracebackType partial deque Counter Pattern Match

@@ -20,7 +20,7 @@ import numpy as np
 
 from gozen.quickdb import kinds, pure
 from gozen.quickdb.functions import cached_function, content, is_generated, surroundings
-from gozen.quickdb.installed import is_installed_class, is_installed_function, is_installed_module
+from gozen.quickdb.installed import is_installed_class, is_installed_function, is_own_module
 from gozen.quickdb.instructions import Uses, is_of_numbers, read
 from gozen.quickdb.pure_names import ATTRIBUTES
 
@@ -55,6 +55,7 @@ class _Judge:
         self._asked: dict[str, str] = {}
         self._own: set[str] = set()
         self._settled: set[tuple[int, str, bool]] = set()
+        self._read: set[tuple[int, tuple[str, ...]]] = set()
         self._at = ""
 
     def take(self, value: Any) -> None:
@@ -71,8 +72,9 @@ class _Judge:
     def function(self, value: types.FunctionType, outer: tuple[str, ...] = ()) -> None:
         """Take a function, some arguments of which outlive a call."""
         self._seen[id(value)] = value
-        if is_generated(value):
+        if is_generated(value) or (id(value), outer) in self._read:
             return
+        self._read.add((id(value), outer))
         before, self._at = self._at, value.__qualname__.replace("<locals>.", "")
         if is_installed_function(value):
             self._refuse(f"{value.__module__}.{value.__qualname__}")
@@ -117,6 +119,10 @@ class _Judge:
             if name not in around.sets:
                 self.take(one)
         self._take_globals(value.__globals__, uses, around.sets)
+        for name, argument in uses.handed:
+            callee = value.__globals__.get(name)
+            if isinstance(callee, types.FunctionType) and not is_installed_function(callee):
+                self.function(callee, callee.__code__.co_varnames[argument : argument + 1])
         self._take_texts(value.__code__, uses)
         self._ask(uses.attributes)
         self._own |= uses.stored
@@ -146,7 +152,7 @@ class _Judge:
                 self._ask(attributes[at:])
                 break
             known = pure.known_in(value, name) if pure.is_known_module(value.__name__) else []
-            found = known or ([vars(value)[name]] if self._is_own(value) and name in vars(value) else [])
+            found = known or ([vars(value)[name]] if is_own_module(value) and name in vars(value) else [])
             if not found:
                 self._refuse(f"{value.__name__}.{name}")
                 return
@@ -201,14 +207,10 @@ class _Judge:
         self._holders.append(value)
 
     def _module(self, value: types.ModuleType) -> None:
-        if not self._is_own(value) and not pure.is_known_module(value.__name__):
+        if not is_own_module(value) and not pure.is_known_module(value.__name__):
             self._refuse(f"the module {value.__name__}")
         elif all(one is not value for one in self._holders):
             self._holders.append(value)
-
-    @staticmethod
-    def _is_own(module: types.ModuleType) -> bool:
-        return module.__name__ != "__main__" and not is_installed_module(module.__name__)
 
     def _class(self, value: type) -> None:
         if value is object:

@@ -20,7 +20,7 @@ import cloudpickle
 import numpy as np
 
 from gozen.quickdb.functions import cached_function, content, names_of
-from gozen.quickdb.installed import is_installed_class, is_installed_function, is_installed_module
+from gozen.quickdb.installed import is_installed_class, is_installed_function, is_installed_module, is_own_module
 from gozen.quickdb.instructions import is_of_numbers
 from gozen.quickdb.pure import software
 from gozen.quickdb.repeatable import why_not_kept
@@ -55,7 +55,7 @@ class UserCode:
     @classmethod
     def of(cls, *functions: Any, shared: Any = None) -> UserCode:
         """Walk through functions, and what is shared with the first of them."""
-        found = cls(why_not_kept=why_not_kept(*functions, shared=shared))
+        found = cls(why_not_kept=why_not_kept(*functions, shared=shared) if functions else "")
         found._add(software(), _settings_of_process())
         for value in (*functions, shared):
             found.take(value)
@@ -180,7 +180,7 @@ class UserCode:
 
     def _module(self, value: types.ModuleType) -> None:
         self._add("module", value.__name__, getattr(value, "__version__", ""))
-        if not is_installed_module(value.__name__) and value.__name__ != "__main__":
+        if is_own_module(value):
             self._note_module(value.__name__)
             self._hash.update(Path(value.__file__).read_bytes() if value.__file__ else b"")
             self._attributes(vars(value))  # what was set in it since, and further modules of the user's
