@@ -401,6 +401,61 @@ def test_what_may_give_another_result_is_not_kept(text: str) -> None:
     assert reason(text.replace(";", "\n"))
 
 
+WAYS = {
+    "global": "def map(p): return THING(p)",
+    "alias": "def map(p):;    thing = THING;    return thing(p)",
+    "closure": "def make(thing):;    def map(p): return thing(p);    return map;map = make(THING)",
+    "default": "def map(p, thing=THING): return thing(p)",
+    "keyword": "def map(p, *, thing=THING): return thing(p)",
+    "attribute of a function": "def map(p): return map.thing(p);map.thing = THING",
+    "attribute of an object": "class C: pass;C_ = C();C_.thing = THING;def map(p): return C_.thing(p)",
+    "attribute of a class": "class C:;    thing = staticmethod(THING);def map(p): return C.thing(p)",
+    "base class": "class B:;    thing = staticmethod(THING);class C(B): pass;C_ = C();def map(p): return C_.thing(p)",
+    "property": "class C:;    @property;    def thing(self): return THING(1);C_ = C();def map(p): return C_.thing",
+    "call of an object": "class C:;    def __call__(self, p): return THING(p);map = C()",
+    "method": "class C:;    def map(self, p): return THING(p);map = C().map",
+    "class method": "class C:;    @classmethod;    def map(cls, p): return THING(p);map = C.map",
+    "operator": "class C:;    def __mul__(self, p): return THING(p);C_ = C();def map(p): return C_ * p",
+    "list": "LIST = [1, [THING]];def map(p): return LIST[1][0](p)",
+    "dict": "DICT = {'a': THING};def map(p): return DICT['a'](p)",
+    "array": "import numpy as np;ARRAY = np.array([THING, 1]);def map(p): return ARRAY[0](p)",
+    "partial": "import functools;PART = functools.partial(THING, 1);def map(p): return PART()",
+    "map": "def map(p): return [one for one in filter(THING, [1, 2])]",
+    "lambda": "map = lambda p: THING(p)",
+    "inner function": "def map(p):;    def inner(): return THING(p);    return inner()",
+    "comprehension": "def map(p): return [THING(one) for one in [1, 2]]",
+    "generator": "def each(p): yield THING(p);def map(p): return next(each(p))",
+    "helpers": "def a(p): return THING(p);def b(p): return a(p);def map(p): return b(p)",
+    "recursion": "def map(p, n=3): return map(p, n - 1) if n else THING(p)",
+    "decorator": "def deco(f):;    def g(p): return THING(f(p));    return g;@deco;def map(p): return p",
+    "borrowed name": "import functools, math;@functools.wraps(math.sqrt);def map(p): return THING(p)",
+    "cache": "import functools;@functools.lru_cache(None);def map(p): return THING(p)",
+    "vectorize": "import numpy as np;@np.vectorize;def f(x): return THING(x);def map(p): return f(p('a.b'))",
+    "dataclass": "import dataclasses;@dataclasses.dataclass;class C:;    t: int = THING;def map(p): return C().t(p)",
+    "class inside": "def map(p):;    class C:;        thing = THING(p);    return C.thing",
+}
+THINGS = {
+    "open": "THING = open",
+    "numpy.load": "from numpy import load as THING",
+    "numpy.random": "from numpy.random import normal as THING",
+    "a generator of chance": "import numpy as np;THING = np.random.default_rng(1).normal",
+    "a clock": "from time import ctime as THING",
+    "the system": "from os import stat as THING",
+    "a path": "from pathlib import Path as THING",
+    "id": "THING = id",
+    "getattr": "THING = getattr",
+    "an attribute getter": "from operator import attrgetter;THING = attrgetter('a')",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_reads_is_found_by_whatever_way_it_is_reached(way: str) -> None:
+    for name, text in THINGS.items():
+        assert reason(f"{text};{WAYS[way]}".replace(";", "\n")), name
+    for text in ("from math import sqrt as THING", "from numpy import median as THING", "def THING(x): return x"):
+        assert reason(f"{text};{WAYS[way]}".replace(";", "\n")) == ""
+
+
 @pytest.mark.parametrize("lender", [np.median, np.linalg.norm, np.add, functools.reduce, len, np.float64])
 def test_borrowed_names_do_not_make_a_function_a_known_one(lender: Any) -> None:
     def read(p: Any) -> str:

@@ -60,9 +60,8 @@ class _Judge:
 
     def take(self, value: Any) -> None:
         """Take a value that the functions can reach."""
-        if type(value) in (str, bytes):
-            self._text(value)
-            return
+        if type(value) in (str, bytes) and kinds.may_be_the_time(value):
+            self._because(f"has the text {value[:40]!r}, and NumPy takes 'now' for the time")
         if type(value) in kinds.DATA or id(value) in self._seen or pure.is_known(value):
             return
         self._seen[id(value)] = value
@@ -171,10 +170,6 @@ class _Judge:
                 self.take(one)
                 if "catch_warnings" in uses.attributes | uses.globals and isinstance(one, tuple) and "record" in one:
                     self._because("records warnings, which Python gives once")
-
-    def _text(self, value: str | bytes) -> None:
-        if kinds.may_be_the_time(value):
-            self._because(f"has the text {value[:40]!r}, and NumPy takes 'now' for the time")
 
     def _container(self, value: Any) -> None:
         if isinstance(value, set | frozenset) and not is_of_numbers(value):
