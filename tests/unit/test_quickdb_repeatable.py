@@ -331,6 +331,8 @@ def helper(): return open("x").read();def map(p): return helper()
 def map(p): return [one for one in (open(name) for name in "xy")]
 def map(p):;    class Inner:;        text = open("x").read();    return Inner.text
 def map(p): return undefined
+class C:;    open = 1;    def f(self): self.open = open("x").read();def map(p): return C().f()
+def map(p):;    class C:;        open = open("x");    return C.open
 map = open
 import numpy as np;map = np.load
 import os;map = os.stat
@@ -499,6 +501,21 @@ def test_what_is_shared_and_how_it_is_reduced_counts_too() -> None:
     assert why_not_kept(names["map"], shared=open)
     assert why_not_kept(names["map"], shared=itertools.count())
     assert why_not_kept(names["changes"], shared={}) == "changes changes shared, which outlives a call"
+
+
+def test_what_does_not_like_to_be_looked_at_is_not_kept_and_breaks_nothing() -> None:
+    assert reason("""
+        class Shy:
+            @property
+            def __dict__(self): raise OSError("not now")
+            __slots__ = ()
+        SHY = Shy()
+        def map(p): return SHY
+    """)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert "cannot be looked through" in why_not_kept(len, shared=deep)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ def is_installed_module(name: str | None) -> bool:
     """Tell whether a module belongs to Python, to what is installed, or to Gozen; not so what nobody has imported."""
     if name == "builtins":
         return True
-    found = sys.modules.get(name or "__main__")
-    if found is None or found.__name__ == "__main__":
+    name = name or "__main__"
+    found = sys.modules.get(name)
+    if found is None or found is sys.modules.get("__main__"):
         return False
     file = getattr(found, "__file__", None)
     if file is None or any(place in Path(file).resolve().parents for place in _PLACES):
         return True
-    return found.__name__.partition(".")[0] == "gozen"
+    return name.partition(".")[0] == "gozen"
 
 
 def is_own_module(module: types.ModuleType) -> bool:
@@ -33,7 +34,7 @@ def is_installed_function(function: types.FunctionType) -> bool:
     """Tell whether a function is installed: its globals are those of its module. `functools.wraps` cannot lend them."""
     name = function.__globals__.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) else None
-    return module is not None and vars(module) is function.__globals__ and is_installed_module(name)
+    return getattr(module, "__dict__", None) is function.__globals__ and is_installed_module(name)
 
 
 def is_installed_class(kind: type) -> bool:

@@ -96,5 +96,6 @@ def _of_builtins() -> frozenset[int]:
 
 
 def is_known_builtin(name: str) -> bool:
-    """Tell whether a name that no module has stands for something that is known."""
-    return name in BUILTINS and id(vars(builtins).get(name)) in _of_builtins()
+    """Tell whether a name that no module has stands for something that is known; what makes sets is looked at apart."""
+    is_listed = name in BUILTINS and id(vars(builtins).get(name)) in _of_builtins()
+    return is_listed or name in ("set", "frozenset")

@@ -36,11 +36,14 @@ def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A0
         The second argument of `map`.
     """
     judge = _Judge()
-    if isinstance(map, types.FunctionType) and shared is not None:
-        judge.function(map, map.__code__.co_varnames[1:2])
-    for value in (map, *others, shared):
-        judge.take(value)
-    judge.settle()
+    try:
+        if isinstance(map, types.FunctionType) and shared is not None:
+            judge.function(map, map.__code__.co_varnames[1:2])
+        for value in (map, *others, shared):
+            judge.take(value)
+        judge.settle()
+    except Exception as error:  # what objects do when they are looked at is theirs, and must not end a job
+        return f"it cannot be looked through: {type(error).__name__}: {error}"
     return judge.reasons[0] if judge.reasons else ""
 
 
@@ -135,7 +138,7 @@ class _Judge:
             if name in values:
                 if name not in sets:
                     self.take(values[name])
-            elif name not in uses.stored | {"set", "frozenset"} and not pure.is_known_builtin(name):
+            elif not pure.is_known_builtin(name) and (name in vars(builtins) or name not in uses.stored):
                 self._refuse(name)
         for name in sorted(uses.imports):
             if pure.is_known_module(name):
