@@ -21,9 +21,9 @@ from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult, blocks_of, t
 from gozen.quickdb.patches import Patch, overlapping
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
-from gozen.quickdb.pure import software
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
+from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.sampling import Estimate
 from gozen.quickdb.tables import Family
 from gozen.quickdb.usercode import UserCode

@@ -19,11 +19,16 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from gozen.quickdb.functions import cached_function, content, names_of
-from gozen.quickdb.installed import is_installed_class, is_installed_function, is_installed_module, is_own_module
-from gozen.quickdb.instructions import is_of_numbers
-from gozen.quickdb.pure import software
-from gozen.quickdb.repeatable import why_not_kept
+from gozen.quickdb.repeatable.functions import cached_function, content, names_of
+from gozen.quickdb.repeatable.installed import (
+    is_installed_class,
+    is_installed_function,
+    is_installed_module,
+    is_own_module,
+)
+from gozen.quickdb.repeatable.instructions import is_of_numbers
+from gozen.quickdb.repeatable.judging import why_not_kept
+from gozen.quickdb.repeatable.pure import software
 
 
 @dataclass

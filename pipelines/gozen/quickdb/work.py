@@ -21,10 +21,10 @@ from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
-from gozen.quickdb.pure import software
 from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
+from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.untrusted import checked_request, checked_result
 
 _held = threading.local()

@@ -8,8 +8,8 @@ import types
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gozen.quickdb.lasting import changes
-from gozen.quickdb.stack import Steps, begins_call, consumer, is_call
+from gozen.quickdb.repeatable.lasting import changes
+from gozen.quickdb.repeatable.stack import Steps, begins_call, consumer, is_call
 
 _SKIPPED = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "NOP", "RESUME", "COPY_FREE_VARS", "MAKE_CELL"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})

@@ -1,4 +1,4 @@
-"""Which library objects compute from their arguments alone: those of `gozen.quickdb.pure_names`, by identity."""
+"""Which library objects compute from their arguments alone: those that `pure_names` lists, by identity."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from importlib import metadata
 from typing import Any
 
 from gozen import __version__
-from gozen.quickdb.installed import is_installed_function
-from gozen.quickdb.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
+from gozen.quickdb.repeatable.installed import is_installed_function
+from gozen.quickdb.repeatable.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
 
 _PATCH_INSIDE = ("_whole", "_rows", "_made")
 

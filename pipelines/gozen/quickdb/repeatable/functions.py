@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gozen.quickdb.installed import is_installed_function
-from gozen.quickdb.instructions import is_of_numbers
+from gozen.quickdb.repeatable.installed import is_installed_function
+from gozen.quickdb.repeatable.instructions import is_of_numbers
 
 
 def content(cell: types.CellType) -> Any:

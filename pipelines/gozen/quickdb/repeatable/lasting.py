@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gozen.quickdb.pure_names import words
-from gozen.quickdb.stack import Steps, begins_call, consumer, is_call
+from gozen.quickdb.repeatable.pure_names import words
+from gozen.quickdb.repeatable.stack import Steps, begins_call, consumer, is_call
 
 _CHANGING = words("""
     append extend insert remove pop clear reverse sort update setdefault popitem add discard fill put partition

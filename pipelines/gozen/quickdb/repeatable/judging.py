@@ -1,8 +1,8 @@
 """Whether the same call of a user's function gives the same result: a positive list, over all that the code can reach.
 
-A function may have data, its own code and what `gozen.quickdb.pure_names` lists. By those it reaches nothing else: each
-name of an attribute in its code must be harmless for whatever it is asked of. So a library that reads a file, in
-whatever language it is written, is found by the way to it.
+A function may have data, its own code and what `pure_names` lists. By those it reaches nothing else: each name of an
+attribute in its code must be harmless for whatever it is asked of. So a library that reads a file, in whatever language
+it is written, is found by the way to it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from gozen.quickdb import kinds, pure
-from gozen.quickdb.functions import cached_function, content, is_generated, surroundings
-from gozen.quickdb.installed import is_installed_class, is_installed_function, is_own_module
-from gozen.quickdb.instructions import Uses, is_of_numbers, read
-from gozen.quickdb.pure_names import ATTRIBUTES
+from gozen.quickdb.repeatable import kinds, pure
+from gozen.quickdb.repeatable.functions import cached_function, content, is_generated, surroundings
+from gozen.quickdb.repeatable.installed import is_installed_class, is_installed_function, is_own_module
+from gozen.quickdb.repeatable.instructions import Uses, is_of_numbers, read
+from gozen.quickdb.repeatable.pure_names import ATTRIBUTES
 
 
 def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 what the API calls it

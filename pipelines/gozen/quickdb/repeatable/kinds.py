@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gozen.quickdb.functions import FIELD
-from gozen.quickdb.installed import is_installed_class
-from gozen.quickdb.pure import is_known
 from gozen.quickdb.region import Box, Cone, Polygon
+from gozen.quickdb.repeatable.functions import FIELD
+from gozen.quickdb.repeatable.installed import is_installed_class
+from gozen.quickdb.repeatable.pure import is_known
 
 OF_EVERY_CLASS = frozenset({
     "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__match_args__",
