@@ -3,11 +3,12 @@
 All ways read the same files and give the same diagram, which is checked; they take turns, warm; medians are compared.
 Two workers each: the floor is bare PyArrow and fast-histogram in two processes. Results never come from the cache.
 
-    python benchmarks/quickdb.py [--json FILE] [--rows 10_000_000] [--repeats 7] [--only ratios,growth,workers,s3]
+    python benchmarks/quickdb.py [--json FILE] [--rows 10_000_000] [--repeats 7] [--only ratios,growth,workers,kept,s3]
 
 `ratios` compares with the floor, DuckDB, polars, dask.dataframe and LSDB, and measures what a patch costs; `growth`
-draws lines in rows and looks at the memory of the workers; `workers` compares one with two; `s3` copies the table to an
-S3 server behind 15 ms of latency.
+draws lines in rows and looks at the memory of the workers; `workers` compares one with two; `kept` asks again what was
+kept, and measures what it costs to see whether it may be; `s3` copies the table to an S3 server behind a latency of
+15 ms.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ from gozen.sky.object_tables import chunks, object_schema
 from latency import latency
 from timing import elapsed, say
 
-SECTIONS = ("ratios", "growth", "workers", "s3")
+SECTIONS = ("ratios", "growth", "workers", "kept", "s3")
 WORKERS = 2
 RERUN, TABLE = "survey", "survey_forced"
 LATENCY_MS = 15.0
+LOOKS = 100
 RANGES, RANGE_BYTES = 200, 768 * 1024
 """What is asked for to see what a range costs; about as many bytes as a patch needs of a file."""
 
@@ -166,6 +168,29 @@ def workers(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     return {"s": spent, **{f"{way}_gain": spent[f"{way}_1"] / spent[f"{way}_2"] for way in ("local", "floor")}}
 
 
+def kept(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """Ask without and with what is kept of earlier runs, for the first time and again, in turns."""
+    made(open_store(folder / f"table-{rows}"), rows)
+    with tempfile.TemporaryDirectory() as cache, ExitStack() as stack:
+        settings = load_settings(archive=str(folder / f"table-{rows}"))
+        settings = settings.model_copy(
+            update={"quickdb": settings.quickdb.model_copy(update={"cache": Path(cache), "rerun": RERUN})}
+        )
+        api = stack.enter_context(quickdb.connect(workers=WORKERS, settings=settings))
+
+        def ask(cache: bool = True) -> Any:
+            return api.mapreduce(histograms.of_patch, add, progress=False, cache=cache)
+
+        ways = {"not_kept": lambda: ask(cache=False), "first": lambda: (api.cache_clear(), ask()), "again": ask}
+        spent = in_turns(ways, repeats)
+        if not api.cache_clear():
+            raise Bug("nothing was kept of a function that computes with NumPy alone")
+    before = time.process_time()
+    for _ in range(LOOKS):
+        quickdb.why_not_kept(histograms.of_patch, add)
+    return {"rows": rows, "s": spent, "looking_ms": 1000 * (time.process_time() - before) / LOOKS}
+
+
 def s3(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Ask the same table on a disk and on S3 behind a latency, in turns; the server runs on the same cores."""
     from tests.services.s3_server import s3_server
@@ -241,6 +266,13 @@ def goals_of(result: Mapping[str, Any]) -> list[Goal]:
     if "workers" in result:
         gain = result["workers"]["local_gain"] / result["workers"]["floor_gain"]
         goals.append(Goal("gain_of_two_workers/floor's", gain, 0.9, at_least=True))
+    if "kept" in result:
+        s = result["kept"]["s"]
+        goals += [
+            Goal("first_run/not_kept", s["first"] / s["not_kept"], 1.15),
+            Goal("kept/not_kept", s["again"] / s["not_kept"], 0.25),
+            Goal("look_through_a_function_ms", result["kept"]["looking_ms"], 2.0),
+        ]
     if "s3" in result:
         goals.append(Goal("s3/disk", result["s3"]["s"]["s3"] / result["s3"]["s"]["disk"], 1.5))
     return goals
@@ -264,6 +296,9 @@ def show(result: Mapping[str, Any]) -> None:
         print(f"line: {one['start_s']:.4f} s + {one['slope_s'] * 1e6:.4f} s for a million rows")
     if "workers" in result:
         print(", ".join(f"{name} {spent:.3f} s" for name, spent in result["workers"]["s"].items()))
+    if "kept" in result:
+        print(", ".join(f"{name} {spent:.3f} s" for name, spent in result["kept"]["s"].items()))
+        print(f"to see whether a function may be kept: {result['kept']['looking_ms']:.2f} ms")
     if "s3" in result:
         one = result["s3"]
         print(", ".join(f"{name} {spent:.3f} s" for name, spent in one["s"].items()))
@@ -288,7 +323,7 @@ def main() -> int:
         folder = given.folder or Path(temporary)
         for name in given.only.split(","):
             say(name)
-            result[name] = {"ratios": ratios, "growth": growth, "workers": workers, "s3": s3}[name](
+            result[name] = {"ratios": ratios, "growth": growth, "workers": workers, "kept": kept, "s3": s3}[name](
                 folder, given.rows, given.repeats
             )
     show(result)

@@ -135,6 +135,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_pool": 25,
     "services/test_quickdb": 60,
     "services/test_quickdb_bad_input": 150,
+    "services/test_quickdb_kept": 30,
     "services/test_quickdb_s3": 50,
     "services/test_report_in_a_browser": 20,
     "services/test_rotated_keys": 80,

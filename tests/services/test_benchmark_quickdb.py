@@ -19,13 +19,16 @@ pytestmark = pytest.mark.test_all("measures QuickDB; its answers are in test_qui
 
 def test_a_small_survey_is_asked(tmp_path: Path) -> None:
     out = tmp_path / "quickdb.json"
-    command = [sys.executable, PROGRAM, "--rows", "24000", "--repeats", "1", "--only", "growth", "--json", out]
+    command = [sys.executable, PROGRAM, "--rows", "24000", "--repeats", "1", "--only", "growth,kept", "--json", out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     goals = {line.split()[1]: line.split()[4] for line in done.stdout.splitlines() if line.startswith("goal ")}
     assert set(goals) == {
         "off_line_in_rows",
         "memory_as_rows_double",
         "forecast_712M_rows_40_cores_s",
+        "first_run/not_kept",
+        "kept/not_kept",
+        "look_through_a_function_ms",
     }, done.stdout + done.stderr
     assert done.returncode == int("short" in goals.values())
     figures = json.loads(out.read_text())

@@ -138,11 +138,75 @@ def test_what_the_function_does_not_use_does_not_matter() -> None:
     ids=str,
 )
 def test_shared_values_are_told_apart(one: object, other: object) -> None:
-    assert (
-        UserCode.of(test_shared_values_are_told_apart, one).digest
-        != UserCode.of(test_shared_values_are_told_apart, other).digest
-    )
-    assert UserCode.of(one).digest == UserCode.of(pickle.loads(pickle.dumps(one))).digest
+    function = cell("def map(p, shared): return shared")["map"]
+    assert UserCode.of(function, shared=one).digest != UserCode.of(function, shared=other).digest
+    assert UserCode.of(one).digest == UserCode.of(pickle.loads(pickle.dumps(one))).digest is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "map.k = 2",
+        "Cut.__call__ = other",
+        "Cut.__add__ = functools.partial(other, 1)",
+        "Cut.factor = 2",
+        "CUT.limit = 2",
+        "CUT.__class__ = Base",
+        "LIST.k = 2",
+        "TEXT = Text('a')",
+        "MANY.default_factory = list",
+        "QUEUE = deque([1], 3)",
+        "ARRAY = np.asfortranarray(ARRAY)",
+        "OBJECTS[0] = other",
+        "NUMBERS = {8, 0}",
+        "PART.keywords['y'] = 2",
+        "kept.k = 2",
+        "helper.__kwdefaults__ = {'y': 2}",
+        "helper.__defaults__ = (2,)",
+        "VECTOR = np.vectorize(other)",
+        "VOID = np.array([(1.00000000002, 2)], 'f8,i4')[0]",
+        "np.set_printoptions(precision=3)",
+    ],
+)
+def test_what_is_set_later_changes_the_digest(change: str) -> None:
+    names = cell("""
+        import functools
+        from collections import defaultdict, deque
+        import numpy as np
+        class Base:
+            def __init__(self, limit): self.limit = limit
+            def __call__(self, x): return x < self.limit
+        class Cut(Base): pass
+        class List(list): pass
+        class Text(str): pass
+        def other(*x): return 7
+        @functools.lru_cache
+        def kept(x): return x
+        def helper(x=1, *, y=1): return x + y
+        CUT, LIST, TEXT, MANY, QUEUE = Cut(1), List([1]), "a", defaultdict(int, a=1), deque([1], 2)
+        ARRAY, OBJECTS, NUMBERS, PART = np.ones((2, 3)), np.array([map, 1]), {0, 8}, functools.partial(helper, y=1)
+        VECTOR, VOID = np.vectorize(helper), np.array([(1.00000000001, 2)], "f8,i4")[0]
+        def map(p): return map.k, CUT, LIST, TEXT, MANY, QUEUE, ARRAY, OBJECTS, NUMBERS, PART, kept, VECTOR, VOID
+        map.k = 1
+    """)
+    before = UserCode.of(names["map"]).identity
+    assert UserCode.of(names["map"]).identity == before
+    with np.printoptions():
+        exec(change, names)
+        assert UserCode.of(names["map"]).identity != before
+
+
+def test_what_a_cached_function_says_that_it_wraps_is_not_believed() -> None:
+    names = cell("""
+        import functools
+        import statistics
+        @functools.wraps(statistics.mean)
+        @functools.lru_cache
+        def map(x): return x + 1
+    """)
+    code = UserCode.of(names["map"])
+    assert code.digest
+    assert pickle.loads(code.pickled(names["map"]))(1) == 2
 
 
 def test_values_that_refer_to_themselves_have_a_digest() -> None:

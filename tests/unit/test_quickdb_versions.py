@@ -14,6 +14,7 @@ import pytest
 from gozen.quickdb.cache import Cache
 from gozen.quickdb.jobs import Block, TaskResult
 from gozen.quickdb.patches import Patch
+from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.running import results
 from gozen.version import code_version, is_this_code, this_code
 from gozen.version.code import Code
@@ -34,12 +35,11 @@ def test_results_of_a_worker_with_other_sources_are_said_and_not_kept(
     tmp_path: Path, worker: str | None, kept: bool
 ) -> None:
     block = Block(0, (((0, Patch("5/0/0", 10, 0, 1, picked=False, pieces={})),),))
-    result = TaskResult(
-        [(0, {"values": [], "total": 7, "touched": {}})], [], version=code_version() if worker is None else worker
-    )
+    version = code_version() if worker is None else worker
+    result = TaskResult([(0, {"values": [], "total": 7, "touched": {}})], [], version=version, software=software())
     engine = SimpleNamespace(workers=1, least=1, run=lambda *_: [result])
     job = SimpleNamespace(archive="", leaves=0)
-    plan = SimpleNamespace(blocks=[block], keys=["key"], job=job, learned={})
+    plan = SimpleNamespace(blocks=[block], keys=["key"], job=job, learned={}, why_not_kept="")
     cache = Cache(tmp_path, 1 << 20)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from gozen.quickdb.api import Api
     from gozen.quickdb.connecting import connect
     from gozen.quickdb.region import Box, Cone, Polygon
+    from gozen.quickdb.repeatable import why_not_kept
 
-__all__ = ["Api", "Box", "Cone", "Polygon", "connect"]
+__all__ = ["Api", "Box", "Cone", "Polygon", "connect", "why_not_kept"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from gozen.quickdb import region
 
         return getattr(region, name)
+    if name == "why_not_kept":
+        from gozen.quickdb.repeatable import why_not_kept
+
+        return why_not_kept
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,8 @@ from gozen.quickdb.jobs import Block, TableFiles
 
 _TRIMMED_TO = 0.8
 _LARGEST_SHARE = 16
+_ADDRESS = b" at 0x"
+"""Of a text such as ``<function f at 0x7f..>``, another one in each process."""
 
 
 class Cache:
@@ -50,7 +52,7 @@ class Cache:
             data = encode(value)
         except FunctionFailed:
             return
-        if len(data) > self._most // _LARGEST_SHARE:
+        if len(data) > self._most // _LARGEST_SHARE or _ADDRESS in data:
             return
         with contextlib.suppress(OSError):  # a full disk costs time, no result
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -97,12 +97,15 @@ class TaskResult:
         Values of blocks on which `reduce` is tried.
     version
         Of the worker's code; an older worker says none.
+    software
+        The versions of the worker's Python and libraries, which on a cluster may not be those of this machine.
     """
 
     blocks: list[tuple[int, dict[str, Any]]]
     nodes: list[Node]
     first: list[Any] = field(default_factory=list)
     version: str = ""
+    software: str = ""
 
 
 @dataclass(frozen=True)

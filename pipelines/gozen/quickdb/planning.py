@@ -53,7 +53,7 @@ class Planner:
         keep: bool,
     ) -> Plan:
         """Plan a job; parameters and errors are those of `Api.map`, `keep` is its `cache`."""
-        code = UserCode.of(program.map, program.reduce, program.shared)
+        code = UserCode.of(program.map, program.reduce, shared=program.shared)
         family = self._reruns.family(rerun, table, code)
         _say_uncertainty(code, family)
         if len(self._learned) > _REMEMBERED:

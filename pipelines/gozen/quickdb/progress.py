@@ -21,10 +21,13 @@ class Progress:
         Of the whole job, about.
     shown
         Whether a bar is shown; None shows one where somebody looks, after a second.
+    why_not_kept
+        Why the next run of the same function will be as long; empty where it will not.
     """
 
-    def __init__(self, rows: int, shown: bool | None) -> None:
+    def __init__(self, rows: int, shown: bool | None, why_not_kept: str = "") -> None:
         self._rows = rows
+        self._why_not_kept = why_not_kept
         self._done = 0
         self._begin = time.monotonic()
         self._wanted = _somebody_looks() if shown is None else shown
@@ -58,6 +61,8 @@ class Progress:
         self._bar = Progress(*columns, console=Console(stderr=True, force_jupyter=widgets))
         self._task = self._bar.add_task(f"{self._rows:,} rows", total=self._rows)
         self._bar.start()
+        if self._why_not_kept:
+            self._bar.console.print(f"not kept for the next run: {self._why_not_kept}", markup=False, highlight=False)
 
 
 def _somebody_looks() -> bool:

@@ -24,6 +24,7 @@ from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
+from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.sampling import Estimate
 from gozen.quickdb.tables import Family
 from gozen.quickdb.usercode import UserCode
@@ -53,6 +54,8 @@ class Plan:
         Of each block's result in the cache; none where results are not kept.
     rerun
         The release that was named, for whoever opens a patch by hand.
+    why_not_kept
+        Why results are not kept; empty where they are, or where nobody asked for it.
     learned
         Where the columns are noted that the functions read.
     """
@@ -65,6 +68,7 @@ class Plan:
     blocks: Sequence[Block]
     keys: Sequence[str]
     rerun: str | None = None
+    why_not_kept: str = ""
     learned: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -110,10 +114,12 @@ def planned(
     tries = limits is None and len(blocks) > 2 and len(blocks[0].runs[0]) < 3
     job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected, tries)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
+    place += repr(family.names.tables)  # units, bands and the site of the camera, on which derived columns depend
     if "margin" in code.names:  # a block's result then depends on patches of other blocks
         place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
     keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
-    return Plan(job, program, family, patches, every, blocks, keys, rerun, learned)
+    why = code.why_not_kept if keep and sample is None else ""
+    return Plan(job, program, family, patches, every, blocks, keys, rerun, why, learned)
 
 
 def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
@@ -124,7 +130,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
     FunctionFailed
         The user's function raised.
     """
-    with Progress(sum(block.rows for block in plan.blocks), progress) as bar:
+    with Progress(sum(block.rows for block in plan.blocks), progress, plan.why_not_kept) as bar:
         missing = []
         for block in plan.blocks:
             kept = cache.get(plan.keys[block.number]) if plan.keys else None
@@ -136,7 +142,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
         least = max(engine.least, FAR_PATCHES if "://" in plan.job.archive else 1)
         tasks = tasks_of(missing, engine.workers, least)
         for task in engine.run(plan.job, tasks) if missing else ():
-            same = _has_this_code(task)
+            same = _has_this_software(task)
             for number, result in task.blocks:
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
@@ -146,13 +152,17 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
             yield task if plan.job.leaves else _apart(task)
 
 
-def _has_this_code(task: TaskResult) -> bool:
-    """Tell whether a worker has the code of this process, by whose version results are kept; say it where not."""
-    if is_this_code(task.version):
+def _has_this_software(task: TaskResult) -> bool:
+    """Tell whether a worker has the software of this process, under which results are kept; warn where not."""
+    if not is_this_code(task.version):
+        theirs, ours = f"gozen {task.version or 'of an older version'}", code_version()
+    elif task.software != software():
+        theirs, ours = task.software or "unknown libraries", software()
+    else:
         return True
     warnings.warn(
-        f"a worker has gozen {task.version or 'of an older version'}, this process {code_version()}: its results may "
-        "differ and are not kept; install the same version in both, or start both again after an edit",
+        f"a worker has {theirs}, this process {ours}: its results may differ and are not kept; install the same "
+        "versions in both, or start both again after an edit",
         stacklevel=2,
     )
     return False

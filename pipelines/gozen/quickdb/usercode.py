@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import hashlib
 import io
 import linecache
+import locale
+import operator
 import sys
-import sysconfig
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,17 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from gozen.quickdb.repeatable.functions import cached_function, content, names_of
+from gozen.quickdb.repeatable.installed import (
+    is_installed_class,
+    is_installed_function,
+    is_installed_module,
+    is_own_module,
+)
+from gozen.quickdb.repeatable.instructions import is_of_numbers
+from gozen.quickdb.repeatable.judging import why_not_kept
+from gozen.quickdb.repeatable.pure import software
 from gozen.version import code_version
-
-_INSTALLED = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-_CHANCE = frozenset({
-    "random", "secrets", "default_rng", "urandom", "uuid1", "uuid4", "time", "time_ns", "perf_counter", "monotonic",
-    "now", "utcnow", "today", "open", "environ", "getenv", "getpid",
-})  # fmt: skip
-"""Names that make a function's result depend on more than what it is called with."""
-_CHANCE_MODULES = ("random", "secrets", "time", "uuid", "numpy.random")
 
 
 @dataclass
@@ -42,31 +46,31 @@ class UserCode:
         The user's own modules that they use.
     names
         Names of globals and attributes that they use.
-    repeatable
-        Whether the same call gives the same result, as far as can be seen.
+    why_not_kept
+        Why a result cannot be kept for another time; empty where it can.
     """
 
     strings: dict[str, None] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     modules: dict[str, types.ModuleType] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
-    repeatable: bool = True
+    why_not_kept: str = ""
     _hash: Any = field(default_factory=hashlib.sha256)
-    _seen: dict[int, int] = field(default_factory=dict)
+    _seen: dict[int, tuple[int, Any]] = field(default_factory=dict)  # with the objects: ids of what is gone come again
 
     @classmethod
-    def of(cls, *values: Any) -> UserCode:
-        """Walk through functions and the values that they use."""
-        found = cls()
-        found._add("python", sys.version_info[:2], "gozen", code_version())
-        for value in values:
+    def of(cls, *functions: Any, shared: Any = None) -> UserCode:
+        """Walk through functions, and what is shared with the first of them."""
+        found = cls(why_not_kept=why_not_kept(*functions, shared=shared) if functions else "")
+        found._add(code_version(), software(), _settings_of_process())
+        for value in (*functions, shared):
             found.take(value)
         return found
 
     @property
     def digest(self) -> str | None:
         """The same for the same code and values; None where a result cannot be kept for another time."""
-        return self.identity if self.repeatable else None
+        return None if self.why_not_kept else self.identity
 
     @property
     def identity(self) -> str:
@@ -84,9 +88,7 @@ class UserCode:
             cloudpickle.register_pickle_by_value(module)
         try:
             written = io.BytesIO()
-            pickler = cloudpickle.Pickler(written, protocol=5)
-            pickler.dispatch_table = pickler.dispatch_table.new_child({functools._lru_cache_wrapper: _reduced_cache})
-            pickler.dump(value)
+            _Pickler(written, protocol=5).dump(value)
         finally:
             for module in mine:
                 cloudpickle.unregister_pickle_by_value(module)
@@ -94,13 +96,14 @@ class UserCode:
 
     def take(self, value: Any) -> None:
         """Take a value into the digest, and what it refers to."""
-        if id(value) in self._seen:
-            self._add("again", self._seen[id(value)])
+        if type(value) in _PLAIN:
+            self._plain(value)
             return
+        if id(value) in self._seen:
+            self._add("again", self._seen[id(value)][0])
+            return
+        self._seen[id(value)] = len(self._seen), value
         handler = next((handle for kinds, handle in _HANDLERS if isinstance(value, kinds)), UserCode._other)
-        if handler is not UserCode._plain:
-            self._seen[id(value)] = len(self._seen)
-            self.repeatable &= not _is_chance(value)
         handler(self, value)
 
     def _add(self, *tokens: Any) -> None:
@@ -111,39 +114,52 @@ class UserCode:
         if isinstance(value, str):
             self.strings[value] = None
 
+    def _scalar(self, value: np.generic) -> None:
+        self._add(type(value).__name__, value.dtype.descr, value.tobytes())
+        if isinstance(value, str):
+            self.strings[value] = None
+
     def _array(self, value: np.ndarray[Any, Any]) -> None:
-        self._add("array", value.dtype.descr, value.shape)
-        if value.dtype.hasobject or type(value) is not np.ndarray:  # one with a mask, or with a unit
+        fortran = value.flags.f_contiguous and not value.flags.c_contiguous  # sums along an axis depend on it
+        self._add("array", value.dtype.descr, value.shape, fortran)
+        if value.dtype.hasobject:
+            self.take(value.ravel().tolist())
+        if type(value) is not np.ndarray:  # one with a mask, or with a unit
             self._other(value)
-        else:
+        elif not value.dtype.hasobject:
             self._hash.update(np.ascontiguousarray(value).tobytes())
 
     def _sequence(self, value: Any) -> None:
-        self._add(type(value).__name__, len(value))
+        self._add(type(value).__name__, len(value), getattr(value, "maxlen", None))
         if type(value) not in _SEQUENCES:
             self.take(type(value))
-        for one in sorted(value, key=repr) if isinstance(value, set | frozenset) else value:
+            self.take(getattr(value, "__dict__", None))
+        by_hash = isinstance(value, set | frozenset) and not is_of_numbers(value)
+        for one in sorted(value, key=repr) if by_hash else value:
             self.take(one)
 
     def _mapping(self, value: dict[Any, Any]) -> None:
         self._add("dict", len(value))
         if type(value) is not dict:
             self.take(type(value))
+            self.take(getattr(value, "default_factory", None))
+            self.take(getattr(value, "__dict__", None))
         for key, one in value.items():
             self.take(key)
             self.take(one)
 
     def _function(self, value: types.FunctionType) -> None:
-        if not self._is_users(value.__module__):
-            self._add("function", value.__module__, value.__qualname__)
+        if is_installed_function(value):
+            self._add("function", value.__globals__["__name__"], value.__qualname__, value.__code__.co_code)
             return
+        self._note_module(value.__module__)
         self.files.add(value.__code__.co_filename)
         self.take(value.__code__)
-        for one in (value.__defaults__, value.__kwdefaults__):
+        for one in (value.__defaults__, value.__kwdefaults__, vars(value)):
             self.take(one)
         for cell in value.__closure__ or ():
-            self.take(_content(cell))
-        for name in sorted(set(_names(value.__code__))):
+            self.take(content(cell))
+        for name in sorted(set(names_of(value.__code__))):
             if name in value.__globals__:
                 self._add("global", name)
                 self.take(value.__globals__[name])
@@ -153,7 +169,6 @@ class UserCode:
         self._add(value.co_varnames, value.co_freevars, value.co_cellvars)
         self._add(value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount)
         self.names.update(value.co_names)
-        self.repeatable &= not _CHANCE & set(value.co_names)
         for one in value.co_consts:
             self.take(one)
 
@@ -162,41 +177,51 @@ class UserCode:
         self.take(value.__self__)
 
     def _partial(self, value: functools.partial[Any]) -> None:
-        for one in (value.func, value.args, value.keywords):
+        for one in (type(value), value.func, value.args, value.keywords, vars(value)):
+            self.take(one)
+
+    def _cached(self, value: Any) -> None:
+        for one in (cached_function(value), value.cache_parameters(), vars(value)):
             self.take(one)
 
     def _module(self, value: types.ModuleType) -> None:
         self._add("module", value.__name__, getattr(value, "__version__", ""))
-        if self._is_users(value.__name__) and value.__name__ != "__main__":
+        if is_own_module(value):
+            self._note_module(value.__name__)
             self._hash.update(Path(value.__file__).read_bytes() if value.__file__ else b"")
             self._attributes(vars(value))  # what was set in it since, and further modules of the user's
 
     def _class(self, value: type) -> None:
         self._add("class", value.__module__, value.__qualname__)
-        if self._is_users(value.__module__):
-            for base in value.__bases__:
+        if not is_installed_class(value):
+            self._note_module(value.__module__)
+            for base in (type(value), *value.__bases__):
                 self.take(base)
             self._attributes(vars(value))
 
     def _attributes(self, values: Mapping[str, Any]) -> None:
         for name, one in sorted(values.items()):
-            if name != "_abc_impl" and (not name.startswith("__") or isinstance(one, types.FunctionType)):
+            if name not in _UNTOLD:
                 self._add(name)
                 self.take(one)
 
     def _descriptor(self, value: Any) -> None:
         self._add(type(value).__name__)
-        for name in ("__func__", "fget", "fset"):
+        for name in ("__func__", "fget", "fset", "fdel", "func"):
             self.take(getattr(value, name, None))
 
     def _other(self, value: Any) -> None:
         kind = type(value)
         self.take(kind)
-        wrapped = getattr(value, "__wrapped__", getattr(value, "py_func", None))  # lru_cache; Numba
-        if isinstance(wrapped, types.FunctionType):
-            self.take(wrapped)
-        elif self._is_users(kind.__module__) and kind.__reduce_ex__ is _REDUCE_EX and hasattr(value, "__dict__"):
+        compiled = getattr(value, "py_func", None)  # by Numba
+        if isinstance(compiled, types.FunctionType):
+            self.take(compiled)
+        elif kind is np.vectorize:
+            self.take({name: one for name, one in vars(value).items() if not name.startswith("_")})
+        elif not is_installed_class(kind) and kind.__reduce_ex__ is _REDUCE_EX and hasattr(value, "__dict__"):
             self.take(vars(value))
+        elif kind in _BY_ARGUMENTS:
+            self.take(value.__reduce__()[1])
         else:
             self._pickle(value)
 
@@ -204,63 +229,56 @@ class UserCode:
         try:
             self._hash.update(cloudpickle.dumps(value, protocol=5))
         except Exception:  # what cannot be pickled is said when the job is sent
-            self.repeatable = False
+            self.why_not_kept = self.why_not_kept or f"it uses a {type(value).__qualname__}, which cannot be pickled"
 
-    def _is_users(self, module: str | None) -> bool:
-        """Tell whether a module is the user's own, not one that is installed; remember it."""
+    def _note_module(self, module: str | None) -> None:
+        """Remember a module of the user's own."""
         found = sys.modules.get(module or "__main__")
-        if found is None or module in (None, "__main__") or module == "builtins":
-            return module != "builtins"
-        file = getattr(found, "__file__", None)
-        installed = file is None or any(place in Path(file).resolve().parents for place in _INSTALLED)
-        if installed or module.partition(".")[0] == "gozen":
-            return False
-        self.modules[found.__name__] = found
-        return True
+        if found is not None and found.__name__ != "__main__" and not is_installed_module(found.__name__):
+            self.modules[found.__name__] = found
 
 
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a function that refers to itself before it is bound
-        return None
-
-
-def _is_chance(value: Any) -> bool:
-    """Tell whether a value is, or belongs to, a source of chance or a clock."""
-    of = (value, type(value), type(getattr(value, "__self__", None)))
-    found = [value.__name__] if isinstance(value, types.ModuleType) else [getattr(one, "__module__", "") for one in of]
-    return any(str(name).startswith("numpy.random") or name in _CHANCE_MODULES for name in found)
+def _settings_of_process() -> str:
+    """Return what else numbers and texts depend on."""
+    return f"{np.get_printoptions()} {np.geterr()} {locale.setlocale(locale.LC_ALL)}"
 
 
 def _reduced_cache(cached: Any) -> tuple[Any, ...]:
     """Say how a function with `functools.lru_cache` is made again, empty: pickle knows it by its name alone."""
-    return _with_cache, (cached.__wrapped__, cached.cache_parameters())
+    return _with_cache, (cached_function(cached), cached.cache_parameters())
 
 
 def _with_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(function)
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for one in code.co_consts:
-        if isinstance(one, types.CodeType):
-            yield from _names(one)
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle says nothing of its types
+    # Of the class: a table that is set on an object is not looked at.
+    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({functools._lru_cache_wrapper: _reduced_cache})
 
 
 _REDUCE_EX: Any = object.__reduce_ex__
-_SEQUENCES = (tuple, list, set, frozenset)
+_SEQUENCES = (tuple, list, set, frozenset, collections.deque)
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(...)})
+_BY_ARGUMENTS = (slice, range, operator.itemgetter)
+_UNTOLD = frozenset({
+    "_abc_impl", "__dict__", "__weakref__", "__doc__", "__annotations__", "__module__", "__qualname__", "__file__",
+    "__firstlineno__", "__static_attributes__", "__builtins__", "__cached__", "__loader__", "__spec__", "__path__",
+    "__dataclass_fields__", "__annotate__", "__annotate_func__", "__annotations_cache__",
+})  # fmt: skip
+"""Attributes of modules and classes that say where they stand, or what somebody reads."""
+
 _HANDLERS: list[tuple[Any, Callable[[UserCode, Any], None]]] = [
-    ((bool, int, float, complex, str, bytes, type(None), type(...), np.generic), UserCode._plain),
+    (np.generic, UserCode._scalar),
     (types.FunctionType, UserCode._function),
     (types.CodeType, UserCode._code),
     (types.MethodType, UserCode._method),
     (functools.partial, UserCode._partial),
+    (functools._lru_cache_wrapper, UserCode._cached),
     (types.ModuleType, UserCode._module),
     (np.ndarray, UserCode._array),
     (_SEQUENCES, UserCode._sequence),
     (dict, UserCode._mapping),
     (type, UserCode._class),
-    ((staticmethod, classmethod, property), UserCode._descriptor),
+    ((staticmethod, classmethod, property, functools.cached_property), UserCode._descriptor),
 ]

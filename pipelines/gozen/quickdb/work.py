@@ -24,6 +24,7 @@ from gozen.quickdb.program import PatchLine, Program
 from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import around
+from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.untrusted import checked_request, checked_result
 from gozen.version import code_version
 
@@ -205,7 +206,7 @@ def loaded(program: bytes) -> Program:
 
 def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     """Do the blocks of a task in this worker, which keeps the job open for the next one."""
-    found = TaskResult([], [], version=code_version())
+    found = TaskResult([], [], version=code_version(), software=software())
     tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:

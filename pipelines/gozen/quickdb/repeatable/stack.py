@@ -1,0 +1,53 @@
+"""Which instruction takes the value that another one leaves on the stack of Python's interpreter."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Sequence
+
+_BEFORE_CALL = dis.opmap.get("PRECALL")
+"""Python 3.11 says in two parts what a call takes, the first of which moves nothing by itself."""
+
+Steps = Sequence[dis.Instruction]
+"""Instructions of a function, without those that move nothing."""
+
+
+def consumer(steps: Steps, at: int) -> tuple[int, int] | None:
+    """Return the step that takes the value which one step leaves on the stack, and how many lie above that value.
+
+    None where a jump comes first: what happens then is not followed.
+    """
+    above = 0
+    for after in range(at + 1, len(steps)):
+        step = steps[after]
+        if step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
+            return None
+        if step.opname == "SWAP" and step.arg is not None:
+            above = step.arg - 1 if above == 0 else 0 if above == step.arg - 1 else above
+            continue
+        effect = dis.stack_effect(step.opcode, step.arg, jump=False)
+        if step.opname == "CALL" and _BEFORE_CALL is not None:
+            effect += dis.stack_effect(_BEFORE_CALL, step.arg)
+        if _taken(step.opname, effect) > above:
+            return after, above
+        above += effect
+    return None
+
+
+def _taken(operation: str, effect: int) -> int:
+    """Return how many values an operation takes from the stack."""
+    if operation in ("LOAD_ATTR", "LOAD_METHOD"):
+        return 1
+    if operation.startswith(("STORE_", "DELETE_", "POP_", "RETURN_")):
+        return -effect
+    return 0 if operation.startswith(("LOAD_", "PUSH_", "COPY", "KW_NAMES", "IMPORT_")) else 1 - effect
+
+
+def is_call(step: dis.Instruction) -> bool:
+    """Tell whether an instruction calls a function."""
+    return step.opname.startswith("CALL") and not step.opname.startswith("CALL_INTRINSIC")
+
+
+def begins_call(step: dis.Instruction) -> bool:
+    """Tell whether what an instruction loads is to be called."""
+    return "NULL" in step.argrepr
