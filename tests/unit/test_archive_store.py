@@ -17,6 +17,7 @@ import pytest
 
 from gozen.archive.directory import DirectoryStore
 from gozen.archive.interface import check_unchanged
+from gozen.archive.leftovers import this_machine
 from gozen.archive.objects import ObjectStore
 from gozen.archive.store import open_store
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -147,12 +148,13 @@ def test_a_full_disk_is_named_and_leaves_the_old_object(tmp_path):
     open_store(tmp_path).write("stack/a", b"old")
     done = child(
         """
-        import os, socket, sys
+        import os, sys
         from pathlib import Path
+        from gozen.archive.leftovers import this_machine
         from gozen.archive.store import open_store
         partial = Path(sys.argv[1]) / ".partial"
         for number in range(3):  # where this process will write next: a device that is always full
-            (partial / f"{socket.gethostname()}-{os.getpid()}-{number}").symlink_to("/dev/full")
+            (partial / f"{this_machine()}-{os.getpid()}-{number}").symlink_to("/dev/full")
         try:
             open_store(sys.argv[1]).write("stack/a", b"new")
         except Exception as error:
@@ -209,7 +211,7 @@ def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path)
     assert store.list("stack") == []
     assert store.list("") == []
     assert len(files_in(tmp_path)) == 1
-    own = tmp_path / ".partial" / f"{os.uname().nodename}-{os.getpid()}-0"
+    own = tmp_path / ".partial" / f"{this_machine()}-{os.getpid()}-0"
     own.write_bytes(b"being written")
     assert store.sweep() == 1
     assert files_in(tmp_path) == [f".partial/{own.name}"]
@@ -217,7 +219,7 @@ def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path)
 
 def test_leftovers_that_cannot_be_removed_now_are_named(tmp_path, monkeypatch):
     (tmp_path / ".partial").mkdir()
-    left = tmp_path / ".partial" / f"{os.uname().nodename}-{2**22 + 1}-0"  # a number that no process has
+    left = tmp_path / ".partial" / f"{this_machine()}-{2**22 + 1}-0"  # a number that no process has
     left.write_bytes(b"half")
 
     def refused(path, missing_ok=False):

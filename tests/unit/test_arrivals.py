@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import RawExposure, raw_exposures, read_record
+from gozen.archive.raw import RawExposure
+from gozen.archive.raw_record import raw_exposures, read_record
 from gozen.archive.store import Store, open_store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
 from gozen.frames.arrivals import record_missing, take_in
@@ -225,8 +226,8 @@ def test_folders_are_searched_and_missing_ones_named(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.write("raw/20260115/x/exposure.json", b"{}")
-    with pytest.raises(CorruptFile, match=r"x/exposure\.json is no record of an exposure"):
-        read_record(store, "raw/20260115/x/exposure.json")
+    with pytest.raises(CorruptFile, match=r"x/exposure\.json is not a record of an exposure"):
+        read_record(store, "20260115", "x")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from gozen.archive import keys
+from gozen.archive.raw_record import is_recorded
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
@@ -183,7 +183,7 @@ def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     if number > LAST:
         raise BadRequest(f"no EXP_ID is free up to {LAST}; another archive begins anew")
     # Raw data that came in another way, such as by `gozen simulate`, have numbers that nobody reserved.
-    if store.exists(f"{keys.raw_folder(purpose.night, f'{number:08d}')}/exposure.json"):
+    if is_recorded(store, purpose.night, f"{number:08d}"):
         return False
     return store.create(key_of(number), body) or store.read(key_of(number)) == body
 

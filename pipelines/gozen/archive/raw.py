@@ -1,18 +1,14 @@
-"""The record of an exposure's raw data, ``raw/{night}/{exposure}/exposure.json``: which files each sensor has.
+"""What a record of an exposure's raw data says: which files each sensor has, when and where they were taken. No I/O.
 
-It spares everybody from opening every file to learn which sensor it is; who takes files in writes it last.
+Where records lie in the archive, and how several processes write them: `gozen.archive.raw_record`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from gozen.archive.store import Store
-from gozen.errors import CorruptFile
-
-RECORD = "exposure.json"
 _OPTIONAL = ("root", "setup", "taken", "forgotten")
 
 
@@ -113,6 +109,11 @@ class RawExposure:
         return {one.key for one in self.forgotten} - here
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether it names neither files, past ones included, nor a target or a kind of data."""
+        return not (self.object or self.data_type or self.sensors or self.forgotten)
+
+    @property
     def pointing(self) -> tuple[float, float] | None:
         """Where the telescope looked first, degrees; None where no file says it."""
         known = [one for one in self.taken.values() if one.ra is not None and one.dec is not None]
@@ -131,62 +132,57 @@ class RawExposure:
         return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
 
 
-def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
-    """Write an exposure's record, with what an earlier record of it names; return it."""
-    key = record_key(fresh.night, fresh.exposure)
-    old = read_record(store, key) if store.exists(key) else None
-    fresh = joined(old, fresh)
-    if fresh != old:
-        store.write(key, fresh.to_json())
-    return fresh
-
-
 def joined(old: RawExposure | None, fresh: RawExposure) -> RawExposure:
-    """Return an exposure with the files of an earlier record of it and those of a fresh one."""
-    if old is None:
-        return fresh
+    """Return an exposure with the files of an earlier record of it and those of a fresh one.
+
+    What the earlier one says of a file, a target or a setup stands, so that two who join the same records in another
+    order agree.
+    """
+    if old is None or not old.sensors:
+        return fresh if old is None else replace(fresh, forgotten=old.forgotten)
+    known = {key for files in old.sensors.values() for key in files}
     sensors = {name: set(files) for name, files in old.sensors.items()}
     for name, files in fresh.sensors.items():
-        sensors.setdefault(name, set()).update(files)
+        sensors.setdefault(name, set()).update(set(files) - known)
     return replace(
         fresh,
-        mjd=min(old.mjd, fresh.mjd) if old.sensors else fresh.mjd,
-        sensors=by_sensor(sensors),
-        setup=(old.setup if old.sensors else None) or fresh.setup,
-        taken={**old.taken, **fresh.taken},
+        object=old.object or fresh.object,
+        data_type=old.data_type or fresh.data_type,
+        mjd=min(old.mjd, fresh.mjd),
+        sensors=by_sensor({name: files for name, files in sensors.items() if files}),
+        setup=old.setup or fresh.setup,
+        taken={**fresh.taken, **old.taken},
         forgotten=old.forgotten,
     )
 
 
-def raw_exposures(store: Store, night: str) -> list[RawExposure]:
-    """Return the recorded exposures of a night, by time; those whose files were all taken out again are none."""
-    found = [read_record(store, key) for key in store.list(f"raw/{night}") if key.endswith(f"/{RECORD}")]
-    found = [one for one in found if one.sensors or not one.forgotten]
-    return sorted(found, key=lambda one: (one.mjd, one.exposure))
+def without(record: RawExposure, gone: Collection[str]) -> RawExposure:
+    """Return an exposure without some of its files."""
+    sensors = {name: set(files) - set(gone) for name, files in record.sensors.items()}
+    return replace(
+        record,
+        sensors=by_sensor({name: files for name, files in sensors.items() if files}),
+        taken={key: one for key, one in record.taken.items() if key not in gone},
+    )
 
 
-def read_record(store: Store, key: str) -> RawExposure:
-    """Read an exposure's record.
+def parse_record(data: bytes) -> RawExposure:
+    """Return the exposure that the bytes of a record describe.
 
     Raises
     ------
-    CorruptFile
-        What lies there is no record.
+    ValueError
+        They are not a record; the message says in what.
     """
     try:
-        content = json.loads(store.read(key))
+        content = json.loads(data)
         sensors = {name: tuple(files) for name, files in content.pop("sensors").items()}
         setup = Setup(**content.pop("setup")) if "setup" in content else None
         taken = {name: Taken(**one) for name, one in content.pop("taken", {}).items()}
         forgotten = tuple(Forgotten(**one) for one in content.pop("forgotten", ()))
         return RawExposure(**content, sensors=sensors, setup=setup, taken=taken, forgotten=forgotten)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptFile(f"{store.url_of(key)} is no record of an exposure: {error}") from error
-
-
-def record_key(night: str, exposure: str) -> str:
-    """Return the key of an exposure's record."""
-    return f"raw/{night}/{exposure}/{RECORD}"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def by_sensor(sensors: dict[str, list[str]] | dict[str, set[str]]) -> dict[str, tuple[str, ...]]:

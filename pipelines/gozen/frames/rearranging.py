@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from gozen.archive.raw import RawExposure, record_key
+from gozen.archive import keys
+from gozen.archive.raw import RawExposure, joined, without
+from gozen.archive.raw_record import change_record
 from gozen.archive.store import Store
+from gozen.errors import StorageUnavailable
 from gozen.frames.belonging import Frame, base_name
 from gozen.frames.held import described
 
@@ -82,33 +86,75 @@ def _files(raw: RawExposure) -> list[Loose]:
     ]
 
 
-def rearrange(store: Store, night: str, moved: Sequence[Moved], known: Mapping[str, RawExposure]) -> list[RawExposure]:
+def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExposure]:
     """Give loose files in the archive the exposures that they belong to; return these exposures as recorded now.
 
     Parameters
     ----------
     moved
         All files of the exposures that change, also those that stay.
-    known
-        Those exposures as they are recorded, by name.
+
+    Raises
+    ------
+    StorageUnavailable
+        An exposure was reduced or retained meanwhile, or another file came; nothing has changed.
     """
     away = [one for one in moved if one.exposure != one.file.exposure]
-    for one in away:
-        store.copy(one.file.key, one.key)
+    _copy_all(store, night, away)
     names = sorted({one.exposure for one in moved} | {one.file.exposure for one in moved})
-    records = [_record(night, name, [one for one in moved if one.exposure == name], known.get(name)) for name in names]
-    for record in records:
-        if record.sensors or record.forgotten:
-            store.write(record_key(night, record.exposure), record.to_json())
-        else:
-            store.delete(record_key(night, record.exposure))
+    records = [change_record(store, night, name, partial(_changed, night, name, moved)) for name in names]
     for one in away:
-        store.delete(one.file.key)
+        if _is_fixed(store, night, one.file.exposure):
+            _put_back(store, night, one)
+        else:
+            store.delete(one.file.key)
     return [record for record in records if record.sensors]
 
 
-def _record(night: str, name: str, files: Iterable[Moved], old: RawExposure | None) -> RawExposure:
+def _put_back(store: Store, night: str, one: Moved) -> None:
+    """Leave a file where it was, as a commit that came since names it there."""
+    stays = Moved(one.file, one.file.exposure, one.file.key)
+    change_record(store, night, stays.exposure, partial(_changed, night, stays.exposure, [stays]))
+    empty = RawExposure(night, one.exposure, "", "", 0.0)
+    change_record(store, night, one.exposure, lambda old: without(old or empty, {one.key}))
+    store.delete(one.key)
+
+
+def _copy_all(store: Store, night: str, away: Sequence[Moved]) -> None:
+    """Put each file under its new key as well, or none."""
+    made: list[str] = []
+    for one in away:
+        was_there = store.exists(one.key)
+        fits = not _is_fixed(store, night, one.file.exposure) and _copy(store, one.file.key, one.key)
+        made += [one.key] if fits and not was_there else []
+        if not fits:
+            for key in made:
+                store.delete(key)
+            raise StorageUnavailable(
+                f"{store.url_of(one.file.key)} cannot change to the exposure {one.exposure}: its own was reduced or "
+                "retained meanwhile, or another file came there; nothing is changed, run again"
+            )
+
+
+def _copy(store: Store, key: str, to: str) -> bool:
+    """Put a file under another key too; False where another file lies there."""
+    path = store.path(key)
+    if path is not None:
+        return store.take(to, path)
+    data = store.read(key)
+    return store.create(to, data) or store.read(to) == data
+
+
+def _is_fixed(store: Store, night: str, exposure: str) -> bool:
+    """Tell whether the files of an exposure may not change to another any more: it is retained, or a commit stands."""
+    return store.exists(keys.retain_marker(night, exposure)) or bool(store.list(f"{keys.commits(night)}/{exposure}"))
+
+
+def _changed(night: str, name: str, moved: Sequence[Moved], old: RawExposure | None) -> RawExposure:
+    """Return the record of an exposure with the files that belong to it now, and those that others have added."""
     empty = RawExposure(night, name, "", "", 0.0)
-    return replace(
-        described(empty, {one.key: one.file.frame for one in files}), forgotten=old.forgotten if old is not None else ()
-    )
+    before = old or empty
+    own = {one.key: one.file.frame for one in moved if one.exposure == name and one.key not in before.gone}
+    rest = without(before, {*own, *(one.file.key for one in moved if one.file.exposure == name)})
+    record = replace(described(empty, own), forgotten=before.forgotten)
+    return joined(record, rest) if rest.sensors else record
