@@ -10,7 +10,7 @@ from pathlib import Path
 from gozen.archive.interface import named_errors
 
 LEFT_S = 86400.0
-"""Age at which the writer of another machine's half-written file is over: Jobs end in hours, an object takes minutes."""
+"""Age at which the writer of another machine's file is over: Jobs end in hours, an object takes minutes."""
 _COUNT = itertools.count()
 
 
