@@ -104,15 +104,16 @@ def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExpos
     names = sorted({one.exposure for one in moved} | {one.file.exposure for one in moved})
     records = [change_record(store, night, name, partial(_changed, night, name, moved)) for name in names]
     for one in away:
+        if not _is_fixed(store, night, one.file.exposure):
+            store.delete(one.file.key)
         if _is_fixed(store, night, one.file.exposure):
             _put_back(store, night, one)
-        else:
-            store.delete(one.file.key)
     return [record for record in records if record.sensors]
 
 
 def _put_back(store: Store, night: str, one: Moved) -> None:
     """Leave a file where it was, as a commit that came since names it there."""
+    _copy(store, one.key, one.file.key)
     stays = Moved(one.file, one.file.exposure, one.file.key)
     change_record(store, night, stays.exposure, partial(_changed, night, stays.exposure, [stays]))
     empty = RawExposure(night, one.exposure, "", "", 0.0)
