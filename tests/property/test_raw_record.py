@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_several_intakes_of_one_exposure_leave_nothing_to_be_missed_by_a_reducti
         first, second, third = next(calls), 0, False
         while not third:
             store = MemoryStore()
-            one, two = (Life(lambda path=path: intake(Watched(store), path)) for path in shots[:2])
+            one, two = (Life(partial(intake, Watched(store), path)) for path in shots[:2])
             for life, number in ((one, first), (two, second)):
                 for _ in range(number):
                     life.go()

@@ -1,8 +1,8 @@
 """Raw files that are removed while somebody retains, reduces or removes: whoever is told that files stay has them.
 
 Covered: `expire`, `forget`, tags, and the moving of files to another exposure, each overtaken before each of its calls
-of the archive by another process as a whole. Not here: what may expire at all (unit/test_archive_ring), and how a bucket
-removes what bears a tag (services/test_ceph_bucket).
+of the archive by another process as a whole. Not here: what may expire at all (unit/test_archive_ring), and how a
+bucket removes what bears a tag (services/test_ceph_bucket).
 """
 
 from __future__ import annotations
