@@ -155,7 +155,7 @@ class DirectoryStore(Store):
     @contextlib.contextmanager
     def _partial(self, key: str, data: bytes) -> Iterator[Path]:
         folder = self.root / PARTIAL
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         _make_folder(self.path(key).parent)
         partial = folder / partial_name()
         try:
