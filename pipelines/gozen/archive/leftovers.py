@@ -55,7 +55,7 @@ def sweep(folder: Path, left_s: float = LEFT_S) -> int:
             gone.append(partial)
     if others:
         now = _server_time(folder)
-        gone += [one for one in others if now - _changed(one, now) > left_s]
+        gone += [one for one in others if now - _written(one, now) > left_s]
     for partial in gone:
         with named_errors(str(partial), "delete"):
             partial.unlink(missing_ok=True)
@@ -73,13 +73,12 @@ def _server_time(folder: Path) -> float:
             probe.unlink(missing_ok=True)
 
 
-def _changed(path: Path, gone: float) -> float:
-    """Return when a file last changed in any way, s since 1970; `gone` where it is not there any more."""
+def _written(path: Path, gone: float) -> float:
+    """Return when a file was last written to, s since 1970; `gone` where it is not there any more."""
     try:
-        found = path.lstat()
+        return path.lstat().st_mtime
     except FileNotFoundError:
         return gone
-    return max(found.st_mtime, found.st_ctime)
 
 
 def _alive(pid: int) -> bool:

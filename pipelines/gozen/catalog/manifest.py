@@ -158,7 +158,7 @@ def check_not_removed(store: Store, manifest: Manifest) -> None:
     """
     if store.exists(layout.removed(manifest.name, manifest.generation)):
         raise StorageUnavailable(
-            f"generation {manifest.generation} of the table {manifest.name} was removed while it was written, as it was "
+            f"generation {manifest.generation} of the table {manifest.name} was removed while it was written: it was "
             "unfinished for longer than old generations are kept; nothing is lost, run again"
         )
 

@@ -58,7 +58,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
 @app.command()
 def sweep(ctx: typer.Context) -> None:
-    """Remove what killed processes of this machine left half-written."""
+    """Remove what killed processes left half-written; files of other machines when they are a day old."""
     from gozen.archive.inventory import sweep as clean
 
     _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])

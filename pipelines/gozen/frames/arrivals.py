@@ -18,7 +18,7 @@ from gozen.frames.held import Held, described, read_frames
 from gozen.frames.incoming import SUFFIXES, Arrival, stamp_of
 from gozen.frames.raw import read_words
 from gozen.frames.rearranging import rearrange
-from gozen.frames.sorting import Placed, Sorted, sort_arrivals
+from gozen.frames.sorting import Placed, Sorted, other_file, sort_arrivals
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 
@@ -143,11 +143,3 @@ def _copy(store: Store, key: str, arrival: Arrival) -> None:
     fresh = not store.exists(key) and store.create(key, data)
     if not fresh and store.read(key) != data:
         raise other_file(path, key)
-
-
-def other_file(path: Path, key: str) -> CorruptFile:
-    """Return what is said of a raw file whose place in the archive is taken."""
-    return CorruptFile(
-        f"{path.name}: the archive has another file as {key}; nothing is written over, "
-        "so give it another FRAME_ID or exposure number if it is one of its own"
-    )

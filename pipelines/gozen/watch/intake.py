@@ -20,10 +20,10 @@ from gozen.archive.directory import sync_folder
 from gozen.archive.interface import named_errors
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject
-from gozen.frames.arrivals import other_file
 from gozen.frames.held import frame_of
 from gozen.frames.incoming import Arrival, stamp_of
 from gozen.frames.raw import read_words, words_of_image
+from gozen.frames.sorting import other_file
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 from gozen.watch.folder import REFUSED, SPOOL, header_at
