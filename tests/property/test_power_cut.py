@@ -177,6 +177,14 @@ def test_a_watched_file_is_safe_before_the_spool_lets_go_of_it(again: bool, tmp_
     assert disk.names == set()
 
 
+def test_a_copy_is_on_the_disk_when_it_is_made(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "archive")
+    store.write("raw/a", b"raw")
+    with recorded(tmp_path / "archive") as disk:
+        store.copy("raw/a", "raw/deep/b")
+    assert disk.names == set()
+
+
 def test_a_commit_comes_after_its_products(tmp_path: Path) -> None:
     store = open_store(tmp_path / "archive")
     with recorded(store.path("")) as disk:  # type: ignore[arg-type]
