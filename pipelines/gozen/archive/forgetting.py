@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 from gozen.archive import keys
 from gozen.archive.commit import load_commit
-from gozen.archive.raw import Forgotten, RawExposure, joined, without
+from gozen.archive.raw import Forgotten, RawExposure, without
 from gozen.archive.raw_record import change_record, read_record
+from gozen.archive.record_note import Change
 from gozen.archive.ring import frame_ids
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -49,11 +48,11 @@ def forget(
     when = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     gone = [Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why) for key in chosen]
     # The record first: a file that it no longer names counts as taken out, whenever this process is killed.
-    change_record(store, night, exposure, lambda old: _without(old or record, gone))
+    change_record(store, night, exposure, Change(forgotten=tuple(gone)))
     for number, one in enumerate(gone):
         named = _delete(store, one.key, names_in)
         if named:
-            change_record(store, night, exposure, partial(_with, record, gone[number:]))
+            change_record(store, night, exposure, _put_back(record, gone[number:]))
             raise _stays(one.key, named, f"{number} of {len(gone)} files were taken out before that commit came")
     return gone
 
@@ -125,17 +124,8 @@ def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
     )
 
 
-def _without(record: RawExposure, gone: Sequence[Forgotten]) -> RawExposure:
-    fresh = [one for one in gone if one not in record.forgotten]
-    left = without(record, {one.key for one in gone})
-    return replace(left, forgotten=(*record.forgotten, *fresh))
-
-
-def _with(before: RawExposure, back: Sequence[Forgotten], old: RawExposure | None) -> RawExposure:
-    """Return a record with files as they were before they were taken out."""
-    record = old or before
+def _put_back(before: RawExposure, back: Sequence[Forgotten]) -> Change:
+    """Return the change that names files again as a record did before they were taken out."""
     here = {one.key for one in back}
     others = {key for files in before.sensors.values() for key in files if key not in here}
-    return replace(
-        joined(record, without(before, others)), forgotten=tuple(one for one in record.forgotten if one not in back)
-    )
+    return Change(recalled=tuple(back), add=without(before, others))

@@ -51,7 +51,7 @@ def sweep(folder: Path, left_s: float = LEFT_S) -> int:
         machine, pid, _ = partial.name.rsplit("-", 2)
         if machine != this_machine():
             others.append(partial)
-        elif pid.isdecimal() and not _alive(int(pid)):
+        elif pid.isdecimal() and not is_alive(int(pid)):
             gone.append(partial)
     if others:
         now = _server_time(folder)
@@ -81,7 +81,7 @@ def _written(path: Path, gone: float) -> float:
         return gone
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that was killed and that nobody has waited for does not."""
     try:
         os.kill(pid, 0)

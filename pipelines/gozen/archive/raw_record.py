@@ -1,24 +1,28 @@
-"""Records of exposures in the archive: numbered versions, of which the highest counts; several processes may write.
+"""Records of exposures in the archive, which several processes may change at once.
 
-    raw/{night}/{exposure}/exposure.json           the first
-    raw/{night}/{exposure}/record/{number}.json    those after it, from 2
+    raw/{night}/{exposure}/exposure.json        the record
+    raw/{night}/{exposure}/record/{note}.json   changes under way; they count as if they stood in the record
 
-A version is made only if its number is free, from the one before: who comes second reads again and tries the next.
+No store that we know writes an object over only if it is unchanged. So a process notes its change first, reads the
+record with all notes, writes it, and looks again until it stands. Notes go when the record holds all of them and nobody
+else is at work: whoever comes later reads it as it is then.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import reduce
 
 from gozen.archive import keys
-from gozen.archive.raw import RawExposure, joined, parse_record
+from gozen.archive.raw import RawExposure, parse_record
+from gozen.archive.record_note import Change, Note, applied, new_note, parse_note
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, GozenError, MissingObject
 
-_VERSION = re.compile(r"record/([0-9]{6})\.json")
-_FIRST = "exposure.json"
+_Notes = Mapping[str, Note]
 
 
 def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
@@ -31,32 +35,42 @@ def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
     StorageUnavailable
         The archive cannot be read or written.
     """
-    return change_record(store, fresh.night, fresh.exposure, lambda old: joined(old, fresh))
+    store.create(_key(fresh.night, fresh.exposure), fresh.to_json())  # mostly nobody else is there, and this is all
+    return change_record(store, fresh.night, fresh.exposure, Change(add=fresh))
 
 
-def change_record(
-    store: Store, night: str, exposure: str, change: Callable[[RawExposure | None], RawExposure]
-) -> RawExposure:
-    """Change the record of an exposure, whoever else changes it meanwhile; return it as it is then.
+def change_record(store: Store, night: str, exposure: str, change: Change) -> RawExposure:
+    """Change the record of an exposure, whoever else changes it meanwhile; return it as it is then."""
+    first, notes = _state(store, night, exposure)
+    if not notes and _same(first, applied(first, change)):
+        return first
+    note = new_note(change)
+    while (whole := _settled(store, _new_key(night, exposure), note)) is None:
+        pass  # under another name each time: the last one may be on the list of somebody who removes notes
+    return whole
 
-    Parameters
-    ----------
-    change
-        Makes the next version from the last one, None where there is none. It may be called several times; applied to
-        its own result it must change nothing.
-    """
+
+def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
+    """Note a change, and bring it into the record; None where it has to be noted again."""
+    night, exposure = own.split("/")[1:3]
+    store.create(own, note.to_json())
     while True:
-        number, old = _last(store, night, exposure)
-        fresh = change(old)
-        if old is not None and fresh.to_json() == old.to_json():
-            return fresh
-        if not store.create(_key(night, exposure, number + 1), fresh.to_json()):
-            continue
-        # A superseded number is free again, and nobody reads what a slow process makes there: it has to try again.
-        known = _versions(store, night, exposure)
-        if max(known, default=1) == number + 1:
-            _remove(store, night, exposure, [one for one in known if one <= number])
-            return fresh
+        first, notes = _state(store, night, exposure)
+        whole = _with(first, notes)
+        if _same(first, whole):
+            break
+        _write(store, whole)
+    if _are_at_work(notes, own):
+        store.write(own, note.ended().to_json())  # the last one who is at work takes the notes away
+        first, notes = _state(store, night, exposure)
+        whole = _with(first, notes)
+        if _are_at_work(notes, own):
+            return whole
+        if not _same(first, whole):
+            return None
+    _remove(store, notes)
+    left = _state(store, night, exposure)[1]
+    return None if left and not set(left) <= set(notes) and not _are_at_work(left, own) else whole
 
 
 def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
@@ -67,19 +81,18 @@ def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
     CorruptFile
         What lies there is not a record.
     """
-    record = _last(store, night, exposure)[1]
-    return None if record is None or record.says_nothing else record
+    record = _with(*_state(store, night, exposure))
+    return None if record.says_nothing else record
 
 
 def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]) -> RawExposure | None:
     """Return what is recorded of an exposure, as `read_record`, where its keys were listed just now."""
-    numbers = list(filter(None, map(_number, listed)))
-    if not numbers:
+    found = [key for key in listed if is_of_record(key)]
+    if not found:
         return None
-    try:
-        record = _read(store, _key(night, exposure, max(numbers)))
-    except MissingObject:  # superseded since
+    if found != [_key(night, exposure)]:
         return read_record(store, night, exposure)
+    record = _first(store, night, exposure)
     return None if record.says_nothing else record
 
 
@@ -99,55 +112,84 @@ def raw_folders(store: Store, night: str) -> dict[str, list[str]]:
 
 
 def is_recorded(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether there is, or was, a record of an exposure."""
-    return store.exists(_key(night, exposure, 1))
+    """Tell whether there is a record of an exposure."""
+    return store.exists(_key(night, exposure))
 
 
-def is_version(key: str) -> bool:
-    """Tell whether a key is that of a version of a record."""
-    return _number(key) is not None
+def is_of_record(key: str) -> bool:
+    """Tell whether a key is that of a record or of a change to it."""
+    parts = key.split("/")
+    return parts[3:] == ["exposure.json"] or (len(parts) == 5 and parts[3] == "record")
 
 
-def _last(store: Store, night: str, exposure: str) -> tuple[int, RawExposure | None]:
+def _state(store: Store, night: str, exposure: str) -> tuple[RawExposure, _Notes]:
+    """Return the record without what is noted, and the notes that were there before it was read."""
     while True:
-        number = max(_versions(store, night, exposure), default=1)
-        try:
-            return number, _read(store, _key(night, exposure, number))
-        except MissingObject:
-            if number == 1:
-                return 0, None
-            # Superseded and removed since the listing, which says that there is a higher one now.
+        listed = store.list(_folder(night, exposure))
+        first = _first(store, night, exposure)
+        with contextlib.suppress(MissingObject):  # taken over into the record since: it is read again
+            return first, {key: _note(store, key) for key in listed}
 
 
-def _read(store: Store, key: str) -> RawExposure:
-    data = store.read(key)
+def _first(store: Store, night: str, exposure: str) -> RawExposure:
+    key = _key(night, exposure)
     try:
-        return parse_record(data)
+        return parse_record(store.read(key))
+    except MissingObject:
+        return RawExposure(night, exposure, "", "", 0.0)
     except ValueError as error:
         raise CorruptFile(
-            f"{store.url_of(key)} is not a record of an exposure: {error}; move exposure.json and record/ "
-            "of this exposure away, and `gozen reduce` with the night alone makes it again from the raw files"
+            f"{store.url_of(key)} is not a record of an exposure: {error}; move it away, and `gozen reduce` with the "
+            "night alone makes it again from the raw files"
         ) from error
 
 
-def _versions(store: Store, night: str, exposure: str) -> list[int]:
-    """Return the numbers of the versions after the first."""
-    return [one for one in map(_number, store.list(f"{keys.raw_folder(night, exposure)}/record")) if one is not None]
+def _note(store: Store, key: str) -> Note:
+    try:
+        return parse_note(store.read(key))
+    except ValueError as error:
+        raise CorruptFile(
+            f"{store.url_of(key)} is not a change to the record of an exposure: {error}; move it away, and take the "
+            "raw files of this exposure in again"
+        ) from error
 
 
-def _number(key: str) -> int | None:
-    """Return the number of a version, None for other keys."""
-    name = key.split("/", 3)[-1]
-    found = _VERSION.fullmatch(name)
-    return int(found[1]) if found else 1 if name == _FIRST else None
+def _with(first: RawExposure, notes: _Notes) -> RawExposure:
+    ordered = sorted(notes.items(), key=lambda one: (one[1].since, one[0]))
+    return reduce(applied, (note.change for _, note in ordered), first)
 
 
-def _key(night: str, exposure: str, number: int) -> str:
-    name = _FIRST if number == 1 else f"record/{number:06d}.json"
-    return f"{keys.raw_folder(night, exposure)}/{name}"
+def _same(one: RawExposure, other: RawExposure) -> bool:
+    return one.to_json() == other.to_json()
 
 
-def _remove(store: Store, night: str, exposure: str, superseded: Iterable[int]) -> None:
-    with contextlib.suppress(GozenError):  # roles in a bucket may record and not delete: a few kB stay
-        for one in superseded:
-            store.delete(_key(night, exposure, one))
+def _are_at_work(notes: _Notes, own: str) -> bool:
+    """Tell whether others than the one with this note may still write the record."""
+    now = datetime.now(UTC)
+    return any(one.is_active(now) for key, one in notes.items() if key != own)
+
+
+def _write(store: Store, record: RawExposure) -> None:
+    key = _key(record.night, record.exposure)
+    if record.says_nothing:
+        store.delete(key)
+    else:
+        store.write(key, record.to_json())
+
+
+def _remove(store: Store, notes: _Notes) -> None:
+    with contextlib.suppress(GozenError):  # roles in a bucket may record and not delete: the next one who may does
+        for key in notes:
+            store.delete(key)
+
+
+def _key(night: str, exposure: str) -> str:
+    return f"{keys.raw_folder(night, exposure)}/exposure.json"
+
+
+def _new_key(night: str, exposure: str) -> str:
+    return f"{_folder(night, exposure)}/{uuid.uuid4().hex}.json"
+
+
+def _folder(night: str, exposure: str) -> str:
+    return f"{keys.raw_folder(night, exposure)}/record"

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from gozen.archive import keys
 from gozen.archive.outside import ENDINGS
 from gozen.archive.raw import RawExposure, Setup, Taken, by_sensor, joined
-from gozen.archive.raw_record import is_version, listed_record, raw_folders, read_record
+from gozen.archive.raw_record import is_of_record, listed_record, raw_folders, read_record
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, MissingObject
 from gozen.frames.belonging import Frame, number_name
@@ -86,7 +86,7 @@ def held_exposures(store: Store, night: str, profile: Profile) -> list[RawExposu
     folders = raw_folders(store, night)
     completed = [_completed(store, night, exposure, found, profile) for exposure, found in folders.items()]
     # Of an exposure whose files have moved to others its record alone is left: it is none, and its name is free.
-    return [one for one in completed if not one.says_nothing or not all(map(is_version, folders[one.exposure]))]
+    return [one for one in completed if not one.says_nothing or not all(map(is_of_record, folders[one.exposure]))]
 
 
 def _completed(store: Store, night: str, exposure: str, found: list[str], profile: Profile) -> RawExposure:

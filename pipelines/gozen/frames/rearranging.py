@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 from gozen.archive import keys
-from gozen.archive.raw import RawExposure, joined, without
+from gozen.archive.raw import RawExposure
 from gozen.archive.raw_record import change_record
+from gozen.archive.record_note import Change
 from gozen.archive.store import Store
 from gozen.errors import StorageUnavailable
 from gozen.frames.belonging import Frame, base_name
@@ -102,7 +102,7 @@ def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExpos
     away = [one for one in moved if one.exposure != one.file.exposure]
     _copy_all(store, night, away)
     names = sorted({one.exposure for one in moved} | {one.file.exposure for one in moved})
-    records = [change_record(store, night, name, partial(_changed, night, name, moved)) for name in names]
+    records = [change_record(store, night, name, _change(night, name, moved)) for name in names]
     for one in away:
         if not _is_fixed(store, night, one.file.exposure):
             store.delete(one.file.key)
@@ -115,9 +115,8 @@ def _put_back(store: Store, night: str, one: Moved) -> None:
     """Leave a file where it was, as a commit that came since names it there."""
     _copy(store, one.key, one.file.key)
     stays = Moved(one.file, one.file.exposure, one.file.key)
-    change_record(store, night, stays.exposure, partial(_changed, night, stays.exposure, [stays]))
-    empty = RawExposure(night, one.exposure, "", "", 0.0)
-    change_record(store, night, one.exposure, lambda old: without(old or empty, {one.key}))
+    change_record(store, night, stays.exposure, _change(night, stays.exposure, [stays]))
+    change_record(store, night, one.exposure, Change(leave=(one.key,)))
     store.delete(one.key)
 
 
@@ -151,11 +150,9 @@ def _is_fixed(store: Store, night: str, exposure: str) -> bool:
     return store.exists(keys.retain_marker(night, exposure)) or bool(store.list(f"{keys.commits(night)}/{exposure}"))
 
 
-def _changed(night: str, name: str, moved: Sequence[Moved], old: RawExposure | None) -> RawExposure:
-    """Return the record of an exposure with the files that belong to it now, and those that others have added."""
-    empty = RawExposure(night, name, "", "", 0.0)
-    before = old or empty
-    own = {one.key: one.file.frame for one in moved if one.exposure == name and one.key not in before.gone}
-    rest = without(before, {*own, *(one.file.key for one in moved if one.file.exposure == name)})
-    record = replace(described(empty, own), forgotten=before.forgotten)
-    return joined(record, rest) if rest.sensors else record
+def _change(night: str, name: str, moved: Sequence[Moved]) -> Change:
+    """Return what changes in the record of an exposure: it is made anew of the files that belong to it now."""
+    own = {one.key: one.file.frame for one in moved if one.exposure == name}
+    known = {*own, *(one.file.key for one in moved if one.file.exposure == name)}
+    fresh = described(RawExposure(night, name, "", "", 0.0), own)
+    return Change(leave=tuple(sorted(known)), add=fresh if own else None)
