@@ -202,19 +202,19 @@ def test_a_server_without_life_cycles_says_so(s3_process: S3Server, command: Com
 
 ROLES = ("operator", "observer", "pipeline", "reader", "nobody")
 READ, WRITE, DELETE, LIST, TAG, RULE, POLICY = "read", "write", "delete", "list", "tag", "rule", "policy"
-ALL = ("record", "later record", "raw", "commit", "stack", "catalog", "number", "nothing")
+ALL = ("record", "note", "raw", "commit", "stack", "catalog", "number", "nothing")
 MAY = {
-    "operator": {(READ, "record"), (READ, "later record"), (READ, "commit"), (READ, "nothing"), LIST},
-    "observer": {*((READ, what) for what in ("record", "later record", "raw", "catalog", "number", "nothing")), LIST,
-                 *((WRITE, what) for what in ("record", "later record", "raw", "number"))},
+    "operator": {(READ, "record"), (READ, "note"), (READ, "commit"), (READ, "nothing"), LIST},
+    "observer": {*((READ, what) for what in ("record", "note", "raw", "catalog", "number", "nothing")), LIST,
+                 *((WRITE, what) for what in ("record", "note", "raw", "number"))},
     "pipeline": {*((READ, what) for what in ALL), LIST,
-                 *((WRITE, what) for what in ("record", "later record", "commit", "stack", "catalog")), TAG},
+                 *((WRITE, what) for what in ("record", "note", "commit", "stack", "catalog")), TAG},
     "reader": {*((READ, what) for what in ALL), LIST},
     "nobody": set(),
 }  # fmt: skip
 KEYS = {
     "record": "raw/20240105/e1/exposure.json",
-    "later record": "raw/20240105/e1/record/000002.json",
+    "note": "raw/20240105/e1/record/0123456789abcdef.json",
     "raw": "raw/20240105/e1/TMQe1111.fits",
     "commit": "exposures/20240105/e1/r1/111.json",
     "stack": "stack/20240105/e1/r1/TMQe1111.fits.fz",

@@ -1,6 +1,6 @@
 """What a record of an exposure's raw data says: which files each sensor has, when and where they were taken. No I/O.
 
-Where records lie in the archive, and how several processes write them: `gozen.archive.raw_record`.
+Where records lie in the archive, and how several processes change one: `gozen.archive.raw_record`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import reduce
+from types import MappingProxyType
 
 from gozen.archive import keys
 from gozen.archive.raw import RawExposure, parse_record
@@ -55,22 +56,23 @@ def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
     night, exposure = own.split("/")[1:3]
     store.create(own, note.to_json())
     while True:
-        first, notes = _state(store, night, exposure)
+        first, notes = _state(store, night, exposure, {own: note})
         whole = _with(first, notes)
         if _same(first, whole):
             break
         _write(store, whole)
     if _are_at_work(notes, own):
         store.write(own, note.ended().to_json())  # the last one who is at work takes the notes away
-        first, notes = _state(store, night, exposure)
+        first, notes = _state(store, night, exposure, {own: note})
         whole = _with(first, notes)
         if _are_at_work(notes, own):
             return whole
         if not _same(first, whole):
             return None
     _remove(store, notes)
-    left = _state(store, night, exposure)[1]
-    return None if left and not set(left) <= set(notes) and not _are_at_work(left, own) else whole
+    if set(store.list(_folder(night, exposure))) <= set(notes):
+        return whole
+    return whole if _are_at_work(_state(store, night, exposure)[1], own) else None  # somebody left his note to this one
 
 
 def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
@@ -122,13 +124,19 @@ def is_of_record(key: str) -> bool:
     return parts[3:] == ["exposure.json"] or (len(parts) == 5 and parts[3] == "record")
 
 
-def _state(store: Store, night: str, exposure: str) -> tuple[RawExposure, _Notes]:
-    """Return the record without what is noted, and the notes that were there before it was read."""
+def _state(store: Store, night: str, exposure: str, known: _Notes = MappingProxyType({})) -> tuple[RawExposure, _Notes]:
+    """Return the record without what is noted, and the notes that were there before it was read.
+
+    Parameters
+    ----------
+    known
+        Notes that need not be read.
+    """
     while True:
         listed = store.list(_folder(night, exposure))
         first = _first(store, night, exposure)
         with contextlib.suppress(MissingObject):  # taken over into the record since: it is read again
-            return first, {key: _note(store, key) for key in listed}
+            return first, {key: known.get(key) or _note(store, key) for key in listed}
 
 
 def _first(store: Store, night: str, exposure: str) -> RawExposure:
