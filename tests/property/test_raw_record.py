@@ -7,7 +7,9 @@ of one record. Not here: what a record says (unit/test_arrivals), removal of raw
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from tests.unit.test_belonging import PROFILE
 from gozen.archive.forgetting import forget
 from gozen.archive.raw import RawExposure, Setup, Taken
 from gozen.archive.raw_record import raw_exposures, read_record, record_exposure
+from gozen.archive.record_note import Change, Note
 from gozen.cli.reducing import exposures_of_night
+from gozen.errors import StorageUnavailable
 from gozen.frames.arrivals import take_in
 from gozen.frames.incoming import read_arrivals
 from gozen.instrument.profile import parse_profile
@@ -72,8 +76,7 @@ def test_no_file_that_somebody_has_recorded_is_lost(order, before, twice) -> Non
     for sensor in "123":  # whoever was killed is run again
         work(sensor)
     assert len(recorded(store)) == 3 * (1 + twice) + before
-    if not any(life.result is Killed for life in lives):
-        assert store.list("raw") == [f"raw/{NIGHT}/e1/exposure.json"]  # the notes are gone
+    assert store.list("raw") == [f"raw/{NIGHT}/e1/exposure.json"]  # the notes are gone, those of the killed too
 
 
 @some
@@ -124,6 +127,41 @@ def test_several_intakes_of_one_exposure_leave_nothing_to_be_missed_by_a_reducti
             assert [key for key in store.list("raw") if not key.endswith(".fits")] == [RECORD]
             second += 1
     assert first > 5
+
+
+@pytest.mark.parametrize("at", ["record/", "exposure.json"])
+def test_a_change_that_fails_and_is_made_again_leaves_no_note(at: str) -> None:
+    class Full(MemoryStore):
+        full = False
+
+        def write(self, key: str, data: bytes) -> None:
+            if self.full and at in key:
+                raise StorageUnavailable("the disk is full")
+            super().write(key, data)
+
+    store = Full()
+    record_exposure(store, files("1", "1a"))
+    store.full = True
+    with suppress(StorageUnavailable):
+        record_exposure(store, files("2", "2a"))
+    store.full = False
+    record_exposure(store, files("2", "2a"))
+    assert recorded(store) == {key("1a"), key("2a")}
+    assert store.list("raw") == [f"raw/{NIGHT}/e1/exposure.json"]
+
+
+def test_a_note_of_another_machine_counts_until_a_day_has_passed() -> None:
+    store = MemoryStore()
+    record_exposure(store, files("1", "1a"))
+    note = Note(Change(add=files("2", "2a")), "pod.1", 17, datetime.now(UTC) - timedelta(hours=23))
+    at = f"raw/{NIGHT}/e1/record/0.json"
+    store.write(at, note.to_json())
+    record_exposure(store, files("3", "3a"))
+    assert store.exists(at)
+    store.write(at, replace(note, since=note.since - timedelta(hours=2)).to_json())
+    record_exposure(store, files("3", "3a"))
+    assert recorded(store) == {key("1a"), key("2a"), key("3a")}
+    assert store.list("raw") == [f"raw/{NIGHT}/e1/exposure.json"]
 
 
 def test_the_record_of_an_earlier_gozen_is_read_and_continued() -> None:

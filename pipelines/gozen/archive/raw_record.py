@@ -24,6 +24,8 @@ from gozen.archive.store import Store
 from gozen.errors import CorruptFile, GozenError, MissingObject
 
 _Notes = Mapping[str, Note]
+_HERE: set[str] = set()
+"""Notes that this process works on: others of its own are of an attempt that ended with an error."""
 
 
 def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
@@ -53,8 +55,16 @@ def change_record(store: Store, night: str, exposure: str, change: Change) -> Ra
 
 def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
     """Note a change, and bring it into the record; None where it has to be noted again."""
+    _HERE.add(own)
+    try:
+        store.create(own, note.to_json())
+        return _brought_in(store, own, note)
+    finally:
+        _HERE.discard(own)
+
+
+def _brought_in(store: Store, own: str, note: Note) -> RawExposure | None:
     night, exposure = own.split("/")[1:3]
-    store.create(own, note.to_json())
     while True:
         first, notes = _state(store, night, exposure, {own: note})
         whole = _with(first, notes)
@@ -174,7 +184,8 @@ def _same(one: RawExposure, other: RawExposure) -> bool:
 def _are_at_work(notes: _Notes, own: str) -> bool:
     """Tell whether others than the one with this note may still write the record."""
     now = datetime.now(UTC)
-    return any(one.is_active(now) for key, one in notes.items() if key != own)
+    others = [(key, one) for key, one in notes.items() if key != own and one.is_active(now)]
+    return any(key in _HERE or not one.is_of_this_process for key, one in others)
 
 
 def _write(store: Store, record: RawExposure) -> None:

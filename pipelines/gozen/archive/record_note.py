@@ -71,6 +71,11 @@ class Note:
         """Return the note of a process that leaves the rest to others."""
         return replace(self, is_ended=True)
 
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process made it."""
+        return self.machine == this_machine() and self.pid == os.getpid()
+
     def is_active(self, now: datetime) -> bool:
         """Tell whether the process may still write the record."""
         if self.is_ended or now - self.since > _OVER:
