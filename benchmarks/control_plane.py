@@ -38,8 +38,7 @@ from gozen.archive.commit import SensorCommit, write_commit
 from gozen.archive.interface import Store
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import Provenance
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.instrument.profile import load_profile
 from gozen_operator.conditions import moment

@@ -39,7 +39,7 @@ from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import sha256
-from gozen.archive.raw_record import raw_exposures
+from gozen.archive.raw import raw_exposures
 from gozen.archive.store import open_store
 from gozen.calibration.calibrate import calibrate, detector_of
 from gozen.calibration.match import Setup

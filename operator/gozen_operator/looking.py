@@ -13,7 +13,7 @@ from gozen.archive.commit import load_commit
 from gozen.archive.interface import Store
 from gozen.archive.keys import Processing
 from gozen.archive.outside import files_of_sensors, open_outside, refusal
-from gozen.archive.raw_record import read_record
+from gozen.archive.raw import read_record
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.instrument.profile import Profile, load_profile
 from gozen.resources.exposure import Exposure

@@ -22,8 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen_operator.crds import KINDS, definition
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.effort import EVERYTHING
 from tests.unit.test_belonging import PROFILE, TENTH_DEG
 
-from gozen.archive.raw_record import raw_exposures, record_exposure
+from gozen.archive.raw import raw_exposures, record_exposure
 from gozen.archive.store import Store, open_store
 from gozen.frames.arrivals import record_of, take_in
 from gozen.frames.incoming import read_arrivals

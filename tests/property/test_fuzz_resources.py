@@ -21,8 +21,7 @@ from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 from tests.resource_fuzz import resource, spoiled
 
 from gozen.archive.interface import Store
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.cli.app import build_app
 from gozen.cli.invocation import hoist

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.archive import expid
-from gozen.archive.raw_record import read_record
+from gozen.archive.raw import read_record
 from gozen.observing.plan import exposures_of
 
 from ..interruptions import Life

@@ -20,8 +20,7 @@ from tests.effort import EVERYTHING
 from tests.unit.test_belonging import PROFILE
 
 from gozen.archive.forgetting import forget
-from gozen.archive.raw import RawExposure, Setup, Taken
-from gozen.archive.raw_record import raw_exposures, read_record, record_exposure
+from gozen.archive.raw import RawExposure, Setup, Taken, raw_exposures, read_record, record_exposure
 from gozen.archive.record_note import Change, Note
 from gozen.cli.reducing import exposures_of_night
 from gozen.errors import StorageUnavailable

@@ -20,8 +20,7 @@ from gozen.archive.commit import write_commit
 from gozen.archive.forgetting import check_not_forgotten, forget
 from gozen.archive.keys import frame_id_of
 from gozen.archive.provenance import Provenance
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import raw_exposures, read_record, record_exposure
+from gozen.archive.raw import RawExposure, raw_exposures, read_record, record_exposure
 from gozen.archive.raw_tags import REDUCED, mark_reduced, refresh
 from gozen.archive.removal import noted
 from gozen.archive.retention import release, retain

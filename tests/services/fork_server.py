@@ -135,7 +135,7 @@ def warm_up() -> None:
     """Simulate and reduce a small night in this process, so that all code is loaded and compiled."""
     import gozen.cli.app
     import gozen.watch.watcher  # noqa: F401 - what the verb imports when it runs
-    from gozen.archive.raw_record import raw_exposures
+    from gozen.archive.raw import raw_exposures
     from gozen.archive.store import open_store
     from gozen.frames.arrivals import record_missing
     from gozen.instrument.profile import load_profile

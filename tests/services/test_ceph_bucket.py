@@ -23,8 +23,7 @@ import gozen
 from gozen.archive import expid, keys, raw_tags
 from gozen.archive.commit import SensorCommit, put_product, write_commit
 from gozen.archive.expid import Opening, Purpose
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.raw_tags import Tagged, mark_reduced, refresh
 from gozen.archive.retention import release, retain
 from gozen.archive.s3 import S3Store

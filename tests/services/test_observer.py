@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from gozen.archive import expid
-from gozen.archive.raw_record import raw_exposures
+from gozen.archive.raw import raw_exposures
 from gozen.archive.store import Store, open_store
 from gozen.catalog import open_catalog
 from gozen.instrument.profile import load_profile

@@ -14,7 +14,7 @@ import pytest
 
 from gozen.archive import expid
 from gozen.archive.expid import Opening, Purpose
-from gozen.archive.raw_record import raw_exposures
+from gozen.archive.raw import raw_exposures
 from gozen.archive.store import open_archive
 from gozen.instrument.profile import load_profile
 from gozen.observing.drivers import load_observatory

@@ -7,8 +7,7 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
 from gozen.archive.forgetting import forget
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import raw_exposures, read_record, record_exposure
+from gozen.archive.raw import RawExposure, raw_exposures, read_record, record_exposure
 from gozen.archive.store import open_store
 from gozen.errors import BadRequest
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import raw_exposures, read_record
+from gozen.archive.raw import RawExposure, raw_exposures, read_record
 from gozen.archive.store import Store, open_store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
 from gozen.frames.arrivals import record_missing, take_in

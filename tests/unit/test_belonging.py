@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import raw_exposures
+from gozen.archive.raw import RawExposure, raw_exposures
 from gozen.archive.store import Store, open_store
 from gozen.errors import CorruptFile
 from gozen.frames.arrivals import take_in

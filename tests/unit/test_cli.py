@@ -18,8 +18,7 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log import rebuild_night
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.cli.call import run
 from gozen.cli.invocation import hoist

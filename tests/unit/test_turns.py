@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.errors import ClusterUnavailable
 from gozen.settings import load_settings

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tests.reductions import SMALL
 
-from gozen.archive.raw import RawExposure, Setup, Taken
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, Setup, Taken, record_exposure
 from gozen.archive.store import open_store
 from gozen.instrument.profile import parse_profile
 from gozen.settings import Settings

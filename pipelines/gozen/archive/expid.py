@@ -17,7 +17,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from gozen.archive.raw_record import is_recorded
+from gozen.archive.raw import is_recorded
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from gozen.archive import keys
 from gozen.archive.commit import load_commit
-from gozen.archive.raw import Forgotten, RawExposure, without
-from gozen.archive.raw_record import change_record, read_record
+from gozen.archive.raw import change_record, read_record
+from gozen.archive.raw_exposure import Forgotten, RawExposure, without
 from gozen.archive.record_note import Change
 from gozen.archive.ring import frame_ids
 from gozen.archive.store import Store

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gozen.archive.leftovers import is_alive, this_machine
-from gozen.archive.raw import Forgotten, RawExposure, joined, parse_record, without
+from gozen.archive.raw_exposure import Forgotten, RawExposure, joined, parse_record, without
 
 _OVER = timedelta(days=1)
 """Age at which a process of another machine is over: a change takes seconds."""

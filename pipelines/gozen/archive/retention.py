@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gozen.archive import keys
-from gozen.archive.raw_record import read_record
+from gozen.archive.raw import read_record
 from gozen.archive.raw_tags import refresh, untag
 from gozen.archive.removal import removing_since
 from gozen.archive.store import Store

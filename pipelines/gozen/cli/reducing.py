@@ -125,7 +125,7 @@ def exposures_of_night(
     BadRequest
         The archive has no raw data of this night and camera.
     """
-    from gozen.archive.raw_record import raw_exposures, read_record
+    from gozen.archive.raw import raw_exposures, read_record
     from gozen.frames.arrivals import record_missing
 
     date_of(night)

@@ -11,8 +11,7 @@ from functools import partial
 from multiprocessing import get_context
 
 from gozen.archive.log import rebuild_night
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import raw_exposures
+from gozen.archive.raw import RawExposure, raw_exposures
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.frames.arrivals import record_missing
 from gozen.lightcurves.night import append

@@ -9,8 +9,7 @@ from gozen.archive.directory import unchanged
 from gozen.archive.expid import is_reserved
 from gozen.archive.interface import named_errors
 from gozen.archive.outside import files_of_sensors
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import listed_record, raw_folders, read_record, record_exposure
+from gozen.archive.raw import RawExposure, listed_record, raw_folders, read_record, record_exposure
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, StorageUnavailable, UnreadableInput
 from gozen.frames.hdus import unpacked

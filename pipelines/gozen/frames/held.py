@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from gozen.archive import keys
 from gozen.archive.outside import ENDINGS
-from gozen.archive.raw import RawExposure, Setup, Taken, by_sensor, joined
-from gozen.archive.raw_record import is_of_record, listed_record, raw_folders, read_record
+from gozen.archive.raw import is_of_record, listed_record, raw_folders, read_record
+from gozen.archive.raw_exposure import RawExposure, Setup, Taken, by_sensor, joined
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, MissingObject
 from gozen.frames.belonging import Frame, number_name

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gozen.archive import keys
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import change_record
+from gozen.archive.raw import RawExposure, change_record
 from gozen.archive.record_note import Change
 from gozen.archive.store import Store
 from gozen.errors import StorageUnavailable

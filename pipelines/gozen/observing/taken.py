@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gozen.archive.raw_record import read_record
+from gozen.archive.raw import read_record
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import Store
 from gozen.errors import DeviceFailed, as_gozen_error
 from gozen.instrument.header import mjd_of_utc

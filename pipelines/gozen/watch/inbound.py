@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gozen.archive.directory import DirectoryStore
-from gozen.archive.raw_record import record_exposure
+from gozen.archive.raw import record_exposure
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
 from gozen.frames.arrivals import record_of
 from gozen.frames.held import Held

@@ -10,8 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gozen.archive.keys import Processing
-from gozen.archive.raw import RawExposure
-from gozen.archive.raw_record import raw_exposures
+from gozen.archive.raw import RawExposure, raw_exposures
 from gozen.archive.store import open_archive
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
