@@ -144,9 +144,9 @@ class DyingStore(DirectoryStore):
         self._write_or_die()
         return super().create(key, data)
 
-    def copy(self, key: str, to: str) -> None:
+    def _link(self, key: str, to: str) -> None:
         self._write_or_die()
-        super().copy(key, to)
+        super()._link(key, to)
 
     def delete(self, key: str) -> None:
         self._write_or_die()
@@ -179,9 +179,9 @@ class RacingStore(DirectoryStore):
         self._let_others_act(key)
         return super().create(key, data)
 
-    def copy(self, key: str, to: str) -> None:
+    def _link(self, key: str, to: str) -> None:
         self._let_others_act(to)
-        super().copy(key, to)
+        super()._link(key, to)
 
 
 def object_schema() -> pa.Schema:

@@ -15,7 +15,7 @@ from gozen.archive.commit import load_commit
 from gozen.archive.interface import Store
 from gozen.archive.keys import Processing
 from gozen.archive.outside import files_of_sensors, open_outside, refusal
-from gozen.archive.raw import RECORD, read_record
+from gozen.archive.raw import read_record
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.instrument.profile import FOLDER, Profile, load_profile
 from gozen.resources.exposure import Exposure
@@ -90,8 +90,8 @@ def _raw(store: Store, exposure: Exposure, site: Settings) -> frozenset[str]:
         if isinstance(profile, tuple) or problem_of(exposure, site) is not None:
             return frozenset()
         return frozenset(files_of_sensors(open_outside(exposure.spec.raw_url, site), profile))
-    key = f"raw/{exposure.spec.night}/{exposure_key(exposure)}/{RECORD}"
-    return frozenset(read_record(store, key).sensors) if store.exists(key) else frozenset()
+    record = read_record(store, str(exposure.spec.night), exposure_key(exposure))
+    return frozenset(record.sensors) if record is not None else frozenset()
 
 
 def _commits(store: Store, exposure: Exposure) -> Mapping[str, Commit]:

@@ -82,7 +82,7 @@ def check(world: World) -> None:
     for step, one in planned.items():
         exposure = world.cluster.exposures[one.exposure.metadata.name]
         assert taken[step] == [exposure.spec.exposure_id]
-        record = read_record(world.store, f"raw/{exposure.spec.night}/{exposure.spec.exposure_id:08d}/exposure.json")
+        record = read_record(world.store, exposure.spec.night, f"{exposure.spec.exposure_id:08d}")
         assert set(record.sensors) == set(SENSORS)
         assert record.object == exposure.spec.object
 

@@ -371,6 +371,39 @@ def test_a_generation_that_becomes_current_while_others_are_removed_stays(here: 
     assert identities(open_catalog(store, "lightcurves").table()) == EVERY
 
 
+def test_a_writer_that_is_slower_than_old_generations_are_kept_names_no_half_generation(here: Path) -> None:
+    """Whatever part of the removal overtakes it before it commits, it ends whole or is told to run again."""
+    told: list[str] = []
+    removals: list[Life] = []
+    over = False
+    while not over:
+        root = Path(shutil.copytree(here, here.with_name(f"archive-{len(told)}")))
+        store = open_store(root)
+
+        def remove_in_part(store: Store = store) -> None:
+            remove_older(store, "lightcurves", BEGIN, 30)
+            late = BEGIN + timedelta(days=31)
+            removals.append(Life(lambda: remove_older(Watched(store), "lightcurves", late, 30)))
+            for _ in range(3 * len(told)):
+                removals[-1].go()
+
+        racing = RacingStore(root, "catalogs/lightcurves/index", remove_in_part)
+        try:
+            compact(racing, "lightcurves", everything=True)
+            said = ""
+        except StorageUnavailable as error:
+            said = str(error)
+        over = removals[-1].over
+        removals[-1].finish()
+        told.append(said)
+        append_night(store, "lightcurves", 20240104, [LATE])
+        compact(store, "lightcurves", everything=True)
+        assert set(identities(open_catalog(store, "lightcurves").table())) == {*EVERY, *identities(LATE)}
+        shutil.rmtree(root)
+    assert told[0] == ""
+    assert "was removed while it was written" in told[-1]
+
+
 @pytest.mark.parametrize("keep", [0, -20, -3])
 def test_a_file_that_is_cut_short_is_named(store: Store, keep: int) -> None:
     version = open_catalog(store, "lightcurves").manifest

@@ -24,7 +24,8 @@ from gozen.archive import expid, keys, raw_tags
 from gozen.archive.commit import SensorCommit, put_product, write_commit
 from gozen.archive.expid import Opening, Purpose
 from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.raw_tags import Tagged, mark_reduced, refresh, release, retain
+from gozen.archive.raw_tags import Tagged, mark_reduced, refresh
+from gozen.archive.retention import release, retain
 from gozen.archive.s3 import S3Store
 from gozen.archive.s3_bucket import life_cycle, rules_for, set_life_cycle
 from gozen.errors import BadRequest, GozenError, MissingObject
@@ -200,17 +201,19 @@ def test_a_server_without_life_cycles_says_so(s3_process: S3Server, command: Com
 
 ROLES = ("operator", "observer", "pipeline", "reader", "nobody")
 READ, WRITE, DELETE, LIST, TAG, RULE, POLICY = "read", "write", "delete", "list", "tag", "rule", "policy"
+ALL = ("record", "note", "raw", "commit", "stack", "catalog", "number", "nothing")
 MAY = {
-    "operator": {(READ, "record"), (READ, "commit"), (READ, "nothing"), LIST},
-    "observer": {(READ, "record"), (READ, "raw"), (READ, "catalog"), (READ, "number"), (READ, "nothing"), LIST,
-                 (WRITE, "record"), (WRITE, "raw"), (WRITE, "number")},
-    "pipeline": {*((READ, what) for what in ("record", "raw", "commit", "stack", "catalog", "number", "nothing")), LIST,
-                 *((WRITE, what) for what in ("record", "commit", "stack", "catalog")), TAG},
-    "reader": {*((READ, what) for what in ("record", "raw", "commit", "stack", "catalog", "number", "nothing")), LIST},
+    "operator": {(READ, "record"), (READ, "note"), (READ, "commit"), (READ, "nothing"), LIST},
+    "observer": {*((READ, what) for what in ("record", "note", "raw", "catalog", "number", "nothing")), LIST,
+                 *((WRITE, what) for what in ("record", "note", "raw", "number"))},
+    "pipeline": {*((READ, what) for what in ALL), LIST,
+                 *((WRITE, what) for what in ("record", "note", "commit", "stack", "catalog")), TAG},
+    "reader": {*((READ, what) for what in ALL), LIST},
     "nobody": set(),
 }  # fmt: skip
 KEYS = {
     "record": "raw/20240105/e1/exposure.json",
+    "note": "raw/20240105/e1/record/0123456789abcdef.json",
     "raw": "raw/20240105/e1/TMQe1111.fits",
     "commit": "exposures/20240105/e1/r1/111.json",
     "stack": "stack/20240105/e1/r1/TMQe1111.fits.fz",

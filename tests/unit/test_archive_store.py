@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -17,6 +18,7 @@ import pytest
 
 from gozen.archive.directory import DirectoryStore
 from gozen.archive.interface import check_unchanged
+from gozen.archive.leftovers import this_machine
 from gozen.archive.objects import ObjectStore
 from gozen.archive.store import open_store
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
@@ -147,12 +149,13 @@ def test_a_full_disk_is_named_and_leaves_the_old_object(tmp_path):
     open_store(tmp_path).write("stack/a", b"old")
     done = child(
         """
-        import os, socket, sys
+        import os, sys
         from pathlib import Path
+        from gozen.archive.leftovers import this_machine
         from gozen.archive.store import open_store
         partial = Path(sys.argv[1]) / ".partial"
         for number in range(3):  # where this process will write next: a device that is always full
-            (partial / f"{socket.gethostname()}-{os.getpid()}-{number}").symlink_to("/dev/full")
+            (partial / f"{this_machine()}-{os.getpid()}-{number}").symlink_to("/dev/full")
         try:
             open_store(sys.argv[1]).write("stack/a", b"new")
         except Exception as error:
@@ -194,7 +197,8 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path):
 
 
 def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path):
-    (tmp_path / "stack").mkdir()
+    for folder in ("stack", ".partial"):
+        (tmp_path / folder).mkdir()
     done = child(
         """
         import os, signal, sys
@@ -209,15 +213,66 @@ def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path)
     assert store.list("stack") == []
     assert store.list("") == []
     assert len(files_in(tmp_path)) == 1
-    own = tmp_path / ".partial" / f"{os.uname().nodename}-{os.getpid()}-0"
+    own = tmp_path / ".partial" / f"{this_machine()}-{os.getpid()}-0"
     own.write_bytes(b"being written")
     assert store.sweep() == 1
     assert files_in(tmp_path) == [f".partial/{own.name}"]
 
 
+def leave(archive: Path, name: str, age_s: float) -> Path:
+    path = archive / ".partial" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
+    written = path.stat().st_mtime - age_s
+    os.utime(path, (written, written))
+    return path
+
+
+NO_PROCESS = 2**22 + 1
+
+
+@pytest.mark.parametrize("ours_s", [-3 * 86400, 0, 3 * 86400])
+def test_files_of_killed_pods_go_when_they_are_old_by_the_clock_of_the_file_server(tmp_path, monkeypatch, ours_s):
+    old = leave(tmp_path, f"pod-7f9c.4026532000-{os.getpid()}-0", 25 * 3600)
+    young = leave(tmp_path, f"pod-7f9d.4026532000-{NO_PROCESS}-3", 23 * 3600)
+    ahead = leave(tmp_path, f"pod-7f9e.4026532000-{NO_PROCESS}-3", -48 * 3600)
+    monkeypatch.setattr("time.time", lambda now=time.time: now() + ours_s)
+    assert DirectoryStore(tmp_path).sweep() == 1
+    assert not old.exists()
+    assert young.exists()
+    assert ahead.exists()
+    assert len(files_in(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [os.uname().nodename, f"{os.uname().nodename}-2.4026531836", f"{os.uname().nodename}.1"],
+    ids=["earlier Gozen", "longer name", "other processes"],
+)
+def test_files_of_machines_of_a_like_name_are_not_taken_for_ours(tmp_path, machine):
+    other = leave(tmp_path, f"{machine}-{NO_PROCESS}-0", 60)
+    assert DirectoryStore(tmp_path).sweep() == 0
+    assert other.exists()
+
+
+def test_a_file_that_another_machine_is_writing_stays(tmp_path, monkeypatch):
+    store, swept, sync = DirectoryStore(tmp_path), [], os.fsync
+
+    def sweep_then_sync(descriptor):
+        monkeypatch.setattr("gozen.archive.leftovers.this_machine", lambda: "another.1")
+        swept.append(store.sweep())
+        sync(descriptor)
+
+    monkeypatch.setattr("gozen.archive.leftovers.this_machine", lambda: "pod-7f9c.1")
+    monkeypatch.setattr(os, "fsync", sweep_then_sync)
+    store.write("stack/a", b"whole")
+    assert swept[0] == 0
+    assert store.read("stack/a") == b"whole"
+
+
 def test_leftovers_that_cannot_be_removed_now_are_named(tmp_path, monkeypatch):
     (tmp_path / ".partial").mkdir()
-    left = tmp_path / ".partial" / f"{os.uname().nodename}-{2**22 + 1}-0"  # a number that no process has
+    left = tmp_path / ".partial" / f"{this_machine()}-{2**22 + 1}-0"  # a number that no process has
     left.write_bytes(b"half")
 
     def refused(path, missing_ok=False):

@@ -225,8 +225,8 @@ def test_folders_are_searched_and_missing_ones_named(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.write("raw/20260115/x/exposure.json", b"{}")
-    with pytest.raises(CorruptFile, match=r"x/exposure\.json is no record of an exposure"):
-        read_record(store, "raw/20260115/x/exposure.json")
+    with pytest.raises(CorruptFile, match=r"x/exposure\.json is not a record of an exposure"):
+        read_record(store, "20260115", "x")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from gozen.frames.raw import assemble, parse_file
 from gozen.frames.sorting import sort_arrivals
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile, parse_profile
+from gozen.watch.arriving import Arriving
 
 PROFILE = """
 name: tiny
@@ -191,7 +192,9 @@ def test_earlier_files_that_come_later_get_the_names_of_one_go(camera: Camera) -
     late, early = camera.shot(9000), camera.shot(0)
     assert camera.take(late) == {"m-67": ["001"]}
     assert camera.take(early) == {"m-67": ["002"], "m-67-2": ["001"]}
-    assert camera.store.list("raw/20240301/m-67") == ["raw/20240301/m-67/002.fits", "raw/20240301/m-67/exposure.json"]
+    assert [key for key in camera.store.list("raw/20240301/m-67") if key.endswith(".fits")] == [
+        "raw/20240301/m-67/002.fits"
+    ]
 
 
 @pytest.mark.parametrize("why", ["reduced", "retained"])
@@ -366,6 +369,20 @@ def test_a_file_that_is_refused_is_not_recorded_as_its_sensors(camera: Camera) -
     (one,) = raw_exposures(camera.store, "20240301")
     assert one.sensors == {"1": ("raw/20240301/00000007/A7.fits",)}
     assert "002.fits: the archive has another file as raw/20240301/00000007/A7.fits" in camera.refused[0]
+
+
+def test_a_watch_does_not_compare_files_with_one_that_was_refused(camera: Camera) -> None:
+    camera.take(camera.shot(0, EXP_ID="7", CHIP="1", FRAME_ID="A7"))
+    camera.shot(0, "in/wrong.fits", EXP_ID="7", CHIP="2", FRAME_ID="A7")
+    arriving = Arriving(camera.folder / "in", camera.store, camera.profile, patience_s=60)
+    arriving.look(0)
+    _, (refused,) = arriving.look(1)
+    assert "wrong.fits: the archive has another file as raw/20240301/00000007/A7.fits" in str(refused.reason)
+    right = camera.shot(0, "in/right.fits", EXP_ID="7", CHIP="2", FRAME_ID="A8")
+    arriving.look(2)
+    (group,), others = arriving.look(3)
+    assert others == []
+    assert [(one.arrival.path, one.key) for one in group.files] == [(right, "raw/20240301/00000007/A8.fits")]
 
 
 SMALL = PROFILE.replace("[400, 400]", "[4, 6]").replace("[1:400,1:400]", "[1:6,1:4]")

@@ -18,6 +18,7 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log import rebuild_night
+from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.cli.call import run
 from gozen.cli.invocation import hoist
@@ -283,6 +284,13 @@ def test_only_what_is_there_can_be_retained(call, archive):
     code, _, err = call("archive", "retain", NIGHT, "e2")
     assert code == 64
     assert "no raw files of the exposure e2" in err
+
+
+def test_what_cannot_be_retained_any_more_is_named(call, archive):
+    here = [key for key in archive.list("raw") if key.endswith(".fits")]
+    gone = keys.raw(NIGHT, "e1", "gone")
+    record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
+    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: gone already\n2 raw files retained\n"
 
 
 def test_the_log_can_be_made_again(call, archive):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from gozen.archive.interface import Store, named_errors
+from gozen.archive.interface import COPIES, Store, named_errors
+from gozen.archive.leftovers import LEFT_S, partial_name, sweep
 from gozen.errors import BadRequest, StorageUnavailable
 
 PARTIAL = ".partial"
-_COUNT = itertools.count()
 _TICK_NS = 20_000_000
 _LOOKS = 20
 
@@ -60,17 +60,19 @@ class DirectoryStore(Store):
         """Put an object in one atomic step."""
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
             partial.replace(self.path(key))
-            _sync_folder(self.path(key).parent)
+            sync_folder(self.path(key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
         """Put an object only if the key is free."""
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
+            made = True
             try:
                 os.link(partial, self.path(key))
             except FileExistsError:
-                return False
-            _sync_folder(self.path(key).parent)
-        return True
+                made = False
+            # Also where another process was first: it may have been killed before it came to this.
+            sync_folder(self.path(key).parent)
+        return made
 
     def take(self, key: str, path: Path) -> bool:
         """Make an object of a local file by a link, where both lie on one file system."""
@@ -82,8 +84,10 @@ class DirectoryStore(Store):
             os.link(path, target)
         except OSError:
             # Another file system, one without links, or a key that is taken: what stands in the way is named there.
-            return (target.is_file() and target.samefile(path)) or super().take(key, path)
-        _sync_folder(target.parent)
+            if not (target.is_file() and target.samefile(path)):
+                return super().take(key, path)
+        with named_errors(self.url_of(key), "write"):
+            sync_folder(target.parent)
         return True
 
     def stamp(self, key: str) -> tuple[int, ...] | None:
@@ -113,9 +117,21 @@ class DirectoryStore(Store):
 
     def copy(self, key: str, to: str) -> None:
         """Make an object of another one's bytes by a link; one that is there already stays."""
-        with named_errors(self.url_of(to), "write"), contextlib.suppress(FileExistsError):
-            _make_folder(self.path(to).parent)
-            os.link(self.path(key), self.path(to))
+        self._link(key, to)
+        self.settle([to])
+
+    def copy_all(self, pairs: Mapping[str, str]) -> None:
+        """Link many files, and then make each folder outlive a power cut once."""
+        with ThreadPoolExecutor(COPIES) as pool:
+            list(pool.map(self._link, pairs.keys(), pairs.values()))
+        self.settle(pairs.values())
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Write the folders of objects, and those above them in the archive, to the disk: each once."""
+        folders = {folder for key in keys for folder in self.path(key).parents if folder.is_relative_to(self.root)}
+        for folder in sorted(folders, reverse=True):
+            with named_errors(str(folder), "write"):
+                sync_folder(folder)
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -127,30 +143,21 @@ class DirectoryStore(Store):
         with named_errors(self.url_of(key), "read"):
             return self.path(key).open("rb")
 
-    def sweep(self) -> int:
-        """Remove what killed writers of this machine left behind; return how many files went.
+    def sweep(self, left_s: float = LEFT_S) -> int:
+        """Remove what killed writers left behind, as `gozen.archive.leftovers.sweep`; return how many files went."""
+        return sweep(self.root / PARTIAL, left_s)
 
-        Raises
-        ------
-        StorageUnavailable
-            A file cannot be removed now.
-        """
-        gone = 0
-        for partial in (self.root / PARTIAL).glob(f"{socket.gethostname()}-*"):
-            pid = int(partial.name.rsplit("-", 2)[1])
-            if not _alive(pid):
-                with named_errors(str(partial), "delete"):
-                    partial.unlink(missing_ok=True)
-                gone += 1
-        return gone
+    def _link(self, key: str, to: str) -> None:
+        with named_errors(self.url_of(to), "write"), contextlib.suppress(FileExistsError):
+            _make_folder(self.path(to).parent)
+            os.link(self.path(key), self.path(to))
 
     @contextlib.contextmanager
     def _partial(self, key: str, data: bytes) -> Iterator[Path]:
         folder = self.root / PARTIAL
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         _make_folder(self.path(key).parent)
-        # The host and process in the name tell a later run whose leftovers it may sweep.
-        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_COUNT)}"
+        partial = folder / partial_name()
         try:
             with partial.open("wb") as stream:
                 stream.write(data)
@@ -191,29 +198,13 @@ def _make_folder(folder: Path) -> None:
     missing = list(itertools.takewhile(lambda parent: not parent.exists(), (folder, *folder.parents)))
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
-        _sync_folder(made.parent)
+        sync_folder(made.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    # A name outlives a power cut only when its folder has been written too.
+def sync_folder(folder: Path) -> None:
+    """Write a folder to the disk: a name outlives a power cut only when its folder has been written too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _alive(pid: int) -> bool:
-    """Tell whether a process runs; one that was killed and that nobody has waited for does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()  # it has just ended, or this system has no /proc

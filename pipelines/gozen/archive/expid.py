@@ -17,7 +17,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from gozen.archive import keys
+from gozen.archive.raw import is_recorded
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
@@ -191,18 +191,14 @@ def _has_data(store: Store, number: int) -> bool:
     if closing is not None:
         return closing.result == "taken"
     purpose = read_purpose(store, number)
-    return purpose is not None and store.exists(_record_key(purpose.night, number))
-
-
-def _record_key(night: str, number: int) -> str:
-    return f"{keys.raw_folder(night, f'{number:08d}')}/exposure.json"
+    return purpose is not None and is_recorded(store, purpose.night, f"{number:08d}")
 
 
 def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     if number > LAST:
         raise BadRequest(f"no EXP_ID is free up to {LAST}; another archive begins anew")
     # Raw data that came in another way, such as by `gozen simulate`, have numbers that nobody reserved.
-    if store.exists(_record_key(purpose.night, number)):
+    if is_recorded(store, purpose.night, f"{number:08d}"):
         return False
     return store.create(key_of(number), body) or store.read(key_of(number)) == body
 

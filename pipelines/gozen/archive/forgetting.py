@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gozen.archive import keys
 from gozen.archive.commit import load_commit
-from gozen.archive.raw import Forgotten, RawExposure, by_sensor, read_record, record_key
+from gozen.archive.raw import change_record, read_record
+from gozen.archive.raw_exposure import Forgotten, RawExposure, without
+from gozen.archive.record_note import Change
 from gozen.archive.ring import frame_ids
 from gozen.archive.store import Store
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 
 
 def forget(
@@ -34,26 +35,60 @@ def forget(
     BadRequest
         There is no such file, or a commit names it: what is reduced must be traceable to its raw files.
     """
-    record = _record(store, night, exposure)
+    record = read_record(store, night, exposure) or RawExposure(night, exposure, "", "", 0.0)
     files = [key for key in store.list(keys.raw_folder(night, exposure)) if key.lower().endswith((".fits", ".fits.fz"))]
     chosen = [_chosen(store, name, files, exposure) for name in names] or files
     if not chosen:
         raise BadRequest(f"{store.url} has no raw files of the exposure {exposure} of {night}; see `gozen exposures`")
-    _refuse_committed(store, night, exposure, chosen)
+    names_in = _CommittedNames(store, night, exposure)
+    named = names_in.now()
+    for key in chosen:
+        if keys.frame_id_of(key) in named:
+            raise _stays(key, named, "nothing was taken out")
     when = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     gone = [Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why) for key in chosen]
     # The record first: a file that it no longer names counts as taken out, whenever this process is killed.
-    store.write(record_key(night, exposure), _without(record, gone).to_json())
-    for key in chosen:
-        store.delete(key)
+    change_record(store, night, exposure, Change(forgotten=tuple(gone)))
+    for number, one in enumerate(gone):
+        named = _delete(store, one.key, names_in)
+        if named:
+            change_record(store, night, exposure, _put_back(record, gone[number:]))
+            raise _stays(one.key, named, f"{number} of {len(gone)} files were taken out before that commit came")
     return gone
 
 
-def _record(store: Store, night: str, exposure: str) -> RawExposure:
-    key = record_key(night, exposure)
-    if store.exists(key):
-        return read_record(store, key)
-    return RawExposure(night, exposure, "", "", 0.0)
+def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection[str]) -> None:
+    """Check, before a commit names them, that raw files of an exposure have not been taken out of the archive.
+
+    Raises
+    ------
+    StorageUnavailable
+        One was.
+    """
+    record = read_record(store, night, exposure) if raw else None
+    gone = sorted(record.gone & set(raw)) if record is not None else []
+    if gone:
+        raise StorageUnavailable(
+            f"{store.url_of(gone[0])} was taken out of the archive while it was reduced, nothing is committed; "
+            "run again with the files that are left"
+        )
+
+
+def _delete(store: Store, key: str, names_in: _CommittedNames) -> Mapping[str, str]:
+    """Delete a file, unless a commit names it by then: the file stays, and the names of the commits are returned."""
+    try:
+        data = store.read(key)
+    except MissingObject:  # somebody else has taken it out
+        return {}
+    named = names_in.now()
+    if keys.frame_id_of(key) in named:
+        return named
+    store.delete(key)
+    named = names_in.now()
+    if keys.frame_id_of(key) not in named:
+        return {}
+    store.create(key, data)
+    return named
 
 
 def _chosen(store: Store, name: str, files: Iterable[str], exposure: str) -> str:
@@ -65,26 +100,32 @@ def _chosen(store: Store, name: str, files: Iterable[str], exposure: str) -> str
     return found[0]
 
 
-def _refuse_committed(store: Store, night: str, exposure: str, chosen: Iterable[str]) -> None:
-    named: dict[str, str] = {}
-    for key in store.list(f"{keys.commits(night)}/{exposure}"):
-        commit = load_commit(store, key) if keys.parse_commit(key) else None
-        for name in () if commit is None else frame_ids(commit):
-            named.setdefault(name, key)
-    for key in chosen:
-        if keys.frame_id_of(key) in named:
-            raise BadRequest(
-                f"{key} stays: the commit {named[keys.frame_id_of(key)]} names it, and what is reduced must be "
-                "traceable to its raw files; nothing was taken out"
-            )
+class _CommittedNames:
+    """The FRAME_IDs that commits of an exposure name, looked up again and again; each commit is read once."""
+
+    def __init__(self, store: Store, night: str, exposure: str) -> None:
+        self._store, self._prefix = store, f"{keys.commits(night)}/{exposure}"
+        self._of: dict[str, set[str]] = {}
+
+    def now(self) -> Mapping[str, str]:
+        """Return each name with the key of the first commit that has it."""
+        listed = [key for key in self._store.list(self._prefix) if keys.parse_commit(key)]
+        for key in listed:
+            if key not in self._of:
+                commit = load_commit(self._store, key)
+                self._of[key] = set() if commit is None else frame_ids(commit)
+        return {name: key for key in reversed(listed) for name in self._of[key]}
 
 
-def _without(record: RawExposure, gone: Sequence[Forgotten]) -> RawExposure:
-    out = {one.key for one in gone}
-    sensors = {name: [key for key in files if key not in out] for name, files in record.sensors.items()}
-    return replace(
-        record,
-        sensors=by_sensor({name: files for name, files in sensors.items() if files}),
-        taken={key: one for key, one in record.taken.items() if key not in out},
-        forgotten=(*record.forgotten, *gone),
+def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
+    return BadRequest(
+        f"{key} stays: the commit {named[keys.frame_id_of(key)]} names it, and what is reduced must be "
+        f"traceable to its raw files; {became}"
     )
+
+
+def _put_back(before: RawExposure, back: Sequence[Forgotten]) -> Change:
+    """Return the change that names files again as a record did before they were taken out."""
+    here = {one.key for one in back}
+    others = {key for files in before.sensors.values() for key in files if key not in here}
+    return Change(recalled=tuple(back), add=without(before, others))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,10 @@ _HINTS = {
     errno.EXDEV: "all folders of an archive have to lie on one file system",
     errno.EISDIR: "a folder stands where an object is to be written: move it away",
 }
+
+
+COPIES = 8
+"""Objects that are copied together: on an object store each waits for its answer."""
 
 
 class Store(ABC):
@@ -117,6 +122,17 @@ class Store(ABC):
             There is no object to copy.
         """
         self.write(to, self.read(key))
+
+    def copy_all(self, pairs: Mapping[str, str]) -> None:
+        """Copy many objects, each key to the one that it is mapped to; raises as `copy`."""
+        with ThreadPoolExecutor(COPIES) as pool:
+            list(pool.map(self.copy, pairs.keys(), pairs.values()))
+
+    def settle(self, keys: Iterable[str]) -> None:  # noqa: B027 - where a put is one step, there is nothing to do
+        """Make sure that objects which were found outlive a power cut, before another object names them.
+
+        What this process has put does so already; what it found may be of a process that was killed before `fsync`.
+        """
 
     @abstractmethod
     def delete(self, key: str) -> None:

@@ -90,7 +90,7 @@ def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
 
 
 def sweep(store: Store) -> int:
-    """Remove what killed writers left half-written; return how many files went (none on object storage)."""
+    """Remove what killed writers left half-written, as `DirectoryStore.sweep`; on object storage there is nothing."""
     return store.sweep() if isinstance(store, DirectoryStore) else 0
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from gozen.archive.keys import frame_id_of
-from gozen.archive.raw import by_sensor
+from gozen.archive.raw_exposure import by_sensor
 from gozen.archive.store import Store, open_store
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile

@@ -16,10 +16,11 @@ from typing import Any, Literal, get_args
 Role = Literal["owner", "operator", "observer", "pipeline", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_RECORDS = "raw/*/*/exposure.json"  # Ceph 16 looks for no second place where a star may end
+# Ceph 16 looks for no second place where a star may end.
+_RECORDS = ("raw/*/*/exposure.json", "raw/*/*/record/*")
 _READS: Mapping[Role, Sequence[str]] = {
     "owner": ("*",),
-    "operator": (_RECORDS, "exposures/*"),
+    "operator": (*_RECORDS, "exposures/*"),
     "observer": ("raw/*", "expid/*", "truth/*", "catalogs/*"),
     "pipeline": ("*",),
     "reader": ("*",),
@@ -29,7 +30,7 @@ _WRITES: Mapping[Role, Sequence[str]] = {
     "operator": (),
     "observer": ("raw/*", "expid/*", "truth/*"),
     "pipeline": (
-        _RECORDS,
+        *_RECORDS,
         *(f"{name}/*" for name in ("calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")),
     ),
     "reader": (),

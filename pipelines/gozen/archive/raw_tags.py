@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, load_commit
-from gozen.archive.ring import committed_frames, exposures_held, frame_ids
+from gozen.archive.removal import removing_since
+from gozen.archive.ring import committed_frames, exposures_held, frame_ids, standing
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject
 
@@ -47,6 +49,8 @@ def mark_reduced(store: Store, commit: SensorCommit, raw: Iterable[str]) -> None
     """
     names = frame_ids(commit)
     files = [key for key in raw if keys.frame_id_of(key) in names]
+    if commit.retain_raw:
+        _warn_of_missing(store, commit, files)
     if not files or not store.has_tags:
         return
     try:
@@ -76,7 +80,7 @@ def refresh(store: Store, prefix: str = "raw") -> Tagged:
     for (night, exposure), held in sorted(exposures_held(store, prefix).items()):
         files = [key for key in held if key.endswith(".fits")]
         seen = None
-        while seen != (seen := _standing(store, night, exposure)):
+        while seen != (seen := standing(store, night, exposure)):
             marked, listed = seen
             committed = {} if marked else committed_frames(store, listed)
             may_go = {key for key in files if committed.get(keys.frame_id_of(key)) is False}
@@ -86,37 +90,28 @@ def refresh(store: Store, prefix: str = "raw") -> Tagged:
     return Tagged(reduced, other)
 
 
-def retain(store: Store, night: str, exposure: str) -> int:
-    """Keep the raw files of an exposure from expiring; return how many there are."""
-    store.create(keys.retain_marker(night, exposure), b"")
-    files = _raw_files(store, night, exposure)
-    if store.has_tags:
-        _tag(store, files, {})
-    return len(files)
+def untag(store: Store, files: Iterable[str]) -> None:
+    """Take the tags of raw files away, so that the bucket keeps them."""
+    _tag(store, files, {})
 
 
-def release(store: Store, night: str, exposure: str) -> int:
-    """Let the raw files of an exposure expire again; return how many there are."""
-    store.delete(keys.retain_marker(night, exposure))
-    if store.has_tags:
-        refresh(store, keys.raw_folder(night, exposure))
-    return len(_raw_files(store, night, exposure))
-
-
-def _raw_files(store: Store, night: str, exposure: str) -> list[str]:
-    return [key for key in store.list(keys.raw_folder(night, exposure)) if key.endswith(".fits")]
-
-
-def _standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
-    """Return what decides: whether the exposure has the marker, and which commits there are, none of which changes."""
-    return (
-        store.exists(keys.retain_marker(night, exposure)),
-        store.list(f"{keys.commits(night)}/{exposure}"),
-    )
+def _warn_of_missing(store: Store, commit: SensorCommit, files: Sequence[str]) -> None:
+    """Say what a commit came too late to retain: those who remove files look at commits just before."""
+    removing = removing_since(store, commit.night, commit.exposure, datetime.now(UTC)) is not None
+    gone = [key for key in files if not store.exists(key)]
+    if gone or removing:
+        log.warning(
+            "%s sensor %s retains its raw files, but %d of %d are gone%s",
+            commit.processing.folder,
+            commit.sensor,
+            len(gone),
+            len(files),
+            ", and others are being removed by `gozen archive expire`" if removing else "",
+        )
 
 
 def _is_retained(store: Store, commit: SensorCommit) -> bool:
-    marked, listed = _standing(store, commit.night, commit.exposure)
+    marked, listed = standing(store, commit.night, commit.exposure)
     own = keys.commit(commit.processing, commit.sensor)
     others = (key for key in listed if key != own and key.endswith(f"/{commit.sensor}.json"))
     found = (load_commit(store, key) for key in others)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, load_commit
+from gozen.archive.removal import noted
 from gozen.archive.store import Store
 
 Fate = Literal["expired", "not yet", "retained", "not reduced"]
@@ -23,27 +24,38 @@ class RawObject:
     fate: Fate
 
 
-def expire(store: Store, *, now: datetime, keep_days: float, dry_run: bool = False) -> list[RawObject]:
+def expire(
+    store: Store,
+    *,
+    now: datetime,
+    keep_days: float,
+    dry_run: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[RawObject]:
     """Remove raw files whose time is up, and say what became of each.
 
     A file goes when a commit of its exposure stands for it, its night ended ``keep_days`` ago, and it is not retained:
-    neither by the marker `gozen.archive.keys.retain_marker` nor by its commit.
+    neither by the marker `gozen.archive.keys.retain_marker` nor by its commit. Both are looked at again before each
+    file, as an archive takes hours.
 
     Parameters
     ----------
     now
-        The present moment, with a time zone.
+        The moment at which it is decided, with a time zone.
     keep_days
         Days after the end of the night, as `night_end` has it.
     dry_run
         Remove nothing.
+    clock
+        Gives the present moment, for the notes of `gozen.archive.removal`.
     """
-    exposures = exposures_held(store)
-    found = [_raw_objects(store, *name, held, now, keep_days) for name, held in sorted(exposures.items())]
-    objects = [one for part in found for one in part]
-    for one in objects:
-        if one.fate == "expired" and not dry_run:
-            store.delete(one.key)
+    objects: list[RawObject] = []
+    for name, held in sorted(exposures_held(store).items()):
+        found = _raw_objects(store, *name, held, now, keep_days)
+        if not dry_run and any(one.fate == "expired" for one in found):
+            with noted(store, *name, clock()):
+                found = _removed(store, *name, found, now, keep_days)
+        objects += found
     return objects
 
 
@@ -96,6 +108,34 @@ def exposures_held(store: Store, prefix: str = "raw") -> dict[tuple[str, str], d
         if len(parts) == 4:
             exposures.setdefault((parts[1], parts[2]), {})[key] = size
     return exposures
+
+
+def standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
+    """Return what decides: whether the exposure has the marker, and which commits there are, none of which changes."""
+    return (
+        store.exists(keys.retain_marker(night, exposure)),
+        store.list(f"{keys.commits(night)}/{exposure}"),
+    )
+
+
+def _removed(
+    store: Store, night: str, exposure: str, found: Iterable[RawObject], now: datetime, keep_days: float
+) -> list[RawObject]:
+    """Remove what has expired of one exposure, each file only if that holds at its turn; return what became of each."""
+    seen: tuple[bool, list[str]] | None = None
+    committed: Mapping[str, bool] = {}
+    became = []
+    for one in found:
+        fate = one.fate
+        if fate == "expired":
+            while seen != (seen := standing(store, night, exposure)):
+                committed = committed_frames(store, seen[1])
+            name = keys.frame_id_of(one.key)
+            fate = fate_of(name, committed, marked=seen[0], night=night, now=now, keep_days=keep_days)
+            if fate == "expired":
+                store.delete(one.key)
+        became.append(replace(one, fate=fate))
+    return became
 
 
 def _raw_objects(

@@ -85,17 +85,43 @@ def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Re
         raise BadRequest(f"generations cannot be removed {days} days after their end: give 0 or more")
     retired = retire(store, name, now)
     gone = {number for number, since in retired.items() if now - since >= timedelta(days=days)}
-    held = store.list(keys.catalog(name)) if gone else []
-    used = [manifest.current_or_raise(store, name), *released(store, name).values()]
-    gone -= {version.generation for version in used}  # a writer may have finished since
-    margin = {version.margin for version in used}
     files = dict.fromkeys(retired, 0)
-    for key in held:
-        number = layout.generation_of(name, key)
-        if number in gone and key.split("/")[2] not in margin:
-            store.delete(key)
-            files[number] += 1
+    use = _Use(store, name)
+    held = store.list(keys.catalog(name)) if gone else []
+    for number in sorted(gone - use.now()[0]):
+        # A writer that is slower than those days looks for this note before it names the generation.
+        store.create(layout.removed(name, number), json.dumps({"since": now.isoformat()}).encode())
+        for key in held:
+            if layout.generation_of(name, key) != number:
+                continue
+            used, margins = use.now()  # removing takes minutes, and a writer may have finished since
+            if number not in used and key.split("/")[2] not in margins:
+                store.delete(key)
+                files[number] += 1
+    for number in gone & use.now()[0]:
+        store.delete(layout.removed(name, number))
     return [Removal(number, since, files[number]) for number, since in retired.items()]
+
+
+class _Use:
+    """Generations and margins that the current version or a release names, looked up again and again."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
+        self._listed: list[str] | None = None
+        self._versions: list[manifest.Manifest] = []
+
+    def now(self) -> tuple[set[int], set[str]]:
+        """Return the numbers of the generations and the names of the margins; manifests never change."""
+        while self._listed != (listed := self._list()):
+            self._listed = listed
+            current = manifest.current_or_raise(self._store, self._name)
+            self._versions = [current, *released(self._store, self._name).values()]
+        return {one.generation for one in self._versions}, {one.margin for one in self._versions}
+
+    def _list(self) -> list[str]:
+        folders = (layout.manifests(self._name), f"{keys.catalog(self._name)}/release")
+        return [key for folder in folders for key in self._store.list(folder)]
 
 
 def _generations(name: str, held: Iterable[str]) -> set[int]:

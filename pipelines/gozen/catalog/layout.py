@@ -103,6 +103,11 @@ def unfinished(name: str, number: int) -> str:
     return f"{keys.catalog(name)}/unfinished/{number:09d}.json"
 
 
+def removed(name: str, number: int) -> str:
+    """Return the key of the note that a generation is being removed, or is gone: no version may name it any more."""
+    return f"{keys.catalog(name)}/removed/{number:09d}.json"
+
+
 def generation_of(name: str, key: str) -> int | None:
     """Return the generation that a key below a collection lies in, its margin included; None for anything else."""
     folder = key.removeprefix(f"{keys.catalog(name)}/").split("/", 1)[0]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gozen.archive import keys
 from gozen.archive.store import Store
 from gozen.catalog import layout
-from gozen.errors import MissingObject, UnreadableInput
+from gozen.errors import MissingObject, StorageUnavailable, UnreadableInput
 
 FORMAT = 1
 Kind = Literal["source", "object"]
@@ -143,8 +143,24 @@ def current_or_raise(store: Store, name: str) -> Manifest:
 
 
 def commit(store: Store, manifest: Manifest) -> bool:
-    """Make a version the current one; False when another writer took its number."""
+    """Make a version the current one; False when another writer took its number. Raises as `check_not_removed`."""
+    check_not_removed(store, manifest)
     return store.create(layout.manifest(manifest.name, manifest.version), manifest.to_json())
+
+
+def check_not_removed(store: Store, manifest: Manifest) -> None:
+    """Check, before a version is named, that nobody removes its generation as the leftover of a killed writer.
+
+    Raises
+    ------
+    StorageUnavailable
+        Somebody does.
+    """
+    if store.exists(layout.removed(manifest.name, manifest.generation)):
+        raise StorageUnavailable(
+            f"generation {manifest.generation} of the table {manifest.name} was removed while it was written: it was "
+            "unfinished for longer than old generations are kept; nothing is lost, run again"
+        )
 
 
 def claim_generation(store: Store, name: str, after: int) -> int:

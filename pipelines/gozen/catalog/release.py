@@ -130,6 +130,7 @@ def _frozen(store: Store, rerun: str, name: str) -> str:
             catalog = Catalog(store, version)
             version = margins.write(store, version, _MARGIN_ARCSEC, catalog.schema, catalog.within)
         hats.describe(store, version)
+        manifest.check_not_removed(store, version)
         store.create(key, version.to_json())
     return path
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,9 +22,6 @@ from gozen.catalog.schema import lightcurve_schema
 
 Put = Callable[[str, bytes], None]
 """Writes bytes under a path below ``dataset/``."""
-
-_COPIES = 8
-"""Files that are taken over together: on an object store each waits for its answer."""
 
 _LIGHTCURVES = {"source_id", "mjd", "flux", "flags", "exposure", "sensor", "frame"}
 """Columns by which a table of light curves is known."""
@@ -113,9 +109,7 @@ def writer(store: Store, name: str, generation: int) -> Put:
     """Return a function that writes data files into a generation, never over one that is there."""
 
     def put(path: str, data: bytes) -> None:
-        key = layout.data_key(name, generation, path)
-        if not store.exists(key):  # its name is its content: another attempt wrote the same bytes
-            store.write(key, data)
+        put_new(store, layout.data_key(name, generation, path), data)
 
     return put
 
@@ -162,20 +156,21 @@ def described(store: Store, version: Manifest, schema: pa.Schema, groups: pa.Tab
 def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> str:
     """Write an object under a name of its content; return its path below the collection."""
     path = f"{folder}/{digest(data)}.{suffix}"
-    key = f"{keys.catalog(name)}/{path}"
-    if not store.exists(key):
-        store.write(key, data)
+    put_new(store, f"{keys.catalog(name)}/{path}", data)
     return path
+
+
+def put_new(store: Store, key: str, data: bytes) -> None:
+    """Write an object whose name is its content, unless another attempt wrote the same bytes."""
+    if store.exists(key):
+        store.settle([key])  # that attempt may have been killed before its name was on the disk
+    else:
+        store.write(key, data)
 
 
 def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[str]) -> None:
     """Take files over into another generation: hard links on a disk, copies elsewhere."""
-
-    def link(path: str) -> None:
-        store.copy(base.key_of_file(path), layout.data_key(base.name, generation, path))
-
-    with ThreadPoolExecutor(_COPIES) as pool:
-        list(pool.map(link, paths))
+    store.copy_all({base.key_of_file(path): layout.data_key(base.name, generation, path) for path in paths})
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:

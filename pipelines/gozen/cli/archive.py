@@ -58,7 +58,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
 @app.command()
 def sweep(ctx: typer.Context) -> None:
-    """Remove what killed processes of this machine left half-written."""
+    """Remove what killed processes left half-written; files of other machines when they are a day old."""
     from gozen.archive.inventory import sweep as clean
 
     _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])
@@ -100,15 +100,20 @@ def retain(
     undo: Annotated[bool, typer.Option("--undo", help="Let the raw files expire again.")] = False,
 ) -> None:
     """Keep the raw files of an exposure from expiring."""
-    from gozen.archive import keys
-    from gozen.archive.raw_tags import release
-    from gozen.archive.raw_tags import retain as keep
+    from gozen.archive.retention import raw_files, release
+    from gozen.archive.retention import retain as keep
 
     store = invocation(ctx).store()
-    if not any(key.endswith(".fits") for key in store.list(keys.raw_folder(night, exposure))):
+    if not raw_files(store, night, exposure):
         raise BadRequest(f"{store.url} has no raw files of the exposure {exposure} of {night}; see `gozen exposures`")
-    count = release(store, night, exposure) if undo else keep(store, night, exposure)
-    _print_lines([f"{_raw_files(count)} {'may expire again' if undo else 'retained'}"])
+    if undo:
+        _print_lines([f"{_raw_files(release(store, night, exposure))} may expire again"])
+        return
+    found = keep(store, night, exposure)
+    _print_lines(f"{key}: gone already" for key in found.gone)
+    if not found.kept:
+        raise BadRequest(f"the raw files of the exposure {exposure} of {night} are gone: they expired just now")
+    _print_lines([f"{_raw_files(found.kept)} retained"])
 
 
 @app.command()

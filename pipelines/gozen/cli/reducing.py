@@ -125,13 +125,14 @@ def exposures_of_night(
     BadRequest
         The archive has no raw data of this night and camera.
     """
-    from gozen.archive.raw import raw_exposures, read_record, record_key
+    from gozen.archive.raw import raw_exposures, read_record
     from gozen.frames.arrivals import record_missing
 
     date_of(night)
-    records = [record_key(night, name) for name in names or ()]
-    if records and all(store.exists(key) for key in records):
-        return [read_record(store, key) for key in records]
+    records = [read_record(store, night, name) for name in names or ()]
+    known = [one for one in records if one is not None]
+    if records and len(known) == len(records):
+        return known
     _say_left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
     if not found:

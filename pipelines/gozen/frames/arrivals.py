@@ -9,7 +9,7 @@ from gozen.archive.directory import unchanged
 from gozen.archive.expid import is_reserved
 from gozen.archive.interface import named_errors
 from gozen.archive.outside import files_of_sensors
-from gozen.archive.raw import RawExposure, read_record, record_exposure, record_key
+from gozen.archive.raw import RawExposure, listed_record, raw_folders, read_record, record_exposure
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, StorageUnavailable, UnreadableInput
 from gozen.frames.hdus import unpacked
@@ -17,7 +17,7 @@ from gozen.frames.held import Held, described, read_frames
 from gozen.frames.incoming import SUFFIXES, Arrival, stamp_of
 from gozen.frames.raw import read_words
 from gozen.frames.rearranging import rearrange
-from gozen.frames.sorting import Placed, Sorted, sort_arrivals
+from gozen.frames.sorting import Placed, Sorted, other_file, sort_arrivals
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 
@@ -59,9 +59,11 @@ def take_in(
                 refused.append(error)
             progress()
         if copied:
+            # What was there already may be of a process that was killed before it was on the disk.
+            store.settle(one.key for one in copied)
             taken[night, exposure] = record_exposure(store, record_of(night, exposure, copied))
-        elif store.exists(record_key(night, exposure)):
-            taken[night, exposure] = read_record(store, record_key(night, exposure))
+        elif (known := read_record(store, night, exposure)) is not None:
+            taken[night, exposure] = known
     return sorted(taken.values(), key=lambda one: (one.mjd, one.exposure)), refused
 
 
@@ -70,8 +72,7 @@ def _rearranged(held: Held, found: Sorted) -> list[RawExposure]:
     changed = []
     for night, moved in found.moved.items():
         if any(one.exposure != one.file.exposure for one in moved):
-            known = {one.exposure: one for one in held.for_files(night, [None])}
-            changed += rearrange(held.store, night, moved, known)
+            changed += rearrange(held.store, night, moved)
     return changed
 
 
@@ -87,16 +88,10 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
     -------
     Why files are left out: their headers cannot be read, so that nobody knows their sensor.
     """
-    folders: dict[str, list[str]] = {}
-    for key in store.list(f"raw/{night}"):
-        folders.setdefault(key.split("/")[2], []).append(key)
     refused: list[CorruptFile] = []
-    for exposure, found in folders.items():
-        record = record_key(night, exposure)
-        known: set[str] = set()
-        if record in found:
-            recorded = read_record(store, record)
-            known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)}
+    for exposure, found in raw_folders(store, night).items():
+        recorded = listed_record(store, night, exposure, found)
+        known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)} if recorded else set()
         # Other objects, such as the marker that retains an exposure, are no data.
         fresh = [key for key in found if key.lower().endswith(SUFFIXES) and key not in known]
         # What a camera is writing for the observer, or has left unfinished, counts when its own record is there.
@@ -147,11 +142,3 @@ def _copy(store: Store, key: str, arrival: Arrival) -> None:
     fresh = not store.exists(key) and store.create(key, data)
     if not fresh and store.read(key) != data:
         raise other_file(path, key)
-
-
-def other_file(path: Path, key: str) -> CorruptFile:
-    """Return what is said of a raw file whose place in the archive is taken."""
-    return CorruptFile(
-        f"{path.name}: the archive has another file as {key}; nothing is written over, "
-        "so give it another FRAME_ID or exposure number if it is one of its own"
-    )

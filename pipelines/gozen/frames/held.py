@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 
 from gozen.archive import keys
 from gozen.archive.outside import ENDINGS
-from gozen.archive.raw import RawExposure, Setup, Taken, by_sensor, joined, read_record, record_key
+from gozen.archive.raw import is_of_record, listed_record, raw_folders, read_record
+from gozen.archive.raw_exposure import RawExposure, Setup, Taken, by_sensor, joined
 from gozen.archive.store import Store
 from gozen.errors import CorruptFile, MissingObject
 from gozen.frames.belonging import Frame, number_name
@@ -64,8 +65,7 @@ class Held:
 
     def _of_number(self, night: str, name: str) -> RawExposure | None:
         if (night, name) not in self._single:
-            key = record_key(night, name)
-            found = read_record(self.store, key) if self.store.exists(key) else None
+            found = read_record(self.store, night, name)
             if found is not None and (found.setup is None or len(found.taken) < sum(map(len, found.sensors.values()))):
                 # Whoever wrote it did not say all that is asked now.
                 found = _completed(self.store, night, name, self.store.list(keys.raw_folder(night, name)), self.profile)
@@ -83,19 +83,18 @@ def held_exposures(store: Store, night: str, profile: Profile) -> list[RawExposu
 
     Files whose headers cannot be read are left out; an exposure of which nothing is known keeps its name.
     """
-    folders: dict[str, list[str]] = {}
-    for key in store.list(f"raw/{night}"):
-        folders.setdefault(key.split("/")[2], []).append(key)
-    return [_completed(store, night, exposure, found, profile) for exposure, found in folders.items()]
+    folders = raw_folders(store, night)
+    completed = [_completed(store, night, exposure, found, profile) for exposure, found in folders.items()]
+    # Of an exposure whose files have moved to others its record alone is left: it is none, and its name is free.
+    return [one for one in completed if not one.says_nothing or not all(map(is_of_record, folders[one.exposure]))]
 
 
 def _completed(store: Store, night: str, exposure: str, found: list[str], profile: Profile) -> RawExposure:
-    record = RawExposure(night, exposure, "", "", 0.0)
-    if record_key(night, exposure) in found:
-        try:
-            record = read_record(store, record_key(night, exposure))
-        except CorruptFile:
-            return record
+    empty = RawExposure(night, exposure, "", "", 0.0)
+    try:
+        record = listed_record(store, night, exposure, found) or empty
+    except CorruptFile:
+        return empty
     if record.setup is not None and record.setup.camera != profile.name:
         return record
     known = {*record.taken, *record.gone}

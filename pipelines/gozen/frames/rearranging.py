@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from gozen.archive.raw import RawExposure, record_key
+from gozen.archive import keys
+from gozen.archive.raw import RawExposure, change_record
+from gozen.archive.record_note import Change
 from gozen.archive.store import Store
+from gozen.errors import StorageUnavailable
 from gozen.frames.belonging import Frame, base_name
 from gozen.frames.held import described
 
@@ -82,33 +85,73 @@ def _files(raw: RawExposure) -> list[Loose]:
     ]
 
 
-def rearrange(store: Store, night: str, moved: Sequence[Moved], known: Mapping[str, RawExposure]) -> list[RawExposure]:
+def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExposure]:
     """Give loose files in the archive the exposures that they belong to; return these exposures as recorded now.
 
     Parameters
     ----------
     moved
         All files of the exposures that change, also those that stay.
-    known
-        Those exposures as they are recorded, by name.
+
+    Raises
+    ------
+    StorageUnavailable
+        An exposure was reduced or retained meanwhile, or another file came; nothing has changed.
     """
     away = [one for one in moved if one.exposure != one.file.exposure]
-    for one in away:
-        store.copy(one.file.key, one.key)
+    _copy_all(store, night, away)
     names = sorted({one.exposure for one in moved} | {one.file.exposure for one in moved})
-    records = [_record(night, name, [one for one in moved if one.exposure == name], known.get(name)) for name in names]
-    for record in records:
-        if record.sensors or record.forgotten:
-            store.write(record_key(night, record.exposure), record.to_json())
-        else:
-            store.delete(record_key(night, record.exposure))
+    records = [change_record(store, night, name, _change(night, name, moved)) for name in names]
     for one in away:
-        store.delete(one.file.key)
+        if not _is_fixed(store, night, one.file.exposure):
+            store.delete(one.file.key)
+        if _is_fixed(store, night, one.file.exposure):
+            _put_back(store, night, one)
     return [record for record in records if record.sensors]
 
 
-def _record(night: str, name: str, files: Iterable[Moved], old: RawExposure | None) -> RawExposure:
-    empty = RawExposure(night, name, "", "", 0.0)
-    return replace(
-        described(empty, {one.key: one.file.frame for one in files}), forgotten=old.forgotten if old is not None else ()
-    )
+def _put_back(store: Store, night: str, one: Moved) -> None:
+    """Leave a file where it was, as a commit that came since names it there."""
+    _copy(store, one.key, one.file.key)
+    stays = Moved(one.file, one.file.exposure, one.file.key)
+    change_record(store, night, stays.exposure, _change(night, stays.exposure, [stays]))
+    change_record(store, night, one.exposure, Change(leave=(one.key,)))
+    store.delete(one.key)
+
+
+def _copy_all(store: Store, night: str, away: Sequence[Moved]) -> None:
+    """Put each file under its new key as well, or none."""
+    made: list[str] = []
+    for one in away:
+        was_there = store.exists(one.key)
+        fits = not _is_fixed(store, night, one.file.exposure) and _copy(store, one.file.key, one.key)
+        made += [one.key] if fits and not was_there else []
+        if not fits:
+            for key in made:
+                store.delete(key)
+            raise StorageUnavailable(
+                f"{store.url_of(one.file.key)} cannot change to the exposure {one.exposure}: its own was reduced or "
+                "retained meanwhile, or another file came there; nothing is changed, run again"
+            )
+
+
+def _copy(store: Store, key: str, to: str) -> bool:
+    """Put a file under another key too; False where another file lies there."""
+    path = store.path(key)
+    if path is not None:
+        return store.take(to, path)
+    data = store.read(key)
+    return store.create(to, data) or store.read(to) == data
+
+
+def _is_fixed(store: Store, night: str, exposure: str) -> bool:
+    """Tell whether the files of an exposure may not change to another any more: it is retained, or a commit stands."""
+    return store.exists(keys.retain_marker(night, exposure)) or bool(store.list(f"{keys.commits(night)}/{exposure}"))
+
+
+def _change(night: str, name: str, moved: Sequence[Moved]) -> Change:
+    """Return what changes in the record of an exposure: it is made anew of the files that belong to it now."""
+    own = {one.key: one.file.frame for one in moved if one.exposure == name}
+    known = {*own, *(one.file.key for one in moved if one.file.exposure == name)}
+    fresh = described(RawExposure(night, name, "", "", 0.0), own)
+    return Change(leave=tuple(sorted(known)), add=fresh if own else None)

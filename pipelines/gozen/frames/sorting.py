@@ -70,6 +70,14 @@ def sort_arrivals(
     return out
 
 
+def other_file(path: Path, key: str) -> CorruptFile:
+    """Return what is said of a raw file whose place in the archive is taken."""
+    return CorruptFile(
+        f"{path.name}: the archive has another file as {key}; nothing is written over, "
+        "so give it another FRAME_ID or exposure number if it is one of its own"
+    )
+
+
 @dataclass(frozen=True)
 class _Seen:
     """A file that is in the archive, or came before."""
@@ -178,8 +186,11 @@ class _Night:
             return False  # expired, so that nobody can compare it
 
     def _free_key(self, one: Arrival, exposure: str) -> str:
-        """Return the key of a file; one whose name is taken by another gets a number, unless its header names it."""
+        """Return the key of a file; where its name is taken it gets a number, or is refused if its header names it."""
         key = keys.raw(self._night, exposure, one.frame_id)
+        if one.header.frame_id is not None and key in self._used:
+            # Refused only when it is copied, it would stay in memory, and later files would be compared with it.
+            raise other_file(one.path, key)
         number = 1
         while one.header.frame_id is None and self._is_taken(key, one):
             number += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from gozen.archive import keys
 from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, write_commit
+from gozen.archive.forgetting import check_not_forgotten
 from gozen.archive.interface import check_unchanged
 from gozen.archive.keys import Calibration, Processing
 from gozen.archive.provenance import CalibrationUsed, Provenance
@@ -133,11 +134,13 @@ def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
         commit, error = None, None
         try:
             processing = Processing(exposure.night, exposure.exposure, RUN)
+            here = exposure.sensors[work.sensor] if exposure.root is None else ()
             commit = read_commit(bench.store, processing, work.sensor)
             if commit is None:
                 commit = _make(processing, exposure, work.sensor, bench)
+                check_not_forgotten(bench.store, exposure.night, exposure.exposure, here)
                 write_commit(bench.store, processing, commit)
-            mark_reduced(bench.store, commit, exposure.sensors[work.sensor] if exposure.root is None else ())
+            mark_reduced(bench.store, commit, here)
         except GozenError as failure:
             error = failure
         results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error, bench.profile.name))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from gozen.archive import keys
 from gozen.archive.blocks import Observed, blocked_by, load_block_list
 from gozen.archive.commit import GateRecord, SensorCommit, put_product, read_commit, write_commit
+from gozen.archive.forgetting import check_not_forgotten
 from gozen.archive.interface import check_unchanged
 from gozen.archive.keys import Calibration
 from gozen.archive.provenance import Provenance
@@ -77,6 +78,7 @@ def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
         log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, error.name, error)
     commit = commit_of(work, bench, state, refusal)
     check_unchanged(bench.raw_store(work.raw_root), state.stamps)
+    check_not_forgotten(bench.store, work.processing.night, work.processing.exposure, work.raw_here)
     write_commit(bench.store, work.processing, commit)
     return commit
 

@@ -16,13 +16,14 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from gozen.archive.directory import sync_folder
 from gozen.archive.interface import named_errors
 from gozen.archive.store import Store
 from gozen.errors import BadRequest, MissingObject
-from gozen.frames.arrivals import other_file
 from gozen.frames.held import frame_of
 from gozen.frames.incoming import Arrival, stamp_of
 from gozen.frames.raw import read_words, words_of_image
+from gozen.frames.sorting import other_file
 from gozen.instrument.header import read_header
 from gozen.instrument.profile import Profile
 from gozen.watch.folder import REFUSED, SPOOL, header_at
@@ -189,5 +190,8 @@ def _move_content(link: Path, target: Path) -> None:
     """Put a copy of the file that a link means in place of the link; that file stays as it is."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.copyfile(link, partial)
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())  # the link goes: an empty file in its place would be refused for good
     partial.replace(target)
+    sync_folder(target.parent)
     link.unlink()
