@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gozen.errors import BadRequest
 
 HOURS = "hourangle"
 _DEGREES: Mapping[str, float] = {
@@ -46,6 +49,25 @@ def factor(text: str, wanted: str) -> float | None:
         except (ValueError, TypeError):
             continue
     return None
+
+
+def in_degrees(angles: ArrayLike) -> NDArray[np.float64]:
+    """Return angles that a caller gives as degrees: a unit that they carry counts, a masked one is NaN.
+
+    Raises
+    ------
+    BadRequest
+        They carry a unit that is not one of angles.
+    """
+    unit = getattr(angles, "unit", None)
+    each = 1.0 if unit is None else degrees_in(str(unit))
+    if each is None:
+        raise BadRequest(f"positions in {unit}: give degrees, or another unit of angles")
+    values = getattr(angles, "value", angles) if unit is not None else angles
+    plain = np.ma.filled(np.ma.asarray(values, np.float64), np.nan) if np.ma.isMaskedArray(values) else values
+    return np.ascontiguousarray(
+        np.atleast_1d(np.asarray(plain, np.float64) * each if each != 1.0 else plain), np.float64
+    )
 
 
 def _bare(text: str) -> str:

@@ -87,7 +87,10 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
         values = column.to_numpy()
         if np.isfinite(values).all() and (np.abs(values) < _LARGEST_EXACT).all() and (values % 1 == 0).all():
             return "", pa.chunked_array([values.astype(np.int64)])
-        return "has no integers: ids that went through float64 beyond 2^53 are rounded, take them from their source", column
+        return (
+            "has no integers: ids that went through float64 beyond 2^53 are rounded, take them from their source",
+            column,
+        )
     return f"has no integers ({kind}): ids are integers, one for each row", column
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,6 @@ from gozen.catalog.column_names import bare, unit_in
 from gozen.catalog.formats.text_values import numbers, present
 from gozen.errors import BadRequest, UnreadableInput
 
-Word = Literal["ra", "dec"]
 Degrees = NDArray[np.float64]
 
 _SPOKEN: Mapping[str, str] = {"ra": "right ascension", "dec": "declination"}
@@ -49,7 +48,7 @@ class Places:
     notes: tuple[str, ...]
 
 
-def units_asked(text: str | None) -> dict[Word, str]:
+def units_asked(text: str | None) -> dict[str, str]:
     """Return the units of right ascension and declination that a user writes: ``rad``, or ``hourangle,deg``.
 
     Raises
@@ -61,13 +60,13 @@ def units_asked(text: str | None) -> dict[Word, str]:
         return {}
     parts = [one.strip() for one in text.split(",")]
     wrong = [one for one in parts if not one or angle_units.degrees_in(one) is None]
-    if wrong or len(parts) > 2 or angle_units.is_hours(parts[-1]) and len(parts) == 2:
+    if wrong or len(parts) > 2 or (angle_units.is_hours(parts[-1]) and len(parts) == 2):
         raise BadRequest(f"{text!r} is not a unit of positions: write deg, rad, arcsec, mas or hourangle,deg")
     ra, dec = parts[0], parts[-1]
     return {"ra": ra, "dec": "deg" if angle_units.is_hours(dec) else dec}
 
 
-def places(url: str, table: pa.Table, names: Mapping[Word, str], asked: Mapping[Word, str]) -> Places:
+def places(url: str, table: pa.Table, names: Mapping[str, str], asked: Mapping[str, str]) -> Places:
     """Return the positions of a table.
 
     Parameters
@@ -104,7 +103,7 @@ def _unit(field: pa.Field) -> str:
     return said.decode().strip() or unit_in(field.name) or ("deg" if name.endswith("deg") else "")
 
 
-def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: Word) -> Degrees:
+def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: str) -> Degrees:
     factor = angle_units.degrees_in(unit) if unit else 1.0
     if factor is None or (word == "dec" and angle_units.is_hours(unit)):
         raise UnreadableInput(
@@ -124,17 +123,19 @@ def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: Word
         return _sexagesimal(url, name, texts, unit, word)
 
 
-def _of_sexagesimal(unit: str, word: Word) -> float:
+def _of_sexagesimal(unit: str, word: str) -> float:
     """Return the degrees of the first part of a text of three: hours of right ascension unless degrees are named."""
     return 15.0 if word == "ra" and (not unit or angle_units.is_hours(unit)) else 1.0
 
 
-def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: Word) -> Degrees:
+def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: str) -> Degrees:
     parts = pc.extract_regex(texts, _SEXAGESIMAL)
     _refuse(url, name, texts, pc.and_(pc.is_valid(texts), pc.is_null(parts)), f"is not an angle: {_FORMS}")
     pick = {key: pc.struct_field(parts, key) for key in ("sign", "whole", "mark", "minutes", "seconds")}
     whole, minutes, seconds = (_number(pick[key]) for key in ("whole", "minutes", "seconds"))
-    _refuse(url, name, texts, pa.array((minutes >= 60) | (seconds >= 60 + _SLACK)), "has more than 59 minutes or seconds")
+    _refuse(
+        url, name, texts, pa.array((minutes >= 60) | (seconds >= 60 + _SLACK)), "has more than 59 minutes or seconds"
+    )
     marks = pc.fill_null(pc.utf8_lower(pick["mark"]), "")
     hours = np.asarray(pc.equal(marks, "h"))
     degrees = np.asarray(pc.is_in(marks, value_set=pa.array(["d", "°", "deg"])))
@@ -146,7 +147,7 @@ def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: W
         "is more than 24 hours: say so where it is degrees, as in --unit deg",
     )  # fmt: skip
     sign = np.where(np.asarray(pc.is_in(pick["sign"], value_set=pa.array(["-", "−"]))), -1.0, 1.0)
-    return cast("Degrees", sign * (whole + minutes / 60 + seconds / 3600) * each)
+    return sign * (whole + minutes / 60 + seconds / 3600) * each
 
 
 def _number(texts: pa.ChunkedArray) -> Degrees:
@@ -178,7 +179,11 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _off_the_sky(
-    url: str, names: Mapping[Word, str], values: Mapping[Word, Degrees], off: Mapping[Word, NDArray[np.bool_]], rows: int
+    url: str,
+    names: Mapping[str, str],
+    values: Mapping[str, Degrees],
+    off: Mapping[str, NDArray[np.bool_]],
+    rows: int,
 ) -> list[str]:
     """Return what to say of rows outside the sky; where they are most, the columns or their unit are wrong."""
     said = []

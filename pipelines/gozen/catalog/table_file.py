@@ -116,13 +116,14 @@ def _of_columns(table: Any) -> pa.Table:
 
 
 def _parts(name: str, column: Any) -> list[tuple[str, Any]]:
-    """Return a column, the two of a column of sky coordinates."""
-    if hasattr(column, "frame"):
-        from astropy.table import Column
+    """Return a column, or the plain ones that one of sky coordinates or of durations is made of."""
+    from astropy.table import Column
+    from astropy.time import TimeDelta
 
+    if hasattr(column, "frame"):
         place = column.icrs
         return [(f"{name}.{word}", Column(getattr(place, word).deg, unit="deg")) for word in ("ra", "dec")]
-    return [(name, column)]
+    return [(name, Column(column.to_value("s"), unit="s") if isinstance(column, TimeDelta) else column)]
 
 
 def _array(name: str, column: Any) -> pa.Array:
@@ -147,7 +148,9 @@ def _array(name: str, column: Any) -> pa.Array:
             return pa.array([None if hidden else row for row, hidden in rows], kind)
         return pa.array(np.ascontiguousarray(plain), mask=mask)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise NotATableError(f"the column {name} of type {plain.dtype} cannot be kept: leave it out ({error})") from error
+        raise NotATableError(
+            f"the column {name} of type {plain.dtype} cannot be kept: leave it out ({error})"
+        ) from error
 
 
 def _by_row(mask: np.ndarray) -> list[bool]:
@@ -155,6 +158,6 @@ def _by_row(mask: np.ndarray) -> list[bool]:
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_text(one) for one in value]
-    return value.decode("utf-8", "replace").rstrip() if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").rstrip()
+    return [_text(one) for one in value] if isinstance(value, list | tuple | np.ndarray) else value

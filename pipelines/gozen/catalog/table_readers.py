@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from gozen.catalog import table_file
 from gozen.catalog.formats import arrow_file, arrow_types, delimited, fits_tables
-from gozen.catalog.formats.asked import Asked, NotATableError
+from gozen.catalog.formats.asked import Asked, NotATableError, refuse_doubles
 from gozen.catalog.formats.packing import Batches, Open, unpacked
 
 BATCH = 65_536
@@ -53,9 +53,7 @@ def reader(name: str, head: bytes, begin: Open, asked: Asked) -> tuple[pa.Schema
             head = stream.read(HEAD)
         return reader(_without_ending(name), head, content if head[:4] != b"PAR1" else _held(content), asked)
     schema, read = _of_format(name, head, begin, asked)
-    twice = next((one for one in schema.names if schema.names.count(one) > 1), None)
-    if twice is not None:
-        raise NotATableError(f"it has two columns of the name {twice}: give each a name of its own")
+    refuse_doubles(schema.names)
     return _plain(schema, read)
 
 

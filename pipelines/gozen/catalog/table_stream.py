@@ -119,4 +119,6 @@ def opened(
     except GozenError as error:
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
     with _named(url):
-        return TableStream(url, *reader(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before)
+        return TableStream(
+            url, *reader(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -31,3 +32,13 @@ class Asked:
 def listed(tables: list[str]) -> str:
     """Return the tables of a file for a message."""
     return "; ".join(tables)
+
+
+def refuse_doubles(names: Sequence[str]) -> None:
+    """Raise `NotATableError` where two columns have one name, or a column has none."""
+    if not all(one.strip() for one in names):
+        at = next(at for at, one in enumerate(names, 1) if not one.strip())
+        raise NotATableError(f"its column {at} has no name: give each a name of its own")
+    twice = next((one for at, one in enumerate(names) if one in names[:at]), None)
+    if twice is not None:
+        raise NotATableError(f"it has two columns of the name {twice}: give each a name of its own")

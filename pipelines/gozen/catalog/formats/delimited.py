@@ -87,6 +87,9 @@ class TextTable:
         try:
             with self.begin() as stream, csv.open_csv(self._rows(stream), read, parse, convert) as found:
                 yield from found
+        except UnicodeError:
+            self._raise_where_not_encoded()
+            raise
         except pa.ArrowInvalid as error:
             if wrong:
                 raise self._ragged(wrong[0]) from error
@@ -95,6 +98,11 @@ class TextTable:
             if "straddl" in str(error):
                 raise NotATableError(_LONG_ROW) from error
             raise
+
+    def _raise_where_not_encoded(self) -> None:
+        with self.begin() as stream:
+            for _ in text_lines(stream, self.encoding):
+                pass
 
     def _rows(self, stream: IO[bytes]) -> Lines:
         by_blanks = self.dialect.separator == " "
@@ -167,7 +175,6 @@ def _types(table: TextTable) -> tuple[dict[str, pa.DataType], dict[str, TextColu
         except pa.ArrowInvalid as error:  # a value far down is not like those of the first block
             doubtful = _wrong(error, table.dialect.names)
             if not doubtful - as_text:
-                _raise_if_not_encoded(table)
                 raise
         if not doubtful:
             return types, texts
@@ -175,9 +182,7 @@ def _types(table: TextTable) -> tuple[dict[str, pa.DataType], dict[str, TextColu
     raise AssertionError("as texts, all columns can be read")
 
 
-def _look(
-    table: TextTable, as_text: set[str]
-) -> tuple[dict[str, pa.DataType], dict[str, TextColumn], set[str]]:
+def _look(table: TextTable, as_text: set[str]) -> tuple[dict[str, pa.DataType], dict[str, TextColumn], set[str]]:
     """Go through all rows; return types, finders of the types of texts, and columns that Arrow may have rounded."""
     types: dict[str, pa.DataType] = {}
     texts: dict[str, TextColumn] = {}
@@ -185,8 +190,6 @@ def _look(
         if not types:
             types = {field.name: field.type for field in batch.schema}
             texts = {n: TextColumn(table.dialect.decimal) for n, kind in types.items() if pa.types.is_string(kind)}
-            if any(map(pa.types.is_binary, types.values())):
-                _raise_if_not_encoded(table)
         for name, finder in texts.items():
             finder.add(batch[name])
         doubtful = {n for n, kind in types.items() if pa.types.is_floating(kind) and _may_be_rounded(batch[n])}
@@ -206,9 +209,3 @@ def _wrong(error: pa.ArrowInvalid, names: Sequence[str]) -> set[str]:
     """Return the column that an error of Arrow names, all where it names none."""
     found = _WRONG_COLUMN.search(str(error))
     return {names[int(found.group(1))]} if found and int(found.group(1)) < len(names) else set(names)
-
-
-def _raise_if_not_encoded(table: TextTable) -> None:
-    with table.begin() as stream:
-        for _ in text_lines(stream, table.encoding):
-            pass

@@ -175,7 +175,9 @@ def _is_rule(row: list[str]) -> bool:
 
 def _is_units(row: list[str], names: list[str]) -> bool:
     found = recognised(names)
-    places = [row[names.index(found[word])] for word in ("ra", "dec") if word in found and found[word] in names[: len(row)]]
+    places = [
+        row[names.index(found[word])] for word in ("ra", "dec") if word in found and found[word] in names[: len(row)]
+    ]
     return any(map(is_angle, places)) and not any(map(_is_number, row))
 
 
@@ -194,7 +196,9 @@ def _named(found: Dialect, line: int) -> Dialect:
     names, unnamed = list(found.names), set()
     for at, name in enumerate(names):
         if not name:
-            names[at] = next(one for one in (f"column{at + 1}", *(f"column{at + 1}_{n}" for n in range(99))) if one not in names)
+            names[at] = next(
+                one for one in (f"column{at + 1}", *(f"column{at + 1}_{n}" for n in range(99))) if one not in names
+            )
             unnamed.add(at)
     for at, name in enumerate(names):
         if name in names[:at]:

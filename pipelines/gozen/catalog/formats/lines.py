@@ -30,7 +30,9 @@ def encoding_of(head: bytes, asked: str | None) -> str:
         try:
             codecs.lookup(asked)
         except LookupError as error:
-            raise NotATableError(f"there is no encoding {asked!r}: write utf-8, latin-1, cp1252, cp932 or euc_jp") from error
+            raise NotATableError(
+                f"there is no encoding {asked!r}: write utf-8, latin-1, cp1252, cp932 or euc_jp"
+            ) from error
         return asked
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
 
@@ -59,9 +61,9 @@ def text_lines(stream: IO[bytes], encoding: str) -> Generator[tuple[int, str]]:
         A line is not written in the encoding.
     """
     number = 0
-    reader = io.TextIOWrapper(stream, encoding=encoding)  # type: ignore[type-var]  # any stream that reads will do
+    reader = io.TextIOWrapper(stream, encoding=encoding)
     try:
-        for number, line in enumerate(reader, 1):  # noqa: B007  the error names it
+        for number, line in enumerate(reader, 1):
             yield number, line.rstrip("\n")
     except UnicodeError as error:
         raise _not_encoded(encoding, number + 1, error) from error
@@ -136,6 +138,8 @@ class Lines(io.RawIOBase):
         return block
 
     def _rows(self, block: bytes) -> bytes:
+        if self._decoder is None and not block.isascii():
+            block.decode()  # else Arrow takes the column for bytes, and fails where it shows a row that is not good
         if b"#" in block:
             block = _uncommented(block)
         if not self._by_blanks:

@@ -1,4 +1,4 @@
-"""Values as people write them in text: which words mean a missing value, and what type a column of texts has. No I/O."""
+"""Values as people write them in text: words for a missing value, and the type of a column of texts. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 MISSING = (
     "", "nan", "NaN", "NAN", "-nan", "-NaN", "NULL", "Null", "null", "N/A", "NA", "n/a", "#N/A", "#NA", "<NA>", "None",
-    "\\N", "--", "---",
+    "\\N", "-", "--", "---",
 )  # fmt: skip
 """Words for a missing number, date or boolean; every other word, -999 among them, is a value."""
 
