@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -101,8 +100,11 @@ class TextTable:
 
     def _raise_where_not_encoded(self) -> None:
         with self.begin() as stream:
-            for _ in text_lines(stream, self.encoding):
+            for _ in self._numbered(stream):
                 pass
+
+    def _numbered(self, stream: IO[bytes]) -> Iterator[tuple[int, str]]:
+        return text_lines(stream, self.encoding, b"\r" if self.old_ends else b"\n")
 
     def _rows(self, stream: IO[bytes]) -> Lines:
         by_blanks = self.dialect.separator == " "
@@ -113,8 +115,8 @@ class TextTable:
         separator = self.dialect.separator
         values = cells(row, "\t" if separator == " " else separator)
         first = row.split("\n")[0].rstrip("\r")
-        with self.begin() as stream, contextlib.closing(text_lines(stream, self.encoding)) as numbered:
-            same = (n for n, line in numbered if n > self.dialect.first and self._as_row(line) == first)
+        with self.begin() as stream:
+            same = (n for n, line in self._numbered(stream) if n > self.dialect.first and self._as_row(line) == first)
             number = next(same, None)
         shown = row if len(row) <= 60 else f"{row[:57]}..."
         return NotATableError(
@@ -201,6 +203,9 @@ def _look(table: TextTable, as_text: set[str]) -> tuple[dict[str, pa.DataType], 
 
 
 def _may_be_rounded(column: pa.Array) -> bool:
+    """Tell whether numbers may be integers beyond float64, or integers with a missing one that looks like a number."""
+    if pc.any(pc.is_nan(column)).as_py():  # a `nan` with blanks around it, which is not null to Arrow
+        return True
     limits = pc.min_max(column).as_py()
     return limits["max"] is not None and not -_EXACT < limits["min"] <= limits["max"] < _EXACT
 

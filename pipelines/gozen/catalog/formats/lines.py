@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import IO
 
 from gozen.catalog.formats.asked import NotATableError
@@ -52,7 +52,7 @@ def decoded(head: bytes, encoding: str) -> str:
         raise _not_encoded(encoding, line, error) from error
 
 
-def text_lines(stream: IO[bytes], encoding: str) -> Generator[tuple[int, str]]:
+def text_lines(stream: IO[bytes], encoding: str, end: bytes = b"\n") -> Iterator[tuple[int, str]]:
     """Yield each line of a file and its number, to name a line by it.
 
     Raises
@@ -60,15 +60,31 @@ def text_lines(stream: IO[bytes], encoding: str) -> Generator[tuple[int, str]]:
     NotATableError
         A line is not written in the encoding.
     """
-    number = 0
-    reader = io.TextIOWrapper(stream, encoding=encoding)
-    try:
-        for number, line in enumerate(reader, 1):
-            yield number, line.rstrip("\n")
-    except UnicodeError as error:
-        raise _not_encoded(encoding, number + 1, error) from error
-    finally:
-        reader.detach()
+    if encoding == "utf-16":
+        decoder = codecs.getincrementaldecoder(encoding)()
+        pieces = (decoder.decode(data).encode() for data in _blocks(stream))
+        encoding = "utf-8"
+    else:
+        pieces = _blocks(stream)
+    for number, line in enumerate(_split(pieces, end), 1):
+        try:
+            yield number, line.decode(encoding).rstrip("\r")
+        except UnicodeError as error:
+            raise _not_encoded(encoding, number, error) from error
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    while data := stream.read(_BLOCK):
+        yield data
+
+
+def _split(pieces: Iterator[bytes], end: bytes) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(end)
+        yield from lines
+    if rest:
+        yield rest
 
 
 def _not_encoded(encoding: str, line: int, error: UnicodeError) -> NotATableError:
