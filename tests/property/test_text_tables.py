@@ -23,9 +23,7 @@ from gozen.errors import UnreadableInput
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=8)
 TEXTS = st.one_of(
     WORDS.map(lambda one: f"x{one}"),
-    st.sampled_from(
-        ["GJ 1243", "a,b", "a;b", "a|b", "a\tb", "x\ny", "x\n# y", 'say "so"', "x#1", "NULL ", "été", "星"]
-    ),
+    st.sampled_from(["GJ 1243", "a,b", "a;b", "a|b", "a\tb", "x\ny", "x\n# y", 'say "so"', "x#1", "été", "星"]),
 )
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -99,8 +97,10 @@ def test_every_value_of_a_table_is_read_as_written(
     hdu=st.sampled_from([None, "1"]),
 )
 def test_any_bytes_are_read_or_refused_by_name(data: bytes, hdu: str | None) -> None:
+    said = ""
     try:
         file = table_stream.opened("t.csv", data=data, asked=Asked(hdu=hdu))
         file.columns(file.schema.names)
     except UnreadableInput as error:
-        assert "t.csv" in str(error)
+        said = str(error)
+    assert not said or "t.csv" in said

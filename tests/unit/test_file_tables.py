@@ -66,7 +66,7 @@ def test_a_type_becomes_one_that_tables_keep_with_its_values(column: pa.Array, k
     ids=str,
 )
 def test_a_type_that_no_table_keeps_is_refused_by_column_and_type(kind: pa.DataType) -> None:
-    with pytest.raises(NotATableError, match="the column v has the type .*leave it out, or write it"):
+    with pytest.raises(NotATableError, match=r"the column v has the type .*leave it out, or write it"):
         plain_field(pa.field("v", kind))
 
 
@@ -241,5 +241,5 @@ def test_motions_of_a_reference_catalogue_are_converted_or_refused_by_their_unit
 
     found = reference()
     np.testing.assert_allclose([found.pmra[0], found.pmdec[0], found.parallax[0]], [500, 250, 10])
-    with pytest.raises(UnreadableInput, match="the column pmra .* has the unit 'km/s': give mas/yr"):
+    with pytest.raises(UnreadableInput, match=r"the column pmra .* has the unit 'km/s': give mas/yr"):
         reference(pmra="km/s")

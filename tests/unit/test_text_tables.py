@@ -82,7 +82,8 @@ def test_a_zip_archive_of_one_file_is_unpacked_and_one_of_two_is_refused() -> No
 
 
 def test_rows_of_units_and_dashes_are_no_rows() -> None:
-    vizier = "#RESOURCE=yCat\n\nRAJ2000\tDEJ2000\tVmag\ndeg\tdeg\tmag\n-------\t-------\t----\n 40.5\t 1.25\t 9.1\n 41\t 2\t    \n"
+    head = "#RESOURCE=yCat\n\nRAJ2000\tDEJ2000\tVmag\ndeg\tdeg\tmag\n-------\t-------\t----\n"
+    vizier = head + " 40.5\t 1.25\t 9.1\n 41\t 2\t    \n"
     found = read(vizier, "vizier.tsv")
     assert found.to_pydict() == {"RAJ2000": [40.5, 41], "DEJ2000": [1.25, 2], "Vmag": [9.1, None]}
     units = [(field.metadata or {}).get(b"unit") for field in found.schema]
@@ -171,7 +172,7 @@ def test_other_files_are_named(head: bytes) -> None:
 
 def test_an_encoding_that_nothing_shows_is_asked_for() -> None:
     data = "name,ra,dec\nété,1,2\n".encode("latin-1")
-    with pytest.raises(UnreadableInput, match="about line 2 it is not UTF-8 .* --encoding latin-1"):
+    with pytest.raises(UnreadableInput, match=r"about line 2 it is not UTF-8 .* --encoding latin-1"):
         read(data)
     assert read(data, encoding="latin-1")["name"].to_pylist() == ["été"]
     with pytest.raises(UnreadableInput, match="no encoding 'klingon'"):
