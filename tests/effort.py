@@ -111,6 +111,7 @@ BUDGET_S: dict[str, float] = {
     "property/test_observer": 20,
     "property/test_recipe_roundtrip": 10,
     "property/test_reconcile": 35,
+    "property/test_text_tables": 15,
     "real/test_catalog_lsdb": 50,
     "real/test_lowell5945_movers": 25,
     "real/test_talk": 15,

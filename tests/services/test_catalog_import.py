@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from gozen.catalog.formats.asked import Asked
 from gozen.catalog.imported import import_table
 from gozen.catalog.release import release
 from gozen.catalog.verify import tables, verify
+from gozen.cli.call import run
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
 from ..catalog_samples import field_of, rows_of
@@ -160,6 +162,60 @@ def test_a_table_without_known_columns_lists_what_it_has(store: Store, tmp_path:
     (tmp_path / "a.csv").write_text("time,flux\n1,2\n")
     with pytest.raises(UnreadableInput, match=r"time, flux: name them with --ra and --dec"):
         import_table(store, str(tmp_path / "a.csv"), "mine")
+
+
+PEOPLE = {
+    "twice.csv": (b"ra,dec,ra\n10,1,10\n", 65, "the name ra stands twice in line 1, as columns 1 and 3"),
+    "blank.csv": (b"name, RA, Dec\n a, 10, 1\n", 0, "1 rows, positions from RA and Dec"),
+    "comment.csv": (b"# by hand\nname,ra,dec\na,40,1\n# later\nb,41,2\n", 0, "2 rows"),
+    "semicolon.csv": (b"name;ra;dec\na;40,5;1\n", 0, "1 rows"),
+    "ragged.csv": (b"name,ra,dec\na,40,1\nb,41\n", 65, "line 3 has 2 values, but there are 3 names"),
+    "wide.csv": (b"id,ra,dec\n18446744073709551615,40,1\n", 0, "ids of ours"),
+    "off.csv": (b"ra,dec\n40,1\n41,2\n-999,-999\n", 0, "1 of 3 rows have a declination beyond"),
+    "hours.csv": (b"ra,dec\n4,1\n", 0, "note: right ascensions are taken as degrees, but all lie between 0 and 24"),
+    "taken.csv": (b"ra,ra_file,alpha,delta\n1,2,40,3\n", 65, ""),
+}
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_table_as_people_write_it_is_imported_or_refused_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    data, code, says = PEOPLE[name]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(data)
+    assert int(run(["catalog", "import", name, "--name", "mine"])) == code
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
+    assert bool(tables(open_store(tmp_path / "archive"))) == (code == 0)
+
+
+def test_columns_called_as_ours_and_types_of_other_programs_are_kept(store: Store, tmp_path: Path) -> None:
+    columns = {
+        "ra": [1, 2], "RA_file": [3, 4], "alpha": [40.0, 41.0], "delta": [1.0, 2.0],
+        "view": pa.array(["a", None], pa.string_view()),
+        "wide": pa.array([Decimal("1.50"), None], pa.decimal256(50, 2)),
+        "id": pa.array([2**63 + 1, None], pa.uint64()),
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    import_table(store, str(tmp_path / "t.parquet"), "mine", ra="alpha", dec="delta", margin_arcsec=None)
+    found = open_catalog(store, "mine").table().sort_by("RA_file")
+    assert found["ra"].to_pylist() == [40.0, 41.0]
+    assert found["ra_file_file"].to_pylist() == [1, 2]
+    assert found["view"].to_pylist() == ["a", None]
+    assert found["id"].to_pylist() == [2**63 + 1, None]
+    assert found["wide"].to_pylist() == [Decimal("1.50"), None]
+
+
+def test_a_type_that_no_table_holds_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
+    spans = pa.array([pa.MonthDayNano([1, 2, 3])], pa.month_day_nano_interval())
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as sink:
+        table = pa.table({"ra": [40.0], "dec": [1.0], "span": spans})
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    with pytest.raises(UnreadableInput, match="the column span has the type month_day_nano_interval"):
+        import_table(store, str(tmp_path / "t.arrow"), "mine")
+    assert store.list("catalogs") == []
 
 
 def many(folder: Path, kind: str, rows: int = 50_000, **replaced: object) -> tuple[str, pa.Table]:

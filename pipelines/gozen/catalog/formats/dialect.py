@@ -73,7 +73,7 @@ def sniffed(head: str, columns: frozenset[str] = frozenset(), *, is_whole: bool 
     lines = [_Line(number, text) for number, text in enumerate(_LINE_END.split(head), 1)]
     if not is_whole and len(lines) > 1:
         lines = lines[:-1]  # it may be cut
-    comments = [one for one in lines if one.text.lstrip().startswith("#")]
+    comments = _comments(lines)
     kept = [one for one in lines if one.text.strip() and one not in comments]
     if kept and kept[0].text.lower().startswith("sep="):  # a hint that Excel writes for itself
         kept = kept[1:]
@@ -91,6 +91,17 @@ def sniffed(head: str, columns: frozenset[str] = frozenset(), *, is_whole: bool 
         names = [*names, ""]  # a separator ends each row
     decimal = _decimal(sample, separator)
     return _named(Dialect(separator, tuple(names), tuple(units), frozenset(), first, decimal), kept[0].number)
+
+
+def _comments(lines: Sequence[_Line]) -> list[_Line]:
+    """Return the lines that begin with #, but not those within a quoted text that goes over several lines."""
+    found, quotes = [], 0
+    for one in lines:
+        if one.text.lstrip().startswith("#") and not quotes % 2:
+            found.append(one)
+        else:
+            quotes += one.text.count('"')
+    return found
 
 
 def cells(line: str, separator: str) -> list[str]:
