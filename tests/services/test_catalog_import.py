@@ -172,8 +172,7 @@ PEOPLE = {
     "ragged.csv": (b"name,ra,dec\na,40,1\nb,41\n", 65, "line 3 has 2 values, but there are 3 names"),
     "wide.csv": (b"id,ra,dec\n18446744073709551615,40,1\n", 0, "ids of ours"),
     "off.csv": (b"ra,dec\n40,1\n41,2\n-999,-999\n", 0, "1 of 3 rows have a declination beyond"),
-    "hours.csv": (b"ra,dec\n4,1\n", 0, "note: right ascensions are taken as degrees, but all lie between 0 and 24"),
-    "taken.csv": (b"ra,ra_file,alpha,delta\n1,2,40,3\n", 65, ""),
+    "hours.csv": (b"ra,dec\n14,10\n", 0, "note: right ascensions are taken as degrees, but all lie between 0 and 24"),
 }
 
 
