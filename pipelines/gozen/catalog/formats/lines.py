@@ -60,12 +60,11 @@ def text_lines(stream: IO[bytes], encoding: str, end: bytes = b"\n") -> Iterator
     NotATableError
         A line is not written in the encoding.
     """
+    pieces = _blocks(stream)
     if encoding == "utf-16":
         decoder = codecs.getincrementaldecoder(encoding)()
         pieces = (decoder.decode(data).encode() for data in _blocks(stream))
         encoding = "utf-8"
-    else:
-        pieces = _blocks(stream)
     for number, line in enumerate(_split(pieces, end), 1):
         try:
             yield number, line.decode(encoding).rstrip("\r")
