@@ -114,6 +114,7 @@ BUDGET_S: dict[str, float] = {
     "property/test_raw_record": 10,
     "property/test_reconcile": 35,
     "property/test_retention": 10,
+    "property/test_text_tables": 15,
     "real/test_catalog_lsdb": 50,
     "real/test_lowell5945_movers": 25,
     "real/test_talk": 15,

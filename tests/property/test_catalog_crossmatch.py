@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from astropy import units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,8 @@ def test_what_is_no_position_matches_nothing() -> None:
     pairs = sorted(zip(found.row.tolist(), found.other.tolist(), strict=True))
     assert pairs == [(0, 0), (0, 3), (3, 0), (3, 3)]
     assert isinstance(found, Matches)
+    masked = np.ma.array([10.0, 20.0], mask=[False, True])
+    assert crossmatch(np.radians([10.0, 20.0]) * units.rad, [1.0, 2.0] * units.deg, masked, [1.0, 2.0], 1.0).row == [0]
 
 
 @pytest.mark.parametrize("radius", [0.0, -1.0, 3601.0, np.nan])

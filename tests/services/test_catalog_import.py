@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,11 @@ from gozen.archive.store import Store, open_store
 from gozen.catalog import healpix, ids, imported, manifest, open_catalog, table_file, table_readers, table_stream
 from gozen.catalog.append import append_night
 from gozen.catalog.compact import compact
+from gozen.catalog.formats.asked import Asked
 from gozen.catalog.imported import import_table
 from gozen.catalog.release import release
 from gozen.catalog.verify import tables, verify
+from gozen.cli.call import run
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
 from ..catalog_samples import field_of, rows_of
@@ -140,7 +143,7 @@ def test_rows_without_a_position_are_left_out_and_vectors_are_kept(store: Store,
     ("replaced", "named", "error", "says"),
     [
         ({}, {"ra": "ALPHA"}, BadRequest, "ALPHA"),
-        ({"RA_ICRS": [f"01:02:{i:02d}" for i in range(COUNT)]}, {}, UnreadableInput, "does not hold numbers"),
+        ({"RA_ICRS": [f"star {i}" for i in range(COUNT)]}, {}, UnreadableInput, "'star 0', is not an angle"),
         ({"Source": np.zeros(COUNT, int)}, {"source_id": "Source"}, BadRequest, "more than once"),
         ({"Source": [f"s{i}" for i in range(COUNT)]}, {"source_id": "Source"}, BadRequest, "no integers"),
         ({"DE_ICRS": np.full(COUNT, np.nan)}, {}, UnreadableInput, "no row with a position"),
@@ -159,6 +162,59 @@ def test_a_table_without_known_columns_lists_what_it_has(store: Store, tmp_path:
     (tmp_path / "a.csv").write_text("time,flux\n1,2\n")
     with pytest.raises(UnreadableInput, match=r"time, flux: name them with --ra and --dec"):
         import_table(store, str(tmp_path / "a.csv"), "mine")
+
+
+PEOPLE = {
+    "twice.csv": (b"ra,dec,ra\n10,1,10\n", 65, "the name ra stands twice in line 1, as columns 1 and 3"),
+    "blank.csv": (b"name, RA, Dec\n a, 10, 1\n", 0, "1 rows, positions from RA and Dec"),
+    "comment.csv": (b"# by hand\nname,ra,dec\na,40,1\n# later\nb,41,2\n", 0, "2 rows"),
+    "semicolon.csv": (b"name;ra;dec\na;40,5;1\n", 0, "1 rows"),
+    "ragged.csv": (b"name,ra,dec\na,40,1\nb,41\n", 65, "line 3 has 2 values, but there are 3 names"),
+    "wide.csv": (b"id,ra,dec\n18446744073709551615,40,1\n", 0, "ids of ours"),
+    "off.csv": (b"ra,dec\n40,1\n41,2\n-999,-999\n", 0, "1 of 3 rows have a declination beyond"),
+    "hours.csv": (b"ra,dec\n14,10\n", 0, "note: right ascensions are taken as degrees, but all lie between 0 and 24"),
+}
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_table_as_people_write_it_is_imported_or_refused_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    data, code, says = PEOPLE[name]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(data)
+    assert int(run(["catalog", "import", name, "--name", "mine"])) == code
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
+    assert bool(tables(open_store(tmp_path / "archive"))) == (code == 0)
+
+
+def test_columns_called_as_ours_and_types_of_other_programs_are_kept(store: Store, tmp_path: Path) -> None:
+    columns = {
+        "ra": [1, 2], "RA_file": [3, 4], "alpha": [40.0, 41.0], "delta": [1.0, 2.0],
+        "view": pa.array(["a", None], pa.string_view()),
+        "wide": pa.array([Decimal("1.50"), None], pa.decimal256(50, 2)),
+        "id": pa.array([2**63 + 1, None], pa.uint64()),
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    import_table(store, str(tmp_path / "t.parquet"), "mine", ra="alpha", dec="delta", margin_arcsec=None)
+    found = open_catalog(store, "mine").table().sort_by("RA_file")
+    assert found["ra"].to_pylist() == [40.0, 41.0]
+    assert found["ra_file_file"].to_pylist() == [1, 2]
+    assert found["view"].to_pylist() == ["a", None]
+    assert found["id"].to_pylist() == [2**63 + 1, None]
+    assert found["wide"].to_pylist() == [Decimal("1.50"), None]
+
+
+def test_a_type_that_no_table_holds_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
+    spans = pa.array([pa.MonthDayNano([1, 2, 3])], pa.month_day_nano_interval())
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as sink:
+        table = pa.table({"ra": [40.0], "dec": [1.0], "span": spans})
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    with pytest.raises(UnreadableInput, match="the column span has the type month_day_nano_interval"):
+        import_table(store, str(tmp_path / "t.arrow"), "mine")
+    assert store.list("catalogs") == []
 
 
 def many(folder: Path, kind: str, rows: int = 50_000, **replaced: object) -> tuple[str, pa.Table]:
@@ -209,16 +265,16 @@ def test_a_type_that_shows_late_in_a_csv_is_the_type_of_all(store: Store, tmp_pa
     assert open_catalog(store, "mine").table().sort_by("number")["late"].to_pylist()[-1] == "about 7"
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize(("kind", "says"), [("parquet", "as Parquet, FITS"), ("csv", "about line .* is not UTF-8")])
 def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
-    store: Store, tmp_path: Path, kind: str
+    store: Store, tmp_path: Path, kind: str, says: str
 ) -> None:
     url, _ = many(tmp_path, kind)
     data = bytearray(Path(url).read_bytes())
     middle = len(data) // 2
     data[middle : middle + 300_000] = b"\xff" * 300_000
     Path(url).write_bytes(data)
-    with pytest.raises(UnreadableInput, match=rf"many-50000\.{kind} as Parquet, FITS"):
+    with pytest.raises(UnreadableInput, match=rf"many-50000\.{kind}.* {says}"):
         import_table(store, url, "mine")
     assert store.list("catalogs") == []
 
@@ -226,7 +282,7 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
 def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
     url = written(tmp_path, given, "fits")
-    whole = table_file.parsed(url, Path(url).read_bytes())
+    whole = table_file.parsed("fits", Path(url).read_bytes(), Asked())
     monkeypatch.setattr(table_readers, "BATCH", 7)
     file = table_stream.opened(url)
     batches = list(file.batches(file.schema.names))

@@ -112,10 +112,10 @@ def test_rows_without_a_position_are_left_out(tmp_path: Path) -> None:
     ("name", "content", "says"),
     [
         ("none.fits", None, "no such object"),
-        ("broken.fits", b"SIMPLE  =", "as Parquet, FITS, VOTable, ECSV or CSV"),
-        ("broken.parquet", b"PAR1 and no more", "as Parquet, FITS, VOTable, ECSV or CSV"),
+        ("broken.fits", b"SIMPLE  =", "as Parquet, FITS, VOTable, ECSV, Arrow or CSV"),
+        ("broken.parquet", b"PAR1 and no more", "as Parquet, FITS, VOTable, ECSV, Arrow or CSV"),
         ("other.csv", b"time,flux\n1,2\n", "time, flux"),
-        ("hours.csv", b"ra,dec\n08:18:29,+25:19:48\n", "does not hold numbers"),
+        ("words.csv", b"ra,dec\n08:18:29,north\n", "row 1 of the column dec .* 'north', is not an angle"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes | None, says: str) -> None:

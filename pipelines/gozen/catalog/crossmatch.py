@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gozen.archive.store import Store
 from gozen.catalog import healpix, margins, parquet
+from gozen.catalog.angle_units import in_degrees
 from gozen.catalog.layout import Partition
 from gozen.catalog.lookup import Catalog
 from gozen.errors import BadRequest
@@ -67,7 +68,7 @@ def crossmatch(
     Parameters
     ----------
     ra, dec
-        ICRS degrees, shape (N,); what is not a number matches nothing.
+        ICRS degrees, shape (N,), or in the unit that they carry; what is not a number or masked matches nothing.
     other_ra, other_dec
         ICRS degrees, shape (M,).
     radius_arcsec
@@ -123,7 +124,7 @@ def crossmatch_table(
     table
         Its name, or a version of it.
     ra, dec
-        ICRS degrees, shape (N,).
+        ICRS degrees, shape (N,), or in the unit that they carry.
     radius_arcsec
         Arcsec, above 0 and up to 3600.
     columns
@@ -148,7 +149,7 @@ def crossmatch_table(
     _degrees(radius_arcsec)
     catalog = table if isinstance(table, Catalog) else Catalog.open(store, table)
     names = list(catalog.schema.names if columns is None else columns)
-    ra, dec = np.asarray(ra, np.float64), np.asarray(dec, np.float64)
+    ra, dec = in_degrees(ra), in_degrees(dec)
     good = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     order = min(_CELL_ORDER, margins.cell_order(radius_arcsec))
     cell = healpix.pixels(ra[good], dec[good], order)
@@ -191,8 +192,7 @@ def _first_of_each(pairs: pa.Table) -> pa.Table:
 
 def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
     """Return which positions are on the sky, None for all, and these, right ascension in [0, 360)."""
-    alpha = np.ascontiguousarray(np.atleast_1d(ra), np.float64)
-    delta = np.ascontiguousarray(np.atleast_1d(dec), np.float64)
+    alpha, delta = in_degrees(ra), in_degrees(dec)
     if len(alpha) != len(delta):
         raise BadRequest(f"{len(alpha)} right ascensions do not go with {len(delta)} declinations")
     good = np.isfinite(alpha) & (np.abs(delta) <= 90)

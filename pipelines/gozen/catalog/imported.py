@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +12,18 @@ from numpy.typing import NDArray
 from gozen.archive.store import Store
 from gozen.catalog import healpix, ids, table_stream
 from gozen.catalog.bucket import MEMORY
+from gozen.catalog.column_names import alike, recognised
+from gozen.catalog.file_ids import ids_of
+from gozen.catalog.formats.arrow_types import plain_field
+from gozen.catalog.formats.asked import Asked, NotATableError
 from gozen.catalog.manifest import Manifest
-from gozen.catalog.reference_file import belong, floats, recognised
+from gozen.catalog.positions import places, units_asked
 from gozen.catalog.schema import Column
 from gozen.catalog.table_stream import TableStream
 from gozen.catalog.whole import KEYS, MARGIN_ARCSEC, PARTITION_ROWS, write_table
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.settings import StorageSettings
 
-_DEGREES = {"rad": 180 / np.pi, "radian": 180 / np.pi, "hourangle": 15.0, "h": 15.0, "hour": 15.0}
 _MOST_AT_ONE_PLACE = 1000
 _KEY_FIELDS = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta").field(),
@@ -45,6 +47,8 @@ class Imported:
         Where ``source_id`` comes from: the file's column, or empty for ids of ours.
     left_out
         Rows without a position.
+    notes
+        Sentences about what looks wrong with the positions, and which of several tables was taken.
     """
 
     version: Manifest
@@ -52,6 +56,7 @@ class Imported:
     dec: str
     source: str
     left_out: int
+    notes: tuple[str, ...] = ()
 
 
 def import_table(
@@ -62,6 +67,9 @@ def import_table(
     ra: str | None = None,
     dec: str | None = None,
     source_id: str | None = None,
+    unit: str | None = None,
+    hdu: str | None = None,
+    encoding: str | None = None,
     data: bytes | None = None,
     storage: StorageSettings | None = None,
     partition_rows: int = PARTITION_ROWS,
@@ -70,23 +78,29 @@ def import_table(
 ) -> Imported:
     """Make a collection of a table file; imported again, nothing changes.
 
-    Parquet and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other formats, what
-    is compressed as a whole, and a CSV whose first megabyte does not show the types of its columns are read whole.
+    Parquet, Arrow, FITS and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other
+    formats, and a Parquet file that is compressed as a whole, are read whole.
 
     Parameters
     ----------
     store
         The archive.
     url
-        FITS, CSV, ECSV, Parquet or VOTable, a path or any fsspec URL.
+        FITS, CSV, ECSV, Parquet, Arrow or VOTable, a path or any fsspec URL.
     name
         Of the collection.
     ra, dec
-        Columns of the positions; those with the usual names where none are given. Radians and hours, where the file
-        says so, become degrees.
+        Columns of the positions; those with the usual names where none are given. What is not in degrees by the file's
+        own word, or is sexagesimal text, becomes degrees.
     source_id
         The column of ids. Ids have to say where their objects are, as Gaia's do, to be looked up; others stay a column
         of their own and the objects get ids of ours, made from their positions.
+    unit
+        Of the positions, over what the file says: ``rad``, ``arcsec`` or, for the two, ``hourangle,deg``.
+    hdu
+        Which table of a FITS file (number or EXTNAME) or of a VOTable (number, ID or name).
+    encoding
+        Of a text file that is neither UTF-8 nor has a byte order mark.
     data
         The file's bytes, where they have been read already.
     storage
@@ -97,31 +111,34 @@ def import_table(
     Raises
     ------
     BadRequest
-        A column that was named is not there, two rows share an id, or the archive holds another table of this name.
+        A column that was named is not there, ids are not one for each row, or the archive holds another table of this
+        name.
     UnreadableInput
-        The file cannot be read, has no positions, or they are no numbers.
+        The file cannot be read, has no positions, or they are not angles.
     """
-    file = table_stream.opened(url, storage, data)
+    units = units_asked(unit)
     named = {"ra": ra, "dec": dec, "source_id": source_id}
+    mine = frozenset(one for one in (ra, dec) if one is not None)
+    file = table_stream.opened(url, storage, data, Asked(hdu, encoding, mine))
     found = _found(url, file.schema.names, named)
     keys = file.columns(list(dict.fromkeys(found.values())))
-    degrees = {word: _degrees(url, keys, found[word]) for word in ("ra", "dec")}
-    good = np.isfinite(degrees["ra"]) & np.isfinite(degrees["dec"]) & (np.abs(degrees["dec"]) <= 90)
+    at = places(url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)
+    good = at.good
     if not good.any():
         raise UnreadableInput(f"the table {url} has no row with a position in {found['ra']} and {found['dec']}")
-    place = degrees["ra"][good] % 360.0, degrees["dec"][good]
-    given = _ids_of(keys.filter(pa.array(good)), found.get("source_id"), place, must=source_id is not None, url=url)
+    place = at.ra[good] % 360.0, at.dec[good]
+    given = ids_of(url, keys.filter(pa.array(good)), found.get("source_id"), place, must=source_id is not None)
     source = "" if given is None else found["source_id"]
     identity = own_ids(*place) if given is None else given
     rest = [one for one in file.schema.names if one not in (found["ra"], found["dec"], source, KEYS[0])]
-    fields = [file.schema.field(one).with_name(f"{one}_file" if one in KEYS else one) for one in rest]
-    schema = pa.schema([*_KEY_FIELDS, *(_plain(field) for field in fields)])
-    del keys, degrees
+    schema = pa.schema([*_KEY_FIELDS, *_kept_fields(url, file.schema, rest)])
+    notes = at.notes
+    del keys, at
     version = write_table(
         store, name, schema, _pieces(file, rest, schema, good, (identity, *place)),
         partition_rows=partition_rows, margin_arcsec=margin_arcsec, memory=memory,
     )  # fmt: skip
-    return Imported(version, found["ra"], found["dec"], source, int((~good).sum()))
+    return Imported(version, found["ra"], found["dec"], source, int((~good).sum()), notes)
 
 
 def _pieces(
@@ -176,7 +193,12 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str
     lost = [one for one in named.values() if one is not None and one not in names]
     if lost:
         raise BadRequest(f"the table {url} has no column {', '.join(lost)}; it has {has}")
-    found = recognised(names) | {word: one for word, one in named.items() if one is not None}
+    usual = recognised(names)
+    doubtful = [alike(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
+    if any(len(one) > 1 for one in doubtful):
+        both = " and ".join(next(one for one in doubtful if len(one) > 1))
+        raise UnreadableInput(f"the table {url} has the columns {both}: say which is meant by --ra and --dec")
+    found = usual | {word: one for word, one in named.items() if one is not None}
     missing = [word for word in ("ra", "dec") if word not in found]
     if missing:
         raise UnreadableInput(
@@ -186,43 +208,18 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str
     return {word: found[word] for word in ("ra", "dec", "source_id") if word in found}
 
 
-def _degrees(url: str, table: pa.Table, name: str) -> NDArray[np.float64]:
-    unit = (table.schema.field(name).metadata or {}).get(b"unit", b"").decode().strip().lower()
-    return floats(url, name, table.column(name)) * _DEGREES.get(unit, 1.0)
-
-
-def _ids_of(
-    table: pa.Table, name: str | None, place: tuple[NDArray[np.float64], NDArray[np.float64]], *, must: bool, url: str
-) -> NDArray[np.int64] | None:
-    """Return the file's ids where they can be looked up, else None."""
-    if name is None:
-        return None
-    column = table.column(name)
-    kind: Literal["no integers", "gaps", ""] = ""
-    if not pa.types.is_integer(column.type):
-        kind = "no integers"
-    elif column.null_count:
-        kind = "gaps"
-    if kind:
-        if must:
-            raise BadRequest(f"the column {name} of {url} has {kind}: ids are integers, one for each row")
-        return None
-    found: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
-    values, counts = np.unique(found, return_counts=True)
-    if (counts > 1).any():
-        twice = values[counts > 1]
-        if must:
-            raise BadRequest(
-                f"{len(twice)} ids of the column {name} of {url} come more than once, as {twice[0]} does: "
-                "import a table with one row for each object"
-            )
-        return None
-    return found if belong(found, *place) else None
-
-
-def _plain(field: pa.Field) -> pa.Field:
-    """Return a field without the encodings of the file that it comes from."""
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    kind = pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
-    said = {key: text for key, text in (field.metadata or {}).items() if key in (b"unit", b"description")}
-    return pa.field(field.name, kind, metadata=said or None)
+def _kept_fields(url: str, schema: pa.Schema, rest: Sequence[str]) -> list[pa.Field]:
+    """Return the fields of the columns that are kept, under names that are not those of our keys."""
+    taken, fields = {*KEYS, *(name.lower() for name in rest if name.lower() not in KEYS)}, []
+    for name in rest:
+        try:
+            field = plain_field(schema.field(name))
+        except NotATableError as error:
+            raise UnreadableInput(f"cannot import the table {url}: {error}") from error
+        label = name
+        while name.lower() in KEYS and label.lower() in taken:
+            label = f"{label}_file"
+        taken.add(label.lower())
+        said = {key: text for key, text in (field.metadata or {}).items() if key in (b"unit", b"description")}
+        fields.append(pa.field(label, field.type, metadata=said or None))
+    return fields

@@ -132,12 +132,12 @@ def propagated(
 def read_reference(
     url: object, columns: dict[str, str] | None = None, epoch: float | None = None, *, data: bytes | None = None
 ) -> ReferenceCatalogue:
-    """Read a reference catalogue from a Parquet, FITS, ECSV or CSV table.
+    """Read a reference catalogue from a table in any format that ``gozen catalog import`` reads.
 
     Parameters
     ----------
     url
-        A path or any fsspec URL; ``.gz`` is fine for all but Parquet.
+        A path or any fsspec URL; compressed files are fine.
     columns
         Which of the file's columns holds what, where the usual names (Gaia archive, VizieR, plain RA and DEC) do not
         tell: keys ``source_id, ra, dec, pmra, pmdec, parallax, ruwe, g, bp_rp, ref_epoch``.

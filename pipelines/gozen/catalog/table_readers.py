@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gozen.catalog import table_file
+from gozen.catalog.formats import arrow_file, arrow_types, delimited, fits_tables
+from gozen.catalog.formats.asked import Asked, NotATableError, refuse_doubles
+from gozen.catalog.formats.packing import Batches, Open, unpacked
 
 BATCH = 65_536
 """Most rows of a batch; wide rows make fewer."""
 
 _BATCH_BYTES = 4 << 20
-_BLOCK = 1 << 20
 _BUFFER = 1 << 20
 HEAD = 4096
 """Bytes from which a format is told."""
 
-Open = Callable[[], AbstractContextManager[IO[bytes]]]
-Batches = Callable[[Sequence[str]], Iterator[pa.Table]]
+_ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
-def reader(name: str, head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
-    """Return a file's columns, and what begins to read some of them.
+def reader(name: str, head: bytes, begin: Open, asked: Asked) -> tuple[pa.Schema, Batches]:
+    """Return a file's columns, in types that a table of the archive keeps, and what begins to read some of them.
 
     Parameters
     ----------
@@ -38,39 +37,69 @@ def reader(name: str, head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
         Its first bytes.
     begin
         Opens it.
+    asked
+        What the user says of it.
 
     Raises
     ------
+    NotATableError
+        What is wrong with the file, where that can be said in plain words.
     Exception
         Whatever the format's library raises for what is no such file.
     """
-    if name.endswith(".gz"):
-        return _unpacked(name, begin)
+    content = unpacked(head, begin)
+    if content is not None:
+        with content() as stream:
+            head = stream.read(HEAD)
+        return reader(_without_ending(name), head, content if head[:4] != b"PAR1" else _held(content), asked)
+    schema, read = _of_format(name, head, begin, asked)
+    refuse_doubles(schema.names)
+    return _plain(schema, read)
+
+
+def _of_format(name: str, head: bytes, begin: Open, asked: Asked) -> tuple[pa.Schema, Batches]:
+    kind = table_file.kind_of(name, head)
+    if asked.hdu is not None and kind not in ("fits", "votable"):
+        raise NotATableError("it holds one table: --hdu names one of a FITS file or a VOTable")
     if head[:4] == b"PAR1":
         return _of_parquet(begin)
-    if table_file.is_fits(head) and (found := _of_fits(begin)) is not None:
-        return found
-    if table_file.is_csv(name, head):
-        try:
-            return _of_csv(begin)
-        except pa.ArrowInvalid:
-            pass  # a column's type shows only behind the first block, or it is no CSV, which the other reader says
+    if arrow_file.is_arrow(head):
+        return arrow_file.opened(head, begin)
+    if not kind:
+        return delimited.opened(begin, asked)
+    if kind == "fits":
+        found, table = fits_tables.opened(begin, asked, BATCH)
+        if found is not None:
+            return found
+        asked = replace(asked, hdu=str(table.number))
     with begin() as file:
-        return _of_table(table_file.parsed(name, file.read()))
+        return _of_table(table_file.parsed(kind, file.read(), asked))
 
 
-def _unpacked(name: str, begin: Open) -> tuple[pa.Schema, Batches]:
-    @contextlib.contextmanager
-    def unpacked() -> Iterator[IO[bytes]]:
-        with begin() as packed, gzip.GzipFile(fileobj=packed) as stream:
-            yield stream  # type: ignore[misc]  # it is as good as one
+def _without_ending(name: str) -> str:
+    return next((name[: -len(one)] for one in _ENDINGS if name.lower().endswith(one)), name)
 
-    with unpacked() as stream:
-        head = stream.read(HEAD)
-    if head[:4] == b"PAR1":  # which is read from its end
-        with unpacked() as stream:
-            return _of_table(table_file.parsed("", stream.read()))
-    return reader(name.removesuffix(".gz"), head, unpacked)
+
+def _held(content: Open) -> Open:
+    """Return what opens a compressed file that is read from its end."""
+    with content() as stream:
+        data = stream.read()
+    return lambda: io.BytesIO(data)
+
+
+def _plain(schema: pa.Schema, read: Batches) -> tuple[pa.Schema, Batches]:
+    """Return a reader whose columns have the types that a table of the archive keeps."""
+    kept = pa.schema([field.with_type(arrow_types.plain(field.type) or field.type) for field in schema])
+    if kept.equals(schema):
+        return schema.remove_metadata(), read
+
+    def converted(names: Sequence[str]) -> Iterator[pa.Table]:
+        wanted = pa.schema([kept.field(name) for name in names])
+        for batch in read(names):
+            columns = [arrow_types.converted(field.name, batch[field.name], field.type) for field in wanted]
+            yield pa.Table.from_arrays(columns, schema=wanted)
+
+    return kept, converted
 
 
 def _of_table(table: pa.Table) -> tuple[pa.Schema, Batches]:
@@ -95,60 +124,4 @@ def _of_parquet(begin: Open) -> tuple[pa.Schema, Batches]:
         groups = [first.metadata.row_group(number) for number in range(first.num_row_groups)]
         width = sum(group.total_byte_size for group in groups) // max(first.metadata.num_rows, 1)
         rows = min(_BATCH_BYTES // max(width, 1) + 1, BATCH)
-        return first.schema_arrow, read
-
-
-def _of_fits(begin: Open) -> tuple[pa.Schema, Batches] | None:
-    """Return a reader of the rows of the first table; None where they have parts that lie behind all rows."""
-    with begin() as stream:
-        header = _first_table(stream)
-    if header is None or header["PCOUNT"]:
-        return None
-    rows = min(_BATCH_BYTES // max(header["NAXIS1"], 1) + 1, BATCH)
-
-    def tables() -> Iterator[pa.Table]:
-        with begin() as stream:
-            _first_table(stream)
-            for at in range(0, header["NAXIS2"], rows):
-                count = min(rows, header["NAXIS2"] - at)
-                data = stream.read(count * header["NAXIS1"])
-                if len(data) < count * header["NAXIS1"]:
-                    raise EOFError(f"it ends behind row {at + len(data) // header['NAXIS1']} of {header['NAXIS2']}")
-                yield table_file.of_fits_rows(header, data, count)
-
-    # A column without a text in one batch may have one in the next.
-    schema = pa.unify_schemas([table_file.of_fits_rows(header, b"", 0).schema, *(one.schema for one in tables())])
-    return schema, lambda names: (one.cast(schema).select(names) for one in tables())
-
-
-def _first_table(stream: IO[bytes]) -> Any:
-    """Return the header of a FITS file's first table, whose rows then follow; None where it has none."""
-    from astropy.io import fits
-
-    while True:
-        try:
-            header = fits.Header.fromfile(stream)
-        except EOFError:
-            return None
-        if header.get("XTENSION") == "BINTABLE":
-            return header
-        stream.seek(header.data_size_padded, io.SEEK_CUR)
-
-
-def _of_csv(begin: Open) -> tuple[pa.Schema, Batches]:
-    """Return a reader of blocks, once all of them have shown to hold the types of the first."""
-    from pyarrow import csv
-
-    def read(names: Sequence[str] | None) -> Iterator[pa.Table]:
-        options = csv.ReadOptions(use_threads=False, block_size=_BLOCK)
-        wanted = csv.ConvertOptions(include_columns=names)
-        with begin() as stream, csv.open_csv(stream, options, convert_options=wanted) as batches:
-            for batch in batches:
-                yield pa.Table.from_batches([batch])
-
-    schema = None
-    for batch in read(None):
-        schema = batch.schema
-    if schema is None:
-        raise pa.ArrowInvalid("no rows")
-    return schema, read
+        return arrow_file.with_units(first.schema_arrow), read

@@ -13,9 +13,13 @@ import pyarrow as pa
 
 from gozen.archive.store import open_store
 from gozen.catalog import table_file
-from gozen.catalog.table_readers import HEAD, Batches, reader
+from gozen.catalog.formats.asked import Asked, NotATableError
+from gozen.catalog.formats.packing import Batches
+from gozen.catalog.table_readers import HEAD, reader
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.settings import StorageSettings
+
+_NOTHING = Asked()
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class TableStream:
     url
         The file, for messages.
     schema
-        Its columns, as `gozen.catalog.table_file.parsed` gives them.
+        Its columns; units and descriptions stand in the metadata ``unit`` and ``description`` of the fields.
     read
         Begins to read some of the columns.
     is_unchanged
@@ -68,11 +72,15 @@ def _named(url: str) -> Iterator[None]:
         yield
     except GozenError:
         raise
+    except NotATableError as error:
+        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
     except Exception as error:  # each library has its own
         raise UnreadableInput(f"cannot read the table {url} as {table_file.FORMATS}: {error}") from error
 
 
-def opened(url: str, storage: StorageSettings | None = None, data: bytes | None = None) -> TableStream:
+def opened(
+    url: str, storage: StorageSettings | None = None, data: bytes | None = None, asked: Asked = _NOTHING
+) -> TableStream:
     """Open a table file.
 
     Parameters
@@ -83,6 +91,8 @@ def opened(url: str, storage: StorageSettings | None = None, data: bytes | None 
         How S3 is reached.
     data
         The file's bytes, where they have been read already.
+    asked
+        What the user says of the file.
 
     Raises
     ------
@@ -109,4 +119,6 @@ def opened(url: str, storage: StorageSettings | None = None, data: bytes | None 
     except GozenError as error:
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
     with _named(url):
-        return TableStream(url, *reader(name, head, begin), lambda: data is not None or store.stamp(name) == before)
+        return TableStream(
+            url, *reader(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before
+        )

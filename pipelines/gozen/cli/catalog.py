@@ -75,11 +75,18 @@ def info(ctx: typer.Context, name: Name, json: Json = False) -> None:
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(help="FITS, CSV, ECSV, Parquet or VOTable; a path or any fsspec URL.")],
+    file: Annotated[str, typer.Argument(help="FITS, CSV, ECSV, Parquet, Arrow or VOTable; a path or any fsspec URL.")],
     name: Annotated[str, typer.Option(help="Name of the table.")],
     ra: Annotated[str | None, typer.Option(metavar="COL", help="Column of right ascension; else a usual name.")] = None,
     dec: Annotated[str | None, typer.Option(metavar="COL", help="Column of declination; else a usual name.")] = None,
     id_: Annotated[str | None, typer.Option("--id", metavar="COL", help="Column of ids; else a usual name.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of the positions, over what the file says: rad, arcsec, or hourangle,deg.")
+    ] = None,
+    hdu: Annotated[
+        str | None, typer.Option(help="Table of a FITS file (number or EXTNAME) or VOTable (number, ID or name).")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a text file that is not UTF-8, as in latin-1.")] = None,
     partition_rows: Annotated[int, typer.Option(min=1, help="Most rows of a partition.")] = 1_000_000,
     margin: Annotated[float, typer.Option(min=0, help="Width of the margin for cross-matches, arcsec; 0: none.")] = 5.0,
 ) -> None:
@@ -88,9 +95,11 @@ def import_(
 
     given = invocation(ctx)
     done = import_table(
-        given.store(), file, name, ra=ra, dec=dec, source_id=id_, storage=given.settings().storage,
-        partition_rows=partition_rows, margin_arcsec=margin or None,
+        given.store(), file, name, ra=ra, dec=dec, source_id=id_, unit=unit, hdu=hdu, encoding=encoding,
+        storage=given.settings().storage, partition_rows=partition_rows, margin_arcsec=margin or None,
     )  # fmt: skip
+    for note in done.notes:
+        typer.echo(f"note: {note}", err=True)
     left = f", {done.left_out:,} rows without a position left out" if done.left_out else ""
     ids = f"ids from {done.source}" if done.source else "ids of ours, made from the positions"
     typer.echo(f"{name}: {done.version.rows:,} rows, positions from {done.ra} and {done.dec}, {ids}{left}")

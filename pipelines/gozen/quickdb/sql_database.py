@@ -17,7 +17,7 @@ from gozen.quickdb.sql import Query
 from gozen.quickdb.sql_allowed import require_allowed
 from gozen.quickdb.sql_answer import answer
 from gozen.quickdb.sql_names import Spelling
-from gozen.quickdb.sql_sources import Sources
+from gozen.quickdb.sql_sources import Sources, readable
 from gozen.settings import QuickDBSettings
 
 Result = TypeVar("Result")
@@ -76,7 +76,7 @@ class Database:
         cursor = self._connection(trusted).cursor()
         with self._errors_named(spelling):
             for name, one in mine.items():
-                cursor.register(name, one)
+                cursor.register(name, readable(name, one))
             return self._in_time(cursor, lambda stopped: answer(cursor, text, spelling, self._limits, stopped))
 
     def _connection(self, trusted: bool) -> duckdb.DuckDBPyConnection:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from gozen.archive import keys
 from gozen.archive.log import SCHEMAS, LogTable
 from gozen.archive.store import Store
+from gozen.catalog.formats.arrow_types import converted, plain
+from gozen.catalog.formats.asked import NotATableError
 from gozen.catalog.lookup import Catalog
 from gozen.errors import BadRequest, TableNotFound
 from gozen.quickdb.tables import Tables
@@ -141,6 +143,20 @@ def _log(store: Store, name: LogTable) -> Source:
     urls = [store.url_of(key) for key in store.list(keys.log_tables(name)) if key.endswith(".parquet")]
     both = f"{none} UNION ALL BY NAME SELECT * FROM {_parquet(urls)}" if urls else none  # noqa: S608 it may only read what is read anyway
     return Source(tuple(schema.names), f"({both})")
+
+
+def readable(name: str, table: Any) -> Any:
+    """Return what the caller gives with the columns that DuckDB does not know as ones that it does."""
+    if not isinstance(table, pa.Table):
+        return table
+    for at, field in enumerate(table.schema):
+        if pa.types.is_decimal256(field.type) or pa.types.is_float16(field.type):
+            try:
+                column = converted(field.name, table.column(at), plain(field.type))
+            except NotATableError as error:
+                raise BadRequest(f"{name}: {error}") from error
+            table = table.set_column(at, field.with_type(column.type), column)
+    return table
 
 
 def _columns(name: str, table: Any) -> tuple[str, ...]:

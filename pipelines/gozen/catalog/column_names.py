@@ -1,0 +1,59 @@
+"""Which of a table's columns holds what, told by the names that catalogues and plain tables use. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+# Names as the Gaia archive, VizieR (exact case: Gmag is Gaia's G, gmag is Sloan's g) and plain tables spell them.
+_EXACT: Mapping[str, tuple[str, ...]] = {
+    "g": ("phot_g_mean_mag", "Gmag", "G", "MAG", "mag", "MAG_INST", "mag_inst", "MAG_AUTO"),
+    "bp_rp": ("bp_rp", "BP-RP", "BP_RP", "bp-rp"),
+    "bp": ("phot_bp_mean_mag", "BPmag", "BP"),
+    "rp": ("phot_rp_mean_mag", "RPmag", "RP"),
+}
+_ANY_CASE: Mapping[str, tuple[str, ...]] = {
+    "source_id": ("source_id", "source", "gaia_source_id", "dr3_source_id", "gaia_id", "id"),
+    "ra": (
+        "ra", "ra_icrs", "raj2000", "_raj2000", "_ra_icrs", "ra_deg", "ra2000", "ra_j2000", "alpha_j2000", "radeg",
+        "ramean", "right_ascension", "rightascension", "right ascension", "coord_ra",
+    ),
+    "dec": (
+        "dec", "de_icrs", "dec_icrs", "dej2000", "_dej2000", "_de_icrs", "dec_deg", "dec2000", "dec_j2000", "decj2000",
+        "delta_j2000", "dedeg", "decdeg", "decmean", "declination", "coord_dec",
+    ),
+    "pmra": ("pmra", "pm_ra_cosdec", "pm_ra"),
+    "pmdec": ("pmdec", "pmde", "pm_dec"),
+    "parallax": ("parallax", "plx"),
+    "ruwe": ("ruwe",),
+    "ref_epoch": ("ref_epoch", "epoch"),
+}  # fmt: skip
+WORDS = (*_ANY_CASE, *_EXACT)
+"""What a column of a catalogue of stars may hold."""
+
+_IN_BRACKETS = re.compile(r"^(.*[^\s\[(])\s*[\[(]([^\[\]()]+)[\])]\s*$", re.DOTALL)
+
+
+def recognised(names: Sequence[str]) -> dict[str, str]:
+    """Return which of a file's column names holds what, by the usual spellings; the first in our order wins."""
+    lower = {bare(name).lower(): name for name in reversed(names)}
+    any_case = {word: next((lower[n] for n in known if n in lower), None) for word, known in _ANY_CASE.items()}
+    exact = {word: next((n for n in known if n in names), None) for word, known in _EXACT.items()}
+    return {word: name for word, name in (any_case | exact).items() if name is not None}
+
+
+def alike(names: Sequence[str], name: str) -> list[str]:
+    """Return the names that differ from one in case, blanks or a unit in brackets only, itself among them."""
+    return [one for one in names if bare(one).lower() == bare(name).lower()]
+
+
+def bare(name: str) -> str:
+    """Return a name without blanks around it and without a unit in brackets, as in ``RA (deg)``."""
+    found = _IN_BRACKETS.match(name)
+    return (found.group(1) if found else name).strip()
+
+
+def unit_in(name: str) -> str:
+    """Return the unit in brackets at a name's end; empty where there is none."""
+    found = _IN_BRACKETS.match(name)
+    return found.group(2).strip() if found else ""

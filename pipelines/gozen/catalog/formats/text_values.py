@@ -1,0 +1,120 @@
+"""Values as people write them in text: words for a missing value, and the type of a column of texts. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MISSING = (
+    "", "nan", "NaN", "NAN", "-nan", "-NaN", "NULL", "Null", "null", "N/A", "NA", "n/a", "#N/A", "#NA", "<NA>", "None",
+    "\\N", "-", "--", "---",
+)  # fmt: skip
+"""Words for a missing number, date or boolean; every other word, -999 among them, is a value."""
+
+_MISSING = pa.array(MISSING, pa.string())
+_INTEGER = r"^[+-]?[0-9]+$"
+_WIDE_INTEGER = r"^[+-]?[0-9]{16,}$"
+_FORTRAN = r"^([+-]?[0-9]*\.?[0-9]*)[dD]([+-]?[0-9]+)$"
+_COMMA = r"^([+-]?[0-9]*),([0-9]*(?:[eEdD][+-]?[0-9]+)?)$"
+
+
+def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts without the blanks around them."""
+    return pc.utf8_trim_whitespace(column)
+
+
+def present(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return trimmed texts, null where a word says that the value is missing."""
+    texts = trimmed(column)
+    return pc.if_else(pc.is_in(texts, value_set=_MISSING), pa.scalar(None, pa.string()), texts)
+
+
+def numbers(texts: pa.ChunkedArray, decimal: str = ".") -> pa.ChunkedArray:
+    """Return texts as float64: signs, exponents as Fortran writes them, decimal commas where these are used.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        A text is not a number.
+    """
+    if decimal == ",":
+        texts = pc.replace_substring_regex(texts, _COMMA, r"\1.\2")
+    return pc.replace_substring_regex(texts, _FORTRAN, r"\1e\2").cast(pa.float64())
+
+
+def _integers(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(texts, r"^\+", "").cast(kind)
+
+
+def _fits_integers(texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    """Tell whether all are integers of a type; Arrow by itself takes 0x10 for one, too."""
+    written = pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py() is not False
+    return written and _works(partial(_integers, texts, kind))
+
+
+def _fits_floats(texts: pa.ChunkedArray, decimal: str) -> bool:
+    """Tell whether all are numbers, and none an integer that float64 would round: that is an id."""
+    wide = texts.filter(pc.match_substring_regex(texts, _WIDE_INTEGER))
+    if any(int(float(one)) != int(one) for one in wide.to_pylist()):
+        return False
+    return _works(partial(numbers, texts, decimal))
+
+
+def _works(convert: Callable[[], pa.ChunkedArray]) -> bool:
+    try:
+        convert()
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+class TextColumn:
+    """Finds the type of a column of texts, batch by batch: the first in our order that all values fit.
+
+    Parameters
+    ----------
+    decimal
+        The decimal sign.
+    """
+
+    def __init__(self, decimal: str = ".") -> None:
+        self._decimal = decimal
+        self._left = [pa.int64(), pa.uint64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us")]
+        self._has_values = False
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        """Take the next values into account."""
+        if not self._left:
+            return
+        texts = present(column).drop_null()
+        self._has_values |= len(texts) > 0
+        self._left = [kind for kind in self._left if self._fits(texts, kind)]
+
+    @property
+    def type(self) -> pa.DataType:
+        """The type; null where no value is there, text where nothing else fits."""
+        if not self._has_values and self._left:
+            return pa.null()
+        return self._left[0] if self._left else pa.string()
+
+    def convert(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return values as `type`; texts are trimmed, and an empty one stays an empty text."""
+        kind = self.type
+        if pa.types.is_string(kind):
+            return trimmed(column)
+        texts = present(column)
+        if pa.types.is_null(kind):
+            return pa.nulls(len(column))
+        if pa.types.is_integer(kind):
+            return _integers(texts, kind)
+        return numbers(texts, self._decimal) if pa.types.is_floating(kind) else texts.cast(kind)
+
+    def _fits(self, texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
+        if pa.types.is_integer(kind):
+            return _fits_integers(texts, kind)
+        if pa.types.is_floating(kind):
+            return _fits_floats(texts, self._decimal)
+        return _works(partial(texts.cast, kind))
