@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 
 from gozen.errors import FunctionFailed
-from gozen.quickdb.reduction import Tree, alike, along, checked
+from gozen.quickdb.alike import alike
+from gozen.quickdb.reduction import Tree, along, checked
 
 
 def written(a: str, b: str) -> str:

@@ -50,7 +50,9 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
 
             return S3Store(text, storage or StorageSettings())
         if "::" in text and "s3://" in text:
-            raise BadRequest(f"cannot open the archive {text!r}: write s3://bucket/prefix, without what stands before ::")
+            raise BadRequest(
+                f"cannot open the archive {text!r}: write s3://bucket/prefix, without what stands before ::"
+            )
         from gozen.archive.objects import ObjectStore
 
         return ObjectStore(text)
