@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import linecache
-import signal
-import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +13,7 @@ from gozen.errors import BadRequest, GozenError
 from gozen.quickdb import reduction
 from gozen.quickdb.columns import Names
 from gozen.quickdb.patch import Patch, Source, Whole
+from gozen.quickdb.raised import is_interrupt, told
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
 
@@ -193,20 +191,6 @@ def failed(text: str, kind: str = "FunctionFailed", patch: str = "") -> dict[str
     return {"failed": text, "kind": kind, "patch": patch}
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """Tell Ctrl-C of the user from what a function raises: workers leave the signal to the process of the user."""
-    listens = signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL, None)
-    return isinstance(error, KeyboardInterrupt) and listens and threading.current_thread() is threading.main_thread()
-
-
-def said(error: BaseException) -> str:
-    """Return the kind and the text of an exception, whatever its own methods raise."""
-    try:
-        return "".join(traceback.format_exception_only(error)).strip()
-    except BaseException:
-        return type(error).__name__
-
-
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
@@ -215,14 +199,4 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     except BaseException as error:  # sys.exit() and exceptions that are no Exception would end a worker
         if is_interrupt(error):
             raise
-        raise _UserFailed(_told(error)) from None
-
-
-def _told(error: BaseException) -> str:
-    """Return what a user's exception says, with the user's own part of the traceback."""
-    inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
-    try:
-        lines = traceback.format_exception(type(error), error, inner or error.__traceback__)
-    except BaseException:  # the user's exceptions may fail at being shown, too
-        lines = traceback.format_tb(inner or error.__traceback__)
-    return f"{said(error)}\n\n{''.join(lines)}".rstrip()  # where the exception has no text either
+        raise _UserFailed(told(error)) from None

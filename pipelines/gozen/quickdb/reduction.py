@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gozen.errors import FunctionFailed
 from gozen.quickdb.alike import alike
+from gozen.quickdb.raised import is_interrupt
 
 Reduce = Callable[[Any, Any], Any]
 Node = tuple[int, int, Any]
@@ -127,8 +127,11 @@ class Trial:
 
 def keep_copy(value: Any, copies: list[Any]) -> None:
     """Add a copy of a value; what cannot be copied cannot be tried."""
-    with contextlib.suppress(Exception):
+    try:
         copies.append(copy.deepcopy(value))
+    except BaseException as error:  # it runs code of the user's objects
+        if is_interrupt(error):
+            raise
 
 
 def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
@@ -153,8 +156,10 @@ def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
         right = reduce(second[0], reduce(second[1], second[2]))
         same = alike(left, right, *three)
         says_something = not (same and alike(three[0], three[1]) and alike(three[1], three[2]))
-    except Exception:  # what cannot be copied or compared cannot be tried; a failure of reduce shows in the job itself
-        return True
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return True  # what cannot be copied or compared cannot be tried; a failure of reduce shows in the job itself
     if not same:
         raise FunctionFailed(
             "reduce is not associative: reduce(reduce(a, b), c) differs from reduce(a, reduce(b, c)) on three of the "

@@ -17,7 +17,8 @@ import cloudpickle
 from gozen import errors
 from gozen.errors import GozenError, as_gozen_error
 from gozen.quickdb.jobs import Block, TaskResult
-from gozen.quickdb.program import failed, is_interrupt, said
+from gozen.quickdb.program import failed
+from gozen.quickdb.raised import is_interrupt, said
 
 _INSTEAD = "return arrays, numbers, text, or lists and dicts of them"
 _NOT_SENT = "what the function returns cannot be sent back: {}; " + _INSTEAD
@@ -84,7 +85,8 @@ def received(given: Sent) -> TaskResult:
 
 
 def _block(result: dict[str, Any], block: Block | None) -> bytes:
-    for one in (result, result | {"first": []}):  # on which reduce is tried, but need not be
+    # Without the values on which reduce is tried, where it is they that cannot be pickled.
+    for one in (result, result | {"first": []})[: 1 + bool(result.get("first"))]:
         try:
             return _bytes(one)
         except BaseException as error:

@@ -18,7 +18,8 @@ from gozen.quickdb.data import ORDER, PatchData
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.patches import Groups, Patch
-from gozen.quickdb.program import PatchLine, Program, is_interrupt, said
+from gozen.quickdb.program import PatchLine, Program
+from gozen.quickdb.raised import is_interrupt, said
 from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree, Trial
 from gozen.quickdb.region import around
