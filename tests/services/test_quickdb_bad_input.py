@@ -312,6 +312,21 @@ def test_a_reduce_that_depends_on_grouping_is_found_in_three_patches_wherever_th
         assert asked.mapreduce(flux, lambda _, b: b, region=region, cache=cache) > 0
 
 
+@pytest.mark.parametrize("how", SPLIT)
+def test_a_reduce_that_depends_on_grouping_is_found_where_functions_run_apart(split: Path, how: str) -> None:
+    ra = [ra for ra, _ in SPLIT[how]]
+    region = Box((min(ra) - 1, max(ra) + 1), (0, 5))
+    with connect(split, workers=0, isolate=True) as asked:
+        for cache in (True, False):
+            with pytest.raises(FunctionFailed, match="not associative"):
+                asked.mapreduce(
+                    lambda patch: float(patch("lightcurves.flux").sum()),
+                    lambda a, b: (a + b) / 2,
+                    region=region,
+                    cache=cache,
+                )
+
+
 def test_a_reduce_that_depends_on_grouping_is_found_among_results_that_were_kept(
     api: Api, split: Path, tmp_path: Path
 ) -> None:

@@ -246,7 +246,7 @@ def test_rounding_and_unknown_values_are_no_difference(reduce: Any, values: list
     [
         (lambda a, b: a - b, [65536, 34464, 1]),
         (lambda a, b: a - b, [10**30, 10**29, 1]),
-        (lambda a, b: {"n": a["n"] + b["n"], "x": (a["x"] + b["x"]) / 2}, [{"n": 1e6, "x": x} for x in (1.0, 2.0, 4.0)]),
+        (lambda a, b: {"n": a["n"] + b["n"], "x": (a["x"] + b["x"]) / 2}, [{"n": 1e6, "x": x} for x in (1.0, 2.0, 4)]),
         (lambda a, b: (a + b) / 2, [np.array([np.nan, x]) for x in (1.0, 2.0, 4.0)]),
         (lambda a, b: Mean(a.count + b.count, (a.mean + b.mean) / 2), [Mean(1, x) for x in (1.0, 2.0, 4.0)]),
         (lambda a, b: a.assign(x=a.x - b.x), [pd.DataFrame({"x": [x, np.nan], "n": 1}) for x in (1.0, 2.0, 4.0)]),
