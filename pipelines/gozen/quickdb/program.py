@@ -13,7 +13,7 @@ from gozen.errors import BadRequest, GozenError
 from gozen.quickdb import reduction
 from gozen.quickdb.columns import Names
 from gozen.quickdb.patch import Patch, Source, Whole
-from gozen.quickdb.raised import is_interrupt, told
+from gozen.quickdb.raised import is_interrupt, text_of, told
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
 
@@ -103,7 +103,7 @@ class Program:
         except _UserFailed as error:
             return failed(str(error), patch=at)
         except BadRequest as error:
-            return failed(str(error), error.name, at)
+            return failed(text_of(error), error.name, at)
         return {"values": values, "total": tree.total, "touched": touched, "first": first}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Program:
         try:
             return {"total": reduction.combined(self._reduced, one, other)}
         except (_UserFailed, BadRequest) as error:
-            return failed(str(error))
+            return failed(text_of(error))
 
     def finish(self, total: Any) -> dict[str, Any]:
         """Call `finalize`."""

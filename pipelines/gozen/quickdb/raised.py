@@ -21,6 +21,14 @@ def said(error: BaseException) -> str:
         return type(error).__name__
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception as plain text: its own `__str__` may raise, or give a class of the user's."""
+    try:
+        return "".join((str(error),))
+    except BaseException:
+        return said(error)
+
+
 def told(error: BaseException) -> str:
     """Return what a user's exception says, with the user's own part of the traceback."""
     inner = error.__traceback__.tb_next if error.__traceback__ is not None else None

@@ -18,7 +18,7 @@ from gozen import errors
 from gozen.errors import GozenError, as_gozen_error
 from gozen.quickdb.jobs import Block, TaskResult
 from gozen.quickdb.program import failed
-from gozen.quickdb.raised import is_interrupt, said
+from gozen.quickdb.raised import is_interrupt, said, text_of
 
 _INSTEAD = "return arrays, numbers, text, or lists and dicts of them"
 _NOT_SENT = "what the function returns cannot be sent back: {}; " + _INSTEAD
@@ -126,6 +126,6 @@ def _named(error: BaseException) -> tuple[str, str]:
     """Return the name in our tree of what was raised, and its message; of a bug with its traceback."""
     if isinstance(error, GozenError):
         name = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
-        return name, str(error)
+        return name, text_of(error)
     bug = as_gozen_error(error)
     return bug.name, f"{bug}\n\n{''.join(traceback.format_exception(error))}"
