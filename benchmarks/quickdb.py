@@ -36,6 +36,9 @@ from gozen.catalog import open_catalog
 from gozen.catalog.release import release
 from gozen.catalog.whole import write_table
 from gozen.errors import Bug
+from gozen.quickdb.jobs import TaskResult
+from gozen.quickdb.reduction import Trial
+from gozen.quickdb.sending import packed, received
 from gozen.settings import load_settings
 from gozen.sky.object_survey import PARTITION_ROWS
 from gozen.sky.object_tables import chunks, object_schema
@@ -133,7 +136,11 @@ def compared(found: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def growth(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
-    """Ask tables of a quarter, a half and all of the rows; also how much memory the workers had at most."""
+    """Ask tables of a quarter, a half and all of the rows; also how much memory the workers had at most.
+
+    Beside it stands what every worker does once more: `reduce` is tried on three values, and what a task gave is made
+    bytes and read again.
+    """
     sizes = [rows // 4, rows // 2, rows]
     spent, peaks = [], []
     for size in sizes:
@@ -141,9 +148,19 @@ def growth(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         with quickdb.connect(folder / f"table-{size}", rerun=RERUN, workers=WORKERS) as api:
             spent.append(in_turns({"local": diagram_of(api)}, repeats)["local"])
             peaks.append(max(peak_mb(one) for one in psutil.Process().children(recursive=True)))
+            diagram = diagram_of(api)()
     slope, start = np.polyfit(sizes, spent, 1).tolist()
     off = np.max(np.abs(np.polyval([slope, start], sizes) / spent - 1))
-    return {"rows": sizes, "s": spent, "slope_s": slope, "start_s": start, "off_line": float(off), "peak_mb": peaks}
+    return {
+        "rows": sizes, "s": spent, "slope_s": slope, "start_s": start, "off_line": float(off), "peak_mb": peaks,
+        "checks_s": in_turns({"checks": lambda: checked(diagram)}, 7)["checks"],
+    }  # fmt: skip
+
+
+def checked(diagram: np.ndarray) -> None:
+    """Try `reduce` on three diagrams, and let one travel."""
+    Trial(add).add([diagram, 2 * diagram, 3 * diagram])
+    received(packed(TaskResult([(0, {"values": [], "touched": {}, "first": []})], [(0, 0, diagram)])))
 
 
 def peak_mb(process: psutil.Process) -> float:
@@ -261,6 +278,7 @@ def goals_of(result: Mapping[str, Any]) -> list[Goal]:
         goals += [
             Goal("off_line_in_rows", grown["off_line"], 0.1),
             Goal("memory_as_rows_double", grown["peak_mb"][2] / grown["peak_mb"][1], 1.1),
+            Goal("checks_of_a_worker/job", grown["checks_s"] / grown["s"][2], 0.02),
             Goal("forecast_712M_rows_40_cores_s", grown["start_s"] + grown["slope_s"] * 712e6 * WORKERS / 40, 2.0),
         ]
     if "workers" in result:

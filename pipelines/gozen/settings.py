@@ -110,7 +110,10 @@ class StorageSettings(_Group):
     endpoint_url: str | None = Field(
         None, pattern=r"^https?://[^/@\s]+/?$", description="Address of the S3 server; without it Amazon's"
     )
-    region: str | None = Field(None, description="Region of the bucket; without it what AWS_REGION says")
+    region: str | None = Field(
+        None,
+        description="Region of the bucket; without it what AWS_REGION says, then AWS_DEFAULT_REGION, then the profile",
+    )
     addressing: Literal["auto", "path", "virtual"] = Field(
         "auto", description="Where the bucket's name stands: in the path, or before the host's name"
     )

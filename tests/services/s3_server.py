@@ -108,6 +108,14 @@ def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1")
         process.wait(PATIENT_S)
 
 
+def keeping(store: S3Store) -> S3Store:
+    """Let a store keep the keys that it has now: it would follow the environment, which a test shares among roles."""
+    asked = store._connection.asked
+    keys = asked._credentials().get_frozen_credentials()
+    asked._credentials().get_frozen_credentials = lambda: keys
+    return store
+
+
 class Line:
     """A way to a server that breaks off some of its answers.
 

@@ -25,6 +25,7 @@ def test_a_small_survey_is_asked(tmp_path: Path) -> None:
     assert set(goals) == {
         "off_line_in_rows",
         "memory_as_rows_double",
+        "checks_of_a_worker/job",
         "forecast_712M_rows_40_cores_s",
         "first_run/not_kept",
         "kept/not_kept",

@@ -36,7 +36,7 @@ from gozen_operator.looking import ask_archive
 from .ceph_server import DAY_S, CephServer
 from .conftest import in_environment
 from .lives import until
-from .s3_server import S3Server
+from .s3_server import S3Server, keeping
 
 pytestmark = pytest.mark.xdist_group("ceph")
 Command = Callable[..., object]
@@ -225,7 +225,7 @@ KEYS = {
 @pytest.fixture(scope="module")
 def users(ceph: CephServer) -> dict[str, S3Store]:
     """Return an archive as each role sees it, under the policy that `gozen archive policy` sets."""
-    owner = ceph.store(f"s3://{ceph.bucket('policies')}/deep")
+    owner = keeping(ceph.store(f"s3://{ceph.bucket('policies')}/deep"))
     for key in KEYS.values():
         owner.write(key, b"{}")
     ceph.store("s3://policies").write("private/of-others", b"secret")
@@ -235,8 +235,7 @@ def users(ceph: CephServer) -> dict[str, S3Store]:
             key, secret = ceph.user(role)
             patch.setenv("AWS_ACCESS_KEY_ID", key)
             patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-            seen[role] = ceph.store(owner.url)
-            seen[role].client  # noqa: B018 - it takes the credentials from the environment now
+            seen[role] = keeping(ceph.store(owner.url))
     return seen
 
 

@@ -1,13 +1,16 @@
 """What goes wrong in a job says so in plain words, nothing hangs, and nothing is left behind.
 
-Covered: functions that raise, return what cannot travel, cannot be pickled, name what there is not, a reduce that is
-none; empty regions, unknown reruns and tables; damaged and missing files; storage that goes away; workers that are
-killed, on this machine and on Dask, Ctrl-C, a script that is killed or ends early.
+Covered: functions that raise, and whose exceptions cannot be pickled, shown or read again, or would end a worker;
+results that cannot be pickled, or not be read; functions that cannot be pickled, name what there is not, a reduce that
+is none, or depends on grouping, wherever three patches lie; empty regions, unknown reruns and tables; damaged and
+missing files; storage that goes away; workers that are killed, on this machine and on Dask, Ctrl-C, a script that is
+killed or ends early.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -23,20 +26,24 @@ from typing import Any
 import pytest
 
 from gozen.archive.directory import DirectoryStore
-from gozen.catalog import open_catalog
+from gozen.catalog import append, open_catalog
 from gozen.errors import (
     BadRequest,
     ColumnNotFound,
     FunctionFailed,
     GozenError,
     RerunNotFound,
+    StorageUnavailable,
     TableNotFound,
     UnreadableInput,
     WorkerLost,
 )
-from gozen.quickdb import Api, Cone, Polygon, connect
-from gozen.quickdb.engines import on_dask
+from gozen.quickdb import Api, Box, Cone, Polygon, connect
+from gozen.quickdb.engines import Here, on_dask
+from gozen.quickdb.patches import patches_of
+from gozen.settings import load_settings
 
+from ..catalog_samples import Field, field_of, rows_of
 from .quickdb_surveys import FIELD, here
 from .watched_processes import PATIENT_S, START_S, gone, session_of, wait_until
 
@@ -87,6 +94,34 @@ def unprintable(patch: Any) -> None:
     raise Unprintable
 
 
+class Unpicklable(Exception):
+    def __init__(self, patch: str, lock: Any) -> None:
+        super().__init__(f"cannot do {patch}")
+        self.lock = lock
+
+
+def unpicklable(patch: Any) -> None:
+    raise Unpicklable(patch.id, threading.Lock())
+
+
+class OfOurs(StorageUnavailable):
+    def __init__(self, patch: str, lock: Any) -> None:
+        super().__init__(f"cannot reach {patch}")
+        self.lock = lock
+
+
+def of_ours(patch: Any) -> None:
+    raise OfOurs(patch.id, threading.Lock())
+
+
+class Fatal(BaseException):
+    pass
+
+
+def fatal(patch: Any) -> None:
+    raise Fatal("no Exception")
+
+
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
@@ -99,6 +134,9 @@ def unprintable(patch: Any) -> None:
         (absent, FunctionFailed, ["ModuleNotFoundError", "no_such_module_anywhere"]),
         (leaves, FunctionFailed, ["SystemExit"]),
         (unprintable, FunctionFailed, ["Unprintable"]),
+        (unpicklable, FunctionFailed, ["Unpicklable: cannot do 5/", "threading.Lock()"]),
+        (of_ours, StorageUnavailable, ["cannot reach 5/"]),
+        (fatal, FunctionFailed, ["Fatal: no Exception"]),
         (lambda patch: patch[[10**9]], FunctionFailed, ["IndexError", "row 1000000000"]),
         (lambda: 1, FunctionFailed, ["TypeError"]),
     ],
@@ -132,12 +170,175 @@ def test_a_finalize_that_raises_is_named(api: Api) -> None:
         api.mapreduce(size, add, finalize=lambda n: {}[n], cache=False)
 
 
-@pytest.mark.parametrize("result", [lambda: (n for n in range(3)), threading.Lock])
-def test_a_result_that_cannot_travel_is_named(nights: Path, result: Callable[[], Any]) -> None:
+def test_what_would_end_a_worker_comes_back_from_it(nights: Path, api: Api) -> None:
+    def interrupted(patch: Any) -> None:
+        raise KeyboardInterrupt(patch("lightcurves.mjd").size)
+
+    # In the process of the user that is Ctrl-C.
+    with pytest.raises(KeyboardInterrupt if isinstance(api._engine, Here) else FunctionFailed) as raised:
+        list(api.map(interrupted, cache=False))
+    assert "KeyboardInterrupt" in f"{raised.type} {raised.value}"
+    assert api.mapreduce(size, add) > 0
+
+
+def explode(kind: type[BaseException]) -> None:
+    raise kind("exploded")
+
+
+class Explodes:
+    """Fails when it is read again."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+
+    def __reduce__(self) -> Any:
+        return explode, (self.kind,)
+
+
+class Resists:
+    """Fails when it is made bytes."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind = kind
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise self.kind("resisted")
+
+
+def nested() -> Any:
+    inner: list[Any] = []
+    for _ in range(5_000):
+        inner = [inner]
+    return inner
+
+
+RESULTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "generator": (lambda: (n for n in range(3)), "cannot be sent back: TypeError.*generator"),
+    "lock": (threading.Lock, "cannot be sent back: TypeError.*lock"),
+    "file": (lambda: Path(os.devnull).open("w"), "cannot be sent back: .*PicklingError"),  # noqa: SIM115
+    "closure": (lambda: (lambda lock: lambda: lock)(threading.Lock()), "cannot be sent back: TypeError.*lock"),
+    "nested": (nested, "cannot be sent back: .*RecursionError|cannot be sent back: .*recursion"),
+    "resists": (lambda: Resists(ValueError), "cannot be sent back: ValueError: resisted"),
+    "resists and exits": (lambda: Resists(SystemExit), "cannot be sent back: SystemExit: resisted"),
+    "explodes": (lambda: Explodes(RuntimeError), "cannot be read here: RuntimeError: exploded"),
+    "explodes and exits": (lambda: Explodes(SystemExit), "cannot be read here: SystemExit: exploded"),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_that_cannot_travel_is_named(api: Api, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    result, said = RESULTS[name]
+    with pytest.raises(FunctionFailed, match=said) as raised:
+        list(api.map(lambda patch: (patch("lightcurves.mjd").size, result()), cache=False))
+    assert "return arrays, numbers, text" in str(raised.value)
+    assert ("in patch 5/" in str(raised.value)) == ("sent back: " in said)
+    with pytest.raises(FunctionFailed, match=said):
+        api.mapreduce(lambda patch: [(patch("lightcurves.mjd").size, result())], lambda a, b: [*a, *b], cache=False)
+    assert api.mapreduce(size, add) > 0
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_result_of_a_class_that_only_a_worker_has_is_named(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "only_there.py").write_text("class Found:\n    pass\n")
+
+    def function(patch: Any, folder: str) -> Any:
+        import importlib
+        import sys
+
+        patch("lightcurves.mjd")
+        sys.path.insert(0, folder)
+        found = importlib.import_module("only_there").Found()
+        sys.path.remove(folder)
+        return found
+
+    if isinstance(api._engine, Here):  # what it has is here
+        return
+    with pytest.raises(FunctionFailed, match=r"cannot be read here: ModuleNotFoundError: .*only_there"):
+        list(api.map(function, shared=str(tmp_path), cache=False))
+
+
+def test_a_result_that_a_sample_cannot_copy_is_named(api: Api) -> None:
+    with pytest.raises(FunctionFailed, match="generator"):
+        api.mapreduce(lambda patch: (n for n in patch("lightcurves.mjd")), add, sample=0.5, cache=False)
+
+
+def test_a_function_that_ends_its_worker_is_said(nights: Path) -> None:
     with connect(nights, workers=1) as api:
-        with pytest.raises(FunctionFailed, match="cannot be sent back"):
-            list(api.map(lambda patch: (patch("lightcurves.mjd").size, result())))
+        with pytest.raises(WorkerLost, match=r"the function ended it, as os\._exit does"):
+            list(api.map(lambda patch: os._exit(patch("lightcurves.mjd").size % 1), cache=False))
         assert api.mapreduce(size, add) > 0
+
+
+SPLIT = {
+    "one": [(10.0, 3)],
+    "two": [(40.0, 2), (50.0, 1)],
+    "turned": [(70.0, 1), (80.0, 2)],
+    "three": [(110.0, 1), (120.0, 1), (130.0, 1)],
+}
+"""Where patches lie: right ascensions of the partitions, and how many patches each has."""
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return an archive whose patches lie as `SPLIT` says."""
+    root = tmp_path_factory.mktemp("split")
+    fields = [field_of(12 * count, 0, ra, 2.3, 0.01) for parts in SPLIT.values() for ra, count in parts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(append, "SOURCE_ROW_GROUP", 36)
+        patch.setattr(patches_of, "__defaults__", (36,))
+        rows = [rows_of(field, 20260101, "1", sensor=number) for number, field in enumerate(fields, 111)]
+        append.append_night(DirectoryStore(root), "lightcurves", 20260101, rows)
+        yield root
+
+
+@pytest.mark.parametrize("how", SPLIT)
+def test_a_reduce_that_depends_on_grouping_is_found_in_three_patches_wherever_they_lie(
+    api: Api, split: Path, how: str, tmp_path: Path
+) -> None:
+    asked = Api(load_settings(archive=str(split), quickdb={"cache": str(tmp_path)}), api._engine)
+    ra = [ra for ra, _ in SPLIT[how]]
+    region = Box((min(ra) - 1, max(ra) + 1), (0, 5))
+    ids = list(asked.map(lambda patch: patch.id, table="lightcurves", region=region, cache=False))
+    parts = [len(list(group)) for _, group in itertools.groupby(ids, lambda one: one.rpartition("/")[0])]
+    assert sorted(parts) == sorted(count for _, count in SPLIT[how])
+    for cache in (True, False):
+        for reduce in (lambda a, b: a - b, lambda a, b: (a + b) / 2):
+            with pytest.raises(FunctionFailed, match="not associative"):
+                asked.mapreduce(flux, reduce, region=region, cache=cache)
+        assert asked.mapreduce(flux, add, region=region, cache=cache) > 0
+        assert asked.mapreduce(flux, lambda _, b: b, region=region, cache=cache) > 0
+
+
+@pytest.mark.parametrize("how", SPLIT)
+def test_a_reduce_that_depends_on_grouping_is_found_where_functions_run_apart(split: Path, how: str) -> None:
+    ra = [ra for ra, _ in SPLIT[how]]
+    region = Box((min(ra) - 1, max(ra) + 1), (0, 5))
+    with connect(split, workers=0, isolate=True) as asked:
+        for cache in (True, False):
+            with pytest.raises(FunctionFailed, match="not associative"):
+                asked.mapreduce(
+                    lambda patch: float(patch("lightcurves.flux").sum()),
+                    lambda a, b: (a + b) / 2,
+                    region=region,
+                    cache=cache,
+                )
+
+
+def test_a_reduce_that_depends_on_grouping_is_found_among_results_that_were_kept(
+    api: Api, split: Path, tmp_path: Path
+) -> None:
+    asked = Api(load_settings(archive=str(split), quickdb={"cache": str(tmp_path)}), api._engine)
+
+    def difference(a: float, b: float) -> float:
+        return a - b
+
+    assert asked.mapreduce(flux, difference, region=Box((39, 41), (0, 5))) != 0  # of two patches there is one grouping
+    assert asked.mapreduce(flux, difference, region=Box((49, 51), (0, 5))) > 0
+    with pytest.raises(FunctionFailed, match="not associative"):
+        asked.mapreduce(flux, difference, region=Box((39, 51), (0, 5)))
 
 
 def test_a_function_that_cannot_be_pickled_is_named(api: Api) -> None:
@@ -302,10 +503,6 @@ def test_a_script_that_ends_early_does_not_wait_for_its_workers(nights: Path, tm
 
 
 def test_a_table_without_rows_gives_nothing(tmp_path: Path) -> None:
-    from gozen.catalog import append
-
-    from ..catalog_samples import Field, rows_of
-
     store = DirectoryStore(tmp_path)
     known = Field(FIELD.source_id[:3], FIELD.ra[:3], FIELD.dec[:3], 0)
     append.append_night(store, "lightcurves", 20260101, [rows_of(known, 20260101, "1").slice(0, 0)])

@@ -22,6 +22,7 @@ from gozen.errors import StorageUnavailable
 from .ceph_server import CephServer
 from .conftest import NIGHT
 from .lives import until
+from .s3_server import keeping
 from .test_night_by_command import start
 from .test_s3_night import fill, on_disk, on_s3
 
@@ -38,8 +39,7 @@ def archive(
     ceph: CephServer, simulated: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> S3Store:
     """Return an archive with the raw data of a night, as its owner sees it; commands are to work on it."""
-    store = ceph.store(f"s3://{ceph.bucket(f'rotated-{len(request.node.name)}')}")
-    store.client  # noqa: B018 - it takes the owner's key from the environment now
+    store = keeping(ceph.store(f"s3://{ceph.bucket(f'rotated-{len(request.node.name)}')}"))
     set_policy(store, statements(store.bucket, "", {"owner": ["arn:aws:iam:::user/owner"], "pipeline": [PIPELINE]}))
     fill(store, simulated, "raw/")
     fill(store, simulated, "truth/")

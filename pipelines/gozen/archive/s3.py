@@ -1,7 +1,8 @@
 """A store in an S3 bucket: one request for each thing asked, exclusive creation by ``If-None-Match``.
 
-Which settings it is opened with is decided in `gozen.archive.store`; parts of large objects are the business of
-`gozen.archive.s3_upload`, names of errors that of `gozen.archive.s3_errors`.
+Which settings it is opened with is decided in `gozen.archive.store`, which clients ask the server in
+`gozen.archive.s3_connection`; parts of large objects are the business of `gozen.archive.s3_upload`, names of errors
+that of `gozen.archive.s3_errors`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,16 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
-from botocore.loaders import Loader, create_loader
-from botocore.session import Session
 
 from gozen.archive.interface import Store, named_errors
 from gozen.archive.ranges import RangedFile
-from gozen.archive.s3_credentials import follow_file
+from gozen.archive.s3_access import S3Access
+from gozen.archive.s3_connection import Connection, connect
 from gozen.archive.s3_errors import is_beyond, is_conflict, is_taken, s3_errors, was_repeated
-from gozen.archive.s3_ranges import RangeClient
 from gozen.archive.s3_upload import SINGLE, Part, field, put
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
@@ -58,7 +55,7 @@ class S3Store(Store):
         if not self.bucket:
             raise BadRequest(f"the archive {url!r} names no bucket: write it as s3://bucket/prefix")
         self.prefix = f"{prefix}/" if prefix else ""
-        self._of_process: tuple[int, _Connection | None] = (0, None)
+        self._of_process: tuple[int, Connection | None] = (0, None)
 
     def __reduce__(self) -> tuple[object, ...]:
         return S3Store, (self.url, self._settings)
@@ -184,16 +181,23 @@ class S3Store(Store):
         """The client of this process, shared by its threads."""
         return self._connection.client
 
-    def credentials(self) -> Any:
-        """Return what says which keys are used now, as botocore has it; None where there are none."""
-        return self._connection.credentials()
+    def access(self) -> S3Access:
+        """Return how the bucket is reached now, for a client that is not of ours.
+
+        Raises
+        ------
+        BadRequest
+            There are no keys.
+        """
+        with s3_errors(self.url, "read"):
+            return self._connection.asked.access()
 
     @property
-    def _connection(self) -> _Connection:
+    def _connection(self) -> Connection:
         # Two processes that write to one connection would read each other's answers.
         process, connection = self._of_process
         if connection is None or process != os.getpid():
-            connection = _connect(self.url, self.bucket, self._settings)
+            connection = connect(self.url, self.bucket, self._settings)
             self._of_process = (os.getpid(), connection)
         return connection
 
@@ -264,46 +268,6 @@ class S3Store(Store):
     def _is_same(self, key: str, size: int, part: Part) -> bool:
         ranges = ((start, min(start + SINGLE, size)) for start in range(0, size, SINGLE))
         return self.size(key) == size and all(self.read_range(key, *one) == part(*one) for one in ranges)
-
-
-@dataclass(frozen=True)
-class _Connection:
-    """What a process has of its own."""
-
-    client: Any
-    ranges: RangeClient
-    credentials: Callable[[], Any]
-
-
-def _connect(url: str, bucket: str, settings: StorageSettings) -> _Connection:
-    config = Config(
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": settings.attempts},
-        s3={"addressing_style": settings.addressing},
-        # Other servers may not know the newer checksums; TLS, or without it the signature, covers the content.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        user_agent_extra="gozen",
-    )
-    with s3_errors(url, "open"):
-        # botocore itself only looks for AWS_DEFAULT_REGION.
-        region = settings.region or os.environ.get("AWS_REGION")
-        try:
-            session = Session()
-            session.register_component("data_loader", _loader())
-            follow_file(session)
-            client = session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
-            ranges = RangeClient(client, session.get_credentials, bucket, settings)
-            return _Connection(client, ranges, session.get_credentials)
-        except ValueError as error:
-            raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
-
-
-@functools.cache
-def _loader() -> Loader:
-    """Return what reads botocore's description of S3: 0.1 s for the first client of a process, 0.01 s for the next."""
-    return create_loader()
 
 
 def _place(answer: dict[str, Any], body: Any) -> str:

@@ -1,13 +1,23 @@
-"""How an S3 server is reached, and with which keys: one answer for every client, asked for again where keys change."""
+"""How a bucket is reached, and with which keys: one answer for every client, asked for again where keys change."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
-from gozen.archive.interface import Store
-from gozen.archive.s3 import S3Store
-from gozen.archive.s3_errors import s3_errors
+from botocore.exceptions import NoCredentialsError
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Credentials of one moment."""
+
+    key: str
+    secret: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -23,39 +33,78 @@ class S3Access:
     in_path
         Whether the bucket's name stands in the path, not before the host's name.
     region
-        Of the bucket.
-    key, secret, token
-        Credentials of this moment.
+        That requests are signed for.
+    keys
+        Of this moment.
     """
 
     host: str
     tls: bool
     in_path: bool
     region: str
-    key: str
-    secret: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    keys: Keys
 
 
-def access_to(store: Store) -> S3Access:
-    """Return how the bucket of an archive is reached now: botocore decides, as for every request of its own.
+class Asked:
+    """Asks botocore how it reaches a bucket now: what holds for its own requests holds for all clients.
 
-    Raises
-    ------
-    StorageUnavailable
-        There are no keys.
+    Parameters
+    ----------
+    client
+        Botocore's.
+    credentials
+        Returns what says which keys are used now; None where there are none.
+    bucket
+        Its name.
     """
-    assert isinstance(store, S3Store), f"{store.url} is in no bucket"
-    with s3_errors(store.url, "read"):
-        url = urlsplit(store.client.generate_presigned_url("head_bucket", {"Bucket": store.bucket}))
-        keys = store.credentials().get_frozen_credentials()
-    in_path = url.path.startswith(f"/{store.bucket}")
-    return S3Access(
-        host=url.netloc if in_path else url.netloc.removeprefix(f"{store.bucket}."),
-        tls=url.scheme == "https",
-        in_path=in_path,
-        region=store.client.meta.region_name.replace("aws-global", "us-east-1"),
-        key=keys.access_key,
-        secret=keys.secret_key,
-        token=keys.token,
-    )
+
+    def __init__(self, client: Any, credentials: Callable[[], Any], bucket: str) -> None:
+        self._client, self._credentials, self._bucket = client, credentials, bucket
+        self._thread = threading.local()
+        client.meta.events.register("before-send.s3.HeadBucket", self._hold)
+
+    def keys(self) -> Keys:
+        """Return the keys of this moment; `NoCredentialsError` where there are none."""
+        current = self._credentials()
+        if current is None:
+            raise NoCredentialsError
+        frozen = current.get_frozen_credentials()
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def access(self) -> S3Access:
+        """Return all of it; the region is the one to which a server has sent botocore, if one has."""
+        request = self._signed()
+        url = urlsplit(request.url)
+        in_path = url.path.startswith(f"/{self._bucket}")
+        signed = request.headers["Authorization"]
+        signed = signed.decode() if isinstance(signed, bytes) else signed
+        # AWS4-HMAC-SHA256 Credential=key/date/region/s3/aws4_request, ...
+        region = signed.partition("Credential=")[2].partition(",")[0].split("/")[-3]
+        return S3Access(
+            host=url.netloc if in_path else url.netloc.removeprefix(f"{self._bucket}."),
+            tls=url.scheme == "https",
+            in_path=in_path,
+            region=region,
+            keys=self.keys(),
+        )
+
+    def _signed(self) -> Any:
+        """Return a request as botocore would send it. A presigned URL would name another host of Amazon's."""
+        self._thread.holds = True
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except _HeldError as held:
+            return held.request
+        finally:
+            self._thread.holds = False
+        raise AssertionError("the request is never sent")
+
+    def _hold(self, request: Any, **_: Any) -> None:
+        if getattr(self._thread, "holds", False):
+            raise _HeldError(request)
+
+
+class _HeldError(Exception):
+    def __init__(self, request: Any) -> None:
+        super().__init__("not sent")
+        self.request = request

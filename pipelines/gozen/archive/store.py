@@ -6,6 +6,7 @@ leaves here under its name in `gozen.errors`, with the object named. What the ke
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from gozen.archive.directory import DirectoryStore
@@ -14,6 +15,9 @@ from gozen.errors import BadRequest
 from gozen.settings import Settings, StorageSettings
 
 __all__ = ["Store", "open_archive", "open_store"]
+
+_S3 = re.compile(r"(?:^|(?<=::))s3[an]?://", re.IGNORECASE)
+"""S3 as Hadoop and fsspec spell it too, which would reach it in a way of their own."""
 
 
 def open_archive(settings: Settings) -> Store:
@@ -36,7 +40,7 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
     BadRequest
         The protocol is unknown, or its package is not installed.
     """
-    text = str(url)
+    text = _S3.sub("s3://", str(url))
     if "://" not in text or text.startswith("file://"):
         return DirectoryStore(Path(text.removeprefix("file://")).expanduser().absolute())
     try:
@@ -45,6 +49,10 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
             from gozen.archive.s3 import S3Store
 
             return S3Store(text, storage or StorageSettings())
+        if "::" in text and "s3://" in text:
+            raise BadRequest(
+                f"cannot open the archive {text!r}: write s3://bucket/prefix, without what stands before ::"
+            )
         from gozen.archive.objects import ObjectStore
 
         return ObjectStore(text)

@@ -156,7 +156,7 @@ class Api:
         map, rerun, table, region, shared, progress, cache
             As for `Api.map`.
         reduce
-            ``reduce(a, b)`` makes one value of two; it must be associative, which is tried on the first patches.
+            ``reduce(a, b)`` makes one value of two; it must be associative, which is tried on three values.
         finalize
             Called once with the result.
         sample

@@ -67,8 +67,6 @@ class Job:
         Of the process in which the program runs apart; None lets it run in the worker.
     expected
         Columns of files that the first patch of a worker will ask for, as far as is known, by table.
-    tries
-        Whether the values of the first blocks come back by themselves too, so that `reduce` is tried on them.
     """
 
     key: str
@@ -80,7 +78,6 @@ class Job:
     leaves: int = 0
     limits: Limits | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    tries: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,8 +90,6 @@ class TaskResult:
         The number of each block, and what `Program.block` gave; it ends with the first that failed.
     nodes
         What the blocks make together, as far as they are neighbours.
-    first
-        Values of blocks on which `reduce` is tried.
     version
         Of the worker's code; an older worker says none.
     software
@@ -103,7 +98,6 @@ class TaskResult:
 
     blocks: list[tuple[int, dict[str, Any]]]
     nodes: list[Node]
-    first: list[Any] = field(default_factory=list)
     version: str = ""
     software: str = ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import linecache
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +13,7 @@ from gozen.errors import BadRequest, GozenError
 from gozen.quickdb import reduction
 from gozen.quickdb.columns import Names
 from gozen.quickdb.patch import Patch, Source, Whole
+from gozen.quickdb.raised import is_interrupt, text_of, told
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
 
@@ -72,17 +72,18 @@ class Program:
         source
             Where columns come from.
         check
-            Whether `reduce` is tried in two groupings.
+            Whether values are wanted on which `reduce` is tried.
 
         Returns
         -------
         dict[str, Any]
             ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
-            table), or ``failed`` (what the user is told), ``kind`` and ``patch``. A reduce in place
-            leaves ``values`` as they are.
+            table), ``first`` (copies of the first values), or ``failed`` (what the user is told), ``kind`` and
+            ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
         """
         touched: dict[str, list[str]] = {}
         values: list[tuple[int, Any]] = []
+        first: list[Any] = []
         tree = Tree(self._reduced, len(runs))
         at = ""
         try:
@@ -93,16 +94,17 @@ class Program:
                     of_run.append(self._mapped(line, source, partial(_note, touched)))
                     self.expected = touched  # after the first patch all that it used is read at once
                 if mode != "reduce":
-                    values += _of_patches(run, copy.deepcopy(of_run) if mode == "both" else of_run)
+                    values += _of_patches(run, _called(copy.deepcopy, of_run) if mode == "both" else of_run)
                 if mode != "map":
-                    if check and number == 0 and self.reduce is not None:
-                        reduction.checked(self.reduce, of_run)
+                    for value in of_run if check else ():
+                        if value is not None and len(first) < reduction.TRIED:
+                            reduction.keep_copy(value, first)
                     tree.add(number, reduction.along(self._reduced, of_run))
         except _UserFailed as error:
-            return _failed(error, patch=at)
+            return failed(str(error), patch=at)
         except BadRequest as error:
-            return _failed(error, error.name, at)
-        return {"values": values, "total": tree.total, "touched": touched}
+            return failed(text_of(error), error.name, at)
+        return {"values": values, "total": tree.total, "touched": touched, "first": first}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `block`, where another process opens the files and answers what is asked."""
@@ -121,14 +123,14 @@ class Program:
         try:
             return {"total": reduction.combined(self._reduced, one, other)}
         except (_UserFailed, BadRequest) as error:
-            return _failed(error)
+            return failed(text_of(error))
 
     def finish(self, total: Any) -> dict[str, Any]:
         """Call `finalize`."""
         try:
             return {"total": total if self.finalize is None else _called(self.finalize, total)}
         except _UserFailed as error:
-            return _failed(error)
+            return failed(str(error))
 
     def patch(
         self,
@@ -184,8 +186,9 @@ def _of_patches(run: Sequence[PatchLine], values: Sequence[Any]) -> list[tuple[i
     return [(line[0], value) for line, value in zip(run, values, strict=True) if value is not None]
 
 
-def _failed(error: Exception, kind: str = "FunctionFailed", patch: str = "") -> dict[str, Any]:
-    return {"failed": str(error), "kind": kind, "patch": patch}
+def failed(text: str, kind: str = "FunctionFailed", patch: str = "") -> dict[str, Any]:
+    """Return the result of a block, or of a step, that failed; the parameters are those of `Program.block`."""
+    return {"failed": text, "kind": kind, "patch": patch}
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -193,13 +196,7 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except GozenError:
         raise
-    except (Exception, SystemExit) as error:
-        raise _UserFailed(_told(error)) from None
-
-
-def _told(error: BaseException) -> str:
-    """Return what a user's exception says, with the user's own part of the traceback."""
-    inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
-    lines = traceback.format_exception(type(error), error, inner or error.__traceback__)
-    last = "".join(traceback.format_exception_only(error)).strip()  # where the exception has no text either
-    return f"{last}\n\n{''.join(lines)}".rstrip()
+    except BaseException as error:  # sys.exit() and exceptions that are no Exception would end a worker
+        if is_interrupt(error):
+            raise
+        raise _UserFailed(told(error)) from None

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from gozen.errors import FunctionFailed
+from gozen.quickdb.alike import alike
+from gozen.quickdb.raised import is_interrupt
 
 Reduce = Callable[[Any, Any], Any]
 Node = tuple[int, int, Any]
 """A level of the tree, counted from the leaves, a place in it, and the value there."""
 
-_RELATIVE = 1e-5
-"""How far results of another grouping may lie apart: sums of 32-bit floats do so by less."""
-
-_NO_EQUALITY: Any = object.__eq__
+TRIED = 3
+"""Values that have two groupings."""
 
 
 def combined(reduce: Reduce, one: Any, other: Any) -> Any:
@@ -96,57 +94,76 @@ class Tree:
         return self._total
 
 
-def checked(reduce: Reduce, values: Sequence[Any]) -> None:
+class Trial:
+    """Tries `reduce` in both groupings of three values, as values come, until they have shown something.
+
+    Parameters
+    ----------
+    reduce
+        The user's function, wherever it runs.
+    """
+
+    def __init__(self, reduce: Reduce) -> None:
+        self._reduce = reduce
+        self._values: list[Any] = []
+        self.is_over = False
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Take values that a reduce in place may change later.
+
+        Raises
+        ------
+        FunctionFailed
+            `reduce` is not associative.
+        """
+        for value in values:
+            if value is None or self.is_over:
+                continue
+            keep_copy(value, self._values)
+            if len(self._values) == TRIED:
+                three, self._values = self._values, []
+                self.is_over = checked(self._reduce, three)
+
+
+def keep_copy(value: Any, copies: list[Any]) -> None:
+    """Add a copy of a value; what cannot be copied cannot be tried."""
+    try:
+        copies.append(copy.deepcopy(value))
+    except BaseException as error:  # it runs code of the user's objects
+        if is_interrupt(error):
+            raise
+
+
+def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
     """Try the first three values in both groupings.
+
+    Returns
+    -------
+    bool
+        Whether that says something: three equal values, such as zeros, show nothing of a difference or a mean.
 
     Raises
     ------
     FunctionFailed
         They differ, so that the result would depend on how patches are grouped.
     """
-    three = [value for value in values if value is not None][:3]
-    if len(three) < 3:
-        return
+    three = [value for value in values if value is not None][:TRIED]
+    if len(three) < TRIED:
+        return False
     try:
         first, second = (copy.deepcopy(three) for _ in range(2))
         left = reduce(reduce(first[0], first[1]), first[2])
         right = reduce(second[0], reduce(second[1], second[2]))
-        same = alike(left, right)
-    except (
-        Exception
-    ):  # what cannot be copied or compared cannot be checked; a failure of reduce shows in the job itself
-        return
+        same = alike(left, right, *three)
+        says_something = not (same and alike(three[0], three[1]) and alike(three[1], three[2]))
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return True  # what cannot be copied or compared cannot be tried; a failure of reduce shows in the job itself
     if not same:
         raise FunctionFailed(
-            "reduce is not associative: reduce(reduce(a, b), c) differs from reduce(a, reduce(b, c)) on the first "
-            "patches, so that the result depends on how they are grouped. A mean, for instance, is a sum and a number; "
-            "divide in finalize="
+            "reduce is not associative: reduce(reduce(a, b), c) differs from reduce(a, reduce(b, c)) on three of the "
+            "values, so that the result depends on how patches are grouped. A mean, for instance, is a sum and a "
+            "number; divide in finalize="
         )
-
-
-def alike(one: Any, other: Any) -> bool:
-    """Tell whether two results are equal but for rounding."""
-    if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(alike, one, other))
-    if isinstance(one, str | bytes | bool) or one is None:
-        return bool(one == other)
-    a, b = np.asarray(one), np.asarray(other)
-    if a.shape != b.shape or a.dtype.names != b.dtype.names:
-        return False
-    if a.dtype.names:
-        return all(alike(a[name], b[name]) for name in a.dtype.names)
-    if a.dtype == object:
-        return all(map(alike, a.flat, b.flat)) if a.ndim else _alike_objects(one, other)
-    if not np.issubdtype(a.dtype, np.number):
-        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "mM"))
-    scale = float(np.max(np.abs(a), where=np.isfinite(a), initial=0))
-    return bool(np.allclose(a, b, rtol=_RELATIVE, atol=_RELATIVE * scale, equal_nan=True))
-
-
-def _alike_objects(one: Any, other: Any) -> bool:
-    if type(one).__eq__ is not _NO_EQUALITY:
-        return bool(one == other)
-    # A class of a notebook rarely says when two of it are equal.
-    return type(one) is type(other) and alike(getattr(one, "__dict__", None), getattr(other, "__dict__", None))
+    return says_something

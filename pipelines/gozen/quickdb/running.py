@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import uuid
@@ -13,7 +12,7 @@ from typing import Any
 
 from gozen import errors
 from gozen.errors import BadRequest, FunctionFailed
-from gozen.quickdb import reduction, sampling
+from gozen.quickdb import sampling
 from gozen.quickdb.cache import Cache, key_of
 from gozen.quickdb.columns import Names
 from gozen.quickdb.engines import Engine
@@ -22,7 +21,7 @@ from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult, blocks_of, t
 from gozen.quickdb.patches import Patch, overlapping
 from gozen.quickdb.program import Mode, Program
 from gozen.quickdb.progress import Progress
-from gozen.quickdb.reduction import Tree
+from gozen.quickdb.reduction import Tree, Trial
 from gozen.quickdb.region import Region
 from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.sampling import Estimate
@@ -110,9 +109,7 @@ def planned(
     blocks = blocks_of(patches)
     digest = code.digest if keep and sample is None else None
     together = len(blocks) if digest is None and mode != "map" else 0
-    # Where the first run is too short to show in a worker whether reduce is associative, the first blocks do.
-    tries = limits is None and len(blocks) > 2 and len(blocks[0].runs[0]) < 3
-    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected, tries)
+    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
     place += repr(family.names.tables)  # units, bands and the site of the camera, on which derived columns depend
     if "margin" in code.names:  # a block's result then depends on patches of other blocks
@@ -147,7 +144,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
                 if plan.keys and same:
-                    cache.put(plan.keys[number], {"values": result["values"], "total": result["total"]})
+                    cache.put(plan.keys[number], {part: result[part] for part in ("values", "total", "first")})
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)
 
@@ -197,10 +194,11 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
 
     tree = Tree(reduce, len(plan.blocks))
     values: dict[int, Any] = {}
-    tried: list[Any] | None = [] if plan.job.tries else None
+    trial = Trial(reduce)
     for task in found:
-        for value in task.first if plan.job.leaves else [node[2] for node in task.nodes]:
-            tried = _tried(plan, tried, value)
+        for _, result in task.blocks:
+            # What workers have not tried it on: one of them may never meet three values.
+            trial.add(result.get("first") or [result.get("total")])
         for node in task.nodes:
             tree.take(node)
         for _, result in task.blocks:
@@ -211,18 +209,6 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
         estimate = _estimate(plan, total, values, reduce(copy.deepcopy(total), total) if alone else None)
         return estimate if total is None else estimate._replace(value=_finished(plan, estimate.value, engine))
     return total if total is None else _finished(plan, total, engine)
-
-
-def _tried(plan: Plan, values: list[Any] | None, value: Any) -> list[Any] | None:
-    """Add a value to those on which `reduce` is tried; None when it has been."""
-    if values is None or value is None or plan.program.reduce is None:
-        return values
-    with contextlib.suppress(Exception):  # what cannot be copied cannot be tried
-        values.append(copy.deepcopy(value))
-    if len(values) < 3:
-        return values
-    reduction.checked(plan.program.reduce, values)
-    return None
 
 
 def _finished(plan: Plan, total: Any, engine: Engine) -> Any:

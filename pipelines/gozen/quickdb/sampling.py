@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.errors import BadRequest
+from gozen.quickdb.alike import alike
 from gozen.quickdb.patches import Patch
-from gozen.quickdb.reduction import alike
 
 FEWEST = 8
 """Patches of a sample: fewer say nothing about the error."""

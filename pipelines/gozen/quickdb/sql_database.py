@@ -90,9 +90,10 @@ class Database:
     def _keys(self) -> Any:
         if not self._store.url.startswith("s3://"):
             return None
-        from gozen.archive.s3_access import access_to
+        from gozen.archive.s3 import S3Store
 
-        return access_to(self._store)
+        assert isinstance(self._store, S3Store)
+        return self._store.access()
 
     def _connected(self, keys: Any, trusted: bool) -> duckdb.DuckDBPyConnection:
         # A name that is no table is an error, not a variable of this program.

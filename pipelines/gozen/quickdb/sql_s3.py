@@ -18,14 +18,14 @@ def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
     """
     _load(connection)
     parts = {
-        "key_id": access.key,
-        "secret": access.secret,
+        "key_id": access.keys.key,
+        "secret": access.keys.secret,
         "region": access.region,
         "endpoint": access.host,
         "use_ssl": str(access.tls).lower(),
         "url_style": "path" if access.in_path else "vhost",
     }
-    parts |= {"session_token": access.token} if access.token else {}
+    parts |= {"session_token": access.keys.token} if access.keys.token else {}
     words = ", ".join(f"{name} '{value.replace(chr(39), chr(39) * 2)}'" for name, value in parts.items())
     connection.execute("SET allow_persistent_secrets = false")
     connection.execute(f"CREATE OR REPLACE SECRET archive (TYPE s3, {words})")

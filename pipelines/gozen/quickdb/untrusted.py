@@ -70,7 +70,9 @@ def checked_result(found: Any, patches: Collection[int], limits: Limits) -> dict
         case {"values": list(values), "total": total, "touched": dict(touched)}:
             mine = all(type(one) is tuple and len(one) == 2 and one[0] in patches for one in values)
             if mine and all(type(names) is list for names in touched.values()):
-                return {"values": values, "total": total, "touched": touched}
+                first = found.get("first")
+                first = first if type(first) is list else []
+                return {"values": values, "total": total, "touched": touched, "first": first}
         case {"total": total}:
             return {"total": total}
     raise FunctionFailed(

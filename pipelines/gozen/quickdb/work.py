@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle
@@ -21,17 +19,15 @@ from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
+from gozen.quickdb.raised import is_interrupt, said
 from gozen.quickdb.reading import TableReader
-from gozen.quickdb.reduction import Tree
+from gozen.quickdb.reduction import Tree, Trial
 from gozen.quickdb.region import around
 from gozen.quickdb.repeatable.pure import software
 from gozen.quickdb.untrusted import checked_request, checked_result
 from gozen.version import code_version
 
 _held = threading.local()
-_FIRST = 6
-"""Blocks on the values of which `reduce` may be tried."""
-
 _READERS = 8
 """Tables of which a worker keeps files open from job to job: to open one costs as much as to read a row group."""
 
@@ -141,12 +137,18 @@ class Bench:
         None where it runs apart.
     child
         The process in which it then runs.
+    trial
+        Of the job's `reduce`, on values that this worker meets.
     """
 
     job: Job
     source: FileSource
     program: Program | None
     child: Child | None
+    trial: Trial = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trial = Trial(lambda one, other: _total(self.combine(one, other)))
 
     @classmethod
     def of(cls, job: Job) -> Bench:
@@ -159,7 +161,7 @@ class Bench:
     def block(self, block: Block) -> dict[str, Any]:
         """Do a block; the result is as `Program.block` says."""
         runs = [[_line(*one) for one in run] for run in block.runs]
-        check = block.number == 0
+        check = self.job.mode != "map" and not self.trial.is_over
         if self.program is not None:
             return self.program.block(self.job.mode, runs, self.source, check)
         return self._apart("isolated_block", {"mode": self.job.mode, "runs": runs, "check": check})
@@ -196,9 +198,11 @@ def loaded(program: bytes) -> Program:
     """
     try:
         found: Program = cloudpickle.loads(program)
-    except Exception as error:
+    except BaseException as error:  # loading runs code of the user's objects
+        if is_interrupt(error):
+            raise
         raise FunctionFailed(
-            f"the function cannot be loaded by a worker: {type(error).__name__}: {error}; install what it imports "
+            f"the function cannot be loaded by a worker: {said(error)}; install what it imports "
             "where the workers are, or import it inside the function"
         ) from error
     return found
@@ -214,11 +218,11 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
             if block is task[0]:  # once for all blocks: on storage elsewhere the next one's columns are on their way
                 bench.source.begin([one for every in task for one in every.patches])
             one = bench.block(block)
+            if "failed" not in one:
+                bench.trial.add(one["first"])
+                one |= {"first": []} if bench.trial.is_over else {}
             if job.leaves and "failed" not in one:
-                total = one.pop("total")
-                if job.tries and block.number < _FIRST:
-                    _keep_copy(total, found.first)  # before a reduce in place changes it
-                tree.add(block.number, total)
+                tree.add(block.number, one.pop("total"))
         except FunctionFailed as error:
             one = {"failed": str(error), "kind": error.name, "patch": ""}
         found.blocks.append((block.number, one))
@@ -228,16 +232,15 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     return found
 
 
-def _keep_copy(value: Any, copies: list[Any]) -> None:
-    if value is not None:
-        with contextlib.suppress(Exception):  # what cannot be copied cannot be tried
-            copies.append(copy.deepcopy(value))
-
-
 def _total(result: dict[str, Any]) -> Any:
     if "failed" in result:
         raise FunctionFailed(result["failed"])
     return result["total"]
+
+
+def called(job: Job, name: str, arguments: Sequence[Any]) -> TaskResult:
+    """Call a method of the job's bench; what it gives is the result of the one block."""
+    return TaskResult([(0, getattr(bench_of(job), name)(*arguments))], [])
 
 
 def bench_of(job: Job) -> Bench:

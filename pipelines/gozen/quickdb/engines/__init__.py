@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from gozen.archive import s3_environment
+from gozen.archive.s3_environment import Said
 from gozen.quickdb.jobs import Block, Job, TaskResult
 
 
@@ -37,24 +39,42 @@ class Engine(Protocol):
 
 
 class Here:
-    """Runs tasks in this process: to step through a function with a debugger."""
+    """Runs tasks in this process: to step through a function with a debugger.
+
+    What they give is made bytes and read again, so that what cannot travel is refused here as elsewhere.
+    """
 
     workers = 1
     least = 1
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task."""
+        from gozen.quickdb.sending import packed, received
         from gozen.quickdb.work import do_task
 
         for task in tasks:
-            yield do_task(job, task)
+            yield received(packed(do_task(job, task), task))
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the job's bench."""
-        from gozen.quickdb.work import bench_of
+        from gozen.quickdb.sending import packed, received
+        from gozen.quickdb.work import called
 
-        found: dict[str, Any] = getattr(bench_of(job), name)(*arguments)
-        return found
+        return received(packed(called(job, name, arguments))).blocks[0][1]
 
     def close(self) -> None:
         """Nothing runs elsewhere."""
+
+
+def environment_for(job: Job) -> Said | None:
+    """Return what this process's environment says about S3, where the job needs it: workers have that of their start.
+
+    It holds keys, so that it is given to workers of this machine only.
+    """
+    return s3_environment.said() if job.archive.startswith("s3://") else None
+
+
+def adopt_environment(ours: Said | None) -> None:
+    """Take it over, in a worker."""
+    if ours is not None:
+        s3_environment.adopt(ours)

@@ -19,9 +19,12 @@ from typing import Any
 from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool
 
-from gozen.errors import FunctionFailed, WorkerLost
+from gozen.archive.s3_environment import Said
+from gozen.errors import WorkerLost
+from gozen.quickdb.engines import adopt_environment, environment_for
 from gozen.quickdb.jobs import Block, Job, TaskResult
 from gozen.quickdb.memory import keep_freed_memory
+from gozen.quickdb.sending import Sent, received
 
 AHEAD = 2
 """Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
@@ -46,7 +49,7 @@ class LocalEngine:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._unawaited: set[Future[TaskResult]] = set()
+        self._unawaited: set[Future[Sent]] = set()
 
     def start(self) -> None:
         """Begin to start the workers, so that the first job finds them ready."""
@@ -56,18 +59,18 @@ class LocalEngine:
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         self._end_what_nobody_awaits()
-        path = self._file_of(job)
+        path, ours = str(self._file_of(job)), environment_for(job)
         waiting = iter(tasks)
-        pending: set[Future[TaskResult]] = set()
+        pending: set[Future[Sent]] = set()
         try:
             while True:
                 for task in itertools.islice(waiting, AHEAD * self.workers - len(pending)):
-                    pending.add(self._opened().submit(_do_task, job.key, str(path), task))
+                    pending.add(self._opened().submit(_do_task, job.key, path, task, ours))
                 if not pending:
                     return
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    yield _result(future)
+                    yield received(future.result())
         except BrokenProcessPool as error:
             self.close()
             raise WorkerLost(_LOST) from error
@@ -80,13 +83,11 @@ class LocalEngine:
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the job's bench in a worker."""
         try:
-            found: dict[str, Any] = _result(
-                self._opened().submit(_call, job.key, str(self._file_of(job)), name, arguments)
-            )
+            future = self._opened().submit(_call, job.key, str(self._file_of(job)), name, arguments)
+            return received(future.result()).blocks[0][1]
         except BrokenProcessPool as error:
             self.close()
             raise WorkerLost(_LOST) from error
-        return found
 
     def close(self) -> None:
         """Stop the workers at once."""
@@ -123,19 +124,9 @@ class LocalEngine:
 
 
 _LOST = (
-    "a worker process was killed by a signal; it may need more memory: reduce more inside map, or use fewer workers "
-    "with connect(workers=...)"
+    "a worker process ended before its task: it was killed by a signal, or the function ended it, as os._exit does; "
+    "it may need more memory: reduce more inside map, or use fewer workers with connect(workers=...)"
 )
-
-
-def _result(future: Future[Any]) -> Any:
-    try:
-        return future.result()
-    except Exception as error:
-        if "_sendback_result" not in str(error.__cause__):  # the traceback of the worker, as text
-            raise
-        said = f"what map returns cannot be sent back: {type(error).__name__}: {error}"
-        raise FunctionFailed(f"{said}; return arrays, numbers, text, or lists and dicts of them") from error
 
 
 def _begin(parent: int) -> None:
@@ -167,14 +158,16 @@ def _opened_job(key: str, path: str) -> Job:
     return _job[1]
 
 
-def _do_task(key: str, path: str, task: Sequence[Block]) -> TaskResult:
+def _do_task(key: str, path: str, task: Sequence[Block], ours: Said | None) -> Sent:
+    from gozen.quickdb.sending import sent
     from gozen.quickdb.work import do_task
 
-    return do_task(_opened_job(key, path), task)
+    adopt_environment(ours)
+    return sent(lambda: do_task(_opened_job(key, path), task), task)
 
 
-def _call(key: str, path: str, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
-    from gozen.quickdb.work import bench_of
+def _call(key: str, path: str, name: str, arguments: tuple[Any, ...]) -> Sent:
+    from gozen.quickdb.sending import sent
+    from gozen.quickdb.work import called
 
-    found: dict[str, Any] = getattr(bench_of(_opened_job(key, path)), name)(*arguments)
-    return found
+    return sent(lambda: called(_opened_job(key, path), name, arguments))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
-import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gozen.errors import BadRequest, FunctionFailed, StorageUnavailable, WorkerLost
+from gozen.archive.s3_environment import Said
+from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
+from gozen.quickdb.engines import adopt_environment, environment_for
 from gozen.quickdb.jobs import FAR_PATCHES, Block, Job, TaskResult
 from gozen.quickdb.memory import keep_freed_memory
+from gozen.quickdb.sending import Sent, received, sent
 
 AHEAD = 2
 _SENT_BYTES = 256 * 1024
@@ -75,24 +77,25 @@ class DaskEngine:
         from distributed import as_completed
 
         shared = self._shared(job)
+        ours = environment_for(job) if self._own else None
         waiting = iter(tasks)
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers
         try:
             for task in itertools.islice(waiting, most):
-                pending.add(self._client.submit(_do_task, shared, task, pure=False))
+                pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
             for future, result in pending:
-                yield result if future.status == "finished" else self._result(future)
+                yield received(result if future.status == "finished" else self._result(future))
                 for task in itertools.islice(waiting, 1):
-                    pending.add(self._client.submit(_do_task, shared, task, pure=False))
+                    pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
         finally:
             self._client.cancel(list(pending.futures), force=True)
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the job's bench in a worker."""
         shared = self._shared(job)
-        found: dict[str, Any] = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
-        return found
+        given = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
+        return received(given).blocks[0][1]
 
     def close(self) -> None:
         """Stop what was made here, whatever it is doing; a cluster that was given stays."""
@@ -115,28 +118,33 @@ class DaskEngine:
             raise WorkerLost(f"the Dask scheduler {self._client.scheduler.address} has no worker: {error}") from error
         return self._sent[1]
 
-    def _result(self, future: Any) -> Any:
+    def _result(self, future: Any) -> Sent:
         from distributed import CancelledError, KilledWorker
 
         try:
-            return future.result()
-        except (TypeError, AttributeError, pickle.PicklingError) as error:
-            raise FunctionFailed(f"what map returns cannot be sent back: {error}") from error
+            found: Sent = future.result()
         except (KilledWorker, CancelledError) as error:
             raise WorkerLost(
-                f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map"
+                f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map. "
+                "A function that ends its process, as os._exit does, shows so too"
             ) from error
+        except Exception as error:  # the task itself raises nothing
+            raise BadRequest(
+                f"a Dask worker cannot do what it is given: {type(error).__name__}: {error}; "
+                "it needs the same gozen and the same Python as this process"
+            ) from error
+        return found
 
 
-def _do_task(job: Job, task: Sequence[Block]) -> TaskResult:
+def _do_task(job: Job, task: Sequence[Block], ours: Said | None) -> Sent:
     from gozen.quickdb.work import do_task
 
     keep_freed_memory()
-    return do_task(job, task)
+    adopt_environment(ours)
+    return sent(lambda: do_task(job, task), task)
 
 
-def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
-    from gozen.quickdb.work import bench_of
+def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> Sent:
+    from gozen.quickdb.work import called
 
-    found: dict[str, Any] = getattr(bench_of(job), name)(*arguments)
-    return found
+    return sent(lambda: called(job, name, arguments))
