@@ -351,7 +351,9 @@ def test_text_that_cannot_be_shown_is_refused_where_it_will_be():
     assert decode(encode(np.array("天")), shown=True) == "天"
 
 
-@pytest.mark.parametrize("value", [np.zeros(2), np.float32(1), np.str_("x"), STARS], ids=["array", "scalar", "text", "Arrow"])
+@pytest.mark.parametrize(
+    "value", [np.zeros(2), np.float32(1), np.str_("x"), STARS], ids=["array", "scalar", "text", "Arrow"]
+)
 def test_questions_hold_neither_numpy_nor_arrow(value):
     with pytest.raises(UnreadableInput, match="is not the tag of a value"):
         decode(encode([value]), plain=True)

@@ -91,7 +91,7 @@ def _described(array: pa.Array) -> tuple[Any, ...]:
     return (length, bitmap, [offsets], [_described(one.slice(0, end)) for one in children], None)
 
 
-def _bytes(buffer: pa.Buffer | None, count: int) -> np.ndarray[Any, Any]:
+def _bytes(buffer: Any, count: int) -> np.ndarray[Any, Any]:
     return np.frombuffer(buffer, np.uint8, count) if count else np.zeros(0, np.uint8)
 
 
@@ -213,7 +213,7 @@ def _check_indices(kind: pa.DataType, memory: Any, valid: Any, length: int, word
     numbers = memory[: _memory(kind, length)].view(np.dtype(kind.to_pandas_dtype()))
     if valid is not None:
         numbers = numbers[np.unpackbits(valid, count=length, bitorder="little").astype(bool)]
-    if numbers.size and not (0 <= int(numbers.min()) and int(numbers.max()) < words):
+    if numbers.size and not (int(numbers.min()) >= 0 and int(numbers.max()) < words):
         raise Malformed("an Arrow dictionary that lacks a word")
 
 

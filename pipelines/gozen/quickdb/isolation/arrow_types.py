@@ -131,7 +131,7 @@ def _metadata(described: Any) -> dict[bytes, bytes] | None:
     return pairs
 
 
-def _time(name: str, rest: Any, level: int) -> pa.DataType:
+def _time(name: str, rest: Any, _level: int) -> pa.DataType:
     unit, *zone = _parts(rest, str, object) if name == "timestamp" else _parts(rest, str)
     if unit not in _TIMES[name]:
         raise Malformed("an Arrow time of an unknown unit")
@@ -142,21 +142,21 @@ def _time(name: str, rest: Any, level: int) -> pa.DataType:
     return pa.timestamp(unit, zone[0])
 
 
-def _decimal(name: str, rest: Any, level: int) -> pa.DataType:
+def _decimal(name: str, rest: Any, _level: int) -> pa.DataType:
     precision, scale = _parts(rest, int, int)
     if not 1 <= precision <= _DIGITS[name] or abs(scale) > _MOST_SCALE:
         raise Malformed("an Arrow decimal that cannot be")
     return getattr(pa, name)(precision, scale)
 
 
-def _bytes(name: str, rest: Any, level: int) -> pa.DataType:
+def _bytes(_name: str, rest: Any, _level: int) -> pa.DataType:
     (width,) = _parts(rest, int)
     if not 0 <= width <= _LARGEST:
         raise Malformed("an Arrow width that cannot be")
     return pa.binary(width)
 
 
-def _dictionary(name: str, rest: Any, level: int) -> pa.DataType:
+def _dictionary(_name: str, rest: Any, level: int) -> pa.DataType:
     index, value, ordered = _parts(rest, tuple, tuple, bool)
     of_index = read_type(index, level + 1)
     if not pa.types.is_integer(of_index):
@@ -166,19 +166,20 @@ def _dictionary(name: str, rest: Any, level: int) -> pa.DataType:
 
 def _list(name: str, rest: Any, level: int) -> pa.DataType:
     if name != "fixed_size_list":
-        return getattr(pa, name)(_field(*_parts(rest, tuple), level))
+        (of,) = _parts(rest, tuple)
+        return getattr(pa, name)(_field(of, level))
     of, size = _parts(rest, tuple, int)
     if not 0 <= size <= _LARGEST:
         raise Malformed("an Arrow list of a size that cannot be")
     return pa.list_(_field(of, level), size)
 
 
-def _struct(name: str, rest: Any, level: int) -> pa.DataType:
+def _struct(_name: str, rest: Any, level: int) -> pa.DataType:
     (fields,) = _parts(rest, list)
     return pa.struct([_field(one, level) for one in fields])
 
 
-def _map(name: str, rest: Any, level: int) -> pa.DataType:
+def _map(_name: str, rest: Any, level: int) -> pa.DataType:
     key, item, is_sorted = _parts(rest, tuple, tuple, bool)
     return pa.map_(_field(key, level).with_nullable(False), _field(item, level), is_sorted)
 

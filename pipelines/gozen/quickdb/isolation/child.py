@@ -9,7 +9,6 @@ from typing import Any
 from gozen.errors import FunctionFailed, UnreadableInput
 from gozen.quickdb.isolation.connection import Closed
 from gozen.quickdb.isolation.conversation import Conversation, Said, Serve, printable
-from gozen.quickdb.isolation.frames import Kind
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.starting import started
 
@@ -104,7 +103,7 @@ class Child:
         assert running is not None
         try:
             if program != self._program:
-                running.send(Kind.PROGRAM, [program])
+                running.load(program)
                 self._program = program
             return running.call(name, argument, serve)
         except Said as said:

@@ -78,6 +78,9 @@ class Reader:
     def _counted(self) -> bytes:
         return bytes(self._take(self._count()))
 
+    def _text(self) -> str:
+        return str(self._take(self._count()), "utf-8", "surrogatepass")
+
     def _count(self) -> int:
         return int(self._numbers("<Q")[0])
 
@@ -133,7 +136,7 @@ _PLAIN: dict[bytes, Callable[[Reader], Any]] = {
     b"I": lambda reader: int.from_bytes(reader._counted(), "little", signed=True),
     b"f": lambda reader: reader._numbers("<d")[0],
     b"c": lambda reader: complex(*reader._numbers("<dd")),
-    b"s": lambda reader: str(reader._counted(), "utf-8", "surrogatepass"),
+    b"s": lambda reader: reader._text(),
     b"b": lambda reader: reader._counted(),
     b"[": Reader._list,
     b"(": lambda reader: tuple(reader._list()),
@@ -141,7 +144,7 @@ _PLAIN: dict[bytes, Callable[[Reader], Any]] = {
 }
 _READERS = {
     **_PLAIN,
-    b"z": lambda reader: np.str_(str(reader._counted(), "utf-8", "surrogatepass")),
+    b"z": lambda reader: np.str_(reader._text()),
     b"y": lambda reader: np.bytes_(reader._counted()),
     b"n": lambda reader: reader._scalar(),
     b"C": lambda reader: reader._array("C"),
