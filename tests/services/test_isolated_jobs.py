@@ -176,26 +176,12 @@ def asks_with_outside(patch):
         return str(error)
 
 
-def hidden_union(patch):
-    """Send an Arrow array of a type that is not allowed."""
-    import pyarrow as pa
-
-    from gozen.quickdb.isolation import arrow
-
-    types = pa.array([0, 77], "i1"), pa.array([0, 0], "i4")
-    union = pa.UnionArray.from_dense(types[0].fill_null(0), types[1], [pa.array([1])])
-    whole = arrow.describe("array", pa.array([1, 2]))
-    arrow.describe = lambda *_: (whole[0], ([("", ("dense_union", []), True, None)], None), *whole[2:])
-    return union.field(0)
-
-
 @pytest.mark.parametrize(
     ("function", "said"),
     [
         (outside, "no answer: these bytes are no value: a field of a dtype does not lie in its element"),
         (returns_outside, "a field of a dtype does not lie in its element"),
         (asks_with_outside, "no answer: these bytes are no value: 67 is not the tag of a value"),
-        (hidden_union, "no answer: these bytes are no value: an Arrow type that is not allowed"),
     ],
 )
 def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, said):
