@@ -338,6 +338,11 @@ def try_frames(said, pid):
     assert all(line.replace("\t", "").isprintable() for line in (first, *others)), "text that moves the cursor"
 
 
+def end_with_parent():
+    """Have the kernel end this process when its parent crashes."""
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+
+
 def main() -> None:
     """Try the messages that the command line names, each from its own seed."""
     seed, first, last = map(int, sys.argv[1:4])
@@ -345,7 +350,8 @@ def main() -> None:
     whole = [encode({"a": np.arange(6.0).reshape(2, 3), "s": np.array([("x", 2)], [("n", "U2"), ("v", ">i2", 3)])})]
     whole += [an_arrow(None, one) for one in arrays]
     whole.append(encode({"k": [1], 7: (None, 2.5, 2**70, np.int8(1), "天")}))
-    idle = subprocess.Popen(["sleep", "infinity"])
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    idle = subprocess.Popen(["sleep", "infinity"], preexec_fn=end_with_parent, **quiet)  # one thread
     try:
         for number in range(first, last):
             sys.stdout.write(f"{number}\n")
