@@ -47,7 +47,7 @@ REPEATS = {
     "fuzzed admissions": Repeats(270, 2000, "a label that the API server refuses; 87 for the worst seed"),
     "messages of a hostile function": Repeats(80, 2000, "a key that no dict may have; 21 for the worst seed"),
     "messages behind a fence": Repeats(
-        5000, 200_000, "a dtype that is not checked, Arrow data that are not; 905 for the worst seed"
+        5000, 200_000, "a dtype that is not checked, Arrow data that are not; 914 for the worst seed"
     ),
     "histories of a failing S3": Repeats(40, 1000, "a half product, a lost row, a doubled row; 13 for the worst seed"),
     "histories of a table": Repeats(36, 300, "a lost row, a doubled row; 7 for the worst seed"),

@@ -13,7 +13,7 @@ import sys
 import cloudpickle
 import pytest
 
-from gozen.errors import FunctionFailed, LimitExceeded
+from gozen.errors import FunctionFailed, LimitExceeded, UnreadableInput
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.connection import Connection
 from gozen.quickdb.isolation.limits import Limits
@@ -173,6 +173,14 @@ def test_time_is_up_also_when_something_has_come():
         connection.give(0)
         with pytest.raises(LimitExceeded, match="longer than"):
             connection.head()
+
+
+def test_a_file_that_the_worker_cannot_read_is_not_the_function_s_fault(small):
+    def serve(_):
+        raise UnreadableInput("the file a.parquet is damaged")
+
+    with pytest.raises(UnreadableInput, match=r"a\.parquet is damaged"):
+        small.call(PROGRAM, "asks", None, serve)
 
 
 def test_objects_do_not_come_back(lasting):

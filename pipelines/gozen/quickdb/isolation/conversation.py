@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
+from gozen.errors import BadRequest, FunctionFailed, LimitExceeded, UnreadableInput
 from gozen.quickdb.isolation import limits as limit
 from gozen.quickdb.isolation import wire
 from gozen.quickdb.isolation.connection import Connection
@@ -78,15 +78,15 @@ class Conversation:
         """Return the result of a function that is done: from now on none of its threads runs."""
         self.connection.stop()
         if kind is Kind.RESULT:
-            return wire.decode(data, shown=True)
-        failure = _checked_failure(wire.decode(data, plain=True))
+            return _decoded(data, shown=True)
+        failure = _checked_failure(_decoded(data, plain=True))
         raise limit.too_much_memory(self._limits) if failure[3] else Said(_as_error(failure, refused))
 
     def _answer(
         self, data: bytearray, serve: Serve, refused: BadRequest | None
     ) -> tuple[tuple[Kind, list[wire.Buffer]], BadRequest | None]:
         """Return what a question is answered with, and what was refused last."""
-        request = wire.decode(data, plain=True)
+        request = _decoded(data, plain=True)
         try:
             answer = wire.parts(serve(request))
         except LimitExceeded:
@@ -115,7 +115,7 @@ class Conversation:
     def _receive(self) -> tuple[Kind, bytearray]:
         """Return the next request, result or failure, of which nothing but the length has been looked at."""
         while (head := self.connection.head()).kind is Kind.FREE:
-            self._shared.released(_numbers(wire.decode(self._body(head), plain=True)))
+            self._shared.released(_numbers(_decoded(self._body(head), plain=True)))
         if head.kind is Kind.RESULT and head.length > self._limits.result_bytes:
             raise limit.too_large(head.length, self._limits)
         data = self._body(head)
@@ -154,6 +154,13 @@ class Conversation:
         self.process.kill()
         self.process.wait()
         self._shared.close()
+
+
+def _decoded(data: bytearray, *, plain: bool = False, shown: bool = False) -> Any:
+    try:
+        return wire.decode(data, plain=plain, shown=shown)
+    except UnreadableInput as error:  # not to be taken for a file of the archive that cannot be read
+        raise Malformed(str(error)) from None
 
 
 def _signal_name(number: int) -> str:
