@@ -189,7 +189,8 @@ def changed(chance, value, left):
     if type(value) is str:
         names = ("int8", "int64", "string", "null", "list_", "dense_union", "string_view", "large_list", "struct", "x")
         return chance.choice(names)
-    return chance.choice((None, 0, 2**40, "x", b"", [], (), True))
+    others = (None, 0, 2**40, "x", b"", [], (), True, np.zeros(64, np.uint8), np.full(64, 255, np.uint8))
+    return chance.choice(others)
 
 
 def an_arrow(chance, described):

@@ -454,6 +454,23 @@ HOSTILE_ARROW = {
     "word outside": one_column(("dictionary", ("int32",), TEXT, False), (4, None, [ints(0, 1, 2, 0)], [], WORDS)),
     "word below 0": one_column(("dictionary", ("int32",), TEXT, False), (4, None, [ints(0, 1, -1, 0)], [], WORDS)),
     "dictionary of floats": one_column(("dictionary", ("float64",), TEXT, False), (4, None, [BYTES], [], WORDS)),
+    "dictionary of dictionaries": one_column(
+        ("dictionary", ("int32",), ("dictionary", ("int32",), TEXT, False), False),
+        (4, None, [ints(0, 0, 0, 0)], [], (1, None, [ints(0)], [], WORDS)),
+    ),
+    "dictionary of nulls": one_column(
+        ("dictionary", ("int32",), ("null",), False), (4, None, [ints(0, 0, 0, 0)], [], (1, None, [], [], None))
+    ),
+    "map of keys that are null": one_column(
+        ("map_", ("k", TEXT, True, None), ("v", INT, True, None), False),
+        (1, None, [ints(0, 2)], [(2, BYTES, [ints(0, 1, 2), BYTES], [], None), (2, None, [BYTES], [], None)], None),
+        1,
+    ),
+    "map without keys": one_column(
+        ("map_", ("k", ("null",), True, None), ("v", INT, True, None), False),
+        (1, None, [ints(0, 2)], [(2, None, [], [], None), (2, None, [BYTES], [], None)], None),
+        1,
+    ),
     "no dictionary": one_column(("dictionary", ("int32",), TEXT, False), (4, None, [BYTES], [], None)),
     "elements of nothing": one_column(("null",), (2**39, None, [], [], None), 2**39),
     "structs of nothing": one_column(("struct", []), (2**39, None, [], [], None), 2**39),

@@ -203,6 +203,7 @@ def _counted(
         pair = pa.struct([kind.key_field, kind.item_field])
         keys = children[0]
         inner = _struct(pair, _parts(keys, int, object, list, list, object)[0], None, children, charge)
+        _must(inner.field(0).null_count == 0)  # Arrow ends the process that makes a map of other keys
     else:
         inner = _array(kind.value_type, _only(children), charge)
     _must(end <= len(inner))

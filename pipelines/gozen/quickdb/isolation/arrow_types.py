@@ -38,6 +38,11 @@ def is_nested(kind: pa.DataType) -> bool:
     return bool(pa.types.is_nested(kind) or pa.types.is_dictionary(kind))
 
 
+def _is_word(kind: pa.DataType) -> bool:
+    """Tell whether values of a type may stand in a dictionary: Arrow cannot write every other one and read it again."""
+    return not (is_nested(kind) or pa.types.is_null(kind))
+
+
 def describe(kind: pa.DataType) -> tuple[Any, ...]:
     """Return a type as plain values.
 
@@ -58,6 +63,8 @@ def describe(kind: pa.DataType) -> tuple[Any, ...]:
     if pa.types.is_fixed_size_binary(kind):
         return ("fixed_size_binary", kind.byte_width)
     if pa.types.is_dictionary(kind):
+        if not _is_word(kind.value_type):
+            raise ValueError("Arrow data with a dictionary of other than plain values")
         return ("dictionary", describe(kind.index_type), describe(kind.value_type), kind.ordered)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return ("list_" if pa.types.is_list(kind) else "large_list", describe_field(kind.value_field))
@@ -159,9 +166,10 @@ def _bytes(_name: str, rest: Any, _level: int) -> pa.DataType:
 def _dictionary(_name: str, rest: Any, level: int) -> pa.DataType:
     index, value, ordered = _parts(rest, tuple, tuple, bool)
     of_index = read_type(index, level + 1)
-    if not pa.types.is_integer(of_index):
-        raise Malformed("an Arrow dictionary without numbers")
-    return pa.dictionary(of_index, read_type(value, level + 1), ordered)
+    of_value = read_type(value, level + 1)
+    if not pa.types.is_integer(of_index) or not _is_word(of_value):
+        raise Malformed("an Arrow dictionary without numbers, or without plain words")
+    return pa.dictionary(of_index, of_value, ordered)
 
 
 def _list(name: str, rest: Any, level: int) -> pa.DataType:
@@ -181,7 +189,10 @@ def _struct(_name: str, rest: Any, level: int) -> pa.DataType:
 
 def _map(_name: str, rest: Any, level: int) -> pa.DataType:
     key, item, is_sorted = _parts(rest, tuple, tuple, bool)
-    return pa.map_(_field(key, level).with_nullable(False), _field(item, level), is_sorted)
+    of_key = _field(key, level)
+    if pa.types.is_null(of_key.type):
+        raise Malformed("an Arrow map without keys")
+    return pa.map_(of_key.with_nullable(False), _field(item, level), is_sorted)
 
 
 _PARAMETRIC = {

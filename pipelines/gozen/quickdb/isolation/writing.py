@@ -122,7 +122,7 @@ class Writer:
             return False
         try:
             described = arrow.describe(kind, value)
-        except (ValueError, pa.ArrowException) as error:
+        except (ValueError, OSError, pa.ArrowException) as error:  # what Arrow cannot write is an OSError
             raise NotEncodable(f"{error}{_at(path)}: give plain Arrow types") from error
         self.tree += b"A"
         self.write(described, path)
