@@ -1,4 +1,4 @@
-"""benchmarks/quickdb.py in a small form: it runs, and says which goals are kept.
+"""benchmarks/quickdb.py and isolation.py in a small form: they run, and say which goals are kept.
 
 The times that it measures are those of the machine and are not looked at. Left out are the sections `ratios`, whose
 peers alone take half a minute to start, `workers` and `s3`.
@@ -35,3 +35,11 @@ def test_a_small_survey_is_asked(tmp_path: Path) -> None:
     figures = json.loads(out.read_text())
     assert figures["growth"]["rows"] == [6_000, 12_000, 24_000]
     assert all(10 < peak < 1000 for peak in figures["growth"]["peak_mb"])
+
+
+def test_what_it_costs_to_look_after_a_function(tmp_path: Path) -> None:
+    out = tmp_path / "isolation.json"
+    command = [sys.executable, PROGRAM.with_name("isolation.py"), "--calls", "10", "--rows", "1000", "--json", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.stdout.splitlines()[-1].startswith("goal isolation_watched/unwatched "), done.stdout + done.stderr
+    assert set(json.loads(out.read_text())["call_ms"]) == {"watched", "unwatched"}

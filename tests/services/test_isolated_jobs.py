@@ -8,6 +8,7 @@ The child process itself is in the modules test_isolation*.py.
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def apart(archive: Path) -> Iterator[Api]:
     settings = load_settings(archive=str(archive))
-    limits = {"memory_mb": 256, "seconds": 2.0, "result_mb": 8, "cache_mb": 0}
+    limits = {"memory_mb": 256, "seconds": 5.0, "result_mb": 8, "cache_mb": 0}
     settings = settings.model_copy(update={"quickdb": settings.quickdb.model_copy(update=limits)})
     with quickdb.connect(workers=1, isolate=True, settings=settings) as api:
         yield api
@@ -105,7 +106,7 @@ def loop(patch):
         (lambda patch: {1, 2}, FunctionFailed, "set"),
         (lambda patch: np.zeros(9 << 20, "u1"), LimitExceeded, "result_bytes"),
         (grow, LimitExceeded, "memory_bytes"),
-        (loop, LimitExceeded, "longer than 2 s"),
+        (loop, LimitExceeded, "longer than 5 s"),
     ],
     ids=["column", "raises", "reads", "writes", "exits", "object", "large", "memory", "loop"],
 )
@@ -135,17 +136,100 @@ class Forged:
 
 @pytest.mark.parametrize(
     "value",
-    [None, [], {}, {"values": 3}, {"values": [(1 << 40, 1)], "total": 1, "touched": {}}, {"failed": None}],
+    [
+        None,
+        {"values": 3},
+        {"values": [(1 << 40, 1)], "total": 1, "touched": {}, "first": []},
+        {"failed": None},
+        {"total": 1},
+        {"values": [], "total": None, "touched": {"forced": ["nonsense"], "nonsense": ["ra"]}, "first": []},
+    ],
     ids=repr,
 )
 def test_what_the_engine_does_not_expect_is_named(apart, value):
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match="something of type"):
         list(apart.map(Forged(value)))
+    assert sum(apart.map(lambda patch: len(patch("forced.ra")))) == 20_000
+
+
+def outside(patch):
+    """Send an array whose one field lies 2 GiB before it."""
+    from gozen.quickdb.isolation import writing
+
+    described = '{"size":8,"fields":[["a","|V2147483640",16]]}'
+    writing._described = lambda *_: described.encode()
+    return np.zeros(3)
+
+
+def returns_outside(patch):
+    return np.zeros(3).view(np.dtype({"names": ["a"], "formats": ["V2147483640"], "offsets": [16], "itemsize": 8}))
+
+
+def asks_with_outside(patch):
+    from gozen.quickdb.isolation import writing
+
+    ask, array = patch._whole.source._ask, np.zeros(3)
+    writing._described = lambda *_: b'{"size":8,"fields":[["a","|V2147483640",16]]}'
+    try:
+        ask(("columns", 0, array))
+    except BadRequest as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (outside, "no answer: these bytes are no value: a field of a dtype does not lie in its element"),
+        (returns_outside, "a field of a dtype does not lie in its element"),
+        (asks_with_outside, "no answer: these bytes are no value: 67 is not the tag of a value"),
+    ],
+)
+def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, said):
+    with pytest.raises(FunctionFailed, match=said):
+        list(apart.map(function, cache=False))
+    assert sum(apart.map(lambda patch: patch.size)) == 20_000
+
+
+def test_a_margin_of_next_to_nothing_costs_nothing(apart):
+    begun = time.monotonic()
+    with pytest.raises(BadRequest, match=r"above 0 and at most 3600 arcsec; the smallest is 0.001"):
+        list(apart.map(lambda patch: patch._whole.source._ask(("margin", patch._whole.number, 1e-300))))
+    assert time.monotonic() - begun < 20
+
+
+def test_margins_are_kept_in_small_numbers(archive):
+    with quickdb.connect(archive, workers=0) as here:
+        patch = here.patch(next(iter(here.map(lambda patch: patch.id))))
+    assert len({patch.margin(2.0)._whole.number for _ in range(40)}) == 1
+    with pytest.raises(BadRequest, match="more than 16 margins of one patch"):
+        sum(patch.margin(2.0 + k).size for k in range(20))
+
+
+@pytest.mark.parametrize("name", ["IsolationUnavailable", "LimitExceeded"])
+def test_a_function_cannot_fail_in_the_name_of_gozen(apart, name):
+    def fails(patch):
+        from gozen import errors
+
+        raise getattr(errors, name)("the archive is\nlost")
+
+    with pytest.raises(FunctionFailed, match=f"{name}: the archive is") as caught:
+        list(apart.map(fails, cache=False))
+    assert type(caught.value) is FunctionFailed
+
+
+def test_a_sample_of_what_cannot_be_scaled_is_named(archive):
+    first = []
+    with (
+        quickdb.connect(archive, workers=0) as here,
+        pytest.raises(FunctionFailed, match=r"cannot be scaled to all patches \(TypeError\)"),
+    ):
+        here.mapreduce(lambda patch: None if first else first.append(1) or (1, 2), lambda a, b: 3, sample=1.0)
 
 
 @pytest.mark.parametrize(
     "request_", [None, (), ("columns",), ("columns", 10**6, "forced", ["ra"]), ("columns", 0, "../../etc", ["ra"]),
-                 ("columns", 0, "forced", ["x"]), ("columns", 0, [], {}), ("margin", 0, "x"), ("rows", [])], ids=repr,
+                 ("columns", 0, "forced", ["x"]), ("columns", 0, [], {}), ("margin", 0, "x"), ("rows", []),
+                 ("rows", 0, 0), ("margin", 0, float("nan"))], ids=repr,
 )  # fmt: skip
 def test_requests_that_make_no_sense_are_refused(apart, request_):
     def ask(patch):
@@ -153,5 +237,5 @@ def test_requests_that_make_no_sense_are_refused(apart, request_):
         source = getattr(whole, "source", None) or whole._source
         return source._ask(request_)
 
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match=r"which is no request|above 0 and at most 3600"):
         list(apart.map(ask))

@@ -13,7 +13,7 @@ import sys
 import cloudpickle
 import pytest
 
-from gozen.errors import FunctionFailed, LimitExceeded
+from gozen.errors import FunctionFailed, LimitExceeded, UnreadableInput
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.connection import Connection
 from gozen.quickdb.isolation.limits import Limits
@@ -55,6 +55,21 @@ class Liar(Functions):
             except OSError:
                 pass
             number += 1
+
+    def renames(self, argument, ask):
+        """Give the process a name of bytes that are no text, and stay long enough to be looked at."""
+        import ctypes
+        import time
+
+        assert ctypes.CDLL(None).prctl(15, argument, 0, 0, 0) == 0
+        time.sleep(0.3)
+        return True
+
+    def talks_much(self, argument, ask):
+        raise ValueError("x" * argument)
+
+    def forges(self, argument, ask):
+        raise ValueError("no star\n2026-01-01 00:00:00 ERROR root: the archive is lost\r\x1b[2J\u202e")
 
     def returns_code(self, argument, ask):
         class Bomb:
@@ -160,6 +175,14 @@ def test_time_is_up_also_when_something_has_come():
             connection.head()
 
 
+def test_a_file_that_the_worker_cannot_read_is_not_the_function_s_fault(small):
+    def serve(_):
+        raise UnreadableInput("the file a.parquet is damaged")
+
+    with pytest.raises(UnreadableInput, match=r"a\.parquet is damaged"):
+        small.call(PROGRAM, "asks", None, serve)
+
+
 def test_objects_do_not_come_back(lasting):
     with pytest.raises(FunctionFailed, match=r"NotEncodable: the value holds a .*Bomb at \[0\], .*Arrow data$"):
         lasting.call(PROGRAM, "returns_code", None, refuse_all)
@@ -183,6 +206,27 @@ def test_the_traceback_is_the_user_s_alone_and_moves_no_cursor(lasting):
 def test_an_exception_that_cannot_be_shown(lasting):
     with pytest.raises(FunctionFailed, match=r"Broken: .its message cannot be shown"):
         lasting.call(PROGRAM, "fails_to_fail", None, refuse_all)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe) R 1 1", b") \n\x1b[31m", "天".encode()])
+def test_a_process_may_have_any_name(lasting, name):
+    assert lasting.call(PROGRAM, "renames", name, refuse_all) is True
+
+
+def test_a_long_message_is_cut(lasting):
+    with pytest.raises(FunctionFailed) as caught:
+        lasting.call(PROGRAM, "talks_much", 16 << 20, refuse_all)
+    assert str(caught.value).startswith("ValueError: xxx")
+    assert len(str(caught.value)) < 200_000
+
+
+def test_no_line_of_a_function_s_text_can_be_taken_for_one_of_the_log(lasting):
+    with pytest.raises(FunctionFailed) as caught:
+        lasting.call(PROGRAM, "forges", None, refuse_all)
+    first, *others = str(caught.value).splitlines()
+    assert first == "ValueError: no star"
+    assert all(not line or line.startswith("  ") for line in others)
+    assert all(one.isprintable() for line in others for one in line)
 
 
 def test_sys_exit_ends_only_the_call(lasting):

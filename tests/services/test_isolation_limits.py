@@ -1,17 +1,19 @@
 """Functions kept apart that want too much, or break: what comes of each, and that the next call works.
 
-Covers limits of memory, time, threads, questions and results; crashes; memory that no limit counts, and what counts as
-none.
+Covers limits of memory, time, threads, questions and results, the worker's own time and bytes; crashes; memory that no
+limit counts; that a process without a call stands still; and what counts as none of these.
 """
 
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
+from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.limits import Limits
 
 from .kept_apart import BRIEF, Functions, pickled, refuse_all
@@ -53,6 +55,41 @@ class Greedy(Functions):
             threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
         time.sleep(0.2)
         return threading.active_count()
+
+    def leaves_threads(self, argument, ask):
+        """Leave threads that work on, and memory that grows, when the call is over."""
+        import threading
+
+        threading.stack_size(32768)
+        for _ in range(argument):
+            threading.Thread(target=self.loops, args=(None, None), daemon=True).start()
+        return threading.active_count()
+
+    def starts_threads_at_once(self, argument, ask):
+        """Be done before anybody has looked."""
+        import threading
+
+        threading.stack_size(32768)
+        gate = threading.Event()
+        for _ in range(argument):
+            threading.Thread(target=gate.wait, daemon=True).start()
+        return threading.active_count()
+
+    def fills_and_protects(self, argument, ask):
+        """Fill pages and make them read-only, so that the kernel counts them as nobody's data."""
+        import ctypes
+        import mmap
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        kept = []
+        for _ in range(argument):
+            piece = mmap.mmap(-1, 8 << 20, 0x22)
+            piece.write(b"x" * (8 << 20))
+            address = ctypes.addressof(ctypes.c_char.from_buffer(piece))
+            if libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(8 << 20), 1):
+                raise OSError(ctypes.get_errno())
+            kept.append(piece)
+        return len(kept)
 
     def asks_for_ever(self, argument, ask):
         while True:
@@ -154,6 +191,7 @@ def test_what_does_not_end_is_ended(brief, name):
         ("recurses", None, "SIGSEGV"),
         ("allocates_by_ctypes", None, "SIGSEGV.*256 MiB of memory"),
         ("kills_itself", int(signal.SIGTERM), "SIGTERM"),
+        ("kills_itself", 40, "signal 40"),
         ("ends", 3, "exit code 3"),
         ("hangs_up", None, "closed its connection"),
     ],
@@ -169,6 +207,75 @@ def test_memory_that_no_limit_counts_cannot_be_had(small, flags):
     with pytest.raises(FunctionFailed, match="PermissionError"):
         small.call(PROGRAM, "maps", flags, refuse_all)
     assert small.call(PROGRAM, "maps", 0x22, refuse_all) == 1 << 20
+
+
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def stands_still(pid):
+    """Tell whether a process stops; its threads do when the kernel gets to them."""
+    ends = time.monotonic() + 10
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        if time.monotonic() > ends:
+            return False
+    return True
+
+
+def test_a_process_without_a_call_stands_still(small):
+    assert small.call(PROGRAM, "leaves_threads", 4, refuse_all) == 5
+    assert stands_still(small.pid)
+    before = processor_seconds(small.pid)
+    ends = time.monotonic() + 0.3
+    while time.monotonic() < ends:
+        pass
+    assert processor_seconds(small.pid) == before
+    assert small.call(PROGRAM, "pid", None, refuse_all) == small.pid
+
+
+def test_a_process_stands_still_while_the_worker_reads_for_it(small):
+    seen = []
+    small.call(PROGRAM, "asks", None, lambda _: seen.append(stands_still(small.pid)))
+    assert seen == [True]
+
+
+def test_threads_that_are_many_for_a_moment_are_counted_when_the_call_is_over(small):
+    with pytest.raises(LimitExceeded, match="threads; 64 are allowed"):
+        small.call(PROGRAM, "starts_threads_at_once", 200, refuse_all)
+
+
+def test_pages_that_were_filled_and_made_read_only_are_counted(small):
+    assert small.call(PROGRAM, "fills_and_protects", 4, refuse_all) == 4
+    small.close()
+    with pytest.raises(LimitExceeded, match="more than 256 MiB of memory"):
+        small.call(PROGRAM, "fills_and_protects", 200, refuse_all)
+
+
+def test_the_kernel_ends_the_function_before_its_worker(small):
+    pid = small.call(PROGRAM, "pid", None, refuse_all)
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+
+
+def test_the_worker_s_own_time_has_an_end():
+    def serve(_):
+        ends = time.thread_time() + 0.5
+        while time.thread_time() < ends:
+            pass
+
+    with Child(Limits(seconds=0.5)) as child:
+        child.call(PROGRAM, "asks", None, serve)
+        with pytest.raises(LimitExceeded, match=r"took the worker more than 3 times 0.5 s .*ask for each column once"):
+            child.call(PROGRAM, "asks_for_ever", None, serve)
+
+
+def test_the_bytes_that_are_read_for_a_call_have_an_end():
+    column = np.zeros(1 << 20)
+    with (
+        Child(Limits(memory_bytes=64 << 20)) as child,
+        pytest.raises(LimitExceeded, match="columns of more than 16 times 64 MiB"),
+    ):
+        child.call(PROGRAM, "asks_for_ever", None, lambda _: {"x": column})
 
 
 def test_a_few_threads_are_allowed(small):

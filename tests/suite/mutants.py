@@ -122,6 +122,22 @@ MUTANTS = (
         "messages of a hostile function",
     ),
     Mutant(
+        "NumPy hears of a dtype before its numbers are checked",
+        "pipelines/gozen/quickdb/isolation/dtypes.py",
+        "    size = _check_element(described)\n    dtype",
+        "    size = _made(described).itemsize\n    dtype",
+        "tests/services/test_isolation_fenced.py::test_no_message_is_read_or_written_beyond",
+        "messages behind a fence",
+    ),
+    Mutant(
+        "Arrow data are not looked through",
+        "pipelines/gozen/quickdb/isolation/arrow.py",
+        "one.validate(full=True)",
+        "one.validate()",
+        "tests/services/test_isolation_fenced.py::test_no_message_is_read_or_written_beyond",
+        "messages behind a fence",
+    ),
+    Mutant(
         "a label ends as the API server does not allow",
         "operator/gozen_operator/jobs.py",
         '.rstrip("_")',

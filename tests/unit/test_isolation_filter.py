@@ -1,11 +1,13 @@
 """The filter of system calls, run as the kernel runs it, for both architectures: also for that of another machine.
 
-Covers what is allowed and refused by number and by argument. What the kernel makes of it is in
-tests/services/test_isolation.py.
+Covers what is allowed and refused by number and by argument, and the numbers against the kernel's own headers. What
+the kernel makes of it is in tests/services/test_isolation.py.
 """
 
 import errno
+import re
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,31 @@ def call(on: str, name: str, *arguments: int) -> str:
     number = syscalls.number(name, on)
     assert number is not None
     return verdict(on, number, *arguments)
+
+
+HEADERS = {
+    "x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
+    "aarch64": "/usr/include/asm-generic/unistd.h",
+}
+"""Of the kernel, where its package of headers is installed (linux-libc-dev)."""
+
+
+def numbers_of(header: Path) -> dict[str, int]:
+    """Return the calls of a header; those with sizes of 64 bits have another prefix in the generic one."""
+    found = re.findall(r"#define\s+__NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
+    numbers = {name: int(number) for name, number in found}
+    return {"newfstatat": numbers.get("fstatat", -1), **numbers}
+
+
+@pytest.mark.parametrize("on", HEADERS)
+def test_numbers_are_those_of_the_kernel_s_headers(on):
+    header = Path(HEADERS[on])
+    known = numbers_of(header) if header.is_file() else {}
+    ours = {name: syscalls.number(name, on) for name in known.keys() & syscalls._NUMBERS.keys()}
+    assert ours == {name: known[name] for name in ours}
+    # What the header has and the table leaves out would be a call that is allowed under a name and never reached.
+    missing = {name for name in syscalls._NUMBERS if known and syscalls.number(name, on) not in (None, known.get(name))}
+    assert missing == set()
 
 
 both = pytest.mark.parametrize("on", ARCHITECTURES)

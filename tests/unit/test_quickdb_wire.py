@@ -5,6 +5,8 @@ and bytes made by hand to do harm. Random and mutated bytes are in tests/propert
 """
 
 import collections
+import decimal
+import functools
 import struct
 import tracemalloc
 from functools import partial
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import FunctionFailed, UnreadableInput
-from gozen.quickdb.isolation import reading, writing
+from gozen.quickdb.isolation import dtypes, reading, writing
 from gozen.quickdb.isolation.form import HEAD, MAGIC
 from gozen.quickdb.isolation.wire import NotEncodable, decode, encode, parts
 
@@ -267,55 +269,237 @@ def test_trees_have_only_so_many_parts(monkeypatch):
         encode([None] * 100)
 
 
-def arrow_message(table: pa.Table, **options: object) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as stream:
-        for batch in table.to_batches():
-            stream.write_batch(batch)
-    data = sink.getvalue().to_pybytes()
-    return message(counted(b"A", b"table") + struct.pack("<Q", len(data)), data)
+def field(name: str, kind: str, offset: object) -> str:
+    return f'["{name}",{kind},{offset}]'
 
 
-def test_compressed_arrow_could_be_a_bomb():
-    with pytest.raises(UnreadableInput, match="compressed"):
-        decode(arrow_message(pa.table({"zeros": np.zeros(1 << 20)}), compression="zstd"))
+def fields(size: object, *each: str) -> str:
+    return f'{{"size":{size},"fields":[{",".join(each)}]}}'
 
 
-def test_a_dictionary_in_pieces_could_grow_with_each_batch():
-    grown = [pa.table({"a": pa.DictionaryArray.from_arrays([0], words)}) for words in (["x"], ["x", "y"])]
-    with pytest.raises(UnreadableInput, match="dictionary in pieces"):
-        decode(arrow_message(pa.concat_tables(grown), emit_dictionary_deltas=True))
+INNER = f"{2**31 - 8}"
 
 
-def test_extension_types_would_run_what_is_registered_for_their_name():
-    with pytest.raises(UnreadableInput, match="extension type"):
-        decode(arrow_message(pa.table({"u": UUIDS})))
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        fields(8, field("a", f'"|V{INNER}"', 16)),  # 16 + 2**31 - 8 is below 0 in 32 bits
+        fields(8, field("a", f'"|S{INNER}"', 16)),
+        fields(8, field("a", f'["|u1",[{INNER}]]', 16)),
+        fields(8, field("a", fields(INNER, field("b", f'"|V{INNER}"', 0)), 16)),
+        "[" + fields(8, field("a", fields(INNER, field("b", '"<i8"', 2**30)), 16)) + ",[2]]",
+        fields(8, field("a", '"<i8"', 2**32)),
+        fields(8, field("a", '"<i8"', 2**64)),
+        fields(8, field("a", '"<i8"', 0.5)),
+        fields(8, field("a", '"<i8"', "true")),
+        fields("8.0", field("a", '"<i8"', 0)),
+        fields(2**40, field("a", '"<i8"', 0)),
+        fields(8, field("a", '"<i4"', 0), field("a", '"<i4"', 4)),
+        fields(8, *(field(f"f{i}", '"<i8"', 0) for i in range(1000))),
+        f'"<U{2**29}"',
+        '"<M8[0s]"',
+        '"|V0"',
+        f'["|u1",[0,{2**40}]]',
+        f'["|u1",[{2**16},{2**16}]]',
+        '["|u1",[-1]]',
+        '["|u1",[true]]',
+        '["|u1"]',
+        "3",
+        "null",
+        '{"size":8}',
+        "[" * 17 + '"|u1"' + ",[1]]" * 17,
+        '"' + "x" * 70_000 + '"',
+    ],
+    ids=lambda one: one[:60],
+)
+def test_every_number_of_a_dtype_is_checked_before_numpy_hears_of_it(dtype, monkeypatch):
+    asked = []
+    monkeypatch.setattr(dtypes, "_made", lambda described: asked.append(described))
+    for head in (array_of((1,), dtype), b"n" + counted(b"d", dtype.encode())):
+        with pytest.raises(UnreadableInput, match="these bytes are no value"):
+            decode(message(head, b"x" * 64))
+    assert asked == []
 
 
-def test_arrow_columns_that_all_claim_the_same_memory():
-    rows, columns = 20_000, 20
-    body = rows * 8
-    data = bytearray(arrow_message(pa.table({f"c{i}": np.full(rows, i, "f8") for i in range(columns)})))
-    for start in range(0, body * columns, body):
-        place = data.find(struct.pack("<4q", start, 0, start, body))  # where validity and values of a column stand
-        data[place : place + 32] = struct.pack("<4q", 0, 0, 0, body)
-    assert decode(data)["c7"].to_pylist() == decode(data)["c0"].to_pylist()
-    # The same in as little room as it needs: 20 columns to look through for each one that is sent, or 20 million.
-    ends = len(data) - 8 - body * (columns - 1)
-    shorter = data[:ends] + data[-8:]
-    whole = data.find(struct.pack("<q", body * columns))
-    shorter[whole : whole + 8] = struct.pack("<q", body)
-    tree = shorter.find(b"table") + 5
-    shorter[tree : tree + 8] = struct.pack("<Q", struct.unpack_from("<Q", data, tree)[0] - body * (columns - 1))
-    with pytest.raises(UnreadableInput, match="claim the same memory"):
-        decode(shorter)
+@pytest.mark.parametrize(
+    ("dtype", "said"),
+    [
+        (np.dtype({"names": ["a"], "formats": [f"V{INNER}"], "offsets": [16], "itemsize": 8}), "lie in its element"),
+        (np.dtype([(("title", "a"), "i4")]), "a field with a title"),
+        (np.dtype([("a", "S0"), ("b", "i4")]), "no dtype of numbers"),
+    ],
+    ids=["outside", "title", "nothing"],
+)
+def test_what_would_be_refused_is_not_sent(dtype, said):
+    with pytest.raises(NotEncodable, match=said):
+        encode({"x": np.ndarray((0,), dtype)})
 
 
-def test_arrow_offsets_that_point_outside():
-    text = pa.table({"t": pa.array(["star"] * 4)})
-    data = bytearray(arrow_message(text))
-    place = data.find(struct.pack("<5i", 0, 4, 8, 12, 16))
-    assert place > 0
-    data[place + 4 : place + 8] = struct.pack("<i", 2**30)
-    with pytest.raises(UnreadableInput):
+def test_what_is_refused_is_not_quoted():
+    for data in (message(b"C" + counted(b"d", b'"secret\x1b[31m"')), message(array_of((1,), '"secret\x1b[31m"'))):
+        with pytest.raises(UnreadableInput) as caught:
+            decode(data)
+        assert "secret" not in str(caught.value)
+
+
+def test_text_that_cannot_be_shown_is_refused_where_it_will_be():
+    inside = np.frombuffer(b"\0" + b"\0\x11\0\0" * 2, [("a", "i1"), ("t", ">U2")])
+    for array in (np.array([0x110000], "<u4").view("<U1"), inside):
+        decode(encode(array))
+        with pytest.raises(UnreadableInput, match="characters that do not exist"):
+            decode(encode(array), shown=True)
+    assert decode(encode(np.array("天")), shown=True) == "天"
+
+
+@pytest.mark.parametrize(
+    "value", [np.zeros(2), np.float32(1), np.str_("x"), STARS], ids=["array", "scalar", "text", "Arrow"]
+)
+def test_questions_hold_neither_numpy_nor_arrow(value):
+    with pytest.raises(UnreadableInput, match="is not the tag of a value"):
+        decode(encode([value]), plain=True)
+
+
+ARROW = {
+    "table": STARS,
+    "batch": STARS.to_batches()[0],
+    "array": pa.array([1, None, 3]),
+    "no columns": STARS.select([]),
+    "nothing known": pa.table({"n": pa.nulls(5)}, metadata={"a": "b"}),
+    "decimals": pa.array([decimal.Decimal("1.5"), None], pa.decimal128(5, 2)),
+    "times": pa.array([{"t": 1, "d": 2}, None], pa.struct({"t": pa.timestamp("ns", "UTC"), "d": pa.time32("s")})),
+    "maps": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int64())),
+    "pairs": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int16(), 2)),
+    "words": pa.array([["x", "yy"], None], pa.large_list(pa.large_string())),
+    "bytes": pa.array([b"abc", None], pa.binary(3)),
+    "nested": pa.array([{"a": [{"b": ["x"]}, None]}, None]).slice(1),
+    "sliced": pa.array([True, None, False] * 5).slice(3, 9),
+    "two dictionaries": pa.chunked_array([pa.array(["a"]).dictionary_encode(), pa.array(["b"]).dictionary_encode()]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ARROW.values(), ids=ARROW.keys())
+def test_arrow_data_of_every_kind_come_back(value):
+    back = decode(encode(value))
+    assert type(back) is type(value)
+    assert back.equals(value)
+    assert len(back) == len(value)
+    assert getattr(back, "schema", None) == getattr(value, "schema", None)
+
+
+def test_a_dictionary_that_chunks_share_is_sent_once():
+    words = pa.array([f"star {i}" for i in range(10_000)])
+    chunks = [pa.DictionaryArray.from_arrays(pa.array([i], "i4"), words) for i in range(50)]
+    data = encode(pa.chunked_array(chunks))
+    assert len(data) < 3 * words.nbytes
+    assert decode(data).to_pylist() == [f"star {i}" for i in range(50)]
+
+
+def test_a_slice_of_arrow_data_takes_what_it_needs():
+    whole = pa.table({"x": np.arange(100_000.0), "w": ["star"] * 100_000, "l": [[1, 2]] * 100_000})
+    assert len(encode(whole.slice(50_000, 10))) < 4000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pa.UnionArray.from_dense(pa.array([0], "i1"), pa.array([0], "i4"), [pa.array([1])]),
+        pa.UnionArray.from_sparse(pa.array([0], "i1"), [pa.array([1])]),
+        pa.array(["x"], pa.string_view()),
+        pa.array([[1]], pa.list_view(pa.int8())),
+        pa.RunEndEncodedArray.from_arrays([2], [1]),
+        UUIDS,
+        pa.table({"a": [1]}, schema=pa.schema([pa.field("a", "i8", metadata={"ARROW:extension:name": "x"})])),
+    ],
+    ids=["dense", "sparse", "view", "list view", "runs", "extension", "extension in metadata"],
+)
+def test_arrow_types_that_are_not_allowed_are_named(value):
+    with pytest.raises(NotEncodable, match=r"Arrow data with .* at \['v'\]: give plain Arrow types"):
+        encode({"v": value})
+
+
+BYTES = np.zeros(64, np.uint8)
+
+
+def one_column(kind: object, chunk: object, rows: int = 4) -> tuple[object, ...]:
+    return ("chunked", ([("", kind, True, None)], None), rows, [[chunk]])
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, "<i4").view("u1")
+
+
+TEXT, LIST, INT = ("string",), ("list_", ("x", ("int64",), True, None)), ("int64",)
+WORDS = (2, None, [ints(0, 1, 2), BYTES], [], None)
+HOSTILE_ARROW = {
+    "buffer too short": one_column(INT, (4, None, [BYTES[:31]], [], None)),
+    "bitmap too short": one_column(INT, (4, BYTES[:0], [BYTES], [], None)),
+    "no buffer": one_column(INT, (4, None, [], [], None)),
+    "buffer of numbers": one_column(INT, (4, None, [np.zeros(4)], [], None)),
+    "length below 0": one_column(INT, (-4, None, [BYTES], [], None), -4),
+    "length of 64 bits": one_column(("bool_",), (2**63 - 1, None, [BYTES], [], None), 2**63 - 1),
+    "other length": one_column(INT, (4, None, [BYTES], [], None), 5),
+    "offsets outside": one_column(TEXT, (4, None, [ints(0, 1, 2, 3, 2**30), BYTES], [], None)),
+    "offsets that fall": one_column(TEXT, (4, None, [ints(0, 60, 2, 3, 4), BYTES], [], None)),
+    "offsets below 0": one_column(TEXT, (4, None, [ints(-9, 0, 0, 0, 0), BYTES], [], None)),
+    "no offsets": one_column(TEXT, (4, None, [ints(0), BYTES], [], None)),
+    "not UTF-8": one_column(TEXT, (4, None, [ints(0, 1, 2, 3, 4), BYTES + 255], [], None)),
+    "list outside": one_column(LIST, (4, None, [ints(0, 1, 2, 3, 4)], [(3, None, [BYTES], [], None)], None)),
+    "list without child": one_column(LIST, (4, None, [ints(0, 1, 2, 3, 4)], [], None)),
+    "fixed list outside": one_column(
+        ("fixed_size_list", ("x", INT, True, None), 2**31 - 1), (4, None, [], [(4, None, [BYTES], [], None)], None)
+    ),
+    "struct of two lengths": one_column(
+        ("struct", [("a", INT, True, None)]), (4, None, [], [(3, None, [BYTES], [], None)], None)
+    ),
+    "word outside": one_column(("dictionary", ("int32",), TEXT, False), (4, None, [ints(0, 1, 2, 0)], [], WORDS)),
+    "word below 0": one_column(("dictionary", ("int32",), TEXT, False), (4, None, [ints(0, 1, -1, 0)], [], WORDS)),
+    "dictionary of floats": one_column(("dictionary", ("float64",), TEXT, False), (4, None, [BYTES], [], WORDS)),
+    "dictionary of dictionaries": one_column(
+        ("dictionary", ("int32",), ("dictionary", ("int32",), TEXT, False), False),
+        (4, None, [ints(0, 0, 0, 0)], [], (1, None, [ints(0)], [], WORDS)),
+    ),
+    "dictionary of nulls": one_column(
+        ("dictionary", ("int32",), ("null",), False), (4, None, [ints(0, 0, 0, 0)], [], (1, None, [], [], None))
+    ),
+    "map of keys that are null": one_column(
+        ("map_", ("k", TEXT, True, None), ("v", INT, True, None), False),
+        (1, None, [ints(0, 2)], [(2, BYTES, [ints(0, 1, 2), BYTES], [], None), (2, None, [BYTES], [], None)], None),
+        1,
+    ),
+    "map without keys": one_column(
+        ("map_", ("k", ("null",), True, None), ("v", INT, True, None), False),
+        (1, None, [ints(0, 2)], [(2, None, [], [], None), (2, None, [BYTES], [], None)], None),
+        1,
+    ),
+    "no dictionary": one_column(("dictionary", ("int32",), TEXT, False), (4, None, [BYTES], [], None)),
+    "elements of nothing": one_column(("null",), (2**39, None, [], [], None), 2**39),
+    "structs of nothing": one_column(("struct", []), (2**39, None, [], [], None), 2**39),
+    "bytes of nothing": one_column(("fixed_size_binary", 0), (2**39, None, [BYTES], [], None), 2**39),
+    "lists of nothing": one_column(
+        ("fixed_size_list", ("x", INT, True, None), 0), (2**39, None, [], [(0, None, [BYTES], [], None)], None), 2**39
+    ),
+    "rows of nothing": ("table", ([], None), 2**39, []),
+    "union": one_column(("dense_union", []), (4, None, [BYTES], [], None)),
+    "view": one_column(("string_view",), (4, None, [BYTES], [], None)),
+    "extension": ("chunked", ([("", INT, True, [(b"ARROW:extension:name", b"x")])], None), 4,
+                  [[(4, None, [BYTES], [], None)]]),
+    "decimal of a vast scale": one_column(("decimal128", 5, 2**31 - 1), (4, None, [BYTES], [], None)),
+    "decimal of too many digits": one_column(("decimal128", 1, 0), (4, None, [BYTES + 9], [], None)),
+    "zone of escapes": one_column(("timestamp", "s", "\x1b[31m"), (4, None, [BYTES], [], None)),
+    "type of 64 bits": one_column(("fixed_size_binary", 2**63), (4, None, [BYTES], [], None)),
+    "deep type": one_column(functools.reduce(lambda inner, _: ("list_", ("x", inner, True, None)), range(26), INT), ()),
+    "batch in pieces": ("batch", ([("", INT, True, None)], None), 8, [[(4, None, [BYTES], [], None)] * 2]),
+    "not a kind": ("pickle", ([], None), 0, []),
+    "not parts": 7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("described", HOSTILE_ARROW.values(), ids=HOSTILE_ARROW.keys())
+def test_arrow_hears_of_nothing_that_the_bytes_do_not_hold(described):
+    tree = encode(described)
+    (length,) = struct.unpack_from("<Q", tree, 8)
+    data = HEAD.pack(MAGIC, length + 1) + b"A" + tree[HEAD.size : HEAD.size + length]
+    start = HEAD.size + length + -(HEAD.size + length) % 64
+    data += bytes(-len(data) % 64) + tree[start:] if tree[start:] else b""
+    with pytest.raises(UnreadableInput, match="these bytes are no value"):
         decode(data)

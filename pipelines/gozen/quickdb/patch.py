@@ -14,6 +14,8 @@ from gozen.quickdb.region import Pixels, Region
 
 Array = NDArray[Any]
 WIDEST_MARGIN_ARCSEC = 3600
+SMALLEST_MARGIN_ARCSEC = 0.001
+"""Below what any position is known to."""
 
 
 class Source(Protocol):
@@ -166,15 +168,14 @@ class Patch:
         Parameters
         ----------
         arcsec
-            How far, above 0.
+            How far, 0.001 to 3600.
 
         Returns
         -------
         Patch
             Everything outside of the patch within this distance of it, and a little more.
         """
-        if not 0 < arcsec <= WIDEST_MARGIN_ARCSEC:
-            raise BadRequest(f"a margin of {arcsec} arcsec: it is above 0 and at most {WIDEST_MARGIN_ARCSEC} arcsec")
+        check_margin(arcsec)
         whole, rows = self._whole.around(arcsec)
         return Patch(whole, self.id, self.healpix, rows)
 
@@ -183,6 +184,15 @@ class Patch:
         table = next(iter(self._whole.names.tables))
         ra, dec, pixel = (self(f"{table}.{name}") for name in ("ra", "dec", "_healpix_29"))
         return self[region.contains(ra, dec, pixel)]
+
+
+def check_margin(arcsec: float) -> None:
+    """Raise `BadRequest` where a margin is too small to mean anything, or too wide."""
+    if not SMALLEST_MARGIN_ARCSEC <= arcsec <= WIDEST_MARGIN_ARCSEC:
+        raise BadRequest(
+            f"a margin of {arcsec} arcsec: it is above 0 and at most {WIDEST_MARGIN_ARCSEC} arcsec; the smallest is "
+            f"{SMALLEST_MARGIN_ARCSEC}"
+        )
 
 
 def _indices(selection: Array, rows: int) -> NDArray[np.intp]:

@@ -22,6 +22,8 @@ _WIDEST = 58.7
 """Degrees from the centre of a base pixel to its furthest corner and more; it halves with each order."""
 
 _NARROWEST = 2.5
+_CELLS = 13
+"""Orders by which the cells around a pixel are finer than it, at most: an edge is then 8192 of them."""
 """A pixel's mean width over its narrowest, and a little: a ring of pixels so much wider than a margin holds it."""
 
 
@@ -250,6 +252,8 @@ def _order_for(size: float) -> int:
 def around(start: int, stop: int, arcsec: float) -> Ranges:
     """Return ranges of ``_healpix_29`` of everything within a distance outside of a range, and a little more.
 
+    What it costs has a bound: around a large range, a small distance is taken for a larger one.
+
     Parameters
     ----------
     start, stop
@@ -257,7 +261,8 @@ def around(start: int, stop: int, arcsec: float) -> Ranges:
     arcsec
         The distance.
     """
-    order = int(np.clip(np.floor(np.log2(58.6 * 3600 / (_NARROWEST * arcsec))), 0, healpix.ORDER))
+    finest = healpix.ORDER - (max(stop - start, 1).bit_length() - 1) // 2 + _CELLS
+    order = int(np.clip(np.floor(np.log2(58.6 * 3600 / (_NARROWEST * arcsec))), 0, min(finest, healpix.ORDER)))
     shift = 2 * (healpix.ORDER - order)
     first, last = start >> shift, ((stop - 1) >> shift) + 1
     rings = [_ring(pixel, depth, order) for pixel, depth in _largest_pixels(first, last, order)]

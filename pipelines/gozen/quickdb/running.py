@@ -223,7 +223,13 @@ def _estimate(plan: Plan, total: Any, values: dict[int, Any], doubled: Any) -> E
     rows = [patch.rows for patch in plan.patches]
     of_patch = [values.get(number) for number in range(len(plan.patches))]
     every = sum(patch.rows for patch in plan.every)
-    return sampling.estimated(total, of_patch, rows, every, len(plan.every), doubled)
+    try:
+        return sampling.estimated(total, of_patch, rows, every, len(plan.every), doubled)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise FunctionFailed(
+            f"what the functions give for a sample cannot be scaled to all patches ({type(error).__name__}): return "
+            "numbers, arrays of numbers, or tuples, lists and dicts of these that are alike for all patches"
+        ) from error
 
 
 def _present(learned: Mapping[str, Sequence[str]], family: Family) -> dict[str, list[str]]:

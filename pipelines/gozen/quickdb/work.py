@@ -6,9 +6,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import cloudpickle
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gozen.archive.store import Store, open_store
@@ -16,6 +18,7 @@ from gozen.catalog import parquet
 from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.data import ORDER, PatchData
 from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.limits import Limits, too_much_memory
 from gozen.quickdb.jobs import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.patches import Groups, Patch
 from gozen.quickdb.program import PatchLine, Program
@@ -24,12 +27,16 @@ from gozen.quickdb.reading import TableReader
 from gozen.quickdb.reduction import Tree, Trial
 from gozen.quickdb.region import around
 from gozen.quickdb.repeatable.pure import software
-from gozen.quickdb.untrusted import checked_request, checked_result
+from gozen.quickdb.untrusted import checked_block, checked_request, checked_total
 from gozen.version import code_version
 
 _held = threading.local()
 _READERS = 8
 """Tables of which a worker keeps files open from job to job: to open one costs as much as to read a row group."""
+
+
+_MARGINS = 16
+"""Margins of a patch that are kept open at a time."""
 
 
 class FileSource:
@@ -57,11 +64,12 @@ class FileSource:
         self._data: dict[int, PatchData] = {}
         self._usual = {name: tuple(columns) for name, columns in (expected or {}).items()}
         self._indexes: dict[str, Groups] = {}
+        self._margins: dict[tuple[int, float], int] = {}
 
     def begin(self, patches: Sequence[tuple[int, Patch]]) -> None:
         """Take the patches of a task, by their numbers, and forget earlier ones."""
         self._patches = dict(patches)
-        self._data = {}
+        self._data, self._margins = {}, {}
         for table, reader in self._readers.items():
             reader.begin([one for _, patch in patches for one in patch.pieces[table]], self._usual.get(table, ()))
 
@@ -84,24 +92,38 @@ class FileSource:
         if patch not in self._patches:
             raise BadRequest("a margin has no margin: ask the patch for a wider one")
         inner = self._patches[patch]
-        number = -len(self._data) - 1
+        known = self._margins.get((patch, arcsec))
+        if known is not None and known in self._data:
+            return known, self._data[known].rows
+        number = min(self._margins.values(), default=0) - 1
+        if sum(one < 0 for one in self._data) >= _MARGINS:
+            raise BadRequest(f"more than {_MARGINS} margins of one patch: ask for the widest, and pick from it")
         ranges = around(inner.start, inner.stop, arcsec)
         pieces = {table: self._groups(table).overlapping(ranges).pieces() for table in self._tables}
         rows = sum(piece.rows for piece in next(iter(pieces.values())))
         outer = Patch(inner.id, rows, inner.start, inner.stop, True, pieces)
         self._data[number] = PatchData(outer, self._readers, self._schemas, ranges)
+        self._margins[patch, arcsec] = number
         return number, self._data[number].rows
 
     @property
-    def patches(self) -> Collection[int]:
-        """The numbers of the task's patches."""
-        return self._patches
+    def patches(self) -> Mapping[int, str]:
+        """The ids of the task's patches, by their numbers."""
+        return {number: patch.id for number, patch in self._patches.items()}
 
-    def answer(self, request: Any) -> Any:
-        """Answer what a program asks that runs in another process."""
+    @property
+    def names(self) -> Mapping[str, Collection[str]]:
+        """The columns of the files, by table."""
+        return self._names
+
+    def answer(self, request: Any, limits: Limits) -> Any:
+        """Answer what a program asks that runs in another process, which may have so much."""
         kind, patch, *rest = checked_request(request, {*self._patches, *self._data}, self._names)
         if kind == "columns":
             table, names = rest
+            least = sum(_width(self._schemas[table].field(name).type) for name in names)
+            if self._of(patch).rows * least > limits.memory_bytes:
+                raise too_much_memory(limits)
             return self.columns(patch, table, names)
         return self.margin(patch, *rest) if kind == "margin" else self.rows(patch)
 
@@ -182,8 +204,11 @@ class Bench:
     def _apart(self, name: str, argument: Any) -> dict[str, Any]:
         assert self.child is not None
         try:
-            found = self.child.call(self.job.program, name, argument, self.source.answer)
-            return checked_result(found, self.source.patches, self.child.limits)
+            limits = self.child.limits
+            found = self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=limits))
+            if name == "isolated_block":
+                return checked_block(found, self.source.patches, self.source.names, limits)
+            return checked_total(found, limits)
         except BadRequest as error:
             return {"failed": str(error), "kind": error.name, "patch": ""}
 
@@ -262,6 +287,12 @@ def _reader(store: Store, folder: str) -> TableReader:
     if len(readers) > _READERS:
         readers.popitem(last=False)
     return reader
+
+
+def _width(kind: pa.DataType) -> int:
+    """Return the bytes of a value in an array, at least."""
+    fixed = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
+    return int(kind.bit_width) // 8 if fixed else 1
 
 
 def _line(number: int, patch: Patch) -> PatchLine:

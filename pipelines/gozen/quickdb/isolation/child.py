@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from gozen.errors import FunctionFailed, UnreadableInput
+from gozen.errors import FunctionFailed
 from gozen.quickdb.isolation.connection import Closed
 from gozen.quickdb.isolation.conversation import Conversation, Said, Serve, printable
-from gozen.quickdb.isolation.frames import Kind
+from gozen.quickdb.isolation.form import Malformed
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.starting import started
 
@@ -104,7 +104,7 @@ class Child:
         assert running is not None
         try:
             if program != self._program:
-                running.send(Kind.PROGRAM, [program])
+                running.load(program)
                 self._program = program
             return running.call(name, argument, serve)
         except Said as said:
@@ -113,7 +113,7 @@ class Child:
             raise self._lost() from None
         except BaseException as error:
             self.close()
-            if isinstance(error, UnreadableInput | ValueError):
+            if isinstance(error, Malformed):
                 raise FunctionFailed(printable(f"the function's process sent what is no answer: {error}")) from error
             raise
 

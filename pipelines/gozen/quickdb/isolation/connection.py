@@ -8,11 +8,11 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from gozen.quickdb.isolation import limits as limit
 from gozen.quickdb.isolation.frames import HEAD, VECTORS, Head, read_head, rest
 from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.isolation.watch import Watch
 
 _LOOK_EVERY = 0.02
 
@@ -38,21 +38,54 @@ class Connection:
         ours.setblocking(False)
         self._socket = ours
         self._limits = limits
-        self._about = Path(f"/proc/{pid}/stat")
+        self._watch = Watch(pid, limits)
         self._ends = 0.0
+        self._served_seconds = 0.0
+        self._served_bytes = 0
         self._looked = 0.0
         self._poll = select.poll()
 
     def give(self, seconds: float) -> None:
-        """Say how long the child may take from now on, in seconds of the clock on the wall."""
+        """Let the child run, and say how long it may take from now on, in seconds of the clock on the wall."""
         self._ends = time.monotonic() + seconds
+        self._served_seconds, self._served_bytes = 0.0, 0
+        self._watch.begin()
+        self._watch.resume()
+
+    def stop(self) -> None:
+        """Let the child stand still until it is given time again: it has no call.
+
+        Raises
+        ------
+        LimitExceeded
+            When it has more threads or memory than it may.
+        """
+        self._watch.stop()
+        self._watch.look()
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Do not count the time that the worker itself takes."""
-        begun = time.monotonic()
+        """Let the child stand still and do not count the time, but what the worker itself does for it.
+
+        Raises
+        ------
+        LimitExceeded
+            When the child has more threads or memory than it may; when it has kept the worker busy for too long.
+        """
+        begun, busy = time.monotonic(), time.thread_time()
+        self.stop()
         yield
+        self._served_seconds += time.thread_time() - busy
+        if self._served_seconds > limit.SERVING * self._limits.seconds:
+            raise limit.too_much_served(self._limits)
         self._ends += time.monotonic() - begun
+        self._watch.resume()
+
+    def count(self, served: int) -> None:
+        """Count bytes that the worker has read for the child; `LimitExceeded` when they are too many."""
+        self._served_bytes += served
+        if self._served_bytes > limit.SERVED * self._limits.memory_bytes:
+            raise limit.too_much_served(self._limits)
 
     def send(self, parts: Sequence[memoryview], descriptor: int | None = None) -> None:
         """Send bytes, with a descriptor at their first.
@@ -121,13 +154,4 @@ class Connection:
             raise limit.too_long(self._limits)
         if now - self._looked > _LOOK_EVERY:
             self._looked = now
-            self._count_threads()
-
-    def _count_threads(self) -> None:
-        # No limit of the kernel's counts the threads of one process alone: RLIMIT_NPROC counts all of the user's.
-        try:
-            threads = int(self._about.read_text("ascii").rpartition(")")[2].split()[17])
-        except (OSError, IndexError):
-            return  # it has just ended, which the socket will tell
-        if threads > limit.THREADS:
-            raise limit.too_many_threads(threads)
+            self._watch.look()

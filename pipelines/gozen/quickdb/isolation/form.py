@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-MAGIC = b"GZWIRE1\n"
+MAGIC = b"GZWIRE2\n"
 HEAD = struct.Struct("<8sQ")
 """Magic and length of the tree."""
 ALIGNMENT = 64
@@ -22,6 +22,10 @@ ORDERS = {"C": b"C", "F": b"R"}
 ARROW_KINDS = {"Table": "table", "RecordBatch": "batch", "ChunkedArray": "chunked"}
 
 Buffer = bytes | bytearray | memoryview
+
+
+class Malformed(ValueError):
+    """Bytes are not a value; the message is ours and holds nothing of them but counts."""
 
 
 def is_key(key: object) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from gozen.quickdb.isolation.form import Malformed
+
 HEAD = struct.Struct("<c3xIQ")
 VECTORS = 512
 """Pieces of memory that go into one system call."""
@@ -30,6 +32,9 @@ class Kind(Enum):
     TOO_LARGE = b"L"  # up: size of the result
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+
+
 @dataclass(frozen=True)
 class Head:
     """The head of a message: kind, number of the shared memory (0: the bytes follow here), number of bytes."""
@@ -48,11 +53,14 @@ def read_head(data: bytes) -> Head:
 
     Raises
     ------
-    ValueError
+    Malformed
         When there is no such kind.
     """
-    kind, shared, length = HEAD.unpack(data)
-    return Head(Kind(kind), shared, length)
+    tag, shared, length = HEAD.unpack(data)
+    kind = _KINDS.get(tag)
+    if kind is None:
+        raise Malformed("a message of no kind")
+    return Head(kind, shared, length)
 
 
 def rest(parts: Sequence[memoryview], sent: int) -> list[memoryview]:

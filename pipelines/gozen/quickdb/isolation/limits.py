@@ -10,6 +10,14 @@ THREADS = 64
 """Threads that a function may have at a time."""
 REQUESTS = 10_000
 """Times that a function may ask for columns in one call."""
+BARE_BYTES = 96 << 20
+"""Memory that a Python with NumPy and Arrow has before it does anything."""
+PROCESSORS = 4
+"""Processors that the threads of a function may keep busy for the whole of its time."""
+SERVING = 3
+"""Processor seconds that the worker spends on the questions of a call, as a multiple of `Limits.seconds`."""
+SERVED = 16
+"""Bytes of all columns that a call is given, as a multiple of `Limits.memory_bytes`."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,8 @@ class Limits:
     memory_bytes
         Memory of the child process beyond what a bare Python has, in bytes; as much again for columns that it keeps.
     seconds
-        Wall-clock seconds of a call, without the time in which columns are read for it.
+        Wall-clock seconds of a call, without the time in which columns are read for it, of which the processors'
+        part is bounded too (`SERVING`).
     result_bytes
         Size of the encoded result, in bytes.
 
@@ -74,6 +83,15 @@ def too_many_requests() -> LimitExceeded:
     """Return the error of a call that asks for columns without end."""
     return LimitExceeded(
         f"the function asked for columns more than {REQUESTS} times in one call: ask once, and keep them"
+    )
+
+
+def too_much_served(limits: Limits) -> LimitExceeded:
+    """Return the error of a call whose questions keep the worker busy."""
+    return LimitExceeded(
+        f"the function's questions took the worker more than {SERVING} times {limits.seconds:g} s (limit seconds), or "
+        f"columns of more than {SERVED} times {size(limits.memory_bytes)} (limit memory_bytes): ask for each column "
+        "once, and keep it"
     )
 
 

@@ -61,6 +61,7 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
         _end_with(parent)
         if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208  # Landlock binds the calling thread alone
             raise IsolationUnavailable("a thread was running before the process was locked; this is a bug in Gozen")
+        _be_the_first_to_go()
         _close_all_but(keep)
         _set_limits(limits)
         _drop_capabilities()
@@ -84,6 +85,12 @@ def _close_all_but(keep: int) -> None:
         if int(name) > _STANDARD_ERROR and int(name) != keep:
             with contextlib.suppress(OSError):  # that of the listing itself
                 os.close(int(name))
+
+
+def _be_the_first_to_go() -> None:
+    """Have the kernel end this process, not its worker, when the machine has no memory left."""
+    with contextlib.suppress(OSError):  # /proc may be read-only
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
 
 
 def _set_limits(limits: Limits) -> None:

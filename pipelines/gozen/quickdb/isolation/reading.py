@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from gozen.quickdb.isolation import arrays
-from gozen.quickdb.isolation.form import ALIGNMENT, ARROW_KINDS, DEPTH, HEAD, MAGIC, VALUES, is_key
+from gozen.quickdb.isolation import arrays, dtypes
+from gozen.quickdb.isolation.form import ALIGNMENT, DEPTH, HEAD, MAGIC, VALUES, Malformed, is_key
 
 
 class Reader:
     """Walks through encoded bytes; arrays of the values are views of them.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+    plain
+        Whether NumPy and Arrow data are refused.
+    shown
+        Whether text in arrays must be such that it can be shown.
 
     Raises
     ------
@@ -21,11 +30,13 @@ class Reader:
         From every method, when the bytes are no value.
     """
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, plain: bool = False, shown: bool = False) -> None:
         self.data = data
+        self._known = _PLAIN if plain else _READERS
+        self._shown = shown
         magic, length = HEAD.unpack_from(data)
         if magic != MAGIC or length > len(data) - HEAD.size:
-            raise ValueError("they do not begin as one")
+            raise Malformed("they do not begin as one")
         self.at = HEAD.size
         self.tree = data[: self.at + length]
         self.memory = self.at + length
@@ -36,7 +47,7 @@ class Reader:
         """Return the one value of all the bytes."""
         value = self.read()
         if self.at != len(self.tree) or self.memory != len(self.data):
-            raise ValueError("something stands after its end")
+            raise Malformed("something stands after its end")
         return value
 
     def read(self) -> Any:
@@ -44,11 +55,11 @@ class Reader:
         self.left -= 1
         self.depth += 1
         if self.depth > DEPTH or self.left < 0:
-            raise ValueError("it is nested too deep, or has too many parts")
+            raise Malformed("it is nested too deep, or has too many parts")
         tag = self._take(1)
-        reader = _READERS.get(bytes(tag))
+        reader = self._known.get(bytes(tag))
         if reader is None:
-            raise ValueError(f"{bytes(tag)!r} is no kind of value")
+            raise Malformed(f"{tag[0]} is not the tag of a value")
         value = reader(self)
         self.depth -= 1
         return value
@@ -56,7 +67,7 @@ class Reader:
     def _take(self, count: int) -> memoryview:
         end = self.at + count
         if end > len(self.tree):
-            raise ValueError("it ends too early")
+            raise Malformed("it ends too early")
         taken = self.tree[self.at : end]
         self.at = end
         return taken
@@ -66,6 +77,9 @@ class Reader:
 
     def _counted(self) -> bytes:
         return bytes(self._take(self._count()))
+
+    def _text(self) -> str:
+        return str(self._take(self._count()), "utf-8", "surrogatepass")
 
     def _count(self) -> int:
         return int(self._numbers("<Q")[0])
@@ -78,39 +92,43 @@ class Reader:
         for _ in range(self._count()):
             key = self.read()
             if not is_key(key):
-                raise ValueError(f"a key of type {type(key).__name__}")
+                raise Malformed(f"a key of type {type(key).__name__}")
             found[key] = self.read()
         return found
 
     def _dtype(self) -> np.dtype[Any]:
         if bytes(self._take(1)) != b"d":
-            raise ValueError("a dtype is missing")
-        return arrays.read_dtype(str(self._counted(), "utf-8"))
+            raise Malformed("a dtype is missing")
+        return dtypes.read_dtype(self._counted())
 
     def _array(self, order: str) -> np.ndarray[Any, Any]:
         dimensions = self._count()
         shape = self._numbers(f"<{dimensions}Q")
         start = self.memory + -self.memory % ALIGNMENT
         array, self.memory = arrays.from_bytes(self.data, start, self._dtype(), shape, order)
+        if self._shown:
+            arrays.check_text(array)
         return array
 
     def _scalar(self) -> Any:
         dtype = self._dtype()
-        return np.frombuffer(bytes(self._take(dtype.itemsize)), dtype, 1)[0]
+        one = np.frombuffer(bytes(self._take(dtype.itemsize)), dtype, 1)
+        if self._shown:
+            arrays.check_text(one)
+        return one[0]
 
     def _arrow(self) -> Any:
         from gozen.quickdb.isolation import arrow
 
-        kind = str(self._counted(), "ascii")
-        length = self._count()
-        start = self.memory + -self.memory % ALIGNMENT
-        self.memory = start + length
-        if kind not in {"array", *ARROW_KINDS.values()} or self.memory > len(self.data):
-            raise ValueError("Arrow data that end too early")
-        return arrow.read(kind, self.data[start : self.memory])
+        return arrow.read(self.read(), self._charge)
+
+    def _charge(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise Malformed("it has too many parts")
 
 
-_READERS: dict[bytes, Callable[[Reader], Any]] = {
+_PLAIN: dict[bytes, Callable[[Reader], Any]] = {
     b"N": lambda _: None,
     b"T": lambda _: True,
     b"F": lambda _: False,
@@ -118,14 +136,17 @@ _READERS: dict[bytes, Callable[[Reader], Any]] = {
     b"I": lambda reader: int.from_bytes(reader._counted(), "little", signed=True),
     b"f": lambda reader: reader._numbers("<d")[0],
     b"c": lambda reader: complex(*reader._numbers("<dd")),
-    b"s": lambda reader: str(reader._counted(), "utf-8", "surrogatepass"),
+    b"s": lambda reader: reader._text(),
     b"b": lambda reader: reader._counted(),
-    b"z": lambda reader: np.str_(str(reader._counted(), "utf-8", "surrogatepass")),
-    b"y": lambda reader: np.bytes_(reader._counted()),
-    b"n": lambda reader: reader._scalar(),
     b"[": Reader._list,
     b"(": lambda reader: tuple(reader._list()),
     b"{": Reader._mapping,
+}
+_READERS = {
+    **_PLAIN,
+    b"z": lambda reader: np.str_(reader._text()),
+    b"y": lambda reader: np.bytes_(reader._counted()),
+    b"n": lambda reader: reader._scalar(),
     b"C": lambda reader: reader._array("C"),
     b"R": lambda reader: reader._array("F"),
     b"A": lambda reader: reader._arrow(),

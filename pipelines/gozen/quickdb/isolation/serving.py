@@ -100,7 +100,7 @@ class Serving:
     def _fail(self, error: BaseException, trace: TracebackType | None) -> None:
         try:
             lines = traceback.format_exception(type(error), error, trace) if trace else []
-            said = (type(error).__name__, str(error), _shortened("".join(lines)))
+            said = (type(error).__name__[:200], _shortened(str(error)), _shortened("".join(lines)))
         except BaseException:  # the user's exceptions may fail at being shown, too
             said = (type(error).__name__, "(its message cannot be shown)", "")
         found = (*said, isinstance(error, MemoryError), error is self._refused)

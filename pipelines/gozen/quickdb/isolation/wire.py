@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gozen.errors import UnreadableInput
-from gozen.quickdb.isolation.form import ALIGNMENT, HEAD, MAGIC, Buffer
+from gozen.quickdb.isolation.form import ALIGNMENT, HEAD, MAGIC, Buffer, Malformed
 from gozen.quickdb.isolation.reading import Reader
 from gozen.quickdb.isolation.writing import NotEncodable, Writer
 
@@ -48,13 +48,17 @@ def parts(value: object) -> list[Buffer]:
     return found
 
 
-def decode(data: Buffer) -> Any:
+def decode(data: Buffer, *, plain: bool = False, shown: bool = False) -> Any:
     """Return the value of encoded bytes that may be hostile.
 
     Parameters
     ----------
     data
         Kept for as long as any array of the value lives; where they cannot be written to, neither can the arrays.
+    plain
+        Whether arrays, NumPy scalars and Arrow data are refused.
+    shown
+        Whether text in arrays must be such that it can be shown.
 
     Returns
     -------
@@ -68,6 +72,8 @@ def decode(data: Buffer) -> Any:
         When the bytes are no value; nothing larger than they allow was made of them.
     """
     try:
-        return Reader(memoryview(data).cast("B")).whole()
-    except Exception as error:  # whatever NumPy, Arrow and we say of them, it is the bytes that are wrong
-        raise UnreadableInput(f"these bytes are no value: {error}") from error
+        return Reader(memoryview(data).cast("B"), plain, shown).whole()
+    except Malformed as error:
+        raise UnreadableInput(f"these bytes are no value: {error}") from None
+    except Exception as error:  # whatever NumPy and Arrow say of them, which may quote them, the bytes are wrong
+        raise UnreadableInput(f"these bytes are no value: {type(error).__name__}") from None

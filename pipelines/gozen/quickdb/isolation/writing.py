@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gozen.errors import FunctionFailed
-from gozen.quickdb.isolation import arrays
+from gozen.quickdb.isolation import arrays, dtypes
 from gozen.quickdb.isolation.form import ARROW_KINDS, DEPTH, LEAST, MOST, ORDERS, VALUES, Buffer, is_key
 
 _INSTEAD = {
@@ -54,7 +54,7 @@ class Writer:
             put(self, value, path)
         elif isinstance(value, np.generic):
             self._scalar(value, path)
-        elif not self._arrow(value):
+        elif not self._arrow(value, path):
             raise _not_encodable(value, path)
 
     def _head(self, tag: bytes, count: int) -> None:
@@ -110,7 +110,7 @@ class Writer:
             self._text(b"d", _described(value.dtype, path))
             self.tree += value.tobytes()
 
-    def _arrow(self, value: object) -> bool:
+    def _arrow(self, value: object, path: tuple[object, ...]) -> bool:
         if not type(value).__module__.startswith("pyarrow"):
             return False
         import pyarrow as pa
@@ -121,12 +121,11 @@ class Writer:
         if kind is None:
             return False
         try:
-            buffer = memoryview(arrow.write(kind, value))
-        except (ValueError, pa.ArrowException) as error:
-            raise NotEncodable(f"{error}: give plain Arrow types") from error
-        self._text(b"A", kind.encode())
-        self.tree += struct.pack("<Q", len(buffer))
-        self.memory.append(buffer)
+            described = arrow.describe(kind, value)
+        except (ValueError, OSError, pa.ArrowException) as error:  # what Arrow cannot write is an OSError
+            raise NotEncodable(f"{error}{_at(path)}: give plain Arrow types") from error
+        self.tree += b"A"
+        self.write(described, path)
         return True
 
 
@@ -148,7 +147,7 @@ _WRITERS: dict[type, Callable[[Writer, Any, tuple[object, ...]], None]] = {
 
 def _described(dtype: np.dtype[Any], path: tuple[object, ...]) -> bytes:
     try:
-        return arrays.describe(dtype).encode()
+        return dtypes.describe(dtype).encode()
     except ValueError as error:
         raise NotEncodable(f"an array of {error}{_at(path)}: give one of numbers, text or times") from error
 
