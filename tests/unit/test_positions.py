@@ -123,6 +123,8 @@ def test_rows_outside_the_sky_are_left_out_and_said() -> None:
         ([0.5, 23.9], [-80.0, 80.0], "", "lie between 0 and 24: write --unit hourangle"),
         ([0.5, 23.9], [-80.0, 80.0], "deg", None),
         ([0.5, 200.0], [-80.0, 80.0], "", None),
+        ([20.0, 20.3, 20.7], [59.7, 60.0, 60.1], "", None),  # a field of a camera
+        ([1.33, 1.35, 1.38], [59.7, 60.0, 60.1], "", "lie between 0 and 24"),  # the same field in hours
     ],
 )
 def test_positions_without_a_unit_that_fit_another_are_said(ra: list, dec: list, unit: str, says: str | None) -> None:

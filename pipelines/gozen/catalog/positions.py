@@ -26,6 +26,8 @@ _SEXAGESIMAL = (
 _FORMS = "write degrees (10.6847) or hours, minutes, seconds (00:42:44.3)"
 _SLACK = 1e-6
 _HOURS_A_DAY = 24.0
+_SLENDER = 4
+"""Times as long as wide a camera's field may be; hours that are taken for degrees make it 15 times."""
 
 
 @dataclass(frozen=True)
@@ -202,12 +204,18 @@ def _off_the_sky(
     return said
 
 
+def _is_a_field(ra: Degrees, dec: Degrees) -> bool:
+    """Tell whether stars cover about as much of the sky in width as in height, as they do not where hours are taken."""
+    width, height = np.ptp(ra) * np.cos(np.radians(dec.mean())), np.ptp(dec)
+    return len(ra) > 2 and height / _SLENDER < width < height * _SLENDER
+
+
 def _maybe_other_units(ra: Degrees, dec: Degrees) -> list[str]:
     """Return a word on positions that fit into hours or radians, where the file states no unit."""
     if not len(ra) or np.abs(ra).max() > _HOURS_A_DAY:
         return []
     if np.abs(ra).max() <= 2 * np.pi and np.abs(dec).max() <= np.pi / 2:
         return ["the positions are taken as degrees, but all of them would fit radians: write --unit rad if they are"]
-    if ra.min() >= 0:
+    if ra.min() >= 0 and not _is_a_field(ra, dec):
         return ["right ascensions are taken as degrees, but all lie between 0 and 24: write --unit hourangle if so"]
     return []

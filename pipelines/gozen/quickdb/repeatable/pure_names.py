@@ -1,7 +1,7 @@
 """The names of libraries by which a function computes from its arguments alone. Tables only.
 
-Everything else is taken to read something: a file, the environment, a clock, chance. A name is added here after its
-documentation was read, and never because it looks harmless.
+Everything else is taken to read something: a file, the environment, a clock, chance. Before you add a name, read its
+documentation and what it calls: a default such as ``method="bootstrap"`` may draw random numbers.
 """
 
 from __future__ import annotations
