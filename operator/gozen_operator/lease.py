@@ -30,18 +30,27 @@ class Leases(Protocol):
 
 @dataclass
 class Seen:
-    """Another's Lease, and when its present version was first seen here: clocks of other machines are not trusted."""
+    """Another's Lease, and when its present version was first seen here: clocks of other machines are not trusted.
+
+    Parameters
+    ----------
+    is_held
+        Whether another one had it when it was read last.
+    """
 
     version: str = ""
     since: float = 0.0
+    is_held: bool = False
 
 
 def is_free(lease: Mapping[str, Any] | None, identity: str, seen: Seen, now: float) -> bool:
     """Tell whether a Lease may be taken: it is ours, given back, or silent for longer than it lasts."""
     if lease is None:
+        seen.is_held = False
         return True
     holder = (lease.get("spec") or {}).get("holderIdentity")
-    if not holder or holder == identity:
+    seen.is_held = bool(holder) and holder != identity
+    if not seen.is_held:
         return True
     version = lease["metadata"]["resourceVersion"]
     if version != seen.version:
@@ -115,6 +124,8 @@ class Tenure:
                 if self._is_over:
                     return False
                 holds = try_to_hold(self.api, self.namespace, self.identity, self._seen, now, wall)
+                if not holds and self._seen.is_held:
+                    self._held_at = float("-inf")  # a machine that slept may learn here that another one acts
         except Exception as error:  # whatever an answer may hold: a task that dies of it would act on without its Lease
             known = as_gozen_error(error)
             log.warning("lease: %s: %s", known.name, known)

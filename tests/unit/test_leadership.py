@@ -136,3 +136,13 @@ def test_no_two_processes_have_the_same_name_by_themselves():
     names = [OperatorSettings().identity for _ in range(2)]
     assert len(set(names)) == 2
     assert all(str(os.getpid()) in name for name in names)
+
+
+def test_who_hears_that_another_one_holds_it_may_not_act_on_though_its_own_clock_stood_still():
+    cluster = Cluster()
+    first, second = (lease.Tenure(cluster, "night", name) for name in ("first", "second"))
+    assert first.hold(100.0, 1.8e9)
+    assert not second.hold(500.0, 1.8e9)
+    assert second.hold(516.0, 1.8e9)
+    assert not first.hold(101.0, 1.8e9), "its machine slept meanwhile"
+    assert first.left_s(101.0) <= 0.0
