@@ -132,7 +132,16 @@ def result_of(pods: list[Mapping[str, Any]]) -> Mapping[str, int] | None:
         for container in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (container.get("state") or {}).get("terminated") or {}
             said = _RESULT.search(ended.get("message") or "") if ended.get("exitCode") == 0 else None
-            if said:
-                found: Mapping[str, int] = json.loads(said.group())
+            found = _numbers(said.group()) if said else None
+            if found is not None:
                 return found
     return None
+
+
+def _numbers(text: str) -> Mapping[str, int] | None:
+    """Return numbers by name; None where a last word was cut short, which changes nothing in what was done."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return {word: value for word, value in found.items() if type(value) is int and value >= 0}

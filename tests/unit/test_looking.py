@@ -11,6 +11,20 @@ from gozen.instrument.profile import FOLDER, Profile, load_profile
 from gozen_operator import looking
 
 
+@pytest.mark.parametrize(
+    ("said", "numbers"),
+    [
+        ('{"rows": 12, "exposures": 2}', {"rows": 12, "exposures": 2}),
+        ('{"rows": 12, "exposures":}', None),
+        ('{"rows": "many", "exposures": -1, "manifest": 3}', {"manifest": 3}),
+        ("12 rows", None),
+    ],
+)
+def test_a_last_word_that_was_cut_short_keeps_no_job_from_its_end(said, numbers):
+    ended = {"state": {"terminated": {"exitCode": 0, "message": said}}}
+    assert looking.result_of([{"status": {"containerStatuses": [ended]}}]) == numbers
+
+
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path))
