@@ -261,7 +261,7 @@ def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
         **{f"{name}/status": ["patch"] for name in ours},
         "exposures/finalizers": ["update"],
         "lightcurvejobs/finalizers": ["update"],
-        "jobs": ["get", "list", "watch", "create", "patch", "delete"],
+        "jobs": ["get", "list", "watch", "create", "patch"],
         "pods": ["list"],
         "events": ["create"],
     }
@@ -269,12 +269,20 @@ def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
     assert rules(rendered(chart, letting_go), "-operator") == operator | {
         "observations": ["get", "list", "watch", "delete"],
     }
+    assert (
+        rules(rendered(chart, ALL | {"operator": {"settings": {"observation_ttl_s": None}}}), "-operator") == operator
+    )
     assert rules(manifests, "lease") == {"leases": ["create", "get", "update"]}
     assert rules(manifests, "-observer") == {
         "observations": ["get", "list"],
         "observations/status": ["patch"],
         "exposures": ["get", "create"],
     }
+
+
+def test_a_setting_that_is_null_has_its_default(chart: helm.Chart, operator_settings: Any) -> None:
+    found = operator_settings(S3 | {"operator": {"settings": {"observation_ttl_s": None, "look_s": 2.5}}})
+    assert (found.observation_ttl_s, found.look_s) == (None, 2.5)
 
 
 def test_tokens_go_only_where_they_are_needed(chart: helm.Chart) -> None:

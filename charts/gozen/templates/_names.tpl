@@ -42,7 +42,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- if .Values.archive.volume.claimName }}{{ .Values.archive.volume.claimName }}{{ else if .Values.archive.volume.hostPath }}{{ include "gozen.name" . }}-archive{{ end -}}
 {{- end }}
 
-{{/* Nested settings as environment variables, lists as JSON. Arguments: prefix, settings. */}}
+{{/* Nested settings as environment variables, lists as JSON; null leaves the default. Arguments: prefix, settings. */}}
 {{- define "gozen.environment" -}}
 {{- $prefix := .prefix -}}
 {{- range $name, $value := .settings }}
@@ -50,7 +50,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- include "gozen.environment" (dict "prefix" (printf "%s%s__" $prefix (upper $name)) "settings" $value) }}
 {{- else if kindIs "string" $value }}
 {{ $prefix }}{{ upper $name }}: {{ $value | quote }}
-{{- else }}
+{{- else if not (kindIs "invalid" $value) }}
 {{ $prefix }}{{ upper $name }}: {{ $value | toJson | quote }}
 {{- end }}
 {{- end }}
