@@ -18,6 +18,7 @@ from gozen_operator.manifests import Manifest, Owner
 from gozen_operator.plan import Event, Plan
 
 OWN = ("Accepted", "RawAvailable", "CalibrationAvailable", "Complete", "Succeeded")
+_OBSERVERS = ("claim", "over")
 AGAIN_S = 60.0
 _MOST_PROBLEMS = 4
 
@@ -77,14 +78,14 @@ def _before(manifest: Manifest) -> Sequence[Mapping[str, Any]]:
 
 
 def _said(manifest: Manifest, reason: str, message: str, now: float, *further: Known) -> Plan:
-    """Return the plan that changes some conditions and leaves the rest of the status, but for the observer's claim."""
+    """Return the plan that changes some conditions and leaves the rest of the operator's part of a status."""
     before = _before(manifest)
     known = (*further, Known("Complete", "False", reason), Known("Succeeded", "Unknown", reason, message))
     fresh = conditions(known, before, manifest["metadata"].get("generation") or 0, now)
     kept = [one for one in before if one["type"] not in {one.type for one in known}]
     if _by_type([*fresh, *kept]) == _by_type(before):
         return Plan()
-    old = {word: value for word, value in (manifest.get("status") or {}).items() if word != "claim"}
+    old = {word: value for word, value in (manifest.get("status") or {}).items() if word not in _OBSERVERS}
     event = Event(reason, message, "Warning")
     return Plan(status={**old, "conditions": [*fresh, *kept]}, events=(event,))
 
