@@ -39,11 +39,11 @@ def _told(card: Card | None) -> object:
             ended = card.complete and (card.succeeded, card.reason)
             observation = (card.observation, card.observation_uid)
             asked = (observation, card.night, card.exposure_id, card.run, card.instrument, card.data_type, card.sensors)
-            return ended, card.complete, card.reason == "Queued", card.refused, card.rank, asked
+            return ended, card.complete, card.going, card.reason == "Queued", card.refused, card.rank, asked
         case ObservationCard():
             return card.uid, card.suspended, card.complete
         case LightCurveCard():
-            return card.uid, card.complete, card.reason, card.table
+            return card.uid, card.complete, card.going, card.reason, card.table
         case JobCard():
             return card.runs and (card.reduces, card.table)
     return None

@@ -46,9 +46,14 @@ class ExposureCard:
         Of the condition Succeeded; empty before the first look at it.
     raw_since
         When its raw data had come, s since 1970; None before.
+    begun
+        Whether its status names a Job, or its end.
+    going
+        Whether it is being deleted, and only waits for what has to go before it.
     """
 
     name: str
+    uid: str
     made: str
     observation: str | None
     observation_uid: str
@@ -64,6 +69,8 @@ class ExposureCard:
     succeeded: bool
     reason: str
     raw_since: float | None
+    begun: bool = False
+    going: bool = False
 
     @property
     def rank(self) -> Place:
@@ -90,6 +97,8 @@ class LightCurveCard:
     ----------
     job
         Name of its Job.
+    going
+        As of an `ExposureCard`.
     """
 
     name: str
@@ -99,6 +108,7 @@ class LightCurveCard:
     table: str
     complete: bool
     reason: str
+    going: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +159,18 @@ def card_of(resource: Resource) -> Card:
     told = {one.type: one for one in resource.status.conditions} if resource.status else {}
     complete = _status(told, "Complete") == "True"
     reason = told["Succeeded"].reason if "Succeeded" in told else ""
+    going = resource.metadata.deletion_timestamp is not None
     if isinstance(resource, Observation):
         return ObservationCard(name, uid, resource.spec.suspend, complete, reason)
     if isinstance(resource, LightCurveJob):
-        return LightCurveCard(name, uid, when, job_name(resource), resource.spec.target_catalog, complete, reason)
+        table = resource.spec.target_catalog
+        return LightCurveCard(name, uid, when, job_name(resource), table, complete, reason, going)
     spec = resource.spec
     owners = [one.get("uid", "") for one in resource.metadata.owner_references if one.get("kind") == "Observation"]
     raw = told.get("RawAvailable")
     return ExposureCard(
         name=name,
+        uid=uid,
         made=when,
         observation=spec.observation_ref.name if spec.observation_ref else None,
         observation_uid=owners[0] if owners else "",
@@ -173,6 +186,8 @@ def card_of(resource: Resource) -> Card:
         succeeded=_status(told, "Succeeded") == "True",
         reason=reason,
         raw_since=raw.last_transition_time.timestamp() if raw is not None and raw.status == "True" else None,
+        begun=complete or (resource.status is not None and resource.status.job is not None),
+        going=going,
     )
 
 
@@ -236,11 +251,11 @@ def waiting_for_exposures(namespace: str) -> Heading:
 
 
 def places(key: Key, card: Card) -> Iterator[tuple[Heading, Place]]:
-    """Return where a card is filed."""
+    """Return where a card is filed; what is being deleted has no turn, and nobody waits for it."""
     here = key.namespace
     if isinstance(card, ExposureCard):
         yield from _places_of_exposure(here, card)
-    elif isinstance(card, LightCurveCard) and not card.complete:
+    elif isinstance(card, LightCurveCard) and not card.complete and not card.going:
         yield writers(here, card.table), (card.made, card.name)
         if card.reason == "WaitingForExposures":
             yield waiting_for_exposures(here), (card.name,)
@@ -256,6 +271,8 @@ def _places_of_exposure(here: str, card: ExposureCard) -> Iterator[tuple[Heading
     if card.exposure_id is not None and not card.refused:
         heading = same_processing(here, card.night, card.exposure_id, card.run, card.instrument)
         yield heading, (card.made, card.name)
+    if card.going:
+        return
     if card.reason == "Queued":
         yield queue(here), card.rank
     if card.reason == "WaitingForCalibration":

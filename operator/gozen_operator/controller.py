@@ -17,13 +17,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from gozen.archive.store import Store
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import Resource
 from gozen.resources.observation import Observation
 from gozen.settings import Settings
-from gozen_operator import looking
+from gozen_operator import confirming, looking
 from gozen_operator.answers import RefusedError
 from gozen_operator.api import FORBIDDEN, Api
 from gozen_operator.conditions import moment, status_of
@@ -36,7 +36,7 @@ from gozen_operator.facts import (
     waits_for_its_turn,
 )
 from gozen_operator.index import Change, Index
-from gozen_operator.jobs import job_name
+from gozen_operator.jobs import job_key, job_name
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
 from gozen_operator.manifests import Key, as_owner, key_of, owner_of
 from gozen_operator.observation import reconcile_observation
@@ -46,6 +46,8 @@ from gozen_operator.stuck import job_name_taken, job_refused, reconcile_unreadab
 
 log = logging.getLogger(__name__)
 _SOON_S = 1.0
+_OF_THE_SERVER = 500
+"""HTTP statuses from here on do not say whether a request was carried out."""
 
 
 @dataclass
@@ -83,21 +85,27 @@ class Controller:
             The API server cannot be reached, or refuses us.
         """
         self._began = self._began or time.time()
-        asked = self._known(key)
+        asked, ended = self._known(key), self._job_end(key)
+        stays = self._confirmed(asked)
         gathered = self._gathered(asked)
         with self._deciding:
+            freed = self.index.give_up(job_key(key), key)  # of a look at it that did not hear what came of its Job
             resource = self._known(key)  # it may have changed while the archive was asked
             manifest = self.index.manifest(key)
             if resource is None or manifest is None:
-                return None
-            if _asks_otherwise(asked, resource):
-                return 0.0
-            if isinstance(resource, ValidationError):
+                plan = Plan()
+            elif _asks_otherwise(asked, resource) or self._job_end(key) != ended:
+                plan = Plan(requeue_after_s=0.0)
+            elif isinstance(resource, ValidationError):
                 plan = reconcile_unreadable(manifest, resource, time.time())
             else:
-                plan = self._plan(resource, *gathered)
+                plan = self._plan(resource, stays, *gathered)
             if plan.create is not None:
                 self.index.expect(plan.create)
+        if freed is not None and plan.create is None:
+            self.changed(freed)
+        if resource is None or manifest is None:
+            return None
         if plan.create is not None:
             plan = self._created(manifest, plan, plan.create)
         # The model and the manifest are of one version, or what was decided is not written.
@@ -107,21 +115,26 @@ class Controller:
 
     def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
         """Make a Job; return what is left of the plan, or what is to be said where the API server refuses it."""
+        mine, is_uncertain = owner_of(job), False
         try:
             made = self.api.create_job(job)
             self._wrote(made)
-            mine = owner_of(job)
             if made is None or mine is None:
                 return Plan(requeue_after_s=_SOON_S)  # what had its name went meanwhile
             if owner_of(made) != mine:
                 message = taken_by(made["metadata"]["name"], owner_of(made), mine)
                 return job_name_taken(manifest, message, time.time(), self.settings.look_s)
         except (BadRequest, RefusedError) as error:
+            is_uncertain = isinstance(error, RefusedError) and error.code >= _OF_THE_SERVER
             if isinstance(error, RefusedError) and error.code != FORBIDDEN:
                 raise
             return job_refused(manifest, str(error), time.time())
+        except ClusterUnavailable:
+            is_uncertain = True
+            raise
         finally:
-            free = self.index.give_up(key_of(job))
+            # It may have been made all the same: until the next look at its owner it keeps its turn, or its table.
+            free = None if is_uncertain else self.index.give_up(key_of(job), mine.key if mine else None)
             if free is not None:
                 self.changed(free)
         return plan
@@ -153,7 +166,20 @@ class Controller:
             log.warning("the archive cannot be asked: %s", error)
             return ArchiveAnswer(trouble=f"{type(error).__name__}: {error}"), list(pods)
 
-    def _plan(self, resource: Resource, archive: ArchiveAnswer, pods: list[Mapping[str, Any]]) -> Plan:
+    def _confirmed(self, resource: Resource | ValidationError | None) -> str:
+        """Ask the API server for what a last word on a resource would rest on; return as `confirming.confirmed`."""
+        if isinstance(resource, Observation):
+            for manifest in confirming.unheard_of(self.api, self.index, resource):
+                self._wrote(manifest)
+        return confirming.confirmed(self.api, self.index, resource) if isinstance(resource, Exposure) else ""
+
+    def _job_end(self, key: Key) -> tuple[str, str | None] | None:
+        """Return which Job a resource has, and how that ended: the archive is to be asked after it, not before."""
+        card = self.index.job_named(key.namespace, job_key(key).name)
+        mine = card is not None and card.seen.uid and card.owner is not None and card.owner.key == key
+        return (card.seen.uid, card.seen.finished) if card is not None and mine else None
+
+    def _plan(self, resource: Resource, stays: str, archive: ArchiveAnswer, pods: list[Mapping[str, Any]]) -> Plan:
         now, ends = time.time(), looking.pod_ends(pods)
         if isinstance(resource, Observation):
             profile = looking.profile_of(self.site.instrument)
@@ -166,7 +192,8 @@ class Controller:
             return reconcile_lightcurvejob(resource, facts, self.settings, now)
         assert isinstance(resource, Exposure)
         camera = looking.problem_of(resource, self.site) or looking.profile_of(resource.spec.instrument)
-        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings, self._began or now)
+        begin = self._began or now
+        seen = exposure_facts(self.index, resource, camera, archive, ends, self.settings, begin, stays)
         return reconcile_exposure(resource, seen, self.settings, now)
 
     def _carry_out(self, key: Key, uid: str, version: str, plan: Plan) -> bool:

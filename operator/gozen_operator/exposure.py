@@ -65,12 +65,14 @@ def _refusal(exposure: Exposure, facts: ExposureFacts) -> tuple[str, str] | None
     if spec.exposure_id is None or spec.night is None:
         word = "exposureId" if spec.exposure_id is None else "night"
         return "NotReserved", f"spec.{word} is missing: the observer reserves it before the shutter opens; add it"
-    if facts.duplicate_of is not None:
-        return "ExposureIdTaken", (
-            f"spec.exposureId {spec.exposure_id} of {spec.night} in run {spec.run} belongs to {facts.duplicate_of}; "
-            "give another run to reduce it again"
-        )
+    if facts.duplicate_of is not None and facts.duplicate_stays:
+        return "ExposureIdTaken", f"{_taken(exposure, facts)}; give another run to reduce it again"
     return None
+
+
+def _taken(exposure: Exposure, facts: ExposureFacts) -> str:
+    spec = exposure.spec
+    return f"spec.exposureId {spec.exposure_id} of {spec.night} in run {spec.run} belongs to {facts.duplicate_of}"
 
 
 def _refused(exposure: Exposure, reason: str, message: str, now: float) -> Plan:
@@ -117,6 +119,9 @@ def _wait(
     exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], settings: OperatorSettings, now: float
 ) -> Known | None:
     """Return what an Exposure waits for before its Job may begin; None when it waits for nothing."""
+    if facts.duplicate_of is not None:
+        going = f"{_taken(exposure, facts)}, which is being deleted; it begins when that is gone"
+        return Known("Succeeded", "Unknown", "ExposureIdTaken", going)
     if facts.suspended:
         return Known("Succeeded", "Unknown", "Suspended", "its Observation is suspended")
     if facts.trouble is not None:
@@ -157,7 +162,7 @@ def _again_s(
     exposure: Exposure, facts: ExposureFacts, reason: str, settings: OperatorSettings, now: float
 ) -> float | None:
     """Return when to look again: what waits for other resources of ours is looked at when they change."""
-    if reason in ("WaitingForRaw", "StorageUnavailable", "JobNameTaken"):
+    if reason in ("WaitingForRaw", "StorageUnavailable", "JobNameTaken", "ExposureIdTaken"):
         return settings.look_s
     if reason != "WaitingForCalibration":
         return None

@@ -58,6 +58,7 @@ def exposure_facts(
     ends: Sequence[PodEnd],
     settings: OperatorSettings,
     watched_since: float = 0.0,
+    confirmed: str | None = None,
 ) -> ExposureFacts:
     """Return what is known about an Exposure.
 
@@ -67,15 +68,19 @@ def exposure_facts(
         Or the reason and message why there is none.
     watched_since
         Since when this operator looks at Exposures, seconds since 1970.
+    confirmed
+        Uid of the Exposure that the API server has just said to be there and to stay; None where the index is believed.
     """
     namespace, card, owner = str(exposure.metadata.namespace), _card(exposure), as_owner(exposure)
     job = index.job_of(owner, job_name(exposure))
     parent = _parent(index, namespace, card)
     ahead = index.before(cards.queue(namespace), card.rank)
+    first = duplicate_of(index, namespace, card)
     return ExposureFacts(
         known_sensors=() if isinstance(profile, tuple) else [sensor.id for sensor in profile.sensors],
         problem=profile if isinstance(profile, tuple) else None,
-        duplicate_of=_duplicate_of(index, namespace, card),
+        duplicate_of=None if first is None else first.name,
+        duplicate_stays=first is not None and not first.going and confirmed in (None, first.uid),
         suspended=parent is not None and parent.suspended,
         raw=archive.raw,
         commits=archive.commits,
@@ -164,13 +169,23 @@ def _job_of_another(index: Index, mine: Owner, name: str) -> str:
     return taken_by(name, card.owner, mine)
 
 
-def _duplicate_of(index: Index, namespace: str, card: ExposureCard) -> str | None:
-    """Return an Exposure that stands for the same processing and was there first."""
-    if card.exposure_id is None:
+def duplicate_of(index: Index, namespace: str, card: ExposureCard) -> ExposureCard | None:
+    """Return the Exposure that stands for the same processing and came first; None for one that has begun.
+
+    What has a Job comes before what was made earlier: moments of creation are whole seconds, of several machines.
+    """
+
+    def place(one: ExposureCard) -> tuple[bool, str, str]:
+        job = index.job_named(namespace, one.name)
+        has_job = job is not None and job.owner == Owner(Key("Exposure", namespace, one.name), one.uid)
+        return not (one.begun or has_job), one.made, one.name
+
+    if card.exposure_id is None or not place(card)[0]:
         return None
     same = cards.same_processing(namespace, card.night, card.exposure_id, card.run, card.instrument)
-    is_first = index.before(same, (card.made, card.name)) == 0
-    return None if is_first else index.under(same, most=1)[0]
+    found = [index.card(Key("Exposure", namespace, name)) for name in index.under(same) if name != card.name]
+    others = [one for one in found if isinstance(one, ExposureCard) and place(one) < place(card)]
+    return min(others, key=place, default=None)
 
 
 def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:

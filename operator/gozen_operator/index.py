@@ -95,11 +95,14 @@ class Index:
             if key not in self._entries:
                 self._replace(key, Entry("", 0, b"", card))
 
-    def give_up(self, key: Key) -> Change | None:
-        """Forget a Job that was expected and is not there."""
+    def give_up(self, key: Key, owner: Key | None) -> Change | None:
+        """Forget a Job that was expected for a resource and is not there."""
         with self._lock:
             known = self._entries.get(key)
-            return self._replace(key, None) if known is not None and not known.uid else None
+            if known is None or known.uid or not isinstance(known.card, JobCard):
+                return None
+            mine = known.card.owner is not None and known.card.owner.key == owner
+            return self._replace(key, None) if mine else None
 
     def forget(self, key: Key, uid: str) -> Change | None:
         """Forget an object that a listing no longer has, unless another of its name was made meanwhile, or is to be.
@@ -140,9 +143,12 @@ class Index:
             return model
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
-        """Return a resource's own Job, without the ends of its pods; one that only has the name is another's."""
+        """Return a resource's own Job, without the ends of its pods; one that only has the name is another's.
+
+        One that is about to be made is none yet: nobody knows whether it comes to be.
+        """
         card = self.job_named(owner.key.namespace, name)
-        return card.seen if card is not None and card.owner == owner else None
+        return card.seen if card is not None and card.owner == owner and card.seen.uid else None
 
     def job_named(self, namespace: str, name: str) -> JobCard | None:
         """Return what has the name of a Job, whoever owns it."""

@@ -10,6 +10,7 @@ from gozen.errors import ExitCode
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.meta import API_VERSION, Resource
+from gozen_operator.manifests import Key
 from gozen_operator.plan import Manifest
 from gozen_operator.settings import OperatorSettings, PodSettings
 
@@ -109,7 +110,12 @@ def _job(
 
 def job_name(owner: Resource) -> str:
     """Return the name of a resource's Job: its own, with what makes Jobs of different kinds different."""
-    return owner.metadata.name if isinstance(owner, Exposure) else f"{owner.metadata.name}-append"
+    return job_key(Key(type(owner).__name__, "", owner.metadata.name)).name
+
+
+def job_key(owner: Key) -> Key:
+    """Return the key of the Job that a resource has, or may have."""
+    return Key("Job", owner.namespace, owner.name if owner.kind == "Exposure" else f"{owner.name}-append")
 
 
 def label_value(text: str) -> str:

@@ -98,7 +98,9 @@ class ExposureFacts:
     problem
         Why the request makes no sense, as (reason, message): unknown instrument, ...
     duplicate_of
-        An older Exposure that has the same night, EXP_ID and run.
+        Another Exposure that has the same night, EXP_ID and run, and came first.
+    duplicate_stays
+        Whether that is known to be there and to stay: it may have been deleted, and nobody has told yet.
     suspended
         Whether its Observation is suspended.
     raw
@@ -126,6 +128,7 @@ class ExposureFacts:
     known_sensors: Sequence[str]
     problem: tuple[str, str] | None = None
     duplicate_of: str | None = None
+    duplicate_stays: bool = True
     suspended: bool = False
     raw: frozenset[str] | None = None
     commits: Mapping[str, Commit] | None = None

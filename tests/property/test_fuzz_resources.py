@@ -87,6 +87,9 @@ class Server:
     def tell(self, key: Key, uid: str, event: Event, when: str, name: str) -> None:
         assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", event.reason), event
 
+    def get(self, key: Key) -> dict[str, Any] | None:
+        return self.objects.get(key)
+
     def pods_of(self, namespace: str, uid: str) -> list[dict[str, Any]]:
         return []
 

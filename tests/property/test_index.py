@@ -21,7 +21,7 @@ from gozen_operator.cards import ExposureCard, LightCurveCard, places
 from gozen_operator.conditions import moment
 from gozen_operator.facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
 from gozen_operator.index import Change, Index
-from gozen_operator.manifests import Key, Owner, key_of
+from gozen_operator.manifests import Key, Owner, key_of, owner_of
 from gozen_operator.settings import OperatorSettings
 
 from .operator_world import CAMERA, NAMESPACE
@@ -130,15 +130,17 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     runs = [n for n, job in jobs.items() if job.runs and job.reduces]
     uid = index.uids("Exposure")[Key("Exposure", NAMESPACE, mine.name)]
     own = jobs.get(mine.name)
-    is_own = own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, mine.name), uid)
+    is_mine = own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, mine.name), uid)
+    is_own = is_mine and own is not None and bool(own.seen.uid)
     ahead = sum(one.reason == "Queued" and one.rank < mine.rank for one in others)
     same = ("night", "exposure_id", "run", "instrument")
     first = [
-        (one.made, one.name)
+        (not begun_by(index, one), one.made, one.name)
         for one in others
         if not one.refused and all(getattr(one, word) == getattr(mine, word) for word in same)
     ]
-    older = sorted(one for one in first if one < (mine.made, mine.name) and mine.exposure_id is not None)
+    waits = mine.exposure_id is not None and not begun_by(index, mine)
+    older = sorted(one for one in first if one < (True, mine.made, mine.name) and waits)
     kinds = {"OBJECT": ("DARK", "FLAT"), "FLAT": ("DARK",), "DARK": ()}[mine.data_type]
     before = {
         one.name
@@ -152,11 +154,18 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     runs_of_others = set(runs) - ({mine.name} if is_own else set())
     assert facts.may_launch == (len(runs_of_others) + ahead < SETTINGS.max_active_jobs)
     assert (facts.job is not None) == is_own
-    assert bool(facts.job_of_another) == (own is not None and not is_own)
-    assert facts.duplicate_of == (older[0][1] if older else None)
+    assert bool(facts.job_of_another) == (own is not None and not is_mine)
+    assert facts.duplicate_of == (older[0][2] if older else None)
     assert set(facts.calibration) == before
     assert facts.suspended == (parent is not None and parent.suspended)
     assert facts.held == (parent is not None and not parent.complete)
+
+
+def begun_by(index: Index, card: ExposureCard) -> bool:
+    """Tell whether an Exposure is complete or has a Job."""
+    own = index.job_named(NAMESPACE, card.name)
+    uid = index.uids("Exposure").get(Key("Exposure", NAMESPACE, card.name))
+    return card.complete or (own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, card.name), uid or ""))
 
 
 def parent_of(index: Index, card: ExposureCard) -> cards.ObservationCard | None:
@@ -199,9 +208,10 @@ def happen(index: Index, rng: random.Random, version: int) -> Change | None:
     """Let one thing happen to an index."""
     if rng.random() < 0.1:
         made = an_object(rng, version)
+        owner = owner_of(made)
         if made["kind"] == "Job":
             index.expect({**made, "status": {}})
-        return None if rng.random() < 0.7 else index.give_up(key_of(made))
+        return None if rng.random() < 0.7 else index.give_up(key_of(made), owner.key if owner is not None else None)
     if rng.random() < 0.75:
         return index.put(an_object(rng, version - rng.choice([0, 0, 0, 20])))
     known = [key for kind in (*SPECS, "Job") for key in index.keys(kind)]

@@ -10,6 +10,7 @@ import pytest
 from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.settings import load_settings
+from gozen_operator import cards
 from gozen_operator.controller import Controller
 from gozen_operator.facts import observation_facts
 from gozen_operator.index import Index
@@ -55,6 +56,9 @@ class Server:
     def pods_of(self, namespace, uid):
         self.asked_pods.append(uid)
         return []
+
+    def get(self, key):
+        return self.objects.get(key)
 
     def tell(self, *_):
         pass
@@ -157,3 +161,124 @@ def test_an_observation_counts_only_exposures_that_are_its_own(desk):
     said = {name: server.objects[Key("Exposure", NAMESPACE, name)].get("status") for name in ("of-new", "of-old")}
     assert "Suspended" in str(said["of-new"])
     assert "Suspended" not in str(said["of-old"])
+
+
+def twin(server, **meta):
+    """Apply another Exposure of the same number and run."""
+    meta = {"creationTimestamp": "2030-01-01T00:00:00Z", **meta}
+    return server.apply("Exposure", "again", SPEC, "twin", **meta)
+
+
+def accepted(server, name):
+    found = server.objects[Key("Exposure", NAMESPACE, name)].get("status", {}).get("conditions", [])
+    return {one["type"]: (one["status"], one["reason"]) for one in found}
+
+
+def test_an_exposure_whose_number_was_that_of_one_that_is_gone_begins_when_that_has_been_told(desk):
+    server, index, controller = desk
+    old = server.apply("Exposure", "field", SPEC, "first", creationTimestamp="2029-01-01T00:00:00Z")
+    index.put(old)
+    del server.objects[EXPOSURE]
+    index.put(twin(server))
+    again = Key("Exposure", NAMESPACE, "again")
+    assert controller.handle(again) == SETTINGS.look_s
+    assert accepted(server, "again")["Succeeded"] == ("Unknown", "ExposureIdTaken")
+    index.remove(old)
+    controller.handle(again)
+    assert Key("Job", NAMESPACE, "again") in server.objects
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_exposure_waits_for_one_of_its_number_that_is_being_deleted(desk, is_told):
+    server, index, controller = desk
+    meta = {"creationTimestamp": "2029-01-01T00:00:00Z"}
+    index.put(server.apply("Exposure", "field", SPEC, "first", **meta))
+    going = server.put(server.objects[EXPOSURE], deletionTimestamp="2030-01-01T00:00:00Z")
+    if is_told:
+        index.put(going)
+    index.put(twin(server))
+    assert controller.handle(Key("Exposure", NAMESPACE, "again")) == SETTINGS.look_s
+    assert accepted(server, "again")["Complete"] == ("False", "ExposureIdTaken")
+
+
+def test_a_number_that_is_taken_is_refused_and_what_runs_is_not_refused_for_an_earlier_name(desk):
+    server, index, controller = desk
+    same = {"creationTimestamp": "2030-01-01T00:00:00Z"}
+    index.put(server.apply("Exposure", "field", SPEC, "first", **same))
+    controller.handle(EXPOSURE)
+    index.put(twin(server))  # in the same second, and its name comes first
+    for _ in range(2):
+        controller.handle(Key("Exposure", NAMESPACE, "again"))
+        controller.handle(EXPOSURE)
+    assert accepted(server, "again")["Accepted"] == ("False", "ExposureIdTaken")
+    assert accepted(server, "field")["Succeeded"] == ("Unknown", "Running")
+    assert [key.name for key in server.objects if key.kind == "Job"] == ["field"]
+
+
+def test_what_the_archive_said_before_the_job_ended_is_not_its_outcome(desk):
+    server, index, controller = desk
+    index.put(server.apply("Exposure", "field", SPEC, "first"))
+    gathered = controller._gathered
+
+    def ended_meanwhile(resource):
+        found = gathered(resource)
+        controller._gathered = gathered
+        owner = {"kind": "Exposure", "name": "field", "uid": "first", "apiVersion": "gozen.astro/v1alpha1"}
+        meta = {"name": "field", "namespace": NAMESPACE, "ownerReferences": [owner]}
+        ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {}, "status": ended}
+        index.put(server.put(job, uid="of an operator before this one"))
+        return found
+
+    controller._gathered = ended_meanwhile
+    assert controller.handle(EXPOSURE) == 0.0
+    assert succeeded(server) is None
+
+
+STEPS = [{"setParameter": {"nframe": 6, "tintegSec": 0.5, "dataType": "DARK"}}, *[{"exposure": "DARK"}] * 2]
+
+
+def test_an_observation_is_not_summed_up_without_an_exposure_of_which_nobody_has_told(desk):
+    server, index, controller = desk
+    key = Key("Observation", NAMESPACE, "field")
+    index.put(server.apply("Observation", "field", {"observer": "A", "project": "B", "operations": STEPS}, "parent"))
+    controller.handle(key)
+    status = server.objects[key]["status"]
+    names = [one["name"] for one in status["exposures"]]
+    owner = {"kind": "Observation", "name": "field", "uid": "parent", "apiVersion": "gozen.astro/v1alpha1"}
+    for name in names:
+        spec = {**SPEC, "observationRef": {"name": "field"}}
+        made = server.apply("Exposure", name, spec, f"uid of {name}", ownerReferences=[owner])
+        said = {"status": "True", "reason": "Reduced", "lastTransitionTime": "2030-01-01T00:00:00Z"}
+        ends = [{**said, "type": "Complete"}, {**said, "type": "Succeeded"}] if name == names[0] else []
+        made = server.put({**made, "status": {"conditions": ends}})
+        if ends:
+            index.put(made)
+    executed = {**said, "type": "Executed", "reason": "Executed"}
+    whole = {**status, "conditions": [*status["conditions"], executed]}
+    index.put(server.put({**server.objects[key], "status": whole}))
+    controller.handle(key)
+    found = {one["type"]: (one["status"], one["reason"]) for one in server.objects[key]["status"]["conditions"]}
+    assert found["Complete"] == ("False", "Reducing")
+
+
+def test_who_is_being_deleted_keeps_nobody_waiting(desk):
+    server, index, _ = desk
+    for kind, name, spec in (
+        ("Exposure", "field", SPEC),
+        ("LightCurveJob", "append", {"selection": {"night": NIGHT}, "targetCatalog": "lightcurves"}),
+    ):
+        reason = "Queued" if kind == "Exposure" else "WaitingForTable"
+        said = {
+            "type": "Succeeded",
+            "status": "Unknown",
+            "reason": reason,
+            "lastTransitionTime": "2030-01-01T00:00:00Z",
+        }
+        made = server.apply(kind, name, spec, f"uid of {name}")
+        made = server.put({**made, "status": {"conditions": [said]}})
+        index.put(made)
+        drawers = cards.queue(NAMESPACE), cards.not_reduced(NAMESPACE, "r1"), cards.writers(NAMESPACE, "lightcurves")
+        assert sum(index.count(one) for one in drawers) > 0
+        index.put(server.put(made, deletionTimestamp="2030-01-01T00:00:00Z", finalizers=["backup.example.org/keep"]))
+        assert sum(index.count(one) for one in drawers) == 0

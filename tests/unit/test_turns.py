@@ -1,8 +1,8 @@
 """Many looks at once: no more Jobs are asked for than may run, also while the API server takes its time.
 
 Covered: a turn counts from the moment at which it is decided, a second look waits in words, a turn that came to
-nothing is free again, and what was deleted is not deleted again before the server has told so. Histories of one look
-after the other are in tests/property/test_reconcile.py.
+nothing is free again, one whose Job may have been made is not, and what was deleted is not deleted again before the
+server has told so. Histories of one look after the other are in tests/property/test_reconcile.py.
 """
 
 import threading
@@ -14,6 +14,7 @@ from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.errors import ClusterUnavailable
 from gozen.settings import load_settings
+from gozen_operator.answers import RefusedError
 from gozen_operator.controller import Controller
 from gozen_operator.index import Index
 from gozen_operator.manifests import Key
@@ -27,14 +28,14 @@ class SlowServer:
     """It answers the creation of Jobs only when it is told to."""
 
     def __init__(self):
-        self.go, self.asked, self.statuses, self.fails = threading.Event(), [], {}, False
+        self.go, self.asked, self.statuses, self.fails = threading.Event(), [], {}, None
         self.deleted = []
 
     def create_job(self, manifest):
         self.asked.append(manifest["metadata"]["name"])
         assert self.go.wait(60)
         if self.fails:
-            raise ClusterUnavailable("the API server is gone")
+            raise self.fails
         return {**manifest, "metadata": {**manifest["metadata"], "uid": "made", "resourceVersion": "5"}, "status": {}}
 
     def write_status(self, key, uid, status):
@@ -80,14 +81,43 @@ def test_no_more_jobs_are_asked_for_than_have_a_turn(controller):
 def test_a_turn_that_came_to_nothing_is_free_again(controller):
     server = controller.api
     server.go.set()
-    server.fails = True
+    server.fails = RefusedError("too many requests", 429)
     for name in NAMES:
-        with pytest.raises(ClusterUnavailable):
+        with pytest.raises(RefusedError):
             controller.handle(Key("Exposure", "night", name))
-    server.fails = False
+    server.fails = None
     for name in NAMES:
         controller.handle(Key("Exposure", "night", name))
     assert server.asked == [*NAMES, *NAMES[:2]]
+
+
+@pytest.mark.parametrize("silence", [ClusterUnavailable("no answer"), RefusedError("etcd: request timed out", 500)])
+def test_a_job_that_may_have_been_made_keeps_its_turn_until_its_owner_is_looked_at_again(controller, silence):
+    server = controller.api
+    server.go.set()
+    server.fails = silence
+    for name in NAMES[:2]:
+        with pytest.raises(ClusterUnavailable):
+            controller.handle(Key("Exposure", "night", name))
+    for name in NAMES[2:]:
+        controller.handle(Key("Exposure", "night", name))
+    assert server.asked == NAMES[:2]
+    server.fails = None
+    for name in NAMES:
+        controller.handle(Key("Exposure", "night", name))
+    assert server.asked == [*NAMES[:2], *NAMES[:2]]
+
+
+def test_a_turn_for_a_job_that_may_have_been_made_is_free_when_its_owner_is_gone(controller):
+    server = controller.api
+    server.go.set()
+    server.fails = ClusterUnavailable("no answer")
+    for name in NAMES[:2]:
+        with pytest.raises(ClusterUnavailable):
+            controller.handle(Key("Exposure", "night", name))
+        controller.index.remove({"kind": "Exposure", "metadata": {"name": name, "namespace": "night", "uid": name}})
+        assert controller.handle(Key("Exposure", "night", name)) is None
+    assert controller.index.keys("Job") == []
 
 
 def test_what_is_deleted_is_not_deleted_again(controller):
