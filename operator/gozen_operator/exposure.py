@@ -35,7 +35,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
     if status_of(conditions_of(exposure), "Complete") == "True":
         return _after_completion(exposure, facts, settings, now)
     refusal = _refusal(exposure, facts)
-    if refusal is not None:
+    if refusal is not None and not _runs(facts):
         return _refused(exposure, *refusal, now)
     if facts.job is not None or _launched(exposure):
         return _while_launched(exposure, facts, settings, now)
@@ -46,6 +46,11 @@ def wanted_sensors(exposure: Exposure, known: Sequence[str]) -> list[str]:
     """Return the sensors to reduce, in the order of the profile."""
     asked = exposure.spec.sensors
     return [sensor for sensor in known if not asked or sensor in asked]
+
+
+def _runs(facts: ExposureFacts) -> bool:
+    """Tell whether its Job works, which does not stop when profiles and settings of the site change."""
+    return facts.job is not None and facts.job.finished is None
 
 
 def _launched(exposure: Exposure) -> bool:

@@ -24,7 +24,8 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
     seen = facts.job
     if status_of(_conditions(job), "Complete") == "True":
         return Plan(expire=seen if seen is not None and not seen.expires else None)
-    refusal = _refusal(job, facts)
+    begun = seen is not None or _launched(job)
+    refusal = None if begun else _refusal(job, facts)
     if refusal is not None:
         reason, message = refusal
         known = [
@@ -33,7 +34,7 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
             Known("Succeeded", "False", reason, message),
         ]
         return Plan(status=_status(job, known, now, done=True), events=(Event(reason, message, "Warning"),))
-    if seen is not None or _launched(job):
+    if begun:
         return _while_launched(job, facts, now)
     wait = _wait(facts)
     if wait is not None:

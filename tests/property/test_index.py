@@ -65,6 +65,8 @@ def an_object(rng: random.Random, version: int) -> dict[str, Any]:
         status = {"conditions": said(rng.choice(words))} if rng.random() < 0.8 else {}
         if kind == "LightCurveJob" and status:
             status["conditions"][2]["status"] = str(rng.random() < 0.3)
+    if rng.random() < 0.15:
+        meta |= {"deletionTimestamp": moment(1.8e9), "finalizers": ["backup.example.org/keep"]}
     meta |= {"namespace": NAMESPACE, "resourceVersion": str(version)}
     return {"apiVersion": "gozen.astro/v1alpha1", "kind": kind, "metadata": meta, "spec": spec, "status": status}
 
@@ -132,7 +134,7 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     own = jobs.get(mine.name)
     is_mine = own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, mine.name), uid)
     is_own = is_mine and own is not None and bool(own.seen.uid)
-    ahead = sum(one.reason == "Queued" and one.rank < mine.rank for one in others)
+    ahead = sum(one.reason == "Queued" and not one.going and one.rank < mine.rank for one in others)
     same = ("night", "exposure_id", "run", "instrument")
     first = [
         (not begun_by(index, one), one.made, one.name)
@@ -145,7 +147,7 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     before = {
         one.name
         for one in others
-        if one.data_type in kinds and not one.complete and one.instrument == mine.instrument
+        if one.data_type in kinds and not one.complete and not one.going and one.instrument == mine.instrument
         and one.exposure_id is not None and mine.exposure_id is not None and one.exposure_id < mine.exposure_id
         and one.night == mine.night
     }  # fmt: skip
@@ -196,7 +198,7 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
         one.name
         for _, one in index.cards("LightCurveJob")
         if isinstance(one, LightCurveCard) and one.name != mine.name and one.table == mine.table and not one.complete
-        and (
+        and not one.going and (
             index.job_of(Owner(Key("LightCurveJob", NAMESPACE, one.name), one.uid), one.job)
             or (one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name))
         )
@@ -255,6 +257,8 @@ def test_the_index_knows_what_a_walk_finds_and_marks_whom_it_concerns(seed: int)
 def is_concerned(index: Index, key: Key, before: Any) -> bool:
     """Tell whether what a resource waits for, or counts, is otherwise than before."""
     now, card = facts_of(index, key), index.card(key)
+    if isinstance(card, ExposureCard | LightCurveCard) and card.going:
+        return False
     if isinstance(card, ExposureCard):
         turn = card.reason == "Queued" and now.may_launch and not before.may_launch
         free = card.reason == "WaitingForCalibration" and not now.calibration and bool(before.calibration)

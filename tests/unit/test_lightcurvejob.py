@@ -6,7 +6,7 @@ import pytest
 
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.observed import LightCurveFacts
+from gozen_operator.observed import JobSeen, LightCurveFacts
 from gozen_operator.settings import OperatorSettings
 
 
@@ -44,3 +44,13 @@ def test_another_one_is_refused_with_what_to_do(aperture, measured, says):
     is_accepted, message = accepted(aperture, measured)
     assert not is_accepted
     assert says in message
+
+
+def test_what_has_begun_is_not_refused_for_a_profile_that_has_changed_since():
+    spec = {"selection": {"night": "20260115"}, "aperture": 21}
+    metadata = {"name": "tonight", "namespace": "kiso", "uid": "u1", "generation": 1}
+    job = LightCurveJob.model_validate({"apiVersion": "gozen.astro/v1alpha1", "metadata": metadata, "spec": spec})
+    for finished, reason in ((None, "Running"), ("Complete", "Appended")):
+        seen = JobSeen("tonight-append", "j1", finished)
+        plan = reconcile_lightcurvejob(job, LightCurveFacts(apertures=None, job=seen), OperatorSettings(), 1.8e9)
+        assert plan.status["conditions"][-1]["reason"] == reason

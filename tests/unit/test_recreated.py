@@ -10,7 +10,7 @@ import pytest
 from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.settings import load_settings
-from gozen_operator import cards
+from gozen_operator import cards, looking
 from gozen_operator.controller import Controller
 from gozen_operator.facts import observation_facts
 from gozen_operator.index import Index
@@ -233,6 +233,16 @@ def test_what_the_archive_said_before_the_job_ended_is_not_its_outcome(desk):
     controller._gathered = ended_meanwhile
     assert controller.handle(EXPOSURE) == 0.0
     assert succeeded(server) is None
+
+
+def test_an_exposure_that_is_reduced_is_not_refused_for_a_profile_that_is_gone(desk, monkeypatch):
+    server, index, controller = desk
+    index.put(server.apply("Exposure", "field", SPEC, "first"))
+    for _ in range(2):
+        controller.handle(EXPOSURE)
+    monkeypatch.setattr(looking, "profile_of", lambda name: ("UnknownInstrument", f"no profile {name}"))
+    controller.handle(EXPOSURE)
+    assert succeeded(server)[0] == "Running"
 
 
 STEPS = [{"setParameter": {"nframe": 6, "tintegSec": 0.5, "dataType": "DARK"}}, *[{"exposure": "DARK"}] * 2]
