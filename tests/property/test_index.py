@@ -185,7 +185,7 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
         one.name
         for one in exposures(index).values()
         if one.data_type == "OBJECT" and one.run == choice.run and one.exposure_id is not None and not one.complete
-        and choice.night in (None, one.night)
+        and not one.going and choice.night in (None, one.night)
         and (not choice.exposures or f"{one.exposure_id:08d}" in choice.exposures)
     }  # fmt: skip
     assert set(facts.waiting_for) == awaited

@@ -11,6 +11,7 @@ from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
 from gozen.settings import load_settings
 from gozen_operator import cards, looking
+from gozen_operator.affected import affected
 from gozen_operator.controller import Controller
 from gozen_operator.facts import observation_facts
 from gozen_operator.index import Index
@@ -290,5 +291,9 @@ def test_who_is_being_deleted_keeps_nobody_waiting(desk):
         index.put(made)
         drawers = cards.queue(NAMESPACE), cards.not_reduced(NAMESPACE, "r1"), cards.writers(NAMESPACE, "lightcurves")
         assert sum(index.count(one) for one in drawers) > 0
-        index.put(server.put(made, deletionTimestamp="2030-01-01T00:00:00Z", finalizers=["backup.example.org/keep"]))
+        follower = index.put(server.apply(kind, f"{name}-2", spec, f"uid of {name}-2")).key
+        index.put(server.put({**server.objects[follower], "status": {"conditions": [said]}}))
+        gone = index.put(server.put(made, deletionTimestamp="2030-01-01T00:00:00Z", finalizers=["example.org/keep"]))
+        assert follower in affected(index, gone, 1), "who waited is looked at"
+        index.remove(server.objects[follower])
         assert sum(index.count(one) for one in drawers) == 0
