@@ -280,6 +280,23 @@ def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
     }
 
 
+def test_every_setting_of_the_operator_that_the_chart_does_not_give_itself_may_be_given(chart: helm.Chart) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    known = schema["properties"]["operator"]["properties"]["settings"]["propertyNames"]["enum"]
+    given = {"namespaces", "lease_namespace", "identity", "pods"}
+    assert set(known) == set(OperatorSettings.model_fields) - given
+    for word in ("identity", "max_activ_jobs"):
+        with pytest.raises(Exception, match=word):
+            rendered(chart, S3 | {"operator": {"settings": {word: "a"}}})
+
+
+def test_probes_ask_the_port_at_which_the_operator_answers(chart: helm.Chart) -> None:
+    for settings, port in (({}, 8080), ({"port": 9090}, 9090)):
+        manifests = rendered(chart, S3 | {"operator": {"settings": settings}})
+        (container,) = one_of(manifests, "Deployment", "operator")["spec"]["template"]["spec"]["containers"]
+        assert container["ports"] == [{"name": "metrics", "containerPort": port}]
+
+
 def test_a_setting_that_is_null_has_its_default(chart: helm.Chart, operator_settings: Any) -> None:
     found = operator_settings(S3 | {"operator": {"settings": {"observation_ttl_s": None, "look_s": 2.5}}})
     assert (found.observation_ttl_s, found.look_s) == (None, 2.5)
