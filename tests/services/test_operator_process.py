@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gozen.errors import MissingObject
 from gozen.settings import load_settings
 from gozen_operator import wiring
 from gozen_operator.leadership import Leadership
@@ -76,11 +77,12 @@ class Stalled:
     def __init__(self) -> None:
         self.answers = threading.Event()
 
-    def exists(self, key: str) -> bool:
+    def read(self, key: str) -> bytes:
         self.answers.wait(60)
-        return False
+        raise MissingObject(key)
 
     def list(self, prefix: str) -> list[str]:
+        self.answers.wait(60)
         return []
 
 
