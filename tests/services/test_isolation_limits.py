@@ -210,14 +210,14 @@ def test_memory_that_no_limit_counts_cannot_be_had(small, flags):
 
 
 def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 def stands_still(pid):
     """Tell whether a process stops; its threads do when the kernel gets to them."""
     ends = time.monotonic() + 10
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+    while Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "T":
         if time.monotonic() > ends:
             return False
     return True

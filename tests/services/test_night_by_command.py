@@ -117,7 +117,7 @@ def wait_until_gone(group: int) -> None:
 def stat_of(process: Path) -> tuple[str, int, int]:
     """Return state, parent and group of a process; zeros for one that has just ended."""
     try:
-        state, parent, group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+        state, parent, group = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
     except (FileNotFoundError, ProcessLookupError):
         return "Z", 0, 0
     return state, int(parent), int(group)

@@ -196,7 +196,7 @@ def test_ctrl_c_stops_the_command(root: Path, tmp_path: Path) -> None:
     code = f"""
         import sys
         from pathlib import Path
-        from gozen.cli.call import run
+        from gozen.cli import main
         from gozen.quickdb import sql_database
 
         def begun(*words, asked=sql_database.answer):
@@ -204,7 +204,8 @@ def test_ctrl_c_stops_the_command(root: Path, tmp_path: Path) -> None:
             return asked(*words)
 
         sql_database.answer = begun
-        sys.exit(run(["sql", {ENDLESS!r}, "--archive", {str(root / "archive")!r}]))
+        sys.argv = ["gozen", "sql", {ENDLESS!r}, "--archive", {str(root / "archive")!r}]
+        main()
     """
     running = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, stderr=subprocess.PIPE, text=True

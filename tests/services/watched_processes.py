@@ -17,7 +17,7 @@ def session_of(leader: int) -> set[int]:
     found = set()
     for about in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(about.read_text().rpartition(")")[2].split()[3]) == leader:
+            if int(about.read_text(errors="replace").rpartition(")")[2].split()[3]) == leader:
                 found.add(int(about.parent.name))
     return found
 
@@ -33,6 +33,6 @@ def wait_until(true: Callable[[], bool], within: float = PATIENT_S) -> None:
 def gone(process: int) -> bool:
     """Tell whether a process has ended, also when its parent has not looked."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True

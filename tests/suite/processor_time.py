@@ -51,7 +51,7 @@ def _children(pid: int) -> list[int]:
 
 def _used(pid: int) -> float:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return 0.0
     return sum(map(int, fields[_TIMES])) / _TICKS
