@@ -53,7 +53,7 @@ REPEATS = {
     "histories of a table": Repeats(36, 300, "a lost row, a doubled row; 7 for the worst seed"),
     "texts of SQL": Repeats(620, 10_000, "a list that allows readers of files; 205 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet: the number is a choice"),
-    "kills at random moments": Repeats(6, 200, "no seeded bug: each stage is killed once besides"),
+    "kills at random moments": Repeats(9, 150, "a commit before its products; 3 for the worst seed"),
 }
 
 _reached: dict[str, int] = {}

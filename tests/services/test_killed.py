@@ -5,14 +5,13 @@ Covered: SIGKILL of the whole process group, of the main process alone, and of a
 that was committed is written again; nothing is left behind. The archive that counts was made by the installed command;
 the lives that are killed come from `fork_server`, which saves the seconds of each start.
 
-How many random moments there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not
-here: storage in trouble and inputs that change (test_disturbed.py).
+How many histories of kills at random moments there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose
+message names it. Not here: storage in trouble and inputs that change (test_disturbed.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import random
@@ -25,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.effort import REPEATS, SEED
+from tests.effort import SEED, rounds
 
 from .fork_client import ForkServer, Life
 from .lives import Mark, all_gone, by_command, committed, differences, digests, left_in, mark, members, place, start
@@ -42,8 +41,6 @@ STAGES = {
 }
 """The stages of a night, in their order, by what is written in the archive when one has begun."""
 ATTEMPTS = 8
-
-KILLS = REPEATS["kills at random moments"].now
 
 log = logging.getLogger(__name__)
 pytestmark = pytest.mark.xdist_group("lives")
@@ -196,7 +193,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_archive(
         assert differences(digests(tmp_path / name), digests(right)) == []
     length_s = min(lengths_s)
     kills: Counter[str] = Counter()
-    for number in itertools.count():
+    for number in rounds("kills at random moments", ("run", "watch").index(kind), 2):
         name = f"{kind} {number}"
         folder = place(simulated, tmp_path / str(number), os.link)
         history = lived(
@@ -204,6 +201,5 @@ def test_killed_at_random_moments_it_ends_in_the_same_archive(
         )
         check_end(history, right)
         kills.update(one.split()[0] for one in history.kills)
-        if kills.total() >= KILLS / 2:
-            break
-    log.info("%s: killed %s in %d histories, each %.1f s long undisturbed", kind, dict(kills), number + 1, length_s)
+    log.info("%s: killed %s, in lives of %.1f s each", kind, dict(kills), length_s)
+    assert kills, "no history was long enough for a kill"

@@ -107,6 +107,18 @@ MUTANTS = (
         "tests/services/test_simulated_truth.py",
     ),
     Mutant(
+        "a commit stands half a second before its products",
+        "pipelines/gozen/reduction/sensor.py",
+        "    write_commit(bench.store, work.processing, commit)\n",
+        "    late = {one.key: bench.store.read(one.key) for one in commit.products.values()}\n"
+        "    [bench.store.delete(key) for key in late]\n"
+        "    write_commit(bench.store, work.processing, commit)\n"
+        '    __import__("time").sleep(0.5)\n'
+        "    [bench.store.write(key, data) for key, data in late.items()]\n",
+        "tests/services/test_killed.py::test_killed_at_random_moments_it_ends_in_the_same_archive",
+        "kills at random moments",
+    ),
+    Mutant(
         "a user's function reads the files of others",
         "pipelines/gozen/quickdb/isolation/landlock.py",
         "[Path(one) for one in _SYSTEM]",
