@@ -174,6 +174,8 @@ def test_the_table_of_a_fits_file_is_the_one_meant() -> None:
         read(two, "t.fits")
     with pytest.raises(UnreadableInput, match=r"no table of it goes by --hdu 9: --hdu 1 \(HEAD\)"):
         read(two, "t.fits", hdu="9")
+    with pytest.raises(UnreadableInput, match=r"2 tables of it go by --hdu STARS: .*; name it by its number"):
+        read(fits_of(STARS, STARS), "t.fits", hdu="STARS")
     with pytest.raises(UnreadableInput, match="FITS without a table"):
         read(fits_of(), "t.fits")
     with pytest.raises(UnreadableInput, match="--hdu names one of a FITS file or a VOTable"):
@@ -209,6 +211,9 @@ def test_what_fits_has_and_tables_have_not_is_refused_by_name() -> None:
     twice = fits_of(hdu(ra=[1.0], rb=[2.0], dec=[2.0])).replace(b"'rb      '", b"'ra      '")
     with pytest.raises(UnreadableInput, match="two columns of the name ra"):
         read(twice, "t.fits")
+    nameless = fits_of(hdu(ra=[1.0], rb=[2.0], dec=[2.0])).replace(b"TTYPE2  = 'rb ", b"COMMENT = 'rb ")
+    with pytest.raises(UnreadableInput, match="its column 2 has no name"):
+        read(nameless, "t.fits")
 
 
 def votable_of(*tables: dict[str, list]) -> bytes:

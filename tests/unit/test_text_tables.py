@@ -12,6 +12,7 @@ import datetime as dt
 import gzip
 import io
 import lzma
+import re
 import zipfile
 
 import pyarrow as pa
@@ -59,6 +60,7 @@ WRITTEN = {
     "UTF-16": TEXT.encode("utf-16"),
     "UTF-16, the other way": b"\xfe\xff" + TEXT.encode("utf-16-be"),
     "gzip": gzip.compress(TEXT.encode()),
+    "gzip, twice": gzip.compress(gzip.compress(TEXT.encode())),
     "bzip2": bz2.compress(TEXT.encode()),
     "xz": lzma.compress(TEXT.encode()),
 }
@@ -90,6 +92,13 @@ def test_rows_of_units_and_dashes_are_no_rows() -> None:
     assert units == [b"deg", b"deg", b"mag"]
 
 
+@pytest.mark.parametrize("first", ["a,40.5,1.25", "a,08:18:29,-00:30:00", "a,10d30m,5d"])
+def test_a_row_of_missing_values_makes_no_units_of_the_row_above(first: str) -> None:
+    found = read(f"name,ra,dec\n{first}\n--,--,--\nb,41.5,-2.0\n")
+    assert found["name"].to_pylist() == ["a", "--", "b"]
+    assert not any(field.metadata for field in found.schema)
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "expected"),
     [
@@ -99,6 +108,8 @@ def test_rows_of_units_and_dashes_are_no_rows() -> None:
         (["18446744073709551615", "1"], pa.uint64(), [18446744073709551615, 1]),
         (["340282366920938463463374607431768211455", "1"], pa.string(), None),
         (["9223372036854775809", "-1"], pa.string(), None),
+        (["2552928187080872833.0", "3"], pa.string(), None),
+        (["2552928187080872960.0", "3"], pa.float64(), [2552928187080872960.0, 3.0]),
         (["1e300", "100000000000000000000"], pa.float64(), [1e300, 1e20]),
         (["1,234", "5"], pa.string(), None),
         (["true", "False"], pa.bool_(), [True, False]),
@@ -152,6 +163,7 @@ REFUSED = {
     "name,ra,dec\na,40,1\nb,41,2,3\n": "line 3 has 4 values, but there are 3 names",
     'name,ra,dec\n"a\nx",40,1\nb,41\n': "line 4 has 2 values",
     "a b c\n1 2 3\n4  5\n": "line 3 has 2 values, but there are 3 names",
+    'name,ra,dec\nx,40,"1\nb,41,2\n': "a double quote begins the value '1' and is never closed",
     "words\n": "should hold the names of columns, separated by commas",
 }
 
@@ -175,8 +187,9 @@ def test_an_encoding_that_nothing_shows_is_asked_for() -> None:
     with pytest.raises(UnreadableInput, match=r"about line 2 it is not UTF-8 .* --encoding latin-1"):
         read(data)
     assert read(data, encoding="latin-1")["name"].to_pylist() == ["été"]
-    with pytest.raises(UnreadableInput, match="no encoding 'klingon'"):
-        read(data, encoding="klingon")
+    for other in ("klingon", "base64", "rot13", "\0", ""):
+        with pytest.raises(UnreadableInput, match=f"no encoding {re.escape(repr(other))}: write utf-8"):
+            read(data, encoding=other)
 
 
 def test_bytes_that_are_not_utf8_far_down_are_named_by_their_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,4 +208,20 @@ def test_tables_of_other_programs_are_read() -> None:
         "\\fixlen = T\n|    ra    |   dec   |\n|  double  | double  |\n|   deg    |  deg    |\n  40.5      1.5      \n"
     )
     assert read(sextractor, "t.cat")["ALPHA_J2000"].to_pylist() == [40.5]
+    assert read("# 1 id\n# 2 ra\n# 3 dec\n1 40.5 1.5\n", "t.cat").to_pydict() == {"id": [1], "ra": [40.5], "dec": [1.5]}
+    assert read("# 1 star\nra dec\n40.5 1.5\n", "t.cat").to_pydict() == {"ra": [40.5], "dec": [1.5]}
     assert read(ipac, "t.tbl")["ra"].to_pylist() == [40.5]
+
+
+def test_the_word_of_the_gaia_archive_for_a_missing_number_is_understood_in_ecsv() -> None:
+    lines = [
+        "%ECSV 1.0", "---", "delimiter: ','", "datatype:", "- {name: source_id, datatype: int64}",
+        "- {name: ra, datatype: float64, unit: deg}", "- {name: g, datatype: float32}", "- {name: has, datatype: bool}",
+        "- {name: name, datatype: string}",
+    ]  # fmt: skip
+    head = "".join(f"# {one}\n" for one in lines)
+    found = read(head + 'source_id,ra,g,has,name\n2552928187080872833,40.5,null,True,a\n2,41.5,"null",null,""\n')
+    assert found.to_pydict() == {
+        "source_id": [2552928187080872833, 2], "ra": [40.5, 41.5], "g": [None, None], "has": [True, None],
+        "name": ["a", None],
+    }  # fmt: skip

@@ -14,7 +14,7 @@ from gozen.catalog.formats import votable_tables
 from gozen.catalog.formats.asked import Asked, NotATableError
 
 _FITS_BLOCK = 2880
-_SEXTRACTOR = re.compile(rb"#\s+1\s+[A-Z]\w*\s")
+_SEXTRACTOR = re.compile(rb"#[ \t]+1[ \t]+[A-Za-z]\w*[^\n]*\n#[ \t]+\d+[ \t]+[A-Za-z]\w*\s")
 _IPAC = re.compile(rb"(?:\\[^\n]*\n)*\|[^\n]*\|[ \t]*\r?\n(?:\|[^\n]*\n){0,3}[ \t]*[^|\s][^|\n]*(?:\n|\Z)")
 
 FORMATS = "Parquet, FITS, VOTable, ECSV, Arrow or CSV"
@@ -99,8 +99,19 @@ def parsed(kind: str, data: bytes, asked: Asked) -> pa.Table:
         document = votable.parse(io.BytesIO(data), verify="ignore")
         return _of_columns(votable_tables.chosen(document, asked).to_table(use_names_over_ids=True))
     if kind.startswith("ascii."):
-        return _of_columns(Table.read(data.decode(asked.encoding or "utf-8-sig"), format=kind))
+        return _of_columns(_of_text(kind, data.decode(asked.encoding or "utf-8-sig")))
     return _of_columns(Table.read(io.BytesIO(data), format=kind, hdu=asked.hdu and int(asked.hdu)))
+
+
+def _of_text(kind: str, text: str) -> Any:
+    from astropy.table import Table
+
+    try:
+        return Table.read(text, format=kind)
+    except ValueError:
+        if kind != "ascii.ecsv":
+            raise
+        return Table.read(text, format=kind, fill_values=[("", "0"), ("null", "0")])  # as the Gaia archive writes it
 
 
 def _of_columns(table: Any) -> pa.Table:

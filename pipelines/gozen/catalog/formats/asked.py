@@ -34,6 +34,12 @@ def listed(tables: list[str]) -> str:
     return "; ".join(tables)
 
 
+def unclear(count: int, hdu: str, there: str) -> str:
+    """Return what is wrong with the ``--hdu`` that a user wrote, where it is not the name of one table."""
+    names = "no table of it goes" if not count else f"{count} tables of it go"
+    return f"{names} by --hdu {hdu}: {there}" + ("; name it by its number" if count else "")
+
+
 def refuse_doubles(names: Sequence[str]) -> None:
     """Raise `NotATableError` where two columns have one name, or a column has none."""
     if not all(one.strip() for one in names):

@@ -106,6 +106,22 @@ class TextTable:
     def _numbered(self, stream: IO[bytes]) -> Iterator[tuple[int, str]]:
         return text_lines(stream, self.encoding, b"\r" if self.old_ends else b"\n")
 
+    def refuse_open_quotes(self, last: pa.RecordBatch) -> None:
+        """Raise `NotATableError` where a double quote is never closed: all lines behind it would be one value."""
+        value = last.column(last.num_columns - 1)[-1].as_py()
+        if not isinstance(value, str) or "\n" not in value:
+            return
+        end = ""
+        with self.begin() as stream:
+            for _, line in self._numbered(stream):
+                end = line.rstrip() or end
+        if not end.endswith('"'):
+            start = value.split("\n")[0]
+            raise NotATableError(
+                f'a double quote begins the value {_shown(start)} and is never closed: close it, or write "" for a '
+                "quote within quotes"
+            )
+
     def _rows(self, stream: IO[bytes]) -> Lines:
         by_blanks = self.dialect.separator == " "
         return Lines(stream, self.encoding, self.dialect.first, by_blanks=by_blanks, old_ends=self.old_ends)
@@ -118,10 +134,9 @@ class TextTable:
         with self.begin() as stream:
             same = (n for n, line in self._numbered(stream) if n > self.dialect.first and self._as_row(line) == first)
             number = next(same, None)
-        shown = row if len(row) <= 60 else f"{row[:57]}..."
         return NotATableError(
             f"line {'?' if number is None else number} has {_counted(len(values), 'value')}, but there are "
-            f"{_counted(len(self.dialect.names), 'name')} of columns: {shown!r}; write one value for each name, in "
+            f"{_counted(len(self.dialect.names), 'name')} of columns: {_shown(row)}; write one value for each name, in "
             'double quotes ("...") where it holds the separator'
         )
 
@@ -129,6 +144,10 @@ class TextTable:
         if self.dialect.separator != " ":
             return line
         return "\t".join(f'"{one}"' if " " in one else one for one in cells(line, " "))
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def _counted(count: int, what: str) -> str:
@@ -199,6 +218,7 @@ def _look(table: TextTable, as_text: set[str]) -> tuple[dict[str, pa.DataType], 
             return types, texts, doubtful
     if not types:
         raise NotATableError(_NO_ROWS)
+    table.refuse_open_quotes(batch)
     return types, texts, set()
 
 

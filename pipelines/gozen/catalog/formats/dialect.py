@@ -173,7 +173,7 @@ def _below(rows: list[list[str]], names: list[str], taken: int) -> tuple[list[st
     if len(rows) > at and _is_units(rows[at], names):
         units = [one.strip("[]()") for one in (rows[at] + units)[: len(names)]]
         at += 1
-    elif not (len(rows) > at + 1 and _is_rule(rows[at + 1])):
+    elif not (len(rows) > at + 1 and _is_rule(rows[at + 1]) and _has_no_position(rows[at], names)):
         return units, at
     else:  # VizieR: units, maybe none for the positions, and dashes
         units, at = (rows[at] + units)[: len(names)], at + 1
@@ -190,6 +190,13 @@ def _is_units(row: list[str], names: list[str]) -> bool:
         row[names.index(found[word])] for word in ("ra", "dec") if word in found and found[word] in names[: len(row)]
     ]
     return any(map(is_angle, places)) and not any(map(_is_number, row))
+
+
+def _has_no_position(row: list[str], names: list[str]) -> bool:
+    """Tell whether a row can be one of units: dashes may stand below a row of values, too, where all are missing."""
+    found = recognised(names)
+    places = [one for name, one in zip(names, row, strict=False) if name in (found.get("ra"), found.get("dec"))]
+    return not any(map(_is_number, row)) and not any(one[:1].isdigit() or one[:1] in {*"+-−"} for one in places if one)
 
 
 def _is_number(text: str) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gozen.catalog import table_file
 from gozen.catalog.column_names import recognised
-from gozen.catalog.formats.asked import Asked, NotATableError, listed, refuse_doubles
+from gozen.catalog.formats.asked import Asked, NotATableError, listed, refuse_doubles, unclear
 from gozen.catalog.formats.packing import Batches, Open
 
 _KINDS = ("BINTABLE", "TABLE")
@@ -92,14 +92,14 @@ def chosen(tables: Sequence[FitsTable], asked: Asked) -> FitsTable:
     if asked.hdu is not None:
         found = [one for one in tables if asked.hdu.strip().lower() in (str(one.number), one.name.lower())]
         if len(found) != 1:
-            raise NotATableError(f"{len(found) or 'no'} table of it goes by --hdu {asked.hdu}: {there}")
+            raise NotATableError(unclear(len(found), asked.hdu, there))
     else:
         found = [one for one in tables if has_positions(one.columns, asked.columns)] if len(tables) > 1 else [*tables]
     if len(found) != 1:
         raise NotATableError(f"it has several tables; say which one is meant: {there}")
     if found[0].header.get("ZTABLE", False):
         raise NotATableError(f"its table {found[0].number} is compressed as fpack does: unpack it with funpack")
-    refuse_doubles([one for one in found[0].columns if one])
+    refuse_doubles(found[0].columns)
     return found[0]
 
 

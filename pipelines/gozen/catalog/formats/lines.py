@@ -28,8 +28,8 @@ def encoding_of(head: bytes, asked: str | None) -> str:
     """
     if asked is not None:
         try:
-            codecs.lookup(asked)
-        except LookupError as error:
+            "".encode(asked)  # which also refuses codecs of Python that are not for text, as base64 is
+        except (LookupError, ValueError) as error:
             raise NotATableError(
                 f"there is no encoding {asked!r}: write utf-8, latin-1, cp1252, cp932 or euc_jp"
             ) from error

@@ -22,7 +22,7 @@ Batches = Callable[[Sequence[str]], Iterator[pa.Table]]
 
 _ZIP = b"PK\x03\x04"
 _PACKED: dict[bytes, Callable[[IO[bytes]], object]] = {
-    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"),

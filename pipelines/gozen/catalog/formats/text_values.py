@@ -16,7 +16,7 @@ MISSING = (
 
 _MISSING = pa.array(MISSING, pa.string())
 _INTEGER = r"^[+-]?[0-9]+$"
-_WIDE_INTEGER = r"^[+-]?[0-9]{16,}$"
+_WIDE_INTEGER = r"^[+-]?[0-9]{16,}(\.0*)?$"
 _FORTRAN = r"^([+-]?[0-9]*\.?[0-9]*)[dD]([+-]?[0-9]+)$"
 _COMMA = r"^([+-]?[0-9]*),([0-9]*(?:[eEdD][+-]?[0-9]+)?)$"
 
@@ -58,7 +58,7 @@ def _fits_integers(texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
 def _fits_floats(texts: pa.ChunkedArray, decimal: str) -> bool:
     """Tell whether all are numbers, and none an integer that float64 would round: that is an id."""
     wide = texts.filter(pc.match_substring_regex(texts, _WIDE_INTEGER))
-    if any(int(float(one)) != int(one) for one in wide.to_pylist()):
+    if any(int(float(one)) != int(one.partition(".")[0]) for one in wide.to_pylist()):
         return False
     return _works(partial(numbers, texts, decimal))
 

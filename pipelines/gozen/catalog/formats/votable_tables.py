@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gozen.catalog.formats.asked import Asked, NotATableError, listed
+from gozen.catalog.formats.asked import Asked, NotATableError, listed, unclear
 from gozen.catalog.formats.fits_tables import has_positions
 
 
@@ -23,7 +23,7 @@ def chosen(document: Any, asked: Asked) -> Any:
     if asked.hdu is not None:
         found = [one for n, one in tables if asked.hdu in (str(n), one.ID, one.name)]
         if len(found) != 1:
-            raise NotATableError(f"{len(found) or 'no'} table of it goes by --hdu {asked.hdu}: {there}")
+            raise NotATableError(unclear(len(found), asked.hdu, there))
     elif len(tables) > 1:
         found = [one for _, one in tables if has_positions([f.name for f in one.fields], asked.columns)]
     else:
