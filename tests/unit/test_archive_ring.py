@@ -58,6 +58,12 @@ def test_nothing_goes_before_its_time(store):
     assert fates(store, now=night_end(NIGHT) + timedelta(days=7)) == {"TMQe1111.fits": "expired"}
 
 
+@pytest.mark.parametrize("days", [1e7, 1e300, float("inf")])
+def test_with_more_days_than_a_calendar_has_nothing_goes(store, days):
+    put(store, commit())
+    assert [one.fate for one in expire(store, now=LATE, keep_days=days)] == ["not yet"]
+
+
 def test_the_night_is_over_everywhere_when_it_ends():
     assert night_end("20240105") == datetime(2024, 1, 7, tzinfo=UTC)
 

@@ -14,14 +14,16 @@ import pytest
 from astropy.io import fits
 
 from gozen.archive.raw import RawExposure, raw_exposures, read_record
+from gozen.archive.retention import retain
 from gozen.archive.store import Store, open_store
-from gozen.errors import BadRequest, CorruptFile, StorageUnavailable
+from gozen.errors import BadRequest, CorruptFile, StorageUnavailable, UnreadableInput
 from gozen.frames.arrivals import record_missing, take_in
 from gozen.frames.belonging import slug
 from gozen.frames.held import Held
 from gozen.frames.incoming import fits_files, read_arrivals
 from gozen.frames.sorting import sort_arrivals
 from gozen.instrument.profile import Profile, parse_profile
+from gozen.observing.taken import sensors_taken
 
 PROFILE = """
 name: tiny
@@ -225,8 +227,14 @@ def test_folders_are_searched_and_missing_ones_named(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.write("raw/20260115/x/exposure.json", b"{}")
-    with pytest.raises(CorruptFile, match=r"x/exposure\.json is not a record of an exposure"):
+    with pytest.raises(UnreadableInput, match=r"x/exposure\.json is not a record of an exposure"):
         read_record(store, "20260115", "x")
+    store.write("raw/20260115/y/record/1.json", b"{}")
+    with pytest.raises(UnreadableInput, match=r"y/record/1\.json is not a change to the record of an exposure"):
+        read_record(store, "20260115", "y")
+    assert sensors_taken(store, "20260115", "x") is None
+    store.write("raw/20260115/x/a.fits", b"x")
+    assert retain(store, "20260115", "x").kept == 1
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log import rebuild_night
 from gozen.archive.raw import RawExposure, record_exposure
 from gozen.archive.store import open_store
+from gozen.cli.bucket import days_of_rule
 from gozen.cli.call import run
 from gozen.cli.invocation import hoist
 from gozen.cli.output import text_of
+from gozen.errors import BadRequest, CorruptFile
 
 from .archive_samples import NIGHT, commit, processing_of, refused
 
@@ -385,6 +387,29 @@ def test_files_that_the_profile_cannot_read_are_one_message(call, tmp_path):
     assert err.count("left out, CorruptFile") == 1
     assert "0.fits and 2 more: no FITS file" in err
     assert "gozen instrument check tomoe 0.fits" in err
+
+
+def test_a_record_that_is_damaged_ends_the_command_with_its_exit_code(call, archive):
+    key = f"raw/{NIGHT}/e1/exposure.json"
+    archive.write(key, b"{}")
+    code, _, err = call("archive", "forget", NIGHT, "e1")
+    assert (code, err.split(": ")[1]) == (65, "UnreadableInput")
+    assert key in err
+
+
+def test_the_rule_of_a_bucket_has_days_that_a_bucket_can_count():
+    assert [days_of_rule(keep) for keep in (0.0, 6.5, 7.0)] == [3, 9, 9]
+    with pytest.raises(BadRequest, match=r"keep_raw_days is inf.*write --days"):
+        days_of_rule(float("inf"))
+
+
+def test_no_error_ends_a_command_as_if_all_were_done(monkeypatch, capsys):
+    def refuse(args):
+        raise CorruptFile("a.fits: the file is empty")
+
+    monkeypatch.setattr("gozen.cli.call._call", refuse)
+    assert run(["exposures"]) == 65
+    assert "gozen: CorruptFile: a.fits" in capsys.readouterr().err
 
 
 def test_numbers_are_given_to_the_digits_that_matter():

@@ -21,7 +21,7 @@ from gozen.archive import keys
 from gozen.archive.raw_exposure import Forgotten, RawExposure, Setup, Taken, parse_record
 from gozen.archive.record_note import Change, Note, applied, new_note, parse_note
 from gozen.archive.store import Store
-from gozen.errors import CorruptFile, GozenError, MissingObject
+from gozen.errors import GozenError, MissingObject, UnreadableInput
 
 __all__ = [
     "Forgotten",
@@ -48,7 +48,7 @@ def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
 
     Raises
     ------
-    CorruptFile
+    UnreadableInput
         What lies there is not a record.
     StorageUnavailable
         The archive cannot be read or written.
@@ -105,7 +105,7 @@ def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
 
     Raises
     ------
-    CorruptFile
+    UnreadableInput
         What lies there is not a record.
     """
     record = _with(*_state(store, night, exposure))
@@ -171,7 +171,7 @@ def _first(store: Store, night: str, exposure: str) -> RawExposure:
     except MissingObject:
         return RawExposure(night, exposure, "", "", 0.0)
     except ValueError as error:
-        raise CorruptFile(
+        raise UnreadableInput(
             f"{store.url_of(key)} is not a record of an exposure: {error}; move it away, and `gozen reduce` with the "
             "night alone makes it again from the raw files"
         ) from error
@@ -181,7 +181,7 @@ def _note(store: Store, key: str) -> Note:
     try:
         return parse_note(store.read(key))
     except ValueError as error:
-        raise CorruptFile(
+        raise UnreadableInput(
             f"{store.url_of(key)} is not a change to the record of an exposure: {error}; move it away, and take the "
             "raw files of this exposure in again"
         ) from error

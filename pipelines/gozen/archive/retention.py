@@ -12,7 +12,7 @@ from gozen.archive.raw import read_record
 from gozen.archive.raw_tags import refresh, untag
 from gozen.archive.removal import removing_since
 from gozen.archive.store import Store
-from gozen.errors import CorruptFile, StorageUnavailable
+from gozen.errors import StorageUnavailable, UnreadableInput
 
 _LOOK_S = 0.2
 
@@ -88,6 +88,6 @@ def raw_files(store: Store, night: str, exposure: str) -> list[str]:
 def _recorded(store: Store, night: str, exposure: str) -> set[str]:
     try:
         record = read_record(store, night, exposure)
-    except CorruptFile:  # it says nothing, and nothing is retained by it
+    except UnreadableInput:  # it says nothing, and nothing is retained by it
         return set()
     return set() if record is None else {key for files in record.sensors.values() for key in files}

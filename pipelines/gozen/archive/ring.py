@@ -73,7 +73,7 @@ def fate_of(
     """
     if marked or committed.get(frame_id, False):
         return "retained"
-    if now < night_end(night) + timedelta(days=keep_days):
+    if not is_due(night, now, keep_days):
         return "not yet"
     return "expired" if frame_id in committed else "not reduced"
 
@@ -81,6 +81,11 @@ def fate_of(
 def night_end(night: str) -> datetime:
     """Return the moment after which no site still has this night: noon of the next date at UTC-12."""
     return datetime.strptime(keys.checked_night(night), "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=2)
+
+
+def is_due(night: str, now: datetime, keep_days: float) -> bool:
+    """Tell whether the time of a night's raw files is up; with infinite days it never is."""
+    return (now - night_end(night)) / timedelta(days=1) >= keep_days
 
 
 def committed_frames(store: Store, listed: Iterable[str]) -> dict[str, bool]:
@@ -142,7 +147,7 @@ def _raw_objects(
     store: Store, night: str, exposure: str, held: Mapping[str, int], now: datetime, keep_days: float
 ) -> list[RawObject]:
     marker = keys.retain_marker(night, exposure)
-    due = now >= night_end(night) + timedelta(days=keep_days)
+    due = is_due(night, now, keep_days)
     # Commits are read only where something may go: the rest stays whatever they say.
     committed = committed_frames(store, store.list(f"{keys.commits(night)}/{exposure}")) if due else {}
     return [

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gozen.archive.policy import Role
     from gozen.archive.s3 import S3Store
 
+_MOST_DAYS = 36_500
 _SPARE_DAYS = 2
 """A file counts from when it was made; a night ends at most so many days later."""
 
@@ -45,9 +46,19 @@ def lifecycle(
     from gozen.archive.s3_bucket import rules_for, set_life_cycle
 
     store = _bucket(ctx)
-    chosen = days or max(1, math.ceil(invocation(ctx).settings().keep_raw_days)) + _SPARE_DAYS
+    chosen = days or days_of_rule(invocation(ctx).settings().keep_raw_days)
     rules = set_life_cycle(store, chosen) if set_ else rules_for(store.prefix, chosen)
     typer.echo(json.dumps({"Rules": rules}, indent=1, default=str))
+
+
+def days_of_rule(keep_days: float) -> int:
+    """Return the days after which a bucket may remove files that are kept for some days after their night."""
+    if keep_days > _MOST_DAYS:
+        raise BadRequest(
+            f"keep_raw_days is {keep_days:g}, and the rule of a bucket takes at most {_MOST_DAYS} days: without the "
+            "rule all files stay; else write --days"
+        )
+    return max(1, math.ceil(keep_days)) + _SPARE_DAYS
 
 
 def policy(

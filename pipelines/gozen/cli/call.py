@@ -65,7 +65,8 @@ def _report(error: Exception) -> int:
         return ExitCode.BAD_REQUEST
     known = as_gozen_error(error)
     _say(f"{known.name}: {known}")
-    return known.exit_code
+    # Data that were refused are a result where a commit says so; here nothing was done.
+    return known.exit_code or ExitCode.UNREADABLE_INPUT
 
 
 def _say(line: str) -> None:

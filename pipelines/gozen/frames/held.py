@@ -11,7 +11,7 @@ from gozen.archive.outside import ENDINGS
 from gozen.archive.raw import is_of_record, listed_record, raw_folders, read_record
 from gozen.archive.raw_exposure import RawExposure, Setup, Taken, by_sensor, joined
 from gozen.archive.store import Store
-from gozen.errors import CorruptFile, MissingObject
+from gozen.errors import CorruptFile, MissingObject, UnreadableInput
 from gozen.frames.belonging import Frame, number_name
 from gozen.frames.raw import read_words
 from gozen.instrument.header import RawHeader, read_header
@@ -93,7 +93,7 @@ def _completed(store: Store, night: str, exposure: str, found: list[str], profil
     empty = RawExposure(night, exposure, "", "", 0.0)
     try:
         record = listed_record(store, night, exposure, found) or empty
-    except CorruptFile:
+    except UnreadableInput:
         return empty
     if record.setup is not None and record.setup.camera != profile.name:
         return record

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from gozen.archive.raw import read_record
 from gozen.archive.store import Store
-from gozen.errors import CorruptFile
+from gozen.errors import UnreadableInput
 
 
 def sensors_taken(store: Store, night: str, exposure: str) -> frozenset[str] | None:
     """Return the sensors that an exposure's record names; None while there is no record that can be read."""
     try:
         record = read_record(store, night, exposure)
-    except CorruptFile:
+    except UnreadableInput:
         return None
     return None if record is None else frozenset(record.sensors)

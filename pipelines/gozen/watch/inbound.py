@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gozen.archive.directory import DirectoryStore
 from gozen.archive.raw import record_exposure
-from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
+from gozen.errors import CorruptFile, MissingObject, StorageUnavailable, UnreadableInput
 from gozen.frames.arrivals import record_of
 from gozen.frames.held import Held
 from gozen.frames.sorting import Placed, Refusal
@@ -195,7 +195,7 @@ class Inbound:
         try:
             cube.raw = record_exposure(self._store, cube.raw_exposure)
             cube.state = State.WAITING
-        except CorruptFile as error:
+        except UnreadableInput as error:
             self._reporter.held(cube, error)
             cube.hold(error)
 
