@@ -71,3 +71,16 @@ def test_what_was_taken_out_may_come_back(store):
     assert set(record.sensors["1"]) == {key("s-0"), key("s-0 (1)"), key("s-1")}
     assert record.gone == set()
     assert len(record.forgotten) == 1
+
+
+def test_whoever_was_killed_before_a_file_was_removed_is_gone_on_with(store, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("gozen.archive.forgetting._delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            forget(store, NIGHT, "e1", ["s-1"], now=NOW, why="a test")
+    assert store.exists(key("s-1"))
+    forget(store, NIGHT, "e1", ["s-1"], now=NOW.replace(hour=13))
+    assert not store.exists(key("s-1"))
+    assert [(one.when, one.why) for one in read_record(store, NIGHT, "e1").forgotten] == [
+        ("2024-01-06T12:00:00Z", "a test")
+    ]

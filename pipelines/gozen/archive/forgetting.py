@@ -46,7 +46,9 @@ def forget(
         if keys.frame_id_of(key) in named:
             raise _stays(key, named, "nothing was taken out")
     when = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    gone = [Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why) for key in chosen]
+    gone = [
+        _as_before(record, Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why)) for key in chosen
+    ]
     # The record first: a file that it no longer names counts as taken out, whenever this process is killed.
     change_record(store, night, exposure, Change(forgotten=tuple(gone)))
     for number, one in enumerate(gone):
@@ -55,6 +57,12 @@ def forget(
             change_record(store, night, exposure, _put_back(record, gone[number:]))
             raise _stays(one.key, named, f"{number} of {len(gone)} files were taken out before that commit came")
     return gone
+
+
+def _as_before(record: RawExposure, one: Forgotten) -> Forgotten:
+    """Return what a record says already of a file that is still there: whoever took it out was killed meanwhile."""
+    same = [old for old in record.forgotten if (old.key, old.sha256) == (one.key, one.sha256)]
+    return same[-1] if same and one.key in record.gone else one
 
 
 def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection[str]) -> None:
