@@ -96,6 +96,19 @@ def test_an_exposure_number_is_the_name(tmp_path: Path, profile: Profile) -> Non
     assert names(files, profile) == {"20260115/00000042": ["1.fits", "2.fits"]}
 
 
+def test_a_damaged_record_stops_its_own_exposure_alone(tmp_path: Path, profile: Profile) -> None:
+    store = open_store(tmp_path / "archive")
+    store.write("raw/20260115/00000042/exposure.json", b"{}")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    files = [put(raw, f"{n}.fits", f"2026-01-15T12:0{n}:00", EXPID=str(40 + n)) for n in (1, 2)]
+    groups = sort_arrivals(Held(store, profile), read_arrivals(files, profile)[0]).groups
+    assert set(groups) == {("20260115", "00000041"), ("20260115", "00000042")}
+    with pytest.raises(UnreadableInput, match=r"00000042/exposure\.json is not a record"):
+        take(store, files, profile)
+    assert read_record(store, "20260115", "00000041") is not None
+
+
 def test_calibrations_are_called_after_their_kind(tmp_path: Path, profile: Profile) -> None:
     files = [
         put(tmp_path, "b.fits", "2026-01-15T08:00:00", "Bias", "BIAS"),

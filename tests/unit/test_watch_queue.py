@@ -37,6 +37,14 @@ def test_calibration_then_express_then_the_oldest_whatever_the_order_of_arrival(
         assert names(in_order(arrived)) == ["9", "7", "3", "4", "5"]
 
 
+def test_what_could_not_be_recorded_waits_for_no_masters():
+    one = cube("1")
+    one.hold(UnreadableInput("raw/20260115/1/exposure.json is not a record of an exposure"))
+    assert not one.may_lack_masters
+    one.raw = replace(one.raw, sensors={"111": ("raw/20260115/1/a.fits",)})
+    assert one.may_lack_masters
+
+
 def drained(cubes):
     """Reduce cubes one after the other; return the order."""
     order = []

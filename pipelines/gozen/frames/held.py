@@ -65,7 +65,10 @@ class Held:
 
     def _of_number(self, night: str, name: str) -> RawExposure | None:
         if (night, name) not in self._single:
-            found = read_record(self.store, night, name)
+            try:
+                found = read_record(self.store, night, name)
+            except UnreadableInput:  # whoever records files of this exposure says so; the others go on
+                found = RawExposure(night, name, "", "", 0.0)
             if found is not None and (found.setup is None or len(found.taken) < sum(map(len, found.sensors.values()))):
                 # Whoever wrote it did not say all that is asked now.
                 found = _completed(self.store, night, name, self.store.list(keys.raw_folder(night, name)), self.profile)

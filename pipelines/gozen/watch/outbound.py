@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gozen.archive.commit import SensorCommit
-from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
+from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.exposure import reduce_here
 from gozen.reduction.masters import MasterResult, make_sensor_masters
 from gozen.reduction.work import Bench
@@ -121,7 +121,7 @@ class Outbound:
     def _release_held(self) -> None:
         """Try again what may have waited for masters."""
         for cube in self._cubes.values():
-            if cube.state == State.HELD and isinstance(cube.error, UnreadableInput):
+            if cube.may_lack_masters:
                 cube.state = State.WAITING
 
     def _publish(self, now: float) -> None:

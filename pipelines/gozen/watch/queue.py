@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gozen.archive.raw import RawExposure
-from gozen.errors import GozenError
+from gozen.errors import GozenError, UnreadableInput
 
 Name = tuple[str, str]
 CubeName = tuple[str, str, str]
@@ -78,6 +78,12 @@ class QueuedCube:
     def hold(self, error: GozenError) -> None:
         """Leave it until the watch starts again, or until what it lacks is there."""
         self.state, self.error = State.HELD, error
+
+    @property
+    def may_lack_masters(self) -> bool:
+        """Whether it is held for something that masters may mend: what could not be recorded stays held."""
+        is_recorded = self.sensor in self.raw.sensors
+        return self.state == State.HELD and is_recorded and isinstance(self.error, UnreadableInput)
 
     @property
     def calibrates(self) -> bool:
