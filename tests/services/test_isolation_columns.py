@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import ColumnNotFound, StorageUnavailable
+from gozen.quickdb.isolation.child import Child
 
 from .kept_apart import Functions, pickled, refuse_all
 
@@ -78,6 +79,13 @@ def test_columns_are_asked_for_and_used_without_a_copy(lasting):
 def test_columns_cannot_be_changed(lasting):
     columns = np.ones(50_000)
     assert lasting.call(PROGRAM, "overwrites", None, lambda _: {"x": columns}) == []
+
+
+def test_more_columns_are_kept_than_there_are_pieces_of_shared_memory():
+    with Child() as child:
+        for count in range(1, 161):
+            kept = child.call(PROGRAM, "keep", None, lambda _, now=count: {"x": np.full(10_000, float(now))})
+    assert kept == [float(number) for number in range(1, 161)]
 
 
 def test_what_a_function_keeps_is_never_overwritten(lasting):

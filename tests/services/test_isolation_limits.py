@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
+from gozen.quickdb.isolation import limits
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.limits import Limits
 
@@ -267,6 +268,14 @@ def test_the_worker_s_own_time_has_an_end():
         child.call(PROGRAM, "asks", None, serve)
         with pytest.raises(LimitExceeded, match=r"took the worker more than 3 times 0.5 s .*ask for each column once"):
             child.call(PROGRAM, "asks_for_ever", None, serve)
+
+
+def test_the_time_in_which_a_result_is_read_has_an_end(monkeypatch):
+    with Child(BRIEF) as child:
+        assert child.call(PROGRAM, "echo", [None] * 1000, refuse_all) == [None] * 1000
+        monkeypatch.setattr(limits, "SERVING", -1)
+        with pytest.raises(FunctionFailed, match="it takes too long to read"):
+            child.call(PROGRAM, "echo", [None] * 1000, refuse_all)
 
 
 def test_the_bytes_that_are_read_for_a_call_have_an_end():

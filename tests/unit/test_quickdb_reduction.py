@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_values_are_tried_on_as_they_come_until_they_show_something() -> None:
         tried.append(a)
         return a - b
 
-    trial = Trial(difference)
+    trial = Trial(partial(checked, difference))
     trial.add([None, 0.0])
     trial.add([0.0, None])
     assert tried == []
@@ -173,7 +174,7 @@ def test_a_reduce_that_is_tried_is_not_tried_again() -> None:
         calls.append(a)
         return a + b
 
-    trial = Trial(total)
+    trial = Trial(partial(checked, total))
     for number in range(100):
         trial.add([float(number)])
     assert trial.is_over
@@ -182,7 +183,7 @@ def test_a_reduce_that_is_tried_is_not_tried_again() -> None:
 
 def test_what_a_reduce_in_place_changes_later_is_tried_as_it_was() -> None:
     values = [np.array([1.0]), np.array([2.0]), np.array([3.0])]
-    trial = Trial(lambda a, b: a - b)
+    trial = Trial(partial(checked, lambda a, b: a - b))
     trial.add(values[:2])
     values[0] += values[1]
     values[1] *= 0
@@ -196,7 +197,7 @@ class Exits:
 
 
 def test_what_cannot_be_copied_is_not_tried() -> None:
-    trial = Trial(lambda a, b: a - b)
+    trial = Trial(partial(checked, lambda a, b: a - b))
     trial.add([Exits(), Exits(), Exits(), 1.0, 2.0])
     assert not trial.is_over
 
@@ -236,7 +237,7 @@ def merged(a: Mean, b: Mean) -> Mean:
          "decimal", "pandas", "arrow", "series", "masked", "matrices"],
 )  # fmt: skip
 def test_rounding_and_unknown_values_are_no_difference(reduce: Any, values: list[Any]) -> None:
-    trial = Trial(reduce)
+    trial = Trial(partial(checked, reduce))
     trial.add(values)
     checked(reduce, values)
 

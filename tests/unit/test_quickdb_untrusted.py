@@ -4,15 +4,22 @@ Each of them may be anything that passes on the wire. What a hostile process doe
 tests/services/test_isolated_jobs.py.
 """
 
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from gozen.errors import BadRequest, FunctionFailed
+from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
+from gozen.quickdb import reduction
 from gozen.quickdb.isolation.conversation import Conversation, printable
 from gozen.quickdb.isolation.limits import BARE_BYTES, Limits
 from gozen.quickdb.isolation.watch import Seen, broken, read_seen
+from gozen.quickdb.jobs import TaskResult
 from gozen.quickdb.region import around
+from gozen.quickdb.running import reduced
 from gozen.quickdb.untrusted import checked_block, checked_request, checked_total
+from gozen.quickdb.work import Bench
 
 PATCHES = {0: "5/8131/0", 1: "5/8131/1"}
 COLUMNS = {"forced": frozenset(["ra", "dec"])}
@@ -75,7 +82,7 @@ def test_a_result_is_let_through():
     "given",
     [
         None, [], {}, ARRAY, HUGE, {"values": 3}, {"total": 1}, {1: 2}, {**block(), 1: 2}, block(more=1),
-        block(first=None), block(first=ARRAY),
+        block(first=None), block(first=ARRAY), block(first=[None] * 4), block([(0, 1), (1, 2), (0, 3)]),
         block([(1 << 40, 1)]), block([(1 << 70, 1)]), block([(HUGE, 1)]), block([(True, 1)]), block([(False, 1)]),
         block([([], 1)]), block([({}, 1)]), block([(ARRAY, 1)]), block([(np.int64(0), 1)]), block([(0, 1), (0, 2)]),
         block([0]), block([(0,)]), block([[0, 1]]), {**block(), "values": ()}, {**block(), "values": ARRAY},
@@ -85,7 +92,7 @@ def test_a_result_is_let_through():
         {"failed": None}, {"failed": "x", "kind": [], "patch": ""}, {"failed": "x", "kind": "y", "patch": HUGE},
         {"failed": "x", "kind": "y", "patch": "", "more": 1},
     ],
-    ids=range(40),
+    ids=range(42),
 )  # fmt: skip
 def test_what_is_no_result_is_refused_and_not_printed(given):
     with pytest.raises(FunctionFailed, match=r"^the function's process gave something of type \w+ that is not [\w ]+$"):
@@ -93,6 +100,15 @@ def test_what_is_no_result_is_refused_and_not_printed(given):
     if not (isinstance(given, dict) and given.keys() == {"total"}):
         with pytest.raises(FunctionFailed, match="gave something of type"):
             checked_total(given, LIMITS)
+
+
+def test_numbers_that_all_hash_alike_are_refused_at_once():
+    """A set of them takes time with the square of their number: 40 s for these."""
+    numbers = [at * (2**61 - 1) for at in range(50_000)]
+    begun = time.process_time()
+    with pytest.raises(FunctionFailed, match="not values"):
+        checked_block(block([(one, None) for one in numbers]), PATCHES, COLUMNS, LIMITS)
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(
@@ -146,3 +162,64 @@ def test_a_death_by_any_signal_has_a_name(number):
     ended = Conversation.__new__(Conversation)
     ended._code, ended._limits = -number, LIMITS
     assert "SIG" in str(ended.end()) or f"signal {number}" in str(ended.end())
+
+
+class Elsewhere:
+    """A process of a function, and an engine, that answer what they are told to and note what they are asked."""
+
+    limits = LIMITS
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def call(self, program, name, *arguments):
+        self.asked.append((name, arguments[0]))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def comparing(*_):
+    raise AssertionError("compared in a process that has credentials")
+
+
+@pytest.mark.parametrize(
+    ("answer", "over"),
+    [
+        ({"total": True}, True),
+        ({"total": False}, False),
+        ({"total": ARRAY}, False),
+        (LimitExceeded("too long"), True),
+        (FunctionFailed("crashed"), True),
+    ],
+    ids=["says something", "says nothing", "no answer", "too long", "crash"],
+)
+def test_what_a_function_that_runs_apart_gives_is_compared_where_it_runs(monkeypatch, answer, over):
+    monkeypatch.setattr(reduction, "alike", comparing)
+    child = Elsewhere(answer)
+    source = SimpleNamespace(answer=comparing)
+    bench = Bench(SimpleNamespace(program=b"", limits=LIMITS), source, None, child)
+    bench.trial.add([1.0, 2.0, 4.0])
+    assert child.asked == [("isolated_trial", [1.0, 2.0, 4.0])]
+    assert bench.trial.is_over is over
+
+
+def test_a_reduce_that_is_not_associative_is_found_where_it_runs():
+    failed = {"failed": "reduce is not associative", "kind": "FunctionFailed", "patch": ""}
+    bench = Bench(
+        SimpleNamespace(program=b"", limits=LIMITS), SimpleNamespace(answer=comparing), None, Elsewhere(failed)
+    )
+    with pytest.raises(FunctionFailed, match="not associative"):
+        bench.trial.add([1.0, 2.0, 4.0])
+
+
+def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
+    monkeypatch.setattr(reduction, "alike", comparing)
+    engine = Elsewhere({"total": True})
+    program = SimpleNamespace(finalize=None, combine=comparing, tried=comparing)
+    job = SimpleNamespace(limits=LIMITS, mode="reduce")
+    plan = SimpleNamespace(job=job, program=program, blocks=[None])
+    result = TaskResult([(0, {**block(), "total": 7.0, "first": [1.0, 2.0, 4.0]})], [(0, 0, 7.0)])
+    assert reduced(plan, iter([result]), engine) == 7.0
+    assert engine.asked == [("tried", [1.0, 2.0, 4.0])]

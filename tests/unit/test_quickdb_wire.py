@@ -368,6 +368,7 @@ ARROW = {
     "decimals": pa.array([decimal.Decimal("1.5"), None], pa.decimal128(5, 2)),
     "times": pa.array([{"t": 1, "d": 2}, None], pa.struct({"t": pa.timestamp("ns", "UTC"), "d": pa.time32("s")})),
     "maps": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int64())),
+    "words of pandas": pa.array(pd.Categorical(["g", None, "r"])),
     "pairs": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int16(), 2)),
     "words": pa.array([["x", "yy"], None], pa.large_list(pa.large_string())),
     "bytes": pa.array([b"abc", None], pa.binary(3)),
@@ -384,6 +385,28 @@ def test_arrow_data_of_every_kind_come_back(value):
     assert back.equals(value)
     assert len(back) == len(value)
     assert getattr(back, "schema", None) == getattr(value, "schema", None)
+
+
+def test_where_nothing_is_known_no_index_lies_outside_of_its_dictionary():
+    """Arrow looks them up, too: to bring dictionaries together it would read far from them."""
+    far = [np.array([0, 1 << 30, -(1 << 30), 1], "<i4"), np.frombuffer(b"\x09", np.uint8)]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    hostile = pa.DictionaryArray.from_buffers(
+        kind, 4, [pa.py_buffer(far[1]), pa.py_buffer(far[0])], pa.array(["a", "b"])
+    )
+    back = decode(encode(pa.table({"w": pa.chunked_array([pa.array(["c"]).dictionary_encode(), hostile])})))
+    assert back["w"].to_pylist() == ["c", "a", None, None, "b"]
+    indices = np.frombuffer(back["w"].chunk(1).indices.buffers()[1], "<i4")
+    assert indices.min() >= 0
+    assert indices.max() < 2
+    assert back.unify_dictionaries()["w"].to_pylist() == ["c", "a", None, None, "b"]
+
+
+def test_a_value_that_takes_too_long_to_read_is_refused():
+    data = encode([None] * 1000)
+    assert decode(data, seconds=60.0) == [None] * 1000
+    with pytest.raises(UnreadableInput, match="it takes too long to read"):
+        decode(data, seconds=-1.0)
 
 
 def test_a_dictionary_that_chunks_share_is_sent_once():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from gozen.errors import BadRequest, GozenError
+from gozen.errors import BadRequest, FunctionFailed, GozenError
 from gozen.quickdb import reduction
 from gozen.quickdb.columns import Names
 from gozen.quickdb.patch import Patch, Source, Whole
@@ -114,6 +114,10 @@ class Program:
         """Do as `combine`."""
         return self.combine(*copy.deepcopy(argument))  # what comes from outside cannot be written to, but a reduce may
 
+    def isolated_trial(self, argument: list[Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `tried`."""
+        return self.tried(argument)
+
     def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `finish`."""
         return self.finish(argument)
@@ -123,6 +127,13 @@ class Program:
         try:
             return {"total": reduction.combined(self._reduced, one, other)}
         except (_UserFailed, BadRequest) as error:
+            return failed(text_of(error))
+
+    def tried(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Try `reduce` on values; the total is whether that says something."""
+        try:
+            return {"total": reduction.checked(self._reduced, values)}
+        except FunctionFailed as error:
             return failed(text_of(error))
 
     def finish(self, total: Any) -> dict[str, Any]:

@@ -99,12 +99,12 @@ class Trial:
 
     Parameters
     ----------
-    reduce
-        The user's function, wherever it runs.
+    check
+        Does as `checked` with the user's `reduce`, where that runs: to compare values can cost whatever they want.
     """
 
-    def __init__(self, reduce: Reduce) -> None:
-        self._reduce = reduce
+    def __init__(self, check: Callable[[Sequence[Any]], bool]) -> None:
+        self._check = check
         self._values: list[Any] = []
         self.is_over = False
 
@@ -122,7 +122,7 @@ class Trial:
             keep_copy(value, self._values)
             if len(self._values) == TRIED:
                 three, self._values = self._values, []
-                self.is_over = checked(self._reduce, three)
+                self.is_over = self._check(three)
 
 
 def keep_copy(value: Any, copies: list[Any]) -> None:

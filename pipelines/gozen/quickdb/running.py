@@ -192,9 +192,12 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
         together = engine.call(plan.job, "combine", one, other) if apart else plan.program.combine(one, other)
         return _raise_failed(together, plan)["total"]
 
-    tree = Tree(reduce, len(plan.blocks))
+    def tried(values: Sequence[Any]) -> bool:
+        found = engine.call(plan.job, "tried", values) if apart else plan.program.tried(values)
+        return bool(_raise_failed(found, plan)["total"])
+
+    tree, trial = Tree(reduce, len(plan.blocks)), Trial(tried)
     values: dict[int, Any] = {}
-    trial = Trial(reduce)
     for task in found:
         for _, result in task.blocks:
             # What workers have not tried it on: one of them may never meet three values.

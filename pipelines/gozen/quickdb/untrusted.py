@@ -15,6 +15,7 @@ from gozen.quickdb.isolation import limits as limit
 from gozen.quickdb.isolation.conversation import printable
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.patch import check_margin
+from gozen.quickdb.reduction import TRIED
 
 _OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
 _TEXT = 100_000
@@ -100,17 +101,19 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
         raise _no_result("values", values)
     if type(touched) is not dict or not all(_are_columns(table, names, columns) for table, names in touched.items()):
         raise _no_result("touched columns", touched)
-    if type(given["first"]) is not list:
+    if type(given["first"]) is not list or len(given["first"]) > TRIED:
         raise _no_result("values to try reduce on", given["first"])
     return given
 
 
 def _are_of(values: list[Any], patches: Collection[int]) -> bool:
     """Tell whether values are pairs of a patch's number and anything, each number once."""
-    if not all(type(one) is tuple and len(one) == 2 and type(one[0]) is int for one in values):
+    # Looked up among the patches before they stand in a set: integers may be such that all of them hash alike.
+    if len(values) > len(patches) or not all(
+        type(one) is tuple and len(one) == 2 and type(one[0]) is int and one[0] in patches for one in values
+    ):
         return False
-    numbers = {one[0] for one in values}
-    return len(numbers) == len(values) and all(number in patches for number in numbers)
+    return len({one[0] for one in values}) == len(values)
 
 
 def checked_total(found: Any, limits: Limits) -> dict[str, Any]:

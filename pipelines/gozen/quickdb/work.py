@@ -170,7 +170,7 @@ class Bench:
     trial: Trial = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trial = Trial(lambda one, other: _total(self.combine(one, other)))
+        self.trial = Trial(lambda values: _total(self.tried(values)))
 
     @classmethod
     def of(cls, job: Job) -> Bench:
@@ -192,6 +192,16 @@ class Bench:
         """Reduce the values of two blocks."""
         return self.program.combine(one, other) if self.program else self._apart("isolated_combine", (one, other))
 
+    def tried(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Try `reduce` on values, in whatever process it runs; what takes too much or ends that cannot be tried."""
+        if self.program is not None:
+            return self.program.tried(values)
+        try:
+            found = self._called("isolated_trial", values)
+        except BadRequest:
+            return {"total": True}
+        return found if "failed" in found else {"total": bool(found["total"] is True)}
+
     def finish(self, total: Any) -> dict[str, Any]:
         """Call the user's `finalize`."""
         return self.program.finish(total) if self.program else self._apart("isolated_finish", total)
@@ -202,15 +212,18 @@ class Bench:
             self.child.close()
 
     def _apart(self, name: str, argument: Any) -> dict[str, Any]:
-        assert self.child is not None
         try:
-            limits = self.child.limits
-            found = self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=limits))
-            if name == "isolated_block":
-                return checked_block(found, self.source.patches, self.source.names, limits)
-            return checked_total(found, limits)
+            return self._called(name, argument)
         except BadRequest as error:
             return {"failed": str(error), "kind": error.name, "patch": ""}
+
+    def _called(self, name: str, argument: Any) -> dict[str, Any]:
+        assert self.child is not None
+        limits = self.child.limits
+        found = self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=limits))
+        if name == "isolated_block":
+            return checked_block(found, self.source.patches, self.source.names, limits)
+        return checked_total(found, limits)
 
 
 def loaded(program: bytes) -> Program:

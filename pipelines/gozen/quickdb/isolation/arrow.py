@@ -158,7 +158,7 @@ def _array(kind: pa.DataType, described: Any, charge: Charge) -> pa.Array:
     if pa.types.is_dictionary(kind):
         words = _array(kind.value_type, dictionary, charge)
         numbers = _checked(_only(buffers), _memory(kind.index_type, length))
-        _check_indices(kind.index_type, numbers, valid, length, len(words))
+        numbers = _checked_indices(kind.index_type, numbers, valid, length, len(words))
         return pa.DictionaryArray.from_buffers(kind, length, [_buffer(valid), _buffer(numbers)], words)
     if pa.types.is_struct(kind):
         return _struct(kind, length, valid, children, charge)
@@ -210,12 +210,21 @@ def _counted(
     return pa.Array.from_buffers(kind, length, [_buffer(valid), _buffer(offsets)], children=[inner])
 
 
-def _check_indices(kind: pa.DataType, memory: Any, valid: Any, length: int, words: int) -> None:
+def _checked_indices(
+    kind: pa.DataType, memory: np.ndarray[Any, Any], valid: Any, length: int, words: int
+) -> np.ndarray[Any, Any]:
+    """Return the memory of indices that all have a word: where nothing is known, 0 stands for one that has none.
+
+    Arrow looks such indices up, too, when it brings dictionaries together; pandas leaves -1 there.
+    """
     numbers = memory[: _memory(kind, length)].view(np.dtype(kind.to_pandas_dtype()))
-    if valid is not None:
-        numbers = numbers[np.unpackbits(valid, count=length, bitorder="little").astype(bool)]
-    if numbers.size and not (int(numbers.min()) >= 0 and int(numbers.max()) < words):
+    if not numbers.size or (int(numbers.min()) >= 0 and int(numbers.max()) < words):
+        return memory
+    outside = (numbers < 0) | (numbers >= words)
+    if valid is None or np.any(outside & np.unpackbits(valid, count=length, bitorder="little").astype(bool)):
         raise Malformed("an Arrow dictionary that lacks a word")
+    inside: np.ndarray[Any, Any] = np.where(outside, numbers.dtype.type(0), numbers).view(np.uint8)
+    return inside
 
 
 def _checked(memory: Any, count: int) -> np.ndarray[Any, Any]:

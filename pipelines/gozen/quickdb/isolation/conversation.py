@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -78,7 +79,7 @@ class Conversation:
         """Return the result of a function that is done: from now on none of its threads runs."""
         self.connection.stop()
         if kind is Kind.RESULT:
-            return _decoded(data, shown=True)
+            return _decoded(data, shown=True, seconds=limit.SERVING * self._limits.seconds)
         failure = _checked_failure(_decoded(data, plain=True))
         raise limit.too_much_memory(self._limits) if failure[3] else Said(_as_error(failure, refused))
 
@@ -100,17 +101,18 @@ class Conversation:
         """Send a message: a small one on the connection, a large one through shared memory."""
         pieces = [memoryview(part).cast("B") for part in parts if len(part)]
         length = sum(len(piece) for piece in pieces)
-        if length <= _INLINE:
-            self.connection.send([memoryview(Head(kind, 0, length).packed()), *pieces])
-            return
-        if not self._shared.room_for(length):
+        if length > _INLINE and not self._shared.room_for(length):
             for number in self._shared.unused():
                 self.connection.send([memoryview(Head(Kind.FORGET, number, 0).packed())])
+        if length <= _INLINE or not self._shared.takes(length):  # then it is the child's own memory that holds it
+            self.connection.send([memoryview(Head(kind, 0, length).packed()), *pieces])
+            return
         try:
             number, descriptor = self._shared.fill(pieces, length)
         except MemoryError:
             raise limit.too_much_memory(self._limits) from None
         self.connection.send([memoryview(Head(kind, number, length).packed())], descriptor)
+        self._shared.sent(number)
 
     def _receive(self) -> tuple[Kind, bytearray]:
         """Return the next request, result or failure, of which nothing but the length has been looked at."""
@@ -156,9 +158,9 @@ class Conversation:
         self._shared.close()
 
 
-def _decoded(data: bytearray, *, plain: bool = False, shown: bool = False) -> Any:
+def _decoded(data: bytearray, *, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> Any:
     try:
-        return wire.decode(data, plain=plain, shown=shown)
+        return wire.decode(data, plain=plain, shown=shown, seconds=seconds)
     except UnreadableInput as error:  # not to be taken for a file of the archive that cannot be read
         raise Malformed(str(error)) from None
 

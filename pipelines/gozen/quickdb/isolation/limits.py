@@ -15,7 +15,10 @@ BARE_BYTES = 96 << 20
 PROCESSORS = 4
 """Processors that the threads of a function may keep busy for the whole of its time."""
 SERVING = 3
-"""Processor seconds that the worker spends on the questions of a call, as a multiple of `Limits.seconds`."""
+"""Processor seconds that the worker spends on the questions of a call, as a multiple of `Limits.seconds`.
+
+As many again to read its result.
+"""
 SERVED = 16
 """Bytes of all columns that a call is given, as a multiple of `Limits.memory_bytes`."""
 

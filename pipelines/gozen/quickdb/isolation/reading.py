@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,9 @@ import numpy as np
 
 from gozen.quickdb.isolation import arrays, dtypes
 from gozen.quickdb.isolation.form import ALIGNMENT, DEPTH, HEAD, MAGIC, VALUES, Malformed, is_key
+
+_LOOK_EVERY = 64
+"""Values between two looks at the clock."""
 
 
 class Reader:
@@ -23,6 +28,8 @@ class Reader:
         Whether NumPy and Arrow data are refused.
     shown
         Whether text in arrays must be such that it can be shown.
+    seconds
+        Of the processor that it may take.
 
     Raises
     ------
@@ -30,10 +37,11 @@ class Reader:
         From every method, when the bytes are no value.
     """
 
-    def __init__(self, data: memoryview, plain: bool = False, shown: bool = False) -> None:
+    def __init__(self, data: memoryview, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> None:
         self.data = data
         self._known = _PLAIN if plain else _READERS
         self._shown = shown
+        self._ends = time.thread_time() + seconds
         magic, length = HEAD.unpack_from(data)
         if magic != MAGIC or length > len(data) - HEAD.size:
             raise Malformed("they do not begin as one")
@@ -56,6 +64,8 @@ class Reader:
         self.depth += 1
         if self.depth > DEPTH or self.left < 0:
             raise Malformed("it is nested too deep, or has too many parts")
+        if self.left % _LOOK_EVERY == 0 and time.thread_time() > self._ends:
+            raise Malformed("it takes too long to read")
         tag = self._take(1)
         reader = self._known.get(bytes(tag))
         if reader is None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _LEAST = 1 << 20
+_PIECES = 128
+"""Each takes one of the descriptors that the whole worker has, of which there may be 1024."""
 _FUTURE_WRITE = 0x10
 _SEALS = _FUTURE_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 """Whoever gets the descriptor cannot write, map for writing, change the size or unseal (memfd_create(2))."""
@@ -19,9 +21,8 @@ _SEALS = _FUTURE_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_
 
 @dataclass
 class _Piece:
-    descriptor: int
+    descriptor: int | None
     memory: mmap.mmap
-    sent: bool = False
     free: bool = True
 
 
@@ -58,9 +59,15 @@ class SharedMemory:
         for part in parts:
             view[place : place + len(part)] = part
             place += len(part)
-        new = not piece.sent
-        piece.free, piece.sent = False, True
-        return number, piece.descriptor if new else None
+        piece.free = False
+        return number, piece.descriptor
+
+    def sent(self, number: int) -> None:
+        """Close the descriptor of a piece, which the child has now."""
+        piece = self._pieces[number]
+        if piece.descriptor is not None:
+            os.close(piece.descriptor)
+            piece.descriptor = None
 
     def released(self, numbers: Iterable[int]) -> None:
         """Take note of pieces that the child no longer reads; what it says wrongly harms only itself."""
@@ -77,8 +84,19 @@ class SharedMemory:
 
     def room_for(self, length: int) -> bool:
         """Tell whether a piece for so many bytes is free, or can be made."""
-        fits = any(piece.free and len(piece.memory) >= length for piece in self._pieces.values())
-        return fits or self._held() + _size(length) <= self._most
+        return self._fits(length) or (not self.has_all and self._held() + _size(length) <= self._most)
+
+    def takes(self, length: int) -> bool:
+        """Tell whether so many bytes go into a piece, where there is memory for it; not when there are too many."""
+        return self._fits(length) or not self.has_all
+
+    @property
+    def has_all(self) -> bool:
+        """Whether there are as many pieces as there may be."""
+        return len(self._pieces) >= _PIECES
+
+    def _fits(self, length: int) -> bool:
+        return any(piece.free and len(piece.memory) >= length for piece in self._pieces.values())
 
     def close(self) -> None:
         """Give all memory back."""
@@ -101,7 +119,8 @@ class SharedMemory:
     @staticmethod
     def _drop(piece: _Piece) -> None:
         piece.memory.close()
-        os.close(piece.descriptor)
+        if piece.descriptor is not None:
+            os.close(piece.descriptor)
 
 
 def _size(length: int) -> int:

@@ -6,6 +6,7 @@ reads maps them and copies nothing. Lengths are checked against what is there be
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gozen.errors import UnreadableInput
@@ -48,7 +49,7 @@ def parts(value: object) -> list[Buffer]:
     return found
 
 
-def decode(data: Buffer, *, plain: bool = False, shown: bool = False) -> Any:
+def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> Any:
     """Return the value of encoded bytes that may be hostile.
 
     Parameters
@@ -59,6 +60,8 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False) -> Any:
         Whether arrays, NumPy scalars and Arrow data are refused.
     shown
         Whether text in arrays must be such that it can be shown.
+    seconds
+        Of the processor that it may take: whoever chooses the keys of a dict can make it slow.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False) -> Any:
         When the bytes are no value; nothing larger than they allow was made of them.
     """
     try:
-        return Reader(memoryview(data).cast("B"), plain, shown).whole()
+        return Reader(memoryview(data).cast("B"), plain, shown, seconds).whole()
     except Malformed as error:
         raise UnreadableInput(f"these bytes are no value: {error}") from None
     except Exception as error:  # whatever NumPy and Arrow say of them, which may quote them, the bytes are wrong
