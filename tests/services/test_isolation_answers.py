@@ -16,6 +16,7 @@ import pytest
 from gozen.errors import FunctionFailed, LimitExceeded, UnreadableInput
 from gozen.quickdb.isolation.child import Child
 from gozen.quickdb.isolation.connection import Connection
+from gozen.quickdb.isolation.form import Malformed
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.wire import NotEncodable, encode
 
@@ -158,6 +159,22 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
     frame = HEAD % (b"F", len(nothing_free).to_bytes(8, "little")) + nothing_free
     with pytest.raises(LimitExceeded, match=r"longer than 1 s"):
         brief.call(PROGRAM, "floods", frame * 100, refuse_all)
+
+
+def test_an_answer_to_nothing_is_not_taken_for_that_of_the_next_call(small):
+    result = message(b"O", encode("first"))
+    with pytest.raises(FunctionFailed, match="what is no answer: something after it"):
+        small.call(PROGRAM, "says", result + message(b"O", encode("second")), refuse_all)
+    assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
+
+
+def test_what_a_process_says_between_two_calls_is_an_answer_to_nothing():
+    ours, theirs = socket.socketpair()
+    with theirs, contextlib.closing(Connection(ours, os.getpid(), SMALL)) as connection:
+        connection.must_be_silent()
+        theirs.sendall(b"O")
+        with pytest.raises(Malformed, match="something after it"):
+            connection.must_be_silent()
 
 
 def test_time_is_up_also_when_something_has_come():

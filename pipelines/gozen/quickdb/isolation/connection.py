@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from gozen.quickdb.isolation import limits as limit
+from gozen.quickdb.isolation.form import Malformed
 from gozen.quickdb.isolation.frames import HEAD, VECTORS, Head, read_head, rest
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.watch import Watch
@@ -62,6 +63,18 @@ class Connection:
         """
         self._watch.stop()
         self._watch.look()
+
+    def must_be_silent(self) -> None:
+        """See that the child has said nothing that nobody waits for: the next call would take it for its answer.
+
+        Raises
+        ------
+        ValueError
+            When it has.
+        """
+        with contextlib.suppress(OSError):
+            if self._socket.recv(1, socket.MSG_PEEK):
+                raise Malformed("something after it")
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

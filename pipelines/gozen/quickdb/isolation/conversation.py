@@ -60,6 +60,7 @@ class Conversation:
 
     def call(self, name: str, argument: object, serve: Serve) -> Any:
         """Call a function and answer what it asks; `Said` where it fails in good order."""
+        self.connection.must_be_silent()  # it may have spoken in the moment before it stood still
         self.connection.give(self._limits.seconds)
         if name != self._name:
             self.send(Kind.NAME, [name.encode()])
@@ -78,6 +79,7 @@ class Conversation:
     def _given(self, kind: Kind, data: bytearray, refused: BadRequest | None) -> Any:
         """Return the result of a function that is done: from now on none of its threads runs."""
         self.connection.stop()
+        self.connection.must_be_silent()
         if kind is Kind.RESULT:
             return _decoded(data, shown=True, seconds=limit.SERVING * self._limits.seconds)
         failure = _checked_failure(_decoded(data, plain=True))
