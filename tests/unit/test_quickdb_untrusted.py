@@ -19,7 +19,7 @@ from gozen.quickdb.jobs import TaskResult
 from gozen.quickdb.region import around
 from gozen.quickdb.running import reduced
 from gozen.quickdb.untrusted import checked_block, checked_request, checked_total
-from gozen.quickdb.work import Bench
+from gozen.quickdb.work import Bench, FileSource
 
 PATCHES = {0: "5/8131/0", 1: "5/8131/1"}
 COLUMNS = {"forced": frozenset(["ra", "dec"])}
@@ -223,3 +223,19 @@ def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
     result = TaskResult([(0, {**block(), "total": 7.0, "first": [1.0, 2.0, 4.0]})], [(0, 0, 7.0)])
     assert reduced(plan, iter([result]), engine) == 7.0
     assert engine.asked == [("tried", [1.0, 2.0, 4.0])]
+
+
+def test_a_function_that_asks_for_other_columns_all_the_time_has_few_fetched_ahead(monkeypatch):
+    started = []
+    reader = SimpleNamespace(begin=lambda *_: None, expect=started.append)
+    monkeypatch.setattr("gozen.quickdb.work._reader", lambda *_: reader)
+    monkeypatch.setattr(FileSource, "_of", lambda *_: SimpleNamespace(columns=lambda *_: {}))
+    table = SimpleNamespace(folder="", schema=SimpleNamespace(names=["ra", "dec", "flux", "band"]))
+    source = FileSource(None, {"forced": table})
+    for _ in range(2):
+        started.clear()
+        source.begin([(number, SimpleNamespace(pieces={"forced": []}, picked=False)) for number in range(2)])
+        for number in range(100):
+            source.columns(1, "forced", ["ra", "dec"] if number % 2 else ["flux", "band"])
+        assert started[:2] == [("flux", "band"), ("ra", "dec")]
+        assert len(started) == 16

@@ -38,6 +38,9 @@ _READERS = 8
 _MARGINS = 16
 """Margins of a patch that are kept open at a time."""
 
+_CHANGES = 16
+"""Times in a task that other columns than before are fetched ahead: threads do it whose time nobody counts."""
+
 
 class FileSource:
     """Reads the columns of a job's patches out of the archive.
@@ -65,11 +68,12 @@ class FileSource:
         self._usual = {name: tuple(columns) for name, columns in (expected or {}).items()}
         self._indexes: dict[str, Groups] = {}
         self._margins: dict[tuple[int, float], int] = {}
+        self._changes = 0
 
     def begin(self, patches: Sequence[tuple[int, Patch]]) -> None:
         """Take the patches of a task, by their numbers, and forget earlier ones."""
         self._patches = dict(patches)
-        self._data, self._margins = {}, {}
+        self._data, self._margins, self._changes = {}, {}, 0
         for table, reader in self._readers.items():
             reader.begin([one for _, patch in patches for one in patch.pieces[table]], self._usual.get(table, ()))
 
@@ -83,9 +87,15 @@ class FileSource:
         first = next(iter(self._patches), patch)
         # The first patch asks for one column after the other, those that follow for all that it used together.
         if patch in self._patches and patch != first and (len(names) > 1 or table not in self._usual):
-            self._usual[table] = (*names, *self._keys(table, patch))
-            self._readers[table].expect(self._usual[table])
+            self._expect(table, (*names, *self._keys(table, patch)))
         return found
+
+    def _expect(self, table: str, columns: tuple[str, ...]) -> None:
+        """Fetch columns ahead; not for a function that asks for others all the time, as each change begins anew."""
+        if columns != self._usual.get(table) and self._changes < _CHANGES:
+            self._changes += 1
+            self._usual[table] = columns
+            self._readers[table].expect(columns)
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         """Return the number by which the sky around a patch is known from now on, and its rows."""

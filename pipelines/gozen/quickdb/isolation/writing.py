@@ -20,6 +20,10 @@ _INSTEAD = {
     "Quantity": "return it.value, in a unit that you know",
     "generator": "return a list",
     "set": "return a list",
+    "frozenset": "return a list",
+    "bytearray": "return bytes(it)",
+    "recarray": "return numpy.array(it, subok=False)",
+    "matrix": "return numpy.array(it, subok=False)",
     "object": "return numbers, text, arrays or Arrow data",
 }
 
