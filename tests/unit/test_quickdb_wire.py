@@ -7,6 +7,7 @@ and bytes made by hand to do harm. Random and mutated bytes are in tests/propert
 import collections
 import decimal
 import functools
+import json
 import struct
 import tracemalloc
 from functools import partial
@@ -388,6 +389,27 @@ def test_arrow_data_of_every_kind_come_back(value):
     assert back.equals(value)
     assert len(back) == len(value)
     assert getattr(back, "schema", None) == getattr(value, "schema", None)
+
+
+@pytest.mark.parametrize("shape", [(1000, 0), (0, 1000), (2**31 - 1, 0), (100, 0, 100)], ids=str)
+@pytest.mark.parametrize("what", ["beside", "inside", "structs"])
+def test_elements_of_no_bytes_are_not_many_as_all_are_walked_through_when_they_are_shown(shape, what):
+    nothing = {"size": 0, "fields": []}
+    empty = {
+        "beside": ["|i1", list(shape)],
+        "inside": {"size": 0, "fields": [["a", ["|i1", list(shape)], 0]]},
+        "structs": [nothing, [max(one, 1) for one in shape]],
+    }[what]
+    described = {"size": 1, "fields": [["e", empty, 0], ["x", "|i1", 0]]}
+    with pytest.raises(ValueError, match="shows its bytes many times"):
+        dtypes.read_dtype(json.dumps(described).encode())
+
+
+def test_a_few_elements_of_no_bytes_come_back():
+    array = np.zeros(2, [("a", "f4", (0,)), ("b", "i1", (0, 3)), ("c", [("d", "f4", (0,))], (2,)), ("e", "i4")])
+    back = decode(encode(array))
+    assert back.dtype == array.dtype
+    assert repr(back) == repr(array)
 
 
 def test_where_nothing_is_known_no_index_lies_outside_of_its_dictionary():

@@ -98,7 +98,10 @@ def _check_element(described: Any) -> int:
 
 
 def _checked(described: Any, level: int) -> tuple[int, int]:
-    """Return the size of a described dtype, and how many bytes its fields show; both are bounded at each level."""
+    """Return the size of a described dtype, and how many bytes its fields show; both are bounded at each level.
+
+    What has no bytes is counted by its elements, and bounded where it stands beside something that has.
+    """
     if level > _LEVELS:
         raise Malformed("a dtype that is nested too deep")
     if type(described) is str:
@@ -107,7 +110,7 @@ def _checked(described: Any, level: int) -> tuple[int, int]:
         size, shown = _checked_subarray(described, level)
     else:
         size, shown = _checked_fields(described, level)
-    if size > _LARGEST or shown > _OVERLAP * size:
+    if size > _LARGEST or (size and shown > _OVERLAP * size):
         raise Malformed("a dtype that is too large, or shows its bytes many times")
     return size, shown
 
@@ -134,7 +137,9 @@ def _checked_subarray(described: list[Any], level: int) -> tuple[int, int]:
         count, largest = count * one, largest * max(one, 1)
     if largest * max(inner, 1) > _LARGEST:  # also where an edge of 0 hides what stands beside it
         raise Malformed("a shape in a dtype that is too large")
-    return inner * count, shown * count
+    if inner * count:
+        return inner * count, shown * count
+    return 0, largest * (1 if inner else max(shown, 1))
 
 
 def _checked_fields(described: Any, level: int) -> tuple[int, int]:
