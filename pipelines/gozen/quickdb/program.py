@@ -7,7 +7,7 @@ import linecache
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from gozen.errors import BadRequest, FunctionFailed, GozenError
 from gozen.quickdb import reduction
@@ -20,6 +20,9 @@ from gozen.quickdb.region import Region
 Mode = Literal["map", "reduce", "both"]
 PatchLine = tuple[int, str, int, int]
 """The number by which the source knows a patch, its id, and the range of ``_healpix_29`` that it covers."""
+
+
+_Answer = TypeVar("_Answer")
 
 
 class _UserFailed(Exception):
@@ -156,14 +159,54 @@ class Program:
         return patch if self.region is None else patch.within(self.region)
 
     def _mapped(self, line: PatchLine, source: Source, touch: Callable[[str, str], None]) -> Any:
-        patch = self.patch(line, source, touch)
+        read = _Read(source)
+        patch = self.patch(line, read, touch)
         if self.region is not None and not patch.size:
             return None  # its pixels touch the region, none of its rows lies in it
-        return _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
+        value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
+        _called(read.check)
+        return value
 
     def _reduced(self, one: Any, other: Any) -> Any:
         assert self.reduce is not None
         return _called(self.reduce, one, other)
+
+
+class _Read:
+    """A source of which no failure is lost.
+
+    A function that catches what a read raises would go on without these rows, in a result that looks whole and is kept.
+    What is wrong with the request, such as a column that is not there, the function may catch: it is so each time.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._failures: dict[Any, BaseException] = {}
+
+    def rows(self, patch: int) -> int:
+        return self._asked(("rows", patch), partial(self._source.rows, patch))
+
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> Mapping[str, Any]:
+        return self._asked((patch, table, *names), partial(self._source.columns, patch, table, names))
+
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
+
+    def check(self) -> None:
+        """Raise the first failure; none where the same was asked again and answered."""
+        for error in self._failures.values():
+            raise error
+
+    def _asked(self, request: Any, ask: Callable[[], _Answer]) -> _Answer:
+        try:
+            found = ask()
+        except BadRequest:
+            raise
+        except BaseException as error:
+            self._failures[request] = error
+            raise
+        self._failures.pop(request, None)
+        return found
 
 
 class _Asking:
