@@ -290,7 +290,13 @@ def a_result(chance):
         "patch": "",
     }
     return chance.choice(
-        ({"values": values, "total": None, "touched": touched, "first": []}, failure, {"total": 1}, None, [])
+        (
+            {"values": values, "total": None, "touched": touched, "first": [], "changed": False},
+            failure,
+            {"total": 1},
+            None,
+            [],
+        )
     )
 
 

@@ -139,10 +139,16 @@ class Forged:
     [
         None,
         {"values": 3},
-        {"values": [(1 << 40, 1)], "total": 1, "touched": {}, "first": []},
+        {"values": [(1 << 40, 1)], "total": 1, "touched": {}, "first": [], "changed": False},
         {"failed": None},
         {"total": 1},
-        {"values": [], "total": None, "touched": {"forced": ["nonsense"], "nonsense": ["ra"]}, "first": []},
+        {
+            "values": [],
+            "total": None,
+            "touched": {"forced": ["nonsense"], "nonsense": ["ra"]},
+            "first": [],
+            "changed": False,
+        },
     ],
     ids=repr,
 )

@@ -49,6 +49,16 @@ def one(patch: Any) -> int:
     return min(patch.size, 1)
 
 
+SEEN: dict[str, list[int]] = {"patches": []}
+
+
+def counted(patch: Any) -> int:
+    """Change what outlives a call by a way that the code does not show."""
+    for seen in SEEN.values():
+        seen.append(patch.size)
+    return len(SEEN["patches"])
+
+
 @pytest.fixture(scope="module")
 def near(nights: Path, kept: Path) -> Iterator[Api]:
     with here(nights) as api:
@@ -187,6 +197,8 @@ def test_every_engine_keeps_what_computes_and_nothing_else(how: dict[str, Any], 
                 path.write_text(f"{value}\n")
                 found.append(api.mapreduce(weighted, add))
             assert found[1] == 2 * found[0] > 0
+        assert api.cache_clear() == 0
+        api.mapreduce(counted, add)
         assert api.cache_clear() == 0
         first = api.mapreduce(lambda p: p("lightcurves.flux").sum(), add)
         assert api.mapreduce(lambda p: p("lightcurves.flux").sum(), add) == first

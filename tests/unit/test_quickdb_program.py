@@ -1,18 +1,23 @@
-"""A user's function as it runs on a block: a read that failed is no result, whatever the function makes of it.
+"""A user's function as it runs on a block: a read that failed is no result, and one that changes what it holds is seen.
 
-Covered: failures of storage that a function catches, asks again about, or lets through; columns that are not there.
+Covered: failures of storage that a function catches or asks again about; columns that are not there; changes of what
+outlives a call that the code does not show by name. Those that it shows: test_quickdb_repeatable.py.
 """
 
 from __future__ import annotations
 
+import pickle
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.quickdb.columns import Names, TableColumns
 from gozen.quickdb.program import Program
+from gozen.quickdb.usercode import UserCode
 
 from ..quickdb_samples import SCHEMA, Memory, forced_of
 
@@ -71,3 +76,82 @@ def test_what_was_answered_when_it_was_asked_again_is_a_result() -> None:
 
 def test_a_function_may_catch_that_a_column_is_not_there() -> None:
     assert block(unless_missing, Failing(0, MemoryError()))["values"] == [(0, 10)]
+
+
+CHANGES = {
+    "an argument that is handed on": """
+        import functools
+        def more(seen, p): seen.append(1); return len(seen)
+        map = functools.partial(more, [])
+    """,
+    "an element": "SEEN = ([],)\ndef map(p): SEEN[0].append(1); return len(SEEN[0])",
+    "what a method returns": "SEEN = {1: []}\ndef map(p): SEEN.get(1).append(1); return len(SEEN[1])",
+    "what is looped over": "SEEN = [[]]\ndef map(p): [one.append(1) for one in SEEN]; return len(SEEN[0])",
+    "a default that is made when it is looked up": """
+        from collections import defaultdict
+        SEEN = defaultdict(list)
+        def map(p): return len(SEEN[0]), len(SEEN)
+    """,
+    "a view of an array": "import numpy as np\nSEEN = np.zeros(3)\ndef map(p): one = SEEN[:2]; one += 1; return one[0]",
+    "a large array": "import numpy as np\nSEEN = np.zeros(10**6)\ndef map(p): np.add(SEEN, 1, SEEN); return SEEN[0]",
+    "an attribute of a class": """
+        class Count:
+            n = 0
+            @classmethod
+            def more(cls): cls.n += 1; return cls.n
+        def map(p): return Count.more()
+    """,
+    "what an object holds": """
+        class Count:
+            def __init__(self): self.seen = {}
+            def __call__(self, p): seen = self.seen; seen[len(seen)] = 1; return len(seen)
+        map = Count()
+    """,
+    "an attribute of the function": "def map(p): map.seen.append(1); return len(map.seen)\nmap.seen = []",
+    "what cannot be written any more": "SEEN = [[]]\ndef map(p): SEEN[0].append(x for x in [1]); return 1",
+}
+KEEPS = {
+    "nothing held": "def map(p): return p.size",
+    "a copy changes": "SEEN = [[1]]\ndef map(p): one = list(SEEN[0]); one.append(2); return one",
+    "arrays": "import numpy as np\nBINS = np.arange(9.0)\ndef map(p): return np.histogram(p('forced.ra'), BINS)[0]",
+    "a cache": "import functools\n@functools.cache\ndef f(x): return x\ndef map(p): return f(p.size)",
+    "a property that is kept": """
+        import functools
+        class Cut:
+            @functools.cached_property
+            def limit(self): return 3
+        CUT = Cut()
+        def map(p): return CUT.limit
+    """,
+}
+
+
+def changed(text: str, blocks: int, *, kept: bool = True) -> list[bool]:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(textwrap.dedent(text), names)
+    sent = UserCode().pickled(Program(names["map"], names=NAMES, kept=kept))
+    program = pickle.loads(sent)
+    return [program.block("map", RUNS, Memory({"forced": forced_of(10)}), False)["changed"] for _ in range(blocks)]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_what_outlives_a_call_is_seen_after_it(name: str) -> None:
+    assert changed(CHANGES[name], 2) == [True, True]
+    assert changed(CHANGES[name], 1, kept=False) == [False]
+
+
+@pytest.mark.parametrize("name", KEEPS)
+def test_what_a_function_leaves_as_it_is_has_not_changed(name: str) -> None:
+    assert changed(KEEPS[name], 2) == [False, False]
+
+
+def test_a_block_after_one_that_changed_something_has_met_it() -> None:
+    once = "SEEN = [[]]\ndef map(p):\n    for one in SEEN[:1]:\n        if not one: one.append(1)\n    return SEEN"
+    assert changed(once, 3) == [True, True, True]
+
+
+def test_small_changes_anywhere_in_a_small_array_are_seen() -> None:
+    for at in (0, 50_000, 99_999):
+        text = f"import numpy as np\nSEEN = (np.zeros(100_000),)\ndef map(p): SEEN[0][{at}] += 1e-9"
+        assert changed(text, 1) == [True], at
+    assert np.zeros(100_000).nbytes < 1 << 20

@@ -69,7 +69,7 @@ def test_what_is_around_a_range_costs_little_whatever_the_distance(order, arcsec
 
 def block(values=(), touched=None, **more):
     touched = touched if touched is not None else {}
-    return {"values": list(values), "total": None, "touched": touched, "first": [], **more}
+    return {"values": list(values), "total": None, "touched": touched, "first": [], "changed": False, **more}
 
 
 def test_a_result_is_let_through():
@@ -83,6 +83,7 @@ def test_a_result_is_let_through():
     [
         None, [], {}, ARRAY, HUGE, {"values": 3}, {"total": 1}, {1: 2}, {**block(), 1: 2}, block(more=1),
         block(first=None), block(first=ARRAY), block(first=[None] * 4), block([(0, 1), (1, 2), (0, 3)]),
+        block(changed=None), block(changed=ARRAY),
         block([(1 << 40, 1)]), block([(1 << 70, 1)]), block([(HUGE, 1)]), block([(True, 1)]), block([(False, 1)]),
         block([([], 1)]), block([({}, 1)]), block([(ARRAY, 1)]), block([(np.int64(0), 1)]), block([(0, 1), (0, 2)]),
         block([0]), block([(0,)]), block([[0, 1]]), {**block(), "values": ()}, {**block(), "values": ARRAY},

@@ -196,6 +196,32 @@ def test_what_is_set_later_changes_the_digest(change: str) -> None:
         assert UserCode.of(names["map"]).identity != before
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def eta(x): return x.max()\nALL = [eta]\ndef map(p): return {f.__name__: f(p('a.b')) for f in ALL}",
+        "def make():\n    def eta(x): return x\n    return [eta]\nALL = make()\ndef map(p): return ALL[0].__qualname__",
+    ],
+)
+def test_a_function_may_call_a_result_by_the_name_of_another_one(text: str) -> None:
+    renamed = text.replace("eta", "sigma")
+    assert None is not digest(text) != digest(renamed)
+
+
+def test_a_property_that_is_kept_in_its_object_travels() -> None:
+    names = cell("""
+        import functools
+        class Cut:
+            @functools.cached_property
+            def limit(self): return 3
+        CUT = Cut()
+        def map(p): return CUT.limit
+    """)
+    code = UserCode.of(names["map"])
+    assert code.digest
+    assert pickle.loads(code.pickled(names["map"]))(None) == 3
+
+
 def test_what_a_cached_function_says_that_it_wraps_is_not_believed() -> None:
     names = cell("""
         import functools
@@ -344,6 +370,17 @@ def test_a_value_that_is_set_in_a_module_changes_the_digest(beside: Path) -> Non
     before = UserCode.of(function).digest
     importlib.import_module("mine").LIMIT = 6
     assert UserCode.of(function).digest not in (before, None)
+
+
+def test_a_module_whose_file_has_gone_has_a_digest(beside: Path) -> None:
+    (beside / "mine.py").write_text("FACTOR = 2\n")
+    importlib.invalidate_caches()
+    module = importlib.import_module("mine")
+    function = cell("import mine\ndef map(p): return mine.FACTOR")["map"]
+    (beside / "mine.py").unlink()
+    before = UserCode.of(function).digest
+    module.FACTOR = 3  # type: ignore[attr-defined]
+    assert None is not before != UserCode.of(function).digest
 
 
 def test_what_cannot_be_pickled_raises_as_it_is_sent() -> None:

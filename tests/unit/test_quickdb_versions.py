@@ -37,7 +37,10 @@ def test_results_of_a_worker_with_other_sources_are_said_and_not_kept(
     block = Block(0, (((0, Patch("5/0/0", 10, 0, 1, picked=False, pieces={})),),))
     version = code_version() if worker is None else worker
     result = TaskResult(
-        [(0, {"values": [], "total": 7, "touched": {}, "first": []})], [], version=version, software=software()
+        [(0, {"values": [], "total": 7, "touched": {}, "first": [], "changed": False})],
+        [],
+        version=version,
+        software=software(),
     )
     engine = SimpleNamespace(workers=1, least=1, run=lambda *_: [result])
     job = SimpleNamespace(archive="", leaves=0)

@@ -16,6 +16,7 @@ from gozen.quickdb.patch import Patch, Source, Whole
 from gozen.quickdb.raised import is_interrupt, text_of, told
 from gozen.quickdb.reduction import Tree
 from gozen.quickdb.region import Region
+from gozen.quickdb.repeatable.held import state
 
 Mode = Literal["map", "reduce", "both"]
 PatchLine = tuple[int, str, int, int]
@@ -47,6 +48,8 @@ class Program:
         Columns of files that the functions name, by table.
     sources
         The lines of the files that the functions stand in, for tracebacks.
+    kept
+        Whether results are kept for another run, so that it matters whether a call changes what the next one meets.
     """
 
     map: Callable[..., Any]
@@ -57,6 +60,8 @@ class Program:
     region: Region | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kept: bool = False
+    _before: bytes | None = field(default=None, init=False)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -81,9 +86,12 @@ class Program:
         -------
         dict[str, Any]
             ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
-            table), ``first`` (copies of the first values), or ``failed`` (what the user is told), ``kind`` and
-            ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
+            table), ``first`` (copies of the first values) and ``changed`` (whether the functions hold other than they
+            came with, so that the values may depend on earlier calls), or ``failed`` (what the user is told), ``kind``
+            and ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
         """
+        if self.kept and self._before is None:
+            self._before = self._state()
         touched: dict[str, list[str]] = {}
         values: list[tuple[int, Any]] = []
         first: list[Any] = []
@@ -107,7 +115,8 @@ class Program:
             return failed(str(error), patch=at)
         except BadRequest as error:
             return failed(text_of(error), error.name, at)
-        return {"values": values, "total": tree.total, "touched": touched, "first": first}
+        changed = self.kept and (self._before is None or self._state() != self._before)
+        return {"values": values, "total": tree.total, "touched": touched, "first": first, "changed": changed}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `block`, where another process opens the files and answers what is asked."""
@@ -166,6 +175,9 @@ class Program:
         value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
         _called(read.check)
         return value
+
+    def _state(self) -> bytes | None:
+        return state(self.map, self.reduce, self.shared)
 
     def _reduced(self, one: Any, other: Any) -> Any:
         assert self.reduce is not None

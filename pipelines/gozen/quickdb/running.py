@@ -108,6 +108,7 @@ def planned(
     program = replace(program, names=family.names, region=region, expected=expected, sources=code.sources())
     blocks = blocks_of(patches)
     digest = code.digest if keep and sample is None else None
+    program = replace(program, kept=digest is not None)
     together = len(blocks) if digest is None and mode != "map" else 0
     job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected)
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
@@ -143,7 +144,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
             for number, result in task.blocks:
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
-                if plan.keys and same:
+                if plan.keys and same and not result["changed"]:
                     cache.put(plan.keys[number], {part: result[part] for part in ("values", "total", "first")})
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)

@@ -93,7 +93,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
     FunctionFailed
         When it is no such result.
     """
-    given = _with_keys(found, ("values", "total", "touched", "first"), patches.values(), limits)
+    given = _with_keys(found, ("values", "total", "touched", "first", "changed"), patches.values(), limits)
     if "failed" in given:
         return given
     values, touched = given["values"], given["touched"]
@@ -103,6 +103,8 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
         raise _no_result("touched columns", touched)
     if type(given["first"]) is not list or len(given["first"]) > TRIED:
         raise _no_result("values to try reduce on", given["first"])
+    if type(given["changed"]) is not bool:
+        raise _no_result("yes or no", given["changed"])
     return given
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import hashlib
 import io
@@ -20,6 +21,7 @@ import cloudpickle
 import numpy as np
 
 from gozen.quickdb.repeatable.functions import cached_function, content, names_of
+from gozen.quickdb.repeatable.held import Pickler
 from gozen.quickdb.repeatable.installed import (
     is_installed_class,
     is_installed_function,
@@ -88,7 +90,7 @@ class UserCode:
             cloudpickle.register_pickle_by_value(module)
         try:
             written = io.BytesIO()
-            _Pickler(written, protocol=5).dump(value)
+            Pickler(written).dump(value)
         finally:
             for module in mine:
                 cloudpickle.unregister_pickle_by_value(module)
@@ -127,7 +129,7 @@ class UserCode:
         if type(value) is not np.ndarray:  # one with a mask, or with a unit
             self._other(value)
         elif not value.dtype.hasobject:
-            self._hash.update(np.ascontiguousarray(value).tobytes())
+            self._hash.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.nbytes else b"")
 
     def _sequence(self, value: Any) -> None:
         self._add(type(value).__name__, len(value), getattr(value, "maxlen", None))
@@ -154,6 +156,7 @@ class UserCode:
             return
         self._note_module(value.__module__)
         self.files.add(value.__code__.co_filename)
+        self._add(value.__name__, value.__qualname__)  # by which a function may call a column of its result
         self.take(value.__code__)
         for one in (value.__defaults__, value.__kwdefaults__, vars(value)):
             self.take(one)
@@ -165,7 +168,7 @@ class UserCode:
                 self.take(value.__globals__[name])
 
     def _code(self, value: types.CodeType) -> None:
-        self._add("code", value.co_code, value.co_exceptiontable, value.co_flags, value.co_names)
+        self._add("code", value.co_name, value.co_code, value.co_exceptiontable, value.co_flags, value.co_names)
         self._add(value.co_varnames, value.co_freevars, value.co_cellvars)
         self._add(value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount)
         self.names.update(value.co_names)
@@ -188,11 +191,12 @@ class UserCode:
         self._add("module", value.__name__, getattr(value, "__version__", ""))
         if is_own_module(value):
             self._note_module(value.__name__)
-            self._hash.update(Path(value.__file__).read_bytes() if value.__file__ else b"")
+            with contextlib.suppress(OSError):  # in an archive of ZIP, or removed since
+                self._hash.update(Path(value.__file__).read_bytes() if value.__file__ else b"")
             self._attributes(vars(value))  # what was set in it since, and further modules of the user's
 
     def _class(self, value: type) -> None:
-        self._add("class", value.__module__, value.__qualname__)
+        self._add("class", value.__module__, value.__name__, value.__qualname__)
         if not is_installed_class(value):
             self._note_module(value.__module__)
             for base in (type(value), *value.__bases__):
@@ -241,20 +245,6 @@ class UserCode:
 def _settings_of_process() -> str:
     """Return what else numbers and texts depend on."""
     return f"{np.get_printoptions()} {np.geterr()} {locale.setlocale(locale.LC_ALL)}"
-
-
-def _reduced_cache(cached: Any) -> tuple[Any, ...]:
-    """Say how a function with `functools.lru_cache` is made again, empty: pickle knows it by its name alone."""
-    return _with_cache, (cached_function(cached), cached.cache_parameters())
-
-
-def _with_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle says nothing of its types
-    # Of the class: a table that is set on an object is not looked at.
-    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child({functools._lru_cache_wrapper: _reduced_cache})
 
 
 _REDUCE_EX: Any = object.__reduce_ex__
