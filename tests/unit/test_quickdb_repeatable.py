@@ -70,6 +70,21 @@ PURE = {
             by_number = sorted(found.items(), key=lambda pair: pair[1])
             return by_number, list(found.keys()), len(set(found.values())), sorted(set(found)), Counter(found)
     """,
+    "a set that is filled and asked": """
+        def map(p):
+            seen, out = set(), []
+            kinds = set(p('a.kind').tolist())
+            for one in p('a.b').tolist():
+                if one not in seen and len(seen) < 9:
+                    seen.add(one)
+                    out.append(one)
+            return out, "star" in kinds
+    """,
+    "keys of two dicts": """
+        def map(a, b):
+            known = {k: a.get(k, 0) + b.get(k, 0) for k in sorted(set(a) | set(b))}
+            return known, [k for k in sorted(a.keys() & b.keys() - set("c"))], len(set("ab") ^ set("bc"))
+    """,
     "dicts reduced": """
         def map(a, b):
             for key, value in b.items(): a[key] = a.get(key, 0) + value
@@ -362,6 +377,21 @@ def map(p): return [x for x in dict(a=1).items() - dict(b=2).items()]
 import operator;def map(p): return list(operator.or_(dict(a=1).keys(), dict(b=2).keys()))
 def map(p): return list(dict.keys(dict(a=1)) & {"a"})
 N = {1, 2};def map(p): return list(N.union("ab"))
+def map(p):;    s = set("ab");    return list(s)
+def map(p):;    s = set("ab");    return [x for x in s]
+def map(p):;    s = set("ab");    t = s;    return list(t)
+def map(p):;    s = set("ab");    t = s | t;    s = s | s;    return list(s)
+def map(p):;    s = set("ab");    s |= set("c");    return s.pop()
+def map(p):;    s = set("ab");    return s
+def map(p):;    s = set("ab");    return lambda: list(s)
+def map(p):;    s = set("ab") if p else set("c");    return list(s)
+def map(p):;    s = set("ab");    return sorted(s, key=len)
+def map(p):;    s = set("ab");    return sorted(x for x in s if x)[0] in s, (s,)
+def map(p):;    s = set("ab");    return sorted(list(s) + [])
+def map(p): return list(set("ab") | set("c"))
+def map(p): return max(set("ab") | set("c"), key=len)
+def map(a, b): return {k: 1 for k in a.keys() | b.keys()}
+def map(a, b): return {k: 1 for k in set(a) | set(b)}
 """
 
 STATE = """
@@ -480,6 +510,18 @@ def test_what_a_module_of_the_users_has_beside_does_not_matter(tmp_path: Path, m
     assert reason("from mine_beside import Cut\nCUT = Cut()\ndef map(p): return CUT.inside(p('a.b'))") == ""
     assert reason("import mine_beside\ndef map(p): return mine_beside.g(p)") == "g uses pathlib.Path"
     assert reason("from mine_beside import Cut\nCUT = Cut()\ndef map(p): return CUT.save()") == "Cut.save uses open"
+
+
+def test_a_name_of_the_users_does_not_open_that_of_a_library() -> None:
+    text = """
+        from astropy.timeseries import LombScargle
+        class Periods:
+            def __init__(self, t, y): self.of = LombScargle(t, y)
+            def NAME(self): return self.of.NAME(0.1, method="bootstrap")
+        def map(p): return Periods(p('a.t'), p('a.y')).NAME()
+    """
+    assert reason(text.replace("NAME", "false_alarm_probability")) == "map uses .false_alarm_probability"
+    assert reason(text.replace("NAME", "power")) == ""
 
 
 def test_a_name_of_numpy_that_somebody_has_replaced_is_another_thing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gozen.quickdb.repeatable.lasting import changes
-from gozen.quickdb.repeatable.stack import Steps, begins_call, consumer, is_call
+from gozen.quickdb.repeatable.stack import Steps, calls, consumer, is_call
 
 _SKIPPED = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "NOP", "RESUME", "COPY_FREE_VARS", "MAKE_CELL"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -23,6 +23,10 @@ _REFUSED = {
 }
 _ORDERLESS = frozenset({"sorted", "len", "min", "max", "any", "all", "bool"})
 """Functions for which the order of what they are given does not matter."""
+
+_SET_OPERATIONS = frozenset({"|", "&", "-", "^"})
+_FILLING = frozenset({"add", "discard", "remove", "update", "clear", "isdisjoint", "issubset", "issuperset"})
+"""Methods of a set to which its order does not matter, and which give no set."""
 
 _MAKERS = _ORDERLESS | {"list", "tuple", "dict", "enumerate", "sum", "zip", "iter", "reversed"}
 """Functions that go through what they are given."""
@@ -123,20 +127,18 @@ def _take_name(operation: str, name: str, found: Uses) -> None:
 
 def _disordered(steps: Steps, sets: _Sets) -> Iterator[str]:
     """Yield what is done with sets and with views of dicts that may depend on the order of a set."""
+    ends = calls(steps)
     for at, step in enumerate(steps):
         if step.opname in _GLOBAL and step.argval in ("set", "frozenset"):
             call = consumer(steps, at)
-            if call is None or not is_call(steps[call[0]]) or not _is_orderless(steps, at, call[0], sets):
+            if call is None or not is_call(steps[call[0]]) or not _is_orderless(steps, call[0], ends, sets):
                 yield f"uses {step.argval}, whose order hangs on hashes"
-        elif _is_set(step, sets.names) and not _is_orderless(steps, at, at, sets):
+        elif _is_set(step, sets.names) and not _is_orderless(steps, at, ends, sets):
             yield "goes through a set, whose order hangs on hashes"
-        elif step.opname in _ATTRIBUTE and step.argval in ("keys", "items") and not _is_plain_view(steps, at, sets):
+        elif (
+            step.opname in _ATTRIBUTE and step.argval in ("keys", "items") and not _is_plain_view(steps, at, ends, sets)
+        ):
             yield f"uses .{step.argval}() for other than to go through it, and a set of it has the order of hashes"
-
-
-def _is_call_of(steps: Steps, at: int, names: Collection[str]) -> bool:
-    """Tell whether a step begins a call of one of the functions."""
-    return at >= 0 and steps[at].opname == "LOAD_GLOBAL" and begins_call(steps[at]) and steps[at].argval in names
 
 
 def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:
@@ -150,27 +152,45 @@ def is_of_numbers(values: Collection[object]) -> bool:
     return all(type(one) in (int, bool) or (type(one) is float and one == one) for one in values)
 
 
-def _is_orderless(steps: Steps, start: int, made: int, sets: _Sets) -> bool:
-    """Tell whether a set, of which the expression begins at one step and ends at another, is asked for no order."""
+def _is_orderless(steps: Steps, made: int, ends: Mapping[int, str], sets: _Sets, *, stored: bool = False) -> bool:
+    """Tell whether a set, which a step leaves on the stack, is asked for no order."""
     found = consumer(steps, made)
     if found is None:
         return False
     after, above = found
-    if steps[after].opname == "CONTAINS_OP":
+    step = steps[after]
+    if step.opname == "CONTAINS_OP":
         return above == 0
-    return is_call(steps[after]) and steps[after].arg == 1 and _is_call_of(steps, start - 1, sets.orderless)
+    if step.opname == "BINARY_OP" and step.argrepr in _SET_OPERATIONS:
+        return _is_orderless(steps, after, ends, sets, stored=stored)
+    if step.opname == "STORE_FAST":
+        return not stored and _is_filled_and_asked(steps, str(step.argval), ends, sets)
+    return is_call(step) and step.arg == 1 and ends.get(after) in sets.orderless and above == 0
 
 
-def _is_plain_view(steps: Steps, at: int, sets: _Sets) -> bool:
+def _is_filled_and_asked(steps: Steps, name: str, ends: Mapping[int, str], sets: _Sets) -> bool:
+    """Tell whether a local variable with a set is filled, and asked for what has no order, and nothing else."""
+    for at, step in enumerate(steps):
+        if not step.opname.startswith("LOAD_FAST"):
+            continue
+        if isinstance(step.argval, tuple) and name in step.argval:  # Python 3.13 loads two at a time
+            return False
+        is_filled = steps[at + 1].opname in ("LOAD_ATTR", "LOAD_METHOD") and steps[at + 1].argval in _FILLING
+        if step.argval == name and not is_filled and not _is_orderless(steps, at, ends, sets, stored=True):
+            return False
+    return True
+
+
+def _is_plain_view(steps: Steps, at: int, ends: Mapping[int, str], sets: _Sets) -> bool:
     """Tell whether a view of a dict is gone through, or is the first argument of a function that makes no set."""
     if at + 1 == len(steps) or not is_call(steps[at + 1]):
         return False
     found = consumer(steps, at + 1)
     if found is None:
         return False
-    begin = at
-    while begin and steps[begin].opname in _ATTRIBUTE:
-        begin -= 1
     after, above = found
-    is_given = is_call(steps[after]) and _is_call_of(steps, begin - 1, sets.makers)
-    return is_given or steps[after].opname == "GET_ITER" or (steps[after].opname == "CONTAINS_OP" and not above)
+    step = steps[after]
+    if step.opname == "BINARY_OP":
+        return _is_orderless(steps, at + 1, ends, sets)
+    is_given = is_call(step) and ends.get(after) in sets.makers and above == (step.arg or 0) - 1
+    return is_given or step.opname == "GET_ITER" or (step.opname == "CONTAINS_OP" and not above)

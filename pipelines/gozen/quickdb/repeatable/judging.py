@@ -57,6 +57,7 @@ class _Judge:
         self._lasting: set[int] = set()  # classes of which there are objects that outlive a call
         self._asked: dict[str, str] = {}
         self._own: set[str] = set()
+        self._library: dict[type, None] = {}  # classes whose objects have names that the user's may have too
         self._settled: set[tuple[int, str, bool]] = set()
         self._read: set[tuple[int, tuple[str, ...]]] = set()
         self._at = ""
@@ -65,7 +66,11 @@ class _Judge:
         """Take a value that the functions can reach."""
         if type(value) in (str, bytes) and kinds.may_be_the_time(value):
             self._because(f"has the text {value[:40]!r}, and NumPy takes 'now' for the time")
-        if type(value) in kinds.DATA or id(value) in self._seen or pure.is_known(value):
+        if type(value) in kinds.DATA or id(value) in self._seen:
+            return
+        if pure.is_known(value):
+            if isinstance(value, type):
+                self._library[value] = None
             return
         self._seen[id(value)] = value
         handle = next((handle for one, handle in _HANDLERS if isinstance(value, one)), _Judge._other)
@@ -99,8 +104,12 @@ class _Judge:
                 break
         for name, at in sorted(self._asked.items()):
             self._at = at
-            if name not in ATTRIBUTES and (kinds.is_private(name) or name in pure.hidden() or name not in self._own):
+            if name not in ATTRIBUTES and (kinds.is_private(name) or self._is_hidden(name) or name not in self._own):
                 self._refuse(f".{name}")
+
+    def _is_hidden(self, name: str) -> bool:
+        """Tell whether an object that is not the user's may have something else under a name of theirs."""
+        return name in pure.hidden() or any(hasattr(kind, name) for kind in self._library)
 
     def _key(self, holder: Any, name: str) -> tuple[int, str, bool]:
         return id(holder), name, id(holder) in self._lasting

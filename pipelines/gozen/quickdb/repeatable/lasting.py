@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gozen.quickdb.repeatable.pure_names import words
-from gozen.quickdb.repeatable.stack import Steps, begins_call, consumer, is_call
+from gozen.quickdb.repeatable.stack import Steps, calls, consumer, is_call
 
 _CHANGING = words("""
     append extend insert remove pop clear reverse sort update setdefault popitem add discard fill put partition
@@ -42,7 +42,7 @@ def changes(
         Those of the function.
     """
     names = {name: (name, data) for name, data in outer.items()}
-    calls = _calls(steps)
+    ends = calls(steps)
     changed: dict[str, None] = {}
     handed: set[tuple[str, int]] = set()
     for at, step in enumerate(steps):
@@ -55,16 +55,9 @@ def changes(
             changed[name] = None
         elif fate is not None:
             names[fate] = (name, data)
-        elif data and (found := consumer(steps, at)) and found[0] in calls:
-            handed.add((calls[found[0]], (steps[found[0]].arg or 0) - 1 - found[1]))
+        elif data and (found := consumer(steps, at)) and found[0] in ends:
+            handed.add((ends[found[0]], (steps[found[0]].arg or 0) - 1 - found[1]))
     return list(changed), handed
-
-
-def _calls(steps: Steps) -> dict[int, str]:
-    """Return at which steps global functions are called, with their names."""
-    loads = [(at, str(one.argval)) for at, one in enumerate(steps) if one.opname == "LOAD_GLOBAL" and begins_call(one)]
-    ends = [(consumer(steps, at), name) for at, name in loads]
-    return {end[0]: name for end, name in ends if end is not None and is_call(steps[end[0]])}
 
 
 def _is_written(steps: Steps, at: int, constants: Sequence[object]) -> bool:

@@ -51,3 +51,10 @@ def is_call(step: dis.Instruction) -> bool:
 def begins_call(step: dis.Instruction) -> bool:
     """Tell whether what an instruction loads is to be called."""
     return "NULL" in step.argrepr
+
+
+def calls(steps: Steps) -> dict[int, str]:
+    """Return at which steps global functions are called, with their names."""
+    loads = [(at, str(one.argval)) for at, one in enumerate(steps) if one.opname == "LOAD_GLOBAL" and begins_call(one)]
+    ends = [(consumer(steps, at), name) for at, name in loads]
+    return {end[0]: name for end, name in ends if end is not None and is_call(steps[end[0]])}
