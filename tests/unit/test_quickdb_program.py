@@ -1,11 +1,13 @@
 """A user's function as it runs on a block: a read that failed is no result, and one that changes what it holds is seen.
 
-Covered: failures of storage that a function catches or asks again about; columns that are not there; changes of what
-outlives a call that the code does not show by name. Those that it shows: test_quickdb_repeatable.py.
+Covered: failures of storage that a function catches or asks again about; columns that are not there; exceptions that
+tell nothing; changes of what outlives a call that the code does not show by name. Those that it shows:
+test_quickdb_repeatable.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -155,3 +157,21 @@ def test_small_changes_anywhere_in_a_small_array_are_seen() -> None:
         text = f"import numpy as np\nSEEN = (np.zeros(100_000),)\ndef map(p): SEEN[0][{at}] += 1e-9"
         assert changed(text, 1) == [True], at
     assert np.zeros(100_000).nbytes < 1 << 20
+
+
+ASKED = "    def __getattribute__(self, name): raise RuntimeError(name)\n"
+SHY = {
+    "of itself": f"class Shy(Exception):\n{ASKED}",
+    "of its class": f"class Meta(type):\n{ASKED}class Shy(Exception, metaclass=Meta): pass\n",
+}
+
+
+@pytest.mark.parametrize("who", SHY)
+def test_an_exception_that_tells_nothing_has_its_name(who: str) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(SHY[who] + "def map(p): raise Shy", names)
+    found: Mapping[str, Any] = {}
+    with contextlib.suppress(Exception):  # pytest cannot look at it either
+        found = block(names["map"], Memory({"forced": forced_of(10)}))
+    assert found.get("failed", "").startswith("Shy")
+    assert "in map" in found["failed"]

@@ -5,12 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
+import types
+from typing import Any
+
+_NAME: Any = vars(type)["__name__"]
+_TRACEBACK: Any = vars(BaseException)["__traceback__"]
+"""What an exception is and where it was raised, without asking its class, which may say anything."""
 
 
 def is_interrupt(error: BaseException) -> bool:
     """Tell Ctrl-C of the user from what a function raises: workers leave the signal to the process of the user."""
     listens = signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL, None)
-    return isinstance(error, KeyboardInterrupt) and listens and threading.current_thread() is threading.main_thread()
+    is_one = issubclass(type(error), KeyboardInterrupt)  # isinstance would ask the exception for its class
+    return is_one and listens and threading.current_thread() is threading.main_thread()
 
 
 def said(error: BaseException) -> str:
@@ -18,7 +25,7 @@ def said(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception_only(error)).strip()
     except BaseException:
-        return type(error).__name__
+        return str(_NAME.__get__(type(error)))
 
 
 def text_of(error: BaseException) -> str:
@@ -31,9 +38,10 @@ def text_of(error: BaseException) -> str:
 
 def told(error: BaseException) -> str:
     """Return what a user's exception says, with the user's own part of the traceback."""
-    inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    whole: types.TracebackType | None = _TRACEBACK.__get__(error)
+    inner = whole.tb_next if whole is not None else None
     try:
-        lines = traceback.format_exception(type(error), error, inner or error.__traceback__)
+        lines = traceback.format_exception(type(error), error, inner or whole)
     except BaseException:  # as above
-        lines = traceback.format_tb(inner or error.__traceback__)
+        lines = traceback.format_tb(inner or whole)
     return f"{said(error)}\n\n{''.join(lines)}".rstrip()  # where the exception has no text either
