@@ -169,6 +169,35 @@ PURE = {
             a, b = scipy.spatial.cKDTree(p("f.coord").T).query_pairs(1e-5, output_type="ndarray").T
             return p("f.source_id")[a], numpy.linalg.norm(p("f.coord")[:, a] - p("f.coord")[:, b], axis=0)
     """,
+    "a tree and curves that are made before": """
+        import numpy as np
+        from scipy.interpolate import CubicSpline, interp1d
+        from scipy.spatial import KDTree
+        TREE, CURVE = KDTree(np.eye(3)), CubicSpline(np.arange(5.0), np.arange(5.0) ** 2)
+        FILTER, SMOOTH = interp1d([0, 1], [0, 1]), interp1d(np.arange(5.0), np.arange(5.0), kind="cubic")
+        SINCE, LONG = np.datetime64("2026-01-01"), np.timedelta64(1, "h")
+        def map(p):
+            apart, at = TREE.query(p('o.coord').T, distance_upper_bound=1e-5)
+            return at[np.isfinite(apart)], FILTER(p('o.x')), SMOOTH(CURVE(p('o.x'))), p('e.time') > SINCE + LONG
+    """,
+    "fits": """
+        import numpy as np
+        from scipy.integrate import simpson
+        from scipy.optimize import least_squares, minimize
+        from scipy.stats import ks_2samp, pearsonr
+        def map(p):
+            found = minimize(lambda v: np.sum((p('a.b') - v[0]) ** 2), [0.0])
+            near = least_squares(lambda v: p('a.b') - v, found.x, loss="soft_l1")
+            r, by_chance = pearsonr(p('a.b'), p('a.c'))
+            return near.x, found.success, found.fun, r, ks_2samp(p('a.b'), p('a.c')).pvalue, simpson(p('a.b'))
+    """,
+    "texts and windows": """
+        import numpy as np
+        from numpy.lib.stride_tricks import sliding_window_view
+        def map(p):
+            named = np.char.startswith(p('o.name').astype(str), "M")
+            return sliding_window_view(p('o.mag')[named], 3).mean(axis=1)
+    """,
     "a table of Arrow": """
         import pyarrow
         COLUMNS = pyarrow.schema([("ra", pyarrow.float64())])
@@ -331,6 +360,14 @@ def map(p, reader=open): return reader("x").read()
 def map(p, *, reader=open): return reader("x").read()
 class Map:;    def __call__(self, p): return open("x").read();map = Map()
 class Map:;    __call__ = open;map = Map()
+import numpy as np;from scipy.spatial import KDTree as T;t = T(np.eye(2));t.x = open;def map(p): return t.x("x")
+from scipy.interpolate import interp1d as I;i = I([0, 1], [0, 1]);i.y = open;def map(p): return i.y("x")
+from scipy.interpolate import interp1d as I;i = I([0, 1], [0, 1]);def map(p):;    i.x = p.size;    return i
+import numpy as np;from scipy.spatial import KDTree;class T(KDTree): pass;t = T(np.eye(2));def map(p): return t.query(p)
+from fractions import Fraction;class F(Fraction): pass;f = F(1, 2);def map(p): return f.numerator
+class E(Exception): pass;e = E("a");def map(p): return e.args
+from scipy.integrate import qmc_quad;def map(p): return qmc_quad(abs, 0, 1)
+from scipy.stats import bootstrap;def map(p): return bootstrap((p('a.b'),), max)
 class Job:;    def map(self, p): return self.read();    def read(self): return open("x").read();map = Job().map
 class Job:;    @property;    def text(self): return open("x").read();JOB = Job();def map(p): return JOB.text
 class Job:;    @classmethod;    def text(cls): return open("x").read();def map(p): return Job.text()

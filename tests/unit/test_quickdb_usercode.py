@@ -166,6 +166,11 @@ def test_shared_values_are_told_apart(one: object, other: object) -> None:
         "VECTOR = np.vectorize(other)",
         "VOID = np.array([(1.00000000002, 2)], 'f8,i4')[0]",
         "np.set_printoptions(precision=3)",
+        "TREE = KDTree(np.eye(3) * 2)",
+        "TREE = KDTree(np.eye(3), leafsize=1)",
+        "TREE = KDTree(np.eye(3), boxsize=2)",
+        "CURVE = interp1d([0, 1], [0, 2])",
+        "SINCE = np.datetime64('2026-01-02')",
     ],
 )
 def test_what_is_set_later_changes_the_digest(change: str) -> None:
@@ -173,6 +178,8 @@ def test_what_is_set_later_changes_the_digest(change: str) -> None:
         import functools
         from collections import defaultdict, deque
         import numpy as np
+        from scipy.interpolate import interp1d
+        from scipy.spatial import KDTree
         class Base:
             def __init__(self, limit): self.limit = limit
             def __call__(self, x): return x < self.limit
@@ -186,7 +193,9 @@ def test_what_is_set_later_changes_the_digest(change: str) -> None:
         CUT, LIST, TEXT, MANY, QUEUE = Cut(1), List([1]), "a", defaultdict(int, a=1), deque([1], 2)
         ARRAY, OBJECTS, NUMBERS, PART = np.ones((2, 3)), np.array([map, 1]), {0, 8}, functools.partial(helper, y=1)
         VECTOR, VOID = np.vectorize(helper), np.array([(1.00000000001, 2)], "f8,i4")[0]
-        def map(p): return map.k, CUT, LIST, TEXT, MANY, QUEUE, ARRAY, OBJECTS, NUMBERS, PART, kept, VECTOR, VOID
+        TREE, CURVE, SINCE = KDTree(np.eye(3)), interp1d([0, 1], [0, 1]), np.datetime64("2026-01-01")
+        def map(p): return map.k, CUT, LIST, TEXT, MANY, QUEUE, ARRAY, OBJECTS, NUMBERS, PART, kept, VECTOR, more()
+        def more(): return VOID, TREE, CURVE, SINCE
         map.k = 1
     """)
     before = UserCode.of(names["map"]).identity
@@ -233,6 +242,16 @@ def test_what_a_cached_function_says_that_it_wraps_is_not_believed() -> None:
     code = UserCode.of(names["map"])
     assert code.digest
     assert pickle.loads(code.pickled(names["map"]))(1) == 2
+
+
+def test_a_tree_that_is_made_again_has_the_same_digest() -> None:
+    text = """
+        import numpy as np
+        from scipy.spatial import KDTree
+        TREE = KDTree(np.random.default_rng(1).normal(size=(100, 3)))
+        def map(p): return TREE.query(p('o.coord').T)
+    """
+    assert digest(text) == digest(text) is not None
 
 
 def test_values_that_refer_to_themselves_have_a_digest() -> None:

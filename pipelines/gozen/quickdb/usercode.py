@@ -224,6 +224,9 @@ class UserCode:
             self.take({name: one for name, one in vars(value).items() if not name.startswith("_")})
         elif not is_installed_class(kind) and kind.__reduce_ex__ is _REDUCE_EX and hasattr(value, "__dict__"):
             self.take(vars(value))
+        elif kind.__module__ in _TREES:  # its bytes have addresses
+            for name in ("data", "indices", "size", "leafsize", "boxsize", "__dict__"):
+                self.take(getattr(value, name, None))
         elif kind in _BY_ARGUMENTS:
             self.take(value.__reduce__()[1])
         else:
@@ -250,6 +253,7 @@ def _settings_of_process() -> str:
 _REDUCE_EX: Any = object.__reduce_ex__
 _SEQUENCES = (tuple, list, set, frozenset, collections.deque)
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(...)})
+_TREES = ("scipy.spatial._kdtree", "scipy.spatial._ckdtree")
 _BY_ARGUMENTS = (slice, range, operator.itemgetter)
 _UNTOLD = frozenset({
     "_abc_impl", "__dict__", "__weakref__", "__doc__", "__annotations__", "__module__", "__qualname__", "__file__",

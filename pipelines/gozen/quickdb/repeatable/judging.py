@@ -256,7 +256,10 @@ class _Judge:
             self.take(getattr(value, name, None))
 
     def _other(self, value: Any) -> None:
-        if not kinds.is_scalar_or_type(value):
+        if kinds.is_computed(value):
+            self._library[type(value)] = None
+            self._items(kinds.held_by(value))
+        elif not kinds.is_scalar_or_type(value):
             self._instance(value)
 
     def _instance(self, value: Any) -> None:

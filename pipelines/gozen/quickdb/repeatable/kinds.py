@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gozen.quickdb.region import Box, Cone, Polygon
 from gozen.quickdb.repeatable.functions import FIELD
-from gozen.quickdb.repeatable.installed import is_installed_class
+from gozen.quickdb.repeatable.installed import is_installed_class, is_installed_function
 from gozen.quickdb.repeatable.pure import is_known
 
 OF_EVERY_CLASS = frozenset({
@@ -30,6 +30,7 @@ TIMES = re.compile(r"(^|[<>=|,\s])M8(\[|,|$)|datetime64")
 FROZEN = ("__init__", "__setattr__", "__delattr__", "__hash__")
 """What a frozen dataclass has of the standard library, which refuses any other."""
 
+_OF_ARRAYS = ("scipy.spatial", "scipy.interpolate")
 PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__slots__")
 SCALARS = (str, bytes, int, float, complex, np.ndarray, np.generic)
 DATA = (
@@ -67,13 +68,33 @@ def is_scalar_or_type(value: Any) -> bool:
         return value.kind != "M"
     if isinstance(value, pa.DataType | pa.Field | pa.Schema):
         return is_installed_class(type(value))
-    return isinstance(value, np.generic) and is_known(type(value))
+    return isinstance(value, np.datetime64 | np.timedelta64) or (
+        isinstance(value, np.generic) and is_known(type(value))
+    )
+
+
+def is_computed(value: object) -> bool:
+    """Tell whether a value is a tree or a curve of SciPy's, which is made of arrays alone."""
+    return name_of(type(value)).startswith(_OF_ARRAYS) and is_known(type(value))
+
+
+def held_by(computed: object) -> list[Any]:
+    """Return the attributes of a tree or a curve, but for functions of SciPy's that it has for itself."""
+    attributes = getattr(computed, "__dict__", {})
+    return [one for name, one in attributes.items() if not (name.startswith("_") and _is_of_scipy(one))]
+
+
+def _is_of_scipy(value: object) -> bool:
+    of_library = isinstance(value, types.FunctionType) and is_installed_function(value)
+    return of_library and value.__globals__["__name__"].startswith("scipy.")
 
 
 def is_told_by_attributes(value: object) -> bool:
-    """Tell whether an object of a user's class arrives as its attributes, and has nothing else."""
-    special = (vars(one).get(name) for one in own_kinds(type(value)) for name in PICKLING)
-    return not isinstance(value, SCALARS) and not any(special)
+    """Tell whether an object of a user's class arrives as its attributes, and has nothing else: no C of a library."""
+    own = own_kinds(type(value))
+    special = (vars(one).get(name) for one in own for name in PICKLING)
+    bases = set(type(value).__mro__).difference(own)
+    return bases <= {object, *CONTAINERS} and not isinstance(value, SCALARS) and not any(special)
 
 
 def name_of(value: object) -> str:

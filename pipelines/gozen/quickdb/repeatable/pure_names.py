@@ -33,7 +33,8 @@ _NUMPY = """
     ascontiguousarray asfortranarray asin asinh astype atan atan2 atanh atleast_1d atleast_2d atleast_3d average
     bartlett base_repr binary_repr bincount bitwise_and bitwise_count bitwise_invert bitwise_left_shift bitwise_not
     bitwise_or bitwise_right_shift bitwise_xor blackman block bool bool_ broadcast broadcast_arrays broadcast_shapes
-    broadcast_to byte bytes_ c_ can_cast cbrt cdouble ceil character choose clip column_stack common_type complex128
+    broadcast_to byte bytes_ c_ can_cast cbrt cdouble ceil char character choose clip column_stack common_type
+    complex128
     complex64 complexfloating compress concat concatenate conj conjugate convolve copy copysign copyto corrcoef
     correlate cos cosh count_nonzero cov cross csingle cumprod cumsum cumulative_prod cumulative_sum deg2rad degrees
     delete diag diag_indices diag_indices_from diagflat diagonal diff digitize divide divmod dot double dsplit
@@ -73,6 +74,11 @@ _MASKED = """
 MODULES: Mapping[str, str] = {
     "numpy": _NUMPY,
     "numpy.ma": _MASKED,
+    "numpy.char": """
+        add capitalize count endswith equal find isalpha isdigit isnumeric join lower lstrip multiply not_equal
+        partition replace rfind rstrip split startswith str_len strip title upper zfill
+    """,
+    "numpy.lib.stride_tricks": "sliding_window_view",
     "numpy.linalg": """
         LinAlgError cholesky cond cross det diagonal eig eigh eigvals eigvalsh inv lstsq matmul matrix_norm
         matrix_power matrix_rank matrix_transpose multi_dot norm outer pinv qr slogdet solve svd svdvals tensordot
@@ -121,13 +127,14 @@ MODULES: Mapping[str, str] = {
     "contextlib": "nullcontext suppress",
     "typing": "Any NamedTuple cast",
     "warnings": "catch_warnings filterwarnings simplefilter warn",
-    "scipy": "interpolate ndimage optimize signal spatial special stats",
-    "scipy.interpolate": "Akima1DInterpolator CubicSpline PchipInterpolator UnivariateSpline interp1d",
+    "scipy": "integrate interpolate ndimage optimize signal spatial special stats",
+    "scipy.integrate": "cumulative_trapezoid quad simpson trapezoid",
+    "scipy.interpolate": "Akima1DInterpolator BSpline CubicSpline PchipInterpolator UnivariateSpline interp1d",
     "scipy.ndimage": """
         binary_dilation binary_erosion center_of_mass convolve gaussian_filter label maximum_filter mean
         median_filter minimum_filter sum_labels uniform_filter
     """,
-    "scipy.optimize": "brentq curve_fit leastsq nnls",
+    "scipy.optimize": "brentq curve_fit least_squares leastsq minimize minimize_scalar nnls root_scalar",
     "scipy.signal": "detrend find_peaks lombscargle medfilt savgol_filter",
     "scipy.spatial": "KDTree cKDTree",
     "scipy.special": """
@@ -135,7 +142,8 @@ MODULES: Mapping[str, str] = {
         ndtri psi wofz
     """,
     "scipy.stats": """
-        binned_statistic binned_statistic_2d iqr kurtosis linregress median_abs_deviation rankdata sigmaclip skew
+        binned_statistic binned_statistic_2d iqr ks_2samp kurtosis linregress median_abs_deviation pearsonr rankdata
+    sigmaclip skew
         spearmanr theilslopes trim_mean zscore
     """,
     "astropy": "stats timeseries",
@@ -170,7 +178,8 @@ ATTRIBUTES = frozenset(
     bit_length bit_count to_bytes from_bytes as_integer_ratio numerator denominator is_integer start stop step
     send args func keywords setter getter deleter match search fullmatch sub subn findall finditer group groups
     groupdict end span pattern string groupindex autofrequency autopower power model query query_ball_point
-    query_ball_tree query_pairs count_neighbors statistic pvalue slope intercept rvalue stderr x y id healpix
+    query_ball_tree query_pairs count_neighbors sparse_distance_matrix statistic correlation fun success root pvalue
+    slope intercept rvalue stderr x y id healpix
     field region margin within ra dec radius corners contains ranges __class__ __name__ __qualname__ __init__
     __post_init__ __len__
 """)
