@@ -85,8 +85,9 @@ def held_by(computed: object) -> list[Any]:
 
 
 def _is_of_scipy(value: object) -> bool:
-    of_library = isinstance(value, types.FunctionType) and is_installed_function(value)
-    return of_library and value.__globals__["__name__"].startswith("scipy.")
+    if not isinstance(value, types.FunctionType) or not is_installed_function(value):
+        return False
+    return str(value.__globals__["__name__"]).startswith("scipy.")
 
 
 def is_told_by_attributes(value: object) -> bool:
