@@ -174,7 +174,7 @@ def returns_outside(patch):
 def asks_with_outside(patch):
     from gozen.quickdb.isolation import writing
 
-    ask, array = patch._whole.source._ask, np.zeros(3)
+    ask, array = patch._whole.source._source._ask, np.zeros(3)
     writing._described = lambda *_: b'{"size":8,"fields":[["a","|V2147483640",16]]}'
     try:
         ask(("columns", 0, array))
@@ -199,7 +199,7 @@ def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, s
 def test_a_margin_of_next_to_nothing_costs_nothing(apart):
     begun = time.monotonic()
     with pytest.raises(BadRequest, match=r"above 0 and at most 3600 arcsec; the smallest is 0.001"):
-        list(apart.map(lambda patch: patch._whole.source._ask(("margin", patch._whole.number, 1e-300))))
+        list(apart.map(lambda patch: patch._whole.source._source._ask(("margin", patch._whole.number, 1e-300))))
     assert time.monotonic() - begun < 20
 
 
@@ -239,9 +239,7 @@ def test_a_sample_of_what_cannot_be_scaled_is_named(archive):
 )  # fmt: skip
 def test_requests_that_make_no_sense_are_refused(apart, request_):
     def ask(patch):
-        whole = next(value for value in vars(patch).values() if hasattr(value, "source") or hasattr(value, "_source"))
-        source = getattr(whole, "source", None) or whole._source
-        return source._ask(request_)
+        return patch._whole.source._source._ask(request_)
 
     with pytest.raises(BadRequest, match=r"which is no request|above 0 and at most 3600"):
         list(apart.map(ask))
