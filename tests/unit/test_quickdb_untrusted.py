@@ -93,7 +93,7 @@ def test_a_result_is_let_through():
         {"failed": None}, {"failed": "x", "kind": [], "patch": ""}, {"failed": "x", "kind": "y", "patch": HUGE},
         {"failed": "x", "kind": "y", "patch": "", "more": 1},
     ],
-    ids=range(42),
+    ids=range(44),
 )  # fmt: skip
 def test_what_is_no_result_is_refused_and_not_printed(given):
     with pytest.raises(FunctionFailed, match=r"^the function's process gave something of type \w+ that is not [\w ]+$"):

@@ -65,7 +65,8 @@ def packed(result: TaskResult, task: Sequence[Block] = ()) -> Sent:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        return Sent([(result.blocks[0][0], _bytes(failed(_NOT_SENT.format(said(error)))))], _bytes([]))
+        failure = _bytes(failed(_NOT_SENT.format(said(error))))
+        return Sent([(result.blocks[0][0], failure)], _bytes([]), result.version, result.software)
 
 
 def received(given: Sent) -> TaskResult:
