@@ -234,6 +234,8 @@ HOSTILE = {
     "an array longer than all": message(array_of((2**40,), '"<f8"'), b"x"),
     "an array whose size overflows": message(array_of((2**33, 2**33), '"<f8"'), b"x"),
     "an empty array of a vast shape": message(array_of((0, 2**62), '"<f8"')),
+    "many empty rows": message(array_of((2**17, 0), '"<f8"')),
+    "many empty rows of a dtype": message(array_of((2, 0), '["<f8",[32769]]')),
     "too many dimensions": message(array_of((1,) * 70, '"<f8"'), b"x" * 8),
     "objects": message(array_of((1,), '"|O8"'), b"x" * 8),
     "objects in a field": message(array_of((1,), '{"size":8,"fields":[["a","|O8",0]]}'), b"x" * 8),
@@ -262,6 +264,12 @@ def test_hostile_bytes_are_refused_and_cost_nothing(data):
         assert tracemalloc.get_traced_memory()[1] < 8 * len(data) + 300_000
     finally:
         tracemalloc.stop()
+
+
+def test_an_array_without_elements_has_few_rows():
+    assert decode(encode(np.zeros((1000, 0)))).shape == (1000, 0)
+    with pytest.raises(NotEncodable, match=r"an array of shape \(100000, 0\): give one of shape \(0,\)"):
+        encode(np.zeros((100_000, 0)))
 
 
 def test_trees_have_only_so_many_parts(monkeypatch):

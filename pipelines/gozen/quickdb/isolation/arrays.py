@@ -12,6 +12,8 @@ from gozen.quickdb.isolation.form import Malformed
 _DIMENSIONS = 32
 _MOST = 2**63 - 1
 _LAST_CHARACTER = 0x10FFFF
+_EMPTY_PARTS = 1 << 16
+"""Rows, and rows of rows, without elements: no bytes stand for them, and each becomes a list where the array is shown."""
 
 
 def to_bytes(array: np.ndarray[Any, Any]) -> tuple[str, memoryview]:
@@ -45,7 +47,14 @@ def from_bytes(
         array: np.ndarray[Any, Any] = np.ndarray(shape[::-1], dtype, data, offset).T
     else:
         array = np.ndarray(shape, dtype, data, offset)
+    if has_many_empty_parts(array.shape):  # a dtype may bring dimensions of its own
+        raise Malformed("an array without elements that has too many empty parts")
     return array, end
+
+
+def has_many_empty_parts(shape: tuple[int, ...]) -> bool:
+    """Tell whether an array without elements has more empty rows than are sent."""
+    return 0 in shape and math.prod(max(one, 1) for one in shape) > _EMPTY_PARTS
 
 
 def check_text(array: np.ndarray[Any, Any]) -> None:
