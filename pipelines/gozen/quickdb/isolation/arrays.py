@@ -13,7 +13,7 @@ _DIMENSIONS = 32
 _MOST = 2**63 - 1
 _LAST_CHARACTER = 0x10FFFF
 _EMPTY_PARTS = 1 << 16
-"""Rows, and rows of rows, without elements: no bytes stand for them, and each becomes a list where the array is shown."""
+"""Rows, and rows of rows, without elements: they have no bytes, and each becomes a list where the array is shown."""
 
 
 def to_bytes(array: np.ndarray[Any, Any]) -> tuple[str, memoryview]:
