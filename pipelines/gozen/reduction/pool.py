@@ -85,7 +85,7 @@ def _in_pool(
         pending: dict[Future[Result | GozenError], Task] = {pool.submit(call_task, do, task): task for task in tasks}
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
+            for future in [one for one in pending if one in finished]:  # a set has no order that a person expects
                 task = pending.pop(future)
                 try:
                     yield task, future.result()
