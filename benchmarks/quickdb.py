@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ from gozen.catalog import open_catalog
 from gozen.catalog.release import release
 from gozen.catalog.whole import write_table
 from gozen.errors import Bug
+from gozen.quickdb import reduction
 from gozen.quickdb.jobs import TaskResult
-from gozen.quickdb.reduction import Trial
 from gozen.quickdb.sending import packed, received
 from gozen.settings import load_settings
 from gozen.sky.object_survey import PARTITION_ROWS
@@ -159,7 +160,7 @@ def growth(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
 
 def checked(diagram: np.ndarray) -> None:
     """Try `reduce` on three diagrams, and let one travel."""
-    Trial(add).add([diagram, 2 * diagram, 3 * diagram])
+    reduction.Trial(partial(reduction.checked, add)).add([diagram, 2 * diagram, 3 * diagram])
     received(packed(TaskResult([(0, {"values": [], "touched": {}, "first": []})], [(0, 0, diagram)])))
 
 
