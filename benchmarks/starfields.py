@@ -132,6 +132,8 @@ def _exposure(field: Field, night: int, exposure: int) -> pa.Table:
         "exposure": f"{place:02d}{exposure:06d}",
         "run": "20260115a",
         "sensor": 111 + place,
+        "filter": "clear",
+        "aperture_diameter": 21,
     }
     columns |= {name: pa.repeat(value, FRAMES * count) for name, value in constant.items()}
     return lightcurve_table(columns)
