@@ -5,6 +5,7 @@ the kernel makes of it is in tests/services/test_isolation.py.
 """
 
 import errno
+import os
 import re
 import struct
 from pathlib import Path
@@ -48,7 +49,7 @@ HEADERS = {
     "x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
     "aarch64": "/usr/include/asm-generic/unistd.h",
 }
-"""Of the kernel, where its package of headers is installed (linux-libc-dev)."""
+"""Of the kernel, in the Debian package linux-libc-dev."""
 
 
 def numbers_of(header: Path) -> dict[str, int]:
@@ -61,11 +62,13 @@ def numbers_of(header: Path) -> dict[str, int]:
 @pytest.mark.parametrize("on", HEADERS)
 def test_numbers_are_those_of_the_kernel_s_headers(on):
     header = Path(HEADERS[on])
-    known = numbers_of(header) if header.is_file() else {}
+    if not header.is_file() and not os.environ.get("CI"):
+        pytest.skip(f"{header} is missing: sudo apt install linux-libc-dev")
+    known = numbers_of(header)
     ours = {name: syscalls.number(name, on) for name in known.keys() & syscalls._NUMBERS.keys()}
     assert ours == {name: known[name] for name in ours}
     # What the header has and the table leaves out would be a call that is allowed under a name and never reached.
-    missing = {name for name in syscalls._NUMBERS if known and syscalls.number(name, on) not in (None, known.get(name))}
+    missing = {name for name in syscalls._NUMBERS if syscalls.number(name, on) not in (None, known.get(name))}
     assert missing == set()
 
 
