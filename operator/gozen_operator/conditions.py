@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.observation import Observation
+
 LONGEST_MESSAGE = 1024
 
 
@@ -28,6 +32,12 @@ def moment(now: float) -> str:
 def seconds(text: str) -> float:
     """Return a moment of RFC 3339 as seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def stored_conditions(resource: Observation | Exposure | LightCurveJob) -> list[dict[str, Any]]:
+    """Return the conditions that a resource has, as plain data."""
+    found = resource.status.conditions if resource.status else []
+    return [one.model_dump(mode="json", exclude_none=True) for one in found]
 
 
 def conditions(

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gozen.resources.exposure import Exposure
-from gozen_operator.conditions import Known, reason_of, status_of
-from gozen_operator.exposure_status import conditions_of, whole_status
+from gozen_operator.conditions import Known, reason_of, status_of, stored_conditions
+from gozen_operator.exposure_status import whole_status
 from gozen_operator.jobs import ENDS_ALL, ENDS_ITS_GROUP, exposure_job
 from gozen_operator.observed import ExposureFacts, JobSeen
 from gozen_operator.outcome import Outcome, counted, end_of, outcome_of
@@ -32,7 +32,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
     """
     if exposure.metadata.deletion_timestamp is not None:
         return Plan()
-    if status_of(conditions_of(exposure), "Complete") == "True":
+    if status_of(stored_conditions(exposure), "Complete") == "True":
         return _after_completion(exposure, facts, settings, now)
     refusal = _refusal(exposure, facts)
     if refusal is not None and not _runs(facts):
@@ -117,7 +117,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
 def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
     """Tell whether it stands in the queue, for which the archive was not asked again."""
     asked = facts.raw is not None or facts.trouble is not None
-    return reason_of(conditions_of(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
+    return reason_of(stored_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 
 
 def _wait(
@@ -183,7 +183,7 @@ def _is_calibrated(exposure: Exposure) -> bool:
 
 def _went_on(exposure: Exposure) -> bool:
     """Tell whether its patience with what calibrates it was over, which its status remembers."""
-    return status_of(conditions_of(exposure), "CalibrationAvailable") == "False"
+    return status_of(stored_conditions(exposure), "CalibrationAvailable") == "False"
 
 
 def _without_calibration(
@@ -248,7 +248,7 @@ def _after_completion(exposure: Exposure, facts: ExposureFacts, settings: Operat
     """Return the plan that lets a finished Exposure go, and its Job before it where it is kept for long."""
     assert exposure.status is not None
     ended = exposure.status.completion_time
-    if ended is None or status_of(conditions_of(exposure), "Accepted") == "False":
+    if ended is None or status_of(stored_conditions(exposure), "Accepted") == "False":
         return Plan()  # a refusal stays until somebody has read it; it has no Job
     age_s = now - ended.timestamp()
     if age_s >= settings.exposure_ttl_s and not facts.held:

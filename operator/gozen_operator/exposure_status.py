@@ -14,12 +14,6 @@ _REMEMBERED = "CalibrationAvailable"
 """A condition that says how the result came about, and stays."""
 
 
-def conditions_of(exposure: Exposure) -> list[dict[str, Any]]:
-    """Return the conditions of an Exposure as plain data."""
-    found = exposure.status.conditions if exposure.status else []
-    return [one.model_dump(mode="json", exclude_none=True) for one in found]
-
-
 def whole_status(
     exposure: Exposure,
     known: Sequence[Known],

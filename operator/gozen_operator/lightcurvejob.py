@@ -7,7 +7,7 @@ from typing import Any
 
 from gozen.instrument.profile import Apertures
 from gozen.resources.lightcurvejob import LightCurveJob
-from gozen_operator.conditions import Known, conditions, moment, status_of
+from gozen_operator.conditions import Known, conditions, moment, status_of, stored_conditions
 from gozen_operator.jobs import lightcurve_job
 from gozen_operator.observed import JobSeen, LightCurveFacts
 from gozen_operator.outcome import job_failure
@@ -22,7 +22,7 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
     if job.metadata.deletion_timestamp is not None:
         return Plan()
     seen = facts.job
-    if status_of(_conditions(job), "Complete") == "True":
+    if status_of(stored_conditions(job), "Complete") == "True":
         return Plan(expire=seen if seen is not None and not seen.expires else None)
     begun = seen is not None or _launched(job)
     refusal = None if begun else _refusal(job, facts)
@@ -105,11 +105,6 @@ def _done(succeeded: Any, reason: str, message: str) -> list[Known]:
 
 def _launched(job: LightCurveJob) -> bool:
     return job.status is not None and job.status.job is not None
-
-
-def _conditions(job: LightCurveJob) -> list[dict[str, Any]]:
-    found = job.status.conditions if job.status else []
-    return [one.model_dump(mode="json", exclude_none=True) for one in found]
 
 
 def _status(

@@ -12,7 +12,7 @@ from gozen.errors import BadRequest
 from gozen.observing.plan import PlannedExposure, exposures_of
 from gozen.resources.meta import written
 from gozen.resources.observation import Observation
-from gozen_operator.conditions import Known, conditions, reason_of, status_of
+from gozen_operator.conditions import Known, conditions, reason_of, status_of, stored_conditions
 from gozen_operator.observed import ChildExposure, ObservationFacts
 from gozen_operator.plan import Event, Plan
 
@@ -31,7 +31,7 @@ def reconcile_observation(
     ttl_s
         How long it stays when it is complete; None for ever.
     """
-    found = _conditions(observation)
+    found = stored_conditions(observation)
     if observation.metadata.deletion_timestamp is not None:
         return Plan()
     if status_of(found, "Complete") == "True":
@@ -58,11 +58,6 @@ def _after_completion(observation: Observation, facts: ObservationFacts, now: fl
         return Plan()
     left_s = complete.last_transition_time.timestamp() + ttl_s - now
     return Plan(requeue_after_s=left_s) if left_s > 0 else Plan(delete=True)
-
-
-def _conditions(observation: Observation) -> list[dict[str, Any]]:
-    found = observation.status.conditions if observation.status else []
-    return [one.model_dump(mode="json", exclude_none=True) for one in found]
 
 
 def _checked(
@@ -105,7 +100,7 @@ def _progress(
     now: float,
 ) -> list[Known]:
     accepted = Known("Accepted", "True", "Valid", f"{len(planned)} exposures")
-    found = _conditions(observation)
+    found = stored_conditions(observation)
     executed, why = status_of(found, "Executed"), reason_of(found, "Executed") or ""
     waiting = [one for one in children.values() if not one.complete]
     if executed in ("True", "False") and not waiting:
@@ -159,7 +154,7 @@ def _event(observation: Observation, known: Sequence[Known]) -> Event | None:
     last = known[-1]
     if last.status != "Unknown":
         return Event(last.reason, last.message, "Normal" if last.status == "True" else "Warning")
-    first = status_of(_conditions(observation), "Accepted") is None
+    first = status_of(stored_conditions(observation), "Accepted") is None
     return Event("Accepted", known[0].message) if first else None
 
 

@@ -12,7 +12,7 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.meta import API_VERSION
 from gozen.resources.observation import Claim, Observation
 from gozen.resources.validation import admitted
-from gozen_operator.conditions import Known, conditions
+from gozen_operator.conditions import Known, conditions, stored_conditions
 from gozen_operator.crds import NOT_OVER
 from gozen_operator.observer.answers import ABSENT, CONFLICT, SENSELESS, RefusedError, understood
 
@@ -65,8 +65,7 @@ def say(
     now: datetime,
 ) -> Observation | None:
     """Write the condition ``Executed``; return as `Cluster.say`."""
-    found = observation.status.conditions if observation.status else []
-    old = [one.model_dump(mode="json", exclude_none=True) for one in found]
+    old = stored_conditions(observation)
     known = Known("Executed", status, reason, message)
     generation = observation.metadata.generation or 0
     return cluster.say(observation, conditions([known], old, generation, now.timestamp())[0])
