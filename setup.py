@@ -10,8 +10,8 @@ from setuptools.command.egg_info import egg_info
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "pipelines"))
 
-from gozen.version.code import Code, next_after  # noqa: E402
-from gozen.version.trees import RECORD, code_of_tree  # noqa: E402
+from gozen.version.find_version import RECORD, code_of_tree  # noqa: E402
+from gozen.version.version_text import Code, next_after  # noqa: E402
 
 CODE = code_of_tree(ROOT)
 # Other tags with a number in them, such as data-2026, are not those of releases.

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gozen.archive.store import open_store
-from gozen.catalog import parquet
-from gozen.catalog.append import append_night
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.format import partition_parquet
+from gozen.catalog.write.append import append_night
 from star_tables import night_of, with_places
 from timing import elapsed
 
@@ -33,8 +33,8 @@ def appending(folder: Path, rows: int, repeats: int) -> dict[str, float]:
 
 def write_sorted(path: Path, rows: pa.Table, schema: pa.Schema) -> None:
     """Sort by PyArrow, and write one file with the encodings of our tables of this schema, down to the disk."""
-    options = parquet.options(schema)
+    options = partition_parquet.options(schema)
     with path.open("wb") as stream:
-        pq.write_table(rows.sort_by(ORDER), stream, row_group_size=parquet.SOURCE_ROW_GROUP, **options)
+        pq.write_table(rows.sort_by(ORDER), stream, row_group_size=partition_parquet.SOURCE_ROW_GROUP, **options)
         stream.flush()
         os.fsync(stream.fileno())

@@ -18,10 +18,10 @@ import numpy as np
 from astropy.io import fits
 
 from goals import Goal, conclude
-from gozen.archive.store import open_store
-from gozen.frames.held import Held
-from gozen.frames.incoming import read_arrivals
-from gozen.frames.sorting import sort_arrivals
+from gozen.archive.stores.open_store import open_store
+from gozen.frames.archived_files import Held
+from gozen.frames.assign_exposures import sort_arrivals
+from gozen.frames.incoming_files import read_arrivals
 from gozen.instrument.profile import Profile, parse_profile
 
 FILES = 5000

@@ -35,13 +35,13 @@ from urllib3.exceptions import HTTPError
 from fake_cluster import NAMESPACE, FakeCluster, Write, free_ports, wait_until
 from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit, write_commit
-from gozen.archive.interface import Store
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import Provenance
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.stores.open_store import open_store
+from gozen.archive.stores.store import Store
 from gozen.instrument.profile import load_profile
-from gozen_operator.conditions import moment
+from gozen_operator.reconcile.conditions import moment
 
 NIGHT = "20260115"
 CAMERA_PACE = 0.17

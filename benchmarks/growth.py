@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from goals import Goal
-from gozen.archive.store import open_store
-from gozen.catalog.lookup import Catalog
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.read.lookup import Catalog
 from star_tables import RADIUS_ARCSEC, SIX, filled, targets
 from timing import say
 

@@ -19,8 +19,8 @@ import cloudpickle
 import numpy as np
 
 from goals import Goal, conclude
-from gozen.quickdb.isolation.child import Child
-from gozen.quickdb.isolation.watch import Watch
+from gozen.quickdb.isolation.child_process import Child
+from gozen.quickdb.isolation.child_usage import Watch
 from timing import elapsed
 
 QUESTIONS = 3

@@ -33,10 +33,10 @@ import merging
 import postgres
 from appends import appending
 from goals import Goal, conclude
-from gozen.archive.store import Store, open_store
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.schema import lightcurve_schema
+from gozen.catalog.format.schema import lightcurve_schema
+from gozen.catalog.read.lookup import Catalog
 from gozen.errors import Bug
 from peers import Postgres, duckdb_join, load_peers, lsdb_opens
 from star_tables import RADIUS_ARCSEC, SIX, Cone, filled, targets

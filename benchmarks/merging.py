@@ -21,11 +21,12 @@ from scipy.spatial import cKDTree
 import starfields
 from appends import write_sorted
 from goals import Goal
-from gozen.archive.store import open_store
-from gozen.catalog import healpix, layout, manifest, open_catalog
-from gozen.catalog.compact import compact
-from gozen.catalog.crossmatch import crossmatch
-from gozen.catalog.manifest import Manifest
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix, layout, manifest
+from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.match.crossmatch import crossmatch
 from gozen.errors import Bug
 from star_tables import filled
 from timing import elapsed, say

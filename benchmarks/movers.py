@@ -30,15 +30,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.moving_points import FRAMES, SHAPE, field
 
-from gozen.calibration.calibrate import detector_of
+from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import RawCube, RawFile, assemble
 from gozen.instrument.profile import load_profile
-from gozen.movers.tracklets import link
-from gozen.reduction.align import align
-from gozen.reduction.frames import CalibratedCube, calibrate_cube
-from gozen.reduction.measure import measure_frames
-from gozen.reduction.neo import find_moving
-from gozen.reduction.workspace import Workspace
+from gozen.movers.link_tracklets import link
+from gozen.reduction.align_frames import align
+from gozen.reduction.buffers import Workspace
+from gozen.reduction.calibrated_frames import CalibratedCube, calibrate_cube
+from gozen.reduction.find_movers import find_moving
+from gozen.reduction.measure_stars import measure_frames
 from gozen.settings import Settings
 
 OBJECTS = 20

@@ -37,12 +37,13 @@ from typing import Any
 from astropy.io import fits
 
 from goals import Goal, conclude
-from gozen.archive.log import read_log_table
-from gozen.archive.store import open_store
-from gozen.catalog import manifest, open_catalog
-from gozen.catalog.append import read_contents
+from gozen.archive.log.observation_log import read_log_table
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import manifest
+from gozen.catalog.write.append import read_contents
 from gozen.instrument.profile import load_profile
-from gozen.sky.night import Target, simulate_night
+from gozen.simulator.simulate_night import Target, simulate_night
 
 NIGHT = "20260115"
 CYCLE_S = 10.5

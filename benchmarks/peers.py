@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 import postgres
 import starfields
-from gozen.catalog import healpix, parquet
-from gozen.catalog.schema import lightcurve_schema
+from gozen.catalog.format import healpix, partition_parquet
+from gozen.catalog.format.schema import lightcurve_schema
 from gozen.errors import Bug
 from star_tables import NIGHT, RADIUS_ARCSEC, SIX, Cone, with_places
 from timing import elapsed, median_ms
@@ -35,7 +35,7 @@ def load_peers(folder: Path, connection: psycopg.Connection, rows: int) -> None:
             detections = one.drop_columns(["_healpix_29", *STAR])
             pq.write_table(detections, folder / f"detections-{field.name}-{number}.parquet", compression="zstd")
             made.append(one)
-        whole = parquet.sorted_rows(with_places(pa.concat_tables(made)))
+        whole = partition_parquet.sorted_rows(with_places(pa.concat_tables(made)))
         stars = whole.select(["source_id", *STAR])[:: starfields.ROWS_PER_STAR]
         pq.write_table(stars, folder / f"gaia-{field.name}.parquet")
         postgres.copy(connection, "lightcurves", whole)

@@ -32,17 +32,17 @@ sys.path.append(str(Path(__file__).parents[1]))  # the S3 server of the tests
 import histograms
 from goals import Goal, conclude
 from gozen import quickdb
-from gozen.archive.store import Store, open_archive, open_store
+from gozen.archive.stores.open_store import Store, open_archive, open_store
 from gozen.catalog import open_catalog
-from gozen.catalog.release import release
-from gozen.catalog.whole import write_table
+from gozen.catalog.maintain.release import release
+from gozen.catalog.write.write_table import write_table
 from gozen.errors import Bug
-from gozen.quickdb import reduction
-from gozen.quickdb.jobs import TaskResult
-from gozen.quickdb.sending import packed, received
+from gozen.quickdb.work import tree_reduce
+from gozen.quickdb.work.result_bytes import packed, received
+from gozen.quickdb.work.tasks import TaskResult
 from gozen.settings import load_settings
-from gozen.sky.object_survey import PARTITION_ROWS
-from gozen.sky.object_tables import chunks, object_schema
+from gozen.simulator.objects.survey_release import PARTITION_ROWS
+from gozen.simulator.objects.survey_tables import chunks, object_schema
 from latency import latency
 from timing import elapsed, say
 
@@ -160,7 +160,7 @@ def growth(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
 
 def checked(diagram: np.ndarray) -> None:
     """Try `reduce` on three diagrams, and let one travel."""
-    reduction.Trial(partial(reduction.checked, add)).add([diagram, 2 * diagram, 3 * diagram])
+    tree_reduce.Trial(partial(tree_reduce.checked, add)).add([diagram, 2 * diagram, 3 * diagram])
     received(packed(TaskResult([(0, {"values": [], "touched": {}, "first": []})], [(0, 0, diagram)])))
 
 

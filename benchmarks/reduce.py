@@ -31,33 +31,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sep
 
-import gozen.photometry.detect
-import gozen.reduction.align
-import gozen.reduction.measure
-import gozen.reduction.sensor
+import gozen.photometry.detect_sources
+import gozen.reduction.align_frames
+import gozen.reduction.measure_stars
+import gozen.reduction.reduce_sensor
 from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import sha256
-from gozen.archive.raw import raw_exposures
-from gozen.archive.store import open_store
-from gozen.calibration.calibrate import calibrate, detector_of
-from gozen.calibration.match import Setup
-from gozen.calibration.search import find_masters
-from gozen.frames.arrivals import record_missing
+from gozen.archive.raw.exposure_record import raw_exposures
+from gozen.archive.stores.open_store import open_store
+from gozen.calibration.calibrate_frame import calibrate, detector_of
+from gozen.calibration.master_match import Setup
+from gozen.calibration.master_search import find_masters
 from gozen.frames.raw import assemble, read_file
+from gozen.frames.take_in import record_missing
 from gozen.instrument.profile import load_profile
-from gozen.photometry.aperture import aperture_sums
-from gozen.reduction.bench import open_bench
-from gozen.reduction.exposure import reduce_here
-from gozen.reduction.masters import make_masters, masters_wanted
-from gozen.reduction.pool import run_all
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import Bench, SensorWork
-from gozen.reduction.workspace import keep_freed_memory
+from gozen.photometry.aperture_sums import aperture_sums
+from gozen.reduction.buffers import keep_freed_memory
+from gozen.reduction.night_masters import make_masters, masters_wanted
+from gozen.reduction.process_pool import run_all
+from gozen.reduction.reduce_all import reduce_here
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
-from gozen.sky import population
-from gozen.sky.night import Target, simulate_night
+from gozen.simulator.simulate_night import Target, simulate_night
+from gozen.simulator.sky import population
 
 NIGHT, SENSOR = "20260115", "111"
 PLAIN, CUBE, NEO = ("wcs", "stack"), ("wcs", "stack", "cube"), ("wcs", "stack", "neo")
@@ -65,23 +65,23 @@ TYPICAL, FEW, MANY = 0.8, 0.15, 4.2
 """Density of stars, in that of the simulator."""
 WORKERS = "speed of two workers over one"
 STEPS = {
-    "read, with SHA-256": (gozen.reduction.sensor, "_read"),
-    "calibrate and gates": (gozen.reduction.sensor, "calibrate_cube"),
-    "first registration": (gozen.reduction.align, "_against_middle"),
-    "stack": (gozen.reduction.align, "stack_frames"),
-    "background": (gozen.photometry.detect, "_sky"),
-    "extract": (gozen.photometry.detect, "_extract"),
-    "second registration": (gozen.reduction.align, "measure_shift"),
-    "seeing": (gozen.reduction.align, "star_fwhm"),
-    "WCS": (gozen.reduction.sensor, "_solve"),
-    "match": (gozen.reduction.sensor, "place_sources"),
-    "sky of a frame": (gozen.reduction.measure, "frame_sky"),
-    "fluxes": (gozen.reduction.measure, "measure_frame"),
-    "zero magnitude": (gozen.reduction.measure, "_calibrate"),
-    "rows": (gozen.reduction.measure, "sensor_rows"),
-    "Parquet": (gozen.reduction.sensor, "_parquet"),
-    "stack as FITS": (gozen.reduction.sensor, "stack_bytes"),
-    "write, with SHA-256": (gozen.reduction.sensor, "put_product"),
+    "read, with SHA-256": (gozen.reduction.reduce_sensor, "_read"),
+    "calibrate and gates": (gozen.reduction.reduce_sensor, "calibrate_cube"),
+    "first registration": (gozen.reduction.align_frames, "_against_middle"),
+    "stack": (gozen.reduction.align_frames, "stack_frames"),
+    "background": (gozen.photometry.detect_sources, "_sky"),
+    "extract": (gozen.photometry.detect_sources, "_extract"),
+    "second registration": (gozen.reduction.align_frames, "measure_shift"),
+    "seeing": (gozen.reduction.align_frames, "star_fwhm"),
+    "WCS": (gozen.reduction.reduce_sensor, "_solve"),
+    "match": (gozen.reduction.reduce_sensor, "place_sources"),
+    "sky of a frame": (gozen.reduction.measure_stars, "frame_sky"),
+    "fluxes": (gozen.reduction.measure_stars, "measure_frame"),
+    "zero magnitude": (gozen.reduction.measure_stars, "_calibrate"),
+    "rows": (gozen.reduction.measure_stars, "sensor_rows"),
+    "Parquet": (gozen.reduction.reduce_sensor, "_parquet"),
+    "stack as FITS": (gozen.reduction.reduce_sensor, "stack_bytes"),
+    "write, with SHA-256": (gozen.reduction.reduce_sensor, "put_product"),
 }
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 import starfields
-from gozen.archive.store import Store
-from gozen.catalog import healpix, open_catalog, parquet
-from gozen.catalog.append import append_night
-from gozen.catalog.lookup import Catalog
+from gozen.archive.stores.open_store import Store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix, partition_parquet
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write.append import append_night
 
 SIX = ["mjd", "flux", "flux_err", "mag", "mag_err", "flags"]
 RADIUS_ARCSEC = 60.0
@@ -37,7 +38,7 @@ def filled(store: Store, rows: int, nights: int = 1) -> Catalog:
 
 def with_places(rows: pa.Table) -> pa.Table:
     """Return rows with ``_healpix_29``."""
-    place = healpix.pixels(parquet.numbers(rows, "ra"), parquet.numbers(rows, "dec"))
+    place = healpix.pixels(partition_parquet.numbers(rows, "ra"), partition_parquet.numbers(rows, "dec"))
     return rows.set_column(0, rows.schema.field(0), pa.array(place))
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from gozen.catalog import healpix
-from gozen.catalog.schema import lightcurve_table
+from gozen.catalog.format import healpix
+from gozen.catalog.format.schema import lightcurve_table
 
 FIELDS = {
     "north pole": (0.0, 90.0),

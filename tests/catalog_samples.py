@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gozen.archive.directory import DirectoryStore
-from gozen.catalog import healpix, schema
-from gozen.catalog.schema import lightcurve_table
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog.format import healpix, schema
+from gozen.catalog.format.schema import lightcurve_table
 from gozen.errors import StorageUnavailable
 
 IDENTITY = ("exposure", "run", "sensor", "frame", "ra_meas", "dec_meas")

@@ -10,7 +10,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from gozen.archive.interface import Store
+from gozen.archive.stores.store import Store
 from gozen.errors import MissingObject
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from tests.reductions import SMALL
 from tests.star_fields import gaussians
 
-from gozen.calibration.calibrate import detector_of
+from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import RawFile, assemble
 from gozen.instrument.profile import parse_profile
-from gozen.reduction.align import align
-from gozen.reduction.frames import calibrate_cube
-from gozen.reduction.measure import measure_frames
-from gozen.reduction.neo import Found, find_moving
-from gozen.reduction.workspace import Workspace
+from gozen.reduction.align_frames import align
+from gozen.reduction.buffers import Workspace
+from gozen.reduction.calibrated_frames import calibrate_cube
+from gozen.reduction.find_movers import Found, find_moving
+from gozen.reduction.measure_stars import measure_frames
 from gozen.settings import Settings
 
 ROWS, COLUMNS = 400, 500

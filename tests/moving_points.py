@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gozen.movers.tracklets import Points
+from gozen.movers.link_tracklets import Points
 
 SHAPE = (1128, 2000)
 FRAMES = 18

@@ -1,4 +1,4 @@
-"""Frames with one moving object among stars, and what `gozen.movers.measure.follow` must be told of them.
+"""Frames with one moving object among stars, and what `gozen.movers.measure_mover.follow` must be told of them.
 
 The light is drawn here on its own: Moffat profiles, finely summed along trails.
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gozen.movers.measure import Scene, Track, follow
-from gozen.movers.tracklets import Line
-from gozen.photometry.aperture import aperture_sums
-from gozen.photometry.register import Shift
-from gozen.photometry.sky import FrameSky
+from gozen.movers.link_tracklets import Line
+from gozen.movers.measure_mover import Scene, Track, follow
+from gozen.photometry.aperture_sums import aperture_sums
+from gozen.photometry.frame_shift import Shift
+from gozen.photometry.sky_background import FrameSky
 
 FRAMES, EXPONENT, FWHM, NOISE, EXPOSURE, GAIN = 18, 4.0, 3.0, 10.0, 0.95, 2.0
 WIDE_PX = 21.0

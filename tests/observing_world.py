@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gozen.archive.raw import RawExposure
+from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import DeviceFailed
 from gozen.instrument.profile import Profile, load_profile
-from gozen.observing.drivers import CameraState, ExposureOrder, Observatory
+from gozen.observing.device_drivers import CameraState, ExposureOrder, Observatory
 from gozen.resources.exposure import Exposure
-from gozen.resources.meta import Condition
+from gozen.resources.metadata import Condition
 from gozen.resources.observation import Observation, ObservationStatus
 from gozen.settings import ObserverSettings, Settings
-from gozen_operator.observer.cluster import Cluster
-from gozen_operator.observer.observer import Observer
+from gozen_operator.observer.cluster_requests import Cluster
+from gozen_operator.observer.observer_loop import Observer
 
 from .interruptions import MemoryStore, Watched
 

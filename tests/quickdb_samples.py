@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gozen.quickdb.columns import Names, TableColumns
-from gozen.quickdb.data import as_array
-from gozen.quickdb.patch import Patch, Whole
+from gozen.quickdb.patches.column_definitions import Names, TableColumns
+from gozen.quickdb.patches.patch import Patch, Whole
+from gozen.quickdb.patches.patch_data import as_array
 
 SCHEMA = pa.schema(
     [

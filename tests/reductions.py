@@ -7,19 +7,19 @@ from pathlib import Path
 
 from gozen.archive import keys
 from gozen.archive.keys import Processing
-from gozen.archive.store import Store, open_store
-from gozen.calibration.calibrate import detector_of
-from gozen.calibration.library import put_master
-from gozen.calibration.masters import dark_master, flat_master
-from gozen.catalog.reference import ReferenceCatalogue, read_reference
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.calibration.calibrate_frame import detector_of
+from gozen.calibration.combine_frames import dark_master, flat_master
+from gozen.calibration.master_library import put_master
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, read_reference
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile, parse_profile
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import Bench, SensorWork
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import Bench, SensorWork
 from gozen.settings import Settings
-from gozen.sky import truth
-from gozen.sky.camera import SimulatedCamera
-from gozen.sky.scene import Conditions, SimulatedSky
+from gozen.simulator import truth_tables
+from gozen.simulator.simulated_camera import SimulatedCamera
+from gozen.simulator.sky.scene import Conditions, SimulatedSky
 
 NIGHT, SENSOR, START = "20261120", "111", 61364.5416666
 SKY = {"object": "field", "ra": 19.5, "dec": 29.7, "start": START, "sensors": [SENSOR]}
@@ -120,7 +120,7 @@ def simulated_night(
         camera.expose(number, object=kind, data_type=kind, nframe=10, **place)
     camera.expose(3, **SKY, nframe=nframe)
     make_masters(store, profile)
-    return Night(store, profile, read_reference(folder / truth.REFERENCE_KEY), Settings())
+    return Night(store, profile, read_reference(folder / truth_tables.REFERENCE_KEY), Settings())
 
 
 def small_night(folder: Path, **options: object) -> Night:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gozen.astrometry.plane import Projection, from_plane, nominal_projection
-from gozen.catalog.reference import ReferenceCatalogue
+from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 
 SHAPE = (1128, 2000)
 SCALE = 1.189

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
-from gozen.calibration.calibrate import Detector
+from gozen.calibration.calibrate_frame import Detector
 from gozen.instrument.profile import Gain
 
 

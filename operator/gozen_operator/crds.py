@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gozen.resources.dump import dump
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
-from gozen.resources.meta import Resource
+from gozen.resources.metadata import Resource
 from gozen.resources.observation import Observation
+from gozen.resources.yaml_dump import dump
 
 GROUP, VERSION = "gozen.astro", "v1alpha1"
 Schema = dict[str, Any]

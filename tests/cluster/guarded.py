@@ -18,8 +18,8 @@ import helm_python as helm
 from tests.services.s3_server import KEY, SECRET, S3Server, s3_server
 
 from gozen.resources.exposure import Exposure
-from gozen_operator.jobs import exposure_job
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.job_manifests import exposure_job
 
 from .custom_resources import adopt
 from .machine import run

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from gozen.resources.exposure import Exposure
-from gozen_operator.jobs import exposure_job
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.job_manifests import exposure_job
 
 from .api_server import ApiServer
 from .custom_resources import adopt

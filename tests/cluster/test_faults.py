@@ -33,10 +33,10 @@ from tests.services.s3_server import KEY, SECRET, S3Server, s3_server
 
 from gozen.archive import keys
 from gozen.archive.keys import Processing
-from gozen.archive.parquet import read_parquet
-from gozen.archive.store import Store, open_store
+from gozen.archive.small_parquet import read_parquet
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.settings import StorageSettings
-from gozen.sky.damage import truncated
+from gozen.simulator.camera.damaged_files import truncated
 
 from .custom_resources import adopt
 from .machine import controllers

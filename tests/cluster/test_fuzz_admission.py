@@ -25,10 +25,10 @@ from tests.resource_fuzz import resource, spoiled
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.crds import KINDS
-from gozen_operator.jobs import exposure_job, lightcurve_job
-from gozen_operator.manifests import parsed
-from gozen_operator.settings import OperatorSettings
-from gozen_operator.stuck import problems
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.job_manifests import exposure_job, lightcurve_job
+from gozen_operator.reconcile.object_fields import parsed
+from gozen_operator.reconcile.refused import problems
 
 from .access import ADMIN
 from .api_server import ApiServer

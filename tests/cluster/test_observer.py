@@ -22,11 +22,11 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import ClusterUnavailable
 from gozen.resources.observation import Claim
 from gozen_operator.crds import KINDS, NOT_OVER, definition
-from gozen_operator.observer.cluster import KubernetesCluster
+from gozen_operator.observer.cluster_requests import KubernetesCluster
 
 from ..observing_world import observation
 from .access import Cluster

@@ -23,12 +23,12 @@ import pytest
 import yaml
 from kubernetes import config
 
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.store import open_store
-from gozen_operator.api import Api
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.stores.open_store import open_store
+from gozen_operator.api_server.client import Api
 from gozen_operator.crds import KINDS, definition
-from gozen_operator.manifests import Key
-from gozen_operator.observed import JobSeen
+from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.object_fields import Key
 
 from .api_server import ApiServer
 from .processes import free_ports, wait_until

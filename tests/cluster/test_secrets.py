@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.tim
 FORMS = (SECRET, base64.b64encode(SECRET.encode()).decode(), base64.b64encode(CREDENTIALS.encode()).decode()[:60])
 CRASHES = """
 import sys
-from gozen.archive.s3 import S3Store
+from gozen.archive.stores.s3_store import S3Store
 from gozen.cli import main
 asks = S3Store.sizes
 def crash(store, *_):

@@ -25,11 +25,11 @@ import yaml
 from tests.services.pages import Reader
 from tests.services.s3_server import KEY, SECRET, s3_server
 
-from gozen.archive.parquet import read_parquet
-from gozen.archive.store import Store, open_store
+from gozen.archive.small_parquet import read_parquet
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
 from gozen.settings import StorageSettings
-from gozen.sky import truth
+from gozen.simulator import truth_tables
 
 from .custom_resources import adopt
 from .node import Node
@@ -235,7 +235,7 @@ def find_the_flare(place: Place, exposure: str) -> None:
     succeeded, reason, message = place.condition("lcj/tonight", "Succeeded")
     assert (succeeded, reason) == ("True", "Appended"), place.told("lcj/tonight")
     store = place.store()
-    events = read_parquet(store.read(truth.events_key(night))).to_pylist()
+    events = read_parquet(store.read(truth_tables.events_key(night))).to_pylist()
     flare = json.loads(next(one["parameters"] for one in events if one["kind"] == "flare"))
     catalog = open_catalog(store, "lightcurves")
     assert message == f"{catalog.table().num_rows:,} rows"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gozen.errors import ClusterUnavailable
-from gozen_operator.lease import RENEW_S, Tenure
+from gozen_operator.api_server.lease import RENEW_S, Tenure
 
 OUTAGES: tuple[Callable[[], Exception], ...] = (
     lambda: ClusterUnavailable("the API server says 503"),

@@ -16,18 +16,18 @@ from typing import Any
 
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
-from gozen_operator import exposure as exposure_room
-from gozen_operator import facts as facts_room
-from gozen_operator.affected import affected
-from gozen_operator.conditions import moment
-from gozen_operator.facts import ArchiveAnswer
-from gozen_operator.index import Change, Index
-from gozen_operator.jobs import TABLE
-from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import EXPIRES, Key, Owner, key_of, owner_of
-from gozen_operator.observed import Commit, JobSeen
-from gozen_operator.plan import Plan
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.index import gather_facts as facts_room
+from gozen_operator.index.dependents import affected
+from gozen_operator.index.gather_facts import ArchiveAnswer
+from gozen_operator.index.object_index import Change, Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile import reconcile_exposure as exposure_room
+from gozen_operator.reconcile.conditions import moment
+from gozen_operator.reconcile.facts import Commit, JobSeen
+from gozen_operator.reconcile.job_manifests import TABLE
+from gozen_operator.reconcile.object_fields import EXPIRES, Key, Owner, key_of, owner_of
+from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.reconcile.reconcile_plan import Plan
 
 NAMESPACE = "night"
 COLLECTED = 0.2

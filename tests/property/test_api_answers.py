@@ -16,12 +16,12 @@ import pytest
 from kubernetes import client
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
-from gozen_operator.answers import RefusedError, found_in, retry_after_s
-from gozen_operator.api import Api
-from gozen_operator.lease import Tenure
-from gozen_operator.manifests import Key
-from gozen_operator.observed import JobSeen
-from gozen_operator.plan import Event
+from gozen_operator.api_server.client import Api
+from gozen_operator.api_server.lease import Tenure
+from gozen_operator.api_server.responses import RefusedError, found_in, retry_after_s
+from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.object_fields import Key
+from gozen_operator.reconcile.reconcile_plan import Event
 
 KEY = Key("Exposure", "night", "field")
 JOB = {"kind": "Job", "metadata": {"name": "field", "namespace": "night"}}

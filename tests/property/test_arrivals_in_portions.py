@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from tests.effort import EVERYTHING
 from tests.unit.test_belonging import PROFILE, TENTH_DEG
 
-from gozen.archive.raw import raw_exposures, record_exposure
-from gozen.archive.store import Store, open_store
-from gozen.frames.arrivals import record_of, take_in
-from gozen.frames.incoming import read_arrivals
+from gozen.archive.raw.exposure_record import raw_exposures, record_exposure
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.frames.incoming_files import read_arrivals
+from gozen.frames.take_in import record_of, take_in
 from gozen.instrument.profile import parse_profile
-from gozen.watch.arriving import Arriving
+from gozen.watch.completeness import Arriving
 
 CAMERA = parse_profile(PROFILE, "tiny")
 CUBES = parse_profile(PROFILE.replace("raw: frames", "raw: cube"), "tiny")

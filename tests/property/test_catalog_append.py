@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gozen.archive.store import open_store
-from gozen.catalog import healpix, layout, open_catalog, parquet
-from gozen.catalog.append import append_night
-from gozen.catalog.layout import Partition
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix, layout, partition_parquet
+from gozen.catalog.format.layout import Partition
+from gozen.catalog.write.append import append_night
 from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, directory_rows, field_of, identities, rows_of
@@ -122,7 +123,7 @@ def test_the_ranges_of_a_cone_hold_every_position_in_it(
 @given(stars=st.lists(st.integers(1, 60), min_size=1, max_size=40), size=st.integers(1, 50))
 def test_row_groups_cover_all_rows_and_keep_stars_whole(stars: list[int], size: int) -> None:
     star = np.repeat(np.arange(len(stars)), stars)
-    cuts = parquet.row_group_cuts(star, star, size)
+    cuts = partition_parquet.row_group_cuts(star, star, size)
     assert cuts[0] == 0
     assert cuts[-1] == len(star)
     assert all(first < last for first, last in itertools.pairwise(cuts))

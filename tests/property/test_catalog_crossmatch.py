@@ -16,9 +16,9 @@ from astropy import units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gozen.archive.store import open_store
-from gozen.catalog.crossmatch import Matches, crossmatch, crossmatch_table
-from gozen.catalog.whole import write_table
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.match.crossmatch import Matches, crossmatch, crossmatch_table
+from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest
 
 from ..catalog_samples import object_schema, objects_of

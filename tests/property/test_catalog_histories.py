@@ -20,13 +20,14 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from tests.effort import REPEATS, SEED, example
 
-from gozen.archive.store import Store, open_store
-from gozen.catalog import layout, manifest, open_catalog
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
-from gozen.catalog.generations import remove_older
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.release import read_release, release, releases
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import layout, manifest
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.maintain.old_generations import remove_older
+from gozen.catalog.maintain.release import read_release, release, releases
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write.append import append_night
 from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, directory_rows, field_of, generation_rows, identities, rows_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gozen.archive import expid
-from gozen.archive.expid import Closing, Opening, Purpose
+from gozen.archive import exp_ids
+from gozen.archive.exp_ids import Closing, Opening, Purpose
 
 from ..interruptions import Killed, Life, MemoryStore, Watched, interleave
 
@@ -38,15 +38,15 @@ def test_no_number_is_used_twice(asked, order, taken, hint) -> None:
     if hint is not None:
         store.write("expid/latest.json", f'{{"exposureId": {hint}}}'.encode())
     wishes = [purpose(*one) for one in asked]
-    lives = [Life(lambda wish=wish: expid.reserve(Watched(store), 1, wish)) for wish in wishes]
+    lives = [Life(lambda wish=wish: exp_ids.reserve(Watched(store), 1, wish)) for wish in wishes]
     interleave(lives, order)
     given_to: dict[int, set[tuple[int, int]]] = {}
     for wish, life in zip(wishes, lives, strict=True):
-        number = expid.reserve(store, 1, wish)
+        number = exp_ids.reserve(store, 1, wish)
         assert life.result in (Killed, number)
-        assert expid.reserve(store, 1, wish) == number
-        assert not (number in taken and expid.read_purpose(store, number).night == NIGHT)
-        assert expid.read_purpose(store, number).step == wish.step
+        assert exp_ids.reserve(store, 1, wish) == number
+        assert not (number in taken and exp_ids.read_purpose(store, number).night == NIGHT)
+        assert exp_ids.read_purpose(store, number).step == wish.step
         given_to.setdefault(number, set()).add((wish.step, wish.attempt))
     assert all(len(who) == 1 for who in given_to.values())
     assert len(given_to) == len({(wish.step, wish.attempt) for wish in wishes})
@@ -56,31 +56,31 @@ def test_no_number_is_used_twice(asked, order, taken, hint) -> None:
 def test_a_shutter_opens_once_under_a_number(order) -> None:
     store = MemoryStore()
     lives = [
-        Life(lambda name=name: expid.open_shutter(Watched(store), 7, Opening("2026-11-20T12:00:00Z", name)))
+        Life(lambda name=name: exp_ids.open_shutter(Watched(store), 7, Opening("2026-11-20T12:00:00Z", name)))
         for name in ("a", "b", "c")
     ]
     interleave(lives, order)
     opened = [name for name, life in zip("abc", lives, strict=True) if life.result is True]
     assert len(opened) <= 1
     if opened:
-        assert expid.read_opening(store, 7).session == opened[0]
+        assert exp_ids.read_opening(store, 7).session == opened[0]
 
 
 @given(order=order)
 def test_one_ending_stands(order) -> None:
     store = MemoryStore()
     endings = [Closing("taken", "Taken", "", ("111",)), Closing("lost", "Interrupted", "the process ended")]
-    lives = [Life(lambda one=one: expid.close(Watched(store), 7, one)) for one in endings]
+    lives = [Life(lambda one=one: exp_ids.close(Watched(store), 7, one)) for one in endings]
     interleave(lives, order)
-    stands = expid.close(store, 7, endings[0])
+    stands = exp_ids.close(store, 7, endings[0])
     assert {life.result for life in lives} - {Killed} <= {stands}
 
 
 def test_numbers_go_on_from_the_hint_and_another_uid_is_another_exposure() -> None:
     store = MemoryStore()
-    assert [expid.reserve(store, 40, purpose(step)) for step in (1, 2, 1)] == [40, 41, 40]
-    assert expid.reserve(store, 1, purpose(1, uid="u2")) == 42
-    assert expid.reserve(store, 1, purpose(1, attempt=2)) == 43
+    assert [exp_ids.reserve(store, 40, purpose(step)) for step in (1, 2, 1)] == [40, 41, 40]
+    assert exp_ids.reserve(store, 1, purpose(1, uid="u2")) == 42
+    assert exp_ids.reserve(store, 1, purpose(1, attempt=2)) == 43
     assert sorted(store.list("expid/by-name")) == [
         "expid/by-name/default/obs-001/u1-1.json",
         "expid/by-name/default/obs-001/u1-2.json",
@@ -91,24 +91,24 @@ def test_numbers_go_on_from_the_hint_and_another_uid_is_another_exposure() -> No
 
 def test_the_exposure_taken_last_is_that_of_the_nearest_lower_number_with_data() -> None:
     store = MemoryStore()
-    assert expid.last_taken(store, 1) is None
+    assert exp_ids.last_taken(store, 1) is None
     openings = {n: Opening(f"2026-11-20T12:00:0{n}Z", "a", f"2026-11-20T12:00:0{n + 1}Z") for n in (1, 3, 6)}
     for number, opening in openings.items():
-        expid.open_shutter(store, number, opening)
-    expid.close(store, 1, Closing("taken", "Taken", "", ("111",)))
-    expid.close(store, 3, Closing("lost", "Interrupted"))
-    assert expid.last_taken(store, 3) == openings[1]
-    assert expid.last_taken(store, 6) == openings[1]  # 4 and 5 were reserved and never opened
-    assert expid.last_taken(store, 7) == openings[1]  # 6 was opened, and nothing tells that it has data
-    assert expid.reserve(store, 6, purpose()) == 6
+        exp_ids.open_shutter(store, number, opening)
+    exp_ids.close(store, 1, Closing("taken", "Taken", "", ("111",)))
+    exp_ids.close(store, 3, Closing("lost", "Interrupted"))
+    assert exp_ids.last_taken(store, 3) == openings[1]
+    assert exp_ids.last_taken(store, 6) == openings[1]  # 4 and 5 were reserved and never opened
+    assert exp_ids.last_taken(store, 7) == openings[1]  # 6 was opened, and nothing tells that it has data
+    assert exp_ids.reserve(store, 6, purpose()) == 6
     store.write("raw/20261120/00000006/exposure.json", b"{}")
-    assert expid.last_taken(store, 7) == openings[6]
-    assert expid.last_taken(store, 100) is None
+    assert exp_ids.last_taken(store, 7) == openings[6]
+    assert exp_ids.last_taken(store, 100) is None
 
 
 def test_many_exposures_that_were_lost_do_not_hide_the_one_before_them() -> None:
     store = MemoryStore()
     for number in range(1, 40):
-        expid.open_shutter(store, number, Opening("2026-11-20T12:00:00Z", str(number)))
-        expid.close(store, number, Closing("taken" if number == 1 else "lost", "Interrupted"))
-    assert expid.last_taken(store, 40).session == "1"
+        exp_ids.open_shutter(store, number, Opening("2026-11-20T12:00:00Z", str(number)))
+        exp_ids.close(store, number, Closing("taken" if number == 1 else "lost", "Interrupted"))
+    assert exp_ids.last_taken(store, 40).session == "1"

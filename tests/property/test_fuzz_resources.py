@@ -20,9 +20,9 @@ import typer
 from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 from tests.resource_fuzz import resource, spoiled
 
-from gozen.archive.interface import Store
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.stores.open_store import open_store
+from gozen.archive.stores.store import Store
 from gozen.cli.app import build_app
 from gozen.cli.invocation import hoist
 from gozen.errors import BadRequest
@@ -30,14 +30,14 @@ from gozen.instrument.profile import load_profile
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.settings import load_settings
-from gozen_operator import jobs, stuck
-from gozen_operator.affected import affected
-from gozen_operator.controller import Controller
-from gozen_operator.index import Change, Index
-from gozen_operator.manifests import MODELS, Key, parsed
-from gozen_operator.observed import JobSeen
-from gozen_operator.plan import Event
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.index.dependents import affected
+from gozen_operator.index.object_index import Change, Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process.controller import Controller
+from gozen_operator.reconcile import job_manifests, refused
+from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.object_fields import MODELS, Key, parsed
+from gozen_operator.reconcile.reconcile_plan import Event
 
 FUZZED = "fuzzed resources"
 MOST_WRITES = 6
@@ -231,8 +231,8 @@ def paths(node: Any, at: str = "") -> dict[str, list[Any]]:
 OURS = {
     kind: paths(make(parsed(GOOD[kind])))
     for kind, make in {
-        "Exposure": lambda one: jobs.exposure_job(one, ["111"], SETTINGS),
-        "LightCurveJob": lambda one: jobs.lightcurve_job(one, SETTINGS),
+        "Exposure": lambda one: job_manifests.exposure_job(one, ["111"], SETTINGS),
+        "LightCurveJob": lambda one: job_manifests.lightcurve_job(one, SETTINGS),
     }.items()
 }
 VARY = re.compile(
@@ -297,7 +297,7 @@ def check_exposure(seed: int, number: int) -> bool:
     if spec.exposure_id is None or spec.night is None or not (spec.pipelines or spec.data_type != "OBJECT"):
         return False
     sensors = list(spec.sensors) or ["111", "112"]
-    job = jobs.exposure_job(one, sensors, SETTINGS)
+    job = job_manifests.exposure_job(one, sensors, SETTINGS)
     check_job(job, "Exposure")
     said = read(job)
     left = {"workers", "reference"} | ({"retain_raw"} if spec.data_type != "OBJECT" else set())
@@ -313,7 +313,7 @@ def check_lightcurvejob(seed: int, number: int) -> None:
     one = parsed(manifest)
     assert isinstance(one, LightCurveJob)
     choice = one.spec.selection
-    job = jobs.lightcurve_job(one, SETTINGS)
+    job = job_manifests.lightcurve_job(one, SETTINGS)
     check_job(job, "LightCurveJob")
     wanted: dict[str, Any] = {"nights": [choice.night], "table": one.spec.target_catalog, "run_": choice.run}
     wanted |= {"exposure": list(choice.exposures)} if choice.exposures else {}
@@ -344,15 +344,15 @@ def without_retention(owner: Any, args: list[str], *rest: Any, **more: Any) -> A
     return MAKE_JOB(owner, [word for word in args if word != "--retain-raw"], *rest, **more)
 
 
-MAKE_JOB = jobs._job
+MAKE_JOB = job_manifests._job
 Check = Callable[[int, int], object]
 EXPOSURES, APPENDS, LIVES = "exposures", "appends", "lives"
 BUGS: dict[str, tuple[str, object, str, object]] = {
-    "lets Kubernetes expand a dollar": (EXPOSURES, jobs, "_literal", lambda text: text),
-    "forgets to retain raw data": (EXPOSURES, jobs, "_job", without_retention),
-    "makes a label that ends in an underscore": (APPENDS, jobs, "_job", raw_labels),
-    "names no field": (LIVES, stuck, "problems", lambda _: "the resource is invalid"),
-    "says the same again and again": (LIVES, stuck, "_by_type", lambda _: object()),
+    "lets Kubernetes expand a dollar": (EXPOSURES, job_manifests, "_literal", lambda text: text),
+    "forgets to retain raw data": (EXPOSURES, job_manifests, "_job", without_retention),
+    "makes a label that ends in an underscore": (APPENDS, job_manifests, "_job", raw_labels),
+    "names no field": (LIVES, refused, "problems", lambda _: "the resource is invalid"),
+    "says the same again and again": (LIVES, refused, "_by_type", lambda _: object()),
 }
 
 

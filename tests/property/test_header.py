@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.errors import CorruptFile
-from gozen.frames.hdus import quiet
+from gozen.frames.fits_images import quiet
 from gozen.frames.header_cards import header_words
 from gozen.frames.raw import parse_file, read_words
-from gozen.instrument.check import check_file
-from gozen.instrument.header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
+from gozen.instrument.header_rules import WordRule
 from gozen.instrument.profile import load_profile
-from gozen.instrument.words import WordRule
+from gozen.instrument.profile_check import check_file
+from gozen.instrument.read_header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
 
 TOMOE = load_profile("tomoe")
 USED = sorted({word for rule in vars(TOMOE.header).values() if rule for word in rule.sources})

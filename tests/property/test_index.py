@@ -15,14 +15,14 @@ import pytest
 from gozen.instrument.profile import Profile
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
-from gozen_operator import cards
-from gozen_operator.affected import affected
-from gozen_operator.cards import ExposureCard, LightCurveCard, places
-from gozen_operator.conditions import moment
-from gozen_operator.facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
-from gozen_operator.index import Change, Index
-from gozen_operator.manifests import Key, Owner, key_of, owner_of
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.index import index_entries
+from gozen_operator.index.dependents import affected
+from gozen_operator.index.gather_facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
+from gozen_operator.index.index_entries import ExposureCard, LightCurveCard, places
+from gozen_operator.index.object_index import Change, Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.conditions import moment
+from gozen_operator.reconcile.object_fields import Key, Owner, key_of, owner_of
 
 from .operator_world import CAMERA, NAMESPACE
 
@@ -99,9 +99,9 @@ def lightcurve_spec(rng: random.Random) -> dict[str, Any]:
 SPECS = {"Exposure": exposure_spec, "Observation": observation_spec, "LightCurveJob": lightcurve_spec}
 
 
-def walked(index: Index) -> dict[cards.Heading, list[cards.Place]]:
+def walked(index: Index) -> dict[index_entries.Heading, list[index_entries.Place]]:
     """Return what should be in the drawers, from all objects one after the other."""
-    found: dict[cards.Heading, list[cards.Place]] = {}
+    found: dict[index_entries.Heading, list[index_entries.Place]] = {}
     for kind in (*SPECS, "Job"):
         for key, card in index.cards(kind):
             for heading, place in places(key, card) if card is not None else ():
@@ -128,7 +128,7 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     """Compare the facts of an Exposure with a walk along all others."""
     facts = facts_of(index, Key("Exposure", NAMESPACE, mine.name))
     others = [one for one in exposures(index).values() if one.name != mine.name]
-    jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, cards.JobCard)}
+    jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, index_entries.JobCard)}
     runs = [n for n, job in jobs.items() if job.runs and job.reduces]
     uid = index.uids("Exposure")[Key("Exposure", NAMESPACE, mine.name)]
     own = jobs.get(mine.name)
@@ -170,11 +170,11 @@ def begun_by(index: Index, card: ExposureCard) -> bool:
     return card.complete or (own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, card.name), uid or ""))
 
 
-def parent_of(index: Index, card: ExposureCard) -> cards.ObservationCard | None:
+def parent_of(index: Index, card: ExposureCard) -> index_entries.ObservationCard | None:
     """Return the Observation that owns an Exposure, or that one made by hand names."""
     key = Key("Observation", NAMESPACE, card.observation or "")
     parent, uids = index.card(key), {"", index.uids("Observation").get(key)}
-    return parent if isinstance(parent, cards.ObservationCard) and card.observation_uid in uids else None
+    return parent if isinstance(parent, index_entries.ObservationCard) and card.observation_uid in uids else None
 
 
 def check_lightcurves(index: Index, job: LightCurveJob) -> None:
@@ -191,7 +191,9 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
     assert set(facts.waiting_for) == awaited
     mine = index.card(Key("LightCurveJob", NAMESPACE, job.metadata.name))
     assert isinstance(mine, LightCurveCard)
-    jobs = [card for _, card in index.cards("Job") if isinstance(card, cards.JobCard) and card.owner is not None]
+    jobs = [
+        card for _, card in index.cards("Job") if isinstance(card, index_entries.JobCard) and card.owner is not None
+    ]
     owner = Owner(Key("LightCurveJob", NAMESPACE, mine.name), mine.uid)
     append = [one for one in jobs if one.owner != owner and one.runs and one.table == mine.table]
     rivals = {one.owner.key.name for one in append if one.owner} or {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.moving_points import SHAPE, field
 
-from gozen.movers.tracklets import Points, link
+from gozen.movers.link_tracklets import Points, link
 
 FIELDS = st.builds(
     field,

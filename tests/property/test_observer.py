@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gozen.archive import expid
-from gozen.archive.raw import read_record
-from gozen.observing.plan import exposures_of
+from gozen.archive import exp_ids
+from gozen.archive.raw.exposure_record import read_record
+from gozen.observing.observation_plan import exposures_of
 
 from ..interruptions import Life
 from ..observing_world import SENSORS, World, observation
@@ -75,8 +75,8 @@ def check(world: World) -> None:
     assert len(set(numbers)) == len(numbers)
     taken: dict[int, list[int]] = {}
     for order in world.opened:
-        purpose, closing = expid.read_purpose(world.store, order.exposure_id), None
-        closing = expid.read_closing(world.store, order.exposure_id)
+        purpose, closing = exp_ids.read_purpose(world.store, order.exposure_id), None
+        closing = exp_ids.read_closing(world.store, order.exposure_id)
         if closing is not None and closing.result == "taken":
             taken.setdefault(purpose.step, []).append(order.exposure_id)
     for step, one in planned.items():
@@ -92,7 +92,7 @@ def check_places(world: World) -> None:
     recipe = world.cluster.kept["obs"]
     planned = {one.step: one for one in exposures_of(recipe)}
     for order, (pointing, position_mm, cover) in zip(world.opened, world.seen, strict=True):
-        step = expid.read_purpose(world.store, order.exposure_id).step
+        step = exp_ids.read_purpose(world.store, order.exposure_id).step
         before = recipe.spec.operations[: step - 1]
         assert pointing == planned[step].pointing == order.pointing
         assert position_mm == next((one.set_focus for one in reversed(before) if one.set_focus is not None), None)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.errors import ClusterUnavailable
-from gozen_operator.observer.cluster import KubernetesCluster
+from gozen_operator.observer.cluster_requests import KubernetesCluster
 
 from ..observing_api import FAULTS, Fault, MemoryApi
 from ..observing_world import World, observation

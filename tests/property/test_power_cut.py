@@ -19,15 +19,15 @@ from tests.unit.archive_samples import commit, processing_of
 from tests.unit.test_belonging import PROFILE
 
 from gozen.archive.commit import put_product, write_commit
-from gozen.archive.store import Store, open_store
-from gozen.catalog import layout
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
-from gozen.catalog.release import release
-from gozen.frames.arrivals import take_in
-from gozen.frames.incoming import read_arrivals
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog.format import layout
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.maintain.release import release
+from gozen.catalog.write.append import append_night
+from gozen.frames.incoming_files import read_arrivals
+from gozen.frames.take_in import take_in
 from gozen.instrument.profile import parse_profile
-from gozen.watch.intake import Intake
+from gozen.watch.spool import Intake
 
 from ..catalog_samples import field_of, rows_of
 from .test_arrivals_in_portions import write

@@ -19,16 +19,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gozen.archive.directory import DirectoryStore
-from gozen.catalog import append, parquet, whole
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.manifest import Manifest
-from gozen.quickdb.data import PatchData
-from gozen.quickdb.jobs import TableFiles
-from gozen.quickdb.patches import Patch, overlapping, patches_of
-from gozen.quickdb.reading import TableReader
-from gozen.quickdb.region import Cone
-from gozen.quickdb.work import FileSource
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog.format import partition_parquet
+from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write import append, write_table
+from gozen.quickdb.patches.column_reader import TableReader
+from gozen.quickdb.patches.patch_data import PatchData
+from gozen.quickdb.patches.patch_extents import Patch, overlapping, patches_of
+from gozen.quickdb.patches.region import Cone
+from gozen.quickdb.work.tasks import TableFiles
+from gozen.quickdb.work.worker import FileSource
 
 from ..catalog_samples import Field, field_of, object_schema, objects_of, rows_of
 
@@ -53,7 +54,7 @@ class Opened:
 
     def __init__(self, store: DirectoryStore, version: Manifest, target: int) -> None:
         self.catalog = Catalog(store, version)
-        index = parquet.decoded(store.read(version.key_of(version.index)))
+        index = partition_parquet.decoded(store.read(version.key_of(version.index)))
         self.patches = patches_of({"t": index}, version.kind, target)
         folder = version.key_of_file("").rstrip("/")
         self.files = {"t": TableFiles(folder, version.key_of(version.index), self.catalog.schema)}
@@ -130,7 +131,9 @@ def test_objects_are_in_one_patch_each_and_margins_are_the_sky_around(
     objects = objects_of(count, seed, dec=dec, size=size)
     with tempfile.TemporaryDirectory() as folder:
         store = DirectoryStore(Path(folder))
-        version = whole.write_table(store, "t", object_schema(), [objects], partition_rows=most, margin_arcsec=None)
+        version = write_table.write_table(
+            store, "t", object_schema(), [objects], partition_rows=most, margin_arcsec=None
+        )
         table = Opened(store, version, 1)
         wanted = table.catalog.table(OBJECT)
         found = [table.rows(patch, OBJECT) for patch in table.patches]
@@ -156,7 +159,7 @@ def near_of(table: Opened, mine: set[int], arcsec: float) -> set[int]:
     """Return what lies within a distance of the objects of a patch, by one tree over all."""
     from scipy.spatial import cKDTree
 
-    from gozen.catalog.healpix import unit_vectors
+    from gozen.catalog.format.healpix import unit_vectors
 
     every = table.catalog.table(["source_id", "ra", "dec"])
     ids = every["source_id"].to_numpy()

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gozen.catalog import healpix
-from gozen.quickdb.region import Box, Cone, Pixels, Polygon, Region, around
+from gozen.catalog.format import healpix
+from gozen.quickdb.patches.region import Box, Cone, Pixels, Polygon, Region, around
 
 ANGLES = st.floats(-360, 720)
 LATITUDES = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, -89.999, 0.0, 41.8103, 89.99, 90.0]))

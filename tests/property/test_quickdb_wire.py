@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from tests.effort import REPEATS, SEED, rounds
 
 from gozen.errors import UnreadableInput
-from gozen.quickdb.isolation.wire import decode, encode
+from gozen.quickdb.isolation.codec.wire import decode, encode
 
 KIND = "messages of a hostile function"
 RUNS = REPEATS[KIND].now

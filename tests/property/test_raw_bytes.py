@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gozen.errors import CorruptFile
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import parse_profile
-from gozen.photometry.aperture import aperture_sums
+from gozen.photometry.aperture_sums import aperture_sums
 
 from ..reductions import SMALL, WORDS
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from tests.effort import EVERYTHING
 from tests.unit.test_belonging import PROFILE
 
-from gozen.archive.forgetting import forget
-from gozen.archive.raw import RawExposure, Setup, Taken, raw_exposures, read_record, record_exposure
-from gozen.archive.record_note import Change, Note
+from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken, raw_exposures, read_record, record_exposure
+from gozen.archive.raw.forget import forget
+from gozen.archive.raw.record_note import Change, Note
 from gozen.cli.reducing import exposures_of_night
 from gozen.errors import StorageUnavailable
-from gozen.frames.arrivals import take_in
-from gozen.frames.incoming import read_arrivals
+from gozen.frames.incoming_files import read_arrivals
+from gozen.frames.take_in import take_in
 from gozen.instrument.profile import parse_profile
 
 from ..interruptions import Killed, Life, MemoryStore, Watched, interleave

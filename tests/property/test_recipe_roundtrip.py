@@ -9,15 +9,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gozen.errors import BadRequest
-from gozen.observing.plan import exposures_of
-from gozen.resources import night as nights
-from gozen.resources.document import parse
-from gozen.resources.dump import dump, dump_line
-from gozen.resources.meta import ObjectMeta
+from gozen.observing.observation_plan import exposures_of
+from gozen.resources import nights
+from gozen.resources.metadata import ObjectMeta
 from gozen.resources.observation import Observation, ObservationSpec, TimeWindow
-from gozen.resources.operations import Operation, Parameters, Pointing
-from gozen.resources.recipe import load_observations, observation_from_recipe, observation_name, recipe_from_observation
-from gozen.resources.yaml import dump_resources, load_resources
+from gozen.resources.observatory_recipe import (
+    load_observations,
+    observation_from_recipe,
+    observation_name,
+    recipe_from_observation,
+)
+from gozen.resources.recipe_steps import Operation, Parameters, Pointing
+from gozen.resources.yaml_document import parse
+from gozen.resources.yaml_dump import dump, dump_line
+from gozen.resources.yaml_resources import dump_resources, load_resources
 
 NIGHT = date(2023, 12, 12)
 

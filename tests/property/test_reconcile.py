@@ -18,14 +18,14 @@ import pytest
 from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 
 from gozen.errors import GozenError
-from gozen_operator import exposure as exposure_room
-from gozen_operator.cards import ExposureCard
-from gozen_operator.index import Index
-from gozen_operator.lease import Tenure, try_to_hold
-from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.manifests import Key, Owner
-from gozen_operator.observed import Commit, JobSeen
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.api_server.lease import Tenure, try_to_hold
+from gozen_operator.index.index_entries import ExposureCard
+from gozen_operator.index.object_index import Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile import reconcile_exposure as exposure_room
+from gozen_operator.reconcile.facts import Commit, JobSeen
+from gozen_operator.reconcile.object_fields import Key, Owner
+from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
 
 from .operator_lease import Rivals
 from .operator_world import CAMERA, HELD_LONG, NAMESPACE, SETTINGS, Operator, Rules, World

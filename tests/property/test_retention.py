@@ -17,17 +17,17 @@ from tests.unit.test_belonging import PROFILE
 
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
-from gozen.archive.forgetting import check_not_forgotten, forget
 from gozen.archive.keys import frame_id_of
 from gozen.archive.provenance import Provenance
-from gozen.archive.raw import RawExposure, raw_exposures, read_record, record_exposure
-from gozen.archive.raw_tags import REDUCED, mark_reduced, refresh
-from gozen.archive.removal import noted
-from gozen.archive.retention import release, retain
-from gozen.archive.ring import expire, night_end
+from gozen.archive.raw.expiry import expire, night_end
+from gozen.archive.raw.exposure_record import RawExposure, raw_exposures, read_record, record_exposure
+from gozen.archive.raw.forget import check_not_forgotten, forget
+from gozen.archive.raw.reduced_tags import REDUCED, mark_reduced, refresh
+from gozen.archive.raw.removal_notes import noted
+from gozen.archive.raw.retain import release, retain
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
-from gozen.frames.arrivals import take_in
-from gozen.frames.incoming import read_arrivals
+from gozen.frames.incoming_files import read_arrivals
+from gozen.frames.take_in import take_in
 from gozen.instrument.profile import parse_profile
 
 from ..interruptions import Life, MemoryStore, Watched

@@ -7,15 +7,15 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gozen.instrument.header import read_header
 from gozen.instrument.profile import load_profile
-from gozen.sky.events import Eclipse, Flare, Mover, exposure_mean
-from gozen.sky.geometry import project
-from gozen.sky.header import RawWords, frame_id, raw_header
-from gozen.sky.population import FAINTEST, density, magnitude, nature
-from gozen.sky.render import add_stars, encircled, moffat_width
-from gozen.sky.streams import stream
-from gozen.sky.timing import Timing
+from gozen.instrument.read_header import read_header
+from gozen.simulator.camera.projection import project
+from gozen.simulator.camera.raw_header import RawWords, frame_id, raw_header
+from gozen.simulator.camera.render_stars import add_stars, encircled, moffat_width
+from gozen.simulator.camera.row_timing import Timing
+from gozen.simulator.sky.events import Eclipse, Flare, Mover, exposure_mean
+from gozen.simulator.sky.population import FAINTEST, density, magnitude, nature
+from gozen.simulator.sky.random_streams import stream
 
 PROFILE = load_profile("tomoe")
 RA = st.floats(0, 360, exclude_max=True)

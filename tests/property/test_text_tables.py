@@ -16,8 +16,8 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gozen.catalog import table_stream
-from gozen.catalog.formats.asked import Asked
+from gozen.catalog.imports import table_stream
+from gozen.catalog.imports.formats.file_request import Asked
 from gozen.errors import UnreadableInput
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=8)

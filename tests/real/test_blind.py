@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.astrometry.plane import separation_deg
 from gozen.astrometry.solve import Field, Pointing, solve_field
-from gozen.calibration.calibrate import calibrate, detector_of
-from gozen.catalog.reference import read_reference
+from gozen.astrometry.tangent_plane import separation_deg
+from gozen.calibration.calibrate_frame import calibrate, detector_of
+from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.errors import AstrometryFailed
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
-from gozen.photometry.detect import detect
+from gozen.photometry.detect_sources import detect
 from gozen.settings import AstrometrySettings, DetectionSettings
 
 from .conftest import PROFILES

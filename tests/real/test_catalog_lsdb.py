@@ -20,15 +20,16 @@ import pytest
 from hats.io.validation import is_valid_catalog
 from scipy.spatial import cKDTree
 
-from gozen.archive.store import open_store
-from gozen.catalog import healpix, ids, layout, open_catalog
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.reference import read_reference
-from gozen.catalog.reference_table import write_reference
-from gozen.catalog.release import release
-from gozen.catalog.whole import write_table
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix, layout, source_ids
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.maintain.release import release
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.reference.reference_catalog import read_reference
+from gozen.catalog.reference.reference_table import write_reference
+from gozen.catalog.write.append import append_night
+from gozen.catalog.write.write_table import write_table
 from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, field_of, object_schema, objects_of, older_gozen, rows_of
@@ -186,4 +187,4 @@ def test_a_real_catalogue_without_ids_gets_ours() -> None:
     stars = read_reference(DATA / "lowell5945/truth/lowell5945_starcat_819.fits")
     assert len(stars) == 819 == len(np.unique(stars.source_id))
     assert np.nanmin(stars.g) < -16, "instrumental magnitudes"
-    assert ids.is_own(stars.source_id).all()
+    assert source_ids.is_own(stars.source_id).all()

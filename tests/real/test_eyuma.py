@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from gozen.catalog.reference import read_reference
-from gozen.lightcurves.match import match_stars
-from gozen.lightcurves.zeropoint import fit_zero_point
+from gozen.catalog.reference.reference_catalog import read_reference
+from gozen.lightcurves.reference_match import match_stars
+from gozen.lightcurves.zero_magnitude import fit_zero_point
 from gozen.settings import CalibrationSettings
 
 EXPOSURE_S = 90.0

@@ -14,12 +14,12 @@ import pytest
 
 from gozen.archive import keys
 from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
-from gozen.catalog.reference import read_reference
-from gozen.catalog.schema import Flag
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.format.schema import Flag
+from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.instrument.profile import load_profile
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import Bench, SensorWork
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import Bench, SensorWork
 from gozen.settings import AstrometrySettings, Settings
 
 from .conftest import PROFILES

@@ -15,10 +15,10 @@ from astropy.time import Time
 
 from gozen.cli.call import run
 from gozen.frames.raw import read_words
-from gozen.instrument.check import check_file
-from gozen.instrument.header import night_of, read_header, read_quantity
+from gozen.instrument.header_rules import WordRule
 from gozen.instrument.profile import load_profile
-from gozen.instrument.words import WordRule
+from gozen.instrument.profile_check import check_file
+from gozen.instrument.read_header import night_of, read_header, read_quantity
 
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PROFILES = Path(__file__).parent / "profiles"

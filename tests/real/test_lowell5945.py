@@ -18,16 +18,16 @@ from astropy.wcs import WCS
 
 from gozen.archive import keys
 from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
-from gozen.calibration.calibrate import detector_of
-from gozen.calibration.library import put_master
-from gozen.calibration.masters import dark_master, flat_master
-from gozen.catalog.reference import read_reference
-from gozen.catalog.schema import Flag
+from gozen.archive.stores.open_store import open_store
+from gozen.calibration.calibrate_frame import detector_of
+from gozen.calibration.combine_frames import dark_master, flat_master
+from gozen.calibration.master_library import put_master
+from gozen.catalog.format.schema import Flag
+from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import Bench, SensorWork
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import Bench, SensorWork
 from gozen.settings import AstrometrySettings, Settings
 
 from .conftest import PROFILES

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.store import open_store
-from gozen.calibration.match import Setup
-from gozen.calibration.search import find_masters
+from gozen.archive.stores.open_store import open_store
+from gozen.calibration.master_match import Setup
+from gozen.calibration.master_search import find_masters
 from gozen.cli.call import run
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile

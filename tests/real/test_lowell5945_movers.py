@@ -18,17 +18,17 @@ from astropy.io import fits
 from gozen.archive import keys
 from gozen.archive.commit import put_product
 from gozen.archive.keys import Processing
-from gozen.archive.log import rebuild_night
-from gozen.archive.search import Circle, Selection, search_tracklets
-from gozen.archive.store import open_store
-from gozen.calibration.calibrate import detector_of
-from gozen.calibration.library import put_master
-from gozen.calibration.masters import dark_master, flat_master
-from gozen.catalog.reference import read_reference
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.log.search_log import Circle, Selection, search_tracklets
+from gozen.archive.stores.open_store import open_store
+from gozen.calibration.calibrate_frame import detector_of
+from gozen.calibration.combine_frames import dark_master, flat_master
+from gozen.calibration.master_library import put_master
+from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import Bench, SensorWork
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import Bench, SensorWork
 from gozen.settings import Settings
 
 from .conftest import PROFILES

@@ -10,11 +10,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from gozen.astrometry.solve import Field, Pointing, solve_field
-from gozen.calibration.calibrate import calibrate, detector_of
-from gozen.catalog.reference import ReferenceCatalogue
+from gozen.calibration.calibrate_frame import calibrate, detector_of
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
-from gozen.photometry.detect import detect
+from gozen.photometry.detect_sources import detect
 from gozen.settings import AstrometrySettings, DetectionSettings
 
 from .conftest import PROFILES

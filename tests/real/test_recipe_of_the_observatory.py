@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gozen.observing.plan import exposures_of
-from gozen.resources.recipe import load_observations, observation_from_recipe, recipe_from_observation
-from gozen.resources.yaml import dump_resources
+from gozen.observing.observation_plan import exposures_of
+from gozen.resources.observatory_recipe import load_observations, observation_from_recipe, recipe_from_observation
+from gozen.resources.yaml_resources import dump_resources
 
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RECIPE = DATA / "recipes" / "all_sky_survey.yaml"

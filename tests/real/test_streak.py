@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.calibration.calibrate import detector_of
+from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
 from gozen.movers.streaks import heading
-from gozen.reduction.align import align
-from gozen.reduction.frames import calibrate_cube
-from gozen.reduction.measure import measure_frames
-from gozen.reduction.neo import find_moving
-from gozen.reduction.workspace import Workspace
+from gozen.reduction.align_frames import align
+from gozen.reduction.buffers import Workspace
+from gozen.reduction.calibrated_frames import calibrate_cube
+from gozen.reduction.find_movers import find_moving
+from gozen.reduction.measure_stars import measure_frames
 from gozen.settings import Settings
 
 from .conftest import PROFILES

@@ -17,10 +17,11 @@ import pytest
 from scipy.spatial import cKDTree
 
 from gozen import quickdb
-from gozen.archive.store import Store, open_store
-from gozen.catalog import healpix, open_catalog
-from gozen.sky.object_survey import pairs_key, simulate_objects
-from gozen.sky.truth import read_truth
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix
+from gozen.simulator.objects.survey_release import pairs_key, simulate_objects
+from gozen.simulator.truth_tables import read_truth
 
 pytestmark = pytest.mark.xdist_group("talk")
 TALK = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared/data")) / "talk"

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gozen.archive.store import open_store
-from gozen.catalog import healpix, open_catalog
-from gozen.catalog.append import append_night
-from gozen.catalog.schema import Flag, lightcurve_schema, lightcurve_table
-from gozen.instrument.header import night_of
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix
+from gozen.catalog.format.schema import Flag, lightcurve_schema, lightcurve_table
+from gozen.catalog.write.append import append_night
 from gozen.instrument.profile import load_profile
+from gozen.instrument.read_header import night_of
 
 RA, DEC = 127.6, 27.2
 

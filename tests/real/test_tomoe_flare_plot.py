@@ -8,8 +8,8 @@ import gzip
 import numpy as np
 import pytest
 
-from gozen.catalog.schema import Flag, lightcurve_table
-from gozen.plots.lightcurve import draw_lightcurves
+from gozen.catalog.format.schema import Flag, lightcurve_table
+from gozen.plots.light_curve_plot import draw_lightcurves
 from gozen.plots.style import picture
 
 

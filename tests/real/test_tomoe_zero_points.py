@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from gozen.lightcurves.zeropoint import fit_zero_point
+from gozen.lightcurves.zero_magnitude import fit_zero_point
 from gozen.settings import CalibrationSettings
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.catalog import healpix
+from gozen.catalog.format import healpix
 from gozen.errors import UnreadableInput
-from gozen.sky.population import TILE_ORDER, from_tycho
-from gozen.sky.scene import SimulatedSky
-from gozen.sky.tycho import find_index, stars_in_cone
+from gozen.simulator.sky.population import TILE_ORDER, from_tycho
+from gozen.simulator.sky.scene import SimulatedSky
+from gozen.simulator.sky.tycho import find_index, stars_in_cone
 
 # Name, RA and Dec (ICRS, J2000), V, of SIMBAD. Barnard's star, which moves 10.4 arcsec a year, shows the epoch.
 STARS = [

@@ -309,7 +309,7 @@ def world_outside(folder: Path) -> dict[str, object]:
 
 def main() -> None:
     """Make the attacks that are named on the command line after ``isolated`` or ``open``."""
-    from gozen.quickdb.isolation.child import Child
+    from gozen.quickdb.isolation.child_process import Child
 
     attacks = Attacks()
     with tempfile.TemporaryDirectory() as folder:

@@ -27,15 +27,15 @@ import numpy as np
 import pyarrow as pa
 
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.quickdb.isolation import arrow
-from gozen.quickdb.isolation.child import Child
-from gozen.quickdb.isolation.connection import Connection
-from gozen.quickdb.isolation.conversation import Conversation
-from gozen.quickdb.isolation.form import HEAD, MAGIC
-from gozen.quickdb.isolation.frames import Head, Kind
+from gozen.quickdb.isolation.child_process import Child
+from gozen.quickdb.isolation.child_socket import Connection
+from gozen.quickdb.isolation.codec import arrow
+from gozen.quickdb.isolation.codec.form import HEAD, MAGIC
+from gozen.quickdb.isolation.codec.message_frames import Head, Kind
+from gozen.quickdb.isolation.codec.wire import decode, encode
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.isolation.wire import decode, encode
-from gozen.quickdb.untrusted import checked_block, checked_request
+from gozen.quickdb.isolation.protocol import Conversation
+from gozen.quickdb.work.validate_child import checked_block, checked_request
 
 PAGE = mmap.PAGESIZE
 PAGES = 32

@@ -134,18 +134,18 @@ def call(channels: list[int], commands: list[list[str]], folder: str, environmen
 def warm_up() -> None:
     """Simulate and reduce a small night in this process, so that all code is loaded and compiled."""
     import gozen.cli.app
-    import gozen.watch.watcher  # noqa: F401 - what the verb imports when it runs
-    from gozen.archive.raw import raw_exposures
-    from gozen.archive.store import open_store
-    from gozen.frames.arrivals import record_missing
+    import gozen.watch.watch_loop  # noqa: F401 - what the verb imports when it runs
+    from gozen.archive.raw.exposure_record import raw_exposures
+    from gozen.archive.stores.open_store import open_store
+    from gozen.frames.take_in import record_missing
     from gozen.instrument.profile import load_profile
-    from gozen.lightcurves.night import append
-    from gozen.observing.execution import works_of_exposures
-    from gozen.reduction.bench import open_bench
-    from gozen.reduction.exposure import reduce_here
-    from gozen.reduction.masters import make_sensor_masters, masters_wanted
+    from gozen.lightcurves.append_night import append
+    from gozen.observing.raw_for_steps import works_of_exposures
+    from gozen.reduction.night_masters import make_sensor_masters, masters_wanted
+    from gozen.reduction.reduce_all import reduce_here
+    from gozen.reduction.shared_inputs import open_bench
     from gozen.settings import Settings
-    from gozen.sky.night import Target, simulate_night
+    from gozen.simulator.simulate_night import Target, simulate_night
 
     with TemporaryDirectory() as folder:
         settings = Settings(archive=str(Path(folder) / "archive"), instrument=str(CAMERA))

@@ -10,7 +10,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.child_process import Child
 from gozen.quickdb.isolation.limits import Limits
 
 SMALL = Limits(memory_bytes=256 << 20, seconds=60.0, result_bytes=1 << 20)

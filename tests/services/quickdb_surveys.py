@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gozen.archive.directory import DirectoryStore
-from gozen.catalog import append
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog.write import append
 from gozen.quickdb import Api, connect
 from gozen.settings import Settings
-from gozen.sky.object_survey import simulate_objects
+from gozen.simulator.objects.survey_release import simulate_objects
 
 from ..catalog_samples import field_of, rows_of
 from .made_once import made_once

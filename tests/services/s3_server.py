@@ -18,7 +18,7 @@ from botocore.session import Session
 from tests.cluster.processes import ENDS_WITH_ITS_STARTER
 from tests.cluster.tools import tool
 
-from gozen.archive.s3 import S3Store
+from gozen.archive.stores.s3_store import S3Store
 from gozen.settings import StorageSettings
 
 KEY, SECRET = "tester", "not-a-secret"

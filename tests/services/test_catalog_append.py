@@ -20,10 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from gozen.archive.store import Store, open_store
-from gozen.catalog import files, hats, healpix, ids, open_catalog, parquet
-from gozen.catalog.append import append_night
-from gozen.catalog.schema import Flag
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import hats_files, healpix, partition_parquet, source_ids
+from gozen.catalog.format.schema import Flag
+from gozen.catalog.read import row_group_reader
+from gozen.catalog.write.append import append_night
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import load_settings
 
@@ -141,7 +143,7 @@ def test_sources_without_a_star_keep_one_id_across_nights(store: Store) -> None:
     second = append_night(store, "lightcurves", "20240102", NEXT)
     assert (first.new_objects, second.new_objects) == (FIELD.lone, 0)
     rows = open_catalog(store, "lightcurves").table()
-    own = rows.filter(pa.array(ids.is_own(parquet.numbers(rows, "source_id"))))
+    own = rows.filter(pa.array(source_ids.is_own(partition_parquet.numbers(rows, "source_id"))))
     per_id = own.group_by("source_id").aggregate(
         [("night", "count_distinct"), ("mjd", "count"), ("ra", "count_distinct")]
     )
@@ -177,16 +179,16 @@ def test_files_are_sorted_and_cut_at_stars(store: Store) -> None:
     append_night(store, "lightcurves", "20240101", NIGHT)
     for url in open_catalog(store, "lightcurves").urls():
         table = pq.read_table(url, partitioning=None)
-        keys = [parquet.numbers(table, name) for name in ("mjd", "source_id", "_healpix_29")]
+        keys = [partition_parquet.numbers(table, name) for name in ("mjd", "source_id", "_healpix_29")]
         np.testing.assert_array_equal(np.lexsort(keys), np.arange(len(table)))
-        places = healpix.pixels(parquet.numbers(table, "ra"), parquet.numbers(table, "dec"))
+        places = healpix.pixels(partition_parquet.numbers(table, "ra"), partition_parquet.numbers(table, "dec"))
         np.testing.assert_array_equal(places, keys[2])
         assert Path(url).name.startswith("20240101-")
 
 
 def test_row_groups_end_between_stars() -> None:
     star = np.repeat(np.arange(100), 30)
-    cuts = parquet.row_group_cuts(star, star, size=100)
+    cuts = partition_parquet.row_group_cuts(star, star, size=100)
     assert cuts[0] == 0
     assert cuts[-1] == 3000
     assert all(cut % 30 == 0 for cut in cuts)
@@ -195,7 +197,7 @@ def test_row_groups_end_between_stars() -> None:
 
 def test_a_star_too_long_for_a_row_group_gets_its_own_then_is_cut() -> None:
     star = np.repeat([1, 2, 3], [20, 150, 500])
-    assert parquet.row_group_cuts(star, star, size=100) == [0, 20, 170, 270, 370, 470, 670]
+    assert partition_parquet.row_group_cuts(star, star, size=100) == [0, 20, 170, 270, 370, 470, 670]
 
 
 def test_numbers_of_bytes_and_encodings_are_as_specified(store: Store) -> None:
@@ -246,7 +248,7 @@ def test_threads_that_share_a_table_read_the_same_with_few_files_open(
     assert catalog.info().files > 3
     alone = [catalog.lightcurve(int(star)) for star in wide.source_id]
     assert [len(one) for one in alone] == [3] * 60
-    monkeypatch.setattr(files, "OPEN_FILES", 2)
+    monkeypatch.setattr(row_group_reader, "OPEN_FILES", 2)
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(catalog.lightcurve, wide.source_id.tolist()))
     assert together == alone
@@ -291,8 +293,8 @@ APPEND = """
 import sys
 sys.path.insert(0, {tests!r})
 from catalog_samples import field_of, rows_of
-from gozen.archive.store import open_store
-from gozen.catalog.append import append_night
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.write.append import append_night
 from gozen.settings import load_settings
 store = open_store({root!r}, load_settings().storage)
 create, versions = store.create, ["000000001", "000000002"]
@@ -443,7 +445,7 @@ def test_directory_readers_get_the_newest_version_whoever_writes_last(tmp_path: 
     assert identities(directory_rows(tmp_path, "lightcurves")) == wanted
     folder = tmp_path / "catalogs/lightcurves/lightcurves.g1"
     assert f"hats_nrows={len(wanted)}\n" in (folder / "hats.properties").read_text()
-    assert hats.read_map((folder / "skymap.fits").read_bytes()).rows.sum() == len(wanted)
+    assert hats_files.read_map((folder / "skymap.fits").read_bytes()).rows.sum() == len(wanted)
 
 
 @pytest.mark.parametrize("key", ["journal/000000001", "manifest/000000002"])
@@ -461,9 +463,9 @@ def test_two_registrations_at_once_give_one_source_one_id(tmp_path: Path, key: s
         near = healpix.separation(ra, dec, objects["ra"], objects["dec"]) * 3600
         assert (near < 1).sum() == 1
     rows = open_catalog(store, "lightcurves").table()
-    assert set(rows.filter(pa.array(ids.is_own(parquet.numbers(rows, "source_id"))))["source_id"].to_pylist()) == set(
-        numbers
-    )
+    assert set(
+        rows.filter(pa.array(source_ids.is_own(partition_parquet.numbers(rows, "source_id"))))["source_id"].to_pylist()
+    ) == set(numbers)
     folder = store.path("catalogs/objects/objects.g1/dataset")
     assert sorted(
         i for f in folder.rglob("*.parquet") for i in pq.read_table(f, partitioning=None)["source_id"].to_pylist()

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gozen.archive.store import Store, open_store
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
-from gozen.catalog.lookup import Catalog
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write.append import append_night
 from gozen.quickdb import connect
-from gozen.quickdb.patch import Patch
+from gozen.quickdb.patches.patch import Patch
 
 from ..catalog_samples import field_of, older_gozen, rows_of
 

@@ -25,15 +25,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gozen.archive.store import Store, open_store
-from gozen.catalog import layout, open_catalog, parquet
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
-from gozen.catalog.generations import remove_older
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.release import read_release, release, releases
-from gozen.catalog.verify import verify
-from gozen.catalog.whole import write_table
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import layout, partition_parquet
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.maintain.old_generations import remove_older
+from gozen.catalog.maintain.release import read_release, release, releases
+from gozen.catalog.maintain.verify import verify
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write.append import append_night
+from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest, MissingObject, RerunNotFound, StorageUnavailable, UnreadableInput
 
 from ..catalog_samples import (
@@ -169,7 +170,7 @@ def test_merged_rows_are_in_order_and_corrections_reach_them(here: Path) -> None
     compact(store, "lightcurves", everything=True)
     for url in open_catalog(store, "lightcurves").urls():
         table = pq.read_table(url, partitioning=None)
-        keys = [parquet.numbers(table, name) for name in ("mjd", "source_id", "_healpix_29")]
+        keys = [partition_parquet.numbers(table, name) for name in ("mjd", "source_id", "_healpix_29")]
         np.testing.assert_array_equal(np.lexsort(keys), np.arange(len(table)))
     better = rows_of(FIELD, 20240101, "2", run="r2")
     report = append_night(store, "lightcurves", 20240101, [better])
@@ -436,9 +437,9 @@ WORK = """
 import sys
 sys.path.insert(0, {tests!r})
 from catalog_samples import field_of, rows_of
-from gozen.archive.store import open_store
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.write.append import append_night
+from gozen.catalog.maintain.compact import compact
 store, field = open_store({root!r}), field_of(count=30, lone=4, size=0.6)
 sys.stdin.readline()
 for night in range({first}, {first} + 3):

@@ -24,14 +24,17 @@ from astropy import units
 from astropy.table import MaskedColumn, Table
 from pyarrow import csv
 
-from gozen.archive.store import Store, open_store
-from gozen.catalog import healpix, ids, imported, manifest, open_catalog, table_file, table_readers, table_stream
-from gozen.catalog.append import append_night
-from gozen.catalog.compact import compact
-from gozen.catalog.formats.asked import Asked
-from gozen.catalog.imported import import_table
-from gozen.catalog.release import release
-from gozen.catalog.verify import tables, verify
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import healpix, manifest, source_ids
+from gozen.catalog.imports import astropy_tables, table_readers, table_stream
+from gozen.catalog.imports import import_table as importing
+from gozen.catalog.imports.formats.file_request import Asked
+from gozen.catalog.imports.import_table import import_table
+from gozen.catalog.maintain.compact import compact
+from gozen.catalog.maintain.release import release
+from gozen.catalog.maintain.verify import tables, verify
+from gozen.catalog.write.append import append_night
 from gozen.cli.call import run
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
@@ -125,7 +128,7 @@ def test_ids_that_say_no_place_stay_a_column_and_rows_at_one_place_are_told_apar
     found = open_catalog(store, "mine").table()
     identity = found["source_id"].to_numpy()
     assert len(np.unique(identity)) == COUNT == len(np.unique(found["Source"]))
-    assert ids.is_own(identity).all()
+    assert source_ids.is_own(identity).all()
     assert all(len(open_catalog(store, "mine").lightcurve(int(one))) == 1 for one in identity)
 
 
@@ -236,8 +239,8 @@ def many(folder: Path, kind: str, rows: int = 50_000, **replaced: object) -> tup
 IN_BATCHES = """
 import sys, tracemalloc
 import pyarrow as pa
-from gozen.archive.store import open_store
-from gozen.catalog.imported import import_table
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.imports.import_table import import_table
 tracemalloc.start()
 import_table(open_store(sys.argv[1]), sys.argv[2], "mine", partition_rows=10_000, margin_arcsec=None, memory=1 << 20)
 print(pa.default_memory_pool().max_memory() + tracemalloc.get_traced_memory()[1])
@@ -282,7 +285,7 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
 def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
     url = written(tmp_path, given, "fits")
-    whole = table_file.parsed("fits", Path(url).read_bytes(), Asked())
+    whole = astropy_tables.parsed("fits", Path(url).read_bytes(), Asked())
     monkeypatch.setattr(table_readers, "BATCH", 7)
     file = table_stream.opened(url)
     batches = list(file.batches(file.schema.names))
@@ -310,14 +313,14 @@ def test_what_comes_through_a_pipe_is_imported(store: Store, tmp_path: Path) -> 
 
 
 def test_a_file_that_changes_between_two_looks_at_it_is_refused(store: Store, tmp_path: Path, monkeypatch) -> None:
-    file, ids_of = tmp_path / "mine.csv", imported.own_ids
+    file, ids_of = tmp_path / "mine.csv", import_table.own_ids
     file.write_text("ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n")
 
     def ids_while_somebody_writes(*place):
         file.write_text("ra,dec,mag\n40.5,50.5,3.25\n41.5,51.5,4.25\n")
         return ids_of(*place)
 
-    monkeypatch.setattr(imported, "own_ids", ids_while_somebody_writes)
+    monkeypatch.setattr(importing, "own_ids", ids_while_somebody_writes)
     with pytest.raises(UnreadableInput, match=r"mine\.csv changed while it was read"):
         import_table(store, str(file), "mine")
     assert "mine" not in tables(store)

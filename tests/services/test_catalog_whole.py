@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gozen.archive.store import Store, open_store
-from gozen.catalog import open_catalog, parquet
-from gozen.catalog.whole import write_table
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.catalog import open_catalog
+from gozen.catalog.format import partition_parquet
+from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest, StorageUnavailable
 
 from ..catalog_samples import DyingStore, object_schema, objects_of
@@ -73,7 +74,7 @@ def test_written_again_nothing_changes_and_other_rows_are_refused(store: Store) 
 
 
 def _changed(chunk: pa.Table) -> pa.Table:
-    flux = parquet.numbers(chunk, "parent_id").copy()
+    flux = partition_parquet.numbers(chunk, "parent_id").copy()
     flux[5] += 1
     return chunk.set_column(chunk.column_names.index("parent_id"), chunk.schema.field("parent_id"), pa.array(flux))
 
@@ -90,8 +91,8 @@ def test_a_column_that_a_chunk_lacks_is_null_and_the_place_is_computed(store: St
     write_table(store, "stars", SCHEMA, [CHUNKS[0], less])
     found = open_catalog(store, "stars").table()
     assert found["g_psfflux_flux"].null_count == len(less)
-    assert set(parquet.numbers(found, "_healpix_29")) == {
-        place for chunk in CHUNKS[:2] for place in parquet.numbers(chunk, "_healpix_29")
+    assert set(partition_parquet.numbers(found, "_healpix_29")) == {
+        place for chunk in CHUNKS[:2] for place in partition_parquet.numbers(chunk, "_healpix_29")
     }
 
 

@@ -20,18 +20,19 @@ import pytest
 from tests.unit.archive_samples import commit, processing_of
 
 import gozen
-from gozen.archive import expid, keys, raw_tags
+from gozen.archive import exp_ids, keys
+from gozen.archive.bucket_rules import life_cycle, rules_for, set_life_cycle
 from gozen.archive.commit import SensorCommit, put_product, write_commit
-from gozen.archive.expid import Opening, Purpose
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.raw_tags import Tagged, mark_reduced, refresh
-from gozen.archive.retention import release, retain
-from gozen.archive.s3 import S3Store
-from gozen.archive.s3_bucket import life_cycle, rules_for, set_life_cycle
+from gozen.archive.exp_ids import Opening, Purpose
+from gozen.archive.raw import reduced_tags
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.raw.reduced_tags import Tagged, mark_reduced, refresh
+from gozen.archive.raw.retain import release, retain
+from gozen.archive.stores.s3_store import S3Store
 from gozen.errors import BadRequest, GozenError, MissingObject
 from gozen.resources.exposure import Exposure
 from gozen.settings import Settings
-from gozen_operator.looking import ask_archive
+from gozen_operator.process.read_sources import ask_archive
 
 from .ceph_server import DAY_S, CephServer
 from .conftest import in_environment
@@ -87,7 +88,7 @@ def test_only_what_is_reduced_and_not_retained_expires(archive: S3Store) -> None
     retain(archive, OTHER.night, OTHER.exposure)
     reduce(archive, OTHER)
     stack = put_product(archive, keys.stack(processing_of(DONE), DONE.frame_id), b"stack")
-    archive.set_tags(stack.key, raw_tags.REDUCED)  # the rule is for raw data alone, whatever else bears the tag
+    archive.set_tags(stack.key, reduced_tags.REDUCED)  # the rule is for raw data alone, whatever else bears the tag
     archive.client.put_object(Bucket=archive.bucket, Key="raw/elsewhere.fits", Body=b"", Tagging="reduced=true")
     assert tagged(archive) == {DONE.frame_id}
     before = set(archive.list(""))
@@ -299,8 +300,8 @@ def test_each_role_may_do_what_it_needs_and_nothing_else(allowed: dict[str, S3St
 
 def test_what_each_role_does_works(allowed: dict[str, S3Store]) -> None:
     purpose = Purpose("kiso", "survey", "a", 1, "field", DONE.night)
-    number = expid.reserve(allowed["observer"], 1, purpose)
-    assert expid.open_shutter(allowed["observer"], number, Opening("2024-01-05T12:00:00Z", "a"))
+    number = exp_ids.reserve(allowed["observer"], 1, purpose)
+    assert exp_ids.open_shutter(allowed["observer"], number, Opening("2024-01-05T12:00:00Z", "a"))
     taken = [DONE.model_copy(update={"exposure": f"{number:08d}"})]
     take(allowed["observer"], *taken)
     reduce(allowed["pipeline"], *taken)

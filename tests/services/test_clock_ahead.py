@@ -21,12 +21,12 @@ import pyarrow as pa
 import pytest
 from tests.suite.ahead import ahead
 
-from gozen.archive.store import open_store
-from gozen.catalog.append import append_night
-from gozen.instrument.header import mjd_of_utc, night_of
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.write.append import append_night
 from gozen.instrument.profile import load_profile
+from gozen.instrument.read_header import mjd_of_utc, night_of
 from gozen.instrument.time_tables import installed_tables
-from gozen.lightcurves.barycentre import bjd_tdb
+from gozen.lightcurves.barycentric_times import bjd_tdb
 from gozen.quickdb import connect
 
 from ..catalog_samples import field_of, rows_of

@@ -18,8 +18,8 @@ import pytest
 from tests.catalog_samples import object_schema, objects_of
 
 from gozen import quickdb
-from gozen.archive.store import open_store
-from gozen.catalog.whole import write_table
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest, ColumnNotFound, FunctionFailed, LimitExceeded
 from gozen.quickdb.api import Api
 from gozen.settings import load_settings
@@ -125,7 +125,7 @@ class Forged:
     def __call__(self, patch):
         import gc
 
-        from gozen.quickdb.program import Program
+        from gozen.quickdb.work.program import Program
 
         Program.isolated_block = lambda *_: self.value
         for one in gc.get_objects():
@@ -160,10 +160,10 @@ def test_what_the_engine_does_not_expect_is_named(apart, value):
 
 def outside(patch):
     """Send an array whose one field lies 2 GiB before it."""
-    from gozen.quickdb.isolation import writing
+    from gozen.quickdb.isolation.codec import encode
 
     described = '{"size":8,"fields":[["a","|V2147483640",16]]}'
-    writing._described = lambda *_: described.encode()
+    encode._described = lambda *_: described.encode()
     return np.zeros(3)
 
 
@@ -172,10 +172,10 @@ def returns_outside(patch):
 
 
 def asks_with_outside(patch):
-    from gozen.quickdb.isolation import writing
+    from gozen.quickdb.isolation.codec import encode
 
     ask, array = patch._whole.source._source._ask, np.zeros(3)
-    writing._described = lambda *_: b'{"size":8,"fields":[["a","|V2147483640",16]]}'
+    encode._described = lambda *_: b'{"size":8,"fields":[["a","|V2147483640",16]]}'
     try:
         ask(("columns", 0, array))
     except BadRequest as error:

@@ -14,11 +14,11 @@ import cloudpickle
 import pytest
 
 from gozen.errors import FunctionFailed, LimitExceeded, UnreadableInput
-from gozen.quickdb.isolation.child import Child
-from gozen.quickdb.isolation.connection import Connection
-from gozen.quickdb.isolation.form import Malformed
+from gozen.quickdb.isolation.child_process import Child
+from gozen.quickdb.isolation.child_socket import Connection
+from gozen.quickdb.isolation.codec.form import Malformed
+from gozen.quickdb.isolation.codec.wire import NotEncodable, encode
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.isolation.wire import NotEncodable, encode
 
 from .kept_apart import SMALL, Functions, pickled, refuse_all
 

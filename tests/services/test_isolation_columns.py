@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import ColumnNotFound, StorageUnavailable
-from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.child_process import Child
 
 from .kept_apart import Functions, pickled, refuse_all
 

@@ -14,7 +14,7 @@ import pytest
 
 from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
 from gozen.quickdb.isolation import limits
-from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.child_process import Child
 from gozen.quickdb.isolation.limits import Limits
 
 from .kept_apart import BRIEF, Functions, pickled, refuse_all

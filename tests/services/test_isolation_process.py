@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import IsolationUnavailable
-from gozen.quickdb.isolation import available, landlock, seccomp, starting
-from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation import available, landlock, seccomp, spawn
+from gozen.quickdb.isolation.child_process import Child
 from gozen.quickdb.isolation.limits import Limits
 
 from .kept_apart import Functions, pickled, refuse_all
@@ -94,7 +94,7 @@ def test_a_machine_that_cannot_keep_it_apart_runs_nothing(monkeypatch):
 
 
 def test_an_interpreter_that_does_not_start(monkeypatch):
-    monkeypatch.setattr(starting, "_START", "import sys; sys.exit(3)")
+    monkeypatch.setattr(spawn, "_START", "import sys; sys.exit(3)")
     with Child() as one, pytest.raises(IsolationUnavailable, match="does not start"):
         one.start()
     monkeypatch.undo()
@@ -125,7 +125,7 @@ def test_close_leaves_no_process():
 
 KILLED = """
 import sys
-from gozen.quickdb.isolation.child import Child
+from gozen.quickdb.isolation.child_process import Child
 child = Child()
 child.start()
 print(child.pid, flush=True)

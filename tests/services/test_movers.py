@@ -15,14 +15,14 @@ from tests.reductions import NIGHT, SENSOR, SMALL, simulated_night
 
 from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
-from gozen.archive.log import rebuild_night
-from gozen.archive.search import search_exposures, search_tracklets
-from gozen.catalog.schema import Flag
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.log.search_log import search_exposures, search_tracklets
+from gozen.catalog.format.schema import Flag
 from gozen.instrument.profile import parse_profile
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import SensorWork
-from gozen.sky import truth
-from gozen.sky.events import Mover, Transient
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import SensorWork
+from gozen.simulator import truth_tables
+from gozen.simulator.sky.events import Mover, Transient
 
 NFRAME = 18
 PROCESSING = Processing(NIGHT, "00000003")
@@ -65,7 +65,9 @@ def commit(night):
 
 @pytest.fixture(scope="module")
 def injected(night):
-    rows = truth.read_truth(night.store, truth.sensor_key(NIGHT, "00000003", SENSOR, "movers")).to_pandas()
+    rows = truth_tables.read_truth(
+        night.store, truth_tables.sensor_key(NIGHT, "00000003", SENSOR, "movers")
+    ).to_pandas()
     return dict(list(rows.groupby("event")))
 
 

@@ -19,9 +19,9 @@ import pytest
 
 from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
-from gozen.sky.damage import damage
+from gozen.simulator.camera.damaged_files import damage
 
 from .conftest import CAMERA, GOZEN, NIGHT
 

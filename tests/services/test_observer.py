@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gozen.archive import expid
-from gozen.archive.raw import raw_exposures
-from gozen.archive.store import Store, open_store
+from gozen.archive import exp_ids
+from gozen.archive.raw.exposure_record import raw_exposures
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
 from gozen.instrument.profile import load_profile
-from gozen.observing.drivers import Observatory, load_observatory
-from gozen.resources.yaml import dump_resources
+from gozen.observing.device_drivers import Observatory, load_observatory
+from gozen.resources.yaml_resources import dump_resources
 from gozen.settings import load_settings
-from gozen.sky import truth
-from gozen_operator.observer.observer import Observer
+from gozen.simulator import truth_tables
+from gozen_operator.observer.observer_loop import Observer
 
 from ..observing_world import MemoryCluster, observation
 from .conftest import CAMERA
@@ -92,7 +92,7 @@ def over(cluster: MemoryCluster, name: str) -> bool:
 
 def night_of(store: Store) -> str:
     """Return the night of the first number."""
-    purpose = expid.read_purpose(store, 1)
+    purpose = exp_ids.read_purpose(store, 1)
     assert purpose is not None
     return purpose.night
 
@@ -105,7 +105,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Night:
     for one in (CALIBRATION, FIELD):
         cluster.apply(one)
     first, observatory = process(folder, cluster, "first")
-    work(first, lambda: expid.read_opening(store, 3) is not None)
+    work(first, lambda: exp_ids.read_opening(store, 3) is not None)
     observatory.camera.abort()  # the simulated camera lives in the process, and ends with it
     for sensor in ("111", "112"):  # what a camera may have written by then
         flat = next(key for key in store.list(f"raw/{night_of(store)}/00000002") if key.endswith(f"{sensor[1:]}.fits"))
@@ -139,10 +139,10 @@ def test_each_exposure_has_its_raw_record(observed: Night) -> None:
 
 def test_the_exposure_during_which_the_process_died_was_taken_again(observed: Night) -> None:
     store = open_store(observed.folder / "archive")
-    lost = expid.read_closing(store, 3)
+    lost = exp_ids.read_closing(store, 3)
     assert (lost.result, lost.why) == ("lost", "Interrupted")
     assert observed.cluster.exposures["field-007"].spec.exposure_id == 4
-    assert expid.read_purpose(store, 4).attempt == 2
+    assert exp_ids.read_purpose(store, 4).attempt == 2
 
 
 def test_what_the_lost_exposure_left_is_not_taken_for_data(reduced: Night, command) -> None:
@@ -159,7 +159,7 @@ def test_what_the_lost_exposure_left_is_not_taken_for_data(reduced: Night, comma
 
 def test_the_night_becomes_a_table_in_which_the_flare_is_found(reduced: Night) -> None:
     store = open_store(reduced.folder / "archive")
-    events = truth.read_truth(store, truth.events_key(reduced.night)).to_pylist()
+    events = truth_tables.read_truth(store, truth_tables.events_key(reduced.night)).to_pylist()
     (flare,) = [one for one in events if one["kind"] == "flare" and one["name"].endswith("00000004")]
     star = json.loads(flare["parameters"])
     rows = open_catalog(store, "lightcurves").table().to_pandas()

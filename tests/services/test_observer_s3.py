@@ -12,14 +12,14 @@ from threading import Barrier
 
 import pytest
 
-from gozen.archive import expid
-from gozen.archive.expid import Opening, Purpose
-from gozen.archive.raw import raw_exposures
-from gozen.archive.store import open_archive
+from gozen.archive import exp_ids
+from gozen.archive.exp_ids import Opening, Purpose
+from gozen.archive.raw.exposure_record import raw_exposures
+from gozen.archive.stores.open_store import open_archive
 from gozen.instrument.profile import load_profile
-from gozen.observing.drivers import load_observatory
+from gozen.observing.device_drivers import load_observatory
 from gozen.settings import load_settings
-from gozen_operator.observer.observer import Observer
+from gozen_operator.observer.observer_loop import Observer
 
 from ..observing_world import MemoryCluster, observation
 from .conftest import CAMERA
@@ -46,7 +46,7 @@ def observe(archive: str, start: datetime) -> dict[str, bytes]:
         observer.turn(start)
     assert said.status == "True", said.message
     assert len(raw_exposures(store, "20261120")) == 2
-    first, second = (datetime.fromisoformat(expid.read_opening(store, number).start) for number in (1, 2))
+    first, second = (datetime.fromisoformat(exp_ids.read_opening(store, number).start) for number in (1, 2))
     assert second >= first + timedelta(seconds=1.5), "a camera faster than real does not expose the same moment twice"
     return {key: store.read(key) for key in store.list("")}
 
@@ -66,8 +66,8 @@ def test_of_many_who_ask_at_once_none_gets_the_same_number(s3_bucket: str, s3) -
         store = s3.store(s3_bucket)
         barrier.wait(20)
         step = number // 2 + 1
-        got = expid.reserve(store, 1, Purpose("default", "obs", "u1", step, f"obs-{step:03d}", "20261120"))
-        return got, expid.open_shutter(store, got, Opening("2026-11-20T13:00:00Z", str(number)))
+        got = exp_ids.reserve(store, 1, Purpose("default", "obs", "u1", step, f"obs-{step:03d}", "20261120"))
+        return got, exp_ids.open_shutter(store, got, Opening("2026-11-20T13:00:00Z", str(number)))
 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(ask, range(6)))

@@ -18,10 +18,10 @@ import pytest
 
 from gozen.errors import MissingObject
 from gozen.settings import load_settings
-from gozen_operator import wiring
-from gozen_operator.leadership import Leadership
-from gozen_operator.settings import OperatorSettings
-from gozen_operator.wiring import Process
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process import operator_process
+from gozen_operator.process.leadership import Leadership
+from gozen_operator.process.operator_process import Process
 
 from .s3_server import free_port
 
@@ -89,7 +89,7 @@ class Stalled:
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> Stalled:
     stalled = Stalled()
-    monkeypatch.setattr(wiring, "open_archive", lambda _site: stalled)
+    monkeypatch.setattr(operator_process, "open_archive", lambda _site: stalled)
     return stalled
 
 
@@ -148,7 +148,7 @@ def test_a_look_that_never_ends_ends_the_process_which_keeps_its_lease(
     archive: Stalled, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, ended = Server(), []
-    monkeypatch.setattr(wiring, "JOIN_S", 0.1)
+    monkeypatch.setattr(operator_process, "JOIN_S", 0.1)
 
     def end(code: int) -> None:
         ended.append((code, list(server.said)))

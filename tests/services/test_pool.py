@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import Bug, CorruptFile, GozenError, StorageUnavailable, WorkerLost
 from gozen.instrument.profile import load_profile
-from gozen.reduction.pool import run_all
-from gozen.reduction.work import Bench
+from gozen.reduction.process_pool import run_all
+from gozen.reduction.sensor_work import Bench
 from gozen.settings import Settings
 
 

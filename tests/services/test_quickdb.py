@@ -26,11 +26,12 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.spatial import cKDTree
 
-from gozen.archive.directory import DirectoryStore
-from gozen.catalog import append, open_catalog
-from gozen.catalog.healpix import unit_vectors
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.release import read_release
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog import open_catalog
+from gozen.catalog.format.healpix import unit_vectors
+from gozen.catalog.maintain.release import read_release
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write import append
 from gozen.errors import BadRequest, TableNotFound
 from gozen.quickdb import Api, Box, Cone, connect
 from gozen.quickdb.engines import Here

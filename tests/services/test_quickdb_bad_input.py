@@ -25,8 +25,9 @@ from typing import Any
 
 import pytest
 
-from gozen.archive.directory import DirectoryStore
-from gozen.catalog import append, open_catalog
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog import open_catalog
+from gozen.catalog.write import append
 from gozen.errors import (
     BadRequest,
     ColumnNotFound,
@@ -39,8 +40,8 @@ from gozen.errors import (
     WorkerLost,
 )
 from gozen.quickdb import Api, Box, Cone, Polygon, connect
-from gozen.quickdb.engines import Here, on_dask
-from gozen.quickdb.patches import patches_of
+from gozen.quickdb.engines import Here, dask_engine
+from gozen.quickdb.patches.patch_extents import patches_of
 from gozen.settings import load_settings
 
 from ..catalog_samples import Field, field_of, rows_of
@@ -369,7 +370,7 @@ def test_what_there_is_not_is_said_at_once(nights: Path, ask: Any, error: type[E
 
 @pytest.mark.parametrize("engine", ["nonsense", "tcp://127.0.0.1:9"])
 def test_an_engine_that_is_none_is_said(nights: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_dask, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(dask_engine, "_CONNECT_S", 0.5)
     with pytest.raises(GozenError, match=engine):
         connect(nights, engine=engine, workers=1)
 

@@ -19,9 +19,9 @@ import pytest
 from botocore.retries import standard
 from botocore.session import Session
 
-from gozen.archive.store import open_archive
+from gozen.archive.stores.open_store import open_archive
 from gozen.catalog import open_catalog
-from gozen.catalog.release import release
+from gozen.catalog.maintain.release import release
 from gozen.errors import StorageUnavailable, UnreadableInput
 from gozen.quickdb import Api, Cone, connect
 from gozen.settings import load_settings

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from gozen.archive.policy import statements
-from gozen.archive.s3 import S3Store
-from gozen.archive.s3_bucket import set_policy
+from gozen.archive.bucket_policy import statements
+from gozen.archive.bucket_rules import set_policy
+from gozen.archive.stores.s3_store import S3Store
 from gozen.errors import StorageUnavailable
 
 from .ceph_server import CephServer

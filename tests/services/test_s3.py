@@ -24,11 +24,11 @@ from tests.catalog_samples import field_of, rows_of
 from tests.unit.archive_samples import commit, processing_of
 
 from gozen.archive.commit import Outcome, read_commit, write_commit
-from gozen.archive.s3 import S3Store
-from gozen.archive.s3_upload import SINGLE
-from gozen.archive.store import open_archive, open_store
+from gozen.archive.stores.open_store import open_archive, open_store
+from gozen.archive.stores.s3_store import S3Store
+from gozen.archive.stores.s3_upload import SINGLE
 from gozen.catalog import open_catalog
-from gozen.catalog.append import append_night
+from gozen.catalog.write.append import append_night
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 from gozen.settings import Settings, StorageSettings, load_settings
 

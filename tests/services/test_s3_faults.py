@@ -28,17 +28,18 @@ from tests.catalog_samples import IDENTITY, Field, directory_rows, field_of, ide
 from tests.effort import EVERYTHING, SEED, rounds
 from tests.unit.archive_samples import commit as sample
 
-from gozen.archive import expid, keys, s3_upload
+from gozen.archive import exp_ids, keys
 from gozen.archive.commit import Outcome, SensorCommit, load_commit, put_product, write_commit
-from gozen.archive.directory import DirectoryStore
-from gozen.archive.expid import Opening, Purpose
+from gozen.archive.exp_ids import Opening, Purpose
 from gozen.archive.inventory import nights_of_commits, verify
-from gozen.archive.log import rebuild_night
-from gozen.archive.s3 import S3Store
-from gozen.archive.search import search_exposures
-from gozen.archive.store import Store
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.log.search_log import search_exposures
+from gozen.archive.stores import s3_upload
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.archive.stores.open_store import Store
+from gozen.archive.stores.s3_store import S3Store
 from gozen.catalog import open_catalog
-from gozen.catalog.append import append_night
+from gozen.catalog.write.append import append_night
 from gozen.errors import StorageUnavailable
 
 from .fault_proxy import Fault, FaultProxy, Trouble, quiet
@@ -268,9 +269,11 @@ def reserve_all(world: World, session: str) -> list[tuple[int, bool]]:
     said = []
     for step in range(2):
         purpose = Purpose("kiso", "survey", session, step, f"field-{step}", "20240101")
-        number = world.patiently(lambda store, purpose=purpose: expid.reserve(store, 1, purpose))
+        number = world.patiently(lambda store, purpose=purpose: exp_ids.reserve(store, 1, purpose))
         opening = Opening("2024-01-01T12:00:00Z", session)
-        said.append((number, world.patiently(lambda store, at=number, one=opening: expid.open_shutter(store, at, one))))
+        said.append(
+            (number, world.patiently(lambda store, at=number, one=opening: exp_ids.open_shutter(store, at, one)))
+        )
     return said
 
 
@@ -280,7 +283,7 @@ def check_numbers(world: World, sessions: str, given: Sequence[Sequence[tuple[in
     assert len(set(numbers)) == len(numbers), world.name
     for session, said in zip(sessions, given, strict=True):
         for step, (number, _) in enumerate(said):
-            purpose, opening = expid.read_purpose(world.near, number), expid.read_opening(world.near, number)
+            purpose, opening = exp_ids.read_purpose(world.near, number), exp_ids.read_opening(world.near, number)
             assert purpose is not None, world.name
             assert opening is not None, world.name
             assert (purpose.uid, purpose.step, opening.session) == (session, step, session), world.name

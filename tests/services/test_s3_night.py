@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gozen.archive.s3 import S3Store
+from gozen.archive.stores.s3_store import S3Store
 from gozen.catalog import open_catalog
 
 from .conftest import NIGHT

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from gozen.archive import s3_environment
-from gozen.archive.s3 import S3Store
-from gozen.archive.s3_ranges import GIVE_UP, REST_S, RangeClient
-from gozen.archive.store import open_archive
+from gozen.archive.stores import s3_environment
+from gozen.archive.stores.open_store import open_archive
+from gozen.archive.stores.s3_ranges import GIVE_UP, REST_S, RangeClient
+from gozen.archive.stores.s3_store import S3Store
 from gozen.quickdb import Api, connect
 from gozen.settings import load_settings
 

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from hats.io.validation import is_valid_catalog
 
-from gozen.archive.store import Store, open_store
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.release import read_release
+from gozen.catalog.maintain.release import read_release
+from gozen.catalog.read.lookup import Catalog
 from gozen.cli.call import run
 from gozen.errors import StorageUnavailable
-from gozen.sky.object_survey import simulate_objects
-from gozen.sky.objects import OBJECTS_PER_TILE
+from gozen.simulator.objects.survey_objects import OBJECTS_PER_TILE
+from gozen.simulator.objects.survey_release import simulate_objects
 
 from ..catalog_samples import DyingStore
 

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from gozen.archive.keys import Processing
-from gozen.catalog.schema import Flag
+from gozen.catalog.format.schema import Flag
 from gozen.instrument.profile import load_profile
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import SensorWork
-from gozen.sky import truth
-from gozen.sky.events import Flare
-from gozen.sky.night import lone_stars
-from gozen.sky.scene import Conditions
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import SensorWork
+from gozen.simulator import truth_tables
+from gozen.simulator.simulate_night import lone_stars
+from gozen.simulator.sky.events import Flare
+from gozen.simulator.sky.scene import Conditions
 
 from ..reductions import NIGHT, SENSOR, simulated_night
 
@@ -52,8 +52,8 @@ class Compared:
         self.clean = self.rows[clean & lonely & ~self.rows.source_id.isin(varying)]
 
     def table(self, kind):
-        key = truth.sensor_key(NIGHT, "00000003", SENSOR, kind)
-        return truth.read_truth(self.night.store, key).to_pandas()
+        key = truth_tables.sensor_key(NIGHT, "00000003", SENSOR, kind)
+        return truth_tables.read_truth(self.night.store, key).to_pandas()
 
     def magnitude_bin(self, low):
         return self.clean[(self.clean.g >= low) & (self.clean.g < low + 1)]

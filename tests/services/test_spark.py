@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from gozen.archive.store import Store, open_store
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
-from gozen.catalog.append import append_night
-from gozen.catalog.lookup import Catalog
-from gozen.catalog.release import release
-from gozen.sky.object_survey import simulate_objects
+from gozen.catalog.maintain.release import release
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write.append import append_night
+from gozen.simulator.objects.survey_release import simulate_objects
 
 from ..catalog_samples import field_of, rows_of
 from .pages import Command, File, first_missing, steps_of

@@ -23,10 +23,10 @@ import pytest
 
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
-from gozen.archive.directory import DirectoryStore
-from gozen.archive.log import rebuild_night
-from gozen.catalog import append
-from gozen.catalog.imported import import_table
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog.imports.import_table import import_table
+from gozen.catalog.write import append
 from gozen.errors import BadRequest, TableNotFound
 from gozen.quickdb import Api, connect
 

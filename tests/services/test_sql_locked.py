@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 import pytest
 import sqlglot
 
-from gozen.archive.directory import DirectoryStore
-from gozen.catalog.imported import import_table
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.catalog.imports.import_table import import_table
 from gozen.errors import BadRequest, GozenError, LimitExceeded
 from gozen.quickdb import Api, connect
-from gozen.quickdb.sql_database import Database
+from gozen.quickdb.sql.database import Database
 from gozen.settings import load_settings
 
 from ..effort import SEED, rounds

@@ -20,7 +20,7 @@ import pytest
 
 from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
 
 from .conftest import CAMERA, GOZEN, NIGHT

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gozen.errors import Bug, GozenError, WorkerLost
-from gozen.watch.workers import WarmPool
+from gozen.watch.warm_workers import WarmPool
 
 from .test_pool import open_bench, work
 

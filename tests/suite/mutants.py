@@ -61,7 +61,7 @@ CATALOG = "pipelines/gozen/catalog"
 MUTANTS = (
     Mutant(
         "a correction loses the rows of other nights",
-        f"{CATALOG}/append.py",
+        f"{CATALOG}/write/append.py",
         "            if len(rest):\n",
         "            if len(rest) and named == night:\n",
         "tests/property/test_catalog_histories.py",
@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "a correction leaves the old rows in compacted files",
-        f"{CATALOG}/append.py",
+        f"{CATALOG}/write/append.py",
         "if named not in (night, layout.SEVERAL_NIGHTS) or",
         "if named != night or",
         "tests/property/test_catalog_histories.py",
@@ -77,7 +77,7 @@ MUTANTS = (
     ),
     Mutant(
         "an append that is tried again adds its rows again",
-        f"{CATALOG}/rows.py",
+        f"{CATALOG}/write/conform_rows.py",
         " if kept is None or s not in kept.sensors)",
         ")",
         "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
@@ -85,7 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         "sensors that come later lose a row",
-        f"{CATALOG}/append.py",
+        f"{CATALOG}/write/append.py",
         "rows.selected(part, change.new)\n",
         "rows.selected(part, change.new).slice(1)\n",
         "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
@@ -101,14 +101,14 @@ MUTANTS = (
     ),
     Mutant(
         "times are those of the end of an exposure",
-        "pipelines/gozen/frames/times.py",
+        "pipelines/gozen/frames/row_times.py",
         "exposure_s / 2)",
         "exposure_s)",
         "tests/services/test_simulated_truth.py",
     ),
     Mutant(
         "a commit stands half a second before its products",
-        "pipelines/gozen/reduction/sensor.py",
+        "pipelines/gozen/reduction/reduce_sensor.py",
         "    write_commit(bench.store, work.processing, commit)\n",
         "    late = {one.key: bench.store.read(one.key) for one in commit.products.values()}\n"
         "    [bench.store.delete(key) for key in late]\n"
@@ -127,7 +127,7 @@ MUTANTS = (
     ),
     Mutant(
         "a dict that a user's function sends has keys of any kind",
-        "pipelines/gozen/quickdb/isolation/reading.py",
+        "pipelines/gozen/quickdb/isolation/codec/decode.py",
         "if not is_key(key):",
         "if not is_key(key) and isinstance(key, list):",
         "tests/property/test_quickdb_wire.py::test_many_small_changes",
@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         "NumPy hears of a dtype before its numbers are checked",
-        "pipelines/gozen/quickdb/isolation/dtypes.py",
+        "pipelines/gozen/quickdb/isolation/codec/dtypes.py",
         "    size = _check_element(described)\n    dtype",
         "    size = _made(described).itemsize\n    dtype",
         "tests/services/test_isolation_fenced.py::test_no_message_is_read_or_written_beyond",
@@ -143,7 +143,7 @@ MUTANTS = (
     ),
     Mutant(
         "Arrow data are not looked through",
-        "pipelines/gozen/quickdb/isolation/arrow.py",
+        "pipelines/gozen/quickdb/isolation/codec/arrow.py",
         "one.validate(full=True)",
         "one.validate()",
         "tests/services/test_isolation_fenced.py::test_no_message_is_read_or_written_beyond",
@@ -151,7 +151,7 @@ MUTANTS = (
     ),
     Mutant(
         "a label ends as the API server does not allow",
-        "operator/gozen_operator/jobs.py",
+        "operator/gozen_operator/reconcile/job_manifests.py",
         '.rstrip("_")',
         "",
         "tests/cluster/test_fuzz_admission.py::test_what_the_server_lets_pass_is_understood_and_what_it_refuses_is_named",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gozen.instrument.profile import Profile, load_profile
-from gozen.sky.exposure import SensorExposure
-from gozen.sky.scene import SimulatedSky
+from gozen.simulator.camera.sensor_exposure import SensorExposure
+from gozen.simulator.sky.scene import SimulatedSky
 
 START = 61364.5416666
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from gozen.archive.ades import Station, ades
 from gozen.errors import BadRequest
+from gozen.movers.ades_report import Station, ades
 
 KISO = Station("381", "A. Observer", ("A. Observer", "B. Helper"), ("A. Observer",))
 POINT = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sep
 
-from gozen.photometry.aperture import aperture_sums
+from gozen.photometry.aperture_sums import aperture_sums
 
 SHAPE = (120, 150)
 CLEAN = np.zeros(SHAPE, np.uint8)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gozen.archive.blocks import Observed, blocked_by, load_block_list
+from gozen.archive.block_list import Observed, blocked_by, load_block_list
 from gozen.errors import UnreadableInput
-from gozen.instrument.header import mjd_of_utc
+from gozen.instrument.read_header import mjd_of_utc
 
 EVENING = mjd_of_utc(datetime(2024, 1, 5, 12, tzinfo=UTC))
 

@@ -12,7 +12,7 @@ from gozen.archive import keys
 from gozen.archive.commit import FrameRecord, Outcome, Rejection, put_product, read_commit, write_commit
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import CalibrationUsed, Provenance, ReferenceUsed, sha256
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import NoisyFrame, UnreadableInput
 
 from .archive_samples import commit, processing_of, refused

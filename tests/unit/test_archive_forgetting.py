@@ -6,9 +6,9 @@ import pytest
 
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
-from gozen.archive.forgetting import forget
-from gozen.archive.raw import RawExposure, raw_exposures, read_record, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.raw.exposure_record import RawExposure, raw_exposures, read_record, record_exposure
+from gozen.archive.raw.forget import forget
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest
 
 from .archive_samples import NIGHT, commit, processing_of
@@ -75,7 +75,7 @@ def test_what_was_taken_out_may_come_back(store):
 
 def test_whoever_was_killed_before_a_file_was_removed_is_gone_on_with(store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("gozen.archive.forgetting._delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("gozen.archive.raw.forget._delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             forget(store, NIGHT, "e1", ["s-1"], now=NOW, why="a test")
     assert store.exists(key("s-1"))

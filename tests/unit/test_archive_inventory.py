@@ -5,7 +5,7 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.inventory import inventory, verify
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 
 from .archive_samples import NIGHT, commit, processing_of
 

@@ -7,10 +7,10 @@ import pytest
 
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
-from gozen.archive.directory import DirectoryStore
-from gozen.archive.log import rebuild_night
-from gozen.archive.search import Circle, Selection, search_exposures, search_quality
-from gozen.archive.store import open_store
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.log.search_log import Circle, Selection, search_exposures, search_quality
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, UnreadableInput
 
 from .archive_samples import NIGHT, commit, processing_of, refused

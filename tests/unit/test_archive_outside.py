@@ -2,8 +2,8 @@
 
 import pytest
 
-from gozen.archive.outside import files_of_sensors, open_outside, refusal
-from gozen.archive.store import open_store
+from gozen.archive.raw.external_raw import files_of_sensors, open_outside, refusal
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest
 from gozen.instrument.profile import load_profile
 from gozen.settings import Settings

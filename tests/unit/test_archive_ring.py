@@ -7,8 +7,8 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
 from gozen.archive.provenance import Provenance
-from gozen.archive.ring import expire, night_end
-from gozen.archive.store import open_store
+from gozen.archive.raw.expiry import expire, night_end
+from gozen.archive.stores.open_store import open_store
 
 from .archive_samples import NIGHT, commit, processing_of, refused
 

@@ -16,11 +16,11 @@ from threading import Barrier
 
 import pytest
 
-from gozen.archive.directory import DirectoryStore
-from gozen.archive.interface import check_unchanged
-from gozen.archive.leftovers import this_machine
-from gozen.archive.objects import ObjectStore
-from gozen.archive.store import open_store
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.archive.stores.fsspec_store import ObjectStore
+from gozen.archive.stores.open_store import open_store
+from gozen.archive.stores.partial_files import this_machine
+from gozen.archive.stores.store import check_unchanged
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_grows_too_large_is_named_and_leaves_nothing(tmp_path):
     done = child(
         """
         import resource, sys
-        from gozen.archive.store import open_store
+        from gozen.archive.stores.open_store import open_store
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
             open_store(sys.argv[1]).write("stack/a", b"x" * 5000)
@@ -151,8 +151,8 @@ def test_a_full_disk_is_named_and_leaves_the_old_object(tmp_path):
         """
         import os, sys
         from pathlib import Path
-        from gozen.archive.leftovers import this_machine
-        from gozen.archive.store import open_store
+        from gozen.archive.stores.partial_files import this_machine
+        from gozen.archive.stores.open_store import open_store
         partial = Path(sys.argv[1]) / ".partial"
         for number in range(3):  # where this process will write next: a device that is always full
             (partial / f"{this_machine()}-{os.getpid()}-{number}").symlink_to("/dev/full")
@@ -174,7 +174,7 @@ def test_an_archive_of_another_owner_is_named(tmp_path):
     done = child(
         """
         import os, sys
-        from gozen.archive.store import open_store
+        from gozen.archive.stores.open_store import open_store
         import encodings.idna
         if os.getuid() == 0:  # root may write anywhere
             os.setuid(65534)
@@ -202,7 +202,7 @@ def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path)
     done = child(
         """
         import os, signal, sys
-        from gozen.archive.store import open_store
+        from gozen.archive.stores.open_store import open_store
         os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)  # the moment before the rename
         open_store(sys.argv[1]).write("stack/a", b"x" * 5000)
         """,
@@ -259,11 +259,11 @@ def test_a_file_that_another_machine_is_writing_stays(tmp_path, monkeypatch):
     store, swept, sync = DirectoryStore(tmp_path), [], os.fsync
 
     def sweep_then_sync(descriptor):
-        monkeypatch.setattr("gozen.archive.leftovers.this_machine", lambda: "another.1")
+        monkeypatch.setattr("gozen.archive.stores.partial_files.this_machine", lambda: "another.1")
         swept.append(store.sweep())
         sync(descriptor)
 
-    monkeypatch.setattr("gozen.archive.leftovers.this_machine", lambda: "pod-7f9c.1")
+    monkeypatch.setattr("gozen.archive.stores.partial_files.this_machine", lambda: "pod-7f9c.1")
     monkeypatch.setattr(os, "fsync", sweep_then_sync)
     store.write("stack/a", b"whole")
     assert swept[0] == 0

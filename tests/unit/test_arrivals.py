@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import RawExposure, raw_exposures, read_record
-from gozen.archive.retention import retain
-from gozen.archive.store import Store, open_store
+from gozen.archive.raw.exposure_record import RawExposure, raw_exposures, read_record
+from gozen.archive.raw.retain import retain
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable, UnreadableInput
-from gozen.frames.arrivals import record_missing, take_in
-from gozen.frames.belonging import slug
-from gozen.frames.held import Held
-from gozen.frames.incoming import fits_files, read_arrivals
-from gozen.frames.sorting import sort_arrivals
+from gozen.frames.archived_files import Held
+from gozen.frames.assign_exposures import sort_arrivals
+from gozen.frames.exposure_grouping import slug
+from gozen.frames.incoming_files import fits_files, read_arrivals
+from gozen.frames.take_in import record_missing, take_in
 from gozen.instrument.profile import Profile, parse_profile
-from gozen.observing.taken import sensors_taken
+from gozen.observing.written_sensors import sensors_taken
 
 PROFILE = """
 name: tiny

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from gozen.astrometry.plane import Projection, from_plane, nominal_projection, separation_deg, to_plane
 from gozen.astrometry.solve import sensor_pointing
+from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection, separation_deg, to_plane
 from gozen.instrument.profile import load_profile
 
 PLACES = [(10.0, 20.0), (0.02, -35.0), (359.99, 60.0), (123.4, 89.9), (200.0, -89.95), (77.0, 0.0)]

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from gozen.astrometry.hint import solve_with_hint
+from gozen.astrometry.hinted import solve_with_hint
 from gozen.astrometry.refine import Stars, refine
 
 from ..sky_fields import SHAPE, barrel, sky_field

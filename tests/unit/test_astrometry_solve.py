@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.astrometry.hint import pair, solve_with_hint, tree_of
+from gozen.astrometry.hinted import pair, solve_with_hint, tree_of
 from gozen.astrometry.refine import Stars, refine
 from gozen.astrometry.solve import Field, Pointing, solve_field
 from gozen.errors import AstrometryFailed

@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.raw import RawExposure, raw_exposures
-from gozen.archive.store import Store, open_store
+from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
+from gozen.archive.stores.open_store import Store, open_store
 from gozen.errors import CorruptFile
-from gozen.frames.arrivals import take_in
-from gozen.frames.belonging import Exposures
-from gozen.frames.held import Held, frame_of
-from gozen.frames.incoming import Arrival, read_arrivals
+from gozen.frames.archived_files import Held, frame_of
+from gozen.frames.assign_exposures import sort_arrivals
+from gozen.frames.exposure_grouping import Exposures
+from gozen.frames.incoming_files import Arrival, read_arrivals
 from gozen.frames.raw import assemble, parse_file
-from gozen.frames.sorting import sort_arrivals
-from gozen.instrument.header import read_header
+from gozen.frames.take_in import take_in
 from gozen.instrument.profile import Profile, parse_profile
-from gozen.watch.arriving import Arriving
+from gozen.instrument.read_header import read_header
+from gozen.watch.completeness import Arriving
 
 PROFILE = """
 name: tiny

@@ -14,12 +14,12 @@ from scipy.ndimage import map_coordinates
 from tests.moonlit_scenes import COLUMNS, ROWS, Sky, Trail, searched
 
 from gozen.movers.candidates import none_found
-from gozen.movers.levelled import LevelledMean
+from gozen.movers.levelled_stack import LevelledMean
 from gozen.movers.persistence import without_lasting
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
-from gozen.movers.strip import Cover
-from gozen.movers.trace import trace
-from gozen.photometry.register import Shift
+from gozen.movers.trace_trail import trace
+from gozen.movers.trail_strip import Cover
+from gozen.photometry.frame_shift import Shift
 
 MOONLIT = Sky(moon=10, dither=25, vignetting=0.7, saturated=3)
 NIGHTS = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gozen.calibration.calibrate import DEAD, GOOD, SATURATED, calibrate, detector_of, reference_level
+from gozen.calibration.calibrate_frame import DEAD, GOOD, SATURATED, calibrate, detector_of, reference_level
 from gozen.instrument.profile import load_profile
 
 from ..star_fields import detector

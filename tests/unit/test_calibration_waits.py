@@ -6,12 +6,12 @@ import pytest
 
 from gozen.instrument.profile import load_profile
 from gozen.resources.exposure import Exposure
-from gozen_operator.conditions import moment
-from gozen_operator.exposure import reconcile_exposure
-from gozen_operator.facts import ArchiveAnswer, exposure_facts
-from gozen_operator.index import Index
-from gozen_operator.manifests import Key
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.index.gather_facts import ArchiveAnswer, exposure_facts
+from gozen_operator.index.object_index import Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.conditions import moment
+from gozen_operator.reconcile.object_fields import Key
+from gozen_operator.reconcile.reconcile_exposure import reconcile_exposure
 
 NOW = 2.0e9
 NIGHT = "20330518"

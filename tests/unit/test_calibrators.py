@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.catalog.schema import Flag
+from gozen.catalog.format.schema import Flag
 from gozen.errors import TooFewCalibrators
 from gozen.lightcurves.calibrators import choose_calibrators
-from gozen.lightcurves.zeropoint import fit_zero_point
-from gozen.photometry.measure import FrameFluxes
+from gozen.lightcurves.zero_magnitude import fit_zero_point
+from gozen.photometry.forced_photometry import FrameFluxes
 from gozen.settings import CalibrationSettings
 
 FRAMES, STARS = 20, 30

@@ -19,11 +19,11 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.time import Time
 
-from gozen.archive.store import open_store
-from gozen.catalog import healpix, ids
-from gozen.catalog.reference import ReferenceCatalogue, propagated, read_reference
-from gozen.catalog.reference_table import reference_cone, write_reference
-from gozen.catalog.whole import partitions_of
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.format import healpix, source_ids
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, propagated, read_reference
+from gozen.catalog.reference.reference_table import reference_cone, write_reference
+from gozen.catalog.write.write_table import partitions_of
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
 
@@ -34,7 +34,7 @@ def catalogue(
     ra_of, dec_of = (ra + random.uniform(-size, size, count)) % 360, dec + random.uniform(-size, size, count)
     unknown = np.full(count, np.nan)
     return ReferenceCatalogue(
-        ids.own_id_of_position(ra_of, dec_of), ra_of, dec_of, random.normal(0, 50, count), random.normal(0, 50, count),
+        source_ids.own_id_of_position(ra_of, dec_of), ra_of, dec_of, *random.normal(0, 50, (2, count)),
         unknown, unknown, random.uniform(10, 18, count), unknown, 2016.0,
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ def test_vizier_names_colours_and_epochs(tmp_path: Path) -> None:
     found = read_reference(tmp_path / "v.ecsv")
     assert (found.g[0], found.bp_rp[0], found.epoch) == (11.0, 0.75, 2000.0)
     assert np.isnan(found.pmra[0])
-    assert ids.is_own(found.source_id).all()
+    assert source_ids.is_own(found.source_id).all()
 
 
 def test_the_epoch_that_a_description_states_counts(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_epoch_that_a_description_states_counts(tmp_path: Path) -> None:
 def test_running_numbers_are_no_ids(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2], "RA": [10.0, 20.0], "DEC": [1.0, 2.0]}), tmp_path / "s.parquet")
     found = read_reference(tmp_path / "s.parquet")
-    np.testing.assert_array_equal(found.source_id, ids.own_id_of_position([10.0, 20.0], [1.0, 2.0]))
+    np.testing.assert_array_equal(found.source_id, source_ids.own_id_of_position([10.0, 20.0], [1.0, 2.0]))
 
 
 def test_explicit_names_win(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gozen.catalog import healpix, ids
-from gozen.catalog.schema import FLAG_MEANING, Flag, lightcurve_columns, lightcurve_schema, lightcurve_table
+from gozen.catalog.format import healpix, source_ids
+from gozen.catalog.format.schema import FLAG_MEANING, Flag, lightcurve_columns, lightcurve_schema, lightcurve_table
 from gozen.errors import BadRequest
 
 # Ids that Gaia DR3 gave to real stars: Proxima, Sirius B, Barnard's star, the first of the release, and others.
@@ -72,21 +72,21 @@ def test_an_unknown_column_is_named() -> None:
 
 
 def test_gaia_ids_are_not_ours_and_ours_keep_the_pixel() -> None:
-    assert not ids.is_own(GAIA).any()
+    assert not source_ids.is_own(GAIA).any()
     pixel = np.arange(0, 12 * 4**12, 9_999_991)
-    own = ids.own_source_id(pixel, np.arange(len(pixel)))
-    assert ids.is_own(own).all()
+    own = source_ids.own_source_id(pixel, np.arange(len(pixel)))
+    assert source_ids.is_own(own).all()
     assert (own > 0).all()
-    np.testing.assert_array_equal(ids.pixel_of(own), pixel)
-    np.testing.assert_array_equal(ids.number_of(own), np.arange(len(pixel)))
+    np.testing.assert_array_equal(source_ids.pixel_of(own), pixel)
+    np.testing.assert_array_equal(source_ids.number_of(own), np.arange(len(pixel)))
 
 
 def test_an_id_by_position_never_meets_a_counted_one() -> None:
     ra, dec = np.array([10.0, 10.0000006, 200.0]), np.array([-30.0, -30.0, 89.9999])
-    by_position = ids.own_id_of_position(ra, dec)
+    by_position = source_ids.own_id_of_position(ra, dec)
     assert len(set(by_position.tolist())) == 3
-    np.testing.assert_array_equal(ids.pixel_of(by_position), healpix.pixels(ra, dec, 12))
-    assert (ids.number_of(by_position) > ids.MOST_NUMBERS).all()
+    np.testing.assert_array_equal(source_ids.pixel_of(by_position), healpix.pixels(ra, dec, 12))
+    assert (source_ids.number_of(by_position) > source_ids.MOST_NUMBERS).all()
 
 
 def test_the_documentation_lists_every_column_and_flag() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.photometry.centroid import star_fwhm, windowed_centroids
+from gozen.photometry.centroids import star_fwhm, windowed_centroids
 
 from ..star_fields import gaussians, scattered
 

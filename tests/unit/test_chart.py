@@ -20,10 +20,10 @@ import yaml
 
 from gozen.resources.exposure import Exposure
 from gozen.settings import load_settings
-from gozen.version.code import Code
-from gozen_operator.health import Health
-from gozen_operator.jobs import exposure_job
-from gozen_operator.settings import OperatorSettings, load_operator_settings
+from gozen.version.version_text import Code
+from gozen_operator.operator_settings import OperatorSettings, load_operator_settings
+from gozen_operator.process.health_and_metrics import Health
+from gozen_operator.reconcile.job_manifests import exposure_job
 
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
 S3 = {"archive": {"url": "s3://sky/archive", "s3": {"endpointUrl": "https://s3.sky:9000", "secretName": "keys"}}}

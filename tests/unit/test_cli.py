@@ -17,13 +17,13 @@ import pytest
 
 from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
-from gozen.archive.log import rebuild_night
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.stores.open_store import open_store
 from gozen.cli.bucket import days_of_rule
 from gozen.cli.call import run
 from gozen.cli.invocation import hoist
-from gozen.cli.output import text_of
+from gozen.cli.table_output import text_of
 from gozen.errors import BadRequest, CorruptFile
 
 from .archive_samples import NIGHT, commit, processing_of, refused
@@ -339,7 +339,7 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(call, monkeypatch):
 def test_the_doctor_says_how_far_the_tables_of_time_reach():
     from datetime import UTC, datetime
 
-    from gozen.cli.checks import _time_tables
+    from gozen.cli.doctor_checks import _time_tables
 
     now = _time_tables(datetime(2020, 1, 1, tzinfo=UTC))
     assert now.state == "ok"

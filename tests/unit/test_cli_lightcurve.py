@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gozen.archive.store import open_store
-from gozen.catalog import healpix
-from gozen.catalog.append import append_night
-from gozen.catalog.schema import Flag, lightcurve_table
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.format import healpix
+from gozen.catalog.format.schema import Flag, lightcurve_table
+from gozen.catalog.write.append import append_night
 from gozen.cli.call import run
 
 from ..catalog_samples import field_of, rows_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gozen.resources.document import parse
+from gozen.resources.yaml_document import parse
 from gozen_operator.crds import KINDS, definition, structural, write_definitions
 
 FOLDER = Path(__file__).parents[2] / "charts" / "gozen" / "files" / "crds"

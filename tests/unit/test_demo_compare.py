@@ -14,10 +14,10 @@ import pytest
 
 from gozen.archive.commit import FrameRecord, Rejection, SensorCommit
 from gozen.archive.provenance import Provenance
-from gozen.catalog.schema import Flag, lightcurve_table
-from gozen.demo.compare import compare, fit_flare, happened
-from gozen.demo.truth import SensorTruth, pair_stars, predicted_scatter
-from gozen.sky.events import Eclipse, Flare, exposure_mean
+from gozen.catalog.format.schema import Flag, lightcurve_table
+from gozen.demo.compare_stars import compare, fit_flare, happened
+from gozen.demo.pair_with_truth import SensorTruth, pair_stars, predicted_scatter
+from gozen.simulator.sky.events import Eclipse, Flare, exposure_mean
 
 MJD, FRAME_S, EXPOSURE_S, NFRAME, ZP = 61055.5, 0.5, 0.499904, 18, 24.7
 DAY_S, SHAPE, DIAMETER = 86400.0, (1128, 2000), 21.0

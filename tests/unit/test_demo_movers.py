@@ -15,11 +15,11 @@ import pytest
 
 from gozen.archive.commit import SensorCommit, Summary
 from gozen.archive.provenance import Provenance
-from gozen.archive.tracklets import TrackletPoint, TrackletRecord
+from gozen.archive.tracklet_record import TrackletPoint, TrackletRecord
+from gozen.demo.compare_movers import compare_movers, pair_movers
 from gozen.demo.mover_pictures import corners, in_words, mover_rows
-from gozen.demo.movers import compare_movers, pair_movers
-from gozen.demo.truth import SensorTruth
-from gozen.sky.events import Mover
+from gozen.demo.pair_with_truth import SensorTruth
+from gozen.simulator.sky.events import Mover
 
 MJD, FRAME_S, NFRAME, DAY_S = 61055.5, 0.5, 18, 86400.0
 FAST = Mover("fast", 359.9999, 30.0, MJD, -9.0, 4.0, 14.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from gozen.photometry.detect import detect
+from gozen.photometry.detect_sources import detect
 from gozen.settings import DetectionSettings
 
 from ..star_fields import gaussians, scattered

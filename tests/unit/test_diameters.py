@@ -10,10 +10,10 @@ import math
 import numpy as np
 import pytest
 
-from gozen.photometry.diameters import diameters_for
+from gozen.photometry.aperture_choice import diameters_for
 from gozen.quality.gates import frame_level
-from gozen.reduction.align import align
-from gozen.reduction.frames import CalibratedCube
+from gozen.reduction.align_frames import align
+from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.settings import DetectionSettings, GateSettings
 
 NAN = math.nan

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, DeviceFailed
 from gozen.instrument.profile import load_profile
-from gozen.observing.drivers import load_observatory
+from gozen.observing.device_drivers import load_observatory
 from gozen.settings import ObservatorySettings, Settings
 
 DRIVER = """

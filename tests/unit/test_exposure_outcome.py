@@ -3,9 +3,9 @@
 import pytest
 
 from gozen.resources.exposure import Exposure
-from gozen_operator.exposure import reconcile_exposure
-from gozen_operator.observed import Commit, ExposureFacts, JobSeen, PodEnd
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.facts import Commit, ExposureFacts, JobSeen, PodEnd
+from gozen_operator.reconcile.reconcile_exposure import reconcile_exposure
 
 NOW = 2.0e9
 SENSORS = ("111", "112")

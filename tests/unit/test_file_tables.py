@@ -18,9 +18,9 @@ from astropy import units
 from astropy.io import fits, votable
 from astropy.table import Table
 
-from gozen.catalog.formats.arrow_types import converted, plain, plain_field
-from gozen.catalog.formats.asked import NotATableError
-from gozen.catalog.reference import read_reference
+from gozen.catalog.imports.formats.column_types import converted, plain, plain_field
+from gozen.catalog.imports.formats.file_request import NotATableError
+from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.errors import UnreadableInput
 
 from .test_text_tables import read

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from gozen.errors import UnreadableInput
-from gozen.frames.products import compressed, plain, read_plain, scaling
+from gozen.frames.fits_products import compressed, plain, read_plain, scaling
 
 WHEN = "2026-11-20T12:00:00"
 CARDS = [

@@ -10,7 +10,7 @@ import pytest
 
 from gozen.errors import CorruptFile, InconsistentPointing, InconsistentTime, NoisyFrame, SaturatedField
 from gozen.frames.raw import RawCube
-from gozen.instrument.header import RawHeader
+from gozen.instrument.read_header import RawHeader
 from gozen.quality.gates import (
     FrameLevel,
     check_coordinates,

@@ -19,9 +19,9 @@ from astropy.time import Time
 
 from gozen.errors import CorruptFile, UnreadableInput
 from gozen.frames.raw import assemble, parse_file
-from gozen.instrument.check import check_file
-from gozen.instrument.header import mjd_of_utc, night_of, read_header, utc_of_mjd
 from gozen.instrument.profile import Profile, parse_profile
+from gozen.instrument.profile_check import check_file
+from gozen.instrument.read_header import mjd_of_utc, night_of, read_header, utc_of_mjd
 from gozen.instrument.time_tables import installed_tables
 
 DAY_US = 86400e6

@@ -21,9 +21,9 @@ LOADS_ALL = """
 import importlib, pkgutil, sys
 import gozen_operator
 for module in pkgutil.walk_packages(gozen_operator.__path__, "gozen_operator."):
-    if not module.name.startswith(("gozen_operator.observer", "gozen_operator.commands")):
+    if not module.name.startswith(("gozen_operator.observer", "gozen_operator.cli_verbs")):
         importlib.import_module(module.name)
-import gozen.archive.s3, gozen.archive.store, gozen.instrument.profile
+import gozen.archive.stores.s3_store, gozen.archive.stores.open_store, gozen.instrument.profile
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from gozen.errors import CorruptFile, UnreadableInput
-from gozen.instrument.check import check_file
-from gozen.instrument.header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
+from gozen.instrument.header_rules import WordRule
 from gozen.instrument.profile import Profile, load_profile, parse_profile, section_slices, shipped_profiles
-from gozen.instrument.words import WordRule
+from gozen.instrument.profile_check import check_file
+from gozen.instrument.read_header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
 
 SMALL = """
 name: small

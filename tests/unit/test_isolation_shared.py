@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gozen.quickdb.isolation.shared import SharedMemory
+from gozen.quickdb.isolation.shared_memory import SharedMemory
 
 LENGTH = 70_000
 

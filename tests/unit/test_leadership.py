@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from gozen.errors import ClusterUnavailable
-from gozen_operator import lease
-from gozen_operator.leadership import Leadership
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.api_server import lease
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process.leadership import Leadership
 
 
 class Cluster:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from gozen.archive.keys import Processing
-from gozen.catalog.reference import ReferenceCatalogue
-from gozen.catalog.schema import Flag, lightcurve_schema
-from gozen.frames.times import mid_exposure
-from gozen.lightcurves.rows import FrameRows, SensorSources, sensor_rows
-from gozen.lightcurves.zeropoint import ZeroPoint
-from gozen.photometry.measure import FrameFluxes
+from gozen.catalog.format.schema import Flag, lightcurve_schema
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
+from gozen.frames.row_times import mid_exposure
+from gozen.lightcurves.sensor_rows import FrameRows, SensorSources, sensor_rows
+from gozen.lightcurves.zero_magnitude import ZeroPoint
+from gozen.photometry.forced_photometry import FrameFluxes
 
 PROCESSING = Processing("20261120", "00000042", "r2")
 ZERO = ZeroPoint(24.7, 0.01, 0.1, 0.02, 1.2, 0.005, np.ones(2, bool))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gozen.resources.lightcurvejob import LightCurveJob
-from gozen_operator.lightcurvejob import reconcile_lightcurvejob
-from gozen_operator.observed import JobSeen, LightCurveFacts
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.reconcile.facts import JobSeen, LightCurveFacts
+from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
 
 
 def accepted(aperture, measured):

@@ -8,7 +8,7 @@ import pytest
 
 from gozen.errors import StorageUnavailable
 from gozen.instrument.profile import FOLDER, Profile, load_profile
-from gozen_operator import looking
+from gozen_operator.process import read_sources
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from gozen_operator import looking
 )
 def test_a_last_word_that_was_cut_short_keeps_no_job_from_its_end(said, numbers):
     ended = {"state": {"terminated": {"exitCode": 0, "message": said}}}
-    assert looking.result_of([{"status": {"containerStatuses": [ended]}}]) == numbers
+    assert read_sources.result_of([{"status": {"containerStatuses": [ended]}}]) == numbers
 
 
 @pytest.fixture
@@ -45,16 +45,16 @@ def test_a_profile_that_cannot_be_read_now_refuses_nobody(site, monkeypatch):
     with monkeypatch.context() as trouble:
         trouble.setattr(Path, "read_text", stalled)
         with pytest.raises(StorageUnavailable, match="Input/output error"):
-            looking.profile_of("ours")
-    assert isinstance(looking.profile_of("ours"), Profile)
+            read_sources.profile_of("ours")
+    assert isinstance(read_sources.profile_of("ours"), Profile)
 
 
 def test_a_profile_that_comes_later_is_found_and_a_changed_one_is_read_again(site):
     folder, text = site
-    reason, message = looking.profile_of("later")
+    reason, message = read_sources.profile_of("later")
     assert (reason, "later" in message) == ("UnknownInstrument", True)
     (folder / "later.yaml").write_text(text)
-    first = looking.profile_of("later")
-    assert looking.profile_of("later") is first
+    first = read_sources.profile_of("later")
+    assert read_sources.profile_of("later") is first
     (folder / "later.yaml").write_text(text.replace("default_gain: high", "default_gain: low"))
-    assert (first.default_gain, looking.profile_of("later").default_gain) == ("high", "low")
+    assert (first.default_gain, read_sources.profile_of("later").default_gain) == ("high", "low")

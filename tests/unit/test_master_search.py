@@ -15,10 +15,10 @@ import pytest
 
 from gozen.archive.commit import write_commit
 from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
-from gozen.calibration.library import put_master
-from gozen.calibration.match import Setup, nearest_in_time
-from gozen.calibration.search import find_level, find_masters, warnings_of
+from gozen.archive.stores.open_store import open_store
+from gozen.calibration.master_library import put_master
+from gozen.calibration.master_match import Setup, nearest_in_time
+from gozen.calibration.master_search import find_level, find_masters, warnings_of
 from gozen.errors import UnreadableInput
 
 from .archive_samples import commit

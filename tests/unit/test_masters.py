@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gozen.calibration.calibrate import calibrate
-from gozen.calibration.masters import combine, dark_master, flat_master
+from gozen.calibration.calibrate_frame import calibrate
+from gozen.calibration.combine_frames import combine, dark_master, flat_master
 from gozen.errors import CorruptFile, SaturatedField
 from gozen.frames.raw import RawCube, RawFile
 

@@ -15,18 +15,18 @@ from astropy.io import fits
 
 from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
-from gozen.archive.store import open_store
-from gozen.calibration.calibrate import calibrate, detector_of
-from gozen.calibration.match import Setup
-from gozen.calibration.search import find_masters
+from gozen.archive.stores.open_store import open_store
+from gozen.calibration.calibrate_frame import calibrate, detector_of
+from gozen.calibration.master_match import Setup
+from gozen.calibration.master_search import find_masters
 from gozen.cli.reducing import take_in_files
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import parse_profile, section_slices
-from gozen.observing.execution import works_of_exposures
-from gozen.reduction.masters import make_sensor_masters, masters_wanted
-from gozen.reduction.sensor import reduce_sensor
-from gozen.reduction.work import Bench
+from gozen.observing.raw_for_steps import works_of_exposures
+from gozen.reduction.night_masters import make_sensor_masters, masters_wanted
+from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_work import Bench
 from gozen.settings import Settings
 
 SHAPE, BIAS, EVENING = (40, 48), 1000.0, dt.datetime(2024, 3, 1, 20)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.catalog.reference import propagated
-from gozen.lightcurves.match import match_stars
+from gozen.catalog.reference.reference_catalog import propagated
+from gozen.lightcurves.reference_match import match_stars
 
 ARCSEC = 1 / 3600
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gozen.catalog.schema import Flag
-from gozen.lightcurves.match import neighbour_light
-from gozen.movers.measure import aperture_growth
-from gozen.photometry.detect import detect
-from gozen.photometry.measure import blended, measure_frame
-from gozen.photometry.register import Shift
-from gozen.photometry.sky import FrameSky
+from gozen.catalog.format.schema import Flag
+from gozen.lightcurves.reference_match import neighbour_light
+from gozen.movers.measure_mover import aperture_growth
+from gozen.photometry.detect_sources import detect
+from gozen.photometry.forced_photometry import blended, measure_frame
+from gozen.photometry.frame_shift import Shift
+from gozen.photometry.sky_background import FrameSky
 from gozen.settings import DetectionSettings
 
 from ..star_fields import detector, gaussians, scattered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.reduction.tracklets import motion
+from gozen.reduction.sky_tracklets import motion
 
 
 def great_circle(hours, ra=10.0, dec=70.0, angle=80.0):

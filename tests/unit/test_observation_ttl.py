@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from gozen.resources.meta import Condition
-from gozen_operator.observation import reconcile_observation
-from gozen_operator.observed import ChildExposure, ObservationFacts
-from gozen_operator.plan import Plan
-from gozen_operator.settings import load_operator_settings
+from gozen.resources.metadata import Condition
+from gozen_operator.operator_settings import load_operator_settings
+from gozen_operator.reconcile.facts import ChildExposure, ObservationFacts
+from gozen_operator.reconcile.reconcile_observation import reconcile_observation
+from gozen_operator.reconcile.reconcile_plan import Plan
 
 from ..observing_world import BEGIN, MemoryCluster, observation
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gozen.archive import expid
+from gozen.archive import exp_ids
 from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, GozenError, StorageUnavailable
 from gozen.resources.observation import Claim
-from gozen_operator.observer import observer as observer_module
-from gozen_operator.observer.command import Clock, Ending, main, run
+from gozen_operator.observer import observer_loop as observer_module
+from gozen_operator.observer.observer_main import Clock, Ending, main, run
 
 from ..observing_world import BEGIN, World, observation
 
@@ -121,7 +121,7 @@ def test_an_error_cancels_the_recipe_as_a_unit_and_says_which_step(world, failin
     assert said in over.message
     assert world.cluster.exposures == {}
     assert len(world.opened) <= 1
-    closing = expid.read_closing(world.store, 1)
+    closing = exp_ids.read_closing(world.store, 1)
     assert closing is None or closing.result == "lost"
     assert (closing is not None) == (failing in ("expose", "read-out"))
     world.failing = set()
@@ -139,7 +139,7 @@ def test_a_camera_that_falls_silent_is_told_to_abort(world, monkeypatch):
     assert "step 4 of 6 (exposure J0118+2942_dith1): DeviceFailed: ZeroDivisionError" in over.message
     monkeypatch.undo()
     assert world.exposing() is None
-    assert expid.read_closing(world.store, 1).why == "DeviceFailed"
+    assert exp_ids.read_closing(world.store, 1).why == "DeviceFailed"
 
 
 def test_what_was_taken_before_an_error_stays(world):
@@ -272,7 +272,7 @@ def test_after_a_long_exposure_that_was_not_taken_the_next_one_begins_at_once(en
     turns(world, observer, lambda: len(world.opened) == 2)
     first, second = world.opened
     assert second.start < first.start + timedelta(seconds=60), "not minutes later, when the long one would have ended"
-    opened = datetime.fromisoformat(expid.read_opening(world.store, second.exposure_id).start)
+    opened = datetime.fromisoformat(exp_ids.read_opening(world.store, second.exposure_id).start)
     assert opened == second.start <= world.now
 
 
@@ -383,7 +383,7 @@ def test_what_nobody_foresaw_ends_one_observation_and_not_the_process(world, mon
     observer = world.process()
     turns(world, observer, exposing(world))
     with monkeypatch.context() as broken:
-        broken.setattr(expid, "read_purpose", lambda *_: {}["surprise"])
+        broken.setattr(exp_ids, "read_purpose", lambda *_: {}["surprise"])
         turns(world, observer, lambda: observer.idle)
     said = world.cluster.executed()
     assert (said.status, said.reason) == ("False", "Bug")

@@ -7,9 +7,9 @@ refusal is, and what only looks like one. That no answer costs an exposure is in
 import pytest
 
 from gozen.errors import BadRequest, ClusterUnavailable
-from gozen.resources.meta import Condition
+from gozen.resources.metadata import Condition
 from gozen.resources.observation import Claim
-from gozen_operator.observer.cluster import PAGE, KubernetesCluster
+from gozen_operator.observer.cluster_requests import PAGE, KubernetesCluster
 
 from ..observing_api import PAGE_OF_A_PROXY, MemoryApi, refusal, refuses
 from ..observing_world import BEGIN, World, observation

@@ -8,16 +8,16 @@ from datetime import timedelta
 
 import pytest
 
-from gozen.archive.expid import Closing
-from gozen.observing.drivers import CameraState
-from gozen.resources.meta import Condition
+from gozen.archive.exp_ids import Closing
+from gozen.observing.device_drivers import CameraState
+from gozen.resources.metadata import Condition
 from gozen.resources.observation import Claim, ObservationStatus
-from gozen.resources.operations import Pointing
+from gozen.resources.recipe_steps import Pointing
 from gozen.settings import ObserverSettings
-from gozen_operator.observer.choose import choose
-from gozen_operator.observer.decide import next_action
-from gozen_operator.observer.recipe import next_step, read_recipe
-from gozen_operator.observer.records import exposure_of
+from gozen_operator.observer.exposure_records import exposure_of
+from gozen_operator.observer.next_action import next_action
+from gozen_operator.observer.observation_steps import next_step, read_recipe
+from gozen_operator.observer.schedule import choose
 from gozen_operator.observer.situation import (
     Abort,
     Attempt,

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from gozen.errors import BadRequest
-from gozen.observing.plan import exposures_of, offset
-from gozen.resources.meta import ObjectMeta
+from gozen.observing.observation_plan import exposures_of, offset
+from gozen.resources.metadata import ObjectMeta
 from gozen.resources.observation import Observation, ObservationSpec
-from gozen.resources.operations import Operation, Parameters, Pointing
+from gozen.resources.recipe_steps import Operation, Parameters, Pointing
 
 CAMERA = Operation(set_parameter=Parameters(tinteg_sec=0.5, nframe=18))
 FIELD = Operation(pointing=Pointing(ra=120.0, dec=60.0))

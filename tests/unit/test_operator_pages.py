@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from gozen_operator.settings import OperatorSettings, PodSettings
+from gozen_operator.operator_settings import OperatorSettings, PodSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

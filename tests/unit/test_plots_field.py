@@ -12,8 +12,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
-from gozen.plots.field import MOST_CLOSE_UPS, Path, draw_field, from_middle, star_sizes
-from gozen.plots.film import film_strip
+from gozen.plots.field_map import MOST_CLOSE_UPS, Path, draw_field, from_middle, star_sizes
+from gozen.plots.mover_film import film_strip
 from gozen.plots.style import DARK, LIGHT, picture
 
 MJD = 61055.5

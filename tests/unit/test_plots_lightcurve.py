@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gozen.catalog.schema import Flag, lightcurve_table
+from gozen.catalog.format.schema import Flag, lightcurve_table
 from gozen.errors import BadRequest
-from gozen.plots.curves import curves
-from gozen.plots.lightcurve import Injected, draw_lightcurves
+from gozen.plots.light_curve_plot import Injected, draw_lightcurves
+from gozen.plots.light_curve_points import curves
 from gozen.plots.style import DARK, LIGHT, form_of, picture, write_picture
-from gozen.plots.timeline import MOST_VISITS, visits
+from gozen.plots.time_axis import MOST_VISITS, visits
 
 MJD = 61055.5
 SECOND = 1 / 86400

@@ -8,10 +8,10 @@ from astropy.wcs import WCS
 
 from gozen.archive.commit import FrameRecord, Rejection, SensorCommit
 from gozen.archive.provenance import Provenance
-from gozen.plots.quality import draw_quality
-from gozen.plots.stack import Marks, bar_length, directions, draw_stack, source_marks
+from gozen.plots.exposure_plot import draw_quality
+from gozen.plots.stack_image import Marks, bar_length, directions, draw_stack, source_marks
 from gozen.plots.style import picture
-from gozen.plots.truth import draw_fluxes, draw_magnitudes, draw_positions
+from gozen.plots.truth_plot import draw_fluxes, draw_magnitudes, draw_positions
 
 
 def field(angle_deg=0.0, flipped=False) -> WCS:

@@ -12,9 +12,9 @@ from astropy import units
 from astropy.coordinates import Angle
 from astropy.table import Table
 
-from gozen.catalog.angle_units import in_degrees
-from gozen.catalog.file_ids import exact_ids
-from gozen.catalog.positions import Places, places, units_asked
+from gozen.catalog.imports.angle_units import in_degrees
+from gozen.catalog.imports.object_ids import exact_ids
+from gozen.catalog.imports.position_columns import Places, places, units_asked
 from gozen.errors import BadRequest, UnreadableInput
 
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from gozen.errors import StorageUnavailable
-from gozen.quickdb.ahead import TOGETHER, WINDOW, Ahead
-from gozen.quickdb.patches import Piece
+from gozen.quickdb.patches.patch_extents import Piece
+from gozen.quickdb.patches.prefetch import TOGETHER, WINDOW, Ahead
 
 
 def pieces_in(*counts: int) -> list[Piece]:

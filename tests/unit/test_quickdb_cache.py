@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gozen.quickdb.cache import Cache, key_of
-from gozen.quickdb.jobs import Block, TableFiles
-from gozen.quickdb.patches import Patch, Piece
+from gozen.quickdb.jobs.result_cache import Cache, key_of
+from gozen.quickdb.patches.patch_extents import Patch, Piece
+from gozen.quickdb.work.tasks import Block, TableFiles
 
 KIB = 1024
 

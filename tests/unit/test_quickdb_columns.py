@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import ColumnNotFound
-from gozen.quickdb.columns import TableColumns
-from gozen.quickdb.data import as_array
+from gozen.quickdb.patches.column_definitions import TableColumns
+from gozen.quickdb.patches.patch_data import as_array
 
 from ..quickdb_samples import SCHEMA, forced_of, patch_of
 

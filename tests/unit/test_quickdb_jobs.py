@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from gozen.quickdb.jobs import LARGEST_BLOCK, MOST_BLOCKS, TASKS_PER_WORKER, Block, blocks_of, tasks_of
-from gozen.quickdb.patches import RUN, Patch, runs_of
-from gozen.quickdb.reduction import Tree
+from gozen.quickdb.patches.patch_extents import RUN, Patch, runs_of
+from gozen.quickdb.work.tasks import LARGEST_BLOCK, MOST_BLOCKS, TASKS_PER_WORKER, Block, blocks_of, tasks_of
+from gozen.quickdb.work.tree_reduce import Tree
 
 
 def patches_in(*counts: int, rows: int = 1000) -> list[Patch]:

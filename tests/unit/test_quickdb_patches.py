@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gozen.catalog import index
-from gozen.quickdb.patches import overlapping, patches_of, same_cuts
+from gozen.catalog.format import row_group_index
+from gozen.quickdb.patches.patch_extents import overlapping, patches_of, same_cuts
 
 WIDE = 4**24
 """Pixels of order 29 in one of order 5."""
@@ -24,10 +24,13 @@ def index_of(*groups: tuple[str, int, int, int, int]) -> pa.Table:
         for file, number, rows, first, last in groups
     ]
     return pa.table(
-        [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), index.SCHEMA, strict=True)]
+        [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*rows, strict=True), row_group_index.SCHEMA, strict=True)
+        ]
         if rows
-        else [pa.array([], field.type) for field in index.SCHEMA],
-        schema=index.SCHEMA,
+        else [pa.array([], field.type) for field in row_group_index.SCHEMA],
+        schema=row_group_index.SCHEMA,
     )
 
 

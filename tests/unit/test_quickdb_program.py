@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from gozen.errors import GozenError, StorageUnavailable
-from gozen.quickdb.columns import Names, TableColumns
-from gozen.quickdb.program import Program
-from gozen.quickdb.usercode import UserCode
+from gozen.quickdb.patches.column_definitions import Names, TableColumns
+from gozen.quickdb.user_code.user_function import UserCode
+from gozen.quickdb.work.program import Program
 
 from ..quickdb_samples import SCHEMA, Memory, forced_of
 

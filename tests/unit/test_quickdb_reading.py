@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gozen.archive.objects import ObjectStore
-from gozen.quickdb import reading
-from gozen.quickdb.patches import Piece
-from gozen.quickdb.reading import TableReader, coalesced
+from gozen.archive.stores.fsspec_store import ObjectStore
+from gozen.quickdb.patches import column_reader
+from gozen.quickdb.patches.column_reader import TableReader, coalesced
+from gozen.quickdb.patches.patch_extents import Piece
 
 GROUPS, ROWS = 40, 1000
 NAMES = ["flux", "wide", "far"]
@@ -82,7 +82,7 @@ def test_what_was_read_is_let_go_of_at_once(far) -> None:
         for piece in pieces:
             reader.reach([piece])
             reader.read(piece, ["flux"])
-        parts = [one for one in gc.get_objects() if isinstance(one, reading._Part)]
+        parts = [one for one in gc.get_objects() if isinstance(one, column_reader._Part)]
     finally:
         gc.enable()
     assert 1 <= len([part for part in parts if part.url.startswith(store.url)]) <= 2

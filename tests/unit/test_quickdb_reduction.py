@@ -22,8 +22,8 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import FunctionFailed
-from gozen.quickdb.alike import alike
-from gozen.quickdb.reduction import Tree, Trial, along, checked
+from gozen.quickdb.work.equal_results import alike
+from gozen.quickdb.work.tree_reduce import Tree, Trial, along, checked
 
 
 def written(a: str, b: str) -> str:

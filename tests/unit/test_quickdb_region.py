@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from mocpy import MOC
 
-from gozen.catalog import healpix
+from gozen.catalog.format import healpix
 from gozen.errors import BadRequest
 from gozen.quickdb import Box, Cone, Polygon
-from gozen.quickdb.region import Pixels, as_region
+from gozen.quickdb.patches.region import Pixels, as_region
 
 NAN = float("nan")
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gozen.errors import BadRequest
-from gozen.quickdb.patches import Patch
-from gozen.quickdb.sampling import FEWEST, chosen, estimated
+from gozen.quickdb.jobs.sampling import FEWEST, chosen, estimated
+from gozen.quickdb.patches.patch_extents import Patch
 
 PATCHES = [Patch(f"5/1/{n}", 1000, n, n + 1, picked=False, pieces={}) for n in range(500)]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from gozen.errors import Bug, CorruptFile, FunctionFailed, StorageUnavailable
-from gozen.quickdb.jobs import Block, TaskResult
-from gozen.quickdb.patches import Patch
-from gozen.quickdb.sending import Sent, packed, received, sent
+from gozen.quickdb.patches.patch_extents import Patch
+from gozen.quickdb.work.result_bytes import Sent, packed, received, sent
+from gozen.quickdb.work.tasks import Block, TaskResult
 
 BLOCK = Block(4, ((
     (7, Patch("5/1/0", 1, 0, 1, True, {})),

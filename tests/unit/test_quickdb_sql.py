@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gozen.errors import BadRequest
-from gozen.quickdb.sql import Query
+from gozen.quickdb.sql.parse_query import Query
 
 
 @pytest.mark.parametrize(

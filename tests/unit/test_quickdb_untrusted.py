@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
-from gozen.quickdb import reduction
-from gozen.quickdb.isolation.conversation import Conversation, printable
+from gozen.quickdb.isolation.child_usage import Seen, broken, read_seen
 from gozen.quickdb.isolation.limits import BARE_BYTES, Limits
-from gozen.quickdb.isolation.watch import Seen, broken, read_seen
-from gozen.quickdb.jobs import TaskResult
-from gozen.quickdb.region import around
-from gozen.quickdb.running import reduced
-from gozen.quickdb.untrusted import checked_block, checked_request, checked_total
-from gozen.quickdb.work import Bench, FileSource
+from gozen.quickdb.isolation.protocol import Conversation, printable
+from gozen.quickdb.jobs.run_job import reduced
+from gozen.quickdb.patches.region import around
+from gozen.quickdb.work import tree_reduce
+from gozen.quickdb.work.tasks import TaskResult
+from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_total
+from gozen.quickdb.work.worker import Bench, FileSource
 
 PATCHES = {0: "5/8131/0", 1: "5/8131/1"}
 COLUMNS = {"forced": frozenset(["ra", "dec"])}
@@ -197,7 +197,7 @@ def comparing(*_):
     ids=["says something", "says nothing", "no answer", "too long", "crash"],
 )
 def test_what_a_function_that_runs_apart_gives_is_compared_where_it_runs(monkeypatch, answer, over):
-    monkeypatch.setattr(reduction, "alike", comparing)
+    monkeypatch.setattr(tree_reduce, "alike", comparing)
     child = Elsewhere(answer)
     source = SimpleNamespace(answer=comparing)
     bench = Bench(SimpleNamespace(program=b"", limits=LIMITS), source, None, child)
@@ -216,7 +216,7 @@ def test_a_reduce_that_is_not_associative_is_found_where_it_runs():
 
 
 def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
-    monkeypatch.setattr(reduction, "alike", comparing)
+    monkeypatch.setattr(tree_reduce, "alike", comparing)
     engine = Elsewhere({"total": True})
     program = SimpleNamespace(finalize=None, combine=comparing, tried=comparing)
     job = SimpleNamespace(limits=LIMITS, mode="reduce")
@@ -229,7 +229,7 @@ def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
 def test_a_function_that_asks_for_other_columns_all_the_time_has_few_fetched_ahead(monkeypatch):
     started = []
     reader = SimpleNamespace(begin=lambda *_: None, expect=started.append)
-    monkeypatch.setattr("gozen.quickdb.work._reader", lambda *_: reader)
+    monkeypatch.setattr("gozen.quickdb.work.worker._reader", lambda *_: reader)
     monkeypatch.setattr(FileSource, "_of", lambda *_: SimpleNamespace(columns=lambda *_: {}))
     table = SimpleNamespace(folder="", schema=SimpleNamespace(names=["ra", "dec", "flux", "band"]))
     source = FileSource(None, {"forced": table})

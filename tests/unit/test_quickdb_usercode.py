@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gozen.quickdb.usercode import UserCode
+from gozen.quickdb.user_code.user_function import UserCode
 
 
 def cell(text: str, filename: str = "<ipython-input-1>", lines: int = 0) -> dict[str, Any]:

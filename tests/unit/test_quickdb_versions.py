@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from gozen.quickdb.cache import Cache
-from gozen.quickdb.jobs import Block, TaskResult
-from gozen.quickdb.patches import Patch
-from gozen.quickdb.repeatable.pure import software
-from gozen.quickdb.running import results
+from gozen.quickdb.jobs.result_cache import Cache
+from gozen.quickdb.jobs.run_job import results
+from gozen.quickdb.patches.patch_extents import Patch
+from gozen.quickdb.user_code.pure import software
+from gozen.quickdb.work.tasks import Block, TaskResult
 from gozen.version import code_version, is_this_code, this_code
-from gozen.version.code import Code
+from gozen.version.version_text import Code
 
 
 def test_processes_are_compared_by_their_sources() -> None:

@@ -18,9 +18,11 @@ import pyarrow as pa
 import pytest
 
 from gozen.errors import FunctionFailed, UnreadableInput
-from gozen.quickdb.isolation import dtypes, reading, writing
-from gozen.quickdb.isolation.form import HEAD, MAGIC
-from gozen.quickdb.isolation.wire import NotEncodable, decode, encode, parts
+from gozen.quickdb.isolation.codec import decode as reading
+from gozen.quickdb.isolation.codec import dtypes
+from gozen.quickdb.isolation.codec import encode as writing
+from gozen.quickdb.isolation.codec.form import HEAD, MAGIC
+from gozen.quickdb.isolation.codec.wire import NotEncodable, decode, encode, parts
 
 STARS = pa.table(
     {

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.calibration.calibrate import calibrate, detector_of
+from gozen.calibration.calibrate_frame import calibrate, detector_of
 from gozen.errors import CorruptFile
-from gozen.frames.pixels import far_below, run_over
 from gozen.frames.raw import as_meant, parse_file, read_words
+from gozen.frames.stored_pixels import far_below, run_over
 from gozen.instrument.profile import parse_profile
 
 from ..reductions import SMALL

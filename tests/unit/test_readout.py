@@ -6,9 +6,9 @@ How such frames are reduced is in `test_reduce_window.py`.
 import pytest
 
 from gozen.errors import CorruptFile
-from gozen.instrument.check import check_file
-from gozen.instrument.header import read_header
 from gozen.instrument.profile import parse_profile
+from gozen.instrument.profile_check import check_file
+from gozen.instrument.read_header import read_header
 from gozen.instrument.readout import read_out
 
 CAMERA = """

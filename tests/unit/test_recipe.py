@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gozen.errors import BadRequest, ExitCode
-from gozen.resources.meta import ObjectMeta
+from gozen.resources.metadata import ObjectMeta
 from gozen.resources.observation import Observation, ObservationSpec, TimeWindow
-from gozen.resources.operations import Operation, Parameters, Pointing
-from gozen.resources.recipe import load_observations, observation_from_recipe, recipe_from_observation
-from gozen.resources.yaml import dump_resources
+from gozen.resources.observatory_recipe import load_observations, observation_from_recipe, recipe_from_observation
+from gozen.resources.recipe_steps import Operation, Parameters, Pointing
+from gozen.resources.yaml_resources import dump_resources
 
 NIGHT = date(2024, 3, 1)
 KISO = ZoneInfo("Asia/Tokyo")

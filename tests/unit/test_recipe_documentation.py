@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gozen.errors import BadRequest
-from gozen.observing.plan import exposures_of
-from gozen.resources.recipe import OPERATION_WORDS, PARAMETER_WORDS, observation_from_recipe
-from gozen.resources.yaml import load_resources
+from gozen.observing.observation_plan import exposures_of
+from gozen.resources.observatory_recipe import OPERATION_WORDS, PARAMETER_WORDS, observation_from_recipe
+from gozen.resources.yaml_resources import load_resources
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 RECIPES = (REFERENCE / "recipes.md").read_text(encoding="utf-8")

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import pytest
 
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.stores.open_store import open_store
 from gozen.settings import load_settings
-from gozen_operator import cards, looking
-from gozen_operator.affected import affected
-from gozen_operator.controller import Controller
-from gozen_operator.facts import observation_facts
-from gozen_operator.index import Index
-from gozen_operator.looking import profile_of
-from gozen_operator.manifests import Key, key_of
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.index import index_entries
+from gozen_operator.index.dependents import affected
+from gozen_operator.index.gather_facts import observation_facts
+from gozen_operator.index.object_index import Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process import read_sources
+from gozen_operator.process.controller import Controller
+from gozen_operator.process.read_sources import profile_of
+from gozen_operator.reconcile.object_fields import Key, key_of
 
 NAMESPACE, NIGHT = "night", "20300101"
 SETTINGS = OperatorSettings(namespaces=(NAMESPACE,), identity="test", job_ttl_s=0, exposure_ttl_s=1e9)
@@ -241,7 +242,7 @@ def test_an_exposure_that_is_reduced_is_not_refused_for_a_profile_that_is_gone(d
     index.put(server.apply("Exposure", "field", SPEC, "first"))
     for _ in range(2):
         controller.handle(EXPOSURE)
-    monkeypatch.setattr(looking, "profile_of", lambda name: ("UnknownInstrument", f"no profile {name}"))
+    monkeypatch.setattr(read_sources, "profile_of", lambda name: ("UnknownInstrument", f"no profile {name}"))
     controller.handle(EXPOSURE)
     assert succeeded(server)[0] == "Running"
 
@@ -289,7 +290,11 @@ def test_who_is_being_deleted_keeps_nobody_waiting(desk):
         made = server.apply(kind, name, spec, f"uid of {name}")
         made = server.put({**made, "status": {"conditions": [said]}})
         index.put(made)
-        drawers = cards.queue(NAMESPACE), cards.not_reduced(NAMESPACE, "r1"), cards.writers(NAMESPACE, "lightcurves")
+        drawers = (
+            index_entries.queue(NAMESPACE),
+            index_entries.not_reduced(NAMESPACE, "r1"),
+            index_entries.writers(NAMESPACE, "lightcurves"),
+        )
         assert sum(index.count(one) for one in drawers) > 0
         follower = index.put(server.apply(kind, f"{name}-2", spec, f"uid of {name}-2")).key
         index.put(server.put({**server.objects[follower], "status": {"conditions": [said]}}))

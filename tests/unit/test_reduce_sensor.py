@@ -17,12 +17,12 @@ from astropy.io import fits
 
 from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
-from gozen.catalog.schema import Flag, lightcurve_schema
+from gozen.catalog.format.schema import Flag, lightcurve_schema
 from gozen.errors import Bug, MissingObject, UnreadableInput, as_gozen_error
 from gozen.instrument.profile import parse_profile
-from gozen.reduction.sensor import reduce_sensor
+from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.settings import AstrometrySettings, Settings
-from gozen.sky.damage import DAMAGES
+from gozen.simulator.camera.damaged_files import DAMAGES
 
 from ..reductions import NIGHT, SENSOR, SMALL, products, reduced, small_night, work_of
 

@@ -10,11 +10,11 @@ import os
 import pytest
 
 from gozen.archive.commit import read_commit
-from gozen.archive.directory import DirectoryStore
 from gozen.archive.keys import raw_folder
-from gozen.archive.raw import RawExposure
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.errors import StorageUnavailable
-from gozen.reduction.masters import MasterWork, make_sensor_masters
+from gozen.reduction.night_masters import MasterWork, make_sensor_masters
 
 from ..reductions import NIGHT, SENSOR, products, reduced, small_night, work_of
 

@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 
 from gozen.instrument.profile import parse_profile
-from gozen.reduction.sensor import reduce_sensor
+from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.settings import AstrometrySettings, Settings
 
 from ..reductions import NIGHT, SMALL, small_night, work_of

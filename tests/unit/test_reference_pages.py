@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from gozen import errors
-from gozen.archive.blocks import load_block_list
+from gozen.archive.block_list import load_block_list
 from gozen.cli.app import build_app
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.photometry.register import UNSHIFTED, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_shift import UNSHIFTED, Shift, choose_anchors, measure_shift
 
 from ..star_fields import gaussians, scattered
 

@@ -14,8 +14,8 @@ import pytest
 
 from gozen.archive.commit import FrameRecord, Rejection, SensorCommit, Summary
 from gozen.archive.provenance import Provenance
-from gozen.report.model import Check, Command, DemoReport, Film, Headline, MoverRow, Picture
-from gozen.report.render import render
+from gozen.report.render_page import render
+from gozen.report.report_model import Check, Command, DemoReport, Film, Headline, MoverRow, Picture
 
 GOOD = Check("magnitudes, bias", -0.00026, 0.01, "mag", "within", "140 stars")
 BAD = Check("times, largest error", 4.2, 1.0, "ms")

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from gozen.errors import BadRequest
 from gozen.resources.exposure import Exposure, exposure_name
 from gozen.resources.lightcurvejob import LightCurveJob
-from gozen.resources.meta import NAME_LENGTH, OBSERVATION_NAME_LENGTH, ObjectMeta
+from gozen.resources.metadata import NAME_LENGTH, OBSERVATION_NAME_LENGTH, ObjectMeta
 from gozen.resources.observation import Observation, ObservationSpec, TimeWindow
-from gozen.resources.operations import Operation, Parameters, Pointing
+from gozen.resources.recipe_steps import Operation, Parameters, Pointing
 from gozen.resources.validation import admitted
-from gozen.resources.yaml import dump_resources, load_resources
+from gozen.resources.yaml_resources import dump_resources, load_resources
 
 RESOURCES = [Observation, Exposure, LightCurveJob]
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gozen.resources.night import bounds, format_time, night_of, read_time, window
+from gozen.resources.nights import bounds, format_time, night_of, read_time, window
 
 KISO = ZoneInfo("Asia/Tokyo")
 NIGHT = date(2023, 12, 12)

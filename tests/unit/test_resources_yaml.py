@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from gozen.errors import BadRequest
-from gozen.resources.document import DEEPEST, parse
-from gozen.resources.dump import dump, dump_line
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.observation import Observation
-from gozen.resources.yaml import dump_resources, load_resources
+from gozen.resources.yaml_document import DEEPEST, parse
+from gozen.resources.yaml_dump import dump, dump_line
+from gozen.resources.yaml_resources import dump_resources, load_resources
 
 OBSERVATION = """\
 apiVersion: gozen.astro/v1alpha1

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from gozen.archive import s3_environment
-from gozen.archive.s3 import S3Store
-from gozen.archive.s3_environment import region_of
-from gozen.archive.s3_ranges import GIVE_UP, REST_S, Breaker
-from gozen.archive.store import open_store
+from gozen.archive.stores import s3_environment
+from gozen.archive.stores.open_store import open_store
+from gozen.archive.stores.s3_environment import region_of
+from gozen.archive.stores.s3_ranges import GIVE_UP, REST_S, Breaker
+from gozen.archive.stores.s3_store import S3Store
 from gozen.errors import BadRequest
 from gozen.settings import StorageSettings
 

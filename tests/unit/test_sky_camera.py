@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest
 from gozen.instrument.profile import load_profile
-from gozen.sky import truth
-from gozen.sky.camera import SimulatedCamera
-from gozen.sky.damage import damage
-from gozen.sky.events import Eclipse, Flare
-from gozen.sky.night import Target, plan_night, simulate_night
-from gozen.sky.scene import SimulatedSky
+from gozen.simulator import truth_tables
+from gozen.simulator.camera.damaged_files import damage
+from gozen.simulator.simulate_night import Target, plan_night, simulate_night
+from gozen.simulator.simulated_camera import SimulatedCamera
+from gozen.simulator.sky.events import Eclipse, Flare
+from gozen.simulator.sky.scene import SimulatedSky
 
 from .sky_samples import START, small_profile
 
@@ -39,9 +39,11 @@ def test_an_exposure_leaves_raw_files_truth_and_a_reference_catalogue(tmp_path):
         "raw/20261120/00000005/TMQ1202611200000000511.fits",
         "raw/20261120/00000005/TMQ2202611200000000516.fits",
     ]
-    reference = truth.read_truth(camera.store, truth.REFERENCE_KEY).to_pandas().set_index("source_id")
+    reference = truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY).to_pandas().set_index("source_id")
     for sensor in ("111", "216"):
-        stars = truth.read_truth(camera.store, truth.sensor_key("20261120", "00000005", sensor, "stars")).to_pandas()
+        stars = truth_tables.read_truth(
+            camera.store, truth_tables.sensor_key("20261120", "00000005", sensor, "stars")
+        ).to_pandas()
         known = reference.loc[stars.source_id]
         np.testing.assert_array_equal(known.ra, stars.ra_2016)
         moved_mas = (stars.dec.to_numpy() - known.dec.to_numpy()) * 3.6e6
@@ -51,8 +53,12 @@ def test_an_exposure_leaves_raw_files_truth_and_a_reference_catalogue(tmp_path):
 def test_truth_follows_its_magnitude_model(tmp_path):
     camera = _camera(tmp_path)
     camera.expose(5, **FIELD, sensors=["111"])
-    model = truth.read_truth(camera.store, truth.sensor_key("20261120", "00000005", "111", "sensor")).to_pylist()[0]
-    stars = truth.read_truth(camera.store, truth.sensor_key("20261120", "00000005", "111", "stars")).to_pandas()
+    model = truth_tables.read_truth(
+        camera.store, truth_tables.sensor_key("20261120", "00000005", "111", "sensor")
+    ).to_pylist()[0]
+    stars = truth_tables.read_truth(
+        camera.store, truth_tables.sensor_key("20261120", "00000005", "111", "stars")
+    ).to_pandas()
     magnitude = model["zp_adu"] + model["colour_term"] * stars.bp_rp - 2.5 * np.log10(stars.flux_adu)
     np.testing.assert_allclose(magnitude, stars.g, atol=1e-9)
 
@@ -67,11 +73,11 @@ def test_the_archive_does_not_depend_on_who_did_the_work(tmp_path):
 def test_the_reference_catalogue_grows_with_the_fields(tmp_path):
     camera = _camera(tmp_path)
     camera.expose(5, **FIELD, sensors=["111"])
-    before = truth.read_truth(camera.store, truth.REFERENCE_KEY)
+    before = truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY)
     camera.expose(6, **FIELD, sensors=["111"])
-    assert truth.read_truth(camera.store, truth.REFERENCE_KEY).equals(before)
+    assert truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY).equals(before)
     camera.expose(7, **{**FIELD, "ra": 100.0}, sensors=["111"])
-    after = truth.read_truth(camera.store, truth.REFERENCE_KEY)
+    after = truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY)
     assert set(before["source_id"].to_pylist()) < set(after["source_id"].to_pylist())
 
 
@@ -120,15 +126,15 @@ def test_a_night_has_calibration_exposures_dithers_and_visible_events(tmp_path):
     assert tuple(key for _, _, key in seen) == night.raw
     store = open_store(tmp_path)
     assert all(store.exists(key) for key in night.raw)
-    names = truth.read_truth(store, truth.events_key("20261120"))["kind"].to_pylist()
+    names = truth_tables.read_truth(store, truth_tables.events_key("20261120"))["kind"].to_pylist()
     assert {"flare", "transient", "eclipse", "mover", "cloud"} <= set(names)
     injected = {event.name for event in night.events if isinstance(event, Flare | Eclipse)}
     found = [
         name
         for sensor in night.sensors
-        for name in truth.read_truth(store, truth.sensor_key("20261120", "00000003", sensor, "variables"))[
-            "event"
-        ].to_pylist()
+        for name in truth_tables.read_truth(
+            store, truth_tables.sensor_key("20261120", "00000003", sensor, "variables")
+        )["event"].to_pylist()
     ]
     assert injected <= set(found)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gozen.instrument.profile import Gain
-from gozen.sky.detector import BIAS_ADU, Pattern, pattern, read_out
-from gozen.sky.streams import stream
+from gozen.simulator.camera.detector import BIAS_ADU, Pattern, pattern, read_out
+from gozen.simulator.sky.random_streams import stream
 
 from .sky_samples import small_profile
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.sky import render
-from gozen.sky.events import Cloud, Eclipse, Flare, Mover, exposure_mean
-from gozen.sky.light import sensor_field, sky_light
-from gozen.sky.night import lone_stars
-from gozen.sky.scene import Conditions, SimulatedSky
-from gozen.sky.timing import Timing
-from gozen.sky.truth import frames_table, movers_table, stars_table, variables_table
+from gozen.simulator.camera import render_stars
+from gozen.simulator.camera.frame_light import sensor_field, sky_light
+from gozen.simulator.camera.row_timing import Timing
+from gozen.simulator.simulate_night import lone_stars
+from gozen.simulator.sky.events import Cloud, Eclipse, Flare, Mover, exposure_mean
+from gozen.simulator.sky.scene import Conditions, SimulatedSky
+from gozen.simulator.truth_tables import frames_table, movers_table, stars_table, variables_table
 
 from .sky_samples import START, order
 
@@ -69,8 +69,8 @@ def test_the_flux_on_the_frame_is_the_flux_of_the_truth_at_the_row():
     cloud = Cloud("c", quiet.utc_mjd + 2.0 / DAY_S, quiet.utc_mjd + 9.0 / DAY_S, transmission=0.5, ramp_s=0.5)
     cloudy, seen = (order(sky=SimulatedSky(7, what, CALM, None), nframe=6) for what in ((cloud,), (cloud, flare)))
     alone = np.zeros((200, 300), np.float32)
-    width = render.moffat_width(quiet.frame_state(0).fwhm_px)
-    render.add_stars(alone, x, y, star.flux_e[:1], np.ones(200), width)
+    width = render_stars.moffat_width(quiet.frame_state(0).fwhm_px)
+    render_stars.add_stars(alone, x, y, star.flux_e[:1], np.ones(200), width)
     expected = variables_table(seen, sensor_field(seen)).to_pylist()
     for frame in range(6):
         passed = exposure_mean(seen.sky.transmission, seen.row_start(frame)[round(y[0])], seen.timing.exposure_s)

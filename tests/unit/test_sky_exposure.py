@@ -10,10 +10,10 @@ import pytest
 from astropy.io import fits
 
 from gozen.errors import CorruptFile
-from gozen.instrument.header import read_header
-from gozen.sky.cube import simulate_sensor
-from gozen.sky.damage import DAMAGES
-from gozen.sky.scene import SimulatedSky
+from gozen.instrument.read_header import read_header
+from gozen.simulator.camera.damaged_files import DAMAGES
+from gozen.simulator.camera.simulated_cube import simulate_sensor
+from gozen.simulator.sky.scene import SimulatedSky
 
 from .sky_samples import START, order, small_profile
 

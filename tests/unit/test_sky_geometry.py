@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from gozen.sky.geometry import Projection, from_tangent_plane, project, tangent_plane
+from gozen.simulator.camera.projection import Projection, from_tangent_plane, project, tangent_plane
 
 from .sky_samples import small_profile
 

@@ -10,12 +10,19 @@ import pyarrow as pa
 import pytest
 from scipy.spatial import cKDTree
 
-from gozen.catalog import healpix, ids
-from gozen.sky.colours import BANDS, galaxy_magnitudes, magnitudes, star_colours
-from gozen.sky.object_photometry import DEPTH, NJY_PER_COUNT, PIXEL_FLAGS, forced
-from gozen.sky.object_tables import WORDS, chunks, object_schema, pairs_of, rows_of
-from gozen.sky.objects import COMPANION_ARCSEC, FIELDS, OBJECTS_PER_TILE, missing_bands, tile, tiles
-from gozen.sky.streams import stream
+from gozen.catalog.format import healpix, source_ids
+from gozen.simulator.objects.colours import BANDS, galaxy_magnitudes, magnitudes, star_colours
+from gozen.simulator.objects.survey_objects import (
+    COMPANION_ARCSEC,
+    FIELDS,
+    OBJECTS_PER_TILE,
+    missing_bands,
+    tile,
+    tiles,
+)
+from gozen.simulator.objects.survey_photometry import DEPTH, NJY_PER_COUNT, PIXEL_FLAGS, forced
+from gozen.simulator.objects.survey_tables import WORDS, chunks, object_schema, pairs_of, rows_of
+from gozen.simulator.sky.random_streams import stream
 
 SEED = 4
 TILES = list(tiles(SEED, 120_000))
@@ -60,8 +67,8 @@ def test_the_cut_of_the_work_does_not_matter():
 def test_ids_are_ours_hold_the_pixel_and_are_never_given_twice():
     source_id = ROWS.column("source_id").to_numpy()
     assert len(np.unique(source_id)) == len(ROWS)
-    assert ids.is_own(source_id).all()
-    np.testing.assert_array_equal(ids.pixel_of(source_id), healpix.pixels(column("ra"), column("dec"), 12))
+    assert source_ids.is_own(source_id).all()
+    np.testing.assert_array_equal(source_ids.pixel_of(source_id), healpix.pixels(column("ra"), column("dec"), 12))
 
 
 def test_the_two_tables_hold_the_same_objects():

@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, DeviceFailed
-from gozen.observing.drivers import ExposureOrder
-from gozen.observing.taken import sensors_taken
-from gozen.resources.operations import Pointing
+from gozen.observing.device_drivers import ExposureOrder
+from gozen.observing.written_sensors import sensors_taken
+from gozen.resources.recipe_steps import Pointing
 from gozen.settings import ObservatorySettings, Settings
-from gozen.sky import filming, truth
-from gozen.sky.filming import timing_of
-from gozen.sky.observatory import simulated
+from gozen.simulator import truth_tables
+from gozen.simulator.devices import film_camera
+from gozen.simulator.devices.film_camera import timing_of
+from gozen.simulator.devices.observatory import simulated
 
 from .sky_samples import small_profile
 
@@ -136,7 +137,7 @@ def test_an_exposure_is_raw_files_truth_and_then_a_record(build, hand):
     }
     assert sensors_taken(store, "20261120", "00000042") == {"111", "112"}
     assert sensors_taken(store, "20261120", "00000043") is None
-    assert truth.read_truth(store, truth.sensor_key("20261120", "00000042", "112", "stars")).num_rows > 0
+    assert truth_tables.read_truth(store, truth_tables.sensor_key("20261120", "00000042", "112", "stars")).num_rows > 0
 
 
 def test_the_same_order_gives_the_same_bytes(build, hand):
@@ -167,14 +168,14 @@ def test_the_record_is_not_there_before_the_time_is_up(build, hand):
 def test_an_aborted_exposure_leaves_no_record(build, hand, monkeypatch):
     observatory, store = build()
     reached, go = threading.Event(), threading.Event()
-    real = filming.expose_sensor
+    real = film_camera.expose_sensor
 
     def slowly(*args):
         reached.set()
         assert go.wait(10)
         return real(*args)
 
-    monkeypatch.setattr(filming, "expose_sensor", slowly)
+    monkeypatch.setattr(film_camera, "expose_sensor", slowly)
     observatory.camera.expose(order())
     assert reached.wait(10)
     threading.Timer(0.02, go.set).start()
@@ -190,14 +191,14 @@ def test_darks_need_no_pointing(build, hand):
     state = film(observatory, hand, order(data_type="DARK", object="DARK", pointing=None))
     assert state.phase == "done"
     assert json.loads(store.read("raw/20261120/00000042/exposure.json"))["data_type"] == "DARK"
-    assert not store.exists(truth.events_key("20261120"))
+    assert not store.exists(truth_tables.events_key("20261120"))
 
 
 def test_each_exposure_sees_its_own_flare(build, hand):
     observatory, store = build(events=True)
     for number in (42, 43):
         film(observatory, hand, order(exposure_id=number, start=START.replace(minute=number - 40)))
-    names = truth.read_truth(store, truth.events_key("20261120"))["name"].to_pylist()
+    names = truth_tables.read_truth(store, truth_tables.events_key("20261120"))["name"].to_pylist()
     assert {"flash 00000042", "flash 00000043"} <= set(names)
 
 

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import chisquare
 from scipy.stats import poisson as exact
 
-from gozen.sky.poisson import poisson, poisson_tables
-from gozen.sky.streams import stream
+from gozen.simulator.camera.poisson import poisson, poisson_tables
+from gozen.simulator.sky.random_streams import stream
 
 
 @numba.njit

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.catalog import healpix
-from gozen.sky.population import FAINTEST, density, magnitude, tile
-from gozen.sky.scene import SimulatedSky
-from gozen.sky.stars import concatenate, moved, reference_table
+from gozen.catalog.format import healpix
+from gozen.simulator.sky.population import FAINTEST, density, magnitude, tile
+from gozen.simulator.sky.scene import SimulatedSky
+from gozen.simulator.sky.star_arrays import concatenate, moved, reference_table
 
 SKY = SimulatedSky(11, tycho=None)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.sky import render
+from gozen.simulator.camera import render_stars
 
-WIDTH = render.moffat_width(3.4)
+WIDTH = render_stars.moffat_width(3.4)
 
 
 def _image(rows=161, columns=181):
@@ -22,13 +22,13 @@ def _one(value):
 @pytest.mark.parametrize("flux", [50.0, 5e3, 5e5])
 def test_a_star_keeps_its_flux_wherever_its_centre_is(x, y, flux):
     image = _image()
-    render.add_stars(image, _one(x), _one(y), _one(flux), np.ones(image.shape[0]), WIDTH)
+    render_stars.add_stars(image, _one(x), _one(y), _one(flux), np.ones(image.shape[0]), WIDTH)
     assert image.sum(dtype=float) == pytest.approx(flux, rel=0.02 if flux < 100 else 2e-3)
 
 
 def test_a_star_stands_at_its_centre():
     image = _image()
-    render.add_stars(image, _one(90.37), _one(79.81), _one(1e5), np.ones(image.shape[0]), WIDTH)
+    render_stars.add_stars(image, _one(90.37), _one(79.81), _one(1e5), np.ones(image.shape[0]), WIDTH)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
     near = np.hypot(columns - 90.37, rows - 79.81) < 20
     light = np.where(near, image, 0).astype(float)
@@ -38,22 +38,24 @@ def test_a_star_stands_at_its_centre():
 
 def test_the_profile_has_the_asked_width_at_half_maximum():
     image = _image()
-    render.add_stars(image, _one(90), _one(80), _one(1e5), np.ones(image.shape[0]), render.moffat_width(4.0))
+    render_stars.add_stars(
+        image, _one(90), _one(80), _one(1e5), np.ones(image.shape[0]), render_stars.moffat_width(4.0)
+    )
     assert image[80, 92] == pytest.approx(image[80, 90] / 2, rel=1e-5)
 
 
 def test_encircled_flux_is_the_sum_of_the_pixels_within():
     image = _image()
-    render.add_stars(image, _one(90), _one(80), _one(1e6), np.ones(image.shape[0]), WIDTH)
+    render_stars.add_stars(image, _one(90), _one(80), _one(1e6), np.ones(image.shape[0]), WIDTH)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
     inside = np.hypot(columns - 90, rows - 80) <= 10.5
-    assert image[inside].sum(dtype=float) / 1e6 == pytest.approx(render.encircled(10.5, WIDTH), abs=1e-3)
+    assert image[inside].sum(dtype=float) / 1e6 == pytest.approx(render_stars.encircled(10.5, WIDTH), abs=1e-3)
 
 
 def test_stars_beyond_the_edge_give_only_what_reaches_the_image():
     image = _image()
     places = np.array([-3.0, -500.0, np.nan])
-    render.add_stars(image, places, np.array([80.0, 80.0, 80.0]), np.full(3, 1e5), np.ones(image.shape[0]), WIDTH)
+    render_stars.add_stars(image, places, np.array([80.0, 80.0, 80.0]), np.full(3, 1e5), np.ones(image.shape[0]), WIDTH)
     assert 0.0 < image.sum() < 2e4
     assert image[:, 0].argmax() == 80
 
@@ -61,8 +63,8 @@ def test_stars_beyond_the_edge_give_only_what_reaches_the_image():
 def test_each_row_gets_its_own_share():
     dim, full = _image(), _image()
     share = np.linspace(0.2, 1.0, dim.shape[0])
-    render.add_stars(full, _one(90), _one(80), _one(1e5), np.ones(dim.shape[0]), WIDTH)
-    render.add_stars(dim, _one(90), _one(80), _one(1e5), share, WIDTH)
+    render_stars.add_stars(full, _one(90), _one(80), _one(1e5), np.ones(dim.shape[0]), WIDTH)
+    render_stars.add_stars(dim, _one(90), _one(80), _one(1e5), share, WIDTH)
     np.testing.assert_allclose(dim, full * share[:, None], rtol=1e-5)
 
 
@@ -72,8 +74,8 @@ def test_a_trail_that_does_not_move_is_a_star():
     opens = np.arange(rows) * 4e-4
     seconds = (np.arange(200) + 0.5) * (opens[-1] + 0.5) / 200
     still = np.full(200, 90.3), np.full(200, 80.6)
-    render.add_stars(star, _one(90.3), _one(80.6), _one(1e5), np.ones(rows), WIDTH)
-    render.add_trail(trail, *still, seconds, 1e5, opens, 0.5, np.ones(rows), WIDTH)
+    render_stars.add_stars(star, _one(90.3), _one(80.6), _one(1e5), np.ones(rows), WIDTH)
+    render_stars.add_trail(trail, *still, seconds, 1e5, opens, 0.5, np.ones(rows), WIDTH)
     np.testing.assert_allclose(trail, star, rtol=1e-4, atol=1e-4)
 
 
@@ -84,7 +86,7 @@ def test_a_trail_is_seen_by_a_row_only_while_the_row_is_exposed():
     opens = np.where(np.arange(rows) < 80, 0.0, 0.5)
     seconds = (np.arange(2000) + 0.5) / 2000
     y = 20 + 120 * seconds
-    render.add_trail(image, np.full(2000, 90.0), y, seconds, 1e5, opens, 0.5, np.ones(rows), WIDTH)
+    render_stars.add_trail(image, np.full(2000, 90.0), y, seconds, 1e5, opens, 0.5, np.ones(rows), WIDTH)
     whole = image.sum(axis=1)
     np.testing.assert_allclose(whole[30:70], whole[50], rtol=1e-3)
     np.testing.assert_allclose(whole[90:130], whole[50], rtol=1e-3)

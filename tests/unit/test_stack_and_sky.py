@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.photometry.register import UNSHIFTED, Shift
-from gozen.photometry.sky import frame_sky
-from gozen.photometry.stack import stack_frames
+from gozen.photometry.frame_shift import UNSHIFTED, Shift
+from gozen.photometry.mean_stack import stack_frames
+from gozen.photometry.sky_background import frame_sky
 
 from ..star_fields import gaussians, scattered
 

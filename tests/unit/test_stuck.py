@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from gozen_operator.manifests import parsed
-from gozen_operator.stuck import reconcile_unreadable
+from gozen_operator.reconcile.object_fields import parsed
+from gozen_operator.reconcile.refused import reconcile_unreadable
 
 
 def test_what_the_observer_writes_stays_its_own():

@@ -18,9 +18,9 @@ import zipfile
 import pyarrow as pa
 import pytest
 
-from gozen.catalog import table_stream
-from gozen.catalog.formats import delimited
-from gozen.catalog.formats.asked import Asked
+from gozen.catalog.imports import table_stream
+from gozen.catalog.imports.formats import delimited
+from gozen.catalog.imports.formats.file_request import Asked
 from gozen.errors import UnreadableInput
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.moving_points import FRAMES, SHAPE, field
 
-from gozen.movers.flares import group_flares
-from gozen.movers.tracklets import Points, link, log10_chance
+from gozen.movers.group_flares import group_flares
+from gozen.movers.link_tracklets import Points, link, log10_chance
 
 
 def found(points, times, **settings):

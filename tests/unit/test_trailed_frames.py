@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gozen.errors import TrailedFrame
-from gozen.photometry.elongation import star_elongation
+from gozen.photometry.star_elongation import star_elongation
 from gozen.quality.gates import FrameLevel, check_elongation
-from gozen.reduction.align import align
-from gozen.reduction.frames import CalibratedCube
+from gozen.reduction.align_frames import align
+from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.settings import DetectionSettings, GateSettings
 
 from ..star_fields import gaussians, scattered

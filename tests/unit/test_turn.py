@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from gozen.movers.candidates import find_candidates
-from gozen.movers.template import difference, make_template
-from gozen.photometry.detect import detect
-from gozen.photometry.register import UNSHIFTED, Shift, choose_anchors, measure_shift
-from gozen.photometry.sky import FrameSky, frame_sky
-from gozen.photometry.stack import Stack, stack_frames
-from gozen.photometry.turn import Turn, fit_turn
+from gozen.movers.stack_template import difference, make_template
+from gozen.photometry.detect_sources import detect
+from gozen.photometry.frame_shift import UNSHIFTED, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_turn import Turn, fit_turn
+from gozen.photometry.mean_stack import Stack, stack_frames
+from gozen.photometry.sky_background import FrameSky, frame_sky
 from gozen.settings import DetectionSettings
 
 from ..star_fields import gaussians, scattered

@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.calibration.calibrate import detector_of
+from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import RawFile, assemble
 from gozen.instrument.profile import parse_profile
-from gozen.photometry.register import Shift
-from gozen.photometry.turn import Turn
-from gozen.reduction.align import align
-from gozen.reduction.frames import calibrate_cube
-from gozen.reduction.measure import measure_frames
-from gozen.reduction.neo import find_moving
-from gozen.reduction.workspace import Workspace
+from gozen.photometry.frame_shift import Shift
+from gozen.photometry.frame_turn import Turn
+from gozen.reduction.align_frames import align
+from gozen.reduction.buffers import Workspace
+from gozen.reduction.calibrated_frames import calibrate_cube
+from gozen.reduction.find_movers import find_moving
+from gozen.reduction.measure_stars import measure_frames
 from gozen.settings import Settings
 
 from ..reductions import SMALL

@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from gozen.archive.raw import RawExposure, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import ClusterUnavailable
 from gozen.settings import load_settings
-from gozen_operator.answers import RefusedError
-from gozen_operator.controller import Controller
-from gozen_operator.index import Index
-from gozen_operator.manifests import Key
-from gozen_operator.settings import OperatorSettings
+from gozen_operator.api_server.responses import RefusedError
+from gozen_operator.index.object_index import Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process.controller import Controller
+from gozen_operator.reconcile.object_fields import Key
 
 NIGHT, SETTINGS = "20300101", OperatorSettings(max_active_jobs=2)
 NAMES = [f"field-{number}" for number in range(1, 7)]

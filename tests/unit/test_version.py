@@ -18,14 +18,14 @@ from packaging.version import Version
 
 import gozen.cli
 from gozen.archive.provenance import Provenance
-from gozen.quickdb.usercode import UserCode
+from gozen.quickdb.user_code.user_function import UserCode
 from gozen.version import code_version
-from gozen.version.checkout import Checkout
-from gozen.version.code import Code, next_after, number_of, parsed
-from gozen.version.sources import SUFFIXES, digest_of
-from gozen.version.trees import RECORD, code_at, code_of_tree, of_commit, source_tree
-from gozen_operator import command as operator
-from gozen_operator.observer import command as observer
+from gozen.version.find_version import RECORD, code_at, code_of_tree, of_commit, source_tree
+from gozen.version.git_checkout import Checkout
+from gozen.version.source_digest import SUFFIXES, digest_of
+from gozen.version.version_text import Code, next_after, number_of, parsed
+from gozen_operator import main as operator
+from gozen_operator.observer import observer_main as observer
 
 ROOT = Path(__file__).parents[2]
 A, B, C = ("a1" * 20, "b2" * 20, "c3" * 20)
@@ -288,7 +288,7 @@ def test_an_installation_elsewhere_is_not_asked(tmp_path: Path) -> None:
 def test_the_version_is_in_the_key_of_a_result_and_in_provenance(monkeypatch: pytest.MonkeyPatch) -> None:
     before = UserCode.of(len).digest
     assert UserCode.of(len).digest == before
-    monkeypatch.setattr("gozen.quickdb.usercode.code_version", lambda: "another")
+    monkeypatch.setattr("gozen.quickdb.user_code.user_function.code_version", lambda: "another")
     assert UserCode.of(len).digest != before
     cards = Provenance(code_version=code_version()).as_cards()
     assert cards[0][:2] == ("GZVERS", code_version())

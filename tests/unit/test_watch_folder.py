@@ -14,12 +14,12 @@ import pytest
 from astropy.io import fits
 from tests.reductions import SMALL
 
-from gozen.archive.store import open_store
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, CorruptFile, MissingObject
 from gozen.instrument.profile import parse_profile
-from gozen.watch.arriving import Arriving
-from gozen.watch.folder import is_whole, look, verdict
-from gozen.watch.intake import Intake, read_arrival
+from gozen.watch.completeness import Arriving
+from gozen.watch.scan_folder import is_whole, look, verdict
+from gozen.watch.spool import Intake, read_arrival
 
 WORDS = {
     "OBJECT": "field", "DATA-TYP": "OBJECT", "UTC": "2026-01-15T13:00:00", "UTC-EXP": "2026-01-15T12:59:59",

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tests.reductions import SMALL
 
-from gozen.archive.raw import RawExposure, Setup, Taken, record_exposure
-from gozen.archive.store import open_store
+from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken, record_exposure
+from gozen.archive.stores.open_store import open_store
 from gozen.instrument.profile import parse_profile
 from gozen.settings import Settings
-from gozen.watch.orders import Orders
-from gozen.watch.queue import QueuedCube
+from gozen.watch.recipes_of_cubes import Orders
+from gozen.watch.waiting_cubes import QueuedCube
 
 STEP = "- Pointing: {{ ra: {ra}, dec: 20 }}\n- SetPipeline: [{pipelines}]\n- Exposure: field\n"
 HEAD = "Observer: o\nProject: p\nOperations:\n- SetParameter: { tinteg_sec: 1, nframe: 2 }\n"

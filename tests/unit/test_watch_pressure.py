@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gozen.archive.raw import RawExposure
+from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import StorageUnavailable
 from gozen.settings import WatchSettings
 from gozen.watch.backoff import LONGEST_S, Backoff
 from gozen.watch.pressure import Paces, changes, duration, lasting, pressure_of, warnings_of
-from gozen.watch.queue import QueuedCube, State
+from gozen.watch.waiting_cubes import QueuedCube, State
 
 MB = 1_000_000
 SIZE = 90 * MB

@@ -7,9 +7,9 @@ from itertools import permutations
 
 import pytest
 
-from gozen.archive.raw import RawExposure
+from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import UnreadableInput
-from gozen.watch.queue import (
+from gozen.watch.waiting_cubes import (
     QueuedCube,
     State,
     in_order,

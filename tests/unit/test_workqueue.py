@@ -2,8 +2,8 @@
 
 import asyncio
 
-from gozen_operator.manifests import Key
-from gozen_operator.workqueue import WorkQueue
+from gozen_operator.process.work_queue import WorkQueue
+from gozen_operator.reconcile.object_fields import Key
 
 ONE, TWO, THREE = (Key("Exposure", "night", name) for name in ("one", "two", "three"))
 

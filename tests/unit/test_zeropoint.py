@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gozen.errors import TooFewCalibrators
-from gozen.lightcurves.zeropoint import fit_zero_point
+from gozen.lightcurves.zero_magnitude import fit_zero_point
 from gozen.settings import CalibrationSettings
 
 SETTINGS = CalibrationSettings()

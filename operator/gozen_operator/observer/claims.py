@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from gozen.resources.observation import Claim, Observation
 from gozen.settings import ObserverSettings
-from gozen_operator.observer.choose import choose, over
-from gozen_operator.observer.cluster import Cluster
-from gozen_operator.observer.work import Work
+from gozen_operator.observer.cluster_requests import Cluster
+from gozen_operator.observer.execution_memory import Work
+from gozen_operator.observer.schedule import choose, over
 
 _RETIRED_AT_ONCE = 100
 """Observations that are marked as over at one look: after an update there may be those of a whole season."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from gozen.archive.expid import Closing
-from gozen.observing.drivers import CameraState
+from gozen.archive.exp_ids import Closing
+from gozen.observing.device_drivers import CameraState
 from gozen.resources.observation import Observation
-from gozen.resources.operations import Pointing
+from gozen.resources.recipe_steps import Pointing
 from gozen.settings import ObserverSettings
-from gozen_operator.observer.recipe import Recipe
+from gozen_operator.observer.observation_steps import Recipe
 
 
 @dataclass(frozen=True)

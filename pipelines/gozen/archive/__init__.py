@@ -1,1 +1,5 @@
-"""Where bytes live: the key layout on any fsspec URL, atomic commits, provenance and the observation log."""
+"""The archive: which object has which key, and who writes it.
+
+``stores`` opens storage and moves bytes; ``raw`` keeps raw files and their records; ``commit`` is written last for each
+sensor; ``log`` makes a night's commits searchable; ``bucket_rules`` sets what an S3 bucket does by itself.
+"""

@@ -1,6 +1,6 @@
 """The commit of one sensor: what exists, how good it is and where it came from; written last, and never again.
 
-A product exists when the commit names it. What may be looked up over many commits stands in `gozen.archive.log`.
+A product exists when the commit names it. Look-ups over many commits: `gozen.archive.log.observation_log`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gozen.archive import keys
 from gozen.archive.keys import Processing
 from gozen.archive.provenance import SHA256, Provenance, sha256
-from gozen.archive.store import Store
-from gozen.archive.tracklets import TrackletRecord
+from gozen.archive.stores.open_store import Store
+from gozen.archive.tracklet_record import TrackletRecord
 from gozen.errors import MissingObject, Rejected, UnreadableInput
 
 FORM = 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gozen.archive import keys
 from gozen.archive.commit import Product, load_commit
-from gozen.archive.directory import DirectoryStore
-from gozen.archive.store import Store
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.archive.stores.open_store import Store
 from gozen.errors import MissingObject, UnreadableInput
 
 FOLDERS = ("raw", "calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gozen.astrometry.plane import Projection
+from gozen.astrometry.tangent_plane import Projection
 
 Floats = NDArray[np.float64]
 _STARS = 60

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gozen.astrometry.hint import least_squares, pair, tree_of
-from gozen.astrometry.plane import Projection, to_plane
+from gozen.astrometry.hinted import least_squares, pair, tree_of
 from gozen.astrometry.solution import Solution, powers, with_inverse
+from gozen.astrometry.tangent_plane import Projection, to_plane
 
 Floats = NDArray[np.float64]
 _FIRST_TOLERANCE_PX = 5.0
@@ -25,7 +25,7 @@ _GAIN = 0.97
 
 @dataclass(frozen=True)
 class Stars:
-    """Detections and reference stars of one field; see `gozen.astrometry.hint.solve_with_hint`."""
+    """Detections and reference stars of one field; see `gozen.astrometry.hinted.solve_with_hint`."""
 
     x: Floats
     y: Floats

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gozen.astrometry.plane import Projection
+from gozen.astrometry.tangent_plane import Projection
 
 Floats = NDArray[np.float64]
 Card = tuple[str, str | float | int, str]

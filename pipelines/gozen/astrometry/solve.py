@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.astrometry.blind import index_files, solve_blind
-from gozen.astrometry.hint import solve_with_hint
-from gozen.astrometry.plane import Projection, from_plane, nominal_projection, to_plane
+from gozen.astrometry.hinted import solve_with_hint
 from gozen.astrometry.refine import Stars, refine
 from gozen.astrometry.solution import Solution
-from gozen.catalog.reference import StarSource
+from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection, to_plane
+from gozen.catalog.reference.reference_catalog import StarSource
 from gozen.errors import AstrometryFailed
 from gozen.instrument.profile import Profile
 from gozen.settings import AstrometrySettings

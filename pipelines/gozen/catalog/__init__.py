@@ -1,12 +1,16 @@
-"""HATS tables: append a night, look up a star or a cone, read the reference catalogue (CATALOG §1)."""
+"""HATS tables: light curves, objects, reference catalogues, and tables that users import.
+
+``format`` says what a table consists of; ``read`` looks up, ``write`` appends a night or writes a table, ``maintain``
+compacts, releases and verifies; ``match`` matches positions, ``reference`` and ``imports`` read catalogues from outside.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gozen.archive.store import Store
-    from gozen.catalog.lookup import Catalog
+    from gozen.archive.stores.open_store import Store
+    from gozen.catalog.read.lookup import Catalog
 
 
 def open_catalog(store: Store, name: str) -> Catalog:
@@ -29,6 +33,8 @@ def open_catalog(store: Store, name: str) -> Catalog:
     MissingObject
         The archive has no such table.
     """
-    from gozen.catalog.lookup import Catalog  # Arrow is a second of start-up that `import gozen.catalog` must not cost
+    from gozen.catalog.read.lookup import (
+        Catalog,
+    )  # Arrow is a second of start-up that `import gozen.catalog` must not cost
 
     return Catalog.open(store, name)

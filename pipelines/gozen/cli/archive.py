@@ -12,7 +12,7 @@ from rich.table import Table
 from gozen.cli import bucket
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
-from gozen.cli.output import Json, write_json
+from gozen.cli.table_output import Json, write_json
 from gozen.errors import BadRequest, ExitCode
 
 app = typer.Typer(help="Look after the archive: what it holds, whether it is whole, what may go.", no_args_is_help=True)
@@ -71,7 +71,7 @@ def expire(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
     """Remove raw files that are reduced and whose time is up; retained ones stay."""
-    from gozen.archive.ring import expire as expire_raw
+    from gozen.archive.raw.expiry import expire as expire_raw
 
     settings = invocation(ctx).settings(keep_raw_days=keep_days)
     found = expire_raw(
@@ -100,8 +100,8 @@ def retain(
     undo: Annotated[bool, typer.Option("--undo", help="Let the raw files expire again.")] = False,
 ) -> None:
     """Keep the raw files of an exposure from expiring."""
-    from gozen.archive.retention import raw_files, release
-    from gozen.archive.retention import retain as keep
+    from gozen.archive.raw.retain import raw_files, release
+    from gozen.archive.raw.retain import retain as keep
 
     store = invocation(ctx).store()
     if not raw_files(store, night, exposure):
@@ -127,7 +127,7 @@ def forget(
     why: Annotated[str, typer.Option(help="Reason, for the record.")] = "",
 ) -> None:
     """Take raw files out of the archive again; refused for those that a commit names."""
-    from gozen.archive.forgetting import forget as take_out
+    from gozen.archive.raw.forget import forget as take_out
 
     found = take_out(invocation(ctx).store(), night, exposure, files or [], now=datetime.now(UTC), why=why)
     _print_lines(f"{one.key}: taken out" for one in found)
@@ -137,7 +137,7 @@ def forget(
 def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
     """Make the log's tables again from the commits."""
     from gozen.archive.inventory import nights_of_commits
-    from gozen.archive.log import rebuild_night
+    from gozen.archive.log.observation_log import rebuild_night
 
     store = invocation(ctx).store()
     for night in nights or nights_of_commits(store):

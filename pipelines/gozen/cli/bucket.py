@@ -12,8 +12,8 @@ from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.archive.policy import Role
-    from gozen.archive.s3 import S3Store
+    from gozen.archive.bucket_policy import Role
+    from gozen.archive.stores.s3_store import S3Store
 
 _MOST_DAYS = 36_500
 _SPARE_DAYS = 2
@@ -29,7 +29,7 @@ def tag(
 ) -> None:
     """On S3: bring the tags of raw files up to date, by which the bucket's life cycle removes what is reduced."""
     from gozen.archive.keys import checked_night
-    from gozen.archive.raw_tags import refresh
+    from gozen.archive.raw.reduced_tags import refresh
 
     found = refresh(_bucket(ctx), f"raw/{checked_night(night)}" if night else "raw")
     typer.echo(f"{found.reduced} raw files may expire, {found.other} not: they are retained or not reduced")
@@ -43,7 +43,7 @@ def lifecycle(
     set_: Set = False,
 ) -> None:
     """On S3: show or set the rule by which the bucket removes raw files that are reduced and not retained."""
-    from gozen.archive.s3_bucket import rules_for, set_life_cycle
+    from gozen.archive.bucket_rules import rules_for, set_life_cycle
 
     store = _bucket(ctx)
     chosen = days or days_of_rule(invocation(ctx).settings().keep_raw_days)
@@ -71,8 +71,8 @@ def policy(
     set_: Set = False,
 ) -> None:
     """On S3: show or set who may do what in the bucket."""
-    from gozen.archive.policy import statements
-    from gozen.archive.s3_bucket import set_policy
+    from gozen.archive.bucket_policy import statements
+    from gozen.archive.bucket_rules import set_policy
 
     store = _bucket(ctx)
     users: dict[Role, list[str]] = {
@@ -91,6 +91,6 @@ def policy(
 
 
 def _bucket(ctx: typer.Context) -> S3Store:
-    from gozen.archive.s3_bucket import bucket_of
+    from gozen.archive.bucket_rules import bucket_of
 
     return bucket_of(invocation(ctx).store())

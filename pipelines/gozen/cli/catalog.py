@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
-from gozen.cli.output import Json, write_json
+from gozen.cli.table_output import Json, write_json
 from gozen.errors import BadRequest, ExitCode
 
 app = typer.Typer(help="Look after the tables: list, import, check, compact and release them.", no_args_is_help=True)
@@ -22,8 +22,8 @@ Name = Annotated[str, typer.Argument(help="Name of the table.")]
 def list_(ctx: typer.Context, json: Json = False) -> None:
     """List the tables and the releases."""
     from gozen.catalog import open_catalog
-    from gozen.catalog.release import read_release, releases
-    from gozen.catalog.verify import tables
+    from gozen.catalog.maintain.release import read_release, releases
+    from gozen.catalog.maintain.verify import tables
 
     store = invocation(ctx).store()
     held = [open_catalog(store, name).info() for name in tables(store)]
@@ -46,7 +46,7 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 def info(ctx: typer.Context, name: Name, json: Json = False) -> None:
     """Say what a table is: version, rows, columns with their units, releases that hold it."""
     from gozen.catalog import open_catalog
-    from gozen.catalog.release import released
+    from gozen.catalog.maintain.release import released
 
     store = invocation(ctx).store()
     catalog = open_catalog(store, name)
@@ -91,7 +91,7 @@ def import_(
     margin: Annotated[float, typer.Option(min=0, help="Width of the margin for cross-matches, arcsec; 0: none.")] = 5.0,
 ) -> None:
     """Make a table of a file: positions and ids are found or named, all other columns are kept."""
-    from gozen.catalog.imported import import_table
+    from gozen.catalog.imports.import_table import import_table
 
     given = invocation(ctx)
     done = import_table(
@@ -112,7 +112,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read every file of tables and of their releases, and say what is wrong; exit code 65 when something is."""
-    from gozen.catalog import verify as check
+    from gozen.catalog.maintain import verify as check
 
     store = invocation(ctx).store()
     found = [check.verify(store, name) for name in names or check.tables(store)]
@@ -141,8 +141,8 @@ def compact(
     ] = None,
 ) -> None:
     """Merge the files of partitions that have many and split those that grew; readers are not disturbed."""
-    from gozen.catalog.compact import compact as merge
-    from gozen.catalog.generations import remove_older, retire
+    from gozen.catalog.maintain.compact import compact as merge
+    from gozen.catalog.maintain.old_generations import remove_older, retire
 
     store, now = invocation(ctx).store(), datetime.now(UTC)
     done = merge(store, name, everything=everything, most_files=most_files, partition_rows=partition_rows)
@@ -172,7 +172,7 @@ def release(
     tables: Annotated[list[str], typer.Argument(metavar="WORD=TABLE...", help="Tables, by the word each goes by.")],
 ) -> None:
     """Give the current versions of tables a name for good; they share their files with the tables."""
-    from gozen.catalog.release import release as make
+    from gozen.catalog.maintain.release import release as make
 
     words = dict(_word(one) for one in tables)
     if len(words) < len(tables):

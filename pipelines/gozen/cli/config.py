@@ -7,7 +7,7 @@ from rich.table import Table
 
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
-from gozen.cli.output import Json, write_json
+from gozen.cli.table_output import Json, write_json
 
 
 def config(ctx: typer.Context, json: Json = False) -> None:

@@ -29,9 +29,9 @@ def demo(
 
     Exit code 70 when something was recovered outside of its stated tolerance.
     """
-    from gozen.demo.demo import run_demo
+    from gozen.demo.demo_night import DemoPlan
     from gozen.demo.mover_pictures import in_words
-    from gozen.demo.night import DemoPlan
+    from gozen.demo.run_demo import run_demo
 
     plan = DemoPlan(sensors=sensors, dithers=dithers, nframe=nframe, seed=seed)
     settings = invocation(ctx).settings(workers=workers)

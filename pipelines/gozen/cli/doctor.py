@@ -7,7 +7,7 @@ from rich.table import Table
 
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
-from gozen.cli.output import Json, write_json
+from gozen.cli.table_output import Json, write_json
 from gozen.errors import ExitCode
 
 _STYLES = {"ok": "green", "optional": "yellow", "missing": "bold red"}
@@ -15,7 +15,7 @@ _STYLES = {"ok": "green", "optional": "yellow", "missing": "bold red"}
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
     """Say what is installed, what is missing and how to get it; exit code 65 when the main job cannot run."""
-    from gozen.cli.checks import examine
+    from gozen.cli.doctor_checks import examine
 
     found = examine(invocation(ctx).settings())
     missing = [finding for finding in found if finding.state == "missing"]

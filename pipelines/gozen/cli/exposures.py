@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gozen.cli import output, selecting
+from gozen.cli import log_options, table_output
 from gozen.cli.invocation import invocation
 
 _COLUMNS = (
@@ -26,27 +26,27 @@ _COLUMNS = (
 
 def exposures(
     ctx: typer.Context,
-    night: selecting.Night = None,
-    exposure: selecting.Exposure = None,
-    object_: selecting.Object = None,
-    sensor: selecting.Sensor = None,
-    data_type: selecting.DataType = None,
-    filter_: selecting.Filter = None,
-    project: selecting.Project = None,
-    status: selecting.Status = None,
-    reason: selecting.Reason = None,
-    ra: selecting.Ra = None,
-    dec: selecting.Dec = None,
-    radius: selecting.Radius = 1.0,
-    csv: output.Csv = False,
-    json: output.Json = False,
-    parquet: output.Parquet = None,
+    night: log_options.Night = None,
+    exposure: log_options.Exposure = None,
+    object_: log_options.Object = None,
+    sensor: log_options.Sensor = None,
+    data_type: log_options.DataType = None,
+    filter_: log_options.Filter = None,
+    project: log_options.Project = None,
+    status: log_options.Status = None,
+    reason: log_options.Reason = None,
+    ra: log_options.Ra = None,
+    dec: log_options.Dec = None,
+    radius: log_options.Radius = 1.0,
+    csv: table_output.Csv = False,
+    json: table_output.Json = False,
+    parquet: table_output.Parquet = None,
 ) -> None:
     """Search the exposures: one row for each sensor, the refused ones with the reason."""
-    from gozen.archive.search import search_exposures
+    from gozen.archive.log.search_log import search_exposures
 
-    form = output.Form(csv, json, parquet)
-    selection = selecting.selection(
+    form = table_output.Form(csv, json, parquet)
+    selection = log_options.selection(
         night,
         ra,
         dec,
@@ -62,4 +62,4 @@ def exposures(
     )
     store = invocation(ctx).store()
     found = search_exposures(store, selection)
-    output.show(found, _COLUMNS, form, selecting.title("sensor exposures", len(found), store))
+    table_output.show(found, _COLUMNS, form, log_options.title("sensor exposures", len(found), store))

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from gozen.cli.console import results
 from gozen.cli.invocation import invocation
-from gozen.cli.output import Json, write_json
+from gozen.cli.table_output import Json, write_json
 from gozen.errors import CorruptFile, ExitCode
 
 if TYPE_CHECKING:
-    from gozen.instrument.check import Check
     from gozen.instrument.profile import Profile
+    from gozen.instrument.profile_check import Check
 
 app = typer.Typer(help="What the camera is: profiles, and what they read from your files.", no_args_is_help=True)
 
@@ -75,9 +75,9 @@ def check(
 
 
 def _check(path: Path, profile: Profile) -> Check | CorruptFile:
-    from gozen.frames.findings import findings
+    from gozen.frames.pixel_findings import findings
     from gozen.frames.raw import read_words
-    from gozen.instrument.check import check_file
+    from gozen.instrument.profile_check import check_file
 
     try:
         words, shape = read_words(path, profile.hdu)

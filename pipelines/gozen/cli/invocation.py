@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from gozen.archive.store import Store
+    from gozen.archive.stores.open_store import Store
     from gozen.settings import Settings
 
 GLOBAL_OPTIONS = {"--archive": 1, "--config": 1, "--debug": 0}
@@ -37,7 +37,7 @@ class Invocation:
 
     def store(self) -> Store:
         """Open the archive."""
-        from gozen.archive.store import open_archive
+        from gozen.archive.stores.open_store import open_archive
 
         return open_archive(self.settings())
 

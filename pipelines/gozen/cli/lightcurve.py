@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gozen.cli import output
+from gozen.cli import table_output
 from gozen.cli.console import messages, results, say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
@@ -16,7 +16,7 @@ from gozen.errors import BadRequest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from gozen.catalog.lookup import Catalog
+    from gozen.catalog.read.lookup import Catalog
 
 _COLUMNS = (
     *("source_id", "filter", "mjd", "flux", "flux_err", "mag", "mag_err", "limit"),
@@ -47,15 +47,15 @@ def lightcurve(
     columns: Annotated[str | None, typer.Option(help="Names joined by commas, or `all`.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a .png or .svg.")] = None,
-    csv: output.Csv = False,
-    json: output.Json = False,
-    parquet: output.Parquet = None,
+    csv: table_output.Csv = False,
+    json: table_output.Json = False,
+    parquet: table_output.Parquet = None,
     table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",
 ) -> None:
     """Look up light curves by id or within a circle; nothing found is a result and says what is nearest."""
     from gozen.catalog import open_catalog
 
-    form = output.Form(csv, json, parquet)
+    form = table_output.Form(csv, json, parquet)
     place = _place(ra, dec, id_)
     if plot is not None:
         _check_name(plot)
@@ -72,7 +72,7 @@ def lightcurve(
     if plot is not None:
         _plot(kept, plot, _title(id_, place, radius))
     if csv or json or parquet is not None:
-        output.show(kept if columns is None else kept.select(named), named, form, "")
+        table_output.show(kept if columns is None else kept.select(named), named, form, "")
     elif plot is None and len(kept):
         _show(kept, named, rows, place if id_ is None else None)
 
@@ -122,13 +122,13 @@ def _names(columns: str | None, catalog: Catalog) -> list[str]:
 def _in_filter(found: pa.Table, name: str) -> pa.Table:
     import pyarrow as pa
 
-    from gozen.lightcurves.parts import filters_of
+    from gozen.lightcurves.light_curve_parts import filters_of
 
     return found.filter(pa.array([one == name for one in filters_of(found)], pa.bool_()))
 
 
 def _other_filters(found: pa.Table, name: str) -> str:
-    from gozen.lightcurves.parts import filters_of
+    from gozen.lightcurves.light_curve_parts import filters_of
 
     there = ", ".join(repr(one) if one else "an unknown filter (--filter '')" for one in sorted(set(filters_of(found))))
     return f"none of the {len(found):,} points found is in the filter {name!r}; there are points in {there}"
@@ -138,7 +138,7 @@ def _good(found: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    from gozen.catalog.schema import Flag
+    from gozen.catalog.format.schema import Flag
 
     bad = np.bitwise_or.reduce([Flag[name].value for name in _BAD])
     return found.filter(pa.array((found["flags"].to_numpy() & bad) == 0))
@@ -148,20 +148,20 @@ def _nearest_first(found: pa.Table, place: tuple[float, float]) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    from gozen.catalog.healpix import separation
+    from gozen.catalog.format.healpix import separation
 
     far = separation(*place, found["ra"].to_numpy(), found["dec"].to_numpy())
     return found.take(pa.array(np.argsort(far, kind="stable")))
 
 
 def _show(found: pa.Table, columns: Sequence[str], most: int, place: tuple[float, float] | None) -> None:
-    from gozen.lightcurves.summary import summaries
+    from gozen.lightcurves.light_curve_summary import summaries
 
     for one in summaries(found, place):
         say(one.sentence)
     found = _by_filter(found)
     shown = found.slice(0, most) if most else found
-    output.show(shown, columns, output.Form(), "", _FORMATS)
+    table_output.show(shown, columns, table_output.Form(), "", _FORMATS)
     if len(shown) < len(found):
         say(
             f"{len(found) - len(shown):,} more rows: --rows 0 shows all, --csv or --parquet FILE gives them to programs"
@@ -173,7 +173,7 @@ def _by_filter(found: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    from gozen.lightcurves.parts import parts
+    from gozen.lightcurves.light_curve_parts import parts
 
     return found.take(pa.array(np.concatenate([part.rows for part in parts(found)])))
 
@@ -181,7 +181,7 @@ def _by_filter(found: pa.Table) -> pa.Table:
 def _plot(found: pa.Table, path: Path, title: str) -> None:
     if not len(found):
         return
-    from gozen.plots.lightcurve import draw_lightcurves
+    from gozen.plots.light_curve_plot import draw_lightcurves
     from gozen.plots.style import write_picture
 
     write_picture(draw_lightcurves(found, title=title), path)
@@ -214,7 +214,7 @@ def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], r
 def _nearest(catalog: Catalog, place: tuple[float, float], radius: float) -> tuple[int, float] | None:
     import numpy as np
 
-    from gozen.catalog.healpix import separation
+    from gozen.catalog.format.healpix import separation
 
     around = catalog.cone(*place, radius, ["source_id", "ra", "dec"])
     if not len(around):

@@ -28,7 +28,7 @@ def masters(
     raw_url: reducing.RawURL = None,
 ) -> int:
     """Make dark, bias and flat masters; each exposure then uses the last ones before it that fit."""
-    from gozen.archive.store import open_archive
+    from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
 
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)

@@ -15,7 +15,7 @@ from gozen.cli.invocation import Invocation, invocation
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.lightcurves.selection import Circle
+    from gozen.lightcurves.commit_selection import Circle
 
 app = typer.Typer(help="A night as a whole: append its detections to the light-curve table.", no_args_is_help=True)
 
@@ -33,10 +33,10 @@ def append(
     result: Annotated[Path | None, typer.Option(help="Write counts and the table's version to this file.")] = None,
 ) -> None:
     """Append the calibrated detections of nights to a light-curve table; run again, it changes nothing."""
-    from gozen.archive.interface import named_errors
-    from gozen.archive.log import rebuild_night
-    from gozen.lightcurves.night import append_commits
-    from gozen.lightcurves.selection import named_exposures, nights_with, selected_commits
+    from gozen.archive.log.observation_log import rebuild_night
+    from gozen.archive.stores.store import named_errors
+    from gozen.lightcurves.append_night import append_commits
+    from gozen.lightcurves.commit_selection import named_exposures, nights_with, selected_commits
 
     called = invocation(ctx)
     store, circle = called.store(), _circle(called, region)
@@ -73,7 +73,7 @@ def append(
 def _circle(called: Invocation, region: str | None) -> tuple[Circle | None, float]:
     """Return the circle that was asked for, and how far a sensor's field reaches from its centre, deg."""
     from gozen.instrument.profile import load_profile
-    from gozen.lightcurves.selection import Circle
+    from gozen.lightcurves.commit_selection import Circle
 
     if region is None:
         return None, 0.0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import output, selecting
+from gozen.cli import log_options, table_output
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
@@ -32,29 +32,29 @@ _GATES = ("night", "exposure", "sensor", "frame", "gate", "value", "limit", "uni
 
 def quality(
     ctx: typer.Context,
-    night: selecting.Night = None,
-    exposure: selecting.Exposure = None,
-    object_: selecting.Object = None,
-    sensor: selecting.Sensor = None,
-    data_type: selecting.DataType = None,
-    reason: selecting.Reason = None,
+    night: log_options.Night = None,
+    exposure: log_options.Exposure = None,
+    object_: log_options.Object = None,
+    sensor: log_options.Sensor = None,
+    data_type: log_options.DataType = None,
+    reason: log_options.Reason = None,
     gates: Annotated[bool, typer.Option("--gates", help="The gates with value and limit.")] = False,
     frames: Annotated[bool, typer.Option("--frames", help="The frames (the default).")] = False,
     refused: Annotated[bool, typer.Option("--refused", help="Only what a gate refused.")] = False,
-    csv: output.Csv = False,
-    json: output.Json = False,
-    parquet: output.Parquet = None,
+    csv: table_output.Csv = False,
+    json: table_output.Json = False,
+    parquet: table_output.Parquet = None,
 ) -> None:
     """Search the quality: registration, sky and seeing of each frame, or each gate with its value and limit."""
-    from gozen.archive.search import search_quality
+    from gozen.archive.log.search_log import search_quality
 
     if gates and frames:
         raise BadRequest("give one of --gates and --frames: they have different columns")
-    form = output.Form(csv, json, parquet)
-    selection = selecting.selection(
+    form = table_output.Form(csv, json, parquet)
+    selection = log_options.selection(
         night, exposure=exposure, object=object_, sensor=sensor, data_type=data_type, reason=reason
     )
     store = invocation(ctx).store()
     found = search_quality(store, selection, frames=not gates, gates=gates, refused_only=refused)
     what = "gates" if gates else "frames"
-    output.show(found, _GATES if gates else _FRAMES, form, selecting.title(what, len(found), store))
+    table_output.show(found, _GATES if gates else _FRAMES, form, log_options.title(what, len(found), store))

@@ -30,9 +30,9 @@ def reduce(
     raw_url: reducing.RawURL = None,
 ) -> int:
     """Reduce exposures of the archive's raw data, sensor by sensor."""
-    from gozen.archive.store import open_archive
+    from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.observing.execution import works_of_exposures
+    from gozen.observing.raw_for_steps import works_of_exposures
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)

@@ -18,11 +18,11 @@ from gozen.cli.console import messages, say
 from gozen.errors import BadRequest, ExitCode, worst
 
 if TYPE_CHECKING:
-    from gozen.archive.raw import RawExposure
-    from gozen.archive.store import Store
+    from gozen.archive.raw.exposure_record import RawExposure
+    from gozen.archive.stores.open_store import Store
     from gozen.errors import CorruptFile
     from gozen.instrument.profile import Profile
-    from gozen.reduction.work import SensorResult, SensorWork
+    from gozen.reduction.sensor_work import SensorResult, SensorWork
     from gozen.settings import Settings
 
 Instrument = Annotated[str | None, typer.Option(help="Instrument profile: a name that ships, or a path.")]
@@ -78,8 +78,8 @@ def take_in_files(store: Store, profile: Profile, paths: Sequence[Path]) -> list
     BadRequest
         No file could be read.
     """
-    from gozen.frames.arrivals import take_in
-    from gozen.frames.incoming import fits_files, read_arrivals
+    from gozen.frames.incoming_files import fits_files, read_arrivals
+    from gozen.frames.take_in import take_in
 
     files = fits_files(paths)
     with counted("reading headers", len(files)) as step:
@@ -125,8 +125,8 @@ def exposures_of_night(
     BadRequest
         The archive has no raw data of this night and camera.
     """
-    from gozen.archive.raw import raw_exposures, read_record
-    from gozen.frames.arrivals import record_missing
+    from gozen.archive.raw.exposure_record import raw_exposures, read_record
+    from gozen.frames.take_in import record_missing
 
     date_of(night)
     records = [read_record(store, night, name) for name in names or ()]
@@ -152,8 +152,8 @@ def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequenc
     BadRequest
         Not one exposure is named, or the settings do not allow the folder.
     """
-    from gozen.archive.outside import open_outside
-    from gozen.frames.arrivals import exposure_outside
+    from gozen.archive.raw.external_raw import open_outside
+    from gozen.frames.take_in import exposure_outside
 
     date_of(night)
     if len(names) != 1:
@@ -215,10 +215,10 @@ def make_and_report(
     log: bool = True,
 ) -> ExitCode:
     """Make the masters of exposures with a progress bar, bring the log up to date, say what was made."""
-    from gozen.archive.log import rebuild_night
-    from gozen.archive.store import open_archive
-    from gozen.reduction.bench import open_bench
-    from gozen.reduction.masters import make_masters, masters_wanted
+    from gozen.archive.log.observation_log import rebuild_night
+    from gozen.archive.stores.open_store import open_archive
+    from gozen.reduction.night_masters import make_masters, masters_wanted
+    from gozen.reduction.shared_inputs import open_bench
 
     works = [
         one for one in masters_wanted(exposures, profile.masters, profile.name) if not sensors or one.sensor in sensors
@@ -248,10 +248,10 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings, *, log: b
     log
         Whether the log of the nights is rebuilt.
     """
-    from gozen.archive.log import rebuild_night
-    from gozen.archive.store import open_archive
-    from gozen.reduction.bench import open_bench
-    from gozen.reduction.exposure import reduce_all
+    from gozen.archive.log.observation_log import rebuild_night
+    from gozen.archive.stores.open_store import open_archive
+    from gozen.reduction.reduce_all import reduce_all
+    from gozen.reduction.shared_inputs import open_bench
 
     store = open_archive(settings)
     sweep(store)
@@ -272,7 +272,7 @@ def reduce_and_report(works: Sequence[SensorWork], settings: Settings, *, log: b
 
 def sweep(store: Store) -> None:
     """Remove what killed processes of this machine left half-written."""
-    from gozen.archive.directory import DirectoryStore
+    from gozen.archive.stores.directory_store import DirectoryStore
 
     if isinstance(store, DirectoryStore):
         store.sweep()

@@ -14,8 +14,8 @@ from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest, ExitCode, worst
 
 if TYPE_CHECKING:
-    from gozen.archive.raw import RawExposure
-    from gozen.observing.execution import Answered
+    from gozen.archive.raw.exposure_record import RawExposure
+    from gozen.observing.raw_for_steps import Answered
     from gozen.resources.observation import Observation
 
 
@@ -32,11 +32,11 @@ def run(
     workers: reducing.Workers = None,
 ) -> int:
     """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
-    from gozen.archive.store import open_archive
+    from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.observing.execution import Reach, answer, works_of
-    from gozen.observing.plan import exposures_of
-    from gozen.resources.recipe import load_observations
+    from gozen.observing.observation_plan import exposures_of
+    from gozen.observing.raw_for_steps import Reach, answer, works_of
+    from gozen.resources.observatory_recipe import load_observations
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)

@@ -22,7 +22,7 @@ from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
     from gozen.instrument.profile import Profile
-    from gozen.sky.night import Target
+    from gozen.simulator.simulate_night import Target
 
 _DITHERS = ((0.0, 0.0), (0.0, 1440.0), (-1980.0, 1440.0), (-1980.0, 0.0))
 """Arcsec east and north: the four of a survey field."""
@@ -57,10 +57,10 @@ def simulate(
     workers: reducing.Workers = None,
 ) -> None:
     """Take raw exposures of a simulated sky, with a dark and a flat, and keep the truth beside them."""
-    from gozen.archive.store import open_archive
-    from gozen.frames.arrivals import record_missing
+    from gozen.archive.stores.open_store import open_archive
+    from gozen.frames.take_in import record_missing
     from gozen.instrument.profile import load_profile
-    from gozen.sky.night import Target, simulate_night
+    from gozen.simulator.simulate_night import Target, simulate_night
 
     reducing.date_of(night)
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
@@ -112,9 +112,9 @@ def _sensors(text: str, profile: Profile) -> list[str]:
 
 def _of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Target], int]:
     """Return the fields of a recipe and its number of frames."""
-    from gozen.observing.plan import exposures_of
-    from gozen.resources.recipe import load_observations
-    from gozen.sky.night import Target
+    from gozen.observing.observation_plan import exposures_of
+    from gozen.resources.observatory_recipe import load_observations
+    from gozen.simulator.simulate_night import Target
 
     try:
         text = path.read_text(encoding="utf-8")

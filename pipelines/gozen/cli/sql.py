@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import output
+from gozen.cli import table_output
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 
@@ -23,18 +23,18 @@ def sql(
         bool, typer.Option("--trusted", help="Let the query open files, as by read_csv: a query of your own.")
     ] = False,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
-    csv: output.Csv = False,
-    json: output.Json = False,
-    parquet: output.Parquet = None,
+    csv: table_output.Csv = False,
+    json: table_output.Json = False,
+    parquet: table_output.Parquet = None,
 ) -> None:
     """Ask the tables in SQL; circles read only what the index says can lie there."""
     from gozen.quickdb.connecting import connect
 
-    form = output.Form(csv, json, parquet)
+    form = table_output.Form(csv, json, parquet)
     with connect(settings=invocation(ctx).settings(), workers=0) as api:
         found = api.sql(query, rerun=rerun, trusted=trusted)
-    shown = found.slice(0, rows) if rows and form == output.Form() else found
-    output.show(shown, found.column_names, form, "")
+    shown = found.slice(0, rows) if rows and form == table_output.Form() else found
+    table_output.show(shown, found.column_names, form, "")
     if len(shown) < len(found):
         say(
             f"{len(found) - len(shown):,} more rows: --rows 0 shows all, --csv or --parquet FILE gives them to programs"

@@ -18,7 +18,7 @@ def objects(
     seed: Annotated[int, typer.Option(help="Of the sky.")] = 1,
 ) -> None:
     """Write the object tables `forced` and `meas` of a simulated survey; run again, it completes what is there."""
-    from gozen.sky.object_survey import simulate_objects, steps
+    from gozen.simulator.objects.survey_release import simulate_objects, steps
 
     store = invocation(ctx).store()
     with reducing.counted("simulating", steps(seed, count)) as step:

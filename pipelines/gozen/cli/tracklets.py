@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gozen.cli import output, selecting
+from gozen.cli import log_options, table_output
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
@@ -15,7 +15,7 @@ from gozen.errors import BadRequest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from gozen.archive.ades import Station
+    from gozen.movers.ades_report import Station
 
 _COLUMNS = (
     "night",
@@ -52,20 +52,20 @@ Ades = Annotated[
 def tracklets(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Name of one tracklet.")] = None,
-    night: selecting.Night = None,
-    exposure: selecting.Exposure = None,
-    object_: selecting.Object = None,
-    sensor: selecting.Sensor = None,
+    night: log_options.Night = None,
+    exposure: log_options.Exposure = None,
+    object_: log_options.Object = None,
+    sensor: log_options.Sensor = None,
     kind: Kind = None,
     rate: Rate = None,
     significance: Significance = 0.0,
-    ra: selecting.Ra = None,
-    dec: selecting.Dec = None,
-    radius: selecting.Radius = 1.0,
+    ra: log_options.Ra = None,
+    dec: log_options.Dec = None,
+    radius: log_options.Radius = 1.0,
     points: Annotated[bool, typer.Option("--points", help="Every point, not one row for each object.")] = False,
-    csv: output.Csv = False,
-    json: output.Json = False,
-    parquet: output.Parquet = None,
+    csv: table_output.Csv = False,
+    json: table_output.Json = False,
+    parquet: table_output.Parquet = None,
     ades: Ades = None,
     station: Annotated[str, typer.Option(help="Observatory code.", rich_help_panel=_PANEL)] = "",
     submitter: Annotated[str, typer.Option(help="Who submits, as in 'A. Observer'.", rich_help_panel=_PANEL)] = "",
@@ -75,12 +75,12 @@ def tracklets(
     aperture: Annotated[float, typer.Option(help="Of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
 ) -> None:
     """Search moving objects: place, rate, magnitude and how sure they are; export them to the Minor Planet Center."""
-    from gozen.archive.search import search_tracklets
+    from gozen.archive.log.search_log import search_tracklets
 
-    form = output.Form(csv, json, parquet)
+    form = table_output.Form(csv, json, parquet)
     if ades is not None and (csv or json or parquet is not None):
         raise BadRequest("give one of --ades, --csv, --json and --parquet")
-    selection = selecting.selection(night, ra, dec, radius, exposure=exposure, object=object_, sensor=sensor)
+    selection = log_options.selection(night, ra, dec, radius, exposure=exposure, object=object_, sensor=sensor)
     store = invocation(ctx).store()
     found = search_tracklets(
         store,
@@ -92,7 +92,7 @@ def tracklets(
         points=points or ades is not None,
     )
     if ades is not None:
-        from gozen.archive.ades import Station
+        from gozen.movers.ades_report import Station
 
         names = tuple(observer or ([submitter] if submitter else []))
         detector = "CMOS" if mode == "CMO" else mode
@@ -100,12 +100,12 @@ def tracklets(
         _write_ades(found, ades, who)
         return
     columns = _POINTS if points else _COLUMNS
-    output.show(found, columns, form, selecting.title("points" if points else "tracklets", len(found), store))
+    table_output.show(found, columns, form, log_options.title("points" if points else "tracklets", len(found), store))
 
 
 def _write_ades(found: pa.Table, path: Path, station: Station) -> None:
-    from gozen.archive.ades import ades
-    from gozen.archive.interface import named_errors
+    from gozen.archive.stores.store import named_errors
+    from gozen.movers.ades_report import ades
 
     text = ades(found.to_pylist(), station)
     with named_errors(str(path), "write"):

@@ -13,7 +13,7 @@ from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.archive.store import Store
+    from gozen.archive.stores.open_store import Store
 
 
 def watch(
@@ -42,11 +42,11 @@ def watch(
 
     Files move from the folder into the archive. Started again, it goes on where it was stopped or killed.
     """
-    from gozen.archive.store import open_archive
+    from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.watch.orders import Orders
-    from gozen.watch.reporting import Reporter
-    from gozen.watch.watcher import Clock, run_watch
+    from gozen.watch.messages import Reporter
+    from gozen.watch.recipes_of_cubes import Orders
+    from gozen.watch.watch_loop import Clock, run_watch
 
     more = {"watch": {"express": express}} if express else {}
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)

@@ -11,17 +11,17 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from gozen.archive.commit import Summary
-from gozen.archive.store import Store
-from gozen.archive.tracklets import TrackletRecord
-from gozen.astrometry.plane import from_plane
-from gozen.catalog.parquet import numbers
-from gozen.demo.findings import Findings
-from gozen.demo.movers import MoverPair, Pairing, Spurious
-from gozen.plots.field import MOST_CLOSE_UPS, Path, draw_field
-from gozen.plots.film import film_strip
+from gozen.archive.stores.open_store import Store
+from gozen.archive.tracklet_record import TrackletRecord
+from gozen.astrometry.tangent_plane import from_plane
+from gozen.catalog.format.partition_parquet import numbers
+from gozen.demo.compare_movers import MoverPair, Pairing, Spurious
+from gozen.demo.demo_results import Findings
+from gozen.plots.field_map import MOST_CLOSE_UPS, Path, draw_field
+from gozen.plots.mover_film import film_strip
 from gozen.plots.style import DARK, LIGHT, picture
-from gozen.report.model import Film, MoverRow, MoverState, Picture
-from gozen.sky.events import Mover
+from gozen.report.report_model import Film, MoverRow, MoverState, Picture
+from gozen.simulator.sky.events import Mover
 
 Floats = NDArray[np.float64]
 FALSE = "false tracklet"

@@ -17,16 +17,16 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from gozen.archive.interface import named_errors
-from gozen.archive.store import Store
+from gozen.archive.stores.open_store import Store
+from gozen.archive.stores.store import named_errors
 from gozen.errors import CorruptFile
-from gozen.frames.belonging import same_time
-from gozen.frames.hdus import ImageUnit, find_image, image_names, opened, quiet, unpacked
+from gozen.frames.exposure_grouping import same_time
+from gozen.frames.fits_images import ImageUnit, find_image, image_names, opened, quiet, unpacked
+from gozen.frames.fits_units import FITS_BLOCK
 from gozen.frames.header_cards import header_words
-from gozen.frames.pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
-from gozen.frames.units import FITS_BLOCK
-from gozen.instrument.header import RawHeader, read_header
+from gozen.frames.stored_pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
 from gozen.instrument.profile import Profile
+from gozen.instrument.read_header import RawHeader, read_header
 from gozen.instrument.readout import read_out
 
 _HEAD_BYTES = 256 * 1024
@@ -42,7 +42,7 @@ class RawFile:
     frames
         Pixels of shape (frames, rows, columns); big-endian integers stay as they stand in the file.
     offset, scale, blank
-        As in `gozen.frames.pixels.Scaling`.
+        As in `gozen.frames.stored_pixels.Scaling`.
     images
         Number and name of each image in the file, where that is known.
     """
@@ -282,7 +282,7 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
 
 
 def _words_in_common(header: RawHeader) -> tuple[str, ...]:
-    """Return the words that all files of a cube must share; see `gozen.frames.belonging`.
+    """Return the words that all files of a cube must share; see `gozen.frames.exposure_grouping`.
 
     With the shutter closed the filter wheel does not matter.
     """

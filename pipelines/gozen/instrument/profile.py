@@ -1,4 +1,4 @@
-"""The model of an instrument profile, and how one is found and loaded. Rules for header words are in `words`."""
+"""The model of an instrument profile, and how one is found and loaded. Rules for header words are in `header_rules`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.instrument.contradictions import contradictions
-from gozen.instrument.words import HeaderWords, Part
-from gozen.resources.document import parse
+from gozen.instrument.header_rules import HeaderWords, Part
+from gozen.instrument.profile_contradictions import contradictions
+from gozen.resources.yaml_document import parse
 
 _LARGEST_SENSOR = 32767
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")

@@ -65,7 +65,7 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
     Parameters
     ----------
     binning, window
-        As in `gozen.instrument.header.RawHeader`.
+        As in `gozen.instrument.read_header.RawHeader`.
     shape
         Rows and columns of the frame. Columns beside the active area may be read with every window, or be left out.
     source

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gozen.catalog.schema import Flag
-from gozen.lightcurves.zeropoint import of_known_colour
-from gozen.photometry.measure import FrameFluxes
+from gozen.catalog.format.schema import Flag
+from gozen.lightcurves.zero_magnitude import of_known_colour
+from gozen.photometry.forced_photometry import FrameFluxes
 from gozen.settings import CalibrationSettings
 
 Floats = NDArray[np.float64]

@@ -9,11 +9,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gozen.calibration.calibrate import Image, Mask
-from gozen.movers.nearby import clear_hits
-from gozen.movers.template import Template, cores
-from gozen.photometry.centroid import windowed_centroids
-from gozen.photometry.register import Shift
+from gozen.calibration.calibrate_frame import Image, Mask
+from gozen.movers.local_sky import clear_hits
+from gozen.movers.stack_template import Template, cores
+from gozen.photometry.centroids import windowed_centroids
+from gozen.photometry.frame_shift import Shift
 
 Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548

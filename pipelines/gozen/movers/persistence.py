@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gozen.movers.candidates import Candidates
 from gozen.movers.streaks import Streak
-from gozen.movers.strip import Floats, Line, offsets_across, places, strip_of
-from gozen.photometry.register import Shift
+from gozen.movers.trail_strip import Floats, Line, offsets_across, places, strip_of
+from gozen.photometry.frame_shift import Shift
 
 RestAt = Callable[[int, Floats, Floats], Floats]
 """The difference of a frame and the stack at places on the frame, ADU; NaN where nothing is known."""

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gozen.calibration.calibrate import Image, Mask
-from gozen.movers.profile import Optics, add_trail
+from gozen.calibration.calibrate_frame import Image, Mask
+from gozen.movers.trail_profile import Optics, add_trail
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]

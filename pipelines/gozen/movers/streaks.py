@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gozen.calibration.calibrate import Image
+from gozen.calibration.calibrate_frame import Image
 from gozen.movers.candidates import Candidates
-from gozen.movers.strip import Cover, half_width, places
-from gozen.movers.trace import Trail, trace
+from gozen.movers.trace_trail import Trail, trace
+from gozen.movers.trail_strip import Cover, half_width, places
 
 Floats = NDArray[np.float64]
 _ELONGATED, _BRIGHT_ELONGATED, _BRIGHT_SNR = 3.0, 1.5, 50.0

@@ -1,1 +1,1 @@
-"""How an Observation is carried out: ``plan``, ``drivers`` of the devices, and which raw data answer it."""
+"""How an Observation is carried out: its plan, the device drivers, and which raw data belong to its steps."""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gozen.archive.interface import named_errors
+from gozen.archive.stores.store import named_errors
 from gozen.errors import BadRequest
 
 Form = Literal["png", "svg", "webp"]

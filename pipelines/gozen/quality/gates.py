@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gozen.calibration.calibrate import Detector, Image
+from gozen.calibration.calibrate_frame import Detector, Image
 from gozen.errors import CorruptFile, InconsistentPointing, InconsistentTime, NoisyFrame, SaturatedField, TrailedFrame
-from gozen.frames.pixels import Pixels, Stored, native
 from gozen.frames.raw import RawCube
-from gozen.instrument.header import RawHeader, impossible_place, utc_of_mjd
+from gozen.frames.stored_pixels import Pixels, Stored, native
+from gozen.instrument.read_header import RawHeader, impossible_place, utc_of_mjd
 from gozen.settings import GateSettings
 
 _EARLIEST_MJD = 36934.0

@@ -1,4 +1,8 @@
-"""User Python next to the data: send a function to every patch of the tables (CATALOG §3)."""
+"""User Python next to the data: send a function to every patch of the tables, or ask them in SQL.
+
+``api`` is what a notebook calls. ``jobs`` plans and runs a call, ``engines`` hand its tasks to workers, ``work`` is the
+worker's side, ``isolation`` the locked child process, ``patches`` the data, ``user_code`` the function, ``sql`` queries.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gozen.quickdb.api import Api
     from gozen.quickdb.connecting import connect
-    from gozen.quickdb.region import Box, Cone, Polygon
-    from gozen.quickdb.repeatable import why_not_kept
+    from gozen.quickdb.patches.region import Box, Cone, Polygon
+    from gozen.quickdb.user_code.judge import why_not_kept
 
 __all__ = ["Api", "Box", "Cone", "Polygon", "connect", "why_not_kept"]
 
@@ -24,11 +28,11 @@ def __getattr__(name: str) -> Any:
 
         return Api
     if name in ("Box", "Cone", "Polygon"):
-        from gozen.quickdb import region
+        from gozen.quickdb.patches import region
 
         return getattr(region, name)
     if name == "why_not_kept":
-        from gozen.quickdb.repeatable import why_not_kept
+        from gozen.quickdb.user_code.judge import why_not_kept
 
         return why_not_kept
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gozen.archive import keys
-from gozen.archive.store import open_archive
+from gozen.archive.stores.open_store import open_archive
 from gozen.errors import BadRequest, MissingObject
-from gozen.lightcurves.barycentre import Place
-from gozen.quickdb.cache import Cache
+from gozen.lightcurves.barycentric_times import Place
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.jobs.plan_job import Planner
+from gozen.quickdb.jobs.rerun_tables import Tables
+from gozen.quickdb.jobs.reruns import Reruns
+from gozen.quickdb.jobs.result_cache import Cache
+from gozen.quickdb.jobs.run_job import mapped, reduced, results
 from gozen.quickdb.listing import light_curve, listed, star_or_circle
-from gozen.quickdb.patch import Patch
-from gozen.quickdb.planning import Planner
-from gozen.quickdb.program import Mode, Program
-from gozen.quickdb.reruns import Reruns
-from gozen.quickdb.running import mapped, reduced, results
-from gozen.quickdb.tables import Tables
-from gozen.quickdb.usercode import UserCode
+from gozen.quickdb.patches.patch import Patch
+from gozen.quickdb.user_code.user_function import UserCode
+from gozen.quickdb.work.program import Mode, Program
 from gozen.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from gozen.quickdb.sql_database import Database
+    from gozen.quickdb.sql.database import Database
 
 Map = Callable[..., Any]
 Reduce = Callable[[Any, Any], Any]
@@ -165,7 +165,7 @@ class Api:
         Returns
         -------
         Any
-            The value, or None where no patch gave one; with `sample` a `gozen.quickdb.sampling.Estimate`. It is the
+            The value, or None where no patch gave one; with `sample` an `Estimate` of `jobs.sampling`. It is the
             same to the bit on every engine and with any number of workers.
 
         Raises
@@ -190,7 +190,7 @@ class Api:
         rerun, table
             As in the job.
         """
-        from gozen.quickdb.at_home import opened
+        from gozen.quickdb.open_patch import opened
 
         return opened(self._store, self._reruns.family(rerun, table, UserCode.of()), id)
 
@@ -288,9 +288,9 @@ class Api:
             It names a table that is not there.
         """
         try:
-            from gozen.quickdb.sql import Query
-            from gozen.quickdb.sql_database import Database
-            from gozen.quickdb.sql_sources import LOGS, Sources
+            from gozen.quickdb.sql.database import Database
+            from gozen.quickdb.sql.parse_query import Query
+            from gozen.quickdb.sql.query_sources import LOGS, Sources
         except ImportError as error:
             raise BadRequest(f"SQL: {error}; pip install 'gozen[sql]'") from error
         parsed = Query(query)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gozen.errors import BadRequest, GozenError, IsolationUnavailable
 from gozen.instrument.profile import load_profile
-from gozen.lightcurves.barycentre import Place
+from gozen.lightcurves.barycentric_times import Place
 from gozen.quickdb.api import Api
 from gozen.quickdb.engines import Engine, Here
 from gozen.quickdb.isolation.limits import Limits
@@ -68,13 +68,13 @@ def _engine(wanted: Any, workers: int) -> Engine:
     if workers == 0:
         return Here()
     if wanted == "local":
-        from gozen.quickdb.engines.local import LocalEngine
+        from gozen.quickdb.engines.local_engine import LocalEngine
 
         local = LocalEngine(workers)
         local.start()
         return local
     if wanted == "dask" or not isinstance(wanted, str) or "://" in wanted:
-        from gozen.quickdb.engines.on_dask import DaskEngine
+        from gozen.quickdb.engines.dask_engine import DaskEngine
 
         return DaskEngine(None if wanted == "dask" else wanted, workers)
     raise BadRequest(f"engine {wanted!r} is none: local, dask, or the address of a scheduler as tcp://host:8786")

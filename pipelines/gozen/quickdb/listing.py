@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from gozen.catalog import parquet
-from gozen.catalog.lookup import Catalog
+from gozen.catalog.format import partition_parquet
+from gozen.catalog.read.lookup import Catalog
 from gozen.errors import BadRequest
-from gozen.lightcurves.barycentre import Place, bjd_tdb, say_uncertainty
-from gozen.quickdb.columns import BARYCENTRIC, TableColumns
-from gozen.quickdb.tables import Tables
+from gozen.lightcurves.barycentric_times import Place, bjd_tdb, say_uncertainty
+from gozen.quickdb.jobs.rerun_tables import Tables
+from gozen.quickdb.patches.column_definitions import BARYCENTRIC, TableColumns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ def _read_for(columns: Sequence[str], place_m: Place | None) -> list[str]:
 def _with_derived(rows: pa.Table, columns: Sequence[str] | None, place_m: Place | None) -> pa.Table:
     if columns is None or place_m is None or BARYCENTRIC not in columns:
         return rows
-    mjd, ra, dec = (parquet.numbers(rows, name) for name in _NEEDS)
+    mjd, ra, dec = (partition_parquet.numbers(rows, name) for name in _NEEDS)
     times = bjd_tdb(mjd, ra, dec, place_m)
     if np.isfinite(times).any():
         say_uncertainty(float(np.nanmax(mjd)), place_m)

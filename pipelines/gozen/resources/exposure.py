@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gozen.resources.meta import (
+from gozen.resources.metadata import (
     Conditions,
     HeaderText,
     Moment,
@@ -18,7 +18,7 @@ from gozen.resources.meta import (
     WireModel,
     rules,
 )
-from gozen.resources.operations import DataType, FrameCount, PipelineList, SensorList
+from gozen.resources.recipe_steps import DataType, FrameCount, PipelineList, SensorList
 
 PriorityClass = Literal["express", "default"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from gozen.resources.exposure import LaunchedJob
-from gozen.resources.meta import (
+from gozen.resources.metadata import (
     Conditions,
     Declination,
     Moment,

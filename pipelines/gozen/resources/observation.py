@@ -1,4 +1,4 @@
-"""Observation: what an observer asks for. The observatory's own form of it is in ``recipe``."""
+"""Observation: what an observer asks for. The observatory's own form of it is in ``observatory_recipe``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gozen.resources.meta import (
+from gozen.resources.metadata import (
     OBSERVATION_NAME_LENGTH,
     Conditions,
     HeaderText,
@@ -16,7 +16,7 @@ from gozen.resources.meta import (
     WireModel,
     rules,
 )
-from gozen.resources.operations import Operation
+from gozen.resources.recipe_steps import Operation
 
 
 class TimeWindow(WireModel):

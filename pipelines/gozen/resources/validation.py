@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gozen.errors import BadRequest
-from gozen.resources.document import Document, Path
-from gozen.resources.meta import WireModel
+from gozen.resources.metadata import WireModel
+from gozen.resources.yaml_document import Document, Path
 
 Model = TypeVar("Model", bound=WireModel)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from gozen.version.code import Code, parsed
-from gozen.version.trees import code_at
+from gozen.version.find_version import code_at
+from gozen.version.version_text import Code, parsed
 
 
 @functools.cache

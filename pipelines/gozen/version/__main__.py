@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from gozen.version import this_code
-from gozen.version.code import Code
+from gozen.version.version_text import Code
 
 _FORMS: dict[str, Callable[[Code], str]] = {
     "": str,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gozen.settings import WatchSettings
-from gozen.watch.queue import QueuedCube, State
+from gozen.watch.waiting_cubes import QueuedCube, State
 
 WINDOW_S = 300.0
 """Paces are means over this time, or over the time since the start where that is shorter."""

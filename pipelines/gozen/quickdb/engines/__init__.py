@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from gozen.archive import s3_environment
-from gozen.archive.s3_environment import Said
-from gozen.quickdb.jobs import Block, Job, TaskResult
+from gozen.archive.stores import s3_environment
+from gozen.archive.stores.s3_environment import Said
+from gozen.quickdb.work.tasks import Block, Job, TaskResult
 
 
 class Engine(Protocol):
@@ -49,16 +49,16 @@ class Here:
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
         """Yield the results of each task."""
-        from gozen.quickdb.sending import packed, received
-        from gozen.quickdb.work import do_task
+        from gozen.quickdb.work.result_bytes import packed, received
+        from gozen.quickdb.work.worker import do_task
 
         for task in tasks:
             yield received(packed(do_task(job, task), task))
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the job's bench."""
-        from gozen.quickdb.sending import packed, received
-        from gozen.quickdb.work import called
+        from gozen.quickdb.work.result_bytes import packed, received
+        from gozen.quickdb.work.worker import called
 
         return received(packed(called(job, name, arguments))).blocks[0][1]
 

@@ -1,6 +1,6 @@
 """A user's function in a process of its own: without network, files and credentials, and with limits.
 
-What keeps it apart is in `lockdown`; `child` is what the engine uses.
+What keeps it apart is in `lockdown`; `child_process` is what the engine uses.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Requests to the Kubernetes API and what its objects and answers say."""

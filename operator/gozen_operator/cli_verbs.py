@@ -1,0 +1,174 @@
+"""``gozen apply/get/describe/logs/cancel``: conveniences over the Kubernetes API for people without kubectl.
+
+They stand in the ``gozen`` command by the entry-point group ``gozen.commands``; nothing heavy loads before one runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen_operator.api_server.client import Api
+    from gozen_operator.reconcile.object_fields import Key
+
+MANAGER = "gozen-cli"
+
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Default: that of the kubeconfig's context.")]
+KindName = Annotated[str, typer.Argument(metavar="KIND", help="obs, exp or lcj, or the kind's whole name.")]
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(help="Observations, Exposures or LightCurveJobs in YAML, or a recipe.")],
+    night: Annotated[str | None, typer.Option(help="YYYYMMDD, for a recipe in the observatory's form.")] = None,
+    instrument: Annotated[str, typer.Option(help="Instrument whose site a recipe's times are of.")] = "tomoe",
+    namespace: Namespace = None,
+) -> None:
+    """Ask the cluster for what a file says; the same file runs on a laptop with `gozen run`."""
+    resources = _read(file, night, instrument)
+    api, where = _connected(namespace)
+    for resource in resources:
+        manifest = resource.wire()
+        manifest.pop("status", None)
+        manifest["metadata"] = {**manifest["metadata"], "namespace": resource.metadata.namespace or where}
+        made = api.apply(manifest, manifest["metadata"]["namespace"], MANAGER)
+        if made["metadata"].get("deletionTimestamp"):
+            name = resource.metadata.name
+            raise BadRequest(
+                f"{resource.kind} {name} is being deleted; when `gozen get` has it no more, apply it again"
+            )
+        _say(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
+    _say(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
+
+
+def get(
+    kind: KindName = "obs",
+    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    namespace: Namespace = None,
+) -> None:
+    """List resources as kubectl does."""
+    api, where = _connected(namespace)
+    titles, rows = api.table(_kind(kind), where, name)
+    if not rows:
+        _say(f"no {_kind(kind)}s in {where}")
+        return
+    _columns([titles, *rows])
+
+
+def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
+    """Tell what became of a resource: its conditions, the sensors that failed, and its events."""
+    api, where = _connected(namespace)
+    key, manifest = _found(api, kind, name, where)
+    status, meta = manifest.get("status") or {}, manifest["metadata"]
+    _say(f"{key.kind} {name} in {where}, applied {meta['creationTimestamp']}")
+    counts = [
+        f"{word} {status[word]}" for word in ("sensors", "reduced", "rejected", "failed", "rows") if word in status
+    ]
+    if counts:
+        _say(", ".join(counts))
+    rows = [[one["type"], one["status"], one["reason"], one.get("message", "")] for one in status.get("conditions", [])]
+    _columns([["CONDITION", "STATUS", "REASON", "MESSAGE"], *rows])
+    ends = [[one["sensor"], one["result"], one["reason"], one.get("message", "")] for one in status.get("outcomes", [])]
+    if ends:
+        _columns([["SENSOR", "RESULT", "REASON", "MESSAGE"], *ends])
+    events = [
+        [one.get("eventTime") or "", one["type"], one["reason"], one.get("note", "")]
+        for one in api.events_of(key, meta["uid"])
+    ]
+    if events:
+        _columns([["EVENT AT", "TYPE", "REASON", "MESSAGE"], *events])
+
+
+def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
+    """Print what the pods of an Exposure or a LightCurveJob say."""
+    api, where = _connected(namespace)
+    _, manifest = _found(api, kind, name, where)
+    if _kind(kind) == "Observation":
+        raise BadRequest(f"an Observation has no pods: ask for its Exposures, {name}-...; `gozen get exp` lists them")
+    job = (manifest.get("status") or {}).get("job")
+    pods = api.pods_of(where, job["uid"]) if job else []
+    if not pods:
+        raise BadRequest(f"{name} has no pods now: they are not made yet, or their Job has gone; see `gozen describe`")
+    for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):
+        _say(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
+        if pod["status"].get("phase") != "Pending":
+            _say(api.log_of(where, pod["metadata"]["name"]).rstrip("\n"))
+
+
+def cancel(kind: KindName, name: str, namespace: Namespace = None) -> None:
+    """Take a request back: what has not begun is not done, what runs is stopped, and the data stay in the archive."""
+    api, where = _connected(namespace)
+    key, manifest = _found(api, kind, name, where)
+    api.delete(key, manifest["metadata"]["uid"])
+    _say(f"{key.kind} {name} is cancelled; what is in the archive stays")
+
+
+def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
+    from zoneinfo import ZoneInfo
+
+    from gozen.cli.reducing import date_of
+    from gozen.instrument.profile import load_profile
+    from gozen.resources.observatory_recipe import load_observations
+    from gozen.resources.yaml_resources import load_resources
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read {file}: {error}") from error
+    if night is None:
+        return list(load_resources(text, file.name))
+    zone = ZoneInfo(load_profile(instrument).site.time_zone)
+    return list(load_observations(text, file.name, night=date_of(night), zone=zone))
+
+
+def _connected(namespace: str | None) -> tuple[Api, str]:
+    """Return the API and the namespace that is meant."""
+    from kubernetes import config
+
+    from gozen_operator.api_server.client import Api, connect
+
+    api = Api(connect())
+    if namespace is None:
+        try:
+            _, active = config.list_kube_config_contexts()
+            namespace = active["context"].get("namespace")
+        except config.ConfigException:
+            namespace = None
+    return api, namespace or "default"
+
+
+def _kind(text: str) -> str:
+    from gozen_operator.crds import KINDS
+
+    for kind in KINDS:
+        if text.lower() in (kind.short, kind.plural, kind.name.lower()):
+            return kind.name
+    raise BadRequest(f"unknown kind {text!r}; there are obs (Observation), exp (Exposure), lcj (LightCurveJob)")
+
+
+def _found(api: Api, kind: str, name: str, namespace: str) -> tuple[Key, dict[str, Any]]:
+    from gozen_operator.reconcile.object_fields import Key
+
+    key = Key(_kind(kind), namespace, name)
+    manifest = api.get(key)
+    if manifest is None:
+        raise BadRequest(f"there is no {key.kind} {name} in {namespace}; `gozen get {kind}` lists them")
+    return key, manifest
+
+
+def _columns(rows: list[list[Any]]) -> None:
+    """Print rows as columns, two spaces apart."""
+    texts = [[str(cell) if cell is not None else "" for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in texts) for place in range(len(texts[0]))]
+    for row in texts:
+        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _say(text: str) -> None:
+    from gozen.cli.console import say
+
+    say(text)

@@ -1,0 +1,241 @@
+"""What the operator remembers of the API server: the last known version of each object, and cards by heading. No I/O.
+
+Events may come late, twice or in the wrong order: an older version never replaces a newer one, and what was deleted
+does not come back. What the operator itself wrote is put here at once, so that it never acts on less than it knows.
+Objects are kept as compact text and are understood again when they are looked at: ten thousand need 25 MB.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from gozen.resources.metadata import Resource
+from gozen_operator.index.index_entries import Card, Heading, JobCard, Place, card_of, job_card_of, places
+from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, essential, key_of, parsed
+
+_TOMBSTONES = 4096
+_MODELS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object.
+
+    Parameters
+    ----------
+    version
+        Numbers that grow (Kubernetes API conventions, resource versions).
+    text
+        JSON; empty for a Job, of which the card says all.
+    card
+        None where this version does not understand the object.
+    """
+
+    uid: str
+    version: int
+    text: bytes
+    card: Card | None
+
+
+class Change(NamedTuple):
+    """What became of a card; None where there is none."""
+
+    key: Key
+    before: Card | None
+    after: Card | None
+
+
+class Index:
+    """The last known version of each object of ours; several threads may use it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, Entry] = {}
+        self._drawers: dict[Heading, list[Place]] = {}
+        self._models: OrderedDict[Key, tuple[int, Resource]] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, manifest: Manifest) -> Change | None:
+        """Remember an object; None where that is nothing new."""
+        key, meta = key_of(manifest), manifest["metadata"]
+        uid, version = meta["uid"], int(meta["resourceVersion"])
+        with self._lock:
+            if not self._is_news(key, uid, version):
+                return None
+            known = self._entries.get(key)
+            if known is not None and known.uid not in ("", uid):
+                self._bury(known.uid)
+            return self._replace(key, self._entry(key, uid, version, manifest))
+
+    def remove(self, manifest: Manifest) -> Change | None:
+        """Forget an object that was deleted; None when another of its name has taken its place."""
+        key, uid = key_of(manifest), manifest["metadata"]["uid"]
+        with self._lock:
+            self._bury(uid)
+            known = self._entries.get(key)
+            return None if known is not None and known.uid != uid else self._replace(key, None)
+
+    def expect(self, manifest: Manifest) -> None:
+        """Count a Job as made that is about to be, so that nobody takes its turn meanwhile."""
+        key = key_of(manifest)
+        card = job_card_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
+        with self._lock:
+            if key not in self._entries:
+                self._replace(key, Entry("", 0, b"", card))
+
+    def give_up(self, key: Key, owner: Key | None) -> Change | None:
+        """Forget a Job that was expected for a resource and is not there."""
+        with self._lock:
+            known = self._entries.get(key)
+            if known is None or known.uid or not isinstance(known.card, JobCard):
+                return None
+            mine = known.card.owner is not None and known.card.owner.key == owner
+            return self._replace(key, None) if mine else None
+
+    def forget(self, key: Key, uid: str) -> Change | None:
+        """Forget an object that a listing no longer has, unless another of its name was made meanwhile, or is to be.
+
+        Parameters
+        ----------
+        uid
+            As it was known before the listing was asked for.
+        """
+        with self._lock:
+            known = self._entries.get(key)
+            if known is None or not known.uid or known.uid != uid:
+                return None
+            self._bury(known.uid)
+            return self._replace(key, None)
+
+    def manifest(self, key: Key) -> dict[str, Any] | None:
+        """Return what is kept of a resource, as plain data."""
+        entry = self._entries.get(key)
+        return None if entry is None else json.loads(entry.text)
+
+    def resource(self, key: Key) -> Resource | None:
+        """Return one of our resources; None when there is none.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            Another version of the schema let something pass that this version does not understand.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            version, model = self._models.get(key, (-1, None))
+            if model is None or version != entry.version:
+                model = parsed(json.loads(entry.text))
+            self._keep(key, entry.version, model)
+            return model
+
+    def job_of(self, owner: Owner, name: str) -> JobSeen | None:
+        """Return a resource's own Job, without the ends of its pods; one that only has the name is another's.
+
+        One that is about to be made is none yet: nobody knows whether it comes to be.
+        """
+        card = self.job_named(owner.key.namespace, name)
+        return card.seen if card is not None and card.owner == owner and card.seen.uid else None
+
+    def job_named(self, namespace: str, name: str) -> JobCard | None:
+        """Return what has the name of a Job, whoever owns it."""
+        card = self.card(Key("Job", namespace, name))
+        return card if isinstance(card, JobCard) else None
+
+    def card(self, key: Key) -> Card | None:
+        """Return the card of an object that is there and understood."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.card
+
+    def cards(self, kind: str) -> Iterator[tuple[Key, Card | None]]:
+        """Return the cards of a kind."""
+        with self._lock:
+            found = [(key, entry.card) for key, entry in self._entries.items() if key.kind == kind]
+        return iter(found)
+
+    def keys(self, kind: str) -> list[Key]:
+        """Return the keys of a kind."""
+        return [key for key, _ in self.cards(kind)]
+
+    def uids(self, kind: str) -> dict[Key, str]:
+        """Return the uids of a kind; empty for a Job that is about to be made."""
+        with self._lock:
+            return {key: entry.uid for key, entry in self._entries.items() if key.kind == kind}
+
+    def under(self, heading: Heading, begin: Place = (), most: int | None = None) -> list[str]:
+        """Return names under a heading in their order, at most so many, from a place on."""
+        with self._lock:
+            drawer = self._drawers.get(heading, [])
+            first = bisect_left(drawer, begin)
+            return [str(place[-1]) for place in drawer[first : None if most is None else first + most]]
+
+    def before(self, heading: Heading, place: Place) -> int:
+        """Return how many stand before a place."""
+        with self._lock:
+            return bisect_left(self._drawers.get(heading, []), place)
+
+    def count(self, heading: Heading) -> int:
+        """Return how many there are under a heading."""
+        with self._lock:
+            return len(self._drawers.get(heading, []))
+
+    def _is_news(self, key: Key, uid: str, version: int) -> bool:
+        known = self._entries.get(key)
+        # Versions grow along all objects of a kind: an older one of this name is of an object that went before.
+        return uid not in self._gone and (known is None or version > known.version)
+
+    def _entry(self, key: Key, uid: str, version: int, manifest: Manifest) -> Entry:
+        if key.kind == "Job":
+            return Entry(uid, version, b"", job_card_of(manifest))
+        text = json.dumps(essential(manifest), separators=(",", ":")).encode()
+        try:
+            model = parsed(manifest)
+        except ValidationError:
+            return Entry(uid, version, text, None)
+        self._keep(key, version, model)
+        return Entry(uid, version, text, card_of(model))
+
+    def _keep(self, key: Key, version: int, model: Resource) -> None:
+        """Keep the models that were used last."""
+        self._models[key] = (version, model)
+        self._models.move_to_end(key)
+        while len(self._models) > _MODELS:
+            self._models.popitem(last=False)
+
+    def _replace(self, key: Key, entry: Entry | None) -> Change:
+        known = self._entries.pop(key, None)
+        before, after = known.card if known else None, entry.card if entry else None
+        if before != after:
+            self._refile(key, before, after)
+        if entry is None:
+            self._models.pop(key, None)
+        else:
+            self._entries[key] = entry
+        return Change(key, before, after)
+
+    def _refile(self, key: Key, before: Card | None, after: Card | None) -> None:
+        for heading, place in places(key, before) if before is not None else ():
+            drawer = self._drawers[heading]
+            del drawer[bisect_left(drawer, place)]
+            if not drawer:
+                del self._drawers[heading]
+        for heading, place in places(key, after) if after is not None else ():
+            insort(self._drawers.setdefault(heading, []), place)
+
+    def _bury(self, uid: str) -> None:
+        self._gone[uid] = None
+        while len(self._gone) > _TOMBSTONES:
+            self._gone.popitem(last=False)

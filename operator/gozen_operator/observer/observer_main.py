@@ -1,0 +1,158 @@
+"""``gozen-observer``: the process around the observer. Settings come as for ``gozen``; SIGTERM ends it cleanly."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, StorageUnavailable, as_gozen_error
+from gozen.settings import load_settings
+from gozen.version import code_version
+from gozen_operator.observer.observer_loop import Observer
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE_S = 60.0
+_TICK_S = 0.2
+_LATE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as the observer sees it."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Ending:
+    """Whether the process was told to end, by SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def install(self) -> None:
+        """Listen to the signals."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._tell)
+
+    def _tell(self, number: int, frame: object) -> None:
+        log.info("%s: no further step is begun", signal.Signals(number).name)
+        self.told = True
+
+
+def run(observer: Observer, ending: Ending, grace_s: float, clock: Clock | None = None) -> None:
+    """Let the observer work until it was told to end and has put everything down.
+
+    Parameters
+    ----------
+    grace_s
+        Time that it may take to end; after it the next process finds out what was left.
+    """
+    clock = clock or Clock()
+    trouble, ends = 0, None
+    while not (ending.told and observer.idle):
+        now = clock.now()
+        if ending.told:
+            ends = ends or now.timestamp() + grace_s + _LATE_S
+            if now.timestamp() > ends:
+                log.warning("there is no more time to end; the next process goes on from the archive")
+                return
+        try:
+            pause_s = observer.turn(now, stopping=ending.told)
+            trouble = 0
+        except (ClusterUnavailable, StorageUnavailable) as error:
+            trouble += 1
+            pause_s = min(_LONGEST_PAUSE_S, 2.0**trouble)
+            log.warning("%s: %s; tried again in %.0f s", error.name, error, pause_s)
+        _rest(pause_s, ending, clock)
+
+
+def _rest(pause_s: float, ending: Ending, clock: Clock) -> None:
+    """Sleep, but not past a signal."""
+    began_told = ending.told
+    left = min(pause_s, 1.0) if began_told else pause_s
+    while left > 0 and ending.told == began_told:
+        clock.sleep(min(left, _TICK_S))
+        left -= _TICK_S
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with a code of the contract (DESIGN §7)."""
+    words = _parser().parse_args(arguments)
+    if words.version:
+        sys.stdout.write(f"gozen-observer {code_version()}\n")
+        sys.exit(ExitCode.DONE)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("gozen", "gozen_operator"):
+        logging.getLogger(name).setLevel(logging.DEBUG if words.debug else logging.INFO)
+    try:
+        _observe(words)
+    except Exception as error:
+        known = as_gozen_error(error)
+        log.debug("", exc_info=error)
+        sys.stderr.write(f"gozen-observer: {known.name}: {' '.join(str(known).split())}\n")
+        sys.exit(known.exit_code)
+    sys.exit(ExitCode.DONE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gozen-observer",
+        description="Claim the accepted Observation that comes first, execute its steps with the site's telescope and "
+        "camera, and create its Exposures. It may be killed at any moment: it neither exposes twice nor forgets.",
+        epilog="Settings: the groups `observer` and `observatory` of gozen.toml or the environment, such as "
+        "GOZEN_OBSERVATORY__DRIVER=simulated; `gozen config` lists all.",
+    )
+    parser.add_argument("--archive", help="root of the archive: a directory or any fsspec URL")
+    parser.add_argument("--instrument", help="a profile that ships, or the path of one")
+    parser.add_argument("--namespace", help="namespace of the Observations (observer.namespace)")
+    parser.add_argument("--name", help="name under which it claims, one for each telescope (observer.name)")
+    parser.add_argument("--kubeconfig", help="file to reach the cluster by; default: the pod's own, or ~/.kube/config")
+    parser.add_argument("--debug", action="store_true", help="say more, with tracebacks")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    return parser
+
+
+def _observe(words: argparse.Namespace) -> None:
+    from gozen.archive.stores.open_store import open_archive
+    from gozen.instrument.profile import load_profile
+    from gozen.observing.device_drivers import load_observatory
+    from gozen_operator.observer.cluster_requests import KubernetesCluster
+
+    flags: dict[str, Any] = {"archive": words.archive, "instrument": words.instrument}
+    said = {name: value for name in ("namespace", "name") if (value := getattr(words, name)) is not None}
+    settings = load_settings(**flags, observer=said or None)
+    limits = settings.observer
+    profile, store = load_profile(settings.instrument), open_archive(settings)
+    observatory = load_observatory(settings, profile, store)
+    cluster = KubernetesCluster(_api(words.kubeconfig), limits.namespace)
+    ending = Ending()
+    ending.install()
+    # A later process of the same name has a session that sorts after this one.
+    session = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
+    what = limits.name, limits.namespace, settings.observatory.driver, code_version()
+    log.info("%s observes for namespace %s with %s; gozen %s", *what)
+    run(Observer(cluster, store, observatory, profile, settings, session), ending, limits.grace_s)
+    log.info("%s has ended", limits.name)
+
+
+def _api(kubeconfig: str | None) -> Any:
+    from kubernetes import client, config
+
+    try:
+        if kubeconfig is not None:
+            config.load_kube_config(kubeconfig)
+        else:
+            config.load_config()
+    except (config.ConfigException, OSError) as error:
+        raise BadRequest(f"no cluster to talk to: {error}; give --kubeconfig, or run in a pod") from error
+    return client.CustomObjectsApi()

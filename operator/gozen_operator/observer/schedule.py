@@ -1,0 +1,81 @@
+"""Which Observation is claimed next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from gozen.resources.metadata import Condition
+from gozen.resources.observation import Claim, Observation
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Observation | None:
+    """Return the Observation that comes first: begun by this observer, a target of opportunity, by priority, by age.
+
+    Parameters
+    ----------
+    me
+        As this process would sign now; what an earlier process of the same name claimed is its own. Its moment must lie
+        in the time window, if there is one.
+    claim_s
+        Seconds of silence after which another observer's claim is void.
+    """
+    open_ = [one for one in observations if _is_open(one, me.renewed) and _is_free(one, me, claim_s)]
+    return min(open_, key=lambda one: _order(one, me.holder), default=None)
+
+
+def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list[Observation]:
+    """Return those that no observer will execute any more, but that are not marked as `over`; parameters as `choose`.
+
+    An observer died between its last word and the mark, the operator refused it, or it is of a time without the mark.
+    """
+    return [one for one in observations if _is_over(one) and not _is_marked(one) and _is_free(one, me, claim_s)]
+
+
+def condition_of(observation: Observation, type_: str) -> Condition | None:
+    """Return a condition of an Observation."""
+    found = observation.status.conditions if observation.status else []
+    return next((one for one in found if one.type == type_), None)
+
+
+def is_accepted(observation: Observation) -> bool:
+    """Tell whether the operator accepts an Observation; what it said last counts."""
+    accepted = condition_of(observation, "Accepted")
+    return accepted is not None and accepted.status == "True"
+
+
+def _is_open(observation: Observation, now: datetime) -> bool:
+    if observation.metadata.deletion_timestamp is not None or observation.spec.suspend:
+        return False
+    window = observation.spec.time_window
+    in_time = window is None or window.start <= now
+    return is_accepted(observation) and not _is_over(observation) and in_time
+
+
+def _is_over(observation: Observation) -> bool:
+    executed, complete = condition_of(observation, "Executed"), condition_of(observation, "Complete")
+    return (executed is not None and executed.status != "Unknown") or (
+        complete is not None and complete.status == "True"
+    )
+
+
+def _is_marked(observation: Observation) -> bool:
+    return observation.status is not None and observation.status.over is True
+
+
+def _is_free(observation: Observation, me: Claim, claim_s: float) -> bool:
+    claim = observation.status.claim if observation.status else None
+    if claim is None or me.renewed - claim.renewed > timedelta(seconds=claim_s):
+        return True
+    # Sessions sort by their beginnings. Were the name enough, two that live would take it from each other for ever.
+    return claim.holder == me.holder and claim.session <= me.session
+
+
+def _order(observation: Observation, holder: str) -> tuple[bool, bool, float, datetime, str]:
+    claim = observation.status.claim if observation.status else None
+    begun = claim is not None and claim.holder == holder
+    spec, meta = observation.spec, observation.metadata
+    age = meta.creation_timestamp or _BEGINNING
+    return not begun, not spec.target_of_opportunity, -spec.priority, age, meta.name

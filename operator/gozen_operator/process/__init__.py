@@ -1,0 +1,1 @@
+"""The operator process: kopf watches, work queue, controller, leadership, health and metrics."""

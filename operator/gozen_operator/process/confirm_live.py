@@ -1,0 +1,51 @@
+"""What the API server is asked before a last word is said: memory may not have heard yet what was made or deleted.
+
+The watches of two kinds are two streams. One that was cut tells late what the other has made good for long.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gozen.resources.exposure import Exposure
+from gozen.resources.observation import Observation
+from gozen_operator.index import index_entries
+from gozen_operator.index.gather_facts import duplicate_of
+from gozen_operator.index.index_entries import ExposureCard, card_of
+from gozen_operator.index.object_index import Index
+from gozen_operator.reconcile.conditions import status_of
+from gozen_operator.reconcile.object_fields import Key
+
+
+class Objects(Protocol):
+    """As much of the API as is asked."""
+
+    def get(self, key: Key) -> dict[str, Any] | None:
+        """Return an object, or None."""
+
+
+def confirmed(api: Objects, index: Index, exposure: Exposure) -> str:
+    """Return the uid of the Exposure that has the number of this one, if it is there and stays; else nothing."""
+    namespace, card = str(exposure.metadata.namespace), card_of(exposure)
+    assert isinstance(card, ExposureCard)
+    first = None if card.complete else duplicate_of(index, namespace, card)
+    found = api.get(Key("Exposure", namespace, first.name)) if first is not None else None
+    if found is None or found["metadata"].get("deletionTimestamp"):
+        return ""
+    return str(found["metadata"]["uid"])
+
+
+def unheard_of(api: Objects, index: Index, observation: Observation) -> list[dict[str, Any]]:
+    """Return Exposures that an Observation has made, when nothing but them would keep it from being complete."""
+    mine, namespace = card_of(observation), str(observation.metadata.namespace)
+    status = observation.status
+    said = [one.model_dump() for one in status.conditions] if status is not None else []
+    if status is None or status_of(said, "Complete") == "True" or status_of(said, "Executed") not in ("True", "False"):
+        return []
+    keys = [Key("Exposure", namespace, one.name) for one in status.exposures]
+    known = [(key, index.card(key)) for key in keys]
+    heard = {key: one for key, one in known if isinstance(one, ExposureCard) and index_entries.is_parent(mine, one)}
+    if not all(one.complete for one in heard.values()):
+        return []
+    found = [api.get(key) for key in keys if key not in heard]
+    return [one for one in found if one is not None]

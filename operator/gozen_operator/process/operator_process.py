@@ -1,0 +1,219 @@
+"""The operator as a process: kopf tells what changed, workers look at keys, a loop looks at everything now and then.
+
+kopf is wiring only: no timers, no daemons, no finalizers. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import kopf
+
+from gozen.archive.stores.open_store import open_archive
+from gozen.errors import ExitCode, GozenError, as_gozen_error
+from gozen.settings import Settings
+from gozen_operator.api_server.client import PAGE, Api, connect
+from gozen_operator.api_server.responses import retry_after_s
+from gozen_operator.crds import GROUP, KINDS, VERSION
+from gozen_operator.index.dependents import affected
+from gozen_operator.index.index_entries import is_over
+from gozen_operator.index.object_index import Change, Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process.controller import Controller
+from gozen_operator.process.health_and_metrics import Health
+from gozen_operator.process.leadership import Leadership
+from gozen_operator.process.work_queue import WorkQueue
+from gozen_operator.reconcile.object_fields import MODELS, Key
+
+log = logging.getLogger(__name__)
+WORKERS = 4
+RETRY_S = (1.0, 60.0)
+JOIN_S = 20.0
+"""How long what acts may take to end; the kubelet kills after 30 s."""
+_IDLE_S = 0.5
+"""After this many seconds without an event kopf ends the task of an object."""
+
+
+class Process:
+    """One operator process.
+
+    Parameters
+    ----------
+    stop
+        Set from outside to end it.
+    """
+
+    def __init__(self, site: Settings, settings: OperatorSettings, api: Api) -> None:
+        self.settings, self.api = settings, api
+        self.index, self.health = Index(), Health(settings)
+        self.queue = WorkQueue(time.monotonic)
+        self.stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="look")
+        self._failures: dict[Key, int] = {}
+        namespace = settings.lease_namespace or settings.namespaces[0]
+        self._leadership = Leadership(api, namespace, settings.identity)
+        self._controller = Controller(api, self.index, partial(open_archive, site), site, settings, self._wrote)
+
+    async def run(self) -> None:
+        """Wait for the Lease, then look after everything until `stop`."""
+        runner = await self.health.serve(lambda: self.api.writes, self.queue)
+        try:
+            async with self._leadership.held(self.stop, self.health.hear) as renewing:
+                if not self.stop.is_set():
+                    self.health.leads.set(1)
+                    await self._act(renewing)
+        finally:
+            await runner.cleanup()
+
+    async def _act(self, renewing: asyncio.Task[None]) -> None:
+        """Look after everything until `stop`, or until a task dies; when it returns nothing acts any more."""
+        tasks = [asyncio.create_task(self._begin())]
+        try:
+            stopped = asyncio.create_task(self.stop.wait())
+            await asyncio.wait([stopped, renewing, *tasks], return_when="FIRST_COMPLETED")
+            if tasks[0].done() and not tasks[0].exception():
+                tasks += [asyncio.create_task(self._work()) for _ in range(WORKERS)]
+                tasks += [asyncio.create_task(self._resync_loop()), asyncio.create_task(self._watch())]
+                await asyncio.wait([stopped, renewing, *tasks[1:]], return_when="FIRST_COMPLETED")
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._join(JOIN_S if not renewing.done() else self._leadership.left_s())
+        if renewing.done():
+            renewing.result()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _begin(self) -> None:
+        while True:
+            try:
+                await self.resync()
+                break
+            except GozenError as error:
+                wait_s = retry_after_s(error)
+                if not wait_s:
+                    raise
+                log.warning("%s: %s; tried again in %g s", error.name, error, wait_s)
+                await asyncio.sleep(wait_s)
+        for kind in MODELS:
+            self.queue.add_round(self.index.keys(kind))
+
+    async def _join(self, limit_s: float) -> None:
+        """Wait for the looks that still act: after the Lease is given back another operator may write."""
+        ended = asyncio.create_task(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
+        await asyncio.wait([ended], timeout=limit_s)
+        if not ended.done():
+            log.error("a look has not ended within %g s; this process ends and lets its Lease run out", limit_s)
+            os._exit(int(ExitCode.STORAGE))
+
+    def take(self, how: str | None, manifest: dict[str, Any]) -> None:
+        """Be told of a change by kopf."""
+        self.health.hear()
+        change = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
+        if change is not None:
+            self._mark(change)
+
+    async def resync(self) -> None:
+        """Look at what is not over, whatever events have told; what is over has its time in the queue."""
+        for namespace in self.settings.namespaces:
+            for kind in (*MODELS, "Job"):
+                for change in await asyncio.to_thread(self._listed, kind, namespace):
+                    self._mark(change)
+        for kind in MODELS:
+            self.queue.add_round(key for key, card in self.index.cards(kind) if not is_over(card))
+        self.health.hear()
+        self.health.count(self.index)
+
+    def _listed(self, kind: str, namespace: str) -> list[Change]:
+        """Bring the index up to date by a listing; return what is new."""
+        before = {key: uid for key, uid in self.index.uids(kind).items() if key.namespace == namespace}
+        changes: list[Change | None] = []
+        for page in self.api.pages_of(kind, namespace):
+            changes += [self.index.put(manifest) for manifest in page]
+            for manifest in page:
+                before.pop(Key(kind, namespace, manifest["metadata"]["name"]), None)
+        changes += [self.index.forget(key, uid) for key, uid in before.items()]
+        return [one for one in changes if one is not None]
+
+    def _mark(self, change: Change) -> None:
+        self.queue.add(affected(self.index, change, self.settings.max_active_jobs))
+
+    def _wrote(self, change: Change) -> None:
+        self._loop.call_soon_threadsafe(self._mark, change)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.take()
+            try:
+                with self.health.reconcile_s.labels(key.kind).time():
+                    again_s = await self._loop.run_in_executor(self._threads, self._controller.handle, key)
+                self._failures.pop(key, None)
+            except Exception as error:
+                again_s = max(self._failed(key, as_gozen_error(error)), retry_after_s(error))
+            finally:
+                self.queue.done(key)
+            if again_s is not None:
+                self.queue.add_later(key, again_s)
+
+    def _failed(self, key: Key, error: GozenError) -> float:
+        """Note a failure; return after how many seconds to try again."""
+        self.health.errors.labels(key.kind).inc()
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        log.warning("%s %s: %s: %s", key.kind, key.name, error.name, error, exc_info=error if count == 1 else None)
+        first, last = RETRY_S
+        return min(first * 2.0 ** min(count - 1, 10), last)
+
+    async def _resync_loop(self) -> None:
+        again_s = self.settings.resync_s
+        while True:
+            await asyncio.sleep(again_s)
+            again_s = self.settings.resync_s
+            try:
+                await self.resync()
+            except Exception as error:
+                known = as_gozen_error(error)
+                log.warning("resync: %s: %s", known.name, known)
+                again_s = min(again_s, max(RETRY_S[1], retry_after_s(error)))
+
+    async def _watch(self) -> None:
+        """Let kopf watch."""
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(kopf.login_via_client)
+        for kind in KINDS:
+            kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(self._event)
+        part = {"app.kubernetes.io/part-of": "gozen"}
+        kopf.on.event("batch", "v1", "jobs", labels=part, registry=registry)(self._event)
+        settings = kopf.OperatorSettings()
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.watching.chunk_size = PAGE
+        settings.queueing.idle_timeout = _IDLE_S
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            namespaces=list(self.settings.namespaces),
+            standalone=True,
+            stop_flag=self.stop,
+        )
+
+    def _event(self, event: Any, **_: Any) -> None:
+        self._loop.call_soon_threadsafe(self.take, event["type"], dict(event["object"]))
+
+
+async def serve(site: Settings, settings: OperatorSettings) -> None:
+    """Run an operator until SIGTERM or SIGINT."""
+    import signal
+
+    process = Process(site, settings, Api(connect()))
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, process.stop.set)
+    await process.run()

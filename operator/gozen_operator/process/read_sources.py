@@ -1,0 +1,147 @@
+"""What the archive, the pods and the instrument profiles say: the questions that a reconcile needs answered."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from gozen.archive.commit import load_commit
+from gozen.archive.keys import Processing
+from gozen.archive.raw.exposure_record import read_record
+from gozen.archive.raw.external_raw import files_of_sensors, open_outside, refusal
+from gozen.archive.stores.store import Store
+from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
+from gozen.instrument.profile import FOLDER, Profile, load_profile
+from gozen.resources.exposure import Exposure
+from gozen.settings import Settings
+from gozen_operator.index.gather_facts import ArchiveAnswer
+from gozen_operator.reconcile.facts import Commit, PodEnd
+from gozen_operator.reconcile.job_manifests import exposure_key
+
+_READERS = 16
+_RESULT = re.compile(r"\{.*\}")
+_INDEX = "batch.kubernetes.io/job-completion-index"
+_NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def profile_of(name: str) -> Profile | tuple[str, str]:
+    """Return an instrument profile, or the reason and message why there is none.
+
+    Raises
+    ------
+    StorageUnavailable
+        It cannot be read now: that refuses nobody's request.
+    """
+    try:
+        return _profile(name, _version_of(name))
+    except OSError as error:
+        raise StorageUnavailable(f"the instrument profile {name!r} cannot be read now: {error}") from error
+    except GozenError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and not isinstance(cause, _NO_SUCH_FILE):
+            raise StorageUnavailable(str(error)) from error
+        return "UnknownInstrument", f"spec.instrument: {error}"
+
+
+@functools.lru_cache
+def _profile(name: str, version: tuple[int, int, int] | None) -> Profile:  # noqa: ARG001 - part of the cache's key
+    return load_profile(name)
+
+
+def _version_of(name: str) -> tuple[int, int, int] | None:
+    """Return what changes with a site's profile, which a ConfigMap may replace; None for one that ships."""
+    folder = os.environ.get(FOLDER)
+    try:
+        found = (Path(folder) / f"{name}.yaml").stat() if folder else None
+    except _NO_SUCH_FILE:
+        return None
+    return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
+
+
+def problem_of(exposure: Exposure, site: Settings) -> tuple[str, str] | None:
+    """Return reason and message where the site's profiles or prefixes do not allow what an Exposure asks for."""
+    profile = profile_of(exposure.spec.instrument)
+    if isinstance(profile, tuple):
+        return profile
+    url = exposure.spec.raw_url
+    problem = refusal(url, site.raw_url_prefixes) if url is not None else None
+    return ("RawURLNotAllowed", f"spec.rawURL: {problem}") if problem else None
+
+
+def ask_archive(store: Store, exposure: Exposure, site: Settings) -> ArchiveAnswer:
+    """Return which sensors' raw data are there and what is committed; trouble is an answer too."""
+    if exposure.spec.night is None or exposure.spec.exposure_id is None:
+        return ArchiveAnswer()
+    try:
+        return ArchiveAnswer(_raw(store, exposure, site), _commits(store, exposure))
+    except (StorageUnavailable, UnreadableInput) as error:
+        return ArchiveAnswer(trouble=str(error))
+
+
+def _raw(store: Store, exposure: Exposure, site: Settings) -> frozenset[str]:
+    if exposure.spec.raw_url is not None:
+        profile = profile_of(exposure.spec.instrument)
+        if isinstance(profile, tuple) or problem_of(exposure, site) is not None:
+            return frozenset()
+        return frozenset(files_of_sensors(open_outside(exposure.spec.raw_url, site), profile))
+    record = read_record(store, str(exposure.spec.night), exposure_key(exposure))
+    return frozenset(record.sensors) if record is not None else frozenset()
+
+
+def _commits(store: Store, exposure: Exposure) -> Mapping[str, Commit]:
+    run = exposure.spec.run if exposure.spec.data_type == "OBJECT" else "r1"
+    processing = Processing(str(exposure.spec.night), exposure_key(exposure), run)
+    found = [key for key in store.list(f"exposures/{processing.folder}") if key.endswith(".json")]
+    if not found:
+        return {}
+    with ThreadPoolExecutor(min(_READERS, len(found))) as readers:
+        commits = [
+            Commit.of(one) for one in readers.map(functools.partial(load_commit, store), found) if one is not None
+        ]
+    return {one.sensor: one for one in commits}
+
+
+def pod_end(pod: Mapping[str, Any]) -> PodEnd | None:
+    """Return how a pod ended; None for one that works or succeeded."""
+    status = pod.get("status") or {}
+    if status.get("phase") != "Failed":
+        return None
+    ended: Mapping[str, Any] = {}
+    for container in status.get("containerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated") or ended
+    index = int((pod["metadata"].get("annotations") or {}).get(_INDEX, 0))
+    reason = ended.get("reason") or status.get("reason") or ""
+    return PodEnd(index, ended.get("exitCode"), reason, ended.get("message") or status.get("message") or "")
+
+
+def pod_ends(pods: list[Mapping[str, Any]]) -> list[PodEnd]:
+    """Return how the pods of a Job ended that did not succeed, in the order in which they were made."""
+    ordered = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
+    return [end for end in map(pod_end, ordered) if end is not None]
+
+
+def result_of(pods: list[Mapping[str, Any]]) -> Mapping[str, int] | None:
+    """Return what the pod that succeeded left as its last word: numbers by name."""
+    for pod in pods:
+        for container in (pod.get("status") or {}).get("containerStatuses") or ():
+            ended = (container.get("state") or {}).get("terminated") or {}
+            said = _RESULT.search(ended.get("message") or "") if ended.get("exitCode") == 0 else None
+            found = _numbers(said.group()) if said else None
+            if found is not None:
+                return found
+    return None
+
+
+def _numbers(text: str) -> Mapping[str, int] | None:
+    """Return numbers by name; None where a last word was cut short, which changes nothing in what was done."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return {word: value for word, value in found.items() if type(value) is int and value >= 0}

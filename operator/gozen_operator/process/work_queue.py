@@ -1,0 +1,98 @@
+"""Keys that wait to be looked at: each once, now or later, never two looks at one key at a time.
+
+Of two lanes the first is for what has changed, the second for the round along everything, which may take a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+
+from gozen_operator.reconcile.object_fields import Key
+
+
+class WorkQueue:
+    """A queue of keys for one event loop.
+
+    Parameters
+    ----------
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ready: dict[Key, None] = {}
+        self._round: dict[Key, None] = {}
+        self._later: list[tuple[float, Key]] = []
+        self._due: dict[Key, float] = {}
+        self._busy: dict[Key, float] = {}
+        self._again: set[Key] = set()
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._round) + len(self._busy)
+
+    def add(self, keys: Iterable[Key]) -> None:
+        """Have keys looked at as soon as possible; one that is being looked at gets another look."""
+        for key in keys:
+            if key in self._busy:
+                self._again.add(key)
+            else:
+                self._round.pop(key, None)
+                self._ready[key] = None
+        self._changed.set()
+
+    def add_round(self, keys: Iterable[Key]) -> None:
+        """Have keys looked at when there is nothing else to look at."""
+        for key in keys:
+            if key not in self._busy and key not in self._ready:
+                self._round[key] = None
+        self._changed.set()
+
+    def add_later(self, key: Key, delay_s: float) -> None:
+        """Have a key looked at after a while; the earliest of several such wishes counts."""
+        due = self._clock() + delay_s
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            heapq.heappush(self._later, (due, key))
+            self._changed.set()
+
+    async def take(self) -> Key:
+        """Return the next key, and wait until there is one; `done` ends the look at it."""
+        while True:
+            self._move_due()
+            lane = self._ready or self._round
+            if lane:
+                key = next(iter(lane))
+                del lane[key]
+                self._busy[key] = self._clock()
+                return key
+            self._changed.clear()
+            wait_s = self._later[0][0] - self._clock() if self._later else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    def done(self, key: Key) -> None:
+        """End the look at a key."""
+        self._busy.pop(key, None)
+        if key in self._again:
+            self._again.discard(key)
+            self.add([key])
+
+    def oldest(self) -> tuple[Key, float] | None:
+        """Return the key that has been looked at for longest, and for how many seconds; None when none is."""
+        if not self._busy:
+            return None
+        key, since = min(self._busy.items(), key=lambda one: one[1])
+        return key, self._clock() - since
+
+    def _move_due(self) -> None:
+        while self._later and self._later[0][0] <= self._clock():
+            due, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add([key])

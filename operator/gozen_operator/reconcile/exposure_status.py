@@ -1,0 +1,62 @@
+"""The status of an Exposure as it is written: conditions, counts, its one Job. Pure; `reconcile_exposure` decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gozen.resources.exposure import Exposure
+from gozen_operator.reconcile.conditions import Known, conditions, moment
+from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.sensor_outcome import Outcome
+
+_REMEMBERED = "CalibrationAvailable"
+"""A condition that says how the result came about, and stays."""
+
+
+def whole_status(
+    exposure: Exposure,
+    known: Sequence[Known],
+    now: float,
+    found: Outcome | None = None,
+    *,
+    job: JobSeen | None = None,
+    completed: bool = False,
+    keep_same_reason: bool = False,
+) -> Mapping[str, Any] | None:
+    """Return the whole status, or None where it says nothing new.
+
+    Parameters
+    ----------
+    keep_same_reason
+        Whether other messages with the same reasons are nothing new: each write costs the API server.
+    """
+    old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
+    generation = exposure.metadata.generation or 0
+    before = old.get("conditions", [])
+    if all(one.type != _REMEMBERED for one in known):
+        known = [*known, *_remembered(before)]
+    fresh: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": conditions(known, before, generation, now),
+        **(found or Outcome(0)).counts(),
+    }
+    launched = {"name": job.name, "uid": job.uid} if job else old.get("job")
+    if launched:
+        fresh["job"] = launched
+    if completed:
+        fresh["completionTime"] = old.get("completionTime") or moment(now)
+    own = {one.type for one in known}
+    kept = [one for one in before if one["type"] in own]
+    if keep_same_reason and _reasons(kept) == _reasons(fresh["conditions"]):
+        return None
+    return None if fresh == {**old, "conditions": kept} else fresh
+
+
+def _remembered(before: Sequence[Mapping[str, Any]]) -> list[Known]:
+    found = [one for one in before if one["type"] == _REMEMBERED]
+    return [Known(_REMEMBERED, one["status"], one["reason"], one.get("message", "")) for one in found]
+
+
+def _reasons(found: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["reason"]) for one in found}

@@ -1,0 +1,109 @@
+"""How objects of the API server are read: their keys, owners and models, and what matters of a Job. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.metadata import Resource
+from gozen.resources.observation import Observation
+from gozen.resources.validation import admitted
+from gozen_operator.reconcile.facts import JobSeen
+
+MODELS: Mapping[str, type[Resource]] = {
+    "Observation": Observation,
+    "Exposure": Exposure,
+    "LightCurveJob": LightCurveJob,
+}
+EXPIRES = "gozen.astro/recorded"
+"""Annotation of a Job whose outcome stands in the status of its resource, and which may go before it."""
+_META = frozenset(
+    {
+        "name",
+        "namespace",
+        "labels",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "ownerReferences",
+    }
+)
+Manifest = Mapping[str, Any]
+
+
+class Key(NamedTuple):
+    """A resource or Job."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Owner(NamedTuple):
+    """One resource of ours among all that had its name, one after the other: what belongs to it names its uid."""
+
+    key: Key
+    uid: str
+
+
+def key_of(manifest: Manifest) -> Key:
+    """Return the key of an object."""
+    meta = manifest["metadata"]
+    return Key(manifest["kind"], meta["namespace"], meta["name"])
+
+
+def owner_of(manifest: Manifest) -> Owner | None:
+    """Return the resource of ours that owns an object."""
+    for owner in manifest["metadata"].get("ownerReferences") or ():
+        if owner["kind"] in MODELS:
+            return Owner(Key(owner["kind"], manifest["metadata"]["namespace"], owner["name"]), owner.get("uid") or "")
+    return None
+
+
+def as_owner(resource: Resource) -> Owner:
+    """Return a resource as what belongs to it names it."""
+    meta = resource.metadata
+    return Owner(Key(type(resource).__name__, str(meta.namespace), meta.name), str(meta.uid))
+
+
+def essential(manifest: Manifest) -> dict[str, Any]:
+    """Return a resource of ours without what its model does not know."""
+    meta = {word: value for word, value in manifest["metadata"].items() if word in _META}
+    status = {"status": manifest["status"]} if manifest.get("status") else {}
+    return {
+        **{word: manifest.get(word) for word in ("apiVersion", "kind", "spec")},
+        "metadata": meta,
+        **status,
+    }
+
+
+def parsed(manifest: Manifest) -> Resource:
+    """Return the model of a resource; raises as `gozen.resources.validation.admitted`."""
+    return admitted(MODELS[manifest["kind"]], essential(manifest))
+
+
+def job_seen(manifest: Manifest) -> JobSeen:
+    """Return what matters of a Job."""
+    meta, status = manifest["metadata"], manifest.get("status") or {}
+    ended = next(
+        (
+            one
+            for one in status.get("conditions") or ()
+            if one["type"] in ("Complete", "Failed") and one["status"] == "True"
+        ),
+        None,
+    )
+    return JobSeen(
+        meta["name"],
+        meta["uid"],
+        ended["type"] if ended else None,
+        (ended or {}).get("reason") or "",
+        (ended or {}).get("message") or "",
+        expires=EXPIRES in (meta.get("annotations") or {}),
+        queued=bool(manifest["spec"].get("suspend")),
+        failed=int(status.get("failed") or 0),
+    )

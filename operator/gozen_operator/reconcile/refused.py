@@ -1,0 +1,94 @@
+"""Resources with which the operator cannot go on: what it does not understand, and Jobs that are refused. Pure.
+
+That is no end: it goes on when the cause is gone. Until then all that the status holds stays, the Job's name before
+all, so that nothing is made twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from gozen.resources.validation import label
+from gozen_operator.reconcile.conditions import Known, conditions, reason_of, status_of
+from gozen_operator.reconcile.object_fields import Manifest, Owner
+from gozen_operator.reconcile.reconcile_plan import Event, Plan
+
+OWN = ("Accepted", "RawAvailable", "CalibrationAvailable", "Complete", "Succeeded")
+_OBSERVERS = ("claim", "over")
+AGAIN_S = 60.0
+_MOST_PROBLEMS = 4
+
+
+def reconcile_unreadable(manifest: Manifest, error: ValidationError, now: float) -> Plan:
+    """Return the plan for a resource that the API server let pass and this version does not understand.
+
+    Parameters
+    ----------
+    manifest
+        The resource as the API server gave it.
+    now
+        Seconds since 1970.
+    """
+    deleted = manifest["metadata"].get("deletionTimestamp") is not None
+    if deleted or status_of(_before(manifest), "Complete") == "True":
+        return Plan()
+    message = problems(error)
+    return _said(manifest, "InvalidSpec", message, now, Known("Accepted", "False", "InvalidSpec", message))
+
+
+def job_refused(manifest: Manifest, message: str, now: float) -> Plan:
+    """Return the plan for a resource whose Job the API server refuses: a quota, or settings of the pods."""
+    if reason_of(_before(manifest), "Succeeded") == "JobRefused":
+        return Plan(requeue_after_s=AGAIN_S)
+    return replace(_said(manifest, "JobRefused", message, now), requeue_after_s=AGAIN_S)
+
+
+def job_name_taken(manifest: Manifest, message: str, now: float, again_s: float) -> Plan:
+    """Return the plan for a resource whose Job cannot be made, as another one has its name."""
+    if reason_of(_before(manifest), "Succeeded") == "JobNameTaken":
+        return Plan(requeue_after_s=again_s)
+    return replace(_said(manifest, "JobNameTaken", message, now), requeue_after_s=again_s)
+
+
+def taken_by(name: str, other: Owner | None, mine: Owner) -> str:
+    """Return whose Job has the name of a resource's own, and what becomes of that."""
+    if other is None:
+        return f"a Job {name} that belongs to none of Gozen's resources has its name; delete that Job"
+    whose = f"{other.key.kind} {other.key.name}"
+    if other.key != mine.key:
+        return f"Job {name} belongs to {whose}, and has its name until that goes"
+    return f"Job {name} belongs to the {whose} that was deleted; it begins when the cluster has removed that Job"
+
+
+def problems(error: ValidationError) -> str:
+    """Return a sentence that names each field, such as ``spec.nframe: ...``."""
+    found = error.errors(include_url=False, include_input=False)
+    said = [f"{label(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found[:_MOST_PROBLEMS]]
+    more = f"; and {len(found) - len(said)} more" if len(found) > len(said) else ""
+    return "; ".join(said) + more
+
+
+def _before(manifest: Manifest) -> Sequence[Mapping[str, Any]]:
+    found = (manifest.get("status") or {}).get("conditions", [])
+    return [one for one in found if one["type"] in OWN]
+
+
+def _said(manifest: Manifest, reason: str, message: str, now: float, *further: Known) -> Plan:
+    """Return the plan that changes some conditions and leaves the rest of the operator's part of a status."""
+    before = _before(manifest)
+    known = (*further, Known("Complete", "False", reason), Known("Succeeded", "Unknown", reason, message))
+    fresh = conditions(known, before, manifest["metadata"].get("generation") or 0, now)
+    kept = [one for one in before if one["type"] not in {one.type for one in known}]
+    if _by_type([*fresh, *kept]) == _by_type(before):
+        return Plan()
+    old = {word: value for word, value in (manifest.get("status") or {}).items() if word not in _OBSERVERS}
+    event = Event(reason, message, "Warning")
+    return Plan(status={**old, "conditions": [*fresh, *kept]}, events=(event,))
+
+
+def _by_type(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {one["type"]: one for one in found}

@@ -1,0 +1,153 @@
+"""The observatory's block list: what must not be archived, and why (a YAML file that the settings name)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from gozen.errors import UnreadableInput
+from gozen.instrument.read_header import mjd_of_utc
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _utc(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("write a moment as 2026-01-15T12:34:56Z, a time without a zone is UTC") from error
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return value
+
+
+Utc = Annotated[datetime, BeforeValidator(_utc)]
+
+
+class SkyCircle(_Part):
+    """A circle on the sky (ICRS)."""
+
+    ra: float = Field(ge=0, lt=360, description="deg")
+    dec: float = Field(ge=-90, le=90, description="deg")
+    radius_deg: float = Field(gt=0, le=180)
+
+
+class TimeRange(_Part):
+    """From one moment to another, both included; without a zone they are UTC."""
+
+    start: Utc
+    end: Utc
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"the end {self.end} is before the start {self.start}")
+        return self
+
+
+class Block(_Part):
+    """One entry: data are blocked when they fit everything that it names."""
+
+    reason: str = Field(min_length=1)
+    object: str | None = Field(None, description="Pattern with * and ?; case does not matter")
+    project: str | None = Field(None, description="Pattern with * and ?; case does not matter")
+    sky: SkyCircle | None = None
+    time: TimeRange | None = None
+    exposures: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.object or self.project or self.sky or self.time or self.exposures):
+            raise ValueError("an entry needs one of object, project, sky, time and exposures, or it would block all")
+        return self
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the block list is compared with.
+
+    Parameters
+    ----------
+    mjd
+        MJD (UTC) at which the exposure starts.
+    ra, dec
+        Centre of the sensor, deg (ICRS); None where it is not known, and then no entry with a circle fits.
+    radius_deg
+        Of the circle around the sensor: an entry fits when any part of it is covered.
+    """
+
+    object: str
+    exposure: str
+    project: str
+    mjd: float | None
+    ra: float | None = None
+    dec: float | None = None
+    radius_deg: float = 0.0
+
+
+def blocked_by(entries: Sequence[Block], observed: Observed) -> str | None:
+    """Return the reason of the first entry that covers these data, or None."""
+    return next((entry.reason for entry in entries if _covers(entry, observed)), None)
+
+
+def load_block_list(path: Path) -> tuple[Block, ...]:
+    """Read a block list: a YAML list of entries.
+
+    Raises
+    ------
+    UnreadableInput
+        It cannot be read, or an entry is not valid; the message names the entry, its field and what is wrong.
+    """
+    try:
+        # The base loader leaves scalars as text, so that an exposure 00012345 does not become an octal number.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - safer than SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UnreadableInput(f"cannot read the block list {path}: {error}") from error
+    if not isinstance(content, list):
+        raise UnreadableInput(f"the block list {path} is no YAML list of entries; `[]` blocks nothing")
+    return tuple(_entry(item, number, path) for number, item in enumerate(content, start=1))
+
+
+def _entry(item: object, number: int, path: Path) -> Block:
+    try:
+        return Block.model_validate(item)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "the whole entry"
+        raise UnreadableInput(f"the block list {path}, entry {number}: {where}: {problem['msg']}") from error
+
+
+def _covers(entry: Block, observed: Observed) -> bool:
+    return (
+        _fits(entry.object, observed.object)
+        and _fits(entry.project, observed.project)
+        and (not entry.exposures or observed.exposure in entry.exposures)
+        and (entry.time is None or _during(entry.time, observed.mjd))
+        and (entry.sky is None or _touches(entry.sky, observed))
+    )
+
+
+def _fits(pattern: str | None, text: str) -> bool:
+    return pattern is None or fnmatchcase(text.lower(), pattern.lower())
+
+
+def _during(time: TimeRange, mjd: float | None) -> bool:
+    return mjd is not None and mjd_of_utc(time.start) <= mjd <= mjd_of_utc(time.end)
+
+
+def _touches(circle: SkyCircle, observed: Observed) -> bool:
+    if observed.ra is None or observed.dec is None:
+        return False
+    ra, dec, ra0, dec0 = map(math.radians, (observed.ra, observed.dec, circle.ra, circle.dec))
+    half = math.sin((dec - dec0) / 2) ** 2 + math.cos(dec) * math.cos(dec0) * math.sin((ra - ra0) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half)))) <= circle.radius_deg + observed.radius_deg

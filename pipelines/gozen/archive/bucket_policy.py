@@ -1,0 +1,99 @@
+"""Who may do what in an archive's bucket: statements of a bucket policy for each role. Pure; `bucket_rules` sets them.
+
+Whoever owns the bucket may do everything, and alone may delete, retain, expire, and change policy and life cycle.
+
+References
+----------
+Amazon S3 User Guide, "Policies and permissions in Amazon S3": an explicit Deny goes over what the owner of an object
+has by its access control list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+Role = Literal["owner", "operator", "observer", "pipeline", "reader"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+# Ceph 16 looks for no second place where a star may end.
+_RECORDS = ("raw/*/*/exposure.json", "raw/*/*/record/*")
+_READS: Mapping[Role, Sequence[str]] = {
+    "owner": ("*",),
+    "operator": (*_RECORDS, "exposures/*"),
+    "observer": ("raw/*", "expid/*", "truth/*", "catalogs/*"),
+    "pipeline": ("*",),
+    "reader": ("*",),
+}
+_WRITES: Mapping[Role, Sequence[str]] = {
+    "owner": ("*",),
+    "operator": (),
+    "observer": ("raw/*", "expid/*", "truth/*"),
+    "pipeline": (
+        *_RECORDS,
+        *(f"{name}/*" for name in ("calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")),
+    ),
+    "reader": (),
+}
+_TAGS: Mapping[Role, Sequence[str]] = {"owner": ("raw/*",), "pipeline": ("raw/*",)}
+_TAGGING = ("s3:GetObjectTagging", "s3:PutObjectTagging")
+_NEVER = (
+    "s3:PutObjectAcl",
+    "s3:PutObjectVersionAcl",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketAcl",
+    "s3:PutBucketPolicy",
+    "s3:DeleteBucketPolicy",
+    "s3:PutLifecycleConfiguration",
+    "s3:DeleteBucket",
+)
+_DELETES: Mapping[Role, Sequence[str]] = {"owner": ("*",)}
+
+
+def statements(bucket: str, prefix: str, principals: Mapping[Role, Sequence[str]]) -> list[dict[str, Any]]:
+    """Return the statements of a bucket policy.
+
+    Parameters
+    ----------
+    bucket
+        Its name.
+    prefix
+        Of the archive's keys, empty or with a slash at its end.
+    principals
+        For each role the names (ARNs) of its users; a role without users gets no statements. The owner has to be named
+        where each user is an account of its own, as in Ceph: else he may not read what others put into his bucket.
+
+    Returns
+    -------
+    For each role what it may do, and what it may never do: not even to the objects that it has put itself. All
+    may list names, or S3 would answer 403 instead of 404 for what is not there.
+    """
+    return [one for role in ROLES if principals.get(role) for one in _of_role(role, principals[role], bucket, prefix)]
+
+
+def _of_role(role: Role, users: Sequence[str], bucket: str, prefix: str) -> list[dict[str, Any]]:
+    whole, objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/{prefix}"
+    rights = (
+        ("List", ["s3:ListBucket"], [whole]),
+        ("Read", ["s3:GetObject"], [objects + one for one in _READS[role]]),
+        ("Write", ["s3:PutObject", "s3:AbortMultipartUpload"], [objects + one for one in _WRITES[role]]),
+        ("Tag", list(_TAGGING), [objects + one for one in _TAGS.get(role, ())]),
+        ("Delete", ["s3:DeleteObject"], [objects + one for one in _DELETES.get(role, ())]),
+    )
+    common = {"Principal": {"AWS": sorted(users)}}
+    found = [
+        {"Sid": _name(role, what, prefix), "Effect": "Allow", **common, "Action": actions, "Resource": resources}
+        for what, actions, resources in rights
+        if resources
+    ]
+    if role == "owner":
+        return found
+    # Named one by one: Ceph 16 passes over NotAction.
+    never = [*_NEVER, *(() if role in _TAGS else _TAGGING)]
+    denied = {"Effect": "Deny", **common, "Action": never, "Resource": [whole, f"{whole}/*"]}
+    return [*found, {"Sid": _name(role, "Never", prefix), **denied}]
+
+
+def _name(role: Role, what: str, prefix: str) -> str:
+    return f"Gozen{role.capitalize()}{what}" + "".join(one for one in prefix.title() if one.isalnum())

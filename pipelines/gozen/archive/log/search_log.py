@@ -1,0 +1,199 @@
+"""Look-ups in the observation log: which exposures there are, and how good their frames are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gozen.archive import keys
+from gozen.archive.log.observation_log import SCHEMAS, LogTable, read_log_table
+from gozen.archive.log.tracklet_columns import OF_TRACKLET
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A circle on the sky, degrees (ICRS)."""
+
+    ra: float
+    dec: float
+    radius_deg: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked for; None is anything. Texts may hold ``*`` and ``?``, and case does not matter.
+
+    Parameters
+    ----------
+    first_night, last_night
+        ``YYYYMMDD``, inclusive.
+    status
+        ``reduced`` or ``rejected``.
+    reason
+        Name of a rejection, such as ``NoisyFrame``.
+    circle
+        The centre of the sensor, or the middle of the tracklet, lies in it (not for quality).
+    """
+
+    first_night: str | None = None
+    last_night: str | None = None
+    exposure: str | None = None
+    object: str | None = None
+    sensor: str | None = None
+    data_type: str | None = None
+    filter: str | None = None
+    project: str | None = None
+    status: str | None = None
+    reason: str | None = None
+    circle: Circle | None = None
+
+    def __post_init__(self) -> None:
+        for night in (self.first_night, self.last_night):
+            if night is not None:
+                keys.checked_night(night)
+        if self.first_night and self.last_night and self.first_night > self.last_night:
+            raise BadRequest(f"the first night {self.first_night} comes after the last, {self.last_night}")
+
+
+_EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
+_TRACKLET_TEXTS = ("exposure", "object", "sensor")
+_QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
+
+
+def nights(store: Store, selection: Selection | None = None) -> list[str]:
+    """Return the nights that the log has, in order, within the selection's."""
+    selection = selection or Selection()
+    logged = (key.rsplit("/", 1)[1].removesuffix(".parquet") for key in store.list("tables/exposures"))
+    first, last = selection.first_night or "00000000", selection.last_night or "99999999"
+    return [night for night in logged if first <= night <= last]
+
+
+def search_exposures(store: Store, selection: Selection | None = None) -> pa.Table:
+    """Return the rows of ``tables/exposures`` that fit, one for each exposure and sensor, in order of time."""
+    selection = selection or Selection()
+    found = _search(store, "exposures", selection, _EXPOSURE_TEXTS)
+    if selection.circle is not None:
+        found = found.filter(_within(found, selection.circle))
+    return found.sort_by([("mjd_start", "ascending"), ("exposure", "ascending"), ("sensor", "ascending")])
+
+
+def search_tracklets(
+    store: Store,
+    selection: Selection | None = None,
+    *,
+    tracklet: str | None = None,
+    kind: str | None = None,
+    rate: tuple[float, float] = (0.0, float("inf")),
+    significance: float = 0.0,
+    points: bool = False,
+) -> pa.Table:
+    """Return moving objects, one row for each, or one for each of their points, in order of time.
+
+    Parameters
+    ----------
+    tracklet
+        Name of one.
+    kind
+        ``mover``, ``streak`` or ``cosmic``.
+    rate
+        Lowest and highest, arcsec/min; what has no known rate fits only when any does.
+    significance
+        Lowest; what has none, as streaks on a single frame, fits only 0.
+    points
+        Whether to give every point.
+
+    Raises
+    ------
+    BadRequest
+        The selection asks for what the table of tracklets does not have.
+    """
+    selection = selection or Selection()
+    asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
+    if asked:
+        raise BadRequest(f"the table of tracklets has no {asked[0]}: search the exposures for it")
+    found = _search(store, "tracklets", selection, _TRACKLET_TEXTS)
+    for name, wanted in (("tracklet", tracklet), ("kind", kind)):
+        if wanted is not None:
+            found = found.filter(pc.equal(found[name], wanted))
+    if rate != (0.0, float("inf")):
+        value = found["rate_arcsec_min"]
+        found = found.filter(pc.and_(pc.greater_equal(value, rate[0]), pc.less_equal(value, rate[1])))
+    if significance > 0:
+        found = found.filter(pc.greater_equal(found["significance"], significance))
+    if selection.circle is not None:
+        found = found.filter(_within(found, selection.circle, "ra_mid", "dec_mid"))
+    found = found.sort_by([(name, "ascending") for name in ("night", "mjd_mid", "sensor", "tracklet", "mjd")])
+    return found if points else _one_each(found)
+
+
+def _one_each(found: pa.Table) -> pa.Table:
+    names = found["tracklet"].to_pylist()
+    # A tracklet's rows follow one another.
+    first = [index for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
+    which = ("night", "exposure", "run", "sensor", "object", "frame_id")
+    return found.take(pa.array(first, pa.int64())).select([*which, *OF_TRACKLET])
+
+
+def search_quality(
+    store: Store,
+    selection: Selection | None = None,
+    *,
+    frames: bool = True,
+    gates: bool = True,
+    refused_only: bool = False,
+) -> pa.Table:
+    """Return the rows of ``tables/quality`` that fit.
+
+    Parameters
+    ----------
+    frames, gates
+        Whether to give the rows of frames, and of gates.
+    refused_only
+        Only what a gate refused.
+
+    Raises
+    ------
+    BadRequest
+        The selection asks for what the table of quality does not have.
+    """
+    selection = selection or Selection()
+    asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]
+    if asked:
+        raise BadRequest(f"the quality table has no {asked[0]}: search the exposures for it")
+    found = _search(store, "quality", selection, _QUALITY_TEXTS)
+    is_frame = pc.is_null(found["gate"])
+    keep = pc.or_(pc.and_(is_frame, frames), pc.and_(pc.invert(is_frame), gates))
+    return found.filter(pc.and_(keep, pc.invert(found["passed"])) if refused_only else keep)
+
+
+def _search(store: Store, table: LogTable, selection: Selection, texts: tuple[str, ...]) -> pa.Table:
+    parts = [SCHEMAS[table].empty_table()]
+    for night in nights(store, selection):
+        part = read_log_table(store, table, night).replace_schema_metadata(None)
+        for name in texts:
+            pattern = getattr(selection, name)
+            if pattern is not None:
+                part = part.filter(_like(part[name], pattern))
+        parts.append(part)
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _like(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    values = [text for text in column.unique().to_pylist() if text is not None]
+    fitting = [text for text in values if fnmatchcase(text.lower(), pattern.lower())]
+    return pc.is_in(column, pa.array(fitting, pa.string()))
+
+
+def _within(table: pa.Table, circle: Circle, *columns: str) -> pa.Array:
+    # The haversine formula, accurate for small angles; a row without a position becomes NaN and is left out.
+    ra, dec = (np.radians(table[name].to_numpy().astype(np.float64)) for name in columns or ("ra", "dec"))
+    ra0, dec0 = np.radians(circle.ra), np.radians(circle.dec)
+    half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * np.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
+    with np.errstate(invalid="ignore"):
+        return pa.array(2 * np.arcsin(np.sqrt(half)) <= np.radians(circle.radius_deg))

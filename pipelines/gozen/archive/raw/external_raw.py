@@ -1,0 +1,61 @@
+"""Raw data outside the archive (an Exposure's ``rawURL``): which folders may be named, and whose files lie there.
+
+They are read where they are and never copied, tagged or removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gozen.archive.keys import frame_id_of
+from gozen.archive.raw.raw_exposure import by_sensor
+from gozen.archive.stores.open_store import Store, open_store
+from gozen.errors import BadRequest
+from gozen.instrument.profile import Profile
+from gozen.settings import Settings
+
+ENDINGS = (".fits", ".fit", ".fts", ".fits.fz")
+_PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~+=,@/-]*")
+
+
+def refusal(url: str, prefixes: Iterable[str]) -> str | None:
+    """Return why raw data must not be read from a URL; None where they may.
+
+    Parameters
+    ----------
+    prefixes
+        URLs of folders; what lies below one of them may be read.
+    """
+    _, _, path = url.partition("://")
+    if not _PLAIN.fullmatch(url) or {"..", "."} & set(path.split("/")):
+        return f"{url} is no plain URL of a folder: letters, digits and ._~+=,@- between slashes, without . and .."
+    allowed = [one.rstrip("/") for one in prefixes]
+    if any(url.rstrip("/") == one or url.startswith(f"{one}/") for one in allowed):
+        return None
+    known = f"allowed are {', '.join(allowed)}" if allowed else "no prefix is allowed here"
+    return f"{url} lies outside of what the setting raw_url_prefixes allows; {known}"
+
+
+def open_outside(url: str, settings: Settings) -> Store:
+    """Open a folder of raw data outside the archive.
+
+    Raises
+    ------
+    BadRequest
+        The settings do not allow it.
+    """
+    problem = refusal(url, settings.raw_url_prefixes)
+    if problem is not None:
+        raise BadRequest(problem)
+    return open_store(url, settings.storage)
+
+
+def files_of_sensors(folder: Store, profile: Profile) -> dict[str, tuple[str, ...]]:
+    """Return the raw files in a folder, by the sensor that their names tell; files with other names are left out."""
+    found: dict[str, list[str]] = {}
+    for key in folder.list(""):
+        sensor = profile.sensor_of_name(frame_id_of(key)) if key.lower().endswith(ENDINGS) else None
+        if sensor is not None:
+            found.setdefault(sensor, []).append(key)
+    return by_sensor(found)

@@ -1,0 +1,139 @@
+"""Raw files are taken out of the archive again: those alone that no commit names, and with a record of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from gozen.archive import keys
+from gozen.archive.commit import load_commit
+from gozen.archive.raw.expiry import frame_ids
+from gozen.archive.raw.exposure_record import change_record, read_record
+from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, without
+from gozen.archive.raw.record_note import Change
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest, MissingObject, StorageUnavailable
+
+
+def forget(
+    store: Store, night: str, exposure: str, names: Sequence[str], *, now: datetime, why: str = ""
+) -> list[Forgotten]:
+    """Take raw files of an exposure out of the archive; its record keeps which they were.
+
+    Parameters
+    ----------
+    names
+        Of the files, with or without folder and ending; none for all files of the exposure.
+    now
+        The present moment, with a time zone.
+    why
+        For the record.
+
+    Raises
+    ------
+    BadRequest
+        There is no such file, or a commit names it: what is reduced must be traceable to its raw files.
+    """
+    record = read_record(store, night, exposure) or RawExposure(night, exposure, "", "", 0.0)
+    files = [key for key in store.list(keys.raw_folder(night, exposure)) if key.lower().endswith((".fits", ".fits.fz"))]
+    chosen = [_chosen(store, name, files, exposure) for name in names] or files
+    if not chosen:
+        raise BadRequest(f"{store.url} has no raw files of the exposure {exposure} of {night}; see `gozen exposures`")
+    names_in = _CommittedNames(store, night, exposure)
+    named = names_in.now()
+    for key in chosen:
+        if keys.frame_id_of(key) in named:
+            raise _stays(key, named, "nothing was taken out")
+    when = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    gone = [
+        _as_before(record, Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why)) for key in chosen
+    ]
+    # The record first: a file that it no longer names counts as taken out, whenever this process is killed.
+    change_record(store, night, exposure, Change(forgotten=tuple(gone)))
+    for number, one in enumerate(gone):
+        named = _delete(store, one.key, names_in)
+        if named:
+            change_record(store, night, exposure, _put_back(record, gone[number:]))
+            raise _stays(one.key, named, f"{number} of {len(gone)} files were taken out before that commit came")
+    return gone
+
+
+def _as_before(record: RawExposure, one: Forgotten) -> Forgotten:
+    """Return what a record says already of a file that is still there: whoever took it out was killed meanwhile."""
+    same = [old for old in record.forgotten if (old.key, old.sha256) == (one.key, one.sha256)]
+    return same[-1] if same and one.key in record.gone else one
+
+
+def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection[str]) -> None:
+    """Check, before a commit names them, that raw files of an exposure have not been taken out of the archive.
+
+    Raises
+    ------
+    StorageUnavailable
+        One was.
+    """
+    record = read_record(store, night, exposure) if raw else None
+    gone = sorted(record.gone & set(raw)) if record is not None else []
+    if gone:
+        raise StorageUnavailable(
+            f"{store.url_of(gone[0])} was taken out of the archive while it was reduced, nothing is committed; "
+            "run again with the files that are left"
+        )
+
+
+def _delete(store: Store, key: str, names_in: _CommittedNames) -> Mapping[str, str]:
+    """Delete a file, unless a commit names it by then: the file stays, and the names of the commits are returned."""
+    try:
+        data = store.read(key)
+    except MissingObject:  # somebody else has taken it out
+        return {}
+    named = names_in.now()
+    if keys.frame_id_of(key) in named:
+        return named
+    store.delete(key)
+    named = names_in.now()
+    if keys.frame_id_of(key) not in named:
+        return {}
+    store.create(key, data)
+    return named
+
+
+def _chosen(store: Store, name: str, files: Iterable[str], exposure: str) -> str:
+    wanted = keys.frame_id_of(name)
+    found = [key for key in files if keys.frame_id_of(key) == wanted]
+    if not found:
+        have = ", ".join(sorted(keys.frame_id_of(key) for key in files)[:10]) or "none"
+        raise BadRequest(f"{store.url}: the exposure {exposure} has no raw file {name!r}; it has {have}")
+    return found[0]
+
+
+class _CommittedNames:
+    """The FRAME_IDs that commits of an exposure name, looked up again and again; each commit is read once."""
+
+    def __init__(self, store: Store, night: str, exposure: str) -> None:
+        self._store, self._prefix = store, f"{keys.commits(night)}/{exposure}"
+        self._of: dict[str, set[str]] = {}
+
+    def now(self) -> Mapping[str, str]:
+        """Return each name with the key of the first commit that has it."""
+        listed = [key for key in self._store.list(self._prefix) if keys.parse_commit(key)]
+        for key in listed:
+            if key not in self._of:
+                commit = load_commit(self._store, key)
+                self._of[key] = set() if commit is None else frame_ids(commit)
+        return {name: key for key in reversed(listed) for name in self._of[key]}
+
+
+def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
+    return BadRequest(
+        f"{key} stays: the commit {named[keys.frame_id_of(key)]} names it, and what is reduced must be "
+        f"traceable to its raw files; {became}"
+    )
+
+
+def _put_back(before: RawExposure, back: Sequence[Forgotten]) -> Change:
+    """Return the change that names files again as a record did before they were taken out."""
+    here = {one.key for one in back}
+    others = {key for files in before.sensors.values() for key in files if key not in here}
+    return Change(recalled=tuple(back), add=without(before, others))

@@ -1,0 +1,114 @@
+"""A change to the record of an exposure, and the note of it that a process makes while it is at work. No I/O."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, joined, parse_record, without
+from gozen.archive.stores.partial_files import is_alive, this_machine
+
+_OVER = timedelta(days=1)
+"""Age at which a process of another machine is over: a change takes seconds."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What changes in a record; made twice, it changes nothing more.
+
+    Parameters
+    ----------
+    leave
+        Keys of files that it names no longer, and says nothing more of.
+    forgotten, recalled
+        Files that were taken out of the archive, and those that were not after all.
+    add
+        Files that it names as well.
+    """
+
+    leave: tuple[str, ...] = ()
+    forgotten: tuple[Forgotten, ...] = ()
+    recalled: tuple[Forgotten, ...] = ()
+    add: RawExposure | None = None
+
+
+def applied(record: RawExposure, change: Change) -> RawExposure:
+    """Return a record after a change."""
+    kept = tuple(one for one in record.forgotten if one not in change.recalled)
+    fresh = tuple(one for one in change.forgotten if one not in kept)
+    left = without(record, {*change.leave, *(one.key for one in change.forgotten)})
+    if change.leave and not left.sensors:
+        left = RawExposure(record.night, record.exposure, "", "", 0.0)
+    left = replace(left, forgotten=(*kept, *fresh))
+    return left if change.add is None else joined(left, change.add)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A change of a process.
+
+    Parameters
+    ----------
+    machine, pid
+        The process, as `gozen.archive.stores.partial_files` names it.
+    since
+        When it noted the change, with a time zone.
+    is_ended
+        Whether it will not write the record for this change any more.
+    """
+
+    change: Change
+    machine: str
+    pid: int
+    since: datetime
+    is_ended: bool = field(default=False)
+
+    def ended(self) -> Note:
+        """Return the note of a process that leaves the rest to others."""
+        return replace(self, is_ended=True)
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this process made it."""
+        return self.machine == this_machine() and self.pid == os.getpid()
+
+    def is_active(self, now: datetime) -> bool:
+        """Tell whether the process may still write the record."""
+        if self.is_ended or now - self.since > _OVER:
+            return False
+        return self.machine != this_machine() or is_alive(self.pid)
+
+    def to_json(self) -> bytes:
+        """Return the bytes of the note."""
+        change: dict[str, Any] = asdict(replace(self.change, add=None))
+        if self.change.add is not None:
+            change["add"] = json.loads(self.change.add.to_json())
+        content = {"change": change, "machine": self.machine, "pid": self.pid, "since": self.since.isoformat()}
+        return (json.dumps({**content, "is_ended": self.is_ended}, sort_keys=True, indent=1) + "\n").encode()
+
+
+def new_note(change: Change) -> Note:
+    """Return a note of this process."""
+    return Note(change, this_machine(), os.getpid(), datetime.now(UTC))
+
+
+def parse_note(data: bytes) -> Note:
+    """Return the note that bytes stand for; `ValueError` says why they are none."""
+    try:
+        content: Mapping[str, Any] = json.loads(data)
+        change = dict(content["change"])
+        add = change.pop("add", None)
+        parsed = Change(
+            tuple(change["leave"]),
+            tuple(Forgotten(**one) for one in change["forgotten"]),
+            tuple(Forgotten(**one) for one in change["recalled"]),
+            None if add is None else parse_record(json.dumps(add).encode()),
+        )
+        since = datetime.fromisoformat(content["since"])
+        return Note(parsed, content["machine"], content["pid"], since, content["is_ended"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from error

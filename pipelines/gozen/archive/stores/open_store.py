@@ -1,0 +1,63 @@
+"""The one place that opens storage: objects under keys, in a directory, on S3 or on any other fsspec URL.
+
+Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error
+leaves here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.archive.stores.store import Store
+from gozen.errors import BadRequest
+from gozen.settings import Settings, StorageSettings
+
+__all__ = ["Store", "open_archive", "open_store"]
+
+_S3 = re.compile(r"(?:^|(?<=::))s3[an]?://", re.IGNORECASE)
+"""S3 as Hadoop and fsspec spell it too, which would reach it in a way of their own."""
+
+
+def open_archive(settings: Settings) -> Store:
+    """Open the archive that the settings name; raises as `open_store`."""
+    return open_store(settings.archive, settings.storage)
+
+
+def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store:
+    """Open a root for reading and writing; nothing is created before the first write.
+
+    Parameters
+    ----------
+    url
+        A directory, ``s3://bucket/prefix``, a ``file://`` URL or any other fsspec URL.
+    storage
+        How an S3 server is reached; by default Amazon's.
+
+    Raises
+    ------
+    BadRequest
+        The protocol is unknown, or its package is not installed.
+    """
+    text = _S3.sub("s3://", str(url))
+    if "://" not in text or text.startswith("file://"):
+        return DirectoryStore(Path(text.removeprefix("file://")).expanduser().absolute())
+    try:
+        # Libraries of protocols that are not used are not loaded.
+        if text.startswith("s3://"):
+            from gozen.archive.stores.s3_store import S3Store
+
+            return S3Store(text, storage or StorageSettings())
+        if "::" in text and "s3://" in text:
+            raise BadRequest(
+                f"cannot open the archive {text!r}: write s3://bucket/prefix, without what stands before ::"
+            )
+        from gozen.archive.stores.fsspec_store import ObjectStore
+
+        return ObjectStore(text)
+    except ImportError as error:
+        package = "pip install 'gozen[s3]'" if text.startswith("s3://") else "install it"
+        raise BadRequest(f"cannot open the archive {text!r}: {error}; {package}") from error
+    except ValueError as error:
+        raise BadRequest(f"cannot open the archive {text!r}: {error}") from error

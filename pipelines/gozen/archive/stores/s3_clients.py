@@ -1,0 +1,71 @@
+"""The clients of a bucket that a process has: one place decides on server, region and keys for all of them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.config import Config
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session
+
+from gozen.archive.stores.s3_access import Asked
+from gozen.archive.stores.s3_credentials import Following
+from gozen.archive.stores.s3_environment import region_of
+from gozen.archive.stores.s3_errors import s3_errors
+from gozen.archive.stores.s3_ranges import RangeClient
+from gozen.errors import BadRequest
+from gozen.settings import StorageSettings
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a process has of its own."""
+
+    client: Any
+    ranges: RangeClient
+    asked: Asked
+
+
+def connect(url: str, bucket: str, settings: StorageSettings) -> Connection:
+    """Make the clients of a bucket; nothing is asked yet.
+
+    Raises
+    ------
+    BadRequest
+        A setting, or a file of Amazon's clients, makes no sense.
+    """
+    config = Config(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": settings.attempts},
+        s3={"addressing_style": settings.addressing},
+        # Other servers may not know the newer checksums; TLS, or without it the signature, covers the content.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent_extra="gozen",
+    )
+    with s3_errors(url, "open"):
+        try:
+            session = _session()
+            session.register_component("credential_provider", Following(lambda: _session().get_credentials()))
+            region = region_of(settings.region, os.environ, session.get_scoped_config().get("region"))
+            client = session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
+            asked = Asked(client, session.get_credentials, bucket)
+            return Connection(client, RangeClient(asked, bucket, settings), asked)
+        except ValueError as error:
+            raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
+
+
+def _session() -> Session:
+    session = Session()
+    session.register_component("data_loader", _loader())
+    return session
+
+
+@functools.cache
+def _loader() -> Loader:
+    """Return what reads botocore's description of S3: 0.1 s for the first client of a process, 0.01 s for the next."""
+    return create_loader()

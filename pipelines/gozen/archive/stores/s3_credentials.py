@@ -1,0 +1,83 @@
+"""Keys are looked for again when what they come from changes: they are rotated without a restart.
+
+Botocore looks once for each client. What changes may be the environment, as in a notebook, or a file: a Kubernetes
+Secret that is mounted as a file changes in one step. Keys that expire, of a role or of a machine, botocore renews.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError, NoCredentialsError
+
+from gozen.archive.stores.s3_environment import Said, said
+
+_FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
+
+Mark = tuple[int, int, int] | None
+"""Inode, time and length of a file; None where there is none."""
+State = tuple[Said, tuple[Mark, ...]]
+
+
+class Following:
+    """Botocore's component ``credential_provider``.
+
+    Parameters
+    ----------
+    load
+        Goes through all places where keys may stand; returns None where none has any.
+    """
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    def load_credentials(self) -> Credentials:
+        """Return credentials that follow what they come from; keys that are made later are found too."""
+        return _Followed(self._load)
+
+
+class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
+    def __init__(self, load: Callable[[], Any]) -> None:
+        super().__init__("", "", method="followed")
+        self._load, self._lock = load, threading.Lock()
+        self._seen: State | None = None
+        self._newest: Any = None
+
+    def get_frozen_credentials(self) -> Any:
+        """Return the keys of this moment; the last ones, where what is there now cannot be read or is no key.
+
+        Raises
+        ------
+        NoCredentialsError
+            There have been none so far.
+        """
+        with self._lock:
+            seen = _state()
+            if self._newest is None:
+                self._newest = self._load()
+                self._seen = seen
+            elif seen != self._seen:
+                with contextlib.suppress(BotoCoreError, OSError):
+                    self._newest = self._load() or self._newest
+                    self._seen = seen
+            newest = self._newest
+        if newest is None:
+            raise NoCredentialsError
+        return newest.get_frozen_credentials()
+
+
+def _state() -> State:
+    paths = (os.environ.get(variable) or usual for variable, usual in _FILES)
+    return said(), tuple(map(_mark, paths))
+
+
+def _mark(path: str) -> Mark:
+    with contextlib.suppress(OSError):
+        found = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 before each request, in a third of the time
+        return found.st_ino, found.st_mtime_ns, found.st_size
+    return None

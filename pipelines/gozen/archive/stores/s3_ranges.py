@@ -1,0 +1,147 @@
+"""Many ranges of an object at once, by a client that spends a third of botocore's processor time on each.
+
+It makes no second attempt and names no error: whatever goes wrong is left to botocore (`s3_store`), so that one
+place alone repeats requests and says what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError
+
+from gozen.archive.stores.s3_access import Asked, Keys, S3Access
+from gozen.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+    from obstore.store import S3Store as Bucket
+
+GIVE_UP = 3
+"""Failures in a row after which it rests: it may not know an authority, as botocore does that is told to trust it."""
+REST_S = 60.0
+
+Range = tuple[int, int]
+Clock = Callable[[], float]
+_threads_of: dict[str, int] = {}
+"""The process that the client's threads belong to, under ``process``, once there are any."""
+
+
+class Breaker:
+    """Decides whether a client is asked that has failed: not for a minute after some failures in a row, then once.
+
+    Parameters
+    ----------
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._rests_until = 0.0
+        self._lock = threading.Lock()
+
+    def lets_through(self) -> bool:
+        """Tell whether to ask it now; after a rest the first to ask is told so, the others when that has gone well."""
+        with self._lock:
+            if self._failures < GIVE_UP:
+                return True
+            now = self._clock()
+            if now < self._rests_until:
+                return False
+            self._rests_until = now + REST_S
+            return True
+
+    def failed(self) -> None:
+        """Count a failure."""
+        with self._lock:
+            self._failures += 1
+            self._rests_until = self._clock() + REST_S
+
+    def went_well(self) -> None:
+        """Forget all failures."""
+        with self._lock:
+            self._failures = 0
+
+
+class RangeClient:
+    """Fetches ranges of the objects of a bucket; threads share it.
+
+    Parameters
+    ----------
+    asked
+        Says how the bucket is reached.
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(self, asked: Asked, bucket: str, settings: StorageSettings, clock: Clock = time.monotonic) -> None:
+        self._asked, self._bucket, self._settings = asked, bucket, settings
+        self._of: tuple[Keys, Bucket] | None = None
+        self._lock = threading.Lock()
+        self._breaker = Breaker(clock)
+
+    def fetch(self, path: str, ranges: Sequence[Range]) -> list[memoryview] | None:
+        """Return bytes [start, stop) of an object for each range; None where it could not get all of them."""
+        # Its threads do not live on in a process that was forked from one that had them.
+        if _threads_of.setdefault("process", os.getpid()) != os.getpid():
+            return None
+        try:
+            import obstore
+        except ImportError:
+            return None  # the image of the operator has no need of it
+        if not self._breaker.lets_through():
+            return None
+        starts, stops = [one[0] for one in ranges], [one[1] for one in ranges]
+        try:
+            found = obstore.get_ranges(self._opened(), path, starts=starts, ends=stops, coalesce=0)
+        except (FileNotFoundError, obstore.exceptions.NotFoundError):
+            self._breaker.went_well()  # the server answered; botocore says what is missing
+            return None
+        except (obstore.exceptions.BaseError, BotoCoreError, OSError, ValueError):
+            self._breaker.failed()
+            with self._lock:
+                self._of = None  # the next attempt asks for the way again: botocore may have been sent elsewhere
+            return None
+        self._breaker.went_well()
+        parts = [memoryview(one) for one in found]
+        if any(len(part) != stop - start for part, (start, stop) in zip(parts, ranges, strict=True)):
+            return None  # it was cut short in the meantime
+        return parts
+
+    def _opened(self) -> Bucket:
+        """Return a client with the keys of this moment."""
+        keys = self._asked.keys()
+        with self._lock:
+            if self._of is None or self._of[0] != keys:
+                self._of = keys, self._connected(self._asked.access())
+            return self._of[1]
+
+    def _connected(self, access: S3Access) -> Bucket:
+        from obstore.store import S3Store as Bucket
+
+        settings, scheme = self._settings, "https" if access.tls else "http"
+        return Bucket(
+            self._bucket,
+            endpoint=f"{scheme}://{access.host if access.in_path else f'{self._bucket}.{access.host}'}",
+            virtual_hosted_style_request=not access.in_path,
+            region=access.region,
+            credential_provider=lambda: _given(access.keys),
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=settings.read_timeout_s)},
+            client_options={
+                "allow_http": not access.tls,
+                "connect_timeout": timedelta(seconds=settings.connect_timeout_s),
+                "timeout": timedelta(seconds=settings.read_timeout_s),
+                "user_agent": "gozen",
+            },
+        )
+
+
+def _given(keys: Keys) -> S3Credential:
+    return {"access_key_id": keys.key, "secret_access_key": keys.secret, "token": keys.token, "expires_at": None}

@@ -1,0 +1,91 @@
+"""Where masters are kept: how one is stored, and what its header and image say. Which one fits: `master_search`."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from gozen.archive import keys
+from gozen.archive.commit import Product, put_product, read_commit
+from gozen.archive.keys import Calibration
+from gozen.archive.provenance import sha256
+from gozen.archive.stores.open_store import Store
+from gozen.calibration.calibrate_frame import Image
+from gozen.calibration.master_match import MasterFacts, Setup
+from gozen.errors import CorruptFile, UnreadableInput
+from gozen.frames.fits_products import plain, read_plain
+from gozen.frames.fits_units import Card
+from gozen.frames.raw import read_words
+from gozen.instrument.read_header import utc_of_mjd
+
+
+def put_master(
+    store: Store,
+    kind: Calibration,
+    processing: keys.Processing,
+    sensor: str,
+    image: Image,
+    mjd: float,
+    cards: list[Card],
+) -> Product:
+    """Store a master and return what its commit says of it.
+
+    Parameters
+    ----------
+    processing
+        Night and exposure that the master is named after.
+    mjd
+        Start of that exposure.
+    cards
+        Further header cards: provenance.
+    """
+    key = keys.master(kind, processing.night, processing.exposure, sensor)
+    when = utc_of_mjd(mjd).strftime("%Y-%m-%dT%H:%M:%S")
+    own: list[Card] = [
+        ("OBJECT", kind.upper(), "calibration master"),
+        ("DATE-OBS", when, "UTC, start of the exposure"),
+        ("MJD-OBS", mjd, "[d] UTC, start of the exposure"),
+        ("BUNIT", "" if kind == "flat" else "ADU", "unit of the pixels"),
+        ("DET_ID", sensor, "sensor"),
+        ("NBAD", int(np.isnan(image).sum()), "dead pixels"),
+    ]
+    return put_product(store, key, plain(image, own + cards, when))
+
+
+@functools.lru_cache(maxsize=4096)
+def master_facts(store: Store, key: str) -> MasterFacts:
+    """Read a master's header, once for a worker's exposures: a committed one never changes.
+
+    Raises
+    ------
+    UnreadableInput
+        It cannot be read, or is no master.
+    """
+    try:
+        with store.open(key) as stream:
+            words, _ = read_words(stream)
+    except CorruptFile as error:
+        raise UnreadableInput(f"{store.url_of(key)} cannot be read as FITS: {error}; make the master again") from error
+    try:
+        taken = float(words["MJD-OBS"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableInput(
+            f"{store.url_of(key)} has no MJD-OBS, so it is no master of ours; take it away"
+        ) from error
+    camera = str(words.get("INSTRUME") or "").strip() or _camera_of_old(store, key)
+    return MasterFacts(key, camera, Setup.of_master(words), taken)
+
+
+def _camera_of_old(store: Store, key: str) -> str:
+    """Return the camera of a master that does not name it, from its commit."""
+    _, _, night, exposure, name = key.split("/")
+    commit = read_commit(store, keys.Processing(night, exposure), name.removesuffix(".fits"))
+    return commit.instrument if commit else ""
+
+
+@functools.lru_cache(maxsize=16)
+def read_master(store: Store, key: str, shape: tuple[int, int] | None) -> tuple[Image, str]:
+    """Return the image and SHA-256 of a master; `UnreadableInput` where it has another shape or none."""
+    data = store.read(key)
+    return read_plain(data, store.url_of(key), shape)[0], sha256(data)

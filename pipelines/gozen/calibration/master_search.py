@@ -1,0 +1,247 @@
+"""Which masters an exposure gets: of each kind the last one before it that fits, or what the profile says instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from gozen.archive.keys import Calibration
+from gozen.archive.provenance import CalibrationUsed, Fit, MasterMatch
+from gozen.archive.stores.open_store import Store
+from gozen.calibration.calibrate_frame import Image
+from gozen.calibration.master_library import master_facts, read_master
+from gozen.calibration.master_match import (
+    MasterFacts,
+    Setup,
+    cut_out,
+    described,
+    differences,
+    master_shape,
+    nearest_in_time,
+)
+from gozen.errors import UnreadableInput
+from gozen.instrument.profile import Profile
+
+LOOK_BACK_DAYS = 60
+_LOOK_AHEAD_DAYS = 7
+"""How far a message about what is missing looks for masters that were taken too late."""
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Master:
+    """One calibration master of one sensor.
+
+    Parameters
+    ----------
+    mjd
+        Start of the exposure that it was made from, MJD (UTC).
+    age_days
+        From there to the exposure that uses it.
+    """
+
+    kind: Calibration
+    image: Image
+    mjd: float
+    age_days: float
+    used: CalibrationUsed
+
+
+def find_masters(
+    store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: Setup
+) -> dict[Calibration, Master]:
+    """Return the masters that frames of the sky are calibrated with: of each kind the last before them that fits.
+
+    Parameters
+    ----------
+    night, mjd
+        Of the exposure.
+    wanted
+        How its frames were taken.
+
+    Raises
+    ------
+    UnreadableInput
+        None within `LOOK_BACK_DAYS` fits, which names what was looked for and what there is; or it cannot be read.
+    """
+    look = _Look(store, profile, sensor, night, mjd, wanted)
+    found = _level(look, profile.dark_mismatch or "refused")
+    if "flat" in profile.masters:
+        found["flat"] = look.flat()
+    return found
+
+
+def find_level(
+    store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: Setup
+) -> dict[Calibration, Master]:
+    """Return the dark or bias that is subtracted from flat frames; parameters and errors are those of `find_masters`.
+
+    A flat is bright, so that a bias does where no dark has its exposure time, and else the dark nearest in time.
+    """
+    look = _Look(store, profile, sensor, night, mjd, wanted)
+    return _level(look, profile.dark_mismatch or "nearest", or_bias="bias" in profile.masters)
+
+
+def warnings_of(
+    used: Mapping[str, CalibrationUsed], wanted: Setup, profile: Profile, read: Profile | None = None
+) -> list[str]:
+    """Return a sentence for each master that does not fit exactly, and for what is not applied at all.
+
+    Parameters
+    ----------
+    read
+        The profile of the pixels that were read, where that is a part of the sensor.
+    """
+    asked = f"masters: [{', '.join(profile.masters)}] in the profile {profile.name}"
+    found = []
+    if not {"dark", "bias"} & set(profile.masters):
+        found.append(f"no dark or bias is subtracted ({asked})")
+    if "flat" not in profile.masters:
+        found.append(f"pixels are not divided by a flat ({asked})")
+    for one in used.values():
+        match = one.match
+        if match is None or match.fit == "exact":
+            continue
+        if match.fit == "filter not stated":
+            found.append(f"{one.key} does not name its filter; the frames have {wanted.filter!r}")
+        else:
+            found.append(f"{one.key} has {match.exposure_s or 0:g} s for {wanted.exposure_s or 0:g} s: {match.fit}")
+    if used and profile.reference and read is not None and read.reference is None:
+        found.append(
+            f"the window {wanted.window} was read without the reference columns, so that its level is not subtracted "
+            "as that of masters is; read them with each window, or take masters of the same window"
+        )
+    return found
+
+
+def _level(look: _Look, rule: str, *, or_bias: bool = False) -> dict[Calibration, Master]:
+    if "dark" not in look.profile.masters:
+        return {"bias": look.bias()} if "bias" in look.profile.masters else {}
+    dark = look.last("dark")
+    if dark is not None:
+        return {"dark": look.load("dark", dark, "exact")}
+    other = nearest_in_time(look.but_for("dark", "exposure time"), look.wanted.exposure_s or 0.0)
+    if other is not None and rule == "scaled":
+        return _scaled(look, other)
+    bias = look.last("bias") if or_bias else None
+    if bias is not None:
+        return {"bias": look.load("bias", bias, "exact")}
+    if other is not None and rule == "nearest":
+        return {"dark": look.load("dark", other, "nearest")}
+    raise look.missing("dark")
+
+
+def _scaled(look: _Look, other: MasterFacts) -> dict[Calibration, Master]:
+    """Return bias and dark, the dark current brought to the exposure time that is wanted."""
+    bias, dark = look.bias(), look.load("dark", other, "scaled")
+    factor = (look.wanted.exposure_s or 0.0) / (other.setup.exposure_s or 1.0)
+    image = np.asarray(bias.image + np.float32(factor) * (dark.image - bias.image), np.float32)
+    return {"bias": bias, "dark": replace(dark, image=image)}
+
+
+@dataclass
+class _Look:
+    """One search; it remembers what it saw, for the message that says why nothing fits."""
+
+    store: Store
+    profile: Profile
+    sensor: str
+    night: str
+    mjd: float
+    wanted: Setup
+    seen: dict[Calibration, list[MasterFacts]] = field(default_factory=dict)
+
+    def bias(self) -> Master:
+        bias = self.last("bias")
+        if bias is None:
+            raise self.missing("bias")
+        return self.load("bias", bias, "exact")
+
+    def flat(self) -> Master:
+        flat = self.last("flat")
+        if flat is not None:
+            return self.load("flat", flat, "exact")
+        unnamed = [one for one in self.but_for("flat", "filter") if not one.setup.filter]
+        if not unnamed:
+            raise self.missing("flat")
+        return self.load("flat", max(unnamed, key=_when), "filter not stated")
+
+    def last(self, kind: Calibration) -> MasterFacts | None:
+        """Return the last master that fits; it is looked for night by night, the nearest first."""
+        self.seen[kind] = []
+        for night in _nights(self.night, -LOOK_BACK_DAYS):
+            before = [one for one in self.of_night(kind, night) if one.mjd <= self.mjd]
+            fitting = [one for one in before if not differences(kind, one, self.wanted, self.profile)]
+            if fitting:
+                return max(fitting, key=_when)
+            self.seen[kind] += sorted(before, key=_when, reverse=True)
+        return None
+
+    def but_for(self, kind: Calibration, what: str) -> list[MasterFacts]:
+        """Return masters before the exposure that would fit but for one thing."""
+        return [one for one in self.seen[kind] if differences(kind, one, self.wanted, self.profile) == {what}]
+
+    def of_night(self, kind: Calibration, night: str) -> Iterator[MasterFacts]:
+        for key in self.store.list(f"calib/{kind}/{night}"):
+            if key.endswith(f"/{self.sensor}.fits"):
+                yield master_facts(self.store, key)
+
+    def load(self, kind: Calibration, master: MasterFacts, fit: Fit) -> Master:
+        image, digest = read_master(self.store, master.key, master_shape(master.setup, self.profile))
+        own, age = master.setup, self.mjd - master.mjd
+        match = MasterMatch(
+            fit=fit,
+            camera=master.camera,
+            gain=own.gain,
+            filter=own.filter,
+            exposure_s=own.exposure_s,
+            binning=own.binning,
+            window=own.window,
+        )
+        used = CalibrationUsed(key=master.key, sha256=digest, age_days=round(age, 6), match=match)
+        return Master(kind, cut_out(image, master, self.wanted, self.profile), master.mjd, age, used)
+
+    def missing(self, kind: Calibration) -> UnreadableInput:
+        """Return the error that says what was looked for and what there is."""
+        late = [
+            one
+            for night in _nights(self.night, _LOOK_AHEAD_DAYS)
+            for one in self.of_night(kind, night)
+            if one.mjd > self.mjd
+        ]
+        there = [self._why_not(kind, one) for one in (*sorted(late, key=_when), *self.seen.get(kind, ()))]
+        more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+        rule = ", or say in the profile what to do without (`dark_mismatch`)" if kind == "dark" else ""
+        return UnreadableInput(
+            f"sensor {self.sensor} has no {kind} master of {self.profile.name} for {described(kind, self.wanted)} from "
+            f"the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take {kind} exposures like that and run "
+            f"`gozen masters`{rule}; there is {'; '.join(there[:_MOST_NAMED]) or 'no other'}{more}"
+        )
+
+    def _why_not(self, kind: Calibration, one: MasterFacts) -> str:
+        own = one.setup
+        says = {
+            "camera": f"of the camera {one.camera}",
+            "gain": f"gain {own.gain!r}",
+            "binning": f"binning {own.binning}",
+            "window": f"window {own.window}",
+            "filter": f"filter {own.filter!r}" if own.filter else "no stated filter",
+            "exposure time": f"{own.exposure_s or 0:g} s",
+        }
+        reasons = [says[what] for what in sorted(differences(kind, one, self.wanted, self.profile))]
+        reasons += [f"taken {one.mjd - self.mjd:.2g} d after the exposure"] if one.mjd > self.mjd else []
+        return f"{one.key} ({', '.join(reasons)})"
+
+
+def _when(master: MasterFacts) -> tuple[float, str]:
+    return master.mjd, master.key
+
+
+def _nights(night: str, days: int) -> Iterable[str]:
+    """Yield a night and those before or after it: a look that costs the same however old the archive is."""
+    first, step = datetime.strptime(night, "%Y%m%d"), 1 if days > 0 else -1
+    for number in range(abs(days) + 1):
+        yield f"{first + timedelta(days=step * number):%Y%m%d}"

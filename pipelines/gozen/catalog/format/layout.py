@@ -1,0 +1,172 @@
+"""Where the parts of a collection stand below ``catalogs/{name}/``: pure text (CATALOG §1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.archive import keys
+from gozen.catalog.format.healpix import ORDER
+
+SEVERAL_NIGHTS = 0
+"""What the name of a file begins with that compaction made of several nights."""
+
+DEEPEST = 11
+"""The order of the smallest partitions, of 1.7 arcmin."""
+
+_PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)")
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """A HEALPix pixel (nested) whose rows share a folder.
+
+    Parameters
+    ----------
+    order, pixel
+        The pixel.
+    """
+
+    order: int
+    pixel: int
+
+    @property
+    def folder(self) -> str:
+        """The folder below ``dataset/``, as HATS names it."""
+        return f"Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}"
+
+    @property
+    def quarters(self) -> list[Partition]:
+        """The four pixels of the next order inside this one."""
+        return [Partition(self.order + 1, 4 * self.pixel + quarter) for quarter in range(4)]
+
+    @property
+    def start(self) -> int:
+        """The first ``_healpix_29`` of the pixel."""
+        return self.pixel << 2 * (ORDER - self.order)
+
+    @property
+    def stop(self) -> int:
+        """The ``_healpix_29`` after the last of the pixel."""
+        return (self.pixel + 1) << 2 * (ORDER - self.order)
+
+
+def partition_of(path: str) -> Partition:
+    """Return the partition that a data file's path names."""
+    found = _PARTITION.search(path)
+    assert found, f"{path} names no partition"
+    return Partition(int(found[1]), int(found[2]))
+
+
+def night_of(path: str) -> int:
+    """Return the night that a data file's name begins with."""
+    return int(path.rsplit("/", 1)[1].split("-", 1)[0])
+
+
+def generation(name: str, number: int) -> str:
+    """Return the folder of a generation; nothing inside its dataset is ever rewritten or removed."""
+    return f"{keys.catalog(name)}/{name}.g{number}"
+
+
+def data_key(name: str, number: int, path: str) -> str:
+    """Return the key of a data file from its path below ``dataset/``."""
+    return f"{generation(name, number)}/dataset/{path}"
+
+
+def margin(name: str, number: int, arcsec: float) -> str:
+    """Return the name of the margin of this width that belongs to a generation."""
+    base = f"{name}_{arcsec:g}arcs"
+    return base if number == 1 else f"{base}.g{number}"
+
+
+def manifest(name: str, version: int) -> str:
+    """Return the key of the manifest of a version."""
+    return f"{manifests(name)}/{version:09d}.json"
+
+
+def release(rerun: str) -> str:
+    """Return the path, below the collection, of the manifest that a release has of it."""
+    return f"release/{rerun}.json"
+
+
+def retired(name: str, number: int) -> str:
+    """Return the key of the note since when a generation is not the current one."""
+    return f"{keys.catalog(name)}/retired/{number:09d}.json"
+
+
+def unfinished(name: str, number: int) -> str:
+    """Return the key of the note since when a generation lies above the current one, in no release."""
+    return f"{keys.catalog(name)}/unfinished/{number:09d}.json"
+
+
+def removed(name: str, number: int) -> str:
+    """Return the key of the note that a generation is being removed, or is gone: no version may name it any more."""
+    return f"{keys.catalog(name)}/removed/{number:09d}.json"
+
+
+def generation_of(name: str, key: str) -> int | None:
+    """Return the generation that a key below a collection lies in, its margin included; None for anything else."""
+    folder = key.removeprefix(f"{keys.catalog(name)}/").split("/", 1)[0]
+    found = re.fullmatch(rf"{re.escape(name)}(_[0-9.]+arcs)?(\.g(\d+))?", folder)
+    if not found or not (found[1] or found[2]):
+        return None
+    return int(found[3]) if found[3] else 1
+
+
+def manifests(name: str) -> str:
+    """Return the prefix of all manifests."""
+    return f"{keys.catalog(name)}/manifest"
+
+
+def claim(name: str, number: int) -> str:
+    """Return the key whose exclusive creation makes a generation number its creator's own."""
+    return f"{keys.catalog(name)}/generation/{number:09d}"
+
+
+def journal(name: str, number: int) -> str:
+    """Return the key of an entry in the journal of registered objects."""
+    return f"{keys.catalog(name)}/journal/{number:09d}.parquet"
+
+
+def partitions_for(healpix29: NDArray[np.int64], existing: Iterable[Partition], order: int) -> list[Partition]:
+    """Return the partitions that sorted positions fall into: those that exist, and pixels of ``order`` for new sky.
+
+    Parameters
+    ----------
+    healpix29
+        Sorted ``_healpix_29`` of the rows.
+    existing
+        The table's partitions, of any order, none inside another.
+    order
+        At which new sky opens. Where a pixel of it holds deeper partitions already, new sky between them opens at the
+        deepest order of those, so that no partition ever lies inside another.
+
+    Returns
+    -------
+    list[Partition]
+        In the order of the sky, each with at least one row.
+    """
+    known = sorted(existing, key=lambda p: p.start)
+    starts = np.array([p.start for p in known], np.int64)
+    stops = np.array([p.stop for p in known], np.int64)
+    found: list[Partition] = []
+    at = 0
+    while at < len(healpix29):
+        here = int(healpix29[at])
+        nearest = int(np.searchsorted(starts, here, side="right")) - 1
+        inside = nearest >= 0 and here < stops[nearest]
+        partition = known[nearest] if inside else _opened(here, known, starts, order)
+        found.append(partition)
+        at = int(np.searchsorted(healpix29, partition.stop))
+    return found
+
+
+def _opened(here: int, known: list[Partition], starts: NDArray[np.int64], order: int) -> Partition:
+    pixel = Partition(order, here >> 2 * (ORDER - order))
+    inner = known[int(np.searchsorted(starts, pixel.start)) : int(np.searchsorted(starts, pixel.stop))]
+    deepest = max([order, *(p.order for p in inner)])
+    return Partition(deepest, here >> 2 * (ORDER - deepest))

@@ -1,0 +1,182 @@
+"""The numbered manifests: which files are one version of a table, and how one version follows another.
+
+A manifest is made only if absent; the highest number is the current version; who comes second rereads and tries again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from gozen.archive import keys
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import layout
+from gozen.errors import MissingObject, StorageUnavailable, UnreadableInput
+
+FORMAT = 1
+Kind = Literal["source", "object"]
+
+
+@dataclass(frozen=True, order=True)
+class DataFile:
+    """One Parquet file of a version.
+
+    Parameters
+    ----------
+    path
+        Below the generation's ``dataset/``.
+    rows, bytes
+        How many.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One version of a table.
+
+    Parameters
+    ----------
+    name, version
+        The table, and the number of this version.
+    kind
+        The HATS type: ``source`` (many rows a star) or ``object``.
+    generation
+        The folder that the files stand in.
+    order
+        HEALPix order at which new sky opens a partition.
+    schema, index, coverage
+        Paths below the collection: an empty Parquet file with the table's columns, the row-group index, and the FITS
+        map of rows for each pixel of order 8.
+    files
+        Sorted by path.
+    nights
+        For each night the path of the list of what it holds.
+    journal
+        How many entries of the journal of registered objects are in the table (`gozen.catalog.write.source_registry`).
+    margin
+        The name of the margin, where the table has one.
+    content
+        What the table was made from, where it was written in one go.
+    """
+
+    name: str
+    version: int
+    kind: Kind
+    generation: int
+    order: int
+    schema: str
+    index: str
+    coverage: str
+    files: tuple[DataFile, ...] = ()
+    nights: Mapping[str, str] = field(default_factory=dict)
+    journal: int = 0
+    margin: str = ""
+    content: str = ""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def partitions(self) -> list[layout.Partition]:
+        """The partitions that hold rows, in the order of the sky."""
+        return sorted({layout.partition_of(file.path) for file in self.files}, key=lambda p: p.start)
+
+    def key_of(self, part: str) -> str:
+        """Return the key of a part that this manifest names by its path below the collection."""
+        return f"{keys.catalog(self.name)}/{part}"
+
+    def key_of_file(self, path: str) -> str:
+        """Return the key of a data file."""
+        return layout.data_key(self.name, self.generation, path)
+
+    def to_json(self) -> bytes:
+        """Return the manifest's bytes, the same for the same version."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True).encode()
+
+
+def read(store: Store, name: str, version: int) -> Manifest:
+    """Read the manifest of a version.
+
+    Raises
+    ------
+    MissingObject
+        There is no such version.
+    UnreadableInput
+        The manifest was written by a later Gozen, or is damaged.
+    """
+    return read_key(store, layout.manifest(name, version))
+
+
+def read_key(store: Store, key: str) -> Manifest:
+    """Read the manifest under a key; raises as `read`."""
+    try:
+        content: dict[str, Any] = json.loads(store.read(key))
+        written = content.pop("format")
+        if written != FORMAT:
+            raise UnreadableInput(f"{store.url_of(key)} has format {written}, this Gozen reads {FORMAT}: update Gozen")
+        files = tuple(DataFile(**file) for file in content.pop("files"))
+        return Manifest(**content, files=files)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnreadableInput(f"{store.url_of(key)} is no manifest of a table: {error}") from error
+
+
+def current(store: Store, name: str) -> Manifest | None:
+    """Read the manifest of the highest version, or None where there is no such table."""
+    listed = store.list(layout.manifests(name))
+    return read(store, name, max(int(key[-14:-5]) for key in listed)) if listed else None
+
+
+def current_or_raise(store: Store, name: str) -> Manifest:
+    """Read the manifest of the highest version; `MissingObject` names the table where there is none."""
+    manifest = current(store, name)
+    if manifest is None:
+        raise MissingObject(f"the archive {store.url} has no table {name!r}: append a night first (gozen night append)")
+    return manifest
+
+
+def commit(store: Store, manifest: Manifest) -> bool:
+    """Make a version the current one; False when another writer took its number. Raises as `check_not_removed`."""
+    check_not_removed(store, manifest)
+    return store.create(layout.manifest(manifest.name, manifest.version), manifest.to_json())
+
+
+def check_not_removed(store: Store, manifest: Manifest) -> None:
+    """Check, before a version is named, that nobody removes its generation as the leftover of a killed writer.
+
+    Raises
+    ------
+    StorageUnavailable
+        Somebody does.
+    """
+    if store.exists(layout.removed(manifest.name, manifest.generation)):
+        raise StorageUnavailable(
+            f"generation {manifest.generation} of the table {manifest.name} was removed while it was written: it was "
+            "unfinished for longer than old generations are kept; nothing is lost, run again"
+        )
+
+
+def claim_generation(store: Store, name: str, after: int) -> int:
+    """Take a generation number above ``after`` that no other writer has, dead ones included."""
+    number = after + 1
+    while not store.create(layout.claim(name, number), b""):
+        number += 1
+    return number
+
+
+def first_generation(store: Store, name: str) -> int:
+    """Take the generation number of a table that has no version yet: the lowest under which nothing lies.
+
+    A claim alone does not count. Whoever made it was killed before its first version, or is about to write the same.
+    """
+    number = 1
+    while not store.create(layout.claim(name, number), b"") and store.list(layout.generation(name, number)):
+        number += 1
+    return number

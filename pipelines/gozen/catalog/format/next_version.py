@@ -1,0 +1,222 @@
+"""From one version of a table to the next: data files into a generation, then the manifest that names them.
+
+What goes in, and why, is decided by the callers (`append`, `source_registry`, `reference_table`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from gozen.archive import keys
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import hats_files, layout, manifest, partition_parquet, row_group_index
+from gozen.catalog.format.hats_files import Coverage
+from gozen.catalog.format.layout import Partition
+from gozen.catalog.format.manifest import DataFile, Kind, Manifest
+from gozen.catalog.format.schema import lightcurve_schema
+
+Put = Callable[[str, bytes], None]
+"""Writes bytes under a path below ``dataset/``."""
+
+_LIGHTCURVES = {"source_id", "mjd", "flux", "flags", "exposure", "sensor", "frame"}
+"""Columns by which a table of light curves is known."""
+
+PARTITION_ORDER = 5
+"""New sky opens pixels of 3.4 square degrees; some fifty exposures of 18 frames fill one with 20 M rows."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A data file as it is to stand in the next version.
+
+    Parameters
+    ----------
+    file
+        What the manifest says of it.
+    groups
+        Its rows of the index.
+    coverage
+        Its rows in each pixel of order 8.
+    """
+
+    file: DataFile
+    groups: pa.Table
+    coverage: Coverage
+
+
+def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = PARTITION_ORDER) -> Manifest:
+    """Return the current version of a table, its empty first one where there is none yet.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    name
+        The table.
+    kind
+        The HATS type.
+    schema
+        The columns of the first version.
+    order
+        HEALPix order at which new sky opens a partition.
+    """
+    found = manifest.current(store, name)
+    if found is None:
+        generation = manifest.first_generation(store, name)
+        empty = Manifest(name, 1, kind, generation, order, "", "", "")
+        manifest.commit(
+            store,
+            described(store, empty, schema, row_group_index.SCHEMA.empty_table(), hats_files.coverage_of(_NOWHERE)),
+        )
+        found = manifest.current_or_raise(store, name)
+    return found
+
+
+def write_file(
+    rows: pa.Table,
+    partition: Partition,
+    night: int,
+    schema: pa.Schema,
+    put: Put,
+    row_group: int = partition_parquet.ROW_GROUP,
+) -> Written:
+    """Sort and encode the rows of one partition and write them as ``{night}-{hash}.parquet``.
+
+    Parameters
+    ----------
+    rows
+        All of one partition, in any order.
+    partition
+        That partition.
+    night
+        The night that the file's name begins with.
+    schema
+        The table's columns.
+    put
+        Writes the file.
+    row_group
+        Rows that a row group aims at.
+    """
+    rows = partition_parquet.sorted_rows(rows)
+    healpix = partition_parquet.numbers(rows, "_healpix_29")
+    cuts = partition_parquet.row_group_cuts(healpix, partition_parquet.numbers(rows, "source_id"), row_group)
+    data = partition_parquet.encoded(rows, cuts, schema)
+    path = f"{partition.folder}/{night}-{digest(data)}.parquet"
+    put(path, data)
+    return Written(
+        DataFile(path, len(rows), len(data)),
+        row_group_index.rows_of_file(path, data, rows, cuts),
+        hats_files.coverage_of(healpix),
+    )
+
+
+def writer(store: Store, name: str, generation: int) -> Put:
+    """Return a function that writes data files into a generation, never over one that is there."""
+
+    def put(path: str, data: bytes) -> None:
+        put_new(store, layout.data_key(name, generation, path), data)
+
+    return put
+
+
+def successor(
+    store: Store, base: Manifest, schema: pa.Schema, added: Iterable[Written], dropped: Iterable[Written] = ()
+) -> Manifest:
+    """Write what the next version's manifest names, and return that manifest, not yet committed.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    base
+        The version to build on.
+    schema
+        The columns, those of the base among them.
+    added, dropped
+        Files that come and that go.
+    """
+    came = {one.file.path: one for one in added}
+    gone = {one.file.path: one for one in dropped if one.file.path not in came}
+    known = {file.path for file in base.files}
+    fresh = [one for path, one in came.items() if path not in known]
+    files = sorted({file for file in base.files if file.path not in gone} | {one.file for one in fresh})
+    before = hats_files.read_map(store.read(base.key_of(base.coverage)))
+    parts = [(1, before), *((1, one.coverage) for one in fresh), *((-1, one.coverage) for one in gone.values())]
+    groups = row_group_index.merged(
+        partition_parquet.decoded(store.read(base.key_of(base.index))), gone, [one.groups for one in fresh]
+    )
+    return described(
+        store, replace(base, version=base.version + 1, files=tuple(files)), schema, groups, hats_files.total(parts)
+    )
+
+
+def described(store: Store, version: Manifest, schema: pa.Schema, groups: pa.Table, coverage: Coverage) -> Manifest:
+    """Write schema, index and coverage of a version under names of their content, and name them in its manifest."""
+    return replace(
+        version,
+        schema=put_part(store, version.name, "schema", "parquet", partition_parquet.empty_file(schema)),
+        index=put_part(store, version.name, "index", "parquet", partition_parquet.small_file(groups)),
+        coverage=put_part(store, version.name, "index", "fits", hats_files.write_map(coverage)),
+    )
+
+
+def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> str:
+    """Write an object under a name of its content; return its path below the collection."""
+    path = f"{folder}/{digest(data)}.{suffix}"
+    put_new(store, f"{keys.catalog(name)}/{path}", data)
+    return path
+
+
+def put_new(store: Store, key: str, data: bytes) -> None:
+    """Write an object whose name is its content, unless another attempt wrote the same bytes."""
+    if store.exists(key):
+        store.settle([key])  # that attempt may have been killed before its name was on the disk
+    else:
+        store.write(key, data)
+
+
+def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[str]) -> None:
+    """Take files over into another generation: hard links on a disk, copies elsewhere."""
+    store.copy_all({base.key_of_file(path): layout.data_key(base.name, generation, path) for path in paths})
+
+
+def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
+    """Return the columns of both: the old in their order, each new one behind the one it follows in the new.
+
+    What the new says of a column that both have, such as its meaning, holds for the rows of both.
+    """
+    same = {field.name: field for field in new if field.name in old.names and old.field(field.name).type == field.type}
+    fields = [same.get(field.name, field) for field in old]
+    for position, field in enumerate(new):
+        if field.name not in old.names:
+            names = [f.name for f in fields]
+            after = [names.index(n) for n in new.names[:position] if n in names]
+            fields.insert(max(after, default=-1) + 1, field)
+    return pa.schema(fields)
+
+
+def readable_schema(kind: Kind, stored: pa.Schema) -> pa.Schema:
+    """Return the columns that a table is read with: those it has, and in light curves those that Gozen added since.
+
+    Parameters
+    ----------
+    kind
+        The HATS type of the table.
+    stored
+        The columns that its manifest names.
+    """
+    is_lightcurves = kind == "source" and set(stored.names) >= _LIGHTCURVES
+    return union_schema(stored, lightcurve_schema()) if is_lightcurves else stored
+
+
+def digest(data: bytes) -> str:
+    """Return the part of a name that says what is inside: 12 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+_NOWHERE = np.empty(0, np.int64)

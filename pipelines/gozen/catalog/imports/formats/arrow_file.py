@@ -1,0 +1,95 @@
+"""Arrow's own files (Feather, IPC file and stream), and the units that Parquet and Arrow files state in many ways."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+
+from gozen.catalog.imports.formats.compression import Batches, Open
+
+_UNIT_KEYS = ("unit", "units", "tunit", "fits:tunit", "ivoa:unit")
+_MEANING_KEYS = ("description", "doc", "comment")
+
+
+def is_arrow(head: bytes) -> bool:
+    """Tell from its first bytes whether a file is one of Arrow's."""
+    return head.startswith((b"ARROW1", b"\xff\xff\xff\xff"))
+
+
+def opened(head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
+    """Return the columns of an Arrow file, and what begins to read some of them."""
+    is_file = head.startswith(b"ARROW1")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with begin() as stream:
+            source = pa.PythonFile(stream, mode="r")
+            if is_file:
+                file = pa.ipc.open_file(source)
+                yield from (file.get_batch(number) for number in range(file.num_record_batches))
+            else:
+                yield from pa.ipc.open_stream(source)
+
+    def read(names: Sequence[str]) -> Iterator[pa.Table]:
+        return (pa.Table.from_batches([one]).select(names) for one in batches())
+
+    with begin() as stream:
+        source = pa.PythonFile(stream, mode="r")
+        schema = pa.ipc.open_file(source).schema if is_file else pa.ipc.open_stream(source).schema
+    return with_units(schema), read
+
+
+def with_units(schema: pa.Schema) -> pa.Schema:
+    """Return columns with what the file says of them as metadata ``unit`` and ``description``.
+
+    That is said by the fields themselves, by a VOTable within a Parquet file (VOParquet), by astropy's or by pandas'
+    metadata.
+    """
+    whole = _of_votable(schema) | _of_astropy(schema) | _of_pandas(schema)
+    fields = []
+    for field in schema:
+        own = {key.decode().lower(): text.decode("utf-8", "replace") for key, text in (field.metadata or {}).items()}
+        unit, meaning = whole.get(field.name, ("", ""))
+        said = {"unit": _first(own, _UNIT_KEYS) or unit, "description": _first(own, _MEANING_KEYS) or meaning}
+        others = {key: text for key, text in (field.metadata or {}).items() if key not in (b"unit", b"description")}
+        fields.append(field.with_metadata(others | {key: text for key, text in said.items() if text}))
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _first(said: Mapping[str, str], keys: Sequence[str]) -> str:
+    return next((said[key] for key in keys if said.get(key)), "")
+
+
+def _text(schema: pa.Schema, key: bytes) -> str:
+    found: bytes = (schema.metadata or {}).get(key, b"")
+    return found.decode("utf-8", "replace")
+
+
+def _of_votable(schema: pa.Schema) -> dict[str, tuple[str, str]]:
+    text = _text(schema, b"IVOA.VOTable-Parquet.content")
+    if not text:
+        return {}
+    from astropy.io import votable
+
+    fields = next(votable.parse(io.BytesIO(text.encode()), verify="ignore").iter_tables()).fields
+    return {str(one.name): (str(one.unit or ""), str(one.description or "")) for one in fields}
+
+
+def _of_astropy(schema: pa.Schema) -> dict[str, tuple[str, str]]:
+    text = _text(schema, b"table_meta_yaml")
+    if not text:
+        return {}
+    from astropy.table.meta import get_header_from_yaml
+
+    columns = get_header_from_yaml(text.split("\n"))["datatype"]
+    return {one["name"]: (str(one.get("unit", "")), str(one.get("description", ""))) for one in columns}
+
+
+def _of_pandas(schema: pa.Schema) -> dict[str, tuple[str, str]]:
+    """Return what ``df.attrs["units"]`` says, where it maps columns to units."""
+    text = _text(schema, b"PANDAS_ATTRS")
+    said = json.loads(text) if text else {}
+    units = said.get("units", said.get("unit")) if isinstance(said, dict) else None
+    return {str(name): (str(unit), "") for name, unit in units.items()} if isinstance(units, dict) else {}

@@ -1,0 +1,126 @@
+"""The tables of a FITS file: which there are, which is meant, and its rows in batches."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pyarrow as pa
+
+from gozen.catalog.imports import astropy_tables
+from gozen.catalog.imports.column_roles import recognised
+from gozen.catalog.imports.formats.compression import Batches, Open
+from gozen.catalog.imports.formats.file_request import Asked, NotATableError, listed, refuse_doubles, unclear
+
+_KINDS = ("BINTABLE", "TABLE")
+_BATCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class FitsTable:
+    """One table of a FITS file: its number, header, and the byte at which its rows begin."""
+
+    number: int
+    header: Any
+    start: int
+
+    @property
+    def name(self) -> str:
+        """EXTNAME; empty where there is none."""
+        return str(self.header.get("EXTNAME", "")).strip()
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return [str(self.header.get(f"TTYPE{n}", "")).strip() for n in range(1, self.header.get("TFIELDS", 0) + 1)]
+
+    def __str__(self) -> str:
+        named = f" ({self.name})" if self.name else ""
+        return f"--hdu {self.number}{named}: {self.header['NAXIS2']} rows of {', '.join(self.columns[:6])}"
+
+
+def opened(begin: Open, asked: Asked, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
+    """Return a reader of the rows of a table, None where they have parts that lie behind all rows, and the table.
+
+    Parameters
+    ----------
+    begin
+        Opens the file.
+    asked
+        Which table is meant.
+    batch
+        Most rows of a batch.
+
+    Raises
+    ------
+    NotATableError
+        There is no such table, several may be meant, or it is compressed as a table.
+    """
+    with begin() as stream:
+        table = chosen(list(_tables(stream)), asked)
+    header = table.header
+    if header["PCOUNT"] or header["XTENSION"] != "BINTABLE":
+        return None, table
+    rows = min(_BATCH_BYTES // max(header["NAXIS1"], 1) + 1, batch)
+
+    def tables() -> Iterator[pa.Table]:
+        with begin() as stream:
+            stream.seek(table.start)
+            for at in range(0, header["NAXIS2"], rows):
+                count = min(rows, header["NAXIS2"] - at)
+                data = stream.read(count * header["NAXIS1"])
+                if len(data) < count * header["NAXIS1"]:
+                    raise EOFError(f"it ends behind row {at + len(data) // header['NAXIS1']} of {header['NAXIS2']}")
+                yield astropy_tables.of_fits_rows(header, data, count)
+
+    # A column without a text in one batch may have one in the next.
+    schema = pa.unify_schemas([astropy_tables.of_fits_rows(header, b"", 0).schema, *(one.schema for one in tables())])
+
+    def read(names: Sequence[str]) -> Iterator[pa.Table]:
+        return (one.cast(schema).select(names) for one in tables())
+
+    return (schema, read), table
+
+
+def chosen(tables: Sequence[FitsTable], asked: Asked) -> FitsTable:
+    """Return the table that is meant: the one that is named, the only one, or the only one with positions."""
+    there = listed([str(one) for one in tables])
+    if not tables:
+        raise NotATableError("it is FITS without a table: its extensions hold images only")
+    if asked.hdu is not None:
+        found = [one for one in tables if asked.hdu.strip().lower() in (str(one.number), one.name.lower())]
+        if len(found) != 1:
+            raise NotATableError(unclear(len(found), asked.hdu, there))
+    else:
+        found = [one for one in tables if has_positions(one.columns, asked.columns)] if len(tables) > 1 else [*tables]
+    if len(found) != 1:
+        raise NotATableError(f"it has several tables; say which one is meant: {there}")
+    if found[0].header.get("ZTABLE", False):
+        raise NotATableError(f"its table {found[0].number} is compressed as fpack does: unpack it with funpack")
+    refuse_doubles(found[0].columns)
+    return found[0]
+
+
+def has_positions(names: Sequence[str], columns: frozenset[str]) -> bool:
+    """Tell whether columns hold positions: those that the user named, or those with the usual names."""
+    return bool(columns & set(names)) if columns else {"ra", "dec"} <= set(recognised(names))
+
+
+def _tables(stream: IO[bytes]) -> Iterator[FitsTable]:
+    """Yield the tables, images that are compressed as tables left out."""
+    from astropy.io import fits
+
+    number = -1
+    while True:
+        try:
+            header = fits.Header.fromfile(stream)
+        except (EOFError, OSError):  # the end, or what is no header any more
+            if number < 0:
+                raise
+            return
+        number += 1
+        if header.get("XTENSION") in _KINDS and not header.get("ZIMAGE", False):
+            yield FitsTable(number, header, stream.tell())
+        stream.seek(header.data_size_padded, io.SEEK_CUR)

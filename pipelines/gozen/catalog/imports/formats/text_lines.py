@@ -1,0 +1,180 @@
+"""A text table as UTF-8 lines that Arrow can read: encodings, comments, and blanks as separators. Nothing is held."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Iterator
+from typing import IO
+
+from gozen.catalog.imports.formats.file_request import NotATableError
+
+_BLOCK = 1 << 20
+_COMMENT = re.compile(rb"^[ \t]*#[^\n]*(?:\n|\Z)", re.MULTILINE)
+_BLANKS = re.compile(rb"[ \t]+")
+_BLANKS_OR_QUOTED = re.compile(rb'("[^"\n]*")|[ \t]+')
+_AROUND = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def encoding_of(head: bytes, asked: str | None) -> str:
+    """Return the encoding that the user names, or the one that a byte order mark shows; else UTF-8.
+
+    Raises
+    ------
+    NotATableError
+        Python knows no such encoding.
+    """
+    if asked is not None:
+        try:
+            "".encode(asked)  # which also refuses codecs of Python that are not for text, as base64 is
+        except (LookupError, ValueError) as error:
+            raise NotATableError(
+                f"there is no encoding {asked!r}: write utf-8, latin-1, cp1252, cp932 or euc_jp"
+            ) from error
+        return asked
+    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+def decoded(head: bytes, encoding: str) -> str:
+    """Return the begin of a file as text, without a character that is cut at its end.
+
+    Raises
+    ------
+    NotATableError
+        It is not written so.
+    """
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeError as error:
+        line = head[: getattr(error, "start", 0)].count(b"\n") + 1
+        raise _not_encoded(encoding, line, error) from error
+
+
+def text_lines(stream: IO[bytes], encoding: str, end: bytes = b"\n") -> Iterator[tuple[int, str]]:
+    """Yield each line of a file and its number, to name a line by it.
+
+    Raises
+    ------
+    NotATableError
+        A line is not written in the encoding.
+    """
+    pieces = _blocks(stream)
+    if encoding == "utf-16":
+        decoder = codecs.getincrementaldecoder(encoding)()
+        pieces = (decoder.decode(data).encode() for data in _blocks(stream))
+        encoding = "utf-8"
+    for number, line in enumerate(_split(pieces, end), 1):
+        try:
+            yield number, line.decode(encoding).rstrip("\r")
+        except UnicodeError as error:
+            raise _not_encoded(encoding, number, error) from error
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    while data := stream.read(_BLOCK):
+        yield data
+
+
+def _split(pieces: Iterator[bytes], end: bytes) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(end)
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _not_encoded(encoding: str, line: int, error: UnicodeError) -> NotATableError:
+    return NotATableError(
+        f"about line {line} it is not {encoding.removesuffix('-sig').upper()} ({error}): say how it is written, as in "
+        "--encoding latin-1"
+    )
+
+
+class Lines(io.RawIOBase):
+    """The rows of a text table as a stream of UTF-8.
+
+    Parameters
+    ----------
+    stream
+        The file.
+    encoding
+        Of the file.
+    skip
+        Lines before the first row.
+    by_blanks
+        Whether blanks separate values; a TAB stands for them then.
+    old_ends
+        Whether lines end with a carriage return alone.
+    """
+
+    def __init__(self, stream: IO[bytes], encoding: str, skip: int, *, by_blanks: bool, old_ends: bool) -> None:
+        super().__init__()
+        self._stream = stream
+        self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+        self._skip, self._by_blanks, self._old_ends = skip, by_blanks, old_ends
+        self._rest = b""
+        self._ready = memoryview(b"")
+        self._ended = False
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size` of them."""
+        while not len(self._ready) and not self._ended:
+            self._ready = memoryview(self._block(max(size, _BLOCK)))
+        size = len(self._ready) if size < 0 else size
+        found, self._ready = self._ready[:size], self._ready[size:]
+        return bytes(found)
+
+    def _block(self, size: int) -> bytes:
+        """Return some whole lines as Arrow can read them."""
+        data = self._stream.read(size)
+        self._ended = not data
+        if self._decoder is not None:
+            data = self._decoder.decode(data, final=self._ended).encode()
+        if self._old_ends:
+            data = data.replace(b"\r", b"\n")
+        end = len(data) if self._ended else data.rfind(b"\n") + 1
+        if not end and not self._ended:
+            self._rest += data
+            return b""
+        block, self._rest = self._rest + data[:end], data[end:]
+        return self._rows(self._without_begin(block))
+
+    def _without_begin(self, block: bytes) -> bytes:
+        while self._skip and block:
+            _, end, block = block.partition(b"\n")
+            self._skip -= bool(end)
+        return block
+
+    def _rows(self, block: bytes) -> bytes:
+        if self._decoder is None and not block.isascii():
+            block.decode()  # else Arrow takes the column for bytes, and fails where it shows a row that is not good
+        if b"#" in block:
+            block = _uncommented(block)
+        if not self._by_blanks:
+            return block
+        block = _AROUND.sub(b"", block)
+        if b'"' not in block:
+            return _BLANKS.sub(b"\t", block)
+        return _BLANKS_OR_QUOTED.sub(lambda found: found.group(1) or b"\t", block)
+
+
+def _uncommented(block: bytes) -> bytes:
+    """Leave out lines that begin with #, but not those within a quoted text that goes over several lines."""
+    if b'"' not in block:
+        return _COMMENT.sub(b"", block)
+    kept, at, quotes = [], 0, 0
+    for found in _COMMENT.finditer(block):
+        quotes += block.count(b'"', at, found.start())
+        kept.append(block[at : found.start()])
+        if quotes % 2:
+            kept.append(found.group())
+            quotes += found.group().count(b'"')
+        at = found.end()
+    return b"".join([*kept, block[at:]])

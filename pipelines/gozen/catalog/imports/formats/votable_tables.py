@@ -1,0 +1,38 @@
+"""The tables of a VOTable: which there are, and which is meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gozen.catalog.imports.formats.file_request import Asked, NotATableError, listed, unclear
+from gozen.catalog.imports.formats.fits_tables import has_positions
+
+
+def chosen(document: Any, asked: Asked) -> Any:
+    """Return the table of a parsed document that is meant: the one named, the only one, or the only one with positions.
+
+    Raises
+    ------
+    NotATableError
+        There is none, no such one, or several may be meant.
+    """
+    tables = [(number, one) for number, one in enumerate(document.iter_tables(), 1) if not one.is_empty()]
+    there = listed([_line(number, one) for number, one in tables])
+    if not tables:
+        raise NotATableError("it is a VOTable without rows")
+    if asked.hdu is not None:
+        found = [one for n, one in tables if asked.hdu in (str(n), one.ID, one.name)]
+        if len(found) != 1:
+            raise NotATableError(unclear(len(found), asked.hdu, there))
+    elif len(tables) > 1:
+        found = [one for _, one in tables if has_positions([f.name for f in one.fields], asked.columns)]
+    else:
+        found = [one for _, one in tables]
+    if len(found) != 1:
+        raise NotATableError(f"it has several tables; say which one is meant: {there}")
+    return found[0]
+
+
+def _line(number: int, table: Any) -> str:
+    named = f" ({table.ID or table.name})" if table.ID or table.name else ""
+    return f"--hdu {number}{named}: {len(table.array)} rows of {', '.join(f.name for f in table.fields[:6])}"

@@ -1,0 +1,226 @@
+"""A user's own table becomes a collection: positions and ids found or named, every other column kept as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import healpix, source_ids
+from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.format.schema import Column
+from gozen.catalog.imports import table_stream
+from gozen.catalog.imports.column_roles import alike, recognised
+from gozen.catalog.imports.formats.column_types import plain_field
+from gozen.catalog.imports.formats.file_request import Asked, NotATableError
+from gozen.catalog.imports.object_ids import ids_of
+from gozen.catalog.imports.position_columns import places, units_asked
+from gozen.catalog.imports.table_stream import TableStream
+from gozen.catalog.write.spill import MEMORY
+from gozen.catalog.write.write_table import KEYS, MARGIN_ARCSEC, PARTITION_ROWS, write_table
+from gozen.errors import BadRequest, UnreadableInput
+from gozen.settings import StorageSettings
+
+_MOST_AT_ONE_PLACE = 1000
+_KEY_FIELDS = (
+    Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta").field(),
+    Column("source_id", pa.int64(), "", "the file's id, or one of ours (bit 34 set)", "delta").field(),
+    Column("ra", pa.float64(), "deg", "right ascension as in the file").field(),
+    Column("dec", pa.float64(), "deg", "declination as in the file").field(),
+)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Parameters
+    ----------
+    version
+        The table.
+    ra, dec
+        The file's columns that hold the positions.
+    source
+        Where ``source_id`` comes from: the file's column, or empty for ids of ours.
+    left_out
+        Rows without a position.
+    notes
+        Sentences about what looks wrong with the positions, and which of several tables was taken.
+    """
+
+    version: Manifest
+    ra: str
+    dec: str
+    source: str
+    left_out: int
+    notes: tuple[str, ...] = ()
+
+
+def import_table(
+    store: Store,
+    url: str,
+    name: str,
+    *,
+    ra: str | None = None,
+    dec: str | None = None,
+    source_id: str | None = None,
+    unit: str | None = None,
+    hdu: str | None = None,
+    encoding: str | None = None,
+    data: bytes | None = None,
+    storage: StorageSettings | None = None,
+    partition_rows: int = PARTITION_ROWS,
+    margin_arcsec: float | None = MARGIN_ARCSEC,
+    memory: int = MEMORY,
+) -> Imported:
+    """Make a collection of a table file; imported again, nothing changes.
+
+    Parquet, Arrow, FITS and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other
+    formats, and a Parquet file that is compressed as a whole, are read whole.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    url
+        FITS, CSV, ECSV, Parquet, Arrow or VOTable, a path or any fsspec URL.
+    name
+        Of the collection.
+    ra, dec
+        Columns of the positions; those with the usual names where none are given. What is not in degrees by the file's
+        own word, or is sexagesimal text, becomes degrees.
+    source_id
+        The column of ids. Ids have to say where their objects are, as Gaia's do, to be looked up; others stay a column
+        of their own and the objects get ids of ours, made from their positions.
+    unit
+        Of the positions, over what the file says: ``rad``, ``arcsec`` or, for the two, ``hourangle,deg``.
+    hdu
+        Which table of a FITS file (number or EXTNAME) or of a VOTable (number, ID or name).
+    encoding
+        Of a text file that is neither UTF-8 nor has a byte order mark.
+    data
+        The file's bytes, where they have been read already.
+    storage
+        How S3 is reached, where the file is there.
+    partition_rows, margin_arcsec, memory
+        As in `gozen.catalog.write.write_table.write_table`.
+
+    Raises
+    ------
+    BadRequest
+        A column that was named is not there, ids are not one for each row, or the archive holds another table of this
+        name.
+    UnreadableInput
+        The file cannot be read, has no positions, or they are not angles.
+    """
+    units = units_asked(unit)
+    named = {"ra": ra, "dec": dec, "source_id": source_id}
+    mine = frozenset(one for one in (ra, dec) if one is not None)
+    file = table_stream.opened(url, storage, data, Asked(hdu, encoding, mine))
+    found = _found(url, file.schema.names, named)
+    keys = file.columns(list(dict.fromkeys(found.values())))
+    at = places(url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)
+    good = at.good
+    if not good.any():
+        raise UnreadableInput(f"the table {url} has no row with a position in {found['ra']} and {found['dec']}")
+    place = at.ra[good] % 360.0, at.dec[good]
+    given = ids_of(url, keys.filter(pa.array(good)), found.get("source_id"), place, must=source_id is not None)
+    source = "" if given is None else found["source_id"]
+    identity = own_ids(*place) if given is None else given
+    rest = [one for one in file.schema.names if one not in (found["ra"], found["dec"], source, KEYS[0])]
+    schema = pa.schema([*_KEY_FIELDS, *_kept_fields(url, file.schema, rest)])
+    notes = at.notes
+    del keys, at
+    version = write_table(
+        store, name, schema, _pieces(file, rest, schema, good, (identity, *place)),
+        partition_rows=partition_rows, margin_arcsec=margin_arcsec, memory=memory,
+    )  # fmt: skip
+    return Imported(version, found["ra"], found["dec"], source, int((~good).sum()), notes)
+
+
+def _pieces(
+    file: TableStream,
+    rest: Sequence[str],
+    schema: pa.Schema,
+    good: NDArray[np.bool_],
+    known: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
+) -> Iterator[pa.Table]:
+    """Yield the rows that are good, with their ids and positions, in the schema's columns."""
+    at = done = 0
+    for batch in file.batches(rest or file.schema.names[:1]):
+        mine = good[at : at + len(batch)]
+        at += len(batch)
+        if len(mine) < len(batch):
+            break
+        kept = batch.filter(pa.array(mine))
+        identity, ra, dec = (one[done : done + len(kept)] for one in known)
+        done += len(kept)
+        arrays = [pa.array(one) for one in (healpix.pixels(ra, dec), identity, ra, dec)]
+        columns = [kept.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True)]
+        yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
+    if at != len(good) or not file.is_unchanged():
+        raise UnreadableInput(f"the table {file.url} changed while it was read: import it when nobody writes it")
+
+
+def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return ids of ours for positions in degrees, those at one place told apart by the rows' order.
+
+    Raises
+    ------
+    BadRequest
+        More than a thousand rows share a place: they are measurements, not objects.
+    """
+    found = source_ids.own_id_of_position(ra, dec)
+    for _ in range(_MOST_AT_ONE_PLACE):
+        order = np.argsort(found, kind="stable")
+        same = order[1:][found[order[1:]] == found[order[:-1]]]
+        if not len(same):
+            return found
+        found[same] = source_ids.next_to(found[same])
+    at = int(same[0])
+    raise BadRequest(
+        f"more than {_MOST_AT_ONE_PLACE} rows lie at ra {ra[at]:.6f}, dec {dec[at]:.6f}: "
+        "import a table with one row for each object"
+    )
+
+
+def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str, str]:
+    """Return the file's names of position and id."""
+    has = ", ".join(names) or "none"
+    lost = [one for one in named.values() if one is not None and one not in names]
+    if lost:
+        raise BadRequest(f"the table {url} has no column {', '.join(lost)}; it has {has}")
+    usual = recognised(names)
+    doubtful = [alike(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
+    if any(len(one) > 1 for one in doubtful):
+        both = " and ".join(next(one for one in doubtful if len(one) > 1))
+        raise UnreadableInput(f"the table {url} has the columns {both}: say which is meant by --ra and --dec")
+    found = usual | {word: one for word, one in named.items() if one is not None}
+    missing = [word for word in ("ra", "dec") if word not in found]
+    if missing:
+        raise UnreadableInput(
+            f"no column of the table {url} is known as {' and '.join(missing)}; it has {has}: "
+            "name them with --ra and --dec"
+        )
+    return {word: found[word] for word in ("ra", "dec", "source_id") if word in found}
+
+
+def _kept_fields(url: str, schema: pa.Schema, rest: Sequence[str]) -> list[pa.Field]:
+    """Return the fields of the columns that are kept, under names that are not those of our keys."""
+    taken, fields = {*KEYS, *(name.lower() for name in rest if name.lower() not in KEYS)}, []
+    for name in rest:
+        try:
+            field = plain_field(schema.field(name))
+        except NotATableError as error:
+            raise UnreadableInput(f"cannot import the table {url}: {error}") from error
+        label = name
+        while name.lower() in KEYS and label.lower() in taken:
+            label = f"{label}_file"
+        taken.add(label.lower())
+        said = {key: text for key, text in (field.metadata or {}).items() if key in (b"unit", b"description")}
+        fields.append(pa.field(label, field.type, metadata=said or None))
+    return fields

@@ -1,0 +1,106 @@
+"""Ids as files have them: which can be the ids of objects, each exactly as it is written. No I/O."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gozen.catalog.format import healpix
+from gozen.catalog.format.source_ids import PIXEL_ORDER, pixel_of
+from gozen.errors import BadRequest
+
+_SAMPLE = 64
+_LARGEST_EXACT = 2**53
+_INTEGER = r"^[0-9]+$"
+
+Degrees = NDArray[np.float64]
+
+
+def ids_of(
+    url: str, table: pa.Table, name: str | None, place: tuple[Degrees, Degrees], *, must: bool
+) -> NDArray[np.int64] | None:
+    """Return a file's ids where objects can be looked up by them, else None.
+
+    Parameters
+    ----------
+    url
+        The file, for messages.
+    table
+        The rows with a position.
+    name
+        The column of ids; None where there is none.
+    place
+        Right ascension and declination of the rows, degrees.
+    must
+        Whether the user named the column.
+
+    Raises
+    ------
+    BadRequest
+        The user named a column that does not hold an id for each row.
+    """
+    if name is None:
+        return None
+    wrong, found = exact_ids(table.column(name))
+    if wrong and must:
+        raise BadRequest(f"the column {name} of {url} {wrong}")
+    return found if found is not None and belong(found, *place) else None
+
+
+def exact_ids(column: pa.ChunkedArray) -> tuple[str, NDArray[np.int64] | None]:
+    """Return what is wrong with a column as ids, or nothing and the ids."""
+    if column.null_count:
+        return f"has no id in {column.null_count} rows: ids are integers, one for each row", None
+    wrong, whole = _whole_numbers(column)
+    if wrong:
+        return wrong, None
+    limits = pc.min_max(whole).as_py()
+    if len(whole) and not 0 <= limits["min"] <= limits["max"] < 2**63:
+        outside = limits["min"] if limits["min"] < 0 else limits["max"]
+        return f"holds {outside}, but ids lie between 0 and 2^63: leave --id out, and it stays a column", None
+    found: NDArray[np.int64] = whole.cast(pa.int64()).to_numpy()
+    values, counts = np.unique(found, return_counts=True)
+    if (counts > 1).any():
+        twice = values[counts > 1]
+        return (
+            f"has {len(twice)} ids that come more than once, as {twice[0]} does: import a table with one row for each "
+            "object"
+        ), None
+    return "", found
+
+
+def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
+    """Return what is wrong with values as whole numbers, and them."""
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return "", column
+    if pa.types.is_decimal(kind) and kind.scale == 0:
+        column, kind = column.cast(pa.string()), pa.string()
+    if pa.types.is_string(kind) and pc.all(pc.match_substring_regex(column, _INTEGER)).as_py():
+        try:
+            return "", column.cast(pa.uint64())
+        except pa.ArrowInvalid:
+            return "holds ids beyond 2^64: leave --id out, and it stays a column", column
+    if pa.types.is_floating(kind):
+        values = column.to_numpy()
+        if np.isfinite(values).all() and (np.abs(values) < _LARGEST_EXACT).all() and (values % 1 == 0).all():
+            return "", pa.chunked_array([values.astype(np.int64)])
+        return (
+            "has no integers: ids that went through float64 beyond 2^53 are rounded, take them from their source",
+            column,
+        )
+    return f"has no integers ({kind}): ids are integers, one for each row", column
+
+
+def belong(ids: NDArray[np.int64], ra: Degrees, dec: Degrees) -> bool:
+    """Tell Gaia's ids from running numbers: most of them carry a pixel near the star."""
+    pixel = healpix.pixels(ra, dec, PIXEL_ORDER)
+    near = [np.isin(pixel_of(one), healpix.with_neighbours(here, PIXEL_ORDER)) for one, here in _sample(ids, pixel)]
+    return not near or float(np.mean(near)) > 0.5
+
+
+def _sample(ids: NDArray[np.int64], pixel: NDArray[np.int64]) -> list[tuple[int, int]]:
+    step = max(1, len(ids) // _SAMPLE)
+    return [(int(one), int(here)) for one, here in zip(ids[::step], pixel[::step], strict=True)]

@@ -1,0 +1,221 @@
+"""A file's columns of positions as degrees: units, sexagesimal texts, and what looks wrong with them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gozen.catalog.imports import angle_units
+from gozen.catalog.imports.column_roles import bare, unit_in
+from gozen.catalog.imports.formats.text_values import numbers, present
+from gozen.errors import BadRequest, UnreadableInput
+
+Degrees = NDArray[np.float64]
+
+_SPOKEN: Mapping[str, str] = {"ra": "right ascension", "dec": "declination"}
+_SEXAGESIMAL = (
+    r"^(?P<sign>[+\-−]?)\s*(?P<whole>\d+)\s*(?P<mark>[hHdD:°\s]|deg)\s*(?P<minutes>\d+(?:\.\d*)?)\s*"
+    r"(?:(?:[mM:'′\s])\s*(?P<seconds>\d+(?:\.\d*)?)\s*(?:[sS\"″]|'')?|[mM'′]?)$"
+)
+_FORMS = "write degrees (10.6847) or hours, minutes, seconds (00:42:44.3)"
+_SLACK = 1e-6
+_HOURS_A_DAY = 24.0
+_SLENDER = 4
+"""Times as long as wide a camera's field may be; hours that are taken for degrees make it 15 times."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Positions of a file.
+
+    Parameters
+    ----------
+    ra, dec
+        ICRS degrees, as in the file where that has degrees; rows of length N.
+    good
+        Rows with a position on the sky.
+    notes
+        Sentences about what looks wrong.
+    """
+
+    ra: Degrees
+    dec: Degrees
+    good: NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+
+def units_asked(text: str | None) -> dict[str, str]:
+    """Return the units of right ascension and declination that a user writes: ``rad``, or ``hourangle,deg``.
+
+    Raises
+    ------
+    BadRequest
+        They are no units of angles.
+    """
+    if text is None:
+        return {}
+    parts = [one.strip() for one in text.split(",")]
+    wrong = [one for one in parts if not one or angle_units.degrees_in(one) is None]
+    if wrong or len(parts) > 2 or (angle_units.is_hours(parts[-1]) and len(parts) == 2):
+        raise BadRequest(f"{text!r} is not a unit of positions: write deg, rad, arcsec, mas or hourangle,deg")
+    ra, dec = parts[0], parts[-1]
+    return {"ra": ra, "dec": "deg" if angle_units.is_hours(dec) else dec}
+
+
+def places(url: str, table: pa.Table, names: Mapping[str, str], asked: Mapping[str, str]) -> Places:
+    """Return the positions of a table.
+
+    Parameters
+    ----------
+    url
+        The file, for messages.
+    table
+        Its columns of positions, units in the metadata of their fields.
+    names
+        Which holds what.
+    asked
+        Units that the user names; they win over the file's.
+
+    Raises
+    ------
+    UnreadableInput
+        A unit is not one of angles, a value is not an angle, or most rows lie outside the sky.
+    """
+    units = {word: asked.get(word) or _unit(table.schema.field(names[word])) for word in names}
+    ra, dec = (_degrees(url, names[w], table.column(names[w]), units[w], w) for w in ("ra", "dec"))
+    there = np.isfinite(ra) & np.isfinite(dec)
+    with np.errstate(invalid="ignore"):
+        off = {"dec": there & (np.abs(dec) > 90), "ra": there & (np.abs(ra) > 360 + _SLACK)}
+    notes = _off_the_sky(url, names, {"ra": ra, "dec": dec}, off, int(there.sum()))
+    good = there & ~off["ra"] & ~off["dec"]
+    if not any(units.values()) and not any(_is_text(table.column(name).type) for name in names.values()):
+        notes += _maybe_other_units(ra[good], dec[good])
+    return Places(ra, dec, good, tuple(notes))
+
+
+def _unit(field: pa.Field) -> str:
+    said: bytes = (field.metadata or {}).get(b"unit", b"")
+    name = bare(field.name).lower()
+    return said.decode().strip() or unit_in(field.name) or ("deg" if name.endswith("deg") else "")
+
+
+def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: str) -> Degrees:
+    factor = angle_units.degrees_in(unit) if unit else 1.0
+    if factor is None or (word == "dec" and angle_units.is_hours(unit)):
+        raise UnreadableInput(
+            f"the column {name} of the table {url} has the unit {unit!r}, which is not one of a {_SPOKEN[word]}: say "
+            "what it is, as in --unit deg or --unit hourangle,deg"
+        )
+    if pa.types.is_time(column.type):  # what readers of CSV take 08:18:29 for
+        column = column.cast(pa.time64("ns")).cast(pa.int64())
+        clock = cast("Degrees", column.cast(pa.float64()).to_numpy()) / 3.6e12
+        return clock * _of_sexagesimal(unit, word)
+    if not _is_text(column.type):
+        return floats(url, name, column) * factor
+    texts = present(column)
+    try:
+        return cast("Degrees", numbers(texts).to_numpy()) * factor
+    except pa.ArrowInvalid:
+        return _sexagesimal(url, name, texts, unit, word)
+
+
+def _of_sexagesimal(unit: str, word: str) -> float:
+    """Return the degrees of the first part of a text of three: hours of right ascension unless degrees are named."""
+    return 15.0 if word == "ra" and (not unit or angle_units.is_hours(unit)) else 1.0
+
+
+def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: str) -> Degrees:
+    parts = pc.extract_regex(texts, _SEXAGESIMAL)
+    _refuse(url, name, texts, pc.and_(pc.is_valid(texts), pc.is_null(parts)), f"is not an angle: {_FORMS}")
+    pick = {key: pc.struct_field(parts, key) for key in ("sign", "whole", "mark", "minutes", "seconds")}
+    whole, minutes, seconds = (_number(pick[key]) for key in ("whole", "minutes", "seconds"))
+    _refuse(
+        url, name, texts, pa.array((minutes >= 60) | (seconds >= 60 + _SLACK)), "has more than 59 minutes or seconds"
+    )
+    marks = pc.fill_null(pc.utf8_lower(pick["mark"]), "")
+    hours = np.asarray(pc.equal(marks, "h"))
+    degrees = np.asarray(pc.is_in(marks, value_set=pa.array(["d", "°", "deg"])))
+    if word == "dec":
+        _refuse(url, name, texts, pa.array(hours), "is in hours: a declination is written in degrees")
+    each = np.where(hours, 15.0, np.where(degrees, 1.0, _of_sexagesimal(unit, word)))
+    _refuse(
+        url, name, texts, pa.array((each == 15.0) & (whole > _HOURS_A_DAY)),
+        "is more than 24 hours: say so where it is degrees, as in --unit deg",
+    )  # fmt: skip
+    sign = np.where(np.asarray(pc.is_in(pick["sign"], value_set=pa.array(["-", "−"]))), -1.0, 1.0)
+    return sign * (whole + minutes / 60 + seconds / 3600) * each
+
+
+def _number(texts: pa.ChunkedArray) -> Degrees:
+    """Return a part of texts as numbers: 0 where a text does not have it, NaN where there is no text."""
+    written = pc.if_else(pc.equal(texts, ""), "0", texts)
+    return cast("Degrees", written.cast(pa.float64()).to_numpy())
+
+
+def _refuse(url: str, name: str, texts: pa.ChunkedArray, wrong: pa.Array, why: str) -> None:
+    at = pc.index(wrong, pa.scalar(True)).as_py()
+    if at >= 0:
+        raise UnreadableInput(f"row {at + 1} of the column {name} of the table {url}, {texts[at].as_py()!r}, {why}")
+
+
+def floats(url: str, name: str, column: pa.ChunkedArray) -> Degrees:
+    """Return a column of a file as numbers, NaN for null; `UnreadableInput` where it holds none."""
+    try:
+        if _is_text(column.type):
+            column = numbers(present(column))
+        return cast("Degrees", column.cast(pa.float64(), safe=False).to_numpy())
+    except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UnreadableInput(
+            f"the column {name} of the table {url} does not hold numbers ({column.type}): give degrees, mas, magnitudes"
+        ) from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind))
+
+
+def _off_the_sky(
+    url: str,
+    names: Mapping[str, str],
+    values: Mapping[str, Degrees],
+    off: Mapping[str, NDArray[np.bool_]],
+    rows: int,
+) -> list[str]:
+    """Return what to say of rows outside the sky; where they are most, the columns or their unit are wrong."""
+    said = []
+    for word, limit in (("dec", "±90"), ("ra", "±360")):
+        count = int(off[word].sum())
+        if not count:
+            continue
+        first = values[word][int(np.argmax(off[word]))]
+        what = f"a {_SPOKEN[word]} beyond {limit} degrees in {names[word]}, the first of {first:g}"
+        if 2 * count > rows:
+            raise UnreadableInput(
+                f"the table {url} has {count} of {rows} rows with {what}: name the unit, as in --unit arcsec, or the "
+                "columns by --ra and --dec"
+            )
+        said.append(f"{count} of {rows} rows have {what}: they are left out")
+    return said
+
+
+def _is_a_field(ra: Degrees, dec: Degrees) -> bool:
+    """Tell whether stars cover about as much of the sky in width as in height, as they do not where hours are taken."""
+    width, height = np.ptp(ra) * np.cos(np.radians(dec.mean())), np.ptp(dec)
+    return len(ra) > 2 and height / _SLENDER < width < height * _SLENDER
+
+
+def _maybe_other_units(ra: Degrees, dec: Degrees) -> list[str]:
+    """Return a word on positions that fit into hours or radians, where the file states no unit."""
+    if not len(ra) or np.abs(ra).max() > _HOURS_A_DAY:
+        return []
+    if np.abs(ra).max() <= 2 * np.pi and np.abs(dec).max() <= np.pi / 2:
+        return ["the positions are taken as degrees, but all of them would fit radians: write --unit rad if they are"]
+    if ra.min() >= 0 and not _is_a_field(ra, dec):
+        return ["right ascensions are taken as degrees, but all lie between 0 and 24: write --unit hourangle if so"]
+    return []

@@ -1,0 +1,124 @@
+"""Tables as people have them, gone through in batches: Parquet, FITS and CSV are never held whole."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.imports import astropy_tables
+from gozen.catalog.imports.formats.compression import Batches
+from gozen.catalog.imports.formats.file_request import Asked, NotATableError
+from gozen.catalog.imports.table_readers import HEAD, reader
+from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
+from gozen.settings import StorageSettings
+
+_NOTHING = Asked()
+
+
+@dataclass(frozen=True)
+class TableStream:
+    """A table file whose rows can be gone through as often as is needed, always in the same order.
+
+    Parameters
+    ----------
+    url
+        The file, for messages.
+    schema
+        Its columns; units and descriptions stand in the metadata ``unit`` and ``description`` of the fields.
+    read
+        Begins to read some of the columns.
+    is_unchanged
+        Tells whether the file is still the one that was opened.
+    """
+
+    url: str
+    schema: pa.Schema
+    read: Batches
+    is_unchanged: Callable[[], bool]
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield these columns in batches.
+
+        Raises
+        ------
+        UnreadableInput
+            The file is damaged where its begin did not show it.
+        """
+        found = self.read(names)
+        while True:
+            with _named(self.url):
+                batch = next(found, None)
+            if batch is None:
+                return
+            yield batch
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return a few columns whole."""
+        fields = [self.schema.field(name) for name in names]
+        return pa.concat_tables([pa.schema(fields).empty_table(), *self.batches(names)])
+
+
+@contextlib.contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Turn what is raised by the library of a format into an error that names the file."""
+    try:
+        yield
+    except GozenError:
+        raise
+    except NotATableError as error:
+        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
+    except Exception as error:  # each library has its own
+        raise UnreadableInput(f"cannot read the table {url} as {astropy_tables.FORMATS}: {error}") from error
+
+
+def opened(
+    url: str, storage: StorageSettings | None = None, data: bytes | None = None, asked: Asked = _NOTHING
+) -> TableStream:
+    """Open a table file.
+
+    Parameters
+    ----------
+    url
+        A path or any fsspec URL.
+    storage
+        How S3 is reached.
+    data
+        The file's bytes, where they have been read already.
+    asked
+        What the user says of the file.
+
+    Raises
+    ------
+    UnreadableInput
+        The file cannot be read, or is no table.
+    StorageUnavailable
+        The storage does not answer.
+    """
+    parent, _, name = url.rstrip("/").rpartition("/")
+    with _named(url):
+        if data is None and Path(url).is_fifo():  # which can be gone through once
+            data = Path(url).read_bytes()
+
+    def begin() -> IO[bytes]:
+        return io.BytesIO(data) if data is not None else store.open(name)
+
+    try:
+        store = open_store(parent or ("/" if url.startswith("/") else "."), storage)
+        before = None if data is not None else store.stamp(name)
+        with begin() as file:
+            head = file.read(HEAD)
+    except StorageUnavailable:
+        raise
+    except GozenError as error:
+        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
+    with _named(url):
+        return TableStream(
+            url, *reader(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before
+        )

@@ -1,0 +1,1 @@
+"""Care of tables: compaction, releases, removal of old generations, verification."""

@@ -1,0 +1,142 @@
+"""Releases (``rerun``): immutable named versions of tables, in generations of their own that no append touches.
+
+``releases/{rerun}.json`` is made only if absent, and last: what it names is whole (docs/decisions/0017).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from gozen.archive import keys
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import hats_files, layout, manifest, next_version
+from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.write import margins
+from gozen.errors import BadRequest, RerunNotFound, UnreadableInput
+
+FORMAT = 1
+_MARGIN_ARCSEC = 5.0
+
+
+@dataclass(frozen=True)
+class Release:
+    """A named set of tables that never changes.
+
+    Parameters
+    ----------
+    name
+        Of the release.
+    tables
+        The version of each table by the word that it goes by, e.g. ``forced``.
+    """
+
+    name: str
+    tables: Mapping[str, Manifest]
+
+
+def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
+    """Release the current versions of tables under a name; run again, it gives what was released.
+
+    The files are shared: hard links on a disk, copies made by the server elsewhere. Safe to kill at any point: what was
+    taken up then stays in the release, and running it again completes it.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    rerun
+        The name of the release.
+    tables
+        Names of tables, by the word that each goes by in the release.
+
+    Raises
+    ------
+    BadRequest
+        The name is taken by a release of other tables, there are no tables, or a table has no rows.
+    MissingObject
+        A table does not exist.
+    """
+    key = keys.release(rerun)
+    if not tables:
+        raise BadRequest(f"the release {rerun!r} names no table: give at least one, as in forced=s20a_wide_forced")
+    if not store.exists(key):
+        for name in tables.values():  # a wrong name is said before anything is written
+            if not manifest.current_or_raise(store, name).files:
+                raise BadRequest(f"the table {name!r} has no rows: there is nothing to release")
+        named = {word: {"collection": n, "manifest": _frozen(store, rerun, n)} for word, n in sorted(tables.items())}
+        content = {"format": FORMAT, "rerun": rerun, "tables": named}
+        store.create(key, json.dumps(content, indent=1, sort_keys=True).encode())
+    found = read_release(store, rerun)
+    held = {word: version.name for word, version in found.tables.items()}
+    if held != dict(tables):
+        has = ", ".join(f"{word}={name}" for word, name in held.items())
+        raise BadRequest(f"there is a release {rerun!r} already, of {has}: releases never change, take another name")
+    for version in found.tables.values():
+        hats_files.describe(store, version)
+    return found
+
+
+def releases(store: Store) -> list[str]:
+    """Return the names of all releases, sorted."""
+    return sorted(key.removeprefix("releases/").removesuffix(".json") for key in store.list("releases"))
+
+
+def read_release(store: Store, rerun: str) -> Release:
+    """Read what a release names.
+
+    Raises
+    ------
+    RerunNotFound
+        There is none of this name; the message names those that are like it.
+    UnreadableInput
+        It was written by a later Gozen, or is damaged.
+    """
+    key = keys.release(rerun)
+    if not store.exists(key):
+        raise RerunNotFound(f"the archive {store.url} has no release {rerun!r}: {_known(store, rerun)}")
+    try:
+        content: dict[str, Any] = json.loads(store.read(key))
+        if content["format"] != FORMAT:
+            raise UnreadableInput(f"{store.url_of(key)} has format {content['format']}: update Gozen")
+        at = {w: f"{keys.catalog(one['collection'])}/{one['manifest']}" for w, one in content["tables"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableInput(f"{store.url_of(key)} is no release: {error}") from error
+    found = {word: manifest.read_key(store, one) for word, one in at.items()}
+    return Release(rerun, MappingProxyType(found))
+
+
+def released(store: Store, name: str) -> dict[str, Manifest]:
+    """Return what releases hold of a table, by release; those included that were killed and can be completed."""
+    folder = f"{keys.catalog(name)}/release"
+    found = [key for key in store.list(folder) if key.endswith(".json")]
+    return {key.removeprefix(f"{folder}/").removesuffix(".json"): manifest.read_key(store, key) for key in found}
+
+
+def _frozen(store: Store, rerun: str, name: str) -> str:
+    """Take a table's current version over into a generation of its own; return the path of its manifest."""
+    path = layout.release(rerun)
+    key = f"{keys.catalog(name)}/{path}"
+    if not store.exists(key):
+        base = manifest.current_or_raise(store, name)
+        generation = manifest.claim_generation(store, name, base.generation)
+        next_version.link_files(store, base, generation, [file.path for file in base.files])
+        version = replace(base, generation=generation)
+        if version.kind == "object" and not version.margin:
+            catalog = Catalog(store, version)
+            version = margins.write(store, version, _MARGIN_ARCSEC, catalog.schema, catalog.within)
+        hats_files.describe(store, version)
+        manifest.check_not_removed(store, version)
+        store.create(key, version.to_json())
+    return path
+
+
+def _known(store: Store, rerun: str) -> str:
+    known = releases(store)
+    near = difflib.get_close_matches(rerun, known, n=3, cutoff=0.5) or known[:10]
+    return f"did you mean {', '.join(near)}?" if near else "it has none yet (gozen catalog release makes one)"

@@ -1,0 +1,1 @@
+"""Cross-match by position, in memory or against a table."""

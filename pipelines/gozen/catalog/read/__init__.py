@@ -1,0 +1,1 @@
+"""Reading tables: a star, a cone, row groups out of files."""

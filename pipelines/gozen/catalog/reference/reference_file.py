@@ -1,0 +1,141 @@
+"""Tables of stars as people have them, their columns recognised by the usual names (formats: `table_readers`)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog.format.source_ids import own_id_of_position
+from gozen.catalog.imports import table_stream
+from gozen.catalog.imports.angle_units import factor
+from gozen.catalog.imports.column_roles import WORDS, recognised
+from gozen.catalog.imports.formats.file_request import Asked
+from gozen.catalog.imports.object_ids import belong, exact_ids
+from gozen.catalog.imports.position_columns import floats, places
+from gozen.errors import BadRequest, GozenError, StorageUnavailable, UnreadableInput
+from gozen.settings import StorageSettings
+
+_VALUES = ("pmra", "pmdec", "parallax", "ruwe", "g", "bp_rp")
+_STATED_EPOCH = re.compile(r"\bEp(?:och)?\s*=?\s*J?(\d{4}(?:\.\d+)?)", re.IGNORECASE)
+_J2000_NAMES = ("j2000", "ra2000")
+_GAIA_DR3_EPOCH = 2016.0
+_UNITS: Mapping[str, str] = {"pmra": "mas/yr", "pmdec": "mas/yr", "parallax": "mas"}
+_YEARS = (1800.0, 2200.0)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StarColumns:
+    """What a file says about its stars: positions each at its own epoch, NaN for unknown values, rows of length N."""
+
+    source_id: NDArray[np.int64]
+    ra: NDArray[np.float64]
+    dec: NDArray[np.float64]
+    epochs: NDArray[np.float64]
+    values: dict[str, NDArray[np.float64]]
+
+
+def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
+    """Read a file from a path or any fsspec URL, S3 with the site's settings; `UnreadableInput` where it cannot be."""
+    parent, _, name = url.rstrip("/").rpartition("/")
+    try:
+        return open_store(parent or ("/" if url.startswith("/") else "."), storage).read(name)
+    except StorageUnavailable:
+        raise
+    except GozenError as error:
+        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
+
+
+def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None) -> StarColumns:
+    """Read a file and pick its columns.
+
+    Parameters
+    ----------
+    url
+        A path or any fsspec URL.
+    mapping
+        The file's names of our columns, over the recognised ones.
+    data
+        Its bytes, where they have been read already.
+
+    Raises
+    ------
+    BadRequest
+        The mapping names a column of ours that does not exist.
+    UnreadableInput
+        The file cannot be read, lacks a mapped column, has no ra and dec, or a unit that is none of theirs.
+    """
+    unknown = sorted(set(mapping) - set(WORDS))
+    if unknown:
+        raise BadRequest(
+            f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(WORDS)} are"
+        )
+    asked = Asked(columns=frozenset(mapping[word] for word in ("ra", "dec") if word in mapping))
+    file = table_stream.opened(url, data=read_bytes(url) if data is None else data, asked=asked)
+    has_names = file.schema.names
+    names = recognised(has_names) | dict(mapping)
+    lost = [name for name in names.values() if name not in has_names]
+    if lost or "ra" not in names or "dec" not in names:
+        missing = ", ".join(lost) or " and ".join(word for word in ("ra", "dec") if word not in names)
+        has = ", ".join(has_names) or "none"
+        raise UnreadableInput(
+            f"the reference catalogue {url} has no column for {missing}; it has {has}: "
+            "name them with columns={'ra': ..., 'dec': ...}"
+        )
+    return _picked(url, file.columns(list(dict.fromkeys(names.values()))), names)
+
+
+def _picked(url: str, table: pa.Table, names: Mapping[str, str]) -> StarColumns:
+    def number(word: str) -> NDArray[np.float64]:
+        factor = _factor(url, table.field(names[word]), word)
+        return floats(url, names[word], table.column(names[word])) * factor
+
+    at = places(url, table, {"ra": names["ra"], "dec": names["dec"]}, {})
+    for note in at.notes:
+        log.warning("the reference catalogue %s: %s", url, note)
+    ra, dec, good = at.ra, at.dec, at.good
+    values = {word: number(word) if word in names else np.full(len(ra), np.nan) for word in _VALUES}
+    if "bp_rp" not in names and "bp" in names and "rp" in names:
+        values["bp_rp"] = number("bp") - number("rp")
+    stated = _stated_epoch(names["ra"], _description(table.field(names["ra"])))
+    epochs = number("ref_epoch") if "ref_epoch" in names else np.full(len(ra), stated)
+    epochs = np.where(np.isfinite(epochs), epochs, stated)[good]
+    if len(epochs) and not _YEARS[0] <= epochs.min() <= epochs.max() <= _YEARS[1]:
+        wrong = epochs[(epochs < _YEARS[0]) | (epochs > _YEARS[1])][0]
+        raise UnreadableInput(f"the column {names['ref_epoch']} of the table {url} holds {wrong:g}: give Julian years")
+    ra, dec = ra[good] % 360.0, dec[good]
+    kept = exact_ids(table.column(names["source_id"]).filter(pa.array(good)))[1] if "source_id" in names else None
+    if kept is None or not belong(kept, ra, dec):
+        kept = own_id_of_position(ra, dec)
+    return StarColumns(kept, ra, dec, epochs, {word: array[good] for word, array in values.items()})
+
+
+def _factor(url: str, field: pa.Field, word: str) -> float:
+    """Return what makes a column's numbers ours: motions and parallaxes come in seconds of arc and degrees, too."""
+    unit: str = (field.metadata or {}).get(b"unit", b"").decode().strip()
+    if word not in _UNITS or not unit:
+        return 1.0
+    found = factor(unit, _UNITS[word])
+    if found is None:
+        raise UnreadableInput(f"the column {field.name} of the table {url} has the unit {unit!r}: give {_UNITS[word]}")
+    return found
+
+
+def _stated_epoch(name: str, description: str) -> float:
+    stated = _STATED_EPOCH.search(description)
+    if stated:
+        return float(stated.group(1))
+    return 2000.0 if any(part in name.lower() for part in _J2000_NAMES) else _GAIA_DR3_EPOCH
+
+
+def _description(field: pa.Field) -> str:
+    said: bytes = (field.metadata or {}).get(b"description", b"")
+    return said.decode()

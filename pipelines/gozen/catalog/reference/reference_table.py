@@ -1,0 +1,95 @@
+"""The reference catalogue as a HATS collection in the archive: written once with its 5-arcsec margin, read by cone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import healpix, partition_parquet
+from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.format.schema import REFERENCE_COLUMNS, schema_of
+from gozen.catalog.read.lookup import Catalog
+from gozen.catalog.reference.reference_catalog import GAIA_DR3_EPOCH, ReferenceCatalogue
+from gozen.catalog.write.write_table import PARTITION_ROWS, write_table
+
+_SCHEMA = schema_of(REFERENCE_COLUMNS)
+
+
+@dataclass(frozen=True)
+class StoredReference:
+    """A reference catalogue in the archive, read cone by cone."""
+
+    store: Store
+    name: str
+
+    def cone(self, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
+        """Return the stars of a cone; raises as `reference_cone`."""
+        return reference_cone(self.store, self.name, ra, dec, radius)
+
+
+def write_reference(
+    store: Store, name: str, reference: ReferenceCatalogue, partition_rows: int = PARTITION_ROWS
+) -> Manifest:
+    """Write a reference catalogue as the collection ``catalogs/{name}``, with a 5-arcsec margin for cross-matches.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    name
+        The table, e.g. ``gaia``. It is immutable: written again with the same stars, nothing changes.
+    reference
+        The stars.
+    partition_rows
+        Most stars of a partition.
+
+    Raises
+    ------
+    BadRequest
+        The catalogue is empty, or the archive holds other stars under this name.
+    """
+    return write_table(
+        store, name, _SCHEMA, [reference_rows(reference)], partition_rows=partition_rows, night=int(reference.epoch)
+    )
+
+
+def reference_cone(store: Store, name: str, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
+    """Read the stars of a cone from a reference catalogue in the archive.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    name
+        The table, e.g. ``gaia``.
+    ra, dec, radius
+        Degrees; by catalogue position.
+
+    Raises
+    ------
+    MissingObject
+        The archive has no such table.
+    """
+    rows = Catalog.open(store, name).cone(ra, dec, radius * 3600)
+    epochs = partition_parquet.numbers(rows, "ref_epoch")
+    columns = {f: rows.column(c).to_numpy().astype(np.float64) for f, c in _COLUMNS.items()}
+    epoch = float(epochs[0]) if len(epochs) else GAIA_DR3_EPOCH
+    return ReferenceCatalogue(partition_parquet.numbers(rows, "source_id"), **columns, epoch=epoch)
+
+
+def reference_rows(reference: ReferenceCatalogue) -> pa.Table:
+    """Return the rows of the table; NaN is null."""
+    values = {column: getattr(reference, field) for field, column in _COLUMNS.items()}
+    values["_healpix_29"] = healpix.pixels(reference.ra, reference.dec)
+    values["source_id"] = reference.source_id
+    values["ref_epoch"] = np.full(len(reference), reference.epoch)
+    return pa.table([pa.array(values[f.name], from_pandas=True).cast(f.type) for f in _SCHEMA], schema=_SCHEMA)
+
+
+_COLUMNS = {
+    "ra": "ra", "dec": "dec", "pmra": "pmra", "pmdec": "pmdec", "parallax": "parallax", "ruwe": "ruwe",
+    "g": "phot_g_mean_mag", "bp_rp": "bp_rp",
+}  # fmt: skip

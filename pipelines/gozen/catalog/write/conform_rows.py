@@ -1,0 +1,206 @@
+"""What may enter the light-curve table: columns and types conformed, each row complete, exposures listed. No I/O."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gozen.catalog.format.schema import Flag, lightcurve_columns, schema_of
+from gozen.errors import BadRequest
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_IDENTITY = ("source_id", "ra", "dec")
+_GIVEN_BY_APPEND = ("_healpix_29", *_IDENTITY)
+
+
+@dataclass(frozen=True, order=True)
+class Held:
+    """Which run of an exposure the table holds, and of which sensors."""
+
+    run: str
+    sensors: tuple[int, ...] = field(default=())
+
+
+Contents = Mapping[str, Held]
+"""What a table holds of one night, by exposure."""
+
+
+def conformed(table: pa.Table, night: int) -> pa.Table:
+    """Return rows with the table's columns in order, texts as dictionaries.
+
+    Parameters
+    ----------
+    table
+        Columns of CATALOG §5; those that are absent are null. ``_healpix_29`` need not be there; ``source_id``, ``ra``
+        and ``dec`` are null for a source that the reference catalogue lacks, which then needs ``ra_meas, dec_meas``.
+    night
+        Of every row.
+
+    Raises
+    ------
+    BadRequest
+        A column is unknown or of another type, a value that each row needs is missing, or a row is of another night.
+    """
+    columns = lightcurve_columns(further_diameters(table.column_names))
+    schema = schema_of(columns)
+    unknown = sorted(set(table.column_names) - set(schema.names))
+    if unknown:
+        raise BadRequest(f"the light-curve table has no column {', '.join(unknown)}: name columns as in CATALOG §5")
+    try:
+        rows = fitted(table, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadRequest(f"rows of night {night} do not fit the light-curve table: {error}") from error
+    _check(rows, [c.name for c in columns if c.required and c.name not in _GIVEN_BY_APPEND], night)
+    return rows
+
+
+def further_diameters(names: Sequence[str]) -> list[int]:
+    """Return the aperture diameters that columns ``flux_{d}`` name."""
+    return [int(name[5:]) for name in names if name.startswith("flux_") and name[5:].isdigit()]
+
+
+def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows with exactly these columns, in order, null where they have none; texts as dictionaries."""
+    present = set(rows.column_names)
+    arrays = [
+        rows.column(f.name).cast(_working(f.type)) if f.name in present else pa.nulls(len(rows), _working(f.type))
+        for f in schema
+    ]
+    return pa.table(arrays, names=schema.names)
+
+
+def split(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the rows with a complete identity, ``source_id``, ``ra`` and ``dec``, and the others."""
+    if not any(rows.column(name).null_count for name in _IDENTITY):
+        return rows, rows.slice(0, 0)
+    known = _complete(rows, _IDENTITY)
+    return rows.filter(known), rows.filter(pc.invert(known))
+
+
+def identified(rows: pa.Table, identity: Mapping[str, pa.Array]) -> pa.Table:
+    """Return rows with ``_healpix_29, source_id, ra, dec`` set and marked as unmatched."""
+    for name, values in identity.items():
+        rows = rows.set_column(rows.column_names.index(name), name, values)
+    marked = pc.bit_wise_or(rows.column("flags"), pa.scalar(int(Flag.UNMATCHED), pa.uint16()))
+    return rows.set_column(rows.column_names.index("flags"), "flags", marked)
+
+
+def contents_of(rows: pa.Table) -> dict[str, Held]:
+    """Return what rows hold, by exposure.
+
+    Raises
+    ------
+    BadRequest
+        An exposure comes in two runs.
+    """
+    groups = rows.select(["exposure", "run", "sensor"]).group_by(["exposure", "run", "sensor"]).aggregate([])
+    parts = zip(*(groups.column(name).to_pylist() for name in ("exposure", "run", "sensor")), strict=True)
+    found: dict[str, Held] = {}
+    for exposure, run, sensor in sorted(parts):
+        found = joined(found, {exposure: Held(run, (sensor,))})
+    return found
+
+
+def joined(one: Contents, other: Contents) -> dict[str, Held]:
+    """Return the contents of both; `BadRequest` where they name two runs of an exposure."""
+    both = dict(one)
+    for exposure, held in other.items():
+        before = both.get(exposure, Held(held.run))
+        if before.run != held.run:
+            raise BadRequest(
+                f"exposure {exposure} comes in two runs, {before.run} and {held.run}: a table holds one; choose one"
+            )
+        both[exposure] = Held(held.run, tuple(sorted({*before.sensors, *held.sensors})))
+    return both
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an append does to a night: pure decision.
+
+    Parameters
+    ----------
+    new
+        Sensors to add, by exposure.
+    replaced
+        Exposures whose rows, of another run, go.
+    after
+        The contents of the night then.
+    whole
+        Whether all incoming rows are new.
+    """
+
+    new: Contents
+    replaced: frozenset[str]
+    after: Contents
+    whole: bool
+
+
+def change(held: Contents, incoming: Contents) -> Change:
+    """Decide what of the incoming contents is new and what it replaces: the run that is asked for last is held."""
+    replaced = frozenset(e for e, one in incoming.items() if e in held and held[e].run != one.run)
+    kept = {exposure: one for exposure, one in held.items() if exposure not in replaced}
+    new = {exposure: _rest(one, kept.get(exposure)) for exposure, one in incoming.items()}
+    new = {exposure: one for exposure, one in new.items() if one.sensors}
+    return Change(new, replaced, joined(kept, new), whole=new == incoming)
+
+
+def share(one: Contents, other: Contents) -> bool:
+    """Tell whether two have rows in common, or would hold two runs of an exposure together."""
+    both = [(held, other[exposure]) for exposure, held in one.items() if exposure in other]
+    return any(held.run != beside.run or set(held.sensors) & set(beside.sensors) for held, beside in both)
+
+
+def _complete(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    return functools.reduce(pc.and_, [pc.is_valid(rows.column(name)) for name in names])
+
+
+def _rest(incoming: Held, kept: Held | None) -> Held:
+    return Held(incoming.run, tuple(s for s in incoming.sensors if kept is None or s not in kept.sensors))
+
+
+def selected(rows: pa.Table, new: Contents) -> pa.Table:
+    """Return the rows of these exposures and sensors."""
+    wanted = pa.table(
+        {
+            "exposure": pa.array([e for e, one in new.items() for _ in one.sensors], pa.string()),
+            "sensor": pa.array([s for one in new.values() for s in one.sensors], pa.int16()),
+        }
+    )
+    mask = pa.compute.is_in(_key(rows), value_set=_key(wanted).combine_chunks())
+    return rows.filter(mask)
+
+
+def without(rows: pa.Table, night: int, exposures: frozenset[str]) -> pa.Table:
+    """Return the rows of all exposures but these of a night."""
+    named = pc.is_in(rows.column("exposure"), value_set=pa.array(sorted(exposures)))
+    return rows.filter(pc.invert(pc.and_(named, pc.equal(rows.column("night"), night))))
+
+
+def _key(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(
+        rows.column("exposure").cast(pa.string()), rows.column("sensor").cast(pa.string()), "/"
+    )
+
+
+def _working(kind: pa.DataType) -> pa.DataType:
+    """Texts as dictionaries: sorting moves four bytes for each instead of the text."""
+    return _TEXT if pa.types.is_string(kind) else kind
+
+
+def _check(rows: pa.Table, required: list[str], night: int) -> None:
+    for name in required:
+        if rows.column(name).null_count:
+            raise BadRequest(
+                f"{rows.column(name).null_count} rows of night {night} have no {name}: every row needs one"
+            )
+    nights = rows.column("night")
+    if len(rows) and pc.min_max(nights).as_py() != {"min": night, "max": night}:
+        raise BadRequest(f"rows of night {pc.unique(nights).to_pylist()} were given to be appended as night {night}")
+    _, unknown = split(rows)
+    if pc.any(pc.invert(_complete(unknown, ("ra_meas", "dec_meas")))).as_py():
+        raise BadRequest(f"rows of night {night} have neither source_id, ra, dec nor ra_meas, dec_meas")

@@ -1,0 +1,120 @@
+"""Rows of any number in the order of the sky: sorted runs, on disk when they are more than memory should hold."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gozen.catalog.format import partition_parquet
+from gozen.catalog.write.spill import MEMORY
+
+_PIECE = 65_536
+
+
+class SortedRuns:
+    """Tables of one schema, taken in any order and given back sorted; a context manager that removes what it spilled.
+
+    Parameters
+    ----------
+    schema
+        Of every table.
+    memory
+        Bytes that are gathered before they are sorted and go to the temporary folder.
+    """
+
+    def __init__(self, schema: pa.Schema, memory: int = MEMORY) -> None:
+        self._schema = schema
+        self._memory = memory
+        self._gathered: list[pa.Table] = []
+        self._bytes = 0
+        self._runs: list[pa.Table] = []
+        self._places: list[NDArray[np.int64]] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> SortedRuns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runs.clear()
+        self._places.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows."""
+        self._gathered.append(table)
+        self._bytes += table.nbytes
+        if self._bytes > self._memory:
+            self._spill()
+
+    def finish(self) -> None:
+        """Sort what was gathered last; from now on rows can be asked for."""
+        if self._gathered:
+            self._keep(self._sorted())
+
+    def count(self, start: int, stop: int) -> int:
+        """Return how many rows lie in [start, stop) of ``_healpix_29``."""
+        return sum(int(np.diff(np.searchsorted(places, [start, stop]))[0]) for places in self._places)
+
+    def rows(self, start: int, stop: int) -> pa.Table:
+        """Return the sorted rows in [start, stop) of ``_healpix_29``."""
+        parts = []
+        for run, places in zip(self._runs, self._places, strict=True):
+            first, last = np.searchsorted(places, [start, stop])
+            if last > first:
+                parts.append(run.slice(first, last - first))
+        return self._merged(parts)
+
+    def ranges(self, ranges: NDArray[np.int64]) -> pa.Table:
+        """Return the sorted rows in ranges [start, stop) of ``_healpix_29``, shape (M, 2), sorted and merged."""
+        parts = []
+        for run, places in zip(self._runs, self._places, strict=True):
+            edges = np.searchsorted(places, ranges)
+            inside = [np.arange(first, last) for first, last in edges.tolist() if last > first]
+            if inside:
+                parts.append(run.take(pa.array(np.concatenate(inside))))
+        return self._merged(parts)
+
+    def _merged(self, parts: list[pa.Table]) -> pa.Table:
+        if len(parts) < 2:
+            return parts[0] if parts else self._schema.empty_table()
+        return partition_parquet.sorted_rows(pa.concat_tables(parts).unify_dictionaries())
+
+    def _sorted(self) -> pa.Table:
+        table = partition_parquet.sorted_rows(pa.concat_tables(self._gathered).unify_dictionaries())
+        self._gathered.clear()
+        self._bytes = 0
+        return table
+
+    def _keep(self, run: pa.Table) -> None:
+        self._runs.append(run)
+        self._places.append(partition_parquet.numbers(run, "_healpix_29"))
+
+    def _spill(self) -> None:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="gozen-runs-")
+        path = Path(self._folder.name) / f"{len(self._runs)}.arrow"
+        run = self._sorted()
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, run.schema) as writer:
+            for batch in _pieces(run):
+                writer.write_batch(batch)
+        del run
+        self._keep(_mapped(path))
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield the table in batches; whole in memory already, so that nothing is copied but what is written."""
+    yield from table.unify_dictionaries().combine_chunks().to_batches(max_chunksize=_PIECE)
+
+
+def _mapped(path: Path) -> pa.Table:
+    """Return the rows of a spilled run: the system pages them in and out."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

@@ -1,0 +1,194 @@
+"""The registry of our own sources: who gets which id, kept across nights in the table ``objects``.
+
+A registration is one entry in a numbered journal, made only if absent: two appends at once cannot give one id twice,
+nor one source two ids. The HATS table is derived from the journal, the same by whoever does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import hats_files, healpix, layout, manifest, next_version, partition_parquet, source_ids
+from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.format.schema import OBJECT_COLUMNS, schema_of
+from gozen.catalog.read.lookup import Catalog
+
+OBJECTS = "objects"
+RADIUS = 1.0
+"""Arcsec within which measurements belong to one source (DESIGN §5)."""
+
+_PARTITION_ORDER = 3
+_SCHEMA = schema_of(OBJECT_COLUMNS)
+
+FloatArray = NDArray[np.float64]
+
+
+def register(store: Store, night: int, ra: FloatArray, dec: FloatArray) -> tuple[Mapping[str, pa.Array], int]:
+    """Give positions the identity of the known object within 1 arcsec, or of a new one.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    night
+        ``YYYYMMDD``, the first night of what is new.
+    ra, dec
+        Measured, ICRS degrees, shape (N,).
+
+    Returns
+    -------
+    identity
+        Arrow arrays ``source_id, ra, dec`` of length N: the nearest object's, at its registered position.
+    created
+        How many objects are new.
+    """
+    positions, inverse = _distinct(ra, dec)
+    while True:
+        base = _published(store)
+        known = _near(store, base, positions)
+        found = new_objects(known, positions, night)
+        if not len(found) or store.create(
+            layout.journal(OBJECTS, base.journal + 1), partition_parquet.small_file(found)
+        ):
+            break
+    hats_files.publish(store, _published(store))
+    every = pa.concat_tables([known, found])
+    nearest = _nearest(every, positions)[inverse]
+    return {name: every.column(name).take(pa.array(nearest)) for name in ("source_id", "ra", "dec")}, len(found)
+
+
+def new_objects(known: pa.Table, positions: FloatArray, night: int) -> pa.Table:
+    """Decide which new objects positions need.
+
+    Parameters
+    ----------
+    known
+        All registered objects in the HEALPix-12 pixels of the positions and in the pixels around.
+    positions
+        Distinct ra and dec in degrees, in the order of the sky, shape (N, 2).
+    night
+        Their first night.
+
+    Returns
+    -------
+    pa.Table
+        Rows of the table ``objects``. A position within 1 arcsec of a known or an earlier new object needs none; ids
+        count on from the highest number in their pixel.
+    """
+    lonely = positions[_distance(known, positions) > RADIUS]
+    leaders = lonely[_leaders(healpix.unit_vectors(lonely[:, 0], lonely[:, 1]))]
+    place = healpix.pixels(leaders[:, 0], leaders[:, 1])
+    pixel = place >> 2 * (healpix.ORDER - source_ids.PIXEL_ORDER)
+    number = _rank_in_run(pixel) + _first_free(partition_parquet.numbers(known, "source_id"), pixel)
+    columns: dict[str, Any] = {
+        "_healpix_29": place,
+        "source_id": source_ids.own_source_id(pixel, number),
+        "ra": leaders[:, 0],
+        "dec": leaders[:, 1],
+        "first_night": np.full(len(leaders), night, np.int32),
+    }
+    return pa.table([pa.array(columns[name]) for name in _SCHEMA.names], schema=_SCHEMA)
+
+
+def _published(store: Store) -> Manifest:
+    """Return the current version of the table, with every entry of the journal in it."""
+    base = next_version.create(store, OBJECTS, "object", _SCHEMA, _PARTITION_ORDER)
+    while store.exists(layout.journal(OBJECTS, base.journal + 1)):
+        entry = partition_parquet.decoded(store.read(layout.journal(OBJECTS, base.journal + 1)))
+        manifest.commit(store, _with_entry(store, base, entry))  # another writer's version is the same
+        base = manifest.current_or_raise(store, OBJECTS)
+    return base
+
+
+def _with_entry(store: Store, base: Manifest, entry: pa.Table) -> Manifest:
+    entry = partition_parquet.sorted_rows(entry)
+    places = partition_parquet.numbers(entry, "_healpix_29")
+    night = int(entry.column("first_night")[0].as_py())
+    put = next_version.writer(store, OBJECTS, base.generation)
+    written = []
+    for partition in layout.partitions_for(places, base.partitions, base.order):
+        first, last = np.searchsorted(places, [partition.start, partition.stop])
+        written.append(next_version.write_file(entry.slice(first, last - first), partition, night, _SCHEMA, put))
+    return replace(next_version.successor(store, base, _SCHEMA, written), journal=base.journal + 1)
+
+
+def _near(store: Store, base: Manifest, positions: FloatArray) -> pa.Table:
+    pixel = healpix.pixels(positions[:, 0], positions[:, 1], source_ids.PIXEL_ORDER)
+    around = healpix.with_neighbours(pixel, source_ids.PIXEL_ORDER)
+    return Catalog(store, base).within(healpix.pixel_ranges(around, source_ids.PIXEL_ORDER))
+
+
+def _distinct(ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return distinct positions in the order of the sky, and where each row's stands."""
+    positions, inverse = np.unique(np.stack([ra, dec], axis=1), axis=0, return_inverse=True)
+    order = np.argsort(healpix.pixels(positions[:, 0], positions[:, 1]), kind="stable")
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    return positions[order], rank[inverse.reshape(-1)]
+
+
+def _chord(arcsec: float) -> float:
+    return float(2 * np.sin(np.radians(arcsec / 3600) / 2))
+
+
+def _tree(objects: pa.Table) -> Any:
+    from scipy.spatial import cKDTree
+
+    return cKDTree(
+        healpix.unit_vectors(partition_parquet.numbers(objects, "ra"), partition_parquet.numbers(objects, "dec"))
+    )
+
+
+def _distance(objects: pa.Table, positions: FloatArray) -> FloatArray:
+    """Return the distance to the nearest object in arcsec, infinite where there is none."""
+    if not len(objects):
+        return np.full(len(positions), np.inf)
+    chord, _ = _tree(objects).query(healpix.unit_vectors(positions[:, 0], positions[:, 1]))
+    return np.asarray(np.degrees(2 * np.arcsin(chord / 2)) * 3600)
+
+
+def _nearest(objects: pa.Table, positions: FloatArray) -> NDArray[np.intp]:
+    _, at = _tree(objects).query(healpix.unit_vectors(positions[:, 0], positions[:, 1]))
+    return np.asarray(at, np.intp)
+
+
+def _leaders(vectors: FloatArray) -> NDArray[np.intp]:
+    """Return the positions that found an object: taken in order, each not within 1 arcsec of an earlier leader."""
+    from scipy.spatial import cKDTree
+
+    leads = np.ones(len(vectors), bool)
+    pairs = (
+        cKDTree(vectors).query_pairs(_chord(RADIUS), output_type="ndarray") if len(vectors) else np.empty((0, 2), int)
+    )
+    for first, second in sorted(pairs.tolist()):
+        if leads[first]:
+            leads[second] = False
+    return np.flatnonzero(leads)
+
+
+def _rank_in_run(pixel: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0, 1, 2, ... within each run of equal, sorted pixels."""
+    _, first, inverse = np.unique(pixel, return_index=True, return_inverse=True)
+    return np.arange(len(pixel)) - first[inverse]
+
+
+def _first_free(source_id: NDArray[np.int64], pixel: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each pixel the number after the highest that is taken there."""
+    highest = np.full(len(pixel), -1, np.int64)
+    own = np.sort(source_id)  # ids of a pixel ascend with their number
+    most = source_ids.own_source_id(pixel, np.full(len(pixel), source_ids.MOST_NUMBERS))
+    last = np.searchsorted(own, most, side="right") - 1
+    taken = (
+        (last >= 0) & (source_ids.pixel_of(own[np.maximum(last, 0)]) == pixel)
+        if len(own)
+        else np.zeros(len(pixel), bool)
+    )
+    highest[taken] = source_ids.number_of(own[last[taken]])
+    return highest + 1

@@ -1,0 +1,226 @@
+"""A table that is written in one go, with its margin: object tables, reference catalogues, imports."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+import pyarrow as pa
+
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import hats_files, healpix, layout, manifest, next_version, partition_parquet, row_group_index
+from gozen.catalog.format.content_digest import Content, digest
+from gozen.catalog.format.layout import Partition
+from gozen.catalog.format.manifest import Kind, Manifest
+from gozen.catalog.format.next_version import Written
+from gozen.catalog.write import conform_rows, margins
+from gozen.catalog.write.external_sort import SortedRuns
+from gozen.catalog.write.spill import MEMORY
+from gozen.errors import BadRequest
+
+PARTITION_ROWS = 1_000_000
+"""Partitions split until they hold at most so many rows: a partition is what LSDB gives to one task."""
+
+MARGIN_ARCSEC = 5.0
+KEYS = ("_healpix_29", "source_id", "ra", "dec")
+
+_WHOLE_SKY = tuple(Partition(0, pixel) for pixel in range(12))
+_WRITERS = 2
+"""Partitions that are encoded together: Arrow's writer keeps one core busy."""
+
+
+def write_table(
+    store: Store,
+    name: str,
+    schema: pa.Schema,
+    chunks: Iterable[pa.Table],
+    *,
+    kind: Kind = "object",
+    partition_rows: int = PARTITION_ROWS,
+    margin_arcsec: float | None = MARGIN_ARCSEC,
+    night: int = 0,
+    memory: int = MEMORY,
+) -> Manifest:
+    """Write a whole table as the collection ``catalogs/{name}``, in bounded memory.
+
+    Partitions and row groups are cut by the rows' places and ids alone: tables that hold the same objects get the same.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    name
+        The table. It is immutable: written again with the same rows, in any order, nothing changes.
+    schema
+        Its columns, ``_healpix_29, source_id, ra, dec`` (degrees) among them; a field's metadata ``encoding`` says how
+        it is encoded, else its type decides. The schema's own metadata are kept.
+    chunks
+        Its rows. A column that a chunk lacks is null there; ``_healpix_29`` is computed where it is missing.
+    kind
+        The HATS type.
+    partition_rows
+        Most rows of a partition.
+    margin_arcsec
+        Width of the margin; None for no margin.
+    night
+        The number that names of its files begin with.
+    memory
+        Bytes of rows that stay in memory; more goes to the temporary folder.
+
+    Returns
+    -------
+    Manifest
+        The table's only version.
+
+    Raises
+    ------
+    BadRequest
+        There are no rows, they do not fit the schema, or the archive holds other rows under this name.
+    """
+    schema = with_encodings(schema)
+    with SortedRuns(_working(schema), memory) as runs:
+        for chunk in chunks:
+            runs.add(conformed(chunk, schema, name))
+        runs.finish()
+        partitions = partitions_of(runs.count, partition_rows, margins.deepest(margin_arcsec, layout.DEEPEST))
+        if not partitions:
+            raise BadRequest(f"the table {name!r} has no rows: there is nothing to write")
+        found = manifest.current(store, name)
+        if found is None:
+            version = _written(store, name, kind, schema, runs, partitions, margin_arcsec, night)
+            manifest.commit(store, version)
+            found = manifest.current_or_raise(store, name)
+            content = version.content
+        else:
+            content = digest(schema, (runs.rows(one.start, one.stop) for one in partitions))
+    if found.content != content:
+        raise BadRequest(f"the archive {store.url} holds other rows as {name!r}: write these under another name")
+    hats_files.publish(store, found)
+    return found
+
+
+def partitions_of(
+    count: Callable[[int, int], int],
+    most: int,
+    deepest: int = layout.DEEPEST,
+    within: Sequence[Partition] = _WHOLE_SKY,
+) -> list[Partition]:
+    """Return the largest pixels that hold at most `most` rows each, in the order of the sky, those with none left out.
+
+    Parameters
+    ----------
+    count
+        Tells how many rows lie in [start, stop) of ``_healpix_29``.
+    most
+        Rows.
+    deepest
+        The order at which splitting ends.
+    within
+        The pixels to begin with; by default the whole sky.
+    """
+    done: list[Partition] = []
+    pending = list(within)
+    while pending:
+        one = pending.pop()
+        held = count(one.start, one.stop)
+        if held > most and one.order < deepest:
+            pending += one.quarters
+        elif held:
+            done.append(one)
+    return sorted(done, key=lambda p: p.start)
+
+
+def conformed(chunk: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
+    """Return rows with the schema's columns, texts as dictionaries, ``_healpix_29`` set.
+
+    Raises
+    ------
+    BadRequest
+        A column is unknown or of another type, or a key or a position is missing.
+    """
+    unknown = [one for one in chunk.column_names if one not in schema.names]
+    missing = [one for one in KEYS if one not in schema.names or (one not in chunk.column_names and one != KEYS[0])]
+    if unknown or missing:
+        said = f"has no column {unknown[0]}" if unknown else f"needs a column {missing[0]}"
+        raise BadRequest(f"the table {name!r} {said}: its columns are {', '.join(schema.names)}")
+    try:
+        fitted = conform_rows.fitted(chunk, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadRequest(f"rows do not fit the table {name!r}: {error}") from error
+    for key in KEYS[1:]:
+        if fitted.column(key).null_count:
+            raise BadRequest(
+                f"{fitted.column(key).null_count} rows of the table {name!r} have no {key}: each needs one"
+            )
+    if KEYS[0] not in chunk.column_names or fitted.column(KEYS[0]).null_count:
+        place = healpix.pixels(partition_parquet.numbers(fitted, "ra"), partition_parquet.numbers(fitted, "dec"))
+        fitted = fitted.set_column(schema.names.index(KEYS[0]), KEYS[0], pa.array(place))
+    return fitted
+
+
+def with_encodings(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with an encoding for each field that names none: keys grow, floats split, texts repeat."""
+    return pa.schema([_with_encoding(field) for field in schema], metadata=schema.metadata)
+
+
+def _with_encoding(field: pa.Field) -> pa.Field:
+    if b"encoding" in (field.metadata or {}):
+        return field
+    if field.name in KEYS[:2]:
+        encoding = "delta"
+    elif pa.types.is_float32(field.type) or pa.types.is_float64(field.type):
+        encoding = "split"
+    else:
+        encoding = "dictionary" if pa.types.is_string(field.type) else "plain"
+    return field.with_metadata({**(field.metadata or {}), b"encoding": encoding.encode()})
+
+
+def _working(schema: pa.Schema) -> pa.Schema:
+    """Return the schema of rows on their way."""
+    return conform_rows.fitted(schema.empty_table(), schema).schema
+
+
+def _written(
+    store: Store,
+    name: str,
+    kind: Kind,
+    schema: pa.Schema,
+    runs: SortedRuns,
+    partitions: list[Partition],
+    margin_arcsec: float | None,
+    night: int,
+) -> Manifest:
+    """Write all files of the first version into a generation of its own; return its manifest, not yet committed."""
+    generation = manifest.claim_generation(store, name, after=0)
+    write = partial(
+        next_version.write_file, night=night, schema=schema, put=next_version.writer(store, name, generation)
+    )
+    content = Content(schema)
+    files = _files(runs, partitions, write, content)
+    version = Manifest(
+        name, 1, kind, generation, 0, "", "", "", tuple(sorted(one.file for one in files)), content=content.digest()
+    )
+    if margin_arcsec is not None:
+        version = margins.write(store, version, margin_arcsec, schema, runs.ranges, night)
+    groups = row_group_index.merged(row_group_index.SCHEMA.empty_table(), (), [one.groups for one in files])
+    return next_version.described(
+        store, version, schema, groups, hats_files.total([(1, one.coverage) for one in files])
+    )
+
+
+def _files(
+    runs: SortedRuns, partitions: list[Partition], write: Callable[[pa.Table, Partition], Written], content: Content
+) -> list[Written]:
+    """Write the file of each partition, a few together, and take its rows into the content."""
+    files: list[Written] = []
+    pending: deque[Future[Written]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for one in partitions:
+            part = runs.rows(one.start, one.stop)
+            pending.append(pool.submit(write, part, one))
+            content.add(part)
+            if len(pending) > _WRITERS:
+                files.append(pending.popleft().result())
+        return [*files, *(one.result() for one in pending)]

@@ -1,0 +1,82 @@
+"""The options that select from the observation log, and what they mean together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gozen.archive.log.search_log import Circle, Selection
+    from gozen.archive.stores.open_store import Store
+
+_PANEL = "Selection"
+
+
+def _option(name: str, text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, help=text, rich_help_panel=_PANEL)
+    return option
+
+
+Night = Annotated[str | None, _option("--night", "Night YYYYMMDD, or a range YYYYMMDD:YYYYMMDD.")]
+Exposure = Annotated[str | None, _option("--exposure", "Exposure; * and ? stand for any text.")]
+Object = Annotated[str | None, _option("--object", "Object; * and ? stand for any text, case does not matter.")]
+Sensor = Annotated[str | None, _option("--sensor", "Sensor, as in 121; * and ? stand for any text.")]
+DataType = Annotated[str | None, _option("--data-type", "OBJECT, DARK, FLAT or BIAS.")]
+Filter = Annotated[str | None, _option("--filter", "Filter.")]
+Project = Annotated[str | None, _option("--project", "Project; * and ? stand for any text.")]
+Status = Annotated[str | None, _option("--status", "reduced or rejected.")]
+Reason = Annotated[str | None, _option("--reason", "Name of a rejection, as in NoisyFrame.")]
+Ra = Annotated[float | None, _option("--ra", "Right ascension of a circle, deg.")]
+Dec = Annotated[float | None, _option("--dec", "Declination of a circle, deg.")]
+Radius = Annotated[float, _option("--radius", "Radius of the circle, deg.")]
+
+
+def selection(
+    night: str | None, ra: float | None = None, dec: float | None = None, radius: float = 1.0, **texts: str | None
+) -> Selection:
+    """Return what the options select together.
+
+    Parameters
+    ----------
+    night
+        One, or a range of which either end may be left out.
+    ra, dec, radius
+        A circle, degrees; none without ``ra`` and ``dec``.
+    texts
+        The other options, by the names of the selection.
+
+    Raises
+    ------
+    BadRequest
+        A night is none, or the circle is none on the sky.
+    """
+    from gozen.archive.log.search_log import Selection
+
+    first, colon, last = (night or "").partition(":")
+    return Selection(first or None, (last if colon else first) or None, circle=_circle(ra, dec, radius), **texts)
+
+
+def _circle(ra: float | None, dec: float | None, radius: float) -> Circle | None:
+    from gozen.archive.log.search_log import Circle
+
+    if ra is None and dec is None:
+        return None
+    if ra is None or dec is None:
+        raise BadRequest("a circle needs both --ra and --dec")
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):
+        raise BadRequest(f"--ra {ra:g} --dec {dec:g} --radius {radius:g} is no circle on the sky")
+    return Circle(ra, dec, radius)
+
+
+def title(what: str, count: int, store: Store) -> str:
+    """Return the heading of a table, which says what the log has when nothing was found."""
+    from gozen.archive.log.search_log import nights
+
+    if count:
+        return f"1 {what.removesuffix('s')}" if count == 1 else f"{count} {what}"
+    logged = nights(store)
+    has = f"the log has the nights {logged[0]} to {logged[-1]}" if logged else f"the log of {store.url} is empty"
+    return f"no {what} found; {has}"

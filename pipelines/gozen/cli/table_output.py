@@ -1,0 +1,111 @@
+"""Tables as people and programs want them: on the terminal, as CSV or JSON, or in a Parquet file."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gozen.cli import cell_text
+from gozen.cli.console import results
+from gozen.errors import BadRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, all columns.", rich_help_panel="Output")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, all columns.", rich_help_panel="Output")]
+Parquet = Annotated[
+    Path | None, typer.Option("--parquet", metavar="FILE", help="Write a Parquet file.", rich_help_panel="Output")
+]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a table is given out: one of CSV, JSON and Parquet, or a table for people."""
+
+    csv: bool = False
+    json: bool = False
+    parquet: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.csv + self.json + (self.parquet is not None) > 1:
+            raise BadRequest("give one of --csv, --json and --parquet")
+
+
+def show(
+    table: pa.Table, columns: Sequence[str], form: Form, title: str, formats: Mapping[str, str] | None = None
+) -> None:
+    """Give out a table.
+
+    Parameters
+    ----------
+    columns
+        Those that people see on the terminal; programs get all.
+    formats
+        How the numbers of some columns are written on the terminal.
+    """
+    if form.csv:
+        from pyarrow import csv
+
+        sink = io.BytesIO()
+        csv.write_csv(cell_text.for_csv(table), sink)
+        sys.stdout.write(sink.getvalue().decode())
+    elif form.json:
+        names, listed = table.column_names, [cell_text.values(column) for column in table.columns]
+        write_json([dict(zip(names, row, strict=True)) for row in zip(*listed, strict=True)])
+    elif form.parquet is not None:
+        _write_parquet(table, form.parquet)
+        results().print(f"{form.parquet}: {len(table)} rows")
+    else:
+        _print(table, columns, title, formats or {})
+
+
+def write_json(content: Any) -> None:
+    """Print JSON, of dates, bytes and what is not a number as `gozen.cli.cell_text.plain` has them."""
+    sys.stdout.write(json.dumps(cell_text.plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    from pyarrow import parquet
+
+    from gozen.archive.stores.store import named_errors
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with named_errors(str(path), "write"):
+        try:
+            parquet.write_table(table, partial, compression="zstd")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _print(table: pa.Table, columns: Sequence[str], title: str, formats: Mapping[str, str]) -> None:
+    import pyarrow as pa
+
+    printed = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        printed.add_column(name, justify="left" if pa.types.is_string(table.schema.field(name).type) else "right")
+    shown = [[text_of(value, formats.get(name)) for value in cell_text.values(table.column(name))] for name in columns]
+    for row in zip(*shown, strict=True):
+        printed.add_row(*row)
+    results().print(printed)
+
+
+def text_of(value: Any, form: str | None = None) -> str:
+    """Return a value as a person reads it: nothing for null, six digits of a small number, a date's digits kept."""
+    if value is None:
+        return ""
+    if form is not None:
+        return format(value, form)
+    if isinstance(value, float):
+        return f"{value:.5g}" if abs(value) < 10000 else f"{value:.5f}".rstrip("0").rstrip(".")
+    return cell_text.text(value) if isinstance(value, bytes | list | dict) else str(value)

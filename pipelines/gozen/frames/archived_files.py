@@ -1,0 +1,158 @@
+"""What the archive has of a night already, as files that come must know it: exposures with the facts of each file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from gozen.archive import keys
+from gozen.archive.raw.exposure_record import is_of_record, listed_record, raw_folders, read_record
+from gozen.archive.raw.external_raw import ENDINGS
+from gozen.archive.raw.raw_exposure import RawExposure, Setup, Taken, by_sensor, joined
+from gozen.archive.stores.open_store import Store
+from gozen.errors import CorruptFile, MissingObject, UnreadableInput
+from gozen.frames.exposure_grouping import Frame, number_name
+from gozen.frames.raw import read_words
+from gozen.instrument.profile import Profile
+from gozen.instrument.read_header import RawHeader, read_header
+
+Closed = Callable[[str, str, str], bool]
+"""Tells whether a sensor (last) of an exposure of a night is finished, so that no file joins it."""
+_NIGHTS = 2
+_EXPOSURES = 1000
+
+
+class Held:
+    """The exposures of nights in an archive, read once for each night and kept up to date by `remember`."""
+
+    def __init__(self, store: Store, profile: Profile) -> None:
+        self.store, self.profile = store, profile
+        self._whole: dict[str, dict[str, RawExposure]] = {}
+        self._single: dict[tuple[str, str], RawExposure | None] = {}
+
+    def for_files(self, night: str, numbers: Iterable[str | None]) -> list[RawExposure]:
+        """Return the exposures that files of a night may have to do with.
+
+        Parameters
+        ----------
+        numbers
+            The exposure number of each file; a night is read whole only for files without one.
+        """
+        names = {number_name(number) for number in numbers}
+        if None not in names and night not in self._whole:
+            found = [self._of_number(night, name) for name in names if name is not None]
+            if all(one is None or one.setup is None or one.setup.camera == self.profile.name for one in found):
+                return [one for one in found if one is not None]
+        return list(self._night(night).values())
+
+    def remember(self, fresh: RawExposure) -> None:
+        """Take note of files that are to be recorded in an exposure; what lies long ago is forgotten."""
+        whole, name = self._whole.get(fresh.night), (fresh.night, fresh.exposure)
+        if whole is not None:
+            whole[fresh.exposure] = joined(whole.get(fresh.exposure), fresh)
+        if name in self._single:
+            self._single[name] = joined(self._single.pop(name), fresh)
+        for night in sorted(self._whole)[:-_NIGHTS]:
+            del self._whole[night]
+        while len(self._single) > _EXPOSURES:
+            del self._single[next(iter(self._single))]
+
+    def closed(self, night: str, exposure: str, sensor: str) -> bool:
+        """Tell whether a commit stands for a sensor of an exposure."""
+        found = map(keys.parse_commit, self.store.list(f"{keys.commits(night)}/{exposure}"))
+        return any(one is not None and one.sensor == sensor for one in found)
+
+    def _of_number(self, night: str, name: str) -> RawExposure | None:
+        if (night, name) not in self._single:
+            try:
+                found = read_record(self.store, night, name)
+            except UnreadableInput:  # whoever records files of this exposure says so; the others go on
+                found = RawExposure(night, name, "", "", 0.0)
+            if found is not None and (found.setup is None or len(found.taken) < sum(map(len, found.sensors.values()))):
+                # Whoever wrote it did not say all that is asked now.
+                found = _completed(self.store, night, name, self.store.list(keys.raw_folder(night, name)), self.profile)
+            self._single[night, name] = found
+        return self._single[night, name]
+
+    def _night(self, night: str) -> dict[str, RawExposure]:
+        if night not in self._whole:
+            self._whole[night] = {one.exposure: one for one in held_exposures(self.store, night, self.profile)}
+        return self._whole[night]
+
+
+def held_exposures(store: Store, night: str, profile: Profile) -> list[RawExposure]:
+    """Return what the archive has of a night, records completed from the headers of files that they do not describe.
+
+    Files whose headers cannot be read are left out; an exposure of which nothing is known keeps its name.
+    """
+    folders = raw_folders(store, night)
+    completed = [_completed(store, night, exposure, found, profile) for exposure, found in folders.items()]
+    # Of an exposure whose files have moved to others its record alone is left: it is none, and its name is free.
+    return [one for one in completed if not one.says_nothing or not all(map(is_of_record, folders[one.exposure]))]
+
+
+def _completed(store: Store, night: str, exposure: str, found: list[str], profile: Profile) -> RawExposure:
+    empty = RawExposure(night, exposure, "", "", 0.0)
+    try:
+        record = listed_record(store, night, exposure, found) or empty
+    except UnreadableInput:
+        return empty
+    if record.setup is not None and record.setup.camera != profile.name:
+        return record
+    known = {*record.taken, *record.gone}
+    unknown = [key for key in found if key.lower().endswith(ENDINGS) and key not in known]
+    return described(record, read_frames(store, unknown, profile)[0])
+
+
+def described(record: RawExposure, frames: dict[str, Frame]) -> RawExposure:
+    """Return a record with what files say that it does not describe yet; see `read_frames`."""
+    if not frames:
+        return record
+    sensors = {name: set(files) for name, files in record.sensors.items()}
+    for key, frame in frames.items():
+        sensors.setdefault(frame.sensor, set()).add(key)
+    first = min(frames.values(), key=lambda frame: frame.taken.mjd)
+    if not record.object and not record.data_type:
+        record = replace(record, object=first.object, data_type=first.data_type, mjd=first.taken.mjd)
+    return replace(
+        record,
+        sensors=by_sensor(sensors),
+        setup=record.setup or first.setup,
+        taken={**record.taken, **{key: frame.taken for key, frame in frames.items()}},
+    )
+
+
+def read_frames(store: Store, found: Iterable[str], profile: Profile) -> tuple[dict[str, Frame], list[CorruptFile]]:
+    """Read the headers of raw files in an archive; return the facts of each by key, and why some cannot be read."""
+    frames: dict[str, Frame] = {}
+    refused: list[CorruptFile] = []
+    for key in found:
+        try:
+            with store.open(key) as stream:
+                words, shape = read_words(stream, profile.hdu)
+            header = read_header(words, profile, PurePosixPath(key).name)
+            frames[key] = frame_of(header, profile, shape)
+        except CorruptFile as error:
+            refused.append(error)
+        except MissingObject:
+            continue  # expired or forgotten since the folder was listed
+    return frames, refused
+
+
+def frame_of(header: RawHeader, profile: Profile, shape: tuple[int, ...]) -> Frame:
+    """Return the facts of a raw file by which it belongs with others.
+
+    Parameters
+    ----------
+    shape
+        Of its image: (rows, columns) or (frames, rows, columns).
+    """
+    count = shape[0] if len(shape) == 3 else 1
+    cube_s = count * header.frame_time_s if profile.raw == "cube" or count > 1 else None
+    setup = Setup(
+        profile.name, header.filter, header.exposure_s, header.gain, header.binning, header.window, header.exposure_id
+    )
+    return Frame(
+        header.object, header.data_type, header.sensor, setup, Taken(header.utc_start, header.ra, header.dec, cube_s)
+    )

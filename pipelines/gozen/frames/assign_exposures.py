@@ -1,0 +1,219 @@
+"""Raw files that come are put to exposures: what is there already, what is there twice, and the key of each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+from gozen.archive import keys
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.errors import CorruptFile, MissingObject
+from gozen.frames.archived_files import Closed, Held
+from gozen.frames.duplicate_files import Doubles, Place
+from gozen.frames.exposure_grouping import Exposures, Frame, number_name, tolerance_deg
+from gozen.frames.incoming_files import Arrival
+from gozen.frames.rename_exposures import Loose, Moved, loose_files
+from gozen.instrument.read_header import night_of
+
+ExposureName = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A raw file and the key that it gets in the archive, or has there."""
+
+    arrival: Arrival
+    key: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A raw file that is not taken, and why."""
+
+    path: Path
+    reason: CorruptFile
+
+
+@dataclass
+class Sorted:
+    """Raw files by night and exposure, those that are left out, and what changes in the archive."""
+
+    groups: dict[ExposureName, list[Placed]] = field(default_factory=dict)
+    refused: list[Refusal] = field(default_factory=list)
+    moved: dict[str, list[Moved]] = field(default_factory=dict)
+    """By night the files in the archive that were sorted again."""
+
+
+def sort_arrivals(
+    held: Held, arrivals: Iterable[Arrival], closed: Closed | None = None, *, again: bool = False
+) -> Sorted:
+    """Put raw files to the exposures of their nights.
+
+    Parameters
+    ----------
+    held
+        What the archive has.
+    closed
+        Tells which sensors of which exposures are finished; by default those for which a commit stands.
+    again
+        Sort files of unfinished exposures in the archive again where earlier ones come.
+    """
+    nights: dict[str, list[Arrival]] = {}
+    for one in sorted(arrivals, key=lambda one: (one.header.utc_start, len(one.path.name), str(one.path))):
+        nights.setdefault(night_of(one.header.utc_start, held.profile.site), []).append(one)
+    out = Sorted()
+    for night, found in nights.items():
+        _Night(held, night, found, closed or held.closed, out, again=again).sort(found)
+    return out
+
+
+def other_file(path: Path, key: str) -> CorruptFile:
+    """Return what is said of a raw file whose place in the archive is taken."""
+    return CorruptFile(
+        f"{path.name}: the archive has another file as {key}; nothing is written over, "
+        "so give it another FRAME_ID or exposure number if it is one of its own"
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file that is in the archive, or came before."""
+
+    place: Place
+    exposure: str
+    key: str
+
+
+class _Night:
+    """Puts the files of one night, in the order of time, to exposures."""
+
+    def __init__(
+        self, held: Held, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted, *, again: bool
+    ) -> None:
+        self._held, self._night, self._out = held, night, out
+        self._doubles = Doubles(held.store)
+        known = held.for_files(night, [one.header.exposure_id for one in arrivals])
+        is_closed, camera = cache(partial(closed, night)), held.profile.name
+        fresh = [one.frame for one in arrivals] if again else []
+        self._loose = loose_files(known, fresh, camera, lambda *name: self._is_retained(name[0]) or is_closed(*name))
+        names = {one.exposure for one in self._loose}
+        known = [raw for raw in known if raw.exposure not in names]
+        self._exposures = Exposures(tolerance_deg(held.profile), known, is_closed)
+        self._seen: dict[tuple[object, ...], list[_Seen]] = {}
+        self._used: set[str] = set()
+        for raw in known:
+            self._note_known(raw)
+
+    def sort(self, arrivals: list[Arrival]) -> None:
+        """Put each file to its exposure, or among the refused."""
+        waiting = deque(self._loose)
+        for one in arrivals:
+            while waiting and waiting[0].frame.taken.mjd <= one.header.utc_start:
+                self._place_again(waiting.popleft())
+            try:
+                exposure, key = self._placed(one)
+            except CorruptFile as error:
+                self._out.refused.append(Refusal(one.path, error))
+                continue
+            self._out.groups.setdefault((self._night, exposure), []).append(Placed(one, key))
+        while waiting:
+            self._place_again(waiting.popleft())
+
+    def _place_again(self, file: Loose) -> None:
+        """Put a file that is in the archive to the exposure that it belongs to now."""
+        frame = file.frame
+        exposure, key = self._exposures.place(frame, file.key), file.key
+        if exposure != file.exposure:
+            key = keys.raw(self._night, exposure, keys.frame_id_of(key))
+            number = 1
+            while key in self._used or self._held.store.exists(key):
+                number += 1
+                key = keys.raw(self._night, exposure, f"{keys.frame_id_of(file.key)}-{number}")
+        self._used.add(key)
+        moment = _moment(frame.sensor, frame.taken.mjd, None)
+        self._seen.setdefault(moment, []).append(_Seen(file.key, exposure, key))
+        self._out.moved.setdefault(self._night, []).append(Moved(file, exposure, key))
+
+    def _is_retained(self, exposure: str) -> bool:
+        return self._held.store.exists(keys.retain_marker(self._night, exposure))
+
+    def _note_known(self, raw: RawExposure) -> None:
+        self._used |= set(raw.taken)
+        if raw.setup is None or raw.setup.camera != self._held.profile.name:
+            return
+        for sensor, files in raw.sensors.items():
+            for key in files:
+                if key in raw.taken:
+                    moment = _moment(sensor, raw.taken[key].mjd, raw.setup.exposure_id)
+                    self._seen.setdefault(moment, []).append(_Seen(key, raw.exposure, key))
+
+    def _placed(self, one: Arrival) -> tuple[str, str]:
+        frame = one.frame
+        moment = _moment(frame.sensor, frame.taken.mjd, frame.setup.exposure_id)
+        before = self._seen.get(moment, [])
+        there = next((seen for seen in before if isinstance(seen.place, str) and _named(seen.key, one)), None)
+        if there is not None:
+            return there.exposure, there.key
+        self._check_alone(one, frame, before)
+        exposure = self._exposures.place(frame, one.path.name)
+        key = self._free_key(one, exposure)
+        self._used.add(key)
+        self._seen.setdefault(moment, []).append(_Seen(one.path, exposure, key))
+        return exposure, key
+
+    def _check_alone(self, one: Arrival, frame: Frame, before: list[_Seen]) -> None:
+        """Refuse a file that is there already under another name, or another frame of the same moment."""
+        for seen in before:
+            if self._is_same(one.path, seen.place):
+                raise CorruptFile(
+                    f"{one.path.name}: it is the same frame as {_shown(seen.place)}, which is taken once; "
+                    "nothing is lost when it is removed"
+                )
+        if before and frame.data_type == "OBJECT":
+            # Calibration frames need no times of their own.
+            raise CorruptFile(
+                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start, "
+                "so one of the two has the wrong time; correct it if it is another frame, or remove it"
+            )
+
+    def _is_same(self, path: Path, other: Place) -> bool:
+        try:
+            return self._doubles.same(path, other)
+        except MissingObject:
+            return False  # expired, so that nobody can compare it
+
+    def _free_key(self, one: Arrival, exposure: str) -> str:
+        """Return the key of a file; where its name is taken it gets a number, or is refused if its header names it."""
+        key = keys.raw(self._night, exposure, one.frame_id)
+        if one.header.frame_id is not None and key in self._used:
+            # Refused only when it is copied, it would stay in memory, and later files would be compared with it.
+            raise other_file(one.path, key)
+        number = 1
+        while one.header.frame_id is None and self._is_taken(key, one):
+            number += 1
+            key = keys.raw(self._night, exposure, f"{one.frame_id}-{number}")
+        return key
+
+    def _is_taken(self, key: str, one: Arrival) -> bool:
+        if key in self._used:
+            return True
+        # What a killed process left there without a record may be this very file.
+        return self._held.store.exists(key) and not self._is_same(one.path, key)
+
+
+def _moment(sensor: str, mjd: float, exposure_id: str | None) -> tuple[object, ...]:
+    return sensor, mjd, number_name(exposure_id) or exposure_id
+
+
+def _named(key: str, one: Arrival) -> bool:
+    """Tell whether a file has the name of what lies under a key, perhaps with the number that made it unique."""
+    name = keys.frame_id_of(key)
+    base, _, number = name.rpartition("-")
+    return one.frame_id in (name, base if number.isdecimal() else name)
+
+
+def _shown(place: Place) -> str:
+    return place.name if isinstance(place, Path) else f"{place} in the archive"

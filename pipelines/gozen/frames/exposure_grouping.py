@@ -1,0 +1,281 @@
+"""Which raw files make one exposure, and what it is called: pure decisions on what their headers say."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken
+from gozen.errors import CorruptFile
+from gozen.instrument.profile import Profile
+
+PAUSE_S = 1800.0
+"""Half an hour without a frame ends an exposure."""
+_PAUSE_FRAMES = 10
+_DAY_S = 86400.0
+_SAME_TIME = 0.01
+_FIELD_SHARE = 0.1
+_SLUG_LENGTH = 48
+_COMPARED = ("filter", "gain", "binning", "window")
+"""In which files of one exposure number must agree, besides target, kind and exposure time."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What of a raw file decides with which others it belongs."""
+
+    object: str
+    data_type: str
+    sensor: str
+    setup: Setup
+    taken: Taken
+
+
+def tolerance_deg(profile: Profile) -> float:
+    """Return how far two pointings of one exposure may lie apart, degrees."""
+    field_arcsec = min(profile.active_shape) * profile.pixel_scale_arcsec
+    return max(_FIELD_SHARE * field_arcsec, 2 * profile.pointing_uncertainty_arcsec) / 3600
+
+
+def separation_deg(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the angle between two places on the sky (ra, dec), degrees, by the haversine formula."""
+    (ra, dec), (ra2, dec2) = (tuple(map(math.radians, place)) for place in (one, other))
+    half = math.sin((dec2 - dec) / 2) ** 2 + math.cos(dec) * math.cos(dec2) * math.sin((ra2 - ra) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
+
+
+def slug(text: str) -> str:
+    """Return a text as a name for keys: lower case, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_SLUG_LENGTH].strip("-") or "unnamed"
+
+
+def number_name(exposure_id: str | None) -> str | None:
+    """Return the name that an exposure's number gives it; None where there is none, or it is no number."""
+    if exposure_id is None or not (exposure_id.isascii() and exposure_id.isdigit()):
+        return None
+    return f"{int(exposure_id):08d}"
+
+
+@dataclass
+class _Exposure:
+    """An exposure while files are put to it."""
+
+    name: str
+    object: str
+    data_type: str
+    setup: Setup
+    begin: float
+    end: float
+    cube_s: float | None
+    held: bool = False
+    first: dict[str, Taken] = field(default_factory=dict)
+
+    @property
+    def pause_days(self) -> float:
+        """How long after its last frame, or before its first, a file may still belong to it."""
+        if self.cube_s is not None:
+            # Cubes of one exposure start together.
+            return self.cube_s / 2 / _DAY_S
+        return max(PAUSE_S, _PAUSE_FRAMES * self.setup.exposure_s) / _DAY_S
+
+    def add(self, frame: Frame) -> None:
+        taken = frame.taken
+        self.begin = min(self.begin, taken.mjd)
+        if self.cube_s is None:
+            self.end = max(self.end, taken.mjd)
+        known = self.first.get(frame.sensor)
+        # A frame without a pointing says nothing that others could be compared with.
+        if known is None or (taken.ra is None, taken.mjd) < (known.ra is None, known.mjd):
+            self.first[frame.sensor] = taken
+
+
+class Exposures:
+    """The exposures of one night while files are put to them; give files in the order of time.
+
+    Parameters
+    ----------
+    tolerance
+        How far two pointings of one exposure may lie apart, degrees.
+    known
+        Exposures that the archive has, of any camera; they keep their names and files.
+    closed
+        Tells whether a sensor of an exposure that the archive has is finished, so that nothing joins it.
+    """
+
+    def __init__(
+        self,
+        tolerance: float,
+        known: Iterable[RawExposure],
+        closed: Callable[[str, str], bool],
+    ) -> None:
+        self._tolerance, self._closed = tolerance, closed
+        self._names: set[str] = set()
+        self._unknown: set[str] = set()
+        self._next: dict[str, int] = {}
+        self._open: dict[tuple[str, ...], list[_Exposure]] = {}
+        self._numbered: dict[tuple[str, str], _Exposure] = {}
+        for one in sorted(known, key=lambda raw: (raw.mjd, raw.exposure)):
+            self._add_known(one)
+
+    def place(self, frame: Frame, source: str) -> str:
+        """Return the name of the exposure that a file belongs to, a new one where it begins one.
+
+        Parameters
+        ----------
+        source
+            The file's name, for messages.
+
+        Raises
+        ------
+        CorruptFile
+            It contradicts the other files of its exposure number.
+        """
+        if frame.setup.exposure_id is not None:
+            exposure = self._of_number(frame, frame.setup.exposure_id, source)
+        else:
+            exposure = self._of_series(frame)
+        exposure.add(frame)
+        return exposure.name
+
+    def _of_number(self, frame: Frame, number: str, source: str) -> _Exposure:
+        known = self._numbered.get(_number_key(frame.setup.camera, number))
+        if known is None:
+            return self._begin(frame)
+        problem = contradiction(frame, known.object, known.data_type, known.setup)
+        if problem:
+            raise CorruptFile(
+                f"{source}: {problem}, as other files of exposure number {number} say; the number alone says what "
+                "belongs together, so correct one of them, or leave out `exposure_id` in the profile"
+            )
+        if frame.taken.cube_s is not None and frame.sensor in known.first:
+            raise CorruptFile(
+                f"{source}: sensor {frame.sensor} has another cube of exposure number {number}, "
+                "and an exposure has one of each sensor; give it a number of its own"
+            )
+        return known
+
+    def _of_series(self, frame: Frame) -> _Exposure:
+        mjd, series = frame.taken.mjd, self._open.setdefault(_series(frame), [])
+        series[:] = [one for one in series if one.end + one.pause_days >= mjd]
+        fitting = [one for one in series if self._fits(frame, one)]
+        return min(fitting, key=lambda one: self._rank(frame, one)) if fitting else self._begin(frame)
+
+    def _fits(self, frame: Frame, one: _Exposure) -> bool:
+        if one.begin - one.pause_days > frame.taken.mjd:
+            return False
+        if (frame.taken.cube_s is None) != (one.cube_s is None):
+            return False
+        if frame.taken.cube_s is not None and frame.sensor in one.first:
+            return False
+        if frame.data_type != "FLAT" and not same_time(frame.setup.exposure_s, one.setup.exposure_s):
+            return False
+        apart = _apart(frame, one)
+        if apart is not None and apart > self._tolerance:
+            return False
+        return not (one.held and self._closed(one.name, frame.sensor))
+
+    @staticmethod
+    def _rank(frame: Frame, one: _Exposure) -> tuple[bool, float, float]:
+        # The nearest pointing first: so frames of two fields that touch are kept apart.
+        apart = _apart(frame, one)
+        return apart is None, apart or 0.0, -one.end
+
+    def _begin(self, frame: Frame) -> _Exposure:
+        mjd = frame.taken.mjd
+        base = base_name(frame)
+        # A number is the name, also where nothing else is known of what has it.
+        name = base if base in self._unknown and frame.setup.exposure_id is not None else self._free_name(base)
+        fresh = _Exposure(name, frame.object, frame.data_type, frame.setup, mjd, mjd, frame.taken.cube_s)
+        self._register(fresh, frame)
+        return fresh
+
+    def _register(self, exposure: _Exposure, frame: Frame) -> None:
+        self._names.add(exposure.name)
+        if frame.setup.exposure_id is not None:
+            self._numbered[_number_key(frame.setup.camera, frame.setup.exposure_id)] = exposure
+        else:
+            self._open.setdefault(_series(frame), []).append(exposure)
+
+    def _add_known(self, raw: RawExposure) -> None:
+        if raw.forgotten and not raw.sensors:
+            return
+        self._names.add(raw.exposure)
+        sensors = {key: sensor for sensor, files in raw.sensors.items() for key in files}
+        files = sorted((taken.mjd, key) for key, taken in raw.taken.items() if key in sensors)
+        if raw.setup is None or not files:
+            self._unknown.add(raw.exposure)
+            return
+        frames = [Frame(raw.object, raw.data_type, sensors[key], raw.setup, raw.taken[key]) for _, key in files]
+        begin, length = files[0][0], frames[0].taken.cube_s
+        known = _Exposure(raw.exposure, raw.object, raw.data_type, raw.setup, begin, begin, length, held=True)
+        for frame in frames:
+            known.add(frame)
+        self._register(known, frames[0])
+
+    def _free_name(self, base: str) -> str:
+        number = self._next.get(base, 1)
+        while (name := base if number == 1 else f"{base}-{number}") in self._names:
+            number += 1
+        self._next[base] = number + 1
+        return name
+
+
+def contradiction(frame: Frame, object_: str, data_type: str, setup: Setup) -> str:
+    """Return in which word a file differs from the others of its number; empty where in none.
+
+    Parameters
+    ----------
+    object_, data_type, setup
+        What the others say.
+    """
+    pairs = [("object", frame.object, object_), ("data_type", frame.data_type, data_type)]
+    pairs += [(name, getattr(frame.setup, name), getattr(setup, name)) for name in _COMPARED]
+    for name, its, others in pairs:
+        if its != others:
+            return f"{name} is {its!r}, not {others!r}"
+    if not same_time(frame.setup.exposure_s, setup.exposure_s):
+        return f"exposure_s is {frame.setup.exposure_s:g}, not {setup.exposure_s:g}"
+    return ""
+
+
+def same_time(one: float, other: float) -> bool:
+    """Tell whether two exposure times are the same, to one per cent."""
+    return abs(one - other) <= _SAME_TIME * max(abs(one), abs(other))
+
+
+def _series(frame: Frame) -> tuple[str, ...]:
+    """Return the words in which files without a number must agree: never a pointing, and never a flat's exposure."""
+    setup, kind = frame.setup, frame.data_type
+    settings = (setup.camera, kind, setup.gain, setup.binning, setup.window)
+    if kind == "OBJECT":
+        return (*settings, setup.filter, frame.object)
+    return (*settings, setup.filter) if kind == "FLAT" else settings
+
+
+def _apart(frame: Frame, one: _Exposure) -> float | None:
+    """Return how far a file's pointing lies from the first of its sensor, degrees; None where nobody can say."""
+    first, taken = one.first.get(frame.sensor), frame.taken
+    if frame.data_type != "OBJECT" or first is None or first.ra is None or first.dec is None:
+        return None
+    if taken.ra is None or taken.dec is None:
+        return None
+    return separation_deg((first.ra, first.dec), (taken.ra, taken.dec))
+
+
+def _number_key(camera: str, number: str) -> tuple[str, str]:
+    return camera, number_name(number) or number
+
+
+def base_name(frame: Frame) -> str:
+    """Return what an exposure that begins with a file is called: its number, else its target or kind of calibration."""
+    number = frame.setup.exposure_id
+    if number is not None:
+        return number_name(number) or slug(number)
+    name = slug(frame.object)
+    if frame.data_type != "OBJECT":
+        kind = frame.data_type.lower()
+        return name if kind in name else f"{kind}-{name}"
+    # A target that looks like an exposure's number must not take its name.
+    return f"object-{name}" if number_name(name) == name else name

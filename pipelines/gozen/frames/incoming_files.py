@@ -1,0 +1,93 @@
+"""Raw files outside the archive: which there are, and what their headers say. Where they belong: `assign_exposures`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gozen.archive.stores.store import named_errors
+from gozen.errors import BadRequest, CorruptFile
+from gozen.frames.archived_files import frame_of
+from gozen.frames.exposure_grouping import Frame
+from gozen.frames.raw import read_words
+from gozen.instrument.profile import Profile
+from gozen.instrument.read_header import RawHeader, read_header
+
+SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One raw file outside the archive, and what its header says.
+
+    Parameters
+    ----------
+    frame
+        What of it decides where it belongs.
+    stamp
+        Its size and time (ns) when the header was read; None where nobody can change it.
+    """
+
+    path: Path
+    header: RawHeader
+    frame: Frame
+    stamp: tuple[int, int] | None = None
+
+    @property
+    def frame_id(self) -> str:
+        """The name that it gets in the archive."""
+        return self.header.frame_id or stem(self.path)
+
+
+def stem(path: Path) -> str:
+    """Return a FITS file's name without what says that it is one, or compressed."""
+    name = path.name.lower()
+    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(one)), path.suffix)
+    return path.name[: len(path.name) - len(suffix)]
+
+
+def fits_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the FITS files among files and folders, folders with all below them, in order of name.
+
+    Raises
+    ------
+    BadRequest
+        A path does not exist, or there is no FITS file at all.
+    """
+    found: list[Path] = []
+    listed = list(paths)
+    for path in listed:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.name.lower().endswith(SUFFIXES) and p.is_file())
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise BadRequest(f"there is no file or folder {path}")
+    if not found:
+        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(SUFFIXES)}")
+    return found
+
+
+def read_arrivals(
+    files: Sequence[Path], profile: Profile, progress: Callable[[], None] = lambda: None
+) -> tuple[list[Arrival], list[CorruptFile]]:
+    """Read the headers of raw files; those that cannot be read are returned as their errors."""
+    arrivals, refused = [], []
+    for path in files:
+        try:
+            stamp = stamp_of(path)
+            words, shape = read_words(path, profile.hdu)
+            header = read_header(words, profile, path.name)
+            arrivals.append(Arrival(path, header, frame_of(header, profile, shape), stamp))
+        except CorruptFile as error:
+            refused.append(error)
+        progress()
+    return arrivals, refused
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return a file's size and time (ns): both stay as long as nobody writes to it."""
+    with named_errors(str(path), "read"):
+        seen = path.stat()
+    return seen.st_size, seen.st_mtime_ns

@@ -1,0 +1,61 @@
+"""What a raw file holds beyond its header: pixels that are missing or ran over, and images that are not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gozen.archive.stores.store import named_errors
+from gozen.errors import CorruptFile
+from gozen.frames.raw import RawFile, as_meant, parse_file
+from gozen.frames.stored_pixels import far_below
+from gozen.instrument.profile import Profile
+
+
+def findings(path: Path, profile: Profile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read a raw file whole, and return what keeps its pixels from being used, and what a person should know.
+
+    Raises
+    ------
+    StorageUnavailable, MissingObject
+        It cannot be read.
+    """
+    with named_errors(str(path), "read"):
+        data = path.read_bytes()
+    try:
+        file = parse_file(data, path.name, profile.hdu)
+    except CorruptFile as error:
+        return (str(error),), ()
+    notes = (*notes_on_images(file, profile), *_notes_on_pixels(file, profile))
+    try:
+        meant = as_meant(file, profile)
+        for index in range(len(meant.frames)):
+            meant.stored(index)
+    except CorruptFile as error:
+        return (str(error),), notes
+    return (), notes
+
+
+def notes_on_images(file: RawFile, profile: Profile) -> tuple[str, ...]:
+    """Name the images of a file that are not read, where the profile does not choose one."""
+    if profile.hdu is not None or len(file.images) < 2:
+        return ()
+    return (
+        f"{file.name}: of {len(file.images)} images {file.images[0]} is read, not {', '.join(file.images[1:])}; "
+        f"`hdu` in the profile {profile.name} chooses one",
+    )
+
+
+def _notes_on_pixels(file: RawFile, profile: Profile) -> tuple[str, ...]:
+    signed = file.frames.dtype.kind == "i" and file.frames.dtype.itemsize == 2 and not file.offset
+    if not signed or profile.unsigned or file.scale != 1:
+        return ()
+    known = file.frames if file.blank is None else file.frames[file.frames != file.blank]
+    count = int(far_below(known).sum()) if known.size else 0
+    if not count:
+        return ()
+    return (
+        f"{file.name}: negative pixels far below the sky: {count}, down to {np.min(known)} ADU; if they are "
+        "undefined the file needs the word BLANK, and if the camera counts to 65535 it needs BZERO = 32768",
+    )

@@ -1,0 +1,144 @@
+"""Raw files on their way into the archive: copied, and recorded with their exposures (`exposure_record`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from gozen.archive.exp_ids import is_reserved
+from gozen.archive.raw.exposure_record import RawExposure, listed_record, raw_folders, read_record, record_exposure
+from gozen.archive.raw.external_raw import files_of_sensors
+from gozen.archive.stores.directory_store import unchanged
+from gozen.archive.stores.open_store import Store
+from gozen.archive.stores.store import named_errors
+from gozen.errors import CorruptFile, StorageUnavailable, UnreadableInput
+from gozen.frames.archived_files import Held, described, read_frames
+from gozen.frames.assign_exposures import Placed, Sorted, other_file, sort_arrivals
+from gozen.frames.fits_images import unpacked
+from gozen.frames.incoming_files import SUFFIXES, Arrival, stamp_of
+from gozen.frames.raw import read_words
+from gozen.frames.rename_exposures import rearrange
+from gozen.instrument.profile import Profile
+from gozen.instrument.read_header import read_header
+
+
+def take_in(
+    store: Store,
+    profile: Profile,
+    arrivals: Iterable[Arrival],
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[list[RawExposure], list[CorruptFile]]:
+    """Copy raw files into the archive and record each exposure; files that are there already are left as they are.
+
+    Parameters
+    ----------
+    progress
+        Called after each file.
+
+    Returns
+    -------
+    The exposures, by time, each with all files that the archive has of it; and why files are left out: they cannot be
+    unpacked, are there under another name, or the archive has another file in their place.
+
+    Raises
+    ------
+    StorageUnavailable
+        The archive cannot be written, or a file changes while it is taken in.
+    """
+    held = Held(store, profile)
+    found = sort_arrivals(held, arrivals, again=True)
+    refused = [one.reason for one in found.refused]
+    taken = {(one.night, one.exposure): one for one in _rearranged(held, found)}
+    for (night, exposure), placed in found.groups.items():
+        copied = []
+        for one in placed:
+            try:
+                _copy(store, one.key, one.arrival)
+                copied.append(one)
+            except CorruptFile as error:
+                refused.append(error)
+            progress()
+        if copied:
+            # What was there already may be of a process that was killed before it was on the disk.
+            store.settle(one.key for one in copied)
+            taken[night, exposure] = record_exposure(store, record_of(night, exposure, copied))
+        elif (known := read_record(store, night, exposure)) is not None:
+            taken[night, exposure] = known
+    return sorted(taken.values(), key=lambda one: (one.mjd, one.exposure)), refused
+
+
+def _rearranged(held: Held, found: Sorted) -> list[RawExposure]:
+    """Move files in the archive where it is to change; return the exposures that changed."""
+    changed = []
+    for night, moved in found.moved.items():
+        if any(one.exposure != one.file.exposure for one in moved):
+            changed += rearrange(held.store, night, moved)
+    return changed
+
+
+def record_of(night: str, exposure: str, placed: Iterable[Placed]) -> RawExposure:
+    """Return the record of an exposure's files."""
+    return described(RawExposure(night, exposure, "", "", 0.0), {one.key: one.arrival.frame for one in placed})
+
+
+def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFile]:
+    """Record raw files of a night that no record names, as those of a camera that writes to the archive.
+
+    Returns
+    -------
+    Why files are left out: their headers cannot be read, so that nobody knows their sensor.
+    """
+    refused: list[CorruptFile] = []
+    for exposure, found in raw_folders(store, night).items():
+        recorded = listed_record(store, night, exposure, found)
+        known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)} if recorded else set()
+        # Other objects, such as the marker that retains an exposure, are no data.
+        fresh = [key for key in found if key.lower().endswith(SUFFIXES) and key not in known]
+        # What a camera is writing for the observer, or has left unfinished, counts when its own record is there.
+        if fresh and not is_reserved(store, night, exposure):
+            refused += _record_raw(store, night, exposure, fresh, profile)
+    return refused
+
+
+def _record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], profile: Profile) -> list[CorruptFile]:
+    frames, refused = read_frames(store, raw, profile)
+    if frames:
+        record_exposure(store, described(RawExposure(night, exposure, "", "", 0.0), frames))
+    return refused
+
+
+def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile) -> RawExposure:
+    """Return an exposure whose raw files lie outside the archive, as it would be recorded.
+
+    Raises
+    ------
+    UnreadableInput
+        There are no files with the names of raw files, or none that can be read.
+    """
+    sensors = files_of_sensors(folder, profile)
+    if not sensors:
+        pattern = profile.raw_names or "*"
+        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}, whose names are {pattern}")
+    problem: CorruptFile | None = None
+    for key in (files[0] for files in sensors.values()):
+        try:
+            with folder.open(key) as stream:
+                header = read_header(read_words(stream, profile.hdu)[0], profile, Path(key).name)
+        except CorruptFile as error:
+            problem = problem or error
+            continue
+        return RawExposure(night, exposure, header.object, header.data_type, header.utc_start, sensors)
+    raise UnreadableInput(f"{folder.url}: none of {len(sensors)} sensors has a file that can be read: {problem}")
+
+
+def _copy(store: Store, key: str, arrival: Arrival) -> None:
+    path, name = arrival.path, str(arrival.path)
+    with named_errors(name, "read"), path.open("rb") as stream, unchanged(stream.fileno(), name):
+        if arrival.stamp is not None and arrival.stamp != stamp_of(path):
+            raise StorageUnavailable(f"cannot take {path} in: it changed after its header was read; run again")
+        data = stream.read()
+    # The archive's name ends in .fits, so that is what it holds.
+    data = bytes(unpacked(data, path.name))
+    fresh = not store.exists(key) and store.create(key, data)
+    if not fresh and store.read(key) != data:
+        raise other_file(path, key)

@@ -1,0 +1,116 @@
+"""The rules by which a profile finds quantities in a raw file's header; `read_header` reads by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
+
+
+class Part(BaseModel):
+    """A part of a profile: nothing but what is named, and never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ignored_types=(cached_property,))
+
+
+_upper_case = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
+TimeScale = Annotated[Literal["UTC", "TAI", "TT", "TDB", "GPS"], _upper_case]
+
+
+def _header_word(text: str) -> str:
+    word = " ".join(text.upper().split()).removeprefix("HIERARCH ")
+    if not word:
+        raise ValueError("the name of a header word is empty")
+    return word
+
+
+HeaderWord = Annotated[str, AfterValidator(_header_word)]
+
+
+class WordRule(Part):
+    """How one quantity is read from a header: a word, several that are joined, or a constant."""
+
+    word: HeaderWord | None = None
+    words: tuple[HeaderWord, ...] = ()
+    value: str | float | int | None = None
+    kind: Literal["text", "number", "integer", "hours", "degrees", "utc", "local", "jd", "mjd", "unix"] = "text"
+    scale: float = 1.0
+    values: Mapping[str, str] = Field(default_factory=dict, description="Other spellings of a value")
+    optional: bool = False
+    timesys: TimeScale | None = Field(None, description="Time scale of the word, where the header does not say it")
+    moment: Literal["start", "middle", "end"] = Field("start", description="Which of the exposure a time is")
+
+    @model_validator(mode="after")
+    def _timesys_fits_the_kind(self) -> Self:
+        if self.timesys is not None and self.kind not in ("utc", "jd", "mjd"):
+            raise ValueError(f"timesys is for kind: utc, jd and mjd; a time of kind {self.kind} has none to choose")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum((self.word is not None, bool(self.words), self.value is not None)) != 1:
+            raise ValueError("give exactly one of `word`, `words` and `value`")
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The words that are read."""
+        return self.words or ((self.word,) if self.word else ())
+
+
+def _number(rule: WordRule) -> WordRule:
+    return rule if "kind" in rule.model_fields_set else rule.model_copy(update={"kind": "number"})
+
+
+NumberRule = Annotated[WordRule, AfterValidator(_number)]
+"""A rule whose kind is a number where it does not say."""
+
+
+class WindowRule(WordRule):
+    """How the part of the sensor that was read is found: a FITS section, or numbers in four words."""
+
+    form: Literal["section", "ends", "size"] = Field(
+        "section", description="`ends`: words for x1, x2, y1, y2; `size`: words for x1, y1, columns, rows"
+    )
+    first: Literal[0, 1] = Field(1, description="Number of the sensor's first column and row")
+    binned: bool = Field(False, description="Numbers count pixels as they were joined, not those of the sensor")
+
+
+class HeaderWords(Part):
+    """The rule for each quantity that a raw file's header gives."""
+
+    object: WordRule
+    data_type: WordRule
+    utc_start: WordRule = Field(description="When the first pixel of the (first) frame starts")
+    exposure_s: NumberRule = Field(description="Net exposure of one frame")
+    frame_time_s: NumberRule | None = Field(None, description="From frame to frame, in a cube")
+    row_time_s: NumberRule | None = Field(None, description="From row to row, for a rolling shutter")
+    utc_sequence: WordRule | None = Field(None, description="When the sequence starts; must precede utc_start")
+    ra: WordRule | None = None
+    dec: WordRule | None = None
+    sensor: WordRule = WordRule(value="1")
+    exposure_id: WordRule | None = None
+    frame_id: WordRule | None = None
+    gain: WordRule | None = Field(None, description="Name of the amplifier setting")
+    filter: WordRule | None = None
+    binning: WordRule | None = Field(None, description="Pixels that were joined: `2`, `2x2`, or two words for x and y")
+    window: WindowRule | None = Field(None, description="FITS section of the sensor that was read, in its full pixels")
+    pipelines: WordRule | None = None
+    project: WordRule | None = None
+    observer: WordRule | None = None
+
+    @model_validator(mode="after")
+    def _times_are_times(self) -> Self:
+        for name in type(self).model_fields:
+            rule: WordRule | None = getattr(self, name)
+            if name in ("utc_start", "utc_sequence") and rule and rule.kind not in TIME_KINDS:
+                raise ValueError(f"{name} is of kind {rule.kind}; a time is one of {', '.join(TIME_KINDS)}")
+            if name != "utc_start" and rule and rule.moment != "start":
+                raise ValueError(f"{name} has moment: {rule.moment}; only utc_start may be given by another moment")
+        if self.utc_start.optional:
+            raise ValueError("utc_start is optional: a frame without a time cannot be reduced; leave `optional` out")
+        return self

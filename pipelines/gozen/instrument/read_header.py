@@ -1,0 +1,304 @@
+"""What a raw file's header says, read by the rules of a profile: pure, from a mapping of words to values."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gozen.errors import CorruptFile
+from gozen.instrument.header_rules import TIME_KINDS, WordRule
+from gozen.instrument.header_times import mjd_of_day, number_of, read_moment
+from gozen.instrument.profile import Profile, Site
+from gozen.instrument.profile_contradictions import DATA_TYPES
+from gozen.instrument.readout import read_binning, read_window
+from gozen.instrument.time_tables import day_length_s
+
+_MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
+_SEXAGESIMAL_PART = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
+_DAY_S = 86400.0
+_SHARE_BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """The quantities of one raw file.
+
+    Parameters
+    ----------
+    utc_start, utc_sequence
+        MJD (UTC) at which the first pixel of the first frame, and the sequence, start.
+    exposure_s, frame_time_s, row_time_s
+        Net exposure of a frame, time from frame to frame, and from row to row, seconds.
+    ra, dec
+        Pointing of the telescope, degrees; None where the header does not say.
+    binning
+        Pixels joined along x and y, such as ``2x2``.
+    window
+        FITS section of the sensor that was read, ``[x1:x2,y1:y2]``; empty for all of it.
+    """
+
+    object: str
+    data_type: str
+    sensor: str
+    utc_start: float
+    exposure_s: float
+    frame_time_s: float
+    row_time_s: float
+    utc_sequence: float | None
+    ra: float | None
+    dec: float | None
+    exposure_id: str | None
+    frame_id: str | None
+    gain: str
+    filter: str
+    pipelines: tuple[str, ...]
+    project: str
+    observer: str
+    binning: str = "1x1"
+    window: str = ""
+
+
+def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawHeader:
+    """Read a header by a profile's rules.
+
+    Parameters
+    ----------
+    words
+        Header words and their values; a FITS header will do.
+    source
+        The file's name, for the messages.
+
+    Raises
+    ------
+    CorruptFile
+        A word is missing or does not say what the rule expects; the message names the word, its value and the rule.
+    """
+    rules = profile.header
+
+    def get(name: str, default: Any = None) -> Any:
+        rule: WordRule | None = getattr(rules, name)
+        return default if rule is None else read_quantity(words, rule, name, source, default, profile.site.time_zone)
+
+    data_type = str(get("data_type")).upper()
+    if data_type not in DATA_TYPES:
+        raise CorruptFile(
+            f"{source}: data_type is {data_type!r}, which is none of {', '.join(DATA_TYPES)}; "
+            f"name its meaning under header.data_type.values of the profile {profile.name}"
+        )
+    gain = _gain(get("gain", profile.default_gain), profile, source)
+    exposure_s = float(get("exposure_s"))
+    if exposure_s < 0 or (exposure_s == 0 and data_type != "BIAS"):
+        raise CorruptFile(f"{source}: the exposure of a frame is {exposure_s:g} s")
+    frame_time_s, row_time_s = float(get("frame_time_s", exposure_s)), float(get("row_time_s", 0.0))
+    lasts_s = _length_s(words, profile, exposure_s, frame_time_s, row_time_s)
+    pipelines = get("pipelines")
+    binning, window = _readout(words, profile, source)
+    return RawHeader(
+        object=_as_written(words, rules.object, str(get("object"))),
+        data_type=data_type,
+        sensor=_identifier(get("sensor"), "sensor", source) or "",
+        utc_start=get("utc_start") - _SHARE_BEFORE[rules.utc_start.moment] * lasts_s / _DAY_S,
+        exposure_s=exposure_s,
+        frame_time_s=frame_time_s,
+        row_time_s=row_time_s,
+        utc_sequence=get("utc_sequence"),
+        ra=get("ra"),
+        dec=get("dec"),
+        exposure_id=_identifier(get("exposure_id"), "exposure_id", source),
+        frame_id=_identifier(get("frame_id"), "frame_id", source),
+        gain=gain,
+        filter=str(get("filter", "")),
+        pipelines=tuple(p.strip() for p in pipelines.split(",") if p.strip()) if pipelines else (),
+        project=str(get("project", "")),
+        observer=str(get("observer", "")),
+        binning=binning,
+        window=window,
+    )
+
+
+def _length_s(
+    words: Mapping[str, Any], profile: Profile, exposure_s: float, frame_time_s: float, row_time_s: float
+) -> float:
+    """Return how long a file's whole exposure lasts, from its first pixel's start to its last pixel's end, seconds."""
+    frames = _count(words, "NAXIS3", 1) if profile.raw == "cube" else 1
+    rows = _count(words, "NAXIS2", profile.shape[0])
+    return (frames - 1) * frame_time_s + (rows - 1) * row_time_s + exposure_s
+
+
+def _count(words: Mapping[str, Any], word: str, default: int) -> int:
+    value = words.get(word)
+    return value if isinstance(value, int) and value > 0 else default
+
+
+def _gain(value: Any, profile: Profile, source: str) -> str:
+    said = f"{value:g}" if isinstance(value, float) else str(value)
+    known = {name.casefold(): name for name in profile.gains}
+    if said.casefold() not in known:
+        raise CorruptFile(f"{source}: gain {said!r} is not one of the profile's: {', '.join(profile.gains)}")
+    return known[said.casefold()]
+
+
+def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[str, str]:
+    """Return binning and window as `RawHeader` has them."""
+    rules, binning = profile.header, profile.binning
+    joined = _each(words, rules.binning, "binning", source)
+    placed = _each(words, rules.window, "window", source)
+    try:
+        binning = read_binning(joined) if joined else binning
+        return binning, read_window(placed, binning, profile) if placed else ""
+    except ValueError as error:
+        raise CorruptFile(f"{source}: {error}") from error
+
+
+def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: str) -> list[str]:
+    """Return the text of each word of a rule; none where the header does not say."""
+    if rule is None:
+        return []
+    alone = [rule.model_copy(update={"word": word, "words": ()}) for word in rule.sources] or [rule]
+    found = [read_quantity(words, one, name, source) for one in alone]
+    return [] if None in found else [str(value) for value in found]
+
+
+def impossible_place(header: RawHeader) -> tuple[str, float, float] | None:
+    """Return what is impossible in the coordinates of a frame of the sky, the value and its limit, degrees.
+
+    None where nothing is; dark and flat frames may carry any coordinates.
+    """
+    if header.data_type != "OBJECT":
+        return None
+    if header.dec is not None and not abs(header.dec) <= 90:
+        return f"the declination is {header.dec:g} deg, beyond the pole", header.dec, 90.0
+    if header.ra is not None and not 0 <= header.ra <= 360:
+        return f"the right ascension is {header.ra:g} deg, outside 0 to 360", header.ra, 360.0
+    return None
+
+
+def night_of(mjd: float, site: Site) -> str:
+    """Return the night ``YYYYMMDD`` of a moment: the local date on which it began, noon to noon."""
+    local = utc_of_mjd(mjd).astimezone(ZoneInfo(site.time_zone)) - dt.timedelta(hours=12)
+    return local.strftime("%Y%m%d")
+
+
+def utc_of_mjd(mjd: float) -> dt.datetime:
+    """Return the UTC date and time of an MJD, to the microsecond; a leap second is the first of the next day."""
+    day = math.floor(mjd)
+    return _MJD_ZERO + dt.timedelta(days=day, seconds=(mjd - day) * day_length_s(day))
+
+
+def mjd_of_utc(utc: dt.datetime) -> float:
+    """Return the MJD of a UTC date and time (naive ones count as UTC)."""
+    since = (utc if utc.tzinfo else utc.replace(tzinfo=dt.UTC)) - _MJD_ZERO
+    return mjd_of_day(since.days, (since.seconds * 1_000_000 + since.microseconds) * 1000)
+
+
+def read_quantity(
+    words: Mapping[str, Any], rule: WordRule, name: str, source: str, default: Any = None, zone: str = "UTC"
+) -> Any:
+    """Read one quantity by its rule.
+
+    Parameters
+    ----------
+    name, source
+        The quantity's and the file's name, for the messages.
+    default
+        What is returned when the rule is optional and a word is missing.
+    zone
+        IANA time zone of the site, for ``kind: local``.
+
+    Raises
+    ------
+    CorruptFile
+        A word is missing or does not say what the rule expects.
+    """
+    parts: list[Any] = [rule.value]
+    if rule.value is None:
+        missing = [word for word in rule.sources if not _says_something(words.get(word))]
+        if rule.optional and (missing or any(_is_no_number(words[word], rule) for word in rule.sources)):
+            return default
+        if missing:
+            what = f"{missing[0]} with a value" if missing[0] in words else missing[0]
+            raise CorruptFile(f"{source}: the header has no word {what}, which gives {name}")
+        parts = [words[word] for word in rule.sources]
+    timesys = words.get("TIMESYS") if rule.kind in TIME_KINDS else None
+    try:
+        return convert(parts, rule, zone, timesys if _says_something(timesys) else None)
+    except ValueError as error:
+        word, said = " + ".join(rule.sources) or "value", " + ".join(map(repr, parts))
+        raise CorruptFile(f"{source}: {word} = {said} is no {rule.kind} for {name} ({error})") from error
+
+
+def _as_written(words: Mapping[str, Any], rule: WordRule, text: str) -> str:
+    """Return a target as the header writes it: its leading blanks count, those at its end mean nothing in FITS."""
+    written = words.get(rule.word) if rule.word else None
+    return written.rstrip() if isinstance(written, str) and written.strip() == text else text
+
+
+def _says_something(value: Any) -> bool:
+    # astropy has an object of its own for a word without a value.
+    return isinstance(value, str | int | float) and bool(str(value).strip())
+
+
+def _is_no_number(value: Any, rule: WordRule) -> bool:
+    """Tell whether a header says by NaN that a number is not known."""
+    return rule.kind != "text" and str(value).strip().lower() == "nan"
+
+
+def _identifier(value: Any, name: str, source: str) -> str | None:
+    text = "" if value is None else str(value).strip()
+    if text.startswith(".") or any(character in "/\\" or not character.isprintable() for character in text):
+        raise CorruptFile(f"{source}: {name} {text!r} cannot name a file: it has a slash or begins with a dot")
+    return text or None
+
+
+def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) -> Any:
+    """Convert a header's value, or a list of those of several words, as a rule says.
+
+    Times become MJD (UTC), angles degrees (``hours`` times 15).
+
+    Parameters
+    ----------
+    zone
+        IANA time zone of the site, for ``kind: local``.
+    timesys
+        What the header's TIMESYS says; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        The value does not have the form that the rule's kind asks for.
+    """
+    parts = raw if isinstance(raw, list) else [raw]
+    if rule.kind in TIME_KINDS:
+        return read_moment(parts, rule, zone, timesys)
+    first: Any = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
+    if rule.kind == "text":
+        text = str(first).strip()
+        return rule.values.get(text, text)
+    if rule.kind in ("hours", "degrees") and isinstance(first, str) and (":" in first or " " in first.strip()):
+        return _sexagesimal(first) * (15.0 if rule.kind == "hours" else 1.0)
+    number = first * rule.scale if type(first) in (int, float) else float(number_of([first], rule))
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    if rule.kind == "integer":
+        if number != int(number):
+            raise ValueError("not a whole number")
+        return int(number)
+    return number * 15.0 if rule.kind == "hours" else number
+
+
+def _sexagesimal(text: str) -> float:
+    parts = text.replace(":", " ").split()
+    if not 2 <= len(parts) <= 3:
+        raise ValueError("not of the form dd:mm:ss.s")
+    if not all(_SEXAGESIMAL_PART.fullmatch(part) for part in parts):
+        raise ValueError("not of the form dd:mm:ss.s")
+    numbers = [float(part) for part in parts]
+    if any(part < 0 or part >= 60 for part in numbers[1:]):
+        raise ValueError("minutes and seconds lie between 0 and 60")
+    size = abs(numbers[0]) + numbers[1] / 60 + (numbers[2] / 3600 if len(numbers) == 3 else 0.0)
+    return -size if parts[0].startswith("-") else size

@@ -1,0 +1,98 @@
+"""A night into the light-curve table: the staged rows of its commits, appended in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+
+from gozen.archive import keys
+from gozen.archive.commit import SensorCommit, load_commit
+from gozen.archive.log.observation_log import in_force, rebuild_night
+from gozen.archive.small_parquet import read_parquet
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.write.append import AppendReport, append_night
+from gozen.errors import BadRequest, UnreadableInput
+from gozen.lightcurves.light_curve_parts import OLDER_DIAMETER_PX
+
+TABLE = "lightcurves"
+
+
+def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = None) -> list[SensorCommit]:
+    """Return the commits of a night that staged rows, one run for each exposure, in the order of their keys.
+
+    Parameters
+    ----------
+    exposures
+        Only these; None is all of the night.
+
+    Raises
+    ------
+    BadRequest
+        The night has no commits: nothing was reduced.
+    """
+    folder = keys.commits(night)
+    prefixes = [folder] if exposures is None else [f"{folder}/{exposure}" for exposure in exposures]
+    listed = [key for prefix in prefixes for key in store.list(prefix)]
+    if not listed:
+        raise BadRequest(f"nothing of the night {night} is reduced in {store.url}; reduce it first (gozen run)")
+    commits = (load_commit(store, keys.commit(*one)) for one in in_force(listed))
+    return [commit for commit in commits if commit is not None and "staging" in commit.products]
+
+
+def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], None] = lambda: None) -> AppendReport:
+    """Append the calibrated detections of a night to the table and bring its observation log up to date.
+
+    Run again it changes nothing; exposures that were reduced since come on top, and those that were reduced in a
+    later run replace their rows.
+
+    Parameters
+    ----------
+    progress
+        Called after each sensor's rows are read.
+
+    Raises
+    ------
+    BadRequest
+        Nothing of the night is reduced.
+    UnreadableInput
+        Staged rows that a commit names cannot be read.
+    """
+    report = append_commits(store, night, staged_commits(store, night), table, progress)
+    rebuild_night(store, night)
+    return report
+
+
+def append_commits(
+    store: Store,
+    night: str,
+    commits: Sequence[SensorCommit],
+    table: str = TABLE,
+    progress: Callable[[], None] = lambda: None,
+) -> AppendReport:
+    """Append the rows that commits of a night staged, at a cost that does not grow with the night; else as `append`.
+
+    The observation log stays as it is.
+    """
+    return append_night(store, table, night, _staged(store, commits, progress))
+
+
+def _complete(rows: pa.Table, commit: SensorCommit) -> pa.Table:
+    """Add what an older Gozen did not stage and its commit tells: the filter, and the one aperture that there was."""
+    if "filter" not in rows.column_names and commit.filter:
+        rows = rows.append_column("filter", pa.repeat(commit.filter, len(rows)))
+    if "aperture_diameter" not in rows.column_names:
+        rows = rows.append_column("aperture_diameter", pa.repeat(pa.scalar(OLDER_DIAMETER_PX, pa.int16()), len(rows)))
+    return rows
+
+
+def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[], None]) -> Iterator[pa.Table]:
+    for commit in commits:
+        key = commit.products["staging"].key
+        try:
+            yield _complete(read_parquet(store.read(key)), commit)
+        except pa.ArrowInvalid as error:
+            raise UnreadableInput(
+                f"{store.url_of(key)} is no Parquet file: {error}; reduce it under a new run"
+            ) from error
+        progress()

@@ -1,0 +1,120 @@
+"""Times at the barycentre of the solar system, for many rows at once, and how uncertain they are."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.catalog.format.healpix import unit_vectors
+from gozen.instrument.read_header import utc_of_mjd
+from gozen.instrument.time_tables import Reach, installed_tables, reach, rotation_uncertainty_s
+
+FloatArray = NDArray[np.float64]
+Place = tuple[float, float, float]
+
+_MJD_ZERO = 2_400_000.5
+_PER_DAY = 1440
+_LIGHT_M_PER_S = 299_792_458.0
+_LIGHT_M_PER_DAY = _LIGHT_M_PER_S * 86_400
+_ROTATION_RAD_PER_S = 7.292115e-5
+_said: list[str] = []
+
+
+class UncertainTime(UserWarning):
+    """Barycentric times are later than the Earth's rotation is measured in the installed tables."""
+
+
+def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, place_m: Place) -> FloatArray:
+    """Return when light that was seen at a site passed the barycentre.
+
+    Corrections are those of Eastman, Siverd & Gaudi 2010 (PASP 122, 935), Roemer's and Einstein's, for a source at
+    infinity; Shapiro's, up to 20 microseconds, is left out. They are computed each minute and interpolated, which is
+    right to 0.1 microseconds.
+
+    Parameters
+    ----------
+    mjd
+        UTC, shape (N,).
+    ra, dec
+        ICRS degrees, shape (N,).
+    place_m
+        Where the camera stands, geocentric, as `gozen.instrument.profile.Site.geocentric_m` says.
+
+    Returns
+    -------
+    FloatArray
+        Barycentric Julian dates (TDB), shape (N,), resolved to 40 microseconds; NaN where `mjd` is.
+    """
+    known = np.isfinite(mjd)
+    found = np.full(len(mjd), np.nan)
+    if not known.any():
+        return found
+    minute = mjd[known] * _PER_DAY
+    before = np.floor(minute)
+    nodes = np.unique(np.concatenate([before, before + 1]))
+    late, place = _at(nodes / _PER_DAY, place_m)
+    at = np.searchsorted(nodes, before)
+    part = (minute - before)[:, None]
+    between = place[at] * (1 - part) + place[at + 1] * part
+    roemer = (between * unit_vectors(ra[known], dec[known])).sum(axis=1) / _LIGHT_M_PER_DAY
+    einstein = late[at] * (1 - part[:, 0]) + late[at + 1] * part[:, 0]
+    found[known] = _MJD_ZERO + (mjd[known] + (roemer + einstein))
+    return found
+
+
+def _at(mjd: FloatArray, place_m: Place) -> tuple[FloatArray, FloatArray]:
+    """Return TDB less UTC in days, shape (N,), and the site's place from the barycentre in metres, shape (N, 3)."""
+    from astropy import units
+    from astropy.coordinates import EarthLocation, get_body_barycentric
+    from astropy.time import Time
+
+    location = EarthLocation.from_geocentric(*place_m, unit=units.m)
+    with installed_tables():
+        time = Time(mjd, format="mjd", scale="utc", location=location)
+        late = ((time.tdb.jd1 - time.jd1) + (time.tdb.jd2 - time.jd2)).astype(np.float64)
+        earth = get_body_barycentric("earth", time, ephemeris="builtin").xyz
+        place = (earth + location.get_gcrs(time).cartesian.xyz).to_value(units.m)
+    return late, np.ascontiguousarray(place.T)
+
+
+def light_time_uncertainty_s(mjd: float, place_m: Place, tables: Reach) -> float:
+    """Return what an unknown rotation of the Earth makes of the light time to a site at an MJD (UTC), seconds.
+
+    The site is elsewhere on its circle of latitude: by 465 m for a second at the equator, which light takes 1.6
+    microseconds for.
+    """
+    from_axis_m = math.hypot(place_m[0], place_m[1])
+    return _ROTATION_RAD_PER_S * from_axis_m * rotation_uncertainty_s(mjd, tables) / _LIGHT_M_PER_S
+
+
+def uncertainty(mjd: float, place_m: Place, tables: Reach) -> str:
+    """Say how uncertain barycentric times are up to an MJD (UTC); empty where the tables have measured all of it."""
+    if mjd <= tables.measured:
+        return ""
+    light_us = light_time_uncertainty_s(mjd, place_m, tables) * 1e6
+    size = f"{light_us:.1f} microseconds" if light_us >= 1 else "less than a microsecond"
+    said = (
+        f"barycentric times up to {_date(mjd)} are uncertain by {size}: the installed tables have the Earth's rotation "
+        f"measured until {_date(tables.measured)}"
+    )
+    if mjd > tables.leap_seconds:
+        said += (
+            f"; they know leap seconds until {_date(tables.leap_seconds)}, and one that was added since "
+            "would make the times wrong by a second; newer ones: pip install --upgrade astropy-iers-data"
+        )
+    return said
+
+
+def say_uncertainty(mjd: float, place_m: Place) -> None:
+    """Warn, once in a process, of times up to an MJD (UTC) that are later than the installed tables have measured."""
+    said = "" if _said else uncertainty(mjd, place_m, reach())
+    if said:
+        _said.append(said)
+        warnings.warn(said, UncertainTime, stacklevel=2)
+
+
+def _date(mjd: float) -> str:
+    return f"{utc_of_mjd(mjd):%Y-%m-%d}"

@@ -1,0 +1,80 @@
+"""Candidates that do not move: grouped over the frames to flares and other sources that are not on the stack. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.movers.link_tracklets import Points, log10_chance
+
+Floats = NDArray[np.float64]
+REACH_PX = 3.0
+"""Within which of its latest position a source is the same (DESIGN §5)."""
+_LONGEST_GAP = 2
+
+
+@dataclass(frozen=True)
+class Flare:
+    """A source that appears on frames but not on the stack, and stays where it is.
+
+    Parameters
+    ----------
+    members
+        Indices of its points, in the order of time.
+    x, y
+        Mean place, pixels of the stack.
+    significance
+        Minus the decimal logarithm of how many such groups chance makes.
+    """
+
+    members: NDArray[np.int64]
+    x: float
+    y: float
+    significance: float
+
+
+def group_flares(points: Points, frames: int, area_px: float, minimum_significance: float) -> list[Flare]:
+    """Group points by the latest position of each group.
+
+    The chance is counted as for lines (`link_tracklets.link`): the number of points times the probability that
+    as many others fall within 3 pixels of one, so that a single appearance, which a hit can imitate, is never enough.
+
+    Parameters
+    ----------
+    frames
+        Of the cube.
+    area_px
+        Of the field.
+    """
+    groups: list[list[int]] = []
+    for index in np.lexsort((points.y, points.frame)):
+        group = _nearest(groups, points, index)
+        if group is None:
+            groups.append([int(index)])
+        else:
+            group.append(int(index))
+    expected = np.pi * REACH_PX**2 * len(points) / area_px * min(frames, 1 + 2 * _LONGEST_GAP) / max(frames, 1)
+    flares = []
+    for group in groups:
+        chance = float(log10_chance(np.array([len(group) - 1]), np.array([expected]))[0])
+        significance = -(np.log10(max(len(points), 1)) + chance)
+        if len(group) > 1 and significance >= minimum_significance:
+            members = np.array(group, np.int64)
+            flares.append(
+                Flare(members, float(points.x[members].mean()), float(points.y[members].mean()), float(significance))
+            )
+    return flares
+
+
+def _nearest(groups: list[list[int]], points: Points, index: int) -> list[int] | None:
+    best, found = REACH_PX, None
+    for group in groups:
+        last = group[-1]
+        if not 0 < points.frame[index] - points.frame[last] <= _LONGEST_GAP:
+            continue
+        away = float(np.hypot(points.x[index] - points.x[last], points.y[index] - points.y[last]))
+        if away <= best:
+            best, found = away, group
+    return found

@@ -1,0 +1,223 @@
+"""From an Observation and what was taken to the work of reducing it: which raw exposure answers which step. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gozen.archive.keys import Processing
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.frames.exposure_grouping import number_name, separation_deg, tolerance_deg
+from gozen.instrument.profile import Profile
+from gozen.observing.observation_plan import PlannedExposure
+from gozen.reduction.sensor_work import SensorWork
+from gozen.resources.observation import Observation
+from gozen.resources.yaml_resources import dump_resources
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An Observation's steps, set against the raw data.
+
+    Parameters
+    ----------
+    pairs
+        Each planned exposure that was taken, with what was taken.
+    missing
+        Planned exposures without raw data.
+    """
+
+    pairs: tuple[tuple[PlannedExposure, RawExposure], ...]
+    missing: tuple[PlannedExposure, ...]
+
+    @property
+    def calibrations(self) -> list[RawExposure]:
+        """The exposures that masters are made of."""
+        return [raw for _, raw in self.pairs if raw.data_type != "OBJECT"]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far, in degrees, the telescope may look from where a step points.
+
+    Parameters
+    ----------
+    same
+        Two pointings that are nearer to one another are one.
+    field
+        Beyond it, what was taken is another field, even if its target has the same name.
+    """
+
+    same: float
+    field: float
+
+    @classmethod
+    def of(cls, profile: Profile) -> Reach:
+        """Return that of a camera: its whole field from corner to corner."""
+        rows, columns = profile.active_shape
+        x, y = ([getattr(one, name) for one in profile.sensors] for name in ("x_arcsec", "y_arcsec"))
+        width = columns * profile.pixel_scale_arcsec + max(x) - min(x)
+        height = rows * profile.pixel_scale_arcsec + max(y) - min(y)
+        return cls(tolerance_deg(profile), (math.hypot(width, height) + 2 * profile.pointing_uncertainty_arcsec) / 3600)
+
+
+def answer(
+    planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: Reach
+) -> tuple[list[Answered], list[RawExposure]]:
+    """Find what was taken for each planned exposure: by kind of data, target and pointing, in the order of time.
+
+    Steps that ask for the same get one exposure each, the first step the first. What remains goes to the last of them,
+    where exposures have no numbers: later parts, other filters and the further fields of a mosaic.
+
+    Parameters
+    ----------
+    planned
+        The steps of each Observation, in order.
+    taken
+        In the order of time.
+
+    Returns
+    -------
+    What each Observation gets; and the exposures of the sky that no step asked for.
+    """
+    steps = [step for one in planned for step in one]
+    found: dict[int, list[RawExposure]] = {number: [] for number in range(len(steps))}
+    left = [raw for raw in taken if raw.sensors and not _give(raw, steps, found, reach)]
+    while mosaic := [raw for raw in left if _give_beside(raw, found, reach)]:
+        left = [raw for raw in left if raw not in mosaic]
+    answered, begin = [], 0
+    for one in planned:
+        numbers = range(begin, begin := begin + len(one))
+        pairs = tuple((steps[number], raw) for number in numbers for raw in found[number])
+        answered.append(Answered(pairs, tuple(steps[number] for number in numbers if not found[number])))
+    return answered, [raw for raw in left if raw.data_type == "OBJECT"]
+
+
+def step_of(
+    raw: RawExposure, steps: Sequence[PlannedExposure], taken: Iterable[RawExposure], reach: Reach
+) -> PlannedExposure | None:
+    """Return the step that an exposure answers; the last that asks for its target there where all have one already.
+
+    Parameters
+    ----------
+    taken
+        All exposures of its night as far as they are known, by time, also this one.
+    """
+    (answered,), _ = answer([steps], taken, reach)
+    for step, one in answered.pairs:
+        if one.exposure == raw.exposure:
+            return step
+    near = [steps[number] for number in _of_target(raw, steps) if _apart(steps[number], raw) <= reach.field]
+    return near[-1] if near else None
+
+
+def _give(
+    raw: RawExposure, steps: Sequence[PlannedExposure], found: dict[int, list[RawExposure]], reach: Reach
+) -> bool:
+    """Give an exposure to a step; False where none asks for it."""
+    apart = {number: _apart(steps[number], raw) for number in _of_target(raw, steps)}
+    near = {number: angle for number, angle in apart.items() if angle <= reach.field}
+    if not near:
+        return False
+    asking = [number for number, angle in near.items() if angle <= min(near.values()) + reach.same]
+    free = [number for number in asking if not found[number]]
+    if not free and _is_numbered(raw):
+        return False
+    found[free[0] if free else asking[-1]].append(raw)
+    return True
+
+
+def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: Reach) -> bool:
+    """Give an exposure to the step that has the field beside it of the same target."""
+    place = raw.pointing
+    if place is None or _is_numbered(raw):
+        return False
+    for exposures in found.values():
+        for one in exposures:
+            same = (one.object, one.data_type) == (raw.object, raw.data_type)
+            if same and one.pointing is not None and separation_deg(one.pointing, place) <= reach.field:
+                exposures.append(raw)
+                return True
+    return False
+
+
+def _of_target(raw: RawExposure, steps: Sequence[PlannedExposure]) -> list[int]:
+    """Return the steps of an exposure's target and kind; blanks at its ends do not count, as no step can write them."""
+    wanted = raw.object.strip(), raw.data_type
+    specs = [step.exposure.spec for step in steps]
+    return [number for number, spec in enumerate(specs) if (spec.object.strip(), spec.data_type) == wanted]
+
+
+def _apart(step: PlannedExposure, raw: RawExposure) -> float:
+    """Return how far an exposure lies from where a step points, degrees; 0 where nobody can say."""
+    place = raw.pointing
+    if step.pointing is None or place is None or raw.data_type != "OBJECT":
+        return 0.0
+    return separation_deg((step.pointing.ra, step.pointing.dec), place)
+
+
+def _is_numbered(raw: RawExposure) -> bool:
+    number = raw.setup.exposure_id if raw.setup is not None else raw.exposure
+    return number_name(number) is not None
+
+
+def works_of(observation: Observation, answered: Answered, run: str) -> list[SensorWork]:
+    """Return the reductions that an Observation asks for: every sensor of every exposure of the sky."""
+    recipe = dump_resources([observation])
+    works = []
+    for step, raw in answered.pairs:
+        spec = step.exposure.spec
+        if raw.data_type != "OBJECT":
+            continue
+        works += [
+            SensorWork(
+                processing=Processing(raw.night, raw.exposure, run),
+                sensor=sensor,
+                raw=files,
+                pipelines=tuple(spec.pipelines),
+                object=raw.object,
+                recipe_name=observation.metadata.name,
+                recipe=recipe,
+                retain_raw=spec.retain_raw,
+            )
+            for sensor, files in raw.sensors.items()
+            if not spec.sensors or sensor in spec.sensors
+        ]
+    return works
+
+
+def works_of_exposures(
+    exposures: Iterable[RawExposure],
+    sensors: Sequence[str],
+    pipelines: Sequence[str],
+    run: str,
+    *,
+    retain_raw: bool = False,
+) -> list[SensorWork]:
+    """Return the reductions of exposures that are named themselves, without a recipe.
+
+    Parameters
+    ----------
+    sensors
+        Which; empty for all.
+    pipelines
+        What to do; empty for what the headers say.
+    retain_raw
+        Whether the raw files do not expire.
+    """
+    return [
+        SensorWork(
+            Processing(one.night, one.exposure, run),
+            sensor,
+            files,
+            pipelines=tuple(pipelines),
+            object=one.object,
+            retain_raw=retain_raw,
+            raw_root=one.root,
+        )
+        for one in exposures
+        if one.data_type == "OBJECT"
+        for sensor, files in one.sensors.items()
+        if not sensors or sensor in sensors
+    ]

@@ -1,0 +1,140 @@
+"""Forced photometry: the flux of every stack source on every frame, with errors, flags and the limit of the place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from gozen.calibration.calibrate_frame import Detector, Image, Mask
+from gozen.catalog.format.schema import Flag
+from gozen.photometry.aperture_sums import ApertureSums, ellipse_sums, nested_sums
+from gozen.photometry.detect_sources import Sources
+from gozen.photometry.frame_shift import Shift
+from gozen.photometry.sky_background import FrameSky
+
+Floats = NDArray[np.float64]
+_BLEND_FRACTION = 0.02
+_WIDEST_PX = 60.0
+
+
+@dataclass(frozen=True)
+class FrameFluxes:
+    """Every source on one frame; arrays of shape (apertures, sources) or (sources,).
+
+    Parameters
+    ----------
+    flux, flux_err
+        Of each aperture, background subtracted, ADU.
+    flux_auto
+        Within the ellipse that the source has on the stack, ADU; NaN where that leaves the image.
+    sky_err
+        Part of the error of the first aperture that does not come from the source, ADU.
+    row
+        Of the source on the frame, 0-based pixels of the active area.
+    flags
+        Bits of `gozen.catalog.format.schema.Flag`.
+    """
+
+    flux: Floats
+    flux_err: Floats
+    flux_auto: Floats
+    sky_err: Floats
+    row: Floats
+    flags: NDArray[np.uint16]
+
+
+def measure_frame(
+    image: Image,
+    mask: Mask,
+    sources: Sources,
+    shift: Shift,
+    sky: FrameSky,
+    noise: Floats,
+    detector: Detector,
+    diameters_px: tuple[int, ...],
+    limit_sigma: float,
+) -> FrameFluxes:
+    """Measure every source of the stack on one frame.
+
+    Parameters
+    ----------
+    image, mask
+        The calibrated frame.
+    shift
+        Of the frame against the stack.
+    sky
+        Of the frame, above the stack's background.
+    noise
+        Of one pixel of this frame at each source, ADU.
+    diameters_px
+        Of the apertures; the first is the one that flags and limits speak of.
+    limit_sigma
+        Significance below which a source counts as not detected.
+    """
+    x, y = shift.place(sources.x, sources.y)
+    level = sources.background + sky.at(x, y)
+    sums = nested_sums(image, mask, x, y, diameters_px)
+    flux = np.stack([one.flux - level * one.area for one in sums])
+    sky_variance = np.stack([noise**2 * one.area for one in sums])
+    error = np.sqrt(sky_variance + np.maximum(flux, 0) / detector.gain.e_per_adu)
+    flags = _frame_flags(sums[0], shift)
+    flags[flux[0] < limit_sigma * error[0]] |= np.uint16(Flag.NOT_DETECTED)
+    auto = _auto_flux(image, sources, x, y, level)
+    return FrameFluxes(flux, error, auto, np.sqrt(sky_variance[0]), y, flags)
+
+
+def blended(sources: Sources, flux: Floats, reach_px: float) -> NDArray[np.bool_]:
+    """Tell which sources share their aperture with a neighbour.
+
+    Parameters
+    ----------
+    flux
+        Of each source, ADU.
+    reach_px
+        Distance within which a neighbour's light enters the aperture.
+
+    Returns
+    -------
+    True where a neighbour within reach has more than 2 % of the source's own flux.
+    """
+    out = sources.merged.copy()
+    if len(sources) < 2:
+        return out
+    pairs = cKDTree(np.column_stack([sources.x, sources.y])).query_pairs(reach_px, output_type="ndarray")
+    for one, other in (pairs.T, pairs.T[::-1]):
+        out[one[flux[other] > _BLEND_FRACTION * flux[one]]] = True
+    return out
+
+
+def neighbours_share(sources: Sources, flux: Floats, reach_px: float) -> Floats:
+    """Return the flux of each source's neighbours within reach over its own; infinite for a source without flux."""
+    total = np.zeros(len(sources))
+    if len(sources) >= 2:
+        pairs = cKDTree(np.column_stack([sources.x, sources.y])).query_pairs(reach_px, output_type="ndarray")
+        for one, other in (pairs.T, pairs.T[::-1]):
+            total += np.bincount(one, np.maximum(flux[other], 0), minlength=len(total))
+    return np.asarray(np.divide(total, flux, out=np.full(len(total), np.inf), where=flux > 0))
+
+
+def _frame_flags(sums: ApertureSums, shift: Shift) -> NDArray[np.uint16]:
+    flags = np.zeros(len(sums.flux), np.uint16)
+    for found, flag in (
+        (sums.saturated, Flag.SATURATED),
+        (sums.edge, Flag.EDGE),
+        (sums.dead, Flag.DEAD_PIXEL),
+        (np.full(len(flags), not shift.measured), Flag.REGISTRATION_FAILED),
+    ):
+        flags[found] |= np.uint16(flag)
+    return flags
+
+
+def _auto_flux(image: Image, sources: Sources, x: Floats, y: Floats, level: Floats) -> Floats:
+    if len(sources) == 0:
+        return np.zeros(0)
+    # An ellipse that leaves the image has no meaningful area, one that fills it no meaningful background.
+    radius = np.where(sources.a * sources.auto_radius > _WIDEST_PX, np.inf, sources.auto_radius)
+    total, pixels = ellipse_sums(image, x, y, sources.a, sources.b, sources.theta, radius)
+    return total - level * pixels

@@ -1,0 +1,272 @@
+"""The shift and turn of each frame against a reference: by the centroids of bright stars, else by correlation."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate_frame import Image
+from gozen.photometry.centroids import windowed_centroids
+from gozen.photometry.frame_turn import Turn, carried, fit_turn
+
+Floats = NDArray[np.float64]
+_MAXIMUM_ANCHORS = 100
+_MINIMUM_ANCHORS = 3
+_BIN = 4
+_STEP_PX = 3
+_AGREE_PX = 0.7
+_WIDEST_PX = 1.5
+"""Stars that stand farther from the common shift are others; seeing moves neighbours by less."""
+_ROUNDS = 6
+_TRIAL_DEG = (0.3, -0.3, 0.6, -0.6, 0.9, -0.9)
+"""Steps that the outermost stars of a few hundred pixels find themselves within the search from one to the next."""
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The stars by which frames are registered.
+
+    Parameters
+    ----------
+    x, y
+        Their places on the reference, 0-based pixels.
+    fwhm
+        Of the stars, pixels.
+    reference
+        The image that they stand on.
+    sky
+        Of the reference at each star, ADU.
+    """
+
+    x: Floats
+    y: Floats
+    fwhm: float
+    reference: Image
+    sky: Floats
+
+    @functools.cached_property
+    def coarse(self) -> Image:
+        """The reference, binned, for the correlation, which few cubes need."""
+        return _binned(self.reference)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Where a frame's stars stand against the reference.
+
+    Parameters
+    ----------
+    dx, dy
+        Frame minus reference in the middle of the image, pixels.
+    residual
+        Robust deviation of the stars about the shift, pixels; NaN where there is none.
+    stars
+        How many stars the shift rests on; 0 means that it is only a guess.
+    turn
+        Rotation and scale against the reference; None where the stars show none.
+    """
+
+    dx: float
+    dy: float
+    residual: float
+    stars: int
+    turn: Turn | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether enough stars agreed."""
+        return self.stars >= _MINIMUM_ANCHORS
+
+    def place(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return where places of the reference stand on the frame, pixels."""
+        if self.turn is None:
+            return x + self.dx, y + self.dy
+        mx, my = self.turn.motion(x, y)
+        return x + self.dx + mx, y + self.dy + my
+
+    def back(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return where places of the frame stand on the reference, pixels."""
+        x, y = x - self.dx, y - self.dy
+        return (x, y) if self.turn is None else self.turn.undone(x, y)
+
+    def onto_frame(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return an image of the reference as it lies on the frame, by the nearest pixel."""
+        return _carried(image, fill, *self.back(*_CORNER))
+
+    def onto_reference(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return an image of the frame as it lies on the reference, by the nearest pixel."""
+        return _carried(image, fill, *self.place(*_CORNER))
+
+
+UNSHIFTED = Shift(0.0, 0.0, float("nan"), 0)
+_CORNER = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+"""The first pixel and its neighbours along x and y: where they go tells where all go."""
+
+
+def _carried(image: NDArray[Any], fill: Any, x: Floats, y: Floats) -> NDArray[Any]:
+    """Return for each pixel what an image has at the place to which the pixel goes, if `_CORNER` goes to (x, y)."""
+    along, up = (x[1] - x[0], y[1] - y[0]), (x[2] - x[0], y[2] - y[0])
+    return np.asarray(carried(image, fill, x[0], y[0], along[0] - 1, up[0], along[1], up[1] - 1, 0.0, 0.0))
+
+
+def choose_anchors(
+    image: Image,
+    x: Floats,
+    y: Floats,
+    flux: Floats,
+    usable: NDArray[np.bool_],
+    fwhm: float,
+    sky: Floats | float = 0.0,
+    most: int = _MAXIMUM_ANCHORS,
+) -> Anchors:
+    """Choose the brightest usable stars that have no neighbour, and measure their places.
+
+    Parameters
+    ----------
+    image
+        The reference.
+    usable
+        False for stars that are saturated or blended.
+    sky
+        To subtract, at each star or everywhere.
+    most
+        How many at most.
+    """
+    order = np.argsort(np.where(usable, -flux, np.inf), kind="stable")[: min(most, int(usable.sum()))]
+    level = np.broadcast_to(np.asarray(sky, float), x.shape)[order]
+    cx, cy = windowed_centroids(image, x[order], y[order], fwhm / 2.3548, sky=level)
+    kept = np.isfinite(cx)
+    return Anchors(cx[kept], cy[kept], fwhm, image, level[kept])
+
+
+def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 0.0) -> Shift:
+    """Measure the shift and turn of one frame.
+
+    Parameters
+    ----------
+    image
+        The frame.
+    guess
+        The shift of the frame before it.
+    excess
+        What the frame's sky has more than that of the reference, ADU.
+
+    Returns
+    -------
+    The shift; where too few stars agree (clouds), the guess with no stars to its name.
+    """
+    near = _by_centroids(image, anchors, guess, excess)
+    if near.stars < max(_MINIMUM_ANCHORS, _within(image, anchors, guess) // 2):
+        jump = _by_correlation(image, anchors)
+        near = max(near, _by_centroids(image, anchors, jump, excess), key=_stars)
+        if not near.measured:
+            turned = (_turned(start, angle, image) for start in (guess, jump) for angle in _TRIAL_DEG)
+            near = max((_by_centroids(image, anchors, one, excess) for one in turned), key=_stars)
+    if near.turn is not None and near.turn != guess.turn and near.stars < 0.8 * _within(image, anchors, near):
+        # Stars that the turn moved out of the first search.
+        near = max(near, _by_centroids(image, anchors, near, excess), key=_stars)
+    return near if near.measured else replace(guess, residual=float("nan"), stars=0)
+
+
+def _stars(shift: Shift) -> int:
+    return shift.stars
+
+
+def _turned(shift: Shift, angle_deg: float, image: Image) -> Shift:
+    """Return a guess that is turned further about the middle of the image."""
+    angle = np.deg2rad(angle_deg)
+    cos, sin = float(np.cos(angle)) - 1, float(np.sin(angle))
+    old, (x0, y0) = shift.turn, _middle(image)
+    xx, xy, yx, yy = (old.xx, old.xy, old.yx, old.yy) if old else (0.0, 0.0, 0.0, 0.0)
+    return replace(shift, turn=Turn(xx + cos, xy - sin, yx + sin, yy + cos, x0, y0))
+
+
+def _middle(image: Image) -> tuple[float, float]:
+    rows, columns = image.shape
+    return (columns - 1) / 2, (rows - 1) / 2
+
+
+def _within(image: Image, anchors: Anchors, shift: Shift) -> int:
+    """Return how many anchors lie on the frame."""
+    x, y = shift.place(anchors.x, anchors.y)
+    rows, columns = image.shape
+    return int(((x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)).sum())
+
+
+def _by_centroids(image: Image, anchors: Anchors, guess: Shift, excess: float) -> Shift:
+    if len(anchors.x) == 0:
+        return UNSHIFTED
+    x, y = guess.place(anchors.x, anchors.y)
+    cx, cy = windowed_centroids(image, x, y, anchors.fwhm / 2.3548, search_px=_STEP_PX, sky=anchors.sky + excess)
+    found = np.isfinite(cx) & np.isfinite(cy)
+    if found.sum() < _MINIMUM_ANCHORS:
+        return UNSHIFTED
+    away = (cx - x)[found], (cy - y)[found]
+    votes = np.hypot(away[0][:, None] - away[0], away[1][:, None] - away[1]) < _AGREE_PX
+    agreeing = votes[int(np.argmax(votes.sum(axis=1)))]
+    if agreeing.sum() < _not_by_chance(len(agreeing)):
+        return UNSHIFTED
+    moved = (cx - anchors.x)[found], (cy - anchors.y)[found]
+    return _settled(anchors.x[found], anchors.y[found], *moved, away, agreeing, _middle(image))
+
+
+def _settled(
+    x: Floats,
+    y: Floats,
+    dx: Floats,
+    dy: Floats,
+    away: tuple[Floats, Floats],
+    agreeing: NDArray[np.bool_],
+    middle: tuple[float, float],
+) -> Shift:
+    """Fit shift and turn to the stars that agree; those that a turn brings into agreement join them."""
+    rest = away[0] - np.median(away[0][agreeing]), away[1] - np.median(away[1][agreeing])
+    kept = agreeing
+    for _ in range(_ROUNDS):
+        distance = np.hypot(*rest)
+        spread = max(1.4826 * float(np.median(distance[kept])), 0.02)
+        before, kept = kept, distance < min(3 * spread, _WIDEST_PX)
+        sx, sy, turn = fit_turn(x[kept], y[kept], dx[kept], dy[kept], middle)
+        if turn is None:
+            rest = dx - np.median(dx[kept]), dy - np.median(dy[kept])
+            break
+        mx, my = turn.motion(x, y)
+        rest = dx - sx - mx, dy - sy - my
+        if (kept == before).all():
+            break
+    residual = 1.4826 * float(np.median(np.abs(np.concatenate([rest[0][kept], rest[1][kept]]))))
+    return Shift(sx, sy, residual, int(kept.sum()), turn)
+
+
+def _not_by_chance(count: int) -> int:
+    """Return how many of so many centroids must agree to be stars.
+
+    Where there is no star, the search ends anywhere in its box, so that some always agree.
+    """
+    chance = count * np.pi * _AGREE_PX**2 / (2 * _STEP_PX + 1) ** 2
+    return max(_MINIMUM_ANCHORS, int(np.ceil(chance + 6 * np.sqrt(chance))))
+
+
+def _by_correlation(image: Image, anchors: Anchors) -> Shift:
+    """Find a large shift by the peak of the cross-correlation of the binned images."""
+    frame = _binned(image)
+    spectrum = np.fft.rfft2(frame) * np.conj(np.fft.rfft2(anchors.coarse))
+    correlation = np.fft.irfft2(spectrum, s=frame.shape)
+    row, column = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
+    rows, columns = frame.shape
+    dy = row - rows if row > rows // 2 else row
+    dx = column - columns if column > columns // 2 else column
+    return Shift(float(dx * _BIN), float(dy * _BIN), float("nan"), 0)
+
+
+def _binned(image: Image) -> Image:
+    """Bin an image and limit it, so that neither one bright star nor the sky decides the correlation."""
+    rows, columns = (size // _BIN * _BIN for size in image.shape)
+    small = image[:rows, :columns].reshape(rows // _BIN, _BIN, columns // _BIN, _BIN).sum(axis=(1, 3))
+    low, middle = np.percentile(small[::3, ::3], (15.865, 50))
+    noise = max(float(middle - low), 1e-6)
+    return np.asarray(np.clip((small - middle) / noise - 3, 0, 20), np.float32)

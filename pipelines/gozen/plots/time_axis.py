@@ -1,0 +1,76 @@
+"""The time axis of a light curve: where visits begin and end, and in which unit time is counted. No drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.instrument.read_header import utc_of_mjd
+
+DAY_S = 86400.0
+MOST_VISITS = 6
+_GAP_S = 60.0
+_GAP_RATIO = 2.0
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A stretch of time without a long gap.
+
+    Parameters
+    ----------
+    first, last
+        MJD (UTC) of its first and last point.
+    unit_d
+        What the axis counts, in days.
+    unit
+        ``s`` or ``d``.
+    """
+
+    first: float
+    last: float
+    unit_d: float = 1 / DAY_S
+    unit: str = "s"
+
+    def elapsed(self, mjd: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the time since the visit's first point, in its unit."""
+        return np.asarray((mjd - self.first) / self.unit_d)
+
+    def holds(self, mjd: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points are of this visit."""
+        return np.asarray((mjd >= self.first) & (mjd <= self.last))
+
+    @property
+    def label(self) -> str:
+        """What stands below the axis."""
+        start = utc_of_mjd(self.first).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        return f"time since {start} UTC  [{self.unit}]"
+
+
+def visits(mjd: NDArray[np.float64]) -> tuple[Visit, ...]:
+    """Return the visits of a light curve, in time.
+
+    A gap separates visits when it is over a minute and over twice the longer of the stretches beside it, so that short
+    exposures of one field stay together. Over `MOST_VISITS` visits become one axis in days.
+
+    Parameters
+    ----------
+    mjd
+        At least one moment, in any order.
+    """
+    times = np.unique(mjd)
+    cuts = np.flatnonzero(np.diff(times) * DAY_S > _GAP_S)
+    stretches = [(part[0], part[-1]) for part in np.split(times, cuts + 1)]
+    found = [stretches[0]]
+    for first, last in stretches[1:]:
+        before = found[-1]
+        longer = max(last - first, before[1] - before[0])
+        if first - before[1] > _GAP_RATIO * longer:
+            found.append((first, last))
+        else:
+            found[-1] = (before[0], last)
+    if len(found) > MOST_VISITS:
+        return (Visit(float(times[0]), float(times[-1]), 1.0, "d"),)
+    return tuple(Visit(float(first), float(last)) for first, last in found)

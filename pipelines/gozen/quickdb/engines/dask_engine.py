@@ -1,0 +1,150 @@
+"""Dask's distributed workers: fat tasks as futures, on a cluster of this machine or one that runs already."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gozen.archive.stores.s3_environment import Said
+from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
+from gozen.quickdb.engines import adopt_environment, environment_for
+from gozen.quickdb.engines.malloc import keep_freed_memory
+from gozen.quickdb.work.result_bytes import Sent, received, sent
+from gozen.quickdb.work.tasks import FAR_PATCHES, Block, Job, TaskResult
+
+AHEAD = 2
+_SENT_BYTES = 256 * 1024
+"""Of a job that goes with each of its tasks: what is scattered is lost with a worker that held it."""
+
+_CONNECT_S = 20
+_START_S = 120
+_END_S = 3
+
+
+class DaskEngine:
+    """Tasks on Dask.
+
+    Parameters
+    ----------
+    where
+        A scheduler's address, a ``distributed.Client``, or None for workers of this machine.
+    workers
+        Number of processes where they are made here.
+
+    Raises
+    ------
+    BadRequest
+        Dask is not installed.
+    StorageUnavailable
+        No scheduler answers at the address.
+    """
+
+    least = FAR_PATCHES
+
+    def __init__(self, where: Any, workers: int) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise BadRequest(f"the engine dask: {error}; pip install 'gozen[dask]'") from error
+        self._own: list[Any] = []
+        self._sent: tuple[str, Any] | None = None
+        if isinstance(where, Client):
+            self._client = where
+            return
+        if where is None:
+            from gozen.quickdb.engines.dask_cluster import cluster_of
+
+            where = cluster_of(workers)
+            self._own.append(where)
+        try:
+            self._client = Client(where, timeout=_CONNECT_S, set_as_default=False)
+        except OSError as error:
+            raise StorageUnavailable(f"no Dask scheduler answers at {where!r}: {error}; check the address") from error
+        self._own.insert(0, self._client)
+        atexit.register(self.close)
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        threads: dict[str, int] = self._client.nthreads()
+        return max(sum(threads.values()), 1)
+
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
+        """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        from distributed import as_completed
+
+        shared = self._shared(job)
+        ours = environment_for(job) if self._own else None
+        waiting = iter(tasks)
+        pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
+        most = AHEAD * self.workers
+        try:
+            for task in itertools.islice(waiting, most):
+                pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
+            for future, result in pending:
+                yield received(result if future.status == "finished" else self._result(future))
+                for task in itertools.islice(waiting, 1):
+                    pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
+        finally:
+            self._client.cancel(list(pending.futures), force=True)
+
+    def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
+        """Call a method of the job's bench in a worker."""
+        shared = self._shared(job)
+        given = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
+        return received(given).blocks[0][1]
+
+    def close(self) -> None:
+        """Stop what was made here, whatever it is doing; a cluster that was given stays."""
+        atexit.unregister(self.close)
+        own, self._own = self._own, []
+        for one in own:
+            with contextlib.suppress(TimeoutError):
+                one.close(timeout=_END_S)
+
+    def _shared(self, job: Job) -> Any:
+        """Return the job to be sent with each task, or where it is large a reference to it, once workers are there."""
+        try:
+            if self._sent is None:
+                self._client.wait_for_workers(1, _START_S)
+            if len(job.program) <= _SENT_BYTES:
+                self._sent = job.key, job
+            elif self._sent is None or self._sent[0] != job.key:
+                self._sent = job.key, self._client.scatter(job, broadcast=True, hash=False)
+        except TimeoutError as error:
+            raise WorkerLost(f"the Dask scheduler {self._client.scheduler.address} has no worker: {error}") from error
+        return self._sent[1]
+
+    def _result(self, future: Any) -> Sent:
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            found: Sent = future.result()
+        except (KilledWorker, CancelledError) as error:
+            raise WorkerLost(
+                f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map. "
+                "A function that ends its process, as os._exit does, shows so too"
+            ) from error
+        except Exception as error:  # the task itself raises nothing
+            raise BadRequest(
+                f"a Dask worker cannot do what it is given: {type(error).__name__}: {error}; "
+                "it needs the same gozen and the same Python as this process"
+            ) from error
+        return found
+
+
+def _do_task(job: Job, task: Sequence[Block], ours: Said | None) -> Sent:
+    from gozen.quickdb.work.worker import do_task
+
+    keep_freed_memory()
+    adopt_environment(ours)
+    return sent(lambda: do_task(job, task), task)
+
+
+def _call(job: Job, name: str, arguments: tuple[Any, ...]) -> Sent:
+    from gozen.quickdb.work.worker import called
+
+    return sent(lambda: called(job, name, arguments))

@@ -1,0 +1,173 @@
+"""Worker processes of this machine, kept from job to job."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pickle
+import signal
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any
+
+from loky import ProcessPoolExecutor
+from loky.process_executor import BrokenProcessPool
+
+from gozen.archive.stores.s3_environment import Said
+from gozen.errors import WorkerLost
+from gozen.quickdb.engines import adopt_environment, environment_for
+from gozen.quickdb.engines.malloc import keep_freed_memory
+from gozen.quickdb.work.result_bytes import Sent, received
+from gozen.quickdb.work.tasks import Block, Job, TaskResult
+
+AHEAD = 2
+"""Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
+
+_PATIENCE_S = 1.0
+
+_job: tuple[str, Job] | None = None
+
+
+class LocalEngine:
+    """A pool of processes; scripts need no ``if __name__ == "__main__"``.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    """
+
+    least = 1
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._unawaited: set[Future[Sent]] = set()
+
+    def start(self) -> None:
+        """Begin to start the workers, so that the first job finds them ready."""
+        for _ in range(self.workers):
+            self._opened().submit(_ready)
+
+    def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
+        """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        self._end_what_nobody_awaits()
+        path, ours = str(self._file_of(job)), environment_for(job)
+        waiting = iter(tasks)
+        pending: set[Future[Sent]] = set()
+        try:
+            while True:
+                for task in itertools.islice(waiting, AHEAD * self.workers - len(pending)):
+                    pending.add(self._opened().submit(_do_task, job.key, path, task, ours))
+                if not pending:
+                    return
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield received(future.result())
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerLost(_LOST) from error
+        except KeyboardInterrupt:
+            self.close()  # what is under way would go on for nobody
+            raise
+        finally:
+            self._unawaited = {future for future in pending if not future.cancel()}
+
+    def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
+        """Call a method of the job's bench in a worker."""
+        try:
+            future = self._opened().submit(_call, job.key, str(self._file_of(job)), name, arguments)
+            return received(future.result()).blocks[0][1]
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerLost(_LOST) from error
+
+    def close(self) -> None:
+        """Stop the workers at once."""
+        pool, self._pool, self._unawaited = self._pool, None, set()
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=True)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _opened(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, timeout=None, initializer=_begin, initargs=(os.getpid(),))
+            self._pool.submit(_ready)
+            # The hook of the pool waits for all that runs; the hook that was added last is called first.
+            threading._register_atexit(self.close)  # type: ignore[attr-defined]
+        return self._pool
+
+    def _end_what_nobody_awaits(self) -> None:
+        """Give tasks of a job that was given up a moment to end; then their workers go, as they may never end."""
+        if wait(self._unawaited, timeout=_PATIENCE_S).not_done:
+            self.close()
+        self._unawaited = set()
+
+    def _file_of(self, job: Job) -> Path:
+        """Return the file that holds a job: workers read it once, however large what it shares is."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="gozen-quickdb-")
+        path = Path(self._folder.name) / job.key
+        if not path.exists():
+            path.write_bytes(pickle.dumps(job, protocol=5))
+            weakref.finalize(job, path.unlink, missing_ok=True)  # two jobs may run by turns
+        return path
+
+
+_LOST = (
+    "a worker process ended before its task: it was killed by a signal, or the function ended it, as os._exit does; "
+    "it may need more memory: reduce more inside map, or use fewer workers with connect(workers=...)"
+)
+
+
+def _begin(parent: int) -> None:
+    """Make a new process a worker: it leaves Ctrl-C to its parent and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
+    # The pool is the parallelism; threads inside a worker would only fight over its core.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMEXPR_NUM_THREADS="1")
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A parent that was killed tells nobody, and its workers would wait for work for ever.
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _ready() -> None:
+    """Import what a task needs."""
+    with contextlib.suppress(ImportError):
+        import gozen.quickdb.work.worker  # noqa: F401 only to have it
+
+
+def _opened_job(key: str, path: str) -> Job:
+    global _job
+    if _job is None or _job[0] != key:
+        _job = key, pickle.loads(Path(path).read_bytes())  # noqa: S301 the user's own process wrote it
+    return _job[1]
+
+
+def _do_task(key: str, path: str, task: Sequence[Block], ours: Said | None) -> Sent:
+    from gozen.quickdb.work.result_bytes import sent
+    from gozen.quickdb.work.worker import do_task
+
+    adopt_environment(ours)
+    return sent(lambda: do_task(_opened_job(key, path), task), task)
+
+
+def _call(key: str, path: str, name: str, arguments: tuple[Any, ...]) -> Sent:
+    from gozen.quickdb.work.result_bytes import sent
+    from gozen.quickdb.work.worker import called
+
+    return sent(lambda: called(_opened_job(key, path), name, arguments))

@@ -1,0 +1,68 @@
+"""NumPy arrays on the wire: plain memory with a description that is checked (dtypes.py), never objects."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gozen.quickdb.isolation.codec.form import Malformed
+
+_DIMENSIONS = 32
+_MOST = 2**63 - 1
+_LAST_CHARACTER = 0x10FFFF
+_EMPTY_PARTS = 1 << 16
+"""Rows, and rows of rows, without elements: they have no bytes, and each becomes a list where the array is shown."""
+
+
+def to_bytes(array: np.ndarray[Any, Any]) -> tuple[str, memoryview]:
+    """Return the order (``C`` or ``F``) and the memory of an array; copied only where it is not contiguous."""
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        order, array = "F", array.T
+    else:
+        order, array = "C", np.ascontiguousarray(array)
+    flat = array.reshape(-1)
+    return order, flat.view(np.uint8).data if flat.size else memoryview(b"")
+
+
+def from_bytes(
+    data: memoryview, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: str
+) -> tuple[np.ndarray[Any, Any], int]:
+    """Return the array whose memory begins at an offset of `data`, without a copy, and the offset after it.
+
+    Raises
+    ------
+    ValueError
+        When the data end before the array does.
+    """
+    if len(shape) > _DIMENSIONS or math.prod(max(one, 1) for one in shape) * dtype.itemsize > _MOST:
+        raise Malformed("an array of a shape that cannot be")
+    end = offset + math.prod(shape) * dtype.itemsize
+    if end > len(data):
+        raise Malformed(f"an array of {math.prod(shape)} elements, and {max(len(data) - offset, 0)} bytes for them")
+    if offset > len(data):  # an array of nothing behind the last byte
+        raise Malformed("an array that begins after the end")
+    if order == "F":
+        array: np.ndarray[Any, Any] = np.ndarray(shape[::-1], dtype, data, offset).T
+    else:
+        array = np.ndarray(shape, dtype, data, offset)
+    if has_many_empty_parts(array.shape):  # a dtype may bring dimensions of its own
+        raise Malformed("an array without elements that has too many empty parts")
+    return array, end
+
+
+def has_many_empty_parts(shape: tuple[int, ...]) -> bool:
+    """Tell whether an array without elements has more empty rows than are sent."""
+    return 0 in shape and math.prod(max(one, 1) for one in shape) > _EMPTY_PARTS
+
+
+def check_text(array: np.ndarray[Any, Any]) -> None:
+    """Refuse characters that do not exist, with which an array can be neither read nor shown."""
+    dtype = array.dtype
+    for name in dtype.names or ():
+        check_text(array[name])
+    if dtype.kind == "U" and array.size:
+        order = dtype.str[0]
+        if int(array.view(np.dtype((f"{order}u4", (dtype.itemsize // 4,)))).max()) > _LAST_CHARACTER:
+            raise Malformed("text with characters that do not exist")

@@ -1,0 +1,209 @@
+"""What a worker and the process of a user's function say to each other; the worker never trusts what it hears."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gozen.errors import BadRequest, FunctionFailed, LimitExceeded, UnreadableInput
+from gozen.quickdb.isolation import limits as limit
+from gozen.quickdb.isolation.child_socket import Connection
+from gozen.quickdb.isolation.codec import wire
+from gozen.quickdb.isolation.codec.form import Malformed
+from gozen.quickdb.isolation.codec.message_frames import Head, Kind
+from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.isolation.shared_memory import SharedMemory
+
+Serve = Callable[[Any], object]
+_INLINE = 1 << 16
+_MOST = {Kind.REQUEST: 1 << 18, Kind.FAILURE: 1 << 20, Kind.FREE: 1 << 18, Kind.TOO_LARGE: 20}
+_SHOWN = 50_000
+"""Characters of each of a function's texts that are looked at."""
+
+
+class Said(Exception):
+    """The function failed in good order: its process lives on."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Conversation:
+    """A process, the connection to it, and the memory that it reads.
+
+    Parameters
+    ----------
+    process
+        Runs `gozen.quickdb.isolation.child_main`.
+    connection
+        To it.
+    limits
+        What a call may take.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, limits: Limits) -> None:
+        self.process = process
+        self.connection = connection
+        self._limits = limits
+        self._shared = SharedMemory(limits.memory_bytes)
+        self._name: str | None = None
+        self._code: int | None = None
+
+    def load(self, program: bytes) -> None:
+        """Send the user's program, which the next call unpickles."""
+        self.connection.give(self._limits.seconds)
+        self.send(Kind.PROGRAM, [program])
+
+    def call(self, name: str, argument: object, serve: Serve) -> Any:
+        """Call a function and answer what it asks; `Said` where it fails in good order."""
+        self.connection.must_be_silent()  # it may have spoken in the moment before it stood still
+        self.connection.give(self._limits.seconds)
+        if name != self._name:
+            self.send(Kind.NAME, [name.encode()])
+            self._name = name
+        self.send(Kind.CALL, wire.parts(argument))
+        refused: BadRequest | None = None
+        for _ in range(limit.REQUESTS + 1):
+            kind, data = self._receive()
+            if kind is not Kind.REQUEST:
+                return self._given(kind, data, refused)
+            with self.connection.stopped():
+                answer, refused = self._answer(data, serve, refused)
+            self.send(*answer)
+        raise limit.too_many_requests()
+
+    def _given(self, kind: Kind, data: bytearray, refused: BadRequest | None) -> Any:
+        """Return the result of a function that is done: from now on none of its threads runs."""
+        self.connection.stop()
+        self.connection.must_be_silent()
+        if kind is Kind.RESULT:
+            return _decoded(data, shown=True, seconds=limit.SERVING * self._limits.seconds)
+        failure = _checked_failure(_decoded(data, plain=True))
+        raise limit.too_much_memory(self._limits) if failure[3] else Said(_as_error(failure, refused))
+
+    def _answer(
+        self, data: bytearray, serve: Serve, refused: BadRequest | None
+    ) -> tuple[tuple[Kind, list[wire.Buffer]], BadRequest | None]:
+        """Return what a question is answered with, and what was refused last."""
+        request = _decoded(data, plain=True)
+        try:
+            answer = wire.parts(serve(request))
+        except LimitExceeded:
+            raise
+        except BadRequest as error:
+            return (Kind.REFUSAL, wire.parts((type(error).__name__, str(error)))), error
+        self.connection.count(sum(len(part) for part in answer))
+        return (Kind.ANSWER, answer), refused
+
+    def send(self, kind: Kind, parts: Sequence[wire.Buffer]) -> None:
+        """Send a message: a small one on the connection, a large one through shared memory."""
+        pieces = [memoryview(part).cast("B") for part in parts if len(part)]
+        length = sum(len(piece) for piece in pieces)
+        if length > _INLINE and not self._shared.room_for(length):
+            for number in self._shared.unused():
+                self.connection.send([memoryview(Head(Kind.FORGET, number, 0).packed())])
+        if length <= _INLINE or not self._shared.takes(length):  # then it is the child's own memory that holds it
+            self.connection.send([memoryview(Head(kind, 0, length).packed()), *pieces])
+            return
+        try:
+            number, descriptor = self._shared.fill(pieces, length)
+        except MemoryError:
+            raise limit.too_much_memory(self._limits) from None
+        self.connection.send([memoryview(Head(kind, number, length).packed())], descriptor)
+        self._shared.sent(number)
+
+    def _receive(self) -> tuple[Kind, bytearray]:
+        """Return the next request, result or failure, of which nothing but the length has been looked at."""
+        while (head := self.connection.head()).kind is Kind.FREE:
+            self._shared.released(_numbers(_decoded(self._body(head), plain=True)))
+        if head.kind is Kind.RESULT and head.length > self._limits.result_bytes:
+            raise limit.too_large(head.length, self._limits)
+        data = self._body(head)
+        if head.kind is Kind.TOO_LARGE:
+            raise limit.too_large(_digits(data), self._limits)
+        return head.kind, data
+
+    def _body(self, head: Head) -> bytearray:
+        most = self._limits.result_bytes if head.kind is Kind.RESULT else _MOST.get(head.kind, -1)
+        if head.length > most or head.shared:
+            raise Malformed(f"a message {head.kind.name} of {head.length} bytes")
+        return self.connection.read(head.length)
+
+    def end(self) -> Exception:
+        """Return the error of a process that ended, or closed its connection, in the middle of a call."""
+        code = self._code
+        if code is None or code >= 0:
+            how = "closed its connection" if code is None else f"exit code {code}"
+            return FunctionFailed(f"the function ended its process ({how}): leave out calls that end or close things")
+        name = _signal_name(-code)
+        if -code == signal.SIGKILL:
+            return LimitExceeded(
+                f"the function's process was killed ({name}), which is what a machine does that runs out of memory: "
+                "work on fewer rows or columns at a time, or ask for more memory for the workers"
+            )
+        return FunctionFailed(
+            f"the function's process crashed ({name}): compiled code failed, recursed too deep, or could not have "
+            f"more than {limit.size(self._limits.memory_bytes)} of memory"
+        )
+
+    def close(self, patience: float = 0.0) -> None:
+        """End the process, which has so many seconds to end by itself."""
+        self.connection.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._code = self.process.wait(patience)
+        self.process.kill()
+        self.process.wait()
+        self._shared.close()
+
+
+def _decoded(data: bytearray, *, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> Any:
+    try:
+        return wire.decode(data, plain=plain, shown=shown, seconds=seconds)
+    except UnreadableInput as error:  # not to be taken for a file of the archive that cannot be read
+        raise Malformed(str(error)) from None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of those in between SIGRTMIN and SIGRTMAX, which have no name
+        return f"signal {number}"
+
+
+def _digits(data: bytearray) -> int:
+    if not (data.isascii() and data.isdigit()):
+        raise Malformed("no size")
+    return int(data)
+
+
+def _numbers(free: Any) -> list[int]:
+    if type(free) is not list or any(type(one) is not int for one in free):
+        raise Malformed("no list of numbers")
+    return free
+
+
+def _checked_failure(value: Any) -> tuple[str, str, str, bool, bool]:
+    if type(value) is not tuple or [type(one) for one in value] != [str, str, str, bool, bool]:
+        raise Malformed("no failure")
+    return value
+
+
+def _as_error(failure: tuple[str, str, str, bool, bool], refused: BadRequest | None) -> BaseException:
+    name, message, trace = (one[:_SHOWN] for one in failure[:3])
+    if failure[4] and refused is not None:
+        refused.add_note(printable(trace))
+        return refused
+    return FunctionFailed(printable(f"{name}: {message}" + (f"\n\n{trace}" if trace else "")))
+
+
+def printable(text: str) -> str:
+    """Return a child's text without what would move a terminal's cursor or colour it.
+
+    All lines but the first are indented, so that none of them looks like a line of the log that it stands in.
+    """
+    shown = "".join(one for one in text if one in "\n\t" or one.isprintable())
+    return shown.replace("\n", "\n  ").replace("\n  \n", "\n\n")

@@ -1,0 +1,82 @@
+"""How the process of a user's function starts: with next to nothing of the environment, locked before it is used."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gozen.errors import IsolationUnavailable, LimitExceeded
+from gozen.quickdb.isolation.child_socket import Closed, Connection
+from gozen.quickdb.isolation.codec.message_frames import Kind
+from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.isolation.lockdown import available
+from gozen.quickdb.isolation.protocol import Conversation, printable
+
+_START = "import sys; sys.path.append(sys.argv[1]); from gozen.quickdb.isolation.child_main import main; main()"
+_START_SECONDS = 60.0
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
+
+
+def started(limits: Limits, preload: Sequence[str]) -> Conversation:
+    """Start a process, and wait until it is locked and has imported what it is to.
+
+    Raises
+    ------
+    IsolationUnavailable
+        When this machine cannot keep it apart, or the interpreter does not start.
+    """
+    reason = available()
+    if reason is not None:
+        raise IsolationUnavailable(f"{reason}; run without isolation only what you trust")
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = _spawned(theirs.fileno(), limits, preload)
+    running = Conversation(process, Connection(ours, process.pid, limits), limits)
+    try:
+        _await_ready(running.connection)
+    except BaseException:
+        running.close()
+        raise
+    return running
+
+
+def _spawned(descriptor: int, limits: Limits, preload: Sequence[str]) -> subprocess.Popen[bytes]:
+    numbers = (descriptor, os.getpid(), limits.memory_bytes, limits.seconds, limits.result_bytes)
+    root = str(Path(__file__).parents[3])
+    command = [sys.executable, "-I", "-B", "-c", _START, root, *map(str, numbers), *preload]
+    return subprocess.Popen(  # noqa: S603  # our own interpreter
+        command,
+        env=_environment(os.environ),
+        cwd="/",
+        pass_fds=(descriptor,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the worker
+    )
+
+
+def _await_ready(connection: Connection) -> None:
+    try:
+        connection.give(_START_SECONDS)
+        head = connection.head()
+        said = connection.read(min(head.length, 4096))
+    except (Closed, LimitExceeded) as error:
+        raise IsolationUnavailable("the interpreter for the function's process does not start") from error
+    if head.kind is not Kind.READY:
+        raise IsolationUnavailable(
+            f"the function's process could not be locked: {printable(str(said, errors='replace'))}"
+        )
+
+
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return all that a function may know of the environment: the pool of workers is the parallelism."""
+    kept = {name: ours[name] for name in _KEPT_VARIABLES if name in ours}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+    # Matplotlib is content with a folder that seems to be writable, and does not start without one.
+    fixed = {"HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "PATH": "", "MPLCONFIGDIR": "/tmp"}  # noqa: S108  # as above
+    return {**fixed, **threads, **kept}

@@ -1,0 +1,87 @@
+"""Which tables a job reads: those of a release, opened once, or the live ones as they are now (`rerun_tables`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import manifest
+from gozen.catalog.maintain.release import read_release, releases
+from gozen.errors import MissingObject
+from gozen.lightcurves.barycentric_times import Place
+from gozen.quickdb.jobs.rerun_tables import Family, Tables
+from gozen.quickdb.user_code.user_function import UserCode
+
+
+class Reruns:
+    """The releases of an archive, and its live tables.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    usual
+        The release where a job names none; None for the live tables.
+    place_m
+        Where the camera stands, geocentric.
+    """
+
+    def __init__(self, store: Store, usual: str | None, place_m: Place | None) -> None:
+        self.usual = usual
+        self._store = store
+        self._place_m = place_m
+        self._released: dict[str, Tables] = {}
+        self._live = Tables(store, {}, place_m)
+
+    def names(self) -> list[str]:
+        """Return the names of all releases."""
+        return releases(self._store)
+
+    def tables(self, rerun: str | None, words: Sequence[str] = ()) -> Tables:
+        """Return the tables of a release, or the live ones of these names, or all live ones where none is live.
+
+        Raises
+        ------
+        RerunNotFound
+            There is no release of the name.
+        MissingObject
+            None is named, and no table is live.
+        """
+        name = rerun or self.usual
+        if name is not None:
+            if name not in self._released:
+                self._released[name] = Tables(self._store, read_release(self._store, name).tables, self._place_m)
+            return self._released[name]
+        found = self._current(words)
+        if not found.versions and words:
+            found = self._current(())
+        if not found.versions:
+            names = self.names()
+            hint = f"there are the releases {', '.join(names)}: name one" if names else "append a night, or import one"
+            raise MissingObject(f"the archive {self._store.url} has no live table; {hint}")
+        self._live = found
+        return found
+
+    def family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
+        """Return the table that is named, else the first that the functions name, else the first of all."""
+        words = _named(code)
+        tables = self.tables(rerun, (table,) if table is not None else words)
+        known = [word for word in words if word in tables.versions] or sorted(tables.versions)
+        return tables.family(known[0] if table is None else table)
+
+    def _current(self, words: Sequence[str]) -> Tables:
+        """Return the live tables, of these names where some are given; what did not change is not opened again."""
+        found = {word: manifest.current(self._store, word) for word in words or _live_names(self._store)}
+        versions = {word: version for word, version in found.items() if version is not None}
+        return self._live if versions == self._live.versions else Tables(self._store, versions, self._place_m)
+
+
+def _live_names(store: Store) -> list[str]:
+    parts = (key.split("/") for key in store.list("catalogs"))
+    return sorted({part[1] for part in parts if part[2] == "manifest"})
+
+
+def _named(code: UserCode) -> list[str]:
+    """Return what may be tables in the texts of functions: what stands before the first dot, as in ``forced.ra``."""
+    words = dict.fromkeys(text.partition(".")[0] for text in code.strings if "." in text)
+    return [word for word in words if word.isidentifier()]

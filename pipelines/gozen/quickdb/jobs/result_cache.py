@@ -1,0 +1,105 @@
+"""Results of blocks, kept on this machine for the next run of the same function over the same data; bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gozen.errors import FunctionFailed, GozenError
+from gozen.quickdb.isolation.codec.wire import decode, encode
+from gozen.quickdb.work.tasks import Block, TableFiles
+
+_TRIMMED_TO = 0.8
+_LARGEST_SHARE = 16
+_ADDRESS = b" at 0x"
+"""Of a text such as ``<function f at 0x7f..>``, another one in each process."""
+
+
+class Cache:
+    """Values under keys in a folder; the least recently used go when it is full.
+
+    Parameters
+    ----------
+    folder
+        Where they stand; made with the first value.
+    most_bytes
+        How much it may hold; 0 keeps nothing.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        self._added = 0
+
+    def get(self, key: str) -> tuple[Any] | None:
+        """Return a value in a tuple, or None where there is none."""
+        path = self._folder / key
+        try:
+            value = decode(bytearray(path.read_bytes()))  # a reduce may work in place
+            os.utime(path)
+        except (OSError, GozenError):  # absent, or from another version: it is computed again
+            return None
+        return (value,)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a value, unless it is large or of a kind that is not kept."""
+        try:
+            data = encode(value)
+        except FunctionFailed:
+            return
+        if len(data) > self._most // _LARGEST_SHARE or _ADDRESS in data:
+            return
+        with contextlib.suppress(OSError):  # a full disk costs time, no result
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
+                file.write(data)
+            Path(file.name).replace(self._folder / key)
+            self._added += len(data)
+            if self._added > self._most // _LARGEST_SHARE:
+                self._trim()
+
+    def clear(self) -> int:
+        """Remove all values; return how many there were."""
+        kept = self._kept()
+        for path, _ in kept:
+            path.unlink(missing_ok=True)
+        return len(kept)
+
+    def _kept(self) -> list[tuple[Path, os.stat_result]]:
+        if not self._folder.is_dir():
+            return []
+        found = []
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                found.append((path, path.stat()))
+        return found
+
+    def _trim(self) -> None:
+        self._added = 0
+        kept = sorted(self._kept(), key=lambda one: one[1].st_mtime)
+        total = sum(status.st_size for _, status in kept)
+        if total <= self._most:
+            return
+        for path, status in kept:
+            if total <= self._most * _TRIMMED_TO:
+                break
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+
+
+def key_of(code: str, mode: str, region: object, block: Block, tables: Mapping[str, TableFiles]) -> str:
+    """Return the key of a block's result: the function, and the content of what it reads.
+
+    Files are named by their content, so that an append or a compaction changes the keys of what it touches alone.
+    """
+    digest = hashlib.sha256(f"{code} {mode} {region!r}".encode())
+    for table in tables.values():
+        digest.update(f"{table.schema.names}".encode())
+    for _, patch in block.patches:
+        digest.update(f"{patch.id} {patch.start} {patch.stop} {patch.pieces!r}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,26 @@
+"""A patch in the user's own process, as a worker gives it to a function: to try the function on."""
+
+from __future__ import annotations
+
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest
+from gozen.quickdb.jobs.rerun_tables import Family
+from gozen.quickdb.patches.patch import Patch
+from gozen.quickdb.work.program import Program
+from gozen.quickdb.work.worker import FileSource
+
+
+def opened(store: Store, family: Family, id: str) -> Patch:  # noqa: A002 its name
+    """Open a patch of tables by its id; `BadRequest` where they have none of it."""
+    number = next((at for at, one in enumerate(family.patches) if one.id == id), None)
+    if number is None:
+        known = family.patches[0].id if family.patches else "5/8131/3"
+        raise BadRequest(f"no patch {id!r}: it is order/pixel/number, as {known!r}")
+    one = family.patches[number]
+    source = FileSource(store, family.files)
+    source.begin([(number, one)])
+    return Program(_nothing, names=family.names).patch((number, id, one.start, one.stop), source)
+
+
+def _nothing(patch: Patch) -> None:
+    """Stand for the function where a patch is only looked at."""

@@ -1,0 +1,294 @@
+"""Pieces of sky that a job may be limited to: ranges of pixels that choose patches, and an exact test for rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.catalog.format import healpix
+from gozen.errors import BadRequest
+
+FloatArray = NDArray[np.float64]
+Ranges = NDArray[np.int64]
+
+_FINEST = 14
+"""Order (13 arcsec) of the pixels at the edges of boxes and polygons; smaller ones take deeper pixels."""
+
+_WIDEST = 58.7
+"""Degrees from the centre of a base pixel to its furthest corner and more; it halves with each order."""
+
+_NARROWEST = 2.5
+_CELLS = 13
+"""Orders by which the cells around a pixel are finer than it, at most: an edge is then 8192 of them."""
+"""A pixel's mean width over its narrowest, and a little: a ring of pixels so much wider than a margin holds it."""
+
+
+@runtime_checkable
+class Region(Protocol):
+    """A piece of sky."""
+
+    def ranges(self) -> Ranges:
+        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover it, (M, 2); a little more, never less."""
+
+    def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which positions (ICRS degrees, and their pixels), shape (N,), lie inside."""
+
+
+@dataclass(frozen=True)
+class Cone:
+    """A circle on the sky.
+
+    Parameters
+    ----------
+    ra, dec
+        The centre, ICRS degrees.
+    radius
+        Degrees.
+    """
+
+    ra: float
+    dec: float
+    radius: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.ra) and -90 <= self.dec <= 90 and 0 < self.radius <= 180):
+            raise BadRequest(f"{self} is no circle on the sky: dec is -90 to 90, radius above 0, all in degrees")
+
+    def ranges(self) -> Ranges:
+        """Return ranges of ``_healpix_29`` that cover it."""
+        return healpix.cone_ranges(self.ra, self.dec, self.radius)
+
+    def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which positions lie inside."""
+        return healpix.separation(self.ra, self.dec, ra, dec) <= self.radius
+
+
+@dataclass(frozen=True)
+class Box:
+    """All positions between two right ascensions, eastwards, and two declinations; the second of each is left out.
+
+    Parameters
+    ----------
+    ra, dec
+        From and to, ICRS degrees; ``ra=(350, 10)`` goes through 0, ``ra=(0, 360)`` around the sky.
+    """
+
+    ra: tuple[float, float]
+    dec: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.dec[0] < self.dec[1] <= 90 and np.isfinite(self.ra).all() and self.ra[0] != self.ra[1]):
+            raise BadRequest(f"{self} is no box: give ra=(from, to) and dec=(from, to) in degrees, dec rising")
+
+    def ranges(self) -> Ranges:
+        """Return ranges of ``_healpix_29`` that cover it."""
+        west, width = self._sides()
+        west + width
+        from cdshealpix.nested import healpix_to_lonlat
+
+        _, width = self._sides()
+        deepest = _order_for(min(width, self.dec[1] - self.dec[0]))
+        pixel = np.arange(12)
+        for order in range(deepest + 1):
+            ra, dec = (angle.deg for angle in healpix_to_lonlat(pixel, order))
+            pixel = pixel[self._may_touch(ra, dec, _WIDEST / 2**order)]
+            if order < deepest:
+                pixel = (4 * pixel[:, None] + np.arange(4)).ravel()
+        return healpix.pixel_ranges(pixel, deepest)
+
+    def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which positions lie inside."""
+        west, width = self._sides()
+        below = (dec < self.dec[1]) | (self.dec[1] == 90)
+        return ((ra - west) % 360 < width) & (dec >= self.dec[0]) & below
+
+    def _may_touch(self, ra: FloatArray, dec: FloatArray, reach: float) -> NDArray[np.bool_]:
+        """Tell which pixels, of these centres and with no corner further than `reach` (degrees), may lie in the box."""
+        west, width = self._sides()
+        # The poles are corners of pixels: around them too none goes further than a right angle from its centre.
+        spread = np.sin(np.radians(reach)) / np.cos(np.radians(dec))
+        around = np.degrees(np.arcsin(np.minimum(spread, 1)))
+        beside = (ra - west + around) % 360 <= width + 2 * around
+        across = (dec + reach >= self.dec[0]) & (dec - reach <= self.dec[1])
+        return cast("NDArray[np.bool_]", beside & across)
+
+    def _sides(self) -> tuple[float, float]:
+        west, east = self.ra
+        return west % 360, 360.0 if abs(east - west) >= 360 else (east - west) % 360
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """What great circles between corners enclose; it may be concave and must fit into a hemisphere.
+
+    Parameters
+    ----------
+    corners
+        Positions (ra, dec) in ICRS degrees, in order around the polygon.
+    """
+
+    corners: tuple[tuple[float, float], ...]
+
+    def __init__(self, corners: Sequence[tuple[float, float]]) -> None:
+        object.__setattr__(self, "corners", tuple((float(ra), float(dec)) for ra, dec in corners))
+        ra, dec = np.array(self.corners, float).reshape(-1, 2).T
+        on_sky = len(set(self.corners)) > 2 and np.isfinite(ra).all() and (np.abs(dec) <= 90).all()
+        if not on_sky or (self._plane(ra, dec)[2] <= 0).any():
+            raise BadRequest(f"{self} is no polygon: it needs three different corners or more, within a hemisphere")
+
+    def ranges(self) -> Ranges:
+        """Return ranges of ``_healpix_29`` that cover it."""
+        from cdshealpix.nested import polygon_search
+
+        ra, dec = self._arrays()
+        size = float(np.max(healpix.separation(*self.corners[0], ra, dec)))
+        longitude, latitude = _angles(ra, dec)
+        return _ranges_of(polygon_search(longitude, latitude, _order_for(size)))
+
+    def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which positions lie inside."""
+        # Seen from the centre of the sphere, great circles are straight lines on the tangent plane.
+        x, y, ahead = self._plane(ra, dec)
+        corner_x, corner_y, _ = self._plane(*self._arrays())
+        inside = np.zeros(len(x), bool)
+        for one in range(len(corner_x)):
+            x1, y1, x2, y2 = corner_x[one - 1], corner_y[one - 1], corner_x[one], corner_y[one]
+            if y1 != y2:
+                inside ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+        return inside & (ahead > 0)
+
+    def _arrays(self) -> tuple[FloatArray, FloatArray]:
+        ra, dec = np.array(self.corners, float).T
+        return ra, dec
+
+    def _plane(self, ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return gnomonic coordinates about the mean of the corners, and the cosine of the distance from it."""
+        centre = healpix.unit_vectors(*self._arrays()).sum(axis=0)
+        centre /= max(float(np.linalg.norm(centre)), 1e-9)
+        east = np.cross([0.0, 0.0, 1.0] if abs(centre[2]) < 0.9 else [1.0, 0.0, 0.0], centre)
+        east /= np.linalg.norm(east)
+        vectors = healpix.unit_vectors(ra, dec)
+        ahead = vectors @ centre
+        safe = np.where(ahead > 0, ahead, 1.0)
+        return vectors @ east / safe, vectors @ np.cross(centre, east) / safe, ahead
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """A set of pixels: a MOC, or what a patch covers.
+
+    Parameters
+    ----------
+    covered
+        Sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2).
+    """
+
+    covered: Ranges
+
+    def __repr__(self) -> str:
+        return f"Pixels({[tuple(one) for one in self.covered[:3].tolist()]}{', ...' * (len(self.covered) > 3)})"
+
+    def ranges(self) -> Ranges:
+        """Return the ranges."""
+        return self.covered
+
+    def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which positions lie inside, by their pixels."""
+        at = np.searchsorted(self.covered[:, 0], healpix29, side="right") - 1
+        return cast("NDArray[np.bool_]", (at >= 0) & (healpix29 < self.covered[np.maximum(at, 0), 1]))
+
+
+def as_region(given: Any) -> Region:
+    """Return a region of what a user gives: one of ours, a MOC of `mocpy`, or a MOC as text (``5/12-15 7/9``).
+
+    Raises
+    ------
+    BadRequest
+        It is none of these, or it is empty.
+    """
+    if isinstance(given, str):
+        given = _moc_of(given)
+    if hasattr(given, "to_depth29_ranges"):
+        given = Pixels(np.asarray(given.to_depth29_ranges, np.uint64).astype(np.int64).reshape(-1, 2))
+    if isinstance(given, type) or not isinstance(given, Region):
+        raise BadRequest(f"region {given!r} is none: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
+    if not len(given.ranges()):
+        raise BadRequest(f"region {given!r} is empty: no piece of sky is left")
+    return given
+
+
+def _moc_of(text: str) -> Any:
+    try:
+        from mocpy import MOC
+    except ImportError as error:
+        raise BadRequest("a MOC as text needs mocpy: pip install mocpy, or give a Cone, Box or Polygon") from error
+    try:
+        return MOC.from_string(text)
+    except Exception as error:  # mocpy raises what its parser raises
+        raise BadRequest(f"region {text!r} is no MOC: write order/pixels, as 5/12-15 7/9") from error
+
+
+def _angles(ra: Any, dec: Any) -> tuple[Any, Any]:
+    from astropy import units
+    from astropy.coordinates import Latitude, Longitude
+
+    return Longitude(ra, units.deg), Latitude(dec, units.deg)
+
+
+def _ranges_of(found: tuple[Any, ...]) -> Ranges:
+    pixel, shift = found[0].astype(np.int64), 2 * (healpix.ORDER - found[1].astype(np.int64))
+    return healpix.merged(np.stack([pixel << shift, (pixel + 1) << shift], axis=1))
+
+
+def _order_for(size: float) -> int:
+    """Return the order of pixels a thirtieth as wide as a region (degrees), so that its edge takes some hundreds."""
+    return int(np.clip(np.floor(np.log2(58.6 * 30 / max(size, 1e-7))), 3, _FINEST))
+
+
+def around(start: int, stop: int, arcsec: float) -> Ranges:
+    """Return ranges of ``_healpix_29`` of everything within a distance outside of a range, and a little more.
+
+    What it costs has a bound: around a large range, a small distance is taken for a larger one.
+
+    Parameters
+    ----------
+    start, stop
+        The range of ``_healpix_29``.
+    arcsec
+        The distance.
+    """
+    finest = healpix.ORDER - (max(stop - start, 1).bit_length() - 1) // 2 + _CELLS
+    order = int(np.clip(np.floor(np.log2(58.6 * 3600 / (_NARROWEST * arcsec))), 0, min(finest, healpix.ORDER)))
+    shift = 2 * (healpix.ORDER - order)
+    first, last = start >> shift, ((stop - 1) >> shift) + 1
+    rings = [_ring(pixel, depth, order) for pixel, depth in _largest_pixels(first, last, order)]
+    every = np.concatenate([*rings, np.array([[first << shift, last << shift]])])
+    return _without(healpix.merged(every), start, stop)
+
+
+def _ring(pixel: int, depth: int, order: int) -> Ranges:
+    """Return the cells of an order that touch a pixel, which costs its edge, not its area."""
+    if depth == order:
+        return healpix.pixel_ranges(healpix.with_neighbours(pixel, order), order)
+    return healpix.ring_ranges(pixel, depth, order)
+
+
+def _largest_pixels(first: int, last: int, order: int) -> Iterator[tuple[int, int]]:
+    """Yield the fewest pixels, with their orders, that make up the range [first, last) of an order."""
+    while first < last:
+        up = 0
+        while up < order and first % 4 ** (up + 1) == 0 and first + 4 ** (up + 1) <= last:
+            up += 1
+        yield first >> 2 * up, order - up
+        first += 4**up
+
+
+def _without(ranges: Ranges, start: int, stop: int) -> Ranges:
+    before = np.stack([ranges[:, 0], np.minimum(ranges[:, 1], start)], axis=1)
+    behind = np.stack([np.maximum(ranges[:, 0], stop), ranges[:, 1]], axis=1)
+    both = np.concatenate([before, behind])
+    return both[both[:, 0] < both[:, 1]]

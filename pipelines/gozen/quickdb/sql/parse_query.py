@@ -1,0 +1,203 @@
+"""A query in SQL, parsed: which tables it asks, its circles, and the same query on the files of those tables.
+
+What a query may do is decided in `gozen.quickdb.sql.allow_list`; DuckDB is asked in `gozen.quickdb.sql.database`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sqlglot
+from numpy.typing import NDArray
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from gozen.catalog.format import healpix
+from gozen.errors import BadRequest
+from gozen.quickdb.sql.column_clashes import Spelling, require_spelling, with_dotted_columns
+from gozen.quickdb.sql.query_sources import PIXEL, Source, Sources, quoted
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
+_WITHIN = "within"
+_PLACE = ["ra", "dec"]
+_UNDERLINED = re.compile(r"\x1b\[\d*m")
+"""What a terminal underlines by; a parser's message has it."""
+_USAGE = "within(ra, dec, 83.8, -5.4, 10): two columns, then a centre in degrees and a radius in arcsec, as numbers"
+_DISTANCE = (
+    "2 * asin(sqrt(least(1, pow(sin(radians({dec} - {d}) / 2), 2) + "
+    "cos(radians({dec})) * cos(radians({d})) * pow(sin(radians({ra} - {r}) / 2), 2)))) <= radians({radius})"
+)
+
+
+class Query:
+    """A SELECT, parsed.
+
+    Parameters
+    ----------
+    text
+        In DuckDB's SQL.
+
+    Raises
+    ------
+    BadRequest
+        It is no SELECT, or not one.
+    """
+
+    def __init__(self, text: str) -> None:
+        parsed = _parsed(text)
+        if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
+            raise BadRequest("api.sql takes one SELECT: tables are read, never changed")
+        self._tree = parsed[0]
+        self._nodes = [
+            node
+            for node in self._tree.find_all(exp.Table)
+            if isinstance(node.this, exp.Identifier) and not node.db and not _is_of_the_query(node)
+        ]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables that it asks, as written and in small letters, which SQL takes for the same."""
+        return tuple(sorted({name for node in self._nodes for name in (node.name, node.name.lower())}))
+
+    @property
+    def text(self) -> str:
+        """The query in DuckDB's SQL, with the names of tables in it."""
+        return _written(self._tree)
+
+    def over(self, sources: Sources, *, files: bool = False) -> tuple[str, Spelling]:
+        """Return the query on the rows of these tables; circles become ranges of pixels and an exact test.
+
+        Parameters
+        ----------
+        sources
+            What it may ask.
+        files
+            Whether a name that is no table is left to DuckDB, which may take it for a file.
+
+        Returns
+        -------
+        tuple
+            The text for DuckDB, and how the names of its columns are read.
+
+        Raises
+        ------
+        TableNotFound
+            It asks another one.
+        """
+        asked = [node for node in self._nodes if not files or node.name.lower() in sources.names]
+        found = {id(node): sources.find(node.name) for node in asked}
+        with_dotted_columns(self._tree, {node.alias_or_name: found[id(node)].columns for node in asked})
+        limits = self._circles(found)
+        spelling = Spelling.of([source.columns for source in found.values()])
+        spelling.spell(self._tree)
+        require_spelling(self._tree)
+        for node in asked:
+            rows = spelling.rows(found[id(node)], limits.get(id(node)))
+            _put(node, rows)
+        return _written(self._tree), spelling
+
+    def _circles(self, found: Mapping[int, Source]) -> dict[int, NDArray[np.int64]]:
+        """Replace circles by tests; return the ranges of pixels that limit a table by the number of its node."""
+        limits: dict[int, NDArray[np.int64]] = {}
+        for call in list(self._tree.find_all(exp.Anonymous)):
+            if call.name.lower() == _WITHIN:
+                ranges = _limit(call)
+                table = self._table_of(call, found)
+                if table is not None and _holds_for_every_row(call):
+                    limits[id(table)] = ranges
+                inside = None if table is None else _inside(table, ranges)
+                call.replace(sqlglot.parse_one(_condition(call, inside), read="duckdb"))
+        return limits
+
+    def _table_of(self, call: exp.Anonymous, found: Mapping[int, Source]) -> exp.Table | None:
+        """Return the table whose index a circle can use: it is about the positions that the index is of."""
+        select = call.find_ancestor(exp.Select)
+        mine = [node for node in self._nodes if node.find_ancestor(exp.Select) is select]
+        qualifier = call.expressions[0].table.lower()
+        named = [node for node in mine if not qualifier or node.alias_or_name.lower() == qualifier]
+        source = found.get(id(named[0])) if len(named) == 1 else None
+        if source is None or source.catalog is None or [one.name.lower() for one in call.expressions[:2]] != _PLACE:
+            return None
+        return named[0] if {*_PLACE, PIXEL} <= {name.lower() for name in source.columns} else None
+
+
+def _parsed(text: str) -> list[exp.Expr]:
+    try:
+        return [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
+    except SqlglotError as error:
+        raise BadRequest(f"this is no SQL: {_UNDERLINED.sub('', str(error))}") from error
+    except RecursionError as error:
+        raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
+    except Exception as error:  # a parser by others that is given any text
+        raise BadRequest(f"this is no SQL that can be read: {type(error).__name__}: {error}") from error
+
+
+def _written(tree: exp.Expr) -> str:
+    try:
+        return tree.sql(dialect="duckdb")
+    except RecursionError as error:
+        raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
+    except Exception as error:  # as above
+        raise BadRequest(f"this SQL cannot be given to DuckDB: {type(error).__name__}: {error}") from error
+
+
+def _put(node: exp.Table, rows: str) -> None:
+    """Put rows in the place of a table's name; its alias, a sample and joins stay where they are."""
+    inner = sqlglot.parse_one(f"SELECT * FROM {rows}", read="duckdb")  # noqa: S608 it may only read what is read anyway
+    subquery = exp.Subquery(this=inner, alias=node.args.get("alias") or exp.TableAlias(this=node.this.copy()))
+    for part in ("joins", "laterals", "sample", "pivots"):
+        if node.args.get(part):
+            subquery.set(part, node.args[part])
+    node.replace(subquery)
+
+
+def _is_of_the_query(node: exp.Table) -> bool:
+    """Tell whether a name is that of a WITH of the query, which within its own definition means the table."""
+    above: Any = node
+    inside: list[Any] = []
+    while above is not None:
+        inside.append(above)
+        within = above.args.get("with_") or above.args.get("with")
+        for cte in within.expressions if within is not None else ():
+            itself = any(one is cte for one in inside) and not within.args.get("recursive")
+            if cte.alias.lower() == node.name.lower() and not itself:
+                return True
+        above = above.parent
+    return False
+
+
+def _limit(call: exp.Anonymous) -> NDArray[np.int64]:
+    try:
+        ra, dec, radius = (float(one.to_py()) for one in call.expressions[2:])
+        columns = [isinstance(one, exp.Column) for one in call.expressions[:2]]
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"{call.sql()}: write {_USAGE}") from error
+    if columns != [True, True] or not (-90 <= dec <= 90 and radius >= 0 and np.isfinite(ra)):
+        raise BadRequest(f"{call.sql()}: write {_USAGE}")
+    return healpix.cone_ranges(ra, dec, radius / 3600)
+
+
+def _holds_for_every_row(call: exp.Expr) -> bool:
+    """Tell whether rows that do not meet a condition are out, whatever else the WHERE says."""
+    node = call.parent
+    while isinstance(node, exp.And | exp.Paren):
+        node = node.parent
+    return isinstance(node, exp.Where)
+
+
+def _inside(table: exp.Table, ranges: NDArray[np.int64]) -> str:
+    pixel = f"{quoted(table.alias_or_name)}.{PIXEL}"
+    return " OR ".join(f"{pixel} BETWEEN {start} AND {stop - 1}" for start, stop in ranges.tolist()) or "false"
+
+
+def _condition(call: exp.Anonymous, inside: str | None) -> str:
+    columns = [one.sql(dialect="duckdb") for one in call.expressions[:2]]
+    numbers = [one.sql(dialect="duckdb") for one in call.expressions[2:]]
+    distance = _DISTANCE.format(
+        ra=columns[0], dec=columns[1], r=f"({numbers[0]})", d=f"({numbers[1]})", radius=f"({numbers[2]}) / 3600"
+    )
+    return f"({distance})" if inside is None else f"(({inside}) AND {distance})"

@@ -1,0 +1,114 @@
+"""Which values a function may hold, by their types, and what of classes says nothing about results."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import fractions
+import operator
+import re
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gozen.quickdb.patches.region import Box, Cone, Polygon
+from gozen.quickdb.user_code.function_parts import FIELD
+from gozen.quickdb.user_code.installed import is_installed_class, is_installed_function
+from gozen.quickdb.user_code.pure import is_known
+
+OF_EVERY_CLASS = frozenset({
+    "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__match_args__",
+    "__dataclass_fields__", "__dataclass_params__", "__firstlineno__", "__static_attributes__", "__slots__",
+    "__annotate__", "__annotate_func__", "__annotations_cache__", "__orig_bases__", "__parameters__",
+})  # fmt: skip
+TIMES = re.compile(r"(^|[<>=|,\s])M8(\[|,|$)|datetime64")
+"""Types of NumPy's times, as they are written."""
+
+FROZEN = ("__init__", "__setattr__", "__delattr__", "__hash__")
+"""What a frozen dataclass has of the standard library, which refuses any other."""
+
+_OF_ARRAYS = ("scipy.spatial", "scipy.interpolate")
+PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__slots__")
+SCALARS = (str, bytes, int, float, complex, np.ndarray, np.generic)
+DATA = (
+    bool, int, float, complex, str, bytes, type(None), type(...), type(NotImplemented), slice, range, re.Pattern,
+    fractions.Fraction, operator.itemgetter, np.poly1d, FIELD,
+    types.MemberDescriptorType, types.GetSetDescriptorType, Cone, Box, Polygon, type(dataclasses.MISSING),
+    type(getattr(dataclasses, "_HAS_DEFAULT_FACTORY", None)),
+)  # fmt: skip
+
+
+CONTAINERS = (
+    np.ndarray, np.ma.MaskedArray, tuple, list, set, frozenset, collections.deque, dict, collections.Counter,
+    collections.OrderedDict, collections.defaultdict,
+)  # fmt: skip
+
+
+def items_of(container: Any) -> Iterable[Any]:
+    """Return the objects in a container: none of an array of numbers."""
+    if isinstance(container, np.ndarray):
+        return tuple(container.ravel().tolist()) if container.dtype.hasobject else ()
+    if isinstance(container, dict):
+        return (getattr(container, "default_factory", None), *container.keys(), *container.values())
+    return tuple(container)
+
+
+def may_be_the_time(text: str | bytes) -> bool:
+    """Tell whether NumPy may read the clock for a text: "now" as a ``datetime64`` is the time."""
+    text = text.decode("latin-1") if isinstance(text, bytes) else text
+    return text.strip().lower() in ("now", "today") or TIMES.search(text) is not None
+
+
+def is_scalar_or_type(value: Any) -> bool:
+    """Tell whether a value is a scalar of NumPy's, or says a type."""
+    if isinstance(value, np.dtype):
+        return value.kind != "M"
+    if isinstance(value, pa.DataType | pa.Field | pa.Schema):
+        return is_installed_class(type(value))
+    return isinstance(value, np.datetime64 | np.timedelta64) or (
+        isinstance(value, np.generic) and is_known(type(value))
+    )
+
+
+def is_computed(value: object) -> bool:
+    """Tell whether a value is a tree or a curve of SciPy's, which is made of arrays alone."""
+    return name_of(type(value)).startswith(_OF_ARRAYS) and is_known(type(value))
+
+
+def held_by(computed: object) -> list[Any]:
+    """Return the attributes of a tree or a curve, but for functions of SciPy's that it has for itself."""
+    attributes = getattr(computed, "__dict__", {})
+    return [one for name, one in attributes.items() if not (name.startswith("_") and _is_of_scipy(one))]
+
+
+def _is_of_scipy(value: object) -> bool:
+    if not isinstance(value, types.FunctionType) or not is_installed_function(value):
+        return False
+    return str(value.__globals__["__name__"]).startswith("scipy.")
+
+
+def is_told_by_attributes(value: object) -> bool:
+    """Tell whether an object of a user's class arrives as its attributes, and has nothing else: no C of a library."""
+    own = own_kinds(type(value))
+    special = (vars(one).get(name) for one in own for name in PICKLING)
+    bases = set(type(value).__mro__).difference(own)
+    return bases <= {object, *CONTAINERS} and not isinstance(value, SCALARS) and not any(special)
+
+
+def name_of(value: object) -> str:
+    """Return the name of a function or class of a library, or what kind of object it is."""
+    name, kind = getattr(value, "__qualname__", None), type(value)
+    return f"{getattr(value, '__module__', None)}.{name}" if name else f"a {kind.__module__}.{kind.__qualname__}"
+
+
+def own_kinds(kind: type) -> list[type]:
+    """Return those of the classes of an object that are the user's."""
+    return [one for one in kind.__mro__ if not is_installed_class(one)]
+
+
+def is_private(name: str) -> bool:
+    """Tell whether an attribute is one that Python itself uses."""
+    return name.startswith("__") and name.endswith("__")

@@ -1,0 +1,268 @@
+"""A user's functions as they run: on the patches of a block, in whatever process that is; it opens nothing itself."""
+
+from __future__ import annotations
+
+import copy
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from gozen.errors import BadRequest, FunctionFailed, GozenError
+from gozen.quickdb.patches.column_definitions import Names
+from gozen.quickdb.patches.patch import Patch, Source, Whole
+from gozen.quickdb.patches.region import Region
+from gozen.quickdb.user_code.held_values import state
+from gozen.quickdb.work import tree_reduce
+from gozen.quickdb.work.tree_reduce import Tree
+from gozen.quickdb.work.user_errors import is_interrupt, text_of, told
+
+Mode = Literal["map", "reduce", "both"]
+PatchLine = tuple[int, str, int, int]
+"""The number by which the source knows a patch, its id, and the range of ``_healpix_29`` that it covers."""
+
+
+_Answer = TypeVar("_Answer")
+
+
+class _UserFailed(Exception):
+    """The user's function raised; the message says all of it."""
+
+
+@dataclass
+class Program:
+    """What is sent to the workers once for each job.
+
+    Parameters
+    ----------
+    map, reduce, finalize
+        The user's.
+    shared
+        The second argument of `map`, where it is not None.
+    names
+        What names of columns stand for.
+    region
+        Where rows have to lie.
+    expected
+        Columns of files that the functions name, by table.
+    sources
+        The lines of the files that the functions stand in, for tracebacks.
+    kept
+        Whether results are kept for another run, so that it matters whether a call changes what the next one meets.
+    """
+
+    map: Callable[..., Any]
+    reduce: Callable[[Any, Any], Any] | None = None
+    finalize: Callable[[Any], Any] | None = None
+    shared: Any = None
+    names: Names = field(default_factory=lambda: Names({}))
+    region: Region | None = None
+    expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kept: bool = False
+    _before: bytes | None = field(default=None, init=False)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name, lines in self.sources.items():
+            linecache.cache.setdefault(name, (sum(map(len, lines)), None, list(lines), name))
+
+    def block(self, mode: Mode, runs: Sequence[Sequence[PatchLine]], source: Source, check: bool) -> dict[str, Any]:
+        """Call `map` on the patches of runs, and reduce.
+
+        Parameters
+        ----------
+        mode
+            ``map`` returns each patch's value, ``reduce`` what they make together, ``both`` both.
+        runs
+            The patches of each run.
+        source
+            Where columns come from.
+        check
+            Whether values are wanted on which `reduce` is tried.
+
+        Returns
+        -------
+        dict[str, Any]
+            ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
+            table), ``first`` (copies of the first values) and ``changed`` (whether the functions hold other than they
+            came with, so that the values may depend on earlier calls), or ``failed`` (what the user is told), ``kind``
+            and ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
+        """
+        if self.kept and self._before is None:
+            self._before = self._state()
+        touched: dict[str, list[str]] = {}
+        values: list[tuple[int, Any]] = []
+        first: list[Any] = []
+        tree = Tree(self._reduced, len(runs))
+        at = ""
+        try:
+            for number, run in enumerate(runs):
+                of_run = []
+                for line in run:
+                    at = line[1]
+                    of_run.append(self._mapped(line, source, partial(_note, touched)))
+                    self.expected = touched  # after the first patch all that it used is read at once
+                if mode != "reduce":
+                    values += _of_patches(run, _called(copy.deepcopy, of_run) if mode == "both" else of_run)
+                if mode != "map":
+                    for value in of_run if check else ():
+                        if value is not None and len(first) < tree_reduce.TRIED:
+                            tree_reduce.keep_copy(value, first)
+                    tree.add(number, tree_reduce.along(self._reduced, of_run))
+        except _UserFailed as error:
+            return failed(str(error), patch=at)
+        except BadRequest as error:
+            return failed(text_of(error), error.name, at)
+        changed = self.kept and (self._before is None or self._state() != self._before)
+        return {"values": values, "total": tree.total, "touched": touched, "first": first, "changed": changed}
+
+    def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `block`, where another process opens the files and answers what is asked."""
+        return self.block(argument["mode"], argument["runs"], _Asking(ask), argument["check"])
+
+    def isolated_combine(self, argument: tuple[Any, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `combine`."""
+        return self.combine(*copy.deepcopy(argument))  # what comes from outside cannot be written to, but a reduce may
+
+    def isolated_trial(self, argument: list[Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `tried`."""
+        return self.tried(argument)
+
+    def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `finish`."""
+        return self.finish(argument)
+
+    def combine(self, one: Any, other: Any) -> dict[str, Any]:
+        """Reduce what two blocks gave."""
+        try:
+            return {"total": tree_reduce.combined(self._reduced, one, other)}
+        except (_UserFailed, BadRequest) as error:
+            return failed(text_of(error))
+
+    def tried(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Try `reduce` on values; the total is whether that says something."""
+        try:
+            return {"total": tree_reduce.checked(self._reduced, values)}
+        except FunctionFailed as error:
+            return failed(text_of(error))
+
+    def finish(self, total: Any) -> dict[str, Any]:
+        """Call `finalize`."""
+        try:
+            return {"total": total if self.finalize is None else _called(self.finalize, total)}
+        except _UserFailed as error:
+            return failed(str(error))
+
+    def patch(
+        self,
+        line: PatchLine,
+        source: Source,
+        touched: Callable[[str, str], None] = lambda *_: None,
+    ) -> Patch:
+        """Return a patch as `map` gets it."""
+        number, name, start, stop = line
+        whole = Whole(number, source, self.names, self.expected, touched)
+        patch = Patch(whole, name, (start, stop), source.rows(number))
+        return patch if self.region is None else patch.within(self.region)
+
+    def _mapped(self, line: PatchLine, source: Source, touch: Callable[[str, str], None]) -> Any:
+        read = _Read(source)
+        patch = self.patch(line, read, touch)
+        if self.region is not None and not patch.size:
+            return None  # its pixels touch the region, none of its rows lies in it
+        value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
+        _called(read.check)
+        return value
+
+    def _state(self) -> bytes | None:
+        return state(self.map, self.reduce, self.shared)
+
+    def _reduced(self, one: Any, other: Any) -> Any:
+        assert self.reduce is not None
+        return _called(self.reduce, one, other)
+
+
+class _Read:
+    """A source of which no failure is lost.
+
+    A function that catches what a read raises would go on without these rows, in a result that looks whole and is kept.
+    What is wrong with the request, such as a column that is not there, the function may catch: it is so each time.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._failures: dict[Any, BaseException] = {}
+
+    def rows(self, patch: int) -> int:
+        return self._asked(("rows", patch), partial(self._source.rows, patch))
+
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> Mapping[str, Any]:
+        return self._asked((patch, table, *names), partial(self._source.columns, patch, table, names))
+
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
+
+    def check(self) -> None:
+        """Raise the first failure; none where the same was asked again and answered."""
+        for error in self._failures.values():
+            raise error
+
+    def _asked(self, request: Any, ask: Callable[[], _Answer]) -> _Answer:
+        try:
+            found = ask()
+        except BadRequest:
+            raise
+        except BaseException as error:
+            self._failures[request] = error
+            raise
+        self._failures.pop(request, None)
+        return found
+
+
+class _Asking:
+    """A source in another process."""
+
+    def __init__(self, ask: Callable[[Any], Any]) -> None:
+        self._ask = ask
+
+    def rows(self, patch: int) -> int:
+        rows: int = self._ask(("rows", patch))
+        return rows
+
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> Mapping[str, Any]:
+        found: dict[str, Any] = self._ask(("columns", patch, table, list(names)))
+        return found
+
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        number, rows = self._ask(("margin", patch, float(arcsec)))
+        return number, rows
+
+
+def _note(touched: dict[str, list[str]], table: str, name: str) -> None:
+    """Remember a column of a table's files, in the order of first use."""
+    seen = touched.setdefault(table, [])
+    if name not in seen:
+        seen.append(name)
+
+
+def _of_patches(run: Sequence[PatchLine], values: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Return the number and the value of each patch that has one."""
+    return [(line[0], value) for line, value in zip(run, values, strict=True) if value is not None]
+
+
+def failed(text: str, kind: str = "FunctionFailed", patch: str = "") -> dict[str, Any]:
+    """Return the result of a block, or of a step, that failed; the parameters are those of `Program.block`."""
+    return {"failed": text, "kind": kind, "patch": patch}
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except GozenError:
+        raise
+    except BaseException as error:  # sys.exit() and exceptions that are no Exception would end a worker
+        if is_interrupt(error):
+            raise
+        raise _UserFailed(told(error)) from None

@@ -1,0 +1,134 @@
+"""What a task gave, as bytes: made by the worker and read by the caller, each under its own eyes.
+
+An engine carries bytes and nothing else. A library between the two that meets a value which cannot be pickled, or an
+exception which cannot be read, ends in a traceback of its own, takes the worker for lost, or tries for ever.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from gozen import errors
+from gozen.errors import GozenError, as_gozen_error
+from gozen.quickdb.work.program import failed
+from gozen.quickdb.work.tasks import Block, TaskResult
+from gozen.quickdb.work.user_errors import is_interrupt, said, text_of
+
+_INSTEAD = "return arrays, numbers, text, or lists and dicts of them"
+_NOT_SENT = "what the function returns cannot be sent back: {}; " + _INSTEAD
+_NOT_READ = "what the function returns was sent back and cannot be read here: {}; " + _INSTEAD
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A `TaskResult` on its way.
+
+    Parameters
+    ----------
+    blocks
+        The number of each block, and its result.
+    nodes, version, software
+        As in the result.
+    error
+        The name and the message of what was raised instead of a result.
+    """
+
+    blocks: list[tuple[int, bytes]]
+    nodes: bytes
+    version: str = ""
+    software: str = ""
+    error: tuple[str, str] | None = None
+
+
+def sent(work: Callable[[], TaskResult], task: Sequence[Block] = ()) -> Sent:
+    """Do a task and return what came of it; nothing is raised that would have to travel."""
+    try:
+        return packed(work(), task)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return Sent([], b"", error=_named(error))
+
+
+def packed(result: TaskResult, task: Sequence[Block] = ()) -> Sent:
+    """Return a result as bytes; blocks whose values cannot be pickled have failed."""
+    known = {block.number: block for block in task}
+    blocks = [(number, _block(one, known.get(number))) for number, one in result.blocks]
+    try:
+        return Sent(blocks, _bytes(result.nodes), result.version, result.software)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        failure = _bytes(failed(_NOT_SENT.format(said(error))))
+        return Sent([(result.blocks[0][0], failure)], _bytes([]), result.version, result.software)
+
+
+def received(given: Sent) -> TaskResult:
+    """Return the result; blocks whose values cannot be read here have failed.
+
+    Raises
+    ------
+    GozenError
+        What was raised by the worker, under its name.
+    """
+    if given.error is not None:
+        name, message = given.error
+        raise getattr(errors, name)(message)
+    blocks = [(number, _read(data)) for number, data in given.blocks]
+    nodes = _read(given.nodes)
+    if isinstance(nodes, dict):
+        blocks, nodes = [(blocks[0][0], nodes)], []
+    return TaskResult(blocks, nodes, given.version, given.software)
+
+
+def _block(result: dict[str, Any], block: Block | None) -> bytes:
+    # Without the values on which reduce is tried, where it is they that cannot be pickled.
+    for one in (result, result | {"first": []})[: 1 + bool(result.get("first"))]:
+        try:
+            return _bytes(one)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            reason = said(error)
+    names = {number: patch.id for number, patch in block.patches} if block is not None else {}
+    at = next((names.get(number, "") for number, value in result.get("values", ()) if not _travels(value)), "")
+    return _bytes(failed(_NOT_SENT.format(reason), patch=at))
+
+
+def _travels(value: Any) -> bool:
+    try:
+        _bytes(value)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return False
+    return True
+
+
+def _bytes(value: Any) -> bytes:
+    found: bytes = cloudpickle.dumps(value, protocol=5)
+    return found
+
+
+def _read(data: bytes) -> Any:
+    try:
+        return pickle.loads(data)  # noqa: S301 the user's own function made it
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return failed(_NOT_READ.format(said(error)))
+
+
+def _named(error: BaseException) -> tuple[str, str]:
+    """Return the name in our tree of what was raised, and its message; of a bug with its traceback."""
+    if isinstance(error, GozenError):
+        name = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        return name, text_of(error)
+    bug = as_gozen_error(error)
+    return bug.name, f"{bug}\n\n{''.join(traceback.format_exception(error))}"

@@ -1,0 +1,155 @@
+"""What a function that runs apart asks and gives is looked at before the engine believes it: it may say anything.
+
+Types are compared, never values that could be of any type: an array has its own ideas of what `==` and `in` mean. What
+is refused is named by its type and not printed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from gozen.errors import BadRequest, ColumnNotFound, FunctionFailed, LimitExceeded
+from gozen.quickdb.isolation import limits as limit
+from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.isolation.protocol import printable
+from gozen.quickdb.patches.patch import check_margin
+from gozen.quickdb.work.tree_reduce import TRIED
+
+_OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
+_TEXT = 100_000
+"""Characters of a function's failure that are looked at."""
+_OWN = (BadRequest, ColumnNotFound, FunctionFailed)
+"""Errors that a patch raises in a function's process; any other name could be borrowed."""
+
+Columns = Mapping[str, Collection[str]]
+
+
+def checked_request(request: Any, patches: Collection[int], columns: Columns) -> tuple[Any, ...]:
+    """Return what a function's process asks.
+
+    Parameters
+    ----------
+    request
+        As it came: ``(kind, patch, ...)``.
+    patches
+        Numbers of the patches that it may ask about.
+    columns
+        Columns of the files that it may ask for, by table.
+
+    Raises
+    ------
+    BadRequest
+        When it is no request.
+    """
+    if type(request) is not tuple or len(request) < 2 or type(request[0]) is not str or type(request[1]) is not int:
+        raise _no_request(request)
+    kind, patch, *rest = request
+    kinds = [type(one) for one in rest]
+    if patch not in patches:
+        raise _no_request(request)
+    if kind == "margin" and kinds == [float]:
+        check_margin(rest[0])
+    elif kind == "columns" and kinds == [str, list]:
+        if not _are_columns(rest[0], rest[1], columns):
+            raise _no_request(request)
+    elif kind != "rows" or kinds:
+        raise _no_request(request)
+    return request
+
+
+def _no_request(request: Any) -> BadRequest:
+    return BadRequest(
+        f"the function's process asks with a {type(request).__name__}, which is no request for columns of its patches: "
+        "use patch(...)"
+    )
+
+
+def _are_columns(table: Any, names: Any, columns: Columns) -> bool:
+    """Tell whether these are columns of a table, each once."""
+    if type(table) is not str or type(names) is not list or any(type(name) is not str for name in names):
+        return False
+    known = columns.get(table, ())
+    return len(names) <= len(known) and len(set(names)) == len(names) and all(name in known for name in names)
+
+
+def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limits: Limits) -> dict[str, Any]:
+    """Return what a function's process gives for a block, as `Program.block` does.
+
+    Parameters
+    ----------
+    found
+        As it came.
+    patches
+        Ids of the patches that it may give values of, by their numbers.
+    columns
+        Columns of the files that it may have read, by table.
+    limits
+        What it was allowed, for the message of a function that ran out of memory.
+
+    Raises
+    ------
+    FunctionFailed
+        When it is no such result.
+    """
+    given = _with_keys(found, ("values", "total", "touched", "first", "changed"), patches.values(), limits)
+    if "failed" in given:
+        return given
+    values, touched = given["values"], given["touched"]
+    if type(values) is not list or not _are_of(values, patches):
+        raise _no_result("values", values)
+    if type(touched) is not dict or not all(_are_columns(table, names, columns) for table, names in touched.items()):
+        raise _no_result("touched columns", touched)
+    if type(given["first"]) is not list or len(given["first"]) > TRIED:
+        raise _no_result("values to try reduce on", given["first"])
+    if type(given["changed"]) is not bool:
+        raise _no_result("yes or no", given["changed"])
+    return given
+
+
+def _are_of(values: list[Any], patches: Collection[int]) -> bool:
+    """Tell whether values are pairs of a patch's number and anything, each number once."""
+    # Looked up among the patches before they stand in a set: integers may be such that all of them hash alike.
+    if len(values) > len(patches) or not all(
+        type(one) is tuple and len(one) == 2 and type(one[0]) is int and one[0] in patches for one in values
+    ):
+        return False
+    return len({one[0] for one in values}) == len(values)
+
+
+def checked_total(found: Any, limits: Limits) -> dict[str, Any]:
+    """Return what a function's process gives for a reduction or a last step, as `Program` does.
+
+    Raises
+    ------
+    FunctionFailed
+        When it is no such result.
+    """
+    return _with_keys(found, ("total",), (), limits)
+
+
+def _with_keys(found: Any, keys: tuple[str, ...], ids: Collection[str], limits: Limits) -> dict[str, Any]:
+    if type(found) is not dict or not all(type(key) is str for key in found):
+        raise _no_result("a result", found)
+    if found.keys() == {"failed", "kind", "patch"}:
+        return _failure(found, ids, limits)
+    if found.keys() != set(keys):
+        raise _no_result("a result", found)
+    return found
+
+
+def _no_result(what: str, found: Any) -> FunctionFailed:
+    return FunctionFailed(f"the function's process gave something of type {type(found).__name__} that is not {what}")
+
+
+def _failure(found: dict[str, Any], ids: Collection[str], limits: Limits) -> dict[str, Any]:
+    text, kind, patch = (found[key] for key in ("failed", "kind", "patch"))
+    if not all(type(one) is str for one in (text, kind, patch)):
+        raise _no_result("a failure", found)
+    text, kind = text[:_TEXT], kind[:_TEXT]
+    if _OUT_OF_MEMORY.match(text):
+        text, kind = f"{limit.too_much_memory(limits)}\n\n{text}", LimitExceeded.__name__
+    elif kind not in {one.__name__ for one in _OWN}:
+        text, kind = f"{kind[:80]}: {text}", FunctionFailed.__name__
+    return {"failed": printable(text), "kind": kind, "patch": patch if patch in ids else ""}

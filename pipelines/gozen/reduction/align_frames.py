@@ -1,0 +1,161 @@
+"""From calibrated frames to a stack: find each frame's shift against one of them, average, detect, measure again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.calibration.calibrate_frame import Image
+from gozen.photometry.centroids import bright_peaks, star_fwhm
+from gozen.photometry.detect_sources import Sources, detect
+from gozen.photometry.frame_shift import UNSHIFTED, Anchors, Shift, choose_anchors, measure_shift
+from gozen.photometry.mean_stack import Stack, stack_frames
+from gozen.photometry.star_elongation import star_elongation
+from gozen.quality.gates import FrameLevel
+from gozen.reduction.calibrated_frames import CalibratedCube, without_trailed
+from gozen.settings import DetectionSettings, GateSettings
+
+_STRONG = 50
+_PEAK_SIGMA = 8.0
+_PEAKS = 400
+_FIRST_ANCHORS = 50
+_PEAK_WINDOW_PX = 2.0
+_WINDOW = 1.5
+"""Width of the window in which stars' shapes are measured, over theirs."""
+_REFERENCES = 5
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AlignedStack:
+    """The stack of a cube, its sources, and where each frame stands against it.
+
+    Parameters
+    ----------
+    background
+        Map that was subtracted from the stack to detect, ADU.
+    shifts
+        Of every frame against the stack.
+    fwhm
+        Of the stars on every frame, pixels.
+    elongation
+        Length of every frame's stars over their width.
+    """
+
+    stack: Stack
+    sources: Sources
+    background: Image
+    shifts: list[Shift]
+    fwhm: list[float]
+    elongation: list[float]
+
+
+def align(
+    cube: CalibratedCube,
+    skip: int,
+    saturation_adu: float,
+    settings: DetectionSettings,
+    gates: GateSettings,
+    frame_id: str = "",
+) -> AlignedStack:
+    """Stack a cube whose frames may have drifted and turned, and find its sources; trailed frames are refused.
+
+    The first pass measures shifts against the middle frame, whose stars are few and noisy; the second against the
+    stack.
+
+    Parameters
+    ----------
+    skip
+        First frames that are measured but not stacked.
+    saturation_adu
+        Stars close to it do not serve as anchors.
+    frame_id
+        For the messages.
+
+    Raises
+    ------
+    Rejected
+        All frames are trailed.
+    """
+    rough, elongation = _against_middle(cube, cube.for_stack(skip), saturation_adu, gates.elongation)
+    without_trailed(cube, elongation, gates, frame_id)
+    stack = stack_frames(cube.images, cube.masks, rough, cube.for_stack(skip))
+    sources, background = detect(stack.image, stack.weight, settings)
+    anchors = _anchors(stack.image, sources, saturation_adu)
+    typical = float(np.median(background[::8, ::8]))
+    shifts, fwhm = [], []
+    for image, guess, level in zip(cube.images, rough, cube.levels, strict=True):
+        excess = level.background - typical
+        shift = measure_shift(image, anchors, guess, excess)
+        shifts.append(shift)
+        window = anchors.fwhm / 2.3548 * _WINDOW
+        fwhm.append(star_fwhm(image, *shift.place(anchors.x, anchors.y), window, anchors.sky + excess))
+    return AlignedStack(stack, sources, background, shifts, fwhm, elongation)
+
+
+def _against_middle(
+    cube: CalibratedCube, chosen: list[int], saturation_adu: float, longest: float
+) -> tuple[list[Shift], list[float]]:
+    """Return the shift of each frame against one of them, and how long its stars are."""
+    middle, anchors, long = _reference(cube, chosen, saturation_adu, longest)
+    shifts, elongation = {middle: Shift(0.0, 0.0, 0.0, len(anchors.x))}, {middle: long}
+    # Outwards from the middle, so that each guess is that of a neighbour in time.
+    for order in (range(middle + 1, len(cube.images)), range(middle - 1, -1, -1)):
+        guess = UNSHIFTED
+        for index in order:
+            image, level = cube.images[index], cube.levels[index]
+            excess = level.background - cube.levels[middle].background
+            guess = shifts[index] = measure_shift(image, anchors, guess, excess)
+            elongation[index] = _elongation(image, level, anchors, guess, excess)
+    return [shifts[index] for index in range(len(shifts))], [elongation[index] for index in range(len(shifts))]
+
+
+def _reference(
+    cube: CalibratedCube, chosen: list[int], saturation_adu: float, longest: float
+) -> tuple[int, Anchors, float]:
+    """Return the frame nearest the middle whose stars are round, its stars and their elongation."""
+    middle = len(chosen) // 2
+    found: list[tuple[int, Anchors, float]] = []
+    for index in (chosen[k] for k in sorted(range(len(chosen)), key=lambda k: abs(k - middle))[:_REFERENCES]):
+        anchors = _first_anchors(cube.images[index], cube.levels[index], saturation_adu)
+        long = _elongation(cube.images[index], cube.levels[index], anchors, Shift(0.0, 0.0, 0.0, len(anchors.x)), 0.0)
+        found.append((index, anchors, long))
+        if not long > longest:
+            return found[-1]
+    return found[0]
+
+
+def _elongation(image: Image, level: FrameLevel, anchors: Anchors, shift: Shift, excess: float) -> float:
+    """Return the elongation of the anchors or, where they are not found (they may be trails), of the highest peaks."""
+    window = anchors.fwhm / 2.3548 * _WINDOW
+    if shift.measured:
+        return star_elongation(image, *shift.place(anchors.x, anchors.y), window, anchors.sky + excess)
+    x, y, _ = bright_peaks(image, level.background + _PEAK_SIGMA * level.noise)
+    return star_elongation(image, x[:_FIRST_ANCHORS], y[:_FIRST_ANCHORS], window, level.background)
+
+
+def _first_anchors(image: Image, level: FrameLevel, saturation_adu: float) -> Anchors:
+    """Choose anchors on a single frame by its highest peaks: a real detection would cost as much as the stack's."""
+    x, y, height = bright_peaks(image, level.background + _PEAK_SIGMA * level.noise)
+    x, y, height = x[:_PEAKS], y[:_PEAKS], height[:_PEAKS] - level.background
+    fwhm = star_fwhm(image, x, y, _PEAK_WINDOW_PX, level.background)
+    fwhm = float(np.clip(fwhm, 1.2, 20.0)) if np.isfinite(fwhm) else 2.5
+    usable = (height + level.background < 0.8 * saturation_adu) & _alone(x, y, 4 * fwhm)
+    return choose_anchors(image, x, y, height, usable, fwhm, level.background, most=_FIRST_ANCHORS)
+
+
+def _alone(x: Floats, y: Floats, reach_px: float) -> NDArray[np.bool_]:
+    """Tell which places have no other one within reach."""
+    if len(x) == 0:
+        return np.zeros(0, bool)
+    near = np.hypot(x[:, None] - x, y[:, None] - y) < reach_px
+    return np.asarray(near.sum(axis=1) == 1)
+
+
+def _anchors(image: Image, sources: Sources, saturation_adu: float) -> Anchors:
+    usable = ~sources.merged & (sources.peak + sources.background < 0.8 * saturation_adu)
+    strong = usable & (sources.flux > _STRONG * sources.noise)
+    chosen = strong if strong.sum() >= 3 else usable
+    return choose_anchors(image, sources.x, sources.y, sources.flux, chosen, sources.fwhm, sources.background)

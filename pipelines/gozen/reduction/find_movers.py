@@ -1,0 +1,244 @@
+"""What moves and what flashes on one sensor's exposure: candidates of every frame, their lines, trails and flares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from gozen.calibration.calibrate_frame import Detector
+from gozen.frames.raw import RawCube
+from gozen.movers.candidates import Candidates, find_candidates
+from gozen.movers.group_flares import REACH_PX, Flare, group_flares
+from gozen.movers.link_tracklets import Line, Points, link
+from gozen.movers.measure_mover import Scene, Track, aperture_growth, follow
+from gozen.movers.persistence import without_lasting, without_lasting_ridges
+from gozen.movers.stack_template import sharpest_star
+from gozen.movers.streaks import Streak, find_streaks, link_streaks
+from gozen.movers.trail_profile import moffat_of
+from gozen.photometry.sky_background import FrameSky
+from gozen.reduction.align_frames import AlignedStack
+from gozen.reduction.calibrated_frames import CalibratedCube
+from gozen.reduction.difference_frames import Compared, compare
+from gozen.settings import MoverSettings
+
+Floats = NDArray[np.float64]
+_FLARE_SNR = 5.0
+_LEAST_MOTION_PX = 3.0
+_RATE_SIGMA = 5.0
+_WANDER = 6.0
+"""Times the typical distance of stars from the common shift that those in the corners go in a cube."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is on frames and not on the stack.
+
+    Parameters
+    ----------
+    tracks
+        Moving objects, measured.
+    chains
+        Trails within a frame; those of one object together.
+    flares
+        What does not move.
+    hits
+        Candidates that are sharper than a star.
+    """
+
+    tracks: list[Track]
+    chains: list[list[Streak]]
+    flares: list[Flare]
+    hits: int
+
+
+def find_moving(
+    cube: RawCube,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    skies: dict[int, FrameSky],
+    detector: Detector,
+    diameter_px: float,
+    settings: MoverSettings,
+) -> Found:
+    """Find what moves, trails or flashes.
+
+    Parameters
+    ----------
+    skies
+        Of each good frame.
+    diameter_px
+        Of the calibrated aperture.
+    """
+    frames = [index for index in calibrated.good if aligned.shifts[index].measured or cube.nframe == 1]
+    fwhm = float(np.nanmedian([aligned.fwhm[index] for index in frames])) if frames else float("nan")
+    if not np.isfinite(fwhm):
+        return Found([], [], [], 0)
+    compared = compare(frames, fwhm, calibrated, aligned, skies)
+    found, streaks = _peaks(frames, compared, settings)
+    times = frame_times(cube)
+    exposure = cube.header.exposure_s / frame_step_s(cube)
+    chains = link_streaks(streaks, times, exposure)
+    if compared.alone:
+        return Found([], chains, [], 0)
+    points = _points([one.where(~one.sharp) for one in found], aligned)
+    lines = link(
+        points,
+        times,
+        aligned.stack.image.shape,
+        settings.maximum_rate_px,
+        settings.minimum_points,
+        settings.minimum_significance,
+    )
+    wander = float(np.nanmax([aligned.shifts[index].residual for index in frames]))
+    moving = [line for line in lines if _moves(line, times[points.frame[line.members]], wander)]
+    on_light = _on_light(points, compared)
+    # A mover passes a star; light that wanders with the telescope stays on itself.
+    moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
+    tracks: list[Track] = []
+    if moving:
+        scene = _scene(calibrated, aligned, skies, compared.light, fwhm, detector, diameter_px, exposure)
+        tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
+    flares = _flares(points, moving, on_light, wander, aligned, fwhm, settings, cube.nframe)
+    kept = [track for track in tracks if _is_sure(track, settings)]
+    return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
+
+
+def _is_sure(track: Track, settings: MoverSettings) -> bool:
+    long_enough = len(track.frame) >= settings.minimum_points
+    return long_enough and bool(np.median(track.flux / track.flux_err) >= settings.minimum_snr)
+
+
+def _peaks(frames: list[int], compared: Compared, settings: MoverSettings) -> tuple[list[Candidates], list[Streak]]:
+    """Return what each good frame has and the stack has not: peaks, and trails."""
+    found: list[Candidates] = []
+    streaks: list[Streak] = []
+    for index in frames:
+        one, trails = _of_frame(index, compared, settings)
+        if not compared.alone:
+            trails = without_lasting(trails, frames, compared.shifts, compared.rest_at, compared.template.fwhm)
+        found.append(one)
+        streaks += trails
+    return without_lasting_ridges(found, compared.shifts, compared.template.fwhm, compared.template.box), streaks
+
+
+def frame_step_s(cube: RawCube) -> float:
+    """Return the typical time from frame to frame, seconds."""
+    if cube.nframe == 1:
+        return float(cube.header.frame_time_s or cube.header.exposure_s)
+    return float(np.median(np.diff(cube.start)) * 86400)
+
+
+def frame_times(cube: RawCube) -> Floats:
+    """Return the start of each frame in units of the typical time from frame to frame."""
+    return np.asarray((cube.start - cube.start[0]) * 86400 / frame_step_s(cube))
+
+
+def _of_frame(index: int, compared: Compared, settings: MoverSettings) -> tuple[Candidates, list[Streak]]:
+    shift, sky, noise = compared.shifts[index], compared.skies[index], compared.skies[index].noise
+    sharpest = sharpest_star(compared.images[index], compared.template, compared.sources, shift, sky)
+    template, shift = compared.template.on_frame(shift)
+    rest = compared.rest(index)
+    mask, sigma = compared.masks[index], settings.threshold_sigma
+    found = find_candidates(rest, mask, template, shift, noise, sharpest, sigma, index)
+    trails = find_streaks(rest, template.cover(shift), found, noise, template.fwhm, among_stars=compared.alone)
+    trails = [trail for trail in trails if trail.flux >= settings.streak_snr * trail.flux_err]
+    clear = np.ones(len(found), np.bool_)
+    for trail in trails:
+        clear &= trail.distance(found.x, found.y) > 3 * template.fwhm
+    return found.where(clear), trails
+
+
+def _points(found: list[Candidates], aligned: AlignedStack) -> Points:
+    places = [aligned.shifts[one.frame].back(one.x, one.y) for one in found]
+    return Points(
+        np.concatenate([np.full(len(one), one.frame, np.int64) for one in found]),
+        np.concatenate([x for x, _ in places]),
+        np.concatenate([y for _, y in places]),
+        np.concatenate([one.error_px for one in found]),
+        np.concatenate([one.snr for one in found]),
+    )
+
+
+def _moves(line: Line, times: Floats, wander: float) -> bool:
+    """Tell whether a line goes farther than stars do, which wander about the common shift where the field turns."""
+    moved = line.rate * float(np.ptp(times))
+    return moved >= _LEAST_MOTION_PX + _WANDER * wander and line.rate >= _RATE_SIGMA * line.rate_error
+
+
+def _on_light(points: Points, compared: Compared) -> NDArray[np.bool_]:
+    """Tell which points are fainter than what the stack may leave there: a star, or the rim of a reflection."""
+    allowance, box = compared.template.allowance, compared.template.box
+    rows, columns = allowance.shape
+    row = np.clip(np.rint(points.y).astype(int), 0, rows - 1)
+    column = np.clip(np.rint(points.x).astype(int), 0, columns - 1)
+    noise = np.array([compared.skies[int(frame)].noise for frame in points.frame])
+    return np.asarray(allowance[row, column] > points.snr * noise * box)
+
+
+def _linked(line: Line, points: Points) -> set[int]:
+    return {int(frame) for frame in points.frame[line.members]}
+
+
+def _scene(
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    skies: dict[int, FrameSky],
+    light: list[float],
+    fwhm: float,
+    detector: Detector,
+    diameter_px: float,
+    exposure: float,
+) -> Scene:
+    narrow = Scene.diameter_of(fwhm)
+    growth = np.full(len(calibrated.images), np.nan)
+    for index, sky in skies.items():
+        growth[index] = aperture_growth(
+            calibrated.images[index],
+            calibrated.masks[index],
+            aligned.sources,
+            aligned.shifts[index],
+            sky,
+            diameter_px,
+            narrow,
+        )
+    typical = float(np.nanmedian(growth)) if np.isfinite(growth).any() else 1.0
+    exponent, width = moffat_of(typical, fwhm, diameter_px, narrow)
+    return Scene(
+        calibrated.images,
+        aligned.background,
+        [skies.get(index) for index in range(len(calibrated.images))],
+        calibrated.masks,
+        aligned.shifts,
+        light,
+        fwhm,
+        [width * (one / fwhm if np.isfinite(one) else 1.0) for one in aligned.fwhm],
+        exponent,
+        np.where(np.isfinite(growth), growth, typical).tolist(),
+        detector.gain.e_per_adu,
+        exposure,
+    )
+
+
+def _flares(
+    points: Points,
+    moving: list[Line],
+    on_light: NDArray[np.bool_],
+    wander: float,
+    aligned: AlignedStack,
+    fwhm: float,
+    settings: MoverSettings,
+    frames: int,
+) -> list[Flare]:
+    """Group what is bright, not on a line, and not beside a source of the stack, which is measured there."""
+    free = (points.snr >= _FLARE_SNR) & ~on_light
+    for line in moving:
+        free[line.members] = False
+    sources = aligned.sources
+    if len(sources) and free.any():
+        near, _ = cKDTree(np.column_stack([sources.x, sources.y])).query(np.column_stack([points.x, points.y]))
+        free &= near > max(REACH_PX, 2 * fwhm) + _WANDER / 2 * wander
+    rows, columns = aligned.stack.image.shape
+    return group_flares(points.where(free), frames, rows * columns, settings.flare_significance)

@@ -1,0 +1,143 @@
+"""One master of calibration frames that belong together: combined with the dark or bias that fits, then stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gozen.archive.commit import Product
+from gozen.archive.keys import Calibration, Processing
+from gozen.archive.provenance import CalibrationUsed, Provenance
+from gozen.calibration.calibrate_frame import Image, detector_of
+from gozen.calibration.combine_frames import dark_master, flat_master
+from gozen.calibration.master_groups import by_time
+from gozen.calibration.master_library import put_master
+from gozen.calibration.master_match import Setup
+from gozen.calibration.master_search import find_level, warnings_of
+from gozen.frames.raw import RawCube, RawFile, assemble
+from gozen.instrument.read_header import RawHeader
+from gozen.reduction.sensor_work import Bench
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A raw file, of one frame or more, and what its header says."""
+
+    file: RawFile
+    header: RawHeader
+
+    @property
+    def setup(self) -> Setup:
+        """How it was taken."""
+        return Setup.of_header(self.header)
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A master, not stored yet.
+
+    Parameters
+    ----------
+    group
+        Tells it from others of its kind in the exposure; empty where it is the only one.
+    setup, mjd
+        Of its first frame; MJD (UTC) of the start.
+    used
+        Masters that it was made with.
+    inputs
+        Name of each raw file and its SHA-256.
+    """
+
+    kind: Calibration
+    group: str
+    image: Image
+    frame_id: str
+    setup: Setup
+    mjd: float
+    nframe: int
+    used: Mapping[str, CalibrationUsed]
+    warnings: tuple[str, ...]
+    inputs: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Of the product in the commit."""
+        return f"{self.kind}_{self.group}" if self.group else self.kind
+
+
+def combine_frames(
+    kind: Calibration, group: str, frames: Sequence[Frame], night: str, sensor: str, bench: Bench
+) -> Combined:
+    """Combine frames into a master.
+
+    Parameters
+    ----------
+    frames
+        In the order of time.
+
+    Raises
+    ------
+    Rejected
+        The frames give no master.
+    UnreadableInput
+        A flat has no dark or bias that fits.
+    """
+    cubes = [assemble([frames[number].file for number in part], bench.profile) for part in _parts(kind, frames)]
+    image, used, warnings = _combined(kind, cubes, night, sensor, bench)
+    inputs = {name: digest for cube in cubes for name, digest in cube.inputs.items()}
+    start, nframe = float(cubes[0].start[0]), sum(cube.nframe for cube in cubes)
+    return Combined(kind, group, image, cubes[0].frame_id, frames[0].setup, start, nframe, used, warnings, inputs)
+
+
+def store_master(one: Combined, processing: Processing, sensor: str, bench: Bench, provenance: Provenance) -> Product:
+    """Store a master and return what the commit says of it.
+
+    Parameters
+    ----------
+    processing
+        Of the exposure that it is named after.
+    """
+    own = provenance.model_copy(update={"calibration": one.used, "inputs": one.inputs})
+    cards = [
+        ("INSTRUME", bench.profile.name, "instrument profile"),
+        *one.setup.as_cards(),
+        ("NCOMBINE", one.nframe, "frames combined"),
+        *own.as_cards(),
+    ]
+    folder = f"{processing.exposure}_{one.group}" if one.group else processing.exposure
+    stored_as = Processing(processing.night, folder)
+    return put_master(bench.store, one.kind, stored_as, sensor, one.image, one.mjd, cards)
+
+
+def _parts(kind: Calibration, frames: Sequence[Frame]) -> list[list[int]]:
+    """Return the frames that take the same dark; a dark or bias takes none."""
+    return by_time([one.setup for one in frames]) if kind == "flat" else [list(range(len(frames)))]
+
+
+def _combined(
+    kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, bench: Bench
+) -> tuple[Image, dict[str, CalibrationUsed], tuple[str, ...]]:
+    """Return the master, the masters that it was made with, and what to warn of."""
+    detector = detector_of(cubes[0].read_out(bench.profile), sensor, cubes[0].header.gain)
+    if kind != "flat":
+        return dark_master(cubes[0], detector), {}, ()
+    darks: list[Image] = []
+    used: dict[str, CalibrationUsed] = {}
+    warnings: list[str] = []
+    for cube in cubes:
+        wanted = Setup.of_header(cube.header)
+        level = find_level(bench.store, bench.profile, sensor, night, float(cube.start[0]), wanted)
+        darks += [(level.get("dark") or level["bias"]).image] if level else []
+        own = {str(name): master.used for name, master in level.items()}
+        warnings += warnings_of(own, wanted, bench.profile)
+        for name, one in own.items():
+            note_used(used, name, one)
+    return flat_master(cubes, detector, darks), used, tuple(dict.fromkeys(warnings))
+
+
+def note_used(used: dict[str, CalibrationUsed], name: str, one: CalibrationUsed) -> None:
+    """Record a master once, under its kind, or its kind and a number where frames needed several."""
+    if any(one.key == known.key for known in used.values()):
+        return
+    count = sum(known.startswith(name) for known in used)
+    used[name if count == 0 else f"{name}{count + 1}"] = one

@@ -1,0 +1,240 @@
+"""From an aligned stack to calibrated rows: place, match, measure every frame, fit the zero magnitude."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gozen.archive.keys import Processing
+from gozen.astrometry.solution import Solution
+from gozen.calibration.calibrate_frame import Detector
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, StarSource
+from gozen.frames.raw import RawCube
+from gozen.frames.row_times import mid_exposure
+from gozen.lightcurves.calibrators import SPOILING, Calibrators, choose_calibrators
+from gozen.lightcurves.reference_match import match_stars, neighbour_light
+from gozen.lightcurves.sensor_rows import FrameRows, SensorSources, sensor_rows
+from gozen.lightcurves.zero_magnitude import ZeroPoint, fit_zero_point
+from gozen.photometry.forced_photometry import FrameFluxes, blended, measure_frame, neighbours_share
+from gozen.photometry.sky_background import FrameSky, frame_sky
+from gozen.reduction.align_frames import AlignedStack
+from gozen.reduction.calibrated_frames import CalibratedCube
+from gozen.settings import Settings
+
+Floats = NDArray[np.float64]
+_SOURCE_SIGMA = 3.0
+_GROW_PX = 4
+_MATCH_PX = 0.5
+"""Least radius of a match: a smaller part of a pixel loses true pairs, and no other star is that near."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured on one sensor's exposure.
+
+    Parameters
+    ----------
+    rows
+        Of the light-curve table.
+    zero
+        The calibration; None where the reference catalogue has no magnitudes.
+    frame_zero
+        Zero magnitude of each measured frame, by its number.
+    calibrators
+        The stars that the calibration was made with, and what became of the others.
+    diameters_px
+        Of the apertures, the calibrated one first.
+    """
+
+    rows: pa.Table
+    sources: SensorSources
+    zero: ZeroPoint | None
+    frame_zero: dict[int, float]
+    limiting_magnitude: float
+    skies: dict[int, FrameSky]
+    calibrators: Calibrators | None
+    diameters_px: tuple[int, ...]
+
+
+def julian_year(mjd: float) -> float:
+    """Return the Julian year of an MJD (Lieske 1979, A&A 73, 282)."""
+    return 2000.0 + (mjd - 51544.5) / 365.25
+
+
+def place_sources(
+    aligned: AlignedStack,
+    solution: Solution,
+    reference: StarSource | None,
+    year: float,
+    radius_arcsec: float,
+    reach_px: float,
+) -> SensorSources:
+    """Give the stack's sources their positions and their stars."""
+    sources = aligned.sources
+    ra, dec = solution.sky(sources.x, sources.y)
+    rows, columns = aligned.stack.image.shape
+    middle = solution.sky(np.array([columns / 2]), np.array([rows / 2]))
+    radius = np.hypot(rows, columns) * solution.linear.scale_arcsec / 3600
+    stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
+    # The centroids of coarse pixels are no better than a part of one.
+    radius_arcsec = max(radius_arcsec, _MATCH_PX * solution.linear.scale_arcsec)
+    star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
+    near = blended(sources, sources.flux, reach_px)
+    return SensorSources(sources.x, sources.y, ra, dec, star, stars, near, solution.linear.scale_arcsec)
+
+
+def measure(
+    cube: RawCube,
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    sources: SensorSources,
+    detector: Detector,
+    settings: Settings,
+    diameters_px: tuple[int, ...],
+    processing: Processing,
+) -> Measurement:
+    """Measure every source on every good frame and calibrate the fluxes.
+
+    Parameters
+    ----------
+    diameters_px
+        Of the apertures, the calibrated one first.
+
+    Raises
+    ------
+    TooFewCalibrators
+        The zero magnitude cannot be fitted.
+    """
+    skies, fluxes = measure_frames(calibrated, aligned, detector, settings, diameters_px)
+    frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
+    calibrators = _calibrators(sources, aligned, fluxes, settings, diameters_px[0])
+    zero = _calibrate(sources, calibrators, settings, cube.frame_id)
+    sigma = settings.photometry.limit_sigma
+    if zero is not None and calibrators is not None and calibrators.blended:
+        sources = replace(sources, calibrated_by_blends=True)
+    rows = sensor_rows(sources, frames, diameters_px, zero, sigma, processing, cube.header.sensor, cube.header.filter)
+    limit = float("nan")
+    if zero is not None:
+        sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
+        limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
+    frame_zero = _frame_zeros(fluxes, calibrators, zero)
+    return Measurement(rows, sources, zero, frame_zero, limit, skies, calibrators, diameters_px)
+
+
+def measure_frames(
+    calibrated: CalibratedCube,
+    aligned: AlignedStack,
+    detector: Detector,
+    settings: Settings,
+    diameters_px: tuple[int, ...],
+) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
+    """Return the sky of each good frame and the fluxes of the stack's sources on it, by its number."""
+    is_sky = sky_pixels(aligned)
+    skies, fluxes = {}, {}
+    for index in calibrated.good:
+        image, mask, shift = calibrated.images[index], calibrated.masks[index], aligned.shifts[index]
+        sky = skies[index] = frame_sky(image, aligned.background, is_sky, shift)
+        fluxes[index] = measure_frame(
+            image,
+            mask,
+            aligned.sources,
+            shift,
+            sky,
+            _noise(aligned, sky),
+            detector,
+            diameters_px,
+            settings.photometry.limit_sigma,
+        )
+    return skies, fluxes
+
+
+def sky_pixels(aligned: AlignedStack) -> NDArray[np.bool_]:
+    """Return the pixels of the stack that hold neither a source nor a defect."""
+    threshold = _SOURCE_SIGMA * _typical(aligned.sources.noise)
+    bright = aligned.stack.image - aligned.background > threshold
+    return np.asarray(~_grown(bright) & (aligned.stack.mask == 0))
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask that reaches `_GROW_PX` pixels further along rows and columns together."""
+    for _ in range(_GROW_PX):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
+
+
+def _noise(aligned: AlignedStack, sky: FrameSky) -> Floats:
+    """Return the noise of one pixel of a frame at each source: the stack's map, scaled to this frame."""
+    local = aligned.sources.noise
+    return np.asarray(local * (sky.noise / _typical(local)))
+
+
+def _typical(noise: Floats) -> float:
+    return float(np.median(noise)) if len(noise) else 1.0
+
+
+def frame_times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFluxes) -> Floats:
+    """Return the middle of the exposure of each source's row on a frame, MJD (UTC)."""
+    row = fluxes.row + detector.active[0].start
+    return mid_exposure(float(cube.start[index]), row, cube.header.row_time_s, cube.header.exposure_s)
+
+
+def _calibrators(
+    sources: SensorSources,
+    aligned: AlignedStack,
+    fluxes: dict[int, FrameFluxes],
+    settings: Settings,
+    diameter_px: int,
+) -> Calibrators | None:
+    """Choose the stars that calibrate, by their fluxes on the stacked frames; None without reference magnitudes."""
+    if not np.isfinite(sources.stars.g).any():
+        return None
+    reach_px = diameter_px / 2
+    stars, fwhm = sources.stars, aligned.sources.fwhm
+    crowding = neighbour_light(stars.ra, stars.dec, stars.g, (reach_px + fwhm / 2) * sources.scale_arcsec)
+    return choose_calibrators(
+        [fluxes[index] for index in aligned.stack.frames if index in fluxes],
+        sources.of_star(stars.g),
+        sources.of_star(stars.bp_rp),
+        sources.blended,
+        neighbours_share(aligned.sources, aligned.sources.flux, reach_px + fwhm),
+        sources.of_star(crowding),
+        settings.calibration,
+    )
+
+
+def _calibrate(sources: SensorSources, chosen: Calibrators | None, settings: Settings, name: str) -> ZeroPoint | None:
+    if chosen is None:
+        return None
+    g, colour = sources.of_star(sources.stars.g), sources.of_star(sources.stars.bp_rp)
+    usable = np.where(chosen.chosen, g, np.nan)
+    return fit_zero_point(chosen.flux, chosen.flux_err, usable, colour, settings.calibration, name, chosen.sentence)
+
+
+def _frame_zeros(
+    fluxes: dict[int, FrameFluxes], calibrators: Calibrators | None, zero: ZeroPoint | None
+) -> dict[int, float]:
+    """Return each frame's zero magnitude: how bright the calibrators that are good on it are there.
+
+    Each is compared with itself on the other frames, not with the catalogue: which of them a frame has must not matter.
+    """
+    if zero is None or calibrators is None:
+        return {}
+    out = {}
+    for index, one in fluxes.items():
+        good = zero.kept & (one.flags & sum(SPOILING.values()) == 0) & (one.flux[0] > 0)
+        brighter = 2.5 * np.log10(one.flux[0][good] / calibrators.flux[good])
+        out[index] = zero.zp + float(np.median(brighter)) if good.any() else float("nan")
+    return out
+
+
+def _no_stars() -> ReferenceCatalogue:
+    none = np.zeros(0)
+    return ReferenceCatalogue(np.zeros(0, np.int64), *(none,) * 8)

@@ -1,0 +1,131 @@
+"""The product ``neo``: a FITS file with the cutout film of each mover and streak, and the table of its points."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from gozen.archive.provenance import Provenance
+from gozen.archive.tracklet_record import TrackletPoint, TrackletRecord
+from gozen.calibration.calibrate_frame import Detector, Image
+from gozen.frames.fits_products import with_checksums
+from gozen.frames.fits_units import Card
+from gozen.frames.raw import RawCube
+from gozen.instrument.profile import Profile
+from gozen.instrument.read_header import utc_of_mjd
+from gozen.movers.streaks import Streak
+from gozen.reduction.calibrated_frames import CalibratedCube
+from gozen.reduction.find_movers import Found
+
+_MARGIN_PX = 10
+_LARGEST_PX = 401
+_COLUMNS = tuple(name for name in TrackletPoint.model_fields if name != "end")
+
+
+def film_bytes(
+    records: list[TrackletRecord],
+    found: Found,
+    cube: RawCube,
+    calibrated: CalibratedCube,
+    detector: Detector,
+    profile: Profile,
+    provenance: Provenance,
+) -> bytes:
+    """Return the FITS file: for each tracklet an image cube named after it, and one table POINTS of all of them.
+
+    Frames of a mover are cut out about its line, minus what stands there without it; frames without it are NaN.
+    """
+    films = [track.film for track in found.tracks]
+    films += [_of_chain(chain, calibrated) for chain in found.chains]
+    primary = fits.PrimaryHDU(header=_header(cube, detector, profile, provenance))
+    hdus = fits.HDUList([primary])
+    for record, film in zip(records, films, strict=True):
+        hdus.append(fits.ImageHDU(film.astype(np.float32), _of_record(record), name=record.tracklet))
+    hdus.append(fits.BinTableHDU(_points(records), name="POINTS"))
+    buffer = io.BytesIO()
+    hdus.writeto(buffer)
+    return with_checksums(buffer.getvalue(), utc_of_mjd(float(cube.start[0])).strftime("%Y-%m-%dT%H:%M:%S"))
+
+
+def _header(cube: RawCube, detector: Detector, profile: Profile, provenance: Provenance) -> fits.Header:
+    header = cube.header
+    cards: list[Card] = [
+        ("FMTTYPE", f"{profile.name.upper()}-COLLECTION-NEO", "what this file is"),
+        ("OBJECT", header.object, "target, in the observer's words"),
+        ("TELESCOP", profile.site.name, "observatory"),
+        ("INSTRUME", profile.name, "instrument profile"),
+        ("DET_ID", header.sensor, "sensor"),
+        ("FRAME_ID", cube.frame_id, "name of the raw data"),
+        ("EXP_ID", header.exposure_id or "", "exposure"),
+        ("FILTER", header.filter, "filter"),
+        ("TIMESYS", "UTC", "time scale"),
+        ("MJD-OBS", float(cube.start[0]), "[d] first pixel starts"),
+        ("EXPTIME1", header.exposure_s, "[s] net exposure of one frame"),
+        ("NFRAME", cube.nframe, "frames of the exposure"),
+        ("GAIN", detector.gain.e_per_adu, "[e-/ADU] inverse gain"),
+    ]
+    return _filled([*cards, *provenance.as_cards()])
+
+
+def _of_record(record: TrackletRecord) -> fits.Header:
+    return _filled(
+        [
+            ("KIND", record.kind, "mover, streak or cosmic"),
+            ("SIGNIF", record.significance, "-log10 of how many such by chance"),
+            ("NFRAMES", record.n_frames, "frames on which it is measured"),
+            ("RATE", record.rate_arcsec_min, "[arcsec/min] on the sky"),
+            ("PA", record.position_angle_deg, "[deg] of the motion, north through east"),
+            ("MAGMEAN", record.mag_mean, "[mag] of the mean flux"),
+            ("BUNIT", "adu", "unit of the pixels"),
+        ]
+    )
+
+
+def _filled(cards: list[Card]) -> fits.Header:
+    header = fits.Header()
+    for word, value, comment in cards:
+        if word in ("HISTORY", "COMMENT"):
+            header[word] = value
+        else:
+            header[word] = (value, comment)
+    return header
+
+
+def _points(records: list[TrackletRecord]) -> fits.FITS_rec:
+    points = [(record.tracklet, point) for record in records for point in record.points]
+    text: list[tuple[str, Any, str]] = [
+        ("tracklet", [name for name, _ in points], "8A"),
+        ("end", [point.end or "" for _, point in points], "6A"),
+    ]
+    kinds = {"frame": "J", "linked": "L"}
+    numbers = [
+        (name, [_number(getattr(point, name)) for _, point in points], kinds.get(name, "D")) for name in _COLUMNS
+    ]
+    columns = [fits.Column(name, kind, array=np.array(values)) for name, values, kind in (*text, *numbers)]
+    return fits.FITS_rec.from_columns(fits.ColDefs(columns))
+
+
+def _number(value: Any) -> Any:
+    return np.nan if value is None else value
+
+
+def _of_chain(chain: list[Streak], calibrated: CalibratedCube) -> Image:
+    """Cut out the frames of a trail, about the middle of each, minus the median; a very long one is cut short."""
+    side = min(int(max(streak.length_px for streak in chain)) + 2 * _MARGIN_PX + 1, _LARGEST_PX) | 1
+    return np.stack([_about(calibrated.images[streak.frame], streak.middle, side) for streak in chain])
+
+
+def _about(image: Image, middle: tuple[float, float], side: int) -> Image:
+    half = side // 2
+    column, row = round(middle[0]), round(middle[1])
+    out: NDArray[np.float32] = np.full((side, side), np.nan, np.float32)
+    rows, columns = image.shape
+    r0, r1 = max(row - half, 0), min(row + half + 1, rows)
+    c0, c1 = max(column - half, 0), min(column + half + 1, columns)
+    piece = image[r0:r1, c0:c1]
+    out[r0 - row + half : r1 - row + half, c0 - column + half : c1 - column + half] = piece - np.median(piece)
+    return out

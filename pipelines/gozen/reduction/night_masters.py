@@ -1,0 +1,231 @@
+"""Masters of a night's calibration exposures: of each sensor darks and biases first, then the flats that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gozen.archive import keys
+from gozen.archive.commit import Product, Rejection, SensorCommit, read_commit, write_commit
+from gozen.archive.keys import Calibration, Processing
+from gozen.archive.provenance import CalibrationUsed, Provenance
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.archive.raw.forget import check_not_forgotten
+from gozen.archive.raw.reduced_tags import mark_reduced
+from gozen.archive.stores.open_store import Store
+from gozen.archive.stores.store import check_unchanged
+from gozen.calibration.master_groups import groups_of
+from gozen.errors import BadRequest, CorruptFile, GozenError, Rejected, StorageUnavailable
+from gozen.frames.raw import assemble, read_file
+from gozen.instrument.profile import Profile
+from gozen.reduction.make_master import Combined, Frame, combine_frames, note_used, store_master
+from gozen.reduction.process_pool import OpenBench, run_all
+from gozen.reduction.sensor_work import Bench
+from gozen.version import code_version
+
+RUN = "r1"
+"""A master has one run: another one needs another exposure."""
+_KIND: dict[str, Calibration] = {"DARK": "dark", "BIAS": "bias", "FLAT": "flat"}
+_ORDER: tuple[Calibration, ...] = ("bias", "dark", "flat")
+
+
+@dataclass(frozen=True)
+class MasterWork:
+    """The masters of one sensor, in the order in which they must be made."""
+
+    sensor: str
+    wanted: tuple[tuple[Calibration, RawExposure], ...]
+
+
+@dataclass(frozen=True)
+class MasterResult:
+    """What became of one calibration exposure: a commit that names its masters or refuses the data, or an error.
+
+    Parameters
+    ----------
+    kind, exposure
+        Which exposure; empty where the error came before the first one.
+    camera
+        Name of the profile that it was made with.
+    """
+
+    sensor: str
+    kind: str
+    exposure: str
+    commit: SensorCommit | None
+    error: GozenError | None = None
+    camera: str = ""
+
+    @property
+    def made(self) -> list[tuple[str, str]]:
+        """Kind and key of each master."""
+        products = self.commit.products if self.commit and self.problem is None else {}
+        return [(name.partition("_")[0], product.key) for name, product in products.items()]
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no master; None when there is one."""
+        if self.error is not None:
+            return f"{self.error.name}: {self.error}"
+        if self.commit and self.camera and self.commit.instrument not in ("", self.camera):
+            return f"its frames are of the camera {self.commit.instrument}, not {self.camera}"
+        refusal = self.commit.rejection if self.commit else None
+        return f"{refusal.name}: {refusal.message}" if refusal else None
+
+
+def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camera: str = "") -> list[MasterWork]:
+    """Return the exposures of a night that give masters, sensor by sensor.
+
+    Parameters
+    ----------
+    kinds
+        Those that the profile asks for.
+    camera
+        Name of the profile: exposures that are recorded as another camera's are passed over.
+
+    Raises
+    ------
+    BadRequest
+        None of the exposures is one to make a master of.
+    """
+    if not kinds:
+        raise BadRequest("the profile asks for no masters (`masters: []`), so there are none to make")
+    own = [one for one in exposures if not camera or _camera(one) in ("", camera)]
+    useful = [one for one in own if _KIND.get(one.data_type) in kinds]
+    if not useful:
+        found = ", ".join(sorted({one.data_type for one in exposures})) or "nothing"
+        asked = " or ".join(kind.upper() for kind in kinds)
+        raise BadRequest(f"no {asked} exposure to make a master of; found {found}")
+    ordered = sorted(useful, key=lambda one: (_ORDER.index(_KIND[one.data_type]), one.mjd, one.exposure))
+    sensors = sorted({sensor for one in useful for sensor in one.sensors})
+    return [
+        MasterWork(sensor, tuple((_KIND[one.data_type], one) for one in ordered if sensor in one.sensors))
+        for sensor in sensors
+    ]
+
+
+def _camera(exposure: RawExposure) -> str:
+    """Return the camera that an exposure is recorded as; empty where the record does not say."""
+    return exposure.setup.camera if exposure.setup else ""
+
+
+def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: int) -> Iterator[MasterResult]:
+    """Make the masters of sensors in worker processes; those that are committed are passed on.
+
+    Yields
+    ------
+    The result of each master, a sensor's together.
+    """
+    for work, found in run_all(works, make_sensor_masters, open_bench, workers):
+        if isinstance(found, GozenError):
+            yield MasterResult(work.sensor, "", "", None, found)
+        else:
+            yield from found
+
+
+def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
+    """Make the masters of one sensor; an error with one does not stop those that can do without it.
+
+    Where the archive cannot be written, none of the others is tried: what they lack would seem to be the error.
+    """
+    results = []
+    for kind, exposure in work.wanted:
+        commit, error = None, None
+        try:
+            processing = Processing(exposure.night, exposure.exposure, RUN)
+            here = exposure.sensors[work.sensor] if exposure.root is None else ()
+            commit = read_commit(bench.store, processing, work.sensor)
+            if commit is None:
+                commit = _make(processing, exposure, work.sensor, bench)
+                check_not_forgotten(bench.store, exposure.night, exposure.exposure, here)
+                write_commit(bench.store, processing, commit)
+            mark_reduced(bench.store, commit, here)
+        except GozenError as failure:
+            error = failure
+        results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error, bench.profile.name))
+        if isinstance(error, StorageUnavailable):
+            break
+    return results
+
+
+def _make(processing: Processing, exposure: RawExposure, sensor: str, bench: Bench) -> SensorCommit:
+    """Make the masters of one sensor's exposure; its commit names them, or says why there are none."""
+    store, raw = bench.raw_store(exposure.root), exposure.sensors[sensor]
+    stamps = {key: store.stamp(key) for key in raw}
+    provenance = Provenance(code_version=code_version(), image_digest=bench.settings.image_digest)
+    commit = SensorCommit(
+        night=processing.night,
+        exposure=processing.exposure,
+        run=processing.run,
+        sensor=sensor,
+        frame_id=keys.frame_id_of(raw[0]),
+        instrument=bench.profile.name,
+        object=exposure.object,
+        data_type=exposure.data_type,
+        status="reduced",
+        provenance=provenance,
+    )
+    frames, refused = _read_frames(store, raw, bench.profile)
+    made: list[Combined] = []
+    products: dict[str, Product] = {}
+    for kind in (kind for kind in _ORDER if kind in bench.profile.masters):
+        fresh, more = _combined(kind, frames, processing.night, sensor, bench)
+        check_unchanged(store, stamps)
+        products |= {one.name: store_master(one, processing, sensor, bench, provenance) for one in fresh}
+        made, refused = [*made, *fresh], [*refused, *more]
+    check_unchanged(store, stamps)
+    if not made:
+        why = refused[0] if refused else CorruptFile(f"{exposure.exposure}: no frame of it is a {exposure.data_type}")
+        return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(why)})
+    return commit.model_copy(update={**_facts(made, refused, provenance), "products": products})
+
+
+def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[list[Frame], list[Rejected]]:
+    """Read raw files and their headers; those that cannot be read are returned as their errors."""
+    frames: list[Frame] = []
+    refused: list[Rejected] = []
+    for key in raw:
+        try:
+            file = read_file(store, key, hdu=profile.hdu)
+            frames.append(Frame(file, assemble([file], profile).header))
+        except CorruptFile as error:
+            refused.append(error)
+    return sorted(frames, key=lambda one: (one.header.utc_start, one.file.name)), refused
+
+
+def _combined(
+    kind: Calibration, frames: Sequence[Frame], night: str, sensor: str, bench: Bench
+) -> tuple[list[Combined], list[Rejected]]:
+    """Return the masters of one kind that frames give, and why some give none."""
+    own = [one for one in frames if _KIND.get(one.header.data_type) == kind]
+    made: list[Combined] = []
+    refused: list[Rejected] = []
+    for group in groups_of(kind, [one.setup for one in own]):
+        try:
+            members = [own[number] for number in group.members]
+            made.append(combine_frames(kind, group.name, members, night, sensor, bench))
+        except Rejected as refusal:
+            refused.append(refusal)
+    return made, refused
+
+
+def _facts(made: Sequence[Combined], refused: Sequence[Rejected], provenance: Provenance) -> dict[str, Any]:
+    first = made[0]
+    used: dict[str, CalibrationUsed] = {}
+    for each in made:
+        for name, one in each.used.items():
+            note_used(used, name.rstrip("0123456789"), one)
+    inputs = {name: digest for each in made for name, digest in each.inputs.items()}
+    return {
+        "frame_id": first.frame_id,
+        "filter": ", ".join(dict.fromkeys(each.setup.filter for each in made)),
+        "mjd_start": min(each.mjd for each in made),
+        "exposure_s": first.setup.exposure_s,
+        "nframe": sum(each.nframe for each in made),
+        "warnings": tuple(
+            [warning for each in made for warning in each.warnings]
+            + [f"left out, {one.name}: {one}" for one in refused]
+        ),
+        "provenance": provenance.model_copy(update={"calibration": used, "inputs": inputs}),
+    }

@@ -1,0 +1,52 @@
+"""Many sensors at once: those that are committed are passed on, the others reduced in a pool of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gozen.archive.commit import SensorCommit, read_commit
+from gozen.archive.raw.reduced_tags import mark_reduced
+from gozen.archive.stores.open_store import Store
+from gozen.errors import GozenError, StorageUnavailable
+from gozen.reduction.process_pool import OpenBench, run_all
+from gozen.reduction.sensor_work import Bench, SensorResult, SensorWork
+
+
+def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int) -> Iterator[SensorResult]:
+    """Reduce sensors in worker processes; parameters and errors are those of `gozen.reduction.process_pool.run_all`.
+
+    Yields
+    ------
+    Each sensor's result: first those that were committed before, then each as it is finished.
+    """
+    bench = open_bench()
+    waiting = []
+    for work in works:
+        done = read_commit(bench.store, work.processing, work.sensor)
+        if done is None:
+            waiting.append(work)
+        else:
+            yield _done_before(work, done, bench.store)
+    for work, found in run_all(waiting, reduce_here, open_bench, workers):
+        if isinstance(found, GozenError):
+            yield SensorResult(work, None, found)
+        else:
+            yield SensorResult(work, found)
+
+
+def reduce_here(work: SensorWork, bench: Bench) -> SensorCommit:
+    """Reduce one sensor in this process."""
+    from gozen.reduction.reduce_sensor import reduce_sensor  # the compiled code loads in the workers only
+
+    commit = reduce_sensor(work, bench)
+    mark_reduced(bench.store, commit, work.raw_here)
+    return commit
+
+
+def _done_before(work: SensorWork, commit: SensorCommit, store: Store) -> SensorResult:
+    """Return the result of a sensor that is committed; whoever did that may have been killed before the tags."""
+    try:
+        mark_reduced(store, commit, work.raw_here)
+    except StorageUnavailable as error:
+        return SensorResult(work, None, error)
+    return SensorResult(work, commit, skipped=True)

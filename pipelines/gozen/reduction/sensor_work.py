@@ -1,0 +1,97 @@
+"""What is to be reduced, with what, and what came of it: plain values that travel to worker processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gozen.archive.commit import SensorCommit
+from gozen.archive.keys import Processing
+from gozen.archive.provenance import ReferenceUsed
+from gozen.archive.raw.external_raw import open_outside
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.reference.reference_catalog import StarSource
+from gozen.errors import ExitCode, GozenError
+from gozen.instrument.profile import Profile
+from gozen.reduction.buffers import Workspace
+from gozen.settings import Settings
+
+
+@dataclass(frozen=True)
+class SensorWork:
+    """The reduction of one sensor's exposure.
+
+    Parameters
+    ----------
+    raw
+        Keys of its raw files: one cube, or a file for each frame.
+    pipelines
+        What to do; empty: what the header says, else the profile's default.
+    object
+        Stands in where the header cannot be read.
+    recipe_name, recipe
+        For the provenance.
+    raw_root
+        URL of the folder of the raw files, where that is not the archive.
+    """
+
+    processing: Processing
+    sensor: str
+    raw: tuple[str, ...]
+    pipelines: tuple[str, ...] = ()
+    object: str = ""
+    recipe_name: str = ""
+    recipe: str = ""
+    retain_raw: bool = False
+    raw_root: str | None = None
+
+    @property
+    def raw_here(self) -> tuple[str, ...]:
+        """Keys of the raw files that lie in the archive."""
+        return self.raw if self.raw_root is None else ()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every sensor's reduction shares.
+
+    Parameters
+    ----------
+    reference
+        The reference catalogue, or None.
+    reference_used
+        Its name and digest.
+    workspace
+        Memory for the cube that is being reduced.
+    """
+
+    store: Store
+    profile: Profile
+    settings: Settings
+    reference: StarSource | None = None
+    reference_used: ReferenceUsed | None = None
+    workspace: Workspace = field(default_factory=Workspace, compare=False)
+
+    def raw_store(self, root: str | None) -> Store:
+        """Return where raw files lie: in the archive, or in a folder outside that the settings allow."""
+        return self.store if root is None else open_outside(root, self.settings)
+
+
+@dataclass(frozen=True)
+class SensorResult:
+    """What became of one sensor: a commit, or the error that prevented it.
+
+    Parameters
+    ----------
+    skipped
+        Whether the commit was there before.
+    """
+
+    work: SensorWork
+    commit: SensorCommit | None
+    error: GozenError | None = None
+    skipped: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """A rejection is a result, and so is done."""
+        return self.error.exit_code if self.error else ExitCode.DONE

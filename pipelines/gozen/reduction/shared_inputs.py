@@ -1,0 +1,63 @@
+"""Opens what every reduction shares, from the settings: archive, profile, reference catalogue."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from gozen.archive.keys import catalog
+from gozen.archive.provenance import ReferenceUsed, sha256
+from gozen.archive.stores.open_store import Store, open_archive
+from gozen.catalog.format import manifest
+from gozen.catalog.reference.reference_catalog import StarSource, read_reference
+from gozen.catalog.reference.reference_file import read_bytes
+from gozen.catalog.reference.reference_table import StoredReference
+from gozen.errors import UnreadableInput
+from gozen.instrument.profile import load_profile
+from gozen.reduction.sensor_work import Bench
+from gozen.settings import Settings
+
+DEFAULT_COLLECTION = "gaia"
+SIMULATED_SKY = "truth/reference.parquet"
+
+
+def open_bench(settings: Settings) -> Bench:
+    """Open archive, profile and reference catalogue.
+
+    Without a setting the reference catalogue is the archive's collection ``gaia``, else that of its simulated sky, else
+    none: then fields are solved blind and fluxes stay uncalibrated.
+
+    Raises
+    ------
+    UnreadableInput
+        The profile or the reference catalogue cannot be read.
+    """
+    store = open_archive(settings)
+    reference, used = _reference(store, settings)
+    return Bench(store, load_profile(settings.instrument), settings, reference, used)
+
+
+def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, ReferenceUsed | None]:
+    named = settings.reference
+    if named is None:
+        if manifest.current(store, DEFAULT_COLLECTION):
+            return _collection(store, DEFAULT_COLLECTION)
+        if store.exists(SIMULATED_SKY):
+            data = store.read(SIMULATED_SKY)
+            stars = read_reference(store.url_of(SIMULATED_SKY), data=data)
+            return stars, ReferenceUsed(name=SIMULATED_SKY, sha256=sha256(data))
+        return None, None
+    if "/" not in named and "." not in named:
+        if manifest.current(store, named) is None:
+            raise UnreadableInput(
+                f"the archive has no reference catalogue {named!r} ({store.url_of(catalog(named))}); "
+                "give the name of one that it has, or the path of a table"
+            )
+        return _collection(store, named)
+    data = read_bytes(named, settings.storage)
+    return read_reference(named, data=data), ReferenceUsed(name=PurePosixPath(named).name, sha256=sha256(data))
+
+
+def _collection(store: Store, name: str) -> tuple[StoredReference, ReferenceUsed]:
+    version = manifest.current_or_raise(store, name)
+    digest = sha256(version.to_json())
+    return StoredReference(store, name), ReferenceUsed(name=name, sha256=digest)

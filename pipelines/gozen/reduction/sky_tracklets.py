@@ -1,0 +1,240 @@
+"""Movers and streaks of one sensor's exposure on the sky: places, times, rates and magnitudes, as they are recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gozen.archive.keys import Processing
+from gozen.archive.tracklet_record import TrackletPoint, TrackletRecord, tracklet_name
+from gozen.astrometry.solution import Solution
+from gozen.astrometry.tangent_plane import from_plane, to_plane
+from gozen.calibration.calibrate_frame import Detector
+from gozen.frames.raw import RawCube
+from gozen.frames.row_times import DAY_S, mid_exposure
+from gozen.lightcurves.zero_magnitude import ZeroPoint
+from gozen.movers.measure_mover import Track
+from gozen.movers.streaks import Streak, heading
+from gozen.reduction.align_frames import AlignedStack
+from gozen.reduction.find_movers import Found
+
+Floats = NDArray[np.float64]
+_POGSON = 2.5 / np.log(10)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What turns pixels of a frame into sky, time and magnitudes."""
+
+    cube: RawCube
+    aligned: AlignedStack
+    solution: Solution
+    detector: Detector
+    zero: ZeroPoint | None
+
+    def sky(self, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return the ICRS position of places on a frame, degrees."""
+        return self.solution.sky(*self.aligned.shifts[frame].back(x, y))
+
+    def time(self, frame: int, y: Floats) -> Floats:
+        """Return the middle of the exposure of rows of a frame, MJD (UTC)."""
+        header = self.cube.header
+        row = y + self.detector.active[0].start
+        return mid_exposure(float(self.cube.start[frame]), row, header.row_time_s, header.exposure_s)
+
+    def magnitude(self, flux: Floats) -> Floats:
+        """Return magnitudes without a colour term; NaN without a calibration."""
+        if self.zero is None:
+            return np.full(len(flux), np.nan)
+        return self.zero.magnitude(flux, np.full(len(flux), np.nan))
+
+
+def records_of(found: Found, place: Place, processing: Processing) -> list[TrackletRecord]:
+    """Return the record of each mover and of each streak, in this order."""
+    records = [_of_track(track, place) for track in found.tracks]
+    records += [_of_chain(chain, place) for chain in found.chains]
+    frame_id, exposure, run = place.cube.frame_id, processing.exposure, processing.run
+    return [
+        record.model_copy(update={"tracklet": tracklet_name(frame_id, exposure, run, number)})
+        for number, record in enumerate(records, start=1)
+    ]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A straight line on the sky.
+
+    Parameters
+    ----------
+    ra, dec, mjd
+        Where it is in the middle of its times, degrees and MJD.
+    rate, rate_err
+        arcsec per minute; the error is per axis.
+    angle
+        Position angle of the motion there, degrees.
+    rms
+        Of the points, arcsec per axis.
+    """
+
+    ra: float
+    dec: float
+    mjd: float
+    rate: float
+    rate_err: float
+    angle: float
+    rms: float
+
+
+def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float = 1.0) -> Motion:
+    """Fit a straight line on the sky, weighted by the errors of its points.
+
+    Parameters
+    ----------
+    ra, dec
+        ICRS degrees, shape (points,), at least two.
+    mjd
+        Of each point, days.
+    error_arcsec
+        Per axis.
+    rate_excess
+        By what the error of the rate exceeds that of points whose errors are independent.
+    """
+    first = _motion_about(float(ra[0]), float(dec[0]), ra, dec, mjd, error_arcsec, rate_excess)
+    # Meridians are not parallel: the angle is that at the centre of the plane.
+    return _motion_about(first.ra, first.dec, ra, dec, mjd, error_arcsec, rate_excess)
+
+
+def _motion_about(
+    ra0: float, dec0: float, ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float
+) -> Motion:
+    xi, eta = (np.asarray(value) * 3600 for value in to_plane(ra, dec, ra0, dec0))
+    middle = float((mjd.min() + mjd.max()) / 2)
+    minutes, weight = (mjd - middle) * 1440, 1 / error_arcsec**2
+    design = np.column_stack([np.ones_like(minutes), minutes])
+    normal = np.linalg.inv(design.T @ (design * weight[:, None]))
+    fit = normal @ design.T @ (weight[:, None] * np.column_stack([xi, eta]))
+    rest = np.column_stack([xi, eta]) - design @ fit
+    # Points that scatter by more than their errors say make the rate worse, too.
+    excess = max(1.0, float(np.sqrt(np.sum(weight[:, None] * rest**2) / max(2 * len(ra) - 4, 1))))
+    (x0, y0), (vx, vy) = fit
+    at = from_plane(np.array([x0 / 3600]), np.array([y0 / 3600]), ra0, dec0)
+    angle = float(np.degrees(np.arctan2(vx, vy)) % 360)
+    rms = float(np.sqrt(np.mean(rest**2)))
+    error = float(np.sqrt(normal[1, 1]) * excess * rate_excess)
+    return Motion(float(at[0][0]), float(at[1][0]), middle, float(np.hypot(vx, vy)), error, angle, rms)
+
+
+def _of_track(track: Track, place: Place) -> TrackletRecord:
+    ra, dec = _positions(track, place)
+    mjd = np.array([place.time(int(f), np.array([y]))[0] for f, y in zip(track.frame, track.y, strict=True)])
+    error = track.error_px * place.solution.linear.scale_arcsec
+    fit = motion(ra, dec, mjd, error, track.rate_excess)
+    mag = place.magnitude(track.flux)
+    points = [
+        TrackletPoint(
+            frame=int(track.frame[k]),
+            mjd=float(mjd[k]),
+            ra=float(ra[k]),
+            dec=float(dec[k]),
+            position_err_arcsec=float(error[k]),
+            x=float(track.x[k]),
+            y=float(track.y[k]),
+            flux=float(track.flux[k]),
+            flux_err=float(track.flux_err[k]),
+            mag=float(mag[k]),
+            mag_err=float(_POGSON * track.flux_err[k] / track.flux[k]) if np.isfinite(mag[k]) else None,
+            linked=bool(track.linked[k]),
+        )
+        for k in range(len(ra))
+    ]
+    return TrackletRecord(
+        tracklet="",
+        kind="mover",
+        significance=track.line.significance,
+        n_frames=len(points),
+        **_motion_fields(fit),
+        mag_mean=float(place.magnitude(np.array([track.flux.mean()]))[0]),
+        snr=float(np.median(track.flux / track.flux_err)),
+        points=tuple(points),
+    )
+
+
+def _positions(track: Track, place: Place) -> tuple[Floats, Floats]:
+    sky = [
+        place.sky(int(frame), np.array([x]), np.array([y]))
+        for frame, x, y in zip(track.frame, track.x, track.y, strict=True)
+    ]
+    return np.array([one[0][0] for one in sky]), np.array([one[1][0] for one in sky])
+
+
+def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
+    """Record the trails of one object; the direction of a lone one is unknown, so that its ends have no own time."""
+    sign = heading(chain)
+    complete = [streak for streak in chain if streak.whole.all()]
+    joined = len(complete) > 1
+    half = place.cube.header.exposure_s / 2 / DAY_S
+    points: list[TrackletPoint] = []
+    for streak in chain:
+        order = [1, 0] if sign < 0 else [0, 1]
+        x, y = streak.x[order], streak.y[order]
+        ra, dec = place.sky(streak.frame, x, y)
+        mjd = place.time(streak.frame, y)
+        mag = place.magnitude(np.array([streak.flux]))[0] if streak.flux > 0 else float("nan")
+        for k, (end, moment) in enumerate((("start", -half), ("end", half))):
+            if joined and not streak.whole[order[k]]:
+                continue  # where a trail is cut its object was not at the moment of an end
+            points.append(
+                TrackletPoint.model_validate(
+                    {
+                        "frame": streak.frame,
+                        "end": end if sign else "either",
+                        "mjd": float(mjd[k]) + (moment if sign else 0.0),
+                        "ra": float(ra[k]),
+                        "dec": float(dec[k]),
+                        "position_err_arcsec": streak.error_px * place.solution.linear.scale_arcsec,
+                        "x": float(x[k]),
+                        "y": float(y[k]),
+                        "flux": streak.flux,
+                        "flux_err": streak.flux_err,
+                        "mag": float(mag),
+                        "mag_err": float(_POGSON * streak.flux_err / streak.flux) if np.isfinite(mag) else None,
+                    }
+                )
+            )
+    fit = _streak_motion(points, half, known=sign != 0)
+    fields = _motion_fields(fit)
+    if not complete:
+        # Where a trail leaves the frame its length is a lower limit, and so would the rate be.
+        fields |= {"rate_arcsec_min": None, "rate_err_arcsec_min": None}
+    flux = float(np.mean([streak.flux for streak in complete or chain]))
+    return TrackletRecord(
+        tracklet="",
+        kind=chain[0].kind,
+        n_frames=len({streak.frame for streak in chain}),
+        **fields,
+        mag_mean=float(place.magnitude(np.array([flux]))[0]) if flux > 0 else None,
+        snr=float(np.median([streak.flux / streak.flux_err for streak in chain])),
+        points=tuple(points),
+    )
+
+
+def _streak_motion(points: list[TrackletPoint], half: float, *, known: bool) -> Motion:
+    ra, dec = (np.array([getattr(point, name) for point in points]) for name in ("ra", "dec"))
+    mjd, error = (np.array([getattr(point, name) for point in points]) for name in ("mjd", "position_err_arcsec"))
+    if not known:
+        mjd = mjd + np.array([-half, half])
+    return motion(ra, dec, mjd, error)
+
+
+def _motion_fields(fit: Motion) -> dict[str, float | None]:
+    return {
+        "ra_mid": fit.ra,
+        "dec_mid": fit.dec,
+        "mjd_mid": fit.mjd,
+        "rate_arcsec_min": fit.rate,
+        "rate_err_arcsec_min": fit.rate_err,
+        "position_angle_deg": fit.angle,
+        "rms_arcsec": fit.rms,
+    }

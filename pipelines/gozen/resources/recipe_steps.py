@@ -1,0 +1,120 @@
+"""The steps of a recipe. On the wire each is a mapping with one key, such as ``setFocus: 28.13``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from gozen.resources.metadata import Declination, HeaderText, RightAscension, SensorId, WireModel
+
+PipelineName = Literal["wcs", "stack", "neo", "cube"]
+DataType = Literal["OBJECT", "DARK", "FLAT"]
+GainName = Literal["high", "mid", "low"]
+
+
+def _distinct(values: list[str]) -> list[str]:
+    doubles = sorted({value for value in values if values.count(value) > 1})
+    if doubles:
+        raise ValueError(f"{', '.join(doubles)} given twice; name each once")
+    return values
+
+
+_A_SET = {"x-kubernetes-list-type": "set"}
+PipelineList = Annotated[list[PipelineName], Field(max_length=4, json_schema_extra=_A_SET), AfterValidator(_distinct)]
+SensorList = Annotated[list[SensorId], Field(max_length=512, json_schema_extra=_A_SET), AfterValidator(_distinct)]
+
+FrameCount = Annotated[int, Field(ge=1, le=100_000)]
+"""Frames of one exposure."""
+
+IntegrationTime = Annotated[float, Field(gt=0, le=86_400)]
+"""Seconds."""
+
+DeviceCondition = Annotated[str, Field(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+"""A state of the observatory, in the words of its drivers, such as ``domeslit_open``."""
+
+DeviceConditions = Annotated[list[DeviceCondition], Field(min_length=1, max_length=16)]
+
+Offset = Annotated[list[Annotated[float, Field(ge=-648_000, le=648_000)]], Field(min_length=2, max_length=2)]
+"""[dRA, dDec], arcsec on the sky."""
+
+
+class Pointing(WireModel):
+    """Where the telescope looks: the centre of the field."""
+
+    ra: RightAscension
+    """Right ascension of the field centre, deg, ICRS."""
+    dec: Declination
+    """Declination of the field centre, deg, ICRS."""
+
+
+class Parameters(WireModel):
+    """Camera parameters; those that are left out stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    gain: GainName | None = None
+    """Amplifier setting: high, mid or low."""
+    tinteg_sec: IntegrationTime | None = None
+    """Integration time of one frame, s."""
+    nframe: FrameCount | None = None
+    """Number of frames of each exposure."""
+    data_type: DataType | None = None
+    """OBJECT for the sky; DARK or FLAT for calibration frames."""
+    sensors: SensorList | None = None
+    """Sensors to expose, as the instrument profile names them; an empty list means all."""
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> Self:
+        if not self.given:
+            raise ValueError(f"name at least one of {', '.join(field_words(Parameters))}")
+        return self
+
+    @property
+    def given(self) -> dict[str, object]:
+        """The parameters that are set, by their Python names."""
+        return {name: value for name, value in self if value is not None}
+
+
+class Operation(WireModel):
+    """One step of an Observation: exactly one of these fields is given."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    set_focus: float | None = None
+    """Move the focuser to this position, mm."""
+    assert_: DeviceConditions | None = Field(default=None, alias="assert")
+    """Give up unless these conditions hold now; each is lower-case letters, digits and _, such as domeslit_open."""
+    pointing: Pointing | None = None
+    """Point the telescope."""
+    mirror_cover: Literal["open", "close"] | None = None
+    """Open or close the mirror cover."""
+    wait: DeviceConditions | None = None
+    """Wait until these conditions hold; each is lower-case letters, digits and _, such as mirrorcover_open."""
+    set_pipeline: PipelineList | None = None
+    """Pipelines for the exposures that follow, of wcs, stack, neo and cube; an empty list means raw data only."""
+    set_parameter: Parameters | None = None
+    """Camera parameters for the exposures that follow."""
+    exposure: HeaderText | None = None
+    """Expose, under this object name: up to 68 printable ASCII characters, as FITS headers hold."""
+    dithering: Offset | None = None
+    """Offset [dRA, dDec] from the present pointing, arcsec on the sky."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            words = field_words(Operation)
+            found = " and ".join(words[name] for name in given) or "none"
+            raise ValueError(f"a step is exactly one of {', '.join(words.values())}; this one has {found}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The word of this step on the wire, such as ``setFocus``."""
+        return next(field_words(Operation)[name] for name, value in self if value is not None)
+
+
+def field_words(model: type[WireModel]) -> dict[str, str]:
+    """Return the word on the wire of each field, by its Python name."""
+    return {name: field.alias or name for name, field in model.model_fields.items()}

@@ -1,0 +1,62 @@
+"""Resources from YAML text and back, one or many to a file. The observatory's own form: ``observatory_recipe``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.metadata import API_VERSION, Resource
+from gozen.resources.observation import Observation
+from gozen.resources.validation import shown, unknown, validate
+from gozen.resources.yaml_document import Document, parse
+from gozen.resources.yaml_dump import dump
+
+AnyResource = Observation | Exposure | LightCurveJob
+
+_KINDS: dict[str, type[AnyResource]] = {
+    "Observation": Observation,
+    "Exposure": Exposure,
+    "LightCurveJob": LightCurveJob,
+}
+
+
+def load_resources(text: str, source: str) -> list[AnyResource]:
+    """Return the resources of a YAML text, in its order.
+
+    Parameters
+    ----------
+    text
+        One or more documents between ``---`` lines, strict YAML 1.2.
+    source
+        Name of the file, for messages.
+
+    Raises
+    ------
+    BadRequest
+        No resource, an unknown kind, or a field that is refused; the message names file, line, field and value.
+    """
+    documents = parse(text, source)
+    if not documents:
+        raise Document(None, source).refuse((), "there is no resource in it")
+    return [_resource(document) for document in documents]
+
+
+def dump_resources(resources: Iterable[Resource]) -> str:
+    """Return resources as YAML text, one document each; the same bytes for the same resources."""
+    return "---\n".join(dump(resource.wire()) for resource in resources)
+
+
+def _resource(document: Document) -> AnyResource:
+    value = document.value
+    if not isinstance(value, dict):
+        raise document.refuse((), f"a resource is a mapping of apiVersion, kind, metadata and spec, not {shown(value)}")
+    for word in ("apiVersion", "kind"):
+        if word not in value:
+            raise document.refuse((), f"{word} is missing; a resource begins with apiVersion: {API_VERSION} and kind")
+    if value["apiVersion"] != API_VERSION:
+        raise document.refuse(("apiVersion",), f"apiVersion is {shown(value['apiVersion'])}; write {API_VERSION}")
+    kind = value["kind"]
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise document.refuse(("kind",), unknown("kind", str(kind), _KINDS))
+    return validate(_KINDS[kind], value, document)

@@ -1,0 +1,1 @@
+"""The simulated camera: from light on the sensor to raw FITS files."""

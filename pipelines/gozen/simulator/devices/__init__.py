@@ -1,0 +1,1 @@
+"""The simulated observatory: drivers of telescope, dome, focuser and camera."""

@@ -1,0 +1,159 @@
+"""The simulated telescope, dome and focuser: each takes its time and can fail. The camera is in `film_camera`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gozen.errors import BadRequest, DeviceFailed
+from gozen.resources.recipe_steps import Pointing
+
+Clock = Callable[[], float]
+"""Seconds that only grow."""
+
+SLEW_S, COVER_S, FOCUS_S, SLIT_S = 5.0, 3.0, 2.0, 10.0
+VERBS = ("telescope.point", "telescope.mirror_cover", "focuser.move", "dome.slit", "camera.configure", "camera.expose")
+
+
+@dataclass
+class Faults:
+    """Which verbs fail, and when.
+
+    Parameters
+    ----------
+    words
+        ``focuser.move`` fails each time, ``camera.expose@2`` the second time only.
+    """
+
+    words: tuple[str, ...] = ()
+    _calls: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        for word in self.words:
+            verb, has_number, number = word.partition("@")
+            if verb not in VERBS or (has_number and not (number.isdecimal() and int(number))):
+                raise BadRequest(
+                    f"setting observatory.faults: {word!r} is none of {', '.join(VERBS)}, "
+                    "alone or with @2 for the second time"
+                )
+
+    def check(self, verb: str) -> None:
+        """Count a call, and raise `DeviceFailed` when it is one that fails."""
+        self._calls[verb] += 1
+        if verb in self.words or f"{verb}@{self._calls[verb]}" in self.words:
+            raise DeviceFailed(f"{verb} failed: the setting observatory.faults says so")
+
+
+class Motion:
+    """What moves from one state to the next, within a time.
+
+    Parameters
+    ----------
+    clock
+        Seconds.
+    speed_up
+        How many times faster than real.
+    """
+
+    def __init__(self, clock: Clock, speed_up: float) -> None:
+        self._clock, self._speed_up = clock, speed_up
+        self._ends = clock()
+
+    def begin(self, duration_s: float) -> None:
+        """Begin to move."""
+        self._ends = self._clock() + duration_s / self._speed_up
+
+    def busy(self) -> bool:
+        """Tell whether it still moves."""
+        return self._clock() < self._ends
+
+    def stop(self) -> None:
+        """Stop."""
+        self._ends = self._clock()
+
+
+class SimulatedTelescope(Motion):
+    """A mount that goes where it is told within seconds, and a mirror's cover."""
+
+    def __init__(self, clock: Clock, speed_up: float, faults: Faults) -> None:
+        super().__init__(clock, speed_up)
+        self._faults = faults
+        self._pointing: Pointing | None = None
+        self._cover: Literal["open", "close"] = "close"
+
+    def point(self, pointing: Pointing) -> None:
+        """Go to a field and track it."""
+        self._faults.check("telescope.point")
+        if pointing != self._pointing:
+            self._pointing = pointing
+            self.begin(SLEW_S)
+
+    def where(self) -> Pointing | None:
+        """Return where it points."""
+        return self._pointing
+
+    def mirror_cover(self, state: Literal["open", "close"]) -> None:
+        """Open or close the mirror's cover."""
+        self._faults.check("telescope.mirror_cover")
+        if state != self._cover:
+            self._cover = state
+            self.begin(COVER_S)
+
+    def conditions(self) -> Mapping[str, bool]:
+        """Return the states of cover and tracking; while it moves, it is neither open nor closed."""
+        still = not self.busy()
+        return {
+            "mirrorcover_open": still and self._cover == "open",
+            "mirrorcover_closed": still and self._cover == "close",
+            "tracking": still and self._pointing is not None,
+        }
+
+
+class SimulatedDome(Motion):
+    """A dome whose slit opens within seconds."""
+
+    def __init__(self, clock: Clock, speed_up: float, faults: Faults, *, is_open: bool) -> None:
+        super().__init__(clock, speed_up)
+        self._faults = faults
+        self._slit: Literal["open", "close"] = "open" if is_open else "close"
+
+    def slit(self, state: Literal["open", "close"]) -> None:
+        """Open or close the slit."""
+        self._faults.check("dome.slit")
+        if state != self._slit:
+            self._slit = state
+            self.begin(SLIT_S)
+
+    def conditions(self) -> Mapping[str, bool]:
+        """Return the state of the slit."""
+        still = not self.busy()
+        return {
+            "domeslit_open": still and self._slit == "open",
+            "domeslit_closed": still and self._slit == "close",
+        }
+
+
+class SimulatedFocuser(Motion):
+    """A focuser that goes anywhere."""
+
+    def __init__(self, clock: Clock, speed_up: float, faults: Faults) -> None:
+        super().__init__(clock, speed_up)
+        self._faults = faults
+        self._position_mm: float | None = None
+
+    def move(self, position_mm: float) -> None:
+        """Go to a position, mm."""
+        self._faults.check("focuser.move")
+        if position_mm != self._position_mm:
+            self._position_mm = position_mm
+            self.begin(FOCUS_S)
+
+    def position(self) -> float | None:
+        """Return the position, mm."""
+        return self._position_mm
+
+    def conditions(self) -> Mapping[str, bool]:
+        """Return nothing: a focuser has no states that a recipe asks for."""
+        return {}

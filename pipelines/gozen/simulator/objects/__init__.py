@@ -1,0 +1,1 @@
+"""The simulated deep survey: object tables in five bands, and their truth."""

@@ -1,0 +1,279 @@
+"""A whole simulated night: calibration exposures, dithered fields, and events where they can be seen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest
+from gozen.instrument.profile import Profile, Site
+from gozen.instrument.read_header import mjd_of_utc
+from gozen.simulator import truth_tables
+from gozen.simulator.camera.detector import pattern
+from gozen.simulator.camera.frame_light import SensorField, sensor_field
+from gozen.simulator.camera.row_timing import Timing
+from gozen.simulator.camera.sensor_exposure import SensorExposure
+from gozen.simulator.simulated_camera import Run, SimulatedCamera, expose_sensor, update_reference
+from gozen.simulator.sky.events import Cloud, Eclipse, Event, Flare, Mover, Transient
+from gozen.simulator.sky.random_streams import stream
+from gozen.simulator.sky.scene import Conditions, SimulatedSky
+from gozen.simulator.sky.star_arrays import Floats
+from gozen.simulator.sky.tycho import find_index
+
+_DAY_S = 86400.0
+_GAP_S = 15.0
+_EDGE_PX = 60.0
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A field to observe: its name and the telescope's pointing, degrees."""
+
+    name: str
+    ra: float
+    dec: float
+
+
+@dataclass(frozen=True)
+class PlannedExposure:
+    """One exposure of a plan; times are MJD (UTC), places degrees."""
+
+    exposure_id: int
+    object: str
+    ra: float
+    dec: float
+    start: float
+    nframe: int
+    data_type: str
+
+
+@dataclass(frozen=True)
+class NightSummary:
+    """What a simulated night left in the archive.
+
+    Parameters
+    ----------
+    exposures
+        What was taken, in order.
+    raw
+        Keys of the raw files.
+    events
+        What was injected.
+    reference
+        Key of the reference catalogue.
+    """
+
+    night: str
+    exposures: tuple[PlannedExposure, ...]
+    raw: tuple[str, ...]
+    events: tuple[Event, ...]
+    sensors: tuple[str, ...]
+    reference: str = field(default=truth_tables.REFERENCE_KEY)
+
+
+def simulate_night(
+    store: Store,
+    profile: Profile,
+    *,
+    night: str,
+    targets: Sequence[Target],
+    dithers: Sequence[tuple[float, float]] = ((0.0, 0.0),),
+    sensors: Iterable[str] | None = None,
+    nframe: int = 18,
+    calibration_frames: int | None = None,
+    seed: int = 1,
+    events: Sequence[Event] | None = None,
+    conditions: Conditions | None = None,
+    tycho: Path | None = None,
+    pipelines: Iterable[str] | None = None,
+    gain: str | None = None,
+    first_exposure_id: int = 1,
+    progress: Progress | None = None,
+    run: Run = map,
+) -> NightSummary:
+    """Simulate a night: a DARK, a FLAT, then each dither of each field.
+
+    Parameters
+    ----------
+    night
+        ``YYYYMMDD``; exposures start at 22:00 local time.
+    dithers
+        Offsets from the field, arcsec on the sky, east and north.
+    events
+        What happens; by default `typical_events`.
+    tycho
+        Index for the bright stars; by default Debian's, where it is installed.
+    progress
+        Called with the number of files done, of all, and the key of the last.
+    run
+        `map`, or a process pool's ``map``.
+
+    Raises
+    ------
+    BadRequest
+        The night is no date, or what `SimulatedCamera.expose` refuses.
+    """
+    index = tycho or find_index()
+    sky = SimulatedSky(seed, (), conditions or Conditions(), index)
+    plan = plan_night(profile.site, night, targets, dithers, nframe, calibration_frames or nframe, first_exposure_id)
+    chosen = tuple(sensor.id for sensor in profile.sensors) if sensors is None else tuple(sensors)
+    quiet = _orders(SimulatedCamera(profile, sky, store), plan, chosen, pipelines, gain)
+    happening = tuple(typical_events(quiet) if events is None else events)
+    orders = [replace(order, sky=replace(sky, events=happening)) for order in quiet]
+    update_reference(store, sky, orders)
+    truth_tables.write_truth(store, truth_tables.events_key(night), truth_tables.events_table(happening))
+    raw = []
+    for key in run(partial(expose_sensor, store), orders):
+        raw.append(key)
+        if progress:
+            progress(len(raw), len(orders), key)
+    return NightSummary(night, tuple(plan), tuple(raw), happening, chosen)
+
+
+def plan_night(
+    site: Site,
+    night: str,
+    targets: Sequence[Target],
+    dithers: Sequence[tuple[float, float]],
+    nframe: int,
+    calibration_frames: int,
+    first_exposure_id: int = 1,
+) -> list[PlannedExposure]:
+    """Return the exposures of a night, one after another from 22:00 local time."""
+    try:
+        evening = dt.datetime.strptime(night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
+    except ValueError as error:
+        raise BadRequest(f"the night {night!r} is no date of the form YYYYMMDD") from error
+    # The real camera's calibration files carry an impossible declination, so these do too.
+    wanted = [(kind, kind, 0.0, 119.0, calibration_frames) for kind in ("DARK", "FLAT")]
+    for target in targets:
+        for number, (east, north) in enumerate(dithers, start=1):
+            name = target.name if len(dithers) == 1 else f"{target.name}_dith{number}"
+            ra = (target.ra + east / 3600 / math.cos(math.radians(target.dec))) % 360
+            wanted.append((name, "OBJECT", ra, target.dec + north / 3600, nframe))
+    plan, start = [], mjd_of_utc(evening)
+    for number, (name, data_type, ra, dec, frames) in enumerate(wanted, start=first_exposure_id):
+        plan.append(PlannedExposure(number, name, ra, dec, start, frames, data_type))
+        start += (frames * Timing().frame_s + _GAP_S) / _DAY_S
+    return plan
+
+
+def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
+    """Return events that the given exposures will see: one of each kind, on stars that stand alone.
+
+    On the first sensor of the first exposure of the sky: a flare, a transient, and a slow, a fast and a streaking
+    mover; an eclipse on its last sensor; a thin cloud over its second exposure, if there is one.
+    """
+    seen = [order for order in orders if order.data_type == "OBJECT"]
+    if not seen:
+        return []
+    exposures = sorted({order.exposure for order in seen})
+    during = [order for order in seen if order.exposure == exposures[0]]
+    events = [*_flashes(during[0]), *_movers(during[0]), *_eclipses(during[-1])]
+    if len(exposures) > 1:
+        later = next(order for order in seen if order.exposure == exposures[1])
+        length = later.nframe * later.timing.frame_s
+        start, end = (later.utc_mjd + part * length / _DAY_S for part in (0.4, 0.8))
+        events.append(Cloud("thin cloud", start, end, transmission=0.8))
+    return events
+
+
+def lone_stars(order: SensorExposure, brightest: float, faintest: float) -> SensorField:
+    """Return the stars of a sensor within magnitudes that have no neighbour, edge or dead column near, bright first."""
+    field_ = sensor_field(order)
+    rows, columns = order.profile.active_shape
+    fixed = pattern(order.sky.seed, order.sensor, order.profile.active_shape, order.profile.shape[0])
+    good = (field_.stars.g > brightest) & (field_.stars.g < faintest)
+    good &= (field_.x > _EDGE_PX) & (field_.x < columns - _EDGE_PX)
+    good &= (field_.y > _EDGE_PX) & (field_.y < rows - _EDGE_PX)
+    good &= truth_tables.neighbour_flux(field_.x, field_.y, field_.flux_e) < 0.02 * field_.flux_e
+    for column in fixed.dead_columns:
+        good &= np.abs(field_.x - column) > _EDGE_PX / 2
+    which = np.flatnonzero(good)
+    which = which[np.argsort(field_.stars.g[which])]
+    arrays = (getattr(field_, name)[which] for name in ("ra", "dec", "x", "y", "flux_e"))
+    return SensorField(field_.stars.take(which), *arrays)
+
+
+def empty_place(order: SensorExposure) -> tuple[Floats, Floats]:
+    """Return the pixel, arrays of shape (1,), that is farthest from any star among some drawn in the inner sensor."""
+    field_ = sensor_field(order)
+    rows, columns = order.profile.active_shape
+    u, v = stream(order.sky.seed, "empty place", order.exposure).uniform(0.2, 0.8, (2, 200))
+    apart, _ = cKDTree(np.column_stack([field_.x, field_.y])).query(np.column_stack([u * columns, v * rows]))
+    best = int(np.argmax(apart))
+    return u[best : best + 1] * columns, v[best : best + 1] * rows
+
+
+def _flashes(order: SensorExposure) -> list[Event]:
+    middle = order.utc_mjd + 0.4 * order.nframe * order.timing.frame_s / _DAY_S
+    ra, dec = order.projection.sky(*empty_place(order))
+    flash = Transient("flash", float(ra[0]), float(dec[0]), g=16.0, peak_mjd=middle, rise_s=0.1, decay_s=0.3)
+    star = _lone_star(order, 14.0)
+    return (
+        [flash]
+        if star is None
+        else [Flare("flare", star, peak_mjd=middle, amplitude=1.5, rise_s=0.4, decay_s=2.0), flash]
+    )
+
+
+def _eclipses(order: SensorExposure) -> list[Event]:
+    middle = order.utc_mjd + 0.6 * order.nframe * order.timing.frame_s / _DAY_S
+    star = _lone_star(order, 13.3)
+    return [] if star is None else [Eclipse("eclipse", star, mid_mjd=middle, depth=0.5, duration_s=4.0, ingress_s=1.0)]
+
+
+def _lone_star(order: SensorExposure, g: float) -> int | None:
+    """Return the id of the lone star that is nearest to a magnitude, if the sensor has one from 12.5 to 18."""
+    stars = lone_stars(order, 12.5, 18.0).stars
+    return int(stars.source_id[np.argmin(np.abs(stars.g - g))]) if len(stars) else None
+
+
+def _movers(order: SensorExposure) -> list[Event]:
+    rows, columns = order.profile.active_shape
+    middle = order.utc_mjd + 0.5 * order.nframe * order.timing.frame_s / _DAY_S
+    places = {"slow": (0.45, 0.30), "fast": (0.65, 0.70), "streak": (0.50, 0.50)}
+    motion = {"slow": (0.9, 0.5, 15.5), "fast": (-9.0, 4.0, 14.0), "streak": (160.0, 45.0, 10.8)}
+    events: list[Event] = []
+    for name, (u, v) in places.items():
+        ra, dec = order.projection.sky(np.array([u * columns]), np.array([v * rows]))
+        rate_ra, rate_dec, g = motion[name]
+        events.append(Mover(f"{name} mover", float(ra[0]), float(dec[0]), middle, rate_ra, rate_dec, g))
+    return events
+
+
+def _orders(
+    camera: SimulatedCamera,
+    plan: Sequence[PlannedExposure],
+    sensors: tuple[str, ...],
+    pipelines: Iterable[str] | None,
+    gain: str | None,
+) -> list[SensorExposure]:
+    words = tuple(pipelines) if pipelines is not None else None
+    return [
+        order
+        for step in plan
+        for order in camera.orders(
+            step.exposure_id,
+            object=step.object,
+            ra=step.ra,
+            dec=step.dec,
+            start=step.start,
+            nframe=step.nframe,
+            sensors=sensors,
+            data_type=step.data_type,
+            pipelines=words,
+            gain=gain,
+        )
+    ]

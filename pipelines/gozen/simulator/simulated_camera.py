@@ -1,0 +1,209 @@
+"""The simulated camera: takes exposures and stores raw cubes, their truth and the reference catalogue of their fields.
+
+Where the work is done (here, in a pool) is the caller's choice, by the ``run`` function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import pyarrow as pa
+
+from gozen.archive import keys
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest
+from gozen.instrument.profile import Profile
+from gozen.instrument.read_header import night_of
+from gozen.simulator import truth_tables
+from gozen.simulator.camera.row_timing import Timing
+from gozen.simulator.camera.sensor_exposure import SensorExposure
+from gozen.simulator.camera.simulated_cube import simulate_sensor
+from gozen.simulator.sky.population import tiles_in_cone
+from gozen.simulator.sky.scene import SimulatedSky
+from gozen.simulator.sky.star_arrays import concatenate, reference_table
+
+DATA_TYPES = ("OBJECT", "DARK", "FLAT")
+_REFERENCE_MARGIN_DEG = 0.05
+
+
+class Run(Protocol):
+    """Anything like ``map``: a process pool's ``map`` does the sensors in parallel."""
+
+    def __call__(self, task: Callable[[SensorExposure], str], orders: Iterable[SensorExposure], /) -> Iterable[str]:
+        """Apply the task to each order and return the results in order."""
+
+
+@dataclass(frozen=True)
+class SimulatedCamera:
+    """A camera of some profile under a simulated sky.
+
+    Parameters
+    ----------
+    profile
+        What the camera is; its raw data must be cubes.
+    sky
+        What it looks at.
+    store
+        The archive that receives the raw files.
+    timing
+        Frame, exposure and row times.
+    """
+
+    profile: Profile
+    sky: SimulatedSky
+    store: Store
+    timing: Timing = field(default_factory=Timing)
+
+    def expose(
+        self,
+        exposure_id: int,
+        *,
+        object: str,  # noqa: A002 the header's word for the target
+        ra: float,
+        dec: float,
+        start: float,
+        nframe: int,
+        sensors: Iterable[str] | None = None,
+        data_type: str = "OBJECT",
+        pipelines: Iterable[str] | None = None,
+        gain: str | None = None,
+        project: str = "",
+        observer: str = "",
+        run: Run = map,
+    ) -> list[str]:
+        """Take one exposure and return the keys of its raw files, one for each sensor.
+
+        Parameters
+        ----------
+        ra, dec
+            Where the telescope says that it points, degrees.
+        start
+            When the sequence starts, MJD (UTC).
+        sensors
+            All of the profile's by default.
+        run
+            `map` by default; give a process pool's ``map`` to use more cores. The bytes do not depend on it.
+
+        Raises
+        ------
+        BadRequest
+            A sensor, data type or gain that the profile does not have, no frames, or an archive that already holds the
+            sky of another seed.
+        """
+        orders = self.orders(
+            exposure_id,
+            object=object,
+            ra=ra,
+            dec=dec,
+            start=start,
+            nframe=nframe,
+            sensors=sensors,
+            data_type=data_type,
+            pipelines=pipelines,
+            gain=gain,
+            project=project,
+            observer=observer,
+        )
+        update_reference(self.store, self.sky, orders)
+        return list(run(partial(expose_sensor, self.store), orders))
+
+    def orders(
+        self,
+        exposure_id: int,
+        *,
+        object: str,  # noqa: A002 the header's word for the target
+        ra: float,
+        dec: float,
+        start: float,
+        nframe: int,
+        sensors: Iterable[str] | None = None,
+        data_type: str = "OBJECT",
+        pipelines: Iterable[str] | None = None,
+        gain: str | None = None,
+        project: str = "",
+        observer: str = "",
+    ) -> list[SensorExposure]:
+        """Return what `expose` would have each sensor do; parameters and errors are the same."""
+        chosen = [sensor.id for sensor in self.profile.sensors] if sensors is None else list(sensors)
+        amplifier = gain or self.profile.default_gain
+        self._check(chosen, nframe, data_type, amplifier)
+        return [
+            SensorExposure(
+                profile=self.profile,
+                sky=self.sky,
+                sensor=sensor,
+                night=night_of(start, self.profile.site),
+                exposure_id=exposure_id,
+                object=object,
+                ra=ra,
+                dec=dec,
+                start_mjd=start,
+                nframe=nframe,
+                data_type=data_type,
+                pipelines=tuple(self.profile.default_pipelines if pipelines is None else pipelines),
+                gain=amplifier,
+                project=project,
+                observer=observer,
+                timing=self.timing,
+            )
+            for sensor in chosen
+        ]
+
+    def _check(self, sensors: list[str], nframe: int, data_type: str, gain: str) -> None:
+        name = self.profile.name
+        if self.profile.raw != "cube":
+            raise BadRequest(f"the profile {name} has raw files of single frames; only cubes can be simulated")
+        unknown = [sensor for sensor in sensors if self.profile.sensor(sensor) is None]
+        if unknown or not sensors:
+            known = ", ".join(sensor.id for sensor in self.profile.sensors)
+            raise BadRequest(f"no sensor {', '.join(unknown) or 'was named'} in the profile {name}; it has {known}")
+        if nframe < 1:
+            raise BadRequest(f"an exposure of {nframe} frames cannot be; give 1 or more")
+        if data_type not in DATA_TYPES:
+            raise BadRequest(f"the data type {data_type!r} cannot be simulated; give {', '.join(DATA_TYPES)}")
+        if gain not in self.profile.gains:
+            raise BadRequest(f"the profile {name} has no gain {gain!r}; it has {', '.join(self.profile.gains)}")
+
+
+def expose_sensor(store: Store, order: SensorExposure) -> str:
+    """Simulate one sensor's exposure, store the truth and then the raw file, and return the raw file's key."""
+    for kind, table in truth_tables.sensor_tables(order).items():
+        truth_tables.write_truth(store, truth_tables.sensor_key(order.night, order.exposure, order.sensor, kind), table)
+    key = keys.raw(order.night, order.exposure, order.frame_id)
+    store.write(key, simulate_sensor(order))
+    return key
+
+
+def update_reference(store: Store, sky: SimulatedSky, orders: Iterable[SensorExposure]) -> None:
+    """Add the fields of some exposures to the reference catalogue of the archive's simulated sky.
+
+    Raises
+    ------
+    BadRequest
+        The archive holds the reference catalogue of another sky.
+    """
+    mine = {b"gozen.seed": str(sky.seed).encode(), b"gozen.tycho": (sky.tycho.name if sky.tycho else "").encode()}
+    known: set[int] = set()
+    if store.exists(truth_tables.REFERENCE_KEY):
+        found = truth_tables.read_truth(store, truth_tables.REFERENCE_KEY).schema.metadata or {}
+        if any(found.get(name) != value for name, value in mine.items()):
+            raise BadRequest(
+                f"{store.url_of(truth_tables.REFERENCE_KEY)} belongs to another simulated sky (seed "
+                f"{found.get(b'gozen.seed', b'?').decode()}, not {sky.seed}); use that seed or another archive"
+            )
+        known = {int(pixel) for pixel in found[b"gozen.tiles"].split(b",")}
+    wanted = known.union(*(_tiles(order) for order in orders if order.data_type == "OBJECT"))
+    if wanted != known:
+        table: pa.Table = reference_table(concatenate([sky.tile(pixel) for pixel in sorted(wanted)]))
+        tiles = ",".join(map(str, sorted(wanted))).encode()
+        truth_tables.write_truth(
+            store, truth_tables.REFERENCE_KEY, table.replace_schema_metadata({**mine, b"gozen.tiles": tiles})
+        )
+
+
+def _tiles(order: SensorExposure) -> list[int]:
+    place = order.projection
+    return tiles_in_cone(place.ra, place.dec, place.reach_px * place.scale_arcsec / 3600 + _REFERENCE_MARGIN_DEG)

@@ -1,0 +1,193 @@
+"""Files of the watched folder on their way to become cubes: which are whole, broken, or belong together."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gozen.archive.stores.open_store import Store
+from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
+from gozen.frames.archived_files import Closed, Held
+from gozen.frames.assign_exposures import ExposureName, Placed, Refusal, sort_arrivals
+from gozen.frames.incoming_files import Arrival
+from gozen.frames.take_in import record_of
+from gozen.instrument.profile import Profile
+from gozen.watch.scan_folder import Entry, is_whole, look, look_at_spool, verdict
+from gozen.watch.spool import read_arrival
+
+log = logging.getLogger(__name__)
+_UNIX_MJD = 40587.0
+_NEXT_FRAMES = 3
+"""Exposure times after which another frame of the series should have come, also where two are taken in turn."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files of one exposure that came; the last of them at the moment `last`, s of the watch's clock."""
+
+    night: str
+    exposure: str
+    files: list[Placed]
+    last: float
+
+
+@dataclass
+class _Seen:
+    entry: Entry
+    since: float
+    whole: bool | None = None
+    over: bool = False
+
+
+class Arriving:
+    """What looks into one folder have seen so far.
+
+    Parameters
+    ----------
+    patience_s
+        Seconds without growth after which a short file counts as broken.
+    settle_s
+        Seconds without another file that end an exposure without a number.
+    closed
+        Tells which sensors of which exposures are finished; by default those for which a commit stands.
+    utc_s
+        The present moment, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        profile: Profile,
+        patience_s: float,
+        settle_s: float = 0.0,
+        closed: Closed | None = None,
+        utc_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._profile, self._patience_s = folder, profile, patience_s
+        self._settle_s, self._closed, self._utc_s = settle_s, closed, utc_s
+        self._held = Held(store, profile)
+        self._seen: dict[str, _Seen] = {}
+        self._spooled: set[str] = set()
+        self._waiting: dict[Path, tuple[Arrival, float]] = {}
+        self._unsorted = False
+        self._places: dict[ExposureName, list[Placed]] = {}
+        self._left: set[Path] = set()
+        self.trouble: StorageUnavailable | None = None
+        """Why a file could not be read at the last look; it is tried again at the next."""
+
+    @property
+    def unread(self) -> int:
+        """Files that were seen but are not whole yet, or whose exposure is not."""
+        return sum(not one.over for one in self._seen.values()) + len(self._waiting)
+
+    def spooled(self) -> tuple[list[Group], list[Refusal]]:
+        """Return what an earlier watch left in its spool; each file once, those that could not be read again."""
+        self.trouble = None
+        entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
+        self._spooled |= {entry.name for entry in entries}
+        return self._read(entries, -math.inf)
+
+    def look(self, now: float) -> tuple[list[Group], list[Refusal]]:
+        """Look once more and return what has come since, by exposure, and what is no raw file.
+
+        Raises
+        ------
+        StorageUnavailable, MissingObject
+            The folder cannot be read.
+        """
+        left: list[Path] = []
+        entries = {entry.name: entry for entry in look(self._folder, left)}
+        self._name_left(left)
+        self._seen = {name: one for name, one in self._seen.items() if name in entries}
+        self.trouble = None
+        ready = [entry for entry in entries.values() if self._is_ready(entry, now)]
+        return self._read(ready, now)
+
+    def _name_left(self, links: list[Path]) -> None:
+        for link in links:
+            if link not in self._left:
+                what = "a folder; watch that, or link its files" if link.is_dir() else "nothing that is there"
+                log.warning("left where it is: %s is a link to %s", link, what)
+        self._left = set(links)
+
+    def _is_ready(self, entry: Entry, now: float) -> bool:
+        seen = self._seen.get(entry.name)
+        if seen is None or seen.entry != entry:
+            self._seen[entry.name] = _Seen(entry, now)
+            return False
+        if seen.over:
+            return False
+        if seen.whole is None:
+            try:
+                seen.whole = is_whole(entry.path, entry.size)
+            except MissingObject:
+                return False
+            except StorageUnavailable as error:
+                self.trouble = error
+                return False
+        found = verdict(same=True, whole=seen.whole, quiet_s=now - seen.since, patience_s=self._patience_s)
+        seen.over = found != "wait"
+        return seen.over
+
+    def _read(self, entries: Iterable[Entry], now: float) -> tuple[list[Group], list[Refusal]]:
+        arrivals, refused = [], []
+        for entry in entries:
+            try:
+                arrivals.append(read_arrival(entry.path, self._profile))
+            except CorruptFile as error:
+                refused.append(Refusal(entry.path, error))
+            except MissingObject:
+                continue  # renamed or removed since the look
+            except StorageUnavailable as error:
+                self.trouble = error
+                self._seen.pop(entry.name, None)
+                self._spooled.discard(entry.name)
+        self._waiting.update({one.path: (one, now) for one in arrivals})
+        self._unsorted = self._unsorted or bool(arrivals)
+        try:
+            groups, left_out = self._sorted(now)
+        except StorageUnavailable as error:
+            self.trouble = error
+            return [], refused
+        return groups, refused + left_out
+
+    def _sorted(self, now: float) -> tuple[list[Group], list[Refusal]]:
+        """Put what waits to exposures and give out those that are whole.
+
+        Files without a number wait until their exposure is quiet, so that those that come in another order than they
+        were taken in find the same exposures under the same names.
+        """
+        refused: list[Refusal] = []
+        if self._unsorted:
+            found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
+            self._places, refused, self._unsorted = found.groups, found.refused, False
+            for one in refused:
+                del self._waiting[one.path]
+        whole = [self._group(name, placed) for name, placed in self._places.items()]
+        whole = [one for one in whole if self._is_whole(one, now)]
+        for group in whole:
+            self._give_out(group)
+        return whole, refused
+
+    def _group(self, name: ExposureName, placed: list[Placed]) -> Group:
+        return Group(*name, placed, max(self._waiting[one.arrival.path][1] for one in placed))
+
+    def _is_whole(self, group: Group, now: float) -> bool:
+        """Tell whether an exposure is ready: numbered, or quiet, and no frame of a camera at work can be on its way."""
+        frame = group.files[-1].arrival.frame
+        if frame.setup.exposure_id is not None or frame.taken.cube_s is not None:
+            return True
+        age_s = self._utc_s() - (frame.taken.mjd - _UNIX_MJD) * 86400 - frame.setup.exposure_s
+        at_work = 0 <= age_s < _NEXT_FRAMES * frame.setup.exposure_s and math.isfinite(group.last)
+        return group.last <= now - self._settle_s and not at_work
+
+    def _give_out(self, group: Group) -> None:
+        del self._places[group.night, group.exposure]
+        for one in group.files:
+            del self._waiting[one.arrival.path]
+        self._held.remember(record_of(group.night, group.exposure, group.files))

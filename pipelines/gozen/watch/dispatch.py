@@ -1,0 +1,172 @@
+"""From cubes that wait to rows that can be looked up: what the workers get, and what becomes of what they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gozen.archive.commit import SensorCommit
+from gozen.errors import GozenError, StorageUnavailable
+from gozen.reduction.night_masters import MasterResult, make_sensor_masters
+from gozen.reduction.reduce_all import reduce_here
+from gozen.reduction.sensor_work import Bench
+from gozen.settings import WatchSettings
+from gozen.watch.backoff import Backoff
+from gozen.watch.ingest import Inbound
+from gozen.watch.messages import Reporter
+from gozen.watch.publish_rows import Publication, Published, publish
+from gozen.watch.recipes_of_cubes import Orders
+from gozen.watch.waiting_cubes import (
+    UNDER_WAY,
+    Cubes,
+    Name,
+    QueuedCube,
+    State,
+    next_to_run,
+    portions,
+    publishable,
+)
+from gozen.watch.warm_workers import WarmPool
+
+_PUBLISHING = "publishing"
+_WARMING = "warming"
+
+
+class Outbound:
+    """Keeps the workers busy.
+
+    Parameters
+    ----------
+    quiet_s
+        Seconds without another file after which a cube is whole; 0 where a cube is one file.
+    cubes
+        What the watch knows of; those that are done are removed.
+    """
+
+    def __init__(
+        self,
+        pool: WarmPool,
+        workers: int,
+        settings: WatchSettings,
+        orders: Orders,
+        reporter: Reporter,
+        inbound: Inbound,
+        cubes: Cubes,
+        *,
+        quiet_s: float,
+    ) -> None:
+        self._pool, self._workers, self._settings, self._quiet_s = pool, workers, settings, quiet_s
+        self._orders, self._reporter, self._inbound, self._cubes = orders, reporter, inbound, cubes
+        self._published: list[QueuedCube] = []
+        self._publish_after = 0.0
+        self.trouble = Backoff("the workers")
+        for number in range(workers):
+            pool.submit((_WARMING, number), warm, number)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be done or under way; what is held does not count."""
+        return not self._published and all(cube.state == State.HELD for cube in self._cubes.values())
+
+    def step(self, now: float) -> None:
+        """Hand over what can be done now, unless the storage is in trouble."""
+        if now >= self.trouble.until:
+            self._start(now)
+            self._publish(now)
+
+    def collect(self, timeout_s: float, now: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        """Wait for results and deal with them."""
+        for name, result in self._pool.finished(timeout_s, sleep):
+            if name == _PUBLISHING:
+                self._after_publishing(result, now())
+            elif name[0] != _WARMING:
+                self._after_reduction(self._cubes[name], result, now())
+
+    def _start(self, now: float) -> None:
+        """Keep every worker busy and one task ahead, no more: what is express must not wait behind others."""
+        while len(self._pool) <= self._workers:
+            cube = next_to_run(self._cubes.values(), now - self._quiet_s)
+            if cube is None:
+                return
+            wanted: Any = self._orders.masters(cube) if cube.calibrates else self._orders.work(cube)
+            if wanted is None:
+                self._done(cube, now)
+                continue
+            cube.state = State.RUNNING
+            self._pool.submit(cube.key, make_sensor_masters if cube.calibrates else reduce_here, wanted)
+
+    def _after_reduction(
+        self, cube: QueuedCube, result: SensorCommit | list[MasterResult] | GozenError, now: float
+    ) -> None:
+        if isinstance(result, list):
+            self._release_held()
+        error = result if isinstance(result, GozenError) else first_error(result)
+        if isinstance(error, StorageUnavailable):
+            cube.state = State.WAITING
+            self.trouble.failed(error, now)
+        elif error is not None:
+            self._reporter.held(cube, error)
+            cube.hold(error)
+        elif not isinstance(result, GozenError):
+            self.trouble.succeeded()
+            self._reporter.reduced(cube, result)
+            self._done(cube, now)
+        if self._inbound.has_more(cube.key):
+            cube.state = State.IN_FOLDER
+
+    def _done(self, cube: QueuedCube, now: float) -> None:
+        cube.state = State.DONE
+        self._reporter.went(now, cube.size)
+
+    def _release_held(self) -> None:
+        """Try again what may have waited for masters."""
+        for cube in self._cubes.values():
+            if cube.may_lack_masters:
+                cube.state = State.WAITING
+
+    def _publish(self, now: float) -> None:
+        idle = not any(cube.state in UNDER_WAY for cube in self._cubes.values())
+        if self._published or (now < self._publish_after and not idle):
+            return
+        names = publishable(self._cubes.values())
+        sky = {cube.name for cube in self._cubes.values() if not cube.calibrates}
+        cut = portions([one for one in names if one in sky], self._settings.append_exposures, idle=idle)
+        other = tuple(one for one in names if one not in sky)
+        if not cut and not other:
+            return
+        chosen: set[Name] = {one for part in cut for one in part} | set(other)
+        self._published = [cube for cube in self._cubes.values() if cube.name in chosen and cube.state == State.DONE]
+        self._pool.submit(_PUBLISHING, publish, Publication(tuple(map(tuple, cut)), other))
+
+    def _after_publishing(self, result: Published | GozenError, now: float) -> None:
+        cubes, self._published = self._published, []
+        if isinstance(result, StorageUnavailable):
+            self.trouble.failed(result, now)
+            return
+        if isinstance(result, GozenError):
+            self._reporter.held(cubes[0], result)
+            for cube in cubes:
+                cube.hold(result)
+            return
+        self.trouble.succeeded()
+        spent = result.append_s + result.log_s
+        self._publish_after = now + spent * (1 / self._settings.publish_share - 1)
+        over = [cube for cube in cubes if cube.state == State.DONE]
+        self._reporter.published(over, result, now)
+        self._inbound.finish(over)
+        for cube in over:
+            del self._cubes[cube.key]
+
+
+def first_error(result: SensorCommit | list[MasterResult]) -> GozenError | None:
+    """Return the error of the first master that could not be made; a commit stands for none."""
+    if isinstance(result, SensorCommit):
+        return None
+    return next((one.error for one in result if one.error is not None), None)
+
+
+def warm(number: int, _: Bench) -> int:
+    """Load the code of the reduction, before the first cube comes."""
+    import gozen.reduction.reduce_sensor  # noqa: F401 - the compiled code
+
+    return number

@@ -1,0 +1,207 @@
+"""From files in the folder to cubes in the archive that wait to be reduced."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from gozen.archive.raw.exposure_record import record_exposure
+from gozen.archive.stores.directory_store import DirectoryStore
+from gozen.errors import CorruptFile, MissingObject, StorageUnavailable, UnreadableInput
+from gozen.frames.archived_files import Held
+from gozen.frames.assign_exposures import Placed, Refusal
+from gozen.frames.take_in import record_of
+from gozen.reduction.sensor_work import Bench
+from gozen.settings import WatchSettings
+from gozen.watch.completeness import Arriving, Group
+from gozen.watch.messages import Reporter
+from gozen.watch.recipes_of_cubes import Orders
+from gozen.watch.spool import Intake
+from gozen.watch.waiting_cubes import CubeName, Cubes, QueuedCube, State, next_to_take
+
+log = logging.getLogger(__name__)
+
+
+class Inbound:
+    """Takes in what arrives.
+
+    Parameters
+    ----------
+    folder
+        Into which the camera writes.
+    keep
+        Leave files where they are.
+    cubes
+        What the watch knows of; new ones are added.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bench: Bench,
+        settings: WatchSettings,
+        orders: Orders,
+        reporter: Reporter,
+        cubes: Cubes,
+        *,
+        keep: bool,
+    ) -> None:
+        self._folder, self._store, self._settings, self._cubes = folder, bench.store, settings, cubes
+        self._orders, self._reporter = orders, reporter
+        self._intake = Intake(folder, bench.store, keep=keep)
+        self._held = Held(bench.store, bench.profile)
+        settle_s = settings.settle_s if bench.profile.raw == "frames" else 0.0
+        self._arriving = Arriving(folder, bench.store, bench.profile, settings.patience_s, settle_s, self._is_closed)
+        self._arrivals: dict[CubeName, deque[Placed]] = defaultdict(deque)
+        self._refusals: deque[Refusal] = deque()
+        self._to_finish: deque[Path] = deque()
+        self._claimed, self._resuming = False, not keep
+        self._looks, self._next_look = 0, 0.0
+
+    @property
+    def unread(self) -> int:
+        """Files that are seen but not whole yet, or wait to be put aside."""
+        return self._arriving.unread + len(self._refusals)
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether all that came together is known: a file counts when two looks have seen the same of it."""
+        return self._looks >= 2
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left in the folder, as far as anybody can know."""
+        return self.has_looked and not self.unread and not self._to_finish
+
+    def close(self) -> None:
+        """Remove what killed or ended workers left half-written, and let others watch the folder."""
+        with contextlib.suppress(StorageUnavailable):  # the next watch sweeps, too
+            self._sweep()
+        self._intake.release()
+
+    def step(self, now: float) -> None:
+        """Look, if it is time, and take one cube in.
+
+        Raises
+        ------
+        StorageUnavailable
+            Folder or archive cannot be read or written now; the next step goes on where this one ended.
+        BadRequest
+            Another watch looks after the folder.
+        """
+        if not self._claimed:
+            self._intake.claim()
+            self._claimed = True
+            self._sweep()
+        if self._resuming:
+            self._accept(*self._arriving.spooled(), now)
+            self._resuming = self._arriving.trouble is not None
+        if now >= self._next_look:
+            self._next_look = now + self._settings.interval_s
+            self._look(now)
+        while self._to_finish:
+            self._intake.finish(self._to_finish[0])
+            self._to_finish.popleft()
+        while self._refusals:
+            one = self._refusals[0]
+            self._reporter.refused(self._intake.refuse(one.path), one.reason)
+            self._refusals.popleft()
+        cube = self.next()
+        if cube is not None:
+            self._take(cube)
+        if self._arriving.trouble is not None:
+            raise self._arriving.trouble
+
+    def next(self) -> QueuedCube | None:
+        """Return the cube that is taken in next."""
+        return next_to_take(self._cubes.values(), self._settings.queue_length)
+
+    def has_more(self, name: CubeName) -> bool:
+        """Tell whether files of a cube came that are not in the archive yet."""
+        return bool(self._arrivals.get(name))
+
+    def finish(self, cubes: Iterable[QueuedCube]) -> None:
+        """Let go of the files of cubes that are done, at the next step."""
+        for cube in cubes:
+            self._to_finish += cube.files
+            self._arrivals.pop(cube.key, None)
+
+    def _sweep(self) -> None:
+        if isinstance(self._store, DirectoryStore):
+            self._store.sweep()
+
+    def _look(self, now: float) -> None:
+        try:
+            found = self._arriving.look(now)
+        except MissingObject as error:
+            raise StorageUnavailable(f"the folder {self._folder} is not there; is its disk mounted?") from error
+        self._looks += 1
+        self._accept(*found, now)
+
+    def _accept(self, groups: Iterable[Group], refused: Iterable[Refusal], now: float) -> None:
+        self._refusals += refused
+        for group in groups:
+            for one in group.files:
+                self._add(group.night, group.exposure, one, group.last if math.isfinite(group.last) else now, now)
+
+    def _is_closed(self, night: str, exposure: str, sensor: str) -> bool:
+        """Tell whether a sensor of an exposure is being reduced, or is."""
+        cube = self._cubes.get((night, exposure, sensor))
+        under_way = cube is not None and cube.state in (State.RUNNING, State.DONE)
+        return under_way or self._held.closed(night, exposure, sensor)
+
+    def _add(self, night: str, exposure: str, one: Placed, last: float, now: float) -> None:
+        name = (night, exposure, one.arrival.header.sensor)
+        first = name not in self._cubes
+        if first:
+            self._cubes[name] = self._new_cube(name, one, now)
+        cube = self._cubes[name]
+        cube.last = last
+        if cube.state != State.RUNNING:
+            cube.state = State.IN_FOLDER
+        size = _size(one.arrival.path)
+        cube.size += size
+        self._arrivals[name].append(one)
+        self._reporter.came(now, size, first=first)
+
+    def _new_cube(self, name: CubeName, one: Placed, now: float) -> QueuedCube:
+        night, exposure, sensor = name
+        raw = record_of(night, exposure, [one])
+        express = self._orders.is_express(raw)
+        return QueuedCube(replace(raw, sensors={}, taken={}), sensor, express=express, seen=now, last=now)
+
+    def _take(self, cube: QueuedCube) -> None:
+        """Take the files of one cube into the archive and record its exposure."""
+        waiting = self._arrivals[cube.key]
+        while waiting:
+            one = waiting[0]
+            try:
+                cube.files.append(self._intake.take(one.arrival, one.key))
+                cube.keys = tuple(sorted({*cube.keys, one.key}))
+                cube.raw = replace(cube.raw, taken={**cube.raw.taken, one.key: one.arrival.frame.taken})
+            except CorruptFile as error:
+                self._refusals.append(Refusal(self._intake.spooled(one.arrival.path), error))
+            except MissingObject as error:
+                log.warning("not taken in: %s", error)
+            waiting.popleft()
+        if not cube.keys:
+            del self._cubes[cube.key]
+            return
+        try:
+            cube.raw = record_exposure(self._store, cube.raw_exposure)
+            cube.state = State.WAITING
+        except UnreadableInput as error:
+            self._reporter.held(cube, error)
+            cube.hold(error)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # it went since the look; taking it in will say so

@@ -1,0 +1,65 @@
+"""Rows into the table and commits into the log, as a task for a worker: what is reduced can be looked up then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gozen.archive.log.observation_log import rebuild_night
+from gozen.lightcurves.append_night import append_commits, staged_commits
+from gozen.reduction.sensor_work import Bench
+from gozen.watch.waiting_cubes import Name
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Exposures that are to be published.
+
+    Parameters
+    ----------
+    portions
+        Exposures of one night each, appended in one step.
+    without_rows
+        Exposures that only the log gets: calibration.
+    """
+
+    portions: tuple[tuple[Name, ...], ...]
+    without_rows: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True)
+class Published:
+    """What it came to: rows that the table got, and seconds spent."""
+
+    rows: int
+    append_s: float
+    log_s: float
+
+
+def publish(what: Publication, bench: Bench) -> Published:
+    """Append portions one after the other and bring the log of their nights up to date.
+
+    Each portion is a version of the table of its own, so that the table does not hang on how often this is called.
+
+    Raises
+    ------
+    UnreadableInput
+        Rows or commits cannot be read.
+    StorageUnavailable
+        The archive cannot be read or written.
+    """
+    begin = time.perf_counter()
+    rows = sum(_append(portion, bench) for portion in what.portions)
+    middle = time.perf_counter()
+    named = [name for portion in what.portions for name in portion]
+    for night in sorted({night for night, _ in (*named, *what.without_rows)}):
+        rebuild_night(bench.store, night)
+    return Published(rows, middle - begin, time.perf_counter() - middle)
+
+
+def _append(portion: Sequence[Name], bench: Bench) -> int:
+    night = portion[0][0]
+    commits = staged_commits(bench.store, night, [exposure for _, exposure in portion])
+    # Exposures without rows must not make a version.
+    return append_commits(bench.store, night, commits).rows_added if commits else 0

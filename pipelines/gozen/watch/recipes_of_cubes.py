@@ -1,0 +1,131 @@
+"""What is asked of a cube: by the recipes that name its object, else by its header; and whether it goes first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from gozen.archive.keys import Processing
+from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
+from gozen.archive.stores.open_store import open_archive
+from gozen.errors import BadRequest
+from gozen.instrument.profile import Profile
+from gozen.observing.observation_plan import PlannedExposure, exposures_of
+from gozen.observing.raw_for_steps import Reach, step_of
+from gozen.reduction.night_masters import MasterWork, masters_wanted
+from gozen.reduction.sensor_work import SensorWork
+from gozen.resources.observation import Observation
+from gozen.resources.observatory_recipe import load_observations
+from gozen.resources.yaml_resources import dump_resources
+from gozen.settings import Settings
+from gozen.watch.waiting_cubes import QueuedCube
+
+Asked = list[tuple[PlannedExposure, Observation]]
+
+
+class Orders:
+    """The recipes of a watch, read for each night anew.
+
+    Parameters
+    ----------
+    recipes
+        Recipes or Observations.
+    pipelines
+        What to make of every exposure; empty: what recipe or header say.
+    """
+
+    def __init__(
+        self, profile: Profile, settings: Settings, recipes: Sequence[Path] = (), pipelines: Sequence[str] = ()
+    ) -> None:
+        self._profile, self._settings = profile, settings
+        self._pipelines = tuple(pipelines)
+        self._texts = [(path.name, _read(path)) for path in recipes]
+        self._asked: dict[str, Asked] = {}
+        self._taken: dict[str, dict[str, RawExposure]] = {}
+        self._reach = Reach.of(profile)
+        self._of_night("20000101")  # a recipe that makes no sense is refused at once
+
+    def is_express(self, raw: RawExposure) -> bool:
+        """Tell whether an exposure goes before others: a target of opportunity, or an object of the settings."""
+        if raw.data_type != "OBJECT":
+            return False
+        asked = self._asked_for(raw)
+        if asked is not None and asked[0].exposure.spec.priority_class == "express":
+            return True
+        return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
+
+    def masters(self, cube: QueuedCube) -> MasterWork | None:
+        """Return the master that is made of a calibration cube; None when the camera needs none of this kind."""
+        if cube.raw.data_type.lower() not in self._profile.masters:
+            return None
+        return masters_wanted([cube.raw_exposure], self._profile.masters)[0]
+
+    def work(self, cube: QueuedCube) -> SensorWork | None:
+        """Return the reduction of a cube of the sky; None where its recipe leaves the sensor out."""
+        raw = cube.raw
+        processing = Processing(raw.night, raw.exposure, self._settings.run)
+        files = raw.sensors[cube.sensor]
+        work = SensorWork(processing, cube.sensor, files, pipelines=self._pipelines, object=raw.object)
+        asked = self._asked_for(raw)
+        if asked is None:
+            return work
+        spec, observation = asked[0].exposure.spec, asked[1]
+        if spec.sensors and cube.sensor not in spec.sensors:
+            return None
+        return replace(
+            work,
+            pipelines=self._pipelines or tuple(spec.pipelines),
+            recipe_name=observation.metadata.name,
+            recipe=dump_resources([observation]),
+            retain_raw=spec.retain_raw,
+        )
+
+    def _asked_for(self, raw: RawExposure) -> tuple[PlannedExposure, Observation] | None:
+        """Return what an exposure answers; other exposures of its night are looked at only where that matters."""
+        target = raw.object.strip()
+        asked = [one for one in self._of_night(raw.night) if one[0].exposure.spec.object.strip() == target]
+        taken = self._taken_of(raw, target) if len(asked) > 1 else [raw]
+        found = step_of(raw, [step for step, _ in asked], taken, self._reach)
+        return next((one for one in asked if one[0] is found), None)
+
+    def _taken_of(self, raw: RawExposure, target: str) -> list[RawExposure]:
+        """Return the exposures of a target in a night, by time; the archive is asked once for each night."""
+        if raw.night not in self._taken:
+            found = raw_exposures(open_archive(self._settings), raw.night)
+            self._taken[raw.night] = {one.exposure: one for one in found}
+        known = self._taken[raw.night]
+        known[raw.exposure] = raw
+        same = [one for one in known.values() if one.object.strip() == target]
+        return sorted(same, key=lambda one: (one.mjd, one.exposure))
+
+    def _of_night(self, night: str) -> Asked:
+        """Return what is asked of the sky, in the order of the recipes and their steps."""
+        if night not in self._asked:
+            found: Asked = []
+            zone, date = ZoneInfo(self._profile.site.time_zone), dt.datetime.strptime(night, "%Y%m%d").date()
+            for name, text in self._texts:
+                for observation in load_observations(text, name, night=date, zone=zone):
+                    steps = self._steps(observation)
+                    found += [(step, observation) for step in steps if step.exposure.spec.data_type == "OBJECT"]
+            self._asked[night] = found
+        return self._asked[night]
+
+    def _steps(self, observation: Observation) -> list[PlannedExposure]:
+        return exposures_of(
+            observation,
+            instrument=self._profile.name,
+            run=self._settings.run,
+            default_pipelines=self._profile.default_pipelines,
+            default_gain=self._profile.default_gain,
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read the recipe {path}: {error}") from error

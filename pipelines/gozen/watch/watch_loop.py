@@ -1,0 +1,104 @@
+"""The loop of a watch: look, take in, reduce, publish, report; time and sleep are arguments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gozen.errors import ExitCode, StorageUnavailable, worst
+from gozen.reduction.shared_inputs import open_bench
+from gozen.settings import Settings
+from gozen.watch.backoff import Backoff
+from gozen.watch.dispatch import Outbound
+from gozen.watch.ingest import Inbound
+from gozen.watch.messages import Reporter
+from gozen.watch.recipes_of_cubes import Orders
+from gozen.watch.waiting_cubes import Cubes
+from gozen.watch.warm_workers import WarmPool
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as a watch sees it, s."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+def run_watch(
+    folder: Path,
+    settings: Settings,
+    orders: Orders,
+    reporter: Reporter,
+    *,
+    keep: bool = False,
+    until_idle: bool = False,
+    clock: Clock = Clock(),
+) -> ExitCode:
+    """Look after a folder until the process is interrupted, or until all is done.
+
+    Parameters
+    ----------
+    folder
+        Into which the camera writes.
+    orders
+        What is asked of what comes.
+    reporter
+        Tells people and programs.
+    keep
+        Leave files where they are.
+    until_idle
+        Return as soon as nothing is left to do, and raise when the storage is in trouble instead of waiting.
+
+    Returns
+    -------
+    ExitCode
+        The worst of what is held.
+
+    Raises
+    ------
+    StorageUnavailable
+        With ``until_idle``.
+    BadRequest
+        Another watch looks after the folder.
+    UnreadableInput
+        The profile or the reference catalogue cannot be read.
+    """
+    bench, watch = open_bench(settings), settings.watch
+    cubes: Cubes = {}
+    inbound = Inbound(folder, bench, watch, orders, reporter, cubes, keep=keep)
+    pool = WarmPool(partial(open_bench, settings), settings.workers)
+    try:
+        quiet_s = watch.settle_s if bench.profile.raw == "frames" else 0.0
+        outbound = Outbound(pool, settings.workers, watch, orders, reporter, inbound, cubes, quiet_s=quiet_s)
+        trouble = Backoff("the folder or the archive")
+        while True:
+            now = clock.now()
+            _take_in(inbound, trouble, now)
+            if inbound.has_looked:
+                outbound.step(now)
+            message = trouble.message or outbound.trouble.message
+            if until_idle and message:
+                raise StorageUnavailable(message)
+            reporter.report(cubes.values(), inbound.unread, now, message)
+            if until_idle and inbound.is_idle and outbound.is_idle:
+                reporter.tell(cubes.values(), inbound.unread, now)
+                return worst([cube.error.exit_code for cube in cubes.values() if cube.error is not None])
+            more = inbound.next() is not None and not trouble.message
+            outbound.collect(0.0 if more else watch.interval_s, clock.now, clock.sleep)
+    finally:
+        pool.stop()
+        inbound.close()
+
+
+def _take_in(inbound: Inbound, trouble: Backoff, now: float) -> None:
+    if now < trouble.until:
+        return
+    try:
+        inbound.step(now)
+        trouble.succeeded()
+    except StorageUnavailable as error:
+        trouble.failed(error, now)
