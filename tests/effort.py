@@ -159,7 +159,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_version": 20,
     "services/test_watch": 110,
     "services/test_watch_pool": 15,
-    "unit/test_borders": 20,
+    "unit/test_movers_at_borders": 20,
     "unit/test_chart": 10,
     "unit/test_cli": 15,
     "unit/test_quickdb_region": 10,

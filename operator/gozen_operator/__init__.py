@@ -1,5 +1,5 @@
 """The control plane: the operator turns resources into Jobs, the observer turns Observations into exposures.
 
-``process`` watches and acts, ``reconcile`` decides, ``index`` remembers, ``api_server`` sends requests; ``observer`` is a
-second process of its own; ``cli_verbs`` adds ``gozen apply`` and its like to the command.
+``process`` watches and acts, ``reconcile`` decides, ``index`` remembers, ``api_server`` sends requests; ``observer`` is
+a process of its own; ``cli_verbs`` adds ``gozen apply`` and its like to the command.
 """

@@ -1,8 +1,8 @@
 """In which order and in which portions raw files come does not matter: exposures and their names are those of one go.
 
 Covered: files taken in by commands, in any order; files that a watch sees, in any order while an exposure is not quiet
-and in the order of time in any portions. Not here: what belongs together (unit/test_belonging), and files that come
-when an exposure is reduced, which are the next one.
+and in the order of time in any portions. Not here: what belongs together (unit/test_exposure_grouping), and files
+that come when an exposure is reduced, which are the next one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.effort import EVERYTHING
-from tests.unit.test_belonging import PROFILE, TENTH_DEG
+from tests.unit.test_exposure_grouping import PROFILE, TENTH_DEG
 
 from gozen.archive.raw.exposure_record import raw_exposures, record_exposure
 from gozen.archive.stores.open_store import Store, open_store

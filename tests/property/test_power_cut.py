@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.unit.archive_samples import commit, processing_of
-from tests.unit.test_belonging import PROFILE
+from tests.unit.test_exposure_grouping import PROFILE
 
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.stores.open_store import Store, open_store

@@ -1,7 +1,7 @@
 """Records of an exposure that several processes write at once: no file that one has recorded is lost.
 
 Covered: two and three who record, take in, forget or are killed, in any order of their calls of the archive; archives
-of one record. Not here: what a record says (unit/test_arrivals), removal of raw files (test_retention).
+of one record. Not here: what a record says (unit/test_take_in), removal of raw files (test_retention).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.effort import EVERYTHING
-from tests.unit.test_belonging import PROFILE
+from tests.unit.test_exposure_grouping import PROFILE
 
 from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken, raw_exposures, read_record, record_exposure
 from gozen.archive.raw.forget import forget

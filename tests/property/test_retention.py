@@ -1,7 +1,7 @@
 """Raw files that are removed while somebody retains, reduces or removes: whoever is told that files stay has them.
 
 Covered: `expire`, `forget`, tags, and the moving of files to another exposure, each overtaken before each of its calls
-of the archive by another process as a whole. Not here: what may expire at all (unit/test_archive_ring), and how a
+of the archive by another process as a whole. Not here: what may expire at all (unit/test_raw_expiry), and how a
 bucket removes what bears a tag (services/test_ceph_bucket).
 """
 
@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 from tests.unit.archive_samples import NIGHT, commit, processing_of
-from tests.unit.test_belonging import PROFILE
+from tests.unit.test_exposure_grouping import PROFILE
 
 from gozen.archive import keys
 from gozen.archive.commit import write_commit

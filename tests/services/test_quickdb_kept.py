@@ -2,7 +2,7 @@
 
 Covered: files by each library that astronomers read with, what processes and modules say, clocks and chance; map and
 reduce, samples; every engine; the site of the camera; workers with other software; that somebody who looks is told.
-Which functions are kept at all: tests/unit/test_quickdb_repeatable.py.
+Which functions are kept at all: tests/unit/test_quickdb_why_not_kept.py.
 """
 
 # Functions as users write them:

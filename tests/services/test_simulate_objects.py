@@ -2,7 +2,7 @@
 
 Covered: tables with the same partitions and patches, a valid collection, the same bytes for the same seed, a second
 run, another seed under the same name, a kill at every write, `gozen simulate` without a verb. What the objects are
-like is tested in tests/unit/test_sky_objects.py.
+like is tested in tests/unit/test_simulator_objects.py.
 """
 
 from __future__ import annotations

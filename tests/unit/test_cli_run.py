@@ -17,7 +17,7 @@ from gozen.errors import ExitCode
 from gozen.instrument.profile import parse_profile
 
 from .archive_samples import commit, processing_of
-from .test_belonging import PROFILE, Camera
+from .test_exposure_grouping import PROFILE, Camera
 
 RECIPE = """\
 Observer: o

@@ -22,7 +22,7 @@ from gozen.calibration.master_search import find_level, find_masters, warnings_o
 from gozen.errors import UnreadableInput
 
 from .archive_samples import commit
-from .sky_samples import small_profile
+from .simulator_samples import small_profile
 
 NIGHT, MJD = "20261120", 61364.5
 WANTED = Setup("high", "R", 10.0)

@@ -2,7 +2,7 @@
 
 Covered: failures of storage that a function catches or asks again about; columns that are not there; exceptions that
 tell nothing; changes of what outlives a call that the code does not show by name. Those that it shows:
-test_quickdb_repeatable.py.
+test_quickdb_why_not_kept.py.
 """
 
 from __future__ import annotations

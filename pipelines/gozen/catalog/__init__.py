@@ -1,7 +1,7 @@
 """HATS tables: light curves, objects, reference catalogues, and tables that users import.
 
 ``format`` says what a table consists of; ``read`` looks up, ``write`` appends a night or writes a table, ``maintain``
-compacts, releases and verifies; ``match`` matches positions, ``reference`` and ``imports`` read catalogues from outside.
+compacts, releases and verifies; ``match`` matches positions, ``reference`` and ``imports`` read other catalogues.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """User Python next to the data: send a function to every patch of the tables, or ask them in SQL.
 
 ``api`` is what a notebook calls. ``jobs`` plans and runs a call, ``engines`` hand its tasks to workers, ``work`` is the
-worker's side, ``isolation`` the locked child process, ``patches`` the data, ``user_code`` the function, ``sql`` queries.
+worker's side, ``isolation`` the locked child process, ``patches`` the data, ``user_code`` the function, ``sql`` SQL.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gozen.simulator.simulated_camera import SimulatedCamera
 from gozen.simulator.sky.events import Eclipse, Flare
 from gozen.simulator.sky.scene import SimulatedSky
 
-from .sky_samples import START, small_profile
+from .simulator_samples import START, small_profile
 
 FIELD = {"object": "field", "ra": 19.5, "dec": 29.7, "start": START, "nframe": 2}
 

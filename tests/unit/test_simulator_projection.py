@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 
 from gozen.simulator.camera.projection import Projection, from_tangent_plane, project, tangent_plane
 
-from .sky_samples import small_profile
+from .simulator_samples import small_profile
 
 PLAIN = Projection(120.0, 25.0, 0.0, 1.189, False, 999.5, 563.5, 0.0, 1148.0)
 

@@ -9,7 +9,7 @@ from gozen.instrument.profile import Gain
 from gozen.simulator.camera.detector import BIAS_ADU, Pattern, pattern, read_out
 from gozen.simulator.sky.random_streams import stream
 
-from .sky_samples import small_profile
+from .simulator_samples import small_profile
 
 PROFILE = small_profile()
 SHAPE = PROFILE.active_shape

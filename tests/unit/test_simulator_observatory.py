@@ -21,7 +21,7 @@ from gozen.simulator.devices import film_camera
 from gozen.simulator.devices.film_camera import timing_of
 from gozen.simulator.devices.observatory import simulated
 
-from .sky_samples import small_profile
+from .simulator_samples import small_profile
 
 START = datetime(2026, 11, 20, 13, 0, tzinfo=UTC)
 FIELD = Pointing(ra=19.5, dec=29.7)

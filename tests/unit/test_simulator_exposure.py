@@ -15,7 +15,7 @@ from gozen.simulator.camera.damaged_files import DAMAGES
 from gozen.simulator.camera.simulated_cube import simulate_sensor
 from gozen.simulator.sky.scene import SimulatedSky
 
-from .sky_samples import START, order, small_profile
+from .simulator_samples import START, order, small_profile
 
 
 def _open(data):

@@ -13,7 +13,7 @@ from gozen.simulator.sky.events import Cloud, Eclipse, Flare, Mover, exposure_me
 from gozen.simulator.sky.scene import Conditions, SimulatedSky
 from gozen.simulator.truth_tables import frames_table, movers_table, stars_table, variables_table
 
-from .sky_samples import START, order
+from .simulator_samples import START, order
 
 DAY_S = 86400.0
 CALM = Conditions(dance_px=0.0, local_dance_px=0.0, fwhm_scatter=0.0)
