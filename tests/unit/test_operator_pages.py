@@ -9,6 +9,7 @@ from gozen_operator.operator_settings import OperatorSettings, PodSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+OPERATOR = ROOT / "operator" / "gozen_operator"
 
 
 def test_every_setting_has_a_row():
@@ -20,9 +21,9 @@ def test_every_setting_has_a_row():
 
 
 def test_every_reason_has_an_entry_in_the_playbook():
-    text = "".join((ROOT / "operator" / "gozen_operator" / f"{room}.py").read_text() for room in (
-        "exposure", "observation", "lightcurvejob", "looking", "outcome"
-    ))  # fmt: skip
+    modules = [*OPERATOR.glob("reconcile/reconcile_*.py"), OPERATOR / "reconcile" / "sensor_outcome.py"]
+    modules += [OPERATOR / "process" / "read_sources.py"]
+    text = "".join(module.read_text() for module in modules)
     said = set(re.findall(r'"(?:Unknown|False|True)", "([A-Z][A-Za-z]+)"', text))
     said |= set(re.findall(r'(?:return |\(|else |if \w+ else )\(?"([A-Z][A-Za-z]{5,})",', text))
     said -= {"Accepted", "Complete", "Succeeded", "RawAvailable", "Executed", "Unknown", "Valid", "Warning", "Normal"}
