@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from goals import Goal, conclude
 from gozen.archive.stores.open_store import open_store
-from gozen.frames.archived_files import Held
+from gozen.frames.archived_files import ArchivedExposures
 from gozen.frames.assign_exposures import sort_arrivals
 from gozen.frames.incoming_files import read_arrivals
 from gozen.instrument.profile import Profile, parse_profile
@@ -64,7 +64,7 @@ def write_frames(folder: Path, count: int) -> list[Path]:
 def look(paths: list[Path], profile: Profile, archive: Path) -> None:
     """Read the headers of the files, and put the files to exposures."""
     arrivals, refused = read_arrivals(paths, profile)
-    found = sort_arrivals(Held(open_store(archive), profile), arrivals)
+    found = sort_arrivals(ArchivedExposures(open_store(archive), profile), arrivals)
     assert not refused
     assert not found.refused
     assert sum(map(len, found.groups.values())) == len(paths)

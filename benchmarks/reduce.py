@@ -42,7 +42,7 @@ from gozen.archive.provenance import sha256
 from gozen.archive.raw.exposure_record import raw_exposures
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import calibrate, detector_of
-from gozen.calibration.master_match import Setup
+from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import find_masters
 from gozen.frames.raw import assemble, read_file
 from gozen.frames.take_in import record_missing
@@ -53,7 +53,7 @@ from gozen.reduction.night_masters import make_masters, masters_wanted
 from gozen.reduction.process_pool import run_all
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.reduce_sensor import reduce_sensor
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
 from gozen.simulator.simulate_night import Target, simulate_night
@@ -85,7 +85,7 @@ STEPS = {
 }
 
 
-def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int = 1) -> Bench:
+def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int = 1) -> SharedInputs:
     """Simulate one exposure of one sensor with its masters.
 
     Parameters
@@ -117,7 +117,7 @@ def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int
     return open_bench(settings)
 
 
-def work_of(bench: Bench, run: str, pipelines: tuple[str, ...] = PLAIN) -> SensorWork:
+def work_of(bench: SharedInputs, run: str, pipelines: tuple[str, ...] = PLAIN) -> SensorWork:
     """Return the reduction of the exposure under a run's name."""
     exposure = next(one for one in raw_exposures(bench.store, NIGHT) if one.data_type == "OBJECT")
     return SensorWork(Processing(NIGHT, exposure.exposure, run), SENSOR, exposure.sensors[SENSOR], pipelines)
@@ -150,7 +150,7 @@ def peer(images: list[np.ndarray]) -> int:
     return len(found)
 
 
-def floor(bench: Bench, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, rows: pa.Table) -> None:
+def floor(bench: SharedInputs, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, rows: pa.Table) -> None:
     """Calibrate, sum at known places, and write the rows."""
     for index in range(raw.nframe):
         image, mask = calibrate(raw.stored(index), detector)
@@ -159,17 +159,17 @@ def floor(bench: Bench, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, r
     pq.write_table(rows, sink, compression="zstd", compression_level=1)
 
 
-def staged(bench: Bench, commit: SensorCommit) -> pa.Table:
+def staged(bench: SharedInputs, commit: SensorCommit) -> pa.Table:
     """Return the rows that a reduction staged."""
     return pq.read_table(pa.BufferReader(bench.store.read(commit.products["staging"].key)))
 
 
-def against_the_peer(bench: Bench, frames: int, repeats: int) -> dict[str, float]:
+def against_the_peer(bench: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
     """Return the times of the reduction, the peer and the floor, in milliseconds a frame, and their ratios."""
     work = work_of(bench, "count")
     commit = reduce_sensor(work, bench)
     raw = assemble([read_file(bench.store, key) for key in work.raw], bench.profile)
-    wanted = Setup.of_header(raw.header)
+    wanted = CalibrationSetup.of_header(raw.header)
     masters = find_masters(bench.store, bench.profile, SENSOR, NIGHT, float(raw.start[0]), wanted)
     detector = detector_of(bench.profile, SENSOR, "high", masters["dark"].image, masters["flat"].image)
     images = [calibrate(raw.stored(index), detector)[0] for index in range(min(frames, 6))]
@@ -200,7 +200,7 @@ def against_the_peer(bench: Bench, frames: int, repeats: int) -> dict[str, float
     return out
 
 
-def steps(bench: Bench, frames: int, repeats: int) -> dict[str, float]:
+def steps(bench: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
     """Return the milliseconds a frame of each step of the reduction."""
     times = dict.fromkeys(STEPS, 0.0)
 
@@ -227,7 +227,7 @@ def steps(bench: Bench, frames: int, repeats: int) -> dict[str, float]:
     return out | {"step: all else, ms a frame": (whole - sum(times.values())) * per_frame}
 
 
-def scaling(folder: Path, typical: Bench, frames: int, repeats: int) -> dict[str, float]:
+def scaling(folder: Path, typical: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
     """Return the cost of cubes of several lengths and fields of several densities."""
     out: dict[str, float] = {}
     lengths = {half: make_archive(folder / f"long{half}", half) for half in (frames // 2, 2 * frames)} | {
@@ -256,7 +256,7 @@ def scaling(folder: Path, typical: Bench, frames: int, repeats: int) -> dict[str
     return out
 
 
-def _one(bench: Bench, run: str) -> Callable[[int], Any]:
+def _one(bench: SharedInputs, run: str) -> Callable[[int], Any]:
     return lambda number: reduce_sensor(work_of(bench, f"{run}{number + 1}"), bench)
 
 
@@ -265,7 +265,7 @@ def _slope(figures: dict[str, float], one: str, other: str) -> float:
     return rise / (figures[f"{other}: sources"] - figures[f"{one}: sources"])
 
 
-def two_workers(bench: Bench) -> float:
+def two_workers(bench: SharedInputs) -> float:
     """Return how much faster two worker processes are than one at the same eight cubes, start-up left out."""
     elapsed = {}
     for workers in (1, 2):
@@ -279,7 +279,7 @@ def two_workers(bench: Bench) -> float:
     return elapsed[1] / elapsed[2]
 
 
-def peak_gb(work: SensorWork, bench: Bench) -> float:
+def peak_gb(work: SensorWork, bench: SharedInputs) -> float:
     """Reduce a cube and return the most memory that this process ever held, GB."""
     reduce_sensor(work, bench)
     # What `getrusage` says of a process begins with what its parent held.
@@ -287,7 +287,7 @@ def peak_gb(work: SensorWork, bench: Bench) -> float:
     return int(peak.group(1)) * 1024 / 1e9 if peak else float("nan")
 
 
-def memory(bench: Bench) -> float:
+def memory(bench: SharedInputs) -> float:
     """Return the most memory that a worker needs for two cubes with everything."""
     works = [work_of(bench, f"m{number}", (*CUBE, "neo")) for number in range(2)]
     results = run_all(works, peak_gb, functools.partial(open_bench, bench.settings), 1)

@@ -15,7 +15,7 @@ from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, read_r
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile, parse_profile
 from gozen.reduction.reduce_sensor import reduce_sensor
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.settings import Settings
 from gozen.simulator import truth_tables
 from gozen.simulator.simulated_camera import SimulatedCamera
@@ -84,9 +84,9 @@ class Night:
         """The raw cube of the sky."""
         return self.store.list(keys.raw_folder(NIGHT, "00000003"))[0]
 
-    def bench(self, **changes: object) -> Bench:
+    def bench(self, **changes: object) -> SharedInputs:
         """Return what a reduction needs."""
-        return replace(Bench(self.store, self.profile, self.settings, self.reference), **changes)
+        return replace(SharedInputs(self.store, self.profile, self.settings, self.reference), **changes)
 
     def copy(self, folder: Path) -> Night:
         """Return the same night in an archive of its own, which a test may spoil."""

@@ -13,7 +13,7 @@ import typer
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen_operator.api_server.client import Api
+    from gozen_operator.api_server.client import KubeApi
     from gozen_operator.reconcile.object_fields import Key
 
 MANAGER = "gozen-cli"
@@ -125,13 +125,13 @@ def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
     return list(load_observations(text, file.name, night=date_of(night), zone=zone))
 
 
-def _connected(namespace: str | None) -> tuple[Api, str]:
+def _connected(namespace: str | None) -> tuple[KubeApi, str]:
     """Return the API and the namespace that is meant."""
     from kubernetes import config
 
-    from gozen_operator.api_server.client import Api, connect
+    from gozen_operator.api_server.client import KubeApi, connect
 
-    api = Api(connect())
+    api = KubeApi(connect())
     if namespace is None:
         try:
             _, active = config.list_kube_config_contexts()
@@ -150,7 +150,7 @@ def _kind(text: str) -> str:
     raise BadRequest(f"unknown kind {text!r}; there are obs (Observation), exp (Exposure), lcj (LightCurveJob)")
 
 
-def _found(api: Api, kind: str, name: str, namespace: str) -> tuple[Key, dict[str, Any]]:
+def _found(api: KubeApi, kind: str, name: str, namespace: str) -> tuple[Key, dict[str, Any]]:
     from gozen_operator.reconcile.object_fields import Key
 
     key = Key(_kind(kind), namespace, name)

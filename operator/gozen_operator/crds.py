@@ -29,7 +29,7 @@ _HEADER = "# Made by `make crds` from the models in gozen.resources; changes bel
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceKind:
     """What Kubernetes has to know of a kind beside its schema.
 
     Parameters
@@ -57,7 +57,7 @@ def _condition(kind: str, field: str) -> str:
 
 
 KINDS = (
-    Kind(
+    ResourceKind(
         Observation,
         "observations",
         "obs",
@@ -71,7 +71,7 @@ KINDS = (
         ),
         selectable=(".status.over",),
     ),
-    Kind(
+    ResourceKind(
         Exposure,
         "exposures",
         "exp",
@@ -86,7 +86,7 @@ KINDS = (
             ("REASON", "string", _condition("Succeeded", "reason")),
         ),
     ),
-    Kind(
+    ResourceKind(
         LightCurveJob,
         "lightcurvejobs",
         "lcj",
@@ -102,7 +102,7 @@ KINDS = (
 )
 
 
-def definition(kind: Kind) -> Schema:
+def definition(kind: ResourceKind) -> Schema:
     """Return the CustomResourceDefinition of a kind."""
     age = {"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     columns = [{"name": name, "type": type_, "jsonPath": path} for name, type_, path in kind.columns]

@@ -19,7 +19,7 @@ from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.index import gather_facts as facts_room
 from gozen_operator.index.dependents import affected
 from gozen_operator.index.gather_facts import ArchiveAnswer
-from gozen_operator.index.object_index import Change, Index
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile import reconcile_exposure as exposure_room
 from gozen_operator.reconcile.conditions import moment
@@ -253,7 +253,7 @@ class Operator:
         how, manifest = event
         self._mark((self.index.remove if how == "DELETED" else self.index.put)(manifest))
 
-    def _mark(self, change: Change | None) -> None:
+    def _mark(self, change: ObjectChange | None) -> None:
         if change is not None:
             self.dirty.update(affected(self.index, change, self.world.settings.max_active_jobs))
 

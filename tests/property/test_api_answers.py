@@ -16,7 +16,7 @@ import pytest
 from kubernetes import client
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
-from gozen_operator.api_server.client import Api
+from gozen_operator.api_server.client import KubeApi
 from gozen_operator.api_server.lease import Tenure
 from gozen_operator.api_server.responses import RefusedError, found_in, retry_after_s
 from gozen_operator.reconcile.facts import JobSeen
@@ -26,7 +26,7 @@ from gozen_operator.reconcile.reconcile_plan import Event
 KEY = Key("Exposure", "night", "field")
 JOB = {"kind": "Job", "metadata": {"name": "field", "namespace": "night"}}
 LEASE = {"metadata": {"name": "gozen-operator", "resourceVersion": "1"}}
-VERBS: dict[str, Callable[[Api], object]] = {
+VERBS: dict[str, Callable[[KubeApi], object]] = {
     "list": lambda api: api.all_of("Exposure", "night"),
     "pods": lambda api: api.pods_of("night", "uid"),
     "create": lambda api: api.create_job(JOB),
@@ -53,7 +53,7 @@ STATUSES = (200, 301, 400, 403, 404, 409, 422, 429, 503)
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[tuple[Api, dict[str, Any]]]:
+def door() -> Iterator[tuple[KubeApi, dict[str, Any]]]:
     """Return a client, and what the server that it asks answers."""
     says: dict[str, Any] = {}
 
@@ -74,14 +74,14 @@ def door() -> Iterator[tuple[Api, dict[str, Any]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield Api(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"))), says
+        yield KubeApi(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"))), says
         server.shutdown()
 
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_answer_that_is_no_api_servers_is_a_named_error(
-    door: tuple[Api, dict[str, Any]], verb: str, body: str
+    door: tuple[KubeApi, dict[str, Any]], verb: str, body: str
 ) -> None:
     api, says = door
     for status in STATUSES:
@@ -94,7 +94,7 @@ def test_an_answer_that_is_no_api_servers_is_a_named_error(
             assert is_log or (status in (404, 409) and not found), f"{verb} makes {found!r} of {status}"
 
 
-def outcome(verb: Callable[[Api], object], api: Api) -> object:
+def outcome(verb: Callable[[KubeApi], object], api: KubeApi) -> object:
     """Return what a verb gives, or the named error that it raises."""
     try:
         return verb(api)
@@ -103,7 +103,7 @@ def outcome(verb: Callable[[Api], object], api: Api) -> object:
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_a_lease_is_not_held_whatever_the_answer(door: tuple[Api, dict[str, Any]], body: str) -> None:
+def test_a_lease_is_not_held_whatever_the_answer(door: tuple[KubeApi, dict[str, Any]], body: str) -> None:
     api, says = door
     tenure = Tenure(api, "night", "me")
     for status in STATUSES:
@@ -115,7 +115,7 @@ def failure(**what: Any) -> bytes:
     return json.dumps({"kind": "Status", "status": "Failure", "message": "because", **what}).encode()
 
 
-def test_a_refusal_says_what_the_server_says_and_how_long_to_wait(door: tuple[Api, dict[str, Any]]) -> None:
+def test_a_refusal_says_what_the_server_says_and_how_long_to_wait(door: tuple[KubeApi, dict[str, Any]]) -> None:
     api, says = door
     says |= {"status": 429, "body": failure(), "headers": {"Retry-After": "7"}}
     with pytest.raises(RefusedError, match="because") as refusal:
@@ -135,7 +135,7 @@ def test_a_wait_that_makes_no_sense_is_bounded(asked: str, waits_s: float) -> No
     assert retry_after_s(refusal.value) == waits_s
 
 
-def test_a_change_of_an_earlier_object_of_the_name_changes_nothing(door: tuple[Api, dict[str, Any]]) -> None:
+def test_a_change_of_an_earlier_object_of_the_name_changes_nothing(door: tuple[KubeApi, dict[str, Any]]) -> None:
     api, says = door
     causes = [{"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"}]
     says |= {"status": 422, "body": failure(details={"causes": causes}), "headers": {}}

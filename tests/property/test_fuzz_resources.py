@@ -31,7 +31,7 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.settings import load_settings
 from gozen_operator.index.dependents import affected
-from gozen_operator.index.object_index import Change, Index
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process.controller import Controller
 from gozen_operator.reconcile import job_manifests, refused
@@ -130,7 +130,7 @@ class Desk:
         site = load_settings()
         self.controller = Controller(api, self.index, lambda: archive, site, SETTINGS, self._changed)
 
-    def _changed(self, change: Change) -> None:
+    def _changed(self, change: ObjectChange) -> None:
         self.due += affected(self.index, change, SETTINGS.max_active_jobs)
 
     def take(self, manifest: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from gozen_operator.index import index_entries
 from gozen_operator.index.dependents import affected
 from gozen_operator.index.gather_facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
 from gozen_operator.index.index_entries import ExposureCard, LightCurveCard, places
-from gozen_operator.index.object_index import Change, Index
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import moment
 from gozen_operator.reconcile.object_fields import Key, Owner, key_of, owner_of
@@ -208,7 +208,7 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
     assert facts.writer in (rivals or {None})
 
 
-def happen(index: Index, rng: random.Random, version: int) -> Change | None:
+def happen(index: Index, rng: random.Random, version: int) -> ObjectChange | None:
     """Let one thing happen to an index."""
     if rng.random() < 0.1:
         made = an_object(rng, version)

@@ -26,7 +26,7 @@ from gozen.catalog.read.lookup import Catalog
 from gozen.catalog.write import append, write_table
 from gozen.quickdb.patches.column_reader import TableReader
 from gozen.quickdb.patches.patch_data import PatchData
-from gozen.quickdb.patches.patch_extents import Patch, overlapping, patches_of
+from gozen.quickdb.patches.patch_extents import PatchExtent, overlapping, patches_of
 from gozen.quickdb.patches.region import Cone
 from gozen.quickdb.work.tasks import TableFiles
 from gozen.quickdb.work.worker import FileSource
@@ -61,7 +61,7 @@ class Opened:
         self.store = store
         self.reader = TableReader(store, folder)
 
-    def rows(self, patch: Patch, names: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    def rows(self, patch: PatchExtent, names: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """Return columns of a patch, row by row."""
         data = PatchData(patch, {"t": self.reader}, {"t": self.catalog.schema})
         columns = data.columns("t", names)
@@ -143,7 +143,7 @@ def test_objects_are_in_one_patch_each_and_margins_are_the_sky_around(
         assert_region(table, found, Cone(150, dec, size / 3), wanted)
 
 
-def assert_margin(table: Opened, patch: Patch, every: pa.Table, arcsec: float = 30.0) -> None:
+def assert_margin(table: Opened, patch: PatchExtent, every: pa.Table, arcsec: float = 30.0) -> None:
     source = FileSource(table.store, table.files)
     source.begin([(0, patch)])
     mine = set(source.columns(0, "t", ["source_id"])["source_id"].tolist())

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.catalog.format import healpix
-from gozen.quickdb.patches.region import Box, Cone, Pixels, Polygon, Region, around
+from gozen.quickdb.patches.region import Box, Cone, Pixels, Polygon, SkyRegion, around
 
 ANGLES = st.floats(-360, 720)
 LATITUDES = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, -89.999, 0.0, 41.8103, 89.99, 90.0]))
@@ -44,7 +44,7 @@ def offset(ra: float, dec: float, angle: np.ndarray, distance: np.ndarray) -> tu
     return (ra + np.degrees(east)) % 360, np.degrees(np.arcsin(sine))
 
 
-def assert_covered(region: Region, ra: np.ndarray, dec: np.ndarray, inside: np.ndarray) -> None:
+def assert_covered(region: SkyRegion, ra: np.ndarray, dec: np.ndarray, inside: np.ndarray) -> None:
     pixel = healpix.pixels(ra, dec)
     ranges = region.ranges()
     assert (ranges[:, 0] < ranges[:, 1]).all()

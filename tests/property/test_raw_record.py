@@ -21,7 +21,7 @@ from tests.unit.test_exposure_grouping import PROFILE
 
 from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken, raw_exposures, read_record, record_exposure
 from gozen.archive.raw.forget import forget
-from gozen.archive.raw.record_note import Change, Note
+from gozen.archive.raw.record_note import Note, RecordChange
 from gozen.cli.reducing import exposures_of_night
 from gozen.errors import StorageUnavailable
 from gozen.frames.incoming_files import read_arrivals
@@ -152,7 +152,7 @@ def test_a_change_that_fails_and_is_made_again_leaves_no_note(at: str) -> None:
 def test_a_note_of_another_machine_counts_until_a_day_has_passed() -> None:
     store = MemoryStore()
     record_exposure(store, files("1", "1a"))
-    note = Note(Change(add=files("2", "2a")), "pod.1", 17, datetime.now(UTC) - timedelta(hours=23))
+    note = Note(RecordChange(add=files("2", "2a")), "pod.1", 17, datetime.now(UTC) - timedelta(hours=23))
     at = f"raw/{NIGHT}/e1/record/0.json"
     store.write(at, note.to_json())
     record_exposure(store, files("3", "3a"))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.catalog.imports import table_stream
-from gozen.catalog.imports.formats.file_request import Asked
+from gozen.catalog.imports.formats.file_request import FileRequest
 from gozen.errors import UnreadableInput
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=8)
@@ -99,7 +99,7 @@ def test_every_value_of_a_table_is_read_as_written(
 def test_any_bytes_are_read_or_refused_by_name(data: bytes, hdu: str | None) -> None:
     said = ""
     try:
-        file = table_stream.opened("t.csv", data=data, asked=Asked(hdu=hdu))
+        file = table_stream.opened("t.csv", data=data, asked=FileRequest(hdu=hdu))
         file.columns(file.schema.names)
     except UnreadableInput as error:
         said = str(error)

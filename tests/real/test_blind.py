@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.astrometry.solve import Field, Pointing, solve_field
+from gozen.astrometry.solve import Field, SensorPointing, solve_field
 from gozen.astrometry.tangent_plane import separation_deg
 from gozen.calibration.calibrate_frame import calibrate, detector_of
 from gozen.catalog.reference.reference_catalog import read_reference
@@ -56,7 +56,7 @@ def apart_arcsec(one, other):
 
 def test_blind_and_hinted_solutions_agree(frame, profile, reference, index):
     header = frame[2]
-    hinted = solve_field(field(frame, Pointing(header.ra, header.dec)), reference, profile, index)
+    hinted = solve_field(field(frame, SensorPointing(header.ra, header.dec)), reference, profile, index)
     blind = solve_field(field(frame, None), reference, profile, index)
     assert (hinted.method, blind.method) == ("hint", "blind")
     assert apart_arcsec(hinted, blind).max() < 0.02
@@ -72,7 +72,7 @@ def test_the_index_alone_gives_a_solution(frame, profile, reference, index):
 
 
 def test_a_pointing_that_is_degrees_off_falls_back_to_blind(frame, profile, reference, index):
-    solution = solve_field(field(frame, Pointing(130.0, 20.0)), reference, profile, index)
+    solution = solve_field(field(frame, SensorPointing(130.0, 20.0)), reference, profile, index)
     assert solution.method == "blind"
     assert separation_deg(solution.linear.ra, solution.linear.dec, 124.6245, 25.3287) < 0.01
 

@@ -19,7 +19,7 @@ from gozen.catalog.format.schema import Flag
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.instrument.profile import load_profile
 from gozen.reduction.reduce_sensor import reduce_sensor
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.settings import AstrometrySettings, Settings
 
 from .conftest import PROFILES
@@ -40,7 +40,7 @@ def reduced(observed, tmp_path_factory):
         store.write(keys.raw(NIGHT, "hatp-32", path.name.removesuffix(".FITS.gz")), path.read_bytes())
     raw = tuple(store.list(keys.raw_folder(NIGHT, "hatp-32")))
     settings = Settings(astrometry=AstrometrySettings(index_files=()))
-    bench = Bench(
+    bench = SharedInputs(
         store,
         load_profile(str(PROFILES / "microobservatory.yaml")),
         settings,

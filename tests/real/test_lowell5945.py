@@ -27,7 +27,7 @@ from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
 from gozen.reduction.reduce_sensor import reduce_sensor
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.settings import AstrometrySettings, Settings
 
 from .conftest import PROFILES
@@ -74,7 +74,7 @@ def lowell(observed, tmp_path_factory):
         store.write(keys.raw(NIGHT, "roach", path.name.removesuffix(".fits.gz")), path.read_bytes())
     raw = tuple(store.list(keys.raw_folder(NIGHT, "roach")))
     reference = read_reference(folder / "truth/lowell5945_starcat_819.fits")
-    bench = Bench(store, profile, Settings(astrometry=AstrometrySettings(index_files=())), reference)
+    bench = SharedInputs(store, profile, Settings(astrometry=AstrometrySettings(index_files=())), reference)
     commit = reduce_sensor(SensorWork(Processing(NIGHT, "roach"), "1", raw), bench)
     return Reduced(store, commit, folder)
 

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 from gozen.archive.stores.open_store import open_store
-from gozen.calibration.master_match import Setup
+from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import find_masters
 from gozen.cli.call import run
 from gozen.frames.raw import assemble, parse_file
@@ -44,7 +44,7 @@ def test_flats_of_two_exposure_times_and_biases_give_a_master_each(made):
     profile = load_profile(CAMERA)
     raw = folder / "20190326.0150.fits.gz"
     sky = assemble([parse_file(raw.read_bytes(), raw.name)], profile)
-    found = find_masters(store, profile, "1", "20190325", float(sky.start[0]), Setup.of_header(sky.header))
+    found = find_masters(store, profile, "1", "20190325", float(sky.start[0]), CalibrationSetup.of_header(sky.header))
     # The header of a twilight flat does not name the filter here, that of the sky does.
     fits_of = {kind: master.used.match.fit for kind, master in found.items()}
     assert fits_of == {"bias": "exact", "flat": "filter not stated"}

@@ -19,7 +19,7 @@ from gozen.archive import keys
 from gozen.archive.commit import put_product
 from gozen.archive.keys import Processing
 from gozen.archive.log.observation_log import rebuild_night
-from gozen.archive.log.search_log import Circle, Selection, search_tracklets
+from gozen.archive.log.search_log import Circle, LogSelection, search_tracklets
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
@@ -28,7 +28,7 @@ from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
 from gozen.reduction.reduce_sensor import reduce_sensor
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.settings import Settings
 
 from .conftest import PROFILES
@@ -63,7 +63,7 @@ def bench(observed, tmp_path_factory):
     for kind, image in (("bias", bias), ("flat", flat)):
         put_master(store, kind, Processing(NIGHT, kind, "masters"), "1", image, 58568.0, [])
     reference = read_reference(str(folder / "truth" / "lowell5945_starcat_819.fits"))
-    return Bench(store, profile, Settings(archive=str(store.url)), reference)
+    return SharedInputs(store, profile, Settings(archive=str(store.url)), reference)
 
 
 def reduce_frames(bench, exposure, paths):
@@ -146,7 +146,7 @@ def test_no_more_than_two_further_tracklets(reduced):
 def test_the_log_finds_them_by_place_and_rate(reduced, truth):
     rebuild_night(reduced.store, NIGHT)
     record = nearest(reduced, truth["5945"])
-    around = Selection(NIGHT, NIGHT, circle=Circle(record.ra_mid, record.dec_mid, 0.005))
+    around = LogSelection(NIGHT, NIGHT, circle=Circle(record.ra_mid, record.dec_mid, 0.005))
     (row,) = search_tracklets(reduced.store, around).to_pylist()
     assert (row["tracklet"], row["n_frames"]) == (record.tracklet, 18)
     assert len(search_tracklets(reduced.store, around, points=True)) == 18

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from gozen.astrometry.solve import Field, Pointing, solve_field
+from gozen.astrometry.solve import Field, SensorPointing, solve_field
 from gozen.calibration.calibrate_frame import calibrate, detector_of
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 from gozen.frames.raw import assemble, parse_file
@@ -73,7 +73,7 @@ def test_our_solution_of_its_stars_is_as_distorted_as_the_header(opened):
     stars = ReferenceCatalogue(np.arange(len(ra)), ra, dec, none, none, none, none, g, none, epoch=2016.0)[seen]
     rows, columns = image.shape
     centre = truth.all_pix2world((columns - 1) / 2, (rows - 1) / 2, 0)
-    pointing = Pointing(float(centre[0]), float(centre[1]) + 30 * profile.pixel_scale_arcsec / 3600)
+    pointing = SensorPointing(float(centre[0]), float(centre[1]) + 30 * profile.pixel_scale_arcsec / 3600)
     field = Field(sources.x, sources.y, sources.flux, (rows, columns), pointing, 2016.0, cube.frame_id)
     solution = solve_field(field, stars, profile, AstrometrySettings(index_files=()))
     x, y = (a.ravel() for a in np.meshgrid(np.linspace(40, columns - 40, 9), np.linspace(40, rows - 40, 9)))

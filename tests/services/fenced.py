@@ -28,10 +28,10 @@ import pyarrow as pa
 
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.quickdb.isolation.child_process import Child
-from gozen.quickdb.isolation.child_socket import Connection
+from gozen.quickdb.isolation.child_socket import ChildSocket
 from gozen.quickdb.isolation.codec import arrow
 from gozen.quickdb.isolation.codec.form import HEAD, MAGIC
-from gozen.quickdb.isolation.codec.message_frames import Head, Kind
+from gozen.quickdb.isolation.codec.message_frames import Head, MessageKind
 from gozen.quickdb.isolation.codec.wire import decode, encode
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.protocol import Conversation
@@ -304,13 +304,17 @@ def frames(chance):
     """Return what a hostile process sends in a call: messages of any kind, in any order."""
     said = b""
     for _ in range(chance.randint(1, 6)):
-        kind = chance.choice((Kind.REQUEST,) * 4 + (Kind.FREE, Kind.RESULT, Kind.FAILURE, *Kind))
+        kind = chance.choice(
+            (MessageKind.REQUEST,) * 4 + (MessageKind.FREE, MessageKind.RESULT, MessageKind.FAILURE, *MessageKind)
+        )
         body = {
-            Kind.REQUEST: lambda: encode(a_request(chance)),
-            Kind.RESULT: lambda: encode(a_result(chance)),
-            Kind.FREE: lambda: encode(chance.choice(([], [1], [2**70, -1], "x", [None]))),
-            Kind.FAILURE: lambda: encode(chance.choice((("E\n", "m", "t", False, False), ("E", "m", "t", 1, 0), 3))),
-            Kind.TOO_LARGE: lambda: chance.choice((b"12", b"-1", b"1_0", b"x", b"", "٣".encode())),
+            MessageKind.REQUEST: lambda: encode(a_request(chance)),
+            MessageKind.RESULT: lambda: encode(a_result(chance)),
+            MessageKind.FREE: lambda: encode(chance.choice(([], [1], [2**70, -1], "x", [None]))),
+            MessageKind.FAILURE: lambda: encode(
+                chance.choice((("E\n", "m", "t", False, False), ("E", "m", "t", 1, 0), 3))
+            ),
+            MessageKind.TOO_LARGE: lambda: chance.choice((b"12", b"-1", b"1_0", b"x", b"", "٣".encode())),
         }.get(kind, lambda: b"")()
         head = Head(kind, chance.choice((0,) * 9 + (7,)), len(body)).packed()
         if chance.random() < 0.1:
@@ -334,7 +338,7 @@ def try_frames(said, pid):
         theirs.sendall(said)
         theirs.shutdown(socket.SHUT_WR)
         child = Child(LIMITS)
-        child._running = Conversation(Stopped(pid), Connection(ours, pid, LIMITS), LIMITS)
+        child._running = Conversation(Stopped(pid), ChildSocket(ours, pid, LIMITS), LIMITS)
         child._program = b"program"
         try:
             checked_block(child.call(b"program", "map", None, serve), PATCHES, COLUMNS, LIMITS)

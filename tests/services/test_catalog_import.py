@@ -29,7 +29,7 @@ from gozen.catalog import open_catalog
 from gozen.catalog.format import healpix, manifest, source_ids
 from gozen.catalog.imports import astropy_tables, table_readers, table_stream
 from gozen.catalog.imports import import_table as importing
-from gozen.catalog.imports.formats.file_request import Asked
+from gozen.catalog.imports.formats.file_request import FileRequest
 from gozen.catalog.imports.import_table import import_table
 from gozen.catalog.maintain.compact import compact
 from gozen.catalog.maintain.release import release
@@ -285,7 +285,7 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
 def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
     url = written(tmp_path, given, "fits")
-    whole = astropy_tables.parsed("fits", Path(url).read_bytes(), Asked())
+    whole = astropy_tables.parsed("fits", Path(url).read_bytes(), FileRequest())
     monkeypatch.setattr(table_readers, "BATCH", 7)
     file = table_stream.opened(url)
     batches = list(file.batches(file.schema.names))

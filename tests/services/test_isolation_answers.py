@@ -15,7 +15,7 @@ import pytest
 
 from gozen.errors import FunctionFailed, LimitExceeded, UnreadableInput
 from gozen.quickdb.isolation.child_process import Child
-from gozen.quickdb.isolation.child_socket import Connection
+from gozen.quickdb.isolation.child_socket import ChildSocket
 from gozen.quickdb.isolation.codec.form import Malformed
 from gozen.quickdb.isolation.codec.wire import NotEncodable, encode
 from gozen.quickdb.isolation.limits import Limits
@@ -170,7 +170,7 @@ def test_an_answer_to_nothing_is_not_taken_for_that_of_the_next_call(small):
 
 def test_what_a_process_says_between_two_calls_is_an_answer_to_nothing():
     ours, theirs = socket.socketpair()
-    with theirs, contextlib.closing(Connection(ours, os.getpid(), SMALL)) as connection:
+    with theirs, contextlib.closing(ChildSocket(ours, os.getpid(), SMALL)) as connection:
         connection.must_be_silent()
         theirs.sendall(b"O")
         with pytest.raises(Malformed, match="something after it"):
@@ -180,7 +180,7 @@ def test_what_a_process_says_between_two_calls_is_an_answer_to_nothing():
 def test_time_is_up_also_when_something_has_come():
     ours, theirs = socket.socketpair()
     child = subprocess.Popen(["sleep", "60"])  # the threads of this process, of which other tests left some, count not
-    connection = Connection(ours, child.pid, SMALL)
+    connection = ChildSocket(ours, child.pid, SMALL)
     with theirs, contextlib.closing(connection), contextlib.ExitStack() as ended:
         ended.callback(child.wait)
         ended.callback(child.kill)

@@ -17,15 +17,15 @@ from gozen.archive.stores.open_store import open_store
 from gozen.errors import Bug, CorruptFile, GozenError, StorageUnavailable, WorkerLost
 from gozen.instrument.profile import load_profile
 from gozen.reduction.process_pool import run_all
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import Settings
 
 
-def open_bench(folder: Path) -> Bench:
-    return Bench(open_store(folder), load_profile("tomoe"), Settings())
+def open_bench(folder: Path) -> SharedInputs:
+    return SharedInputs(open_store(folder), load_profile("tomoe"), Settings())
 
 
-def open_nothing(folder: Path) -> Bench:
+def open_nothing(folder: Path) -> SharedInputs:
     """Find the storage away, but for the third time."""
     tries = len(list(folder.iterdir()))
     (folder / f"{tries}").touch()
@@ -34,7 +34,7 @@ def open_nothing(folder: Path) -> Bench:
     return open_bench(folder)
 
 
-def work(task: int, bench: Bench) -> int:
+def work(task: int, bench: SharedInputs) -> int:
     """Square a number; some numbers are trouble."""
     if task == 13:
         raise ZeroDivisionError("thirteen")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gozen.astrometry.hinted import pair, solve_with_hint, tree_of
-from gozen.astrometry.refine import Stars, refine
-from gozen.astrometry.solve import Field, Pointing, solve_field
+from gozen.astrometry.refine import MatchedStars, refine
+from gozen.astrometry.solve import Field, SensorPointing, solve_field
 from gozen.errors import AstrometryFailed
 from gozen.instrument.profile import load_profile
 from gozen.settings import AstrometrySettings
@@ -28,7 +28,7 @@ def hinted(field, radius_px=RADIUS_PX, minimum=6):
 
 def refined(field, order=3):
     match = hinted(field)
-    return refine(match.projection, Stars(field.x, field.y, field.ra, field.dec), SHAPE, order, "hint")
+    return refine(match.projection, MatchedStars(field.x, field.y, field.ra, field.dec), SHAPE, order, "hint")
 
 
 def error_px(solution, field, distortion=None):
@@ -132,7 +132,7 @@ def test_the_reference_pixel_is_the_middle():
 
 def looked_at(field, pointing, detections=None):
     some = slice(detections)
-    where = None if pointing is None else Pointing(*pointing)
+    where = None if pointing is None else SensorPointing(*pointing)
     return Field(field.x[some], field.y[some], field.flux[some], SHAPE, where, 2026.0, "TMQ1")
 
 

@@ -15,10 +15,10 @@ from astropy.time import Time
 from astropy.utils import iers
 
 from gozen.instrument.profile import load_profile
-from gozen.instrument.time_tables import Reach, day_length_s, installed_tables, reach, rotation_uncertainty_s
+from gozen.instrument.time_tables import TableReach, day_length_s, installed_tables, reach, rotation_uncertainty_s
 from gozen.lightcurves.barycentric_times import bjd_tdb, light_time_uncertainty_s, uncertainty
 
-TABLES = Reach(measured=61_000, predicted=61_365, leap_seconds=61_180, last_ut1_utc_s=-0.2)
+TABLES = TableReach(measured=61_000, predicted=61_365, leap_seconds=61_180, last_ut1_utc_s=-0.2)
 PLACE = load_profile("tomoe").site.geocentric_m
 
 

@@ -20,7 +20,7 @@ from astropy.io import fits
 from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.errors import CorruptFile
-from gozen.frames.archived_files import Held, frame_of
+from gozen.frames.archived_files import ArchivedExposures, frame_of
 from gozen.frames.assign_exposures import sort_arrivals
 from gozen.frames.exposure_grouping import Exposures
 from gozen.frames.incoming_files import Arrival, read_arrivals
@@ -430,7 +430,7 @@ def steps_of_sorting(profile: Profile, store: Store, count: int, turn: int, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Exposures, "_fits", counted)
-        found = sort_arrivals(Held(store, profile), arrivals)
+        found = sort_arrivals(ArchivedExposures(store, profile), arrivals)
     assert sum(map(len, found.groups.values())) == count
     return compared
 

@@ -17,7 +17,7 @@ from gozen.archive.commit import write_commit
 from gozen.archive.keys import Processing
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.master_library import put_master
-from gozen.calibration.master_match import Setup, nearest_in_time
+from gozen.calibration.master_match import CalibrationSetup, nearest_in_time
 from gozen.calibration.master_search import find_level, find_masters, warnings_of
 from gozen.errors import UnreadableInput
 
@@ -25,7 +25,7 @@ from .archive_samples import commit
 from .simulator_samples import small_profile
 
 NIGHT, MJD = "20261120", 61364.5
-WANTED = Setup("high", "R", 10.0)
+WANTED = CalibrationSetup("high", "R", 10.0)
 
 
 def profile(**changes):

@@ -18,7 +18,7 @@ from gozen.movers.levelled_stack import LevelledMean
 from gozen.movers.persistence import without_lasting
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.trace_trail import trace
-from gozen.movers.trail_strip import Cover
+from gozen.movers.trail_strip import KnownPixels
 from gozen.photometry.frame_shift import Shift
 
 MOONLIT = Sky(moon=10, dither=25, vignetting=0.7, saturated=3)
@@ -83,7 +83,7 @@ def traced(rest, cover, row):
 
 
 def whole(shape=(200, 200)):
-    return Cover(np.ones(shape, bool), 0, 0)
+    return KnownPixels(np.ones(shape, bool), 0, 0)
 
 
 def test_a_step_and_a_ridge_of_uneven_sky_are_no_trails():
@@ -111,20 +111,20 @@ def test_where_the_stack_has_no_cover_nothing_is_said():
     beside, middle = np.ones((200, 200), bool), np.ones((200, 200), bool)
     beside[:97] = False
     middle[90:110, 95:110] = False
-    assert traced(rest, Cover(beside, 0, 0), 100.0) is None
-    trail = traced(rest, Cover(middle, 0, 0), 100.0)
+    assert traced(rest, KnownPixels(beside, 0, 0), 100.0) is None
+    trail = traced(rest, KnownPixels(middle, 0, 0), 100.0)
     assert trail is not None, "a saturated star on a trail hides a part of it"
     assert trail.high - trail.low == pytest.approx(120, abs=4)
     assert trail.flux == pytest.approx(60 * 120 * 1.2 * np.sqrt(2 * np.pi), rel=0.1)
     cut = np.ones((200, 200), bool)
     cut[:, 130:] = False
-    assert traced(rest, Cover(cut, 0, 0), 100.0).whole.tolist() == [True, False]
+    assert traced(rest, KnownPixels(cut, 0, 0), 100.0).whole.tolist() == [True, False]
 
 
 def test_cover_follows_the_frame():
     known = np.zeros((50, 60), bool)
     known[10, 20] = True
-    cover = Cover(known, 3, -4)
+    cover = KnownPixels(known, 3, -4)
     assert cover.at(np.array([23.0, 20.0, -1.0]), np.array([6.0, 10.0, 70.0])).tolist() == [True, False, False]
 
 

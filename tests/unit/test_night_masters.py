@@ -17,7 +17,7 @@ from gozen.archive.commit import read_commit
 from gozen.archive.keys import Processing
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import calibrate, detector_of
-from gozen.calibration.master_match import Setup
+from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import find_masters
 from gozen.cli.reducing import take_in_files
 from gozen.errors import BadRequest, UnreadableInput
@@ -26,7 +26,7 @@ from gozen.instrument.profile import parse_profile, section_slices
 from gozen.observing.raw_for_steps import works_of_exposures
 from gozen.reduction.night_masters import make_sensor_masters, masters_wanted
 from gozen.reduction.reduce_sensor import reduce_sensor
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import Settings
 
 SHAPE, BIAS, EVENING = (40, 48), 1000.0, dt.datetime(2024, 3, 1, 20)
@@ -92,7 +92,7 @@ class Observatory:
             self.take(kind, level, minutes=minutes + index / 10, **words)
 
     def bench(self, profile):
-        return Bench(self.store, profile, Settings())
+        return SharedInputs(self.store, profile, Settings())
 
     def take_in(self, profile):
         """Take in all that was written since the last time."""
@@ -125,7 +125,7 @@ class Observatory:
         """Return a calibrated frame of even light, taken last."""
         path = self.take("OBJECT", 10000 * RAMP, minutes=300, **words)
         cube = assemble([parse_file(path.read_bytes(), path.name)], profile)
-        wanted = Setup.of_header(cube.header)
+        wanted = CalibrationSetup.of_header(cube.header)
         found = find_masters(self.store, profile, "1", "20240301", float(cube.start[0]), wanted)
         level, flat = found.get("dark") or found["bias"], found["flat"]
         image, _ = calibrate(

@@ -8,7 +8,7 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
 from gozen.archive.log.observation_log import rebuild_night
-from gozen.archive.log.search_log import Circle, Selection, search_exposures, search_quality
+from gozen.archive.log.search_log import Circle, LogSelection, search_exposures, search_quality
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, UnreadableInput
@@ -180,17 +180,17 @@ def four(store):
     ],
 )
 def test_searches_give_what_fits_everything_asked(four, asked, found):
-    assert search_exposures(four, Selection(**asked))["exposure"].to_pylist() == found
+    assert search_exposures(four, LogSelection(**asked))["exposure"].to_pylist() == found
 
 
 def test_a_circle_reaches_over_the_first_meridian(store):
     summary = commit().summary.model_copy(update={"ra": 359.9, "dec": 0.0})
     logged(store, commit(summary=summary), commit(sensor="112", summary=summary.model_copy(update={"ra": None})))
-    assert len(search_exposures(store, Selection(circle=Circle(0.1, 0.0, 0.21)))) == 1
+    assert len(search_exposures(store, LogSelection(circle=Circle(0.1, 0.0, 0.21)))) == 1
 
 
 def test_what_cannot_be_asked_is_said(four):
     with pytest.raises(BadRequest, match="comes after the last"):
-        Selection("20240107", "20240105")
+        LogSelection("20240107", "20240105")
     with pytest.raises(BadRequest, match="search the exposures"):
-        search_quality(four, Selection(status="rejected"))
+        search_quality(four, LogSelection(status="rejected"))

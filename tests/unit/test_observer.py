@@ -12,7 +12,7 @@ from gozen.archive import exp_ids
 from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, GozenError, StorageUnavailable
 from gozen.resources.observation import Claim
 from gozen_operator.observer import observer_loop as observer_module
-from gozen_operator.observer.observer_main import Clock, Ending, main, run
+from gozen_operator.observer.observer_main import Ending, ObserverClock, main, run
 
 from ..observing_world import BEGIN, World, observation
 
@@ -245,7 +245,7 @@ def told_to_end(world, observer):
     """The process is told to end, aborts what is long, and the next one comes."""
     ending = Ending()
     ending.told = True
-    run(observer, ending, 20, Clock(lambda: world.now, world.tick))
+    run(observer, ending, 20, ObserverClock(lambda: world.now, world.tick))
     return world.process()
 
 
@@ -394,7 +394,7 @@ def test_told_to_end_it_finishes_the_exposure_and_gives_the_claim_back(world):
     observer, ending = world.process(), Ending()
     turns(world, observer, exposing(world))
     ending.told = True
-    run(observer, ending, 20, Clock(lambda: world.now, world.tick))
+    run(observer, ending, 20, ObserverClock(lambda: world.now, world.tick))
     assert list(world.cluster.exposures) == ["obs-004"]
     said = world.cluster.executed()
     assert (said.status, said.reason) == ("Unknown", "Interrupted")
@@ -412,7 +412,7 @@ def test_told_to_end_without_a_cluster_it_ends_in_time(world, monkeypatch):
 
     monkeypatch.setattr(world.cluster, "observation", away)
     ending.told, began = True, world.now
-    run(observer, ending, 20, Clock(lambda: world.now, world.tick))
+    run(observer, ending, 20, ObserverClock(lambda: world.now, world.tick))
     assert 30 <= (world.now - began).total_seconds() < 40
     monkeypatch.undo()
     assert world.finish(world.process()).status == "True"
@@ -427,7 +427,7 @@ def test_a_cluster_that_is_away_is_tried_again_less_and_less_often(world, monkey
         raise ClusterUnavailable("the API server does not answer")
 
     monkeypatch.setattr(world.cluster, "observations", away)
-    run(world.process(), ending, 20, Clock(lambda: world.now, world.tick))
+    run(world.process(), ending, 20, ObserverClock(lambda: world.now, world.tick))
     assert tried == pytest.approx([0, 2, 6, 14, 30, 62, 122, 182, 242], abs=2)
 
 

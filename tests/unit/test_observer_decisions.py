@@ -22,12 +22,12 @@ from gozen_operator.observer.situation import (
     Abort,
     Attempt,
     Close,
-    Cover,
     Create,
     Expose,
     Failure,
     Finish,
     Leave,
+    MoveCover,
     Moving,
     Passed,
     Point,
@@ -85,7 +85,7 @@ def changed(s, **spec):
     [
         ({"setFocus": 28.1}, SetFocus(1, 28.1)),
         (POINT, Point(1, Pointing(ra=10.0, dec=20.0))),
-        ({"mirrorCover": "open"}, Cover(1, "open")),
+        ({"mirrorCover": "open"}, MoveCover(1, "open")),
         ({"assert": ["domeslit_open"]}, Passed(1)),
         ({"wait": ["domeslit_open"]}, Passed(1)),
     ],
@@ -247,7 +247,7 @@ def test_an_exposure_that_does_not_fit_into_the_window_is_not_begun():
 def test_steps_after_the_last_exposure_are_done_though_the_window_has_closed():
     steps = (POINT, PARAMETERS, {"exposure": "M31"}, {"mirrorCover": "close"})
     late = BEGIN + timedelta(hours=5)
-    assert next_action(situation(*steps, step=4, spec=WINDOW, now=late, done=frozenset({3}))) == Cover(4, "close")
+    assert next_action(situation(*steps, step=4, spec=WINDOW, now=late, done=frozenset({3}))) == MoveCover(4, "close")
 
 
 def test_what_is_not_ours_any_more_is_left():

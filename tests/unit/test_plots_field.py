@@ -12,7 +12,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
-from gozen.plots.field_map import MOST_CLOSE_UPS, Path, draw_field, from_middle, star_sizes
+from gozen.plots.field_map import MOST_CLOSE_UPS, TrackPath, draw_field, from_middle, star_sizes
 from gozen.plots.mover_film import film_strip
 from gozen.plots.style import DARK, LIGHT, picture
 
@@ -21,7 +21,7 @@ RA, DEC = np.array([20.0, 20.4, 20.8, 20.4]), np.array([30.0, 30.3, 30.0, 30.1])
 MAG = np.array([9.0, 12.0, 16.9, 18.0])
 
 
-def path(name="fast mover", east=-60.0, north=30.0, start=0.0, **parts) -> Path:
+def path(name="fast mover", east=-60.0, north=30.0, start=0.0, **parts) -> TrackPath:
     """Return a track through the middle of the map; arcsec moved in ten seconds."""
     elapsed = np.linspace(0, 10, 11)
     ra = 20.4 + east * elapsed / 10 / 3600 / np.cos(np.radians(30.15))
@@ -29,10 +29,10 @@ def path(name="fast mover", east=-60.0, north=30.0, start=0.0, **parts) -> Path:
     order = np.argsort(np.cos(elapsed * 7))  # what is found comes in any order
     facts = {"rate": 402.0, "true_ra": ra, "true_dec": dec} | parts
     mjd = MJD + (start + elapsed) / 86400
-    return Path(name, f"{name}: g1", ra[order], dec[order], mjd[order], np.full(11, 0.1), **facts)
+    return TrackPath(name, f"{name}: g1", ra[order], dec[order], mjd[order], np.full(11, 0.1), **facts)
 
 
-def drawn(*paths: Path, **options):
+def drawn(*paths: TrackPath, **options):
     return draw_field(RA, DEC, MAG, paths, **options)
 
 

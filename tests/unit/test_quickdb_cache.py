@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from gozen.quickdb.jobs.result_cache import Cache, key_of
-from gozen.quickdb.patches.patch_extents import Patch, Piece
+from gozen.quickdb.patches.patch_extents import PatchExtent, Piece
 from gozen.quickdb.work.tasks import Block, TableFiles
 
 KIB = 1024
@@ -123,12 +123,16 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 
 PIECE = Piece("a.parquet", (0, 1), 100, 5000, 6000)
-PATCH = Patch("5/1/0", 100, 0, 10, picked=False, pieces={"forced": (PIECE,)})
+PATCH = PatchExtent("5/1/0", 100, 0, 10, picked=False, pieces={"forced": (PIECE,)})
 TABLES = {"forced": TableFiles("folder", "index", pa.schema([("ra", pa.float64())]))}
 
 
 def key(
-    code: str = "c", mode: str = "map", region: str = "", patch: Patch = PATCH, tables: dict[str, TableFiles] = TABLES
+    code: str = "c",
+    mode: str = "map",
+    region: str = "",
+    patch: PatchExtent = PATCH,
+    tables: dict[str, TableFiles] = TABLES,
 ) -> str:
     return key_of(code, mode, region, Block(0, (((0, patch),),)), tables)
 

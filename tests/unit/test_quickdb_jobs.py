@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import pytest
 
-from gozen.quickdb.patches.patch_extents import RUN, Patch, runs_of
+from gozen.quickdb.patches.patch_extents import RUN, PatchExtent, runs_of
 from gozen.quickdb.work.tasks import LARGEST_BLOCK, MOST_BLOCKS, TASKS_PER_WORKER, Block, blocks_of, tasks_of
 from gozen.quickdb.work.tree_reduce import Tree
 
 
-def patches_in(*counts: int, rows: int = 1000) -> list[Patch]:
+def patches_in(*counts: int, rows: int = 1000) -> list[PatchExtent]:
     """Make as many patches as said in each of some partitions."""
     return [
-        Patch(f"5/{partition}/{n}", rows, partition * 10_000 + n, partition * 10_000 + n + 1, picked=False, pieces={})
+        PatchExtent(
+            f"5/{partition}/{n}", rows, partition * 10_000 + n, partition * 10_000 + n + 1, picked=False, pieces={}
+        )
         for partition, count in enumerate(counts)
         for n in range(count)
     ]

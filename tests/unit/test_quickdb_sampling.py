@@ -13,9 +13,9 @@ import pytest
 
 from gozen.errors import BadRequest
 from gozen.quickdb.jobs.sampling import FEWEST, chosen, estimated
-from gozen.quickdb.patches.patch_extents import Patch
+from gozen.quickdb.patches.patch_extents import PatchExtent
 
-PATCHES = [Patch(f"5/1/{n}", 1000, n, n + 1, picked=False, pieces={}) for n in range(500)]
+PATCHES = [PatchExtent(f"5/1/{n}", 1000, n, n + 1, picked=False, pieces={}) for n in range(500)]
 
 
 def test_the_same_part_each_time_in_order() -> None:

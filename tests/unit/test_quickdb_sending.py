@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from gozen.errors import Bug, CorruptFile, FunctionFailed, StorageUnavailable
-from gozen.quickdb.patches.patch_extents import Patch
+from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.work.result_bytes import Sent, packed, received, sent
 from gozen.quickdb.work.tasks import Block, TaskResult
 
 BLOCK = Block(4, ((
-    (7, Patch("5/1/0", 1, 0, 1, True, {})),
-    (8, Patch("5/1/1", 1, 1, 2, True, {})),
+    (7, PatchExtent("5/1/0", 1, 0, 1, True, {})),
+    (8, PatchExtent("5/1/1", 1, 1, 2, True, {})),
 ),))  # fmt: skip
 
 

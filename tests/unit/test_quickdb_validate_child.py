@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gozen.errors import BadRequest, FunctionFailed, LimitExceeded
-from gozen.quickdb.isolation.child_usage import Seen, broken, read_seen
+from gozen.quickdb.isolation.child_usage import ChildUsage, broken, read_seen
 from gozen.quickdb.isolation.limits import BARE_BYTES, Limits
 from gozen.quickdb.isolation.protocol import Conversation, printable
 from gozen.quickdb.jobs.run_job import reduced
@@ -19,7 +19,7 @@ from gozen.quickdb.patches.region import around
 from gozen.quickdb.work import tree_reduce
 from gozen.quickdb.work.tasks import TaskResult
 from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_total
-from gozen.quickdb.work.worker import Bench, FileSource
+from gozen.quickdb.work.worker import FileSource, OpenJob
 
 PATCHES = {0: "5/8131/0", 1: "5/8131/1"}
 COLUMNS = {"forced": frozenset(["ra", "dec"])}
@@ -140,16 +140,16 @@ STAT = b"7 (\xff) R 1 (\n) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 70 0 1
 
 
 def test_the_standing_of_a_process_is_read_whatever_its_name():
-    assert read_seen(STAT, b"9000 2000 500 1 0 800 0") == Seen(70, 2.0, 1500 * 4096)
+    assert read_seen(STAT, b"9000 2000 500 1 0 800 0") == ChildUsage(70, 2.0, 1500 * 4096)
 
 
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (Seen(64, 50.0, 256 << 20), None),
-        (Seen(65, 0.0, 0), "65 threads; 64 are allowed"),
-        (Seen(1, 51.1, 0), "longer than 10 s"),
-        (Seen(1, 0.0, (256 << 20) + BARE_BYTES + 1), "more than 256 MiB of memory"),
+        (ChildUsage(64, 50.0, 256 << 20), None),
+        (ChildUsage(65, 0.0, 0), "65 threads; 64 are allowed"),
+        (ChildUsage(1, 51.1, 0), "longer than 10 s"),
+        (ChildUsage(1, 0.0, (256 << 20) + BARE_BYTES + 1), "more than 256 MiB of memory"),
     ],
     ids=["all is well", "threads", "processors", "memory"],
 )
@@ -200,7 +200,7 @@ def test_what_a_function_that_runs_apart_gives_is_compared_where_it_runs(monkeyp
     monkeypatch.setattr(tree_reduce, "alike", comparing)
     child = Elsewhere(answer)
     source = SimpleNamespace(answer=comparing)
-    bench = Bench(SimpleNamespace(program=b"", limits=LIMITS), source, None, child)
+    bench = OpenJob(SimpleNamespace(program=b"", limits=LIMITS), source, None, child)
     bench.trial.add([1.0, 2.0, 4.0])
     assert child.asked == [("isolated_trial", [1.0, 2.0, 4.0])]
     assert bench.trial.is_over is over
@@ -208,7 +208,7 @@ def test_what_a_function_that_runs_apart_gives_is_compared_where_it_runs(monkeyp
 
 def test_a_reduce_that_is_not_associative_is_found_where_it_runs():
     failed = {"failed": "reduce is not associative", "kind": "FunctionFailed", "patch": ""}
-    bench = Bench(
+    bench = OpenJob(
         SimpleNamespace(program=b"", limits=LIMITS), SimpleNamespace(answer=comparing), None, Elsewhere(failed)
     )
     with pytest.raises(FunctionFailed, match="not associative"):

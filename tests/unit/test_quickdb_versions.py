@@ -13,7 +13,7 @@ import pytest
 
 from gozen.quickdb.jobs.result_cache import Cache
 from gozen.quickdb.jobs.run_job import results
-from gozen.quickdb.patches.patch_extents import Patch
+from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.user_code.pure import software
 from gozen.quickdb.work.tasks import Block, TaskResult
 from gozen.version import code_version, is_this_code, this_code
@@ -34,7 +34,7 @@ def test_processes_are_compared_by_their_sources() -> None:
 def test_results_of_a_worker_with_other_sources_are_said_and_not_kept(
     tmp_path: Path, worker: str | None, kept: bool
 ) -> None:
-    block = Block(0, (((0, Patch("5/0/0", 10, 0, 1, picked=False, pieces={})),),))
+    block = Block(0, (((0, PatchExtent("5/0/0", 10, 0, 1, picked=False, pieces={})),),))
     version = code_version() if worker is None else worker
     result = TaskResult(
         [(0, {"values": [], "total": 7, "touched": {}, "first": [], "changed": False})],

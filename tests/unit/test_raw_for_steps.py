@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken
 from gozen.observing import raw_for_steps
 from gozen.observing.observation_plan import PlannedExposure, exposures_of
-from gozen.observing.raw_for_steps import Answered, Reach, step_of, works_of, works_of_exposures
+from gozen.observing.raw_for_steps import Answered, PointingReach, step_of, works_of, works_of_exposures
 from gozen.resources.observation import Observation
 from gozen.resources.observatory_recipe import observation_from_recipe
 from gozen.resources.yaml_resources import load_resources
@@ -40,7 +40,7 @@ def raw(name: str, target: str, kind: str = "OBJECT", sensors: str = "12") -> Ra
 
 
 def answer(planned: list[PlannedExposure], taken: list[RawExposure]) -> Answered:
-    (answered,), _ = raw_for_steps.answer([planned], taken, Reach(0.05, 0.2))
+    (answered,), _ = raw_for_steps.answer([planned], taken, PointingReach(0.05, 0.2))
     return answered
 
 
@@ -105,7 +105,7 @@ def asks(*steps: str) -> list[PlannedExposure]:
 
 
 HERE, BESIDE, FAR = "Pointing: { ra: 10, dec: 20 }", "Pointing: { ra: 10, dec: 20.1 }", "Pointing: { ra: 50, dec: 20 }"
-REACH = Reach(0.05, 0.2)
+REACH = PointingReach(0.05, 0.2)
 
 
 def test_two_observations_of_one_target_get_an_exposure_each() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from gozen.simulator.camera.projection import Projection, from_tangent_plane, project, tangent_plane
+from gozen.simulator.camera.projection import CameraProjection, from_tangent_plane, project, tangent_plane
 
 from .simulator_samples import small_profile
 
-PLAIN = Projection(120.0, 25.0, 0.0, 1.189, False, 999.5, 563.5, 0.0, 1148.0)
+PLAIN = CameraProjection(120.0, 25.0, 0.0, 1.189, False, 999.5, 563.5, 0.0, 1148.0)
 
 
 def _project(sensor, ra, dec, **changes):

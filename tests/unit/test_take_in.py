@@ -17,7 +17,7 @@ from gozen.archive.raw.exposure_record import RawExposure, raw_exposures, read_r
 from gozen.archive.raw.retain import retain
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.errors import BadRequest, CorruptFile, StorageUnavailable, UnreadableInput
-from gozen.frames.archived_files import Held
+from gozen.frames.archived_files import ArchivedExposures
 from gozen.frames.assign_exposures import sort_arrivals
 from gozen.frames.exposure_grouping import slug
 from gozen.frames.incoming_files import fits_files, read_arrivals
@@ -62,7 +62,7 @@ def put(folder: Path, name: str, when: str, target: str = "M 31", kind: str = "O
 def names(paths: list[Path], profile: Profile) -> dict[str, list[str]]:
     arrivals, refused = read_arrivals(paths, profile)
     assert not refused
-    groups = sort_arrivals(Held(open_store("nowhere"), profile), arrivals).groups
+    groups = sort_arrivals(ArchivedExposures(open_store("nowhere"), profile), arrivals).groups
     return {f"{night}/{name}": [one.arrival.path.name for one in found] for (night, name), found in groups.items()}
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_record_stops_its_own_exposure_alone(tmp_path: Path, profile: 
     raw = tmp_path / "raw"
     raw.mkdir()
     files = [put(raw, f"{n}.fits", f"2026-01-15T12:0{n}:00", EXPID=str(40 + n)) for n in (1, 2)]
-    groups = sort_arrivals(Held(store, profile), read_arrivals(files, profile)[0]).groups
+    groups = sort_arrivals(ArchivedExposures(store, profile), read_arrivals(files, profile)[0]).groups
     assert set(groups) == {("20260115", "00000041"), ("20260115", "00000042")}
     with pytest.raises(UnreadableInput, match=r"00000042/exposure\.json is not a record"):
         take(store, files, profile)

@@ -20,14 +20,14 @@ import pytest
 
 from gozen.catalog.imports import table_stream
 from gozen.catalog.imports.formats import delimited
-from gozen.catalog.imports.formats.file_request import Asked
+from gozen.catalog.imports.formats.file_request import FileRequest
 from gozen.errors import UnreadableInput
 
 
 def read(data: str | bytes, name: str = "t.csv", **asked: object) -> pa.Table:
     """Return a file's table; it is never on disk."""
     given = data.encode() if isinstance(data, str) else data
-    file = table_stream.opened(name, data=given, asked=Asked(**asked))
+    file = table_stream.opened(name, data=given, asked=FileRequest(**asked))
     return file.columns(file.schema.names)
 
 

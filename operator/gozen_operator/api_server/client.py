@@ -40,7 +40,7 @@ def connect() -> client.ApiClient:
     return client.ApiClient()
 
 
-class Api:
+class KubeApi:
     """One API server.
 
     Parameters

@@ -29,7 +29,7 @@ class Leases(Protocol):
 
 
 @dataclass
-class Seen:
+class SeenLease:
     """Another's Lease, and when its present version was first seen here: clocks of other machines are not trusted.
 
     Parameters
@@ -43,7 +43,7 @@ class Seen:
     is_held: bool = False
 
 
-def is_free(lease: Mapping[str, Any] | None, identity: str, seen: Seen, now: float) -> bool:
+def is_free(lease: Mapping[str, Any] | None, identity: str, seen: SeenLease, now: float) -> bool:
     """Tell whether a Lease may be taken: it is ours, given back, or silent for longer than it lasts."""
     if lease is None:
         seen.is_held = False
@@ -76,7 +76,7 @@ def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: f
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
 
 
-def try_to_hold(api: Leases, namespace: str, identity: str, seen: Seen, now: float, wall: float) -> bool:
+def try_to_hold(api: Leases, namespace: str, identity: str, seen: SeenLease, now: float, wall: float) -> bool:
     """Take or renew the Lease; False when another holds it.
 
     Parameters
@@ -112,7 +112,7 @@ class Tenure:
 
     def __init__(self, api: Leases, namespace: str, identity: str) -> None:
         self.api, self.namespace, self.identity = api, namespace, identity
-        self._seen = Seen()
+        self._seen = SeenLease()
         self._held_at = float("-inf")
         self._is_over = False
         self._asking = threading.Lock()

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from gozen_operator.index import index_entries
 from gozen_operator.index.index_entries import Card, ExposureCard, Heading, JobCard, LightCurveCard, ObservationCard
-from gozen_operator.index.object_index import Change, Index
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.reconcile.object_fields import Key
 
 
-def affected(index: Index, change: Change, turns: int) -> list[Key]:
+def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
     """Return the resources to look at after a change, each once.
 
     Parameters

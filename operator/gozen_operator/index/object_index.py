@@ -27,7 +27,7 @@ _MODELS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexedObject:
     """One object.
 
     Parameters
@@ -46,7 +46,7 @@ class Entry:
     card: Card | None
 
 
-class Change(NamedTuple):
+class ObjectChange(NamedTuple):
     """What became of a card; None where there is none."""
 
     key: Key
@@ -58,7 +58,7 @@ class Index:
     """The last known version of each object of ours; several threads may use it."""
 
     def __init__(self) -> None:
-        self._entries: dict[Key, Entry] = {}
+        self._entries: dict[Key, IndexedObject] = {}
         self._drawers: dict[Heading, list[Place]] = {}
         self._models: OrderedDict[Key, tuple[int, Resource]] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -67,7 +67,7 @@ class Index:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, manifest: Manifest) -> Change | None:
+    def put(self, manifest: Manifest) -> ObjectChange | None:
         """Remember an object; None where that is nothing new."""
         key, meta = key_of(manifest), manifest["metadata"]
         uid, version = meta["uid"], int(meta["resourceVersion"])
@@ -79,7 +79,7 @@ class Index:
                 self._bury(known.uid)
             return self._replace(key, self._entry(key, uid, version, manifest))
 
-    def remove(self, manifest: Manifest) -> Change | None:
+    def remove(self, manifest: Manifest) -> ObjectChange | None:
         """Forget an object that was deleted; None when another of its name has taken its place."""
         key, uid = key_of(manifest), manifest["metadata"]["uid"]
         with self._lock:
@@ -93,9 +93,9 @@ class Index:
         card = job_card_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
         with self._lock:
             if key not in self._entries:
-                self._replace(key, Entry("", 0, b"", card))
+                self._replace(key, IndexedObject("", 0, b"", card))
 
-    def give_up(self, key: Key, owner: Key | None) -> Change | None:
+    def give_up(self, key: Key, owner: Key | None) -> ObjectChange | None:
         """Forget a Job that was expected for a resource and is not there."""
         with self._lock:
             known = self._entries.get(key)
@@ -104,7 +104,7 @@ class Index:
             mine = known.card.owner is not None and known.card.owner.key == owner
             return self._replace(key, None) if mine else None
 
-    def forget(self, key: Key, uid: str) -> Change | None:
+    def forget(self, key: Key, uid: str) -> ObjectChange | None:
         """Forget an object that a listing no longer has, unless another of its name was made meanwhile, or is to be.
 
         Parameters
@@ -197,16 +197,16 @@ class Index:
         # Versions grow along all objects of a kind: an older one of this name is of an object that went before.
         return uid not in self._gone and (known is None or version > known.version)
 
-    def _entry(self, key: Key, uid: str, version: int, manifest: Manifest) -> Entry:
+    def _entry(self, key: Key, uid: str, version: int, manifest: Manifest) -> IndexedObject:
         if key.kind == "Job":
-            return Entry(uid, version, b"", job_card_of(manifest))
+            return IndexedObject(uid, version, b"", job_card_of(manifest))
         text = json.dumps(essential(manifest), separators=(",", ":")).encode()
         try:
             model = parsed(manifest)
         except ValidationError:
-            return Entry(uid, version, text, None)
+            return IndexedObject(uid, version, text, None)
         self._keep(key, version, model)
-        return Entry(uid, version, text, card_of(model))
+        return IndexedObject(uid, version, text, card_of(model))
 
     def _keep(self, key: Key, version: int, model: Resource) -> None:
         """Keep the models that were used last."""
@@ -215,7 +215,7 @@ class Index:
         while len(self._models) > _MODELS:
             self._models.popitem(last=False)
 
-    def _replace(self, key: Key, entry: Entry | None) -> Change:
+    def _replace(self, key: Key, entry: IndexedObject | None) -> ObjectChange:
         known = self._entries.pop(key, None)
         before, after = known.card if known else None, entry.card if entry else None
         if before != after:
@@ -224,7 +224,7 @@ class Index:
             self._models.pop(key, None)
         else:
             self._entries[key] = entry
-        return Change(key, before, after)
+        return ObjectChange(key, before, after)
 
     def _refile(self, key: Key, before: Card | None, after: Card | None) -> None:
         for heading, place in places(key, before) if before is not None else ():

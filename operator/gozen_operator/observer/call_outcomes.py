@@ -17,7 +17,7 @@ SENSELESS, ABSENT, CONFLICT = (400, 422), 404, 409
 _NO_RIGHT = (401, 403)
 
 
-class RefusedError(ClusterUnavailable):
+class CallRefusedError(ClusterUnavailable):
     """The API server answered, and refused.
 
     Parameters
@@ -45,7 +45,7 @@ def understood(what: str) -> Iterator[None]:
     Raises
     ------
     ClusterUnavailable
-        Always this; `RefusedError` where the API server answered.
+        Always this; `CallRefusedError` where the API server answered.
     """
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
@@ -61,7 +61,7 @@ def understood(what: str) -> Iterator[None]:
         said = status.get("message") or error.reason
         hint = "; give the observer's service account the right" if error.status in _NO_RIGHT else ""
         message = f"{what}: the API server says {error.status}: {said}{hint}"
-        raise RefusedError(message, error.status, in_words=bool(status)) from error
+        raise CallRefusedError(message, error.status, in_words=bool(status)) from error
     except (HTTPError, OSError) as error:
         raise ClusterUnavailable(f"{what}: the API server does not answer: {error}") from error
     except Exception as error:

@@ -13,7 +13,7 @@ from gozen.resources.metadata import API_VERSION
 from gozen.resources.observation import Claim, Observation
 from gozen.resources.validation import admitted
 from gozen_operator.crds import NOT_OVER
-from gozen_operator.observer.call_outcomes import ABSENT, CONFLICT, SENSELESS, RefusedError, understood
+from gozen_operator.observer.call_outcomes import ABSENT, CONFLICT, SENSELESS, CallRefusedError, understood
 from gozen_operator.reconcile.conditions import Known, conditions, stored_conditions
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class KubernetesCluster:
         """Return the Observations that are not over and can be read."""
         try:
             items = list(self._items("list Observations", field_selector=NOT_OVER, **_REMEMBERED))
-        except RefusedError as refusal:
+        except CallRefusedError as refusal:
             if refusal.code not in SENSELESS:
                 raise
             self._tell(f"{refusal}; all are listed each time. Install the chart's CustomResourceDefinitions")
@@ -112,7 +112,7 @@ class KubernetesCluster:
                 return _observation(
                     self._api.get_namespaced_custom_object(**self._where, plural="observations", name=name)
                 )
-        except RefusedError as refusal:
+        except CallRefusedError as refusal:
             if refusal.code != ABSENT:
                 raise
         # An exposure is aborted because of this word, and a proxy or an API server that starts says 404 too.
@@ -150,7 +150,7 @@ class KubernetesCluster:
                         **where, body=exposure.wire(), field_manager=FIELD_MANAGER
                     )
                 )
-        except RefusedError as refusal:
+        except CallRefusedError as refusal:
             if refusal.code in SENSELESS and refusal.in_words:
                 raise BadRequest(str(refusal)) from refusal
             if refusal.code != CONFLICT:
@@ -187,7 +187,7 @@ class KubernetesCluster:
                         **where, body=body, field_manager=FIELD_MANAGER, **how
                     )
                 )
-        except RefusedError as refusal:
+        except CallRefusedError as refusal:
             if refusal.code not in (ABSENT, CONFLICT):
                 raise
         return None

@@ -16,11 +16,11 @@ from gozen_operator.observer.situation import (
     Abort,
     Action,
     Close,
-    Cover,
     Create,
     Expose,
     Finish,
     Leave,
+    MoveCover,
     Passed,
     Point,
     Reserve,
@@ -118,7 +118,7 @@ def _begin(s: Situation, step: int, operation: Operation) -> Action:
         case Operation(set_focus=float() as position_mm):
             return SetFocus(step, position_mm)
         case Operation(mirror_cover=("open" | "close") as state):
-            return Cover(step, state)
+            return MoveCover(step, state)
         case Operation(assert_=list() as words):
             missing = _missing(s, words)
             return _fail(s, step, missing) if missing else Passed(step)

@@ -176,7 +176,7 @@ class Observer:
                 self._begin(work, step, lambda: observatory.focuser.move(position_mm))
             case act.Point(step, pointing):
                 self._begin(work, step, lambda: observatory.telescope.point(pointing))
-            case act.Cover(step, state):
+            case act.MoveCover(step, state):
                 self._begin(work, step, lambda: observatory.telescope.mirror_cover(state))
             case act.Passed(step):
                 log.info("%s: %s done", name, work.recipe.title(step))

@@ -26,7 +26,7 @@ _LATE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Clock:
+class ObserverClock:
     """Time as the observer sees it."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -49,7 +49,7 @@ class Ending:
         self.told = True
 
 
-def run(observer: Observer, ending: Ending, grace_s: float, clock: Clock | None = None) -> None:
+def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock | None = None) -> None:
     """Let the observer work until it was told to end and has put everything down.
 
     Parameters
@@ -57,7 +57,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: Clock | None 
     grace_s
         Time that it may take to end; after it the next process finds out what was left.
     """
-    clock = clock or Clock()
+    clock = clock or ObserverClock()
     trouble, ends = 0, None
     while not (ending.told and observer.idle):
         now = clock.now()
@@ -76,7 +76,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: Clock | None 
         _rest(pause_s, ending, clock)
 
 
-def _rest(pause_s: float, ending: Ending, clock: Clock) -> None:
+def _rest(pause_s: float, ending: Ending, clock: ObserverClock) -> None:
     """Sleep, but not past a signal."""
     began_told = ending.told
     left = min(pause_s, 1.0) if began_told else pause_s

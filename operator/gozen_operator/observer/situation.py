@@ -140,7 +140,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Cover:
+class MoveCover:
     """Begin to move the mirror's cover."""
 
     step: int
@@ -222,4 +222,4 @@ class Leave:
     why: str
 
 
-Action = SetFocus | Point | Cover | Passed | Wait | Reserve | Expose | Abort | Close | Create | Finish | Leave
+Action = SetFocus | Point | MoveCover | Passed | Wait | Reserve | Expose | Abort | Close | Create | Finish | Leave

@@ -17,14 +17,14 @@ from gozen_operator.reconcile.conditions import status_of
 from gozen_operator.reconcile.object_fields import Key
 
 
-class Objects(Protocol):
+class LiveObjects(Protocol):
     """As much of the API as is asked."""
 
     def get(self, key: Key) -> dict[str, Any] | None:
         """Return an object, or None."""
 
 
-def confirmed(api: Objects, index: Index, exposure: Exposure) -> str:
+def confirmed(api: LiveObjects, index: Index, exposure: Exposure) -> str:
     """Return the uid of the Exposure that has the number of this one, if it is there and stays; else nothing."""
     namespace, card = str(exposure.metadata.namespace), card_of(exposure)
     assert isinstance(card, ExposureCard)
@@ -35,7 +35,7 @@ def confirmed(api: Objects, index: Index, exposure: Exposure) -> str:
     return str(found["metadata"]["uid"])
 
 
-def unheard_of(api: Objects, index: Index, observation: Observation) -> list[dict[str, Any]]:
+def unheard_of(api: LiveObjects, index: Index, observation: Observation) -> list[dict[str, Any]]:
     """Return Exposures that an Observation has made, when nothing but them would keep it from being complete."""
     mine, namespace = card_of(observation), str(observation.metadata.namespace)
     status = observation.status

@@ -23,7 +23,7 @@ from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.metadata import Resource
 from gozen.resources.observation import Observation
 from gozen.settings import Settings
-from gozen_operator.api_server.client import FORBIDDEN, Api
+from gozen_operator.api_server.client import FORBIDDEN, KubeApi
 from gozen_operator.api_server.responses import RefusedError
 from gozen_operator.index.gather_facts import (
     ArchiveAnswer,
@@ -32,7 +32,7 @@ from gozen_operator.index.gather_facts import (
     observation_facts,
     waits_for_its_turn,
 )
-from gozen_operator.index.object_index import Change, Index
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process import confirm_live, read_sources
 from gozen_operator.reconcile.conditions import moment, status_of
@@ -64,12 +64,12 @@ class Controller:
         Told of what was written here.
     """
 
-    api: Api
+    api: KubeApi
     index: Index
     open_archive: Callable[[], Store]
     site: Settings
     settings: OperatorSettings
-    changed: Callable[[Change], None]
+    changed: Callable[[ObjectChange], None]
 
     def __post_init__(self) -> None:
         self._deciding = threading.Lock()

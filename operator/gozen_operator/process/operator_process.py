@@ -18,12 +18,12 @@ import kopf
 from gozen.archive.stores.open_store import open_archive
 from gozen.errors import ExitCode, GozenError, as_gozen_error
 from gozen.settings import Settings
-from gozen_operator.api_server.client import PAGE, Api, connect
+from gozen_operator.api_server.client import PAGE, KubeApi, connect
 from gozen_operator.api_server.responses import retry_after_s
 from gozen_operator.crds import GROUP, KINDS, VERSION
 from gozen_operator.index.dependents import affected
 from gozen_operator.index.index_entries import is_over
-from gozen_operator.index.object_index import Change, Index
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process.controller import Controller
 from gozen_operator.process.health_and_metrics import Health
@@ -49,7 +49,7 @@ class Process:
         Set from outside to end it.
     """
 
-    def __init__(self, site: Settings, settings: OperatorSettings, api: Api) -> None:
+    def __init__(self, site: Settings, settings: OperatorSettings, api: KubeApi) -> None:
         self.settings, self.api = settings, api
         self.index, self.health = Index(), Health(settings)
         self.queue = WorkQueue(time.monotonic)
@@ -133,10 +133,10 @@ class Process:
         self.health.hear()
         self.health.count(self.index)
 
-    def _listed(self, kind: str, namespace: str) -> list[Change]:
+    def _listed(self, kind: str, namespace: str) -> list[ObjectChange]:
         """Bring the index up to date by a listing; return what is new."""
         before = {key: uid for key, uid in self.index.uids(kind).items() if key.namespace == namespace}
-        changes: list[Change | None] = []
+        changes: list[ObjectChange | None] = []
         for page in self.api.pages_of(kind, namespace):
             changes += [self.index.put(manifest) for manifest in page]
             for manifest in page:
@@ -144,10 +144,10 @@ class Process:
         changes += [self.index.forget(key, uid) for key, uid in before.items()]
         return [one for one in changes if one is not None]
 
-    def _mark(self, change: Change) -> None:
+    def _mark(self, change: ObjectChange) -> None:
         self.queue.add(affected(self.index, change, self.settings.max_active_jobs))
 
-    def _wrote(self, change: Change) -> None:
+    def _wrote(self, change: ObjectChange) -> None:
         self._loop.call_soon_threadsafe(self._mark, change)
 
     async def _work(self) -> None:
@@ -213,7 +213,7 @@ async def serve(site: Settings, settings: OperatorSettings) -> None:
     """Run an operator until SIGTERM or SIGINT."""
     import signal
 
-    process = Process(site, settings, Api(connect()))
+    process = Process(site, settings, KubeApi(connect()))
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, process.stop.set)
     await process.run()

@@ -8,7 +8,7 @@ from typing import Any
 from gozen.resources.exposure import Exposure
 from gozen_operator.reconcile.conditions import Known, conditions, moment
 from gozen_operator.reconcile.facts import JobSeen
-from gozen_operator.reconcile.sensor_outcome import Outcome
+from gozen_operator.reconcile.sensor_outcome import ExposureOutcome
 
 _REMEMBERED = "CalibrationAvailable"
 """A condition that says how the result came about, and stays."""
@@ -18,7 +18,7 @@ def whole_status(
     exposure: Exposure,
     known: Sequence[Known],
     now: float,
-    found: Outcome | None = None,
+    found: ExposureOutcome | None = None,
     *,
     job: JobSeen | None = None,
     completed: bool = False,
@@ -39,7 +39,7 @@ def whole_status(
     fresh: dict[str, Any] = {
         "observedGeneration": generation,
         "conditions": conditions(known, before, generation, now),
-        **(found or Outcome(0)).counts(),
+        **(found or ExposureOutcome(0)).counts(),
     }
     launched = {"name": job.name, "uid": job.uid} if job else old.get("job")
     if launched:

@@ -15,7 +15,7 @@ from gozen_operator.reconcile.exposure_status import whole_status
 from gozen_operator.reconcile.facts import ExposureFacts, JobSeen
 from gozen_operator.reconcile.job_manifests import ENDS_ALL, ENDS_ITS_GROUP, exposure_job
 from gozen_operator.reconcile.reconcile_plan import Event, Plan
-from gozen_operator.reconcile.sensor_outcome import Outcome, counted, end_of, outcome_of
+from gozen_operator.reconcile.sensor_outcome import ExposureOutcome, counted, end_of, outcome_of
 
 ACCEPTED = Known("Accepted", "True", "Valid", "it can be carried out")
 
@@ -108,7 +108,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
             _raw(facts, wanted),
             *_done("True", "RawOnly", "the raw data are kept; no pipeline was asked for"),
         ]
-        return Plan(status=whole_status(exposure, known, now, Outcome(len(wanted)), completed=True))
+        return Plan(status=whole_status(exposure, known, now, ExposureOutcome(len(wanted)), completed=True))
     if set(wanted) <= {*facts.commits, *(set(wanted) - facts.raw)}:
         return _finished(exposure, facts, wanted, now)
     return Plan(create=exposure_job(exposure, wanted, settings), requeue_after_s=settings.look_s)
@@ -160,7 +160,7 @@ def _waiting(exposure: Exposure, wait: Known, sensors: int, now: float) -> Mappi
         else Known("RawAvailable", "False", wait.reason, wait.message)
     )
     known = [ACCEPTED, raw, Known("Complete", "False", wait.reason), wait]
-    return whole_status(exposure, known, now, Outcome(sensors), keep_same_reason=True)
+    return whole_status(exposure, known, now, ExposureOutcome(sensors), keep_same_reason=True)
 
 
 def _again_s(
@@ -195,7 +195,7 @@ def _without_calibration(
     message = f"it goes on without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))
-    status = whole_status(exposure, known, now, Outcome(sensors))
+    status = whole_status(exposure, known, now, ExposureOutcome(sensors))
     return Plan(status=status, events=(Event(reason, message, "Warning"),), requeue_after_s=0.0)
 
 
@@ -207,10 +207,10 @@ def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: Operator
             return _finished(exposure, facts, wanted, now)
         trouble = facts.trouble or "the archive has not been asked yet"
         known = _working("StorageUnavailable", f"the Job is done; its outcome cannot be read: {trouble}")
-        status = whole_status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
+        status = whole_status(exposure, known, now, ExposureOutcome(len(wanted)), job=job, keep_same_reason=True)
         return Plan(status=status if facts.trouble else None, requeue_after_s=settings.look_s)
     known = _working(*_progress(job, settings.retries))
-    status = whole_status(exposure, known, now, Outcome(len(wanted)), job=job, keep_same_reason=True)
+    status = whole_status(exposure, known, now, ExposureOutcome(len(wanted)), job=job, keep_same_reason=True)
     event = Event("Launched", f"Job {job.name} reduces {len(wanted)} sensors")
     return Plan(status=status, events=() if _launched(exposure) else (event,))
 

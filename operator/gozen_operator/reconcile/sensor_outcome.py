@@ -34,7 +34,7 @@ class SensorEnd:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExposureOutcome:
     """What became of the sensors.
 
     Parameters
@@ -103,7 +103,7 @@ def counted(ends: Sequence[object]) -> str:
     return "1 pod failed" if len(ends) == 1 else f"{len(ends)} pods failed"
 
 
-def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts) -> Outcome:
+def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts) -> ExposureOutcome:
     """Return what became of the sensors that were wanted: a commit decides, then what the pods said."""
     commits = facts.commits or {}
     ends = []
@@ -116,7 +116,7 @@ def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts
     reduced = sum(sensor in commits and commits[sensor].reduced for sensor in wanted)
     missing = {place // sensors_per_pod for place, sensor in enumerate(wanted) if sensor not in commits}
     again = [end_of(end)[0] for end in (facts.job.ends if facts.job else ()) if end.index not in missing]
-    return Outcome(len(wanted), reduced, ends, again)
+    return ExposureOutcome(len(wanted), reduced, ends, again)
 
 
 def job_failure(job: JobSeen | None) -> tuple[str, str]:

@@ -55,7 +55,7 @@ class TimeRange(_Part):
         return self
 
 
-class Block(_Part):
+class BlockRule(_Part):
     """One entry: data are blocked when they fit everything that it names."""
 
     reason: str = Field(min_length=1)
@@ -95,12 +95,12 @@ class Observed:
     radius_deg: float = 0.0
 
 
-def blocked_by(entries: Sequence[Block], observed: Observed) -> str | None:
+def blocked_by(entries: Sequence[BlockRule], observed: Observed) -> str | None:
     """Return the reason of the first entry that covers these data, or None."""
     return next((entry.reason for entry in entries if _covers(entry, observed)), None)
 
 
-def load_block_list(path: Path) -> tuple[Block, ...]:
+def load_block_list(path: Path) -> tuple[BlockRule, ...]:
     """Read a block list: a YAML list of entries.
 
     Raises
@@ -118,16 +118,16 @@ def load_block_list(path: Path) -> tuple[Block, ...]:
     return tuple(_entry(item, number, path) for number, item in enumerate(content, start=1))
 
 
-def _entry(item: object, number: int, path: Path) -> Block:
+def _entry(item: object, number: int, path: Path) -> BlockRule:
     try:
-        return Block.model_validate(item)
+        return BlockRule.model_validate(item)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "the whole entry"
         raise UnreadableInput(f"the block list {path}, entry {number}: {where}: {problem['msg']}") from error
 
 
-def _covers(entry: Block, observed: Observed) -> bool:
+def _covers(entry: BlockRule, observed: Observed) -> bool:
     return (
         _fits(entry.object, observed.object)
         and _fits(entry.project, observed.project)

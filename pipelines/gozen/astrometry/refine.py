@@ -24,7 +24,7 @@ _GAIN = 0.97
 
 
 @dataclass(frozen=True)
-class Stars:
+class MatchedStars:
     """Detections and reference stars of one field; see `gozen.astrometry.hinted.solve_with_hint`."""
 
     x: Floats
@@ -39,7 +39,7 @@ class Stars:
 
 
 def refine(
-    first: Projection, stars: Stars, shape: tuple[int, int], highest_order: int, method: Literal["hint", "blind"]
+    first: Projection, stars: MatchedStars, shape: tuple[int, int], highest_order: int, method: Literal["hint", "blind"]
 ) -> Solution | None:
     """Fit the WCS to all pairs of detections and reference stars.
 
@@ -84,7 +84,7 @@ def _linear_about(
     return Solution(linear, 1, none, none, none, none, np.inf, np.inf, 0, method)
 
 
-def _iterate(start: Solution, stars: Stars, order: int, tolerance: float) -> Solution | None:
+def _iterate(start: Solution, stars: MatchedStars, order: int, tolerance: float) -> Solution | None:
     current = start
     for _ in range(5):
         source, star = _pairs(current, stars, tolerance)
@@ -98,7 +98,7 @@ def _iterate(start: Solution, stars: Stars, order: int, tolerance: float) -> Sol
     return current
 
 
-def _near_detections(start: Solution, stars: Stars) -> Stars:
+def _near_detections(start: Solution, stars: MatchedStars) -> MatchedStars:
     """Return the stars that may pair up; a deep catalogue has many more, and every later step projects all again."""
     x, y = start.pixel(stars.ra, stars.dec)
     low = np.array([[stars.x.min()], [stars.y.min()]]) - _REACH_PX
@@ -107,16 +107,16 @@ def _near_detections(start: Solution, stars: Stars) -> Stars:
     on_field = np.flatnonzero(((place > low) & (place < high)).all(axis=0))
     distance, _ = stars.detections.query(place[:, on_field].T, distance_upper_bound=_REACH_PX)
     kept = on_field[np.isfinite(distance)]
-    return Stars(stars.x, stars.y, stars.ra[kept], stars.dec[kept])
+    return MatchedStars(stars.x, stars.y, stars.ra[kept], stars.dec[kept])
 
 
-def _pairs(solution: Solution, stars: Stars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _pairs(solution: Solution, stars: MatchedStars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return pair(stars.detections, *solution.pixel(stars.ra, stars.dec), tolerance)
 
 
 def _fit(
     start: Solution,
-    stars: Stars,
+    stars: MatchedStars,
     source: NDArray[np.intp],
     star: NDArray[np.intp],
     order: int,
@@ -158,7 +158,7 @@ def _as_solution(start: Solution, fit: Floats, order: int, rms: float, stars: in
     return Solution(linear, order, a, b, none, none, rms, rms * linear.scale_arcsec, stars, start.method)
 
 
-def _worth_it(simple: Solution, rich: Solution, stars: Stars) -> bool:
+def _worth_it(simple: Solution, rich: Solution, stars: MatchedStars) -> bool:
     """Tell whether stars that a fit has not seen lie closer to the richer solution.
 
     Every fifth star in turn is left out of both fits and compared (cross-validation).

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gozen.astrometry.blind import index_files, solve_blind
 from gozen.astrometry.hinted import solve_with_hint
-from gozen.astrometry.refine import Stars, refine
+from gozen.astrometry.refine import MatchedStars, refine
 from gozen.astrometry.solution import Solution
 from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection, to_plane
 from gozen.catalog.reference.reference_catalog import StarSource
@@ -46,13 +46,13 @@ class Field:
     y: Floats
     flux: Floats
     shape: tuple[int, int]
-    pointing: Pointing | None
+    pointing: SensorPointing | None
     year: float
     frame_id: str
 
 
 @dataclass(frozen=True)
-class Pointing:
+class SensorPointing:
     """Where the middle of a sensor points, and how far its axes are turned against those of the telescope's field.
 
     Parameters
@@ -69,7 +69,7 @@ class Pointing:
     turn_deg: float = 0.0
 
 
-def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: float | None) -> Pointing | None:
+def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: float | None) -> SensorPointing | None:
     """Return where a sensor looks when the telescope points at (ra, dec), degrees; None where that is not known."""
     sensor = profile.sensor(sensor_id)
     if ra is None or dec is None or sensor is None:
@@ -79,7 +79,7 @@ def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: flo
     along = from_plane(np.array([x, x]), np.array([y, y + step]), ra, dec)
     here = float(along[0][0]), float(along[1][0])
     xi, eta = to_plane(*along, *here)
-    return Pointing(*here, float(np.rad2deg(np.arctan2(xi[1], eta[1]))))
+    return SensorPointing(*here, float(np.rad2deg(np.arctan2(xi[1], eta[1]))))
 
 
 def solve_field(field: Field, reference: StarSource | None, profile: Profile, settings: AstrometrySettings) -> Solution:
@@ -149,14 +149,14 @@ def _blind(
         return None
     ra, dec = match.projection.sky(np.array([field.shape[1] / 2]), np.array([field.shape[0] / 2]))
     if reference is None:
-        stars = Stars(field.x[order], field.y[order], match.ra, match.dec)
+        stars = MatchedStars(field.x[order], field.y[order], match.ra, match.dec)
     else:
         stars = _stars(field, reference, profile, (float(ra[0]), float(dec[0])), extra_px=0.0)
     solution = refine(match.projection, stars, field.shape, settings.distortion_order, "blind")
     return solution if solution and solution.stars >= settings.minimum_stars else None
 
 
-def _nominal(field: Field, profile: Profile, pointing: Pointing) -> Projection:
+def _nominal(field: Field, profile: Profile, pointing: SensorPointing) -> Projection:
     x, y = (field.shape[1] - 1) / 2, (field.shape[0] - 1) / 2
     scale, angle = profile.pixel_scale_arcsec, profile.orientation_deg + pointing.turn_deg
     return nominal_projection(pointing.ra, pointing.dec, x, y, scale, angle, profile.mirrored)
@@ -164,14 +164,14 @@ def _nominal(field: Field, profile: Profile, pointing: Pointing) -> Projection:
 
 def _stars(
     field: Field, reference: StarSource, profile: Profile, centre: tuple[float, float], extra_px: float
-) -> Stars:
+) -> MatchedStars:
     """Gather detections and reference stars, both brightest first, the stars at the epoch of the exposure."""
     half_diagonal_px = np.hypot(*field.shape) / 2 * _MARGIN + extra_px
     near = reference.cone(*centre, half_diagonal_px * profile.pixel_scale_arcsec / 3600)
     near = near[np.argsort(near.g, kind="stable")]
     ra, dec = near.at_epoch(field.year)
     order = np.argsort(-field.flux, kind="stable")[:_BRIGHTEST]
-    return Stars(field.x[order], field.y[order], ra, dec)
+    return MatchedStars(field.x[order], field.y[order], ra, dec)
 
 
 def _advice(field: Field, reference: StarSource | None, settings: AstrometrySettings) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gozen.archive.keys import Calibration
-from gozen.calibration.master_match import Setup
+from gozen.calibration.master_match import CalibrationSetup
 from gozen.frames.exposure_grouping import same_time
 
 
 @dataclass(frozen=True)
-class Group:
+class MasterGroup:
     """Frames of one master.
 
     Parameters
@@ -27,7 +27,7 @@ class Group:
     members: tuple[int, ...]
 
 
-def groups_of(kind: Calibration, setups: Sequence[Setup]) -> list[Group]:
+def groups_of(kind: Calibration, setups: Sequence[CalibrationSetup]) -> list[MasterGroup]:
     """Group calibration frames of one kind.
 
     Flats belong together by gain, filter, binning and window, whatever their exposure times; darks and biases by gain,
@@ -41,15 +41,15 @@ def groups_of(kind: Calibration, setups: Sequence[Setup]) -> list[Group]:
         else:
             alike.append(number)
     names = _names(kind, [setups[group[0]] for group in found])
-    return [Group(name, tuple(group)) for name, group in zip(names, found, strict=True)]
+    return [MasterGroup(name, tuple(group)) for name, group in zip(names, found, strict=True)]
 
 
-def by_time(setups: Sequence[Setup]) -> list[list[int]]:
+def by_time(setups: Sequence[CalibrationSetup]) -> list[list[int]]:
     """Group frames by exposure time: those that take the same dark."""
     return [list(group.members) for group in groups_of("dark", setups)]
 
 
-def _together(kind: Calibration, one: Setup, other: Setup) -> bool:
+def _together(kind: Calibration, one: CalibrationSetup, other: CalibrationSetup) -> bool:
     if (one.gain, one.binning, one.window) != (other.gain, other.binning, other.window):
         return False
     if kind == "flat":
@@ -57,7 +57,7 @@ def _together(kind: Calibration, one: Setup, other: Setup) -> bool:
     return same_time(one.exposure_s or 0.0, other.exposure_s or 0.0)
 
 
-def _names(kind: Calibration, setups: Sequence[Setup]) -> list[str]:
+def _names(kind: Calibration, setups: Sequence[CalibrationSetup]) -> list[str]:
     """Return a name for each group, of what differs among them; a number where that is not enough."""
     if len(setups) == 1:
         return [""]

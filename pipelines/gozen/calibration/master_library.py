@@ -12,7 +12,7 @@ from gozen.archive.keys import Calibration
 from gozen.archive.provenance import sha256
 from gozen.archive.stores.open_store import Store
 from gozen.calibration.calibrate_frame import Image
-from gozen.calibration.master_match import MasterFacts, Setup
+from gozen.calibration.master_match import CalibrationSetup, MasterFacts
 from gozen.errors import CorruptFile, UnreadableInput
 from gozen.frames.fits_products import plain, read_plain
 from gozen.frames.fits_units import Card
@@ -74,7 +74,7 @@ def master_facts(store: Store, key: str) -> MasterFacts:
             f"{store.url_of(key)} has no MJD-OBS, so it is no master of ours; take it away"
         ) from error
     camera = str(words.get("INSTRUME") or "").strip() or _camera_of_old(store, key)
-    return MasterFacts(key, camera, Setup.of_master(words), taken)
+    return MasterFacts(key, camera, CalibrationSetup.of_master(words), taken)
 
 
 def _camera_of_old(store: Store, key: str) -> str:

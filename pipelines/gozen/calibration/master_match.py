@@ -18,7 +18,7 @@ Area = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
-class Setup:
+class CalibrationSetup:
     """How frames were taken, as far as their calibration depends on it; empty or None where nobody says.
 
     Parameters
@@ -82,11 +82,11 @@ class MasterFacts:
 
     key: str
     camera: str
-    setup: Setup
+    setup: CalibrationSetup
     mjd: float
 
 
-def differences(kind: Calibration, master: MasterFacts, wanted: Setup, profile: Profile) -> set[str]:
+def differences(kind: Calibration, master: MasterFacts, wanted: CalibrationSetup, profile: Profile) -> set[str]:
     """Return in what a master does not fit frames: camera, gain, binning, window; filter of a flat, time of a dark.
 
     What an old master does not state counts as fitting; but a filter that is not stated does not.
@@ -118,7 +118,7 @@ def nearest_in_time(darks: Iterable[MasterFacts], exposure_s: float) -> MasterFa
     return min(darks, key=lambda dark: (round(ratio(dark), 2), -dark.mjd, dark.key), default=None)
 
 
-def described(kind: Calibration, setup: Setup) -> str:
+def described(kind: Calibration, setup: CalibrationSetup) -> str:
     """Return what a master of a kind has to fit, in words."""
     words = [f"gain {setup.gain!r}" if setup.gain else "unknown gain"]
     if kind == "flat":
@@ -128,12 +128,12 @@ def described(kind: Calibration, setup: Setup) -> str:
     return ", ".join([*words, f"binning {setup.binning}", f"window {setup.window}" if setup.window else "full frame"])
 
 
-def master_shape(setup: Setup, profile: Profile) -> tuple[int, int] | None:
+def master_shape(setup: CalibrationSetup, profile: Profile) -> tuple[int, int] | None:
     """Return rows and columns of a master of the full frame; None where the profile does not tell them."""
     return None if setup.window or setup.binning not in ("", profile.binning) else profile.active_shape
 
 
-def cut_out(image: Image, master: MasterFacts, wanted: Setup, profile: Profile) -> Image:
+def cut_out(image: Image, master: MasterFacts, wanted: CalibrationSetup, profile: Profile) -> Image:
     """Return the part of a master that covers the window of frames.
 
     Raises

@@ -14,8 +14,8 @@ from gozen.archive.stores.open_store import Store
 from gozen.calibration.calibrate_frame import Image
 from gozen.calibration.master_library import master_facts, read_master
 from gozen.calibration.master_match import (
+    CalibrationSetup,
     MasterFacts,
-    Setup,
     cut_out,
     described,
     differences,
@@ -51,7 +51,7 @@ class Master:
 
 
 def find_masters(
-    store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: Setup
+    store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: CalibrationSetup
 ) -> dict[Calibration, Master]:
     """Return the masters that frames of the sky are calibrated with: of each kind the last before them that fits.
 
@@ -75,7 +75,7 @@ def find_masters(
 
 
 def find_level(
-    store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: Setup
+    store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: CalibrationSetup
 ) -> dict[Calibration, Master]:
     """Return the dark or bias that is subtracted from flat frames; parameters and errors are those of `find_masters`.
 
@@ -86,7 +86,7 @@ def find_level(
 
 
 def warnings_of(
-    used: Mapping[str, CalibrationUsed], wanted: Setup, profile: Profile, read: Profile | None = None
+    used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile | None = None
 ) -> list[str]:
     """Return a sentence for each master that does not fit exactly, and for what is not applied at all.
 
@@ -151,7 +151,7 @@ class _Look:
     sensor: str
     night: str
     mjd: float
-    wanted: Setup
+    wanted: CalibrationSetup
     seen: dict[Calibration, list[MasterFacts]] = field(default_factory=dict)
 
     def bias(self) -> Master:

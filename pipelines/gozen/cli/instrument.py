@@ -16,7 +16,7 @@ from gozen.errors import CorruptFile, ExitCode
 
 if TYPE_CHECKING:
     from gozen.instrument.profile import Profile
-    from gozen.instrument.profile_check import Check
+    from gozen.instrument.profile_check import QuantityCheck
 
 app = typer.Typer(help="What the camera is: profiles, and what they read from your files.", no_args_is_help=True)
 
@@ -74,7 +74,7 @@ def check(
         raise typer.Exit(ExitCode.UNREADABLE_INPUT)
 
 
-def _check(path: Path, profile: Profile) -> Check | CorruptFile:
+def _check(path: Path, profile: Profile) -> QuantityCheck | CorruptFile:
     from gozen.frames.pixel_findings import findings
     from gozen.frames.raw import read_words
     from gozen.instrument.profile_check import check_file
@@ -106,7 +106,7 @@ def _field(profile: Profile) -> str:
     return f"""{columns * scale / 60:.1f}' x {rows * scale / 60:.1f}' on the sky"""
 
 
-def _print_check(path: Path, found: Check | CorruptFile) -> None:
+def _print_check(path: Path, found: QuantityCheck | CorruptFile) -> None:
     if isinstance(found, CorruptFile):
         typer.echo(f"\n{path}\n  {found.name}: {found}")
         return
@@ -125,7 +125,7 @@ def _print_check(path: Path, found: Check | CorruptFile) -> None:
         typer.echo(f"  note: {note}")
 
 
-def _as_json(path: Path, found: Check | CorruptFile) -> dict[str, Any]:
+def _as_json(path: Path, found: QuantityCheck | CorruptFile) -> dict[str, Any]:
     if isinstance(found, CorruptFile):
         return {"file": str(path), "problems": [str(found)]}
     return {

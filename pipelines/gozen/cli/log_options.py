@@ -9,7 +9,7 @@ import typer
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.archive.log.search_log import Circle, Selection
+    from gozen.archive.log.search_log import Circle, LogSelection
     from gozen.archive.stores.open_store import Store
 
 _PANEL = "Selection"
@@ -36,7 +36,7 @@ Radius = Annotated[float, _option("--radius", "Radius of the circle, deg.")]
 
 def selection(
     night: str | None, ra: float | None = None, dec: float | None = None, radius: float = 1.0, **texts: str | None
-) -> Selection:
+) -> LogSelection:
     """Return what the options select together.
 
     Parameters
@@ -53,10 +53,10 @@ def selection(
     BadRequest
         A night is none, or the circle is none on the sky.
     """
-    from gozen.archive.log.search_log import Selection
+    from gozen.archive.log.search_log import LogSelection
 
     first, colon, last = (night or "").partition(":")
-    return Selection(first or None, (last if colon else first) or None, circle=_circle(ra, dec, radius), **texts)
+    return LogSelection(first or None, (last if colon else first) or None, circle=_circle(ra, dec, radius), **texts)
 
 
 def _circle(ra: float | None, dec: float | None, radius: float) -> Circle | None:

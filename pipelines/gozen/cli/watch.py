@@ -46,14 +46,14 @@ def watch(
     from gozen.instrument.profile import load_profile
     from gozen.watch.messages import Reporter
     from gozen.watch.recipes_of_cubes import Orders
-    from gozen.watch.watch_loop import Clock, run_watch
+    from gozen.watch.watch_loop import WatchClock, run_watch
 
     more = {"watch": {"express": express}} if express else {}
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     _check_apart(folder, store)
     orders = Orders(profile, settings, recipe or [], reducing.pipeline_names(pipelines))
-    clock = Clock()
+    clock = WatchClock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())
     messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")
     return run_watch(folder, settings, orders, reporter, keep=keep, until_idle=once, clock=clock)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gozen.archive.commit import SensorCommit
 from gozen.catalog.format.partition_parquet import numbers
-from gozen.demo.pair_with_truth import SensorTruth, Stars, findable, pair_stars, rows_of
+from gozen.demo.pair_with_truth import PairedStars, SensorTruth, findable, pair_stars, rows_of
 from gozen.report.report_model import Check
 from gozen.simulator.sky.events import Eclipse, Flare, exposure_mean
 
@@ -70,7 +70,7 @@ def compare(
     ]
 
 
-def compare_stars(paired: Sequence[tuple[SensorTruth, Stars]]) -> list[Check]:
+def compare_stars(paired: Sequence[tuple[SensorTruth, PairedStars]]) -> list[Check]:
     """Compare magnitudes, scatter, positions and times of the isolated stars from 11 to 15 mag."""
     clear = [stars for truth, stars in paired if truth.clear]
     every = [stars for _, stars in paired]
@@ -94,7 +94,7 @@ def compare_stars(paired: Sequence[tuple[SensorTruth, Stars]]) -> list[Check]:
     ]
 
 
-def matched_fraction(paired: Sequence[tuple[SensorTruth, Stars]], shape: tuple[int, int]) -> Check:
+def matched_fraction(paired: Sequence[tuple[SensorTruth, PairedStars]], shape: tuple[int, int]) -> Check:
     """Compare the stars that were found and matched with those that a stack must show."""
     wanted = [(findable(truth, FINDABLE, shape), stars) for truth, stars in paired]
     found = sum(int(np.isin(ids, stars.source_id).sum()) for ids, stars in wanted)
@@ -213,7 +213,7 @@ def _reduced(commits: Sequence[SensorCommit], wanted: int) -> Check:
     return Check("sensors reduced", reduced, wanted, "", "at least", "every sensor of every exposure of the sky")
 
 
-def _of(groups: Sequence[Stars], name: str) -> Floats:
+def _of(groups: Sequence[PairedStars], name: str) -> Floats:
     parts = [getattr(stars, name)[stars.between(BRIGHTEST, FAINTEST)] for stars in groups]
     return np.concatenate(parts) if parts else np.empty(0)
 

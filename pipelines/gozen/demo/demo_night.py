@@ -18,7 +18,7 @@ from gozen.lightcurves.append_night import append
 from gozen.observing.raw_for_steps import works_of_exposures
 from gozen.reduction.night_masters import make_masters, masters_wanted
 from gozen.reduction.reduce_all import reduce_all
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
 from gozen.simulator.simulate_night import Target, simulate_night
@@ -88,7 +88,7 @@ def make_night(plan: DemoPlan, settings: Settings, counted: Counted) -> None:
         append(bench.store, NIGHT, progress=step)
 
 
-def _simulate(plan: DemoPlan, bench: Bench, counted: Counted) -> None:
+def _simulate(plan: DemoPlan, bench: SharedInputs, counted: Counted) -> None:
     sensors = [sensor.id for sensor in bench.profile.sensors][: plan.sensors]
     cubes = len(sensors) * (2 + plan.dithers)
     workers = min(bench.settings.workers, cubes)
@@ -110,7 +110,7 @@ def _simulate(plan: DemoPlan, bench: Bench, counted: Counted) -> None:
     record_missing(bench.store, NIGHT, bench.profile)
 
 
-def _masters(exposures: list[RawExposure], bench: Bench, counted: Counted) -> None:
+def _masters(exposures: list[RawExposure], bench: SharedInputs, counted: Counted) -> None:
     works = masters_wanted(exposures, bench.profile.masters)
     with counted("making masters", sum(len(work.wanted) for work in works)) as step:
         for made in make_masters(works, partial(open_bench, bench.settings), bench.settings.workers):

@@ -17,7 +17,7 @@ from gozen.astrometry.tangent_plane import from_plane
 from gozen.catalog.format.partition_parquet import numbers
 from gozen.demo.compare_movers import MoverPair, Pairing, Spurious
 from gozen.demo.demo_results import Findings
-from gozen.plots.field_map import MOST_CLOSE_UPS, Path, draw_field
+from gozen.plots.field_map import MOST_CLOSE_UPS, TrackPath, draw_field
 from gozen.plots.mover_film import film_strip
 from gozen.plots.style import DARK, LIGHT, picture
 from gozen.report.report_model import Film, MoverRow, MoverState, Picture
@@ -173,14 +173,14 @@ def _film(one: _Named, cutouts: NDArray[np.float32]) -> Film:
     return Film(one.name[0].upper() + one.name[1:], alt, film_strip(cutouts[shown]), labels, caption)
 
 
-def _path(one: _Named) -> Path:
+def _path(one: _Named) -> TrackPath:
     points = one.record.points
     ra, dec, mjd, error = (
         np.array([getattr(point, name) for point in points], np.float64)
         for name in ("ra", "dec", "mjd", "position_err_arcsec")
     )
     label = f"{one.name}, {one.exposure.lstrip('0')}: {one.record.tracklet}"
-    path = Path(one.name, label, ra, dec, mjd, error, one.record.rate_arcsec_min)
+    path = TrackPath(one.name, label, ra, dec, mjd, error, one.record.rate_arcsec_min)
     if one.mover is None:
         return path
     true_ra, true_dec = one.mover.position(np.linspace(mjd.min(), mjd.max(), _PATH_POINTS))

@@ -54,7 +54,7 @@ class SensorTruth:
 
 
 @dataclass(frozen=True)
-class Stars:
+class PairedStars:
     """Recovered and injected values of the stars of the catalogue that were found; arrays of shape (stars,).
 
     Parameters
@@ -103,7 +103,7 @@ def rows_of(rows: pa.Table, injected: SensorTruth) -> pa.Table:
     return rows.filter(pa.array(of_exposure & (numbers(rows, "sensor") == int(injected.sensor_id))))
 
 
-def pair_stars(rows: pa.Table, injected: SensorTruth, diameter_px: float) -> Stars:
+def pair_stars(rows: pa.Table, injected: SensorTruth, diameter_px: float) -> PairedStars:
     """Pair recovered stars with injected ones by their id.
 
     Parameters
@@ -116,7 +116,7 @@ def pair_stars(rows: pa.Table, injected: SensorTruth, diameter_px: float) -> Sta
     cube = _cube(rows_of(rows, injected))
     if not len(cube.source_id):
         none = np.empty(0)
-        return Stars(cube.source_id, none, none, none, none, none, none, none, np.empty(0, bool))
+        return PairedStars(cube.source_id, none, none, none, none, none, none, none, np.empty(0, bool))
     known = numbers(injected.stars, "source_id")
     order = np.argsort(known)
     place = np.minimum(np.searchsorted(known, cube.source_id, sorter=order), len(known) - 1)
@@ -128,7 +128,7 @@ def pair_stars(rows: pa.Table, injected: SensorTruth, diameter_px: float) -> Sta
     frame_days = cube.frame[:, None] * injected.constant("frame_s") / _DAY_S
     variable = np.isin(cube.source_id, injected.variables["source_id"].drop_null().to_numpy())
     alone = column["neighbour_flux_adu"] < 0.01 * column["flux_adu"]
-    return Stars(
+    return PairedStars(
         cube.source_id,
         column["g"],
         residual,

@@ -18,7 +18,7 @@ from gozen.catalog.format.partition_parquet import numbers
 from gozen.catalog.format.schema import Flag
 from gozen.demo.compare_stars import BRIGHTEST, FAINTEST, POSITION_ARCSEC, SCATTER_RATIO, happened, relative_flux
 from gozen.demo.demo_results import Findings, LookUp
-from gozen.demo.pair_with_truth import Stars, pair_stars
+from gozen.demo.pair_with_truth import PairedStars, pair_stars
 from gozen.plots.exposure_plot import draw_quality
 from gozen.plots.light_curve_plot import draw_lightcurves
 from gozen.plots.stack_image import Marks, draw_stack, source_marks
@@ -114,7 +114,7 @@ def _lightcurve(one: LookUp, *, wide: bool, clouds: bool) -> Picture:
     return _both(title, alt, draw, caption, wide=wide)
 
 
-def _magnitudes(groups: list[Stars]) -> Picture | None:
+def _magnitudes(groups: list[PairedStars]) -> Picture | None:
     g, residual, scatter, predicted = (_joined(groups, name) for name in ("g", "residual", "scatter", "predicted"))
     used = np.concatenate([stars.between(BRIGHTEST, FAINTEST) for stars in groups]) if groups else np.empty(0, bool)
     if not used.any():
@@ -133,7 +133,7 @@ def _magnitudes(groups: list[Stars]) -> Picture | None:
     )
 
 
-def _positions(groups: list[Stars]) -> Picture | None:
+def _positions(groups: list[PairedStars]) -> Picture | None:
     chosen = [stars.between(BRIGHTEST, FAINTEST) for stars in groups]
     dx, dy = (
         np.concatenate([getattr(stars, name)[which] for stars, which in zip(groups, chosen, strict=True)])
@@ -164,7 +164,7 @@ def _events(found: Findings) -> Picture | None:
     return _both("Events", alt, lambda theme: draw_fluxes(events, theme=theme), caption)
 
 
-def _joined(groups: list[Stars], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _joined(groups: list[PairedStars], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.concatenate([getattr(stars, name) for stars in groups]) if groups else np.empty(0)
 
 

@@ -12,7 +12,7 @@ from gozen.archive.raw.external_raw import ENDINGS
 from gozen.archive.raw.raw_exposure import RawExposure, Setup, Taken, by_sensor, joined
 from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, UnreadableInput
-from gozen.frames.exposure_grouping import Frame, number_name
+from gozen.frames.exposure_grouping import FrameFacts, number_name
 from gozen.frames.raw import read_words
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
@@ -23,7 +23,7 @@ _NIGHTS = 2
 _EXPOSURES = 1000
 
 
-class Held:
+class ArchivedExposures:
     """The exposures of nights in an archive, read once for each night and kept up to date by `remember`."""
 
     def __init__(self, store: Store, profile: Profile) -> None:
@@ -105,7 +105,7 @@ def _completed(store: Store, night: str, exposure: str, found: list[str], profil
     return described(record, read_frames(store, unknown, profile)[0])
 
 
-def described(record: RawExposure, frames: dict[str, Frame]) -> RawExposure:
+def described(record: RawExposure, frames: dict[str, FrameFacts]) -> RawExposure:
     """Return a record with what files say that it does not describe yet; see `read_frames`."""
     if not frames:
         return record
@@ -123,9 +123,11 @@ def described(record: RawExposure, frames: dict[str, Frame]) -> RawExposure:
     )
 
 
-def read_frames(store: Store, found: Iterable[str], profile: Profile) -> tuple[dict[str, Frame], list[CorruptFile]]:
+def read_frames(
+    store: Store, found: Iterable[str], profile: Profile
+) -> tuple[dict[str, FrameFacts], list[CorruptFile]]:
     """Read the headers of raw files in an archive; return the facts of each by key, and why some cannot be read."""
-    frames: dict[str, Frame] = {}
+    frames: dict[str, FrameFacts] = {}
     refused: list[CorruptFile] = []
     for key in found:
         try:
@@ -140,7 +142,7 @@ def read_frames(store: Store, found: Iterable[str], profile: Profile) -> tuple[d
     return frames, refused
 
 
-def frame_of(header: RawHeader, profile: Profile, shape: tuple[int, ...]) -> Frame:
+def frame_of(header: RawHeader, profile: Profile, shape: tuple[int, ...]) -> FrameFacts:
     """Return the facts of a raw file by which it belongs with others.
 
     Parameters
@@ -153,6 +155,6 @@ def frame_of(header: RawHeader, profile: Profile, shape: tuple[int, ...]) -> Fra
     setup = Setup(
         profile.name, header.filter, header.exposure_s, header.gain, header.binning, header.window, header.exposure_id
     )
-    return Frame(
+    return FrameFacts(
         header.object, header.data_type, header.sensor, setup, Taken(header.utc_start, header.ra, header.dec, cube_s)
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 from gozen.archive import keys
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import CorruptFile, MissingObject
-from gozen.frames.archived_files import Closed, Held
+from gozen.frames.archived_files import ArchivedExposures, Closed
 from gozen.frames.duplicate_files import Doubles, Place
-from gozen.frames.exposure_grouping import Exposures, Frame, number_name, tolerance_deg
+from gozen.frames.exposure_grouping import Exposures, FrameFacts, number_name, tolerance_deg
 from gozen.frames.incoming_files import Arrival
 from gozen.frames.rename_exposures import Loose, Moved, loose_files
 from gozen.instrument.read_header import night_of
@@ -48,7 +48,7 @@ class Sorted:
 
 
 def sort_arrivals(
-    held: Held, arrivals: Iterable[Arrival], closed: Closed | None = None, *, again: bool = False
+    held: ArchivedExposures, arrivals: Iterable[Arrival], closed: Closed | None = None, *, again: bool = False
 ) -> Sorted:
     """Put raw files to the exposures of their nights.
 
@@ -91,7 +91,7 @@ class _Night:
     """Puts the files of one night, in the order of time, to exposures."""
 
     def __init__(
-        self, held: Held, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted, *, again: bool
+        self, held: ArchivedExposures, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted, *, again: bool
     ) -> None:
         self._held, self._night, self._out = held, night, out
         self._doubles = Doubles(held.store)
@@ -164,7 +164,7 @@ class _Night:
         self._seen.setdefault(moment, []).append(_Seen(one.path, exposure, key))
         return exposure, key
 
-    def _check_alone(self, one: Arrival, frame: Frame, before: list[_Seen]) -> None:
+    def _check_alone(self, one: Arrival, frame: FrameFacts, before: list[_Seen]) -> None:
         """Refuse a file that is there already under another name, or another frame of the same moment."""
         for seen in before:
             if self._is_same(one.path, seen.place):

@@ -23,7 +23,7 @@ _COMPARED = ("filter", "gain", "binning", "window")
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameFacts:
     """What of a raw file decides with which others it belongs."""
 
     object: str
@@ -80,7 +80,7 @@ class _Exposure:
             return self.cube_s / 2 / _DAY_S
         return max(PAUSE_S, _PAUSE_FRAMES * self.setup.exposure_s) / _DAY_S
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: FrameFacts) -> None:
         taken = frame.taken
         self.begin = min(self.begin, taken.mjd)
         if self.cube_s is None:
@@ -119,7 +119,7 @@ class Exposures:
         for one in sorted(known, key=lambda raw: (raw.mjd, raw.exposure)):
             self._add_known(one)
 
-    def place(self, frame: Frame, source: str) -> str:
+    def place(self, frame: FrameFacts, source: str) -> str:
         """Return the name of the exposure that a file belongs to, a new one where it begins one.
 
         Parameters
@@ -139,7 +139,7 @@ class Exposures:
         exposure.add(frame)
         return exposure.name
 
-    def _of_number(self, frame: Frame, number: str, source: str) -> _Exposure:
+    def _of_number(self, frame: FrameFacts, number: str, source: str) -> _Exposure:
         known = self._numbered.get(_number_key(frame.setup.camera, number))
         if known is None:
             return self._begin(frame)
@@ -156,13 +156,13 @@ class Exposures:
             )
         return known
 
-    def _of_series(self, frame: Frame) -> _Exposure:
+    def _of_series(self, frame: FrameFacts) -> _Exposure:
         mjd, series = frame.taken.mjd, self._open.setdefault(_series(frame), [])
         series[:] = [one for one in series if one.end + one.pause_days >= mjd]
         fitting = [one for one in series if self._fits(frame, one)]
         return min(fitting, key=lambda one: self._rank(frame, one)) if fitting else self._begin(frame)
 
-    def _fits(self, frame: Frame, one: _Exposure) -> bool:
+    def _fits(self, frame: FrameFacts, one: _Exposure) -> bool:
         if one.begin - one.pause_days > frame.taken.mjd:
             return False
         if (frame.taken.cube_s is None) != (one.cube_s is None):
@@ -177,12 +177,12 @@ class Exposures:
         return not (one.held and self._closed(one.name, frame.sensor))
 
     @staticmethod
-    def _rank(frame: Frame, one: _Exposure) -> tuple[bool, float, float]:
+    def _rank(frame: FrameFacts, one: _Exposure) -> tuple[bool, float, float]:
         # The nearest pointing first: so frames of two fields that touch are kept apart.
         apart = _apart(frame, one)
         return apart is None, apart or 0.0, -one.end
 
-    def _begin(self, frame: Frame) -> _Exposure:
+    def _begin(self, frame: FrameFacts) -> _Exposure:
         mjd = frame.taken.mjd
         base = base_name(frame)
         # A number is the name, also where nothing else is known of what has it.
@@ -191,7 +191,7 @@ class Exposures:
         self._register(fresh, frame)
         return fresh
 
-    def _register(self, exposure: _Exposure, frame: Frame) -> None:
+    def _register(self, exposure: _Exposure, frame: FrameFacts) -> None:
         self._names.add(exposure.name)
         if frame.setup.exposure_id is not None:
             self._numbered[_number_key(frame.setup.camera, frame.setup.exposure_id)] = exposure
@@ -207,7 +207,7 @@ class Exposures:
         if raw.setup is None or not files:
             self._unknown.add(raw.exposure)
             return
-        frames = [Frame(raw.object, raw.data_type, sensors[key], raw.setup, raw.taken[key]) for _, key in files]
+        frames = [FrameFacts(raw.object, raw.data_type, sensors[key], raw.setup, raw.taken[key]) for _, key in files]
         begin, length = files[0][0], frames[0].taken.cube_s
         known = _Exposure(raw.exposure, raw.object, raw.data_type, raw.setup, begin, begin, length, held=True)
         for frame in frames:
@@ -222,7 +222,7 @@ class Exposures:
         return name
 
 
-def contradiction(frame: Frame, object_: str, data_type: str, setup: Setup) -> str:
+def contradiction(frame: FrameFacts, object_: str, data_type: str, setup: Setup) -> str:
     """Return in which word a file differs from the others of its number; empty where in none.
 
     Parameters
@@ -245,7 +245,7 @@ def same_time(one: float, other: float) -> bool:
     return abs(one - other) <= _SAME_TIME * max(abs(one), abs(other))
 
 
-def _series(frame: Frame) -> tuple[str, ...]:
+def _series(frame: FrameFacts) -> tuple[str, ...]:
     """Return the words in which files without a number must agree: never a pointing, and never a flat's exposure."""
     setup, kind = frame.setup, frame.data_type
     settings = (setup.camera, kind, setup.gain, setup.binning, setup.window)
@@ -254,7 +254,7 @@ def _series(frame: Frame) -> tuple[str, ...]:
     return (*settings, setup.filter) if kind == "FLAT" else settings
 
 
-def _apart(frame: Frame, one: _Exposure) -> float | None:
+def _apart(frame: FrameFacts, one: _Exposure) -> float | None:
     """Return how far a file's pointing lies from the first of its sensor, degrees; None where nobody can say."""
     first, taken = one.first.get(frame.sensor), frame.taken
     if frame.data_type != "OBJECT" or first is None or first.ra is None or first.dec is None:
@@ -268,7 +268,7 @@ def _number_key(camera: str, number: str) -> tuple[str, str]:
     return camera, number_name(number) or number
 
 
-def base_name(frame: Frame) -> str:
+def base_name(frame: FrameFacts) -> str:
     """Return what an exposure that begins with a file is called: its number, else its target or kind of calibration."""
     number = frame.setup.exposure_id
     if number is not None:

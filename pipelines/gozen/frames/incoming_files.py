@@ -9,7 +9,7 @@ from pathlib import Path
 from gozen.archive.stores.store import named_errors
 from gozen.errors import BadRequest, CorruptFile
 from gozen.frames.archived_files import frame_of
-from gozen.frames.exposure_grouping import Frame
+from gozen.frames.exposure_grouping import FrameFacts
 from gozen.frames.raw import read_words
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
@@ -31,7 +31,7 @@ class Arrival:
 
     path: Path
     header: RawHeader
-    frame: Frame
+    frame: FrameFacts
     stamp: tuple[int, int] | None = None
 
     @property

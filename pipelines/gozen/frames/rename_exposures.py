@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from gozen.archive import keys
 from gozen.archive.raw.exposure_record import RawExposure, change_record
-from gozen.archive.raw.record_note import Change
+from gozen.archive.raw.record_note import RecordChange
 from gozen.archive.stores.open_store import Store
 from gozen.errors import StorageUnavailable
 from gozen.frames.archived_files import described
-from gozen.frames.exposure_grouping import Frame, base_name
+from gozen.frames.exposure_grouping import FrameFacts, base_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Loose:
 
     key: str
     exposure: str
-    frame: Frame
+    frame: FrameFacts
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Moved:
 
 
 def loose_files(
-    known: Iterable[RawExposure], fresh: Sequence[Frame], camera: str, is_closed: Callable[[str, str], bool]
+    known: Iterable[RawExposure], fresh: Sequence[FrameFacts], camera: str, is_closed: Callable[[str, str], bool]
 ) -> list[Loose]:
     """Return, by time, the files of those exposures that files which come may change: taken later, and not finished.
 
@@ -78,7 +78,7 @@ def _files(raw: RawExposure) -> list[Loose]:
     if raw.setup is None:
         return []
     return [
-        Loose(key, raw.exposure, Frame(raw.object, raw.data_type, sensor, raw.setup, raw.taken[key]))
+        Loose(key, raw.exposure, FrameFacts(raw.object, raw.data_type, sensor, raw.setup, raw.taken[key]))
         for sensor, files in raw.sensors.items()
         for key in files
         if key in raw.taken
@@ -115,7 +115,7 @@ def _put_back(store: Store, night: str, one: Moved) -> None:
     _copy(store, one.key, one.file.key)
     stays = Moved(one.file, one.file.exposure, one.file.key)
     change_record(store, night, stays.exposure, _change(night, stays.exposure, [stays]))
-    change_record(store, night, one.exposure, Change(leave=(one.key,)))
+    change_record(store, night, one.exposure, RecordChange(leave=(one.key,)))
     store.delete(one.key)
 
 
@@ -149,9 +149,9 @@ def _is_fixed(store: Store, night: str, exposure: str) -> bool:
     return store.exists(keys.retain_marker(night, exposure)) or bool(store.list(f"{keys.commits(night)}/{exposure}"))
 
 
-def _change(night: str, name: str, moved: Sequence[Moved]) -> Change:
+def _change(night: str, name: str, moved: Sequence[Moved]) -> RecordChange:
     """Return what changes in the record of an exposure: it is made anew of the files that belong to it now."""
     own = {one.key: one.file.frame for one in moved if one.exposure == name}
     known = {*own, *(one.file.key for one in moved if one.file.exposure == name)}
     fresh = described(RawExposure(night, name, "", "", 0.0), own)
-    return Change(leave=tuple(sorted(known)), add=fresh if own else None)
+    return RecordChange(leave=tuple(sorted(known)), add=fresh if own else None)

@@ -12,7 +12,7 @@ from gozen.archive.stores.directory_store import unchanged
 from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import named_errors
 from gozen.errors import CorruptFile, StorageUnavailable, UnreadableInput
-from gozen.frames.archived_files import Held, described, read_frames
+from gozen.frames.archived_files import ArchivedExposures, described, read_frames
 from gozen.frames.assign_exposures import Placed, Sorted, other_file, sort_arrivals
 from gozen.frames.fits_images import unpacked
 from gozen.frames.incoming_files import SUFFIXES, Arrival, stamp_of
@@ -45,7 +45,7 @@ def take_in(
     StorageUnavailable
         The archive cannot be written, or a file changes while it is taken in.
     """
-    held = Held(store, profile)
+    held = ArchivedExposures(store, profile)
     found = sort_arrivals(held, arrivals, again=True)
     refused = [one.reason for one in found.refused]
     taken = {(one.night, one.exposure): one for one in _rearranged(held, found)}
@@ -67,7 +67,7 @@ def take_in(
     return sorted(taken.values(), key=lambda one: (one.mjd, one.exposure)), refused
 
 
-def _rearranged(held: Held, found: Sorted) -> list[RawExposure]:
+def _rearranged(held: ArchivedExposures, found: Sorted) -> list[RawExposure]:
     """Move files in the archive where it is to change; return the exposures that changed."""
     changed = []
     for night, moved in found.moved.items():

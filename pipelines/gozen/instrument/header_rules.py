@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
 
 
-class Part(BaseModel):
+class WordPart(BaseModel):
     """A part of a profile: nothing but what is named, and never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ignored_types=(cached_property,))
@@ -31,7 +31,7 @@ def _header_word(text: str) -> str:
 HeaderWord = Annotated[str, AfterValidator(_header_word)]
 
 
-class WordRule(Part):
+class WordRule(WordPart):
     """How one quantity is read from a header: a word, several that are joined, or a constant."""
 
     word: HeaderWord | None = None
@@ -80,7 +80,7 @@ class WindowRule(WordRule):
     binned: bool = Field(False, description="Numbers count pixels as they were joined, not those of the sensor")
 
 
-class HeaderWords(Part):
+class HeaderWords(WordPart):
     """The rule for each quantity that a raw file's header gives."""
 
     object: WordRule

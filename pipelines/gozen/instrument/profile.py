@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.instrument.header_rules import HeaderWords, Part
+from gozen.instrument.header_rules import HeaderWords, WordPart
 from gozen.instrument.profile_contradictions import contradictions
 from gozen.resources.yaml_document import parse
 
@@ -79,7 +79,7 @@ def _decimal(value: Any) -> Any:
 Decimal = Annotated[float, BeforeValidator(_decimal)]
 
 
-class Site(Part):
+class Site(WordPart):
     """Where the camera stands; night, twilight, airmass and barycentric times need it."""
 
     name: str
@@ -119,7 +119,7 @@ def _with_groups(value: str) -> str:
 SensorNumber = Annotated[str, AfterValidator(_sensor_number)]
 
 
-class Sensor(Part):
+class Sensor(WordPart):
     """One sensor and its place in the focal plane."""
 
     id: SensorNumber
@@ -128,7 +128,7 @@ class Sensor(Part):
     saturation_adu: float | None = Field(None, gt=0, description="Where it differs from the gain's")
 
 
-class Gain(Part):
+class Gain(WordPart):
     """One amplifier setting."""
 
     e_per_adu: float = Field(gt=0, description="Inverse gain, electrons per ADU")
@@ -136,7 +136,7 @@ class Gain(Part):
     saturation_adu: float = Field(gt=0, description="Raw value at which a pixel stops being linear")
 
 
-class Profile(Part):
+class Profile(WordPart):
     """An instrument profile.
 
     Areas are FITS sections of the raw image (``[x1:x2,y1:y2]``, 1-based, inclusive), as they stand in headers.

@@ -38,7 +38,7 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Check:
+class QuantityCheck:
     """One file against a profile.
 
     Parameters
@@ -59,7 +59,7 @@ class Check:
     notes: tuple[str, ...] = ()
 
 
-def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profile, source: str) -> Check:
+def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profile, source: str) -> QuantityCheck:
     """Compare one file with a profile.
 
     Parameters
@@ -91,7 +91,7 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
             problems += [] if any(quantity.problem for quantity in quantities) else [str(error)]
     problems += _shape_problems(shape, profile, source, header)
     frames = 1 if len(shape) == 2 else shape[0] if len(shape) == 3 else 0
-    return Check(source, quantities, frames, night, tuple(problems))
+    return QuantityCheck(source, quantities, frames, night, tuple(problems))
 
 
 def _quantity(words: Mapping[str, Any], name: str, profile: Profile, source: str) -> Quantity:

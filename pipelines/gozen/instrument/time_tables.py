@@ -51,7 +51,7 @@ def installed_tables() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Reach:
+class TableReach:
     """How far the installed tables reach.
 
     Parameters
@@ -71,7 +71,7 @@ class Reach:
 
 
 @cache
-def reach() -> Reach:
+def reach() -> TableReach:
     """Return how far the installed tables reach."""
     from astropy.utils import iers
 
@@ -79,7 +79,7 @@ def reach() -> Reach:
         table = iers.IERS_Auto.open()
     found = _EXPIRES.search(_leap_seconds())
     expires = datetime.strptime(found[1], "%d %B %Y").replace(tzinfo=UTC).toordinal() if found else 0
-    return Reach(
+    return TableReach(
         measured=float(table.meta["predictive_mjd"]) - 1,  # that is the first day of predictions
         predicted=float(table["MJD"][-1].value),
         leap_seconds=float(expires - _MJD_ZERO),
@@ -87,7 +87,7 @@ def reach() -> Reach:
     )
 
 
-def rotation_uncertainty_s(mjd: float, tables: Reach) -> float:
+def rotation_uncertainty_s(mjd: float, tables: TableReach) -> float:
     """Return how far UT1-UTC of the installed tables may be from the truth, seconds.
 
     Predictions are as good as IERS Bulletin A says, 0.00025 s times the days since to the power of 0.75; after the last

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gozen.catalog.format.healpix import unit_vectors
 from gozen.instrument.read_header import utc_of_mjd
-from gozen.instrument.time_tables import Reach, installed_tables, reach, rotation_uncertainty_s
+from gozen.instrument.time_tables import TableReach, installed_tables, reach, rotation_uncertainty_s
 
 FloatArray = NDArray[np.float64]
 Place = tuple[float, float, float]
@@ -80,7 +80,7 @@ def _at(mjd: FloatArray, place_m: Place) -> tuple[FloatArray, FloatArray]:
     return late, np.ascontiguousarray(place.T)
 
 
-def light_time_uncertainty_s(mjd: float, place_m: Place, tables: Reach) -> float:
+def light_time_uncertainty_s(mjd: float, place_m: Place, tables: TableReach) -> float:
     """Return what an unknown rotation of the Earth makes of the light time to a site at an MJD (UTC), seconds.
 
     The site is elsewhere on its circle of latitude: by 465 m for a second at the equator, which light takes 1.6
@@ -90,7 +90,7 @@ def light_time_uncertainty_s(mjd: float, place_m: Place, tables: Reach) -> float
     return _ROTATION_RAD_PER_S * from_axis_m * rotation_uncertainty_s(mjd, tables) / _LIGHT_M_PER_S
 
 
-def uncertainty(mjd: float, place_m: Place, tables: Reach) -> str:
+def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
     """Say how uncertain barycentric times are up to an MJD (UTC); empty where the tables have measured all of it."""
     if mjd <= tables.measured:
         return ""

@@ -16,7 +16,7 @@ OLDER_DIAMETER_PX = 21
 
 
 @dataclass(frozen=True)
-class Part:
+class LightCurvePart:
     """One source in one filter.
 
     Parameters
@@ -32,14 +32,16 @@ class Part:
     rows: NDArray[np.intp]
 
 
-def parts(rows: pa.Table) -> list[Part]:
+def parts(rows: pa.Table) -> list[LightCurvePart]:
     """Split rows by source and filter, sources in the order in which they first appear, and so each one's filters."""
     source, names = numbers(rows, "source_id"), filters_of(rows)
     found: dict[int, dict[str, list[int]]] = {}
     for row, (one, name) in enumerate(zip(source.tolist(), names, strict=True)):
         found.setdefault(one, {}).setdefault(name, []).append(row)
     return [
-        Part(one, name, np.array(which, np.intp)) for one, by_name in found.items() for name, which in by_name.items()
+        LightCurvePart(one, name, np.array(which, np.intp))
+        for one, by_name in found.items()
+        for name, which in by_name.items()
     ]
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from gozen.catalog.format.healpix import separation
 from gozen.catalog.format.schema import Flag
-from gozen.lightcurves.light_curve_parts import Part, parts
+from gozen.lightcurves.light_curve_parts import LightCurvePart, parts
 
 _MAD = 1.4826
 
 
 @dataclass(frozen=True)
-class Summary:
+class LightCurveSummary:
     """One source's light curve in one filter, in numbers.
 
     Parameters
@@ -59,7 +59,7 @@ class Summary:
         return f"{where}: {found}{bright}{flags}"
 
 
-def summaries(rows: pa.Table, centre: tuple[float, float] | None = None) -> list[Summary]:
+def summaries(rows: pa.Table, centre: tuple[float, float] | None = None) -> list[LightCurveSummary]:
     """Summarise each source's light curve in each filter, the source nearest to the centre first.
 
     Parameters
@@ -73,12 +73,12 @@ def summaries(rows: pa.Table, centre: tuple[float, float] | None = None) -> list
     return sorted(found, key=lambda one: one.distance_arcsec or 0.0)
 
 
-def _summary(rows: pa.Table, part: Part, centre: tuple[float, float] | None) -> Summary:
+def _summary(rows: pa.Table, part: LightCurvePart, centre: tuple[float, float] | None) -> LightCurveSummary:
     ra, dec = float(rows["ra"][0].as_py()), float(rows["dec"][0].as_py())
     far = None if centre is None else float(separation(*centre, np.array([ra]), np.array([dec]))[0]) * 3600
     flags = rows["flags"].to_numpy()
     mag = np.asarray(rows["mag"].drop_null().to_numpy(), np.float64)
-    return Summary(
+    return LightCurveSummary(
         part.source_id,
         part.filter,
         ra,

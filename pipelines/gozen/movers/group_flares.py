@@ -16,7 +16,7 @@ _LONGEST_GAP = 2
 
 
 @dataclass(frozen=True)
-class Flare:
+class FoundFlare:
     """A source that appears on frames but not on the stack, and stays where it is.
 
     Parameters
@@ -35,7 +35,7 @@ class Flare:
     significance: float
 
 
-def group_flares(points: Points, frames: int, area_px: float, minimum_significance: float) -> list[Flare]:
+def group_flares(points: Points, frames: int, area_px: float, minimum_significance: float) -> list[FoundFlare]:
     """Group points by the latest position of each group.
 
     The chance is counted as for lines (`link_tracklets.link`): the number of points times the probability that
@@ -63,7 +63,9 @@ def group_flares(points: Points, frames: int, area_px: float, minimum_significan
         if len(group) > 1 and significance >= minimum_significance:
             members = np.array(group, np.int64)
             flares.append(
-                Flare(members, float(points.x[members].mean()), float(points.y[members].mean()), float(significance))
+                FoundFlare(
+                    members, float(points.x[members].mean()), float(points.y[members].mean()), float(significance)
+                )
             )
     return flares
 

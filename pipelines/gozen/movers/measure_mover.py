@@ -11,7 +11,7 @@ from gozen.calibration.calibrate_frame import Image, Mask
 from gozen.movers.link_tracklets import Line
 from gozen.movers.overlap import Overlap
 from gozen.movers.stamps import Stamps, which_others
-from gozen.movers.straight_path import Path, fit_frames, settle
+from gozen.movers.straight_path import StraightPath, fit_frames, settle
 from gozen.movers.trail_profile import Optics, add_trail, moffat_table
 from gozen.photometry.aperture_sums import aperture_sums
 from gozen.photometry.detect_sources import Sources
@@ -155,7 +155,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     """
     seen = np.array([k for k in good if scene.shifts[k].measured], np.int64)
     since = np.asarray(times, float)[seen] - line.time
-    path = Path(since, np.array([line.x, line.y]), np.array([line.rate_x, line.rate_y]), np.zeros(len(seen)))
+    path = StraightPath(since, np.array([line.x, line.y]), np.array([line.rate_x, line.rate_y]), np.zeros(len(seen)))
     optics = _optics(seen, path, scene)
     stamps = _stamps(seen, path, scene)
     near = int(np.ceil(max(_RADIUS_FWHM, _WINDOW_FWHM) * scene.fwhm + optics.trail / 2)) + 1
@@ -172,7 +172,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     return Track(seen[kept], x, y, error, flux, flux_err, found, shared.rate, film, line)
 
 
-def _optics(seen: NDArray[np.int64], path: Path, scene: Scene) -> Optics:
+def _optics(seen: NDArray[np.int64], path: StraightPath, scene: Scene) -> Optics:
     jitter = np.array([scene.shifts[k].residual for k in seen], float)
     return Optics(
         scene.fwhm,
@@ -185,7 +185,7 @@ def _optics(seen: NDArray[np.int64], path: Path, scene: Scene) -> Optics:
     )
 
 
-def _stamps(seen: NDArray[np.int64], path: Path, scene: Scene) -> Stamps:
+def _stamps(seen: NDArray[np.int64], path: StraightPath, scene: Scene) -> Stamps:
     place = path.place
     column, row = np.rint(place).astype(np.int64)
     shift = np.array([_motion(scene.shifts[k], *place[:, n]) for n, k in enumerate(seen)]).reshape(-1, 2).T
@@ -210,7 +210,7 @@ def _motion(shift: Shift, x: float, y: float) -> tuple[float, float]:
     return float(there[0][0]) - x, float(there[1][0]) - y
 
 
-def _points(path: Path, shared: Overlap, rests: Floats, stamps: Stamps, optics: Optics, scene: Scene) -> Floats:
+def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, optics: Optics, scene: Scene) -> Floats:
     """Return place on the frame, its error, flux and its error, shape (5, frames); NaN where nothing is seen."""
     half = rests.shape[1] // 2
     fits = fit_frames(rests, path, stamps, optics, _SEARCH_STEPS)
@@ -243,7 +243,7 @@ def _points(path: Path, shared: Overlap, rests: Floats, stamps: Stamps, optics: 
 
 
 def _flux(
-    rest: Floats, number: int, place: Floats, path: Path, stamps: Stamps, optics: Optics, scene: Scene
+    rest: Floats, number: int, place: Floats, path: StraightPath, stamps: Stamps, optics: Optics, scene: Scene
 ) -> tuple[float, float, float]:
     """Return the flux at a place in the calibrated aperture, the noise of its sky, and the flux of the path."""
     radius = Scene.diameter_of(scene.fwhm) / 2

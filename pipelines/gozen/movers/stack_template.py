@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from gozen.calibration.calibrate_frame import DEAD, Image, Mask
-from gozen.movers.trail_strip import Cover
+from gozen.movers.trail_strip import KnownPixels
 from gozen.photometry.aperture_sums import aperture_sums
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
@@ -69,9 +69,9 @@ class Template:
         lying = replace(self, image=image, background=background, allowance=allowance, carried=True)
         return lying, replace(shift, dx=0.0, dy=0.0, turn=None)
 
-    def cover(self, shift: Shift) -> Cover:
+    def cover(self, shift: Shift) -> KnownPixels:
         """Return where something can be said about a frame."""
-        return Cover(self.known, round(shift.dx), round(shift.dy))
+        return KnownPixels(self.known, round(shift.dx), round(shift.dy))
 
     @functools.cached_property
     def known(self) -> NDArray[np.bool_]:
@@ -210,7 +210,7 @@ def difference_at(
     values = map_coordinates(image, [y, x], order=1, mode="nearest", output=np.float64)
     rows, columns = image.shape
     on = (x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)
-    known = on & Cover(template.known, 0, 0).at(column, row) if shift.turn else template.cover(shift).at(x, y)
+    known = on & KnownPixels(template.known, 0, 0).at(column, row) if shift.turn else template.cover(shift).at(x, y)
     return np.where(known, values - model - sky.at(x, y), np.nan)
 
 

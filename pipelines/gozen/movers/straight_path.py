@@ -20,7 +20,7 @@ _VARIES = 0.1
 
 
 @dataclass(frozen=True)
-class Path:
+class StraightPath:
     """A straight path; arrays of shape (frames,).
 
     Parameters
@@ -65,7 +65,7 @@ class Fits:
     flux: Floats
 
 
-def settle(path: Path, stamps: Stamps, optics: Optics, half: int) -> tuple[Path, Overlap]:
+def settle(path: StraightPath, stamps: Stamps, optics: Optics, half: int) -> tuple[StraightPath, Overlap]:
     """Find the path and flux that explain all frames together with the sky behind.
 
     Each step takes the object as it is known off all frames but one, to see the sky on that one. What a step finds is
@@ -82,7 +82,7 @@ def settle(path: Path, stamps: Stamps, optics: Optics, half: int) -> tuple[Path,
     return path, shared
 
 
-def fit_frames(rests: Floats, path: Path, stamps: Stamps, optics: Optics, steps: int = 1) -> Fits:
+def fit_frames(rests: Floats, path: StraightPath, stamps: Stamps, optics: Optics, steps: int = 1) -> Fits:
     """Measure place and flux on each frame, minus its sky.
 
     Parameters
@@ -107,7 +107,9 @@ def fit_frames(rests: Floats, path: Path, stamps: Stamps, optics: Optics, steps:
     return Fits(path.place + out[:2], error, out[2])
 
 
-def _stepped(path: Path, fits: Fits, shared: Overlap, weight: Floats, *, still: bool) -> tuple[Path, float, float]:
+def _stepped(
+    path: StraightPath, fits: Fits, shared: Overlap, weight: Floats, *, still: bool
+) -> tuple[StraightPath, float, float]:
     """Return the next path, by how much its ends move (pixels), and by what part its flux changes."""
     good = np.isfinite(fits.error)
     if good.sum() < 3:

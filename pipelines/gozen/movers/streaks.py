@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gozen.calibration.calibrate_frame import Image
 from gozen.movers.candidates import Candidates
 from gozen.movers.trace_trail import Trail, trace
-from gozen.movers.trail_strip import Cover, half_width, places
+from gozen.movers.trail_strip import KnownPixels, half_width, places
 
 Floats = NDArray[np.float64]
 _ELONGATED, _BRIGHT_ELONGATED, _BRIGHT_SNR = 3.0, 1.5, 50.0
@@ -79,7 +79,7 @@ class Streak:
 
 
 def find_streaks(
-    rest: Image, cover: Cover, found: Candidates, noise: float, fwhm: float, *, among_stars: bool = False
+    rest: Image, cover: KnownPixels, found: Candidates, noise: float, fwhm: float, *, among_stars: bool = False
 ) -> list[Streak]:
     """Measure the trails among a frame's candidates, the longest first.
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from gozen.calibration.calibrate_frame import Image
-from gozen.movers.trail_strip import Cover, Flags, Floats, Line, Strip, offsets_across, places, strip_of, values_along
+from gozen.movers.trail_strip import (
+    Flags,
+    Floats,
+    KnownPixels,
+    Line,
+    Strip,
+    offsets_across,
+    places,
+    strip_of,
+    values_along,
+)
 
 _FARTHER = 2.0
 _PASSES = 4
@@ -49,7 +59,7 @@ class Trail:
 
 
 def trace(
-    rest: Image, cover: Cover, start: tuple[float, float, float, float], noise: float, fwhm: float
+    rest: Image, cover: KnownPixels, start: tuple[float, float, float, float], noise: float, fwhm: float
 ) -> Trail | None:
     """Follow a trail from a piece of it.
 

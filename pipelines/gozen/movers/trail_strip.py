@@ -18,7 +18,7 @@ _SIDE_HALVES = 3.0
 
 
 @dataclass(frozen=True)
-class Cover:
+class KnownPixels:
     """Where something can be said about a frame.
 
     Parameters
@@ -105,7 +105,7 @@ def places(line: Line, along: Floats, across: Floats | float = 0.0) -> tuple[Flo
     )
 
 
-def values_along(rest: Image, cover: Cover, line: Line, along: Floats, across: Floats) -> Floats:
+def values_along(rest: Image, cover: KnownPixels, line: Line, along: Floats, across: Floats) -> Floats:
     """Return the image along a line, shape (along, across); NaN where nothing is known."""
     px, py = places(line, along[:, None], across[None, :])
     values = map_coordinates(rest, [py, px], order=1, mode="nearest", output=np.float64)

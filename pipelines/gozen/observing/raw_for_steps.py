@@ -38,7 +38,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Reach:
+class PointingReach:
     """How far, in degrees, the telescope may look from where a step points.
 
     Parameters
@@ -53,7 +53,7 @@ class Reach:
     field: float
 
     @classmethod
-    def of(cls, profile: Profile) -> Reach:
+    def of(cls, profile: Profile) -> PointingReach:
         """Return that of a camera: its whole field from corner to corner."""
         rows, columns = profile.active_shape
         x, y = ([getattr(one, name) for one in profile.sensors] for name in ("x_arcsec", "y_arcsec"))
@@ -63,7 +63,7 @@ class Reach:
 
 
 def answer(
-    planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: Reach
+    planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: PointingReach
 ) -> tuple[list[Answered], list[RawExposure]]:
     """Find what was taken for each planned exposure: by kind of data, target and pointing, in the order of time.
 
@@ -95,7 +95,7 @@ def answer(
 
 
 def step_of(
-    raw: RawExposure, steps: Sequence[PlannedExposure], taken: Iterable[RawExposure], reach: Reach
+    raw: RawExposure, steps: Sequence[PlannedExposure], taken: Iterable[RawExposure], reach: PointingReach
 ) -> PlannedExposure | None:
     """Return the step that an exposure answers; the last that asks for its target there where all have one already.
 
@@ -113,7 +113,7 @@ def step_of(
 
 
 def _give(
-    raw: RawExposure, steps: Sequence[PlannedExposure], found: dict[int, list[RawExposure]], reach: Reach
+    raw: RawExposure, steps: Sequence[PlannedExposure], found: dict[int, list[RawExposure]], reach: PointingReach
 ) -> bool:
     """Give an exposure to a step; False where none asks for it."""
     apart = {number: _apart(steps[number], raw) for number in _of_target(raw, steps)}
@@ -128,7 +128,7 @@ def _give(
     return True
 
 
-def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: Reach) -> bool:
+def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: PointingReach) -> bool:
     """Give an exposure to the step that has the field beside it of the same target."""
     place = raw.pointing
     if place is None or _is_numbered(raw):

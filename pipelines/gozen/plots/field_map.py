@@ -28,7 +28,7 @@ _CLOSE_UP_INCH = 2.9
 
 
 @dataclass(frozen=True)
-class Path:
+class TrackPath:
     """The track of one object in one exposure.
 
     Parameters
@@ -74,7 +74,7 @@ def draw_field(
     ra: Floats,
     dec: Floats,
     mag: Floats,
-    paths: Sequence[Path],
+    paths: Sequence[TrackPath],
     outlines: Sequence[tuple[Floats, Floats]] = (),
     *,
     theme: Theme = LIGHT,
@@ -130,7 +130,7 @@ def _map_height(ra: Floats, dec: Floats) -> float:
     return float(np.clip(8.2 * np.ptp(dec) / max(width, 1e-9), 2.5, 9.0)) + 1.0
 
 
-def _colours(paths: Sequence[Path], theme: Theme) -> dict[str, str]:
+def _colours(paths: Sequence[TrackPath], theme: Theme) -> dict[str, str]:
     names = list(dict.fromkeys(path.name for path in paths))
     return {name: theme.series[number % len(theme.series)] for number, name in enumerate(names)}
 
@@ -154,7 +154,7 @@ def _frame(panel: Axes) -> None:
     panel.ticklabel_format(useOffset=False)
 
 
-def _draw_object(panel: Axes, paths: Sequence[Path], colour: str, theme: Theme) -> None:
+def _draw_object(panel: Axes, paths: Sequence[TrackPath], colour: str, theme: Theme) -> None:
     ends = [(path.first, _arrow_end(panel, path)) for path in paths]
     for path, (start, end) in zip(paths, ends, strict=True):
         panel.plot(path.ra, path.dec, ls="none", marker="o", ms=1.8, mew=0, color=colour, gid=f"track {path.name}")
@@ -180,7 +180,7 @@ def _draw_object(panel: Axes, paths: Sequence[Path], colour: str, theme: Theme) 
     )
 
 
-def _arrow_end(panel: Axes, path: Path) -> tuple[float, float]:
+def _arrow_end(panel: Axes, path: TrackPath) -> tuple[float, float]:
     """Return where an arrow ends: at the last place, or farther on so that it can be seen."""
     (ra, dec), (last_ra, last_dec) = path.first, path.last
     left, right = panel.get_xlim()
@@ -202,7 +202,7 @@ def _scale_bar(panel: Axes, theme: Theme) -> None:
     panel.text((start + end) / 2, y + 0.012 * (high - low), text, ha="center", va="bottom", path_effects=halo)
 
 
-def _close_up(panel: Axes, path: Path, colour: str, theme: Theme) -> None:
+def _close_up(panel: Axes, path: TrackPath, colour: str, theme: Theme) -> None:
     middle = float(np.mean(path.ra)), float(np.mean(path.dec))
     x, y = from_middle(path.ra, path.dec, middle)
     if path.true_ra is not None and path.true_dec is not None:

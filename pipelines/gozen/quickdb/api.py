@@ -290,7 +290,7 @@ class Api:
         try:
             from gozen.quickdb.sql.database import Database
             from gozen.quickdb.sql.parse_query import Query
-            from gozen.quickdb.sql.query_sources import LOGS, Sources
+            from gozen.quickdb.sql.query_sources import LOGS, QuerySources
         except ImportError as error:
             raise BadRequest(f"SQL: {error}; pip install 'gozen[sql]'") from error
         parsed = Query(query)
@@ -301,7 +301,7 @@ class Api:
         with contextlib.suppress(*([MissingObject] if {word.lower() for word in words} <= set(LOGS) else [])):
             tables = self._reruns.tables(rerun, words) if words else tables
         self._database = self._database or Database(self._store, self._settings.quickdb)
-        return self._database.run(parsed, Sources(self._store, tables, mine), mine, trusted=trusted)
+        return self._database.run(parsed, QuerySources(self._store, tables, mine), mine, trusted=trusted)
 
     def cache_clear(self) -> int:
         """Forget the results of earlier runs; return how many there were."""

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from gozen.calibration.calibrate_frame import Detector
 from gozen.frames.raw import RawCube
 from gozen.movers.candidates import Candidates, find_candidates
-from gozen.movers.group_flares import REACH_PX, Flare, group_flares
+from gozen.movers.group_flares import REACH_PX, FoundFlare, group_flares
 from gozen.movers.link_tracklets import Line, Points, link
 from gozen.movers.measure_mover import Scene, Track, aperture_growth, follow
 from gozen.movers.persistence import without_lasting, without_lasting_ridges
@@ -50,7 +50,7 @@ class Found:
 
     tracks: list[Track]
     chains: list[list[Streak]]
-    flares: list[Flare]
+    flares: list[FoundFlare]
     hits: int
 
 
@@ -231,7 +231,7 @@ def _flares(
     fwhm: float,
     settings: MoverSettings,
     frames: int,
-) -> list[Flare]:
+) -> list[FoundFlare]:
     """Group what is bright, not on a line, and not beside a source of the stack, which is measured there."""
     free = (points.snr >= _FLARE_SNR) & ~on_light
     for line in moving:

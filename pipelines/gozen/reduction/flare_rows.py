@@ -14,7 +14,7 @@ from gozen.catalog.format.schema import ORIGIN, Flag
 from gozen.catalog.reference.reference_catalog import StarSource
 from gozen.frames.raw import RawCube
 from gozen.lightcurves.sensor_rows import FrameRows, sensor_rows
-from gozen.movers.group_flares import Flare
+from gozen.movers.group_flares import FoundFlare
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.forced_photometry import FrameFluxes, measure_frame
 from gozen.reduction.align_frames import AlignedStack
@@ -28,7 +28,7 @@ _FLASH_FRAMES = 2
 
 
 def flare_rows(
-    flares: list[Flare],
+    flares: list[FoundFlare],
     cube: RawCube,
     calibrated: CalibratedCube,
     aligned: AlignedStack,
@@ -100,7 +100,7 @@ def _marked(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _as_sources(flares: list[Flare], aligned: AlignedStack) -> Sources:
+def _as_sources(flares: list[FoundFlare], aligned: AlignedStack) -> Sources:
     """Return flares as sources of the stack, with the shape of a star."""
     count, fwhm = len(flares), aligned.sources.fwhm
     x, y = np.array([flare.x for flare in flares]), np.array([flare.y for flare in flares])

@@ -12,24 +12,24 @@ from gozen.calibration.calibrate_frame import Image, detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
 from gozen.calibration.master_groups import by_time
 from gozen.calibration.master_library import put_master
-from gozen.calibration.master_match import Setup
+from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import find_level, warnings_of
 from gozen.frames.raw import RawCube, RawFile, assemble
 from gozen.instrument.read_header import RawHeader
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 
 
 @dataclass(frozen=True)
-class Frame:
+class CalibrationFile:
     """A raw file, of one frame or more, and what its header says."""
 
     file: RawFile
     header: RawHeader
 
     @property
-    def setup(self) -> Setup:
+    def setup(self) -> CalibrationSetup:
         """How it was taken."""
-        return Setup.of_header(self.header)
+        return CalibrationSetup.of_header(self.header)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Combined:
     group: str
     image: Image
     frame_id: str
-    setup: Setup
+    setup: CalibrationSetup
     mjd: float
     nframe: int
     used: Mapping[str, CalibrationUsed]
@@ -66,7 +66,7 @@ class Combined:
 
 
 def combine_frames(
-    kind: Calibration, group: str, frames: Sequence[Frame], night: str, sensor: str, bench: Bench
+    kind: Calibration, group: str, frames: Sequence[CalibrationFile], night: str, sensor: str, bench: SharedInputs
 ) -> Combined:
     """Combine frames into a master.
 
@@ -89,7 +89,9 @@ def combine_frames(
     return Combined(kind, group, image, cubes[0].frame_id, frames[0].setup, start, nframe, used, warnings, inputs)
 
 
-def store_master(one: Combined, processing: Processing, sensor: str, bench: Bench, provenance: Provenance) -> Product:
+def store_master(
+    one: Combined, processing: Processing, sensor: str, bench: SharedInputs, provenance: Provenance
+) -> Product:
     """Store a master and return what the commit says of it.
 
     Parameters
@@ -109,13 +111,13 @@ def store_master(one: Combined, processing: Processing, sensor: str, bench: Benc
     return put_master(bench.store, one.kind, stored_as, sensor, one.image, one.mjd, cards)
 
 
-def _parts(kind: Calibration, frames: Sequence[Frame]) -> list[list[int]]:
+def _parts(kind: Calibration, frames: Sequence[CalibrationFile]) -> list[list[int]]:
     """Return the frames that take the same dark; a dark or bias takes none."""
     return by_time([one.setup for one in frames]) if kind == "flat" else [list(range(len(frames)))]
 
 
 def _combined(
-    kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, bench: Bench
+    kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, bench: SharedInputs
 ) -> tuple[Image, dict[str, CalibrationUsed], tuple[str, ...]]:
     """Return the master, the masters that it was made with, and what to warn of."""
     detector = detector_of(cubes[0].read_out(bench.profile), sensor, cubes[0].header.gain)
@@ -125,7 +127,7 @@ def _combined(
     used: dict[str, CalibrationUsed] = {}
     warnings: list[str] = []
     for cube in cubes:
-        wanted = Setup.of_header(cube.header)
+        wanted = CalibrationSetup.of_header(cube.header)
         level = find_level(bench.store, bench.profile, sensor, night, float(cube.start[0]), wanted)
         darks += [(level.get("dark") or level["bias"]).image] if level else []
         own = {str(name): master.used for name, master in level.items()}

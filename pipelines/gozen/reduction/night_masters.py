@@ -19,9 +19,9 @@ from gozen.calibration.master_groups import groups_of
 from gozen.errors import BadRequest, CorruptFile, GozenError, Rejected, StorageUnavailable
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile
-from gozen.reduction.make_master import Combined, Frame, combine_frames, note_used, store_master
+from gozen.reduction.make_master import CalibrationFile, Combined, combine_frames, note_used, store_master
 from gozen.reduction.process_pool import OpenBench, run_all
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.version import code_version
 
 RUN = "r1"
@@ -124,7 +124,7 @@ def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: in
             yield from found
 
 
-def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
+def make_sensor_masters(work: MasterWork, bench: SharedInputs) -> list[MasterResult]:
     """Make the masters of one sensor; an error with one does not stop those that can do without it.
 
     Where the archive cannot be written, none of the others is tried: what they lack would seem to be the error.
@@ -149,7 +149,7 @@ def make_sensor_masters(work: MasterWork, bench: Bench) -> list[MasterResult]:
     return results
 
 
-def _make(processing: Processing, exposure: RawExposure, sensor: str, bench: Bench) -> SensorCommit:
+def _make(processing: Processing, exposure: RawExposure, sensor: str, bench: SharedInputs) -> SensorCommit:
     """Make the masters of one sensor's exposure; its commit names them, or says why there are none."""
     store, raw = bench.raw_store(exposure.root), exposure.sensors[sensor]
     stamps = {key: store.stamp(key) for key in raw}
@@ -181,21 +181,21 @@ def _make(processing: Processing, exposure: RawExposure, sensor: str, bench: Ben
     return commit.model_copy(update={**_facts(made, refused, provenance), "products": products})
 
 
-def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[list[Frame], list[Rejected]]:
+def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[list[CalibrationFile], list[Rejected]]:
     """Read raw files and their headers; those that cannot be read are returned as their errors."""
-    frames: list[Frame] = []
+    frames: list[CalibrationFile] = []
     refused: list[Rejected] = []
     for key in raw:
         try:
             file = read_file(store, key, hdu=profile.hdu)
-            frames.append(Frame(file, assemble([file], profile).header))
+            frames.append(CalibrationFile(file, assemble([file], profile).header))
         except CorruptFile as error:
             refused.append(error)
     return sorted(frames, key=lambda one: (one.header.utc_start, one.file.name)), refused
 
 
 def _combined(
-    kind: Calibration, frames: Sequence[Frame], night: str, sensor: str, bench: Bench
+    kind: Calibration, frames: Sequence[CalibrationFile], night: str, sensor: str, bench: SharedInputs
 ) -> tuple[list[Combined], list[Rejected]]:
     """Return the masters of one kind that frames give, and why some give none."""
     own = [one for one in frames if _KIND.get(one.header.data_type) == kind]

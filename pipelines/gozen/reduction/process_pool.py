@@ -15,19 +15,19 @@ from typing import TypeVar
 
 from gozen.errors import GozenError, WorkerLost, as_gozen_error
 from gozen.reduction.buffers import keep_freed_memory
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 
 log = logging.getLogger(__name__)
-OpenBench = Callable[[], Bench]
+OpenBench = Callable[[], SharedInputs]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_bench: Bench | None = None
+_bench: SharedInputs | None = None
 _open_bench: OpenBench | None = None
 
 
 def run_all(
-    tasks: Sequence[Task], do: Callable[[Task, Bench], Result], open_bench: OpenBench, workers: int
+    tasks: Sequence[Task], do: Callable[[Task, SharedInputs], Result], open_bench: OpenBench, workers: int
 ) -> Iterator[tuple[Task, Result | GozenError]]:
     """Do tasks in worker processes, those first that come first.
 
@@ -72,7 +72,7 @@ def run_all(
 
 def _in_pool(
     tasks: Sequence[Task],
-    do: Callable[[Task, Bench], Result],
+    do: Callable[[Task, SharedInputs], Result],
     open_bench: OpenBench,
     workers: int,
     lost: list[Task],
@@ -129,7 +129,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def call_task(do: Callable[[Task, Bench], Result], task: Task) -> Result | GozenError:
+def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result | GozenError:
     """Do a task in a worker, with its bench; an exception comes back under its name."""
     global _bench
     assert _open_bench is not None

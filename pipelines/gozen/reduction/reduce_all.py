@@ -9,7 +9,7 @@ from gozen.archive.raw.reduced_tags import mark_reduced
 from gozen.archive.stores.open_store import Store
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.process_pool import OpenBench, run_all
-from gozen.reduction.sensor_work import Bench, SensorResult, SensorWork
+from gozen.reduction.sensor_work import SensorResult, SensorWork, SharedInputs
 
 
 def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int) -> Iterator[SensorResult]:
@@ -34,7 +34,7 @@ def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int)
             yield SensorResult(work, found)
 
 
-def reduce_here(work: SensorWork, bench: Bench) -> SensorCommit:
+def reduce_here(work: SensorWork, bench: SharedInputs) -> SensorCommit:
     """Reduce one sensor in this process."""
     from gozen.reduction.reduce_sensor import reduce_sensor  # the compiled code loads in the workers only
 

@@ -21,7 +21,7 @@ from gozen.archive.stores.store import check_unchanged
 from gozen.astrometry.solve import Field, sensor_pointing, solve_field
 from gozen.astrometry.tangent_plane import separation_deg
 from gozen.calibration.calibrate_frame import Detector, detector_of
-from gozen.calibration.master_match import Setup
+from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import Master, find_masters, warnings_of
 from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
 from gozen.frames.pixel_findings import notes_on_images
@@ -36,14 +36,14 @@ from gozen.reduction.measure_stars import Measurement, julian_year, measure, pla
 from gozen.reduction.neo_product import film_bytes
 from gozen.reduction.sensor_commit import Progress, commit_of, pipelines_of
 from gozen.reduction.sensor_products import cube_bytes, stack_bytes
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.reduction.sky_tracklets import Place, records_of
 from gozen.version import code_version
 
 log = logging.getLogger(__name__)
 
 
-def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
+def reduce_sensor(work: SensorWork, bench: SharedInputs) -> SensorCommit:
     """Reduce one sensor's exposure, or return the commit that is there already.
 
     Parameters
@@ -83,7 +83,7 @@ def reduce_sensor(work: SensorWork, bench: Bench) -> SensorCommit:
     return commit
 
 
-def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
+def _reduce(work: SensorWork, bench: SharedInputs, state: Progress) -> None:
     cube = state.cube = _read(work, bench, state)
     state.provenance = state.provenance.model_copy(update={"inputs": cube.inputs})
     _check_header(work, cube, bench, state)
@@ -111,7 +111,7 @@ def _reduce(work: SensorWork, bench: Bench, state: Progress) -> None:
         _write_images(work, bench, state, pipelines)
 
 
-def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
+def _read(work: SensorWork, bench: SharedInputs, state: Progress) -> RawCube:
     """Read the raw files; of many single frames those that are none are left out, and recorded."""
     files: list[RawFile] = []
     store = bench.raw_store(work.raw_root)
@@ -130,7 +130,7 @@ def _read(work: SensorWork, bench: Bench, state: Progress) -> RawCube:
     return assemble(files, bench.profile)
 
 
-def _check_header(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> None:
+def _check_header(work: SensorWork, cube: RawCube, bench: SharedInputs, state: Progress) -> None:
     if cube.header.sensor != work.sensor or bench.profile.sensor(work.sensor) is None:
         known = ", ".join(sensor.id for sensor in bench.profile.sensors[:8])
         raise CorruptFile(
@@ -152,9 +152,9 @@ def _check_header(work: SensorWork, cube: RawCube, bench: Bench, state: Progress
         raise Blocked(f"{cube.frame_id}: the block list covers it: {reason}")
 
 
-def _masters(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> dict[Calibration, Master]:
+def _masters(work: SensorWork, cube: RawCube, bench: SharedInputs, state: Progress) -> dict[Calibration, Master]:
     """Find the masters that fit the frames; note them, and what is done without or does not fit exactly."""
-    night, wanted = work.processing.night, Setup.of_header(cube.header)
+    night, wanted = work.processing.night, CalibrationSetup.of_header(cube.header)
     masters = find_masters(bench.store, bench.profile, work.sensor, night, float(cube.start[0]), wanted)
     used = {str(kind): master.used for kind, master in masters.items()}
     state.provenance = state.provenance.model_copy(update={"calibration": used})
@@ -162,14 +162,14 @@ def _masters(work: SensorWork, cube: RawCube, bench: Bench, state: Progress) -> 
     return masters
 
 
-def _detector(cube: RawCube, bench: Bench, sensor: str, masters: dict[Calibration, Master]) -> Detector:
+def _detector(cube: RawCube, bench: SharedInputs, sensor: str, masters: dict[Calibration, Master]) -> Detector:
     dark, flat = masters.get("dark") or masters.get("bias"), masters.get("flat")
     return detector_of(
         bench.profile, sensor, cube.header.gain, dark.image if dark else None, flat.image if flat else None
     )
 
 
-def _solve(work: SensorWork, bench: Bench, state: Progress, cube: RawCube, aligned: AlignedStack) -> None:
+def _solve(work: SensorWork, bench: SharedInputs, state: Progress, cube: RawCube, aligned: AlignedStack) -> None:
     sources, header = aligned.sources, cube.header
     pointing = sensor_pointing(bench.profile, work.sensor, header.ra, header.dec)
     year = julian_year(float(cube.start[0]))
@@ -192,7 +192,7 @@ def _solve(work: SensorWork, bench: Bench, state: Progress, cube: RawCube, align
 
 def _measure(
     work: SensorWork,
-    bench: Bench,
+    bench: SharedInputs,
     state: Progress,
     cube: RawCube,
     calibrated: CalibratedCube,
@@ -232,7 +232,7 @@ def _measure(
     state.products["staging"] = put_product(bench.store, key, _parquet(rows))
 
 
-def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Measurement) -> pa.Table:
+def _with_movers(work: SensorWork, bench: SharedInputs, state: Progress, measured: Measurement) -> pa.Table:
     """Find and record what moves, and return the light-curve rows with those of what flashes."""
     cube, calibrated, aligned, detector, solution = (
         state.cube,
@@ -272,7 +272,7 @@ def _with_movers(work: SensorWork, bench: Bench, state: Progress, measured: Meas
     return pa.concat_tables([measured.rows, flashes], promote_options="default")
 
 
-def _write_images(work: SensorWork, bench: Bench, state: Progress, pipelines: tuple[str, ...]) -> None:
+def _write_images(work: SensorWork, bench: SharedInputs, state: Progress, pipelines: tuple[str, ...]) -> None:
     cube, aligned, detector, calibrated = state.cube, state.aligned, state.detector, state.calibrated
     assert cube is not None
     assert aligned is not None
@@ -295,7 +295,7 @@ def _parquet(rows: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _first_provenance(work: SensorWork, bench: Bench) -> Provenance:
+def _first_provenance(work: SensorWork, bench: SharedInputs) -> Provenance:
     shaping = bench.settings.model_dump(
         mode="json", include={"detection", "photometry", "movers", "astrometry", "calibration", "gates"}
     )

@@ -15,7 +15,7 @@ from gozen.frames.raw import RawCube
 from gozen.reduction.align_frames import AlignedStack
 from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.reduction.measure_stars import Measurement
-from gozen.reduction.sensor_work import Bench, SensorWork
+from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.version import code_version
 
 
@@ -47,12 +47,12 @@ class Progress:
     products: dict[str, Product] = field(default_factory=dict)
 
 
-def pipelines_of(work: SensorWork, cube: RawCube, bench: Bench) -> tuple[str, ...]:
+def pipelines_of(work: SensorWork, cube: RawCube, bench: SharedInputs) -> tuple[str, ...]:
     """Return what to do with a cube: what was asked, else what its header says, else the profile's default."""
     return work.pipelines or cube.header.pipelines or tuple(bench.profile.default_pipelines)
 
 
-def commit_of(work: SensorWork, bench: Bench, state: Progress, refusal: Rejected | None) -> SensorCommit:
+def commit_of(work: SensorWork, bench: SharedInputs, state: Progress, refusal: Rejected | None) -> SensorCommit:
     """Return the commit of a sensor as far as its reduction went.
 
     Parameters
@@ -91,7 +91,7 @@ def _failed(refusal: Rejected) -> GateRecord:
     return GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, passed=False, message=str(refusal))
 
 
-def _of_header(cube: RawCube, work: SensorWork, bench: Bench) -> dict[str, Any]:
+def _of_header(cube: RawCube, work: SensorWork, bench: SharedInputs) -> dict[str, Any]:
     header = cube.header
     return {
         "object": header.object,

@@ -51,7 +51,7 @@ class SensorWork:
 
 
 @dataclass(frozen=True)
-class Bench:
+class SharedInputs:
     """What every sensor's reduction shares.
 
     Parameters

@@ -13,14 +13,14 @@ from gozen.catalog.reference.reference_file import read_bytes
 from gozen.catalog.reference.reference_table import StoredReference
 from gozen.errors import UnreadableInput
 from gozen.instrument.profile import load_profile
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import Settings
 
 DEFAULT_COLLECTION = "gaia"
 SIMULATED_SKY = "truth/reference.parquet"
 
 
-def open_bench(settings: Settings) -> Bench:
+def open_bench(settings: Settings) -> SharedInputs:
     """Open archive, profile and reference catalogue.
 
     Without a setting the reference catalogue is the archive's collection ``gaia``, else that of its simulated sky, else
@@ -33,7 +33,7 @@ def open_bench(settings: Settings) -> Bench:
     """
     store = open_archive(settings)
     reference, used = _reference(store, settings)
-    return Bench(store, load_profile(settings.instrument), settings, reference, used)
+    return SharedInputs(store, load_profile(settings.instrument), settings, reference, used)
 
 
 def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, ReferenceUsed | None]:

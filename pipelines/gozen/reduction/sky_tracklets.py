@@ -63,7 +63,7 @@ def records_of(found: Found, place: Place, processing: Processing) -> list[Track
 
 
 @dataclass(frozen=True)
-class Motion:
+class SkyMotion:
     """A straight line on the sky.
 
     Parameters
@@ -87,7 +87,7 @@ class Motion:
     rms: float
 
 
-def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float = 1.0) -> Motion:
+def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float = 1.0) -> SkyMotion:
     """Fit a straight line on the sky, weighted by the errors of its points.
 
     Parameters
@@ -108,7 +108,7 @@ def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_exce
 
 def _motion_about(
     ra0: float, dec0: float, ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float
-) -> Motion:
+) -> SkyMotion:
     xi, eta = (np.asarray(value) * 3600 for value in to_plane(ra, dec, ra0, dec0))
     middle = float((mjd.min() + mjd.max()) / 2)
     minutes, weight = (mjd - middle) * 1440, 1 / error_arcsec**2
@@ -123,7 +123,7 @@ def _motion_about(
     angle = float(np.degrees(np.arctan2(vx, vy)) % 360)
     rms = float(np.sqrt(np.mean(rest**2)))
     error = float(np.sqrt(normal[1, 1]) * excess * rate_excess)
-    return Motion(float(at[0][0]), float(at[1][0]), middle, float(np.hypot(vx, vy)), error, angle, rms)
+    return SkyMotion(float(at[0][0]), float(at[1][0]), middle, float(np.hypot(vx, vy)), error, angle, rms)
 
 
 def _of_track(track: Track, place: Place) -> TrackletRecord:
@@ -220,7 +220,7 @@ def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
     )
 
 
-def _streak_motion(points: list[TrackletPoint], half: float, *, known: bool) -> Motion:
+def _streak_motion(points: list[TrackletPoint], half: float, *, known: bool) -> SkyMotion:
     ra, dec = (np.array([getattr(point, name) for point in points]) for name in ("ra", "dec"))
     mjd, error = (np.array([getattr(point, name) for point in points]) for name in ("mjd", "position_err_arcsec"))
     if not known:
@@ -228,7 +228,7 @@ def _streak_motion(points: list[TrackletPoint], half: float, *, known: bool) -> 
     return motion(ra, dec, mjd, error)
 
 
-def _motion_fields(fit: Motion) -> dict[str, float | None]:
+def _motion_fields(fit: SkyMotion) -> dict[str, float | None]:
     return {
         "ra_mid": fit.ra,
         "dec_mid": fit.dec,

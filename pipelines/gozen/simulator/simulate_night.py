@@ -46,7 +46,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class PlannedExposure:
+class SimulatedExposure:
     """One exposure of a plan; times are MJD (UTC), places degrees."""
 
     exposure_id: int
@@ -75,7 +75,7 @@ class NightSummary:
     """
 
     night: str
-    exposures: tuple[PlannedExposure, ...]
+    exposures: tuple[SimulatedExposure, ...]
     raw: tuple[str, ...]
     events: tuple[Event, ...]
     sensors: tuple[str, ...]
@@ -149,7 +149,7 @@ def plan_night(
     nframe: int,
     calibration_frames: int,
     first_exposure_id: int = 1,
-) -> list[PlannedExposure]:
+) -> list[SimulatedExposure]:
     """Return the exposures of a night, one after another from 22:00 local time."""
     try:
         evening = dt.datetime.strptime(night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
@@ -164,7 +164,7 @@ def plan_night(
             wanted.append((name, "OBJECT", ra, target.dec + north / 3600, nframe))
     plan, start = [], mjd_of_utc(evening)
     for number, (name, data_type, ra, dec, frames) in enumerate(wanted, start=first_exposure_id):
-        plan.append(PlannedExposure(number, name, ra, dec, start, frames, data_type))
+        plan.append(SimulatedExposure(number, name, ra, dec, start, frames, data_type))
         start += (frames * Timing().frame_s + _GAP_S) / _DAY_S
     return plan
 
@@ -255,7 +255,7 @@ def _movers(order: SensorExposure) -> list[Event]:
 
 def _orders(
     camera: SimulatedCamera,
-    plan: Sequence[PlannedExposure],
+    plan: Sequence[SimulatedExposure],
     sensors: tuple[str, ...],
     pipelines: Iterable[str] | None,
     gain: str | None,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
-from gozen.frames.archived_files import Closed, Held
+from gozen.frames.archived_files import ArchivedExposures, Closed
 from gozen.frames.assign_exposures import ExposureName, Placed, Refusal, sort_arrivals
 from gozen.frames.incoming_files import Arrival
 from gozen.frames.take_in import record_of
 from gozen.instrument.profile import Profile
-from gozen.watch.scan_folder import Entry, is_whole, look, look_at_spool, verdict
+from gozen.watch.scan_folder import FolderEntry, is_whole, look, look_at_spool, verdict
 from gozen.watch.spool import read_arrival
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _NEXT_FRAMES = 3
 
 
 @dataclass(frozen=True)
-class Group:
+class FileGroup:
     """Files of one exposure that came; the last of them at the moment `last`, s of the watch's clock."""
 
     night: str
@@ -37,7 +37,7 @@ class Group:
 
 @dataclass
 class _Seen:
-    entry: Entry
+    entry: FolderEntry
     since: float
     whole: bool | None = None
     over: bool = False
@@ -70,7 +70,7 @@ class Arriving:
     ) -> None:
         self._folder, self._profile, self._patience_s = folder, profile, patience_s
         self._settle_s, self._closed, self._utc_s = settle_s, closed, utc_s
-        self._held = Held(store, profile)
+        self._held = ArchivedExposures(store, profile)
         self._seen: dict[str, _Seen] = {}
         self._spooled: set[str] = set()
         self._waiting: dict[Path, tuple[Arrival, float]] = {}
@@ -85,14 +85,14 @@ class Arriving:
         """Files that were seen but are not whole yet, or whose exposure is not."""
         return sum(not one.over for one in self._seen.values()) + len(self._waiting)
 
-    def spooled(self) -> tuple[list[Group], list[Refusal]]:
+    def spooled(self) -> tuple[list[FileGroup], list[Refusal]]:
         """Return what an earlier watch left in its spool; each file once, those that could not be read again."""
         self.trouble = None
         entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
         self._spooled |= {entry.name for entry in entries}
         return self._read(entries, -math.inf)
 
-    def look(self, now: float) -> tuple[list[Group], list[Refusal]]:
+    def look(self, now: float) -> tuple[list[FileGroup], list[Refusal]]:
         """Look once more and return what has come since, by exposure, and what is no raw file.
 
         Raises
@@ -115,7 +115,7 @@ class Arriving:
                 log.warning("left where it is: %s is a link to %s", link, what)
         self._left = set(links)
 
-    def _is_ready(self, entry: Entry, now: float) -> bool:
+    def _is_ready(self, entry: FolderEntry, now: float) -> bool:
         seen = self._seen.get(entry.name)
         if seen is None or seen.entry != entry:
             self._seen[entry.name] = _Seen(entry, now)
@@ -134,7 +134,7 @@ class Arriving:
         seen.over = found != "wait"
         return seen.over
 
-    def _read(self, entries: Iterable[Entry], now: float) -> tuple[list[Group], list[Refusal]]:
+    def _read(self, entries: Iterable[FolderEntry], now: float) -> tuple[list[FileGroup], list[Refusal]]:
         arrivals, refused = [], []
         for entry in entries:
             try:
@@ -156,7 +156,7 @@ class Arriving:
             return [], refused
         return groups, refused + left_out
 
-    def _sorted(self, now: float) -> tuple[list[Group], list[Refusal]]:
+    def _sorted(self, now: float) -> tuple[list[FileGroup], list[Refusal]]:
         """Put what waits to exposures and give out those that are whole.
 
         Files without a number wait until their exposure is quiet, so that those that come in another order than they
@@ -174,10 +174,10 @@ class Arriving:
             self._give_out(group)
         return whole, refused
 
-    def _group(self, name: ExposureName, placed: list[Placed]) -> Group:
-        return Group(*name, placed, max(self._waiting[one.arrival.path][1] for one in placed))
+    def _group(self, name: ExposureName, placed: list[Placed]) -> FileGroup:
+        return FileGroup(*name, placed, max(self._waiting[one.arrival.path][1] for one in placed))
 
-    def _is_whole(self, group: Group, now: float) -> bool:
+    def _is_whole(self, group: FileGroup, now: float) -> bool:
         """Tell whether an exposure is ready: numbered, or quiet, and no frame of a camera at work can be on its way."""
         frame = group.files[-1].arrival.frame
         if frame.setup.exposure_id is not None or frame.taken.cube_s is not None:
@@ -186,7 +186,7 @@ class Arriving:
         at_work = 0 <= age_s < _NEXT_FRAMES * frame.setup.exposure_s and math.isfinite(group.last)
         return group.last <= now - self._settle_s and not at_work
 
-    def _give_out(self, group: Group) -> None:
+    def _give_out(self, group: FileGroup) -> None:
         del self._places[group.night, group.exposure]
         for one in group.files:
             del self._waiting[one.arrival.path]

@@ -9,7 +9,7 @@ from gozen.archive.commit import SensorCommit
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.night_masters import MasterResult, make_sensor_masters
 from gozen.reduction.reduce_all import reduce_here
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import WatchSettings
 from gozen.watch.backoff import Backoff
 from gozen.watch.ingest import Inbound
@@ -165,7 +165,7 @@ def first_error(result: SensorCommit | list[MasterResult]) -> GozenError | None:
     return next((one.error for one in result if one.error is not None), None)
 
 
-def warm(number: int, _: Bench) -> int:
+def warm(number: int, _: SharedInputs) -> int:
     """Load the code of the reduction, before the first cube comes."""
     import gozen.reduction.reduce_sensor  # noqa: F401 - the compiled code
 

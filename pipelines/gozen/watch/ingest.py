@@ -13,12 +13,12 @@ from pathlib import Path
 from gozen.archive.raw.exposure_record import record_exposure
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable, UnreadableInput
-from gozen.frames.archived_files import Held
+from gozen.frames.archived_files import ArchivedExposures
 from gozen.frames.assign_exposures import Placed, Refusal
 from gozen.frames.take_in import record_of
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import WatchSettings
-from gozen.watch.completeness import Arriving, Group
+from gozen.watch.completeness import Arriving, FileGroup
 from gozen.watch.messages import Reporter
 from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.spool import Intake
@@ -43,7 +43,7 @@ class Inbound:
     def __init__(
         self,
         folder: Path,
-        bench: Bench,
+        bench: SharedInputs,
         settings: WatchSettings,
         orders: Orders,
         reporter: Reporter,
@@ -54,7 +54,7 @@ class Inbound:
         self._folder, self._store, self._settings, self._cubes = folder, bench.store, settings, cubes
         self._orders, self._reporter = orders, reporter
         self._intake = Intake(folder, bench.store, keep=keep)
-        self._held = Held(bench.store, bench.profile)
+        self._held = ArchivedExposures(bench.store, bench.profile)
         settle_s = settings.settle_s if bench.profile.raw == "frames" else 0.0
         self._arriving = Arriving(folder, bench.store, bench.profile, settings.patience_s, settle_s, self._is_closed)
         self._arrivals: dict[CubeName, deque[Placed]] = defaultdict(deque)
@@ -143,7 +143,7 @@ class Inbound:
         self._looks += 1
         self._accept(*found, now)
 
-    def _accept(self, groups: Iterable[Group], refused: Iterable[Refusal], now: float) -> None:
+    def _accept(self, groups: Iterable[FileGroup], refused: Iterable[Refusal], now: float) -> None:
         self._refusals += refused
         for group in groups:
             for one in group.files:

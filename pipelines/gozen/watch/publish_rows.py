@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gozen.archive.log.observation_log import rebuild_night
 from gozen.lightcurves.append_night import append_commits, staged_commits
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 from gozen.watch.waiting_cubes import Name
 
 
@@ -37,7 +37,7 @@ class Published:
     log_s: float
 
 
-def publish(what: Publication, bench: Bench) -> Published:
+def publish(what: Publication, bench: SharedInputs) -> Published:
     """Append portions one after the other and bring the log of their nights up to date.
 
     Each portion is a version of the table of its own, so that the table does not hang on how often this is called.
@@ -58,7 +58,7 @@ def publish(what: Publication, bench: Bench) -> Published:
     return Published(rows, middle - begin, time.perf_counter() - middle)
 
 
-def _append(portion: Sequence[Name], bench: Bench) -> int:
+def _append(portion: Sequence[Name], bench: SharedInputs) -> int:
     night = portion[0][0]
     commits = staged_commits(bench.store, night, [exposure for _, exposure in portion])
     # Exposures without rows must not make a version.

@@ -15,7 +15,7 @@ from gozen.archive.stores.open_store import open_archive
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
 from gozen.observing.observation_plan import PlannedExposure, exposures_of
-from gozen.observing.raw_for_steps import Reach, step_of
+from gozen.observing.raw_for_steps import PointingReach, step_of
 from gozen.reduction.night_masters import MasterWork, masters_wanted
 from gozen.reduction.sensor_work import SensorWork
 from gozen.resources.observation import Observation
@@ -46,7 +46,7 @@ class Orders:
         self._texts = [(path.name, _read(path)) for path in recipes]
         self._asked: dict[str, Asked] = {}
         self._taken: dict[str, dict[str, RawExposure]] = {}
-        self._reach = Reach.of(profile)
+        self._reach = PointingReach.of(profile)
         self._of_night("20000101")  # a recipe that makes no sense is refused at once
 
     def is_express(self, raw: RawExposure) -> bool:

@@ -26,7 +26,7 @@ Verdict = Literal["wait", "whole", "broken"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """One file as a look saw it; two equal entries say that nobody wrote in between.
 
     Parameters
@@ -41,7 +41,7 @@ class Entry:
     mtime_ns: int
 
 
-def look(folder: Path, left: list[Path] | None = None) -> list[Entry]:
+def look(folder: Path, left: list[Path] | None = None) -> list[FolderEntry]:
     """Return the FITS files below a folder, in order of name; hidden and refused ones are left out.
 
     A link to a file counts as the file.
@@ -60,7 +60,7 @@ def look(folder: Path, left: list[Path] | None = None) -> list[Entry]:
         return sorted(_walk(folder, "", {REFUSED}, [] if left is None else left), key=lambda entry: entry.name)
 
 
-def look_at_spool(folder: Path) -> list[Entry]:
+def look_at_spool(folder: Path) -> list[FolderEntry]:
     """Return the files that an earlier watch was working on; raises as `look`."""
     with named_errors(str(folder), "list"):
         spool = folder / SPOOL
@@ -126,7 +126,7 @@ def header_at(stream: IO[bytes], place: int) -> bytes | None:
     return bytes(blocks)
 
 
-def _walk(folder: Path, before: str, without: set[str], left: list[Path]) -> Iterator[Entry]:
+def _walk(folder: Path, before: str, without: set[str], left: list[Path]) -> Iterator[FolderEntry]:
     with os.scandir(folder) as found:
         for one in found:
             if one.name.startswith(".") or one.name in without:
@@ -136,7 +136,7 @@ def _walk(folder: Path, before: str, without: set[str], left: list[Path]) -> Ite
                     yield from _walk(Path(one.path), f"{before}{one.name}/", set(), left)
                 elif one.name.lower().endswith(SUFFIXES) and one.is_file():
                     seen = one.stat()
-                    yield Entry(Path(one.path), before + one.name, seen.st_size, seen.st_mtime_ns)
+                    yield FolderEntry(Path(one.path), before + one.name, seen.st_size, seen.st_mtime_ns)
                 elif one.is_symlink() and (one.is_dir() or one.name.lower().endswith(SUFFIXES)):
                     left.append(Path(one.path))
             except FileNotFoundError:

@@ -15,7 +15,7 @@ from typing import Any
 
 from gozen.errors import GozenError, WorkerLost
 from gozen.reduction.process_pool import OpenBench, call_task, end_pool, start_worker
-from gozen.reduction.sensor_work import Bench
+from gozen.reduction.sensor_work import SharedInputs
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Task:
     name: Hashable
-    do: Callable[[Any, Bench], Any]
+    do: Callable[[Any, SharedInputs], Any]
     what: Any
     tries: int = 0
 
@@ -53,7 +53,7 @@ class WarmPool:
         """Return the number of tasks that are not finished."""
         return len(self._pending) + len(self._suspects) + len(self._held_back)
 
-    def submit(self, name: Hashable, do: Callable[[Any, Bench], Any], what: Any) -> None:
+    def submit(self, name: Hashable, do: Callable[[Any, SharedInputs], Any], what: Any) -> None:
         """Hand over a task: a function of a module, called with ``what`` and the process's bench."""
         self._held_back.append(_Task(name, do, what))
         self._feed()

@@ -21,7 +21,7 @@ from gozen.watch.warm_workers import WarmPool
 
 
 @dataclass(frozen=True)
-class Clock:
+class WatchClock:
     """Time as a watch sees it, s."""
 
     now: Callable[[], float] = time.monotonic
@@ -36,7 +36,7 @@ def run_watch(
     *,
     keep: bool = False,
     until_idle: bool = False,
-    clock: Clock = Clock(),
+    clock: WatchClock = WatchClock(),
 ) -> ExitCode:
     """Look after a folder until the process is interrupted, or until all is done.
 

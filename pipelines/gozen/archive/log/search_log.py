@@ -26,7 +26,7 @@ class Circle:
 
 
 @dataclass(frozen=True)
-class Selection:
+class LogSelection:
     """What is looked for; None is anything. Texts may hold ``*`` and ``?``, and case does not matter.
 
     Parameters
@@ -66,17 +66,17 @@ _TRACKLET_TEXTS = ("exposure", "object", "sensor")
 _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
 
 
-def nights(store: Store, selection: Selection | None = None) -> list[str]:
+def nights(store: Store, selection: LogSelection | None = None) -> list[str]:
     """Return the nights that the log has, in order, within the selection's."""
-    selection = selection or Selection()
+    selection = selection or LogSelection()
     logged = (key.rsplit("/", 1)[1].removesuffix(".parquet") for key in store.list("tables/exposures"))
     first, last = selection.first_night or "00000000", selection.last_night or "99999999"
     return [night for night in logged if first <= night <= last]
 
 
-def search_exposures(store: Store, selection: Selection | None = None) -> pa.Table:
+def search_exposures(store: Store, selection: LogSelection | None = None) -> pa.Table:
     """Return the rows of ``tables/exposures`` that fit, one for each exposure and sensor, in order of time."""
-    selection = selection or Selection()
+    selection = selection or LogSelection()
     found = _search(store, "exposures", selection, _EXPOSURE_TEXTS)
     if selection.circle is not None:
         found = found.filter(_within(found, selection.circle))
@@ -85,7 +85,7 @@ def search_exposures(store: Store, selection: Selection | None = None) -> pa.Tab
 
 def search_tracklets(
     store: Store,
-    selection: Selection | None = None,
+    selection: LogSelection | None = None,
     *,
     tracklet: str | None = None,
     kind: str | None = None,
@@ -113,7 +113,7 @@ def search_tracklets(
     BadRequest
         The selection asks for what the table of tracklets does not have.
     """
-    selection = selection or Selection()
+    selection = selection or LogSelection()
     asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
     if asked:
         raise BadRequest(f"the table of tracklets has no {asked[0]}: search the exposures for it")
@@ -142,7 +142,7 @@ def _one_each(found: pa.Table) -> pa.Table:
 
 def search_quality(
     store: Store,
-    selection: Selection | None = None,
+    selection: LogSelection | None = None,
     *,
     frames: bool = True,
     gates: bool = True,
@@ -162,7 +162,7 @@ def search_quality(
     BadRequest
         The selection asks for what the table of quality does not have.
     """
-    selection = selection or Selection()
+    selection = selection or LogSelection()
     asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]
     if asked:
         raise BadRequest(f"the quality table has no {asked[0]}: search the exposures for it")
@@ -172,7 +172,7 @@ def search_quality(
     return found.filter(pc.and_(keep, pc.invert(found["passed"])) if refused_only else keep)
 
 
-def _search(store: Store, table: LogTable, selection: Selection, texts: tuple[str, ...]) -> pa.Table:
+def _search(store: Store, table: LogTable, selection: LogSelection, texts: tuple[str, ...]) -> pa.Table:
     parts = [SCHEMAS[table].empty_table()]
     for night in nights(store, selection):
         part = read_log_table(store, table, night).replace_schema_metadata(None)

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from gozen.archive import keys
 from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, Setup, Taken, parse_record
-from gozen.archive.raw.record_note import Change, Note, applied, new_note, parse_note
+from gozen.archive.raw.record_note import Note, RecordChange, applied, new_note, parse_note
 from gozen.archive.stores.open_store import Store
 from gozen.errors import GozenError, MissingObject, UnreadableInput
 
@@ -54,10 +54,10 @@ def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
         The archive cannot be read or written.
     """
     store.create(_key(fresh.night, fresh.exposure), fresh.to_json())  # mostly nobody else is there, and this is all
-    return change_record(store, fresh.night, fresh.exposure, Change(add=fresh))
+    return change_record(store, fresh.night, fresh.exposure, RecordChange(add=fresh))
 
 
-def change_record(store: Store, night: str, exposure: str, change: Change) -> RawExposure:
+def change_record(store: Store, night: str, exposure: str, change: RecordChange) -> RawExposure:
     """Change the record of an exposure, whoever else changes it meanwhile; return it as it is then."""
     first, notes = _state(store, night, exposure)
     if not notes and _same(first, applied(first, change)):

@@ -11,7 +11,7 @@ from gozen.archive.commit import load_commit
 from gozen.archive.raw.expiry import frame_ids
 from gozen.archive.raw.exposure_record import change_record, read_record
 from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, without
-from gozen.archive.raw.record_note import Change
+from gozen.archive.raw.record_note import RecordChange
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 
@@ -50,7 +50,7 @@ def forget(
         _as_before(record, Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why)) for key in chosen
     ]
     # The record first: a file that it no longer names counts as taken out, whenever this process is killed.
-    change_record(store, night, exposure, Change(forgotten=tuple(gone)))
+    change_record(store, night, exposure, RecordChange(forgotten=tuple(gone)))
     for number, one in enumerate(gone):
         named = _delete(store, one.key, names_in)
         if named:
@@ -132,8 +132,8 @@ def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
     )
 
 
-def _put_back(before: RawExposure, back: Sequence[Forgotten]) -> Change:
+def _put_back(before: RawExposure, back: Sequence[Forgotten]) -> RecordChange:
     """Return the change that names files again as a record did before they were taken out."""
     here = {one.key for one in back}
     others = {key for files in before.sensors.values() for key in files if key not in here}
-    return Change(recalled=tuple(back), add=without(before, others))
+    return RecordChange(recalled=tuple(back), add=without(before, others))

@@ -17,7 +17,7 @@ _OVER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Change:
+class RecordChange:
     """What changes in a record; made twice, it changes nothing more.
 
     Parameters
@@ -36,7 +36,7 @@ class Change:
     add: RawExposure | None = None
 
 
-def applied(record: RawExposure, change: Change) -> RawExposure:
+def applied(record: RawExposure, change: RecordChange) -> RawExposure:
     """Return a record after a change."""
     kept = tuple(one for one in record.forgotten if one not in change.recalled)
     fresh = tuple(one for one in change.forgotten if one not in kept)
@@ -61,7 +61,7 @@ class Note:
         Whether it will not write the record for this change any more.
     """
 
-    change: Change
+    change: RecordChange
     machine: str
     pid: int
     since: datetime
@@ -91,7 +91,7 @@ class Note:
         return (json.dumps({**content, "is_ended": self.is_ended}, sort_keys=True, indent=1) + "\n").encode()
 
 
-def new_note(change: Change) -> Note:
+def new_note(change: RecordChange) -> Note:
     """Return a note of this process."""
     return Note(change, this_machine(), os.getpid(), datetime.now(UTC))
 
@@ -102,7 +102,7 @@ def parse_note(data: bytes) -> Note:
         content: Mapping[str, Any] = json.loads(data)
         change = dict(content["change"])
         add = change.pop("add", None)
-        parsed = Change(
+        parsed = RecordChange(
             tuple(change["leave"]),
             tuple(Forgotten(**one) for one in change["forgotten"]),
             tuple(Forgotten(**one) for one in change["recalled"]),

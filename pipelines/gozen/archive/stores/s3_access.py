@@ -45,7 +45,7 @@ class S3Access:
     keys: Keys
 
 
-class Asked:
+class BucketAccess:
     """Asks botocore how it reaches a bucket now: what holds for its own requests holds for all clients.
 
     Parameters

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
-from gozen.archive.stores.s3_access import Asked
+from gozen.archive.stores.s3_access import BucketAccess
 from gozen.archive.stores.s3_credentials import Following
 from gozen.archive.stores.s3_environment import region_of
 from gozen.archive.stores.s3_errors import s3_errors
@@ -21,15 +21,15 @@ from gozen.settings import StorageSettings
 
 
 @dataclass(frozen=True)
-class Connection:
+class BucketClients:
     """What a process has of its own."""
 
     client: Any
     ranges: RangeClient
-    asked: Asked
+    asked: BucketAccess
 
 
-def connect(url: str, bucket: str, settings: StorageSettings) -> Connection:
+def connect(url: str, bucket: str, settings: StorageSettings) -> BucketClients:
     """Make the clients of a bucket; nothing is asked yet.
 
     Raises
@@ -53,8 +53,8 @@ def connect(url: str, bucket: str, settings: StorageSettings) -> Connection:
             session.register_component("credential_provider", Following(lambda: _session().get_credentials()))
             region = region_of(settings.region, os.environ, session.get_scoped_config().get("region"))
             client = session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
-            asked = Asked(client, session.get_credentials, bucket)
-            return Connection(client, RangeClient(asked, bucket, settings), asked)
+            asked = BucketAccess(client, session.get_credentials, bucket)
+            return BucketClients(client, RangeClient(asked, bucket, settings), asked)
         except ValueError as error:
             raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
 

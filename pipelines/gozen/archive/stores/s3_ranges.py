@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError
 
-from gozen.archive.stores.s3_access import Asked, Keys, S3Access
+from gozen.archive.stores.s3_access import BucketAccess, Keys, S3Access
 from gozen.settings import StorageSettings
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class RangeClient:
         Seconds that only grow.
     """
 
-    def __init__(self, asked: Asked, bucket: str, settings: StorageSettings, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, asked: BucketAccess, bucket: str, settings: StorageSettings, clock: Clock = time.monotonic
+    ) -> None:
         self._asked, self._bucket, self._settings = asked, bucket, settings
         self._of: tuple[Keys, Bucket] | None = None
         self._lock = threading.Lock()

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 
 from gozen.archive.stores.range_file import RangedFile
 from gozen.archive.stores.s3_access import S3Access
-from gozen.archive.stores.s3_clients import Connection, connect
+from gozen.archive.stores.s3_clients import BucketClients, connect
 from gozen.archive.stores.s3_errors import is_beyond, is_conflict, is_taken, s3_errors, was_repeated
 from gozen.archive.stores.s3_upload import SINGLE, Part, field, put
 from gozen.archive.stores.store import Store, named_errors
@@ -54,7 +54,7 @@ class S3Store(Store):
         if not self.bucket:
             raise BadRequest(f"the archive {url!r} names no bucket: write it as s3://bucket/prefix")
         self.prefix = f"{prefix}/" if prefix else ""
-        self._of_process: tuple[int, Connection | None] = (0, None)
+        self._of_process: tuple[int, BucketClients | None] = (0, None)
 
     def __reduce__(self) -> tuple[object, ...]:
         return S3Store, (self.url, self._settings)
@@ -192,7 +192,7 @@ class S3Store(Store):
             return self._connection.asked.access()
 
     @property
-    def _connection(self) -> Connection:
+    def _connection(self) -> BucketClients:
         # Two processes that write to one connection would read each other's answers.
         process, connection = self._of_process
         if connection is None or process != os.getpid():

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from gozen.catalog.imports.formats import votable_tables
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 
 _FITS_BLOCK = 2880
 _SEXTRACTOR = re.compile(rb"#[ \t]+1[ \t]+[A-Za-z]\w*[^\n]*\n#[ \t]+\d+[ \t]+[A-Za-z]\w*\s")
@@ -65,14 +65,14 @@ def of_fits_rows(header: Any, data: bytes, rows: int) -> pa.Table:
     for word in ("CHECKSUM", "DATASUM"):
         mine.remove(word, ignore_missing=True)
     whole = fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
-    return parsed("fits", b"".join([_block(whole), _block(mine), data, bytes(-len(data) % _FITS_BLOCK)]), Asked())
+    return parsed("fits", b"".join([_block(whole), _block(mine), data, bytes(-len(data) % _FITS_BLOCK)]), FileRequest())
 
 
 def _block(header: Any) -> bytes:
     return bytes(header.tostring(), "ascii")
 
 
-def parsed(kind: str, data: bytes, asked: Asked) -> pa.Table:
+def parsed(kind: str, data: bytes, asked: FileRequest) -> pa.Table:
     """Return the table of a file that astropy reads; units and descriptions stand in the metadata of its fields.
 
     Parameters

@@ -16,7 +16,7 @@ from gozen.catalog.format.schema import Column
 from gozen.catalog.imports import table_stream
 from gozen.catalog.imports.column_roles import alike, recognised
 from gozen.catalog.imports.formats.column_types import plain_field
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 from gozen.catalog.imports.object_ids import ids_of
 from gozen.catalog.imports.position_columns import places, units_asked
 from gozen.catalog.imports.table_stream import TableStream
@@ -120,7 +120,7 @@ def import_table(
     units = units_asked(unit)
     named = {"ra": ra, "dec": dec, "source_id": source_id}
     mine = frozenset(one for one in (ra, dec) if one is not None)
-    file = table_stream.opened(url, storage, data, Asked(hdu, encoding, mine))
+    file = table_stream.opened(url, storage, data, FileRequest(hdu, encoding, mine))
     found = _found(url, file.schema.names, named)
     keys = file.columns(list(dict.fromkeys(found.values())))
     at = places(url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from gozen.catalog.imports import astropy_tables
 from gozen.catalog.imports.formats import arrow_file, column_types, delimited, fits_tables
 from gozen.catalog.imports.formats.compression import Batches, Open, unpacked
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError, refuse_doubles
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, refuse_doubles
 
 BATCH = 65_536
 """Most rows of a batch; wide rows make fewer."""
@@ -26,7 +26,7 @@ HEAD = 4096
 _ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
-def reader(name: str, head: bytes, begin: Open, asked: Asked) -> tuple[pa.Schema, Batches]:
+def reader(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
     """Return a file's columns, in types that a table of the archive keeps, and what begins to read some of them.
 
     Parameters
@@ -57,7 +57,7 @@ def reader(name: str, head: bytes, begin: Open, asked: Asked) -> tuple[pa.Schema
     return _plain(schema, read)
 
 
-def _of_format(name: str, head: bytes, begin: Open, asked: Asked) -> tuple[pa.Schema, Batches]:
+def _of_format(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
     kind = astropy_tables.kind_of(name, head)
     if asked.hdu is not None and kind not in ("fits", "votable"):
         raise NotATableError("it holds one table: --hdu names one of a FITS file or a VOTable")

@@ -14,12 +14,12 @@ import pyarrow as pa
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog.imports import astropy_tables
 from gozen.catalog.imports.formats.compression import Batches
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 from gozen.catalog.imports.table_readers import HEAD, reader
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.settings import StorageSettings
 
-_NOTHING = Asked()
+_NOTHING = FileRequest()
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _named(url: str) -> Iterator[None]:
 
 
 def opened(
-    url: str, storage: StorageSettings | None = None, data: bytes | None = None, asked: Asked = _NOTHING
+    url: str, storage: StorageSettings | None = None, data: bytes | None = None, asked: FileRequest = _NOTHING
 ) -> TableStream:
     """Open a table file.
 

@@ -16,7 +16,7 @@ from gozen.catalog.format.source_ids import own_id_of_position
 from gozen.catalog.imports import table_stream
 from gozen.catalog.imports.angle_units import factor
 from gozen.catalog.imports.column_roles import WORDS, recognised
-from gozen.catalog.imports.formats.file_request import Asked
+from gozen.catalog.imports.formats.file_request import FileRequest
 from gozen.catalog.imports.object_ids import belong, exact_ids
 from gozen.catalog.imports.position_columns import floats, places
 from gozen.errors import BadRequest, GozenError, StorageUnavailable, UnreadableInput
@@ -78,7 +78,7 @@ def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None
         raise BadRequest(
             f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(WORDS)} are"
         )
-    asked = Asked(columns=frozenset(mapping[word] for word in ("ra", "dec") if word in mapping))
+    asked = FileRequest(columns=frozenset(mapping[word] for word in ("ra", "dec") if word in mapping))
     file = table_stream.opened(url, data=read_bytes(url) if data is None else data, asked=asked)
     has_names = file.schema.names
     names = recognised(has_names) | dict(mapping)

@@ -18,7 +18,7 @@ from gozen.catalog.format.partition_parquet import SOURCE_ROW_GROUP
 from gozen.catalog.format.schema import lightcurve_schema
 from gozen.catalog.read import row_group_reader
 from gozen.catalog.write import conform_rows, source_registry
-from gozen.catalog.write.conform_rows import Change, Contents, Held
+from gozen.catalog.write.conform_rows import Contents, HeldRun, NightChange
 from gozen.catalog.write.spill import MEMORY, Buckets
 from gozen.errors import BadRequest
 
@@ -93,12 +93,12 @@ def append_night(
                 return replace(report, new_objects=created)
 
 
-def read_contents(store: Store, version: Manifest, night: int) -> dict[str, Held]:
+def read_contents(store: Store, version: Manifest, night: int) -> dict[str, HeldRun]:
     """Read what a version holds of a night, by exposure."""
     if str(night) not in version.nights:
         return {}
     content = json.loads(store.read(version.key_of(version.nights[str(night)])))
-    return {exposure: Held(one["run"], tuple(one["sensors"])) for exposure, one in content.items()}
+    return {exposure: HeldRun(one["run"], tuple(one["sensors"])) for exposure, one in content.items()}
 
 
 def _collect(
@@ -194,7 +194,7 @@ def _contents_of_file(store: Store, key: str) -> Contents:
 
 
 def _new_files(
-    base: Manifest, night: int, buckets: Buckets, change: Change, schema: pa.Schema, put: Put
+    base: Manifest, night: int, buckets: Buckets, change: NightChange, schema: pa.Schema, put: Put
 ) -> Iterator[Written]:
     for pixel in buckets.pixels():
         part = buckets.rows(pixel)
@@ -211,7 +211,7 @@ def _new_files(
 
 
 def _replaced(
-    store: Store, base: Manifest, night: int, change: Change, schema: pa.Schema, put: Put
+    store: Store, base: Manifest, night: int, change: NightChange, schema: pa.Schema, put: Put
 ) -> tuple[list[Written], list[Written]]:
     """Return the files that hold replaced exposures, and what is written in their place."""
     dropped: list[Written] = []

@@ -18,14 +18,14 @@ _GIVEN_BY_APPEND = ("_healpix_29", *_IDENTITY)
 
 
 @dataclass(frozen=True, order=True)
-class Held:
+class HeldRun:
     """Which run of an exposure the table holds, and of which sensors."""
 
     run: str
     sensors: tuple[int, ...] = field(default=())
 
 
-Contents = Mapping[str, Held]
+Contents = Mapping[str, HeldRun]
 """What a table holds of one night, by exposure."""
 
 
@@ -89,7 +89,7 @@ def identified(rows: pa.Table, identity: Mapping[str, pa.Array]) -> pa.Table:
     return rows.set_column(rows.column_names.index("flags"), "flags", marked)
 
 
-def contents_of(rows: pa.Table) -> dict[str, Held]:
+def contents_of(rows: pa.Table) -> dict[str, HeldRun]:
     """Return what rows hold, by exposure.
 
     Raises
@@ -99,27 +99,27 @@ def contents_of(rows: pa.Table) -> dict[str, Held]:
     """
     groups = rows.select(["exposure", "run", "sensor"]).group_by(["exposure", "run", "sensor"]).aggregate([])
     parts = zip(*(groups.column(name).to_pylist() for name in ("exposure", "run", "sensor")), strict=True)
-    found: dict[str, Held] = {}
+    found: dict[str, HeldRun] = {}
     for exposure, run, sensor in sorted(parts):
-        found = joined(found, {exposure: Held(run, (sensor,))})
+        found = joined(found, {exposure: HeldRun(run, (sensor,))})
     return found
 
 
-def joined(one: Contents, other: Contents) -> dict[str, Held]:
+def joined(one: Contents, other: Contents) -> dict[str, HeldRun]:
     """Return the contents of both; `BadRequest` where they name two runs of an exposure."""
     both = dict(one)
     for exposure, held in other.items():
-        before = both.get(exposure, Held(held.run))
+        before = both.get(exposure, HeldRun(held.run))
         if before.run != held.run:
             raise BadRequest(
                 f"exposure {exposure} comes in two runs, {before.run} and {held.run}: a table holds one; choose one"
             )
-        both[exposure] = Held(held.run, tuple(sorted({*before.sensors, *held.sensors})))
+        both[exposure] = HeldRun(held.run, tuple(sorted({*before.sensors, *held.sensors})))
     return both
 
 
 @dataclass(frozen=True)
-class Change:
+class NightChange:
     """What an append does to a night: pure decision.
 
     Parameters
@@ -140,13 +140,13 @@ class Change:
     whole: bool
 
 
-def change(held: Contents, incoming: Contents) -> Change:
+def change(held: Contents, incoming: Contents) -> NightChange:
     """Decide what of the incoming contents is new and what it replaces: the run that is asked for last is held."""
     replaced = frozenset(e for e, one in incoming.items() if e in held and held[e].run != one.run)
     kept = {exposure: one for exposure, one in held.items() if exposure not in replaced}
     new = {exposure: _rest(one, kept.get(exposure)) for exposure, one in incoming.items()}
     new = {exposure: one for exposure, one in new.items() if one.sensors}
-    return Change(new, replaced, joined(kept, new), whole=new == incoming)
+    return NightChange(new, replaced, joined(kept, new), whole=new == incoming)
 
 
 def share(one: Contents, other: Contents) -> bool:
@@ -159,8 +159,8 @@ def _complete(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
     return functools.reduce(pc.and_, [pc.is_valid(rows.column(name)) for name in names])
 
 
-def _rest(incoming: Held, kept: Held | None) -> Held:
-    return Held(incoming.run, tuple(s for s in incoming.sensors if kept is None or s not in kept.sensors))
+def _rest(incoming: HeldRun, kept: HeldRun | None) -> HeldRun:
+    return HeldRun(incoming.run, tuple(s for s in incoming.sensors if kept is None or s not in kept.sensors))
 
 
 def selected(rows: pa.Table, new: Contents) -> pa.Table:

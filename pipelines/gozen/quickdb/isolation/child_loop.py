@@ -18,7 +18,7 @@ import numpy as np
 
 from gozen import errors
 from gozen.quickdb.isolation.codec import wire
-from gozen.quickdb.isolation.codec.message_frames import HEAD, VECTORS, Head, Kind, read_head, rest
+from gozen.quickdb.isolation.codec.message_frames import HEAD, VECTORS, Head, MessageKind, read_head, rest
 
 _TRACEBACK = 48_000
 _COLLECT_ABOVE = 64 << 20
@@ -49,13 +49,13 @@ class Serving:
 
     def run(self) -> None:
         """Serve until the worker closes the connection."""
-        self._send(Kind.READY, [])
+        self._send(MessageKind.READY, [])
         program, name = b"", ""
         while True:
             head, data = self._receive()
-            if head.kind is Kind.PROGRAM:
+            if head.kind is MessageKind.PROGRAM:
                 program = bytes(data)
-            elif head.kind is Kind.NAME:
+            elif head.kind is MessageKind.NAME:
                 name = str(data, "utf-8")
             else:
                 self._answer(program, name, data)
@@ -77,9 +77,9 @@ class Serving:
             return
         size = sum(len(part) for part in found)
         if size > self._most:
-            self._send(Kind.TOO_LARGE, [str(size).encode()])
+            self._send(MessageKind.TOO_LARGE, [str(size).encode()])
         else:
-            self._send(Kind.RESULT, found)
+            self._send(MessageKind.RESULT, found)
 
     def ask(self, request: object) -> Any:
         """Return what the worker answers to a request.
@@ -89,9 +89,9 @@ class Serving:
         BadRequest
             What the worker refuses, under the same name.
         """
-        self._send(Kind.REQUEST, wire.parts(request))
+        self._send(MessageKind.REQUEST, wire.parts(request))
         head, data = self._receive()
-        if head.kind is Kind.ANSWER:
+        if head.kind is MessageKind.ANSWER:
             return wire.decode(data)
         name, message = wire.decode(data)
         self._refused = getattr(errors, name, errors.BadRequest)(message)
@@ -104,12 +104,12 @@ class Serving:
         except BaseException:  # the user's exceptions may fail at being shown, too
             said = (type(error).__name__, "(its message cannot be shown)", "")
         found = (*said, isinstance(error, MemoryError), error is self._refused)
-        self._send(Kind.FAILURE, wire.parts(found))
+        self._send(MessageKind.FAILURE, wire.parts(found))
 
-    def _send(self, kind: Kind, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+    def _send(self, kind: MessageKind, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         if self._free:
             freed, self._free = self._free, []
-            self._send(Kind.FREE, wire.parts(freed))
+            self._send(MessageKind.FREE, wire.parts(freed))
         head = Head(kind, 0, sum(len(part) for part in parts)).packed()
         left = [memoryview(part) for part in (head, *parts) if len(part)]
         while left:
@@ -118,7 +118,7 @@ class Serving:
     def _receive(self) -> tuple[Head, memoryview]:
         while True:
             head, descriptor = self._head()
-            if head.kind is not Kind.FORGET:
+            if head.kind is not MessageKind.FORGET:
                 break
             del self._shared[head.shared]
         if descriptor is not None:

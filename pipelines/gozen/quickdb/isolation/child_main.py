@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-from gozen.quickdb.isolation.codec.message_frames import Head, Kind
+from gozen.quickdb.isolation.codec.message_frames import Head, MessageKind
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.lockdown import lock_down
 
@@ -23,6 +23,6 @@ def main() -> None:
         from gozen.quickdb.isolation.child_loop import Serving
     except BaseException as error:
         said = f"{type(error).__name__}: {error}".encode()[:4096]
-        os.write(connection, Head(Kind.UNAVAILABLE, 0, len(said)).packed() + said)
+        os.write(connection, Head(MessageKind.UNAVAILABLE, 0, len(said)).packed() + said)
         raise
     Serving(connection, limits.result_bytes).run()

@@ -22,7 +22,7 @@ class Closed(Exception):
     """The other end is gone."""
 
 
-class Connection:
+class ChildSocket:
     """A socket to a child that may be hostile.
 
     Parameters

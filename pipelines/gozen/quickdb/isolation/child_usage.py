@@ -23,7 +23,7 @@ _UTIME, _STIME, _THREADS = 11, 12, 17
 
 
 @dataclass(frozen=True)
-class Seen:
+class ChildUsage:
     """What a process has at a moment.
 
     Parameters
@@ -41,7 +41,7 @@ class Seen:
     memory_bytes: int
 
 
-def read_seen(stat: bytes, statm: bytes) -> Seen:
+def read_seen(stat: bytes, statm: bytes) -> ChildUsage:
     """Return what ``/proc/pid/stat`` and ``statm`` say.
 
     Raises
@@ -52,10 +52,10 @@ def read_seen(stat: bytes, statm: bytes) -> Seen:
     fields = stat.rpartition(b")")[2].split()
     _, resident, shared = (int(one) for one in statm.split()[:3])
     seconds = (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS
-    return Seen(int(fields[_THREADS]), seconds, max(resident - shared, 0) * _PAGE)
+    return ChildUsage(int(fields[_THREADS]), seconds, max(resident - shared, 0) * _PAGE)
 
 
-def broken(seen: Seen, begun: float, limits: Limits) -> LimitExceeded | None:
+def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | None:
     """Return the error of a process that has more than it may.
 
     Parameters
@@ -113,7 +113,7 @@ class Watch:
         """Let it run."""
         self._signal(signal.SIGCONT)
 
-    def _seen(self) -> Seen | None:
+    def _seen(self) -> ChildUsage | None:
         try:
             return read_seen(self._stat.read_bytes(), self._statm.read_bytes())
         except (OSError, ValueError, IndexError):

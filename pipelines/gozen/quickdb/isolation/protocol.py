@@ -11,16 +11,21 @@ from typing import Any
 
 from gozen.errors import BadRequest, FunctionFailed, LimitExceeded, UnreadableInput
 from gozen.quickdb.isolation import limits as limit
-from gozen.quickdb.isolation.child_socket import Connection
+from gozen.quickdb.isolation.child_socket import ChildSocket
 from gozen.quickdb.isolation.codec import wire
 from gozen.quickdb.isolation.codec.form import Malformed
-from gozen.quickdb.isolation.codec.message_frames import Head, Kind
+from gozen.quickdb.isolation.codec.message_frames import Head, MessageKind
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.shared_memory import SharedMemory
 
 Serve = Callable[[Any], object]
 _INLINE = 1 << 16
-_MOST = {Kind.REQUEST: 1 << 18, Kind.FAILURE: 1 << 20, Kind.FREE: 1 << 18, Kind.TOO_LARGE: 20}
+_MOST = {
+    MessageKind.REQUEST: 1 << 18,
+    MessageKind.FAILURE: 1 << 20,
+    MessageKind.FREE: 1 << 18,
+    MessageKind.TOO_LARGE: 20,
+}
 _SHOWN = 50_000
 """Characters of each of a function's texts that are looked at."""
 
@@ -45,7 +50,7 @@ class Conversation:
         What a call may take.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, limits: Limits) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], connection: ChildSocket, limits: Limits) -> None:
         self.process = process
         self.connection = connection
         self._limits = limits
@@ -56,38 +61,38 @@ class Conversation:
     def load(self, program: bytes) -> None:
         """Send the user's program, which the next call unpickles."""
         self.connection.give(self._limits.seconds)
-        self.send(Kind.PROGRAM, [program])
+        self.send(MessageKind.PROGRAM, [program])
 
     def call(self, name: str, argument: object, serve: Serve) -> Any:
         """Call a function and answer what it asks; `Said` where it fails in good order."""
         self.connection.must_be_silent()  # it may have spoken in the moment before it stood still
         self.connection.give(self._limits.seconds)
         if name != self._name:
-            self.send(Kind.NAME, [name.encode()])
+            self.send(MessageKind.NAME, [name.encode()])
             self._name = name
-        self.send(Kind.CALL, wire.parts(argument))
+        self.send(MessageKind.CALL, wire.parts(argument))
         refused: BadRequest | None = None
         for _ in range(limit.REQUESTS + 1):
             kind, data = self._receive()
-            if kind is not Kind.REQUEST:
+            if kind is not MessageKind.REQUEST:
                 return self._given(kind, data, refused)
             with self.connection.stopped():
                 answer, refused = self._answer(data, serve, refused)
             self.send(*answer)
         raise limit.too_many_requests()
 
-    def _given(self, kind: Kind, data: bytearray, refused: BadRequest | None) -> Any:
+    def _given(self, kind: MessageKind, data: bytearray, refused: BadRequest | None) -> Any:
         """Return the result of a function that is done: from now on none of its threads runs."""
         self.connection.stop()
         self.connection.must_be_silent()
-        if kind is Kind.RESULT:
+        if kind is MessageKind.RESULT:
             return _decoded(data, shown=True, seconds=limit.SERVING * self._limits.seconds)
         failure = _checked_failure(_decoded(data, plain=True))
         raise limit.too_much_memory(self._limits) if failure[3] else Said(_as_error(failure, refused))
 
     def _answer(
         self, data: bytearray, serve: Serve, refused: BadRequest | None
-    ) -> tuple[tuple[Kind, list[wire.Buffer]], BadRequest | None]:
+    ) -> tuple[tuple[MessageKind, list[wire.Buffer]], BadRequest | None]:
         """Return what a question is answered with, and what was refused last."""
         request = _decoded(data, plain=True)
         try:
@@ -95,17 +100,17 @@ class Conversation:
         except LimitExceeded:
             raise
         except BadRequest as error:
-            return (Kind.REFUSAL, wire.parts((type(error).__name__, str(error)))), error
+            return (MessageKind.REFUSAL, wire.parts((type(error).__name__, str(error)))), error
         self.connection.count(sum(len(part) for part in answer))
-        return (Kind.ANSWER, answer), refused
+        return (MessageKind.ANSWER, answer), refused
 
-    def send(self, kind: Kind, parts: Sequence[wire.Buffer]) -> None:
+    def send(self, kind: MessageKind, parts: Sequence[wire.Buffer]) -> None:
         """Send a message: a small one on the connection, a large one through shared memory."""
         pieces = [memoryview(part).cast("B") for part in parts if len(part)]
         length = sum(len(piece) for piece in pieces)
         if length > _INLINE and not self._shared.room_for(length):
             for number in self._shared.unused():
-                self.connection.send([memoryview(Head(Kind.FORGET, number, 0).packed())])
+                self.connection.send([memoryview(Head(MessageKind.FORGET, number, 0).packed())])
         if length <= _INLINE or not self._shared.takes(length):  # then it is the child's own memory that holds it
             self.connection.send([memoryview(Head(kind, 0, length).packed()), *pieces])
             return
@@ -116,19 +121,19 @@ class Conversation:
         self.connection.send([memoryview(Head(kind, number, length).packed())], descriptor)
         self._shared.sent(number)
 
-    def _receive(self) -> tuple[Kind, bytearray]:
+    def _receive(self) -> tuple[MessageKind, bytearray]:
         """Return the next request, result or failure, of which nothing but the length has been looked at."""
-        while (head := self.connection.head()).kind is Kind.FREE:
+        while (head := self.connection.head()).kind is MessageKind.FREE:
             self._shared.released(_numbers(_decoded(self._body(head), plain=True)))
-        if head.kind is Kind.RESULT and head.length > self._limits.result_bytes:
+        if head.kind is MessageKind.RESULT and head.length > self._limits.result_bytes:
             raise limit.too_large(head.length, self._limits)
         data = self._body(head)
-        if head.kind is Kind.TOO_LARGE:
+        if head.kind is MessageKind.TOO_LARGE:
             raise limit.too_large(_digits(data), self._limits)
         return head.kind, data
 
     def _body(self, head: Head) -> bytearray:
-        most = self._limits.result_bytes if head.kind is Kind.RESULT else _MOST.get(head.kind, -1)
+        most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
         if head.length > most or head.shared:
             raise Malformed(f"a message {head.kind.name} of {head.length} bytes")
         return self.connection.read(head.length)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gozen.errors import IsolationUnavailable, LimitExceeded
-from gozen.quickdb.isolation.child_socket import Closed, Connection
-from gozen.quickdb.isolation.codec.message_frames import Kind
+from gozen.quickdb.isolation.child_socket import ChildSocket, Closed
+from gozen.quickdb.isolation.codec.message_frames import MessageKind
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.lockdown import available
 from gozen.quickdb.isolation.protocol import Conversation, printable
@@ -35,7 +35,7 @@ def started(limits: Limits, preload: Sequence[str]) -> Conversation:
     ours, theirs = socket.socketpair()
     with theirs:
         process = _spawned(theirs.fileno(), limits, preload)
-    running = Conversation(process, Connection(ours, process.pid, limits), limits)
+    running = Conversation(process, ChildSocket(ours, process.pid, limits), limits)
     try:
         _await_ready(running.connection)
     except BaseException:
@@ -60,14 +60,14 @@ def _spawned(descriptor: int, limits: Limits, preload: Sequence[str]) -> subproc
     )
 
 
-def _await_ready(connection: Connection) -> None:
+def _await_ready(connection: ChildSocket) -> None:
     try:
         connection.give(_START_SECONDS)
         head = connection.head()
         said = connection.read(min(head.length, 4096))
     except (Closed, LimitExceeded) as error:
         raise IsolationUnavailable("the interpreter for the function's process does not start") from error
-    if head.kind is not Kind.READY:
+    if head.kind is not MessageKind.READY:
         raise IsolationUnavailable(
             f"the function's process could not be locked: {printable(str(said, errors='replace'))}"
         )

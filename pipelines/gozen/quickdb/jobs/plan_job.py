@@ -11,7 +11,7 @@ from gozen.lightcurves.barycentric_times import say_uncertainty
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.jobs.rerun_tables import Family
 from gozen.quickdb.jobs.reruns import Reruns
-from gozen.quickdb.jobs.run_job import Plan, planned
+from gozen.quickdb.jobs.run_job import JobPlan, planned
 from gozen.quickdb.patches.column_definitions import BARYCENTRIC
 from gozen.quickdb.patches.region import as_region
 from gozen.quickdb.user_code.user_function import UserCode
@@ -51,7 +51,7 @@ class Planner:
         region: Any,
         sample: float | None,
         keep: bool,
-    ) -> Plan:
+    ) -> JobPlan:
         """Plan a job; parameters and errors are those of `Api.map`, `keep` is its `cache`."""
         code = UserCode.of(program.map, program.reduce, shared=program.shared)
         family = self._reruns.family(rerun, table, code)

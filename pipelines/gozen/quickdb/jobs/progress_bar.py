@@ -12,7 +12,7 @@ AFTER_S = 1.0
 """A bar that flashes by is noise."""
 
 
-class Progress:
+class ProgressBar:
     """Counts rows of a job; a context manager.
 
     Parameters
@@ -35,7 +35,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

@@ -17,7 +17,7 @@ from gozen.catalog.read.lookup import Catalog
 from gozen.errors import TableNotFound
 from gozen.lightcurves.barycentric_times import Place
 from gozen.quickdb.patches.column_definitions import Names, TableColumns
-from gozen.quickdb.patches.patch_extents import Patch, patches_of, same_cuts
+from gozen.quickdb.patches.patch_extents import PatchExtent, patches_of, same_cuts
 from gozen.quickdb.work.tasks import TableFiles
 
 
@@ -37,7 +37,7 @@ class Family:
 
     names: Names
     files: Mapping[str, TableFiles]
-    patches: tuple[Patch, ...]
+    patches: tuple[PatchExtent, ...]
 
 
 class Tables:

@@ -15,13 +15,13 @@ from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.jobs import sampling
-from gozen.quickdb.jobs.progress_bar import Progress
+from gozen.quickdb.jobs.progress_bar import ProgressBar
 from gozen.quickdb.jobs.rerun_tables import Family
 from gozen.quickdb.jobs.result_cache import Cache, key_of
 from gozen.quickdb.jobs.sampling import Estimate
 from gozen.quickdb.patches.column_definitions import Names
-from gozen.quickdb.patches.patch_extents import Patch, overlapping
-from gozen.quickdb.patches.region import Region
+from gozen.quickdb.patches.patch_extents import PatchExtent, overlapping
+from gozen.quickdb.patches.region import SkyRegion
 from gozen.quickdb.user_code.pure import software
 from gozen.quickdb.user_code.user_function import UserCode
 from gozen.quickdb.work.program import Mode, Program
@@ -32,7 +32,7 @@ from gozen.version import code_version, is_this_code
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """A job, and its patches in blocks.
 
     Parameters
@@ -62,8 +62,8 @@ class Plan:
     job: Job
     program: Program
     family: Family
-    patches: Sequence[Patch]
-    every: Sequence[Patch]
+    patches: Sequence[PatchExtent]
+    every: Sequence[PatchExtent]
     blocks: Sequence[Block]
     keys: Sequence[str]
     rerun: str | None = None
@@ -79,12 +79,12 @@ def planned(
     *,
     rerun: str | None,
     mode: Mode,
-    region: Region | None,
+    region: SkyRegion | None,
     sample: float | None,
     limits: Limits | None,
     keep: bool,
     learned: dict[str, list[str]] | None = None,
-) -> Plan:
+) -> JobPlan:
     """Decide what a job does.
 
     Parameters
@@ -117,10 +117,10 @@ def planned(
         place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
     keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
     why = code.why_not_kept if keep and sample is None else ""
-    return Plan(job, program, family, patches, every, blocks, keys, rerun, why, learned)
+    return JobPlan(job, program, family, patches, every, blocks, keys, rerun, why, learned)
 
 
-def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
+def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
     """Yield what blocks gave, as they come.
 
     Raises
@@ -128,7 +128,7 @@ def results(plan: Plan, engine: Engine, cache: Cache, progress: bool | None) -> 
     FunctionFailed
         The user's function raised.
     """
-    with Progress(sum(block.rows for block in plan.blocks), progress, plan.why_not_kept) as bar:
+    with ProgressBar(sum(block.rows for block in plan.blocks), progress, plan.why_not_kept) as bar:
         missing = []
         for block in plan.blocks:
             kept = cache.get(plan.keys[block.number]) if plan.keys else None
@@ -185,7 +185,7 @@ def mapped(found: Iterator[TaskResult], *, in_order: bool) -> Iterator[Any]:
             awaited += 1
 
 
-def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
+def reduced(plan: JobPlan, found: Iterator[TaskResult], engine: Engine) -> Any:
     """Return what all blocks make together, finished, and scaled where the plan is for a sample."""
     apart = plan.job.limits is not None
 
@@ -215,7 +215,7 @@ def reduced(plan: Plan, found: Iterator[TaskResult], engine: Engine) -> Any:
     return total if total is None else _finished(plan, total, engine)
 
 
-def _finished(plan: Plan, total: Any, engine: Engine) -> Any:
+def _finished(plan: JobPlan, total: Any, engine: Engine) -> Any:
     if plan.program.finalize is None:
         return total
     apart = plan.job.limits is not None
@@ -223,7 +223,7 @@ def _finished(plan: Plan, total: Any, engine: Engine) -> Any:
     return _raise_failed(found, plan)["total"]
 
 
-def _estimate(plan: Plan, total: Any, values: dict[int, Any], doubled: Any) -> Estimate:
+def _estimate(plan: JobPlan, total: Any, values: dict[int, Any], doubled: Any) -> Estimate:
     rows = [patch.rows for patch in plan.patches]
     of_patch = [values.get(number) for number in range(len(plan.patches))]
     every = sum(patch.rows for patch in plan.every)
@@ -264,7 +264,7 @@ def _pickled(program: Program, code: UserCode) -> bytes:
         ) from error
 
 
-def _raise_failed(result: dict[str, Any], plan: Plan) -> dict[str, Any]:
+def _raise_failed(result: dict[str, Any], plan: JobPlan) -> dict[str, Any]:
     if "failed" not in result:
         return result
     kind: Callable[[str], Exception] = getattr(errors, str(result["kind"]), FunctionFailed)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.errors import BadRequest
-from gozen.quickdb.patches.patch_extents import Patch
+from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.work.equal_results import alike
 
 FEWEST = 8
@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
     fraction: float
 
 
-def chosen(patches: Sequence[Patch], fraction: float, seed: int = _SEED) -> list[Patch]:
+def chosen(patches: Sequence[PatchExtent], fraction: float, seed: int = _SEED) -> list[PatchExtent]:
     """Return a random part of the patches, the same each time, at least 8, in their order.
 
     Raises

@@ -28,7 +28,7 @@ _MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10)
 
 
 @dataclass(frozen=True)
-class Column:
+class PatchColumn:
     """What a name stands for.
 
     Parameters
@@ -81,7 +81,7 @@ class TableColumns:
         """Return every name that `find` knows but the derived ones: ``forced.i.psfflux_flux``, ``forced.ra``."""
         return [f"{self.name}.{self._dotted(column)}" for column in self.kinds]
 
-    def find(self, rest: str) -> Column | None:
+    def find(self, rest: str) -> PatchColumn | None:
         """Return what ``i.psfflux_mag`` or ``ra`` stands for in this table, None where it has nothing of the kind."""
         band, dot, column = rest.rpartition(".")
         if dot and band not in self.bands:
@@ -92,7 +92,7 @@ class TableColumns:
         band, _, rest = column.partition("_")
         return f"{band}.{rest}" if rest and band in self.bands else column
 
-    def _of_band(self, band: str, column: str) -> Column | None:
+    def _of_band(self, band: str, column: str) -> PatchColumn | None:
         found = self._plain(f"{band}_", column)
         if found is not None:
             return found
@@ -100,42 +100,42 @@ class TableColumns:
         elsewhere = next((one for one in others if one is not None), None)
         return None if elsewhere is None else self._absent(elsewhere)
 
-    def _absent(self, elsewhere: Column) -> Column:
+    def _absent(self, elsewhere: PatchColumn) -> PatchColumn:
         flag = bool(elsewhere.needs) and all(self.kinds[name] == "bool" for name in elsewhere.needs)
         fill: Any = False if flag else np.nan
-        return Column(self.name, (), lambda _, rows: np.full(rows, fill))
+        return PatchColumn(self.name, (), lambda _, rows: np.full(rows, fill))
 
-    def _plain(self, prefix: str, column: str) -> Column | None:
+    def _plain(self, prefix: str, column: str) -> PatchColumn | None:
         if prefix + column in self.kinds:
-            return Column(self.name, (prefix + column,), lambda arrays, _: arrays[0])
+            return PatchColumn(self.name, (prefix + column,), lambda arrays, _: arrays[0])
         if not prefix and column in _PLACES and {"ra", "dec"} <= self.kinds.keys():
             make = _PLACES[column]
-            return Column(self.name, ("ra", "dec"), lambda arrays, _: make(*arrays))
+            return PatchColumn(self.name, ("ra", "dec"), lambda arrays, _: make(*arrays))
         if prefix + column == BARYCENTRIC:
             return self._barycentric()
         return self._magnitude(prefix, column) or self._light_curve_magnitude(prefix + column)
 
-    def _barycentric(self) -> Column | None:
+    def _barycentric(self) -> PatchColumn | None:
         place, needs = self.place_m, ("mjd", "ra", "dec")
         if place is None or not self.kinds.keys() >= set(needs):
             return None
-        return Column(self.name, needs, lambda arrays, _: bjd_tdb(arrays[0], arrays[1], arrays[2], place))
+        return PatchColumn(self.name, needs, lambda arrays, _: bjd_tdb(arrays[0], arrays[1], arrays[2], place))
 
-    def _magnitude(self, prefix: str, column: str) -> Column | None:
+    def _magnitude(self, prefix: str, column: str) -> PatchColumn | None:
         for ending, flux, zero in (("_mag", "_flux", _AB_NANOJANSKY), ("_instmag", "_instflux", _INSTRUMENTAL)):
             for error in ("", "err"):
                 base = prefix + column.removesuffix(ending + error) + flux
                 wanted = (base + error, base) if error else (base,)
                 if column.endswith(ending + error) and self.kinds.keys() >= set(wanted):
-                    return Column(self.name, wanted, _error_in_magnitudes if error else _magnitudes_from(zero))
+                    return PatchColumn(self.name, wanted, _error_in_magnitudes if error else _magnitudes_from(zero))
         return None
 
-    def _light_curve_magnitude(self, column: str) -> Column | None:
+    def _light_curve_magnitude(self, column: str) -> PatchColumn | None:
         flux = column.removesuffix("_mag")
         needs = (flux, "mag", "flux", "zp", "colour_term", "bp_rp")
         if flux == column or self.units.get(flux) != "ADU" or not self.kinds.keys() >= set(needs):
             return None
-        return Column(self.name, needs, _calibrated)
+        return PatchColumn(self.name, needs, _calibrated)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Names:
     tables: Mapping[str, TableColumns]
     elsewhere: tuple[str, ...] = ()
 
-    def find(self, name: str) -> Column:
+    def find(self, name: str) -> PatchColumn:
         """Return what a name stands for.
 
         Raises

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gozen.errors import BadRequest
 from gozen.quickdb.patches.column_definitions import Names
-from gozen.quickdb.patches.region import Pixels, Region
+from gozen.quickdb.patches.region import Pixels, SkyRegion
 
 Array = NDArray[Any]
 WIDEST_MARGIN_ARCSEC = 3600
@@ -18,7 +18,7 @@ SMALLEST_MARGIN_ARCSEC = 0.001
 """Below what any position is known to."""
 
 
-class Source(Protocol):
+class PatchSource(Protocol):
     """Where a patch's columns come from: files, or a process that may open them."""
 
     def rows(self, patch: int) -> int:
@@ -51,7 +51,7 @@ class Whole:
     def __init__(
         self,
         number: int,
-        source: Source,
+        source: PatchSource,
         names: Names,
         expected: Mapping[str, Sequence[str]],
         touched: Callable[[str, str], None],
@@ -179,7 +179,7 @@ class Patch:
         whole, rows = self._whole.around(arcsec)
         return Patch(whole, self.id, self.healpix, rows)
 
-    def within(self, region: Region) -> Patch:
+    def within(self, region: SkyRegion) -> Patch:
         """Return a view of the rows that lie in a region."""
         table = next(iter(self._whole.names.tables))
         ra, dec, pixel = (self(f"{table}.{name}") for name in ("ra", "dec", "_healpix_29"))

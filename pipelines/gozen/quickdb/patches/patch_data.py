@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gozen.catalog.format import partition_parquet
 from gozen.quickdb.patches.column_reader import TableReader
-from gozen.quickdb.patches.patch_extents import Patch, Piece
+from gozen.quickdb.patches.patch_extents import PatchExtent, Piece
 
 Array = NDArray[Any]
 ORDER = ("_healpix_29", "source_id", "mjd")
@@ -35,7 +35,7 @@ class PatchData:
 
     def __init__(
         self,
-        patch: Patch,
+        patch: PatchExtent,
         readers: Mapping[str, TableReader],
         schemas: Mapping[str, pa.Schema],
         ranges: NDArray[np.int64] | None = None,

@@ -46,7 +46,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Patch:
+class PatchExtent:
     """Where the rows of a patch stand.
 
     Parameters
@@ -71,7 +71,7 @@ class Patch:
     pieces: Mapping[str, tuple[Piece, ...]]
 
 
-def patches_of(indexes: Mapping[str, pa.Table], kind: str, target: int = TARGET_ROWS) -> list[Patch]:
+def patches_of(indexes: Mapping[str, pa.Table], kind: str, target: int = TARGET_ROWS) -> list[PatchExtent]:
     """Return the patches of tables that have the same cuts, in the order of the sky.
 
     Parameters
@@ -85,7 +85,7 @@ def patches_of(indexes: Mapping[str, pa.Table], kind: str, target: int = TARGET_
     """
     first = next(iter(indexes))
     parts = {name: dict(_partitions(table)) for name, table in indexes.items()}
-    found: list[Patch] = []
+    found: list[PatchExtent] = []
     for partition, groups in parts[first].items():
         same = {name: of[partition] for name, of in parts.items()}
         whole = kind == "object" and len(np.unique(groups.file)) == 1
@@ -106,7 +106,7 @@ def same_cuts(one: pa.Table, other: pa.Table) -> bool:
     ]
 
 
-def runs_of(patches: Sequence[Patch]) -> list[tuple[int, int]]:
+def runs_of(patches: Sequence[PatchExtent]) -> list[tuple[int, int]]:
     """Return [first, last) of each run of at most 16 consecutive patches of one partition.
 
     A run never spans two partitions, so that what is appended elsewhere leaves it as it is.
@@ -121,7 +121,7 @@ def runs_of(patches: Sequence[Patch]) -> list[tuple[int, int]]:
     return runs
 
 
-def overlapping(patches: Sequence[Patch], ranges: Numbers) -> list[Patch]:
+def overlapping(patches: Sequence[PatchExtent], ranges: Numbers) -> list[PatchExtent]:
     """Return the patches that have a part in sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
     if not len(patches) or not len(ranges):
         return []
@@ -184,11 +184,11 @@ def _partitions(table: pa.Table) -> Iterable[tuple[Partition, Groups]]:
         yield of_path[every.file[a]], every.part(slice(a, b))
 
 
-def _row_groups(partition: Partition, tables: Mapping[str, Groups]) -> list[Patch]:
+def _row_groups(partition: Partition, tables: Mapping[str, Groups]) -> list[PatchExtent]:
     groups = next(iter(tables.values()))
     starts = [partition.start, *groups.healpix_min[1:].tolist(), partition.stop]
     return [
-        Patch(
+        PatchExtent(
             f"{partition.order}/{partition.pixel}/{at}",
             int(groups.rows[at]),
             starts[at],
@@ -200,7 +200,7 @@ def _row_groups(partition: Partition, tables: Mapping[str, Groups]) -> list[Patc
     ]
 
 
-def _ranges(partition: Partition, tables: Mapping[str, Groups], target: int) -> list[Patch]:
+def _ranges(partition: Partition, tables: Mapping[str, Groups], target: int) -> list[PatchExtent]:
     groups = next(iter(tables.values()))
     cuts = _cuts(groups, target)
     edges = [partition.start, *cuts.tolist(), partition.stop]
@@ -208,7 +208,7 @@ def _ranges(partition: Partition, tables: Mapping[str, Groups], target: int) -> 
     for at, (start, stop) in enumerate(itertools.pairwise(edges)):
         begins = (groups.healpix_min >= start) & (groups.healpix_min < stop)
         found.append(
-            Patch(
+            PatchExtent(
                 f"{partition.order}/{partition.pixel}/{at}",
                 int(groups.rows[begins].sum()),
                 start,

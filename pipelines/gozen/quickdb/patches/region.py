@@ -28,7 +28,7 @@ _CELLS = 13
 
 
 @runtime_checkable
-class Region(Protocol):
+class SkyRegion(Protocol):
     """A piece of sky."""
 
     def ranges(self) -> Ranges:
@@ -202,7 +202,7 @@ class Pixels:
         return cast("NDArray[np.bool_]", (at >= 0) & (healpix29 < self.covered[np.maximum(at, 0), 1]))
 
 
-def as_region(given: Any) -> Region:
+def as_region(given: Any) -> SkyRegion:
     """Return a region of what a user gives: one of ours, a MOC of `mocpy`, or a MOC as text (``5/12-15 7/9``).
 
     Raises
@@ -214,7 +214,7 @@ def as_region(given: Any) -> Region:
         given = _moc_of(given)
     if hasattr(given, "to_depth29_ranges"):
         given = Pixels(np.asarray(given.to_depth29_ranges, np.uint64).astype(np.int64).reshape(-1, 2))
-    if isinstance(given, type) or not isinstance(given, Region):
+    if isinstance(given, type) or not isinstance(given, SkyRegion):
         raise BadRequest(f"region {given!r} is none: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
     if not len(given.ranges()):
         raise BadRequest(f"region {given!r} is empty: no piece of sky is left")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from gozen.errors import BadRequest
-from gozen.quickdb.sql.query_sources import Source, quoted
+from gozen.quickdb.sql.query_sources import QuerySource, quoted
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Spelling:
                 raise BadRequest(f"column {one.name!r} may be {spelt}: write it as it is spelt")
             one.replace(exp.to_identifier(self.names[one.name], quoted=True))
 
-    def rows(self, source: Source, ranges: NDArray[np.int64] | None) -> str:
+    def rows(self, source: QuerySource, ranges: NDArray[np.int64] | None) -> str:
         """Return what stands in FROM for a table."""
         rows = source.within(ranges)
         if not any(name in self.names for name in source.columns):

@@ -17,7 +17,7 @@ from gozen.quickdb.sql.allow_list import require_allowed
 from gozen.quickdb.sql.answer_table import answer
 from gozen.quickdb.sql.column_clashes import Spelling
 from gozen.quickdb.sql.parse_query import Query
-from gozen.quickdb.sql.query_sources import Sources, readable
+from gozen.quickdb.sql.query_sources import QuerySources, readable
 from gozen.settings import QuickDBSettings
 
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ class Database:
         self._open: dict[bool, tuple[object, duckdb.DuckDBPyConnection]] = {}
         self._lock = threading.Lock()
 
-    def run(self, query: Query, sources: Sources, mine: Mapping[str, Any], *, trusted: bool = False) -> pa.Table:
+    def run(self, query: Query, sources: QuerySources, mine: Mapping[str, Any], *, trusted: bool = False) -> pa.Table:
         """Ask.
 
         Parameters

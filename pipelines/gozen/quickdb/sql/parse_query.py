@@ -19,7 +19,7 @@ from sqlglot.errors import SqlglotError
 from gozen.catalog.format import healpix
 from gozen.errors import BadRequest
 from gozen.quickdb.sql.column_clashes import Spelling, require_spelling, with_dotted_columns
-from gozen.quickdb.sql.query_sources import PIXEL, Source, Sources, quoted
+from gozen.quickdb.sql.query_sources import PIXEL, QuerySource, QuerySources, quoted
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
 _WITHIN = "within"
@@ -68,7 +68,7 @@ class Query:
         """The query in DuckDB's SQL, with the names of tables in it."""
         return _written(self._tree)
 
-    def over(self, sources: Sources, *, files: bool = False) -> tuple[str, Spelling]:
+    def over(self, sources: QuerySources, *, files: bool = False) -> tuple[str, Spelling]:
         """Return the query on the rows of these tables; circles become ranges of pixels and an exact test.
 
         Parameters
@@ -100,7 +100,7 @@ class Query:
             _put(node, rows)
         return _written(self._tree), spelling
 
-    def _circles(self, found: Mapping[int, Source]) -> dict[int, NDArray[np.int64]]:
+    def _circles(self, found: Mapping[int, QuerySource]) -> dict[int, NDArray[np.int64]]:
         """Replace circles by tests; return the ranges of pixels that limit a table by the number of its node."""
         limits: dict[int, NDArray[np.int64]] = {}
         for call in list(self._tree.find_all(exp.Anonymous)):
@@ -113,7 +113,7 @@ class Query:
                 call.replace(sqlglot.parse_one(_condition(call, inside), read="duckdb"))
         return limits
 
-    def _table_of(self, call: exp.Anonymous, found: Mapping[int, Source]) -> exp.Table | None:
+    def _table_of(self, call: exp.Anonymous, found: Mapping[int, QuerySource]) -> exp.Table | None:
         """Return the table whose index a circle can use: it is about the positions that the index is of."""
         select = call.find_ancestor(exp.Select)
         mine = [node for node in self._nodes if node.find_ancestor(exp.Select) is select]

@@ -36,7 +36,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Source:
+class QuerySource:
     """What a name in FROM stands for.
 
     Parameters
@@ -60,7 +60,7 @@ class Source:
         return _files(self.catalog, {group.path for group in self.catalog.row_groups.of_ranges(ranges)})
 
 
-class Sources:
+class QuerySources:
     """What names in FROM may stand for, found when they are asked for.
 
     Parameters
@@ -82,7 +82,7 @@ class Sources:
         """All names, in small letters."""
         return frozenset({*self._mine, *(name.lower() for name in self._tables.versions), *LOGS})
 
-    def find(self, name: str) -> Source:
+    def find(self, name: str) -> QuerySource:
         """Return what a name stands for; what the caller gives comes first, then tables, then the log.
 
         Raises
@@ -95,12 +95,12 @@ class Sources:
         small = name.lower()
         if small in self._mine:
             given, one = self._mine[small]
-            return Source(_columns(given, one), quoted(given))
+            return QuerySource(_columns(given, one), quoted(given))
         known = small if small in self._tables.versions else name
         if known not in self._tables.versions:
             return _log(self._store, self._log_of(name))
         catalog = self._tables.catalog(known)
-        return Source(tuple(catalog.schema.names), _files(catalog, None), catalog)
+        return QuerySource(tuple(catalog.schema.names), _files(catalog, None), catalog)
 
     def _log_of(self, name: str) -> LogTable:
         there_are = [*sorted(self._tables.versions), *(name for name, _ in self._mine.values()), *LOGS]
@@ -136,13 +136,13 @@ def _parquet(urls: list[str]) -> str:
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
 
-def _log(store: Store, name: LogTable) -> Source:
+def _log(store: Store, name: LogTable) -> QuerySource:
     schema = SCHEMAS[name]
     none = f"SELECT {', '.join(map(_null, schema))} WHERE false"
     # Columns that the file of an older night lacks are null; a file has none that the schema does not have.
     urls = [store.url_of(key) for key in store.list(keys.log_tables(name)) if key.endswith(".parquet")]
     both = f"{none} UNION ALL BY NAME SELECT * FROM {_parquet(urls)}" if urls else none  # noqa: S608 it may only read what is read anyway
-    return Source(tuple(schema.names), f"({both})")
+    return QuerySource(tuple(schema.names), f"({both})")
 
 
 def readable(name: str, table: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from gozen.errors import BadRequest, FunctionFailed, GozenError
 from gozen.quickdb.patches.column_definitions import Names
-from gozen.quickdb.patches.patch import Patch, Source, Whole
-from gozen.quickdb.patches.region import Region
+from gozen.quickdb.patches.patch import Patch, PatchSource, Whole
+from gozen.quickdb.patches.region import SkyRegion
 from gozen.quickdb.user_code.held_values import state
 from gozen.quickdb.work import tree_reduce
 from gozen.quickdb.work.tree_reduce import Tree
@@ -57,7 +57,7 @@ class Program:
     finalize: Callable[[Any], Any] | None = None
     shared: Any = None
     names: Names = field(default_factory=lambda: Names({}))
-    region: Region | None = None
+    region: SkyRegion | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kept: bool = False
@@ -68,7 +68,9 @@ class Program:
         for name, lines in self.sources.items():
             linecache.cache.setdefault(name, (sum(map(len, lines)), None, list(lines), name))
 
-    def block(self, mode: Mode, runs: Sequence[Sequence[PatchLine]], source: Source, check: bool) -> dict[str, Any]:
+    def block(
+        self, mode: Mode, runs: Sequence[Sequence[PatchLine]], source: PatchSource, check: bool
+    ) -> dict[str, Any]:
         """Call `map` on the patches of runs, and reduce.
 
         Parameters
@@ -158,7 +160,7 @@ class Program:
     def patch(
         self,
         line: PatchLine,
-        source: Source,
+        source: PatchSource,
         touched: Callable[[str, str], None] = lambda *_: None,
     ) -> Patch:
         """Return a patch as `map` gets it."""
@@ -167,7 +169,7 @@ class Program:
         patch = Patch(whole, name, (start, stop), source.rows(number))
         return patch if self.region is None else patch.within(self.region)
 
-    def _mapped(self, line: PatchLine, source: Source, touch: Callable[[str, str], None]) -> Any:
+    def _mapped(self, line: PatchLine, source: PatchSource, touch: Callable[[str, str], None]) -> Any:
         read = _Read(source)
         patch = self.patch(line, read, touch)
         if self.region is not None and not patch.size:
@@ -191,7 +193,7 @@ class _Read:
     What is wrong with the request, such as a column that is not there, the function may catch: it is so each time.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PatchSource) -> None:
         self._source = source
         self._failures: dict[Any, BaseException] = {}
 

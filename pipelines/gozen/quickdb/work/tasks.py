@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.patches.patch_extents import Patch, runs_of
+from gozen.quickdb.patches.patch_extents import PatchExtent, runs_of
 from gozen.quickdb.work.program import Mode
 from gozen.quickdb.work.tree_reduce import Node
 from gozen.settings import StorageSettings
@@ -115,10 +115,10 @@ class Block:
     """
 
     number: int
-    runs: tuple[tuple[tuple[int, Patch], ...], ...]
+    runs: tuple[tuple[tuple[int, PatchExtent], ...], ...]
 
     @property
-    def patches(self) -> list[tuple[int, Patch]]:
+    def patches(self) -> list[tuple[int, PatchExtent]]:
         """All its patches."""
         return [one for run in self.runs for one in run]
 
@@ -128,7 +128,7 @@ class Block:
         return sum(patch.rows for _, patch in self.patches)
 
 
-def blocks_of(patches: Sequence[Patch]) -> list[Block]:
+def blocks_of(patches: Sequence[PatchExtent]) -> list[Block]:
     """Group patches: runs of one partition, and of those as many to a block as keep the blocks of a large table few.
 
     The grouping depends on the table alone, not on engine or workers, and so does every sum.
@@ -177,5 +177,5 @@ def tasks_of(blocks: Sequence[Block], workers: int, least: int = 1) -> list[list
     return tasks
 
 
-def _partition(patch: Patch) -> str:
+def _partition(patch: PatchExtent) -> str:
     return patch.id.rpartition("/")[0]

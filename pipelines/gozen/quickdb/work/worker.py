@@ -20,7 +20,7 @@ from gozen.quickdb.isolation.child_process import Child
 from gozen.quickdb.isolation.limits import Limits, too_much_memory
 from gozen.quickdb.patches.column_reader import TableReader
 from gozen.quickdb.patches.patch_data import ORDER, PatchData
-from gozen.quickdb.patches.patch_extents import Groups, Patch
+from gozen.quickdb.patches.patch_extents import Groups, PatchExtent
 from gozen.quickdb.patches.region import around
 from gozen.quickdb.user_code.pure import software
 from gozen.quickdb.work.program import PatchLine, Program
@@ -63,14 +63,14 @@ class FileSource:
         self._readers = {name: _reader(store, table.folder) for name, table in tables.items()}
         self._schemas = {name: table.schema for name, table in tables.items()}
         self._names = {name: frozenset(schema.names) for name, schema in self._schemas.items()}
-        self._patches: dict[int, Patch] = {}
+        self._patches: dict[int, PatchExtent] = {}
         self._data: dict[int, PatchData] = {}
         self._usual = {name: tuple(columns) for name, columns in (expected or {}).items()}
         self._indexes: dict[str, Groups] = {}
         self._margins: dict[tuple[int, float], int] = {}
         self._changes = 0
 
-    def begin(self, patches: Sequence[tuple[int, Patch]]) -> None:
+    def begin(self, patches: Sequence[tuple[int, PatchExtent]]) -> None:
         """Take the patches of a task, by their numbers, and forget earlier ones."""
         self._patches = dict(patches)
         self._data, self._margins, self._changes = {}, {}, 0
@@ -111,7 +111,7 @@ class FileSource:
         ranges = around(inner.start, inner.stop, arcsec)
         pieces = {table: self._groups(table).overlapping(ranges).pieces() for table in self._tables}
         rows = sum(piece.rows for piece in next(iter(pieces.values())))
-        outer = Patch(inner.id, rows, inner.start, inner.stop, True, pieces)
+        outer = PatchExtent(inner.id, rows, inner.start, inner.stop, True, pieces)
         self._data[number] = PatchData(outer, self._readers, self._schemas, ranges)
         self._margins[patch, arcsec] = number
         return number, self._data[number].rows
@@ -158,7 +158,7 @@ class FileSource:
 
 
 @dataclass
-class Bench:
+class OpenJob:
     """An open job: its files, and its program where it runs in this process.
 
     Parameters
@@ -185,7 +185,7 @@ class Bench:
         self.trial = Trial(lambda values: _total(self.tried(values)))
 
     @classmethod
-    def of(cls, job: Job) -> Bench:
+    def of(cls, job: Job) -> OpenJob:
         """Open a job; `FunctionFailed` where its function cannot be loaded here."""
         source = FileSource(open_store(job.archive, job.storage), job.tables, job.expected)
         if job.limits is None:
@@ -293,14 +293,14 @@ def called(job: Job, name: str, arguments: Sequence[Any]) -> TaskResult:
     return TaskResult([(0, getattr(bench_of(job), name)(*arguments))], [])
 
 
-def bench_of(job: Job) -> Bench:
+def bench_of(job: Job) -> OpenJob:
     """Return the open job of this thread, another one than before after that is closed."""
-    held: Bench | None = getattr(_held, "bench", None)
+    held: OpenJob | None = getattr(_held, "bench", None)
     if held is None or held.job.key != job.key:
         if held is not None:
             held.close()
             _held.bench = None
-        held = _held.bench = Bench.of(job)
+        held = _held.bench = OpenJob.of(job)
     return held
 
 
@@ -320,5 +320,5 @@ def _width(kind: pa.DataType) -> int:
     return int(kind.bit_width) // 8 if fixed else 1
 
 
-def _line(number: int, patch: Patch) -> PatchLine:
+def _line(number: int, patch: PatchExtent) -> PatchLine:
     return number, patch.id, patch.start, patch.stop

@@ -16,7 +16,7 @@ from gozen.simulator.sky.star_arrays import Floats
 
 
 @dataclass(frozen=True)
-class Projection:
+class CameraProjection:
     """One sensor's gnomonic projection (Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3).
 
     Parameters
@@ -88,7 +88,7 @@ def from_tangent_plane(ra0: float, dec0: float, xi: Floats, eta: Floats) -> tupl
 
 def project(
     profile: Profile, sensor_id: str, ra: float, dec: float, *, seed: int, rotation_deg: float, distortion_px: float
-) -> Projection:
+) -> CameraProjection:
     """Place a sensor of a camera that really points to (``ra``, ``dec``).
 
     All sensors lie in one plane, so a sensor far from the centre is turned against its local north by the convergence
@@ -113,7 +113,7 @@ def project(
     lean = math.atan2((ras[1] - ras[0]) * math.cos(math.radians(decs[0])), decs[1] - decs[0])
     rows, columns = profile.active_shape
     reach = math.hypot(rows, columns) / 2
-    return Projection(
+    return CameraProjection(
         ra=float(ras[0]),
         dec=float(decs[0]),
         position_angle_deg=profile.orientation_deg + math.degrees(lean) + turn,

@@ -11,7 +11,7 @@ import numpy as np
 from gozen.instrument.profile import Gain, Profile, section_slices
 from gozen.instrument.read_header import mjd_of_utc, utc_of_mjd
 from gozen.simulator.camera import raw_header
-from gozen.simulator.camera.projection import Projection, from_tangent_plane, project
+from gozen.simulator.camera.projection import CameraProjection, from_tangent_plane, project
 from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.sky.events import Eclipse, Flare, Transient, exposure_mean
 from gozen.simulator.sky.random_streams import stream
@@ -94,7 +94,7 @@ class SensorExposure:
         return mjd_of_utc(utc_of_mjd(self.start_mjd + lead_s / _DAY_S))
 
     @cached_property
-    def projection(self) -> Projection:
+    def projection(self) -> CameraProjection:
         """Where the sky really falls."""
         conditions = self.sky.conditions
         east, north = (

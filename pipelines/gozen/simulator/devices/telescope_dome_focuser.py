@@ -46,7 +46,7 @@ class Faults:
             raise DeviceFailed(f"{verb} failed: the setting observatory.faults says so")
 
 
-class Motion:
+class TimedMotion:
     """What moves from one state to the next, within a time.
 
     Parameters
@@ -74,7 +74,7 @@ class Motion:
         self._ends = self._clock()
 
 
-class SimulatedTelescope(Motion):
+class SimulatedTelescope(TimedMotion):
     """A mount that goes where it is told within seconds, and a mirror's cover."""
 
     def __init__(self, clock: Clock, speed_up: float, faults: Faults) -> None:
@@ -111,7 +111,7 @@ class SimulatedTelescope(Motion):
         }
 
 
-class SimulatedDome(Motion):
+class SimulatedDome(TimedMotion):
     """A dome whose slit opens within seconds."""
 
     def __init__(self, clock: Clock, speed_up: float, faults: Faults, *, is_open: bool) -> None:
@@ -135,7 +135,7 @@ class SimulatedDome(Motion):
         }
 
 
-class SimulatedFocuser(Motion):
+class SimulatedFocuser(TimedMotion):
     """A focuser that goes anywhere."""
 
     def __init__(self, clock: Clock, speed_up: float, faults: Faults) -> None:

@@ -43,7 +43,7 @@ _COMPANION_NUMBER = 1 << 32
 
 
 @dataclass(frozen=True)
-class Objects:
+class SurveyObjects:
     """Objects of one tile, all arrays of shape (n,) but for ``magnitudes``.
 
     Parameters
@@ -73,14 +73,14 @@ class Objects:
     def __len__(self) -> int:
         return len(self.source_id)
 
-    def first(self, count: int) -> Objects:
+    def first(self, count: int) -> SurveyObjects:
         """Return the first so many; a twin that is not among them is none."""
         kept = {field.name: getattr(self, field.name)[..., :count] for field in fields(self)}
         kept["twin"] = np.where(kept["twin"] < count, kept["twin"], -1)
-        return Objects(**kept)
+        return SurveyObjects(**kept)
 
 
-def tile(seed: int, pixel: int) -> Objects:
+def tile(seed: int, pixel: int) -> SurveyObjects:
     """Return the objects of one nested HEALPix pixel of order 9; places are uniform on the sphere."""
     rng = stream(seed, "objects", pixel)
     count = int(rng.poisson(OBJECTS_PER_TILE))
@@ -96,7 +96,7 @@ def tile(seed: int, pixel: int) -> Objects:
     number = np.arange(count, dtype=np.int64)
     twin = _companions(rng, pixel, ra, dec, is_star, whole, radius, number)
     source_id = source_ids.own_source_id(healpix.pixels(ra, dec, source_ids.PIXEL_ORDER), number)
-    return Objects(source_id, ra, dec, is_star, whole, radius, twin)
+    return SurveyObjects(source_id, ra, dec, is_star, whole, radius, twin)
 
 
 def _companions(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gozen.simulator.objects.colours import BANDS
-from gozen.simulator.objects.survey_objects import Mask, Objects
+from gozen.simulator.objects.survey_objects import Mask, SurveyObjects
 from gozen.simulator.sky.random_streams import stream
 from gozen.simulator.sky.star_arrays import Floats
 
@@ -37,7 +37,7 @@ _PRIMARY_SHARE = 0.93
 _BLENDED_SHARE = 0.03
 
 
-def object_columns(seed: int, pixel: int, seen: Objects) -> dict[str, npt.NDArray[np.generic]]:
+def object_columns(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, npt.NDArray[np.generic]]:
     """Return what is said of an object as a whole: `isprimary`, `parent_id`, `deblend_nchild`.
 
     A parent stands for the whole blend and is never primary; so are objects in the overlap of two pieces of sky.
@@ -55,7 +55,7 @@ def object_columns(seed: int, pixel: int, seen: Objects) -> dict[str, npt.NDArra
     return {"isprimary": single, "parent_id": child_of, "deblend_nchild": children}
 
 
-def forced(seed: int, pixel: int, seen: Objects) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
+def forced(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
     """Return for each band the columns of the table ``forced``, without the band's name before them.
 
     Fluxes are negative where noise wins; an extendedness is NaN where a flux is. Flags of bad places are shared by the
@@ -111,7 +111,7 @@ def _flags(
     }
 
 
-def measured(seed: int, pixel: int, seen: Objects) -> dict[str, dict[str, Measured]]:
+def measured(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, dict[str, Measured]]:
     """Return for each band the columns of the table ``meas``: second moments (arcsec^2) and how blended it is."""
     rng = stream(seed, "shapes", pixel, len(seen))
     count = len(seen)

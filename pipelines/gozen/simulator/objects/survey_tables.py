@@ -12,7 +12,7 @@ from gozen.catalog.format import healpix
 from gozen.catalog.format.schema import Column, schema_of
 from gozen.simulator.objects import survey_photometry as photometry
 from gozen.simulator.objects.colours import BANDS
-from gozen.simulator.objects.survey_objects import Objects, missing_bands, tile, tiles
+from gozen.simulator.objects.survey_objects import SurveyObjects, missing_bands, tile, tiles
 from gozen.simulator.sky.star_arrays import Integers
 
 _KEY = (
@@ -63,7 +63,7 @@ def object_schema(word: str) -> pa.Schema:
     return schema_of((*_KEY, *whole, *banded)).with_metadata({"gozen_bands": " ".join(BANDS)})
 
 
-def rows_of(seed: int, pixel: int, seen: Objects, word: str) -> pa.Table:
+def rows_of(seed: int, pixel: int, seen: SurveyObjects, word: str) -> pa.Table:
     """Return the rows of a tile's objects in one of the tables; a band that the tile lacks is null.
 
     Parameters
@@ -119,7 +119,7 @@ def pairs_of(seed: int, objects: int, step: Callable[[], None] | None = None) ->
     return pa.concat_tables(parts).sort_by("source_id_a").combine_chunks()
 
 
-def _pairs(seen: Objects, a: Integers, b: Integers) -> pa.Table:
+def _pairs(seen: SurveyObjects, a: Integers, b: Integers) -> pa.Table:
     i = seen.magnitudes[BANDS.index("i")]
     east = (seen.ra[b] - seen.ra[a] + 180) % 360 - 180
     apart = np.hypot(east * np.cos(np.radians(seen.dec[a])), seen.dec[b] - seen.dec[a]) * 3600

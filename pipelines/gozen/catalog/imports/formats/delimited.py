@@ -13,7 +13,7 @@ from pyarrow import csv
 
 from gozen.catalog.imports.formats.compression import Batches, Open
 from gozen.catalog.imports.formats.dialect import Dialect, cells, sniffed
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 from gozen.catalog.imports.formats.text_lines import Lines, decoded, encoding_of, text_lines
 from gozen.catalog.imports.formats.text_values import MISSING, TextColumn
 
@@ -50,7 +50,7 @@ class TextTable:
     quoted: bool
 
     @classmethod
-    def of(cls, begin: Open, asked: Asked) -> TextTable:
+    def of(cls, begin: Open, asked: FileRequest) -> TextTable:
         """Tell from a file's first block how it is written."""
         with begin() as stream:
             head = stream.read(_BLOCK)
@@ -154,7 +154,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def opened(begin: Open, asked: Asked) -> tuple[pa.Schema, Batches]:
+def opened(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
     """Return the columns of a text table, once all rows have shown to hold them, and what begins to read some.
 
     Raises

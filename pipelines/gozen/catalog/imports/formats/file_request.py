@@ -11,7 +11,7 @@ class NotATableError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class FileRequest:
     """What a user says of a file.
 
     Parameters

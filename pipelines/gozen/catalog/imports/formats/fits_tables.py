@@ -12,7 +12,7 @@ import pyarrow as pa
 from gozen.catalog.imports import astropy_tables
 from gozen.catalog.imports.column_roles import recognised
 from gozen.catalog.imports.formats.compression import Batches, Open
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError, listed, refuse_doubles, unclear
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, listed, refuse_doubles, unclear
 
 _KINDS = ("BINTABLE", "TABLE")
 _BATCH_BYTES = 4 << 20
@@ -41,7 +41,7 @@ class FitsTable:
         return f"--hdu {self.number}{named}: {self.header['NAXIS2']} rows of {', '.join(self.columns[:6])}"
 
 
-def opened(begin: Open, asked: Asked, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
+def opened(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
     """Return a reader of the rows of a table, None where they have parts that lie behind all rows, and the table.
 
     Parameters
@@ -84,7 +84,7 @@ def opened(begin: Open, asked: Asked, batch: int) -> tuple[tuple[pa.Schema, Batc
     return (schema, read), table
 
 
-def chosen(tables: Sequence[FitsTable], asked: Asked) -> FitsTable:
+def chosen(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTable:
     """Return the table that is meant: the one that is named, the only one, or the only one with positions."""
     there = listed([str(one) for one in tables])
     if not tables:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gozen.catalog.imports.formats.file_request import Asked, NotATableError, listed, unclear
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, listed, unclear
 from gozen.catalog.imports.formats.fits_tables import has_positions
 
 
-def chosen(document: Any, asked: Asked) -> Any:
+def chosen(document: Any, asked: FileRequest) -> Any:
     """Return the table of a parsed document that is meant: the one named, the only one, or the only one with positions.
 
     Raises

@@ -14,7 +14,7 @@ VECTORS = 512
 """Pieces of memory that go into one system call."""
 
 
-class Kind(Enum):
+class MessageKind(Enum):
     """What a message is."""
 
     PROGRAM = b"P"  # down: the user's pickled program
@@ -32,14 +32,14 @@ class Kind(Enum):
     TOO_LARGE = b"L"  # up: size of the result
 
 
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in MessageKind}
 
 
 @dataclass(frozen=True)
 class Head:
     """The head of a message: kind, number of the shared memory (0: the bytes follow here), number of bytes."""
 
-    kind: Kind
+    kind: MessageKind
     shared: int
     length: int
 
