@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from gozen.resources.metadata import Resource
 from gozen_operator.index.index_entries import Card, Heading, JobCard, Place, card_of, job_card_of, places
 from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, essential, key_of, parsed
 
 _TOMBSTONES = 4096
@@ -44,6 +46,35 @@ class IndexedObject:
     version: int
     text: bytes
     card: Card | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResource:
+    """A resource as the index has it at one moment: model, manifest and Job are of that moment.
+
+    Parameters
+    ----------
+    resource
+        Its model, or why this version of Gozen does not understand it.
+    version
+        Its resourceVersion.
+    text
+        JSON of its manifest.
+    job
+        Uid of the Job that a resource of this name owns, and how that ended; None without such a Job.
+    """
+
+    resource: Resource | ValidationError
+    uid: str
+    version: str
+    text: bytes
+    job: tuple[str, str | None] | None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is kept of it, as plain data."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
 
 class ObjectChange(NamedTuple):
@@ -119,6 +150,27 @@ class Index:
             self._bury(known.uid)
             return self._replace(key, None)
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Let no other thread change it within this context, so that several answers are of one moment."""
+        with self._lock:
+            yield
+
+    def seen(self, key: Key) -> SeenResource | None:
+        """Return one of our resources and its Job as they are at this moment; None when there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            try:
+                resource: Resource | ValidationError = self._model(key, entry)
+            except ValidationError as error:
+                resource = error
+            job = self.job_named(key.namespace, job_key(key).name)
+            is_its = job is not None and job.seen.uid and job.owner is not None and job.owner.key == key
+            ended = (job.seen.uid, job.seen.finished) if job is not None and is_its else None
+            return SeenResource(resource, entry.uid, str(entry.version), entry.text, ended)
+
     def manifest(self, key: Key) -> dict[str, Any] | None:
         """Return what is kept of a resource, as plain data."""
         entry = self._entries.get(key)
@@ -134,13 +186,7 @@ class Index:
         """
         with self._lock:
             entry = self._entries.get(key)
-            if entry is None:
-                return None
-            version, model = self._models.get(key, (-1, None))
-            if model is None or version != entry.version:
-                model = parsed(json.loads(entry.text))
-            self._keep(key, entry.version, model)
-            return model
+            return None if entry is None else self._model(key, entry)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
         """Return a resource's own Job, without the ends of its pods; one that only has the name is another's.
@@ -207,6 +253,13 @@ class Index:
             return IndexedObject(uid, version, text, None)
         self._keep(key, version, model)
         return IndexedObject(uid, version, text, card_of(model))
+
+    def _model(self, key: Key, entry: IndexedObject) -> Resource:
+        version, model = self._models.get(key, (-1, None))
+        if model is None or version != entry.version:
+            model = parsed(json.loads(entry.text))
+        self._keep(key, entry.version, model)
+        return model
 
     def _keep(self, key: Key, version: int, model: Resource) -> None:
         """Keep the models that were used last."""
