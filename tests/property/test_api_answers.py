@@ -17,6 +17,7 @@ from kubernetes import client
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
 from gozen_operator.api_server.client import KubeApi
+from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.lease import Tenure
 from gozen_operator.api_server.responses import RefusedError, found_in, retry_after_s
 from gozen_operator.reconcile.facts import JobSeen
@@ -74,7 +75,12 @@ def door() -> Iterator[tuple[KubeApi, dict[str, Any]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield KubeApi(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"))), says
+        yield (
+            KubeApi(
+                ApiConnection(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}")))
+            ),
+            says,
+        )
         server.shutdown()
 
 

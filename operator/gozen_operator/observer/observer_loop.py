@@ -34,6 +34,7 @@ from gozen_operator.observer.exposure_records import exposure_of, next_attempt, 
 from gozen_operator.observer.next_action import next_action
 from gozen_operator.observer.observation_steps import read_recipe
 from gozen_operator.observer.situation import Failure, Moving, Situation
+from gozen_operator.reconcile.conditions import Known
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Observer:
         except Exception as error:  # whatever it is, it would come again with each process
             known = as_gozen_error(error)
             reason = "RecipeMakesNoSense" if isinstance(known, BadRequest) else known.name
-            said = say(self._cluster, claimed, "False", reason, str(known), now)
+            said = say(self._cluster, claimed, Known("Executed", "False", reason, str(known)), now)
             if said is not None:  # else somebody has changed it since, and the next look tells what it is now
                 self._cluster.retire(said)
             return True
@@ -281,7 +282,8 @@ class Observer:
 
     def _finish(self, work: Work, action: act.Finish, now: datetime) -> None:
         name = work.observation.metadata.name
-        said = say(self._cluster, work.observation, action.status, action.reason, action.message, now)
+        executed = Known("Executed", action.status, action.reason, action.message)
+        said = say(self._cluster, work.observation, executed, now)
         if said is None:
             return  # somebody has changed it since: it may be another's by now, so look again
         level = logging.WARNING if action.status == "False" else logging.INFO
@@ -295,6 +297,6 @@ class Observer:
 
     def _tell(self, work: Work, message: str, now: datetime, reason: str = "Executing") -> None:
         if message and message != work.said:
-            said = say(self._cluster, work.observation, "Unknown", reason, message, now)
+            said = say(self._cluster, work.observation, Known("Executed", "Unknown", reason, message), now)
             work.said = message if said else work.said
             work.observation = said or work.observation

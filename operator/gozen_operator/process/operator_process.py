@@ -18,7 +18,9 @@ import kopf
 from gozen.archive.stores.open_store import open_archive
 from gozen.errors import ExitCode, GozenError, as_gozen_error
 from gozen.settings import Settings
-from gozen_operator.api_server.client import PAGE, KubeApi, connect
+from gozen_operator.api_server.api_request import PAGE
+from gozen_operator.api_server.client import KubeApi
+from gozen_operator.api_server.connection import connect
 from gozen_operator.api_server.responses import retry_after_s
 from gozen_operator.crds import GROUP, KINDS, VERSION
 from gozen_operator.index.dependents import affected
