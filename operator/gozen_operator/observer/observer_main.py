@@ -18,6 +18,7 @@ from gozen.settings import load_settings
 from gozen.version import code_version
 from gozen_operator.api_server.responses import retry_after_s
 from gozen_operator.observer.observer_loop import Observer
+from gozen_operator.observer.observing_site import ObservingSite
 
 if TYPE_CHECKING:
     from gozen_operator.api_server.connection import ApiConnection
@@ -145,7 +146,8 @@ def _observe(words: argparse.Namespace) -> None:
     session = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
     what = limits.name, limits.namespace, settings.observatory.driver, code_version()
     log.info("%s observes for namespace %s with %s; gozen %s", *what)
-    run(Observer(cluster, store, observatory, profile, settings, session), ending, limits.grace_s)
+    site = ObservingSite(cluster, store, observatory, profile, settings, session)
+    run(Observer(site), ending, limits.grace_s)
     log.info("%s has ended", limits.name)
 
 
