@@ -1,4 +1,9 @@
-"""The Lease that makes one operator at a time act: taken, renewed, lost. Decisions are pure, requests go by `Api`."""
+"""Leader election by a Lease: one operator acts at a time. Decisions are pure, requests go by `Leases`.
+
+The race: two processes ask for a free Lease, or one that was silent wakes up. A write names the version that was read,
+so that the API server refuses the second. A Lease counts as silent by the clock of the process that waits, and its
+holder stops one renewal before another process may begin.
+"""
 
 from __future__ import annotations
 

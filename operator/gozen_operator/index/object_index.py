@@ -1,8 +1,9 @@
-"""What the operator remembers of the API server: the last known version of each object, and cards by heading. No I/O.
+"""The operator's cache of the API server: the last known version of each object, and lists of index entries. No I/O.
 
-Events may come late, twice or in the wrong order: an older version never replaces a newer one, and what was deleted
-does not come back. What the operator itself wrote is put here at once, so that it never acts on less than it knows.
-Objects are kept as compact text and are understood again when they are looked at: ten thousand need 25 MB.
+It guards against two races. Events arrive late, twice or in the wrong order, while workers read: an older version never
+replaces a newer one, a deleted object does not return, and one lock makes each answer one of a single moment. What the
+operator wrote is put here at once: a reconcile that follows before the watch has told of it sees it.
+Objects are kept as compact text and are parsed when they are read: ten thousand need 25 MB.
 """
 
 from __future__ import annotations

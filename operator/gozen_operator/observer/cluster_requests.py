@@ -1,4 +1,4 @@
-"""The cluster as the observer needs it: six verbs, and the Kubernetes API behind them."""
+"""The requests of the observer to the API server: six verbs on Observations and Exposures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What the observer's process remembers of the Observation that it executes; losing it costs movements, no data."""
+"""What a process of the observer remembers of the Observation that it executes; its loss costs movements, no data.
+
+The race: a process may be killed between any two actions, and another may have opened a shutter before. So the archive
+is asked first for the steps in `unsettled`; nothing here says alone that an exposure was taken.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What the API server is asked before a last word is said: memory may not have heard yet what was made or deleted.
+"""Questions to the API server before a final decision: the index may not have heard of what was made or deleted.
 
-The watches of two kinds are two streams. One that was cut tells late what the other has made good for long.
+The race: each kind has a watch of its own, and one that was cut tells late. An Exposure may seem to have a duplicate
+that is deleted already; an Observation may seem complete while one of its Exposures is not in the index yet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""From a key to what is done about it: gather facts, reconcile, carry out the plan. One place applies plans.
+"""The controller: from a key of the work queue to a reconcile, and to the plan carried out. One place applies plans.
 
-It belongs to one thread at a time for each key. What counts other resources (turns, writers) is decided under one lock,
-and a Job that takes a turn counts from then on; carrying a plan out, with requests that take their time, is not.
+One thread at a time has a key. What counts other resources (places among the active Jobs, writers of a table) is
+decided under one lock, and a Job that takes a place counts from then on: two reconciles cannot take the same place.
+Requests that carry a plan out take their time and hold no lock. A failure is raised; the work queue retries.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _OF_THE_SERVER = HTTPStatus.INTERNAL_SERVER_ERROR
 
 @dataclass
 class Controller:
-    """What looks after all resources.
+    """The controller of all resources.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Controller:
     site
         What the site decides about data: instrument, run.
     changed
-        Told of what was written here.
+        Called with each change of the index that was written here.
     """
 
     api: KubeApi
@@ -64,7 +65,7 @@ class Controller:
         self._sources = Sources(self.api, self.index, archive, self.site, self.settings, self._wrote)
 
     def handle(self, key: Key) -> float | None:
-        """Do what is to be done about a resource; return after how many seconds to look again.
+        """Reconcile a resource; return after how many seconds to do so again, None for when something changes.
 
         Raises
         ------
@@ -75,7 +76,7 @@ class Controller:
         before = self.index.seen(key)
         answers = self._gathered(before)
         with self._deciding:
-            freed = self.index.give_up(job_key(key), key)  # of a look at it that did not hear what came of its Job
+            freed = self.index.give_up(job_key(key), key)  # of a reconcile that did not hear what became of it
             seen = self.index.seen(key)  # it may have changed while the archive was asked
             plan = self._decided(before, seen, answers)
             if plan.create is not None:
@@ -122,7 +123,7 @@ class Controller:
             is_uncertain = True
             raise
         finally:
-            # It may have been made all the same: until the next look at its owner it keeps its turn, or its table.
+            # It may have been made all the same: until its owner is reconciled again it keeps its place, or table.
             free = None if is_uncertain else self.index.give_up(key_of(job), mine.key if mine else None)
             if free is not None:
                 self.changed(free)

@@ -1,6 +1,7 @@
-"""The operator as a process: kopf tells what changed, workers look at keys, a loop looks at everything now and then.
+"""The operator as a process: kopf watches, workers empty the work queue, a resync lists everything now and then.
 
-kopf is wiring only: no timers, no daemons, no finalizers. Nothing is decided here.
+kopf only watches: no timers, no daemons, no finalizers. A reconcile that fails is retried after 1 s, then after twice
+as long each time up to 60 s, and not before a ``Retry-After`` of the API server. Nothing is decided here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the archive, the pods and the instrument profiles say: the questions that a reconcile needs answered."""
+"""What the archive, the pods and the instrument profiles say: the answers to the questions of a reconcile."""
 
 from __future__ import annotations
 

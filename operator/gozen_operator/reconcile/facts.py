@@ -1,4 +1,4 @@
-"""What a reconcile is told: facts about one resource, gathered at the edge. Plain data."""
+"""The facts about one resource that a reconcile is given. Plain data."""
 
 from __future__ import annotations
 

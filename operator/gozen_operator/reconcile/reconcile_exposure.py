@@ -1,6 +1,7 @@
-"""What is to be done about an Exposure: from itself, the facts and the time to a plan. Pure.
+"""The reconcile of an Exposure: from itself, the facts and the time to a plan. Pure.
 
 The archive decides what is reduced, the Exposure's status remembers its one Job; no memory of the operator counts.
+The retention of what is complete is decided here as well (`exposure_ttl_s`, `job_ttl_s`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is to be done about a LightCurveJob: one writer at a time for each table, one Job for each resource. Pure."""
+"""The reconcile of a LightCurveJob: one writer at a time for each table, one Job for each resource. Pure."""
 
 from __future__ import annotations
 

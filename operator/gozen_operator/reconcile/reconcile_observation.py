@@ -1,4 +1,4 @@
-"""What is to be done about an Observation: check it, list what it will expose, follow that, sum up. Pure.
+"""The reconcile of an Observation: check it, list what it will expose, follow that, sum up, retention at the end. Pure.
 
 The observer executes it and says so in the condition ``Executed``, which the operator reads and never writes.
 """
