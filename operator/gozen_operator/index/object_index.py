@@ -14,68 +14,19 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from gozen.resources.metadata import Resource
 from gozen_operator.index.index_entries import Card, Heading, JobCard, Place, card_of, job_card_of, places
+from gozen_operator.index.indexed_object import IndexedObject, SeenResource
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, essential, key_of, parsed
 
 _TOMBSTONES = 4096
 _MODELS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedObject:
-    """One object.
-
-    Parameters
-    ----------
-    version
-        Numbers that grow (Kubernetes API conventions, resource versions).
-    text
-        JSON; empty for a Job, of which the card says all.
-    card
-        None where this version does not understand the object.
-    """
-
-    uid: str
-    version: int
-    text: bytes
-    card: Card | None
-
-
-@dataclass(frozen=True, slots=True)
-class SeenResource:
-    """A resource as the index has it at one moment: model, manifest and Job are of that moment.
-
-    Parameters
-    ----------
-    resource
-        Its model, or why this version of Gozen does not understand it.
-    version
-        Its resourceVersion.
-    text
-        JSON of its manifest.
-    job
-        Uid of the Job that a resource of this name owns, and how that ended; None without such a Job.
-    """
-
-    resource: Resource | ValidationError
-    uid: str
-    version: str
-    text: bytes
-    job: tuple[str, str | None] | None
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What is kept of it, as plain data."""
-        found: dict[str, Any] = json.loads(self.text)
-        return found
 
 
 class ObjectChange(NamedTuple):

@@ -22,7 +22,8 @@ from gozen.resources.metadata import Resource
 from gozen.settings import Settings
 from gozen_operator.api_server.client import KubeApi
 from gozen_operator.api_server.responses import RefusedError
-from gozen_operator.index.object_index import Index, ObjectChange, SeenResource
+from gozen_operator.index.indexed_object import SeenResource
+from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process.kind_table import Answers, Sources, gather, plan_for
 from gozen_operator.process.read_sources import ReopenedArchive
