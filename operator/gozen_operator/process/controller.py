@@ -25,7 +25,7 @@ from gozen_operator.api_server.responses import RefusedError
 from gozen_operator.index.indexed_object import SeenResource
 from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
-from gozen_operator.process.kind_table import Answers, Sources, gather, plan_for
+from gozen_operator.process.kind_table import Answers, ReconcileSources, gather, plan_for
 from gozen_operator.process.read_sources import ReopenedArchive
 from gozen_operator.reconcile.conditions import moment
 from gozen_operator.reconcile.job_manifests import job_key
@@ -63,7 +63,7 @@ class Controller:
     def __post_init__(self) -> None:
         self._deciding = threading.Lock()
         archive = ReopenedArchive(self.open_archive, self.site)
-        self._sources = Sources(self.api, self.index, archive, self.site, self.settings, self._wrote)
+        self._sources = ReconcileSources(self.api, self.index, archive, self.site, self.settings, self._wrote)
 
     def handle(self, key: Key) -> float | None:
         """Reconcile a resource; return after how many seconds to do so again, None for when something changes.

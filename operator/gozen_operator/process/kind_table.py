@@ -42,7 +42,7 @@ F = TypeVar("F")
 
 
 @dataclass
-class Sources:
+class ReconcileSources:
     """Whom a reconcile asks.
 
     Parameters
@@ -85,34 +85,34 @@ class Answers:
 class KindSteps(Generic[R, F]):
     """The steps of a reconcile for one kind."""
 
-    gather: Callable[[Sources, R], Answers]
-    facts: Callable[[Sources, R, Answers], F]
+    gather: Callable[[ReconcileSources, R], Answers]
+    facts: Callable[[ReconcileSources, R, Answers], F]
     reconcile: Callable[[R, F, OperatorSettings, float], Plan]
 
 
-def gather(sources: Sources, resource: Resource) -> Answers:
+def gather(sources: ReconcileSources, resource: Resource) -> Answers:
     """Ask about a resource what has to be known, and no more."""
     return _TABLE[type(resource)].gather(sources, resource)
 
 
-def plan_for(sources: Sources, resource: Resource, answers: Answers, now: float) -> Plan:
+def plan_for(sources: ReconcileSources, resource: Resource, answers: Answers, now: float) -> Plan:
     """Return what is to be done about a resource; `now` is in seconds since 1970."""
     steps = _TABLE[type(resource)]
     return steps.reconcile(resource, steps.facts(sources, resource, answers), sources.settings, now)
 
 
-def _gather_for_observation(sources: Sources, observation: Observation) -> Answers:
+def _gather_for_observation(sources: ReconcileSources, observation: Observation) -> Answers:
     for manifest in confirm_live.unheard_of(sources.api, sources.index, observation):
         sources.remember(manifest)
     return Answers()
 
 
-def _observation_facts(sources: Sources, observation: Observation, _: Answers) -> ObservationFacts:
+def _observation_facts(sources: ReconcileSources, observation: Observation, _: Answers) -> ObservationFacts:
     site = sources.site
     return observation_facts(sources.index, observation, read_sources.profile_of(site.instrument), site.run)
 
 
-def _gather_for_exposure(sources: Sources, exposure: Exposure) -> Answers:
+def _gather_for_exposure(sources: ReconcileSources, exposure: Exposure) -> Answers:
     namespace, near = str(exposure.metadata.namespace), neighbours_of(sources.index, exposure)
     confirmed = confirm_live.confirmed(sources.api, near, namespace)
     if near.card.complete or near.waits_for_its_turn(sources.settings):
@@ -123,7 +123,7 @@ def _gather_for_exposure(sources: Sources, exposure: Exposure) -> Answers:
     return Answers(sources.archive.answer(exposure), pods, confirmed)
 
 
-def _exposure_facts(sources: Sources, exposure: Exposure, answers: Answers) -> ExposureFacts:
+def _exposure_facts(sources: ReconcileSources, exposure: Exposure, answers: Answers) -> ExposureFacts:
     told = ExposureAnswers(
         profile=read_sources.profile_for(exposure, sources.site),
         archive=answers.archive,
@@ -134,21 +134,21 @@ def _exposure_facts(sources: Sources, exposure: Exposure, answers: Answers) -> E
     return exposure_facts(sources.index, exposure, told, sources.settings)
 
 
-def _gather_for_lightcurvejob(sources: Sources, resource: LightCurveJob) -> Answers:
+def _gather_for_lightcurvejob(sources: ReconcileSources, resource: LightCurveJob) -> Answers:
     if status_of(stored_conditions(resource), "Complete") == "True":
         return Answers()
     job = sources.index.job_of(as_owner(resource), job_name(resource))
     return Answers(pods=_pods(sources, str(resource.metadata.namespace), job))
 
 
-def _lightcurve_facts(sources: Sources, resource: LightCurveJob, answers: Answers) -> LightCurveFacts:
+def _lightcurve_facts(sources: ReconcileSources, resource: LightCurveJob, answers: Answers) -> LightCurveFacts:
     profile, pods = read_sources.profile_of(sources.site.instrument), answers.pods
     apertures = None if isinstance(profile, RequestProblem) else profile.aperture_diameters_px
     ends, result = read_sources.pod_ends(pods), read_sources.result_of(pods)
     return lightcurve_facts(sources.index, resource, apertures, ends, result)
 
 
-def _pods(sources: Sources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:
+def _pods(sources: ReconcileSources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:
     """Return the pods of a Job that has something to tell: one of them failed, or it has ended."""
     if job is None or (job.finished is None and not job.failed):
         return ()
