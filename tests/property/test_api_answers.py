@@ -132,6 +132,15 @@ def test_a_refusal_says_what_the_server_says_and_how_long_to_wait(door: tuple[Ku
         api.create_job(JOB)
 
 
+@pytest.mark.parametrize("code", [400, 422])
+def test_only_the_api_server_itself_refuses_for_good(door: tuple[KubeApi, dict[str, Any]], code: int) -> None:
+    api, says = door
+    says |= {"status": code, "body": b'{"error": "bad gateway", "message": "of a proxy"}', "headers": {}}
+    with pytest.raises(RefusedError, match=f"the API server says {code}: of a proxy") as refusal:
+        api.create_job(JOB)
+    assert refusal.value.name == "ClusterUnavailable"
+
+
 @pytest.mark.parametrize(
     ("asked", "waits_s"), [("Wed, 21 Oct 2026 07:28:00 GMT", 0), ("-3", 0), ("nan", 0), ("1e9", 300)]
 )
