@@ -339,12 +339,12 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(call, monkeypatch):
 def test_the_doctor_says_how_far_the_tables_of_time_reach():
     from datetime import UTC, datetime
 
-    from gozen.cli.doctor_checks import _time_tables
+    from gozen.preflight.data_checks import time_tables
 
-    now = _time_tables(datetime(2020, 1, 1, tzinfo=UTC))
+    now = time_tables(datetime(2020, 1, 1, tzinfo=UTC))
     assert now.state == "ok"
     assert re.fullmatch(r"leap seconds known until \S{10}, the Earth's rotation measured until \S{10}", now.found)
-    late = _time_tables(datetime(2060, 1, 1, tzinfo=UTC))
+    late = time_tables(datetime(2060, 1, 1, tzinfo=UTC))
     assert late.state == "optional"
     assert "pip install --upgrade astropy-iers-data" in late.hint
 
