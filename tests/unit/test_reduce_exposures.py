@@ -16,8 +16,8 @@ from gozen.errors import BadRequest, ExitCode
 from gozen.instrument.profile import parse_profile
 from gozen.reduction.night_masters import make_sensor_masters
 from gozen.settings import Settings
-from gozen.workflow.make_night_masters import chosen_exposures, make_night_masters
-from gozen.workflow.night_exposures import exposures_of_night
+from gozen.workflow.make_night_masters import make_night_masters
+from gozen.workflow.night_exposures import chosen_exposures, exposures_of_night
 from gozen.workflow.reduce_exposures import reduce_exposures, works_of_night
 
 from .archive_samples import commit, processing_of, refused

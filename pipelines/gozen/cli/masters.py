@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +12,15 @@ from gozen.cli import reduction_options
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
 from gozen.cli.progress_bar import counted
-from gozen.cli.work_summary import say_left_out, say_master, say_taken_in
-from gozen.errors import BadRequest, worst
+from gozen.cli.raw_intake import take_in_and_say
+from gozen.cli.work_summary import say_left_out, say_master
+from gozen.errors import BadRequest, ExitCode, worst
+
+if TYPE_CHECKING:
+    from gozen.archive.raw.exposure_record import RawExposure
+    from gozen.archive.stores.open_store import Store
+    from gozen.instrument.profile import Profile
+    from gozen.settings import Settings
 
 
 def masters(
@@ -32,15 +40,12 @@ def masters(
     """Make dark, bias and flat masters; each exposure then uses the last ones before it that fit."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.workflow.make_night_masters import chosen_exposures, make_night_masters
-    from gozen.workflow.night_exposures import exposure_at, exposures_of_night, only_night, part_of
-    from gozen.workflow.take_in_files import take_in_files
+    from gozen.workflow.night_exposures import chosen_exposures, exposure_at, exposures_of_night, only_night, part_of
 
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     if files:
-        exposures = take_in_files(store, profile, files, progress=counted, left_out=say_left_out)
-        say_taken_in(exposures)
+        exposures = take_in_and_say(store, profile, files)
     elif raw_url is not None:
         if night is None:
             raise BadRequest(f"--raw-url {raw_url} needs --night as well, as its headers are not asked")
@@ -51,8 +56,22 @@ def masters(
     sensors = sensor or []
     if part is not None:
         sensors = part_of(sensors, profile, part, part_size)
+    return _make(store, settings, profile, wanted, sensors, divided=part is not None)
+
+
+def _make(
+    store: Store,
+    settings: Settings,
+    profile: Profile,
+    exposures: Sequence[RawExposure],
+    sensors: Sequence[str],
+    *,
+    divided: bool,
+) -> ExitCode:
+    from gozen.workflow.make_night_masters import make_night_masters
+
     made = make_night_masters(
-        store, settings, profile, wanted, sensors, divided=part is not None, progress=counted, finished=say_master
+        store, settings, profile, exposures, sensors, divided=divided, progress=counted, finished=say_master
     )
     say("next: gozen run RECIPE, or gozen reduce NIGHT")
     return worst([one.exit_code for one in made])

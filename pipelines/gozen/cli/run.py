@@ -12,12 +12,17 @@ from gozen.cli import reduction_options
 from gozen.cli.console import messages
 from gozen.cli.invocation import invocation
 from gozen.cli.progress_bar import counted
-from gozen.cli.work_summary import say_left_out, say_master, say_reduced, say_taken_in
+from gozen.cli.raw_intake import take_in_and_say
+from gozen.cli.work_summary import say_left_out, say_master, say_reduced
 
 if TYPE_CHECKING:
     from gozen.archive.raw.exposure_record import RawExposure
+    from gozen.archive.stores.open_store import Store
+    from gozen.errors import ExitCode
+    from gozen.instrument.profile import Profile
     from gozen.observing.raw_for_steps import Answered
     from gozen.resources.observation import Observation
+    from gozen.settings import Settings
 
 
 def run(
@@ -37,17 +42,26 @@ def run(
     from gozen.instrument.profile import load_profile
     from gozen.observing.recipe_of_night import observations_of, read_recipe
     from gozen.workflow.night_exposures import common_night, exposures_of_night, only_night
-    from gozen.workflow.run_recipe import plan_recipe, run_recipe
-    from gozen.workflow.take_in_files import take_in_files
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     text = read_recipe(recipe)
-    taken = take_in_files(store, profile, raw, progress=counted, left_out=say_left_out) if raw else []
-    say_taken_in(taken)
+    taken = take_in_and_say(store, profile, raw) if raw else []
     chosen = only_night(store, night or common_night(taken))
     observations = observations_of(text, recipe.name, chosen, profile)
     exposures = exposures_of_night(store, profile, chosen, left_out=say_left_out)
+    return _carry_out(store, settings, profile, observations, exposures)
+
+
+def _carry_out(
+    store: Store,
+    settings: Settings,
+    profile: Profile,
+    observations: Sequence[Observation],
+    exposures: Sequence[RawExposure],
+) -> ExitCode:
+    from gozen.workflow.run_recipe import plan_recipe, run_recipe
+
     plan = plan_recipe(observations, exposures, profile, settings.run)
     _say_unasked(plan.unasked)
     result = run_recipe(

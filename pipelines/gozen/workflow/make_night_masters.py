@@ -8,7 +8,6 @@ from functools import partial
 from gozen.archive.log.update_log import update_log
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.open_store import Store
-from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
 from gozen.reduction.night_masters import MasterResult, make_masters, masters_wanted
 from gozen.reduction.shared_inputs import open_bench
@@ -60,11 +59,3 @@ def make_night_masters(
             results.append(made)
     update_log(store, (one.night for one in exposures), divided=divided)
     return results
-
-
-def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:
-    """Return those exposures that are named, all without names; `BadRequest` when there is none of them."""
-    chosen = [one for one in exposures if not names or one.exposure in names]
-    if names and not chosen:
-        raise BadRequest(f"no exposure {', '.join(names)}; there are {', '.join(one.exposure for one in exposures)}")
-    return chosen

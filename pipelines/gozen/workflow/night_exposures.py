@@ -10,10 +10,9 @@ from gozen.archive.raw.exposure_record import RawExposure, raw_exposures, read_r
 from gozen.archive.raw.external_raw import open_outside
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
-from gozen.frames.take_in import exposure_outside, record_missing
 from gozen.instrument.profile import Profile
 from gozen.settings import Settings
-from gozen.workflow.take_in_files import LeftOut, ignore
+from gozen.workflow.stage_progress import LeftOut, ignore
 
 
 def only_night(store: Store, named: str | None = None) -> str:
@@ -64,6 +63,8 @@ def exposures_of_night(
     BadRequest
         The night is no date, or the archive has no raw data of this night and camera.
     """
+    from gozen.frames.take_in import record_missing  # astropy loads only where headers are read
+
     date_of(night)
     records = [read_record(store, night, name) for name in names or ()]
     known = [one for one in records if one is not None]
@@ -78,6 +79,14 @@ def exposures_of_night(
         others = ", ".join(sorted({one.setup.camera for one in found if one.setup}))
         raise BadRequest(f"the raw data of the night {night} are of {others}, not of {profile.name}; see --instrument")
     return own
+
+
+def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:
+    """Return those exposures that are named, all without names; `BadRequest` when there is none of them."""
+    chosen = [one for one in exposures if not names or one.exposure in names]
+    if names and not chosen:
+        raise BadRequest(f"no exposure {', '.join(names)}; there are {', '.join(one.exposure for one in exposures)}")
+    return chosen
 
 
 def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequence[str], url: str) -> RawExposure:
@@ -97,6 +106,8 @@ def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequenc
     UnreadableInput
         The folder has no raw file that can be read.
     """
+    from gozen.frames.take_in import exposure_outside
+
     date_of(night)
     if len(names) != 1:
         raise BadRequest(f"--raw-url {url} is the folder of one exposure; name it, and no other")

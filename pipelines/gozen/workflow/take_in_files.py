@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.open_store import Store
-from gozen.errors import BadRequest, CorruptFile
+from gozen.errors import BadRequest
 from gozen.frames.incoming_files import fits_files, read_arrivals
 from gozen.frames.take_in import take_in
 from gozen.instrument.profile import Profile
-from gozen.workflow.stage_progress import StageProgress, no_progress
-
-LeftOut = Callable[[Sequence[CorruptFile]], None]
-"""Receives the reasons why files are left out, at the end of each stage that refuses some."""
-
-
-def ignore(refused: Sequence[CorruptFile]) -> None:
-    """Pass over files that are left out."""
+from gozen.workflow.stage_progress import LeftOut, StageProgress, ignore, no_progress
 
 
 def take_in_files(
