@@ -11,7 +11,7 @@ import typer
 
 from gozen.cli.console import say
 from gozen.cli.invocation import Invocation, invocation
-from gozen.cli.progress_bar import counted
+from gozen.cli.stage_bar import counted
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:

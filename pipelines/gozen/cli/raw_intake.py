@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gozen.cli.progress_bar import counted
+from gozen.cli.stage_bar import counted
 from gozen.cli.work_summary import say_left_out, say_taken_in
 
 if TYPE_CHECKING:

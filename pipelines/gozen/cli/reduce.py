@@ -9,7 +9,7 @@ import typer
 from gozen.cli import reduction_options
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
-from gozen.cli.progress_bar import counted
+from gozen.cli.stage_bar import counted
 from gozen.cli.work_summary import say_left_out, say_reduced
 from gozen.errors import ExitCode, worst
 

@@ -11,8 +11,8 @@ import typer
 from gozen.cli import reduction_options
 from gozen.cli.console import messages
 from gozen.cli.invocation import invocation
-from gozen.cli.progress_bar import counted
 from gozen.cli.raw_intake import take_in_and_say
+from gozen.cli.stage_bar import counted
 from gozen.cli.work_summary import say_left_out, say_master, say_reduced
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from gozen.cli import reduction_options, survey
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
-from gozen.cli.progress_bar import counted
+from gozen.cli.stage_bar import counted
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
-from gozen.cli.progress_bar import counted
+from gozen.cli.stage_bar import counted
 
 
 def objects(
