@@ -16,6 +16,7 @@ from gozen.movers.trail_profile import Optics, add_trail, moffat_table
 from gozen.photometry.aperture_sums import aperture_sums
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
+from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky
 
 Floats = NDArray[np.float64]
@@ -116,18 +117,16 @@ class Track:
     line: Line
 
 
-def aperture_growth(
-    image: Image, mask: Mask, sources: Sources, shift: Shift, sky: FrameSky, wide_px: float, narrow_px: float
-) -> float:
+def aperture_growth(frame: PlacedFrame, sources: Sources, wide_px: float, narrow_px: float) -> float:
     """Return a star's flux in a wide aperture (the calibrated) over that in a narrow one (the movers'); NaN if unknown.
 
     It is the median of bright stars that are not merged, and follows the seeing of the frame.
     """
     strong = np.flatnonzero(~sources.merged & (sources.flux > _BRIGHT * sources.noise * wide_px))
     strong = strong[np.argsort(-sources.flux[strong], kind="stable")[:_STARS]]
-    x, y = shift.place(sources.x[strong], sources.y[strong])
-    level = sources.background[strong] + sky.at(x, y)
-    wide, narrow = (aperture_sums(image, mask, x, y, diameter) for diameter in (wide_px, narrow_px))
+    x, y = frame.shift.place(sources.x[strong], sources.y[strong])
+    level = sources.background[strong] + frame.sky.at(x, y)
+    wide, narrow = (aperture_sums(frame.image, frame.mask, x, y, diameter) for diameter in (wide_px, narrow_px))
     good = ~(wide.edge | wide.saturated | wide.dead) & (narrow.flux > level * narrow.area)
     if good.sum() < _FEWEST_STARS:
         return float("nan")
