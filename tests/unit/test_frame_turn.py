@@ -8,7 +8,7 @@ import pytest
 from gozen.movers.candidates import FrameDifference, find_candidates
 from gozen.movers.stack_template import difference, make_template
 from gozen.photometry.detect_sources import detect
-from gozen.photometry.frame_shift import UNSHIFTED, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_shift import UNSHIFTED, AnchorStars, Shift, choose_anchors, measure_shift
 from gozen.photometry.frame_turn import Turn, fit_turn
 from gozen.photometry.mean_stack import Stack, stack_frames
 from gozen.photometry.placed_frame import PlacedFrame
@@ -45,7 +45,7 @@ def frame(field, shift, seed=1, dance=0.0):
 
 @pytest.fixture(scope="module")
 def anchors(field):
-    return choose_anchors(frame(field, UNSHIFTED, seed=99), *field, np.ones(len(field[0]), bool), 3.3)
+    return choose_anchors(frame(field, UNSHIFTED, seed=99), AnchorStars(*field, np.ones(len(field[0]), bool), 3.3))
 
 
 def off(found, truth):

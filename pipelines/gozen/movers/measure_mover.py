@@ -164,7 +164,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     film = np.full((len(times), *rests.shape[1:]), np.nan, np.float32)
     film[seen] = rests
     inner = slice(half - near, half + near + 1)
-    points = _points(path, shared, rests[:, inner, inner], stamps, optics, scene)
+    points = _points(_Followed(path, stamps, optics, scene), shared, rests[:, inner, inner])
     kept = np.isfinite(points).all(axis=0)
     x, y, error, flux, flux_err = points[:, kept]
     found = np.isin(seen[kept], sorted(linked))
@@ -209,8 +209,19 @@ def _motion(shift: Shift, x: float, y: float) -> tuple[float, float]:
     return float(there[0][0]) - x, float(there[1][0]) - y
 
 
-def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, optics: Optics, scene: Scene) -> Floats:
+@dataclass(frozen=True)
+class _Followed:
+    """An object that is followed: its path, the cutouts about it, how it looks on the frames, and the frames."""
+
+    path: StraightPath
+    stamps: Stamps
+    optics: Optics
+    scene: Scene
+
+
+def _points(one: _Followed, shared: Overlap, rests: Floats) -> Floats:
     """Return place on the frame, its error, flux and its error, shape (5, frames); NaN where nothing is seen."""
+    path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     half = rests.shape[1] // 2
     fits = fit_frames(rests, path, stamps, optics, _SEARCH_STEPS)
     # The highest place of a faint object is pulled about by more than the slope there says.
@@ -230,7 +241,7 @@ def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, 
     for k in np.flatnonzero(seen):
         column, row = (int(value) for value in np.rint(place[:, k]) + corner[:, k])
         mask = scene.masks[stamps.index[k], max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        flux, noise, expected = _flux(rests[k], int(k), place[:, k], path, stamps, optics, scene)
+        flux, noise, expected = _flux(one, rests[k], int(k), place[:, k])
         # What a point should be decides whether it counts: to drop the faint ones would make the object brighter.
         absent = expected - flux > _ABSENT_SIGMA * np.hypot(noise, _VARIES * expected)
         if mask.any() or expected < _LEAST_SNR * noise or absent:
@@ -241,10 +252,9 @@ def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, 
     return out
 
 
-def _flux(
-    rest: Floats, number: int, place: Floats, path: StraightPath, stamps: Stamps, optics: Optics, scene: Scene
-) -> tuple[float, float, float]:
+def _flux(one: _Followed, rest: Floats, number: int, place: Floats) -> tuple[float, float, float]:
     """Return the flux at a place in the calibrated aperture, the noise of its sky, and the flux of the path."""
+    path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     radius = Scene.diameter_of(scene.fwhm) / 2
     still = np.zeros(2)
     x, y = float(place[0]), float(place[1])

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from gozen.calibration.calibrate_frame import Image
 from gozen.catalog.format.schema import Flag
-from gozen.photometry.aperture_sums import ApertureSums, ellipse_sums, nested_sums
+from gozen.photometry.aperture_sums import ApertureSums, Ellipses, ellipse_sums, nested_sums
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
 from gozen.photometry.placed_frame import PlacedFrame
@@ -136,5 +136,5 @@ def _auto_flux(image: Image, sources: Sources, x: Floats, y: Floats, level: Floa
         return np.zeros(0)
     # An ellipse that leaves the image has no meaningful area, one that fills it no meaningful background.
     radius = np.where(sources.a * sources.auto_radius > _WIDEST_PX, np.inf, sources.auto_radius)
-    total, pixels = ellipse_sums(image, x, y, sources.a, sources.b, sources.theta, radius)
+    total, pixels = ellipse_sums(image, Ellipses(x, y, sources.a, sources.b, sources.theta, radius))
     return total - level * pixels

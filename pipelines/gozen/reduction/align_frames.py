@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gozen.calibration.calibrate_frame import Image
 from gozen.photometry.centroids import bright_peaks, star_fwhm
 from gozen.photometry.detect_sources import Sources, detect
-from gozen.photometry.frame_shift import UNSHIFTED, Anchors, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_shift import UNSHIFTED, Anchors, AnchorStars, Shift, choose_anchors, measure_shift
 from gozen.photometry.mean_stack import Stack, stack_frames
 from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky
@@ -163,7 +163,8 @@ def _first_anchors(image: Image, level: FrameLevel, saturation_adu: float) -> An
     fwhm = star_fwhm(image, x, y, _PEAK_WINDOW_PX, level.background)
     fwhm = float(np.clip(fwhm, 1.2, 20.0)) if np.isfinite(fwhm) else 2.5
     usable = (height + level.background < 0.8 * saturation_adu) & _alone(x, y, 4 * fwhm)
-    return choose_anchors(image, x, y, height, usable, fwhm, level.background, most=_FIRST_ANCHORS)
+    stars = AnchorStars(x, y, height, usable, fwhm, level.background)
+    return choose_anchors(image, stars, most=_FIRST_ANCHORS)
 
 
 def _alone(x: Floats, y: Floats, reach_px: float) -> NDArray[np.bool_]:
@@ -178,4 +179,5 @@ def _anchors(image: Image, sources: Sources, saturation_adu: float) -> Anchors:
     usable = ~sources.merged & (sources.peak + sources.background < 0.8 * saturation_adu)
     strong = usable & (sources.flux > _STRONG * sources.noise)
     chosen = strong if strong.sum() >= 3 else usable
-    return choose_anchors(image, sources.x, sources.y, sources.flux, chosen, sources.fwhm, sources.background)
+    stars = AnchorStars(sources.x, sources.y, sources.flux, chosen, sources.fwhm, sources.background)
+    return choose_anchors(image, stars)
