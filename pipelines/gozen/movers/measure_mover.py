@@ -164,7 +164,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     film = np.full((len(times), *rests.shape[1:]), np.nan, np.float32)
     film[seen] = rests
     inner = slice(half - near, half + near + 1)
-    points = _points(_Followed(path, stamps, optics, scene), shared, rests[:, inner, inner])
+    points = _points(_FollowedObject(path, stamps, optics, scene), shared, rests[:, inner, inner])
     kept = np.isfinite(points).all(axis=0)
     x, y, error, flux, flux_err = points[:, kept]
     found = np.isin(seen[kept], sorted(linked))
@@ -210,7 +210,7 @@ def _motion(shift: Shift, x: float, y: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class _Followed:
+class _FollowedObject:
     """An object that is followed: its path, the cutouts about it, how it looks on the frames, and the frames."""
 
     path: StraightPath
@@ -219,7 +219,7 @@ class _Followed:
     scene: Scene
 
 
-def _points(one: _Followed, shared: Overlap, rests: Floats) -> Floats:
+def _points(one: _FollowedObject, shared: Overlap, rests: Floats) -> Floats:
     """Return place on the frame, its error, flux and its error, shape (5, frames); NaN where nothing is seen."""
     path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     half = rests.shape[1] // 2
@@ -252,7 +252,7 @@ def _points(one: _Followed, shared: Overlap, rests: Floats) -> Floats:
     return out
 
 
-def _flux(one: _Followed, rest: Floats, number: int, place: Floats) -> tuple[float, float, float]:
+def _flux(one: _FollowedObject, rest: Floats, number: int, place: Floats) -> tuple[float, float, float]:
     """Return the flux at a place in the calibrated aperture, the noise of its sky, and the flux of the path."""
     path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     radius = Scene.diameter_of(scene.fwhm) / 2

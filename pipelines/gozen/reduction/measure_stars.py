@@ -89,7 +89,7 @@ def measure(
     sources: SensorSources,
     apertures: ApertureSet,
     settings: CalibrationSettings,
-    run: Processing,
+    processing: Processing,
 ) -> Measurement:
     """Measure every source on every good frame and calibrate the fluxes.
 
@@ -104,7 +104,7 @@ def measure(
     zero = _calibrate(sources, calibrators, settings, raw.frame_id)
     if zero is not None and calibrators is not None and calibrators.blended:
         sources = replace(sources, calibrated_by_blends=True)
-    labels = RowLabels(run, raw.header.sensor, raw.header.filter)
+    labels = RowLabels(processing, raw.header.sensor, raw.header.filter)
     rows = sensor_rows(sources, frame_rows(aligned.cube, fluxes), apertures, zero, labels)
     limit = float("nan")
     if zero is not None:

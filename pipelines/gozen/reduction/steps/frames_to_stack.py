@@ -34,7 +34,7 @@ from gozen.reduction.sensor_work import SharedInputs
 
 
 def stages_to_stack(unread: Unread) -> Iterator[Stage]:
-    """Go from raw files to an aligned stack.
+    """Reduce raw files to an aligned stack.
 
     Yields
     ------
@@ -60,7 +60,7 @@ def stages_to_stack(unread: Unread) -> Iterator[Stage]:
 
 
 def read_files(unread: Unread) -> Opened:
-    """Read the raw files; of many single frames those that are none are left out, and recorded.
+    """Read the raw files; single frames that cannot be read are left out and recorded.
 
     Raises
     ------
