@@ -33,8 +33,9 @@ from tests.moving_points import FRAMES, SHAPE, field
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import RawCube, RawFile, assemble
 from gozen.instrument.profile import load_profile
-from gozen.movers.link_tracklets import link
-from gozen.reduction.align_frames import align
+from gozen.movers.link_tracklets import LineLimits, link
+from gozen.photometry.forced_photometry import ApertureSet
+from gozen.reduction.align_frames import align, align_roughly
 from gozen.reduction.buffers import Workspace
 from gozen.reduction.calibrated_frames import CalibratedCube, calibrate_cube
 from gozen.reduction.find_movers import find_moving
@@ -58,7 +59,7 @@ def found_by(lines: list[np.ndarray], owner: np.ndarray) -> set[int]:
 
 def ours(points: Any, times: np.ndarray) -> list[np.ndarray]:
     """Link and return members."""
-    return [line.members for line in link(points, times, SHAPE, 30.0)]
+    return [line.members for line in link(points, times, SHAPE, LineLimits(30.0))]
 
 
 def peer(points: Any, step: float) -> list[np.ndarray]:
@@ -172,11 +173,11 @@ def in_cubes(cubes: int) -> dict[str, Any]:
     for seed in range(cubes):
         cube, detector, movers = simulated_cube(seed)
         calibrated: CalibratedCube = calibrate_cube(cube, detector, settings.gates, Workspace())
-        aligned = align(calibrated, 1, detector.saturation_adu, settings.detection, settings.gates)
-        skies, _ = measure_frames(calibrated, aligned, detector, settings, (DIAMETER_PX,))
+        aligned = align(align_roughly(calibrated, 1, settings.gates), settings.detection)
+        skies, _ = measure_frames(aligned, ApertureSet((DIAMETER_PX,), settings.photometry.limit_sigma))
         for _ in range(2 if seed == 0 else 1):
             begin = time.perf_counter()
-            found = find_moving(cube, calibrated, aligned, skies, detector, DIAMETER_PX, settings.movers)
+            found = find_moving(aligned, skies, DIAMETER_PX, settings.movers)
             last = time.perf_counter() - begin
         spent.append(last / FRAMES * 1000)
         sources.append(len(aligned.sources))

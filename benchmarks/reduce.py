@@ -34,7 +34,10 @@ import sep
 import gozen.photometry.detect_sources
 import gozen.reduction.align_frames
 import gozen.reduction.measure_stars
-import gozen.reduction.reduce_sensor
+import gozen.reduction.steps.calibrate_rows
+import gozen.reduction.steps.frames_to_stack
+import gozen.reduction.steps.solve_stack
+import gozen.reduction.steps.store_images
 from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit
 from gozen.archive.keys import Processing
@@ -65,23 +68,24 @@ TYPICAL, FEW, MANY = 0.8, 0.15, 4.2
 """Density of stars, in that of the simulator."""
 WORKERS = "speed of two workers over one"
 STEPS = {
-    "read, with SHA-256": (gozen.reduction.reduce_sensor, "_read"),
-    "calibrate and gates": (gozen.reduction.reduce_sensor, "calibrate_cube"),
+    "read, with SHA-256": (gozen.reduction.steps.frames_to_stack, "read_files"),
+    "calibrate and gates": (gozen.reduction.steps.frames_to_stack, "calibrate_cube"),
     "first registration": (gozen.reduction.align_frames, "_against_middle"),
     "stack": (gozen.reduction.align_frames, "stack_frames"),
     "background": (gozen.photometry.detect_sources, "_sky"),
     "extract": (gozen.photometry.detect_sources, "_extract"),
     "second registration": (gozen.reduction.align_frames, "measure_shift"),
     "seeing": (gozen.reduction.align_frames, "star_fwhm"),
-    "WCS": (gozen.reduction.reduce_sensor, "_solve"),
-    "match": (gozen.reduction.reduce_sensor, "place_sources"),
+    "WCS": (gozen.reduction.steps.solve_stack, "solve_field"),
+    "match": (gozen.reduction.steps.calibrate_rows, "place_sources"),
     "sky of a frame": (gozen.reduction.measure_stars, "frame_sky"),
     "fluxes": (gozen.reduction.measure_stars, "measure_frame"),
     "zero magnitude": (gozen.reduction.measure_stars, "_calibrate"),
     "rows": (gozen.reduction.measure_stars, "sensor_rows"),
-    "Parquet": (gozen.reduction.reduce_sensor, "_parquet"),
-    "stack as FITS": (gozen.reduction.reduce_sensor, "stack_bytes"),
-    "write, with SHA-256": (gozen.reduction.reduce_sensor, "put_product"),
+    "Parquet": (gozen.reduction.steps.calibrate_rows, "_parquet"),
+    "stack as FITS": (gozen.reduction.steps.store_images, "stack_bytes"),
+    "write rows, with SHA-256": (gozen.reduction.steps.calibrate_rows, "put_product"),
+    "write stack, with SHA-256": (gozen.reduction.steps.store_images, "put_product"),
 }
 
 

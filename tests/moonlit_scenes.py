@@ -16,7 +16,8 @@ from tests.star_fields import gaussians
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import RawFile, assemble
 from gozen.instrument.profile import parse_profile
-from gozen.reduction.align_frames import align
+from gozen.photometry.forced_photometry import ApertureSet
+from gozen.reduction.align_frames import align, align_roughly
 from gozen.reduction.buffers import Workspace
 from gozen.reduction.calibrated_frames import calibrate_cube
 from gozen.reduction.find_movers import Found, find_moving
@@ -79,9 +80,9 @@ def searched(seed: int, sky: Sky, trails: tuple[Trail, ...] = ()) -> Found:
     settings = Settings()
     calibrated = calibrate_cube(cube, detector, settings.gates, Workspace())
     assert calibrated.rejections == {}
-    aligned = align(calibrated, 0, detector.saturation_adu, settings.detection, settings.gates)
-    skies, _ = measure_frames(calibrated, aligned, detector, settings, (21,))
-    return find_moving(cube, calibrated, aligned, skies, detector, 21, settings.movers)
+    aligned = align(align_roughly(calibrated, 0, settings.gates), settings.detection)
+    skies, _ = measure_frames(aligned, ApertureSet((21,), settings.photometry.limit_sigma))
+    return find_moving(aligned, skies, 21, settings.movers)
 
 
 def _response(sky: Sky) -> np.ndarray:

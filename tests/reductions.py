@@ -10,7 +10,7 @@ from gozen.archive.keys import Processing
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
-from gozen.calibration.master_library import put_master
+from gozen.calibration.master_library import MasterImage, put_master
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, read_reference
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile, parse_profile
@@ -136,9 +136,9 @@ def make_masters(store: Store, profile: Profile) -> None:
 
     bias, lamp = cube("00000001"), cube("00000002")
     dark = dark_master(bias, detector_of(profile, SENSOR, "high"))
-    put_master(store, "dark", Processing(NIGHT, "00000001"), SENSOR, dark, float(bias.start[0]), [])
+    put_master(store, Processing(NIGHT, "00000001"), SENSOR, MasterImage("dark", dark, float(bias.start[0])))
     flat = flat_master([lamp], detector_of(profile, SENSOR, "high", dark))
-    put_master(store, "flat", Processing(NIGHT, "00000002"), SENSOR, flat, float(lamp.start[0]), [])
+    put_master(store, Processing(NIGHT, "00000002"), SENSOR, MasterImage("flat", flat, float(lamp.start[0])))
 
 
 def work_of(night: Night, run: str = "r1", **changes: object) -> SensorWork:

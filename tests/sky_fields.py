@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection
+from gozen.astrometry.tangent_plane import PixelAxes, Projection, from_plane, nominal_projection
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 
 SHAPE = (1128, 2000)
@@ -68,8 +68,10 @@ def sky_field(
     """
     rng = np.random.default_rng(seed)
     x0, y0 = (SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2
-    nominal = nominal_projection(ra, dec, x0, y0, SCALE, 0.0, mirrored)
-    true = nominal_projection(ra, dec, x0 + offset_px[0], y0 + offset_px[1], SCALE * scale, turn_deg, mirrored)
+    nominal = nominal_projection(ra, dec, x0, y0, PixelAxes(SCALE, 0.0, mirrored))
+    true = nominal_projection(
+        ra, dec, x0 + offset_px[0], y0 + offset_px[1], PixelAxes(SCALE * scale, turn_deg, mirrored)
+    )
     reach = np.hypot(*SHAPE) / 2 * SCALE / 3600 * 1.3
     count = round(stars * 4 * reach**2 / (SHAPE[0] * SHAPE[1] * (SCALE / 3600) ** 2))
     star_ra, star_dec = from_plane(*rng.uniform(-reach, reach, (2, count)), ra, dec)

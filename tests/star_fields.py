@@ -6,7 +6,10 @@ import numpy as np
 from scipy.special import erf
 
 from gozen.calibration.calibrate_frame import Detector
+from gozen.frames.raw import RawCube
 from gozen.instrument.profile import Gain
+from gozen.instrument.read_header import RawHeader
+from gozen.reduction.calibrated_frames import CalibratedCube
 
 
 def gaussians(shape, x, y, flux, sigma=1.4):
@@ -46,3 +49,16 @@ def detector(shape=(60, 80), reference=10, overscan="row", saturation=26000.0, e
         dark=np.zeros(shape, np.float32),
         inverse_flat=np.ones(shape, np.float32),
     )
+
+
+def calibrated(images, levels, name="field"):
+    """Return a cube of images that need no calibration, none of which is refused."""
+    header = RawHeader(
+        object=name, data_type="OBJECT", sensor="111", utc_start=61000.0, exposure_s=0.5, frame_time_s=0.5,
+        row_time_s=0.0, utc_sequence=None, ra=None, dec=None, exposure_id=None, frame_id=name, gain="high", filter="",
+        pipelines=(), project="", observer="",
+    )  # fmt: skip
+    raw = RawCube(header, name, (), header.utc_start + np.arange(len(images)) * header.frame_time_s / 86400)
+    bare = detector(images[0].shape, saturation=60000.0)
+    masks = np.zeros((len(images), *images[0].shape), np.uint8)
+    return CalibratedCube(raw, bare, np.stack(images), masks, tuple(levels), {}, ())

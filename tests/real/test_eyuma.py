@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.lightcurves.reference_match import match_stars
-from gozen.lightcurves.zero_magnitude import fit_zero_point
+from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
 from gozen.settings import CalibrationSettings
 
 EXPOSURE_S = 90.0
@@ -60,7 +60,8 @@ def test_sources_lie_where_their_stars_do(measured, stars, matched):
 def test_zero_point_colour_term_and_scatter_are_the_published_ones(measured, stars, matched):
     use = (matched >= 0) & (measured["flux"] > 0)
     g, colour = stars.g[matched[use]], stars.bp_rp[matched[use]]
-    zero = fit_zero_point(measured["flux"][use], measured["error"][use], g, colour, CalibrationSettings(), "EY UMa")
+    seen = StarFluxes(measured["flux"][use], measured["error"][use], g, colour)
+    zero = fit_zero_point(seen, CalibrationSettings(), "EY UMa")
     assert zero.zp == pytest.approx(20.41, abs=0.02)
     assert zero.colour_term == pytest.approx(0.117, abs=0.02)
     assert zero.scatter <= 0.045
@@ -70,8 +71,7 @@ def test_zero_point_colour_term_and_scatter_are_the_published_ones(measured, sta
 def test_the_zero_point_does_not_depend_on_how_errors_are_stated(measured, stars, matched):
     use = (matched >= 0) & (measured["flux"] > 0)
     flux = measured["flux"][use]
-    zero = fit_zero_point(
-        flux, 0.02 * flux, stars.g[matched[use]], stars.bp_rp[matched[use]], CalibrationSettings(), "EY UMa"
-    )
+    seen = StarFluxes(flux, 0.02 * flux, stars.g[matched[use]], stars.bp_rp[matched[use]])
+    zero = fit_zero_point(seen, CalibrationSettings(), "EY UMa")
     assert zero.zp == pytest.approx(20.41, abs=0.02)
     assert zero.colour_term == pytest.approx(0.117, abs=0.02)

@@ -21,7 +21,7 @@ from gozen.archive.keys import Processing
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
-from gozen.calibration.master_library import put_master
+from gozen.calibration.master_library import MasterImage, put_master
 from gozen.catalog.format.schema import Flag
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.frames.raw import assemble, parse_file
@@ -64,7 +64,7 @@ def lowell(observed, tmp_path_factory):
         return assemble([parse_file(path.read_bytes(), path.name) for path in sorted(folder.glob(pattern))], profile)
 
     def master(kind, image, taken):
-        put_master(store, kind, Processing(NIGHT, kind), "1", image, float(taken.start[0]), [])
+        put_master(store, Processing(NIGHT, kind), "1", MasterImage(kind, image, float(taken.start[0])))
 
     zero, lamp = cube("zero/*.gz"), cube("flat/*.gz")
     bias = dark_master(zero, detector_of(profile, "1", profile.default_gain))

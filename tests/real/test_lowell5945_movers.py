@@ -23,7 +23,7 @@ from gozen.archive.log.search_log import Circle, LogSelection, search_tracklets
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
-from gozen.calibration.master_library import put_master
+from gozen.calibration.master_library import MasterImage, put_master
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
@@ -61,7 +61,7 @@ def bench(observed, tmp_path_factory):
     bias = dark_master(cube("zero/*.gz"), detector_of(profile, "1", "amp1"))
     flat = flat_master([cube("flat/*.gz")], detector_of(profile, "1", "amp1", bias))
     for kind, image in (("bias", bias), ("flat", flat)):
-        put_master(store, kind, Processing(NIGHT, kind, "masters"), "1", image, 58568.0, [])
+        put_master(store, Processing(NIGHT, kind, "masters"), "1", MasterImage(kind, image, 58568.0))
     reference = read_reference(str(folder / "truth" / "lowell5945_starcat_819.fits"))
     return SharedInputs(store, profile, Settings(archive=str(store.url)), reference)
 

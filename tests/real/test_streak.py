@@ -12,7 +12,8 @@ from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
 from gozen.movers.streaks import heading
-from gozen.reduction.align_frames import align
+from gozen.photometry.forced_photometry import ApertureSet
+from gozen.reduction.align_frames import align, align_roughly
 from gozen.reduction.buffers import Workspace
 from gozen.reduction.calibrated_frames import calibrate_cube
 from gozen.reduction.find_movers import find_moving
@@ -30,9 +31,9 @@ def found(observed):
     cube = assemble([parse_file(path.read_bytes(), path.name)], profile)
     detector, settings = detector_of(profile, "1", "normal"), Settings()
     calibrated = calibrate_cube(cube, detector, settings.gates, Workspace())
-    aligned = align(calibrated, 0, detector.saturation_adu, settings.detection, settings.gates)
-    skies, _ = measure_frames(calibrated, aligned, detector, settings, (21,))
-    return find_moving(cube, calibrated, aligned, skies, detector, 21, settings.movers)
+    aligned = align(align_roughly(calibrated, 0, settings.gates), settings.detection)
+    skies, _ = measure_frames(aligned, ApertureSet((21,), settings.photometry.limit_sigma))
+    return find_moving(aligned, skies, 21, settings.movers)
 
 
 def test_the_one_trail_is_found_and_no_star_is_taken_for_one(found):

@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from gozen.lightcurves.zero_magnitude import fit_zero_point
+from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
 from gozen.settings import CalibrationSettings
 
 
@@ -25,7 +25,8 @@ def fields(observed):
 def test_the_zero_point_of_a_field(fields, name, expected):
     flux, g = fields[name]
     # 5 per cent: what the flat field of that camera and unknown colours leave.
-    zero = fit_zero_point(flux, 0.05 * np.abs(flux), g, np.full(len(g), np.nan), CalibrationSettings(), name)
+    stars = StarFluxes(flux, 0.05 * np.abs(flux), g, np.full(len(g), np.nan))
+    zero = fit_zero_point(stars, CalibrationSettings(), name)
     assert zero.zp == pytest.approx(expected, abs=0.04)
     assert zero.colour_term == 0.0
     assert zero.zp_err < 0.05
@@ -33,7 +34,8 @@ def test_the_zero_point_of_a_field(fields, name, expected):
 
 def test_obvious_mismatches_are_clipped(fields):
     flux, g = fields["sub574511_069"]
-    zero = fit_zero_point(flux, 0.05 * np.abs(flux), g, np.full(len(g), np.nan), CalibrationSettings(), "x")
+    stars = StarFluxes(flux, 0.05 * np.abs(flux), g, np.full(len(g), np.nan))
+    zero = fit_zero_point(stars, CalibrationSettings(), "x")
     away = g + 2.5 * np.log10(np.maximum(flux, 1.0)) - zero.zp
     assert not zero.kept[flux < 0].any()
     assert not zero.kept[np.abs(away) > 0.5].any()

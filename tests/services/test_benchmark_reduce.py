@@ -28,8 +28,8 @@ def test_the_reduction_is_measured_step_by_step(tmp_path: Path) -> None:
     printed, figures = run("reduce.py", "--quick", "--frames", "3", "--repeats", "1", figures=tmp_path / "reduce.json")
     assert figures["sources on the stack"] == pytest.approx(750, rel=0.5)
     steps = {name: value for name, value in figures.items() if name.startswith("step: ")}
-    assert len(steps) == 18
-    assert sum(value > 0 for value in steps.values()) >= 16
+    assert len(steps) == 19
+    assert sum(value > 0 for value in steps.values()) >= 17
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("goal ")] == [
         "reduce/peer",
         "reduce_with_cube/peer",

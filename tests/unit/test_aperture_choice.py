@@ -12,9 +12,10 @@ import pytest
 
 from gozen.photometry.aperture_choice import diameters_for
 from gozen.quality.gates import frame_level
-from gozen.reduction.align_frames import align
-from gozen.reduction.calibrated_frames import CalibratedCube
+from gozen.reduction.align_frames import align, align_roughly
 from gozen.settings import DetectionSettings, GateSettings
+
+from ..star_fields import calibrated
 
 NAN = math.nan
 SIZE, FWHM = 240, 5.0
@@ -29,8 +30,8 @@ def seen(stars, hot_pixels):
         truth += flux * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / width) / (np.pi * width)
     truth[tuple(rng.integers(5, SIZE - 5, (2, hot_pixels)))] += 10 ** rng.uniform(2.5, 4.2, hot_pixels)
     images = (truth + rng.normal(0, 12, (2, SIZE, SIZE))).astype(np.float32)
-    cube = CalibratedCube(images, np.zeros(images.shape, np.uint8), [frame_level(one) for one in images], {}, [])
-    aligned = align(cube, 0, 60000.0, DetectionSettings(), GateSettings())
+    cube = calibrated(images, [frame_level(one) for one in images])
+    aligned = align(align_roughly(cube, 0, GateSettings()), DetectionSettings())
     return diameters_for("auto", aligned.fwhm, aligned.sources.fwhm)
 
 

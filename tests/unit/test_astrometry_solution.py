@@ -7,8 +7,8 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from gozen.astrometry.hinted import solve_with_hint
-from gozen.astrometry.refine import MatchedStars, refine
+from gozen.astrometry.hinted import FieldStars, solve_with_hint
+from gozen.astrometry.refine import refine
 
 from ..sky_fields import SHAPE, barrel, sky_field
 
@@ -18,8 +18,8 @@ GRID = tuple(axis.ravel() for axis in np.meshgrid(np.linspace(0, 1999, 15), np.l
 
 def solved(ra, dec, distortion=None):
     field = sky_field(ra, dec, turn_deg=0.3, distortion=distortion, noise_px=0.02)
-    match = solve_with_hint(field.x, field.y, field.ra, field.dec, field.nominal, 60.0, 6)
-    return refine(match.projection, MatchedStars(field.x, field.y, field.ra, field.dec), SHAPE, 3, "hint")
+    match = solve_with_hint(FieldStars(field.x, field.y, field.ra, field.dec), field.nominal, 60.0, 6)
+    return refine(match.projection, FieldStars(field.x, field.y, field.ra, field.dec), SHAPE, 3, "hint")
 
 
 def opened(solution):

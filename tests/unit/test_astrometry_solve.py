@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.astrometry.hinted import pair, solve_with_hint, tree_of
-from gozen.astrometry.refine import MatchedStars, refine
+from gozen.astrometry.hinted import FieldStars, pair, solve_with_hint, tree_of
+from gozen.astrometry.refine import refine
 from gozen.astrometry.solve import Field, SensorPointing, solve_field
 from gozen.errors import AstrometryFailed
 from gozen.instrument.profile import load_profile
@@ -23,12 +23,13 @@ GRID = tuple(axis.ravel() for axis in np.meshgrid(np.linspace(0, 1999, 15), np.l
 
 
 def hinted(field, radius_px=RADIUS_PX, minimum=6):
-    return solve_with_hint(field.x, field.y, field.ra, field.dec, field.nominal, radius_px, minimum)
+    stars = FieldStars(field.x, field.y, field.ra, field.dec)
+    return solve_with_hint(stars, field.nominal, radius_px, minimum)
 
 
 def refined(field, order=3):
     match = hinted(field)
-    return refine(match.projection, MatchedStars(field.x, field.y, field.ra, field.dec), SHAPE, order, "hint")
+    return refine(match.projection, FieldStars(field.x, field.y, field.ra, field.dec), SHAPE, order, "hint")
 
 
 def error_px(solution, field, distortion=None):
@@ -78,14 +79,14 @@ def test_a_few_stars_are_enough():
 @pytest.mark.parametrize("stars", [8, 40, 500, 4000])
 def test_another_field_is_not_matched_by_chance(seed, stars):
     field, other = sky_field(stars=stars, seed=seed), sky_field(stars=stars, seed=seed + 1000)
-    assert solve_with_hint(field.x, field.y, other.ra, other.dec, field.nominal, RADIUS_PX, 6) is None
+    assert solve_with_hint(FieldStars(field.x, field.y, other.ra, other.dec), field.nominal, RADIUS_PX, 6) is None
 
 
 @pytest.mark.parametrize("seed", [3, 9, 12, 20])
 @pytest.mark.parametrize("stars", [100, 500])
 def test_the_pairs_that_a_vote_among_many_collects_are_no_solution(stars, seed):
     field, other = sky_field(stars=stars, seed=seed), sky_field(stars=stars, seed=seed + 1000)
-    assert solve_with_hint(field.x, field.y, other.ra, other.dec, field.nominal, RADIUS_PX, 4) is None
+    assert solve_with_hint(FieldStars(field.x, field.y, other.ra, other.dec), field.nominal, RADIUS_PX, 4) is None
 
 
 def test_a_field_beyond_the_uncertainty_is_not_matched():

@@ -7,8 +7,8 @@ import pytest
 
 from gozen.catalog.format.schema import Flag
 from gozen.errors import TooFewCalibrators
-from gozen.lightcurves.calibrators import choose_calibrators
-from gozen.lightcurves.zero_magnitude import fit_zero_point
+from gozen.lightcurves.calibrators import CatalogueStars, choose_calibrators
+from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
 from gozen.photometry.forced_photometry import FrameFluxes
 from gozen.settings import CalibrationSettings
 
@@ -38,14 +38,14 @@ class Exposure:
         ]
 
     def chosen(self, settings=SETTINGS):
-        return choose_calibrators(
-            self.frames(), self.g, self.colour, self.blended, self.neighbours, self.crowding, settings
-        )
+        stars = CatalogueStars(self.g, self.colour, self.blended, self.neighbours, self.crowding)
+        return choose_calibrators(self.frames(), stars, settings)
 
     def zero(self, settings=SETTINGS):
         found = self.chosen(settings)
         g = np.where(found.chosen, self.g, np.nan)
-        return fit_zero_point(found.flux, found.flux_err, g, self.colour, settings, "TMQ1", found.sentence)
+        stars = StarFluxes(found.flux, found.flux_err, g, self.colour)
+        return fit_zero_point(stars, settings, "TMQ1", found.sentence)
 
 
 @pytest.mark.parametrize("flag", [Flag.SATURATED, Flag.EDGE, Flag.DEAD_PIXEL])

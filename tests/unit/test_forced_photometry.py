@@ -11,8 +11,9 @@ from gozen.catalog.format.schema import Flag
 from gozen.lightcurves.reference_match import neighbour_light
 from gozen.movers.measure_mover import aperture_growth
 from gozen.photometry.detect_sources import detect
-from gozen.photometry.forced_photometry import blended, measure_frame
+from gozen.photometry.forced_photometry import ApertureSet, blended, measure_frame
 from gozen.photometry.frame_shift import Shift
+from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky
 from gozen.settings import DetectionSettings
 
@@ -61,7 +62,8 @@ def measured(places, sources, shift=UNSHIFTED, excess=0.0, mask=CLEAN, seed=2, d
     sky = FrameSky(np.full((1, 1), excess), SHAPE, 7.5)
     noise = np.full(len(sources), np.sqrt(LEVEL / GAIN))
     image = frame(places, shift, excess, seed)
-    return measure_frame(image, mask, sources, shift, sky, noise, DETECTOR, diameters, 5.0)
+    seen = PlacedFrame(image, mask, shift, sky)
+    return measure_frame(seen, sources, noise, ApertureSet(diameters, 5.0), DETECTOR.gain.e_per_adu)
 
 
 @pytest.mark.parametrize("shift", [UNSHIFTED, Shift(0.4, -0.3, 0.05, 20), Shift(13.6, -9.2, 0.05, 20)])
@@ -162,6 +164,6 @@ def test_neighbours_light_over_the_meridian_and_without_magnitudes():
 @pytest.mark.parametrize("diameter", [21, 8, 5, 3])
 def test_the_growth_to_the_calibrated_aperture_is_that_of_the_stars_be_it_wider_or_narrower(places, sources, diameter):
     sky = FrameSky(np.zeros((1, 1)), SHAPE, 7.5)
-    growth = aperture_growth(frame(places), CLEAN, sources, UNSHIFTED, sky, diameter, 5)
+    growth = aperture_growth(PlacedFrame(frame(places), CLEAN, UNSHIFTED, sky), sources, diameter, 5)
     flux = measured(places, sources, diameters=(diameter, 5)).flux[:, FLUX > 10_000]
     assert growth == pytest.approx(np.median(flux[0] / flux[1]), rel=0.01)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.photometry.frame_shift import UNSHIFTED, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_shift import UNSHIFTED, AnchorStars, Shift, choose_anchors, measure_shift
 
 from ..star_fields import gaussians, scattered
 
@@ -31,7 +31,7 @@ def frame(field, dx=0.0, dy=0.0, light=1.0, seed=1, dance=0.0):
 @pytest.fixture(scope="module")
 def anchors(field):
     x, y, flux = field
-    return choose_anchors(frame(field, seed=99), x, y, flux, np.ones(len(x), bool), 3.3)
+    return choose_anchors(frame(field, seed=99), AnchorStars(x, y, flux, np.ones(len(x), bool), 3.3))
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0.0, 0.0), (0.3, -0.3), (-0.5, 0.5), (0.05, 2.7)])
@@ -83,7 +83,7 @@ def test_anchors_are_the_brightest_usable_stars(field):
     x, y, flux = field
     usable = np.ones(len(x), bool)
     usable[np.argmax(flux)] = False
-    chosen = choose_anchors(frame(field), x, y, flux, usable, 3.3)
+    chosen = choose_anchors(frame(field), AnchorStars(x, y, flux, usable, 3.3))
     brightest = np.argmax(flux)
     assert np.hypot(chosen.x - x[brightest], chosen.y - y[brightest]).min() > 5
     second = np.argsort(-flux)[1]
@@ -91,5 +91,5 @@ def test_anchors_are_the_brightest_usable_stars(field):
 
 
 def test_without_anchors_every_frame_keeps_the_guess(field):
-    none = choose_anchors(frame(field), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, bool), 3.3)
+    none = choose_anchors(frame(field), AnchorStars(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, bool), 3.3))
     assert measure_shift(frame(field, 5.0, 5.0), none, UNSHIFTED).stars == 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gozen.movers.candidates import find_candidates
+from gozen.movers.candidates import FrameDifference, find_candidates
 from gozen.movers.stack_template import difference, make_template
 from gozen.photometry.detect_sources import detect
-from gozen.photometry.frame_shift import UNSHIFTED, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_shift import UNSHIFTED, AnchorStars, Shift, choose_anchors, measure_shift
 from gozen.photometry.frame_turn import Turn, fit_turn
 from gozen.photometry.mean_stack import Stack, stack_frames
+from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky, frame_sky
 from gozen.settings import DetectionSettings
 
@@ -44,7 +45,7 @@ def frame(field, shift, seed=1, dance=0.0):
 
 @pytest.fixture(scope="module")
 def anchors(field):
-    return choose_anchors(frame(field, UNSHIFTED, seed=99), *field, np.ones(len(field[0]), bool), 3.3)
+    return choose_anchors(frame(field, UNSHIFTED, seed=99), AnchorStars(*field, np.ones(len(field[0]), bool), 3.3))
 
 
 def off(found, truth):
@@ -141,8 +142,9 @@ def test_a_turned_frame_minus_the_stack_leaves_nothing_but_what_is_new(field):
     image += gaussians(SHAPE, *shift.place(*new), 900.0)
     template = make_template(stack, stack.image, background, sources, 3.3)
     sky = FrameSky(np.zeros((4, 5)), (125.0, 130.0), NOISE)
-    rest = difference(image, template, 1.0, shift, sky)
-    found = find_candidates(rest, np.zeros(SHAPE, np.uint8), template, shift, NOISE, 0.7, 5.0, 0)
+    mask = np.zeros(SHAPE, np.uint8)
+    rest = difference(PlacedFrame(image, mask, shift, sky), template, 1.0)
+    found = find_candidates(FrameDifference(0, rest, mask, template, shift, NOISE), 0.7, 5.0)
     at = shift.back(found.x, found.y)
     assert np.hypot(at[0] - new[0], at[1] - new[1]).min() < 0.5
     assert len(found) == 1

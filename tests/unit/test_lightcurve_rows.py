@@ -11,9 +11,9 @@ from gozen.archive.keys import Processing
 from gozen.catalog.format.schema import Flag, lightcurve_schema
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 from gozen.frames.row_times import mid_exposure
-from gozen.lightcurves.sensor_rows import FrameRows, SensorSources, sensor_rows
+from gozen.lightcurves.sensor_rows import FrameRows, RowLabels, SensorSources, sensor_rows
 from gozen.lightcurves.zero_magnitude import ZeroPoint
-from gozen.photometry.forced_photometry import FrameFluxes
+from gozen.photometry.forced_photometry import ApertureSet, FrameFluxes
 
 PROCESSING = Processing("20261120", "00000042", "r2")
 ZERO = ZeroPoint(24.7, 0.01, 0.1, 0.02, 1.2, 0.005, np.ones(2, bool))
@@ -57,7 +57,8 @@ def frame(number, scale=1.0, flags=(0, 0, 0)):
 
 
 def table(frames=None, zero=ZERO, sources=SOURCES, sensor="111"):
-    return sensor_rows(sources, frames or [frame(0), frame(2, 0.5)], (21, 10), zero, 5.0, PROCESSING, sensor)
+    labels = RowLabels(PROCESSING, sensor)
+    return sensor_rows(sources, frames or [frame(0), frame(2, 0.5)], ApertureSet((21, 10), 5.0), zero, labels)
 
 
 def rows(**given):

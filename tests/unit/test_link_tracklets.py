@@ -10,11 +10,11 @@ import pytest
 from tests.moving_points import FRAMES, SHAPE, field
 
 from gozen.movers.group_flares import group_flares
-from gozen.movers.link_tracklets import Points, link, log10_chance
+from gozen.movers.link_tracklets import LineLimits, Points, link, log10_chance
 
 
-def found(points, times, **settings):
-    return link(points, times, SHAPE, 30.0, **settings)
+def found(points, times):
+    return link(points, times, SHAPE, LineLimits(30.0))
 
 
 def recovered(lines, owner):

@@ -16,7 +16,7 @@ import pytest
 from gozen.archive.commit import write_commit
 from gozen.archive.keys import Processing
 from gozen.archive.stores.open_store import open_store
-from gozen.calibration.master_library import put_master
+from gozen.calibration.master_library import MasterImage, put_master
 from gozen.calibration.master_match import CalibrationSetup, nearest_in_time
 from gozen.calibration.master_search import find_level, find_masters, warnings_of
 from gozen.errors import UnreadableInput
@@ -48,7 +48,7 @@ def put(store):
         cards = [("INSTRUME", camera, ""), *one.as_cards()] if camera else one.as_cards()
         night = f"{dt.datetime(2026, 11, 20) - dt.timedelta(days=max(0, math.ceil(days))):%Y%m%d}"
         words = f"{level:g}-{days:g}-{one.window}".replace(".", "_").replace(":", "-")
-        return put_master(store, kind, Processing(night, f"e{words}"), sensor, own, MJD - days, cards).key
+        return put_master(store, Processing(night, f"e{words}"), sensor, MasterImage(kind, own, MJD - days, cards)).key
 
     return put_one
 
@@ -135,7 +135,7 @@ def test_a_master_of_another_camera_never_serves_and_is_named(store, put):
 def test_masters_older_than_60_days_do_not_count(store):
     cards = [("INSTRUME", "tomoe", ""), *WANTED.as_cards()]
     image = np.ones(small_profile().active_shape, np.float32)
-    put_master(store, "dark", Processing("20260920", "old"), "111", image, MJD - 61, cards)
+    put_master(store, Processing("20260920", "old"), "111", MasterImage("dark", image, MJD - 61, cards))
     with pytest.raises(UnreadableInput, match=r"from the 60 days before .* there is no other"):
         found(store, masters=("dark",))
 
@@ -262,7 +262,7 @@ def test_a_master_of_an_old_archive_has_the_camera_of_its_commit(store, put, cam
 
 def test_a_master_that_says_nothing_of_itself_serves(store):
     image = np.full(small_profile().active_shape, 7.0, np.float32)
-    put_master(store, "dark", Processing("20261119", "bare"), "111", image, MJD - 1, [])
+    put_master(store, Processing("20261119", "bare"), "111", MasterImage("dark", image, MJD - 1))
     assert found(store, masters=("dark",)) == {"dark": 7.0}
 
 

@@ -6,15 +6,17 @@ What is in the files is the matter of test_reduce_sensor, storage that goes away
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
 from gozen.archive.commit import read_commit
-from gozen.archive.keys import raw_folder
+from gozen.archive.keys import commit, raw_folder
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.errors import StorageUnavailable
 from gozen.reduction.night_masters import MasterWork, make_sensor_masters
+from gozen.reduction.reduce_all import reduce_all
 
 from ..reductions import NIGHT, SENSOR, products, reduced, small_night, work_of
 
@@ -78,3 +80,26 @@ def test_a_master_of_raw_data_that_go_on_changing_is_not_made(night):
     (result,) = make_sensor_masters(dark, night.bench())
     assert (result.error, result.commit.status) == (None, "reduced")
     assert len(night.store.list("calib")) == 1
+
+
+class CountedReads(DirectoryStore):
+    """A directory that counts how often each object was asked for."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.reads = Counter()
+
+    def read(self, key):
+        self.reads[key] += 1
+        return super().read(key)
+
+
+def test_a_commit_is_read_once_and_a_missing_one_is_left_to_the_worker(night, monkeypatch):
+    monkeypatch.setattr("gozen.reduction.reduce_all.run_all", lambda tasks, *_: [(task, None) for task in tasks])
+    done, missing = work_of(night), work_of(night, sensor="112")
+    reduced(night)
+    store = CountedReads(night.store.path("raw").parent)
+    results = list(reduce_all([missing, done], lambda: night.bench(store=store), 1))
+    assert [(one.work, one.skipped) for one in results] == [(done, True), (missing, False)]
+    assert results[0].commit == read_commit(night.store, done.processing, SENSOR)
+    assert store.reads == {commit(done.processing, SENSOR): 1}

@@ -8,11 +8,10 @@ import pytest
 from gozen.errors import TrailedFrame
 from gozen.photometry.star_elongation import star_elongation
 from gozen.quality.gates import FrameLevel, check_elongation
-from gozen.reduction.align_frames import align
-from gozen.reduction.calibrated_frames import CalibratedCube
+from gozen.reduction.align_frames import align, align_roughly
 from gozen.settings import DetectionSettings, GateSettings
 
-from ..star_fields import gaussians, scattered
+from ..star_fields import calibrated, gaussians, scattered
 
 SHAPE = (300, 360)
 SIGMA, NOISE, LEVEL = 1.4, 3.0, 200.0
@@ -35,12 +34,11 @@ def frame(field, length=0.0, angle=0.6, seed=1):
 
 
 def cube(images):
-    masks = np.zeros((len(images), *SHAPE), np.uint8)
-    return CalibratedCube(np.stack(images), masks, [FrameLevel(LEVEL, NOISE)] * len(images), {}, [])
+    return calibrated(images, [FrameLevel(LEVEL, NOISE)] * len(images))
 
 
 def aligned(made, gates=LIMITS):
-    return align(made, 0, 60000.0, DetectionSettings(), gates, "field")
+    return align(align_roughly(made, 0, gates), DetectionSettings())
 
 
 @pytest.mark.parametrize(("length", "least", "most"), [(0, 1.0, 1.06), (3, 1.1, 1.4), (10, 2.5, 9), (14, 2.5, 20)])
@@ -69,10 +67,10 @@ def test_the_gate_names_value_limit_and_setting():
 def test_a_trailed_frame_is_refused_and_the_others_are_stacked(field, which, length):
     made = cube([frame(field, length if n == which else 0, seed=n) for n in range(5)])
     result = aligned(made)
-    assert {index: refusal.name for index, refusal in made.rejections.items()} == {which: "TrailedFrame"}
+    assert {index: refusal.name for index, refusal in result.cube.rejections.items()} == {which: "TrailedFrame"}
     assert which not in result.stack.frames
     assert len(result.stack.frames) == 4
-    assert [gate.passed for gate in made.gates if gate.name == "TrailedFrame"] == [n != which for n in range(5)]
+    assert [gate.passed for gate in result.cube.gates if gate.name == "TrailedFrame"] == [n != which for n in range(5)]
     assert result.sources.fwhm == pytest.approx(2.3548 * SIGMA, rel=0.25)
 
 
@@ -80,6 +78,4 @@ def test_a_camera_with_long_stars_on_every_frame_is_refused_whole_or_let_pass(fi
     images = [frame(field, 10, seed=n) for n in range(3)]
     with pytest.raises(TrailedFrame, match="field: all 3 frames were refused"):
         aligned(cube(images))
-    made = cube(images)
-    aligned(made, GateSettings(elongation=50))
-    assert made.good == [0, 1, 2]
+    assert aligned(cube(images), GateSettings(elongation=50)).cube.good == [0, 1, 2]

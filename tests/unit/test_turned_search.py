@@ -11,9 +11,10 @@ import pytest
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.frames.raw import RawFile, assemble
 from gozen.instrument.profile import parse_profile
+from gozen.photometry.forced_photometry import ApertureSet
 from gozen.photometry.frame_shift import Shift
 from gozen.photometry.frame_turn import Turn
-from gozen.reduction.align_frames import align
+from gozen.reduction.align_frames import align, align_roughly
 from gozen.reduction.buffers import Workspace
 from gozen.reduction.calibrated_frames import calibrate_cube
 from gozen.reduction.find_movers import find_moving
@@ -56,9 +57,9 @@ def searched(degrees, moving):
     cube = assemble([RawFile("cube.fits", WORDS, np.rint(raw).astype(np.uint16), 0.0, "0" * 64)], profile)
     detector, settings = detector_of(profile, "111", "high"), Settings()
     calibrated = calibrate_cube(cube, detector, settings.gates, Workspace())
-    aligned = align(calibrated, 0, detector.saturation_adu, settings.detection, settings.gates)
-    skies, _ = measure_frames(calibrated, aligned, detector, settings, (11,))
-    return find_moving(cube, calibrated, aligned, skies, detector, 11, settings.movers), aligned
+    aligned = align(align_roughly(calibrated, 0, settings.gates), settings.detection)
+    skies, _ = measure_frames(aligned, ApertureSet((11,), settings.photometry.limit_sigma))
+    return find_moving(aligned, skies, 11, settings.movers), aligned
 
 
 def flares_where_all_frames_reach(found, aligned):

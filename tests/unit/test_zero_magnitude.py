@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gozen.errors import TooFewCalibrators
-from gozen.lightcurves.zero_magnitude import fit_zero_point
+from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
 from gozen.settings import CalibrationSettings
 
 SETTINGS = CalibrationSettings()
@@ -22,7 +22,7 @@ def stars(count=80, relative=0.01, seed=1, colours=(0.2, 2.5)):
 
 
 def fit(flux, error, g, colour, settings=SETTINGS):
-    return fit_zero_point(flux, error, g, colour, settings, "TMQ1")
+    return fit_zero_point(StarFluxes(flux, error, g, colour), settings, "TMQ1")
 
 
 def test_zero_magnitude_and_colour_term_are_recovered_within_their_errors():

@@ -8,6 +8,7 @@ from typing import Literal
 
 from gozen.archive.commit import SensorCommit
 from gozen.instrument.profile import Apertures
+from gozen.resources.pipeline_names import PipelineName
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class ObservationFacts:
     known_sensors: Sequence[str]
     instrument: str = "tomoe"
     run: str = "r1"
-    default_pipelines: Sequence[Literal["wcs", "stack", "neo", "cube"]] = ("wcs", "stack")
+    default_pipelines: Sequence[PipelineName] = ("wcs", "stack")
     default_gain: str = "high"
     children: Mapping[str, ChildExposure] = field(default_factory=dict)
     problem: RequestProblem | None = None

@@ -114,7 +114,12 @@ def staging(processing: Processing, sensor: str) -> str:
 
 def commit(processing: Processing, sensor: str) -> str:
     """Return the key of the commit of one sensor."""
-    return f"exposures/{processing.folder}/{_part('sensor', sensor)}.json"
+    return f"{commits_of(processing)}/{_part('sensor', sensor)}.json"
+
+
+def commits_of(processing: Processing) -> str:
+    """Return the prefix of all commits of a processing."""
+    return f"exposures/{processing.folder}"
 
 
 def commits(night: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,17 +35,34 @@ class Match:
     rms_px: float
 
 
-def solve_with_hint(
-    x: Floats, y: Floats, ra: Floats, dec: Floats, nominal: Projection, radius_px: float, minimum: int
-) -> Match | None:
-    """Find where the stars really are, given about where they should be.
+@dataclass(frozen=True)
+class FieldStars:
+    """Detections and reference stars of one field, not paired yet; both brightest first.
 
     Parameters
     ----------
     x, y
-        Detections, brightest first, 0-based pixels.
+        Detections, 0-based pixels.
     ra, dec
-        Reference stars, brightest first, at the epoch of the exposure, degrees.
+        Reference stars at the epoch of the exposure, degrees.
+    """
+
+    x: Floats
+    y: Floats
+    ra: Floats
+    dec: Floats
+
+    @functools.cached_property
+    def detections(self) -> cKDTree:
+        """The tree of (x, y)."""
+        return tree_of(self.x, self.y)
+
+
+def solve_with_hint(stars: FieldStars, nominal: Projection, radius_px: float, minimum: int) -> Match | None:
+    """Find where the stars really are, given about where they should be.
+
+    Parameters
+    ----------
     nominal
         What header and profile promise.
     radius_px
@@ -58,29 +76,28 @@ def solve_with_hint(
     """
     best: Match | None = None
     for turn in _TURNS_DEG:
-        found = _solve_turned(x, y, ra, dec, _turned(nominal, turn), radius_px, minimum)
+        found = _solve_turned(stars, _turned(nominal, turn), radius_px, minimum)
         if found and (best is None or len(found.source) > len(best.source)):
             best = found
-        if best and len(best.source) >= max(minimum, 0.5 * min(len(x), len(ra), _VOTERS)):
+        if best and len(best.source) >= max(minimum, 0.5 * min(len(stars.x), len(stars.ra), _VOTERS)):
             return best
     return best
 
 
-def _solve_turned(
-    x: Floats, y: Floats, ra: Floats, dec: Floats, start: Projection, radius_px: float, minimum: int
-) -> Match | None:
-    px, py = start.pixel(ra, dec)
+def _solve_turned(stars: FieldStars, start: Projection, radius_px: float, minimum: int) -> Match | None:
+    x, y = stars.x, stars.y
+    px, py = start.pixel(stars.ra, stars.dec)
     near = _on_field(px, py, x, y, radius_px)
-    ra, dec = ra[near], dec[near]
+    stars = FieldStars(x, y, stars.ra[near], stars.dec[near])
     dx, dy = _voted_offset(x[:_VOTERS], y[:_VOTERS], px[near][:_VOTERS], py[near][:_VOTERS], radius_px)
     projection = Projection(start.ra, start.dec, start.x + dx, start.y + dy, start.matrix)
     match: Match | None = None
     for tolerance, brightest in ((12.0, _VOTERS), (6.0, 2 * _VOTERS), (3.0, 4 * _VOTERS), (2.0, 10**9)):
-        match = _improve(projection, x, y, ra, dec, tolerance, brightest, radius_px)
+        match = _improve(projection, stars, tolerance, brightest, radius_px)
         if match is None or len(match.source) < minimum:
             return None
         projection = match.projection
-    if match is None or not _better_than_chance(match, x, y, ra, dec, minimum):
+    if match is None or not _better_than_chance(match, stars, minimum):
         return None
     return replace(match, star=near[match.star])
 
@@ -113,16 +130,15 @@ def _voted_offset(x: Floats, y: Floats, px: Floats, py: Floats, radius_px: float
     return float(offset[0]), float(offset[1])
 
 
-def _improve(
-    start: Projection, x: Floats, y: Floats, ra: Floats, dec: Floats, tolerance: float, brightest: int, radius_px: float
-) -> Match | None:
+def _improve(start: Projection, stars: FieldStars, tolerance: float, brightest: int, radius_px: float) -> Match | None:
     """Pair the nearest stars within a tolerance and fit an affine projection to them."""
+    x, y, ra, dec = stars.x, stars.y, stars.ra, stars.dec
     px, py = start.pixel(ra, dec)
-    stars = _on_field(px, py, x, y, radius_px)[:brightest]
-    source, star = pair(tree_of(x[:brightest], y[:brightest]), px[stars], py[stars], tolerance)
+    near = _on_field(px, py, x, y, radius_px)[:brightest]
+    source, star = pair(tree_of(x[:brightest], y[:brightest]), px[near], py[near], tolerance)
     if len(source) < 4:
         return None
-    star = stars[star]
+    star = near[star]
     target = np.column_stack(to_plane(ra[star], dec[star], start.ra, start.dec))
     design = np.column_stack([x[source] - start.x, y[source] - start.y, np.ones(len(source))])
     kept = np.ones(len(source), bool)
@@ -189,13 +205,14 @@ def pair(detections: cKDTree, px: Floats, py: Floats, tolerance: float) -> tuple
     return found, nearest_first[first]
 
 
-def _better_than_chance(match: Match, x: Floats, y: Floats, ra: Floats, dec: Floats, minimum: int) -> bool:
+def _better_than_chance(match: Match, field: FieldStars, minimum: int) -> bool:
     """Tell whether far more stars agree than would by accident, and a good part of those that should.
 
     By accident a detection has a star within 2 pixels with the probability of the stars' density times 4 pi; the vote
     and the fit choose among many accidents.
     """
-    px, py = match.projection.pixel(ra, dec)
+    x, y = field.x, field.y
+    px, py = match.projection.pixel(field.ra, field.dec)
     stars = len(_on_field(px, py, x, y, 0.0))
     area = max(np.ptp(x) * np.ptp(y), 1.0)
     accidental = len(x) * min(stars / area * 4 * np.pi, 1.0)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from gozen.astrometry.hinted import least_squares, pair, tree_of
+from gozen.astrometry.hinted import FieldStars, least_squares, pair
 from gozen.astrometry.solution import Solution, powers, with_inverse
 from gozen.astrometry.tangent_plane import Projection, to_plane
 
@@ -23,23 +20,8 @@ _GAIN = 0.97
 """A higher order must lower the cross-validated residual by 3 %, or it only follows the noise."""
 
 
-@dataclass(frozen=True)
-class MatchedStars:
-    """Detections and reference stars of one field; see `gozen.astrometry.hinted.solve_with_hint`."""
-
-    x: Floats
-    y: Floats
-    ra: Floats
-    dec: Floats
-
-    @functools.cached_property
-    def detections(self) -> cKDTree:
-        """The tree of (x, y)."""
-        return tree_of(self.x, self.y)
-
-
 def refine(
-    first: Projection, stars: MatchedStars, shape: tuple[int, int], highest_order: int, method: Literal["hint", "blind"]
+    first: Projection, stars: FieldStars, shape: tuple[int, int], highest_order: int, method: Literal["hint", "blind"]
 ) -> Solution | None:
     """Fit the WCS to all pairs of detections and reference stars.
 
@@ -84,7 +66,7 @@ def _linear_about(
     return Solution(linear, 1, none, none, none, none, np.inf, np.inf, 0, method)
 
 
-def _iterate(start: Solution, stars: MatchedStars, order: int, tolerance: float) -> Solution | None:
+def _iterate(start: Solution, stars: FieldStars, order: int, tolerance: float) -> Solution | None:
     current = start
     for _ in range(5):
         source, star = _pairs(current, stars, tolerance)
@@ -98,7 +80,7 @@ def _iterate(start: Solution, stars: MatchedStars, order: int, tolerance: float)
     return current
 
 
-def _near_detections(start: Solution, stars: MatchedStars) -> MatchedStars:
+def _near_detections(start: Solution, stars: FieldStars) -> FieldStars:
     """Return the stars that may pair up; a deep catalogue has many more, and every later step projects all again."""
     x, y = start.pixel(stars.ra, stars.dec)
     low = np.array([[stars.x.min()], [stars.y.min()]]) - _REACH_PX
@@ -107,16 +89,16 @@ def _near_detections(start: Solution, stars: MatchedStars) -> MatchedStars:
     on_field = np.flatnonzero(((place > low) & (place < high)).all(axis=0))
     distance, _ = stars.detections.query(place[:, on_field].T, distance_upper_bound=_REACH_PX)
     kept = on_field[np.isfinite(distance)]
-    return MatchedStars(stars.x, stars.y, stars.ra[kept], stars.dec[kept])
+    return FieldStars(stars.x, stars.y, stars.ra[kept], stars.dec[kept])
 
 
-def _pairs(solution: Solution, stars: MatchedStars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _pairs(solution: Solution, stars: FieldStars, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return pair(stars.detections, *solution.pixel(stars.ra, stars.dec), tolerance)
 
 
 def _fit(
     start: Solution,
-    stars: MatchedStars,
+    stars: FieldStars,
     source: NDArray[np.intp],
     star: NDArray[np.intp],
     order: int,
@@ -158,7 +140,7 @@ def _as_solution(start: Solution, fit: Floats, order: int, rms: float, stars: in
     return Solution(linear, order, a, b, none, none, rms, rms * linear.scale_arcsec, stars, start.method)
 
 
-def _worth_it(simple: Solution, rich: Solution, stars: MatchedStars) -> bool:
+def _worth_it(simple: Solution, rich: Solution, stars: FieldStars) -> bool:
     """Tell whether stars that a fit has not seen lie closer to the richer solution.
 
     Every fifth star in turn is left out of both fits and compared (cross-validation).

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.astrometry.blind import index_files, solve_blind
-from gozen.astrometry.hinted import solve_with_hint
-from gozen.astrometry.refine import MatchedStars, refine
+from gozen.astrometry.hinted import FieldStars, solve_with_hint
+from gozen.astrometry.refine import refine
 from gozen.astrometry.solution import Solution
-from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection, to_plane
+from gozen.astrometry.tangent_plane import PixelAxes, Projection, from_plane, nominal_projection, to_plane
 from gozen.catalog.reference.reference_catalog import StarSource
 from gozen.errors import AstrometryFailed
 from gozen.instrument.profile import Profile
@@ -125,7 +125,7 @@ def _hinted(
     stars = _stars(field, reference, profile, centre, extra_px=radius_px)
     if len(stars.ra) < settings.minimum_stars:
         return None
-    match = solve_with_hint(stars.x, stars.y, stars.ra, stars.dec, nominal, radius_px, settings.minimum_stars)
+    match = solve_with_hint(stars, nominal, radius_px, settings.minimum_stars)
     if match is None:
         return None
     solution = refine(match.projection, stars, field.shape, settings.distortion_order, "hint")
@@ -149,7 +149,7 @@ def _blind(
         return None
     ra, dec = match.projection.sky(np.array([field.shape[1] / 2]), np.array([field.shape[0] / 2]))
     if reference is None:
-        stars = MatchedStars(field.x[order], field.y[order], match.ra, match.dec)
+        stars = FieldStars(field.x[order], field.y[order], match.ra, match.dec)
     else:
         stars = _stars(field, reference, profile, (float(ra[0]), float(dec[0])), extra_px=0.0)
     solution = refine(match.projection, stars, field.shape, settings.distortion_order, "blind")
@@ -159,19 +159,19 @@ def _blind(
 def _nominal(field: Field, profile: Profile, pointing: SensorPointing) -> Projection:
     x, y = (field.shape[1] - 1) / 2, (field.shape[0] - 1) / 2
     scale, angle = profile.pixel_scale_arcsec, profile.orientation_deg + pointing.turn_deg
-    return nominal_projection(pointing.ra, pointing.dec, x, y, scale, angle, profile.mirrored)
+    return nominal_projection(pointing.ra, pointing.dec, x, y, PixelAxes(scale, angle, profile.mirrored))
 
 
 def _stars(
     field: Field, reference: StarSource, profile: Profile, centre: tuple[float, float], extra_px: float
-) -> MatchedStars:
+) -> FieldStars:
     """Gather detections and reference stars, both brightest first, the stars at the epoch of the exposure."""
     half_diagonal_px = np.hypot(*field.shape) / 2 * _MARGIN + extra_px
     near = reference.cone(*centre, half_diagonal_px * profile.pixel_scale_arcsec / 3600)
     near = near[np.argsort(near.g, kind="stable")]
     ra, dec = near.at_epoch(field.year)
     order = np.argsort(-field.flux, kind="stable")[:_BRIGHTEST]
-    return MatchedStars(field.x[order], field.y[order], ra, dec)
+    return FieldStars(field.x[order], field.y[order], ra, dec)
 
 
 def _advice(field: Field, reference: StarSource | None, settings: AstrometrySettings) -> str:

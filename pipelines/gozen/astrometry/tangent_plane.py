@@ -87,21 +87,34 @@ class Projection:
         return float(np.sqrt(abs(np.linalg.det(self.matrix))) * 3600)
 
 
-def nominal_projection(
-    ra: float, dec: float, x: float, y: float, scale_arcsec: float, orientation_deg: float, mirrored: bool
-) -> Projection:
+@dataclass(frozen=True)
+class PixelAxes:
+    """How the pixels of a sensor lie on the sky.
+
+    Parameters
+    ----------
+    scale_arcsec
+        Of a pixel.
+    orientation_deg
+        Position angle of the +y axis, north through east.
+    mirrored
+        False: east is left when north is up.
+    """
+
+    scale_arcsec: float
+    orientation_deg: float
+    mirrored: bool
+
+
+def nominal_projection(ra: float, dec: float, x: float, y: float, axes: PixelAxes) -> Projection:
     """Make the projection that a profile and a pointing promise.
 
     Parameters
     ----------
     ra, dec
         Of the pixel (x, y), degrees.
-    orientation_deg
-        Position angle of the +y axis, north through east.
-    mirrored
-        False: east is left when north is up.
     """
-    angle = np.deg2rad(orientation_deg)
+    angle = np.deg2rad(axes.orientation_deg)
     up = np.array([np.sin(angle), np.cos(angle)])
-    right = np.array([-np.cos(angle), np.sin(angle)]) * (-1 if mirrored else 1)
-    return Projection(ra, dec, x, y, scale_arcsec / 3600 * np.column_stack([right, up]))
+    right = np.array([-np.cos(angle), np.sin(angle)]) * (-1 if axes.mirrored else 1)
+    return Projection(ra, dec, x, y, axes.scale_arcsec / 3600 * np.column_stack([right, up]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,26 +21,33 @@ from gozen.frames.raw import read_words
 from gozen.instrument.read_header import utc_of_mjd
 
 
-def put_master(
-    store: Store,
-    kind: Calibration,
-    processing: keys.Processing,
-    sensor: str,
-    image: Image,
-    mjd: float,
-    cards: list[Card],
-) -> Product:
+@dataclass(frozen=True)
+class MasterImage:
+    """A master that is not stored yet.
+
+    Parameters
+    ----------
+    mjd
+        Start of the exposure that it is named after, MJD (UTC).
+    cards
+        Further header cards: provenance.
+    """
+
+    kind: Calibration
+    image: Image
+    mjd: float
+    cards: list[Card] = field(default_factory=list)
+
+
+def put_master(store: Store, processing: keys.Processing, sensor: str, master: MasterImage) -> Product:
     """Store a master and return what its commit says of it.
 
     Parameters
     ----------
     processing
         Night and exposure that the master is named after.
-    mjd
-        Start of that exposure.
-    cards
-        Further header cards: provenance.
     """
+    kind, image, mjd = master.kind, master.image, master.mjd
     key = keys.master(kind, processing.night, processing.exposure, sensor)
     when = utc_of_mjd(mjd).strftime("%Y-%m-%dT%H:%M:%S")
     own: list[Card] = [
@@ -50,7 +58,7 @@ def put_master(
         ("DET_ID", sensor, "sensor"),
         ("NBAD", int(np.isnan(image).sum()), "dead pixels"),
     ]
-    return put_product(store, key, plain(image, own + cards, when))
+    return put_product(store, key, plain(image, own + master.cards, when))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.instrument.header_rules import HeaderWords, WordPart
 from gozen.instrument.profile_contradictions import contradictions
+from gozen.resources.pipeline_names import PipelineName
 from gozen.resources.yaml_document import parse
 
 _LARGEST_SENSOR = 32767
@@ -179,7 +180,7 @@ class Profile(WordPart):
         "auto", description="Of the circles that stars are measured in, the calibrated one first; or by the seeing"
     )
     stack_skips_frames: int = Field(0, ge=0, description="First frames that are measured but left out of the stack")
-    default_pipelines: tuple[Literal["wcs", "stack", "neo", "cube"], ...] = ("wcs", "stack")
+    default_pipelines: tuple[PipelineName, ...] = ("wcs", "stack")
     sensors: tuple[Sensor, ...] = Field(min_length=1)
     header: HeaderWords
 

@@ -59,23 +59,14 @@ class Calibrators:
         return found + ("; the least blended stars serve, for want of others" if self.blended else "")
 
 
-def choose_calibrators(
-    frames: Sequence[FrameFluxes],
-    g: Floats,
-    colour: Floats,
-    blended: Chosen,
-    neighbours: Floats,
-    crowding: Floats,
-    settings: CalibrationSettings,
-) -> Calibrators:
-    """Choose the stars whose mean flux makes the zero magnitude.
+@dataclass(frozen=True)
+class CatalogueStars:
+    """What is known of each source's star without its fluxes on the frames; arrays of shape (sources,).
 
     Parameters
     ----------
-    frames
-        Fluxes and flags of every source on each stacked frame.
     g, colour
-        Of each source's star; NaN where there is none.
+        Magnitude and colour of the star; NaN where there is none.
     blended
         Whether a detected neighbour's light is in the aperture.
     neighbours
@@ -83,24 +74,42 @@ def choose_calibrators(
     crowding
         The same of the reference catalogue's neighbours.
     """
+
+    g: Floats
+    colour: Floats
+    blended: Chosen
+    neighbours: Floats
+    crowding: Floats
+
+
+def choose_calibrators(
+    frames: Sequence[FrameFluxes], stars: CatalogueStars, settings: CalibrationSettings
+) -> Calibrators:
+    """Choose the stars whose mean flux makes the zero magnitude.
+
+    Parameters
+    ----------
+    frames
+        Fluxes and flags of every source on each stacked frame.
+    """
     flags = np.stack([one.flags for one in frames])
     good = (flags & sum(SPOILING.values())) == 0
     flux, error = _mean_flux(frames, good)
-    known = np.isfinite(g)
+    known = np.isfinite(stars.g)
     left = known & (good.mean(axis=0) >= settings.good_frames - 1e-9)
     removed = _spoiled(flags, known & ~left)
     strength = np.divide(flux, error, out=np.zeros_like(flux), where=left & (flux > 0))
-    clear = left & ~blended
+    clear = left & ~stars.blended
     # A deep catalogue knows neighbours that are too faint to be detected, but not to spoil an aperture.
-    lonely = clear & ~(crowding >= _CROWDED)
+    lonely = clear & ~(stars.crowding >= _CROWDED)
     if (lonely & (strength > _LIMITS[-1])).sum() >= _FEW:
         clear = lonely
     strong = clear & (strength > _limit(np.where(clear, strength, 0.0)))
-    share = np.maximum(neighbours, np.nan_to_num(crowding))
+    share = np.maximum(stars.neighbours, np.nan_to_num(stars.crowding))
     chosen = _with_blended(strong, left & ~clear & (strength > _LIMITS[-1]), share, settings.minimum_stars)
     faint = left & ~chosen & np.where(clear, ~strong, strength <= _LIMITS[-1])
     removed |= {"blended": int((left & ~chosen & ~faint).sum())}
-    kept = of_known_colour(chosen, colour, settings)
+    kept = of_known_colour(chosen, stars.colour, settings)
     removed |= {"no colour": int((chosen & ~kept).sum()), "too faint": int(faint.sum())}
     return Calibrators(flux, error, kept, bool((kept & ~clear).any()), int(known.sum()), removed)
 

@@ -12,7 +12,7 @@ from gozen.archive.keys import Processing
 from gozen.catalog.format.schema import Flag, lightcurve_table
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 from gozen.lightcurves.zero_magnitude import ZeroPoint
-from gozen.photometry.forced_photometry import FrameFluxes
+from gozen.photometry.forced_photometry import ApertureSet, FrameFluxes
 
 Floats = NDArray[np.float64]
 _POGSON = 2.5 / np.log(10)
@@ -79,34 +79,38 @@ class FrameRows:
     fluxes: FrameFluxes
 
 
+@dataclass(frozen=True)
+class RowLabels:
+    """What all rows of one sensor's exposure have in common.
+
+    Parameters
+    ----------
+    band
+        The filter, as the header has it; empty where it does not say.
+    """
+
+    processing: Processing
+    sensor: str
+    band: str = ""
+
+
 def sensor_rows(
-    sources: SensorSources,
-    frames: list[FrameRows],
-    diameters_px: tuple[int, ...],
-    zero: ZeroPoint | None,
-    limit_sigma: float,
-    processing: Processing,
-    sensor: str,
-    band: str = "",
+    sources: SensorSources, frames: list[FrameRows], apertures: ApertureSet, zero: ZeroPoint | None, labels: RowLabels
 ) -> pa.Table:
     """Build the rows of one sensor's exposure, frame by frame.
 
     Parameters
     ----------
-    diameters_px
-        Of the measured apertures, the calibrated one first.
+    apertures
+        In which the frames were measured.
     zero
         The calibration; None leaves magnitudes null and says so in the flags.
-    limit_sigma
-        Significance of the limiting magnitude.
-    band
-        The filter, as the header has it; empty where it does not say.
 
     Returns
     -------
     A table of the light-curve schema; sources without a star have a null id until a night is appended.
     """
-    count, further = len(frames), diameters_px[1:]
+    count, further = len(frames), apertures.diameters_px[1:]
     flux = np.stack([frame.fluxes.flux for frame in frames])
     error = np.stack([frame.fluxes.flux_err for frame in frames])
     sky_err = np.stack([frame.fluxes.sky_err for frame in frames])
@@ -119,7 +123,7 @@ def sensor_rows(
         "flux": flux[:, 0].ravel(),
         "flux_err": error[:, 0].ravel(),
         "flux_auto": np.concatenate([frame.fluxes.flux_auto for frame in frames]),
-        **_magnitudes(sources, flux[:, 0], error[:, 0], limit_sigma * sky_err, zero),
+        **_magnitudes(sources, flux[:, 0], error[:, 0], apertures.limit_sigma * sky_err, zero),
         "x": np.tile(sources.x, count),
         "y": np.tile(sources.y, count),
         "flags": flags.ravel(),
@@ -128,18 +132,18 @@ def sensor_rows(
     for index, diameter in enumerate(further, start=1):
         columns[f"flux_{diameter}"] = flux[:, index].ravel()
         columns[f"flux_err_{diameter}"] = error[:, index].ravel()
-    rows = count * len(sources.x)
+    rows, processing = count * len(sources.x), labels.processing
     constant: dict[str, str | int] = {
         "origin": "stack",
         "night": int(processing.night),
         "exposure": processing.exposure,
         "run": processing.run,
-        "sensor": int(sensor),
-        "aperture_diameter": diameters_px[0],
+        "sensor": int(labels.sensor),
+        "aperture_diameter": apertures.diameters_px[0],
     }
     columns |= {name: pa.repeat(value, rows) for name, value in constant.items()}
-    if band:
-        columns["filter"] = pa.repeat(band, rows)
+    if labels.band:
+        columns["filter"] = pa.repeat(labels.band, rows)
     return lightcurve_table(columns, further)
 
 

@@ -71,17 +71,32 @@ def of_known_colour(usable: NDArray[np.bool_], colour: Floats, settings: Calibra
     return known if known.sum() >= settings.minimum_stars else usable
 
 
-def fit_zero_point(
-    flux: Floats, flux_err: Floats, g: Floats, colour: Floats, settings: CalibrationSettings, name: str, why: str = ""
-) -> ZeroPoint:
-    """Fit the zero magnitude and colour term, clipping outliers until they stay the same.
+@dataclass(frozen=True)
+class StarFluxes:
+    """Fluxes of stars of known magnitude; arrays of shape (stars,).
 
     Parameters
     ----------
     flux, flux_err
-        Of the calibrators, ADU; those without a positive flux or magnitude are left out.
+        Measured, ADU.
     g, colour
-        Gaia G and BP - RP; a star without colour helps the zero magnitude where no star has one.
+        Gaia G and BP - RP; NaN where unknown.
+    """
+
+    flux: Floats
+    flux_err: Floats
+    g: Floats
+    colour: Floats
+
+
+def fit_zero_point(stars: StarFluxes, settings: CalibrationSettings, name: str, why: str = "") -> ZeroPoint:
+    """Fit the zero magnitude and colour term, clipping outliers until they stay the same.
+
+    Parameters
+    ----------
+    stars
+        The calibrators; those without a positive flux or magnitude are left out, and one without colour helps the zero
+        magnitude where no star has one.
     name
         Of the exposure and sensor, for the messages.
     why
@@ -92,6 +107,7 @@ def fit_zero_point(
     TooFewCalibrators
         Fewer stars than the limit can be used or are kept, or the clipping does not settle.
     """
+    flux, flux_err, g, colour = stars.flux, stars.flux_err, stars.g, stars.colour
     usable = (flux > 0) & np.isfinite(g) & np.isfinite(flux_err)
     with_colour = usable & np.isfinite(colour)
     usable = of_known_colour(usable, colour, settings)

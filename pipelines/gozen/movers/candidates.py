@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gozen.calibration.calibrate_frame import Image, Mask
-from gozen.movers.local_sky import clear_hits
+from gozen.movers.local_sky import LevelGround, clear_hits
 from gozen.movers.stack_template import Template, cores
 from gozen.photometry.centroids import windowed_centroids
 from gozen.photometry.frame_shift import Shift
@@ -72,37 +72,49 @@ class Candidates:
 _ARRAYS = ("x", "y", "flux", "snr", "error_px", "length_px", "elongation", "angle", "sharp")
 
 
-def find_candidates(
-    rest: Image,
-    mask: Mask,
-    template: Template,
-    shift: Shift,
-    noise: float,
-    sharpest: float,
-    threshold_sigma: float,
-    frame: int,
-) -> Candidates:
-    """Find what stands out of the difference of a frame and its stack.
+@dataclass(frozen=True)
+class FrameDifference:
+    """What one frame has more than the stack.
 
     Parameters
     ----------
+    frame
+        Number of the frame.
     rest
         The difference, ADU.
     mask
         Of the frame: pixels that are saturated or dead.
+    template, shift
+        What was taken off the frame, and where it stands against the frame.
     noise
         Of one pixel of the frame, ADU.
+    """
+
+    frame: int
+    rest: Image
+    mask: Mask
+    template: Template
+    shift: Shift
+    noise: float
+
+
+def find_candidates(seen: FrameDifference, sharpest: float, threshold_sigma: float) -> Candidates:
+    """Find what stands out of the difference of a frame and its stack.
+
+    Parameters
+    ----------
     sharpest
         Largest part of its light in three by three pixels that a star has in one.
     threshold_sigma
         Significance of a box sum.
     """
-    template, shift = template.on_frame(shift)
+    frame, rest, noise = seen.frame, seen.rest, seen.noise
+    template, shift = seen.template.on_frame(seen.shift)
     box = template.box
     limit = np.float32(threshold_sigma * noise * box)
     dx, dy = round(shift.dx), round(shift.dy)
     hits = _hits(rest, template.allowance, box, limit, dx, dy, _MOST_RAW)
-    hits = clear_hits(hits, rest, template.allowance, box, noise, threshold_sigma, dx, dy)
+    hits = clear_hits(hits, LevelGround(rest, template.allowance, noise, dx, dy), box, threshold_sigma)
     if len(hits) == 0 or len(hits) >= _MOST:
         return none_found(frame)
     groups = _group(hits[:, 0].astype(np.int64), hits[:, 1].astype(np.int64), 2)
@@ -128,7 +140,7 @@ def find_candidates(
     )
     sharp = _sharp(rest, x, y, own, sharpest) & ~trailed
     found = Candidates(frame, x, y, peak, snr, error, length, major / minor, shape[:, 7], sharp)
-    return found.where(~_spoiled(mask, x, y) & (snr >= threshold_sigma))
+    return found.where(~_spoiled(seen.mask, x, y) & (snr >= threshold_sigma))
 
 
 def none_found(frame: int) -> Candidates:

@@ -91,15 +91,27 @@ class Line:
         return float(np.hypot(self.rate_x, self.rate_y))
 
 
-def link(
-    points: Points,
-    times: Floats,
-    shape: tuple[int, int],
-    maximum_rate: float,
-    minimum_points: int = 4,
-    minimum_significance: float = 3.0,
-    maximum_gap: int = 2,
-) -> list[Line]:
+@dataclass(frozen=True)
+class LineLimits:
+    """What a line must be.
+
+    Parameters
+    ----------
+    maximum_rate
+        Pixels per unit of time.
+    minimum_points, minimum_significance
+        What a line needs.
+    maximum_gap
+        Frames that may be missing between the pair that a line is grown from.
+    """
+
+    maximum_rate: float
+    minimum_points: int = 4
+    minimum_significance: float = 3.0
+    maximum_gap: int = 2
+
+
+def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimits) -> list[Line]:
     """Link points to lines, the most significant first; no point is in two lines.
 
     The significance is that of the a-contrario method (Desolneux, Moisan & Morel 2000, Int. J. Comput. Vision 40, 7):
@@ -115,21 +127,17 @@ def link(
         Of each frame, in any unit, increasing.
     shape
         Rows and columns of the field, which the density refers to.
-    maximum_rate
-        Pixels per unit of time.
-    minimum_points, minimum_significance
-        What a line needs.
-    maximum_gap
-        Frames that may be missing between the pair that a line is grown from.
     """
+    minimum_points, minimum_significance = limits.minimum_points, limits.minimum_significance
     if len(points) < max(minimum_points, 2):
         return []
     order = np.lexsort((points.y, points.frame))
     frame, x, y, error = points.frame[order], points.x[order], points.y[order], points.error_px[order]
     start = np.searchsorted(frame, np.arange(len(times) + 1))
     density = _densities(frame, x, y, len(times), shape)
+    fastest, gap = limits.maximum_rate, limits.maximum_gap
     members, numbers, pairs = _grow(
-        frame, x, y, error, start, np.asarray(times, float), density, maximum_rate, maximum_gap, minimum_points
+        frame, x, y, error, start, np.asarray(times, float), density, fastest, gap, minimum_points
     )
     if len(members) == 0:
         return []
@@ -149,7 +157,7 @@ def link(
             if -(np.log10(max(pairs, 1)) + lost) < minimum_significance:
                 continue
         free[own] = False
-        lines.append(_fitted(order, own, frame, x, y, error, times, float(significance[index])))
+        lines.append(_line(order[own], points, times, float(significance[index])))
     return lines
 
 
@@ -176,28 +184,20 @@ def _densities(frame: Indices, x: Floats, y: Floats, frames: int, shape: tuple[i
     return np.asarray(np.maximum(overall.mean(), local[row, column]) + overall[frame] * 0.5)
 
 
-def _fitted(
-    order: Indices,
-    own: Indices,
-    frame: Indices,
-    x: Floats,
-    y: Floats,
-    error: Floats,
-    times: Floats,
-    significance: float,
-) -> Line:
-    t, weight = np.asarray(times)[frame[own]], 1 / error[own] ** 2
+def _line(members: Indices, points: Points, times: Floats, significance: float) -> Line:
+    x, y, error = points.x[members], points.y[members], points.error_px[members]
+    t, weight = np.asarray(times)[points.frame[members]], 1 / error**2
     middle = float(np.average(t, weights=weight))
     spread = float(np.sum(weight * (t - middle) ** 2))
     fits = []
-    for values in (x[own], y[own]):
+    for values in (x, y):
         mean = float(np.average(values, weights=weight))
         fits.append((mean, float(np.sum(weight * (t - middle) * (values - mean)) / spread)))
     (x0, rate_x), (y0, rate_y) = fits
-    rest = np.concatenate([x[own] - x0 - rate_x * (t - middle), y[own] - y0 - rate_y * (t - middle)])
+    rest = np.concatenate([x - x0 - rate_x * (t - middle), y - y0 - rate_y * (t - middle)])
     rms = float(np.sqrt(np.mean(rest**2)))
-    sigma = max(1.0, float(np.sqrt(np.mean((rest / np.tile(error[own], 2)) ** 2)))) / np.sqrt(spread)
-    return Line(order[own], x0, y0, rate_x, rate_y, float(sigma), middle, rms, significance)
+    sigma = max(1.0, float(np.sqrt(np.mean((rest / np.tile(error, 2)) ** 2)))) / np.sqrt(spread)
+    return Line(members, x0, y0, rate_x, rate_y, float(sigma), middle, rms, significance)
 
 
 @njit(cache=True)

@@ -5,6 +5,7 @@ Along borders the sky changes within a few pixels (vignetting, stray light), so 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,27 +22,43 @@ _SURE = 4.0
 """Standard errors by which level and noise must differ from those of the frame to replace them."""
 
 
-def clear_hits(
-    hits: NDArray[Any], rest: Image, allowance: Image, box: int, noise: float, threshold: float, dx: int, dy: int
-) -> NDArray[Any]:
+@dataclass(frozen=True)
+class LevelGround:
+    """A difference of a frame and the stack, in which level and noise about a place are measured.
+
+    Parameters
+    ----------
+    rest
+        The difference, ADU.
+    allowance
+        As in `gozen.movers.stack_template.Template`; infinite where nothing is known.
+    noise
+        Of a pixel of the frame, ADU.
+    dx, dy
+        Whole pixels by which the frame has drifted against the stack.
+    """
+
+    rest: Image
+    allowance: Image
+    noise: float
+    dx: int
+    dy: int
+
+
+def clear_hits(hits: NDArray[Any], ground: LevelGround, box: int, threshold: float) -> NDArray[Any]:
     """Return the hits that are above the threshold of their neighbourhood, too, with its noise as a fourth column.
 
     Parameters
     ----------
     hits
         Row, column and box sum of each, in the order of the rows.
-    rest
-        Difference of the frame and the stack, ADU.
-    allowance
-        As in `gozen.movers.stack_template.Template`; infinite where nothing is known.
-    noise
-        Of a pixel of the frame, ADU.
+    box
+        Side of the box, pixels.
     threshold
         In units of the noise of a box.
-    dx, dy
-        Whole pixels by which the frame has drifted against the stack.
     """
-    level, spread = _about(hits, rest, allowance, np.float32(noise), dx, dy).T
+    allowance, dx, dy = ground.allowance, ground.dx, ground.dy
+    level, spread = _about(hits, ground.rest, allowance, np.float32(ground.noise), dx, dy).T
     more = allowance[hits[:, 0].astype(int) - dy, hits[:, 1].astype(int) - dx]
     above = hits[:, 2] - more - box * box * level > threshold * box * spread
     return np.asarray(np.column_stack([hits, spread])[above])

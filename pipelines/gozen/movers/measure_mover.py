@@ -16,6 +16,7 @@ from gozen.movers.trail_profile import Optics, add_trail, moffat_table
 from gozen.photometry.aperture_sums import aperture_sums
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
+from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky
 
 Floats = NDArray[np.float64]
@@ -116,18 +117,16 @@ class Track:
     line: Line
 
 
-def aperture_growth(
-    image: Image, mask: Mask, sources: Sources, shift: Shift, sky: FrameSky, wide_px: float, narrow_px: float
-) -> float:
+def aperture_growth(frame: PlacedFrame, sources: Sources, wide_px: float, narrow_px: float) -> float:
     """Return a star's flux in a wide aperture (the calibrated) over that in a narrow one (the movers'); NaN if unknown.
 
     It is the median of bright stars that are not merged, and follows the seeing of the frame.
     """
     strong = np.flatnonzero(~sources.merged & (sources.flux > _BRIGHT * sources.noise * wide_px))
     strong = strong[np.argsort(-sources.flux[strong], kind="stable")[:_STARS]]
-    x, y = shift.place(sources.x[strong], sources.y[strong])
-    level = sources.background[strong] + sky.at(x, y)
-    wide, narrow = (aperture_sums(image, mask, x, y, diameter) for diameter in (wide_px, narrow_px))
+    x, y = frame.shift.place(sources.x[strong], sources.y[strong])
+    level = sources.background[strong] + frame.sky.at(x, y)
+    wide, narrow = (aperture_sums(frame.image, frame.mask, x, y, diameter) for diameter in (wide_px, narrow_px))
     good = ~(wide.edge | wide.saturated | wide.dead) & (narrow.flux > level * narrow.area)
     if good.sum() < _FEWEST_STARS:
         return float("nan")
@@ -165,7 +164,7 @@ def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: 
     film = np.full((len(times), *rests.shape[1:]), np.nan, np.float32)
     film[seen] = rests
     inner = slice(half - near, half + near + 1)
-    points = _points(path, shared, rests[:, inner, inner], stamps, optics, scene)
+    points = _points(_FollowedObject(path, stamps, optics, scene), shared, rests[:, inner, inner])
     kept = np.isfinite(points).all(axis=0)
     x, y, error, flux, flux_err = points[:, kept]
     found = np.isin(seen[kept], sorted(linked))
@@ -210,8 +209,19 @@ def _motion(shift: Shift, x: float, y: float) -> tuple[float, float]:
     return float(there[0][0]) - x, float(there[1][0]) - y
 
 
-def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, optics: Optics, scene: Scene) -> Floats:
+@dataclass(frozen=True)
+class _FollowedObject:
+    """An object that is followed: its path, the cutouts about it, how it looks on the frames, and the frames."""
+
+    path: StraightPath
+    stamps: Stamps
+    optics: Optics
+    scene: Scene
+
+
+def _points(one: _FollowedObject, shared: Overlap, rests: Floats) -> Floats:
     """Return place on the frame, its error, flux and its error, shape (5, frames); NaN where nothing is seen."""
+    path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     half = rests.shape[1] // 2
     fits = fit_frames(rests, path, stamps, optics, _SEARCH_STEPS)
     # The highest place of a faint object is pulled about by more than the slope there says.
@@ -231,7 +241,7 @@ def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, 
     for k in np.flatnonzero(seen):
         column, row = (int(value) for value in np.rint(place[:, k]) + corner[:, k])
         mask = scene.masks[stamps.index[k], max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        flux, noise, expected = _flux(rests[k], int(k), place[:, k], path, stamps, optics, scene)
+        flux, noise, expected = _flux(one, rests[k], int(k), place[:, k])
         # What a point should be decides whether it counts: to drop the faint ones would make the object brighter.
         absent = expected - flux > _ABSENT_SIGMA * np.hypot(noise, _VARIES * expected)
         if mask.any() or expected < _LEAST_SNR * noise or absent:
@@ -242,10 +252,9 @@ def _points(path: StraightPath, shared: Overlap, rests: Floats, stamps: Stamps, 
     return out
 
 
-def _flux(
-    rest: Floats, number: int, place: Floats, path: StraightPath, stamps: Stamps, optics: Optics, scene: Scene
-) -> tuple[float, float, float]:
+def _flux(one: _FollowedObject, rest: Floats, number: int, place: Floats) -> tuple[float, float, float]:
     """Return the flux at a place in the calibrated aperture, the noise of its sky, and the flux of the path."""
+    path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     radius = Scene.diameter_of(scene.fwhm) / 2
     still = np.zeros(2)
     x, y = float(place[0]), float(place[1])

@@ -11,12 +11,13 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from gozen.calibration.calibrate_frame import DEAD, Image, Mask
+from gozen.calibration.calibrate_frame import DEAD, Image
 from gozen.movers.trail_strip import KnownPixels
 from gozen.photometry.aperture_sums import aperture_sums
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
 from gozen.photometry.mean_stack import Stack
+from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky
 
 Floats = NDArray[np.float64]
@@ -93,7 +94,7 @@ def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
     """
     still = Shift(0.0, 0.0, 0.0, 0)
     whole = Template(stack.image, stack.image, stack.image, 3, 1.0)
-    rests = [difference(part.image, whole, 1.0, still, sky) for part, sky in parts]
+    rests = [difference(PlacedFrame(part.image, part.mask, still, sky), whole, 1.0) for part, sky in parts]
     for rest, (part, _) in zip(rests, parts, strict=True):
         rest[part.weight == 0] = 0
     lowest = np.minimum.reduce(rests)
@@ -140,21 +141,19 @@ def box_of(fwhm: float) -> int:
     return max(3, 2 * round((1.19 * fwhm - 1) / 2) + 1)
 
 
-def sharpest_star(image: Image, template: Template, sources: Sources, shift: Shift, sky: FrameSky) -> float:
+def sharpest_star(frame: PlacedFrame, template: Template, sources: Sources) -> float:
     """Return the largest part of its light in three by three pixels that a star of this frame has in one pixel."""
     strong = np.flatnonzero(~sources.merged & (sources.flux > 100 * sources.noise * template.fwhm))
-    x, y = shift.place(sources.x[strong], sources.y[strong])
-    level = sources.background[strong] + sky.at(x, y)
-    core, around = cores(image, x, y, level)
+    x, y = frame.shift.place(sources.x[strong], sources.y[strong])
+    level = sources.background[strong] + frame.sky.at(x, y)
+    core, around = cores(frame.image, x, y, level)
     good = (around > 0) & (core < around)
     if good.sum() < 20:
         return _SHARPEST
     return float(np.clip(np.percentile(core[good] / around[good], 98), 0.2, _SHARPEST))
 
 
-def star_light(
-    image: Image, mask: Mask, whole: Image, fwhm: float, sources: Sources, shift: Shift, sky: FrameSky
-) -> float:
+def star_light(frame: PlacedFrame, whole: Image, sources: Sources, fwhm: float) -> float:
     """Return the stars' light on a frame over that on the stack: clouds make it less than one.
 
     Parameters
@@ -167,16 +166,16 @@ def star_light(
     order = np.argsort(-sources.flux, kind="stable")[:200]
     x, y = sources.x[order], sources.y[order]
     wide = _WIDE_FWHM * fwhm
-    moved = shift.place(x, y)
-    there = aperture_sums(image, mask, *moved, wide)
-    here = aperture_sums(whole, np.zeros_like(mask), x, y, wide)
-    frame = there.flux - there.area * (sources.background[order] + sky.at(*moved))
+    moved = frame.shift.place(x, y)
+    there = aperture_sums(frame.image, frame.mask, *moved, wide)
+    here = aperture_sums(whole, np.zeros_like(frame.mask), x, y, wide)
+    seen = there.flux - there.area * (sources.background[order] + frame.sky.at(*moved))
     stack = here.flux - here.area * sources.background[order]
     good = ~(there.edge | there.dead | there.saturated | here.edge) & (stack > 20 * sources.noise[order] * wide)
-    return float(np.median(frame[good] / stack[good])) if good.sum() >= 5 else 1.0
+    return float(np.median(seen[good] / stack[good])) if good.sum() >= 5 else 1.0
 
 
-def difference(image: Image, template: Template, light: float, shift: Shift, sky: FrameSky) -> Image:
+def difference(frame: PlacedFrame, template: Template, light: float) -> Image:
     """Return a frame minus the stack and minus the frame's own sky; zero where the stack does not reach.
 
     Parameters
@@ -184,7 +183,8 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     light
         By which the stars are fainter (or brighter) than on the stack; a small change does no harm and costs time.
     """
-    template, shift = template.on_frame(shift)
+    image, sky = frame.image, frame.sky
+    template, shift = template.on_frame(frame.shift)
     model = template.image
     if abs(light - 1) > _CLOUD:
         model = template.background + np.float32(light) * (template.image - template.background)
@@ -196,10 +196,9 @@ def difference(image: Image, template: Template, light: float, shift: Shift, sky
     return np.asarray(np.nan_to_num(rest, copy=False, nan=0.0)) if template.carried else rest
 
 
-def difference_at(
-    image: Image, template: Template, light: float, shift: Shift, sky: FrameSky, x: Floats, y: Floats
-) -> Floats:
+def difference_at(frame: PlacedFrame, template: Template, light: float, x: Floats, y: Floats) -> Floats:
     """Return the same at places on the frame, between pixels; NaN where nothing is known."""
+    image, shift = frame.image, frame.shift
     column, row = shift.back(x, y) if shift.turn else (x - round(shift.dx), y - round(shift.dy))
     model, level = (
         map_coordinates(one, [row, column], order=1, mode="nearest", output=np.float64)
@@ -211,7 +210,7 @@ def difference_at(
     rows, columns = image.shape
     on = (x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)
     known = on & KnownPixels(template.known, 0, 0).at(column, row) if shift.turn else template.cover(shift).at(x, y)
-    return np.where(known, values - model - sky.at(x, y), np.nan)
+    return np.where(known, values - model - frame.sky.at(x, y), np.nan)
 
 
 @njit(cache=True)

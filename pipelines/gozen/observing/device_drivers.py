@@ -15,7 +15,8 @@ from typing import Literal, Protocol
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest, GozenError
 from gozen.instrument.profile import Profile
-from gozen.resources.recipe_steps import DataType, PipelineName, Pointing
+from gozen.resources.pipeline_names import PipelineName
+from gozen.resources.recipe_steps import DataType, Pointing
 from gozen.settings import Settings
 
 GROUP = "gozen.drivers"

@@ -10,7 +10,8 @@ from gozen.errors import BadRequest
 from gozen.resources.exposure import Exposure, ExposureSpec, exposure_name
 from gozen.resources.metadata import ObjectMeta, ObjectReference
 from gozen.resources.observation import Observation
-from gozen.resources.recipe_steps import DataType, Operation, Parameters, PipelineName, Pointing
+from gozen.resources.pipeline_names import PipelineName
+from gozen.resources.recipe_steps import DataType, Operation, Parameters, Pointing
 
 ARCSEC_PER_DEGREE = 3600.0
 

@@ -147,30 +147,45 @@ def _covered(dx: Any, dy: Any, radius: Any) -> Any:  # pragma: no cover (compile
     return _HALF + side * (_ONE - cut - cut)
 
 
-def ellipse_sums(
-    image: Image, x: Floats, y: Floats, a: Floats, b: Floats, theta: Floats, radius: Floats
-) -> tuple[Floats, NDArray[np.int64]]:
-    """Sum the pixels whose centres lie in ellipses.
+@dataclass(frozen=True)
+class Ellipses:
+    """Ellipses about sources; arrays of shape (sources,).
 
     Parameters
     ----------
-    image
-        Shape (rows, columns).
     x, y
         Centres, 0-based pixels.
     a, b, theta
         Half axes, pixels, and the angle from the rows to the longer one, radians.
     radius
         Scale of the half axes.
+    """
+
+    x: Floats
+    y: Floats
+    a: Floats
+    b: Floats
+    theta: Floats
+    radius: Floats
+
+
+def ellipse_sums(image: Image, ellipses: Ellipses) -> tuple[Floats, NDArray[np.int64]]:
+    """Sum the pixels whose centres lie in ellipses.
+
+    Parameters
+    ----------
+    image
+        Shape (rows, columns).
 
     Returns
     -------
     Sums, and the number of pixels in each; NaN and 0 for an ellipse that reaches beyond the image.
     """
-    cos, sin = np.cos(theta), np.sin(theta)
+    a, b = ellipses.a, ellipses.b
+    cos, sin = np.cos(ellipses.theta), np.sin(ellipses.theta)
     cxx, cyy = (cos / a) ** 2 + (sin / b) ** 2, (sin / a) ** 2 + (cos / b) ** 2
     cxy = 2 * cos * sin * (1 / a**2 - 1 / b**2)
-    out = _sum_ellipses(image, x, y, cxx, cyy, cxy, radius)
+    out = _sum_ellipses(image, ellipses.x, ellipses.y, cxx, cyy, cxy, ellipses.radius)
     return out[:, 0], out[:, 1].astype(np.int64)
 
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gozen.calibration.calibrate_frame import Detector, Image, Mask
+from gozen.calibration.calibrate_frame import Image
 from gozen.catalog.format.schema import Flag
-from gozen.photometry.aperture_sums import ApertureSums, ellipse_sums, nested_sums
+from gozen.photometry.aperture_sums import ApertureSums, Ellipses, ellipse_sums, nested_sums
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
-from gozen.photometry.sky_background import FrameSky
+from gozen.photometry.placed_frame import PlacedFrame
 
 Floats = NDArray[np.float64]
 _BLEND_FRACTION = 0.02
@@ -46,43 +46,43 @@ class FrameFluxes:
     flags: NDArray[np.uint16]
 
 
+@dataclass(frozen=True)
+class ApertureSet:
+    """What fluxes are measured in.
+
+    Parameters
+    ----------
+    diameters_px
+        Of the circles; the first one is calibrated, and the one that flags and limits speak of.
+    limit_sigma
+        Significance below which a source counts as not detected.
+    """
+
+    diameters_px: tuple[int, ...]
+    limit_sigma: float
+
+
 def measure_frame(
-    image: Image,
-    mask: Mask,
-    sources: Sources,
-    shift: Shift,
-    sky: FrameSky,
-    noise: Floats,
-    detector: Detector,
-    diameters_px: tuple[int, ...],
-    limit_sigma: float,
+    frame: PlacedFrame, sources: Sources, noise: Floats, apertures: ApertureSet, e_per_adu: float
 ) -> FrameFluxes:
     """Measure every source of the stack on one frame.
 
     Parameters
     ----------
-    image, mask
-        The calibrated frame.
-    shift
-        Of the frame against the stack.
-    sky
-        Of the frame, above the stack's background.
     noise
         Of one pixel of this frame at each source, ADU.
-    diameters_px
-        Of the apertures; the first is the one that flags and limits speak of.
-    limit_sigma
-        Significance below which a source counts as not detected.
+    e_per_adu
+        Inverse gain.
     """
-    x, y = shift.place(sources.x, sources.y)
-    level = sources.background + sky.at(x, y)
-    sums = nested_sums(image, mask, x, y, diameters_px)
+    x, y = frame.shift.place(sources.x, sources.y)
+    level = sources.background + frame.sky.at(x, y)
+    sums = nested_sums(frame.image, frame.mask, x, y, apertures.diameters_px)
     flux = np.stack([one.flux - level * one.area for one in sums])
     sky_variance = np.stack([noise**2 * one.area for one in sums])
-    error = np.sqrt(sky_variance + np.maximum(flux, 0) / detector.gain.e_per_adu)
-    flags = _frame_flags(sums[0], shift)
-    flags[flux[0] < limit_sigma * error[0]] |= np.uint16(Flag.NOT_DETECTED)
-    auto = _auto_flux(image, sources, x, y, level)
+    error = np.sqrt(sky_variance + np.maximum(flux, 0) / e_per_adu)
+    flags = _frame_flags(sums[0], frame.shift)
+    flags[flux[0] < apertures.limit_sigma * error[0]] |= np.uint16(Flag.NOT_DETECTED)
+    auto = _auto_flux(frame.image, sources, x, y, level)
     return FrameFluxes(flux, error, auto, np.sqrt(sky_variance[0]), y, flags)
 
 
@@ -136,5 +136,5 @@ def _auto_flux(image: Image, sources: Sources, x: Floats, y: Floats, level: Floa
         return np.zeros(0)
     # An ellipse that leaves the image has no meaningful area, one that fills it no meaningful background.
     radius = np.where(sources.a * sources.auto_radius > _WIDEST_PX, np.inf, sources.auto_radius)
-    total, pixels = ellipse_sums(image, x, y, sources.a, sources.b, sources.theta, radius)
+    total, pixels = ellipse_sums(image, Ellipses(x, y, sources.a, sources.b, sources.theta, radius))
     return total - level * pixels

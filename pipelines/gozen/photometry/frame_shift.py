@@ -113,34 +113,46 @@ def _carried(image: NDArray[Any], fill: Any, x: Floats, y: Floats) -> NDArray[An
     return np.asarray(carried(image, fill, x[0], y[0], along[0] - 1, up[0], along[1], up[1] - 1, 0.0, 0.0))
 
 
-def choose_anchors(
-    image: Image,
-    x: Floats,
-    y: Floats,
-    flux: Floats,
-    usable: NDArray[np.bool_],
-    fwhm: float,
-    sky: Floats | float = 0.0,
-    most: int = _MAXIMUM_ANCHORS,
-) -> Anchors:
+@dataclass(frozen=True)
+class AnchorStars:
+    """Stars of the reference that may become anchors; arrays of shape (stars,).
+
+    Parameters
+    ----------
+    x, y, flux
+        Their places, 0-based pixels, and what orders them.
+    usable
+        False for stars that are saturated or blended.
+    fwhm
+        Of the stars, pixels.
+    sky
+        To subtract, at each star or everywhere, ADU.
+    """
+
+    x: Floats
+    y: Floats
+    flux: Floats
+    usable: NDArray[np.bool_]
+    fwhm: float
+    sky: Floats | float = 0.0
+
+
+def choose_anchors(image: Image, stars: AnchorStars, most: int = _MAXIMUM_ANCHORS) -> Anchors:
     """Choose the brightest usable stars that have no neighbour, and measure their places.
 
     Parameters
     ----------
     image
         The reference.
-    usable
-        False for stars that are saturated or blended.
-    sky
-        To subtract, at each star or everywhere.
     most
         How many at most.
     """
-    order = np.argsort(np.where(usable, -flux, np.inf), kind="stable")[: min(most, int(usable.sum()))]
-    level = np.broadcast_to(np.asarray(sky, float), x.shape)[order]
-    cx, cy = windowed_centroids(image, x[order], y[order], fwhm / 2.3548, sky=level)
+    count = min(most, int(stars.usable.sum()))
+    order = np.argsort(np.where(stars.usable, -stars.flux, np.inf), kind="stable")[:count]
+    level = np.broadcast_to(np.asarray(stars.sky, float), stars.x.shape)[order]
+    cx, cy = windowed_centroids(image, stars.x[order], stars.y[order], stars.fwhm / 2.3548, sky=level)
     kept = np.isfinite(cx)
-    return Anchors(cx[kept], cy[kept], fwhm, image, level[kept])
+    return Anchors(cx[kept], cy[kept], stars.fwhm, image, level[kept])
 
 
 def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 0.0) -> Shift:
@@ -210,20 +222,31 @@ def _by_centroids(image: Image, anchors: Anchors, guess: Shift, excess: float) -
     agreeing = votes[int(np.argmax(votes.sum(axis=1)))]
     if agreeing.sum() < _not_by_chance(len(agreeing)):
         return UNSHIFTED
-    moved = (cx - anchors.x)[found], (cy - anchors.y)[found]
-    return _settled(anchors.x[found], anchors.y[found], *moved, away, agreeing, _middle(image))
+    moved = _MovedStars(anchors.x[found], anchors.y[found], (cx - anchors.x)[found], (cy - anchors.y)[found])
+    return _settled(moved, away, agreeing, _middle(image))
+
+
+@dataclass(frozen=True)
+class _MovedStars:
+    """Places of stars on the reference, and how far they stand from there on the frame."""
+
+    x: Floats
+    y: Floats
+    dx: Floats
+    dy: Floats
 
 
 def _settled(
-    x: Floats,
-    y: Floats,
-    dx: Floats,
-    dy: Floats,
-    away: tuple[Floats, Floats],
-    agreeing: NDArray[np.bool_],
-    middle: tuple[float, float],
+    stars: _MovedStars, away: tuple[Floats, Floats], agreeing: NDArray[np.bool_], middle: tuple[float, float]
 ) -> Shift:
-    """Fit shift and turn to the stars that agree; those that a turn brings into agreement join them."""
+    """Fit shift and turn to the stars that agree; those that a turn brings into agreement join them.
+
+    Parameters
+    ----------
+    away
+        How far the stars stand from where the guess puts them.
+    """
+    x, y, dx, dy = stars.x, stars.y, stars.dx, stars.dy
     rest = away[0] - np.median(away[0][agreeing]), away[1] - np.median(away[1][agreeing])
     kept = agreeing
     for _ in range(_ROUNDS):

@@ -1,1 +1,1 @@
-"""One sensor's cube through the pipelines that its recipe names: ``wcs``, ``stack``, ``cube``; and many at once."""
+"""One cube through the pipelines that are asked for: ``wcs``, ``stack``, ``neo``, ``cube``; many sensors at once."""

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from gozen.calibration.calibrate_frame import Image
 from gozen.photometry.centroids import bright_peaks, star_fwhm
 from gozen.photometry.detect_sources import Sources, detect
-from gozen.photometry.frame_shift import UNSHIFTED, Anchors, Shift, choose_anchors, measure_shift
+from gozen.photometry.frame_shift import UNSHIFTED, Anchors, AnchorStars, Shift, choose_anchors, measure_shift
 from gozen.photometry.mean_stack import Stack, stack_frames
+from gozen.photometry.placed_frame import PlacedFrame
+from gozen.photometry.sky_background import FrameSky
 from gozen.photometry.star_elongation import star_elongation
 from gozen.quality.gates import FrameLevel
-from gozen.reduction.calibrated_frames import CalibratedCube, without_trailed
+from gozen.reduction.calibrated_frames import CalibratedCube, check_any_good, without_trailed
 from gozen.settings import DetectionSettings, GateSettings
 
 _STRONG = 50
@@ -29,11 +31,33 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class RoughAlignment:
+    """Where the frames of a cube stand against one of them.
+
+    Parameters
+    ----------
+    cube
+        Its trailed frames are refused, which may be all.
+    skip
+        First frames that are measured but not stacked.
+    shifts, elongation
+        As those of `AlignedStack`, but for the frame that they are measured against.
+    """
+
+    cube: CalibratedCube
+    skip: int
+    shifts: list[Shift]
+    elongation: list[float]
+
+
+@dataclass(frozen=True)
 class AlignedStack:
     """The stack of a cube, its sources, and where each frame stands against it.
 
     Parameters
     ----------
+    cube
+        The frames; those that are trailed are refused.
     background
         Map that was subtracted from the stack to detect, ADU.
     shifts
@@ -44,6 +68,7 @@ class AlignedStack:
         Length of every frame's stars over their width.
     """
 
+    cube: CalibratedCube
     stack: Stack
     sources: Sources
     background: Image
@@ -51,55 +76,52 @@ class AlignedStack:
     fwhm: list[float]
     elongation: list[float]
 
+    def frame(self, index: int, sky: FrameSky) -> PlacedFrame:
+        """Return a frame with its place against the stack and its sky."""
+        return PlacedFrame(self.cube.images[index], self.cube.masks[index], self.shifts[index], sky)
 
-def align(
-    cube: CalibratedCube,
-    skip: int,
-    saturation_adu: float,
-    settings: DetectionSettings,
-    gates: GateSettings,
-    frame_id: str = "",
-) -> AlignedStack:
-    """Stack a cube whose frames may have drifted and turned, and find its sources; trailed frames are refused.
 
-    The first pass measures shifts against the middle frame, whose stars are few and noisy; the second against the
-    stack.
+def align_roughly(cube: CalibratedCube, skip: int, gates: GateSettings) -> RoughAlignment:
+    """Measure the frames, which may have drifted and turned, against the middle one, and refuse those with trails.
 
     Parameters
     ----------
     skip
         First frames that are measured but not stacked.
-    saturation_adu
-        Stars close to it do not serve as anchors.
-    frame_id
-        For the messages.
+    """
+    shifts, elongation = _against_middle(cube, cube.for_stack(skip), gates.elongation)
+    return RoughAlignment(without_trailed(cube, elongation, gates), skip, shifts, elongation)
+
+
+def align(rough: RoughAlignment, settings: DetectionSettings) -> AlignedStack:
+    """Stack the frames, find the sources of the stack, and measure the frames against it.
+
+    The stars of one frame, which the rough alignment used, are few and noisy.
 
     Raises
     ------
     Rejected
         All frames are trailed.
     """
-    rough, elongation = _against_middle(cube, cube.for_stack(skip), saturation_adu, gates.elongation)
-    without_trailed(cube, elongation, gates, frame_id)
-    stack = stack_frames(cube.images, cube.masks, rough, cube.for_stack(skip))
+    cube = rough.cube
+    check_any_good(cube)
+    stack = stack_frames(cube.images, cube.masks, rough.shifts, cube.for_stack(rough.skip))
     sources, background = detect(stack.image, stack.weight, settings)
-    anchors = _anchors(stack.image, sources, saturation_adu)
+    anchors = _anchors(stack.image, sources, cube.detector.saturation_adu)
     typical = float(np.median(background[::8, ::8]))
     shifts, fwhm = [], []
-    for image, guess, level in zip(cube.images, rough, cube.levels, strict=True):
+    for image, guess, level in zip(cube.images, rough.shifts, cube.levels, strict=True):
         excess = level.background - typical
         shift = measure_shift(image, anchors, guess, excess)
         shifts.append(shift)
         window = anchors.fwhm / 2.3548 * _WINDOW
         fwhm.append(star_fwhm(image, *shift.place(anchors.x, anchors.y), window, anchors.sky + excess))
-    return AlignedStack(stack, sources, background, shifts, fwhm, elongation)
+    return AlignedStack(cube, stack, sources, background, shifts, fwhm, rough.elongation)
 
 
-def _against_middle(
-    cube: CalibratedCube, chosen: list[int], saturation_adu: float, longest: float
-) -> tuple[list[Shift], list[float]]:
+def _against_middle(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple[list[Shift], list[float]]:
     """Return the shift of each frame against one of them, and how long its stars are."""
-    middle, anchors, long = _reference(cube, chosen, saturation_adu, longest)
+    middle, anchors, long = _reference(cube, chosen, longest)
     shifts, elongation = {middle: Shift(0.0, 0.0, 0.0, len(anchors.x))}, {middle: long}
     # Outwards from the middle, so that each guess is that of a neighbour in time.
     for order in (range(middle + 1, len(cube.images)), range(middle - 1, -1, -1)):
@@ -112,11 +134,9 @@ def _against_middle(
     return [shifts[index] for index in range(len(shifts))], [elongation[index] for index in range(len(shifts))]
 
 
-def _reference(
-    cube: CalibratedCube, chosen: list[int], saturation_adu: float, longest: float
-) -> tuple[int, Anchors, float]:
+def _reference(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple[int, Anchors, float]:
     """Return the frame nearest the middle whose stars are round, its stars and their elongation."""
-    middle = len(chosen) // 2
+    middle, saturation_adu = len(chosen) // 2, cube.detector.saturation_adu
     found: list[tuple[int, Anchors, float]] = []
     for index in (chosen[k] for k in sorted(range(len(chosen)), key=lambda k: abs(k - middle))[:_REFERENCES]):
         anchors = _first_anchors(cube.images[index], cube.levels[index], saturation_adu)
@@ -143,7 +163,8 @@ def _first_anchors(image: Image, level: FrameLevel, saturation_adu: float) -> An
     fwhm = star_fwhm(image, x, y, _PEAK_WINDOW_PX, level.background)
     fwhm = float(np.clip(fwhm, 1.2, 20.0)) if np.isfinite(fwhm) else 2.5
     usable = (height + level.background < 0.8 * saturation_adu) & _alone(x, y, 4 * fwhm)
-    return choose_anchors(image, x, y, height, usable, fwhm, level.background, most=_FIRST_ANCHORS)
+    stars = AnchorStars(x, y, height, usable, fwhm, level.background)
+    return choose_anchors(image, stars, most=_FIRST_ANCHORS)
 
 
 def _alone(x: Floats, y: Floats, reach_px: float) -> NDArray[np.bool_]:
@@ -158,4 +179,5 @@ def _anchors(image: Image, sources: Sources, saturation_adu: float) -> Anchors:
     usable = ~sources.merged & (sources.peak + sources.background < 0.8 * saturation_adu)
     strong = usable & (sources.flux > _STRONG * sources.noise)
     chosen = strong if strong.sum() >= 3 else usable
-    return choose_anchors(image, sources.x, sources.y, sources.flux, chosen, sources.fwhm, sources.background)
+    stars = AnchorStars(sources.x, sources.y, sources.flux, chosen, sources.fwhm, sources.background)
+    return choose_anchors(image, stars)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class CalibratedCube:
 
     Parameters
     ----------
+    raw, detector
+        What was calibrated, and with what.
     images, masks
         Of every frame, shape (frames, rows, columns) of the active area.
     levels
@@ -31,11 +34,13 @@ class CalibratedCube:
         What each gate measured.
     """
 
+    raw: RawCube
+    detector: Detector
     images: Image
     masks: Mask
-    levels: list[FrameLevel]
-    rejections: dict[int, Rejected]
-    gates: list[GateRecord]
+    levels: tuple[FrameLevel, ...]
+    rejections: Mapping[int, Rejected]
+    gates: tuple[GateRecord, ...]
 
     @property
     def good(self) -> list[int]:
@@ -47,7 +52,7 @@ class CalibratedCube:
         return [index for index in self.good if index >= skip] or self.good
 
 
-def calibrate_cube(cube: RawCube, detector: Detector, settings: GateSettings, workspace: Workspace) -> CalibratedCube:
+def calibrate_cube(raw: RawCube, detector: Detector, settings: GateSettings, workspace: Workspace) -> CalibratedCube:
     """Calibrate every frame and pass it through the gates.
 
     Parameters
@@ -58,62 +63,74 @@ def calibrate_cube(cube: RawCube, detector: Detector, settings: GateSettings, wo
     Raises
     ------
     Rejected
-        The reason of the first frame, when all frames are refused for one reason; `CorruptFile` when for several.
+        As `check_any_good`.
     """
-    shape = (cube.nframe, *detector.dark.shape)
+    shape = (raw.nframe, *detector.dark.shape)
     images, masks = workspace.array("images", shape, np.float32), workspace.array("masks", shape, np.uint8)
-    out = CalibratedCube(images, masks, [], {}, [])
-    for index in range(cube.nframe):
-        raw = cube.stored(index)
-        calibrate(raw, detector, out.images[index], out.masks[index])
-        level = frame_level(out.images[index])
-        out.levels.append(level)
+    levels: list[FrameLevel] = []
+    gates: list[GateRecord] = []
+    rejections: dict[int, Rejected] = {}
+    for index in range(raw.nframe):
+        stored = raw.stored(index)
+        calibrate(stored, detector, images[index], masks[index])
+        level = frame_level(images[index])
+        levels.append(level)
         try:
-            counts = check_pixels(raw, detector, settings, index)
-            _passed(out, "SaturatedField", index, counts, settings.saturated_fraction * detector.saturation_adu, "ADU")
+            counts = check_pixels(stored, detector, settings, index)
+            full = settings.saturated_fraction * detector.saturation_adu
+            gates.append(_passed("SaturatedField", index, counts, full, "ADU"))
             ratio = check_noise(level, detector, settings, index)
-            _passed(out, "NoisyFrame", index, ratio, settings.noise_ratio, "")
+            gates.append(_passed("NoisyFrame", index, ratio, settings.noise_ratio))
         except Rejected as refusal:
-            _refused(out, refusal, index)
-    if not out.good:
-        raise _of_all(out.rejections, cube.frame_id)
-    return out
+            rejections[index] = refusal
+            gates.append(_refused(refusal, index))
+    cube = CalibratedCube(raw, detector, images, masks, tuple(levels), rejections, tuple(gates))
+    check_any_good(cube)
+    return cube
 
 
-def without_trailed(cube: CalibratedCube, elongation: list[float], settings: GateSettings, frame_id: str) -> None:
-    """Refuse the frames whose stars are trails.
+def without_trailed(cube: CalibratedCube, elongation: Sequence[float], settings: GateSettings) -> CalibratedCube:
+    """Return the cube with those frames refused whose stars are trails, which may be all.
 
     Parameters
     ----------
     elongation
         Of every frame; NaN where it has no stars to measure, which is no reason to refuse it.
+    """
+    gates: list[GateRecord] = []
+    rejections: dict[int, Rejected] = {}
+    for index in cube.good:
+        try:
+            found = check_elongation(elongation[index], settings, index)
+            gates.append(_passed("TrailedFrame", index, found, settings.elongation))
+        except Rejected as refusal:
+            rejections[index] = refusal
+            gates.append(_refused(refusal, index))
+    return replace(cube, rejections={**cube.rejections, **rejections}, gates=(*cube.gates, *gates))
+
+
+def check_any_good(cube: CalibratedCube) -> None:
+    """Refuse a cube that has no good frame.
 
     Raises
     ------
     Rejected
-        No good frame is left; as `calibrate_cube`.
+        The reason of the first frame, when all frames are refused for one reason; `CorruptFile` when for several.
     """
-    for index in cube.good:
-        try:
-            found = check_elongation(elongation[index], settings, index)
-            _passed(cube, "TrailedFrame", index, found, settings.elongation, "")
-        except Rejected as refusal:
-            _refused(cube, refusal, index)
     if not cube.good:
-        raise _of_all(cube.rejections, frame_id)
+        raise _of_all(cube.rejections, cube.raw.frame_id)
 
 
-def _passed(out: CalibratedCube, name: str, frame: int, value: float, limit: float, unit: str) -> None:
-    out.gates.append(GateRecord(name=name, value=value, limit=limit, unit=unit, passed=True, frame=frame))
+def _passed(name: str, frame: int, value: float, limit: float, unit: str = "") -> GateRecord:
+    return GateRecord(name=name, value=value, limit=limit, unit=unit, passed=True, frame=frame)
 
 
-def _refused(out: CalibratedCube, refusal: Rejected, frame: int) -> None:
-    out.rejections[frame] = refusal
+def _refused(refusal: Rejected, frame: int) -> GateRecord:
     measured = {"value": refusal.value, "limit": refusal.limit, "message": str(refusal)}
-    out.gates.append(GateRecord(name=refusal.name, unit="", passed=False, frame=frame, **measured))
+    return GateRecord(name=refusal.name, unit="", passed=False, frame=frame, **measured)
 
 
-def _of_all(rejections: dict[int, Rejected], frame_id: str) -> Rejected:
+def _of_all(rejections: Mapping[int, Rejected], frame_id: str) -> Rejected:
     kinds = {type(refusal) for refusal in rejections.values()}
     first = rejections[min(rejections)]
     if len(kinds) > 1:

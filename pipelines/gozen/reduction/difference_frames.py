@@ -21,9 +21,9 @@ from gozen.movers.stack_template import (
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.frame_shift import Shift
 from gozen.photometry.mean_stack import Stack, stack_frames
+from gozen.photometry.placed_frame import PlacedFrame
 from gozen.photometry.sky_background import FrameSky
 from gozen.reduction.align_frames import AlignedStack
-from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.reduction.measure_stars import sky_pixels
 
 Floats = NDArray[np.float64]
@@ -56,15 +56,17 @@ class Compared:
     light: list[float]
     alone: bool
 
+    def frame(self, index: int) -> PlacedFrame:
+        """Return a good frame."""
+        return PlacedFrame(self.images[index], self.masks[index], self.shifts[index], self.skies[index])
+
     def rest(self, index: int) -> Image:
         """Return the difference of a frame, ADU."""
-        return difference(self.images[index], self.template, self.light[index], self.shifts[index], self.skies[index])
+        return difference(self.frame(index), self.template, self.light[index])
 
     def rest_at(self, index: int, x: Floats, y: Floats) -> Floats:
         """Return the difference of a frame at places between its pixels, ADU; NaN where nothing is known."""
-        return difference_at(
-            self.images[index], self.template, self.light[index], self.shifts[index], self.skies[index], x, y
-        )
+        return difference_at(self.frame(index), self.template, self.light[index], x, y)
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,7 @@ class _Ground:
     skies: dict[int, FrameSky]
 
 
-def compare(
-    frames: list[int], fwhm: float, calibrated: CalibratedCube, aligned: AlignedStack, skies: dict[int, FrameSky]
-) -> Compared:
+def compare(frames: list[int], fwhm: float, aligned: AlignedStack, skies: dict[int, FrameSky]) -> Compared:
     """Prepare the comparison of a cube's frames with their stack.
 
     Parameters
@@ -91,49 +91,44 @@ def compare(
     skies
         Of each good frame against the stack.
     """
-    images, masks, shifts = calibrated.images, calibrated.masks, aligned.shifts
+    images, masks, shifts = aligned.cube.images, aligned.cube.masks, aligned.shifts
     alone = len(images) == 1
     steady = is_steady(aligned.stack, [skies[index] for index in aligned.stack.frames if index in skies])
     plain = _Ground(aligned.stack, aligned.background, aligned.sources, skies)
-    ground = plain if alone or steady else _levelled(frames, calibrated, aligned)
-    image = _without_movers(frames, calibrated, aligned, ground, level=ground is not plain)
+    ground = plain if alone or steady else _levelled(frames, aligned)
+    image = _without_movers(frames, aligned, ground, level=ground is not plain)
     template = make_template(ground.stack, image, ground.background, ground.sources, fwhm)
     light = [1.0] * len(images)
     if alone:
         template = without_stars(template)
     else:
         for index in frames:
-            seen = images[index], masks[index], ground.stack.image, fwhm, ground.sources
-            light[index] = star_light(*seen, shifts[index], ground.skies[index])
+            frame = aligned.frame(index, ground.skies[index])
+            light[index] = star_light(frame, ground.stack.image, ground.sources, fwhm)
     return Compared(images, masks, shifts, ground.skies, ground.sources, template, light, alone)
 
 
-def _levelled(frames: list[int], calibrated: CalibratedCube, aligned: AlignedStack) -> _Ground:
+def _levelled(frames: list[int], aligned: AlignedStack) -> _Ground:
     """Return the stack of the frames without their skies."""
     is_sky = sky_pixels(aligned)
-    skies = {index: own_sky(calibrated.images[index], is_sky, aligned.shifts[index]) for index in frames}
+    skies = {index: own_sky(aligned.cube.images[index], is_sky, aligned.shifts[index]) for index in frames}
     stack = aligned.stack
     chosen = [index for index in stack.frames if index in skies] or frames
-    mean = _mean_of(chosen, calibrated, aligned, skies)
+    mean = _mean_of(chosen, aligned, skies)
     sources = replace(aligned.sources, background=np.zeros(len(aligned.sources)))
     return _Ground(replace(stack, image=mean.image()), np.zeros_like(stack.image), sources, skies)
 
 
-def _mean_of(
-    frames: list[int], calibrated: CalibratedCube, aligned: AlignedStack, skies: dict[int, FrameSky]
-) -> LevelledMean:
+def _mean_of(frames: list[int], aligned: AlignedStack, skies: dict[int, FrameSky]) -> LevelledMean:
     nothing = np.zeros_like(aligned.stack.image)
     still = Template(nothing, nothing, nothing, 3, 1.0)
     mean = LevelledMean.of(nothing.shape)
     for index in frames:
-        shift = aligned.shifts[index]
-        mean.add(difference(calibrated.images[index], still, 1.0, shift, skies[index]), shift)
+        mean.add(difference(aligned.frame(index, skies[index]), still, 1.0), aligned.shifts[index])
     return mean
 
 
-def _without_movers(
-    frames: list[int], calibrated: CalibratedCube, aligned: AlignedStack, ground: _Ground, *, level: bool
-) -> Image:
+def _without_movers(frames: list[int], aligned: AlignedStack, ground: _Ground, *, level: bool) -> Image:
     third = len(frames) // 3
     if third < _THIRD_FRAMES:
         return ground.stack.image
@@ -142,10 +137,10 @@ def _without_movers(
         cell, noise = ground.skies[chosen[0]].cell, ground.skies[chosen[0]].noise
         excess = np.mean([ground.skies[index].excess for index in chosen], axis=0)
         if level:
-            mean = _mean_of(chosen, calibrated, aligned, ground.skies)
+            mean = _mean_of(chosen, aligned, ground.skies)
             part = Stack(mean.image(), mean.weight, ground.stack.mask, tuple(chosen))
             excess = np.zeros_like(excess)
         else:
-            part = stack_frames(calibrated.images, calibrated.masks, aligned.shifts, chosen)
+            part = stack_frames(aligned.cube.images, aligned.cube.masks, aligned.shifts, chosen)
         parts.append((part, FrameSky(excess, cell, noise)))
     return lower_stack(ground.stack, parts)

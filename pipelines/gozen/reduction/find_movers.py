@@ -8,19 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gozen.calibration.calibrate_frame import Detector
 from gozen.frames.raw import RawCube
-from gozen.movers.candidates import Candidates, find_candidates
+from gozen.movers.candidates import Candidates, FrameDifference, find_candidates
 from gozen.movers.group_flares import REACH_PX, FoundFlare, group_flares
-from gozen.movers.link_tracklets import Line, Points, link
+from gozen.movers.link_tracklets import Line, LineLimits, Points, link
 from gozen.movers.measure_mover import Scene, Track, aperture_growth, follow
 from gozen.movers.persistence import without_lasting, without_lasting_ridges
 from gozen.movers.stack_template import sharpest_star
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.trail_profile import moffat_of
+from gozen.photometry.detect_sources import Sources
 from gozen.photometry.sky_background import FrameSky
 from gozen.reduction.align_frames import AlignedStack
-from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.reduction.difference_frames import Compared, compare
 from gozen.settings import MoverSettings
 
@@ -55,13 +54,7 @@ class Found:
 
 
 def find_moving(
-    cube: RawCube,
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    skies: dict[int, FrameSky],
-    detector: Detector,
-    diameter_px: float,
-    settings: MoverSettings,
+    aligned: AlignedStack, skies: dict[int, FrameSky], diameter_px: float, settings: MoverSettings
 ) -> Found:
     """Find what moves, trails or flashes.
 
@@ -72,26 +65,21 @@ def find_moving(
     diameter_px
         Of the calibrated aperture.
     """
-    frames = [index for index in calibrated.good if aligned.shifts[index].measured or cube.nframe == 1]
+    cube, raw = aligned.cube, aligned.cube.raw
+    frames = [index for index in cube.good if aligned.shifts[index].measured or raw.nframe == 1]
     fwhm = float(np.nanmedian([aligned.fwhm[index] for index in frames])) if frames else float("nan")
     if not np.isfinite(fwhm):
         return Found([], [], [], 0)
-    compared = compare(frames, fwhm, calibrated, aligned, skies)
+    compared = compare(frames, fwhm, aligned, skies)
     found, streaks = _peaks(frames, compared, settings)
-    times = frame_times(cube)
-    exposure = cube.header.exposure_s / frame_step_s(cube)
+    times = frame_times(raw)
+    exposure = raw.header.exposure_s / frame_step_s(raw)
     chains = link_streaks(streaks, times, exposure)
     if compared.alone:
         return Found([], chains, [], 0)
     points = _points([one.where(~one.sharp) for one in found], aligned)
-    lines = link(
-        points,
-        times,
-        aligned.stack.image.shape,
-        settings.maximum_rate_px,
-        settings.minimum_points,
-        settings.minimum_significance,
-    )
+    limits = LineLimits(settings.maximum_rate_px, settings.minimum_points, settings.minimum_significance)
+    lines = link(points, times, aligned.stack.image.shape, limits)
     wander = float(np.nanmax([aligned.shifts[index].residual for index in frames]))
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]], wander)]
     on_light = _on_light(points, compared)
@@ -99,9 +87,14 @@ def find_moving(
     moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
     tracks: list[Track] = []
     if moving:
-        scene = _scene(calibrated, aligned, skies, compared.light, fwhm, detector, diameter_px, exposure)
+        growth = _growth(aligned, skies, diameter_px, fwhm)
+        scene = _scene(aligned, skies, compared.light, _Stars(fwhm, diameter_px, growth), exposure)
         tracks = [follow(line, _linked(line, points), times, frames, scene) for line in moving]
-    flares = _flares(points, moving, on_light, wander, aligned, fwhm, settings, cube.nframe)
+    free = _off_lines(points, moving, on_light)
+    if free.any():
+        free &= _off_sources(points, aligned.sources, fwhm, wander)
+    rows, columns = aligned.stack.image.shape
+    flares = group_flares(points.where(free), raw.nframe, rows * columns, settings.flare_significance)
     kept = [track for track in tracks if _is_sure(track, settings)]
     return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
 
@@ -137,12 +130,12 @@ def frame_times(cube: RawCube) -> Floats:
 
 
 def _of_frame(index: int, compared: Compared, settings: MoverSettings) -> tuple[Candidates, list[Streak]]:
-    shift, sky, noise = compared.shifts[index], compared.skies[index], compared.skies[index].noise
-    sharpest = sharpest_star(compared.images[index], compared.template, compared.sources, shift, sky)
-    template, shift = compared.template.on_frame(shift)
+    frame, noise = compared.frame(index), compared.skies[index].noise
+    sharpest = sharpest_star(frame, compared.template, compared.sources)
+    template, shift = compared.template.on_frame(frame.shift)
     rest = compared.rest(index)
-    mask, sigma = compared.masks[index], settings.threshold_sigma
-    found = find_candidates(rest, mask, template, shift, noise, sharpest, sigma, index)
+    seen = FrameDifference(index, rest, frame.mask, template, shift, noise)
+    found = find_candidates(seen, sharpest, settings.threshold_sigma)
     trails = find_streaks(rest, template.cover(shift), found, noise, template.fwhm, among_stars=compared.alone)
     trails = [trail for trail in trails if trail.flux >= settings.streak_snr * trail.flux_err]
     clear = np.ones(len(found), np.bool_)
@@ -182,63 +175,56 @@ def _linked(line: Line, points: Points) -> set[int]:
     return {int(frame) for frame in points.frame[line.members]}
 
 
-def _scene(
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    skies: dict[int, FrameSky],
-    light: list[float],
-    fwhm: float,
-    detector: Detector,
-    diameter_px: float,
-    exposure: float,
-) -> Scene:
-    narrow = Scene.diameter_of(fwhm)
-    growth = np.full(len(calibrated.images), np.nan)
+@dataclass(frozen=True)
+class _Stars:
+    """How stars look: their width, and their flux in the calibrated aperture over that in the movers', by frame."""
+
+    fwhm: float
+    diameter_px: float
+    growth: Floats
+
+
+def _growth(aligned: AlignedStack, skies: dict[int, FrameSky], diameter_px: float, fwhm: float) -> Floats:
+    """Return the growth of stars from the movers' to the calibrated aperture on each frame; NaN where unknown."""
+    growth, narrow = np.full(len(aligned.cube.images), np.nan), Scene.diameter_of(fwhm)
     for index, sky in skies.items():
-        growth[index] = aperture_growth(
-            calibrated.images[index],
-            calibrated.masks[index],
-            aligned.sources,
-            aligned.shifts[index],
-            sky,
-            diameter_px,
-            narrow,
-        )
+        growth[index] = aperture_growth(aligned.frame(index, sky), aligned.sources, diameter_px, narrow)
+    return growth
+
+
+def _scene(
+    aligned: AlignedStack, skies: dict[int, FrameSky], light: list[float], stars: _Stars, exposure: float
+) -> Scene:
+    cube, growth, fwhm = aligned.cube, stars.growth, stars.fwhm
     typical = float(np.nanmedian(growth)) if np.isfinite(growth).any() else 1.0
-    exponent, width = moffat_of(typical, fwhm, diameter_px, narrow)
+    exponent, width = moffat_of(typical, fwhm, stars.diameter_px, Scene.diameter_of(fwhm))
     return Scene(
-        calibrated.images,
+        cube.images,
         aligned.background,
-        [skies.get(index) for index in range(len(calibrated.images))],
-        calibrated.masks,
+        [skies.get(index) for index in range(len(cube.images))],
+        cube.masks,
         aligned.shifts,
         light,
         fwhm,
         [width * (one / fwhm if np.isfinite(one) else 1.0) for one in aligned.fwhm],
         exponent,
         np.where(np.isfinite(growth), growth, typical).tolist(),
-        detector.gain.e_per_adu,
+        cube.detector.gain.e_per_adu,
         exposure,
     )
 
 
-def _flares(
-    points: Points,
-    moving: list[Line],
-    on_light: NDArray[np.bool_],
-    wander: float,
-    aligned: AlignedStack,
-    fwhm: float,
-    settings: MoverSettings,
-    frames: int,
-) -> list[FoundFlare]:
-    """Group what is bright, not on a line, and not beside a source of the stack, which is measured there."""
+def _off_lines(points: Points, moving: list[Line], on_light: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which points are bright enough for a flare and neither on light of the stack nor on a line."""
     free = (points.snr >= _FLARE_SNR) & ~on_light
     for line in moving:
         free[line.members] = False
-    sources = aligned.sources
-    if len(sources) and free.any():
-        near, _ = cKDTree(np.column_stack([sources.x, sources.y])).query(np.column_stack([points.x, points.y]))
-        free &= near > max(REACH_PX, 2 * fwhm) + _WANDER / 2 * wander
-    rows, columns = aligned.stack.image.shape
-    return group_flares(points.where(free), frames, rows * columns, settings.flare_significance)
+    return free
+
+
+def _off_sources(points: Points, sources: Sources, fwhm: float, wander: float) -> NDArray[np.bool_]:
+    """Tell which points are not beside a source of the stack, which is measured there."""
+    if not len(sources):
+        return np.ones(len(points), np.bool_)
+    near, _ = cKDTree(np.column_stack([sources.x, sources.y])).query(np.column_stack([points.x, points.y]))
+    return np.asarray(near > max(REACH_PX, 2 * fwhm) + _WANDER / 2 * wander)

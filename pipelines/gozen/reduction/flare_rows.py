@@ -7,87 +7,53 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from gozen.archive.keys import Processing
-from gozen.astrometry.solution import Solution
-from gozen.calibration.calibrate_frame import Detector
 from gozen.catalog.format.schema import ORIGIN, Flag
-from gozen.catalog.reference.reference_catalog import StarSource
-from gozen.frames.raw import RawCube
-from gozen.lightcurves.sensor_rows import FrameRows, sensor_rows
+from gozen.lightcurves.sensor_rows import RowLabels, sensor_rows
 from gozen.movers.group_flares import FoundFlare
 from gozen.photometry.detect_sources import Sources
 from gozen.photometry.forced_photometry import FrameFluxes, measure_frame
 from gozen.reduction.align_frames import AlignedStack
-from gozen.reduction.calibrated_frames import CalibratedCube
-from gozen.reduction.measure_stars import Measurement, frame_times, julian_year, place_sources
-from gozen.settings import Settings
+from gozen.reduction.measure_stars import Measurement, frame_rows, place_sources
+from gozen.reduction.sensor_stages import Measured
 
 _FWHM_PER_SIGMA = 2.3548
 _FLASH_SIGMA = 4.0
 _FLASH_FRAMES = 2
 
 
-def flare_rows(
-    flares: list[FoundFlare],
-    cube: RawCube,
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    measured: Measurement,
-    solution: Solution,
-    reference: StarSource | None,
-    detector: Detector,
-    settings: Settings,
-    processing: Processing,
-) -> pa.Table:
+def flare_rows(flares: list[FoundFlare], measured: Measured) -> pa.Table:
     """Measure flares on every good frame, before and after as well, and return the rows of those that flash.
 
     What stands out in the smallest aperture on fewer than two frames is no flare but an unsteady sky.
     """
-    sources = _as_sources(flares, aligned)
-    everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
+    found, context, aligned = measured.found, measured.context, measured.solved.aligned.stack
+    everywhere = _on_frames(_as_sources(flares, aligned), aligned, found)
     if not everywhere:
-        return measured.rows.slice(0, 0)
-    smallest = int(np.argmin(measured.diameters_px))
+        return found.rows.slice(0, 0)
+    smallest = int(np.argmin(found.apertures.diameters_px))
     flux = np.stack([one.flux[smallest] for one in everywhere.values()])
     error = np.stack([one.flux_err[smallest] for one in everywhere.values()])
     kept = ((flux - np.median(flux, axis=0)) > _FLASH_SIGMA * error).sum(axis=0) >= _FLASH_FRAMES
     if not kept.any():
-        return measured.rows.slice(0, 0)
+        return found.rows.slice(0, 0)
     sources = _as_sources([flare for flare, keep in zip(flares, kept, strict=True) if keep], aligned)
-    everywhere = _on_frames(sources, calibrated, aligned, measured, detector, settings)
-    placed = AlignedStack(aligned.stack, sources, aligned.background, aligned.shifts, aligned.fwhm, aligned.elongation)
-    radius, reach = settings.calibration.match_radius_arcsec, measured.diameters_px[0] / 2 + sources.fwhm
-    known = place_sources(placed, solution, reference, julian_year(float(cube.start[0])), radius, reach)
-    known = replace(known, calibrated_by_blends=measured.sources.calibrated_by_blends)
-    frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in everywhere.items()]
-    sigma, header = settings.photometry.limit_sigma, cube.header
-    rows = sensor_rows(
-        known, frames, measured.diameters_px, measured.zero, sigma, processing, header.sensor, header.filter
-    )
-    return _marked(rows)
+    everywhere = _on_frames(sources, aligned, found)
+    settings, reference = context.settings.calibration, context.shared.reference
+    stack = replace(aligned, sources=sources)
+    known = place_sources(stack, measured.solved.solution, reference, found.apertures, settings)
+    known = replace(known, calibrated_by_blends=found.sources.calibrated_by_blends)
+    header = aligned.cube.raw.header
+    labels = RowLabels(context.processing, header.sensor, header.filter)
+    return _marked(sensor_rows(known, frame_rows(aligned.cube, everywhere), found.apertures, found.zero, labels))
 
 
-def _on_frames(
-    sources: Sources,
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    measured: Measurement,
-    detector: Detector,
-    settings: Settings,
-) -> dict[int, FrameFluxes]:
+def _on_frames(sources: Sources, aligned: AlignedStack, found: Measurement) -> dict[int, FrameFluxes]:
+    e_per_adu = aligned.cube.detector.gain.e_per_adu
     return {
         index: measure_frame(
-            calibrated.images[index],
-            calibrated.masks[index],
-            sources,
-            aligned.shifts[index],
-            sky,
-            np.full(len(sources), sky.noise),
-            detector,
-            measured.diameters_px,
-            settings.photometry.limit_sigma,
+            aligned.frame(index, sky), sources, np.full(len(sources), sky.noise), found.apertures, e_per_adu
         )
-        for index, sky in measured.skies.items()
+        for index, sky in found.skies.items()
     }
 
 

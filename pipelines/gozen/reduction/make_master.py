@@ -11,7 +11,7 @@ from gozen.archive.provenance import CalibrationUsed, Provenance
 from gozen.calibration.calibrate_frame import Image, detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
 from gozen.calibration.master_groups import by_time
-from gozen.calibration.master_library import put_master
+from gozen.calibration.master_library import MasterImage, put_master
 from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import find_level, warnings_of
 from gozen.frames.raw import RawCube, RawFile, assemble
@@ -108,7 +108,7 @@ def store_master(
     ]
     folder = f"{processing.exposure}_{one.group}" if one.group else processing.exposure
     stored_as = Processing(processing.night, folder)
-    return put_master(bench.store, one.kind, stored_as, sensor, one.image, one.mjd, cards)
+    return put_master(bench.store, stored_as, sensor, MasterImage(one.kind, one.image, one.mjd, cards))
 
 
 def _parts(kind: Calibration, frames: Sequence[CalibrationFile]) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,19 +11,17 @@ from numpy.typing import NDArray
 
 from gozen.archive.keys import Processing
 from gozen.astrometry.solution import Solution
-from gozen.calibration.calibrate_frame import Detector
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, StarSource
-from gozen.frames.raw import RawCube
 from gozen.frames.row_times import mid_exposure
-from gozen.lightcurves.calibrators import SPOILING, Calibrators, choose_calibrators
+from gozen.lightcurves.calibrators import SPOILING, Calibrators, CatalogueStars, choose_calibrators
 from gozen.lightcurves.reference_match import match_stars, neighbour_light
-from gozen.lightcurves.sensor_rows import FrameRows, SensorSources, sensor_rows
-from gozen.lightcurves.zero_magnitude import ZeroPoint, fit_zero_point
-from gozen.photometry.forced_photometry import FrameFluxes, blended, measure_frame, neighbours_share
+from gozen.lightcurves.sensor_rows import FrameRows, RowLabels, SensorSources, sensor_rows
+from gozen.lightcurves.zero_magnitude import StarFluxes, ZeroPoint, fit_zero_point
+from gozen.photometry.forced_photometry import ApertureSet, FrameFluxes, blended, measure_frame, neighbours_share
 from gozen.photometry.sky_background import FrameSky, frame_sky
 from gozen.reduction.align_frames import AlignedStack
 from gozen.reduction.calibrated_frames import CalibratedCube
-from gozen.settings import Settings
+from gozen.settings import CalibrationSettings
 
 Floats = NDArray[np.float64]
 _SOURCE_SIGMA = 3.0
@@ -45,8 +44,8 @@ class Measurement:
         Zero magnitude of each measured frame, by its number.
     calibrators
         The stars that the calibration was made with, and what became of the others.
-    diameters_px
-        Of the apertures, the calibrated one first.
+    apertures
+        In which it was measured, the calibrated one first.
     """
 
     rows: pa.Table
@@ -56,7 +55,7 @@ class Measurement:
     limiting_magnitude: float
     skies: dict[int, FrameSky]
     calibrators: Calibrators | None
-    diameters_px: tuple[int, ...]
+    apertures: ApertureSet
 
 
 def julian_year(mjd: float) -> float:
@@ -68,87 +67,67 @@ def place_sources(
     aligned: AlignedStack,
     solution: Solution,
     reference: StarSource | None,
-    year: float,
-    radius_arcsec: float,
-    reach_px: float,
+    apertures: ApertureSet,
+    settings: CalibrationSettings,
 ) -> SensorSources:
     """Give the stack's sources their positions and their stars."""
-    sources = aligned.sources
+    sources, year = aligned.sources, julian_year(float(aligned.cube.raw.start[0]))
     ra, dec = solution.sky(sources.x, sources.y)
     rows, columns = aligned.stack.image.shape
     middle = solution.sky(np.array([columns / 2]), np.array([rows / 2]))
     radius = np.hypot(rows, columns) * solution.linear.scale_arcsec / 3600
     stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
     # The centroids of coarse pixels are no better than a part of one.
-    radius_arcsec = max(radius_arcsec, _MATCH_PX * solution.linear.scale_arcsec)
+    radius_arcsec = max(settings.match_radius_arcsec, _MATCH_PX * solution.linear.scale_arcsec)
     star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
-    near = blended(sources, sources.flux, reach_px)
+    near = blended(sources, sources.flux, apertures.diameters_px[0] / 2 + sources.fwhm)
     return SensorSources(sources.x, sources.y, ra, dec, star, stars, near, solution.linear.scale_arcsec)
 
 
 def measure(
-    cube: RawCube,
-    calibrated: CalibratedCube,
     aligned: AlignedStack,
     sources: SensorSources,
-    detector: Detector,
-    settings: Settings,
-    diameters_px: tuple[int, ...],
+    apertures: ApertureSet,
+    settings: CalibrationSettings,
     processing: Processing,
 ) -> Measurement:
     """Measure every source on every good frame and calibrate the fluxes.
-
-    Parameters
-    ----------
-    diameters_px
-        Of the apertures, the calibrated one first.
 
     Raises
     ------
     TooFewCalibrators
         The zero magnitude cannot be fitted.
     """
-    skies, fluxes = measure_frames(calibrated, aligned, detector, settings, diameters_px)
-    frames = [FrameRows(index, frame_times(cube, detector, index, one), one) for index, one in fluxes.items()]
-    calibrators = _calibrators(sources, aligned, fluxes, settings, diameters_px[0])
-    zero = _calibrate(sources, calibrators, settings, cube.frame_id)
-    sigma = settings.photometry.limit_sigma
+    raw, sigma = aligned.cube.raw, apertures.limit_sigma
+    skies, fluxes = measure_frames(aligned, apertures)
+    calibrators = _calibrators(sources, aligned, fluxes, settings, apertures.diameters_px[0])
+    zero = _calibrate(sources, calibrators, settings, raw.frame_id)
     if zero is not None and calibrators is not None and calibrators.blended:
         sources = replace(sources, calibrated_by_blends=True)
-    rows = sensor_rows(sources, frames, diameters_px, zero, sigma, processing, cube.header.sensor, cube.header.filter)
+    labels = RowLabels(processing, raw.header.sensor, raw.header.filter)
+    rows = sensor_rows(sources, frame_rows(aligned.cube, fluxes), apertures, zero, labels)
     limit = float("nan")
     if zero is not None:
         sky = np.array([np.median(one.sky_err) for one in fluxes.values()])
         limit = float(np.median(zero.magnitude(sigma * sky, np.full(len(sky), np.nan))))
     frame_zero = _frame_zeros(fluxes, calibrators, zero)
-    return Measurement(rows, sources, zero, frame_zero, limit, skies, calibrators, diameters_px)
+    return Measurement(rows, sources, zero, frame_zero, limit, skies, calibrators, apertures)
 
 
-def measure_frames(
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    detector: Detector,
-    settings: Settings,
-    diameters_px: tuple[int, ...],
-) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
+def measure_frames(aligned: AlignedStack, apertures: ApertureSet) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
     """Return the sky of each good frame and the fluxes of the stack's sources on it, by its number."""
-    is_sky = sky_pixels(aligned)
+    is_sky, cube = sky_pixels(aligned), aligned.cube
     skies, fluxes = {}, {}
-    for index in calibrated.good:
-        image, mask, shift = calibrated.images[index], calibrated.masks[index], aligned.shifts[index]
-        sky = skies[index] = frame_sky(image, aligned.background, is_sky, shift)
-        fluxes[index] = measure_frame(
-            image,
-            mask,
-            aligned.sources,
-            shift,
-            sky,
-            _noise(aligned, sky),
-            detector,
-            diameters_px,
-            settings.photometry.limit_sigma,
-        )
+    for index in cube.good:
+        sky = skies[index] = frame_sky(cube.images[index], aligned.background, is_sky, aligned.shifts[index])
+        frame, noise = aligned.frame(index, sky), _noise(aligned, sky)
+        fluxes[index] = measure_frame(frame, aligned.sources, noise, apertures, cube.detector.gain.e_per_adu)
     return skies, fluxes
+
+
+def frame_rows(cube: CalibratedCube, fluxes: Mapping[int, FrameFluxes]) -> list[FrameRows]:
+    """Return what was measured on each frame together with the time of each source's row there."""
+    return [FrameRows(index, _row_times(cube, index, one), one) for index, one in fluxes.items()]
 
 
 def sky_pixels(aligned: AlignedStack) -> NDArray[np.bool_]:
@@ -180,17 +159,17 @@ def _typical(noise: Floats) -> float:
     return float(np.median(noise)) if len(noise) else 1.0
 
 
-def frame_times(cube: RawCube, detector: Detector, index: int, fluxes: FrameFluxes) -> Floats:
+def _row_times(cube: CalibratedCube, index: int, fluxes: FrameFluxes) -> Floats:
     """Return the middle of the exposure of each source's row on a frame, MJD (UTC)."""
-    row = fluxes.row + detector.active[0].start
-    return mid_exposure(float(cube.start[index]), row, cube.header.row_time_s, cube.header.exposure_s)
+    row, header = fluxes.row + cube.detector.active[0].start, cube.raw.header
+    return mid_exposure(float(cube.raw.start[index]), row, header.row_time_s, header.exposure_s)
 
 
 def _calibrators(
     sources: SensorSources,
     aligned: AlignedStack,
     fluxes: dict[int, FrameFluxes],
-    settings: Settings,
+    settings: CalibrationSettings,
     diameter_px: int,
 ) -> Calibrators | None:
     """Choose the stars that calibrate, by their fluxes on the stacked frames; None without reference magnitudes."""
@@ -199,23 +178,24 @@ def _calibrators(
     reach_px = diameter_px / 2
     stars, fwhm = sources.stars, aligned.sources.fwhm
     crowding = neighbour_light(stars.ra, stars.dec, stars.g, (reach_px + fwhm / 2) * sources.scale_arcsec)
-    return choose_calibrators(
-        [fluxes[index] for index in aligned.stack.frames if index in fluxes],
+    known = CatalogueStars(
         sources.of_star(stars.g),
         sources.of_star(stars.bp_rp),
         sources.blended,
         neighbours_share(aligned.sources, aligned.sources.flux, reach_px + fwhm),
         sources.of_star(crowding),
-        settings.calibration,
     )
+    return choose_calibrators([fluxes[index] for index in aligned.stack.frames if index in fluxes], known, settings)
 
 
-def _calibrate(sources: SensorSources, chosen: Calibrators | None, settings: Settings, name: str) -> ZeroPoint | None:
+def _calibrate(
+    sources: SensorSources, chosen: Calibrators | None, settings: CalibrationSettings, name: str
+) -> ZeroPoint | None:
     if chosen is None:
         return None
     g, colour = sources.of_star(sources.stars.g), sources.of_star(sources.stars.bp_rp)
     usable = np.where(chosen.chosen, g, np.nan)
-    return fit_zero_point(chosen.flux, chosen.flux_err, usable, colour, settings.calibration, name, chosen.sentence)
+    return fit_zero_point(StarFluxes(chosen.flux, chosen.flux_err, usable, colour), settings, name, chosen.sentence)
 
 
 def _frame_zeros(

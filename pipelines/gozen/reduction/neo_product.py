@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from gozen.archive.provenance import Provenance
 from gozen.archive.tracklet_record import TrackletPoint, TrackletRecord
-from gozen.calibration.calibrate_frame import Detector, Image
+from gozen.calibration.calibrate_frame import Image
 from gozen.frames.fits_products import with_checksums
 from gozen.frames.fits_units import Card
 from gozen.frames.raw import RawCube
-from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import utc_of_mjd
 from gozen.movers.streaks import Streak
 from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.reduction.find_movers import Found
+from gozen.reduction.sensor_stages import ReductionContext
 
 _MARGIN_PX = 10
 _LARGEST_PX = 401
@@ -27,32 +27,25 @@ _COLUMNS = tuple(name for name in TrackletPoint.model_fields if name != "end")
 
 
 def film_bytes(
-    records: list[TrackletRecord],
-    found: Found,
-    cube: RawCube,
-    calibrated: CalibratedCube,
-    detector: Detector,
-    profile: Profile,
-    provenance: Provenance,
+    records: Sequence[TrackletRecord], found: Found, cube: CalibratedCube, context: ReductionContext
 ) -> bytes:
     """Return the FITS file: for each tracklet an image cube named after it, and one table POINTS of all of them.
 
     Frames of a mover are cut out about its line, minus what stands there without it; frames without it are NaN.
     """
     films = [track.film for track in found.tracks]
-    films += [_of_chain(chain, calibrated) for chain in found.chains]
-    primary = fits.PrimaryHDU(header=_header(cube, detector, profile, provenance))
-    hdus = fits.HDUList([primary])
+    films += [_of_chain(chain, cube) for chain in found.chains]
+    hdus = fits.HDUList([fits.PrimaryHDU(header=_header(cube.raw, context))])
     for record, film in zip(records, films, strict=True):
         hdus.append(fits.ImageHDU(film.astype(np.float32), _of_record(record), name=record.tracklet))
     hdus.append(fits.BinTableHDU(_points(records), name="POINTS"))
     buffer = io.BytesIO()
     hdus.writeto(buffer)
-    return with_checksums(buffer.getvalue(), utc_of_mjd(float(cube.start[0])).strftime("%Y-%m-%dT%H:%M:%S"))
+    return with_checksums(buffer.getvalue(), utc_of_mjd(float(cube.raw.start[0])).strftime("%Y-%m-%dT%H:%M:%S"))
 
 
-def _header(cube: RawCube, detector: Detector, profile: Profile, provenance: Provenance) -> fits.Header:
-    header = cube.header
+def _header(cube: RawCube, context: ReductionContext) -> fits.Header:
+    header, profile = cube.header, context.profile
     cards: list[Card] = [
         ("FMTTYPE", f"{profile.name.upper()}-COLLECTION-NEO", "what this file is"),
         ("OBJECT", header.object, "target, in the observer's words"),
@@ -66,9 +59,9 @@ def _header(cube: RawCube, detector: Detector, profile: Profile, provenance: Pro
         ("MJD-OBS", float(cube.start[0]), "[d] first pixel starts"),
         ("EXPTIME1", header.exposure_s, "[s] net exposure of one frame"),
         ("NFRAME", cube.nframe, "frames of the exposure"),
-        ("GAIN", detector.gain.e_per_adu, "[e-/ADU] inverse gain"),
+        ("GAIN", context.detector.gain.e_per_adu, "[e-/ADU] inverse gain"),
     ]
-    return _filled([*cards, *provenance.as_cards()])
+    return _filled([*cards, *context.provenance.as_cards()])
 
 
 def _of_record(record: TrackletRecord) -> fits.Header:
@@ -95,7 +88,7 @@ def _filled(cards: list[Card]) -> fits.Header:
     return header
 
 
-def _points(records: list[TrackletRecord]) -> fits.FITS_rec:
+def _points(records: Sequence[TrackletRecord]) -> fits.FITS_rec:
     points = [(record.tracklet, point) for record in records for point in record.points]
     text: list[tuple[str, Any, str]] = [
         ("tracklet", [name for name, _ in points], "8A"),

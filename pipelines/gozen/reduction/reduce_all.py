@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, read_commit
 from gozen.archive.raw.reduced_tags import mark_reduced
 from gozen.archive.stores.open_store import Store
@@ -19,14 +20,15 @@ def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int)
     ------
     Each sensor's result: first those that were committed before, then each as it is finished.
     """
-    bench = open_bench()
+    store = open_bench().store
+    committed = _committed(works, store)
     waiting = []
     for work in works:
-        done = read_commit(bench.store, work.processing, work.sensor)
+        done = read_commit(store, work.processing, work.sensor) if _key(work) in committed else None
         if done is None:
             waiting.append(work)
         else:
-            yield _done_before(work, done, bench.store)
+            yield _done_before(work, done, store)
     for work, found in run_all(waiting, reduce_here, open_bench, workers):
         if isinstance(found, GozenError):
             yield SensorResult(work, None, found)
@@ -41,6 +43,19 @@ def reduce_here(work: SensorWork, bench: SharedInputs) -> SensorCommit:
     commit = reduce_sensor(work, bench)
     mark_reduced(bench.store, commit, work.raw_here)
     return commit
+
+
+def _committed(works: Sequence[SensorWork], store: Store) -> set[str]:
+    """Return the keys of the commits that exist, by one listing for each processing.
+
+    A missing commit is read by the worker alone, just before the reduction: another process may have come first.
+    """
+    folders = {keys.commits_of(work.processing) for work in works}
+    return {key for folder in folders for key in store.list(folder)}
+
+
+def _key(work: SensorWork) -> str:
+    return keys.commit(work.processing, work.sensor)
 
 
 def _done_before(work: SensorWork, commit: SensorCommit, store: Store) -> SensorResult:

@@ -1,105 +1,104 @@
-"""What is known of a sensor's reduction at any moment, and the commit that is made of it."""
+"""The commit that is made of the last stage which a sensor's reduction reached."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from gozen.archive.commit import FrameRecord, GateRecord, Product, Rejection, SensorCommit, Summary
 from gozen.archive.provenance import Provenance
-from gozen.archive.tracklet_record import TrackletRecord
-from gozen.astrometry.solution import Solution
-from gozen.calibration.calibrate_frame import Detector
-from gozen.errors import CorruptFile, Rejected
-from gozen.frames.raw import RawCube
-from gozen.reduction.align_frames import AlignedStack
+from gozen.errors import Rejected
 from gozen.reduction.calibrated_frames import CalibratedCube
 from gozen.reduction.measure_stars import Measurement
-from gozen.reduction.sensor_work import SensorWork, SharedInputs
-from gozen.version import code_version
+from gozen.reduction.sensor_stages import (
+    Aligned,
+    Calibrated,
+    Measured,
+    Opened,
+    Prepared,
+    Read,
+    RoughlyAligned,
+    Searched,
+    Solved,
+    Stage,
+    Unread,
+)
 
 
-@dataclass
-class Progress:
-    """What is known of the sensor so far; a commit can be made of it at any moment.
-
-    Parameters
-    ----------
-    unreadable
-        Why single frames were left out; they count after the others.
-    stamps
-        Of each raw file, from before it was read.
-    """
-
-    unreadable: list[CorruptFile] = field(default_factory=list)
-    stamps: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
-    cube: RawCube | None = None
-    detector: Detector | None = None
-    calibrated: CalibratedCube | None = None
-    aligned: AlignedStack | None = None
-    solution: Solution | None = None
-    measurement: Measurement | None = None
-    provenance: Provenance = field(default_factory=lambda: Provenance(code_version=code_version()))
-    tracklets: tuple[TrackletRecord, ...] = ()
-    flares: int | None = None
-    gates: list[GateRecord] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    products: dict[str, Product] = field(default_factory=dict)
-
-
-def pipelines_of(work: SensorWork, cube: RawCube, bench: SharedInputs) -> tuple[str, ...]:
-    """Return what to do with a cube: what was asked, else what its header says, else the profile's default."""
-    return work.pipelines or cube.header.pipelines or tuple(bench.profile.default_pipelines)
-
-
-def commit_of(work: SensorWork, bench: SharedInputs, state: Progress, refusal: Rejected | None) -> SensorCommit:
+def commit_of(unread: Unread, reached: Stage, refusal: Rejected | None) -> SensorCommit:
     """Return the commit of a sensor as far as its reduction went.
 
     Parameters
     ----------
+    unread, reached
+        The first stage and the last one.
     refusal
         The gate's refusal that ended it, or None.
     """
-    cube = state.cube
-    rejection = Rejection.of(refusal) if refusal else None
-    failed = [] if refusal is None else [_failed(refusal)]
+    work, read, searched = unread.work, reached.find(Read), reached.find(Searched)
     commit = SensorCommit(
         night=work.processing.night,
         exposure=work.processing.exposure,
         run=work.processing.run,
         sensor=work.sensor,
-        frame_id=cube.frame_id if cube else _name_of(work.raw[0]),
-        instrument=bench.profile.name,
+        frame_id=read.cube.frame_id if read else _name_of(work.raw[0]),
+        instrument=unread.shared.profile.name,
         object=work.object,
         data_type="OBJECT",
         pipelines=work.pipelines,
         status="rejected" if refusal else "reduced",
-        rejection=rejection,
-        warnings=tuple(state.warnings),
+        rejection=Rejection.of(refusal) if refusal else None,
+        warnings=tuple(warning for stage in reached.chain for warning in stage.warnings),
         retain_raw=work.retain_raw,
-        products=state.products,
-        gates=(*state.gates, *(state.calibrated.gates if state.calibrated else ()), *failed),
-        frames=tuple(_frame_records(state)),
-        summary=_summary(state),
-        tracklets=state.tracklets,
-        provenance=state.provenance,
+        products=_products(reached),
+        gates=_gates(reached, refusal),
+        frames=tuple(_frame_records(reached)),
+        summary=_summary(reached),
+        tracklets=searched.tracklets if searched else (),
+        provenance=_provenance(unread, reached),
     )
-    return commit.model_copy(update=_of_header(cube, work, bench)) if cube else commit
+    return commit.model_copy(update=_of_header(read)) if read else commit
+
+
+def _products(reached: Stage) -> dict[str, Product]:
+    return {name: product for stage in reached.chain for name, product in stage.products.items()}
+
+
+def _gates(reached: Stage, refusal: Rejected | None) -> tuple[GateRecord, ...]:
+    """Return the records of the sensor's gates, then those of its frames, then that of the gate that refused it."""
+    cube = _frames(reached)
+    of_frames = cube.gates if cube else ()
+    failed = (_failed(refusal),) if refusal else ()
+    return (*(gate for stage in reached.chain for gate in stage.gates), *of_frames, *failed)
+
+
+def _provenance(unread: Unread, reached: Stage) -> Provenance:
+    prepared, read = reached.find(Prepared), reached.find(Read)
+    if prepared is not None:
+        return prepared.context.provenance
+    return read.provenance if read else unread.provenance
+
+
+def _frames(reached: Stage) -> CalibratedCube | None:
+    """Return the calibrated frames, with those refused that were found to be trailed."""
+    roughly, calibrated = reached.find(RoughlyAligned), reached.find(Calibrated)
+    if roughly is not None:
+        return roughly.rough.cube
+    return calibrated.cube if calibrated else None
 
 
 def _failed(refusal: Rejected) -> GateRecord:
     return GateRecord(name=refusal.name, value=refusal.value, limit=refusal.limit, passed=False, message=str(refusal))
 
 
-def _of_header(cube: RawCube, work: SensorWork, bench: SharedInputs) -> dict[str, Any]:
-    header = cube.header
+def _of_header(read: Read) -> dict[str, Any]:
+    cube, header = read.cube, read.cube.header
     return {
         "object": header.object,
         "data_type": header.data_type,
         "filter": header.filter,
         "project": header.project,
         "observer": header.observer,
-        "pipelines": pipelines_of(work, cube, bench),
+        "pipelines": read.pipelines,
         "mjd_start": float(cube.start[0]),
         "exposure_s": header.exposure_s,
         "nframe": cube.nframe,
@@ -110,29 +109,31 @@ def _name_of(key: str) -> str:
     return key.rsplit("/", 1)[-1].split(".fits")[0]
 
 
-def _frame_records(state: Progress) -> list[FrameRecord]:
-    if state.cube is None or state.calibrated is None:
+def _frame_records(reached: Stage) -> list[FrameRecord]:
+    cube, opened = _frames(reached), reached.find(Opened)
+    if cube is None or opened is None:
         return []
+    aligned, measured = reached.find(Aligned), reached.find(Measured)
     records = []
-    for index in range(state.cube.nframe):
-        refusal, level = state.calibrated.rejections.get(index), state.calibrated.levels[index]
+    for index, level in enumerate(cube.levels):
+        refusal = cube.rejections.get(index)
         values = {
             "frame": index,
-            "mjd": float(state.cube.start[index]),
+            "mjd": float(cube.raw.start[index]),
             "rejected": Rejection.of(refusal) if refusal else None,
             "background_adu": level.background,
             "noise_adu": level.noise,
         }
-        records.append(FrameRecord(**values, **_registration(state, index)))
-    for index, refusal in enumerate(state.unreadable, start=state.cube.nframe):
-        records.append(FrameRecord(frame=index, rejected=Rejection.of(refusal)))
+        registration = _registration(aligned, measured, index) if aligned else {}
+        records.append(FrameRecord(**values, **registration))
+    for index, unreadable in enumerate(opened.unreadable, start=cube.raw.nframe):
+        records.append(FrameRecord(frame=index, rejected=Rejection.of(unreadable)))
     return records
 
 
-def _registration(state: Progress, index: int) -> dict[str, Any]:
-    if state.aligned is None:
-        return {}
-    shift = state.aligned.shifts[index]
+def _registration(aligned: Aligned, measured: Measured | None, index: int) -> dict[str, Any]:
+    stack = aligned.stack
+    shift = stack.shifts[index]
     return {
         "shift_x_px": shift.dx,
         "shift_y_px": shift.dy,
@@ -140,46 +141,48 @@ def _registration(state: Progress, index: int) -> dict[str, Any]:
         "rotation_deg": shift.turn.angle_deg if shift.turn else None,
         "scale": shift.turn.scale if shift.turn else None,
         "n_stars": shift.stars,
-        "elongation": state.aligned.elongation[index],
-        "seeing_px": state.aligned.fwhm[index],
-        "zero_point": state.measurement.frame_zero.get(index) if state.measurement else None,
+        "elongation": stack.elongation[index],
+        "seeing_px": stack.fwhm[index],
+        "zero_point": measured.found.frame_zero.get(index) if measured else None,
     }
 
 
-def _summary(state: Progress) -> Summary:
+def _summary(reached: Stage) -> Summary:
+    aligned, solved = reached.find(Aligned), reached.find(Solved)
+    measured, searched = reached.find(Measured), reached.find(Searched)
     values: dict[str, Any] = {}
-    if state.aligned is not None and state.calibrated is not None:
-        levels = [state.calibrated.levels[index] for index in state.aligned.stack.frames]
+    if aligned is not None:
+        stack = aligned.stack
+        levels = [stack.cube.levels[index] for index in stack.stack.frames]
         values |= {
-            "n_sources": len(state.aligned.sources),
-            "seeing_px": state.aligned.sources.fwhm,
+            "n_sources": len(stack.sources),
+            "seeing_px": stack.sources.fwhm,
             "background_adu": sum(level.background for level in levels) / len(levels),
             "noise_adu": sum(level.noise for level in levels) / len(levels),
         }
-    if state.solution is not None:
+    if solved is not None:
+        solution = solved.solution
         values |= {
-            "ra": state.solution.linear.ra,
-            "dec": state.solution.linear.dec,
-            "orientation_deg": state.solution.orientation_deg,
-            "pixel_scale_arcsec": state.solution.linear.scale_arcsec,
-            "wcs_method": state.solution.method,
-            "wcs_rms_px": state.solution.rms_px,
-            "wcs_rms_arcsec": state.solution.rms_arcsec,
-            "n_wcs_stars": state.solution.stars,
+            "ra": solution.linear.ra,
+            "dec": solution.linear.dec,
+            "orientation_deg": solution.orientation_deg,
+            "pixel_scale_arcsec": solution.linear.scale_arcsec,
+            "wcs_method": solution.method,
+            "wcs_rms_px": solution.rms_px,
+            "wcs_rms_arcsec": solution.rms_arcsec,
+            "n_wcs_stars": solution.stars,
         }
-    if state.flares is not None:
-        values |= {"n_tracklets": len(state.tracklets), "n_flares": state.flares}
-    return Summary(**values, **_photometric(state.measurement))
+    if searched is not None:
+        values |= {"n_tracklets": len(searched.tracklets), "n_flares": searched.flares}
+    return Summary(**values, **(_photometric(measured.found) if measured else {}))
 
 
-def _photometric(found: Measurement | None) -> dict[str, Any]:
-    if found is None:
-        return {}
+def _photometric(found: Measurement) -> dict[str, Any]:
     values: dict[str, Any] = {
         "n_detections": found.rows.num_rows,
         "n_matched": int(found.sources.matched.sum()),
         "limiting_magnitude": found.limiting_magnitude,
-        "aperture_diameter_px": found.diameters_px[0],
+        "aperture_diameter_px": found.apertures.diameters_px[0],
     }
     if found.zero is not None:
         zero = found.zero

@@ -5,74 +5,57 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gozen.archive.provenance import Provenance
-from gozen.astrometry.solution import Solution
-from gozen.calibration.calibrate_frame import Detector
 from gozen.frames.fits_products import compressed
 from gozen.frames.fits_units import Card
 from gozen.frames.raw import RawCube
-from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import night_of, utc_of_mjd
 from gozen.reduction.align_frames import AlignedStack
-from gozen.reduction.calibrated_frames import CalibratedCube
+from gozen.reduction.sensor_stages import ReductionContext, Solved
 
 _ISO = "%Y-%m-%dT%H:%M:%S.%f"
 
 
 def stack_bytes(
-    cube: RawCube,
-    aligned: AlignedStack,
-    solution: Solution | None,
-    zero_point: float | None,
-    detector: Detector,
-    profile: Profile,
-    provenance: Provenance,
+    aligned: AlignedStack, solved: Solved | None, zero_point: float | None, context: ReductionContext
 ) -> bytes:
     """Return the calibrated stack as a FITS file: scaled int16, Rice; pixels that no frame reaches are blank."""
-    stack = aligned.stack
+    stack, raw = aligned.stack, aligned.cube.raw
     image = np.where(stack.weight > 0, stack.image, np.nan).astype(np.float32)
     noise = float(np.median(aligned.sources.noise)) if len(aligned.sources) else float(np.nanstd(image))
-    cards = _cards(cube, list(stack.frames), "STACK", detector, profile)
+    cards = _cards(raw, list(stack.frames), "STACK", context)
     cards += [
-        ("EXPTIME", len(stack.frames) * cube.header.exposure_s, "[s] summed over the frames of the mean"),
+        ("EXPTIME", len(stack.frames) * raw.header.exposure_s, "[s] summed over the frames of the mean"),
         ("NCOMBINE", len(stack.frames), "frames of the mean"),
         ("FWHM", round(aligned.sources.fwhm, 4), "[pix] of the stars"),
         ("NSOURCE", len(aligned.sources), "sources above the threshold"),
     ]
     if zero_point is not None:
         cards.append(("MAGZERO", round(zero_point, 5), "[mag] of 1 ADU in one frame, Gaia G"))
-    cards += _wcs(solution, cube) + list(provenance.as_cards())
-    return compressed(image, cards, noise, _when(cube))
+    cards += _wcs(solved, raw) + list(context.provenance.as_cards())
+    return compressed(image, cards, noise, _when(raw))
 
 
-def cube_bytes(
-    cube: RawCube,
-    calibrated: CalibratedCube,
-    aligned: AlignedStack,
-    solution: Solution | None,
-    detector: Detector,
-    profile: Profile,
-    provenance: Provenance,
-) -> bytes:
+def cube_bytes(aligned: AlignedStack, solved: Solved | None, context: ReductionContext) -> bytes:
     """Return the calibrated cube as a FITS file, with a table FRAMES of each frame's time, shift and refusal.
 
     The WCS is the stack's. On a frame a star of the stack stands ``DX + XX u + XY v`` and ``DY + YX u + YY v`` pixels
     from its place there, u and v from the middle of the image; ``XX`` to ``YY`` are 0 without a turn.
     """
-    frames = list(range(cube.nframe))
-    noise = float(np.median([level.noise for level in calibrated.levels]))
-    cards = _cards(cube, frames, "CUBE", detector, profile)
-    cards.append(("EXPTIME", cube.nframe * cube.header.exposure_s, "[s] summed over the frames"))
-    cards += _wcs(solution, cube) + list(provenance.as_cards())
+    cube, raw = aligned.cube, aligned.cube.raw
+    frames = list(range(raw.nframe))
+    noise = float(np.median([level.noise for level in cube.levels]))
+    cards = _cards(raw, frames, "CUBE", context)
+    cards.append(("EXPTIME", raw.nframe * raw.header.exposure_s, "[s] summed over the frames"))
+    cards += _wcs(solved, raw) + list(context.provenance.as_cards())
     table = {
         "FRAME": np.array(frames),
-        "MJD": cube.start,
+        "MJD": raw.start,
         "DX": np.array([shift.dx for shift in aligned.shifts]),
         "DY": np.array([shift.dy for shift in aligned.shifts]),
         **_turns(aligned),
-        "REJECTED": np.array([index in calibrated.rejections for index in frames]),
+        "REJECTED": np.array([index in cube.rejections for index in frames]),
     }
-    return compressed(calibrated.images, cards, noise, _when(cube), {"FRAMES": table})
+    return compressed(cube.images, cards, noise, _when(raw), {"FRAMES": table})
 
 
 def _turns(aligned: AlignedStack) -> dict[str, NDArray[np.float64]]:
@@ -87,7 +70,8 @@ def _when(cube: RawCube) -> str:
     return utc_of_mjd(float(cube.start[0])).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _cards(cube: RawCube, frames: list[int], kind: str, detector: Detector, profile: Profile) -> list[Card]:
+def _cards(cube: RawCube, frames: list[int], kind: str, context: ReductionContext) -> list[Card]:
+    profile, detector = context.profile, context.detector
     header, site = cube.header, profile.site
     place = zip("XYZ", site.geocentric_m, strict=True)
     first, last = float(cube.start[frames[0]]), float(cube.start[frames[-1]])
@@ -127,8 +111,9 @@ def _cards(cube: RawCube, frames: list[int], kind: str, detector: Detector, prof
     ]
 
 
-def _wcs(solution: Solution | None, cube: RawCube) -> list[Card]:
-    if solution is not None:
+def _wcs(solved: Solved | None, cube: RawCube) -> list[Card]:
+    if solved is not None:
+        solution = solved.solution
         return [*solution.cards(), *_position(solution.linear.ra, solution.linear.dec)]
     if cube.header.ra is None or cube.header.dec is None:
         return []

@@ -11,7 +11,6 @@ from gozen.archive.keys import Processing
 from gozen.archive.tracklet_record import TrackletPoint, TrackletRecord, tracklet_name
 from gozen.astrometry.solution import Solution
 from gozen.astrometry.tangent_plane import from_plane, to_plane
-from gozen.calibration.calibrate_frame import Detector
 from gozen.frames.raw import RawCube
 from gozen.frames.row_times import DAY_S, mid_exposure
 from gozen.lightcurves.zero_magnitude import ZeroPoint
@@ -28,11 +27,14 @@ _POGSON = 2.5 / np.log(10)
 class Place:
     """What turns pixels of a frame into sky, time and magnitudes."""
 
-    cube: RawCube
     aligned: AlignedStack
     solution: Solution
-    detector: Detector
     zero: ZeroPoint | None
+
+    @property
+    def raw(self) -> RawCube:
+        """The raw frames."""
+        return self.aligned.cube.raw
 
     def sky(self, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return the ICRS position of places on a frame, degrees."""
@@ -40,9 +42,9 @@ class Place:
 
     def time(self, frame: int, y: Floats) -> Floats:
         """Return the middle of the exposure of rows of a frame, MJD (UTC)."""
-        header = self.cube.header
-        row = y + self.detector.active[0].start
-        return mid_exposure(float(self.cube.start[frame]), row, header.row_time_s, header.exposure_s)
+        header = self.raw.header
+        row = y + self.aligned.cube.detector.active[0].start
+        return mid_exposure(float(self.raw.start[frame]), row, header.row_time_s, header.exposure_s)
 
     def magnitude(self, flux: Floats) -> Floats:
         """Return magnitudes without a colour term; NaN without a calibration."""
@@ -55,7 +57,7 @@ def records_of(found: Found, place: Place, processing: Processing) -> list[Track
     """Return the record of each mover and of each streak, in this order."""
     records = [_of_track(track, place) for track in found.tracks]
     records += [_of_chain(chain, place) for chain in found.chains]
-    frame_id, exposure, run = place.cube.frame_id, processing.exposure, processing.run
+    frame_id, exposure, run = place.raw.frame_id, processing.exposure, processing.run
     return [
         record.model_copy(update={"tracklet": tracklet_name(frame_id, exposure, run, number)})
         for number, record in enumerate(records, start=1)
@@ -101,15 +103,15 @@ def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_exce
     rate_excess
         By what the error of the rate exceeds that of points whose errors are independent.
     """
-    first = _motion_about(float(ra[0]), float(dec[0]), ra, dec, mjd, error_arcsec, rate_excess)
+    first = _motion_about((float(ra[0]), float(dec[0])), ra, dec, mjd, error_arcsec, rate_excess)
     # Meridians are not parallel: the angle is that at the centre of the plane.
-    return _motion_about(first.ra, first.dec, ra, dec, mjd, error_arcsec, rate_excess)
+    return _motion_about((first.ra, first.dec), ra, dec, mjd, error_arcsec, rate_excess)
 
 
 def _motion_about(
-    ra0: float, dec0: float, ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float
+    about: tuple[float, float], ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_excess: float
 ) -> SkyMotion:
-    xi, eta = (np.asarray(value) * 3600 for value in to_plane(ra, dec, ra0, dec0))
+    xi, eta = (np.asarray(value) * 3600 for value in to_plane(ra, dec, *about))
     middle = float((mjd.min() + mjd.max()) / 2)
     minutes, weight = (mjd - middle) * 1440, 1 / error_arcsec**2
     design = np.column_stack([np.ones_like(minutes), minutes])
@@ -119,7 +121,7 @@ def _motion_about(
     # Points that scatter by more than their errors say make the rate worse, too.
     excess = max(1.0, float(np.sqrt(np.sum(weight[:, None] * rest**2) / max(2 * len(ra) - 4, 1))))
     (x0, y0), (vx, vy) = fit
-    at = from_plane(np.array([x0 / 3600]), np.array([y0 / 3600]), ra0, dec0)
+    at = from_plane(np.array([x0 / 3600]), np.array([y0 / 3600]), *about)
     angle = float(np.degrees(np.arctan2(vx, vy)) % 360)
     rms = float(np.sqrt(np.mean(rest**2)))
     error = float(np.sqrt(normal[1, 1]) * excess * rate_excess)
@@ -174,7 +176,7 @@ def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
     sign = heading(chain)
     complete = [streak for streak in chain if streak.whole.all()]
     joined = len(complete) > 1
-    half = place.cube.header.exposure_s / 2 / DAY_S
+    half = place.raw.header.exposure_s / 2 / DAY_S
     points: list[TrackletPoint] = []
     for streak in chain:
         order = [1, 0] if sign < 0 else [0, 1]

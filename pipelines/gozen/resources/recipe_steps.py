@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from gozen.resources.metadata import Declination, HeaderText, RightAscension, SensorId, WireModel
+from gozen.resources.pipeline_names import PIPELINE_NAMES, PipelineName
 
-PipelineName = Literal["wcs", "stack", "neo", "cube"]
 DataType = Literal["OBJECT", "DARK", "FLAT"]
 GainName = Literal["high", "mid", "low"]
 
@@ -21,7 +21,9 @@ def _distinct(values: list[str]) -> list[str]:
 
 
 _A_SET = {"x-kubernetes-list-type": "set"}
-PipelineList = Annotated[list[PipelineName], Field(max_length=4, json_schema_extra=_A_SET), AfterValidator(_distinct)]
+PipelineList = Annotated[
+    list[PipelineName], Field(max_length=len(PIPELINE_NAMES), json_schema_extra=_A_SET), AfterValidator(_distinct)
+]
 SensorList = Annotated[list[SensorId], Field(max_length=512, json_schema_extra=_A_SET), AfterValidator(_distinct)]
 
 FrameCount = Annotated[int, Field(ge=1, le=100_000)]

@@ -1,0 +1,58 @@
+"""The table of the pipelines: a further one is a module with its step, a line here, and its name in `resources`.
+
+The names that a recipe may use: `gozen.resources.pipeline_names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gozen.reduction.sensor_stages import Aligned, Fitted, Measured, Solved, Stage
+from gozen.reduction.steps.calibrate_rows import measure_sources, store_rows
+from gozen.reduction.steps.search_movers import search_movers
+from gozen.reduction.steps.solve_stack import check_place, fit_solution
+from gozen.reduction.steps.store_images import store_cube, store_stack
+
+Source = TypeVar("Source", bound=Stage)
+
+
+@dataclass(frozen=True)
+class PipelineStep(Generic[Source]):
+    """One step of a pipeline.
+
+    Parameters
+    ----------
+    pipeline
+        Name of the pipeline that it belongs to.
+    needs
+        The stage that it starts from; where that was not reached the step does not run.
+    take
+        Returns the next stage from the one that it needs and the last one, which its own follows. It raises `Rejected`
+        where a gate refuses the data.
+    after_refusal
+        Whether it runs also when a step before it refused the data.
+    """
+
+    pipeline: str
+    needs: type[Source]
+    take: Callable[[Source, Stage], Stage]
+    after_refusal: bool = False
+
+    def follow(self, reached: Stage) -> Stage:
+        """Return the stage after this step; the one that was reached, where the step cannot run."""
+        source = reached.find(self.needs)
+        return reached if source is None else self.take(source, reached)
+
+
+STEPS: tuple[PipelineStep[Any], ...] = (
+    PipelineStep("wcs", Aligned, fit_solution),
+    PipelineStep("wcs", Fitted, check_place),
+    PipelineStep("wcs", Solved, measure_sources),
+    PipelineStep("neo", Measured, search_movers),
+    PipelineStep("wcs", Measured, store_rows),
+    PipelineStep("stack", Aligned, store_stack, after_refusal=True),
+    PipelineStep("cube", Aligned, store_cube, after_refusal=True),
+)
+"""In the order in which they run."""

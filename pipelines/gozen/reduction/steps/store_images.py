@@ -1,0 +1,25 @@
+"""``stack`` and ``cube``: images, also of refused data, because an unsolved stack shows a person why it was refused."""
+
+from __future__ import annotations
+
+from gozen.archive import keys
+from gozen.archive.commit import put_product
+from gozen.reduction.sensor_products import cube_bytes, stack_bytes
+from gozen.reduction.sensor_stages import Aligned, Measured, Solved, Stage, Stored
+
+
+def store_stack(aligned: Aligned, reached: Stage) -> Stored:
+    """Store the stack, with its place on the sky and its zero magnitude where these are known."""
+    context, measured = aligned.context, reached.find(Measured)
+    zero = measured.found.zero.zp if measured and measured.found.zero else None
+    data = stack_bytes(aligned.stack, reached.find(Solved), zero, context)
+    key = keys.stack(context.processing, aligned.stack.cube.raw.frame_id)
+    return Stored(reached, products={"stack": put_product(context.store, key, data)})
+
+
+def store_cube(aligned: Aligned, reached: Stage) -> Stored:
+    """Store the calibrated frames, with their place on the sky where it is known."""
+    context = aligned.context
+    data = cube_bytes(aligned.stack, reached.find(Solved), context)
+    key = keys.cube(context.processing, aligned.stack.cube.raw.frame_id)
+    return Stored(reached, products={"cube": put_product(context.store, key, data)})

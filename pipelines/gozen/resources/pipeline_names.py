@@ -1,0 +1,12 @@
+"""The pipelines that a recipe, a header, a profile or a command may name: the one list of them.
+
+What each does: `gozen.reduction.steps.pipeline_table`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+PipelineName = Literal["wcs", "stack", "neo", "cube"]
+
+PIPELINE_NAMES: tuple[PipelineName, ...] = get_args(PipelineName)
