@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gozen.errors import BadRequest
+from gozen.resources.pipeline_names import PIPELINE_NAMES
 
 Instrument = Annotated[str | None, typer.Option(help="Instrument profile: a name that ships, or a path.")]
 Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a table file, or a collection's name.")]
@@ -24,7 +25,7 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes; default: on
 def pipeline_names(text: str | None) -> list[str]:
     """Return pipelines that were named on the line; `BadRequest` for one that there is not."""
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    unknown = [name for name in names if name not in ("wcs", "stack", "neo", "cube")]
+    unknown = [name for name in names if name not in PIPELINE_NAMES]
     if unknown:
-        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, neo, cube")
+        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are {', '.join(PIPELINE_NAMES)}")
     return names
