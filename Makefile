@@ -8,7 +8,7 @@ DEMO ?= demo
 # Where it is set, as in many containers, each of the thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-node mutants times cluster check unit docs format crds setup setup-dev clean clean-cache
+.PHONY: help demo test test-all test-data test-node mutants times cluster check unit docs format crds setup setup-dev clean clean-cache
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,6 +26,9 @@ test-all: setup-dev ## every test at its full size, in hours; run again, it goes
 
 mutants: setup-dev ## show that the tests find the bugs that are seeded for them (a part of test-all)
 	@$(BIN)/python -m tests.suite.mutants
+
+test-data: setup-dev ## download the observed data that tests/real needs, as far as they are public, into test-data
+	@$(BIN)/python -m tests.suite.public_data
 
 times: ## what the last make test took: by module, build and test
 	@$(BIN)/python -m tests.suite.times

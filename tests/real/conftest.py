@@ -1,4 +1,4 @@
-"""Where the observed data are: ``$GOZEN_TEST_DATA``, else ``../shared/data`` beside the checkout.
+"""Where the observed data are: ``$GOZEN_TEST_DATA``, else ``../shared/data``, else ``test-data`` (``make test-data``).
 
 Without them the tests fail in CI; elsewhere they are skipped, and the last lines of the run say what was not tested.
 """
@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+CHECKOUT = Path(__file__).parents[2]
+_BESIDE = CHECKOUT.parent / "shared" / "data"
+DATA = Path(os.environ.get("GOZEN_TEST_DATA", _BESIDE if _BESIDE.exists() else CHECKOUT / "test-data"))
 PROFILES = Path(__file__).parent / "profiles"
 _missing: set[str] = set()
 
 
 def _without(what: str) -> None:
-    message = f"no observed data {DATA / what}: set GOZEN_TEST_DATA to the folder that holds {what}"
+    message = (
+        f"no observed data {DATA / what}: run `make test-data`, or set GOZEN_TEST_DATA to the folder that holds {what}"
+    )
     if os.environ.get("CI"):
         pytest.fail(message, pytrace=False)
     _missing.add(what)

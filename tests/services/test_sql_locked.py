@@ -197,13 +197,13 @@ def test_ctrl_c_stops_the_command(root: Path, tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from gozen.cli import main
-        from gozen.quickdb import sql_database
+        from gozen.quickdb.sql import database
 
-        def begun(*words, asked=sql_database.answer):
+        def begun(*words, asked=database.answer):
             Path("begun").touch()
             return asked(*words)
 
-        sql_database.answer = begun
+        database.answer = begun
         sys.argv = ["gozen", "sql", {ENDLESS!r}, "--archive", {str(root / "archive")!r}]
         main()
     """
