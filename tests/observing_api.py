@@ -1,44 +1,57 @@
-"""The API server as the observer's client sees it, on the cluster of `observing_world`, and what may go wrong in it.
+"""The API server as the observer's connection sees it, on the cluster of `observing_world`, and what may go wrong.
 
-It speaks like ``kubernetes.client.CustomObjectsApi``: plain data, selectors, pages, and refusals in Kubernetes' words.
-A fault replaces one call: it may let the call have its effect, and it says what the client gets.
+It takes the place of ``kubernetes.client.ApiClient``: HTTP requests come in, a status, headers and a body go out, and
+refusals are in Kubernetes' words. A fault replaces one call: it may let the call have its effect, and it says what the
+connection gets.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError, SSLError
 
 from gozen.resources.exposure import Exposure
 from gozen.resources.observation import Claim
+from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.crds import NOT_OVER
+from gozen_operator.observer.cluster_requests import KubernetesCluster
 
 from .observing_world import World
 
-Call = Callable[[], Any]
-Fault = Callable[[Call], Any]
 PAGE_OF_A_PROXY = "<html><body><h1>Bad Gateway</h1></body></html>"
 
 
-def refusal(code: int, body: str | None = None) -> ApiException:
-    """Return a refusal as the client raises it; in Kubernetes' words without a body of its own."""
-    reason = HTTPStatus(code).phrase
-    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": f"it is {reason}", "code": code}
-    error = ApiException(status=code, reason=reason)
-    error.body = json.dumps(said) if body is None else body
-    return error
+@dataclass(frozen=True)
+class HttpAnswer:
+    """An answer as urllib3 gives it."""
+
+    status: int
+    data: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def refuses(code: int, body: str | None = None) -> Fault:
+Call = Callable[[], HttpAnswer]
+Fault = Callable[[Call], HttpAnswer]
+
+
+def refusal(code: int, body: str | None = None, **headers: str) -> HttpAnswer:
+    """Return a refusal; in Kubernetes' words without a body of its own."""
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": f"it is {HTTPStatus(code).phrase}"}
+    text = json.dumps({**said, "code": code}) if body is None else body
+    return HttpAnswer(code, text.encode(), {word.replace("_", "-"): value for word, value in headers.items()})
+
+
+def refuses(code: int, body: str | None = None, **headers: str) -> Fault:
     """Return a fault: the call has no effect."""
 
-    def fault(call: Call) -> Any:
-        raise refusal(code, body)
+    def fault(_: Call) -> HttpAnswer:
+        return refusal(code, body, **headers)
 
     return fault
 
@@ -46,7 +59,7 @@ def refuses(code: int, body: str | None = None) -> Fault:
 def breaks(error: Exception, *, after: bool) -> Fault:
     """Return a fault: the connection ends before the call has its effect, or after it."""
 
-    def fault(call: Call) -> Any:
+    def fault(call: Call) -> HttpAnswer:
         if after:
             call()
         raise error
@@ -54,12 +67,12 @@ def breaks(error: Exception, *, after: bool) -> Fault:
     return fault
 
 
-def garbles(answer: Any) -> Fault:
-    """Return a fault: the call has its effect, and the client gets something else."""
+def garbles(answer: str) -> Fault:
+    """Return a fault: the call has its effect, and the connection gets something else."""
 
-    def fault(call: Call) -> Any:
+    def fault(call: Call) -> HttpAnswer:
         call()
-        return answer
+        return HttpAnswer(200, answer.encode())
 
     return fault
 
@@ -74,20 +87,25 @@ FAULTS: Mapping[str, Fault] = {
     "timeout after": breaks(_TIMEOUT, after=True),
     "reset before": breaks(ProtocolError("Connection aborted.", ConnectionResetError(104, "reset")), after=False),
     "reset after": breaks(ProtocolError("Connection aborted.", ConnectionResetError(104, "reset")), after=True),
-    "TLS": breaks(ApiException(status=0, reason="SSLError: bad record"), after=False),
+    "TLS": breaks(SSLError("bad record"), after=False),
+    "429 that says when": refuses(429, Retry_After="1"),
     "credentials": breaks(RuntimeError("the token file is empty"), after=False),
     "empty": garbles(""),
-    "nothing": garbles(None),
+    "nothing": garbles("null"),
     "page": garbles(PAGE_OF_A_PROXY),
     "half": garbles('{"apiVersion": "gozen.astro/v1alpha1", "kind": "Obser'),
-    "braces": garbles({}),
-    "a Status": garbles({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
-    "no uid": garbles({"kind": "Observation", "metadata": {"name": "obs"}, "spec": {}}),
+    "braces": garbles("{}"),
+    "a Status": garbles('{"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}'),
+    "no uid": garbles('{"kind": "Observation", "metadata": {"name": "obs"}, "spec": {}}'),
 }
 
 
+class RefusesCall(Exception):
+    """A refusal of the cluster, by its status."""
+
+
 class MemoryApi:
-    """A ``CustomObjectsApi`` of one namespace.
+    """An ``ApiClient`` of one namespace.
 
     Parameters
     ----------
@@ -102,74 +120,90 @@ class MemoryApi:
         Bytes of all lists that were sent.
     faults
         By the number of the call that they replace, from 0.
+    odd
+        Further objects that stand in each list.
     """
 
     def __init__(self, world: World, *, knows_over: bool = True) -> None:
         self._cluster, self._knows_over = world.cluster, knows_over
         self.calls, self.listed = 0, 0
         self.faults: dict[int, Fault] = {}
+        self.odd: list[Any] = []
+        self.rest_client = self.pool_manager = self  # where the connection looks for what sends
 
-    def list_namespaced_custom_object(
-        self,
-        *,
-        limit: int,
-        field_selector: str = "",
-        _continue: str = "",
-        resource_version: str | None = None,
-        **_: Any,
-    ) -> Any:
-        if field_selector == NOT_OVER:
-            assert _continue or resource_version == "0", "this reads everything from etcd"
-        assert not (_continue and resource_version), "the API server refuses both"
-        return self._call(lambda: self._list(limit, field_selector, int(_continue or 0)))
+    def cluster(self) -> KubernetesCluster:
+        """Return the observer's verbs on it."""
+        connection: Any = self
+        return KubernetesCluster(ApiConnection(connection), "default")
 
-    def get_namespaced_custom_object(self, *, plural: str, name: str, **_: Any) -> Any:
-        return self._call(lambda: self._get(plural, name))
+    def param_serialize(self, method: str, path: str, **parts: Any) -> tuple[str, str, dict[str, str]]:
+        return method, f"{path}?{urlencode(parts['query_params'])}", parts["header_params"]
 
-    def create_namespaced_custom_object(self, *, body: Any, **_: Any) -> Any:
-        return self._call(lambda: self._create(Exposure.model_validate(body, by_alias=True, by_name=False)))
+    def request(self, method: str, url: str, *, headers: Any, body: Any, timeout: Any, retries: Any) -> HttpAnswer:
+        assert timeout is not None, "an API server that hangs would hang the observer"
+        assert retries is False, "a request that is repeated hides a fault"
+        number, self.calls = self.calls, self.calls + 1
+        fault = self.faults.get(number)
 
-    def patch_namespaced_custom_object_status(self, *, name: str, body: Any, **_: Any) -> Any:
-        return self._call(lambda: self._patch(name, body["metadata"], body["status"]))
+        def call() -> HttpAnswer:
+            try:
+                return HttpAnswer(200, json.dumps(self._found(method, url, body)).encode())
+            except RefusesCall as refused:
+                return refusal(*refused.args)
 
-    def _call(self, call: Call) -> Any:
-        fault = self.faults.get(self.calls)
-        self.calls += 1
         return call() if fault is None else fault(call)
 
-    def _list(self, limit: int, selector: str, first: int) -> Any:
+    def _found(self, method: str, url: str, body: str | None) -> Any:
+        path, query = urlsplit(url).path, dict(parse_qsl(urlsplit(url).query))
+        assert path.startswith("/apis/gozen.astro/v1alpha1/namespaces/default/")
+        plural, *name = path.split("/")[6:]
+        if method == "GET":
+            return self._get(plural, *name) if name else self._list(query)
+        assert query["fieldManager"] == "gozen-observer"
+        sent = json.loads(body or "")
+        if method == "POST":
+            return self._create(Exposure.model_validate(sent, by_alias=True, by_name=False))
+        assert (method, name[1:]) == ("PATCH", ["status"])
+        return self._patch(name[0], sent["metadata"], sent["status"])
+
+    def _list(self, query: Mapping[str, str]) -> Any:
+        limit, first = int(query["limit"]), int(query.get("continue", 0))
+        selector = query.get("fieldSelector", "")
+        if selector == NOT_OVER:
+            assert first or query.get("resourceVersion") == "0", "this reads everything from etcd"
+        assert not (first and "resourceVersion" in query), "the API server refuses both"
         found = sorted(self._cluster.kept.values(), key=lambda one: one.metadata.name)
         if selector == NOT_OVER:
             if not self._knows_over:
-                raise refusal(400)
+                raise RefusesCall(400)
             found = [one for one in found if not one.status.over]
         elif selector:
-            field, _, name = selector.partition("=")
-            assert field == "metadata.name"
+            word, _, name = selector.partition("=")
+            assert word == "metadata.name"
             found = [one for one in found if one.metadata.name == name]
         more = {"continue": str(first + limit)} if len(found) > first + limit else {}
         page = [one.wire() for one in found[first : first + limit]]
-        answer = {"kind": "ObservationList", "metadata": {"resourceVersion": "1", **more}, "items": page}
+        answer = {"kind": "ObservationList", "metadata": {"resourceVersion": "1", **more}, "items": page + self.odd}
         self.listed += len(json.dumps(answer))
         return answer
 
     def _get(self, plural: str, name: str) -> Any:
         kept: Mapping[str, Any] = self._cluster.kept if plural == "observations" else self._cluster.exposures
         if name not in kept:
-            raise refusal(404)
+            raise RefusesCall(404)
         return kept[name].wire()
 
     def _create(self, exposure: Exposure) -> Any:
         if exposure.metadata.name in self._cluster.exposures:
-            raise refusal(409)
+            raise RefusesCall(409)
         return self._cluster.create(exposure).wire()
 
     def _patch(self, name: str, meta: Mapping[str, Any], status: Mapping[str, Any]) -> Any:
         known = self._cluster.kept.get(name)
         if known is None:
-            raise refusal(404)
+            raise RefusesCall(404)
         if (meta["uid"], meta["resourceVersion"]) != (known.metadata.uid, known.metadata.resource_version):
-            raise refusal(409)
+            raise RefusesCall(409)
         if "conditions" in status:
             made = self._cluster.say(known, status["conditions"][0])
         elif status.get("over") and self._knows_over:

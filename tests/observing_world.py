@@ -22,6 +22,7 @@ from gozen.resources.observation import Observation, ObservationStatus
 from gozen.settings import ObserverSettings, Settings
 from gozen_operator.observer.cluster_requests import Cluster
 from gozen_operator.observer.observer_loop import Observer
+from gozen_operator.observer.observing_site import ObservingSite
 
 from .interruptions import MemoryStore, Watched
 
@@ -262,7 +263,8 @@ class World:
         limits = self.settings.observer.model_copy(update={"name": name})
         settings = self.settings.model_copy(update={"observer": limits})
         session = f"{next(self._sessions):03d}"
-        return Observer(Watched(cluster or self.cluster), store, observatory, PROFILE, settings, session)
+        watched: Any = Watched(cluster or self.cluster)
+        return Observer(ObservingSite(watched, store, observatory, PROFILE, settings, session))
 
     def exposing(self) -> int | None:
         """Return the EXP_ID under which a camera that outlives its process exposes now."""

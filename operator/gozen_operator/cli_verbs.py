@@ -129,7 +129,8 @@ def _connected(namespace: str | None) -> tuple[KubeApi, str]:
     """Return the API and the namespace that is meant."""
     from kubernetes import config
 
-    from gozen_operator.api_server.client import KubeApi, connect
+    from gozen_operator.api_server.client import KubeApi
+    from gozen_operator.api_server.connection import connect
 
     api = KubeApi(connect())
     if namespace is None:

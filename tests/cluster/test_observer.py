@@ -25,6 +25,7 @@ from kubernetes import client, config
 from gozen.archive.stores.open_store import open_store
 from gozen.errors import ClusterUnavailable
 from gozen.resources.observation import Claim
+from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.crds import KINDS, NOT_OVER, definition
 from gozen_operator.observer.cluster_requests import KubernetesCluster
 
@@ -259,7 +260,7 @@ def test_those_that_are_over_are_not_listed_also_those_of_before_the_mark(site: 
     said["lastTransitionTime"] = "2026-01-01T00:00:00Z"
     patch = json.dumps({"status": {"conditions": [said]}})
     site.kubectl("patch", "obs", "refused", "--subresource=status", "--type=merge", "-p", patch)
-    cluster = KubernetesCluster(client.CustomObjectsApi(config.new_client_from_config(str(site.kubeconfig))), NAMESPACE)
+    cluster = KubernetesCluster(ApiConnection(config.new_client_from_config(str(site.kubeconfig))), NAMESPACE)
     known = {one.metadata.name: one for one in cluster.observations()}
     assert set(known) == {"waits", "refused"}, "without the mark they are seen"
     assert cluster.retire(known["refused"]).status.over
@@ -269,7 +270,7 @@ def test_those_that_are_over_are_not_listed_also_those_of_before_the_mark(site: 
 
 def test_the_api_server_refuses_what_comes_late(site: Site) -> None:
     site.apply("late")
-    cluster = KubernetesCluster(client.CustomObjectsApi(config.new_client_from_config(str(site.kubeconfig))), NAMESPACE)
+    cluster = KubernetesCluster(ApiConnection(config.new_client_from_config(str(site.kubeconfig))), NAMESPACE)
     seen = cluster.observation("late")
     assert seen is not None
     now = datetime.now(UTC)
@@ -296,7 +297,7 @@ def test_the_api_server_refuses_what_comes_late(site: Site) -> None:
 def test_without_rights_it_says_which(site: Site) -> None:
     elsewhere = config.new_client_from_config(str(site.kubeconfig))
     with pytest.raises(ClusterUnavailable, match=r"list Observations: the API server says 403.*give the observer"):
-        KubernetesCluster(client.CustomObjectsApi(elsewhere), "default").observations()
-    nowhere = client.CustomObjectsApi(client.ApiClient(client.Configuration(host="https://127.0.0.1:1")))
+        KubernetesCluster(ApiConnection(elsewhere), "default").observations()
+    nowhere = ApiConnection(client.ApiClient(client.Configuration(host="https://127.0.0.1:1")))
     with pytest.raises(ClusterUnavailable, match=r"the API server does not answer"):
         KubernetesCluster(nowhere, "default").observations()

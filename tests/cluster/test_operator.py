@@ -26,6 +26,7 @@ from kubernetes import config
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
 from gozen.archive.stores.open_store import open_store
 from gozen_operator.api_server.client import KubeApi
+from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.crds import KINDS, definition
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import Key
@@ -254,7 +255,7 @@ def test_an_exposure_that_is_applied_again_has_nothing_of_its_predecessor(operat
 
 def late_requests_change_nothing(operator: Running, key: Key, old: dict[str, Any]) -> None:
     """Ask the API server for what an operator would that does not know yet that a resource was replaced."""
-    api = KubeApi(config.new_client_from_config(str(operator.server.kubeconfig)))
+    api = KubeApi(ApiConnection(config.new_client_from_config(str(operator.server.kubeconfig))))
     before = operator.kubectl("get", "exp/again", "job/again", "-o", "json", check=True).stdout
     uid = old["uid"]
     assert api.write_status(key, old["resourceVersion"], {"sensors": 9}) is None

@@ -18,7 +18,8 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.index import gather_facts as facts_room
 from gozen_operator.index.dependents import affected
-from gozen_operator.index.gather_facts import ArchiveAnswer
+from gozen_operator.index.gather_facts import ArchiveAnswer, ExposureAnswers
+from gozen_operator.index.neighbours import neighbours_of
 from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile import reconcile_exposure as exposure_room
@@ -292,9 +293,10 @@ class Operator:
             return reconcile(resource, facts, world.settings, world.now)
         assert isinstance(resource, Exposure)
         answer = ArchiveAnswer(frozenset(world.raw.get(key.name, ())), dict(world.commits.get(key.name, {})))
-        if facts_room.waits_for_its_turn(self.index, resource, world.settings):
+        if neighbours_of(self.index, resource).waits_for_its_turn(world.settings):
             answer = ArchiveAnswer()
-        facts = facts_room.exposure_facts(self.index, resource, CAMERA, answer, [], world.settings)  # type: ignore[arg-type]
+        answers = ExposureAnswers(CAMERA, answer)  # type: ignore[arg-type]
+        facts = facts_room.exposure_facts(self.index, resource, answers, world.settings)
         facts = self.rules.get("facts", lambda _index, _exposure, same: same)(self.index, resource, facts)
         reconcile = self.rules.get("exposure", exposure_room.reconcile_exposure)
         return reconcile(resource, facts, world.settings, world.now)

@@ -17,6 +17,7 @@ from kubernetes import client
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
 from gozen_operator.api_server.client import KubeApi
+from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.lease import Tenure
 from gozen_operator.api_server.responses import RefusedError, found_in, retry_after_s
 from gozen_operator.reconcile.facts import JobSeen
@@ -74,7 +75,12 @@ def door() -> Iterator[tuple[KubeApi, dict[str, Any]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield KubeApi(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}"))), says
+        yield (
+            KubeApi(
+                ApiConnection(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{server.server_port}")))
+            ),
+            says,
+        )
         server.shutdown()
 
 
@@ -124,6 +130,15 @@ def test_a_refusal_says_what_the_server_says_and_how_long_to_wait(door: tuple[Ku
     says |= {"status": 422, "body": failure()}
     with pytest.raises(BadRequest, match="because"):
         api.create_job(JOB)
+
+
+@pytest.mark.parametrize("code", [400, 422])
+def test_only_the_api_server_itself_refuses_for_good(door: tuple[KubeApi, dict[str, Any]], code: int) -> None:
+    api, says = door
+    says |= {"status": code, "body": b'{"error": "bad gateway", "message": "of a proxy"}', "headers": {}}
+    with pytest.raises(RefusedError, match=f"the API server says {code}: of a proxy") as refusal:
+        api.create_job(JOB)
+    assert refusal.value.name == "ClusterUnavailable"
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,13 @@ from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.index import index_entries
 from gozen_operator.index.dependents import affected
-from gozen_operator.index.gather_facts import ArchiveAnswer, exposure_facts, lightcurve_facts, observation_facts
+from gozen_operator.index.gather_facts import ExposureAnswers, exposure_facts, lightcurve_facts, observation_facts
 from gozen_operator.index.index_entries import ExposureCard, LightCurveCard, places
 from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import moment
+from gozen_operator.reconcile.facts import RequestProblem
+from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Owner, key_of, owner_of
 
 from .operator_world import CAMERA, NAMESPACE
@@ -117,11 +119,24 @@ def facts_of(index: Index, key: Key) -> Any:
     """Return the facts of a resource by the index."""
     resource = index.resource(key)
     if isinstance(resource, Exposure):
-        return exposure_facts(index, resource, PROFILE, ArchiveAnswer(), (), SETTINGS)
+        return exposure_facts(index, resource, ExposureAnswers(PROFILE), SETTINGS)
     if isinstance(resource, LightCurveJob):
         return lightcurve_facts(index, resource, (21,), (), None)
     assert resource is not None
     return observation_facts(index, resource, PROFILE, "r1").children
+
+
+def check_seen(index: Index) -> None:
+    """Compare what is seen of each resource at one moment with the answers one by one."""
+    for key in [key for kind in SPECS for key in index.keys(kind)]:
+        seen, manifest, job = index.seen(key), index.manifest(key), index.job_named(NAMESPACE, job_key(key).name)
+        assert seen is not None
+        assert manifest is not None
+        assert (seen.resource, seen.manifest, seen.uid) == (index.resource(key), manifest, index.uids(key.kind)[key])
+        assert seen.version == manifest["metadata"]["resourceVersion"]
+        owned = job is not None and job.owner is not None and job.owner.key == key and bool(job.seen.uid)
+        assert seen.job == ((job.seen.uid, job.seen.finished) if job is not None and owned else None)
+    assert index.seen(Key("Exposure", NAMESPACE, "absent")) is None
 
 
 def check_exposure(index: Index, mine: ExposureCard) -> None:
@@ -244,6 +259,7 @@ def test_the_index_knows_what_a_walk_finds_and_marks_whom_it_concerns(seed: int)
         before = {key: facts_of(index, key) for kind in SPECS for key in index.keys(kind)}
         change = happen(index, rng, 100 + step)
         assert index._drawers == walked(index)
+        check_seen(index)
         for card in exposures(index).values():
             check_exposure(index, card)
         for key in index.keys("LightCurveJob"):
@@ -295,10 +311,11 @@ def test_an_observation_counts_its_own_exposures() -> None:
     index, rng = Index(), random.Random(5)
     for version in range(400):
         index.put(an_object(rng, version + 1))
+    problem = RequestProblem("none", "")
     for key in index.keys("Observation"):
         resource = index.resource(key)
-        facts = observation_facts(index, resource, ("none", ""), "r1")  # type: ignore[arg-type]
-        assert facts.problem == ("none", "")
+        facts = observation_facts(index, resource, problem, "r1")  # type: ignore[arg-type]
+        assert facts.problem is problem
         assert key_of(index.manifest(key) or {}) == key
 
 

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.errors import ClusterUnavailable
-from gozen_operator.observer.cluster_requests import KubernetesCluster
 
 from ..observing_api import FAULTS, Fault, MemoryApi
 from ..observing_world import World, observation
@@ -29,7 +28,7 @@ def played(faults: Mapping[int, Fault], *, claim_s: float = 60) -> tuple[World, 
     world.cluster.apply(observation(*RECIPE))
     api = MemoryApi(world)
     api.faults.update(faults)
-    observer = world.process(cluster=KubernetesCluster(api, "default"))
+    observer = world.process(cluster=api.cluster())
     for _ in range(200):
         if world.cluster.kept["obs"].status.over and api.calls > max(faults, default=0):
             return world, api

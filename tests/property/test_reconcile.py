@@ -18,7 +18,7 @@ import pytest
 from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 
 from gozen.errors import GozenError
-from gozen_operator.api_server.lease import Tenure, try_to_hold
+from gozen_operator.api_server.lease import Tenure
 from gozen_operator.index.index_entries import ExposureCard
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings
@@ -282,7 +282,7 @@ class Blind(Tenure):
 
     def hold(self, now: float, wall: float) -> bool:
         try:
-            holds = try_to_hold(self.api, self.namespace, self.identity, self._seen, now, wall)
+            holds = self.try_to_hold(now, wall)
         except GozenError:
             return False
         self._held_at = now if holds else self._held_at

@@ -26,6 +26,7 @@ from gozen.resources.yaml_resources import dump_resources
 from gozen.settings import load_settings
 from gozen.simulator import truth_tables
 from gozen_operator.observer.observer_loop import Observer
+from gozen_operator.observer.observing_site import ObservingSite
 
 from ..observing_world import MemoryCluster, observation
 from .conftest import CAMERA
@@ -72,7 +73,7 @@ def process(folder: Path, cluster: MemoryCluster, session: str) -> tuple[Observe
     )
     profile, store = load_profile(settings.instrument), open_store(settings.archive)
     observatory = load_observatory(settings, profile, store)
-    return Observer(cluster, store, observatory, profile, settings, session), observatory
+    return Observer(ObservingSite(cluster, store, observatory, profile, settings, session)), observatory
 
 
 def work(observer: Observer, until: Callable[[], bool]) -> None:

@@ -20,6 +20,7 @@ from gozen.instrument.profile import load_profile
 from gozen.observing.device_drivers import load_observatory
 from gozen.settings import load_settings
 from gozen_operator.observer.observer_loop import Observer
+from gozen_operator.observer.observing_site import ObservingSite
 
 from ..observing_world import MemoryCluster, observation
 from .conftest import CAMERA
@@ -41,7 +42,7 @@ def observe(archive: str, start: datetime) -> dict[str, bytes]:
     profile, store, cluster = load_profile(settings.instrument), open_archive(settings), MemoryCluster()
     cluster.apply(RECIPE)
     observatory = load_observatory(settings, profile, store)
-    observer = Observer(cluster, store, observatory, profile, settings, "one")
+    observer = Observer(ObservingSite(cluster, store, observatory, profile, settings, "one"))
     while (said := cluster.executed()) is None or said.status == "Unknown":
         observer.turn(start)
     assert said.status == "True", said.message

@@ -6,7 +6,7 @@ import pytest
 
 from gozen.instrument.profile import load_profile
 from gozen.resources.exposure import Exposure
-from gozen_operator.index.gather_facts import ArchiveAnswer, exposure_facts
+from gozen_operator.index.gather_facts import ArchiveAnswer, ExposureAnswers, exposure_facts
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import moment
@@ -16,6 +16,7 @@ from gozen_operator.reconcile.reconcile_exposure import reconcile_exposure
 NOW = 2.0e9
 NIGHT = "20330518"
 TOMOE = load_profile("tomoe")
+ARRIVED = ArchiveAnswer(frozenset({"111"}), {})
 SETTINGS = OperatorSettings(calibration_patience_s=600, identity="test")
 
 
@@ -44,7 +45,7 @@ def awaited(*objects, profile=TOMOE, name="sky"):
     for one in objects:
         index.put(one)
     mine = index.resource(Key("Exposure", "night", name))
-    return exposure_facts(index, mine, profile, ArchiveAnswer(), (), SETTINGS).calibration
+    return exposure_facts(index, mine, ExposureAnswers(profile), SETTINGS).calibration
 
 
 def test_calibration_of_its_night_with_a_lower_number_comes_first():
@@ -91,7 +92,7 @@ def looked_at(status, now, dark, **site):
         index.put(exposure("dark", 1, "DARK"))
     mine = index.resource(Key("Exposure", "night", "sky"))
     assert isinstance(mine, Exposure)
-    facts = exposure_facts(index, mine, TOMOE, ArchiveAnswer(frozenset({"111"}), {}), (), SETTINGS, **site)
+    facts = exposure_facts(index, mine, ExposureAnswers(TOMOE, ARRIVED, **site), SETTINGS)
     return reconcile_exposure(mine, facts, SETTINGS, now)
 
 
@@ -135,5 +136,5 @@ def test_raw_data_that_are_only_kept_wait_for_no_calibration():
     index.put(exposure("dark", 1, "DARK"))
     index.put(exposure("sky", 3, pipelines=[]))
     mine = index.resource(Key("Exposure", "night", "sky"))
-    facts = exposure_facts(index, mine, TOMOE, ArchiveAnswer(frozenset({"111"}), {}), (), SETTINGS)
+    facts = exposure_facts(index, mine, ExposureAnswers(TOMOE, ARRIVED), SETTINGS)
     assert said(reconcile_exposure(mine, facts, SETTINGS, NOW))["Succeeded"][1] == "RawOnly"

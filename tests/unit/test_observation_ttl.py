@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gozen.resources.metadata import Condition
-from gozen_operator.operator_settings import load_operator_settings
+from gozen_operator.operator_settings import OperatorSettings, load_operator_settings
 from gozen_operator.reconcile.facts import ChildExposure, ObservationFacts
 from gozen_operator.reconcile.reconcile_observation import reconcile_observation
 from gozen_operator.reconcile.reconcile_plan import Plan
@@ -14,6 +14,7 @@ from ..observing_world import BEGIN, MemoryCluster, observation
 
 NOW = BEGIN.timestamp()
 DAY_S = 86400.0
+SITE, FOR_EVER = OperatorSettings(observation_ttl_s=30 * DAY_S), OperatorSettings()
 
 
 def complete(ago_s):
@@ -31,24 +32,24 @@ def facts(**children):
 
 
 def test_it_goes_in_its_time():
-    assert reconcile_observation(complete(DAY_S), facts(), NOW, 30 * DAY_S) == Plan(requeue_after_s=29 * DAY_S)
-    assert reconcile_observation(complete(30 * DAY_S), facts(), NOW, 30 * DAY_S) == Plan(delete=True)
+    assert reconcile_observation(complete(DAY_S), facts(), SITE, NOW) == Plan(requeue_after_s=29 * DAY_S)
+    assert reconcile_observation(complete(30 * DAY_S), facts(), SITE, NOW) == Plan(delete=True)
 
 
 def test_it_stays_where_the_site_does_not_say_how_long():
     assert load_operator_settings().observation_ttl_s is None
-    assert reconcile_observation(complete(1000 * DAY_S), facts(), NOW) == Plan()
+    assert reconcile_observation(complete(1000 * DAY_S), facts(), FOR_EVER, NOW) == Plan()
 
 
 def test_an_exposure_that_is_still_reduced_keeps_it():
     late = complete(31 * DAY_S)
-    assert reconcile_observation(late, facts(a=True, b=False), NOW, 30 * DAY_S) == Plan()
-    assert reconcile_observation(late, facts(a=True, b=True), NOW, 30 * DAY_S) == Plan(delete=True)
+    assert reconcile_observation(late, facts(a=True, b=False), SITE, NOW) == Plan()
+    assert reconcile_observation(late, facts(a=True, b=True), SITE, NOW) == Plan(delete=True)
 
 
 def test_what_is_not_complete_does_not_go():
     one = MemoryCluster().apply(observation({"setFocus": 1.0}))
-    assert not reconcile_observation(one, facts(), NOW + 1000 * DAY_S, 1.0).delete
+    assert not reconcile_observation(one, facts(), SITE, NOW + 1000 * DAY_S).delete
 
 
 def test_the_environment_says_how_long(monkeypatch: pytest.MonkeyPatch):

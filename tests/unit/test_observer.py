@@ -11,6 +11,7 @@ import pytest
 from gozen.archive import exp_ids
 from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, GozenError, StorageUnavailable
 from gozen.resources.observation import Claim
+from gozen_operator.api_server.responses import RefusedError
 from gozen_operator.observer import observer_loop as observer_module
 from gozen_operator.observer.observer_main import Ending, ObserverClock, main, run
 
@@ -429,6 +430,19 @@ def test_a_cluster_that_is_away_is_tried_again_less_and_less_often(world, monkey
     monkeypatch.setattr(world.cluster, "observations", away)
     run(world.process(), ending, 20, ObserverClock(lambda: world.now, world.tick))
     assert tried == pytest.approx([0, 2, 6, 14, 30, 62, 122, 182, 242], abs=2)
+
+
+def test_a_server_that_says_when_is_not_asked_before(world, monkeypatch):
+    ending, tried = Ending(), []
+
+    def busy():
+        tried.append((world.now - BEGIN).total_seconds())
+        ending.told = len(tried) > 2
+        raise RefusedError("too many requests", 429, retry_after_s=100)
+
+    monkeypatch.setattr(world.cluster, "observations", busy)
+    run(world.process(), ending, 20, ObserverClock(lambda: world.now, world.tick))
+    assert tried == pytest.approx([0, 100, 200], abs=2)
 
 
 def test_without_a_cluster_the_command_says_what_to_do(capsys, tmp_path, monkeypatch):

@@ -9,9 +9,10 @@ import pytest
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.metadata import Condition
 from gozen.resources.observation import Claim
-from gozen_operator.observer.cluster_requests import PAGE, KubernetesCluster
+from gozen_operator.api_server.api_request import PAGE
+from gozen_operator.api_server.responses import retry_after_s
 
-from ..observing_api import PAGE_OF_A_PROXY, MemoryApi, refusal, refuses
+from ..observing_api import PAGE_OF_A_PROXY, MemoryApi, breaks, garbles, refuses
 from ..observing_world import BEGIN, World, observation
 
 STEPS = ({"setParameter": {"nframe": 4, "tintegSec": 0.5}}, {"pointing": {"ra": 1.0, "dec": 2.0}}, {"exposure": "M31"})
@@ -41,7 +42,7 @@ def cost(world, api, observer, looks=5):
 
 def idle(world, **how):
     api = MemoryApi(world, **how)
-    return api, world.process(cluster=KubernetesCluster(api, "default"))
+    return api, world.process(cluster=api.cluster())
 
 
 @pytest.mark.parametrize(
@@ -99,15 +100,8 @@ def test_with_definitions_of_before_the_mark_all_are_listed_and_one_warning_says
 def test_what_cannot_be_read_is_left_alone_and_said_once(world, caplog):
     world.cluster.apply(observation(*STEPS))
     api = MemoryApi(world)
-    listing = api.list_namespaced_custom_object
-
-    def later_version(**words):
-        answer = listing(**words)
-        answer["items"].append({**answer["items"][0], "metadata": {"name": "odd"}, "spec": {"operations": "none"}})
-        return answer
-
-    api.list_namespaced_custom_object = later_version
-    cluster = KubernetesCluster(api, "default")
+    api.odd = [{**world.cluster.kept["obs"].wire(), "metadata": {"name": "odd"}, "spec": {"operations": "none"}}]
+    cluster = api.cluster()
     for _ in range(3):
         assert [one.metadata.name for one in cluster.observations()] == ["obs"]
     (warning,) = [one.message for one in caplog.records if "odd" in one.message]
@@ -119,7 +113,7 @@ def test_an_observation_is_gone_only_where_the_list_does_not_have_it_either(worl
     world.cluster.apply(observation(*STEPS))
     api = MemoryApi(world)
     api.faults = {0: refuses(404, body), 2: refuses(404, body), 3: refuses(404, body)}
-    cluster = KubernetesCluster(api, "default")
+    cluster = api.cluster()
     assert cluster.observation("obs").metadata.name == "obs"
     with pytest.raises(ClusterUnavailable, match="get Observation obs: the API server says 404"):
         cluster.observation("obs")
@@ -139,7 +133,7 @@ def test_an_exposure_that_is_gone_when_it_is_looked_at_is_created_the_next_time(
     del world.cluster.exposures["obs-003"]
     api = MemoryApi(world)
     api.faults = {0: refuses(409)}  # of one that is collected before the observer has asked for it
-    cluster = KubernetesCluster(api, "default")
+    cluster = api.cluster()
     with pytest.raises(
         ClusterUnavailable, match="get Exposure obs-003: the API server says 404: it is Not Found"
     ) as no:
@@ -153,7 +147,7 @@ def test_an_exposure_that_is_gone_when_it_is_looked_at_is_created_the_next_time(
 def test_only_the_api_server_itself_refuses_an_exposure(world, code):
     exposure, api = taken(world), MemoryApi(world)
     api.faults = {0: refuses(code), 1: refuses(code, PAGE_OF_A_PROXY), 2: refuses(code, "")}
-    cluster = KubernetesCluster(api, "default")
+    cluster = api.cluster()
     with pytest.raises(BadRequest, match=f"create Exposure obs-003: the API server says {code}: it is "):
         cluster.create(exposure)
     for _ in range(2):
@@ -161,19 +155,44 @@ def test_only_the_api_server_itself_refuses_an_exposure(world, code):
             cluster.create(exposure)
 
 
+@pytest.mark.parametrize("code", [400, 422])
+def test_a_refusal_of_anything_else_is_tried_again(world, code):
+    world.cluster.apply(observation(*STEPS))
+    api = MemoryApi(world)
+    cluster = api.cluster()
+    seen = cluster.observation("obs")
+    calls = [lambda: cluster.observation("obs"), lambda: cluster.claim(seen, None), lambda: cluster.retire(seen)]
+    for call in calls:
+        api.faults[api.calls] = refuses(code)
+        with pytest.raises(ClusterUnavailable, match=f"Observation obs: the API server says {code}: it is "):
+            call()
+
+
+def test_a_server_that_is_too_busy_says_how_long_to_wait(world):
+    api = MemoryApi(world)
+    cluster = api.cluster()
+    api.faults = {0: refuses(429, Retry_After="40"), 1: refuses(429, PAGE_OF_A_PROXY, Retry_After="7"), 2: refuses(403)}
+    waits = []
+    for _ in api.faults:
+        with pytest.raises(ClusterUnavailable) as refused:
+            cluster.observations()
+        waits.append(retry_after_s(refused.value))
+    assert waits == [40, 7, 0]
+
+
 def test_what_the_client_says_of_credentials_and_connections(world):
     api = MemoryApi(world)
-    cluster = KubernetesCluster(api, "default")
-    errors = [
-        (refusal(403), "list Observations: the API server says 403: it is Forbidden; give the observer's service"),
-        (OSError("no route"), "list Observations: the API server does not answer: no route"),
-        (RuntimeError("the token is empty"), "the answer is not understood: RuntimeError: the token is empty"),
+    cluster = api.cluster()
+    faults = [
+        (refuses(403), "list Observations: the API server says 403: it is Forbidden; give the observer's service"),
+        (breaks(OSError("no route"), after=False), "list Observations: the API server does not answer: no route"),
+        (
+            breaks(RuntimeError("the token is empty"), after=False),
+            "list Observations: the answer is not understood: RuntimeError: the token is empty",
+        ),
+        (garbles(PAGE_OF_A_PROXY), "list Observations: the answer is not understood: '<html>"),
     ]
-    for error, said in errors:
-
-        def fault(call, error=error):
-            raise error
-
+    for fault, said in faults:
         api.faults[api.calls] = fault
         with pytest.raises(ClusterUnavailable, match=said):
             cluster.observations()

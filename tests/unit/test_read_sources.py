@@ -9,6 +9,7 @@ import pytest
 from gozen.errors import StorageUnavailable
 from gozen.instrument.profile import FOLDER, Profile, load_profile
 from gozen_operator.process import read_sources
+from gozen_operator.reconcile.facts import RequestProblem
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,9 @@ def test_a_profile_that_cannot_be_read_now_refuses_nobody(site, monkeypatch):
 
 def test_a_profile_that_comes_later_is_found_and_a_changed_one_is_read_again(site):
     folder, text = site
-    reason, message = read_sources.profile_of("later")
-    assert (reason, "later" in message) == ("UnknownInstrument", True)
+    problem = read_sources.profile_of("later")
+    assert isinstance(problem, RequestProblem)
+    assert (problem.reason, "later" in problem.message) == ("UnknownInstrument", True)
     (folder / "later.yaml").write_text(text)
     first = read_sources.profile_of("later")
     assert read_sources.profile_of("later") is first

@@ -18,6 +18,7 @@ from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process import read_sources
 from gozen_operator.process.controller import Controller
 from gozen_operator.process.read_sources import profile_of
+from gozen_operator.reconcile.facts import RequestProblem
 from gozen_operator.reconcile.object_fields import Key, key_of
 
 NAMESPACE, NIGHT = "night", "20300101"
@@ -242,7 +243,9 @@ def test_an_exposure_that_is_reduced_is_not_refused_for_a_profile_that_is_gone(d
     index.put(server.apply("Exposure", "field", SPEC, "first"))
     for _ in range(2):
         controller.handle(EXPOSURE)
-    monkeypatch.setattr(read_sources, "profile_of", lambda name: ("UnknownInstrument", f"no profile {name}"))
+    monkeypatch.setattr(
+        read_sources, "profile_of", lambda name: RequestProblem("UnknownInstrument", f"no profile {name}")
+    )
     controller.handle(EXPOSURE)
     assert succeeded(server)[0] == "Running"
 

@@ -1,1 +1,1 @@
-"""Requests to the Kubernetes API and what its objects and answers say."""
+"""Requests to the Kubernetes API, what its objects and answers say, and the Lease of the leader election."""

@@ -1,4 +1,9 @@
-"""The Lease that makes one operator at a time act: taken, renewed, lost. Decisions are pure, requests go by `Api`."""
+"""Leader election by a Lease: one operator acts at a time. Decisions are pure, requests go by `Leases`.
+
+The race: two processes ask for a free Lease, or one that was silent wakes up. A write names the version that was read,
+so that the API server refuses the second. A Lease counts as silent by the clock of the process that waits, and its
+holder stops one renewal before another process may begin.
+"""
 
 from __future__ import annotations
 
@@ -76,31 +81,6 @@ def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: f
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
 
 
-def try_to_hold(api: Leases, namespace: str, identity: str, seen: SeenLease, now: float, wall: float) -> bool:
-    """Take or renew the Lease; False when another holds it.
-
-    Parameters
-    ----------
-    now
-        Seconds that only grow.
-    wall
-        Seconds since 1970.
-    """
-    lease = api.lease(namespace, NAME)
-    if not is_free(lease, identity, seen, now):
-        return False
-    return api.write_lease(namespace, held(lease, namespace, identity, wall))
-
-
-def give_back(api: Leases, namespace: str, identity: str, wall: float) -> None:
-    """Let another operator begin at once."""
-    lease = api.lease(namespace, NAME)
-    if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == identity:
-        manifest = held(lease, namespace, identity, wall)
-        manifest["spec"]["holderIdentity"] = ""
-        api.write_lease(namespace, manifest)
-
-
 class Tenure:
     """What one process knows of its share in the Lease; whoever cannot tell that it holds it does not hold it.
 
@@ -118,12 +98,20 @@ class Tenure:
         self._asking = threading.Lock()
 
     def hold(self, now: float, wall: float) -> bool:
-        """Take or renew it; False when another one has it, or nobody can tell. Times are those of `try_to_hold`."""
+        """Take or renew it; False when another one has it, or nobody can tell.
+
+        Parameters
+        ----------
+        now
+            Seconds that only grow.
+        wall
+            Seconds since 1970.
+        """
         try:
             with self._asking:
                 if self._is_over:
                     return False
-                holds = try_to_hold(self.api, self.namespace, self.identity, self._seen, now, wall)
+                holds = self.try_to_hold(now, wall)
                 if not holds and self._seen.is_held:
                     self._held_at = float("-inf")  # a machine that slept may learn here that another one acts
         except Exception as error:  # whatever an answer may hold: a task that dies of it would act on without its Lease
@@ -134,6 +122,13 @@ class Tenure:
             self._held_at = now  # others count from the request, not from its answer
         return holds
 
+    def try_to_hold(self, now: float, wall: float) -> bool:
+        """Take or renew it by two requests; False when another one has it. Times are those of `hold`."""
+        lease = self.api.lease(self.namespace, NAME)
+        if not is_free(lease, self.identity, self._seen, now):
+            return False
+        return self.api.write_lease(self.namespace, held(lease, self.namespace, self.identity, wall))
+
     def left_s(self, now: float) -> float:
         """Return how long this process may act on without renewing: it ends one renewal before others may begin."""
         return self._held_at + DURATION_S - RENEW_S - now
@@ -142,4 +137,8 @@ class Tenure:
         """Let another operator begin at once; a renewal that is late does not take it again."""
         with self._asking:
             self._is_over = True
-            give_back(self.api, self.namespace, self.identity, wall)
+            lease = self.api.lease(self.namespace, NAME)
+            if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == self.identity:
+                manifest = held(lease, self.namespace, self.identity, wall)
+                manifest["spec"]["holderIdentity"] = ""
+                self.api.write_lease(self.namespace, manifest)

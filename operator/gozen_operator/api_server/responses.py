@@ -1,7 +1,7 @@
-"""What an answer of the API server says: what was asked for, or which error of ours. Pure.
+"""What an answer of the API server says: what was asked for, a refusal, or nothing that is understood. Pure.
 
-Its status is looked at before its body: a load balancer, a proxy or a server that is starting may answer with an empty
-body or with HTML, whatever content type it names.
+The status is read before the body: a load balancer, a proxy or a server that is starting may answer with an empty body
+or with HTML, whatever content type it names. A refusal says how long the server asks us to wait before a retry.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from gozen.errors import BadRequest, ClusterUnavailable
+from gozen.errors import ClusterUnavailable
 
 _SENSELESS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _LONGEST_RETRY_S = 300.0
@@ -26,13 +26,28 @@ class RefusedError(ClusterUnavailable):
     code
         Its HTTP status.
     retry_after_s
-        How long it asks us to wait before we try again; 0 where it does not say.
+        How long it asks us to wait before we try again (``Retry-After``); 0 where it does not say.
+    in_words
+        Whether the refusal is a Status of Kubernetes, and not the page of a proxy in between.
     """
 
-    def __init__(self, message: str, code: int, retry_after_s: float = 0.0) -> None:
+    def __init__(self, message: str, code: int, retry_after_s: float = 0.0, *, in_words: bool = True) -> None:
         super().__init__(message)
-        self.code = code
-        self.retry_after_s = retry_after_s
+        self.code, self.retry_after_s, self.in_words = code, retry_after_s, in_words
+
+    @property
+    def name(self) -> str:
+        """The stable name."""
+        return ClusterUnavailable.__name__
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the API server itself refuses what was asked as such, so that asking again will not help."""
+        return self.in_words and self.code in _SENSELESS
+
+    def advised(self, advice: str) -> RefusedError:
+        """Return the same refusal, whose message says what to do."""
+        return RefusedError(f"{self}; {advice}", self.code, self.retry_after_s, in_words=self.in_words)
 
 
 def found_in(
@@ -47,8 +62,6 @@ def found_in(
 
     Raises
     ------
-    BadRequest
-        It refuses what was asked as such: asking again will not help.
     RefusedError
         It refuses; `RefusedError.code` says how.
     ClusterUnavailable
@@ -56,17 +69,16 @@ def found_in(
     """
     found = _json_object(body) if wants_json or not 200 <= status < 300 else None
     if not 200 <= status < 300:
-        message = f"{what}: {_message(found, status, body)}"
-        if _is_of_another(found):
-            raise RefusedError(message, HTTPStatus.CONFLICT)
-        if status in _SENSELESS and found is not None:
-            raise BadRequest(message)
-        raise RefusedError(message, status, _retry_after_s(headers))
+        said = (found or {}).get("message") or _shown(body)
+        message = f"{what}: the API server says {status}: {said}"
+        code = HTTPStatus.CONFLICT if _is_of_another(found) else status
+        in_words = found is not None and found.get("kind") == "Status"
+        raise RefusedError(message, code, _retry_after_s(headers), in_words=in_words)
     if not wants_json:
         return {"text": body.decode(errors="replace")}
     if found is None:
         raise ClusterUnavailable(
-            f"{what}: the answer {status} is not JSON but {_shown(body)}; is a proxy between here and the API server?"
+            f"{what}: the answer is not understood: {_shown(body)} is no object of JSON; is a proxy in between?"
         )
     return found
 
@@ -82,11 +94,6 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _message(found: Mapping[str, Any] | None, status: int, body: bytes) -> str:
-    said = (found or {}).get("message")
-    return str(said) if said else f"the API server says {status}: {_shown(body)}"
 
 
 def _is_of_another(found: Mapping[str, Any] | None) -> bool:

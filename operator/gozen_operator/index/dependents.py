@@ -1,6 +1,6 @@
-"""Whom a change concerns: the resources to look at after it. Pure.
+"""Which resources a change concerns, so that they enter the work queue. Pure.
 
-An event marks few keys, however many resources there are: those whose facts it changes, and of a queue its head only.
+An event marks few keys, however many resources exist: those whose facts it changes, and of a queue its head only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gozen_operator.reconcile.object_fields import Key
 
 
 def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
-    """Return the resources to look at after a change, each once.
+    """Return the resources to reconcile after a change, each once.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What other resources need to know of one: a card of a few words, and the headings under which it is filed. Pure.
+"""Index entries: what other resources need to know of one, and the sorted lists in which it is filed. Pure.
 
-A resource is looked at among ten thousand others; with its card in the right drawers nobody walks along all of them.
+A reconcile asks for one resource among ten thousand; by its entry in the right lists nobody reads all of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What the operator remembers of the API server: the last known version of each object, and cards by heading. No I/O.
+"""The operator's cache of the API server: the last known version of each object, and lists of index entries. No I/O.
 
-Events may come late, twice or in the wrong order: an older version never replaces a newer one, and what was deleted
-does not come back. What the operator itself wrote is put here at once, so that it never acts on less than it knows.
-Objects are kept as compact text and are understood again when they are looked at: ten thousand need 25 MB.
+It guards against two races. Events arrive late, twice or in the wrong order, while workers read: an older version never
+replaces a newer one, a deleted object does not return, and one lock makes each answer one of a single moment. What the
+operator wrote is put here at once: a reconcile that follows before the watch has told of it sees it.
+Objects are kept as compact text and are parsed when they are read: ten thousand need 25 MB.
 """
 
 from __future__ import annotations
@@ -12,38 +13,20 @@ import threading
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from gozen.resources.metadata import Resource
 from gozen_operator.index.index_entries import Card, Heading, JobCard, Place, card_of, job_card_of, places
+from gozen_operator.index.indexed_object import IndexedObject, SeenResource
 from gozen_operator.reconcile.facts import JobSeen
+from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, essential, key_of, parsed
 
 _TOMBSTONES = 4096
 _MODELS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedObject:
-    """One object.
-
-    Parameters
-    ----------
-    version
-        Numbers that grow (Kubernetes API conventions, resource versions).
-    text
-        JSON; empty for a Job, of which the card says all.
-    card
-        None where this version does not understand the object.
-    """
-
-    uid: str
-    version: int
-    text: bytes
-    card: Card | None
 
 
 class ObjectChange(NamedTuple):
@@ -119,6 +102,27 @@ class Index:
             self._bury(known.uid)
             return self._replace(key, None)
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Let no other thread change it within this context, so that several answers are of one moment."""
+        with self._lock:
+            yield
+
+    def seen(self, key: Key) -> SeenResource | None:
+        """Return one of our resources and its Job as they are at this moment; None when there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            try:
+                resource: Resource | ValidationError = self._model(key, entry)
+            except ValidationError as error:
+                resource = error
+            job = self.job_named(key.namespace, job_key(key).name)
+            is_its = job is not None and job.seen.uid and job.owner is not None and job.owner.key == key
+            ended = (job.seen.uid, job.seen.finished) if job is not None and is_its else None
+            return SeenResource(resource, entry.uid, str(entry.version), entry.text, ended)
+
     def manifest(self, key: Key) -> dict[str, Any] | None:
         """Return what is kept of a resource, as plain data."""
         entry = self._entries.get(key)
@@ -134,13 +138,7 @@ class Index:
         """
         with self._lock:
             entry = self._entries.get(key)
-            if entry is None:
-                return None
-            version, model = self._models.get(key, (-1, None))
-            if model is None or version != entry.version:
-                model = parsed(json.loads(entry.text))
-            self._keep(key, entry.version, model)
-            return model
+            return None if entry is None else self._model(key, entry)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
         """Return a resource's own Job, without the ends of its pods; one that only has the name is another's.
@@ -207,6 +205,13 @@ class Index:
             return IndexedObject(uid, version, text, None)
         self._keep(key, version, model)
         return IndexedObject(uid, version, text, card_of(model))
+
+    def _model(self, key: Key, entry: IndexedObject) -> Resource:
+        version, model = self._models.get(key, (-1, None))
+        if model is None or version != entry.version:
+            model = parsed(json.loads(entry.text))
+        self._keep(key, entry.version, model)
+        return model
 
     def _keep(self, key: Key, version: int, model: Resource) -> None:
         """Keep the models that were used last."""

@@ -1,4 +1,8 @@
-"""What a process of the observer says to others of its kind: this Observation is mine, I am alive, that one is over."""
+"""Claims: which process of the observer executes an Observation, that it still lives, and which Observations are over.
+
+The race: two processes choose the same Observation, or one that was silent for longer than ``claim_s`` wakes up. The
+request names the version that was read, so that the API server refuses the later one.
+"""
 
 from __future__ import annotations
 

@@ -1,32 +1,35 @@
-"""The cluster as the observer needs it: six verbs, and the Kubernetes API behind them."""
+"""The requests of the observer to the API server: six verbs on Observations and Exposures."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.resources.exposure import Exposure
 from gozen.resources.metadata import API_VERSION
 from gozen.resources.observation import Claim, Observation
 from gozen.resources.validation import admitted
+from gozen_operator.api_server.api_request import APPLY_PATCH, MERGE_PATCH, ApiRequest, path_of
+from gozen_operator.api_server.responses import RefusedError
 from gozen_operator.crds import NOT_OVER
-from gozen_operator.observer.call_outcomes import ABSENT, CONFLICT, SENSELESS, CallRefusedError, understood
+from gozen_operator.observer.call_outcomes import understood
 from gozen_operator.reconcile.conditions import Known, conditions, stored_conditions
+
+if TYPE_CHECKING:  # it imports the client library, which `gozen-observer --version` does without
+    from gozen_operator.api_server.connection import ApiConnection
 
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "gozen-observer"
-PAGE = 200
-"""Observations of one page of a listing."""
-_REMEMBERED = {"resource_version": "0"}
+_REMEMBERED = {"resourceVersion": "0"}
 """Asks for what the API server remembers: else it reads all Observations of the season from etcd to send a few.
 
 It may be some moments old. A claim that rests on it is refused.
 """
-_TIMEOUT_S = (5.0, 30.0)
 _META = ("name", "namespace", "labels", "uid", "resourceVersion", "generation", "ownerReferences")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
 
@@ -56,45 +59,30 @@ class Cluster(Protocol):
         """Create an Exposure; return it, or the one that has its name already. `BadRequest` when it is refused."""
 
 
-def say(
-    cluster: Cluster,
-    observation: Observation,
-    status: Literal["True", "False", "Unknown"],
-    reason: str,
-    message: str,
-    now: datetime,
-) -> Observation | None:
+def say(cluster: Cluster, observation: Observation, executed: Known, now: datetime) -> Observation | None:
     """Write the condition ``Executed``; return as `Cluster.say`."""
     old = stored_conditions(observation)
-    known = Known("Executed", status, reason, message)
     generation = observation.metadata.generation or 0
-    return cluster.say(observation, conditions([known], old, generation, now.timestamp())[0])
+    return cluster.say(observation, conditions([executed], old, generation, now.timestamp())[0])
 
 
 class KubernetesCluster:
-    """One namespace of a Kubernetes API server.
+    """One namespace of a Kubernetes API server."""
 
-    Parameters
-    ----------
-    api
-        A ``kubernetes.client.CustomObjectsApi``.
-    """
-
-    def __init__(self, api: Any, namespace: str) -> None:
-        self._api = api
-        group, version = API_VERSION.split("/")
-        self._where = {"group": group, "version": version, "namespace": namespace, "_request_timeout": _TIMEOUT_S}
+    def __init__(self, connection: ApiConnection, namespace: str) -> None:
+        self._connection, self._namespace = connection, namespace
         self._told: set[str] = set()
 
     def observations(self) -> list[Observation]:
         """Return the Observations that are not over and can be read."""
+        what = "list Observations"
         try:
-            items = list(self._items("list Observations", field_selector=NOT_OVER, **_REMEMBERED))
-        except CallRefusedError as refusal:
-            if refusal.code not in SENSELESS:
+            items = self._items(what, {"fieldSelector": NOT_OVER, **_REMEMBERED})
+        except RefusedError as refusal:
+            if not refusal.is_final:
                 raise
             self._tell(f"{refusal}; all are listed each time. Install the chart's CustomResourceDefinitions")
-            items = list(self._items("list Observations", **_REMEMBERED))
+            items = self._items(what, _REMEMBERED)
         found = []
         for name, item in items:
             try:
@@ -110,13 +98,13 @@ class KubernetesCluster:
         try:
             with understood(what):
                 return _observation(
-                    self._api.get_namespaced_custom_object(**self._where, plural="observations", name=name)
+                    self._connection.answer(ApiRequest("GET", path_of("Observation", self._namespace, name), what=what))
                 )
-        except CallRefusedError as refusal:
-            if refusal.code != ABSENT:
+        except RefusedError as refusal:
+            if refusal.code != HTTPStatus.NOT_FOUND:
                 raise
         # An exposure is aborted because of this word, and a proxy or an API server that starts says 404 too.
-        found = self._items(what, field_selector=f"metadata.name={name}")
+        found = self._items(what, {"fieldSelector": f"metadata.name={name}"})
         with understood(what):
             return next((_observation(item) for named, item in found if named == name), None)
 
@@ -137,60 +125,48 @@ class KubernetesCluster:
             "metadata": {"name": meta.name, "uid": meta.uid, "resourceVersion": meta.resource_version},
             "status": {"conditions": [condition]},
         }
-        return self._patch(meta.name, body, _content_type="application/apply-patch+yaml", force=True)
+        return self._patch(meta.name, body, APPLY_PATCH, force="true")
 
     def create(self, exposure: Exposure) -> Exposure:
         """Create an Exposure, or return the one that is there."""
         name = exposure.metadata.name
-        where = {**self._where, "plural": "exposures"}
+        what, path = f"create Exposure {name}", path_of("Exposure", self._namespace)
         try:
-            with understood(f"create Exposure {name}"):
-                return _exposure(
-                    self._api.create_namespaced_custom_object(
-                        **where, body=exposure.wire(), field_manager=FIELD_MANAGER
-                    )
-                )
-        except CallRefusedError as refusal:
-            if refusal.code in SENSELESS and refusal.in_words:
+            with understood(what):
+                query = {"fieldManager": FIELD_MANAGER}
+                return _exposure(self._connection.answer(ApiRequest("POST", path, query, exposure.wire(), what=what)))
+        except RefusedError as refusal:
+            if refusal.is_final:
                 raise BadRequest(str(refusal)) from refusal
-            if refusal.code != CONFLICT:
+            if refusal.code != HTTPStatus.CONFLICT:
                 raise
         # It may be gone by now, collected with an Observation that was deleted: that is tried again as well.
-        with understood(f"get Exposure {name}"):
-            return _exposure(self._api.get_namespaced_custom_object(**where, name=name))
+        what = f"get Exposure {name}"
+        with understood(what):
+            return _exposure(
+                self._connection.answer(ApiRequest("GET", path_of("Exposure", self._namespace, name), what=what))
+            )
 
-    def _items(self, what: str, **which: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _items(self, what: str, query: Mapping[str, str]) -> list[tuple[str, Mapping[str, Any]]]:
         """Return names and Observations as they are on the wire, from as many pages as there are."""
-        while True:
-            with understood(what):
-                listed = self._api.list_namespaced_custom_object(
-                    **self._where, plural="observations", limit=PAGE, **which
-                )
-                items = [(str(item["metadata"]["name"]), item) for item in listed["items"]]
-                after = listed["metadata"].get("continue")
-            yield from items
-            if not after:
-                return
-            which = {**which, "resource_version": None, "_continue": after}  # the page says of which version it is
+        request = ApiRequest("GET", path_of("Observation", self._namespace), query, what=what)
+        with understood(what):
+            pages = self._connection.pages(request)
+            return [(str(item["metadata"]["name"]), item) for page in pages for item in page["items"]]
 
     def _write(self, observation: Observation, status: Mapping[str, Any]) -> Observation | None:
         meta = observation.metadata
         body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status}
-        return self._patch(meta.name, body, _content_type="application/merge-patch+json")
+        return self._patch(meta.name, body, MERGE_PATCH)
 
-    def _patch(self, name: str, body: Mapping[str, Any], **how: Any) -> Observation | None:
-        where = {**self._where, "plural": "observations", "name": name}
-        try:
-            with understood(f"patch the status of Observation {name}"):
-                return _observation(
-                    self._api.patch_namespaced_custom_object_status(
-                        **where, body=body, field_manager=FIELD_MANAGER, **how
-                    )
-                )
-        except CallRefusedError as refusal:
-            if refusal.code not in (ABSENT, CONFLICT):
-                raise
-        return None
+    def _patch(self, name: str, body: Mapping[str, Any], content: str, **how: str) -> Observation | None:
+        what = f"patch the status of Observation {name}"
+        path, query = path_of("Observation", self._namespace, name), {"fieldManager": FIELD_MANAGER, **how}
+        with understood(what):
+            written = self._connection.unless_gone(
+                ApiRequest("PATCH", f"{path}/status", query, body, content, what=what)
+            )
+            return _observation(written) if written is not None else None
 
     def _tell(self, message: str) -> None:
         """Say once what would be said at each look."""

@@ -1,13 +1,23 @@
-"""What the observer's process remembers of the Observation that it executes; losing it costs movements, no data."""
+"""What a process of the observer remembers of the Observation that it executes; its loss costs movements, no data.
+
+The race: a process may be killed between any two actions, and another may have opened a shutter before. So the archive
+is asked first for the steps in `unsettled`; nothing here says alone that an exposure was taken.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gozen.errors import DeviceFailed, GozenError
 from gozen.resources.observation import Observation
 from gozen_operator.observer.observation_steps import Recipe, next_step
 from gozen_operator.observer.situation import Failure, Moving
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,6 +46,8 @@ class Work:
         EXP_ID under which this process opened the shutter last.
     said
         Its last message.
+    is_over
+        Whether this process has ended it or left it.
     """
 
     recipe: Recipe
@@ -51,9 +63,25 @@ class Work:
     busy_since: datetime | None = None
     began: int | None = None
     said: str = ""
+    is_over: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the Observation."""
+        return self.observation.metadata.name
 
     @property
     def coming(self) -> int:
         """The step at which the recipe stands, for what goes wrong now."""
         step = self.unsettled[0] if self.unsettled else next_step(self.recipe, self.done, self.executed)
         return step or self.recipe.steps
+
+    @contextmanager
+    def device(self, step: int) -> Iterator[None]:
+        """Remember what a device refuses within this context: it cancels the recipe."""
+        try:
+            yield
+        except Exception as error:
+            known = error if isinstance(error, GozenError) else DeviceFailed(f"{type(error).__name__}: {error}")
+            log.warning("%s: %s: %s", self.name, known.name, known)
+            self.failure = self.failure or Failure(step, f"{known.name}: {known}")

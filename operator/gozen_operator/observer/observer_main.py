@@ -11,12 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gozen.errors import BadRequest, ClusterUnavailable, ExitCode, StorageUnavailable, as_gozen_error
 from gozen.settings import load_settings
 from gozen.version import code_version
+from gozen_operator.api_server.responses import retry_after_s
 from gozen_operator.observer.observer_loop import Observer
+from gozen_operator.observer.observing_site import ObservingSite
+
+if TYPE_CHECKING:
+    from gozen_operator.api_server.connection import ApiConnection
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +76,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
             trouble = 0
         except (ClusterUnavailable, StorageUnavailable) as error:
             trouble += 1
-            pause_s = min(_LONGEST_PAUSE_S, 2.0**trouble)
+            pause_s = max(min(_LONGEST_PAUSE_S, 2.0**trouble), retry_after_s(error))
             log.warning("%s: %s; tried again in %.0f s", error.name, error, pause_s)
         _rest(pause_s, ending, clock)
 
@@ -134,19 +139,22 @@ def _observe(words: argparse.Namespace) -> None:
     limits = settings.observer
     profile, store = load_profile(settings.instrument), open_archive(settings)
     observatory = load_observatory(settings, profile, store)
-    cluster = KubernetesCluster(_api(words.kubeconfig), limits.namespace)
+    cluster = KubernetesCluster(_connection(words.kubeconfig), limits.namespace)
     ending = Ending()
     ending.install()
     # A later process of the same name has a session that sorts after this one.
     session = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
     what = limits.name, limits.namespace, settings.observatory.driver, code_version()
     log.info("%s observes for namespace %s with %s; gozen %s", *what)
-    run(Observer(cluster, store, observatory, profile, settings, session), ending, limits.grace_s)
+    site = ObservingSite(cluster, store, observatory, profile, settings, session)
+    run(Observer(site), ending, limits.grace_s)
     log.info("%s has ended", limits.name)
 
 
-def _api(kubeconfig: str | None) -> Any:
+def _connection(kubeconfig: str | None) -> ApiConnection:
     from kubernetes import client, config
+
+    from gozen_operator.api_server.connection import ApiConnection
 
     try:
         if kubeconfig is not None:
@@ -155,4 +163,4 @@ def _api(kubeconfig: str | None) -> Any:
             config.load_config()
     except (config.ConfigException, OSError) as error:
         raise BadRequest(f"no cluster to talk to: {error}; give --kubeconfig, or run in a pod") from error
-    return client.CustomObjectsApi()
+    return ApiConnection(client.ApiClient())

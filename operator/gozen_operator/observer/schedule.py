@@ -1,4 +1,4 @@
-"""Which Observation is claimed next. Pure."""
+"""Which Observation an observer claims next: by owner of the claim, target of opportunity, priority and age. Pure."""
 
 from __future__ import annotations
 

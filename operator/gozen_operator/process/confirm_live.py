@@ -1,17 +1,17 @@
-"""What the API server is asked before a last word is said: memory may not have heard yet what was made or deleted.
+"""Questions to the API server before a final decision: the index may not have heard of what was made or deleted.
 
-The watches of two kinds are two streams. One that was cut tells late what the other has made good for long.
+The race: each kind has a watch of its own, and one that was cut tells late. An Exposure may seem to have a duplicate
+that is deleted already; an Observation may seem complete while one of its Exposures is not in the index yet.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gozen.resources.exposure import Exposure
 from gozen.resources.observation import Observation
 from gozen_operator.index import index_entries
-from gozen_operator.index.gather_facts import duplicate_of
 from gozen_operator.index.index_entries import ExposureCard, card_of
+from gozen_operator.index.neighbours import ExposureNeighbours
 from gozen_operator.index.object_index import Index
 from gozen_operator.reconcile.conditions import status_of
 from gozen_operator.reconcile.object_fields import Key
@@ -24,11 +24,9 @@ class LiveObjects(Protocol):
         """Return an object, or None."""
 
 
-def confirmed(api: LiveObjects, index: Index, exposure: Exposure) -> str:
-    """Return the uid of the Exposure that has the number of this one, if it is there and stays; else nothing."""
-    namespace, card = str(exposure.metadata.namespace), card_of(exposure)
-    assert isinstance(card, ExposureCard)
-    first = None if card.complete else duplicate_of(index, namespace, card)
+def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str:
+    """Return the uid of the Exposure that has the number of this one, if it exists and stays; else nothing."""
+    first = None if near.card.complete else near.first
     found = api.get(Key("Exposure", namespace, first.name)) if first is not None else None
     if found is None or found["metadata"].get("deletionTimestamp"):
         return ""

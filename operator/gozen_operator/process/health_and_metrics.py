@@ -1,4 +1,7 @@
-"""``/healthz`` and ``/metrics``: whether the operator still hears and looks, and what it does."""
+"""Health and metrics: ``/healthz`` for the kubelet's probes, ``/metrics`` for Prometheus.
+
+They say whether events arrive, how old the oldest reconcile is, how many fail and are retried, and who leads.
+"""
 
 from __future__ import annotations
 

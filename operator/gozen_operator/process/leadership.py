@@ -1,6 +1,7 @@
-"""The Lease as a process holds it: waited for, renewed, given back; whoever loses it ends at once, as another one acts.
+"""Leader election as a process lives it: it waits for the Lease, renews it and gives it back.
 
-What a Lease is and who may take it stands in `gozen_operator.api_server.lease`.
+The race: a process that was stalled renews late, and another one leads already. So a process that has lost the Lease
+ends at once, and nothing of it acts while the Lease is given back. `api_server.lease` says who may take it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The operator as a process: kopf tells what changed, workers look at keys, a loop looks at everything now and then.
+"""The operator as a process: kopf watches, workers empty the work queue, a resync lists everything now and then.
 
-kopf is wiring only: no timers, no daemons, no finalizers. Nothing is decided here.
+kopf only watches: no timers, no daemons, no finalizers. A reconcile that fails is retried after 1 s, then after twice
+as long each time up to 60 s, and not before a ``Retry-After`` of the API server. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import kopf
 from gozen.archive.stores.open_store import open_archive
 from gozen.errors import ExitCode, GozenError, as_gozen_error
 from gozen.settings import Settings
-from gozen_operator.api_server.client import PAGE, KubeApi, connect
+from gozen_operator.api_server.api_request import PAGE
+from gozen_operator.api_server.client import KubeApi
+from gozen_operator.api_server.connection import connect
 from gozen_operator.api_server.responses import retry_after_s
 from gozen_operator.crds import GROUP, KINDS, VERSION
 from gozen_operator.index.dependents import affected

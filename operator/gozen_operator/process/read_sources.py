@@ -1,12 +1,13 @@
-"""What the archive, the pods and the instrument profiles say: the questions that a reconcile needs answered."""
+"""What the archive, the pods and the instrument profiles say: the answers to the questions of a reconcile."""
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,18 @@ from gozen.instrument.profile import FOLDER, Profile, load_profile
 from gozen.resources.exposure import Exposure
 from gozen.settings import Settings
 from gozen_operator.index.gather_facts import ArchiveAnswer
-from gozen_operator.reconcile.facts import Commit, PodEnd
+from gozen_operator.reconcile.facts import Commit, PodEnd, RequestProblem
 from gozen_operator.reconcile.job_manifests import exposure_key
 
+log = logging.getLogger(__name__)
 _READERS = 16
 _RESULT = re.compile(r"\{.*\}")
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
-def profile_of(name: str) -> Profile | tuple[str, str]:
-    """Return an instrument profile, or the reason and message why there is none.
+def profile_of(name: str) -> Profile | RequestProblem:
+    """Return an instrument profile, or why there is none.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def profile_of(name: str) -> Profile | tuple[str, str]:
         cause = error.__cause__
         if isinstance(cause, OSError) and not isinstance(cause, _NO_SUCH_FILE):
             raise StorageUnavailable(str(error)) from error
-        return "UnknownInstrument", f"spec.instrument: {error}"
+        return RequestProblem("UnknownInstrument", f"spec.instrument: {error}")
 
 
 @functools.lru_cache
@@ -64,14 +66,38 @@ def _version_of(name: str) -> tuple[int, int, int] | None:
     return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
 
 
-def problem_of(exposure: Exposure, site: Settings) -> tuple[str, str] | None:
-    """Return reason and message where the site's profiles or prefixes do not allow what an Exposure asks for."""
+def profile_for(exposure: Exposure, site: Settings) -> Profile | RequestProblem:
+    """Return the instrument profile of an Exposure, or why the site cannot do what it asks for."""
     profile = profile_of(exposure.spec.instrument)
-    if isinstance(profile, tuple):
-        return profile
     url = exposure.spec.raw_url
     problem = refusal(url, site.raw_url_prefixes) if url is not None else None
-    return ("RawURLNotAllowed", f"spec.rawURL: {problem}") if problem else None
+    if problem is None or isinstance(profile, RequestProblem):
+        return profile
+    return RequestProblem("RawURLNotAllowed", f"spec.rawURL: {problem}")
+
+
+class ReopenedArchive:
+    """The archive of the site, opened when it is asked and opened again after a failure.
+
+    Parameters
+    ----------
+    open_archive
+        Opens it.
+    """
+
+    def __init__(self, open_archive: Callable[[], Store], site: Settings) -> None:
+        self._open, self._site = open_archive, site
+        self._store: Store | None = None
+
+    def answer(self, exposure: Exposure) -> ArchiveAnswer:
+        """Return as `ask_archive`, whatever goes wrong."""
+        try:
+            self._store = self._store or self._open()
+            return ask_archive(self._store, exposure, self._site)
+        except Exception as error:
+            self._store = None
+            log.warning("the archive cannot be asked: %s", error)
+            return ArchiveAnswer(trouble=f"{type(error).__name__}: {error}")
 
 
 def ask_archive(store: Store, exposure: Exposure, site: Settings) -> ArchiveAnswer:
@@ -86,8 +112,8 @@ def ask_archive(store: Store, exposure: Exposure, site: Settings) -> ArchiveAnsw
 
 def _raw(store: Store, exposure: Exposure, site: Settings) -> frozenset[str]:
     if exposure.spec.raw_url is not None:
-        profile = profile_of(exposure.spec.instrument)
-        if isinstance(profile, tuple) or problem_of(exposure, site) is not None:
+        profile = profile_for(exposure, site)
+        if isinstance(profile, RequestProblem):
             return frozenset()
         return frozenset(files_of_sensors(open_outside(exposure.spec.raw_url, site), profile))
     record = read_record(store, str(exposure.spec.night), exposure_key(exposure))
@@ -120,13 +146,13 @@ def pod_end(pod: Mapping[str, Any]) -> PodEnd | None:
     return PodEnd(index, ended.get("exitCode"), reason, ended.get("message") or status.get("message") or "")
 
 
-def pod_ends(pods: list[Mapping[str, Any]]) -> list[PodEnd]:
+def pod_ends(pods: Sequence[Mapping[str, Any]]) -> list[PodEnd]:
     """Return how the pods of a Job ended that did not succeed, in the order in which they were made."""
     ordered = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
     return [end for end in map(pod_end, ordered) if end is not None]
 
 
-def result_of(pods: list[Mapping[str, Any]]) -> Mapping[str, int] | None:
+def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
     """Return what the pod that succeeded left as its last word: numbers by name."""
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or ():

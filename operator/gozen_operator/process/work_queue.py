@@ -1,6 +1,8 @@
-"""Keys that wait to be looked at: each once, now or later, never two looks at one key at a time.
+"""The work queue of keys to reconcile: each key once, now or later.
 
-Of two lanes the first is for what has changed, the second for the round along everything, which may take a while.
+The race: two workers must not reconcile one key at a time, and a change during a reconcile must not be lost. A key that
+changes while a worker has it enters the queue again when that worker is done. Of two lanes the first is for changes,
+the second for the resync of everything, which may take a while.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class WorkQueue:
         return len(self._ready) + len(self._round) + len(self._busy)
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Have keys looked at as soon as possible; one that is being looked at gets another look."""
+        """Queue keys; one that a worker has is queued again when that worker is done."""
         for key in keys:
             if key in self._busy:
                 self._again.add(key)
@@ -45,14 +47,14 @@ class WorkQueue:
         self._changed.set()
 
     def add_round(self, keys: Iterable[Key]) -> None:
-        """Have keys looked at when there is nothing else to look at."""
+        """Queue keys behind all others."""
         for key in keys:
             if key not in self._busy and key not in self._ready:
                 self._round[key] = None
         self._changed.set()
 
     def add_later(self, key: Key, delay_s: float) -> None:
-        """Have a key looked at after a while; the earliest of several such wishes counts."""
+        """Queue a key after a while; the earliest of several such calls counts."""
         due = self._clock() + delay_s
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
@@ -60,7 +62,7 @@ class WorkQueue:
             self._changed.set()
 
     async def take(self) -> Key:
-        """Return the next key, and wait until there is one; `done` ends the look at it."""
+        """Return the next key, and wait until there is one; the worker that has it calls `done`."""
         while True:
             self._move_due()
             lane = self._ready or self._round
@@ -77,14 +79,14 @@ class WorkQueue:
                 continue
 
     def done(self, key: Key) -> None:
-        """End the look at a key."""
+        """Take a key back from its worker."""
         self._busy.pop(key, None)
         if key in self._again:
             self._again.discard(key)
             self.add([key])
 
     def oldest(self) -> tuple[Key, float] | None:
-        """Return the key that has been looked at for longest, and for how many seconds; None when none is."""
+        """Return the key that a worker has had for longest, and for how many seconds; None when none has any."""
         if not self._busy:
             return None
         key, since = min(self._busy.items(), key=lambda one: one[1])

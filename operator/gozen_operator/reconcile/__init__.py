@@ -1,1 +1,1 @@
-"""What to do about each resource: pure functions from the resource, facts and the time to a plan."""
+"""The reconcile of each kind: pure functions from a resource, facts and the time to a plan."""

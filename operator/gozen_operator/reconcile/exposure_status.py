@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gozen.resources.exposure import Exposure
@@ -14,15 +15,28 @@ _REMEMBERED = "CalibrationAvailable"
 """A condition that says how the result came about, and stays."""
 
 
+@dataclass(frozen=True)
+class ExposureReport:
+    """What a status is to say about an Exposure.
+
+    Parameters
+    ----------
+    outcome
+        Of its sensors.
+    job
+        Its one Job; without it the status keeps the one that it names.
+    completed
+        Whether nothing more is done about it.
+    """
+
+    known: Sequence[Known]
+    outcome: ExposureOutcome
+    job: JobSeen | None = None
+    completed: bool = False
+
+
 def whole_status(
-    exposure: Exposure,
-    known: Sequence[Known],
-    now: float,
-    found: ExposureOutcome | None = None,
-    *,
-    job: JobSeen | None = None,
-    completed: bool = False,
-    keep_same_reason: bool = False,
+    exposure: Exposure, report: ExposureReport, now: float, *, keep_same_reason: bool = False
 ) -> Mapping[str, Any] | None:
     """Return the whole status, or None where it says nothing new.
 
@@ -34,17 +48,18 @@ def whole_status(
     old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
     generation = exposure.metadata.generation or 0
     before = old.get("conditions", [])
+    known = report.known
     if all(one.type != _REMEMBERED for one in known):
         known = [*known, *_remembered(before)]
     fresh: dict[str, Any] = {
         "observedGeneration": generation,
         "conditions": conditions(known, before, generation, now),
-        **(found or ExposureOutcome(0)).counts(),
+        **report.outcome.counts(),
     }
-    launched = {"name": job.name, "uid": job.uid} if job else old.get("job")
+    launched = {"name": report.job.name, "uid": report.job.uid} if report.job else old.get("job")
     if launched:
         fresh["job"] = launched
-    if completed:
+    if report.completed:
         fresh["completionTime"] = old.get("completionTime") or moment(now)
     own = {one.type for one in known}
     kept = [one for one in before if one["type"] in own]

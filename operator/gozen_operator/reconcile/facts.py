@@ -1,4 +1,4 @@
-"""What a reconcile is told: facts about one resource, gathered at the edge. Plain data."""
+"""The facts about one resource that a reconcile is given. Plain data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ from typing import Literal
 
 from gozen.archive.commit import SensorCommit
 from gozen.instrument.profile import Apertures
+
+
+@dataclass(frozen=True)
+class RequestProblem:
+    """Why a request makes no sense: no such instrument profile, a URL that the site does not allow, and the like.
+
+    Parameters
+    ----------
+    reason
+        Of the condition that says so.
+    message
+        Names the field of the spec.
+    """
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,7 @@ class ExposureFacts:
     known_sensors
         Of the instrument profile; empty where it cannot be read, which `problem` says.
     problem
-        Why the request makes no sense, as (reason, message): unknown instrument, ...
+        Why the request makes no sense, as far as profile and settings of the site say.
     duplicate_of
         Another Exposure that has the same night, EXP_ID and run, and came first.
     duplicate_stays
@@ -126,7 +142,7 @@ class ExposureFacts:
     """
 
     known_sensors: Sequence[str]
-    problem: tuple[str, str] | None = None
+    problem: RequestProblem | None = None
     duplicate_of: str | None = None
     duplicate_stays: bool = True
     suspended: bool = False
@@ -163,7 +179,7 @@ class ObservationFacts:
     children
         Its Exposures.
     problem
-        Why the request makes no sense, as (reason, message).
+        Why the request makes no sense, as far as the profile says.
     """
 
     known_sensors: Sequence[str]
@@ -172,7 +188,7 @@ class ObservationFacts:
     default_pipelines: Sequence[Literal["wcs", "stack", "neo", "cube"]] = ("wcs", "stack")
     default_gain: str = "high"
     children: Mapping[str, ChildExposure] = field(default_factory=dict)
-    problem: tuple[str, str] | None = None
+    problem: RequestProblem | None = None
 
 
 @dataclass(frozen=True)

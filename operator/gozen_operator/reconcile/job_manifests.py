@@ -1,4 +1,8 @@
-"""The Jobs that work on data, as manifests. Pure: the same resource gives the same Job, under a derived name."""
+"""The Jobs that work on data, as manifests: pods, retries (`podFailurePolicy`), owner references. Pure.
+
+The same resource gives the same Job, under a derived name; the garbage collection of the cluster removes it with its
+owner.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How objects of the API server are read: their keys, owners and models, and what matters of a Job. Pure."""
+"""Fields of the API server's objects: keys, owner references, models, and what matters of a Job. Pure."""
 
 from __future__ import annotations
 

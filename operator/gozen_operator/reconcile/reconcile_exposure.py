@@ -1,6 +1,7 @@
-"""What is to be done about an Exposure: from itself, the facts and the time to a plan. Pure.
+"""The reconcile of an Exposure: from itself, the facts and the time to a plan. Pure.
 
 The archive decides what is reduced, the Exposure's status remembers its one Job; no memory of the operator counts.
+The retention of what is complete is decided here as well (`exposure_ttl_s`, `job_ttl_s`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 from gozen.resources.exposure import Exposure
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import Known, reason_of, status_of, stored_conditions
-from gozen_operator.reconcile.exposure_status import whole_status
-from gozen_operator.reconcile.facts import ExposureFacts, JobSeen
+from gozen_operator.reconcile.exposure_status import ExposureReport, whole_status
+from gozen_operator.reconcile.facts import ExposureFacts, JobSeen, RequestProblem
 from gozen_operator.reconcile.job_manifests import ENDS_ALL, ENDS_ITS_GROUP, exposure_job
 from gozen_operator.reconcile.reconcile_plan import Event, Plan
 from gozen_operator.reconcile.sensor_outcome import ExposureOutcome, counted, end_of, outcome_of
@@ -36,7 +37,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
         return _after_completion(exposure, facts, settings, now)
     refusal = _refusal(exposure, facts)
     if refusal is not None and not _runs(facts):
-        return _refused(exposure, *refusal, now)
+        return _refused(exposure, refusal, now)
     if facts.job is not None or _launched(exposure):
         return _while_launched(exposure, facts, settings, now)
     return _before_launch(exposure, facts, settings, now)
@@ -57,21 +58,23 @@ def _launched(exposure: Exposure) -> bool:
     return exposure.status is not None and exposure.status.job is not None
 
 
-def _refusal(exposure: Exposure, facts: ExposureFacts) -> tuple[str, str] | None:
-    """Return reason and message where the request makes no sense."""
+def _refusal(exposure: Exposure, facts: ExposureFacts) -> RequestProblem | None:
+    """Return why the request makes no sense."""
     spec = exposure.spec
     if facts.problem is not None:
         return facts.problem
     unknown = [sensor for sensor in spec.sensors if sensor not in facts.known_sensors]
     if unknown:
-        return "UnknownSensor", (
-            f"spec.sensors: {spec.instrument} has no sensor {', '.join(unknown)}; it has {_some(facts.known_sensors)}"
-        )
+        have = f"it has {_some(facts.known_sensors)}"
+        message = f"spec.sensors: {spec.instrument} has no sensor {', '.join(unknown)}; {have}"
+        return RequestProblem("UnknownSensor", message)
     if spec.exposure_id is None or spec.night is None:
         word = "exposureId" if spec.exposure_id is None else "night"
-        return "NotReserved", f"spec.{word} is missing: the observer reserves it before the shutter opens; add it"
+        message = f"spec.{word} is missing: the observer reserves it before the shutter opens; add it"
+        return RequestProblem("NotReserved", message)
     if facts.duplicate_of is not None and facts.duplicate_stays:
-        return "ExposureIdTaken", f"{_taken(exposure, facts)}; give another run to reduce it again"
+        message = f"{_taken(exposure, facts)}; give another run to reduce it again"
+        return RequestProblem("ExposureIdTaken", message)
     return None
 
 
@@ -80,13 +83,14 @@ def _taken(exposure: Exposure, facts: ExposureFacts) -> str:
     return f"spec.exposureId {spec.exposure_id} of {spec.night} in run {spec.run} belongs to {facts.duplicate_of}"
 
 
-def _refused(exposure: Exposure, reason: str, message: str, now: float) -> Plan:
+def _refused(exposure: Exposure, problem: RequestProblem, now: float) -> Plan:
+    reason, message = problem.reason, problem.message
     known = [
         Known("Accepted", "False", reason, message),
         Known("Complete", "True", reason, "nothing is done about it"),
         Known("Succeeded", "False", reason, message),
     ]
-    status = whole_status(exposure, known, now, completed=True)
+    status = whole_status(exposure, ExposureReport(known, ExposureOutcome(0), completed=True), now)
     return Plan(status=status, events=(Event(reason, message, "Warning"),))
 
 
@@ -108,7 +112,8 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
             _raw(facts, wanted),
             *_done("True", "RawOnly", "the raw data are kept; no pipeline was asked for"),
         ]
-        return Plan(status=whole_status(exposure, known, now, ExposureOutcome(len(wanted)), completed=True))
+        report = ExposureReport(known, ExposureOutcome(len(wanted)), completed=True)
+        return Plan(status=whole_status(exposure, report, now))
     if set(wanted) <= {*facts.commits, *(set(wanted) - facts.raw)}:
         return _finished(exposure, facts, wanted, now)
     return Plan(create=exposure_job(exposure, wanted, settings), requeue_after_s=settings.look_s)
@@ -160,7 +165,7 @@ def _waiting(exposure: Exposure, wait: Known, sensors: int, now: float) -> Mappi
         else Known("RawAvailable", "False", wait.reason, wait.message)
     )
     known = [ACCEPTED, raw, Known("Complete", "False", wait.reason), wait]
-    return whole_status(exposure, known, now, ExposureOutcome(sensors), keep_same_reason=True)
+    return whole_status(exposure, ExposureReport(known, ExposureOutcome(sensors)), now, keep_same_reason=True)
 
 
 def _again_s(
@@ -195,7 +200,7 @@ def _without_calibration(
     message = f"it goes on without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))
-    status = whole_status(exposure, known, now, ExposureOutcome(sensors))
+    status = whole_status(exposure, ExposureReport(known, ExposureOutcome(sensors)), now)
     return Plan(status=status, events=(Event(reason, message, "Warning"),), requeue_after_s=0.0)
 
 
@@ -207,10 +212,12 @@ def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: Operator
             return _finished(exposure, facts, wanted, now)
         trouble = facts.trouble or "the archive has not been asked yet"
         known = _working("StorageUnavailable", f"the Job is done; its outcome cannot be read: {trouble}")
-        status = whole_status(exposure, known, now, ExposureOutcome(len(wanted)), job=job, keep_same_reason=True)
+        report = ExposureReport(known, ExposureOutcome(len(wanted)), job)
+        status = whole_status(exposure, report, now, keep_same_reason=True)
         return Plan(status=status if facts.trouble else None, requeue_after_s=settings.look_s)
     known = _working(*_progress(job, settings.retries))
-    status = whole_status(exposure, known, now, ExposureOutcome(len(wanted)), job=job, keep_same_reason=True)
+    report = ExposureReport(known, ExposureOutcome(len(wanted)), job)
+    status = whole_status(exposure, report, now, keep_same_reason=True)
     event = Event("Launched", f"Job {job.name} reduces {len(wanted)} sensors")
     return Plan(status=status, events=() if _launched(exposure) else (event,))
 
@@ -239,7 +246,7 @@ def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], n
     """Return the plan that records the outcome; the Job stays, and goes with the Exposure."""
     found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
     known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
-    status = whole_status(exposure, known, now, found, job=facts.job, completed=True)
+    status = whole_status(exposure, ExposureReport(known, found, facts.job, completed=True), now)
     event = Event(found.reason, found.message, "Normal" if found.succeeded == "True" else "Warning")
     return Plan(status=status, events=(event,))
 

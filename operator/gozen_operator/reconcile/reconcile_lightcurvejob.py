@@ -1,4 +1,4 @@
-"""What is to be done about a LightCurveJob: one writer at a time for each table, one Job for each resource. Pure."""
+"""The reconcile of a LightCurveJob: one writer at a time for each table, one Job for each resource. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gozen.instrument.profile import Apertures
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import Known, conditions, moment, status_of, stored_conditions
-from gozen_operator.reconcile.facts import JobSeen, LightCurveFacts
+from gozen_operator.reconcile.facts import LightCurveFacts, RequestProblem
 from gozen_operator.reconcile.job_manifests import lightcurve_job
 from gozen_operator.reconcile.reconcile_plan import Event, Plan
 from gozen_operator.reconcile.sensor_outcome import job_failure
@@ -27,28 +27,29 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
     begun = seen is not None or _launched(job)
     refusal = None if begun else _refusal(job, facts)
     if refusal is not None:
-        reason, message = refusal
+        reason, message = refusal.reason, refusal.message
         known = [
             Known("Accepted", "False", reason, message),
             Known("Complete", "True", reason, "nothing is done about it"),
             Known("Succeeded", "False", reason, message),
         ]
-        return Plan(status=_status(job, known, now, done=True), events=(Event(reason, message, "Warning"),))
+        return Plan(status=_status(job, known, facts, now, done=True), events=(Event(reason, message, "Warning"),))
     if begun:
         return _while_launched(job, facts, now)
     wait = _wait(facts)
     if wait is not None:
         known = [ACCEPTED, Known("Complete", "False", wait.reason), wait]
-        return Plan(status=_status(job, known, now), requeue_after_s=settings.look_s)
+        return Plan(status=_status(job, known, facts, now), requeue_after_s=settings.look_s)
     return Plan(create=lightcurve_job(job, settings), requeue_after_s=settings.look_s)
 
 
-def _refusal(job: LightCurveJob, facts: LightCurveFacts) -> tuple[str, str] | None:
+def _refusal(job: LightCurveJob, facts: LightCurveFacts) -> RequestProblem | None:
     problem = _aperture_problem(job.spec.aperture, facts.apertures)
     if problem is not None:
-        return "ApertureNotMeasured", f"spec.aperture {job.spec.aperture}: {problem}"
+        return RequestProblem("ApertureNotMeasured", f"spec.aperture {job.spec.aperture}: {problem}")
     if job.spec.cadence != "frame":
-        return "CadenceNotOffered", f"spec.cadence {job.spec.cadence}: tables hold every frame; write frame"
+        message = f"spec.cadence {job.spec.cadence}: tables hold every frame; write frame"
+        return RequestProblem("CadenceNotOffered", message)
     return None
 
 
@@ -84,7 +85,7 @@ def _while_launched(job: LightCurveJob, facts: LightCurveFacts, now: float) -> P
             Known("Succeeded", "Unknown", "Running", f"Job {seen.name}"),
         ]
         event = Event("Launched", f"Job {seen.name} appends to {job.spec.target_catalog}")
-        return Plan(status=_status(job, known, now, seen), events=() if _launched(job) else (event,))
+        return Plan(status=_status(job, known, facts, now), events=() if _launched(job) else (event,))
     if seen is not None and seen.finished == "Complete":
         rows = (facts.result or {}).get("rows", 0)
         known = [ACCEPTED, *_done("True", "Appended", f"{rows:,} rows")]
@@ -93,7 +94,7 @@ def _while_launched(job: LightCurveJob, facts: LightCurveFacts, now: float) -> P
         known = [ACCEPTED, *_done("False", reason, message)]
     last = known[-1]
     return Plan(
-        status=_status(job, known, now, seen, facts, done=True),
+        status=_status(job, known, facts, now, done=True),
         expire=seen,
         events=(Event(last.reason, last.message, "Normal" if last.status == "True" else "Warning"),),
     )
@@ -108,18 +109,12 @@ def _launched(job: LightCurveJob) -> bool:
 
 
 def _status(
-    job: LightCurveJob,
-    known: Sequence[Known],
-    now: float,
-    seen: JobSeen | None = None,
-    facts: LightCurveFacts | None = None,
-    *,
-    done: bool = False,
+    job: LightCurveJob, known: Sequence[Known], facts: LightCurveFacts, now: float, *, done: bool = False
 ) -> dict[str, Any] | None:
     """Return the whole status, or None where it says nothing new."""
     old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
     generation = job.metadata.generation or 0
-    result = facts.result if facts is not None and facts.result is not None else {}
+    result = (facts.result or {}) if done else {}
     fresh: dict[str, Any] = {
         "observedGeneration": generation,
         "conditions": conditions(known, old.get("conditions", []), generation, now),
@@ -128,7 +123,7 @@ def _status(
     }
     if "manifest" in result:
         fresh["manifest"] = result["manifest"]
-    launched = {"name": seen.name, "uid": seen.uid} if seen else old.get("job")
+    launched = {"name": facts.job.name, "uid": facts.job.uid} if facts.job else old.get("job")
     if launched:
         fresh["job"] = launched
     if done:

@@ -1,4 +1,4 @@
-"""What is to be done about an Observation: check it, list what it will expose, follow that, sum up. Pure.
+"""The reconcile of an Observation: check it, list what it will expose, follow that, sum up, retention at the end. Pure.
 
 The observer executes it and says so in the condition ``Executed``, which the operator reads and never writes.
 """
@@ -12,37 +12,30 @@ from gozen.errors import BadRequest
 from gozen.observing.observation_plan import PlannedExposure, exposures_of
 from gozen.resources.metadata import written
 from gozen.resources.observation import Observation
+from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import Known, conditions, reason_of, status_of, stored_conditions
-from gozen_operator.reconcile.facts import ChildExposure, ObservationFacts
+from gozen_operator.reconcile.facts import ChildExposure, ObservationFacts, RequestProblem
 from gozen_operator.reconcile.reconcile_plan import Event, Plan
 
 OWN = ("Accepted", "Complete", "Succeeded")
 
 
 def reconcile_observation(
-    observation: Observation, facts: ObservationFacts, now: float, ttl_s: float | None = None
+    observation: Observation, facts: ObservationFacts, settings: OperatorSettings, now: float
 ) -> Plan:
-    """Return what is to be done about an Observation.
-
-    Parameters
-    ----------
-    now
-        Seconds since 1970.
-    ttl_s
-        How long it stays when it is complete; None for ever.
-    """
+    """Return what is to be done about an Observation; `now` is in seconds since 1970."""
     found = stored_conditions(observation)
     if observation.metadata.deletion_timestamp is not None:
         return Plan()
     if status_of(found, "Complete") == "True":
-        return _after_completion(observation, facts, now, ttl_s)
+        return _after_completion(observation, facts, settings.observation_ttl_s, now)
     refusal, planned = _checked(observation, facts)
     window = observation.spec.time_window
     executed = status_of(found, "Executed")
     if refusal is None and executed is None and window is not None and now >= window.end.timestamp():
         refusal = _too_late(observation, status_of(found, "Accepted") == "True")
     if refusal is not None:
-        return _refused(observation, planned, *refusal, now)
+        return _refused(observation, planned, refusal, now)
     known = _progress(observation, planned, facts.children, now)
     status = _status(observation, known, planned, facts.children, now)
     event = _event(observation, known) if status is not None else None
@@ -50,7 +43,7 @@ def reconcile_observation(
     return Plan(status=status, events=(event,) if event else (), requeue_after_s=wake)
 
 
-def _after_completion(observation: Observation, facts: ObservationFacts, now: float, ttl_s: float | None) -> Plan:
+def _after_completion(observation: Observation, facts: ObservationFacts, ttl_s: float | None, now: float) -> Plan:
     """Return the plan that lets it go in its time; an Exposure that is still reduced would go with it."""
     said = observation.status.conditions if observation.status else []
     complete = next(one for one in said if one.type == "Complete")
@@ -62,8 +55,8 @@ def _after_completion(observation: Observation, facts: ObservationFacts, now: fl
 
 def _checked(
     observation: Observation, facts: ObservationFacts
-) -> tuple[tuple[str, str] | None, Sequence[PlannedExposure]]:
-    """Return why it makes no sense, as reason and message; and what it will expose."""
+) -> tuple[RequestProblem | None, Sequence[PlannedExposure]]:
+    """Return why it makes no sense, and what it will expose."""
     if facts.problem is not None:
         return facts.problem, ()
     try:
@@ -75,22 +68,23 @@ def _checked(
             default_gain=facts.default_gain,
         )
     except BadRequest as error:
-        return ("RecipeMakesNoSense", f"spec.operations: {error}"), ()
+        return RequestProblem("RecipeMakesNoSense", f"spec.operations: {error}"), ()
     asked = {sensor for one in planned for sensor in one.exposure.spec.sensors}
     unknown = sorted(asked - set(facts.known_sensors))
     if unknown:
         have = ", ".join(facts.known_sensors[:8])
         said = f"{facts.instrument} has no sensor {', '.join(unknown)}; it has {have} ..."
-        return ("UnknownSensor", f"spec.operations: {said}"), ()
+        return RequestProblem("UnknownSensor", f"spec.operations: {said}"), ()
     return None, planned
 
 
-def _too_late(observation: Observation, was_accepted: bool) -> tuple[str, str]:
+def _too_late(observation: Observation, was_accepted: bool) -> RequestProblem:
     assert observation.spec.time_window is not None
     end = written(observation.spec.time_window.end)
     if was_accepted:
-        return "WindowClosed", f"spec.timeWindow.end {end} came before it was begun"
-    return "WindowInThePast", f"spec.timeWindow.end {end} is in the past; apply it again with a window to come"
+        return RequestProblem("WindowClosed", f"spec.timeWindow.end {end} came before it was begun")
+    message = f"spec.timeWindow.end {end} is in the past; apply it again with a window to come"
+    return RequestProblem("WindowInThePast", message)
 
 
 def _progress(
@@ -137,9 +131,8 @@ def _summed_up(
     return [Known("Complete", "True", "Reduced"), Known("Succeeded", "True", "Reduced", f"{len(children)} exposures")]
 
 
-def _refused(
-    observation: Observation, planned: Sequence[PlannedExposure], reason: str, message: str, now: float
-) -> Plan:
+def _refused(observation: Observation, planned: Sequence[PlannedExposure], problem: RequestProblem, now: float) -> Plan:
+    reason, message = problem.reason, problem.message
     known = [
         Known("Accepted", "False", reason, message),
         Known("Complete", "True", reason, "nothing is done about it"),

@@ -1,4 +1,4 @@
-"""What a reconcile decides: plain data, carried out by `process.controller` and by nobody else."""
+"""What a reconcile decides: plain data, carried out by `process.controller` alone."""
 
 from __future__ import annotations
 

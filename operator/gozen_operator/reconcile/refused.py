@@ -1,7 +1,7 @@
-"""Resources with which the operator cannot go on: what it does not understand, and Jobs that are refused. Pure.
+"""The reconcile of resources that the operator does not understand, and of those whose Job is refused. Pure.
 
-That is no end: it goes on when the cause is gone. Until then all that the status holds stays, the Job's name before
-all, so that nothing is made twice.
+Neither is an end: it is retried, and succeeds when the cause is gone. Until then the status keeps all that it holds,
+the Job's name above all, so that nothing is made twice.
 """
 
 from __future__ import annotations

@@ -1,0 +1,103 @@
+"""The one way to the API server, for operator, observer and command line: a request goes out, an answer is understood.
+
+The client library gives addresses, credentials and TLS. Its typed verbs are not used: they turn plain data into models
+of their own, know no server-side apply, and repeat some requests by themselves. Here a request is sent once; whoever
+asks decides on a retry, after as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from kubernetes import client, config
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
+
+from gozen.errors import ClusterUnavailable
+from gozen_operator.api_server.api_request import PAGE, ApiRequest
+from gozen_operator.api_server.responses import RefusedError, found_in
+
+_TIMEOUT = Timeout(connect=5.0, read=30.0)
+
+
+class ApiConnection:
+    """A connection to one API server.
+
+    Parameters
+    ----------
+    api
+        A client that is logged in.
+
+    Attributes
+    ----------
+    writes
+        Requests so far that changed something.
+    """
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+        self.writes = 0
+
+    def answer(self, request: ApiRequest) -> dict[str, Any]:
+        """Return what the API server answers.
+
+        Raises
+        ------
+        ClusterUnavailable
+            It does not answer, or not as an API server does; `RefusedError` where it refuses.
+        """
+        data = None if request.body is None else json.dumps(request.body)
+        try:
+            _, url, headers, *_ = self._api.param_serialize(
+                request.method,
+                request.path,
+                query_params=list(request.query.items()),
+                header_params={"Accept": request.accept, "Content-Type": request.content},
+                auth_settings=["BearerToken"],
+            )
+            answer = self._api.rest_client.pool_manager.request(
+                request.method, url, headers=headers, body=data, timeout=_TIMEOUT, retries=False
+            )
+        except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token cannot be read now
+            raise ClusterUnavailable(f"{request}: the API server does not answer: {error}") from error
+        wants_json = "json" in request.accept
+        found = found_in(str(request), answer.status, answer.headers, answer.data, wants_json=wants_json)
+        self.writes += request.method != "GET"
+        return found
+
+    def unless_gone(self, request: ApiRequest) -> dict[str, Any] | None:
+        """Return as `answer`; None where the object is gone, or is another or of another version by now."""
+        try:
+            return self.answer(request)
+        except RefusedError as refusal:
+            if refusal.code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                return None
+            raise
+
+    def pages(self, request: ApiRequest) -> Iterator[dict[str, Any]]:
+        """Return a listing page by page: all objects at once may need a gigabyte."""
+        query = {"limit": str(PAGE), **request.query}
+        while True:
+            found = self.answer(replace(request, query=query))
+            yield found
+            after = found["metadata"].get("continue")
+            if not after:
+                return
+            query["continue"] = after
+            query.pop("resourceVersion", None)  # the page says of which version it is
+
+
+def connect() -> ApiConnection:
+    """Return a connection to the cluster that this process runs in, or else to the one that KUBECONFIG names."""
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        try:
+            config.load_kube_config()
+        except config.ConfigException as error:
+            raise ClusterUnavailable(f"no cluster is configured: {error}; set KUBECONFIG") from error
+    return ApiConnection(client.ApiClient())

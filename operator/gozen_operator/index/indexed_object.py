@@ -1,0 +1,61 @@
+"""An object as the index keeps it, and a resource as the index gives it with its Job. Plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from gozen.resources.metadata import Resource
+from gozen_operator.index.index_entries import Card
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedObject:
+    """One object.
+
+    Parameters
+    ----------
+    version
+        Numbers that grow (Kubernetes API conventions, resource versions).
+    text
+        JSON; empty for a Job, of which the card says all.
+    card
+        None where this version does not understand the object.
+    """
+
+    uid: str
+    version: int
+    text: bytes
+    card: Card | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResource:
+    """A resource as the index has it at one moment: model, manifest and Job are of that moment.
+
+    Parameters
+    ----------
+    resource
+        Its model, or why this version of Gozen does not understand it.
+    version
+        Its resourceVersion.
+    text
+        JSON of its manifest.
+    job
+        Uid of the Job that a resource of this name owns, and how that ended; None without such a Job.
+    """
+
+    resource: Resource | ValidationError
+    uid: str
+    version: str
+    text: bytes
+    job: tuple[str, str | None] | None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is kept of it, as plain data."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found

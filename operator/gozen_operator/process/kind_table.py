@@ -1,0 +1,162 @@
+"""The table of kinds: for an Observation, an Exposure and a LightCurveJob what is asked, derived and decided.
+
+A reconcile has three steps. `gather` asks archive, pods and API server, which takes time. `facts` adds what the index
+holds, and `reconcile` decides; neither of them waits for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.metadata import Resource
+from gozen.resources.observation import Observation
+from gozen.settings import Settings
+from gozen_operator.api_server.client import KubeApi
+from gozen_operator.index.gather_facts import (
+    ArchiveAnswer,
+    ExposureAnswers,
+    exposure_facts,
+    lightcurve_facts,
+    observation_facts,
+)
+from gozen_operator.index.neighbours import neighbours_of
+from gozen_operator.index.object_index import Index
+from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.process import confirm_live, read_sources
+from gozen_operator.process.read_sources import ReopenedArchive
+from gozen_operator.reconcile.conditions import status_of, stored_conditions
+from gozen_operator.reconcile.facts import ExposureFacts, JobSeen, LightCurveFacts, ObservationFacts, RequestProblem
+from gozen_operator.reconcile.job_manifests import job_name
+from gozen_operator.reconcile.object_fields import as_owner
+from gozen_operator.reconcile.reconcile_exposure import reconcile_exposure
+from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.reconcile.reconcile_observation import reconcile_observation
+from gozen_operator.reconcile.reconcile_plan import Plan
+
+R = TypeVar("R", bound=Resource)
+F = TypeVar("F")
+
+
+@dataclass
+class ReconcileSources:
+    """Whom a reconcile asks.
+
+    Parameters
+    ----------
+    site
+        What the site decides about data: instrument, run.
+    remember
+        Puts an object into the index of which no event has told.
+    watched_since
+        Since when this operator looks at resources, seconds since 1970; 0 before.
+    """
+
+    api: KubeApi
+    index: Index
+    archive: ReopenedArchive
+    site: Settings
+    settings: OperatorSettings
+    remember: Callable[[Mapping[str, Any]], None]
+    watched_since: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What archive, pods and API server said of a resource; as much as was asked.
+
+    Parameters
+    ----------
+    pods
+        Those of its Job.
+    confirmed
+        As `confirm_live.confirmed` returns it.
+    """
+
+    archive: ArchiveAnswer = field(default_factory=ArchiveAnswer)
+    pods: Sequence[Mapping[str, Any]] = ()
+    confirmed: str = ""
+
+
+@dataclass(frozen=True)
+class KindSteps(Generic[R, F]):
+    """The steps of a reconcile for one kind."""
+
+    gather: Callable[[ReconcileSources, R], Answers]
+    facts: Callable[[ReconcileSources, R, Answers], F]
+    reconcile: Callable[[R, F, OperatorSettings, float], Plan]
+
+
+def gather(sources: ReconcileSources, resource: Resource) -> Answers:
+    """Ask about a resource what has to be known, and no more."""
+    return _TABLE[type(resource)].gather(sources, resource)
+
+
+def plan_for(sources: ReconcileSources, resource: Resource, answers: Answers, now: float) -> Plan:
+    """Return what is to be done about a resource; `now` is in seconds since 1970."""
+    steps = _TABLE[type(resource)]
+    return steps.reconcile(resource, steps.facts(sources, resource, answers), sources.settings, now)
+
+
+def _gather_for_observation(sources: ReconcileSources, observation: Observation) -> Answers:
+    for manifest in confirm_live.unheard_of(sources.api, sources.index, observation):
+        sources.remember(manifest)
+    return Answers()
+
+
+def _observation_facts(sources: ReconcileSources, observation: Observation, _: Answers) -> ObservationFacts:
+    site = sources.site
+    return observation_facts(sources.index, observation, read_sources.profile_of(site.instrument), site.run)
+
+
+def _gather_for_exposure(sources: ReconcileSources, exposure: Exposure) -> Answers:
+    namespace, near = str(exposure.metadata.namespace), neighbours_of(sources.index, exposure)
+    confirmed = confirm_live.confirmed(sources.api, near, namespace)
+    if near.card.complete or near.waits_for_its_turn(sources.settings):
+        return Answers(confirmed=confirmed)
+    pods = _pods(sources, namespace, near.job)
+    if near.job is not None and near.job.finished is None:  # the archive is asked before its Job, and after it
+        return Answers(pods=pods, confirmed=confirmed)
+    return Answers(sources.archive.answer(exposure), pods, confirmed)
+
+
+def _exposure_facts(sources: ReconcileSources, exposure: Exposure, answers: Answers) -> ExposureFacts:
+    told = ExposureAnswers(
+        profile=read_sources.profile_for(exposure, sources.site),
+        archive=answers.archive,
+        ends=read_sources.pod_ends(answers.pods),
+        confirmed=answers.confirmed,
+        watched_since=sources.watched_since,
+    )
+    return exposure_facts(sources.index, exposure, told, sources.settings)
+
+
+def _gather_for_lightcurvejob(sources: ReconcileSources, resource: LightCurveJob) -> Answers:
+    if status_of(stored_conditions(resource), "Complete") == "True":
+        return Answers()
+    job = sources.index.job_of(as_owner(resource), job_name(resource))
+    return Answers(pods=_pods(sources, str(resource.metadata.namespace), job))
+
+
+def _lightcurve_facts(sources: ReconcileSources, resource: LightCurveJob, answers: Answers) -> LightCurveFacts:
+    profile, pods = read_sources.profile_of(sources.site.instrument), answers.pods
+    apertures = None if isinstance(profile, RequestProblem) else profile.aperture_diameters_px
+    ends, result = read_sources.pod_ends(pods), read_sources.result_of(pods)
+    return lightcurve_facts(sources.index, resource, apertures, ends, result)
+
+
+def _pods(sources: ReconcileSources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:
+    """Return the pods of a Job that has something to tell: one of them failed, or it has ended."""
+    if job is None or (job.finished is None and not job.failed):
+        return ()
+    return sources.api.pods_of(namespace, job.uid)
+
+
+_TABLE: Mapping[type[Resource], KindSteps[Any, Any]] = {
+    Observation: KindSteps(_gather_for_observation, _observation_facts, reconcile_observation),
+    Exposure: KindSteps(_gather_for_exposure, _exposure_facts, reconcile_exposure),
+    LightCurveJob: KindSteps(_gather_for_lightcurvejob, _lightcurve_facts, reconcile_lightcurvejob),
+}
