@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from gozen.settings import Settings
+from gozen_operator.operator_settings import OperatorSettings
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".github", "benchmarks", "charts", "docs", "images", "notebooks", "operator", "pipelines", "tests")
 SUFFIXES = {".ipynb", ".md", ".py", ".sh", ".toml", ".tpl", ".txt", ".yaml"}
@@ -88,7 +91,7 @@ def parts_of_names(path: Path, text: str) -> Iterator[Problem]:
     if path.suffix != ".py":
         return
     for name in _PART.findall(text):
-        if not is_installed(name.split(".")[0]) and not is_end_of_a_name(name):
+        if not (is_installed(name.split(".")[0]) or is_setting(name) or is_end_of_a_name(name)):
             yield name
 
 
@@ -116,6 +119,15 @@ def is_installed(module: str) -> bool:
     """Tell whether a module stands by itself: ours, of the standard library, of a package."""
     found = module in SOURCES or importlib.util.find_spec(module)
     return found is True or (found is not None and found.origin is not None)
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether a name is that of a setting in a group, as ``watch.settle_s``."""
+    group, _, setting = name.partition(".")
+    groups = [
+        model.model_fields[group].annotation for model in (Settings, OperatorSettings) if group in model.model_fields
+    ]
+    return any(setting in getattr(one, "model_fields", ()) for one in groups)
 
 
 def is_end_of_a_name(name: str) -> bool:
@@ -199,6 +211,7 @@ def test_what_is_cited_exists(check: Check) -> None:
         (parts_of_names, "`stores.no_such_" + "store`"),
         (parts_of_names, "`no_such_" + "module.py`"),
         (parts_of_names, "`commit.no_such_" + "name`"),
+        (parts_of_names, "`watch.no_such_" + "setting`"),
         (source_files, "pipelines/gozen/" + "no_such.py"),
         (source_files, "operator/gozen_operator/" + "no_such"),
         (source_files, "tests/unit/" + "test_no_such.py"),
@@ -210,7 +223,7 @@ def test_what_does_not_exist_is_found(check: Check, text: str) -> None:
 
 
 def test_what_exists_is_not_found() -> None:
-    named = "`stores.s3_store`, `keys.py`, `commit.SensorCommit`, `functools.cache`"
+    named = "`stores.s3_store`, `keys.py`, `commit.SensorCommit`, `functools.cache`, `watch.settle_s`"
     assert list(parts_of_names(ROOT / "setup.py", named)) == []
     text = (
         "decisions 0001 and 0002, docs/index.md, [this](docs/index.md#how-to), `gozen.archive.commit.SensorCommit`, "
