@@ -61,7 +61,7 @@ BOXES = (
     Box(448, 62, 130, "control", "index", ("known objects,", "facts of one")),
     Box(604, 62, 130, "control", "reconcile", ("pure: facts and", "time to a plan")),
     Box(790, 62, 180, "control", "observer", ("telescope and camera;", "makes Exposures")),
-    Box(30, 282, 290, "data", "cli, watch", ("the command gozen; a watched folder",)),
+    Box(30, 282, 290, "data", "cli, workflow, watch", ("the command, its steps, a watched folder",)),
     Box(345, 282, 290, "data", "observing", ("plan of a recipe, raw data for its steps",)),
     Box(660, 282, 310, "data", "quickdb", ("your function or SQL on the tables",)),
     Box(45, 404, 112, "data", "frames", ("FITS in and out",)),

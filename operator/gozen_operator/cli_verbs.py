@@ -41,8 +41,8 @@ def apply(
             raise BadRequest(
                 f"{resource.kind} {name} is being deleted; when `gozen get` has it no more, apply it again"
             )
-        _say(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
-    _say(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
+        typer.echo(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
+    typer.echo(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
 
 
 def get(
@@ -54,7 +54,7 @@ def get(
     api, where = _connected(namespace)
     titles, rows = api.table(_kind(kind), where, name)
     if not rows:
-        _say(f"no {_kind(kind)}s in {where}")
+        typer.echo(f"no {_kind(kind)}s in {where}")
         return
     _columns([titles, *rows])
 
@@ -64,12 +64,12 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     status, meta = manifest.get("status") or {}, manifest["metadata"]
-    _say(f"{key.kind} {name} in {where}, applied {meta['creationTimestamp']}")
+    typer.echo(f"{key.kind} {name} in {where}, applied {meta['creationTimestamp']}")
     counts = [
         f"{word} {status[word]}" for word in ("sensors", "reduced", "rejected", "failed", "rows") if word in status
     ]
     if counts:
-        _say(", ".join(counts))
+        typer.echo(", ".join(counts))
     rows = [[one["type"], one["status"], one["reason"], one.get("message", "")] for one in status.get("conditions", [])]
     _columns([["CONDITION", "STATUS", "REASON", "MESSAGE"], *rows])
     ends = [[one["sensor"], one["result"], one["reason"], one.get("message", "")] for one in status.get("outcomes", [])]
@@ -94,9 +94,9 @@ def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
     if not pods:
         raise BadRequest(f"{name} has no pods now: they are not made yet, or their Job has gone; see `gozen describe`")
     for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):
-        _say(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
+        typer.echo(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
         if pod["status"].get("phase") != "Pending":
-            _say(api.log_of(where, pod["metadata"]["name"]).rstrip("\n"))
+            typer.echo(api.log_of(where, pod["metadata"]["name"]).rstrip("\n"))
 
 
 def cancel(kind: KindName, name: str, namespace: Namespace = None) -> None:
@@ -104,13 +104,13 @@ def cancel(kind: KindName, name: str, namespace: Namespace = None) -> None:
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     api.delete(key, manifest["metadata"]["uid"])
-    _say(f"{key.kind} {name} is cancelled; what is in the archive stays")
+    typer.echo(f"{key.kind} {name} is cancelled; what is in the archive stays")
 
 
 def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
     from zoneinfo import ZoneInfo
 
-    from gozen.cli.reducing import date_of
+    from gozen.archive.keys import date_of
     from gozen.instrument.profile import load_profile
     from gozen.resources.observatory_recipe import load_observations
     from gozen.resources.yaml_resources import load_resources
@@ -166,10 +166,4 @@ def _columns(rows: list[list[Any]]) -> None:
     texts = [[str(cell) if cell is not None else "" for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in texts) for place in range(len(texts[0]))]
     for row in texts:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _say(text: str) -> None:
-    from gozen.cli.console import say
-
-    say(text)
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

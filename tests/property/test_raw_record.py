@@ -22,11 +22,11 @@ from tests.unit.test_exposure_grouping import PROFILE
 from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken, raw_exposures, read_record, record_exposure
 from gozen.archive.raw.forget import forget
 from gozen.archive.raw.record_note import Note, RecordChange
-from gozen.cli.reducing import exposures_of_night
 from gozen.errors import StorageUnavailable
 from gozen.frames.incoming_files import read_arrivals
 from gozen.frames.take_in import take_in
 from gozen.instrument.profile import parse_profile
+from gozen.workflow.night_exposures import exposures_of_night
 
 from ..interruptions import Killed, Life, MemoryStore, Watched, interleave
 from .test_arrivals_in_portions import write

@@ -134,7 +134,9 @@ def call(channels: list[int], commands: list[list[str]], folder: str, environmen
 def warm_up() -> None:
     """Simulate and reduce a small night in this process, so that all code is loaded and compiled."""
     import gozen.cli.app
-    import gozen.watch.watch_loop  # noqa: F401 - what the verb imports when it runs
+    import gozen.watch.watch_loop  # what the verbs import when they run
+    import gozen.workflow.append_nights
+    import gozen.workflow.run_recipe  # noqa: F401
     from gozen.archive.raw.exposure_record import raw_exposures
     from gozen.archive.stores.open_store import open_store
     from gozen.frames.take_in import record_missing

@@ -7,7 +7,6 @@ pipes, what is imported) through ``python -m gozen``. Leaves out what the verbs'
 import csv
 import io
 import json
-import re
 import subprocess
 import sys
 import textwrap
@@ -334,19 +333,6 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(call, monkeypatch):
     assert found["instrument profile"]["state"] == "missing"
     assert found["astrometry index files"]["state"] == "optional"
     assert "apt install" in found["astrometry index files"]["hint"]
-
-
-def test_the_doctor_says_how_far_the_tables_of_time_reach():
-    from datetime import UTC, datetime
-
-    from gozen.cli.doctor_checks import _time_tables
-
-    now = _time_tables(datetime(2020, 1, 1, tzinfo=UTC))
-    assert now.state == "ok"
-    assert re.fullmatch(r"leap seconds known until \S{10}, the Earth's rotation measured until \S{10}", now.found)
-    late = _time_tables(datetime(2060, 1, 1, tzinfo=UTC))
-    assert late.state == "optional"
-    assert "pip install --upgrade astropy-iers-data" in late.hint
 
 
 def test_profiles_are_listed_and_shown(call):

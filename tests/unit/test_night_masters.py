@@ -19,7 +19,6 @@ from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import calibrate, detector_of
 from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import find_masters
-from gozen.cli.reducing import take_in_files
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import parse_profile, section_slices
@@ -28,6 +27,7 @@ from gozen.reduction.night_masters import make_sensor_masters, masters_wanted
 from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import Settings
+from gozen.workflow.take_in_files import take_in_files
 
 SHAPE, BIAS, EVENING = (40, 48), 1000.0, dt.datetime(2024, 3, 1, 20)
 PROFILE = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -61,6 +62,14 @@ def checked_night(night: str) -> str:
     if not _NIGHT.fullmatch(night):
         raise BadRequest(f"night {night!r} is no date of the form YYYYMMDD, as in 20240131")
     return night
+
+
+def date_of(night: str) -> date:
+    """Return the date of a night; `BadRequest` when it is no ``YYYYMMDD``, or no day of the calendar."""
+    try:
+        return datetime.strptime(checked_night(night), "%Y%m%d").date()
+    except ValueError as error:
+        raise BadRequest(f"night {night!r} is no date: {error}") from error
 
 
 def raw(night: str, exposure: str, frame_id: str) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import reducing
+from gozen.cli import reduction_options
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
+from gozen.cli.stage_bar import counted
 from gozen.errors import ExitCode
 
 
@@ -20,7 +21,7 @@ def demo(
     dithers: Annotated[int, typer.Option(min=1, max=4, help="Number of exposures of the field.")] = 2,
     nframe: Annotated[int, typer.Option(min=2, help="Frames of an exposure.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the sky.")] = 1,
-    workers: reducing.Workers = None,
+    workers: reduction_options.Workers = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Compare and report what the folder holds, without making it again.")
     ] = False,
@@ -35,7 +36,7 @@ def demo(
 
     plan = DemoPlan(sensors=sensors, dithers=dithers, nframe=nframe, seed=seed)
     settings = invocation(ctx).settings(workers=workers)
-    done = run_demo(folder, plan, settings.workers, reducing.counted, report_only=report_only)
+    done = run_demo(folder, plan, settings.workers, counted, report_only=report_only)
     for check in done.checks:
         verdict = "ok      " if check.passed else "OUTSIDE "
         say(f"{verdict} {check.name}: {check.recovered} ({check.allowed})")

@@ -15,7 +15,7 @@ _STYLES = {"ok": "green", "optional": "yellow", "missing": "bold red"}
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
     """Say what is installed, what is missing and how to get it; exit code 65 when the main job cannot run."""
-    from gozen.cli.doctor_checks import examine
+    from gozen.preflight.examine_machine import examine
 
     found = examine(invocation(ctx).settings())
     missing = [finding for finding in found if finding.state == "missing"]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gozen.cli import reducing
+from gozen.cli import reduction_options
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
-from gozen.errors import BadRequest
+from gozen.cli.raw_intake import take_in_and_say
+from gozen.cli.stage_bar import counted
+from gozen.cli.work_summary import say_left_out, say_master
+from gozen.errors import BadRequest, ExitCode, worst
+
+if TYPE_CHECKING:
+    from gozen.archive.raw.exposure_record import RawExposure
+    from gozen.archive.stores.open_store import Store
+    from gozen.instrument.profile import Profile
+    from gozen.settings import Settings
 
 
 def masters(
@@ -21,31 +31,47 @@ def masters(
     night: Annotated[str | None, typer.Option(help="YYYYMMDD, where no files are named.")] = None,
     exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
-    instrument: reducing.Instrument = None,
-    workers: reducing.Workers = None,
-    part: reducing.Part = None,
-    part_size: reducing.PartSize = 7,
-    raw_url: reducing.RawURL = None,
+    instrument: reduction_options.Instrument = None,
+    workers: reduction_options.Workers = None,
+    part: reduction_options.Part = None,
+    part_size: reduction_options.PartSize = 7,
+    raw_url: reduction_options.RawURL = None,
 ) -> int:
     """Make dark, bias and flat masters; each exposure then uses the last ones before it that fit."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
+    from gozen.workflow.night_exposures import chosen_exposures, exposure_at, exposures_of_night, only_night, part_of
 
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     if files:
-        exposures = reducing.take_in_files(store, profile, files)
+        exposures = take_in_and_say(store, profile, files)
     elif raw_url is not None:
         if night is None:
             raise BadRequest(f"--raw-url {raw_url} needs --night as well, as its headers are not asked")
-        exposures = [reducing.exposure_at(settings, profile, night, exposure or [], raw_url)]
+        exposures = [exposure_at(settings, profile, night, exposure or [], raw_url)]
     else:
-        exposures = reducing.exposures_of_night(store, profile, reducing.only_night(store, night), exposure)
-    wanted = [one for one in exposures if not exposure or one.exposure in exposure]
-    if exposure and not wanted:
-        raise BadRequest(f"no exposure {', '.join(exposure)}; there are {', '.join(one.exposure for one in exposures)}")
+        exposures = exposures_of_night(store, profile, only_night(store, night), exposure, left_out=say_left_out)
+    wanted = chosen_exposures(exposures, exposure or [])
+    sensors = sensor or []
     if part is not None:
-        sensor = reducing.part_of(sensor or [one.id for one in profile.sensors], part, part_size)
-    code = reducing.make_and_report(wanted, settings, profile, sensor or (), log=part is None)
+        sensors = part_of(sensors, profile, part, part_size)
+    return _make(store, settings, profile, wanted, sensors, divided=part is not None)
+
+
+def _make(
+    store: Store,
+    settings: Settings,
+    profile: Profile,
+    exposures: Sequence[RawExposure],
+    sensors: Sequence[str],
+    *,
+    divided: bool,
+) -> ExitCode:
+    from gozen.workflow.make_night_masters import make_night_masters
+
+    made = make_night_masters(
+        store, settings, profile, exposures, sensors, divided=divided, progress=counted, finished=say_master
+    )
     say("next: gozen run RECIPE, or gozen reduce NIGHT")
-    return code
+    return worst([one.exit_code for one in made])

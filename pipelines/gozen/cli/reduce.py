@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import reducing
+from gozen.cli import reduction_options
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
-from gozen.errors import BadRequest, ExitCode
+from gozen.cli.stage_bar import counted
+from gozen.cli.work_summary import say_left_out, say_reduced
+from gozen.errors import ExitCode, worst
 
 
 def reduce(
@@ -20,47 +22,44 @@ def reduce(
     pipelines: Annotated[
         str | None, typer.Option(help="wcs, stack, neo, cube, joined by commas; default: what the headers say.")
     ] = None,
-    instrument: reducing.Instrument = None,
-    reference: reducing.Reference = None,
-    run_: reducing.Run = None,
-    workers: reducing.Workers = None,
+    instrument: reduction_options.Instrument = None,
+    reference: reduction_options.Reference = None,
+    run_: reduction_options.Run = None,
+    workers: reduction_options.Workers = None,
     retain_raw: Annotated[bool, typer.Option("--retain-raw", help="The raw files do not expire.")] = False,
-    part: reducing.Part = None,
-    part_size: reducing.PartSize = 7,
-    raw_url: reducing.RawURL = None,
+    part: reduction_options.Part = None,
+    part_size: reduction_options.PartSize = 7,
+    raw_url: reduction_options.RawURL = None,
 ) -> int:
     """Reduce exposures of the archive's raw data, sensor by sensor."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.observing.raw_for_steps import works_of_exposures
+    from gozen.workflow.night_exposures import check_sensors, exposure_at, exposures_of_night, part_of
+    from gozen.workflow.reduce_exposures import reduce_exposures, works_of_night
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
-    names = reducing.pipeline_names(pipelines)
-    known = [one.id for one in profile.sensors]
-    _known_sensors(sensor or [], known)
+    names, sensors, divided = reduction_options.pipeline_names(pipelines), sensor or [], part is not None
+    check_sensors(sensors, profile)
     if part is not None:
-        sensor = reducing.part_of(sensor or known, part, part_size)
+        sensors = part_of(sensors, profile, part, part_size)
     if raw_url is not None:
-        exposures = [reducing.exposure_at(settings, profile, night, exposure or [], raw_url)]
+        exposures = [exposure_at(settings, profile, night, exposure or [], raw_url)]
     else:
-        exposures = reducing.exposures_of_night(store, profile, night, exposure)
-    wanted = [one for one in exposures if not exposure or one.exposure in exposure]
-    absent = sorted(set(exposure or []) - {one.exposure for one in wanted})
-    if absent:
-        have = ", ".join(one.exposure for one in exposures)
-        raise BadRequest(f"the night {night} has no exposure {', '.join(absent)}; it has {have}")
-    works = works_of_exposures(wanted, sensor or [], names, settings.run, retain_raw=retain_raw)
-    if not works and part is not None and any(one.data_type == "OBJECT" for one in wanted):
-        say(f"nothing to reduce: no raw data of the sensors {', '.join(sensor or [])}")
-        return ExitCode.DONE
+        exposures = exposures_of_night(store, profile, night, exposure, left_out=say_left_out)
+    works = works_of_night(
+        night,
+        exposures,
+        exposure or [],
+        run=settings.run,
+        sensors=sensors,
+        pipelines=names,
+        retain_raw=retain_raw,
+        divided=divided,
+    )
     if not works:
-        raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
-    # Pods that share a night do not each rebuild its log: the append does that.
-    return reducing.reduce_and_report(works, settings, log=part is None)
-
-
-def _known_sensors(asked: list[str], known: list[str]) -> None:
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise BadRequest(f"the profile has no sensor {', '.join(unknown)}; it has {', '.join(known)}")
+        say(f"nothing to reduce: no raw data of the sensors {', '.join(sensors)}")
+        return ExitCode.DONE
+    results = reduce_exposures(store, settings, works, divided=divided, progress=counted)
+    say_reduced(results)
+    return worst([one.exit_code for one in results])

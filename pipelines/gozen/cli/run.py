@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
-from gozen.cli import reducing
+from gozen.cli import reduction_options
 from gozen.cli.console import messages
 from gozen.cli.invocation import invocation
-from gozen.errors import BadRequest, ExitCode, worst
+from gozen.cli.raw_intake import take_in_and_say
+from gozen.cli.stage_bar import counted
+from gozen.cli.work_summary import say_left_out, say_master, say_reduced
 
 if TYPE_CHECKING:
     from gozen.archive.raw.exposure_record import RawExposure
+    from gozen.archive.stores.open_store import Store
+    from gozen.errors import ExitCode
+    from gozen.instrument.profile import Profile
     from gozen.observing.raw_for_steps import Answered
     from gozen.resources.observation import Observation
+    from gozen.settings import Settings
 
 
 def run(
@@ -26,68 +32,55 @@ def run(
         list[Path] | None, typer.Option(help="FITS files, or folders of them, to take in first; may be repeated.")
     ] = None,
     night: Annotated[str | None, typer.Option(help="YYYYMMDD; default: the night of the raw data.")] = None,
-    instrument: reducing.Instrument = None,
-    reference: reducing.Reference = None,
-    run_: reducing.Run = None,
-    workers: reducing.Workers = None,
+    instrument: reduction_options.Instrument = None,
+    reference: reduction_options.Reference = None,
+    run_: reduction_options.Run = None,
+    workers: reduction_options.Workers = None,
 ) -> int:
     """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.observing.observation_plan import exposures_of
-    from gozen.observing.raw_for_steps import PointingReach, answer, works_of
-    from gozen.resources.observatory_recipe import load_observations
+    from gozen.observing.recipe_of_night import observations_of, read_recipe
+    from gozen.workflow.night_exposures import common_night, exposures_of_night, only_night
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
-    text = _read(recipe)
-    taken = reducing.take_in_files(store, profile, raw) if raw else []
-    chosen = reducing.only_night(store, night or _common_night([one.night for one in taken]))
-    observations = load_observations(
-        text, recipe.name, night=reducing.date_of(chosen), zone=ZoneInfo(profile.site.time_zone)
+    text = read_recipe(recipe)
+    taken = take_in_and_say(store, profile, raw) if raw else []
+    chosen = only_night(store, night or common_night(taken))
+    observations = observations_of(text, recipe.name, chosen, profile)
+    exposures = exposures_of_night(store, profile, chosen, left_out=say_left_out)
+    return _carry_out(store, settings, profile, observations, exposures)
+
+
+def _carry_out(
+    store: Store,
+    settings: Settings,
+    profile: Profile,
+    observations: Sequence[Observation],
+    exposures: Sequence[RawExposure],
+) -> ExitCode:
+    from gozen.workflow.run_recipe import plan_recipe, run_recipe
+
+    plan = plan_recipe(observations, exposures, profile, settings.run)
+    _say_unasked(plan.unasked)
+    result = run_recipe(
+        store,
+        settings,
+        profile,
+        plan,
+        progress=counted,
+        begun=lambda observation, answered: _say_missing(observation, answered, plan.exposures),
+        master_finished=say_master,
     )
-    exposures = reducing.exposures_of_night(store, profile, chosen)
-    planned = [
-        exposures_of(
-            observation,
-            instrument=profile.name,
-            run=settings.run,
-            default_pipelines=profile.default_pipelines,
-            default_gain=profile.default_gain,
-        )
-        for observation in observations
-    ]
-    answers, unasked = answer(planned, exposures, PointingReach.of(profile))
-    codes, works = [_not_asked_for(unasked)], []
-    for observation, answered in zip(observations, answers, strict=True):
-        codes.append(_missing(observation, answered, exposures))
-        if answered.calibrations and profile.masters:
-            codes.append(reducing.make_and_report(answered.calibrations, settings, profile))
-        works += works_of(observation, answered, settings.run)
-    if ExitCode.STORAGE in codes:
-        # Without its masters the sky would fail for a reason that is not the right one.
+    if result.sensors is None:
         messages().print("the sky is not reduced before its masters are made; run again when they can be")
-        return worst(codes)
-    codes.append(reducing.reduce_and_report(works, settings))
-    return worst(codes)
+    else:
+        say_reduced(result.sensors)
+    return result.exit_code
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read the recipe {path}: {error}") from error
-
-
-def _common_night(nights: list[str]) -> str | None:
-    if len(set(nights)) > 1:
-        raise BadRequest(
-            f"the raw files are of {len(set(nights))} nights; choose one with --night: {sorted(set(nights))}"
-        )
-    return nights[0] if nights else None
-
-
-def _missing(observation: Observation, answered: Answered, exposures: list[RawExposure]) -> ExitCode:
+def _say_missing(observation: Observation, answered: Answered, exposures: Sequence[RawExposure]) -> None:
     """Say which exposures have no raw data, and what the night has instead."""
     for step in answered.missing:
         spec, place = step.exposure.spec, step.pointing
@@ -98,17 +91,15 @@ def _missing(observation: Observation, answered: Answered, exposures: list[RawEx
             f"MissingObject: {observation.metadata.name} step {step.step}: no raw {spec.data_type} exposure of "
             f"{spec.object!r}{where} that no other step has; the night has {found}"
         )
-    return ExitCode.UNREADABLE_INPUT if answered.missing else ExitCode.DONE
 
 
-def _not_asked_for(unasked: list[RawExposure]) -> ExitCode:
+def _say_unasked(unasked: Sequence[RawExposure]) -> None:
     """Say which exposures of the sky no step asks for."""
     for one in unasked:
         messages().print(
             f"not asked for: {one.night} {one.exposure}: no step of the recipe asks for {one.object!r}"
             f"{_at(one.pointing)}; `gozen reduce {one.night} {one.exposure}` reduces it"
         )
-    return ExitCode.NOT_ASKED_FOR if unasked else ExitCode.DONE
 
 
 def _at(place: tuple[float, float] | None) -> str:

@@ -5,24 +5,20 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from typer.core import TyperGroup
 
-from gozen.cli import reducing, survey
+from gozen.cli import reduction_options, survey
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
+from gozen.cli.stage_bar import counted
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
     from gozen.instrument.profile import Profile
-    from gozen.simulator.simulate_night import Target
 
 _DITHERS = ((0.0, 0.0), (0.0, 1440.0), (-1980.0, 1440.0), (-1980.0, 0.0))
 """Arcsec east and north: the four of a survey field."""
@@ -53,44 +49,32 @@ def simulate(
     nframe: Annotated[int, typer.Option(min=1, max=10000, help="Frames of an exposure.")] = 18,
     seed: Annotated[int, typer.Option(help="Of the sky; an archive holds one sky.")] = 1,
     events: Annotated[bool, typer.Option(help="Inject a flare, an eclipse, movers and a cloud.")] = True,
-    instrument: reducing.Instrument = None,
-    workers: reducing.Workers = None,
+    instrument: reduction_options.Instrument = None,
+    workers: reduction_options.Workers = None,
 ) -> None:
     """Take raw exposures of a simulated sky, with a dark and a flat, and keep the truth beside them."""
+    from gozen.archive.keys import date_of
     from gozen.archive.stores.open_store import open_archive
-    from gozen.frames.take_in import record_missing
     from gozen.instrument.profile import load_profile
-    from gozen.simulator.simulate_night import Target, simulate_night
+    from gozen.simulator.simulate_night import Target
+    from gozen.workflow.simulate_raw import SimulationRequest, fields_of_recipe, simulate_raw
 
-    reducing.date_of(night)
+    date_of(night)
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     targets, frames = [Target("field", ra, dec)], nframe
     if recipe is not None:
-        targets, frames = _of_recipe(recipe, night, profile)
-    chosen = _sensors(sensors, profile)
-    moves = _DITHERS[:dithers] if recipe is None else _DITHERS[:1]
-    count = len(chosen) * (2 + len(targets) * len(moves))
-    # Each worker makes its own arrays; threads inside it would fight over the core.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    with (
-        reducing.counted("simulating", count) as step,
-        ProcessPoolExecutor(min(settings.workers, count), get_context("spawn")) as pool,
-    ):
-        made = simulate_night(
-            store,
-            profile,
-            night=night,
-            targets=targets,
-            dithers=moves,
-            sensors=chosen,
-            nframe=frames,
-            seed=seed,
-            events=None if events else [],
-            progress=lambda *_: step(),
-            run=pool.map,
-        )
-    record_missing(store, night, profile)
+        targets, frames = fields_of_recipe(recipe, night, profile)
+    request = SimulationRequest(
+        night=night,
+        targets=targets,
+        dithers=_DITHERS[:dithers] if recipe is None else _DITHERS[:1],
+        sensors=_sensors(sensors, profile),
+        nframe=frames,
+        seed=seed,
+        events=None if events else [],
+    )
+    made = simulate_raw(store, profile, request, settings.workers, progress=counted)
     for one in made.exposures:
         say(f"{one.exposure_id:08d}: {one.data_type} {one.object!r}, {one.nframe} frames")
     say(f"{len(made.raw)} raw files in {store.url}; the truth stands under truth/")
@@ -108,31 +92,3 @@ def _sensors(text: str, profile: Profile) -> list[str]:
     if unknown or not asked:
         raise BadRequest(f"the profile {profile.name} has no sensor {', '.join(unknown)}; it has {', '.join(known)}")
     return asked
-
-
-def _of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Target], int]:
-    """Return the fields of a recipe and its number of frames."""
-    from gozen.observing.observation_plan import exposures_of
-    from gozen.resources.observatory_recipe import load_observations
-    from gozen.simulator.simulate_night import Target
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read the recipe {path}: {error}") from error
-    observations = load_observations(
-        text, path.name, night=reducing.date_of(night), zone=ZoneInfo(profile.site.time_zone)
-    )
-    planned = [step for one in observations for step in exposures_of(one, instrument=profile.name)]
-    seen = [step for step in planned if step.pointing is not None and step.exposure.spec.data_type == "OBJECT"]
-    if not seen:
-        raise BadRequest(f"{path.name} takes no exposure of the sky")
-    frames = {step.exposure.spec.nframe for step in seen}
-    if len(frames) > 1:
-        raise BadRequest(f"{path.name} takes exposures of {sorted(frames)} frames; simulate one number at a time")
-    targets = [
-        Target(step.exposure.spec.object, step.pointing.ra, step.pointing.dec)
-        for step in seen
-        if step.pointing is not None
-    ]
-    return targets, frames.pop()

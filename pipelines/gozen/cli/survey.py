@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from gozen.cli import reducing
 from gozen.cli.console import say
 from gozen.cli.invocation import invocation
+from gozen.cli.stage_bar import counted
 
 
 def objects(
@@ -21,7 +21,7 @@ def objects(
     from gozen.simulator.objects.survey_release import simulate_objects, steps
 
     store = invocation(ctx).store()
-    with reducing.counted("simulating", steps(seed, count)) as step:
+    with counted("simulating", steps(seed, count)) as step:
         made = simulate_objects(store, name, count, seed=seed, progress=step)
     for word, table in made.tables.items():
         say(f"{word}: {table.rows:,} rows in {len(table.partitions)} partitions, catalogs/{table.name}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gozen.cli import reducing
+from gozen.cli import reduction_options
 from gozen.cli.console import messages, say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
@@ -33,10 +33,10 @@ def watch(
         str | None, typer.Option(help="wcs, stack, neo, cube, joined by commas; default: what recipe or header say.")
     ] = None,
     status: Annotated[Path | None, typer.Option(help="File that holds the state of the queue as JSON.")] = None,
-    instrument: reducing.Instrument = None,
-    reference: reducing.Reference = None,
-    run_: reducing.Run = None,
-    workers: reducing.Workers = None,
+    instrument: reduction_options.Instrument = None,
+    reference: reduction_options.Reference = None,
+    run_: reduction_options.Run = None,
+    workers: reduction_options.Workers = None,
 ) -> int:
     """Reduce what arrives in a folder, targets of opportunity first, and append it to the light curves.
 
@@ -52,7 +52,7 @@ def watch(
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     _check_apart(folder, store)
-    orders = Orders(profile, settings, recipe or [], reducing.pipeline_names(pipelines))
+    orders = Orders(profile, settings, recipe or [], reduction_options.pipeline_names(pipelines))
     clock = WatchClock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())
     messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")

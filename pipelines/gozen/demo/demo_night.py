@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 
-from gozen.archive.log.observation_log import rebuild_night
-from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
+from gozen.archive.raw.exposure_record import raw_exposures
+from gozen.archive.stores.open_store import open_archive
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.frames.take_in import record_missing
+from gozen.instrument.profile import load_profile
 from gozen.lightcurves.append_night import append
 from gozen.observing.raw_for_steps import works_of_exposures
-from gozen.reduction.night_masters import make_masters, masters_wanted
-from gozen.reduction.reduce_all import reduce_all
-from gozen.reduction.sensor_work import SharedInputs
-from gozen.reduction.shared_inputs import open_bench
+from gozen.reduction.night_masters import MasterResult
+from gozen.reduction.sensor_work import SensorResult
 from gozen.settings import Settings
-from gozen.simulator.simulate_night import Target, simulate_night
-
-Counted = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""Shows the progress of a stage: its title and its number of steps; gives the function to call after each step."""
+from gozen.simulator.simulate_night import Target
+from gozen.workflow.make_night_masters import make_night_masters
+from gozen.workflow.reduce_exposures import reduce_exposures
+from gozen.workflow.simulate_raw import SimulationRequest, simulate_raw
+from gozen.workflow.stage_progress import StageProgress
 
 NIGHT = "20260115"
 FIELD = Target("demo field", 19.75, 29.71)
@@ -62,7 +55,7 @@ class DemoPlan:
             )
 
 
-def make_night(plan: DemoPlan, settings: Settings, counted: Counted) -> None:
+def make_night(plan: DemoPlan, settings: Settings, progress: StageProgress) -> None:
     """Simulate, reduce and append the demo's night.
 
     Parameters
@@ -76,53 +69,35 @@ def make_night(plan: DemoPlan, settings: Settings, counted: Counted) -> None:
         What a master's refusal or a sensor's failure says. A sensor that a gate refuses is no error: the comparison
         counts it.
     """
-    # Each worker makes its own arrays; threads inside it would fight over the core.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    bench = open_bench(settings)
-    _simulate(plan, bench, counted)
-    exposures = raw_exposures(bench.store, NIGHT)
-    _masters(exposures, bench, counted)
-    _reduce(exposures, settings, counted)
-    rebuild_night(bench.store, NIGHT)
-    with counted("appending", plan.sensors * plan.dithers) as step:
-        append(bench.store, NIGHT, progress=step)
-
-
-def _simulate(plan: DemoPlan, bench: SharedInputs, counted: Counted) -> None:
-    sensors = [sensor.id for sensor in bench.profile.sensors][: plan.sensors]
-    cubes = len(sensors) * (2 + plan.dithers)
-    workers = min(bench.settings.workers, cubes)
-    with counted("simulating", cubes) as step, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        simulate_night(
-            bench.store,
-            bench.profile,
-            night=NIGHT,
-            targets=[FIELD],
-            dithers=DITHERS[: plan.dithers],
-            sensors=sensors,
-            nframe=plan.nframe,
-            calibration_frames=plan.calibration_frames,
-            pipelines=PIPELINES,
-            seed=plan.seed,
-            progress=lambda *_: step(),
-            run=pool.map,
-        )
-    record_missing(bench.store, NIGHT, bench.profile)
-
-
-def _masters(exposures: list[RawExposure], bench: SharedInputs, counted: Counted) -> None:
-    works = masters_wanted(exposures, bench.profile.masters)
-    with counted("making masters", sum(len(work.wanted) for work in works)) as step:
-        for made in make_masters(works, partial(open_bench, bench.settings), bench.settings.workers):
-            if made.problem is not None:
-                raise UnreadableInput(f"the demo's own {made.kind} exposure gives no master: {made.problem}")
-            step()
-
-
-def _reduce(exposures: list[RawExposure], settings: Settings, counted: Counted) -> None:
+    store, profile = open_archive(settings), load_profile(settings.instrument)
+    sensors = [sensor.id for sensor in profile.sensors][: plan.sensors]
+    simulate_raw(store, profile, _request(plan, sensors), settings.workers, progress=progress)
+    exposures = raw_exposures(store, NIGHT)
+    make_night_masters(store, settings, profile, exposures, progress=progress, finished=_check_master)
     works = works_of_exposures(exposures, [], [], settings.run)
-    with counted("reducing", len(works)) as step:
-        for result in reduce_all(works, partial(open_bench, settings), settings.workers):
-            if result.error is not None:
-                raise result.error
-            step()
+    reduce_exposures(store, settings, works, progress=progress, finished=_check_sensor)
+    with progress("appending", plan.sensors * plan.dithers) as step:
+        append(store, NIGHT, progress=step)
+
+
+def _request(plan: DemoPlan, sensors: list[str]) -> SimulationRequest:
+    return SimulationRequest(
+        night=NIGHT,
+        targets=[FIELD],
+        dithers=DITHERS[: plan.dithers],
+        sensors=sensors,
+        nframe=plan.nframe,
+        seed=plan.seed,
+        calibration_frames=plan.calibration_frames,
+        pipelines=PIPELINES,
+    )
+
+
+def _check_master(made: MasterResult) -> None:
+    if made.problem is not None:
+        raise UnreadableInput(f"the demo's own {made.kind} exposure gives no master: {made.problem}")
+
+
+def _check_sensor(result: SensorResult) -> None:
+    if result.error is not None:
+        raise result.error

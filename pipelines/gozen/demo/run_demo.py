@@ -11,7 +11,7 @@ from gozen.archive.stores.open_store import Store, open_archive
 from gozen.archive.stores.store import named_errors
 from gozen.demo.compare_movers import compare_movers
 from gozen.demo.compare_stars import compare
-from gozen.demo.demo_night import FIELD, NIGHT, Counted, DemoPlan, make_night
+from gozen.demo.demo_night import FIELD, NIGHT, DemoPlan, make_night
 from gozen.demo.demo_results import Findings, gather
 from gozen.demo.mover_pictures import field_pictures, films, mover_rows
 from gozen.demo.report_pictures import comparison_pictures, lightcurve_pictures, quality_pictures, stack_pictures
@@ -21,6 +21,7 @@ from gozen.report.render_page import render
 from gozen.report.report_model import Check, Command, DemoReport, Headline, MoverRow
 from gozen.settings import Settings
 from gozen.version import code_version
+from gozen.workflow.stage_progress import StageProgress
 
 REPORT = "report.html"
 PLAN = "demo.json"
@@ -51,7 +52,9 @@ class DemoResult:
         return bool(self.checks) and all(check.passed for check in self.checks)
 
 
-def run_demo(folder: Path, plan: DemoPlan, workers: int, counted: Counted, *, report_only: bool = False) -> DemoResult:
+def run_demo(
+    folder: Path, plan: DemoPlan, workers: int, progress: StageProgress, *, report_only: bool = False
+) -> DemoResult:
     """Make the demo's night in a folder, compare it with its truth, and write the report.
 
     Parameters
@@ -60,8 +63,8 @@ def run_demo(folder: Path, plan: DemoPlan, workers: int, counted: Counted, *, re
         Empty, new, or that of an earlier demo, whose archive is then replaced.
     workers
         Number of processes.
-    counted
-        Shows progress.
+    progress
+        Shows the progress of each stage.
     report_only
         Compare and report what the folder holds, without making it again.
 
@@ -75,9 +78,9 @@ def run_demo(folder: Path, plan: DemoPlan, workers: int, counted: Counted, *, re
         plan = _earlier_plan(folder)
     else:
         _prepare(folder, plan)
-        make_night(plan, settings, counted)
+        make_night(plan, settings, progress)
     store, profile = open_archive(settings), load_profile(settings.instrument)
-    with counted("comparing", 2) as step:
+    with progress("comparing", 2) as step:
         found = gather(store, profile, NIGHT)
         step()
         checks = checks_of(found)

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, load_commit
-from gozen.archive.log.observation_log import in_force, rebuild_night
+from gozen.archive.log.observation_log import in_force
+from gozen.archive.log.update_log import update_log
 from gozen.archive.small_parquet import read_parquet
 from gozen.archive.stores.open_store import Store
 from gozen.catalog.write.append import AppendReport, append_night
@@ -59,7 +60,7 @@ def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], 
         Staged rows that a commit names cannot be read.
     """
     report = append_commits(store, night, staged_commits(store, night), table, progress)
-    rebuild_night(store, night)
+    update_log(store, [night])
     return report
 
 

@@ -12,6 +12,7 @@ from gozen.archive.keys import CommitKey
 from gozen.archive.log.observation_log import in_force
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
+from gozen.instrument.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Circle:
         half = math.sin((a - b) / 2) ** 2
         half += math.cos(a) * math.cos(b) * math.sin(math.radians(self.ra - ra) / 2) ** 2
         return math.degrees(2 * math.asin(math.sqrt(min(half, 1.0)))) <= self.radius + reach
+
+
+def reach_of(profile: Profile) -> float:
+    """Return the radius of a sensor's field, deg: half its diagonal."""
+    return math.hypot(*profile.active_shape) / 2 * profile.pixel_scale_arcsec / 3600
 
 
 def nights_with(store: Store, exposures: Collection[str]) -> list[str]:

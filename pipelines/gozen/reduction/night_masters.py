@@ -16,7 +16,7 @@ from gozen.archive.raw.reduced_tags import mark_reduced
 from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import check_unchanged
 from gozen.calibration.master_groups import groups_of
-from gozen.errors import BadRequest, CorruptFile, GozenError, Rejected, StorageUnavailable
+from gozen.errors import BadRequest, CorruptFile, ExitCode, GozenError, Rejected, StorageUnavailable
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile
 from gozen.reduction.make_master import CalibrationFile, Combined, combine_frames, note_used, store_master
@@ -62,6 +62,11 @@ class MasterResult:
         """Kind and key of each master."""
         products = self.commit.products if self.commit and self.problem is None else {}
         return [(name.partition("_")[0], product.key) for name, product in products.items()]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """A refusal is a result, and so is done."""
+        return self.error.exit_code if self.error else ExitCode.DONE
 
     @property
     def problem(self) -> str | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gozen.archive.log.observation_log import rebuild_night
+from gozen.archive.log.update_log import update_log
 from gozen.lightcurves.append_night import append_commits, staged_commits
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.watch.waiting_cubes import Name
@@ -53,8 +53,7 @@ def publish(what: Publication, bench: SharedInputs) -> Published:
     rows = sum(_append(portion, bench) for portion in what.portions)
     middle = time.perf_counter()
     named = [name for portion in what.portions for name in portion]
-    for night in sorted({night for night, _ in (*named, *what.without_rows)}):
-        rebuild_night(bench.store, night)
+    update_log(bench.store, (night for night, _ in (*named, *what.without_rows)))
     return Published(rows, middle - begin, time.perf_counter() - middle)
 
 

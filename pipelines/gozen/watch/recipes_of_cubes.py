@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from gozen.archive.keys import Processing
 from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
 from gozen.archive.stores.open_store import open_archive
-from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
-from gozen.observing.observation_plan import PlannedExposure, exposures_of
+from gozen.observing.observation_plan import PlannedExposure
 from gozen.observing.raw_for_steps import PointingReach, step_of
+from gozen.observing.recipe_of_night import observations_of, read_recipe, steps_of
 from gozen.reduction.night_masters import MasterWork, masters_wanted
 from gozen.reduction.sensor_work import SensorWork
 from gozen.resources.observation import Observation
-from gozen.resources.observatory_recipe import load_observations
 from gozen.resources.yaml_resources import dump_resources
 from gozen.settings import Settings
 from gozen.watch.waiting_cubes import QueuedCube
@@ -43,7 +40,7 @@ class Orders:
     ) -> None:
         self._profile, self._settings = profile, settings
         self._pipelines = tuple(pipelines)
-        self._texts = [(path.name, _read(path)) for path in recipes]
+        self._texts = [(path.name, read_recipe(path)) for path in recipes]
         self._asked: dict[str, Asked] = {}
         self._taken: dict[str, dict[str, RawExposure]] = {}
         self._reach = PointingReach.of(profile)
@@ -106,26 +103,9 @@ class Orders:
         """Return what is asked of the sky, in the order of the recipes and their steps."""
         if night not in self._asked:
             found: Asked = []
-            zone, date = ZoneInfo(self._profile.site.time_zone), dt.datetime.strptime(night, "%Y%m%d").date()
             for name, text in self._texts:
-                for observation in load_observations(text, name, night=date, zone=zone):
-                    steps = self._steps(observation)
+                for observation in observations_of(text, name, night, self._profile):
+                    steps = steps_of(observation, self._profile, self._settings.run)
                     found += [(step, observation) for step in steps if step.exposure.spec.data_type == "OBJECT"]
             self._asked[night] = found
         return self._asked[night]
-
-    def _steps(self, observation: Observation) -> list[PlannedExposure]:
-        return exposures_of(
-            observation,
-            instrument=self._profile.name,
-            run=self._settings.run,
-            default_pipelines=self._profile.default_pipelines,
-            default_gain=self._profile.default_gain,
-        )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read the recipe {path}: {error}") from error

@@ -1,0 +1,30 @@
+"""The options that the verbs of a reduction share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gozen.errors import BadRequest
+
+Instrument = Annotated[str | None, typer.Option(help="Instrument profile: a name that ships, or a path.")]
+Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a table file, or a collection's name.")]
+Run = Annotated[str | None, typer.Option("--run", help="Name of this processing.")]
+Part = Annotated[
+    int | None, typer.Option(min=0, help="Only this group of the sensors, counted from 0: what a pod does.")
+]
+RawURL = Annotated[
+    str | None, typer.Option("--raw-url", help="Folder of the exposure's raw data, where that is not the archive.")
+]
+PartSize = Annotated[int, typer.Option(min=1, help="Sensors in a group.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; default: one a core.")]
+
+
+def pipeline_names(text: str | None) -> list[str]:
+    """Return pipelines that were named on the line; `BadRequest` for one that there is not."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    unknown = [name for name in names if name not in ("wcs", "stack", "neo", "cube")]
+    if unknown:
+        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are wcs, stack, neo, cube")
+    return names

@@ -1,0 +1,41 @@
+"""The one settings object: flags win over the environment (``GOZEN_...``), which wins over ``gozen.toml``.
+
+What the camera is stands in an instrument profile, what is asked of a night in a recipe; here is what the site decides.
+"""
+
+from gozen.settings.observatory_settings import ObservatorySettings, ObserverSettings
+from gozen.settings.quickdb_settings import QuickDBSettings
+from gozen.settings.read_settings import load_settings
+from gozen.settings.reduction_settings import (
+    AstrometrySettings,
+    CalibrationSettings,
+    DetectionSettings,
+    GateSettings,
+    MoverSettings,
+    PhotometrySettings,
+)
+from gozen.settings.setting_sources import Setting, explain_settings
+from gozen.settings.site_settings import Settings
+from gozen.settings.storage_settings import StorageSettings
+from gozen.settings.toml_file import config_file, settings_file
+from gozen.settings.watch_settings import WatchSettings
+
+__all__ = [
+    "AstrometrySettings",
+    "CalibrationSettings",
+    "DetectionSettings",
+    "GateSettings",
+    "MoverSettings",
+    "ObservatorySettings",
+    "ObserverSettings",
+    "PhotometrySettings",
+    "QuickDBSettings",
+    "Setting",
+    "Settings",
+    "StorageSettings",
+    "WatchSettings",
+    "config_file",
+    "explain_settings",
+    "load_settings",
+    "settings_file",
+]

@@ -1,0 +1,11 @@
+"""What all sections of the settings share."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SettingsSection(BaseModel):
+    """A named group of settings; an unknown name in it is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,68 @@
+"""Every setting in force, and whether a flag, the environment, the file or the default gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
+
+from gozen.settings.read_settings import load_settings
+from gozen.settings.section import SettingsSection
+from gozen.settings.site_settings import Settings
+from gozen.settings.toml_file import TomlFile, config_file
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting in force.
+
+    Parameters
+    ----------
+    name
+        With dots between group and setting, as in ``gates.noise_ratio``.
+    source
+        ``flag``, ``environment``, the settings file, or ``default``.
+    """
+
+    name: str
+    value: Any
+    source: str
+    meaning: str
+
+
+def explain_settings(**flags: Any) -> list[Setting]:
+    """Return every setting with its value and where it comes from; raises as `load_settings`."""
+    values = load_settings(**flags).model_dump(mode="json")
+    given = {name: value for name, value in flags.items() if value is not None}
+    layers = (
+        ("flag", given),
+        ("environment", EnvSettingsSource(Settings)()),
+        (str(config_file()), TomlFile(Settings)()),
+    )
+    found = []
+    for path, field in _fields(Settings):
+        source = next((name for name, layer in layers if _at(layer, path) is not _ABSENT), "default")
+        found.append(Setting(".".join(path), _at(values, path), source, field.description or ""))
+    return found
+
+
+def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, SettingsSection):
+            yield from _fields(field.annotation, (*path, name))
+        else:
+            yield (*path, name), field
+
+
+def _at(layer: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        if not isinstance(layer, dict) or name not in layer:
+            return _ABSENT
+        layer = layer[name]
+    return layer

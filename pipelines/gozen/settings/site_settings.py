@@ -1,0 +1,66 @@
+"""The settings object with all its sections."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gozen.settings.observatory_settings import ObservatorySettings, ObserverSettings
+from gozen.settings.quickdb_settings import QuickDBSettings
+from gozen.settings.reduction_settings import (
+    AstrometrySettings,
+    CalibrationSettings,
+    DetectionSettings,
+    GateSettings,
+    MoverSettings,
+    PhotometrySettings,
+)
+from gozen.settings.storage_settings import StorageSettings
+from gozen.settings.toml_file import TomlFile
+from gozen.settings.watch_settings import WatchSettings
+
+
+class Settings(BaseSettings):
+    """Everything that a site decides, printed by ``gozen config``."""
+
+    model_config = SettingsConfigDict(env_prefix="GOZEN_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    archive: str = Field("archive", description="Root of the archive: a directory or any fsspec URL")
+    instrument: str = Field("tomoe", description="A profile that ships, or the path of a profile")
+    reference: str | None = Field(
+        None, description="Reference catalogue: a table file, or the name of a collection in the archive"
+    )
+    run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this processing")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Worker processes")
+    block_list: Path | None = Field(None, description="YAML list of what must not be archived")
+    raw_url_prefixes: tuple[str, ...] = Field(
+        (), description="URLs under which an Exposure's rawURL may name raw data outside the archive; none allow none"
+    )
+    keep_raw_days: float = Field(7.0, ge=0, description="Days that raw files stay after their night, once reduced")
+    image_digest: str = Field("", description="Digest of the container image, kept in the provenance")
+    detection: DetectionSettings = DetectionSettings()
+    photometry: PhotometrySettings = PhotometrySettings()
+    movers: MoverSettings = MoverSettings()
+    astrometry: AstrometrySettings = AstrometrySettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    gates: GateSettings = GateSettings()
+    watch: WatchSettings = WatchSettings()
+    observatory: ObservatorySettings = ObservatorySettings()
+    observer: ObserverSettings = ObserverSettings()
+    quickdb: QuickDBSettings = QuickDBSettings()
+    storage: StorageSettings = StorageSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags win over the environment, which wins over the file."""
+        return init_settings, env_settings, TomlFile(settings_cls)

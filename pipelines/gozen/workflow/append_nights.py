@@ -1,0 +1,105 @@
+"""Calibrated rows of reduced nights into a light-curve table, night by night."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gozen.archive.commit import SensorCommit
+from gozen.archive.inventory import sweep
+from gozen.archive.log.update_log import update_log
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.write.append import AppendReport
+from gozen.errors import BadRequest
+from gozen.lightcurves.append_night import TABLE, append_commits
+from gozen.lightcurves.commit_selection import Circle, named_exposures, nights_with, selected_commits
+from gozen.workflow.stage_progress import StageProgress, no_progress
+
+
+@dataclass(frozen=True)
+class AppendRequest:
+    """What to append; without nights, exposures and region it is everything that is reduced.
+
+    Parameters
+    ----------
+    nights
+        ``YYYYMMDD``; empty for those that have one of the exposures, or for all.
+    exposures
+        Only these; empty for all.
+    run
+        Only this processing; None takes the last of each exposure.
+    region, reach_deg
+        Only sensors whose field, of this radius, touches the circle.
+    """
+
+    nights: tuple[str, ...] = ()
+    exposures: tuple[str, ...] = ()
+    run: str | None = None
+    region: Circle | None = None
+    reach_deg: float = 0.0
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether only a part of a night is asked for."""
+        return bool(self.exposures or self.region or self.run)
+
+
+@dataclass(frozen=True)
+class AppendedNight:
+    """What one night gave to the table.
+
+    Parameters
+    ----------
+    exposures
+        Those whose commits were read; the table may have had their rows before.
+    """
+
+    night: str
+    exposures: tuple[str, ...]
+    report: AppendReport
+
+
+def append_nights(
+    store: Store,
+    request: AppendRequest,
+    table: str = TABLE,
+    *,
+    progress: StageProgress = no_progress,
+    finished: Callable[[AppendedNight], None] = lambda _: None,
+) -> list[AppendedNight]:
+    """Append the rows of nights to a table and bring their logs up to date; run again, it changes nothing.
+
+    Parameters
+    ----------
+    finished
+        Called with each night as soon as the table has its rows.
+
+    Raises
+    ------
+    BadRequest
+        Nothing that is asked for is reduced, or nothing of a night that is named.
+    UnreadableInput
+        Rows that a commit names cannot be read.
+    """
+    sweep(store)
+    appended = []
+    for night in request.nights or nights_with(store, request.exposures):
+        commits = _commits(store, night, request)
+        if not commits:
+            continue
+        with progress(f"appending {night}", len(commits)) as step:
+            report = append_commits(store, night, commits, table, step)
+        update_log(store, [night])
+        appended.append(AppendedNight(night, tuple(named_exposures(commits)), report))
+        finished(appended[-1])
+    if not appended:
+        raise BadRequest(f"nothing that is selected is reduced in {store.url}; reduce it first")
+    return appended
+
+
+def _commits(store: Store, night: str, request: AppendRequest) -> list[SensorCommit]:
+    commits = selected_commits(store, night, request.exposures, request.run, request.region, request.reach_deg)
+    if not commits and request.nights:
+        which = " that is selected" if request.is_narrowed else ""
+        raise BadRequest(f"nothing of the night {night}{which} is reduced in {store.url}; reduce it first")
+    return commits

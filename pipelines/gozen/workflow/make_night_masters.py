@@ -1,0 +1,61 @@
+"""Calibration exposures of a night to masters, and the observation log that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gozen.archive.log.update_log import update_log
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.archive.stores.open_store import Store
+from gozen.instrument.profile import Profile
+from gozen.reduction.night_masters import MasterResult, make_masters, masters_wanted
+from gozen.reduction.shared_inputs import open_bench
+from gozen.settings import Settings
+from gozen.workflow.stage_progress import StageProgress, no_progress
+
+
+def make_night_masters(
+    store: Store,
+    settings: Settings,
+    profile: Profile,
+    exposures: Sequence[RawExposure],
+    sensors: Sequence[str] = (),
+    *,
+    divided: bool = False,
+    progress: StageProgress = no_progress,
+    finished: Callable[[MasterResult], None] = lambda _: None,
+) -> list[MasterResult]:
+    """Make the masters of exposures in worker processes and bring the log of their nights up to date.
+
+    Parameters
+    ----------
+    store
+        The archive that the settings name.
+    sensors
+        Which; empty for all.
+    divided
+        Whether other processes do the other sensors, as `gozen.archive.log.update_log` has it.
+    finished
+        Called with each result as it comes.
+
+    Returns
+    -------
+    A result for each master, its error included; one that is committed already counts too.
+
+    Raises
+    ------
+    BadRequest
+        None of the exposures is one to make a master of.
+    """
+    works = [
+        one for one in masters_wanted(exposures, profile.masters, profile.name) if not sensors or one.sensor in sensors
+    ]
+    results = []
+    with progress("making masters", sum(len(work.wanted) for work in works)) as step:
+        for made in make_masters(works, partial(open_bench, settings), settings.workers):
+            step()
+            finished(made)
+            results.append(made)
+    update_log(store, (one.night for one in exposures), divided=divided)
+    return results

@@ -1,0 +1,95 @@
+"""Exposures of the sky to calibrated rows and other products of each sensor, and the log that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gozen.archive.inventory import sweep
+from gozen.archive.log.update_log import update_log
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest
+from gozen.observing.raw_for_steps import works_of_exposures
+from gozen.reduction.reduce_all import reduce_all
+from gozen.reduction.sensor_work import SensorResult, SensorWork
+from gozen.reduction.shared_inputs import open_bench
+from gozen.settings import Settings
+from gozen.workflow.stage_progress import StageProgress, no_progress
+
+
+def works_of_night(
+    night: str,
+    exposures: Sequence[RawExposure],
+    names: Sequence[str],
+    *,
+    run: str,
+    sensors: Sequence[str] = (),
+    pipelines: Sequence[str] = (),
+    retain_raw: bool = False,
+    divided: bool = False,
+) -> list[SensorWork]:
+    """Return the reductions of named exposures of a night, or of all that are of the sky.
+
+    Parameters
+    ----------
+    exposures
+        Those that the night has.
+    names
+        Which; empty for all.
+    sensors, pipelines, run, retain_raw
+        As `gozen.observing.raw_for_steps.works_of_exposures` takes them.
+    divided
+        Whether the sensors are a part of the camera's, of which an exposure may have no raw data: then the list may be
+        empty.
+
+    Raises
+    ------
+    BadRequest
+        The night lacks one of the exposures, or none is of the sky.
+    """
+    wanted = [one for one in exposures if not names or one.exposure in names]
+    absent = sorted(set(names) - {one.exposure for one in wanted})
+    if absent:
+        have = ", ".join(one.exposure for one in exposures)
+        raise BadRequest(f"the night {night} has no exposure {', '.join(absent)}; it has {have}")
+    works = works_of_exposures(wanted, sensors, pipelines, run, retain_raw=retain_raw)
+    if not works and not (divided and any(one.data_type == "OBJECT" for one in wanted)):
+        raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
+    return works
+
+
+def reduce_exposures(
+    store: Store,
+    settings: Settings,
+    works: Sequence[SensorWork],
+    *,
+    divided: bool = False,
+    progress: StageProgress = no_progress,
+    finished: Callable[[SensorResult], None] = lambda _: None,
+) -> list[SensorResult]:
+    """Reduce sensors in worker processes and bring the log of their nights up to date.
+
+    Parameters
+    ----------
+    store
+        The archive that the settings name.
+    divided
+        Whether other processes do the other sensors, as `gozen.archive.log.update_log` has it.
+    finished
+        Called with each result as it comes.
+
+    Returns
+    -------
+    A result for each sensor, its error included; first those that were committed before.
+    """
+    sweep(store)
+    results = []
+    with progress("reducing", len(works)) as step:
+        for result in reduce_all(works, partial(open_bench, settings), settings.workers):
+            results.append(result)
+            finished(result)
+            step()
+    sweep(store)  # a worker may have been lost
+    update_log(store, (work.processing.night for work in works), divided=divided)
+    return results

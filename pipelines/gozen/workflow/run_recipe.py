@@ -1,0 +1,127 @@
+"""A recipe against the exposures of a night: which exposure answers which step, and the work that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gozen.archive.raw.exposure_record import RawExposure
+from gozen.archive.stores.open_store import Store
+from gozen.errors import ExitCode, worst
+from gozen.instrument.profile import Profile
+from gozen.observing.raw_for_steps import Answered, PointingReach, answer, works_of
+from gozen.observing.recipe_of_night import steps_of
+from gozen.reduction.night_masters import MasterResult
+from gozen.reduction.sensor_work import SensorResult
+from gozen.resources.observation import Observation
+from gozen.settings import Settings
+from gozen.workflow.make_night_masters import make_night_masters
+from gozen.workflow.reduce_exposures import reduce_exposures
+from gozen.workflow.stage_progress import StageProgress, no_progress
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    """The Observations of a recipe with what the night has for each.
+
+    Parameters
+    ----------
+    exposures
+        All of the night.
+    unasked
+        Exposures of the sky that no step asks for.
+    """
+
+    answers: tuple[tuple[Observation, Answered], ...]
+    exposures: tuple[RawExposure, ...]
+    unasked: tuple[RawExposure, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the plan alone ends with: a step without raw data counts for more than an exposure without a step."""
+        if any(answered.missing for _, answered in self.answers):
+            return ExitCode.UNREADABLE_INPUT
+        return ExitCode.NOT_ASKED_FOR if self.unasked else ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """What a recipe came to.
+
+    Parameters
+    ----------
+    sensors
+        None where nothing was reduced, as the archive could not store the masters.
+    """
+
+    plan: RecipePlan
+    masters: tuple[MasterResult, ...]
+    sensors: tuple[SensorResult, ...] | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst of plan, masters and sensors."""
+        made, reduced = ([one.exit_code for one in found or ()] for found in (self.masters, self.sensors))
+        return worst([self.plan.exit_code, *made, *reduced])
+
+
+def plan_recipe(
+    observations: Sequence[Observation], exposures: Sequence[RawExposure], profile: Profile, run: str
+) -> RecipePlan:
+    """Find the exposures of a night that answer the steps of Observations.
+
+    Parameters
+    ----------
+    exposures
+        In the order of time.
+    run
+        Name of the processing.
+
+    Raises
+    ------
+    BadRequest
+        A step makes no sense after those before it.
+    """
+    planned = [steps_of(observation, profile, run) for observation in observations]
+    answers, unasked = answer(planned, exposures, PointingReach.of(profile))
+    return RecipePlan(tuple(zip(observations, answers, strict=True)), tuple(exposures), tuple(unasked))
+
+
+def run_recipe(
+    store: Store,
+    settings: Settings,
+    profile: Profile,
+    plan: RecipePlan,
+    *,
+    progress: StageProgress = no_progress,
+    begun: Callable[[Observation, Answered], None] = lambda *_: None,
+    master_finished: Callable[[MasterResult], None] = lambda _: None,
+) -> RecipeResult:
+    """Make the masters that the Observations of a plan ask for, then reduce their exposures of the sky.
+
+    Run again, it finishes the rest and redoes nothing. Where the archive cannot store the masters, the sky is not
+    reduced: without them it would fail for a reason that is not the right one.
+
+    Parameters
+    ----------
+    begun
+        Called with each Observation before its masters are made.
+    master_finished
+        Called with each master as it comes.
+
+    Raises
+    ------
+    BadRequest
+        The calibration exposures of an Observation are none that the camera makes masters of.
+    """
+    masters: list[MasterResult] = []
+    for observation, answered in plan.answers:
+        begun(observation, answered)
+        if answered.calibrations and profile.masters:
+            masters += make_night_masters(
+                store, settings, profile, answered.calibrations, progress=progress, finished=master_finished
+            )
+    if ExitCode.STORAGE in [one.exit_code for one in masters]:
+        return RecipeResult(plan, tuple(masters), None)
+    works = [work for observation, answered in plan.answers for work in works_of(observation, answered, settings.run)]
+    return RecipeResult(plan, tuple(masters), tuple(reduce_exposures(store, settings, works, progress=progress)))

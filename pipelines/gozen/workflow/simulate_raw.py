@@ -1,0 +1,88 @@
+"""Raw exposures of a simulated night, made by worker processes and recorded as a camera's own would be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest
+from gozen.frames.take_in import record_missing
+from gozen.instrument.profile import Profile
+from gozen.observing.recipe_of_night import observations_of, read_recipe, steps_of
+from gozen.simulator.simulate_night import NightSummary, Target, simulate_night
+from gozen.simulator.sky.events import Event
+from gozen.workflow.stage_progress import StageProgress, no_progress
+
+
+@dataclass(frozen=True)
+class SimulationRequest:
+    """What to simulate, as `gozen.simulator.simulate_night.simulate_night` takes it: a DARK, a FLAT, then the fields.
+
+    Parameters
+    ----------
+    dithers
+        Offsets from each field, arcsec on the sky, east and north.
+    calibration_frames
+        Frames of the DARK and the FLAT; None for as many as the others have.
+    events
+        What happens on the sky; None for the typical events.
+    """
+
+    night: str
+    targets: Sequence[Target]
+    dithers: Sequence[tuple[float, float]]
+    sensors: Sequence[str]
+    nframe: int
+    seed: int
+    calibration_frames: int | None = None
+    pipelines: Sequence[str] | None = None
+    events: Sequence[Event] | None = None
+
+    @property
+    def files(self) -> int:
+        """Raw files that it makes."""
+        return len(self.sensors) * (2 + len(self.targets) * len(self.dithers))
+
+
+def simulate_raw(
+    store: Store, profile: Profile, request: SimulationRequest, workers: int, *, progress: StageProgress = no_progress
+) -> NightSummary:
+    """Simulate the raw files of a night and record their exposures; raises as `simulate_night`."""
+    # Each worker makes its own arrays; threads inside it would fight over the core.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    with (
+        progress("simulating", request.files) as step,
+        ProcessPoolExecutor(min(workers, request.files), get_context("spawn")) as pool,
+    ):
+        made = simulate_night(store, profile, **vars(request), progress=lambda *_: step(), run=pool.map)
+    record_missing(store, request.night, profile)
+    return made
+
+
+def fields_of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Target], int]:
+    """Return the fields that a recipe takes exposures of, and the number of frames of each exposure.
+
+    Raises
+    ------
+    BadRequest
+        The recipe cannot be read, takes no exposure of the sky, or exposures of different numbers of frames.
+    """
+    observations = observations_of(read_recipe(path), path.name, night, profile)
+    planned = [step for one in observations for step in steps_of(one, profile, "r1")]
+    seen = [step for step in planned if step.pointing is not None and step.exposure.spec.data_type == "OBJECT"]
+    if not seen:
+        raise BadRequest(f"{path.name} takes no exposure of the sky")
+    frames = {step.exposure.spec.nframe for step in seen}
+    if len(frames) > 1:
+        raise BadRequest(f"{path.name} takes exposures of {sorted(frames)} frames; simulate one number at a time")
+    targets = [
+        Target(step.exposure.spec.object, step.pointing.ra, step.pointing.dec)
+        for step in seen
+        if step.pointing is not None
+    ]
+    return targets, frames.pop()
