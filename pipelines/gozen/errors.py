@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """The contract between a pod and the policy that restarts it (DESIGN §7)."""
+    """The contract between a pod and the policy that restarts it (docs/reference/errors.md)."""
 
     DONE = 0
     BAD_REQUEST = 64
@@ -186,7 +186,7 @@ _WORST_FIRST = (
 
 
 def worst(codes: list[ExitCode]) -> ExitCode:
-    """Return the exit code that a pod ends with after all its sensors (DESIGN §7)."""
+    """Return the exit code that a pod ends with after all its sensors."""
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.DONE)
 
 

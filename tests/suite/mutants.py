@@ -57,11 +57,11 @@ class Mutant:
         return SEEDS if self.kind else SEEDS[:1]
 
 
-CATALOG = "pipelines/gozen/catalog"
+TABLES = "pipelines/gozen/catalog"
 MUTANTS = (
     Mutant(
         "a correction loses the rows of other nights",
-        f"{CATALOG}/write/append.py",
+        f"{TABLES}/write/append.py",
         "            if len(rest):\n",
         "            if len(rest) and named == night:\n",
         "tests/property/test_catalog_histories.py",
@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "a correction leaves the old rows in compacted files",
-        f"{CATALOG}/write/append.py",
+        f"{TABLES}/write/append.py",
         "if named not in (night, layout.SEVERAL_NIGHTS) or",
         "if named != night or",
         "tests/property/test_catalog_histories.py",
@@ -77,7 +77,7 @@ MUTANTS = (
     ),
     Mutant(
         "an append that is tried again adds its rows again",
-        f"{CATALOG}/write/conform_rows.py",
+        f"{TABLES}/write/conform_rows.py",
         " if kept is None or s not in kept.sensors)",
         ")",
         "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
@@ -85,7 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         "sensors that come later lose a row",
-        f"{CATALOG}/write/append.py",
+        f"{TABLES}/write/append.py",
         "rows.selected(part, change.new)\n",
         "rows.selected(part, change.new).slice(1)\n",
         "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",

@@ -1,4 +1,4 @@
-"""The key layout: names as DESIGN has them, what cannot be a name, and which run the tables hold."""
+"""The key layout: names as the documentation has them, what cannot be a name, and which run the tables hold."""
 
 import pytest
 

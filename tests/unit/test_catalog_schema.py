@@ -1,7 +1,8 @@
 """The light-curve columns, flag bits and our own ids.
 
-Covered: the columns of CATALOG §5 in order with types and units; further apertures; flag bits in the metadata; building
-rows from arrays (NaN, masked values, texts); ids of ours against Gaia's; the documentation lists the same columns.
+Covered: the columns of the light-curve table in order with types and units; further apertures; flag bits in the
+metadata; building rows from arrays (NaN, masked values, texts); ids of ours against Gaia's; the documentation lists the
+same columns.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ GAIA = [
     2769203198763489152,
     6485012608637498112,
 ]
-CATALOG_5 = (
+COLUMNS = (
     "_healpix_29 source_id ra dec ra_meas dec_meas mjd flux flux_err flux_auto mag mag_err limit zp zp_err colour_term "
     "x y flags origin night exposure run sensor frame filter aperture_diameter phot_g_mean_mag bp_rp parallax "
     "pmra pmdec ruwe"
@@ -34,7 +35,7 @@ CATALOG_5 = (
 
 def test_the_columns_are_those_of_the_specification() -> None:
     schema = lightcurve_schema()
-    assert " ".join(schema.names) == CATALOG_5
+    assert " ".join(schema.names) == COLUMNS
     assert schema.field("mjd").type == pa.float64()
     assert schema.field("flags").type == pa.uint16()
     assert schema.field("flux").metadata[b"unit"] == b"ADU"

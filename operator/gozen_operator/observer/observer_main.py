@@ -91,7 +91,7 @@ def _rest(pause_s: float, ending: Ending, clock: ObserverClock) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit with a code of the contract (DESIGN §7)."""
+    """Run the command and exit with one of `gozen.errors.ExitCode`."""
     words = _parser().parse_args(arguments)
     if words.version:
         sys.stdout.write(f"gozen-observer {code_version()}\n")

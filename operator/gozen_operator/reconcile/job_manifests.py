@@ -144,7 +144,7 @@ def _owner(owner: Resource) -> dict[str, Any]:
 
 
 def _failure_rules() -> list[dict[str, Any]]:
-    """Return what follows from an exit code (DESIGN §7): what is not named here counts and is tried again."""
+    """Return what follows from an exit code (docs/reference/errors.md): any other counts and is tried again."""
 
     def on(action: str, *codes: ExitCode) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ QUERY_THREAD = "gozen sql"
 
 
 def main() -> None:
-    """Run the command line and exit with a code of the contract (DESIGN §7)."""
+    """Run the command line and exit with one of `gozen.errors.ExitCode`."""
     from gozen.cli.call import run
 
     code = run(sys.argv[1:])

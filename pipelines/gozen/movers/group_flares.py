@@ -11,7 +11,7 @@ from gozen.movers.link_tracklets import Points, log10_chance
 
 Floats = NDArray[np.float64]
 REACH_PX = 3.0
-"""Within which of its latest position a source is the same (DESIGN §5)."""
+"""Within which of its latest position a source is the same."""
 _LONGEST_GAP = 2
 
 

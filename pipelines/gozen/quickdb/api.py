@@ -83,7 +83,7 @@ class Api:
 
     def map(
         self,
-        map: Map,  # noqa: A002 what CATALOG calls it
+        map: Map,  # noqa: A002 its name in docs/reference/quickdb.md
         *,
         rerun: str | None = None,
         table: str | None = None,
@@ -137,7 +137,7 @@ class Api:
 
     def mapreduce(
         self,
-        map: Map,  # noqa: A002 what CATALOG calls it
+        map: Map,  # noqa: A002 its name in docs/reference/quickdb.md
         reduce: Reduce,
         *,
         rerun: str | None = None,

@@ -1,4 +1,4 @@
-"""Where the parts of a collection stand below ``catalogs/{name}/``: pure text (CATALOG §1)."""
+"""Where the parts of a collection stand below ``catalogs/{name}/``: pure text (docs/explanation/tables.md)."""
 
 from __future__ import annotations
 

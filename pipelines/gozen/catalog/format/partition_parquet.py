@@ -1,4 +1,4 @@
-"""Rows of one partition to the bytes of one Parquet file: sort, cuts at star boundaries, encodings (CATALOG §1)."""
+"""Rows of one partition to the bytes of one Parquet file: sort, cuts at star boundaries, encodings."""
 
 from __future__ import annotations
 

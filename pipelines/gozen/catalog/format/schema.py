@@ -1,4 +1,4 @@
-"""What the columns of our tables are: names in order, types, units, meaning, encoding (CATALOG §5). No I/O."""
+"""The columns of our tables (docs/reference/tables.md): names in order, types, units, meaning, encoding. No I/O."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def lightcurve_columns(further_diameters: Sequence[int] = ()) -> tuple[Column, .
 
 
 def lightcurve_schema(further_diameters: Sequence[int] = ()) -> pa.Schema:
-    """Return the Arrow schema of the light-curve table, units and flag bits in its metadata (CATALOG §5).
+    """Return the Arrow schema of the light-curve table, units and flag bits in its metadata (docs/reference/tables.md).
 
     Parameters
     ----------

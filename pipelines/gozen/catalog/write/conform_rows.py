@@ -35,8 +35,9 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
     Parameters
     ----------
     table
-        Columns of CATALOG §5; those that are absent are null. ``_healpix_29`` need not be there; ``source_id``, ``ra``
-        and ``dec`` are null for a source that the reference catalogue lacks, which then needs ``ra_meas, dec_meas``.
+        Columns of docs/reference/tables.md; those that are absent are null. ``_healpix_29`` need not be there;
+        ``source_id``, ``ra`` and ``dec`` are null for a source that the reference catalogue lacks, which then needs
+        ``ra_meas, dec_meas``.
     night
         Of every row.
 
@@ -49,7 +50,9 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
     schema = schema_of(columns)
     unknown = sorted(set(table.column_names) - set(schema.names))
     if unknown:
-        raise BadRequest(f"the light-curve table has no column {', '.join(unknown)}: name columns as in CATALOG §5")
+        raise BadRequest(
+            f"the light-curve table has no column {', '.join(unknown)}; docs/reference/tables.md lists its columns"
+        )
     try:
         rows = fitted(table, schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

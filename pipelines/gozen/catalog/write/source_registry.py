@@ -22,7 +22,7 @@ from gozen.catalog.read.lookup import Catalog
 
 OBJECTS = "objects"
 RADIUS = 1.0
-"""Arcsec within which measurements belong to one source (DESIGN §5)."""
+"""Arcsec within which measurements belong to one source (docs/reference/tables.md)."""
 
 _PARTITION_ORDER = 3
 _SCHEMA = schema_of(OBJECT_COLUMNS)

@@ -12,7 +12,7 @@ from gozen.quickdb.isolation.lockdown import lock_down
 
 
 def main() -> None:
-    """Lock this process, import what it was told to, and serve; the command line is made by `child.Child`."""
+    """Lock this process, import what it was told to, and serve; the command line is made by `spawn.started`."""
     descriptor, parent, memory, seconds, result, *preload = sys.argv[2:]
     connection = int(descriptor)
     limits = Limits(int(memory), float(seconds), int(result))

@@ -1,4 +1,4 @@
-"""The names by which a patch's columns are asked for, and what each is made of: pure decisions, no I/O (CATALOG §3)."""
+"""The names by which a patch's columns are asked for, and what each is made of: pure decisions, no I/O."""
 
 from __future__ import annotations
 

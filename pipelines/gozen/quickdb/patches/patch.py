@@ -1,4 +1,4 @@
-"""What a user's function gets: a piece of the tables whose columns are read when they are asked for (CATALOG §3)."""
+"""What a user's function gets: a piece of the tables whose columns are read when they are asked for."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Patch:
         How many, or which, of the whole.
     """
 
-    def __init__(self, whole: Whole, id: str, covered: tuple[int, int], rows: int | NDArray[np.intp]) -> None:  # noqa: A002 what CATALOG calls it
+    def __init__(self, whole: Whole, id: str, covered: tuple[int, int], rows: int | NDArray[np.intp]) -> None:  # noqa: A002 its name in docs/reference/quickdb.md
         self._whole = whole
         self._rows = rows
         self._made: dict[str, Array] = {}
