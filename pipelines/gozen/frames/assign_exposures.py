@@ -16,7 +16,7 @@ from gozen.frames.duplicate_files import Doubles, Place
 from gozen.frames.exposure_grouping import Exposures, FrameFacts, number_name, tolerance_deg
 from gozen.frames.incoming_files import Arrival
 from gozen.frames.rename_exposures import Loose, Moved, loose_files
-from gozen.instrument.read_header import night_of
+from gozen.instrument.read_header import night_of_mjd
 
 ExposureName = tuple[str, str]
 
@@ -63,7 +63,7 @@ def sort_arrivals(
     """
     nights: dict[str, list[Arrival]] = {}
     for one in sorted(arrivals, key=lambda one: (one.header.utc_start, len(one.path.name), str(one.path))):
-        nights.setdefault(night_of(one.header.utc_start, held.profile.site), []).append(one)
+        nights.setdefault(night_of_mjd(one.header.utc_start, held.profile.site), []).append(one)
     out = Sorted()
     for night, found in nights.items():
         _Night(held, night, found, closed or held.closed, out, again=again).sort(found)

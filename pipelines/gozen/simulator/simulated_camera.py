@@ -16,7 +16,7 @@ from gozen.archive import keys
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
-from gozen.instrument.read_header import night_of
+from gozen.instrument.read_header import night_of_mjd
 from gozen.simulator import truth_tables
 from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.camera.sensor_exposure import SensorExposure
@@ -135,7 +135,7 @@ class SimulatedCamera:
                 profile=self.profile,
                 sky=self.sky,
                 sensor=sensor,
-                night=night_of(start, self.profile.site),
+                night=night_of_mjd(start, self.profile.site),
                 exposure_id=exposure_id,
                 object=object,
                 ra=ra,

@@ -158,7 +158,7 @@ def _rewritten(store: Store, base: Manifest, wanted: list[Partition], partition_
     for one in wanted:
         files = [file for file in base.files if layout.partition_of(file.path) == one]
         source = SortedFiles(store, base, [file.path for file in files], _groups_of(groups, files), schema)
-        nights = {layout.night_of(file.path) for file in files}
+        nights = {layout.night_of_path(file.path) for file in files}
         night = nights.pop() if len(nights) == 1 else layout.SEVERAL_NIGHTS
         pieces = _split(one, source, sum(file.rows for file in files), partition_rows)
         parts[one] = [merged_file(source, piece, night, schema, put, row_group) for piece in pieces]

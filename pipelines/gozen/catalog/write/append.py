@@ -185,7 +185,7 @@ def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str
     folder = f"{layout.generation(base.name, base.generation)}/dataset/"
     data = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")) if key.endswith(".parquet"))
     named = {file.path for file in base.files}
-    unnamed = [path for path in data if layout.night_of(path) == night and path not in named]
+    unnamed = [path for path in data if layout.night_of_path(path) == night and path not in named]
     return {path for path in unnamed if conform_rows.share(_contents_of_file(store, base.key_of_file(path)), after)}
 
 
@@ -217,7 +217,7 @@ def _replaced(
     dropped: list[Written] = []
     kept: list[Written] = []
     for file in base.files if change.replaced else ():
-        named = layout.night_of(file.path)
+        named = layout.night_of_path(file.path)
         if named not in (night, layout.SEVERAL_NIGHTS) or not _holds(store, base, file.path, schema, change.replaced):
             continue
         old = partition_parquet.decoded(store.read(base.key_of_file(file.path)))
