@@ -15,7 +15,7 @@ from gozen.cli.invocation import Invocation, invocation
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.lightcurves.commit_selection import Circle
+    from gozen.resources.sky_circle import SkyCircle
 
 app = typer.Typer(help="A night as a whole: append its detections to the light-curve table.", no_args_is_help=True)
 
@@ -70,12 +70,12 @@ def append(
     say("next: gozen lightcurve --ra RA --dec DEC --radius ARCSEC")
 
 
-def _circle(called: Invocation, region: str | None) -> tuple[Circle | None, float]:
+def _circle(called: Invocation, region: str | None) -> tuple[SkyCircle | None, float]:
     """Return the circle that was asked for, and how far a sensor's field reaches from its centre, deg."""
     from gozen.instrument.profile import load_profile
-    from gozen.lightcurves.commit_selection import Circle
+    from gozen.resources.sky_circle import SkyCircle
 
     if region is None:
         return None, 0.0
     profile = load_profile(called.settings().instrument)
-    return Circle.read(region), math.hypot(*profile.active_shape) / 2 * profile.pixel_scale_arcsec / 3600
+    return SkyCircle.read(region), math.hypot(*profile.active_shape) / 2 * profile.pixel_scale_arcsec / 3600

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from gozen.archive.keys import Processing
 from gozen.archive.raw.exposure_record import RawExposure
-from gozen.frames.exposure_grouping import number_name, separation_deg, tolerance_deg
+from gozen.frames.exposure_grouping import number_name, tolerance_deg
 from gozen.instrument.profile import Profile
 from gozen.observing.observation_plan import PlannedExposure
 from gozen.reduction.sensor_work import SensorWork
 from gozen.resources.observation import Observation
+from gozen.resources.sky_circle import separation_deg
 from gozen.resources.yaml_resources import dump_resources
 
 
@@ -136,7 +137,7 @@ def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: P
     for exposures in found.values():
         for one in exposures:
             same = (one.object, one.data_type) == (raw.object, raw.data_type)
-            if same and one.pointing is not None and separation_deg(one.pointing, place) <= reach.field:
+            if same and one.pointing is not None and separation_deg(*one.pointing, *place) <= reach.field:
                 exposures.append(raw)
                 return True
     return False
@@ -154,7 +155,7 @@ def _apart(step: PlannedExposure, raw: RawExposure) -> float:
     place = raw.pointing
     if step.pointing is None or place is None or raw.data_type != "OBJECT":
         return 0.0
-    return separation_deg((step.pointing.ra, step.pointing.dec), place)
+    return separation_deg(step.pointing.ra, step.pointing.dec, *place)
 
 
 def _is_numbered(raw: RawExposure) -> bool:

@@ -19,7 +19,6 @@ from gozen.archive.provenance import Provenance
 from gozen.archive.raw.forget import check_not_forgotten
 from gozen.archive.stores.store import check_unchanged
 from gozen.astrometry.solve import Field, sensor_pointing, solve_field
-from gozen.astrometry.tangent_plane import separation_deg
 from gozen.calibration.calibrate_frame import Detector, detector_of
 from gozen.calibration.master_match import CalibrationSetup
 from gozen.calibration.master_search import Master, find_masters, warnings_of
@@ -38,6 +37,7 @@ from gozen.reduction.sensor_commit import Progress, commit_of, pipelines_of
 from gozen.reduction.sensor_products import cube_bytes, stack_bytes
 from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.reduction.sky_tracklets import Place, records_of
+from gozen.resources.sky_circle import separation_deg
 from gozen.version import code_version
 
 log = logging.getLogger(__name__)
