@@ -48,8 +48,8 @@ from gozen.frames.raw import assemble, read_file
 from gozen.frames.take_in import record_missing
 from gozen.instrument.profile import load_profile
 from gozen.photometry.aperture_sums import aperture_sums
-from gozen.reduction.buffers import keep_freed_memory
 from gozen.reduction.night_masters import make_masters, masters_wanted
+from gozen.reduction.pool_worker import KEPT_BYTES
 from gozen.reduction.process_pool import run_all
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.reduce_sensor import reduce_sensor
@@ -58,6 +58,7 @@ from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
 from gozen.simulator.simulate_night import Target, simulate_night
 from gozen.simulator.sky import population
+from gozen.worker_process import keep_freed_memory
 
 NIGHT, SENSOR = "20260115", "111"
 PLAIN, CUBE, NEO = ("wcs", "stack"), ("wcs", "stack", "cube"), ("wcs", "stack", "neo")
@@ -296,7 +297,7 @@ def memory(bench: SharedInputs) -> float:
 
 def measure(folder: Path, frames: int, repeats: int, quick: bool) -> dict[str, float]:
     """Return all figures; the quick ones are those of one cube in this process."""
-    keep_freed_memory()
+    keep_freed_memory(KEPT_BYTES)
     bench = make_archive(folder / "typical", frames)
     figures = against_the_peer(bench, frames, repeats)
     figures |= steps(bench, frames, repeats)

@@ -8,6 +8,7 @@ from typing import Any
 from gozen.archive.commit import SensorCommit
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.night_masters import MasterResult, make_sensor_masters
+from gozen.reduction.process_pool import WorkerPool
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import WatchSettings
@@ -26,7 +27,6 @@ from gozen.watch.waiting_cubes import (
     portions,
     publishable,
 )
-from gozen.watch.warm_workers import WarmPool
 
 _PUBLISHING = "publishing"
 _WARMING = "warming"
@@ -45,7 +45,7 @@ class Outbound:
 
     def __init__(
         self,
-        pool: WarmPool,
+        pool: WorkerPool,
         workers: int,
         settings: WatchSettings,
         orders: Orders,

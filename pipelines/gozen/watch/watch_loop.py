@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gozen.errors import ExitCode, StorageUnavailable, worst
+from gozen.reduction.process_pool import WorkerPool
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
 from gozen.watch.backoff import Backoff
@@ -17,7 +18,6 @@ from gozen.watch.ingest import Inbound
 from gozen.watch.messages import Reporter
 from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.waiting_cubes import Cubes
-from gozen.watch.warm_workers import WarmPool
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def run_watch(
     bench, watch = open_bench(settings), settings.watch
     cubes: Cubes = {}
     inbound = Inbound(folder, bench, watch, orders, reporter, cubes, keep=keep)
-    pool = WarmPool(partial(open_bench, settings), settings.workers)
+    pool = WorkerPool(partial(open_bench, settings), settings.workers)
     try:
         quiet_s = watch.settle_s if bench.profile.raw == "frames" else 0.0
         outbound = Outbound(pool, settings.workers, watch, orders, reporter, inbound, cubes, quiet_s=quiet_s)

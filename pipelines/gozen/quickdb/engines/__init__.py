@@ -9,6 +9,9 @@ from gozen.archive.stores import s3_environment
 from gozen.archive.stores.s3_environment import Said
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
 
+KEPT_BYTES = 128 * 2**20
+"""Freed memory that a worker keeps: the columns of a patch come again with the next."""
+
 
 class Engine(Protocol):
     """Runs tasks; what a block gives does not depend on which engine it was, nor on its workers."""
