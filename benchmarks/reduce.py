@@ -56,7 +56,7 @@ from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
-from gozen.simulator.simulate_night import Target, simulate_night
+from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 from gozen.simulator.sky import population
 from gozen.worker_process import keep_freed_memory
 
@@ -100,17 +100,8 @@ def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int
     settings = Settings(archive=str(folder))
     store, profile = open_store(folder), load_profile("tomoe")
     field = [Target("field", 19.75, 29.71)]
-    simulate_night(
-        store,
-        profile,
-        night=NIGHT,
-        targets=field,
-        sensors=[SENSOR],
-        nframe=frames,
-        calibration_frames=6,
-        events=[],
-        seed=seed,
-    )
+    wanted = SimulatedNight(NIGHT, field, sensors=[SENSOR], nframe=frames, calibration_frames=6, events=[], seed=seed)
+    simulate_night(store, profile, wanted)
     population._BRIGHT_DENSITY = usual
     record_missing(store, NIGHT, profile)
     works = masters_wanted(raw_exposures(store, NIGHT), profile.masters)

@@ -60,7 +60,7 @@ def simulate(
     from gozen.archive.stores.open_store import open_archive
     from gozen.frames.take_in import record_missing
     from gozen.instrument.profile import load_profile
-    from gozen.simulator.simulate_night import Target, simulate_night
+    from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 
     reducing.date_of(night)
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
@@ -80,13 +80,7 @@ def simulate(
         made = simulate_night(
             store,
             profile,
-            night=night,
-            targets=targets,
-            dithers=moves,
-            sensors=chosen,
-            nframe=frames,
-            seed=seed,
-            events=None if events else [],
+            SimulatedNight(night, targets, moves, chosen, nframe=frames, seed=seed, events=None if events else []),
             progress=lambda *_: step(),
             run=pool.map,
         )

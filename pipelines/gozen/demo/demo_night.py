@@ -21,7 +21,7 @@ from gozen.reduction.reduce_all import reduce_all
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
-from gozen.simulator.simulate_night import Target, simulate_night
+from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 
 Counted = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """Shows the progress of a stage: its title and its number of steps; gives the function to call after each step."""
@@ -93,20 +93,17 @@ def _simulate(plan: DemoPlan, bench: SharedInputs, counted: Counted) -> None:
     cubes = len(sensors) * (2 + plan.dithers)
     workers = min(bench.settings.workers, cubes)
     with counted("simulating", cubes) as step, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        simulate_night(
-            bench.store,
-            bench.profile,
-            night=NIGHT,
-            targets=[FIELD],
-            dithers=DITHERS[: plan.dithers],
-            sensors=sensors,
+        wanted = SimulatedNight(
+            NIGHT,
+            [FIELD],
+            DITHERS[: plan.dithers],
+            sensors,
             nframe=plan.nframe,
             calibration_frames=plan.calibration_frames,
             pipelines=PIPELINES,
             seed=plan.seed,
-            progress=lambda *_: step(),
-            run=pool.map,
         )
+        simulate_night(bench.store, bench.profile, wanted, progress=lambda *_: step(), run=pool.map)
     record_missing(bench.store, NIGHT, bench.profile)
 
 
