@@ -18,7 +18,7 @@ from kubernetes import client
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
 from gozen_operator.api_server.client import KubeApi
 from gozen_operator.api_server.lease import Tenure
-from gozen_operator.api_server.responses import RefusedError, found_in, retry_after_s
+from gozen_operator.api_server.responses import RefusedError, checked_answer, retry_after_s
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import Key
 from gozen_operator.reconcile.reconcile_plan import Event
@@ -131,7 +131,7 @@ def test_a_refusal_says_what_the_server_says_and_how_long_to_wait(door: tuple[Ku
 )
 def test_a_wait_that_makes_no_sense_is_bounded(asked: str, waits_s: float) -> None:
     with pytest.raises(RefusedError) as refusal:
-        found_in("GET /", 503, {"Retry-After": asked}, b"")
+        checked_answer("GET /", 503, {"Retry-After": asked}, b"")
     assert retry_after_s(refusal.value) == waits_s
 
 

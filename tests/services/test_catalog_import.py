@@ -288,9 +288,9 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
 def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
     url = written(tmp_path, given, "fits")
-    whole = astropy_tables.parsed("fits", Path(url).read_bytes(), FileRequest())
+    whole = astropy_tables.parse_with_astropy("fits", Path(url).read_bytes(), FileRequest())
     monkeypatch.setattr(table_readers, "BATCH", 7)
-    file = table_stream.opened(url)
+    file = table_stream.open_table_stream(url)
     batches = list(file.batches(file.schema.names))
     assert [len(one) for one in batches][:-1] == [7] * (COUNT // 7)
     assert pa.concat_tables(batches).equals(whole)

@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from gozen.errors import ClusterUnavailable
 from gozen.resources.metadata import API_VERSION
-from gozen_operator.api_server.responses import RefusedError, found_in
+from gozen_operator.api_server.responses import RefusedError, checked_answer
 from gozen_operator.crds import KINDS
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import EXPIRES, Key
@@ -220,7 +220,9 @@ class KubeApi:
             )
         except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token cannot be read now
             raise ClusterUnavailable(f"{method} {path}: the API server cannot be reached: {error}") from error
-        found = found_in(f"{method} {path}", answer.status, answer.headers, answer.data, wants_json="json" in accept)
+        found = checked_answer(
+            f"{method} {path}", answer.status, answer.headers, answer.data, wants_json="json" in accept
+        )
         self.writes += method != "GET"
         return found
 

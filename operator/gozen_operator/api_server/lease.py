@@ -58,7 +58,7 @@ def is_free(lease: Mapping[str, Any] | None, identity: str, seen: SeenLease, now
     return now - seen.since > DURATION_S
 
 
-def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: float) -> Manifest:
+def renewed_lease(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: float) -> Manifest:
     """Return the Lease as this holder writes it."""
     moment = datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     old = dict((lease or {}).get("spec") or {})
@@ -89,14 +89,14 @@ def try_to_hold(api: Leases, namespace: str, identity: str, seen: SeenLease, now
     lease = api.lease(namespace, NAME)
     if not is_free(lease, identity, seen, now):
         return False
-    return api.write_lease(namespace, held(lease, namespace, identity, wall))
+    return api.write_lease(namespace, renewed_lease(lease, namespace, identity, wall))
 
 
 def give_back(api: Leases, namespace: str, identity: str, wall: float) -> None:
     """Let another operator begin at once."""
     lease = api.lease(namespace, NAME)
     if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == identity:
-        manifest = held(lease, namespace, identity, wall)
+        manifest = renewed_lease(lease, namespace, identity, wall)
         manifest["spec"]["holderIdentity"] = ""
         api.write_lease(namespace, manifest)
 

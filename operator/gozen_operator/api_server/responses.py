@@ -35,7 +35,7 @@ class RefusedError(ClusterUnavailable):
         self.retry_after_s = retry_after_s
 
 
-def found_in(
+def checked_answer(
     what: str, status: int, headers: Mapping[str, str], body: bytes, *, wants_json: bool = True
 ) -> dict[str, Any]:
     """Return what an answer holds; text under ``text`` where JSON was not asked for.

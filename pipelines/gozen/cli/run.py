@@ -35,7 +35,7 @@ def run(
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.observing.observation_plan import exposures_of
-    from gozen.observing.raw_for_steps import PointingReach, answer, works_of
+    from gozen.observing.raw_for_steps import PointingReach, assign_raw_to_steps, works_of
     from gozen.resources.observatory_recipe import load_observations
 
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers)
@@ -57,7 +57,7 @@ def run(
         )
         for observation in observations
     ]
-    answers, unasked = answer(planned, exposures, PointingReach.of(profile))
+    answers, unasked = assign_raw_to_steps(planned, exposures, PointingReach.of(profile))
     codes, works = [_not_asked_for(unasked)], []
     for observation, answered in zip(observations, answers, strict=True):
         codes.append(_missing(observation, answered, exposures))

@@ -63,7 +63,7 @@ class PointingReach:
         return cls(tolerance_deg(profile), (math.hypot(width, height) + 2 * profile.pointing_uncertainty_arcsec) / 3600)
 
 
-def answer(
+def assign_raw_to_steps(
     planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: PointingReach
 ) -> tuple[list[Answered], list[RawExposure]]:
     """Find what was taken for each planned exposure: by kind of data, target and pointing, in the order of time.
@@ -105,7 +105,7 @@ def step_of(
     taken
         All exposures of its night as far as they are known, by time, also this one.
     """
-    (answered,), _ = answer([steps], taken, reach)
+    (answered,), _ = assign_raw_to_steps([steps], taken, reach)
     for step, one in answered.pairs:
         if one.exposure == raw.exposure:
             return step

@@ -61,7 +61,7 @@ class Outbound:
         self._publish_after = 0.0
         self.trouble = Backoff("the workers")
         for number in range(workers):
-            pool.submit((_WARMING, number), warm, number)
+            pool.submit((_WARMING, number), import_reduction, number)
 
     @property
     def is_idle(self) -> bool:
@@ -165,7 +165,7 @@ def first_error(result: SensorCommit | list[MasterResult]) -> GozenError | None:
     return next((one.error for one in result if one.error is not None), None)
 
 
-def warm(number: int, _: SharedInputs) -> int:
+def import_reduction(number: int, _: SharedInputs) -> int:
     """Load the code of the reduction, before the first cube comes."""
     import gozen.reduction.reduce_sensor  # noqa: F401 - the compiled code
 

@@ -14,7 +14,7 @@ from gozen.catalog.format import healpix, source_ids
 from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.format.schema import Column
 from gozen.catalog.imports import table_stream
-from gozen.catalog.imports.column_roles import alike, recognised
+from gozen.catalog.imports.column_roles import recognised, spellings_of
 from gozen.catalog.imports.formats.column_types import plain_field
 from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 from gozen.catalog.imports.object_ids import ids_of
@@ -96,7 +96,7 @@ class ImportRequest:
     def open(self, url: str) -> TableStream:
         """Open the file."""
         mine = frozenset(one for one in (self.ra, self.dec) if one is not None)
-        return table_stream.opened(url, self.storage, self.data, FileRequest(self.hdu, self.encoding, mine))
+        return table_stream.open_table_stream(url, self.storage, self.data, FileRequest(self.hdu, self.encoding, mine))
 
     def columns(self, url: str, names: list[str]) -> dict[str, str]:
         """Return the file's names of position and id."""
@@ -233,7 +233,7 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str
     if lost:
         raise BadRequest(f"the table {url} has no column {', '.join(lost)}; it has {has}")
     usual = recognised(names)
-    doubtful = [alike(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
+    doubtful = [spellings_of(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
     if any(len(one) > 1 for one in doubtful):
         both = " and ".join(next(one for one in doubtful if len(one) > 1))
         raise UnreadableInput(f"the table {url} has the columns {both}: say which is meant by --ra and --dec")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gozen.catalog.imports import angle_units
-from gozen.catalog.imports.column_roles import bare, unit_in
+from gozen.catalog.imports.column_roles import name_without_unit, unit_in
 from gozen.catalog.imports.formats.text_values import numbers, present
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.resources import sexagesimal
@@ -98,7 +98,7 @@ def places(url: str, table: pa.Table, names: Mapping[str, str], asked: Mapping[s
 
 def _unit(field: pa.Field) -> str:
     said: bytes = (field.metadata or {}).get(b"unit", b"")
-    name = bare(field.name).lower()
+    name = name_without_unit(field.name).lower()
     return said.decode().strip() or unit_in(field.name) or ("deg" if name.endswith("deg") else "")
 
 

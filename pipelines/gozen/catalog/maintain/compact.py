@@ -186,7 +186,7 @@ def _successor(store: Store, base: Manifest, done: _Rewritten) -> Manifest:
     next_version.link_files(store, base, done.generation, [file.path for file in kept])
     added = list(itertools.chain.from_iterable(done.parts.values()))
     groups = partition_parquet.decoded(store.read(base.key_of(base.index)))
-    groups = row_group_index.merged(groups, done.dropped, [one.groups for one in added])
+    groups = row_group_index.next_index(groups, done.dropped, [one.groups for one in added])
     version = dataclasses.replace(
         base,
         version=base.version + 1,

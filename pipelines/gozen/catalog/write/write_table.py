@@ -130,7 +130,7 @@ def conformed(chunk: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
         said = f"has no column {unknown[0]}" if unknown else f"needs a column {missing[0]}"
         raise BadRequest(f"the table {name!r} {said}: its columns are {', '.join(schema.names)}")
     try:
-        fitted = conform_rows.fitted(chunk, schema)
+        fitted = conform_rows.with_columns_of(chunk, schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadRequest(f"rows do not fit the table {name!r}: {error}") from error
     for key in KEYS[1:]:
@@ -163,7 +163,7 @@ def _with_encoding(field: pa.Field) -> pa.Field:
 
 def _working(schema: pa.Schema) -> pa.Schema:
     """Return the schema of rows on their way."""
-    return conform_rows.fitted(schema.empty_table(), schema).schema
+    return conform_rows.with_columns_of(schema.empty_table(), schema).schema
 
 
 def _written(
@@ -185,9 +185,9 @@ def _written(
     version = Manifest(name, 1, options.kind, generation, 0, "", "", "", named, content=content.digest())
     if options.margin_arcsec is not None:
         version = margins.write(store, version, options.margin_arcsec, schema, runs.ranges, options.night)
-    groups = row_group_index.merged(row_group_index.SCHEMA.empty_table(), (), [one.groups for one in files])
+    groups = row_group_index.next_index(row_group_index.SCHEMA.empty_table(), (), [one.groups for one in files])
     return next_version.described(
-        store, version, schema, groups, hats_files.total([(1, one.coverage) for one in files])
+        store, version, schema, groups, hats_files.add_coverages([(1, one.coverage) for one in files])
     )
 
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gozen.archive.stores.s3_environment import Said
+from gozen.archive.stores.s3_environment import S3Variables
 from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
 from gozen.quickdb.engines import KEPT_BYTES, adopt_environment, environment_for
 from gozen.quickdb.work.result_bytes import Sent, received, sent
@@ -136,7 +136,7 @@ class DaskEngine:
         return found
 
 
-def _do_task(job: Job, task: Sequence[Block], ours: Said | None) -> Sent:
+def _do_task(job: Job, task: Sequence[Block], ours: S3Variables | None) -> Sent:
     from gozen.quickdb.work.worker import do_task
 
     keep_freed_memory(KEPT_BYTES)

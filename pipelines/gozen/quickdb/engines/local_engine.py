@@ -17,7 +17,7 @@ from typing import Any
 from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool
 
-from gozen.archive.stores.s3_environment import Said
+from gozen.archive.stores.s3_environment import S3Variables
 from gozen.errors import WorkerLost
 from gozen.quickdb.engines import KEPT_BYTES, adopt_environment, environment_for
 from gozen.quickdb.work.result_bytes import Sent, received
@@ -142,7 +142,7 @@ def _opened_job(key: str, path: str) -> Job:
     return _job[1]
 
 
-def _do_task(key: str, path: str, task: Sequence[Block], ours: Said | None) -> Sent:
+def _do_task(key: str, path: str, task: Sequence[Block], ours: S3Variables | None) -> Sent:
     from gozen.quickdb.work.result_bytes import sent
     from gozen.quickdb.work.worker import do_task
 
