@@ -55,7 +55,7 @@ class WorkerPool:
     """
 
     def __init__(self, open_bench: OpenBench, workers: int) -> None:
-        self._open_bench, self._workers = open_bench, workers
+        self._open_bench, self.workers = open_bench, workers
         self._pool = self._new_pool()
         self._pending: dict[Future[Any], _PoolTask] = {}
         self._suspects: deque[_PoolTask] = deque()
@@ -106,7 +106,7 @@ class WorkerPool:
     def _new_pool(self) -> ProcessPoolExecutor:
         # A fresh interpreter in each worker: threads and locks of the parent do not survive a fork.
         begin = self._open_bench, os.getpid()
-        return ProcessPoolExecutor(self._workers, get_context("spawn"), start_worker, begin)
+        return ProcessPoolExecutor(self.workers, get_context("spawn"), start_worker, begin)
 
     def _replace_pool(self) -> None:
         self.stop()
@@ -126,7 +126,7 @@ class WorkerPool:
             is_suspect_under_way = any(task.tries for task in self._pending.values())
             if self._pending and (self._suspects or is_suspect_under_way):
                 return
-            if len(self._pending) >= _UNDER_WAY * self._workers:
+            if len(self._pending) >= _UNDER_WAY * self.workers:
                 return
             queue = self._suspects or self._queued
             task = queue[0]

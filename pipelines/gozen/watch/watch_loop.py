@@ -17,7 +17,7 @@ from gozen.watch.dispatch import Outbound
 from gozen.watch.ingest import Inbound
 from gozen.watch.messages import Reporter
 from gozen.watch.recipes_of_cubes import Orders
-from gozen.watch.waiting_cubes import Cubes
+from gozen.watch.watch_context import WatchContext
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def run_watch(
         The profile or the reference catalogue cannot be read.
     """
     bench, watch = open_bench(settings), settings.watch
-    cubes: Cubes = {}
-    inbound = Inbound(folder, bench, watch, orders, reporter, cubes, keep=keep)
+    context = WatchContext(watch, orders, reporter)
+    cubes, inbound = context.cubes, Inbound(folder, bench, context, keep=keep)
     pool = WorkerPool(partial(open_bench, settings), settings.workers)
     try:
         quiet_s = watch.settle_s if bench.profile.raw == "frames" else 0.0
-        outbound = Outbound(pool, settings.workers, watch, orders, reporter, inbound, cubes, quiet_s=quiet_s)
+        outbound = Outbound(pool, context, inbound, quiet_s=quiet_s)
         trouble = Backoff("the folder or the archive")
         while True:
             now = clock.now()
