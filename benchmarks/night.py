@@ -43,7 +43,7 @@ from gozen.catalog import open_catalog
 from gozen.catalog.format import manifest
 from gozen.catalog.write.append import read_contents
 from gozen.instrument.profile import load_profile
-from gozen.simulator.simulate_night import Target, simulate_night
+from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 
 NIGHT = "20260115"
 CYCLE_S = 10.5
@@ -187,10 +187,11 @@ def simulate(folder: Path, instrument: str, sensors: int, frames: int, cores: in
     profile = load_profile(instrument)
     chosen = [sensor.id for sensor in profile.sensors][:sensors]
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
-        simulate_night(
-            base, profile, night=NIGHT, targets=[Target("field", 19.75, 29.71)], sensors=chosen, nframe=frames,
-            calibration_frames=4, pipelines=("wcs", "stack", "neo"), run=pool.map,
+        wanted = SimulatedNight(
+            NIGHT, [Target("field", 19.75, 29.71)], sensors=chosen, nframe=frames,
+            calibration_frames=4, pipelines=("wcs", "stack", "neo"),
         )  # fmt: skip
+        simulate_night(base, profile, wanted, run=pool.map)
     shutil.copytree(folder / "base" / "truth", archive / "truth")
     for name in ("incoming", "camera"):
         (folder / name).mkdir()

@@ -35,6 +35,7 @@ from gozen import quickdb
 from gozen.archive.stores.open_store import Store, open_archive, open_store
 from gozen.catalog import open_catalog
 from gozen.catalog.maintain.release import release
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import Bug
 from gozen.quickdb.work import tree_reduce
@@ -71,7 +72,13 @@ def made(store: Store, rows: int) -> Store:
     """Write a survey of so many objects and release it, unless it is there."""
     say(f"a table of {rows:,} objects in {store.url}")
     if f"releases/{RERUN}.json" not in store.list("releases"):
-        write_table(store, TABLE, object_schema("forced"), chunks(1, rows, "forced"), partition_rows=PARTITION_ROWS)
+        write_table(
+            store,
+            TABLE,
+            object_schema("forced"),
+            chunks(1, rows, "forced"),
+            TableOptions(partition_rows=PARTITION_ROWS),
+        )
         release(store, RERUN, {"forced": TABLE})
     return store
 

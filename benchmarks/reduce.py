@@ -51,16 +51,17 @@ from gozen.frames.raw import assemble, read_file
 from gozen.frames.take_in import record_missing
 from gozen.instrument.profile import load_profile
 from gozen.photometry.aperture_sums import aperture_sums
-from gozen.reduction.buffers import keep_freed_memory
 from gozen.reduction.night_masters import make_masters, masters_wanted
+from gozen.reduction.pool_worker import KEPT_BYTES
 from gozen.reduction.process_pool import run_all
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
-from gozen.simulator.simulate_night import Target, simulate_night
+from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 from gozen.simulator.sky import population
+from gozen.worker_process import keep_freed_memory
 
 NIGHT, SENSOR = "20260115", "111"
 PLAIN, CUBE, NEO = ("wcs", "stack"), ("wcs", "stack", "cube"), ("wcs", "stack", "neo")
@@ -103,17 +104,8 @@ def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int
     settings = Settings(archive=str(folder))
     store, profile = open_store(folder), load_profile("tomoe")
     field = [Target("field", 19.75, 29.71)]
-    simulate_night(
-        store,
-        profile,
-        night=NIGHT,
-        targets=field,
-        sensors=[SENSOR],
-        nframe=frames,
-        calibration_frames=6,
-        events=[],
-        seed=seed,
-    )
+    wanted = SimulatedNight(NIGHT, field, sensors=[SENSOR], nframe=frames, calibration_frames=6, events=[], seed=seed)
+    simulate_night(store, profile, wanted)
     population._BRIGHT_DENSITY = usual
     record_missing(store, NIGHT, profile)
     works = masters_wanted(raw_exposures(store, NIGHT), profile.masters)
@@ -300,7 +292,7 @@ def memory(bench: SharedInputs) -> float:
 
 def measure(folder: Path, frames: int, repeats: int, quick: bool) -> dict[str, float]:
     """Return all figures; the quick ones are those of one cube in this process."""
-    keep_freed_memory()
+    keep_freed_memory(KEPT_BYTES)
     bench = make_archive(folder / "typical", frames)
     figures = against_the_peer(bench, frames, repeats)
     figures |= steps(bench, frames, repeats)

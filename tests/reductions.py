@@ -18,7 +18,7 @@ from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.reduction.sensor_work import SensorWork, SharedInputs
 from gozen.settings import Settings
 from gozen.simulator import truth_tables
-from gozen.simulator.simulated_camera import SimulatedCamera
+from gozen.simulator.simulated_camera import SimulatedCamera, SimulatedExposure
 from gozen.simulator.sky.scene import Conditions, SimulatedSky
 
 NIGHT, SENSOR, START = "20261120", "111", 61364.5416666
@@ -111,14 +111,17 @@ def simulated_night(
     sky = SimulatedSky(seed, (), conditions or Conditions(), tycho=None)
     if callable(events):
         sky = replace(
-            sky, events=tuple(events(SimulatedCamera(profile, sky, store).orders(3, **SKY, nframe=nframe)[0]))
+            sky,
+            events=tuple(
+                events(SimulatedCamera(profile, sky, store).orders(SimulatedExposure(3, **SKY, nframe=nframe))[0])
+            ),
         )
     camera = SimulatedCamera(profile, sky, store)
     for number, kind in ((1, "DARK"), (2, "FLAT")):
         # The real camera's calibration files carry an impossible declination, so these do too.
         place = {"ra": 0.0, "dec": 119.0, "start": START - 0.01 / number, "sensors": [SENSOR]}
-        camera.expose(number, object=kind, data_type=kind, nframe=10, **place)
-    camera.expose(3, **SKY, nframe=nframe)
+        camera.expose(SimulatedExposure(number, object=kind, data_type=kind, nframe=10, **place))
+    camera.expose(SimulatedExposure(3, **SKY, nframe=nframe))
     make_masters(store, profile)
     return Night(store, profile, read_reference(folder / truth_tables.REFERENCE_KEY), Settings())
 

@@ -19,7 +19,7 @@ from gozen.errors import BadRequest, ClusterUnavailable, GozenError
 from gozen_operator.api_server.client import KubeApi
 from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.lease import Tenure
-from gozen_operator.api_server.responses import RefusedError, found_in, retry_after_s
+from gozen_operator.api_server.responses import RefusedError, checked_answer, retry_after_s
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import Key
 from gozen_operator.reconcile.reconcile_plan import Event
@@ -146,7 +146,7 @@ def test_only_the_api_server_itself_refuses_for_good(door: tuple[KubeApi, dict[s
 )
 def test_a_wait_that_makes_no_sense_is_bounded(asked: str, waits_s: float) -> None:
     with pytest.raises(RefusedError) as refusal:
-        found_in("GET /", 503, {"Retry-After": asked}, b"")
+        checked_answer("GET /", 503, {"Retry-After": asked}, b"")
     assert retry_after_s(refusal.value) == waits_s
 
 

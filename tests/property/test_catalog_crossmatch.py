@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog.match.crossmatch import Matches, crossmatch, crossmatch_table
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest
 
@@ -118,7 +119,7 @@ def test_a_table_gives_the_same_pairs_as_its_rows_in_memory(
     tmp_path: Path, place: tuple[float, float], radius: float
 ) -> None:
     store, rows = open_store(tmp_path), objects_of(600, ra=place[0], dec=place[1])
-    version = write_table(store, "stars", object_schema(), [rows], partition_rows=20)
+    version = write_table(store, "stars", object_schema(), [rows], TableOptions(partition_rows=20))
     assert len(version.partitions) > 30
     random = np.random.default_rng(1)
     ra = np.concatenate([rows["ra"].to_numpy() + random.normal(0, 1 / 3600, 600), [200.0]])

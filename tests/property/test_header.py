@@ -20,7 +20,7 @@ from gozen.frames.raw import parse_file, read_words
 from gozen.instrument.header_rules import WordRule
 from gozen.instrument.profile import load_profile
 from gozen.instrument.profile_check import check_file
-from gozen.instrument.read_header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
+from gozen.instrument.read_header import convert, mjd_of_utc, night_of_mjd, read_header, utc_of_mjd
 
 TOMOE = load_profile("tomoe")
 USED = sorted({word for rule in vars(TOMOE.header).values() if rule for word in rule.sources})
@@ -75,7 +75,7 @@ def is_whole(header):
         and (header.ra is None or math.isfinite(header.ra))
         and (header.dec is None or math.isfinite(header.dec))
         and header.gain in TOMOE.gains
-        and len(night_of(header.utc_start, TOMOE.site)) == 8
+        and len(night_of_mjd(header.utc_start, TOMOE.site)) == 8
     )
 
 

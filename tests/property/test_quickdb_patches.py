@@ -24,6 +24,7 @@ from gozen.catalog.format import partition_parquet
 from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.read.lookup import Catalog
 from gozen.catalog.write import append, write_table
+from gozen.catalog.write.table_options import TableOptions
 from gozen.quickdb.patches.column_reader import TableReader
 from gozen.quickdb.patches.patch_data import PatchData
 from gozen.quickdb.patches.patch_extents import PatchExtent, overlapping, patches_of
@@ -132,7 +133,7 @@ def test_objects_are_in_one_patch_each_and_margins_are_the_sky_around(
     with tempfile.TemporaryDirectory() as folder:
         store = DirectoryStore(Path(folder))
         version = write_table.write_table(
-            store, "t", object_schema(), [objects], partition_rows=most, margin_arcsec=None
+            store, "t", object_schema(), [objects], TableOptions(partition_rows=most, margin_arcsec=None)
         )
         table = Opened(store, version, 1)
         wanted = table.catalog.table(OBJECT)

@@ -23,7 +23,7 @@ from gozen.archive.raw.expiry import expire, night_end
 from gozen.archive.raw.exposure_record import RawExposure, raw_exposures, read_record, record_exposure
 from gozen.archive.raw.forget import check_not_forgotten, forget
 from gozen.archive.raw.reduced_tags import REDUCED, mark_reduced, refresh
-from gozen.archive.raw.removal_notes import noted
+from gozen.archive.raw.removal_notes import removal_noted
 from gozen.archive.raw.retain import release, retain
 from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
 from gozen.frames.incoming_files import read_arrivals
@@ -183,7 +183,7 @@ def test_the_note_of_a_killed_removal_is_forgotten_after_a_day() -> None:
     assert isinstance(keep(store), StorageUnavailable)
     tomorrow = datetime.now(UTC) + timedelta(hours=25)
     assert retain(store, NIGHT, "e1", clock=lambda: tomorrow).kept == 3
-    with noted(store, NIGHT, "e1", tomorrow):
+    with removal_noted(store, NIGHT, "e1", tomorrow):
         assert len(store.list(f"raw/{NIGHT}/e1/removing")) == 1
     assert store.list(f"raw/{NIGHT}/e1/removing") == []
 

@@ -76,7 +76,7 @@ def test_every_value_of_a_table_is_read_as_written(
     table: dict[str, list], missing: str, how: dict, packed: str
 ) -> None:
     data = PACKED[packed](written(table, missing, how))
-    file = table_stream.opened("t.csv", data=data)
+    file = table_stream.open_table_stream("t.csv", data=data)
     found = file.columns(file.schema.names).to_pydict()
     assert list(found) == list(table)
     assert found["name"] == [one.strip() for one in table["name"]]
@@ -99,7 +99,7 @@ def test_every_value_of_a_table_is_read_as_written(
 def test_any_bytes_are_read_or_refused_by_name(data: bytes, hdu: str | None) -> None:
     said = ""
     try:
-        file = table_stream.opened("t.csv", data=data, asked=FileRequest(hdu=hdu))
+        file = table_stream.open_table_stream("t.csv", data=data, asked=FileRequest(hdu=hdu))
         file.columns(file.schema.names)
     except UnreadableInput as error:
         said = str(error)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from gozen.astrometry.solve import Field, SensorPointing, solve_field
-from gozen.astrometry.tangent_plane import separation_deg
 from gozen.calibration.calibrate_frame import calibrate, detector_of
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.errors import AstrometryFailed
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
 from gozen.photometry.detect_sources import detect
+from gozen.resources.sky_circle import separation_deg
 from gozen.settings import AstrometrySettings, DetectionSettings
 
 from .conftest import PROFILES

@@ -29,6 +29,7 @@ from gozen.catalog.read.lookup import Catalog
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.catalog.reference.reference_table import write_reference
 from gozen.catalog.write.append import append_night
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import StorageUnavailable
 
@@ -144,7 +145,7 @@ def test_a_release_is_a_catalogue_of_its_own_with_its_margin(root: Path, correct
 
 def test_an_object_table_is_valid_and_lsdb_reads_its_rows(tmp_path: Path) -> None:
     rows = objects_of(3000)
-    write_table(open_store(tmp_path), "forced", object_schema(), [rows], partition_rows=400)
+    write_table(open_store(tmp_path), "forced", object_schema(), [rows], TableOptions(partition_rows=400))
     assert is_valid_catalog(tmp_path / "catalogs/forced", strict=True)
     theirs = lsdb.open_catalog(tmp_path / "catalogs/forced").compute().sort_values("source_id")
     ours = rows.to_pandas().sort_values("source_id")

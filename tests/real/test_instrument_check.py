@@ -18,7 +18,7 @@ from gozen.frames.raw import read_words
 from gozen.instrument.header_rules import WordRule
 from gozen.instrument.profile import load_profile
 from gozen.instrument.profile_check import check_file
-from gozen.instrument.read_header import night_of, read_header, read_quantity
+from gozen.instrument.read_header import night_of_mjd, read_header, read_quantity
 
 DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PROFILES = Path(__file__).parent / "profiles"
@@ -99,7 +99,7 @@ def test_one_moment_in_three_forms_of_fram_is_one_moment():
     jd = read_quantity(words, WordRule(word="JD", kind="jd"), "jd", "fram")
     assert jd == pytest.approx(header.utc_start, abs=6 / 86400)
     assert (header.ra, header.dec) == (words["TELRA"], words["TELDEC"])
-    assert night_of(header.utc_start, profile.site) == "20151224"
+    assert night_of_mjd(header.utc_start, profile.site) == "20151224"
 
 
 @pytest.mark.parametrize("name", ["solved.fits.fz", "unsolved.fits.gz"])
@@ -108,7 +108,7 @@ def test_panoptes_is_read_from_rice_and_gzip(name):
     assert check_file(*read_words(MISC / name), profile, name).problems == ()
     assert (header.object, header.exposure_s, header.sensor) == ("KIC 8462852", 120.4, "1")
     assert header.utc_start == pytest.approx(Time(words["DATE-OBS"], scale="utc").mjd, abs=1e-9)
-    assert night_of(header.utc_start, profile.site) == "20160908"
+    assert night_of_mjd(header.utc_start, profile.site) == "20160908"
 
 
 def test_sip_headers_keep_their_distortion():

@@ -19,7 +19,7 @@ from gozen.archive import keys
 from gozen.archive.commit import put_product
 from gozen.archive.keys import Processing
 from gozen.archive.log.observation_log import rebuild_night
-from gozen.archive.log.search_log import Circle, LogSelection, search_tracklets
+from gozen.archive.log.search_log import LogSelection, search_tracklets
 from gozen.archive.stores.open_store import open_store
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.calibration.combine_frames import dark_master, flat_master
@@ -29,6 +29,7 @@ from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import load_profile
 from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.reduction.sensor_work import SensorWork, SharedInputs
+from gozen.resources.sky_circle import SkyCircle
 from gozen.settings import Settings
 
 from .conftest import PROFILES
@@ -146,7 +147,7 @@ def test_no_more_than_two_further_tracklets(reduced):
 def test_the_log_finds_them_by_place_and_rate(reduced, truth):
     rebuild_night(reduced.store, NIGHT)
     record = nearest(reduced, truth["5945"])
-    around = LogSelection(NIGHT, NIGHT, circle=Circle(record.ra_mid, record.dec_mid, 0.005))
+    around = LogSelection(NIGHT, NIGHT, circle=SkyCircle(record.ra_mid, record.dec_mid, 0.005))
     (row,) = search_tracklets(reduced.store, around).to_pylist()
     assert (row["tracklet"], row["n_frames"]) == (record.tracklet, 18)
     assert len(search_tracklets(reduced.store, around, points=True)) == 18

@@ -18,7 +18,7 @@ from gozen.catalog.format import healpix
 from gozen.catalog.format.schema import Flag, lightcurve_schema, lightcurve_table
 from gozen.catalog.write.append import append_night
 from gozen.instrument.profile import load_profile
-from gozen.instrument.read_header import night_of
+from gozen.instrument.read_header import night_of_mjd
 
 RA, DEC = 127.6, 27.2
 
@@ -33,7 +33,7 @@ def flare(observed):
 
 @pytest.fixture(scope="module")
 def night(flare):
-    return night_of(float(flare[0][0]), load_profile("tomoe").site)
+    return night_of_mjd(float(flare[0][0]), load_profile("tomoe").site)
 
 
 def rows_of(flare, night):

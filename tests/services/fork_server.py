@@ -147,13 +147,13 @@ def warm_up() -> None:
     from gozen.reduction.reduce_all import reduce_here
     from gozen.reduction.shared_inputs import open_bench
     from gozen.settings import Settings
-    from gozen.simulator.simulate_night import Target, simulate_night
+    from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 
     with TemporaryDirectory() as folder:
         settings = Settings(archive=str(Path(folder) / "archive"), instrument=str(CAMERA))
         store, profile = open_store(settings.archive), load_profile(settings.instrument)
         field = [Target("field", 19.75, 29.71)]
-        simulate_night(store, profile, night=NIGHT, targets=field, dithers=[(0, 0)], sensors=["111"], nframe=6, seed=1)
+        simulate_night(store, profile, SimulatedNight(NIGHT, field, sensors=["111"], nframe=6, seed=1))
         record_missing(store, NIGHT, profile)
         bench, exposures = open_bench(settings), raw_exposures(store, NIGHT)
         for masters in masters_wanted(exposures, profile.masters):

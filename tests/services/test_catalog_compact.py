@@ -34,6 +34,7 @@ from gozen.catalog.maintain.release import read_release, release, releases
 from gozen.catalog.maintain.verify import verify
 from gozen.catalog.read.lookup import Catalog
 from gozen.catalog.write.append import append_night
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest, MissingObject, RerunNotFound, StorageUnavailable, UnreadableInput
 
@@ -322,7 +323,7 @@ def test_what_a_killed_release_left_goes_when_its_time_is_up_though_the_table_ne
     tmp_path: Path, deaths: int, completed: bool
 ) -> None:
     store = open_store(tmp_path)
-    write_table(store, "stars", object_schema(), [objects_of(300, size=0.01)], margin_arcsec=None)
+    write_table(store, "stars", object_schema(), [objects_of(300, size=0.01)], TableOptions(margin_arcsec=None))
     wanted = open_catalog(store, "stars").table()
     with pytest.raises(StorageUnavailable):
         release(DyingStore(tmp_path, deaths), "dr1", {"stars": "stars"})

@@ -30,11 +30,12 @@ from gozen.catalog.format import healpix, manifest, source_ids
 from gozen.catalog.imports import astropy_tables, table_readers, table_stream
 from gozen.catalog.imports import import_table as importing
 from gozen.catalog.imports.formats.file_request import FileRequest
-from gozen.catalog.imports.import_table import import_table
+from gozen.catalog.imports.import_table import ImportRequest, import_table
 from gozen.catalog.maintain.compact import compact
 from gozen.catalog.maintain.release import release
 from gozen.catalog.maintain.verify import tables, verify
 from gozen.catalog.write.append import append_night
+from gozen.catalog.write.table_options import TableOptions
 from gozen.cli.call import run
 from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
@@ -112,7 +113,7 @@ def test_columns_can_be_named_and_radians_become_degrees(store: Store, tmp_path:
         alpha=np.radians(np.asarray(plain["RA_ICRS"])) * units.rad,
         delta=np.radians(np.asarray(plain["DE_ICRS"])) * units.rad,
     )
-    done = import_table(store, written(tmp_path, given, "fits"), "mine", ra="alpha", dec="delta")
+    done = import_table(store, written(tmp_path, given, "fits"), "mine", ImportRequest("alpha", "delta"))
     assert (done.ra, done.dec) == ("alpha", "delta")
     found = open_catalog(store, "mine").table().sort_by("N")
     np.testing.assert_allclose(found["ra"], np.asarray(plain["RA_ICRS"]), rtol=0, atol=1e-12)
@@ -135,7 +136,7 @@ def test_ids_that_say_no_place_stay_a_column_and_rows_at_one_place_are_told_apar
 def test_rows_without_a_position_are_left_out_and_vectors_are_kept(store: Store, tmp_path: Path) -> None:
     given = stars(ap=np.arange(COUNT * 3, dtype=np.float32).reshape(COUNT, 3), ra=np.arange(COUNT))
     given["DE_ICRS"][4] = np.nan
-    done = import_table(store, written(tmp_path, given, "fits"), "mine", ra="RA_ICRS", dec="DE_ICRS")
+    done = import_table(store, written(tmp_path, given, "fits"), "mine", ImportRequest("RA_ICRS", "DE_ICRS"))
     assert (done.left_out, done.version.rows) == (1, COUNT - 1)
     found = open_catalog(store, "mine").table().sort_by("N")
     assert found["ap"][0].as_py() == [0, 1, 2]
@@ -157,7 +158,7 @@ def test_what_cannot_be_imported_is_named_and_nothing_is_written(
 ) -> None:
     url = written(tmp_path, stars(**replaced), "fits")
     with pytest.raises(error, match=says):
-        import_table(store, url, "mine", **named)
+        import_table(store, url, "mine", ImportRequest(**named))
     assert store.list("catalogs") == []
 
 
@@ -200,7 +201,8 @@ def test_columns_called_as_ours_and_types_of_other_programs_are_kept(store: Stor
         "id": pa.array([2**63 + 1, None], pa.uint64()),
     }  # fmt: skip
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    import_table(store, str(tmp_path / "t.parquet"), "mine", ra="alpha", dec="delta", margin_arcsec=None)
+    request = ImportRequest("alpha", "delta")
+    import_table(store, str(tmp_path / "t.parquet"), "mine", request, TableOptions(margin_arcsec=None))
     found = open_catalog(store, "mine").table().sort_by("RA_file")
     assert found["ra"].to_pylist() == [40.0, 41.0]
     assert found["ra_file_file"].to_pylist() == [1, 2]
@@ -240,9 +242,10 @@ IN_BATCHES = """
 import sys, tracemalloc
 import pyarrow as pa
 from gozen.archive.stores.open_store import open_store
-from gozen.catalog.imports.import_table import import_table
+from gozen.catalog.imports.import_table import ImportRequest, import_table
+from gozen.catalog.write.table_options import TableOptions
 tracemalloc.start()
-import_table(open_store(sys.argv[1]), sys.argv[2], "mine", partition_rows=10_000, margin_arcsec=None, memory=1 << 20)
+import_table(open_store(sys.argv[1]), sys.argv[2], "mine", options=TableOptions(10_000, None, 1 << 20))
 print(pa.default_memory_pool().max_memory() + tracemalloc.get_traced_memory()[1])
 """
 
@@ -264,7 +267,7 @@ def test_a_larger_file_takes_little_more_memory(tmp_path: Path, kind: str) -> No
 def test_a_type_that_shows_late_in_a_csv_is_the_type_of_all(store: Store, tmp_path: Path) -> None:
     late = pa.array([str(n) for n in range(49_999)] + ["about 7"])
     url, _ = many(tmp_path, "csv", late=late)
-    assert import_table(store, url, "mine", margin_arcsec=None).left_out == 50
+    assert import_table(store, url, "mine", options=TableOptions(margin_arcsec=None)).left_out == 50
     assert open_catalog(store, "mine").table().sort_by("number")["late"].to_pylist()[-1] == "about 7"
 
 
@@ -285,9 +288,9 @@ def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
 def test_a_fits_table_in_batches_is_the_table_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = stars(late=["" for _ in range(COUNT - 1)] + ["text"], vector=np.arange(2.0 * COUNT).reshape(COUNT, 2))
     url = written(tmp_path, given, "fits")
-    whole = astropy_tables.parsed("fits", Path(url).read_bytes(), FileRequest())
+    whole = astropy_tables.parse_with_astropy("fits", Path(url).read_bytes(), FileRequest())
     monkeypatch.setattr(table_readers, "BATCH", 7)
-    file = table_stream.opened(url)
+    file = table_stream.open_table_stream(url)
     batches = list(file.batches(file.schema.names))
     assert [len(one) for one in batches][:-1] == [7] * (COUNT // 7)
     assert pa.concat_tables(batches).equals(whole)
@@ -308,12 +311,12 @@ def test_what_comes_through_a_pipe_is_imported(store: Store, tmp_path: Path) -> 
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
     writer.start()
-    assert import_table(store, str(pipe), "mine", margin_arcsec=None).version.version == 1
+    assert import_table(store, str(pipe), "mine", options=TableOptions(margin_arcsec=None)).version.version == 1
     assert sorted(open_catalog(store, "mine").table(["mag"])["mag"].to_pylist()) == [3.25, 4.25]
 
 
 def test_a_file_that_changes_between_two_looks_at_it_is_refused(store: Store, tmp_path: Path, monkeypatch) -> None:
-    file, ids_of = tmp_path / "mine.csv", import_table.own_ids
+    file, ids_of = tmp_path / "mine.csv", importing.own_ids
     file.write_text("ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n")
 
     def ids_while_somebody_writes(*place):

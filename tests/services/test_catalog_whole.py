@@ -18,6 +18,7 @@ import pytest
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
 from gozen.catalog.format import partition_parquet
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest, StorageUnavailable
 
@@ -43,7 +44,7 @@ def everything(store: Store) -> dict[str, bytes]:
 
 
 def test_every_row_comes_back_with_its_types_and_nulls(store: Store) -> None:
-    version = write_table(store, "stars", SCHEMA, CHUNKS, partition_rows=500)
+    version = write_table(store, "stars", SCHEMA, CHUNKS, TableOptions(partition_rows=500))
     found = open_catalog(store, "stars").table()
     wanted = pa.concat_tables(CHUNKS).sort_by([("_healpix_29", "ascending"), ("source_id", "ascending")])
     assert found.equals(wanted)
@@ -57,16 +58,18 @@ def test_order_chunks_and_memory_do_not_matter(tmp_path: Path) -> None:
     stores = [open_store(tmp_path / name) for name in "abc"]
     rows = pa.concat_tables(CHUNKS)
     shuffled = rows.take(pa.array(np.random.default_rng(1).permutation(len(rows))))
-    write_table(stores[0], "stars", SCHEMA, CHUNKS, partition_rows=500)
-    write_table(stores[1], "stars", SCHEMA, iter([shuffled]), partition_rows=500)
-    write_table(stores[2], "stars", SCHEMA, [shuffled[:900], shuffled[900:]], partition_rows=500, memory=1)
+    write_table(stores[0], "stars", SCHEMA, CHUNKS, TableOptions(partition_rows=500))
+    write_table(stores[1], "stars", SCHEMA, iter([shuffled]), TableOptions(partition_rows=500))
+    write_table(
+        stores[2], "stars", SCHEMA, [shuffled[:900], shuffled[900:]], TableOptions(partition_rows=500, memory=1)
+    )
     assert everything(stores[0]) == everything(stores[1]) == everything(stores[2])
 
 
 def test_written_again_nothing_changes_and_other_rows_are_refused(store: Store) -> None:
     write_table(store, "stars", SCHEMA, CHUNKS)
     before = everything(store)
-    write_table(store, "stars", SCHEMA, CHUNKS[::-1], memory=1)
+    write_table(store, "stars", SCHEMA, CHUNKS[::-1], TableOptions(memory=1))
     for other in (CHUNKS[:3], [*CHUNKS[:3], _changed(CHUNKS[3])], [*CHUNKS[:3], _nulled(CHUNKS[3])]):
         with pytest.raises(BadRequest, match="another name"):
             write_table(store, "stars", SCHEMA, other)
@@ -97,9 +100,11 @@ def test_a_column_that_a_chunk_lacks_is_null_and_the_place_is_computed(store: St
 
 
 def test_tables_of_the_same_objects_have_the_same_partitions_and_row_groups(store: Store) -> None:
-    forced = write_table(store, "forced", SCHEMA, CHUNKS, partition_rows=500)
+    forced = write_table(store, "forced", SCHEMA, CHUNKS, TableOptions(partition_rows=500))
     narrow = pa.schema([field for field in SCHEMA if field.name != "g_psfflux_flux"])
-    meas = write_table(store, "meas", narrow, [c.select(narrow.names) for c in CHUNKS[::-1]], partition_rows=500)
+    meas = write_table(
+        store, "meas", narrow, [c.select(narrow.names) for c in CHUNKS[::-1]], TableOptions(partition_rows=500)
+    )
     assert forced.partitions == meas.partitions
     groups = [
         [m.row_group(i).num_rows for url in open_catalog(store, name).urls() for m in [pq.read_metadata(url)]
@@ -115,11 +120,11 @@ def test_killed_at_any_write_it_is_not_there_and_running_again_completes(tmp_pat
     while True:
         root = tmp_path / str(writes)
         try:
-            write_table(DyingStore(root, writes), "stars", SCHEMA, [few], partition_rows=5)
+            write_table(DyingStore(root, writes), "stars", SCHEMA, [few], TableOptions(partition_rows=5))
             break
         except StorageUnavailable:
             writes += 1
-        write_table(open_store(root), "stars", SCHEMA, [few], partition_rows=5)
+        write_table(open_store(root), "stars", SCHEMA, [few], TableOptions(partition_rows=5))
         assert len(open_catalog(open_store(root), "stars").table()) == len(few)
     assert writes > 10
 

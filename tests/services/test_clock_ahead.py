@@ -24,7 +24,7 @@ from tests.suite.ahead import ahead
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog.write.append import append_night
 from gozen.instrument.profile import load_profile
-from gozen.instrument.read_header import mjd_of_utc, night_of
+from gozen.instrument.read_header import mjd_of_utc, night_of_mjd
 from gozen.instrument.time_tables import installed_tables
 from gozen.lightcurves.barycentric_times import bjd_tdb
 from gozen.quickdb import connect
@@ -67,7 +67,7 @@ def tell(archive: str) -> None:
 
     socket.getaddrinfo = refused  # type: ignore[assignment]
     now = mjd_of_utc(datetime.now(UTC))
-    night = night_of(now, SITE)
+    night = night_of_mjd(now, SITE)
     rows = rows_of(FIELD, int(night), "1")
     rows = rows.set_column(rows.schema.get_field_index("mjd"), "mjd", pa.array(now + np.arange(len(rows)) * 1e-6))
     with warnings.catch_warnings(record=True) as said:

@@ -19,6 +19,7 @@ from tests.catalog_samples import object_schema, objects_of
 
 from gozen import quickdb
 from gozen.archive.stores.open_store import open_store
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest, ColumnNotFound, FunctionFailed, LimitExceeded
 from gozen.quickdb.api import Api
@@ -31,7 +32,7 @@ SECRET = "s3cr3t-of-the-site"
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
-    write_table(open_store(folder), "forced", object_schema(), [objects_of(20_000)], partition_rows=5_000)
+    write_table(open_store(folder), "forced", object_schema(), [objects_of(20_000)], TableOptions(partition_rows=5_000))
     return folder
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from functools import partial
 from pathlib import Path
 
@@ -84,6 +85,31 @@ def test_a_worker_that_cannot_begin_says_why_and_tries_again(tmp_path: Path) -> 
     found = dict(run_all([1, 2, 3], work, partial(open_nothing, tmp_path), workers=1))
     assert isinstance(found.pop(1), StorageUnavailable)
     assert found == {2: 4, 3: 9}
+
+
+def meet(task: int, bench: SharedInputs) -> bool:
+    """Kill the worker (0) while the other is at work (1), return at once (2 and 3), or wait for another like this."""
+    if task == 1 and bench.store.create("at work", b""):
+        time.sleep(60)
+    while task == 0:
+        if bench.store.exists("at work"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05)
+    until = time.monotonic() + 15
+    bench.store.create(f"waiting/{task}", b"")
+    while task > 3 and time.monotonic() < until:
+        if len(bench.store.list("waiting")) >= 5:  # 1 to 3, this one and another
+            return True
+        time.sleep(0.05)
+    if task > 3:
+        bench.store.delete(f"waiting/{task}")
+    return False
+
+
+def test_only_what_was_under_way_is_tried_alone_after_a_death(tmp_path: Path) -> None:
+    found = dict(run_all(range(6), meet, partial(open_bench, tmp_path), 2))
+    assert isinstance(found.pop(0), WorkerLost)
+    assert found == {1: False, 2: False, 3: False, 4: True, 5: True}
 
 
 @pytest.mark.timeout(60)

@@ -1,4 +1,4 @@
-"""The warm pool of a watch: results as they come, errors by name, workers that die, and tasks that come one by one.
+"""A pool to which tasks come one by one, as a watch has it: results as they come, errors by name, workers that die.
 
 Covered with real processes and real signals.
 """
@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from gozen.errors import Bug, GozenError, WorkerLost
-from gozen.watch.warm_workers import WarmPool
+from gozen.reduction.process_pool import WorkerPool
 
 from .test_pool import open_bench, work
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[WarmPool]:
-    made = WarmPool(partial(open_bench, tmp_path), 2)
+def pool(tmp_path: Path) -> Iterator[WorkerPool]:
+    made = WorkerPool(partial(open_bench, tmp_path), 2)
     yield made
     made.stop()
 
 
-def drain(pool: WarmPool, after: Callable[[], None] = lambda: None) -> dict[Any, int | GozenError]:
+def drain(pool: WorkerPool, after: Callable[[], None] = lambda: None) -> dict[Any, int | GozenError]:
     found: dict[Any, int | GozenError] = {}
     while len(pool):
         found |= dict(pool.finished(1.0))
@@ -33,7 +33,7 @@ def drain(pool: WarmPool, after: Callable[[], None] = lambda: None) -> dict[Any,
     return found
 
 
-def test_tasks_come_one_by_one_and_results_when_they_are_ready(pool: WarmPool) -> None:
+def test_tasks_come_one_by_one_and_results_when_they_are_ready(pool: WorkerPool) -> None:
     more = [20, 21, 22]
 
     def add() -> None:
@@ -47,7 +47,7 @@ def test_tasks_come_one_by_one_and_results_when_they_are_ready(pool: WarmPool) -
     assert found == {1: 1, 2: 4, 20: 400, 21: 441, 22: 484}
 
 
-def test_only_the_task_that_kills_its_worker_is_lost(pool: WarmPool) -> None:
+def test_only_the_task_that_kills_its_worker_is_lost(pool: WorkerPool) -> None:
     for task in (1, 2, 9, 3, 5):
         pool.submit(task, work, task)
     found = drain(pool)
@@ -57,12 +57,12 @@ def test_only_the_task_that_kills_its_worker_is_lost(pool: WarmPool) -> None:
     assert drain(pool) == {7: 49}
 
 
-def test_a_worker_that_dies_once_is_made_good(pool: WarmPool) -> None:
+def test_a_worker_that_dies_once_is_made_good(pool: WorkerPool) -> None:
     pool.submit(6, work, 6)
     assert drain(pool) == {6: 36}
 
 
-def test_nothing_to_do_is_waited_for_by_the_given_sleep(pool: WarmPool) -> None:
+def test_nothing_to_do_is_waited_for_by_the_given_sleep(pool: WorkerPool) -> None:
     slept: list[float] = []
     assert pool.finished(3.0, slept.append) == []
     assert slept == [3.0]

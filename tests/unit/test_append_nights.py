@@ -17,7 +17,7 @@ from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log.update_log import update_log
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.errors import BadRequest
-from gozen.lightcurves.commit_selection import Circle
+from gozen.resources.sky_circle import SkyCircle
 from gozen.workflow.append_nights import AppendedNight, AppendRequest, append_nights
 
 from .archive_samples import commit, processing_of, refused
@@ -76,7 +76,7 @@ def test_exposures_find_their_nights(store: Store) -> None:
 
 def test_a_circle_and_a_run_choose_among_the_commits(store: Store) -> None:
     staged(store, NIGHTS[0], "2", "r2")
-    near, far = Circle(19.7, 29.7, 0.1), Circle(200.0, 29.7, 0.1)
+    near, far = SkyCircle(19.7, 29.7, 0.1), SkyCircle(200.0, 29.7, 0.1)
     assert counts(append_nights(store, AppendRequest(NIGHTS[:1], run="r2", region=near))) == [(NIGHTS[0], ("2",), ROWS)]
     with pytest.raises(BadRequest, match="nothing of the night 20240101 that is selected is reduced"):
         append_nights(store, AppendRequest(NIGHTS[:1], region=far))

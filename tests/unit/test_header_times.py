@@ -21,7 +21,7 @@ from gozen.errors import CorruptFile, UnreadableInput
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import Profile, parse_profile
 from gozen.instrument.profile_check import check_file
-from gozen.instrument.read_header import mjd_of_utc, night_of, read_header, utc_of_mjd
+from gozen.instrument.read_header import mjd_of_utc, night_of_mjd, read_header, utc_of_mjd
 from gozen.instrument.time_tables import installed_tables
 
 DAY_US = 86400e6
@@ -302,7 +302,7 @@ def test_the_night_is_that_of_the_start_and_a_check_shows_both_moments() -> None
     profile = camera(moment="end")
     words = {"DATE-OBS": "2026-01-16T03:00:30", "EXPTIME": 60.0}
     check = check_file(words, (20, 30), profile, "a.fits")
-    assert check.night == "20260115" == night_of(start(profile, DATE__OBS=words["DATE-OBS"]), profile.site)
+    assert check.night == "20260115" == night_of_mjd(start(profile, DATE__OBS=words["DATE-OBS"]), profile.site)
     (read,) = [quantity.converted or "" for quantity in check.quantities if quantity.name == "utc_start"]
     assert read.startswith("2026-01-16T02:59:30.000 UTC")
     assert "from the end of the exposure, 2026-01-16T03:00:30.000 UTC" in read

@@ -15,7 +15,7 @@ from gozen.errors import CorruptFile, UnreadableInput
 from gozen.instrument.header_rules import WordRule
 from gozen.instrument.profile import Profile, load_profile, parse_profile, section_slices, shipped_profiles
 from gozen.instrument.profile_check import check_file
-from gozen.instrument.read_header import convert, mjd_of_utc, night_of, read_header, utc_of_mjd
+from gozen.instrument.read_header import convert, mjd_of_utc, night_of_mjd, read_header, utc_of_mjd
 
 SMALL = """
 name: small
@@ -383,7 +383,7 @@ def test_words_are_joined_and_scaled_and_constants_stand_for_them(profile):
 )
 def test_a_night_is_named_after_the_local_date_on_which_it_began(utc, zone, night):
     site = load_profile("tomoe").site.model_copy(update={"time_zone": zone})
-    assert night_of(mjd_of_utc(datetime.fromisoformat(utc)), site) == night
+    assert night_of_mjd(mjd_of_utc(datetime.fromisoformat(utc)), site) == night
 
 
 def test_mjd_and_utc_are_inverse_to_a_microsecond():

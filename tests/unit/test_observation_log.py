@@ -8,10 +8,11 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import write_commit
 from gozen.archive.log.observation_log import rebuild_night
-from gozen.archive.log.search_log import Circle, LogSelection, search_exposures, search_quality
+from gozen.archive.log.search_log import LogSelection, search_exposures, search_quality
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, UnreadableInput
+from gozen.resources.sky_circle import SkyCircle
 
 from .archive_samples import NIGHT, commit, processing_of, refused
 
@@ -175,8 +176,8 @@ def four(store):
         ({"data_type": "dark"}, ["e3"]),
         ({"project": "cal*"}, ["e3"]),
         ({"first_night": "20250101"}, []),
-        ({"circle": Circle(19.7, 29.0, 0.8)}, ["e1", "e1", "e2", "e3"]),
-        ({"circle": Circle(19.7, 29.0, 0.6)}, []),
+        ({"circle": SkyCircle(19.7, 29.0, 0.8)}, ["e1", "e1", "e2", "e3"]),
+        ({"circle": SkyCircle(19.7, 29.0, 0.6)}, []),
     ],
 )
 def test_searches_give_what_fits_everything_asked(four, asked, found):
@@ -186,7 +187,7 @@ def test_searches_give_what_fits_everything_asked(four, asked, found):
 def test_a_circle_reaches_over_the_first_meridian(store):
     summary = commit().summary.model_copy(update={"ra": 359.9, "dec": 0.0})
     logged(store, commit(summary=summary), commit(sensor="112", summary=summary.model_copy(update={"ra": None})))
-    assert len(search_exposures(store, LogSelection(circle=Circle(0.1, 0.0, 0.21)))) == 1
+    assert len(search_exposures(store, LogSelection(circle=SkyCircle(0.1, 0.0, 0.21)))) == 1
 
 
 def test_what_cannot_be_asked_is_said(four):

@@ -82,7 +82,7 @@ def test_what_was_read_is_let_go_of_at_once(far) -> None:
         for piece in pieces:
             reader.reach([piece])
             reader.read(piece, ["flux"])
-        parts = [one for one in gc.get_objects() if isinstance(one, column_reader._Part)]
+        parts = [one for one in gc.get_objects() if isinstance(one, column_reader._FileRanges)]
     finally:
         gc.enable()
     assert 1 <= len([part for part in parts if part.url.startswith(store.url)]) <= 2

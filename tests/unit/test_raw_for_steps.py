@@ -40,7 +40,7 @@ def raw(name: str, target: str, kind: str = "OBJECT", sensors: str = "12") -> Ra
 
 
 def answer(planned: list[PlannedExposure], taken: list[RawExposure]) -> Answered:
-    (answered,), _ = raw_for_steps.answer([planned], taken, PointingReach(0.05, 0.2))
+    (answered,), _ = raw_for_steps.assign_raw_to_steps([planned], taken, PointingReach(0.05, 0.2))
     return answered
 
 
@@ -110,27 +110,31 @@ REACH = PointingReach(0.05, 0.2)
 
 def test_two_observations_of_one_target_get_an_exposure_each() -> None:
     one, other = asks(HERE, "Exposure: M 31"), asks(HERE, "Exposure: M 31")
-    answers, left = raw_for_steps.answer([one, other], [seen("1", "M 31", 10, 20), seen("2", "M 31", 10, 20)], REACH)
+    answers, left = raw_for_steps.assign_raw_to_steps(
+        [one, other], [seen("1", "M 31", 10, 20), seen("2", "M 31", 10, 20)], REACH
+    )
     assert [[found.exposure for _, found in answered.pairs] for answered in answers] == [["1"], ["2"]]
     assert not left
 
 
 def test_a_step_is_answered_where_it_points() -> None:
     steps = asks(FAR, "Exposure: M 31", HERE, "Exposure: M 31")
-    (answered,), left = raw_for_steps.answer([steps], [seen("1", "M 31", 10, 20.01), seen("2", "M 31", 50, 20)], REACH)
+    (answered,), left = raw_for_steps.assign_raw_to_steps(
+        [steps], [seen("1", "M 31", 10, 20.01), seen("2", "M 31", 50, 20)], REACH
+    )
     assert [(step.step, found.exposure) for step, found in answered.pairs] == [(3, "2"), (5, "1")]
     assert not left
 
 
 def test_what_no_step_asks_for_is_left_by_target_and_by_pointing() -> None:
     taken = [seen("1", "M 31", 10, 20), seen("2", "M 31", 50, 20), seen("3", "m 31", 10, 20), raw("4", "cap", "DARK")]
-    _, left = raw_for_steps.answer([asks(HERE, "Exposure: M 31")], taken, REACH)
+    _, left = raw_for_steps.assign_raw_to_steps([asks(HERE, "Exposure: M 31")], taken, REACH)
     assert [one.exposure for one in left] == ["2", "3"]
 
 
 def test_parts_filters_and_fields_of_a_mosaic_go_with_the_step_that_asks_for_their_target() -> None:
     tiles = [seen(str(number), "M 31", 10, 20 + 0.15 * number, "RV"[number % 2]) for number in range(5)]
-    (answered,), left = raw_for_steps.answer([asks(HERE, "Exposure: M 31")], tiles, REACH)
+    (answered,), left = raw_for_steps.assign_raw_to_steps([asks(HERE, "Exposure: M 31")], tiles, REACH)
     assert sorted(found.exposure for _, found in answered.pairs) == ["0", "1", "2", "3", "4"]
     assert not left
 
@@ -138,19 +142,21 @@ def test_parts_filters_and_fields_of_a_mosaic_go_with_the_step_that_asks_for_the
 def test_a_mosaic_by_several_steps_gets_a_field_for_each() -> None:
     steps = asks(HERE, "Exposure: M 31", BESIDE, "Exposure: M 31", HERE, "Exposure: M 31")
     taken = [seen("1", "M 31", 10, 20), seen("2", "M 31", 10, 20.1), seen("3", "M 31", 10, 20)]
-    (answered,), _ = raw_for_steps.answer([steps], taken, REACH)
+    (answered,), _ = raw_for_steps.assign_raw_to_steps([steps], taken, REACH)
     assert [found.exposure for _, found in answered.pairs] == ["1", "2", "3"]
 
 
 def test_a_numbered_exposure_is_the_answer_of_one_step_alone() -> None:
     taken = [seen(f"{number:08d}", "M 31", 10, 20, number=str(number)) for number in (1, 2)]
-    (answered,), left = raw_for_steps.answer([asks(HERE, "Exposure: M 31")], taken, REACH)
+    (answered,), left = raw_for_steps.assign_raw_to_steps([asks(HERE, "Exposure: M 31")], taken, REACH)
     assert [found.exposure for _, found in answered.pairs] == ["00000001"]
     assert [one.exposure for one in left] == ["00000002"]
 
 
 def test_blanks_before_a_target_do_not_count_as_no_step_can_write_them() -> None:
-    (answered,), _ = raw_for_steps.answer([asks(HERE, "Exposure: M 31")], [seen("1", " M 31", 10, 20)], REACH)
+    (answered,), _ = raw_for_steps.assign_raw_to_steps(
+        [asks(HERE, "Exposure: M 31")], [seen("1", " M 31", 10, 20)], REACH
+    )
     assert [found.exposure for _, found in answered.pairs] == ["1"]
 
 

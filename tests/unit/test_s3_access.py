@@ -130,7 +130,7 @@ def test_what_cannot_be_read_at_this_moment_changes_no_keys(tmp_path: Path, monk
 def test_a_worker_takes_over_what_another_process_has() -> None:
     mine = {"AWS_ACCESS_KEY_ID": "new", "AWS_PROFILE": "observatory", "PATH": "/bin"}
     workers = {"AWS_ACCESS_KEY_ID": "old", "AWS_SESSION_TOKEN": "old", "PATH": "/usr/bin"}
-    s3_environment.adopt(s3_environment.said(mine), workers)
+    s3_environment.set_s3_variables(s3_environment.s3_variables(mine), workers)
     assert workers == {"AWS_ACCESS_KEY_ID": "new", "AWS_PROFILE": "observatory", "PATH": "/usr/bin"}
 
 

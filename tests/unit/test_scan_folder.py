@@ -18,7 +18,7 @@ from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, CorruptFile, MissingObject
 from gozen.instrument.profile import parse_profile
 from gozen.watch.completeness import Arriving
-from gozen.watch.scan_folder import is_whole, look, verdict
+from gozen.watch.scan_folder import fits_files_below, is_whole, verdict
 from gozen.watch.spool import Intake, read_arrival
 
 WORDS = {
@@ -83,12 +83,12 @@ def test_only_fits_files_that_are_not_hidden_count(folder):
     for name in ("b.fits", "a.FITS.gz", ".a.fits.Xy12", ".hidden.fits", "notes.txt", "night/c.fit", "refused/d.fits"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
-    assert [entry.name for entry in look(folder)] == ["a.FITS.gz", "b.fits", "night/c.fit"]
+    assert [entry.name for entry in fits_files_below(folder)] == ["a.FITS.gz", "b.fits", "night/c.fit"]
 
 
 def test_a_folder_that_is_gone_is_named(folder):
     with pytest.raises(MissingObject, match="nowhere"):
-        look(folder / "nowhere")
+        fits_files_below(folder / "nowhere")
 
 
 @pytest.mark.parametrize(

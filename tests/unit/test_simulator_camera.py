@@ -13,8 +13,8 @@ from gozen.errors import BadRequest
 from gozen.instrument.profile import load_profile
 from gozen.simulator import truth_tables
 from gozen.simulator.camera.damaged_files import damage
-from gozen.simulator.simulate_night import Target, plan_night, simulate_night
-from gozen.simulator.simulated_camera import SimulatedCamera
+from gozen.simulator.simulate_night import SimulatedNight, Target, plan_night, simulate_night
+from gozen.simulator.simulated_camera import SimulatedCamera, SimulatedExposure
 from gozen.simulator.sky.events import Eclipse, Flare
 from gozen.simulator.sky.scene import SimulatedSky
 
@@ -34,7 +34,7 @@ def _contents(folder):
 
 def test_an_exposure_leaves_raw_files_truth_and_a_reference_catalogue(tmp_path):
     camera = _camera(tmp_path)
-    keys = camera.expose(5, **FIELD, sensors=["111", "216"])
+    keys = camera.expose(SimulatedExposure(5, **FIELD, sensors=["111", "216"]))
     assert keys == [
         "raw/20261120/00000005/TMQ1202611200000000511.fits",
         "raw/20261120/00000005/TMQ2202611200000000516.fits",
@@ -52,7 +52,7 @@ def test_an_exposure_leaves_raw_files_truth_and_a_reference_catalogue(tmp_path):
 
 def test_truth_follows_its_magnitude_model(tmp_path):
     camera = _camera(tmp_path)
-    camera.expose(5, **FIELD, sensors=["111"])
+    camera.expose(SimulatedExposure(5, **FIELD, sensors=["111"]))
     model = truth_tables.read_truth(
         camera.store, truth_tables.sensor_key("20261120", "00000005", "111", "sensor")
     ).to_pylist()[0]
@@ -64,27 +64,27 @@ def test_truth_follows_its_magnitude_model(tmp_path):
 
 
 def test_the_archive_does_not_depend_on_who_did_the_work(tmp_path):
-    _camera(tmp_path / "one").expose(5, **FIELD, sensors=["111", "112", "113"])
+    _camera(tmp_path / "one").expose(SimulatedExposure(5, **FIELD, sensors=["111", "112", "113"]))
     with ThreadPoolExecutor(3) as pool:
-        _camera(tmp_path / "many").expose(5, **FIELD, sensors=["111", "112", "113"], run=pool.map)
+        _camera(tmp_path / "many").expose(SimulatedExposure(5, **FIELD, sensors=["111", "112", "113"]), run=pool.map)
     assert _contents(tmp_path / "one") == _contents(tmp_path / "many")
 
 
 def test_the_reference_catalogue_grows_with_the_fields(tmp_path):
     camera = _camera(tmp_path)
-    camera.expose(5, **FIELD, sensors=["111"])
+    camera.expose(SimulatedExposure(5, **FIELD, sensors=["111"]))
     before = truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY)
-    camera.expose(6, **FIELD, sensors=["111"])
+    camera.expose(SimulatedExposure(6, **FIELD, sensors=["111"]))
     assert truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY).equals(before)
-    camera.expose(7, **{**FIELD, "ra": 100.0}, sensors=["111"])
+    camera.expose(SimulatedExposure(7, **{**FIELD, "ra": 100.0}, sensors=["111"]))
     after = truth_tables.read_truth(camera.store, truth_tables.REFERENCE_KEY)
     assert set(before["source_id"].to_pylist()) < set(after["source_id"].to_pylist())
 
 
 def test_two_skies_do_not_mix_in_one_archive(tmp_path):
-    _camera(tmp_path).expose(5, **FIELD, sensors=["111"])
+    _camera(tmp_path).expose(SimulatedExposure(5, **FIELD, sensors=["111"]))
     with pytest.raises(BadRequest, match="seed 7, not 8"):
-        _camera(tmp_path, seed=8).expose(6, **FIELD, sensors=["111"])
+        _camera(tmp_path, seed=8).expose(SimulatedExposure(6, **FIELD, sensors=["111"]))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_two_skies_do_not_mix_in_one_archive(tmp_path):
 )
 def test_what_the_camera_does_not_have_is_refused_by_name(tmp_path, change, named):
     with pytest.raises(BadRequest, match=named):
-        _camera(tmp_path).expose(5, **{**FIELD, "sensors": ["111"], **change})
+        _camera(tmp_path).expose(SimulatedExposure(5, **{**FIELD, "sensors": ["111"], **change}))
     assert not list(tmp_path.iterdir())
 
 
@@ -108,12 +108,14 @@ def test_a_night_has_calibration_exposures_dithers_and_visible_events(tmp_path):
     night = simulate_night(
         open_store(tmp_path),
         small_profile(),
-        night="20261120",
-        targets=[Target("field", 19.5, 29.7)],
-        dithers=[(0.0, 0.0), (60.0, 30.0)],
-        sensors=["111", "112"],
-        nframe=3,
-        seed=7,
+        SimulatedNight(
+            "20261120",
+            [Target("field", 19.5, 29.7)],
+            [(0.0, 0.0), (60.0, 30.0)],
+            ["111", "112"],
+            nframe=3,
+            seed=7,
+        ),
         progress=lambda done, total, key: seen.append((done, total, key)),
     )
     assert [(step.data_type, step.object) for step in night.exposures] == [
@@ -140,7 +142,10 @@ def test_a_night_has_calibration_exposures_dithers_and_visible_events(tmp_path):
 
 
 def test_a_night_starts_in_the_dark_and_its_exposures_do_not_overlap():
-    plan = plan_night(load_profile("tomoe").site, "20261120", [Target("a", 10, 60)], [(0, 0), (1800, 0)], 18, 5)
+    plan = plan_night(
+        load_profile("tomoe").site,
+        SimulatedNight("20261120", [Target("a", 10, 60)], [(0, 0), (1800, 0)], calibration_frames=5),
+    )
     assert (plan[0].start - 61364) * 24 == pytest.approx(13.0)
     assert all(later.start - step.start > step.nframe * 0.5 / 86400 for step, later in itertools.pairwise(plan))
     assert (plan[3].ra - plan[2].ra) * 3600 == pytest.approx(3600.0)
@@ -149,7 +154,7 @@ def test_a_night_starts_in_the_dark_and_its_exposures_do_not_overlap():
 
 def test_a_night_that_is_no_date_is_refused():
     with pytest.raises(BadRequest, match="20261340"):
-        plan_night(load_profile("tomoe").site, "20261340", [], [], 18, 18)
+        plan_night(load_profile("tomoe").site, SimulatedNight("20261340", []))
 
 
 def test_an_unknown_damage_is_refused(tmp_path):
@@ -161,4 +166,4 @@ def test_a_camera_of_single_frames_is_refused(tmp_path):
     frames = small_profile().model_copy(update={"raw": "frames"})
     camera = SimulatedCamera(frames, SimulatedSky(7, tycho=None), open_store(tmp_path))
     with pytest.raises(BadRequest, match="single frames"):
-        camera.expose(5, **FIELD, sensors=["111"])
+        camera.expose(SimulatedExposure(5, **FIELD, sensors=["111"]))

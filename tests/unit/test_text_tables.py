@@ -27,7 +27,7 @@ from gozen.errors import UnreadableInput
 def read(data: str | bytes, name: str = "t.csv", **asked: object) -> pa.Table:
     """Return a file's table; it is never on disk."""
     given = data.encode() if isinstance(data, str) else data
-    file = table_stream.opened(name, data=given, asked=FileRequest(**asked))
+    file = table_stream.open_table_stream(name, data=given, asked=FileRequest(**asked))
     return file.columns(file.schema.names)
 
 

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from gozen.errors import ClusterUnavailable
 from gozen_operator.api_server.api_request import PAGE, ApiRequest
-from gozen_operator.api_server.responses import RefusedError, found_in
+from gozen_operator.api_server.responses import RefusedError, checked_answer
 
 _TIMEOUT = Timeout(connect=5.0, read=30.0)
 
@@ -65,7 +65,7 @@ class ApiConnection:
         except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token cannot be read now
             raise ClusterUnavailable(f"{request}: the API server does not answer: {error}") from error
         wants_json = "json" in request.accept
-        found = found_in(str(request), answer.status, answer.headers, answer.data, wants_json=wants_json)
+        found = checked_answer(str(request), answer.status, answer.headers, answer.data, wants_json=wants_json)
         self.writes += request.method != "GET"
         return found
 

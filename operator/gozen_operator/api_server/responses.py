@@ -50,7 +50,7 @@ class RefusedError(ClusterUnavailable):
         return RefusedError(f"{self}; {advice}", self.code, self.retry_after_s, in_words=self.in_words)
 
 
-def found_in(
+def checked_answer(
     what: str, status: int, headers: Mapping[str, str], body: bytes, *, wants_json: bool = True
 ) -> dict[str, Any]:
     """Return what an answer holds; text under ``text`` where JSON was not asked for.

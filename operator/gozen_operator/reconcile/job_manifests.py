@@ -65,7 +65,7 @@ def lightcurve_job(job: LightCurveJob, settings: OperatorSettings) -> Manifest:
     args = ["night", "append", *([choice.night] if choice.night else []), "--table", spec.target_catalog]
     args += [word for one in choice.exposures for word in ("--exposure", one)]
     if choice.region is not None:
-        args += ["--region", f"{choice.region.ra},{choice.region.dec},{choice.region.radius_deg}"]
+        args += ["--region", str(choice.region.circle)]
     args += ["--run", choice.run, "--result", "/dev/termination-log"]
     labels = {"gozen.astro/lightcurvejob": job.metadata.name, TABLE: spec.target_catalog}
     return _job(job, args, labels, 1, express=False, settings=settings)

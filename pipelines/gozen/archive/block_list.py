@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +14,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gozen.errors import UnreadableInput
 from gozen.instrument.read_header import mjd_of_utc
+from gozen.resources.sky_circle import SkyCircle
 
 
-class _Part(BaseModel):
+class _ListPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -34,7 +34,7 @@ def _utc(value: object) -> object:
 Utc = Annotated[datetime, BeforeValidator(_utc)]
 
 
-class SkyCircle(_Part):
+class BlockedSky(_ListPart):
     """A circle on the sky (ICRS)."""
 
     ra: float = Field(ge=0, lt=360, description="deg")
@@ -42,7 +42,7 @@ class SkyCircle(_Part):
     radius_deg: float = Field(gt=0, le=180)
 
 
-class TimeRange(_Part):
+class TimeRange(_ListPart):
     """From one moment to another, both included; without a zone they are UTC."""
 
     start: Utc
@@ -55,13 +55,13 @@ class TimeRange(_Part):
         return self
 
 
-class BlockRule(_Part):
+class BlockRule(_ListPart):
     """One entry: data are blocked when they fit everything that it names."""
 
     reason: str = Field(min_length=1)
     object: str | None = Field(None, description="Pattern with * and ?; case does not matter")
     project: str | None = Field(None, description="Pattern with * and ?; case does not matter")
-    sky: SkyCircle | None = None
+    sky: BlockedSky | None = None
     time: TimeRange | None = None
     exposures: tuple[str, ...] = ()
 
@@ -145,9 +145,7 @@ def _during(time: TimeRange, mjd: float | None) -> bool:
     return mjd is not None and mjd_of_utc(time.start) <= mjd <= mjd_of_utc(time.end)
 
 
-def _touches(circle: SkyCircle, observed: Observed) -> bool:
+def _touches(sky: BlockedSky, observed: Observed) -> bool:
     if observed.ra is None or observed.dec is None:
         return False
-    ra, dec, ra0, dec0 = map(math.radians, (observed.ra, observed.dec, circle.ra, circle.dec))
-    half = math.sin((dec - dec0) / 2) ** 2 + math.cos(dec) * math.cos(dec0) * math.sin((ra - ra0) / 2) ** 2
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half)))) <= circle.radius_deg + observed.radius_deg
+    return SkyCircle(sky.ra, sky.dec, sky.radius_deg).touches(observed.ra, observed.dec, observed.radius_deg)

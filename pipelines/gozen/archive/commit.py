@@ -30,11 +30,11 @@ def _finite_or_none(value: Any) -> Any:
 Number = Annotated[float | None, BeforeValidator(lambda v: _finite_or_none(v if v is None else float(v)))]
 
 
-class _Part(BaseModel):
+class _CommitPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Product(_Part):
+class Product(_CommitPart):
     """An object that belongs to this processing."""
 
     key: str
@@ -42,7 +42,7 @@ class Product(_Part):
     size: int = Field(ge=0, description="Bytes")
 
 
-class Rejection(_Part):
+class Rejection(_CommitPart):
     """Why a gate refused the data."""
 
     name: str = Field(description="Stable name of the error")
@@ -56,7 +56,7 @@ class Rejection(_Part):
         return cls(name=error.name, message=str(error), value=error.value, limit=error.limit)
 
 
-class GateRecord(_Part):
+class GateRecord(_CommitPart):
     """What one gate measured, on the sensor or on one frame."""
 
     name: str
@@ -68,7 +68,7 @@ class GateRecord(_Part):
     frame: int | None = Field(None, ge=0, description="Number of the frame from 0; None for the whole sensor")
 
 
-class FrameRecord(_Part):
+class FrameRecord(_CommitPart):
     """One frame's registration and quality; lengths in pixels, counts in ADU."""
 
     frame: int = Field(ge=0)
@@ -89,7 +89,7 @@ class FrameRecord(_Part):
     zero_point: Number = Field(None, description="Zero magnitude of this frame, mag")
 
 
-class Summary(_Part):
+class Summary(_CommitPart):
     """What was reached on the sensor's stack; None where a step did not run."""
 
     ra: Number = Field(None, description="Centre of the active area, deg (ICRS)")
@@ -118,7 +118,7 @@ class Summary(_Part):
     n_flares: int | None = Field(None, description="Sources that are on frames but not on the stack, and do not move")
 
 
-class SensorCommit(_Part):
+class SensorCommit(_CommitPart):
     """The record of one processing of one sensor's exposure."""
 
     form: int = Field(FORM, description="Version of this form")

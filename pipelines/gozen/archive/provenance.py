@@ -14,14 +14,14 @@ Card = tuple[str, str | int | float, str]
 SHA256 = r"^[0-9a-f]{64}$"
 
 
-class _Part(BaseModel):
+class _ProvenancePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Fit = Literal["exact", "scaled", "nearest", "filter not stated"]
 
 
-class MasterMatch(_Part):
+class MasterMatch(_ProvenancePart):
     """How well a master fits the frames, and what it says of itself."""
 
     fit: Fit = Field(description="Exact; or a dark of another exposure time; or a flat that does not name its filter")
@@ -33,7 +33,7 @@ class MasterMatch(_Part):
     window: str = Field("", description="FITS section in full pixels; empty for the full frame")
 
 
-class CalibrationUsed(_Part):
+class CalibrationUsed(_ProvenancePart):
     """A calibration master that was applied."""
 
     key: str = Field(description="Key in the archive, or a file's name")
@@ -42,14 +42,14 @@ class CalibrationUsed(_Part):
     match: MasterMatch | None = Field(None, description="None in records of an older version")
 
 
-class ReferenceUsed(_Part):
+class ReferenceUsed(_ProvenancePart):
     """The reference catalogue that the WCS and the zero magnitude rest on."""
 
     name: str
     sha256: str = Field(pattern=SHA256)
 
 
-class Provenance(_Part):
+class Provenance(_ProvenancePart):
     """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no wall clock."""
 
     code_version: str = Field(description="Number, commit and digest of the sources, as `gozen --version` says it")

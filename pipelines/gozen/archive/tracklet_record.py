@@ -18,11 +18,11 @@ Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
 Kind = Literal["mover", "streak", "cosmic"]
 
 
-class _Part(BaseModel):
+class _TrackletPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrackletPoint(_Part):
+class TrackletPoint(_TrackletPart):
     """One object at one moment."""
 
     frame: int = Field(ge=0, description="number of the frame, from 0")
@@ -42,7 +42,7 @@ class TrackletPoint(_Part):
     linked: bool = Field(True, description="false where the other points said where to look")
 
 
-class TrackletRecord(_Part):
+class TrackletRecord(_TrackletPart):
     """One moving object in one cube."""
 
     tracklet: str = Field(description="name: eight letters and digits, the same whenever the cube is reduced alike")

@@ -44,13 +44,6 @@ def from_plane(xi: Floats, eta: Floats, ra0: float, dec0: float) -> tuple[Floats
     return np.asarray(ra % 360.0), np.asarray(dec)
 
 
-def separation_deg(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
-    """Return the angle between two positions, degrees (haversine, exact at small angles)."""
-    a = np.sin(np.deg2rad(dec2 - dec1) / 2) ** 2
-    b = np.cos(np.deg2rad(dec1)) * np.cos(np.deg2rad(dec2)) * np.sin(np.deg2rad(ra2 - ra1) / 2) ** 2
-    return float(np.rad2deg(2 * np.arcsin(np.sqrt(min(a + b, 1.0)))))
-
-
 @dataclass(frozen=True)
 class Projection:
     """A linear WCS: the plane that touches the sky at (ra, dec), and how pixels lie on it.

@@ -91,13 +91,12 @@ def import_(
     margin: Annotated[float, typer.Option(min=0, help="Width of the margin for cross-matches, arcsec; 0: none.")] = 5.0,
 ) -> None:
     """Make a table of a file: positions and ids are found or named, all other columns are kept."""
-    from gozen.catalog.imports.import_table import import_table
+    from gozen.catalog.imports.import_table import ImportRequest, import_table
+    from gozen.catalog.write.table_options import TableOptions
 
     given = invocation(ctx)
-    done = import_table(
-        given.store(), file, name, ra=ra, dec=dec, source_id=id_, unit=unit, hdu=hdu, encoding=encoding,
-        storage=given.settings().storage, partition_rows=partition_rows, margin_arcsec=margin or None,
-    )  # fmt: skip
+    request = ImportRequest(ra, dec, id_, unit, hdu, encoding, storage=given.settings().storage)
+    done = import_table(given.store(), file, name, request, TableOptions(partition_rows, margin or None))
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     left = f", {done.left_out:,} rows without a position left out" if done.left_out else ""

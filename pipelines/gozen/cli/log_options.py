@@ -9,8 +9,9 @@ import typer
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.archive.log.search_log import Circle, LogSelection
+    from gozen.archive.log.search_log import LogSelection
     from gozen.archive.stores.open_store import Store
+    from gozen.resources.sky_circle import SkyCircle
 
 _PANEL = "Selection"
 
@@ -59,8 +60,8 @@ def selection(
     return LogSelection(first or None, (last if colon else first) or None, circle=_circle(ra, dec, radius), **texts)
 
 
-def _circle(ra: float | None, dec: float | None, radius: float) -> Circle | None:
-    from gozen.archive.log.search_log import Circle
+def _circle(ra: float | None, dec: float | None, radius: float) -> SkyCircle | None:
+    from gozen.resources.sky_circle import SkyCircle
 
     if ra is None and dec is None:
         return None
@@ -68,7 +69,7 @@ def _circle(ra: float | None, dec: float | None, radius: float) -> Circle | None
         raise BadRequest("a circle needs both --ra and --dec")
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):
         raise BadRequest(f"--ra {ra:g} --dec {dec:g} --radius {radius:g} is no circle on the sky")
-    return Circle(ra, dec, radius)
+    return SkyCircle(ra, dec, radius)
 
 
 def title(what: str, count: int, store: Store) -> str:

@@ -15,7 +15,7 @@ from gozen.cli.stage_bar import counted
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.lightcurves.commit_selection import Circle
+    from gozen.resources.sky_circle import SkyCircle
     from gozen.workflow.append_nights import AppendedNight
 
 app = typer.Typer(help="A night as a whole: append its detections to the light-curve table.", no_args_is_help=True)
@@ -47,15 +47,16 @@ def append(
     say("next: gozen lightcurve --ra RA --dec DEC --radius ARCSEC")
 
 
-def _circle(called: Invocation, region: str | None) -> tuple[Circle | None, float]:
+def _circle(called: Invocation, region: str | None) -> tuple[SkyCircle | None, float]:
     """Return the circle that was asked for, and the radius of a sensor's field, deg."""
     from gozen.instrument.profile import load_profile
-    from gozen.lightcurves.commit_selection import Circle, reach_of
+    from gozen.lightcurves.commit_selection import reach_of
+    from gozen.resources.sky_circle import SkyCircle
 
     if region is None:
         return None, 0.0
     profile = load_profile(called.settings().instrument)
-    return Circle.read(region), reach_of(profile)
+    return SkyCircle.read(region), reach_of(profile)
 
 
 def _say_appended(one: AppendedNight, table: str) -> None:

@@ -56,8 +56,8 @@ def simulate(
     from gozen.archive.keys import date_of
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.simulator.simulate_night import Target
-    from gozen.workflow.simulate_raw import SimulationRequest, fields_of_recipe, simulate_raw
+    from gozen.simulator.simulate_night import SimulatedNight, Target
+    from gozen.workflow.simulate_raw import fields_of_recipe, simulate_raw
 
     date_of(night)
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
@@ -65,7 +65,7 @@ def simulate(
     targets, frames = [Target("field", ra, dec)], nframe
     if recipe is not None:
         targets, frames = fields_of_recipe(recipe, night, profile)
-    request = SimulationRequest(
+    simulated = SimulatedNight(
         night=night,
         targets=targets,
         dithers=_DITHERS[:dithers] if recipe is None else _DITHERS[:1],
@@ -74,7 +74,7 @@ def simulate(
         seed=seed,
         events=None if events else [],
     )
-    made = simulate_raw(store, profile, request, settings.workers, progress=counted)
+    made = simulate_raw(store, profile, simulated, settings.workers, progress=counted)
     for one in made.exposures:
         say(f"{one.exposure_id:08d}: {one.data_type} {one.object!r}, {one.nframe} frames")
     say(f"{len(made.raw)} raw files in {store.url}; the truth stands under truth/")

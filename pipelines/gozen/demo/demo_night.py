@@ -13,10 +13,10 @@ from gozen.observing.raw_for_steps import works_of_exposures
 from gozen.reduction.night_masters import MasterResult
 from gozen.reduction.sensor_work import SensorResult
 from gozen.settings import Settings
-from gozen.simulator.simulate_night import Target
+from gozen.simulator.simulate_night import SimulatedNight, Target
 from gozen.workflow.make_night_masters import make_night_masters
 from gozen.workflow.reduce_exposures import reduce_exposures
-from gozen.workflow.simulate_raw import SimulationRequest, simulate_raw
+from gozen.workflow.simulate_raw import simulate_raw
 from gozen.workflow.stage_progress import StageProgress
 
 NIGHT = "20260115"
@@ -80,8 +80,8 @@ def make_night(plan: DemoPlan, settings: Settings, progress: StageProgress) -> N
         append(store, NIGHT, progress=step)
 
 
-def _request(plan: DemoPlan, sensors: list[str]) -> SimulationRequest:
-    return SimulationRequest(
+def _request(plan: DemoPlan, sensors: list[str]) -> SimulatedNight:
+    return SimulatedNight(
         night=NIGHT,
         targets=[FIELD],
         dithers=DITHERS[: plan.dithers],

@@ -29,7 +29,7 @@ _PATH_POINTS = 50
 
 
 @dataclass(frozen=True)
-class _Named:
+class _PicturedMover:
     """A tracklet under the name of what it is."""
 
     name: str
@@ -143,13 +143,13 @@ def _filled(row: MoverRow, record: TrackletRecord, rms: float | None) -> MoverRo
     )
 
 
-def _named(found: Findings) -> list[_Named]:
+def _named(found: Findings) -> list[_PicturedMover]:
     pairs = [
-        _Named(one.mover.name, one.exposure, one.sensor_id, one.found, one.mover)
+        _PicturedMover(one.mover.name, one.exposure, one.sensor_id, one.found, one.mover)
         for one in found.movers.pairs
         if one.found is not None
     ]
-    return pairs + [_Named(FALSE, one.exposure, one.sensor_id, one.found) for one in found.movers.spurious]
+    return pairs + [_PicturedMover(FALSE, one.exposure, one.sensor_id, one.found) for one in found.movers.spurious]
 
 
 def _cutouts(store: Store, key: str, tracklet: str) -> NDArray[np.float32]:
@@ -158,7 +158,7 @@ def _cutouts(store: Store, key: str, tracklet: str) -> NDArray[np.float32]:
         return np.asarray(hdus[tracklet].data, np.float32)
 
 
-def _film(one: _Named, cutouts: NDArray[np.float32]) -> Film:
+def _film(one: _PicturedMover, cutouts: NDArray[np.float32]) -> Film:
     record = one.record
     shown = [number for number, image in enumerate(cutouts) if np.isfinite(image).any()]
     labels = tuple(f"frame {number + 1} of {len(cutouts)}" for number in shown)
@@ -173,7 +173,7 @@ def _film(one: _Named, cutouts: NDArray[np.float32]) -> Film:
     return Film(one.name[0].upper() + one.name[1:], alt, film_strip(cutouts[shown]), labels, caption)
 
 
-def _path(one: _Named) -> TrackPath:
+def _path(one: _PicturedMover) -> TrackPath:
     points = one.record.points
     ra, dec, mjd, error = (
         np.array([getattr(point, name) for point in points], np.float64)

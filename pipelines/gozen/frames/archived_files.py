@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from gozen.archive import keys
 from gozen.archive.raw.exposure_record import is_of_record, listed_record, raw_folders, read_record
 from gozen.archive.raw.external_raw import ENDINGS
-from gozen.archive.raw.raw_exposure import RawExposure, Setup, Taken, by_sensor, joined
+from gozen.archive.raw.raw_exposure import RawExposure, Setup, Taken, by_sensor, merge_records
 from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, UnreadableInput
 from gozen.frames.exposure_grouping import FrameFacts, number_name
@@ -50,9 +50,9 @@ class ArchivedExposures:
         """Take note of files that are to be recorded in an exposure; what lies long ago is forgotten."""
         whole, name = self._whole.get(fresh.night), (fresh.night, fresh.exposure)
         if whole is not None:
-            whole[fresh.exposure] = joined(whole.get(fresh.exposure), fresh)
+            whole[fresh.exposure] = merge_records(whole.get(fresh.exposure), fresh)
         if name in self._single:
-            self._single[name] = joined(self._single.pop(name), fresh)
+            self._single[name] = merge_records(self._single.pop(name), fresh)
         for night in sorted(self._whole)[:-_NIGHTS]:
             del self._whole[night]
         while len(self._single) > _EXPOSURES:

@@ -16,7 +16,7 @@ from gozen.frames.duplicate_files import Doubles, Place
 from gozen.frames.exposure_grouping import Exposures, FrameFacts, number_name, tolerance_deg
 from gozen.frames.incoming_files import Arrival
 from gozen.frames.rename_exposures import Loose, Moved, loose_files
-from gozen.instrument.read_header import night_of
+from gozen.instrument.read_header import night_of_mjd
 
 ExposureName = tuple[str, str]
 
@@ -63,7 +63,7 @@ def sort_arrivals(
     """
     nights: dict[str, list[Arrival]] = {}
     for one in sorted(arrivals, key=lambda one: (one.header.utc_start, len(one.path.name), str(one.path))):
-        nights.setdefault(night_of(one.header.utc_start, held.profile.site), []).append(one)
+        nights.setdefault(night_of_mjd(one.header.utc_start, held.profile.site), []).append(one)
     out = Sorted()
     for night, found in nights.items():
         _Night(held, night, found, closed or held.closed, out, again=again).sort(found)
@@ -79,7 +79,7 @@ def other_file(path: Path, key: str) -> CorruptFile:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _KnownFile:
     """A file that is in the archive, or came before."""
 
     place: Place
@@ -102,7 +102,7 @@ class _Night:
         names = {one.exposure for one in self._loose}
         known = [raw for raw in known if raw.exposure not in names]
         self._exposures = Exposures(tolerance_deg(held.profile), known, is_closed)
-        self._seen: dict[tuple[object, ...], list[_Seen]] = {}
+        self._seen: dict[tuple[object, ...], list[_KnownFile]] = {}
         self._used: set[str] = set()
         for raw in known:
             self._note_known(raw)
@@ -134,7 +134,7 @@ class _Night:
                 key = keys.raw(self._night, exposure, f"{keys.frame_id_of(file.key)}-{number}")
         self._used.add(key)
         moment = _moment(frame.sensor, frame.taken.mjd, None)
-        self._seen.setdefault(moment, []).append(_Seen(file.key, exposure, key))
+        self._seen.setdefault(moment, []).append(_KnownFile(file.key, exposure, key))
         self._out.moved.setdefault(self._night, []).append(Moved(file, exposure, key))
 
     def _is_retained(self, exposure: str) -> bool:
@@ -148,7 +148,7 @@ class _Night:
             for key in files:
                 if key in raw.taken:
                     moment = _moment(sensor, raw.taken[key].mjd, raw.setup.exposure_id)
-                    self._seen.setdefault(moment, []).append(_Seen(key, raw.exposure, key))
+                    self._seen.setdefault(moment, []).append(_KnownFile(key, raw.exposure, key))
 
     def _placed(self, one: Arrival) -> tuple[str, str]:
         frame = one.frame
@@ -161,10 +161,10 @@ class _Night:
         exposure = self._exposures.place(frame, one.path.name)
         key = self._free_key(one, exposure)
         self._used.add(key)
-        self._seen.setdefault(moment, []).append(_Seen(one.path, exposure, key))
+        self._seen.setdefault(moment, []).append(_KnownFile(one.path, exposure, key))
         return exposure, key
 
-    def _check_alone(self, one: Arrival, frame: FrameFacts, before: list[_Seen]) -> None:
+    def _check_alone(self, one: Arrival, frame: FrameFacts, before: list[_KnownFile]) -> None:
         """Refuse a file that is there already under another name, or another frame of the same moment."""
         for seen in before:
             if self._is_same(one.path, seen.place):

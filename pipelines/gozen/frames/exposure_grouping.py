@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken
 from gozen.errors import CorruptFile
 from gozen.instrument.profile import Profile
+from gozen.resources.sky_circle import separation_deg
 
 PAUSE_S = 1800.0
 """Half an hour without a frame ends an exposure."""
@@ -37,13 +37,6 @@ def tolerance_deg(profile: Profile) -> float:
     """Return how far two pointings of one exposure may lie apart, degrees."""
     field_arcsec = min(profile.active_shape) * profile.pixel_scale_arcsec
     return max(_FIELD_SHARE * field_arcsec, 2 * profile.pointing_uncertainty_arcsec) / 3600
-
-
-def separation_deg(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Return the angle between two places on the sky (ra, dec), degrees, by the haversine formula."""
-    (ra, dec), (ra2, dec2) = (tuple(map(math.radians, place)) for place in (one, other))
-    half = math.sin((dec2 - dec) / 2) ** 2 + math.cos(dec) * math.cos(dec2) * math.sin((ra2 - ra) / 2) ** 2
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
 
 
 def slug(text: str) -> str:
@@ -261,7 +254,7 @@ def _apart(frame: FrameFacts, one: _Exposure) -> float | None:
         return None
     if taken.ra is None or taken.dec is None:
         return None
-    return separation_deg((first.ra, first.dec), (taken.ra, taken.dec))
+    return separation_deg(first.ra, first.dec, taken.ra, taken.dec)
 
 
 def _number_key(camera: str, number: str) -> tuple[str, str]:

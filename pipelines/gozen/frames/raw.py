@@ -24,7 +24,7 @@ from gozen.frames.exposure_grouping import same_time
 from gozen.frames.fits_images import ImageUnit, find_image, image_names, opened, quiet, unpacked
 from gozen.frames.fits_units import FITS_BLOCK
 from gozen.frames.header_cards import header_words
-from gozen.frames.stored_pixels import STORED, Pixels, Scaling, Stored, meant, native, run_over, scaling_of
+from gozen.frames.stored_pixels import STORED, Pixels, Scaling, Stored, apply_scaling, native, run_over, scaling_of
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
 from gozen.instrument.readout import read_out
@@ -62,7 +62,7 @@ class RawFile:
 
     def stored(self, index: int) -> Pixels | Stored:
         """Return one frame as it lies in the file where that is FITS's form of uint16, else as `frame` does."""
-        return meant(self.frames[index], Scaling(self.offset, self.scale, self.blank), self.name)
+        return apply_scaling(self.frames[index], Scaling(self.offset, self.scale, self.blank), self.name)
 
 
 @dataclass(frozen=True)

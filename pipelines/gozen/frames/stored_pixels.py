@@ -78,7 +78,7 @@ def native(pixels: Pixels | Stored) -> Pixels:
     return swapped
 
 
-def meant(stored: NDArray[Any], scaling: Scaling, name: str) -> Pixels | Stored:
+def apply_scaling(stored: NDArray[Any], scaling: Scaling, name: str) -> Pixels | Stored:
     """Return the numbers of a frame, NaN where a pixel is undefined.
 
     They stay as they are stored where that is FITS's form of uint16; else they are float32 where that holds each

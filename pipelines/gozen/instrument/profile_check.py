@@ -10,7 +10,14 @@ from typing import Any
 from gozen.errors import CorruptFile
 from gozen.instrument.header_rules import TIME_KINDS, HeaderWords, WordRule
 from gozen.instrument.profile import Profile
-from gozen.instrument.read_header import RawHeader, impossible_place, night_of, read_header, read_quantity, utc_of_mjd
+from gozen.instrument.read_header import (
+    RawHeader,
+    impossible_place,
+    night_of_mjd,
+    read_header,
+    read_quantity,
+    utc_of_mjd,
+)
 from gozen.instrument.readout import read_out
 
 
@@ -76,7 +83,7 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
     night, header = None, None
     try:
         header = read_header(words, profile, source)
-        night = night_of(header.utc_start, profile.site)
+        night = night_of_mjd(header.utc_start, profile.site)
         quantities = tuple(_as_used(_with_start(quantity, header, profile), header) for quantity in quantities)
         place = impossible_place(header)
         problems += [f"{source}: {place[0]}"] if place else []

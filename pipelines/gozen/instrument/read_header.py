@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ from gozen.instrument.profile import Profile, Site
 from gozen.instrument.profile_contradictions import DATA_TYPES
 from gozen.instrument.readout import read_binning, read_window
 from gozen.instrument.time_tables import day_length_s
+from gozen.resources import nights, sexagesimal
 
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
-_SEXAGESIMAL_PART = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 _DAY_S = 86400.0
 _SHARE_BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}
 
@@ -178,10 +177,9 @@ def impossible_place(header: RawHeader) -> tuple[str, float, float] | None:
     return None
 
 
-def night_of(mjd: float, site: Site) -> str:
+def night_of_mjd(mjd: float, site: Site) -> str:
     """Return the night ``YYYYMMDD`` of a moment: the local date on which it began, noon to noon."""
-    local = utc_of_mjd(mjd).astimezone(ZoneInfo(site.time_zone)) - dt.timedelta(hours=12)
-    return local.strftime("%Y%m%d")
+    return f"{nights.night_of(utc_of_mjd(mjd), ZoneInfo(site.time_zone)):%Y%m%d}"
 
 
 def utc_of_mjd(mjd: float) -> dt.datetime:
@@ -280,7 +278,7 @@ def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) ->
         text = str(first).strip()
         return rule.values.get(text, text)
     if rule.kind in ("hours", "degrees") and isinstance(first, str) and (":" in first or " " in first.strip()):
-        return _sexagesimal(first) * (15.0 if rule.kind == "hours" else 1.0)
+        return sexagesimal.parse(first, sexagesimal.IN_HEADERS) * (15.0 if rule.kind == "hours" else 1.0)
     number = first * rule.scale if type(first) in (int, float) else float(number_of([first], rule))
     if not math.isfinite(number):
         raise ValueError("not a finite number")
@@ -289,16 +287,3 @@ def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) ->
             raise ValueError("not a whole number")
         return int(number)
     return number * 15.0 if rule.kind == "hours" else number
-
-
-def _sexagesimal(text: str) -> float:
-    parts = text.replace(":", " ").split()
-    if not 2 <= len(parts) <= 3:
-        raise ValueError("not of the form dd:mm:ss.s")
-    if not all(_SEXAGESIMAL_PART.fullmatch(part) for part in parts):
-        raise ValueError("not of the form dd:mm:ss.s")
-    numbers = [float(part) for part in parts]
-    if any(part < 0 or part >= 60 for part in numbers[1:]):
-        raise ValueError("minutes and seconds lie between 0 and 60")
-    size = abs(numbers[0]) + numbers[1] / 60 + (numbers[2] / 3600 if len(numbers) == 3 else 0.0)
-    return -size if parts[0].startswith("-") else size

@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, load_commit
 from gozen.archive.keys import CommitKey
 from gozen.archive.log.observation_log import in_force
 from gozen.archive.stores.open_store import Store
-from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
-
-
-@dataclass(frozen=True)
-class Circle:
-    """A circle on the sky, degrees (ICRS)."""
-
-    ra: float
-    dec: float
-    radius: float
-
-    @classmethod
-    def read(cls, text: str) -> Circle:
-        """Read ``RA,DEC,RADIUS``; `BadRequest` when it is something else."""
-        try:
-            ra, dec, radius = (float(part) for part in text.split(","))
-        except ValueError:
-            raise BadRequest(
-                f"region {text!r} is no circle; write RA,DEC,RADIUS in degrees, as 83.8,-5.4,0.5"
-            ) from None
-        if not (0 <= ra < 360 and -90 <= dec <= 90 and 0 < radius <= 180):
-            raise BadRequest(f"region {text!r}: RA is from 0 to 360, DEC from -90 to 90, RADIUS above 0")
-        return cls(ra, dec, radius)
-
-    def touches(self, ra: float, dec: float, reach: float) -> bool:
-        """Tell whether something that reaches so far (degrees) about a place overlaps the circle."""
-        a, b = math.radians(self.dec), math.radians(dec)
-        half = math.sin((a - b) / 2) ** 2
-        half += math.cos(a) * math.cos(b) * math.sin(math.radians(self.ra - ra) / 2) ** 2
-        return math.degrees(2 * math.asin(math.sqrt(min(half, 1.0)))) <= self.radius + reach
+from gozen.resources.sky_circle import SkyCircle
 
 
 def reach_of(profile: Profile) -> float:
@@ -60,7 +30,7 @@ def selected_commits(
     night: str,
     exposures: Collection[str] = (),
     run: str | None = None,
-    region: Circle | None = None,
+    region: SkyCircle | None = None,
     reach_deg: float = 0.0,
 ) -> list[SensorCommit]:
     """Return the commits of a night that staged rows and meet what is asked, in the order of their keys.
@@ -92,7 +62,7 @@ def _is_of(key: str, exposures: Collection[str], run: str | None) -> bool:
     return (not exposures or parsed.processing.exposure in exposures) and run in (None, parsed.processing.run)
 
 
-def _is_in(commit: SensorCommit, region: Circle | None, reach_deg: float) -> bool:
+def _is_in(commit: SensorCommit, region: SkyCircle | None, reach_deg: float) -> bool:
     if region is None:
         return True
     ra, dec = commit.summary.ra, commit.summary.dec

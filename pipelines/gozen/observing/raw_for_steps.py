@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from gozen.archive.keys import Processing
 from gozen.archive.raw.exposure_record import RawExposure
-from gozen.frames.exposure_grouping import number_name, separation_deg, tolerance_deg
+from gozen.frames.exposure_grouping import number_name, tolerance_deg
 from gozen.instrument.profile import Profile
 from gozen.observing.observation_plan import PlannedExposure
 from gozen.reduction.sensor_work import SensorWork
 from gozen.resources.observation import Observation
+from gozen.resources.sky_circle import separation_deg
 from gozen.resources.yaml_resources import dump_resources
 
 
@@ -62,7 +63,7 @@ class PointingReach:
         return cls(tolerance_deg(profile), (math.hypot(width, height) + 2 * profile.pointing_uncertainty_arcsec) / 3600)
 
 
-def answer(
+def assign_raw_to_steps(
     planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: PointingReach
 ) -> tuple[list[Answered], list[RawExposure]]:
     """Find what was taken for each planned exposure: by kind of data, target and pointing, in the order of time.
@@ -104,7 +105,7 @@ def step_of(
     taken
         All exposures of its night as far as they are known, by time, also this one.
     """
-    (answered,), _ = answer([steps], taken, reach)
+    (answered,), _ = assign_raw_to_steps([steps], taken, reach)
     for step, one in answered.pairs:
         if one.exposure == raw.exposure:
             return step
@@ -136,7 +137,7 @@ def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: P
     for exposures in found.values():
         for one in exposures:
             same = (one.object, one.data_type) == (raw.object, raw.data_type)
-            if same and one.pointing is not None and separation_deg(one.pointing, place) <= reach.field:
+            if same and one.pointing is not None and separation_deg(*one.pointing, *place) <= reach.field:
                 exposures.append(raw)
                 return True
     return False
@@ -154,7 +155,7 @@ def _apart(step: PlannedExposure, raw: RawExposure) -> float:
     place = raw.pointing
     if step.pointing is None or place is None or raw.data_type != "OBJECT":
         return 0.0
-    return separation_deg((step.pointing.ra, step.pointing.dec), place)
+    return separation_deg(step.pointing.ra, step.pointing.dec, *place)
 
 
 def _is_numbered(raw: RawExposure) -> bool:

@@ -14,12 +14,10 @@ from gozen.errors import BadRequest
 from gozen.lightcurves.barycentric_times import Place, bjd_tdb, say_uncertainty
 from gozen.quickdb.jobs.rerun_tables import Tables
 from gozen.quickdb.patches.column_definitions import BARYCENTRIC, TableColumns
+from gozen.resources.sky_circle import SkyCircle
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Circle = tuple[float, float, float]
-"""Its centre in ICRS degrees, and its radius in arcsec."""
 
 _NEEDS = ("mjd", "ra", "dec")
 
@@ -38,21 +36,24 @@ def listed(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "type", "unit", "meaning"]).set_index("name")
 
 
-def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, radius: float) -> int | Circle:
+def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, radius: float) -> int | SkyCircle:
     """Return which rows are asked for; `BadRequest` where neither a star nor a place is named, or both."""
     if source_id is not None and (ra is None or dec is None):
         return source_id
     if source_id is None and ra is not None and dec is not None:
-        return ra, dec, radius
+        return SkyCircle(ra, dec, radius / 3600)
     raise BadRequest("say which star: source_id=..., or ra=... and dec=... in degrees")
 
 
 def light_curve(
-    catalog: Catalog, wanted: int | Circle, columns: Sequence[str] | None, place_m: Place | None
+    catalog: Catalog, wanted: int | SkyCircle, columns: Sequence[str] | None, place_m: Place | None
 ) -> pa.Table:
     """Look up a star or a circle; return the columns that were asked for, in their order, derived ones among them."""
     names = None if columns is None else _read_for(columns, place_m)
-    rows = catalog.cone(*wanted, names) if isinstance(wanted, tuple) else catalog.lightcurve(wanted, names)
+    if isinstance(wanted, SkyCircle):
+        rows = catalog.cone(wanted.ra, wanted.dec, wanted.radius_arcsec, names)
+    else:
+        rows = catalog.lightcurve(wanted, names)
     return _with_derived(rows, columns, place_m)
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 512 * 1024**2
-_LARGEST_BYTES = 32 * 1024**2
 
 
 class Workspace:
@@ -32,11 +26,3 @@ class Workspace:
         """Return an array with what was left in it."""
         size = math.prod(shape) * np.dtype(kind).itemsize
         return np.frombuffer(self.room(name, size)[:size], kind).reshape(shape)
-
-
-def keep_freed_memory() -> None:
-    """Have this process use the memory of freed arrays again, where the C library is glibc; else do nothing."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
-        library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -20,7 +20,8 @@ from gozen.errors import BadRequest, CorruptFile, ExitCode, GozenError, Rejected
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile
 from gozen.reduction.make_master import CalibrationFile, Combined, combine_frames, note_used, store_master
-from gozen.reduction.process_pool import OpenBench, run_all
+from gozen.reduction.pool_worker import OpenBench
+from gozen.reduction.process_pool import run_all
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.version import code_version
 

@@ -1,29 +1,140 @@
-"""A pool of worker processes that each open the bench once: results as they come, and nothing lost with a worker."""
+"""Worker processes that each open the bench once and stay warm: results as they come, and nothing lost with a worker.
+
+What happens inside a worker is in `gozen.reduction.pool_worker`. QuickDB has workers of its own (decision 0039).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any, TypeVar
 
-from gozen.errors import GozenError, WorkerLost, as_gozen_error
-from gozen.reduction.buffers import keep_freed_memory
+from gozen.errors import GozenError, WorkerLost
+from gozen.reduction.pool_worker import OpenBench, call_task, start_worker
 from gozen.reduction.sensor_work import SharedInputs
 
 log = logging.getLogger(__name__)
-OpenBench = Callable[[], SharedInputs]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_bench: SharedInputs | None = None
-_open_bench: OpenBench | None = None
+_UNDER_WAY = 2
+"""Tasks for each worker that its pool has: one at work, one that waits. All of them are suspects when a worker dies."""
+
+_TRIES = 2
+_LOST = "the worker process was killed by a signal, twice; it may need more memory: use fewer --workers and run again"
+
+
+@dataclass(frozen=True)
+class _PoolTask:
+    name: Hashable
+    do: Callable[[Any, SharedInputs], Any]
+    what: Any
+    tries: int = 0
+
+
+class WorkerPool:
+    """Processes that open the bench once and then work until they are stopped.
+
+    When one dies, what was under way is tried once more, each task alone, so that only the one that kills its worker
+    ends as `WorkerLost`.
+
+    Parameters
+    ----------
+    open_bench
+        Opens archive, profile and reference catalogue; called once in each process.
+    workers
+        Number of processes.
+    """
+
+    def __init__(self, open_bench: OpenBench, workers: int) -> None:
+        self._open_bench, self.workers = open_bench, workers
+        self._pool = self._new_pool()
+        self._pending: dict[Future[Any], _PoolTask] = {}
+        self._suspects: deque[_PoolTask] = deque()
+        self._queued: deque[_PoolTask] = deque()
+
+    def __len__(self) -> int:
+        """Return the number of tasks that are not finished."""
+        return len(self._pending) + len(self._suspects) + len(self._queued)
+
+    def submit(self, name: Hashable, do: Callable[[Any, SharedInputs], Any], what: Any) -> None:
+        """Hand over a task: a function of a module, called with ``what`` (picklable) and the process's bench."""
+        self._queued.append(_PoolTask(name, do, what))
+        self._feed()
+
+    def finished(
+        self, timeout_s: float | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> list[tuple[Any, Any]]:
+        """Return names and results (or named errors) of what is finished; wait for the first, at most ``timeout_s``.
+
+        Tasks that end at the same time come in the order in which they were started.
+        """
+        if not self._pending:
+            sleep(timeout_s or 0.0)
+            return []
+        ready, _ = wait(self._pending, timeout=timeout_s, return_when=FIRST_COMPLETED)
+        results, lost = [], []
+        for future in [one for one in self._pending if one in ready]:  # a set has no order that a person expects
+            task = self._pending.pop(future)
+            try:
+                results.append((task.name, future.result()))
+            except BrokenProcessPool:
+                lost.append(task)
+        if lost:
+            results += self._after_loss([*lost, *self._pending.values()])
+        self._feed()
+        return results
+
+    def stop(self) -> None:
+        """End the processes at once; what they committed stays.
+
+        They are not asked to end by themselves: one that is killed at that moment keeps the lock of the queue, the
+        others never hear of the end, and Python would wait for them for ever.
+        """
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        # A fresh interpreter in each worker: threads and locks of the parent do not survive a fork.
+        begin = self._open_bench, os.getpid()
+        return ProcessPoolExecutor(self.workers, get_context("spawn"), start_worker, begin)
+
+    def _replace_pool(self) -> None:
+        self.stop()
+        self._pool = self._new_pool()
+
+    def _after_loss(self, lost: list[_PoolTask]) -> list[tuple[Any, GozenError]]:
+        log.warning("a worker was lost; what was under way is tried once more")
+        self._pending.clear()
+        self._replace_pool()
+        again = [replace(one, tries=one.tries + 1) for one in lost]
+        self._suspects += [one for one in again if one.tries < _TRIES]
+        return [(one.name, WorkerLost(_LOST)) for one in again if one.tries >= _TRIES]
+
+    def _feed(self) -> None:
+        """Start what may be started: a suspect alone, else so many tasks that every worker has one and the next."""
+        while self._suspects or self._queued:
+            is_suspect_under_way = any(task.tries for task in self._pending.values())
+            if self._pending and (self._suspects or is_suspect_under_way):
+                return
+            if len(self._pending) >= _UNDER_WAY * self.workers:
+                return
+            queue = self._suspects or self._queued
+            task = queue[0]
+            with contextlib.suppress(BrokenProcessPool):
+                self._pending[self._pool.submit(call_task, task.do, task.what)] = task
+                queue.popleft()
+                continue
+            self._replace_pool()
 
 
 def run_all(
@@ -31,19 +142,14 @@ def run_all(
 ) -> Iterator[tuple[Task, Result | GozenError]]:
     """Do tasks in worker processes, those first that come first.
 
-    When a worker dies, the tasks that were under way are tried once more, each in a process of its own, so that only
-    the one that kills its worker is lost.
-
     Parameters
     ----------
     tasks
         Picklable.
     do
         A function of a module, called with a task and the process's bench.
-    open_bench
-        Opens archive, profile and reference catalogue; called once in each process.
-    workers
-        Number of processes.
+    open_bench, workers
+        As for `WorkerPool`.
 
     Yields
     ------
@@ -54,89 +160,14 @@ def run_all(
     KeyboardInterrupt
         After the workers are stopped; what they committed stays.
     """
-    lost: list[Task] = []
-    yield from _in_pool(tasks, do, open_bench, min(workers, len(tasks)), lost)
-    for task in lost:
-        log.warning("a worker was lost; what it did is tried once more")
-        again: list[Task] = []
-        yield from _in_pool([task], do, open_bench, 1, again)
-        if again:
-            yield (
-                task,
-                WorkerLost(
-                    "the worker process was killed by a signal, twice; it may need more memory: "
-                    "use fewer --workers and run again"
-                ),
-            )
-
-
-def _in_pool(
-    tasks: Sequence[Task],
-    do: Callable[[Task, SharedInputs], Result],
-    open_bench: OpenBench,
-    workers: int,
-    lost: list[Task],
-) -> Iterator[tuple[Task, Result | GozenError]]:
     if not tasks:
         return
-    # A fresh interpreter in each worker: threads of the parent (progress bar, storage) do not survive a fork.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, (open_bench,))
+    pool = WorkerPool(open_bench, min(workers, len(tasks)))
     try:
-        pending: dict[Future[Result | GozenError], Task] = {pool.submit(call_task, do, task): task for task in tasks}
-        while pending:
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in [one for one in pending if one in finished]:  # a set has no order that a person expects
-                task = pending.pop(future)
-                try:
-                    yield task, future.result()
-                except BrokenProcessPool:
-                    lost.append(task)
+        for number, task in enumerate(tasks):
+            pool.submit(number, do, task)
+        while len(pool):
+            for number, result in pool.finished():
+                yield tasks[number], result
     finally:
-        end_pool(pool)
-
-
-def end_pool(pool: ProcessPoolExecutor) -> None:
-    """End the workers of a pool at once; what they committed stays.
-
-    They are not asked to end by themselves: one that is killed at that moment keeps the lock of the queue, the others
-    never hear of the end, and Python would wait for them for ever.
-    """
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-    pool.shutdown(wait=True, cancel_futures=True)
-
-
-def start_worker(open_bench: OpenBench) -> None:
-    """Make a new process a worker: it opens the bench, leaves Ctrl-C to its parent, and ends with it."""
-    global _bench, _open_bench
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Ctrl-C reaches the whole group; the parent decides and stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The pool is the parallelism; threads inside a worker would only fight over its core.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    keep_freed_memory()
-    _open_bench = open_bench
-    # A worker that cannot begin would count as killed; the first task tries again and says what is wrong.
-    with contextlib.suppress(Exception):
-        _bench = open_bench()
-
-
-def _end_with_parent() -> None:
-    # A parent that was killed tells nobody, and its workers would wait for work for ever.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result | GozenError:
-    """Do a task in a worker, with its bench; an exception comes back under its name."""
-    global _bench
-    assert _open_bench is not None
-    try:
-        _bench = _bench or _open_bench()
-        return do(task, _bench)
-    except Exception as error:
-        named = as_gozen_error(error)
-        log.debug("a task failed", exc_info=error)
-        return type(named)(str(named))
+        pool.stop()

@@ -9,7 +9,8 @@ from gozen.archive.commit import SensorCommit, read_commit
 from gozen.archive.raw.reduced_tags import mark_reduced
 from gozen.archive.stores.open_store import Store
 from gozen.errors import GozenError, StorageUnavailable
-from gozen.reduction.process_pool import OpenBench, run_all
+from gozen.reduction.pool_worker import OpenBench
+from gozen.reduction.process_pool import run_all
 from gozen.reduction.sensor_work import SensorResult, SensorWork, SharedInputs
 
 

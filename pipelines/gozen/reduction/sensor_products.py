@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gozen.frames.fits_products import compressed
 from gozen.frames.fits_units import Card
 from gozen.frames.raw import RawCube
-from gozen.instrument.read_header import night_of, utc_of_mjd
+from gozen.instrument.read_header import night_of_mjd, utc_of_mjd
 from gozen.reduction.align_frames import AlignedStack
 from gozen.reduction.sensor_stages import ReductionContext, Solved
 
@@ -90,7 +90,7 @@ def _cards(cube: RawCube, frames: list[int], kind: str, context: ReductionContex
         ("PROJECT", header.project, "project"),
         ("OBSERVER", header.observer, "observer"),
         ("PIPELINE", ",".join(header.pipelines), "pipelines that the recipe names"),
-        ("NIGHT", night_of(first, site), "local date on which the night began"),
+        ("NIGHT", night_of_mjd(first, site), "local date on which the night began"),
         ("TIMESYS", "UTC", "time scale"),
         ("DATE-OBS", utc_of_mjd(first).strftime(_ISO), "first pixel starts"),
         ("DATE-AVG", utc_of_mjd((first + end) / 2).strftime(_ISO), "middle of the exposure"),

@@ -18,6 +18,7 @@ from gozen.resources.metadata import (
     WireModel,
     rules,
 )
+from gozen.resources.sky_circle import SkyCircle
 
 CatalogName = Annotated[str, Field(max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
 ExposureKey = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
@@ -49,6 +50,11 @@ class Region(WireModel):
     """Declination of its centre, deg, ICRS."""
     radius_deg: Annotated[float, Field(gt=0, le=180)]
     """Its radius, deg."""
+
+    @property
+    def circle(self) -> SkyCircle:
+        """The same as data are selected by."""
+        return SkyCircle(self.ra, self.dec, self.radius_deg)
 
 
 class Selection(WireModel):

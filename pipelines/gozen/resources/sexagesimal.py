@@ -1,11 +1,59 @@
-"""Coordinates written as text: hours or degrees, minutes, seconds."""
+"""Angles written in two or three fields (hours or degrees, minutes, seconds): one reader and one writer.
+
+Each user names the spellings that it accepts: recipes are strict, headers and tables come from other software.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-_FIELDS = re.compile(r"([+-]?)(\d{1,3})(?::|\s+)(\d{1,2})(?:(?::|\s+)(\d{1,2}(?:\.\d*)?))?")
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Size = TypeVar("Size", float, NDArray[np.float64])
+
+_FIELD = r"[0-9]+(?:\.[0-9]*)?"
+
+IN_RECIPES = re.compile(
+    r"(?P<sign>[+-]?)(?P<whole>\d{1,3})(?::|\s+)(?P<minutes>\d{1,2})(?:(?::|\s+)(?P<seconds>\d{1,2}(?:\.\d*)?))?"
+)
+"""Fields of one to three digits between colons or spaces; the last may have decimals."""
+
+IN_HEADERS = re.compile(
+    rf"[:\s]*(?P<sign>[+-]?)(?P<whole>{_FIELD})[:\s]+(?P<minutes>[+-]?{_FIELD})(?:[:\s]+(?P<seconds>[+-]?{_FIELD}))?[:\s]*"
+)
+"""Any number of digits, decimals in each field, more than one separator."""
+
+IN_TABLES = (
+    r"^(?P<sign>[+\-−]?)\s*(?P<whole>\d+)\s*(?P<mark>[hHdD:°\s]|deg)\s*(?P<minutes>\d+(?:\.\d*)?)\s*"
+    r"(?:(?:[mM:'′\s])\s*(?P<seconds>\d+(?:\.\d*)?)\s*(?:[sS\"″]|'')?|[mM'′]?)$"
+)
+"""Also letters and signs of units; text, as Arrow compiles it for a whole column."""
+
+
+def parse(text: str, spelling: re.Pattern[str]) -> float:
+    """Return an angle in the unit of its first field, hours or degrees.
+
+    Raises
+    ------
+    ValueError
+        The text is not spelled so, or its minutes or seconds are not from 0 to 60.
+    """
+    found = spelling.fullmatch(text)
+    if not found:
+        raise ValueError("not of the form dd:mm:ss.s")
+    minutes, seconds = float(found["minutes"]), float(found["seconds"] or 0)
+    if not (0 <= minutes < 60 and 0 <= seconds < 60):
+        raise ValueError("minutes and seconds lie between 0 and 60")
+    size = join_fields(float(found["whole"]), minutes, seconds)
+    return -size if found["sign"] == "-" else size
+
+
+def join_fields(whole: Size, minutes: Size, seconds: Size) -> Size:
+    """Return the size of an angle, or of each of a column, in the unit of its first field."""
+    return whole + minutes / 60 + seconds / 3600
 
 
 def degrees(text: str, unit: Literal["hours", "degrees"]) -> float:
@@ -23,12 +71,29 @@ def degrees(text: str, unit: Literal["hours", "degrees"]) -> float:
     ValueError
         The text is not of this form, or beyond 24 hours or 90 degrees.
     """
-    example, largest = ("01:18:59.96", 360.0) if unit == "hours" else ("+29:42:38.6", 90.0)
-    found = _FIELDS.fullmatch(text.strip())
-    minutes, seconds = (float(found[3]), float(found[4] or 0)) if found else (60.0, 60.0)
-    if not found or minutes >= 60 or seconds >= 60:
-        raise ValueError(f"{text!r} is no coordinate; write degrees as a number, or {unit} as {example}")
-    size = (float(found[2]) + minutes / 60 + seconds / 3600) * (15 if unit == "hours" else 1)
-    if size > largest:
-        raise ValueError(f"{text!r} is beyond {largest / (15 if unit == 'hours' else 1):.0f} {unit}")
-    return -size if found[1] == "-" else size
+    example, largest = ("01:18:59.96", 24.0) if unit == "hours" else ("+29:42:38.6", 90.0)
+    try:
+        size = parse(text.strip(), IN_RECIPES)
+    except ValueError:
+        raise ValueError(f"{text!r} is no coordinate; write degrees as a number, or {unit} as {example}") from None
+    if abs(size) > largest:
+        raise ValueError(f"{text!r} is beyond {largest:.0f} {unit}")
+    return size * (15 if unit == "hours" else 1)
+
+
+def write(value: float, decimals: int, plus: Literal["", "+"] = "") -> str:
+    """Return an angle as ``dd:mm:ss.ss``.
+
+    Parameters
+    ----------
+    value
+        Hours or degrees.
+    decimals
+        Of the seconds, at least one.
+    plus
+        Sign of an angle that is not negative.
+    """
+    units = round(abs(value) * 3600 * 10**decimals)
+    whole, fraction = divmod(units, 10**decimals)
+    sign = "-" if value < 0 else plus
+    return f"{sign}{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{fraction:0{decimals}d}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from gozen.simulator.camera.detector import pattern
 from gozen.simulator.camera.frame_light import SensorField, sensor_field
 from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.camera.sensor_exposure import SensorExposure
-from gozen.simulator.simulated_camera import Run, SimulatedCamera, expose_sensor, update_reference
+from gozen.simulator.simulated_camera import Run, SimulatedCamera, SimulatedExposure, expose_sensor, update_reference
 from gozen.simulator.sky.events import Cloud, Eclipse, Event, Flare, Mover, Transient
 from gozen.simulator.sky.random_streams import stream
 from gozen.simulator.sky.scene import Conditions, SimulatedSky
@@ -46,16 +46,51 @@ class Target:
 
 
 @dataclass(frozen=True)
-class SimulatedExposure:
-    """One exposure of a plan; times are MJD (UTC), places degrees."""
+class SimulatedNight:
+    """What is to happen in a simulated night: a DARK, a FLAT, then each dither of each field.
 
-    exposure_id: int
-    object: str
-    ra: float
-    dec: float
-    start: float
-    nframe: int
-    data_type: str
+    Parameters
+    ----------
+    night
+        ``YYYYMMDD``; exposures start at 22:00 local time.
+    targets
+        The fields.
+    dithers
+        Offsets from the field, arcsec on the sky, east and north.
+    sensors
+        Those that take part; all of the profile's by default.
+    nframe, calibration_frames
+        Frames of an exposure of the sky, and of a DARK or FLAT (as many by default).
+    seed
+        Of the sky and of all noise.
+    events
+        What happens; by default `typical_events`.
+    conditions
+        Numbers of the air, the telescope and the sky.
+    tycho
+        Index for the bright stars; by default Debian's, where it is installed.
+    pipelines, gain
+        As in `SimulatedExposure`.
+    """
+
+    night: str
+    targets: Sequence[Target]
+    dithers: Sequence[tuple[float, float]] = ((0.0, 0.0),)
+    sensors: Sequence[str] | None = None
+    nframe: int = 18
+    calibration_frames: int | None = None
+    seed: int = 1
+    events: Sequence[Event] | None = None
+    conditions: Conditions = field(default_factory=Conditions)
+    tycho: Path | None = None
+    pipelines: Sequence[str] | None = None
+    gain: str | None = None
+    first_exposure_id: int = 1
+
+    @property
+    def quiet_sky(self) -> SimulatedSky:
+        """The sky before anything happens on it."""
+        return SimulatedSky(self.seed, (), self.conditions, self.tycho or find_index())
 
 
 @dataclass(frozen=True)
@@ -83,37 +118,12 @@ class NightSummary:
 
 
 def simulate_night(
-    store: Store,
-    profile: Profile,
-    *,
-    night: str,
-    targets: Sequence[Target],
-    dithers: Sequence[tuple[float, float]] = ((0.0, 0.0),),
-    sensors: Iterable[str] | None = None,
-    nframe: int = 18,
-    calibration_frames: int | None = None,
-    seed: int = 1,
-    events: Sequence[Event] | None = None,
-    conditions: Conditions | None = None,
-    tycho: Path | None = None,
-    pipelines: Iterable[str] | None = None,
-    gain: str | None = None,
-    first_exposure_id: int = 1,
-    progress: Progress | None = None,
-    run: Run = map,
+    store: Store, profile: Profile, wanted: SimulatedNight, *, progress: Progress | None = None, run: Run = map
 ) -> NightSummary:
-    """Simulate a night: a DARK, a FLAT, then each dither of each field.
+    """Simulate a night into an archive: raw files, their truth and the reference catalogue.
 
     Parameters
     ----------
-    night
-        ``YYYYMMDD``; exposures start at 22:00 local time.
-    dithers
-        Offsets from the field, arcsec on the sky, east and north.
-    events
-        What happens; by default `typical_events`.
-    tycho
-        Index for the bright stars; by default Debian's, where it is installed.
     progress
         Called with the number of files done, of all, and the key of the last.
     run
@@ -124,49 +134,64 @@ def simulate_night(
     BadRequest
         The night is no date, or what `SimulatedCamera.expose` refuses.
     """
-    index = tycho or find_index()
-    sky = SimulatedSky(seed, (), conditions or Conditions(), index)
-    plan = plan_night(profile.site, night, targets, dithers, nframe, calibration_frames or nframe, first_exposure_id)
-    chosen = tuple(sensor.id for sensor in profile.sensors) if sensors is None else tuple(sensors)
-    quiet = _orders(SimulatedCamera(profile, sky, store), plan, chosen, pipelines, gain)
-    happening = tuple(typical_events(quiet) if events is None else events)
+    sky, plan = wanted.quiet_sky, plan_night(profile.site, wanted)
+    camera = SimulatedCamera(profile, sky, store)
+    quiet = [order for exposure in plan for order in camera.orders(exposure)]
+    happening = tuple(typical_events(quiet) if wanted.events is None else wanted.events)
     orders = [replace(order, sky=replace(sky, events=happening)) for order in quiet]
     update_reference(store, sky, orders)
-    truth_tables.write_truth(store, truth_tables.events_key(night), truth_tables.events_table(happening))
+    truth_tables.write_truth(store, truth_tables.events_key(wanted.night), truth_tables.events_table(happening))
     raw = []
     for key in run(partial(expose_sensor, store), orders):
         raw.append(key)
         if progress:
             progress(len(raw), len(orders), key)
-    return NightSummary(night, tuple(plan), tuple(raw), happening, chosen)
+    sensors = tuple(dict.fromkeys(order.sensor for order in orders))
+    return NightSummary(wanted.night, tuple(plan), tuple(raw), happening, sensors)
 
 
-def plan_night(
-    site: Site,
-    night: str,
-    targets: Sequence[Target],
-    dithers: Sequence[tuple[float, float]],
-    nframe: int,
-    calibration_frames: int,
-    first_exposure_id: int = 1,
-) -> list[SimulatedExposure]:
-    """Return the exposures of a night, one after another from 22:00 local time."""
+def plan_night(site: Site, wanted: SimulatedNight) -> list[SimulatedExposure]:
+    """Return the exposures of a night, one after another from 22:00 local time.
+
+    Raises
+    ------
+    BadRequest
+        The night is no date.
+    """
     try:
-        evening = dt.datetime.strptime(night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
+        evening = dt.datetime.strptime(wanted.night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
     except ValueError as error:
-        raise BadRequest(f"the night {night!r} is no date of the form YYYYMMDD") from error
-    # The real camera's calibration files carry an impossible declination, so these do too.
-    wanted = [(kind, kind, 0.0, 119.0, calibration_frames) for kind in ("DARK", "FLAT")]
-    for target in targets:
-        for number, (east, north) in enumerate(dithers, start=1):
-            name = target.name if len(dithers) == 1 else f"{target.name}_dith{number}"
-            ra = (target.ra + east / 3600 / math.cos(math.radians(target.dec))) % 360
-            wanted.append((name, "OBJECT", ra, target.dec + north / 3600, nframe))
+        raise BadRequest(f"the night {wanted.night!r} is no date of the form YYYYMMDD") from error
     plan, start = [], mjd_of_utc(evening)
-    for number, (name, data_type, ra, dec, frames) in enumerate(wanted, start=first_exposure_id):
-        plan.append(SimulatedExposure(number, name, ra, dec, start, frames, data_type))
-        start += (frames * Timing().frame_s + _GAP_S) / _DAY_S
+    for number, one in enumerate([*_calibrations(wanted), *_fields(wanted)], start=wanted.first_exposure_id):
+        plan.append(
+            replace(
+                one,
+                exposure_id=number,
+                start=start,
+                sensors=wanted.sensors,
+                pipelines=wanted.pipelines,
+                gain=wanted.gain,
+            )
+        )
+        start += (one.nframe * Timing().frame_s + _GAP_S) / _DAY_S
     return plan
+
+
+def _calibrations(wanted: SimulatedNight) -> list[SimulatedExposure]:
+    # The real camera's calibration files carry an impossible declination, so these do too.
+    frames = wanted.calibration_frames or wanted.nframe
+    return [SimulatedExposure(0, kind, 0.0, 119.0, 0.0, frames, kind) for kind in ("DARK", "FLAT")]
+
+
+def _fields(wanted: SimulatedNight) -> list[SimulatedExposure]:
+    found = []
+    for target in wanted.targets:
+        for number, (east, north) in enumerate(wanted.dithers, start=1):
+            name = target.name if len(wanted.dithers) == 1 else f"{target.name}_dith{number}"
+            ra = (target.ra + east / 3600 / math.cos(math.radians(target.dec))) % 360
+            found.append(SimulatedExposure(0, name, ra, target.dec + north / 3600, 0.0, wanted.nframe))
+    return found
 
 
 def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
@@ -251,29 +276,3 @@ def _movers(order: SensorExposure) -> list[Event]:
         rate_ra, rate_dec, g = motion[name]
         events.append(Mover(f"{name} mover", float(ra[0]), float(dec[0]), middle, rate_ra, rate_dec, g))
     return events
-
-
-def _orders(
-    camera: SimulatedCamera,
-    plan: Sequence[SimulatedExposure],
-    sensors: tuple[str, ...],
-    pipelines: Iterable[str] | None,
-    gain: str | None,
-) -> list[SensorExposure]:
-    words = tuple(pipelines) if pipelines is not None else None
-    return [
-        order
-        for step in plan
-        for order in camera.orders(
-            step.exposure_id,
-            object=step.object,
-            ra=step.ra,
-            dec=step.dec,
-            start=step.start,
-            nframe=step.nframe,
-            sensors=sensors,
-            data_type=step.data_type,
-            pipelines=words,
-            gain=gain,
-        )
-    ]

@@ -5,7 +5,7 @@ Where the work is done (here, in a pool) is the caller's choice, by the ``run`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -16,7 +16,7 @@ from gozen.archive import keys
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
-from gozen.instrument.read_header import night_of
+from gozen.instrument.read_header import night_of_mjd
 from gozen.simulator import truth_tables
 from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.camera.sensor_exposure import SensorExposure
@@ -34,6 +34,38 @@ class Run(Protocol):
 
     def __call__(self, task: Callable[[SensorExposure], str], orders: Iterable[SensorExposure], /) -> Iterable[str]:
         """Apply the task to each order and return the results in order."""
+
+
+@dataclass(frozen=True)
+class SimulatedExposure:
+    """One exposure that a simulated camera takes.
+
+    Parameters
+    ----------
+    ra, dec
+        Where the telescope says that it points, degrees.
+    start
+        When the sequence starts, MJD (UTC).
+    data_type
+        ``OBJECT``, ``DARK`` or ``FLAT``.
+    sensors
+        Those that take part; all of the profile's by default.
+    pipelines, gain
+        What the header asks of the reduction, and the amplifier setting; those of the profile by default.
+    """
+
+    exposure_id: int
+    object: str
+    ra: float
+    dec: float
+    start: float
+    nframe: int
+    data_type: str = "OBJECT"
+    sensors: Sequence[str] | None = None
+    pipelines: Sequence[str] | None = None
+    gain: str | None = None
+    project: str = ""
+    observer: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,33 +89,11 @@ class SimulatedCamera:
     store: Store
     timing: Timing = field(default_factory=Timing)
 
-    def expose(
-        self,
-        exposure_id: int,
-        *,
-        object: str,  # noqa: A002 the header's word for the target
-        ra: float,
-        dec: float,
-        start: float,
-        nframe: int,
-        sensors: Iterable[str] | None = None,
-        data_type: str = "OBJECT",
-        pipelines: Iterable[str] | None = None,
-        gain: str | None = None,
-        project: str = "",
-        observer: str = "",
-        run: Run = map,
-    ) -> list[str]:
+    def expose(self, exposure: SimulatedExposure, run: Run = map) -> list[str]:
         """Take one exposure and return the keys of its raw files, one for each sensor.
 
         Parameters
         ----------
-        ra, dec
-            Where the telescope says that it points, degrees.
-        start
-            When the sequence starts, MJD (UTC).
-        sensors
-            All of the profile's by default.
         run
             `map` by default; give a process pool's ``map`` to use more cores. The bytes do not depend on it.
 
@@ -93,60 +103,33 @@ class SimulatedCamera:
             A sensor, data type or gain that the profile does not have, no frames, or an archive that already holds the
             sky of another seed.
         """
-        orders = self.orders(
-            exposure_id,
-            object=object,
-            ra=ra,
-            dec=dec,
-            start=start,
-            nframe=nframe,
-            sensors=sensors,
-            data_type=data_type,
-            pipelines=pipelines,
-            gain=gain,
-            project=project,
-            observer=observer,
-        )
+        orders = self.orders(exposure)
         update_reference(self.store, self.sky, orders)
         return list(run(partial(expose_sensor, self.store), orders))
 
-    def orders(
-        self,
-        exposure_id: int,
-        *,
-        object: str,  # noqa: A002 the header's word for the target
-        ra: float,
-        dec: float,
-        start: float,
-        nframe: int,
-        sensors: Iterable[str] | None = None,
-        data_type: str = "OBJECT",
-        pipelines: Iterable[str] | None = None,
-        gain: str | None = None,
-        project: str = "",
-        observer: str = "",
-    ) -> list[SensorExposure]:
-        """Return what `expose` would have each sensor do; parameters and errors are the same."""
-        chosen = [sensor.id for sensor in self.profile.sensors] if sensors is None else list(sensors)
-        amplifier = gain or self.profile.default_gain
-        self._check(chosen, nframe, data_type, amplifier)
+    def orders(self, exposure: SimulatedExposure) -> list[SensorExposure]:
+        """Return what `expose` would have each sensor do; errors are the same."""
+        profile, one = self.profile, exposure
+        chosen = [sensor.id for sensor in profile.sensors] if one.sensors is None else list(one.sensors)
+        gain = one.gain or profile.default_gain
+        self._check(chosen, one.nframe, one.data_type, gain)
         return [
             SensorExposure(
-                profile=self.profile,
+                profile=profile,
                 sky=self.sky,
                 sensor=sensor,
-                night=night_of(start, self.profile.site),
-                exposure_id=exposure_id,
-                object=object,
-                ra=ra,
-                dec=dec,
-                start_mjd=start,
-                nframe=nframe,
-                data_type=data_type,
-                pipelines=tuple(self.profile.default_pipelines if pipelines is None else pipelines),
-                gain=amplifier,
-                project=project,
-                observer=observer,
+                night=night_of_mjd(one.start, profile.site),
+                exposure_id=one.exposure_id,
+                object=one.object,
+                ra=one.ra,
+                dec=one.dec,
+                start_mjd=one.start,
+                nframe=one.nframe,
+                data_type=one.data_type,
+                pipelines=tuple(profile.default_pipelines if one.pipelines is None else one.pipelines),
+                gain=gain,
+                project=one.project,
+                observer=one.observer,
                 timing=self.timing,
             )
             for sensor in chosen

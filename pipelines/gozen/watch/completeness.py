@@ -16,7 +16,7 @@ from gozen.frames.assign_exposures import ExposureName, Placed, Refusal, sort_ar
 from gozen.frames.incoming_files import Arrival
 from gozen.frames.take_in import record_of
 from gozen.instrument.profile import Profile
-from gozen.watch.scan_folder import FolderEntry, is_whole, look, look_at_spool, verdict
+from gozen.watch.scan_folder import FolderEntry, fits_files_below, is_whole, look_at_spool, verdict
 from gozen.watch.spool import read_arrival
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class FileGroup:
 
 
 @dataclass
-class _Seen:
+class _EntryHistory:
     entry: FolderEntry
     since: float
     whole: bool | None = None
@@ -71,7 +71,7 @@ class Arriving:
         self._folder, self._profile, self._patience_s = folder, profile, patience_s
         self._settle_s, self._closed, self._utc_s = settle_s, closed, utc_s
         self._held = ArchivedExposures(store, profile)
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _EntryHistory] = {}
         self._spooled: set[str] = set()
         self._waiting: dict[Path, tuple[Arrival, float]] = {}
         self._unsorted = False
@@ -101,7 +101,7 @@ class Arriving:
             The folder cannot be read.
         """
         left: list[Path] = []
-        entries = {entry.name: entry for entry in look(self._folder, left)}
+        entries = {entry.name: entry for entry in fits_files_below(self._folder, left)}
         self._name_left(left)
         self._seen = {name: one for name, one in self._seen.items() if name in entries}
         self.trouble = None
@@ -118,7 +118,7 @@ class Arriving:
     def _is_ready(self, entry: FolderEntry, now: float) -> bool:
         seen = self._seen.get(entry.name)
         if seen is None or seen.entry != entry:
-            self._seen[entry.name] = _Seen(entry, now)
+            self._seen[entry.name] = _EntryHistory(entry, now)
             return False
         if seen.over:
             return False

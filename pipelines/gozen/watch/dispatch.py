@@ -8,17 +8,14 @@ from typing import Any
 from gozen.archive.commit import SensorCommit
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.night_masters import MasterResult, make_sensor_masters
+from gozen.reduction.process_pool import WorkerPool
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.sensor_work import SharedInputs
-from gozen.settings import WatchSettings
 from gozen.watch.backoff import Backoff
 from gozen.watch.ingest import Inbound
-from gozen.watch.messages import Reporter
 from gozen.watch.publish_rows import Publication, Published, publish
-from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.waiting_cubes import (
     UNDER_WAY,
-    Cubes,
     Name,
     QueuedCube,
     State,
@@ -26,7 +23,7 @@ from gozen.watch.waiting_cubes import (
     portions,
     publishable,
 )
-from gozen.watch.warm_workers import WarmPool
+from gozen.watch.watch_context import WatchContext
 
 _PUBLISHING = "publishing"
 _WARMING = "warming"
@@ -39,29 +36,26 @@ class Outbound:
     ----------
     quiet_s
         Seconds without another file after which a cube is whole; 0 where a cube is one file.
-    cubes
-        What the watch knows of; those that are done are removed.
+    context
+        Of the watch.
     """
 
     def __init__(
         self,
-        pool: WarmPool,
-        workers: int,
-        settings: WatchSettings,
-        orders: Orders,
-        reporter: Reporter,
+        pool: WorkerPool,
+        context: WatchContext,
         inbound: Inbound,
-        cubes: Cubes,
         *,
         quiet_s: float,
     ) -> None:
-        self._pool, self._workers, self._settings, self._quiet_s = pool, workers, settings, quiet_s
-        self._orders, self._reporter, self._inbound, self._cubes = orders, reporter, inbound, cubes
+        self._pool, self._inbound, self._quiet_s = pool, inbound, quiet_s
+        self._settings, self._cubes = context.settings, context.cubes
+        self._orders, self._reporter = context.orders, context.reporter
         self._published: list[QueuedCube] = []
         self._publish_after = 0.0
         self.trouble = Backoff("the workers")
-        for number in range(workers):
-            pool.submit((_WARMING, number), warm, number)
+        for number in range(pool.workers):
+            pool.submit((_WARMING, number), import_reduction, number)
 
     @property
     def is_idle(self) -> bool:
@@ -84,7 +78,7 @@ class Outbound:
 
     def _start(self, now: float) -> None:
         """Keep every worker busy and one task ahead, no more: what is express must not wait behind others."""
-        while len(self._pool) <= self._workers:
+        while len(self._pool) <= self._pool.workers:
             cube = next_to_run(self._cubes.values(), now - self._quiet_s)
             if cube is None:
                 return
@@ -165,7 +159,7 @@ def first_error(result: SensorCommit | list[MasterResult]) -> GozenError | None:
     return next((one.error for one in result if one.error is not None), None)
 
 
-def warm(number: int, _: SharedInputs) -> int:
+def import_reduction(number: int, _: SharedInputs) -> int:
     """Load the code of the reduction, before the first cube comes."""
     import gozen.reduction.reduce_sensor  # noqa: F401 - the compiled code
 

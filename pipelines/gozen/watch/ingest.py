@@ -17,12 +17,10 @@ from gozen.frames.archived_files import ArchivedExposures
 from gozen.frames.assign_exposures import Placed, Refusal
 from gozen.frames.take_in import record_of
 from gozen.reduction.sensor_work import SharedInputs
-from gozen.settings import WatchSettings
 from gozen.watch.completeness import Arriving, FileGroup
-from gozen.watch.messages import Reporter
-from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.spool import Intake
-from gozen.watch.waiting_cubes import CubeName, Cubes, QueuedCube, State, next_to_take
+from gozen.watch.waiting_cubes import CubeName, QueuedCube, State, next_to_take
+from gozen.watch.watch_context import WatchContext
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +34,21 @@ class Inbound:
         Into which the camera writes.
     keep
         Leave files where they are.
-    cubes
-        What the watch knows of; new ones are added.
+    context
+        Of the watch.
     """
 
     def __init__(
         self,
         folder: Path,
         bench: SharedInputs,
-        settings: WatchSettings,
-        orders: Orders,
-        reporter: Reporter,
-        cubes: Cubes,
+        context: WatchContext,
         *,
         keep: bool,
     ) -> None:
-        self._folder, self._store, self._settings, self._cubes = folder, bench.store, settings, cubes
-        self._orders, self._reporter = orders, reporter
+        settings = context.settings
+        self._folder, self._store, self._settings, self._cubes = folder, bench.store, settings, context.cubes
+        self._orders, self._reporter = context.orders, context.reporter
         self._intake = Intake(folder, bench.store, keep=keep)
         self._held = ArchivedExposures(bench.store, bench.profile)
         settle_s = settings.settle_s if bench.profile.raw == "frames" else 0.0

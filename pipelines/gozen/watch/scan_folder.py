@@ -41,7 +41,7 @@ class FolderEntry:
     mtime_ns: int
 
 
-def look(folder: Path, left: list[Path] | None = None) -> list[FolderEntry]:
+def fits_files_below(folder: Path, left: list[Path] | None = None) -> list[FolderEntry]:
     """Return the FITS files below a folder, in order of name; hidden and refused ones are left out.
 
     A link to a file counts as the file.
@@ -61,7 +61,7 @@ def look(folder: Path, left: list[Path] | None = None) -> list[FolderEntry]:
 
 
 def look_at_spool(folder: Path) -> list[FolderEntry]:
-    """Return the files that an earlier watch was working on; raises as `look`."""
+    """Return the files that an earlier watch was working on; raises as `fits_files_below`."""
     with named_errors(str(folder), "list"):
         spool = folder / SPOOL
         return sorted(_walk(spool, "", set(), []), key=lambda entry: entry.name) if spool.is_dir() else []

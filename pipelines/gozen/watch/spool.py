@@ -32,7 +32,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE = re.compile(rb"NAXIS   = +[2-9] ")
 
 
-class _Named(io.BytesIO):
+class _NamedBytes(io.BytesIO):
     """Bytes that have a file's name, for messages."""
 
     name = ""
@@ -53,7 +53,7 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
             words, shape = words_of_image(first, path.name)
         else:
             stream.seek(0)
-            whole = _Named(stream.read())
+            whole = _NamedBytes(stream.read())
             whole.name = path.name
             words, shape = read_words(whole, profile.hdu)
     header = read_header(words, profile, path.name)

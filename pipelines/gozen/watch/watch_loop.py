@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gozen.errors import ExitCode, StorageUnavailable, worst
+from gozen.reduction.process_pool import WorkerPool
 from gozen.reduction.shared_inputs import open_bench
 from gozen.settings import Settings
 from gozen.watch.backoff import Backoff
@@ -16,8 +17,7 @@ from gozen.watch.dispatch import Outbound
 from gozen.watch.ingest import Inbound
 from gozen.watch.messages import Reporter
 from gozen.watch.recipes_of_cubes import Orders
-from gozen.watch.waiting_cubes import Cubes
-from gozen.watch.warm_workers import WarmPool
+from gozen.watch.watch_context import WatchContext
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def run_watch(
         The profile or the reference catalogue cannot be read.
     """
     bench, watch = open_bench(settings), settings.watch
-    cubes: Cubes = {}
-    inbound = Inbound(folder, bench, watch, orders, reporter, cubes, keep=keep)
-    pool = WarmPool(partial(open_bench, settings), settings.workers)
+    context = WatchContext(watch, orders, reporter)
+    cubes, inbound = context.cubes, Inbound(folder, bench, context, keep=keep)
+    pool = WorkerPool(partial(open_bench, settings), settings.workers)
     try:
         quiet_s = watch.settle_s if bench.profile.raw == "frames" else 0.0
-        outbound = Outbound(pool, settings.workers, watch, orders, reporter, inbound, cubes, quiet_s=quiet_s)
+        outbound = Outbound(pool, context, inbound, quiet_s=quiet_s)
         trouble = Backoff("the folder or the archive")
         while True:
             now = clock.now()

@@ -12,7 +12,8 @@ from gozen.archive.stores.open_store import Store
 from gozen.catalog.write.append import AppendReport
 from gozen.errors import BadRequest
 from gozen.lightcurves.append_night import TABLE, append_commits
-from gozen.lightcurves.commit_selection import Circle, named_exposures, nights_with, selected_commits
+from gozen.lightcurves.commit_selection import named_exposures, nights_with, selected_commits
+from gozen.resources.sky_circle import SkyCircle
 from gozen.workflow.stage_progress import StageProgress, no_progress
 
 
@@ -35,7 +36,7 @@ class AppendRequest:
     nights: tuple[str, ...] = ()
     exposures: tuple[str, ...] = ()
     run: str | None = None
-    region: Circle | None = None
+    region: SkyCircle | None = None
     reach_deg: float = 0.0
 
     @property

@@ -9,7 +9,7 @@ from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.open_store import Store
 from gozen.errors import ExitCode, worst
 from gozen.instrument.profile import Profile
-from gozen.observing.raw_for_steps import Answered, PointingReach, answer, works_of
+from gozen.observing.raw_for_steps import Answered, PointingReach, assign_raw_to_steps, works_of
 from gozen.observing.recipe_of_night import steps_of
 from gozen.reduction.night_masters import MasterResult
 from gozen.reduction.sensor_work import SensorResult
@@ -83,7 +83,7 @@ def plan_recipe(
         A step makes no sense after those before it.
     """
     planned = [steps_of(observation, profile, run) for observation in observations]
-    answers, unasked = answer(planned, exposures, PointingReach.of(profile))
+    answers, unasked = assign_raw_to_steps(planned, exposures, PointingReach.of(profile))
     return RecipePlan(tuple(zip(observations, answers, strict=True)), tuple(exposures), tuple(unasked))
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,53 +12,23 @@ from gozen.errors import BadRequest
 from gozen.frames.take_in import record_missing
 from gozen.instrument.profile import Profile
 from gozen.observing.recipe_of_night import observations_of, read_recipe, steps_of
-from gozen.simulator.simulate_night import NightSummary, Target, simulate_night
-from gozen.simulator.sky.events import Event
+from gozen.simulator.simulate_night import NightSummary, SimulatedNight, Target, simulate_night
 from gozen.workflow.stage_progress import StageProgress, no_progress
 
 
-@dataclass(frozen=True)
-class SimulationRequest:
-    """What to simulate, as `gozen.simulator.simulate_night.simulate_night` takes it: a DARK, a FLAT, then the fields.
-
-    Parameters
-    ----------
-    dithers
-        Offsets from each field, arcsec on the sky, east and north.
-    calibration_frames
-        Frames of the DARK and the FLAT; None for as many as the others have.
-    events
-        What happens on the sky; None for the typical events.
-    """
-
-    night: str
-    targets: Sequence[Target]
-    dithers: Sequence[tuple[float, float]]
-    sensors: Sequence[str]
-    nframe: int
-    seed: int
-    calibration_frames: int | None = None
-    pipelines: Sequence[str] | None = None
-    events: Sequence[Event] | None = None
-
-    @property
-    def files(self) -> int:
-        """Raw files that it makes."""
-        return len(self.sensors) * (2 + len(self.targets) * len(self.dithers))
-
-
 def simulate_raw(
-    store: Store, profile: Profile, request: SimulationRequest, workers: int, *, progress: StageProgress = no_progress
+    store: Store, profile: Profile, night: SimulatedNight, workers: int, *, progress: StageProgress = no_progress
 ) -> NightSummary:
     """Simulate the raw files of a night and record their exposures; raises as `simulate_night`."""
     # Each worker makes its own arrays; threads inside it would fight over the core.
+    files = len(night.sensors or profile.sensors) * (2 + len(night.targets) * len(night.dithers))
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     with (
-        progress("simulating", request.files) as step,
-        ProcessPoolExecutor(min(workers, request.files), get_context("spawn")) as pool,
+        progress("simulating", files) as step,
+        ProcessPoolExecutor(min(workers, files), get_context("spawn")) as pool,
     ):
-        made = simulate_night(store, profile, **vars(request), progress=lambda *_: step(), run=pool.map)
-    record_missing(store, request.night, profile)
+        made = simulate_night(store, profile, night, progress=lambda *_: step(), run=pool.map)
+    record_missing(store, night.night, profile)
     return made
 
 

@@ -14,15 +14,7 @@ from gozen.archive.log.observation_log import SCHEMAS, LogTable, read_log_table
 from gozen.archive.log.tracklet_columns import OF_TRACKLET
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
-
-
-@dataclass(frozen=True)
-class Circle:
-    """A circle on the sky, degrees (ICRS)."""
-
-    ra: float
-    dec: float
-    radius_deg: float
+from gozen.resources.sky_circle import SkyCircle
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class LogSelection:
     project: str | None = None
     status: str | None = None
     reason: str | None = None
-    circle: Circle | None = None
+    circle: SkyCircle | None = None
 
     def __post_init__(self) -> None:
         for night in (self.first_night, self.last_night):
@@ -190,10 +182,5 @@ def _like(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
     return pc.is_in(column, pa.array(fitting, pa.string()))
 
 
-def _within(table: pa.Table, circle: Circle, *columns: str) -> pa.Array:
-    # The haversine formula, accurate for small angles; a row without a position becomes NaN and is left out.
-    ra, dec = (np.radians(table[name].to_numpy().astype(np.float64)) for name in columns or ("ra", "dec"))
-    ra0, dec0 = np.radians(circle.ra), np.radians(circle.dec)
-    half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * np.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
-    with np.errstate(invalid="ignore"):
-        return pa.array(2 * np.arcsin(np.sqrt(half)) <= np.radians(circle.radius_deg))
+def _within(table: pa.Table, circle: SkyCircle, *columns: str) -> pa.Array:
+    return pa.array(circle.contains(*(table[name].to_numpy().astype(np.float64) for name in columns or ("ra", "dec"))))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from gozen.archive import keys
 from gozen.archive.commit import SensorCommit, load_commit
-from gozen.archive.raw.removal_notes import noted
+from gozen.archive.raw.removal_notes import removal_noted
 from gozen.archive.stores.open_store import Store
 
 Fate = Literal["expired", "not yet", "retained", "not reduced"]
@@ -53,7 +53,7 @@ def expire(
     for name, held in sorted(exposures_held(store).items()):
         found = _raw_objects(store, *name, held, now, keep_days)
         if not dry_run and any(one.fate == "expired" for one in found):
-            with noted(store, *name, clock()):
+            with removal_noted(store, *name, clock()):
                 found = _removed(store, *name, found, now, keep_days)
         objects += found
     return objects

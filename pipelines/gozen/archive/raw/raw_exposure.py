@@ -132,7 +132,7 @@ class RawExposure:
         return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
 
 
-def joined(old: RawExposure | None, fresh: RawExposure) -> RawExposure:
+def merge_records(old: RawExposure | None, fresh: RawExposure) -> RawExposure:
     """Return an exposure with the files of an earlier record of it and those of a fresh one.
 
     What the earlier one says of a file, a target or a setup stands, so that two who join the same records in another

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, joined, parse_record, without
+from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, merge_records, parse_record, without
 from gozen.archive.stores.partial_files import is_alive, this_machine
 
 _OVER = timedelta(days=1)
@@ -44,7 +44,7 @@ def applied(record: RawExposure, change: RecordChange) -> RawExposure:
     if change.leave and not left.sensors:
         left = RawExposure(record.night, record.exposure, "", "", 0.0)
     left = replace(left, forgotten=(*kept, *fresh))
-    return left if change.add is None else joined(left, change.add)
+    return left if change.add is None else merge_records(left, change.add)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _ENDED = timedelta(days=1)
 
 
 @contextlib.contextmanager
-def noted(store: Store, night: str, exposure: str, now: datetime) -> Iterator[None]:
+def removal_noted(store: Store, night: str, exposure: str, now: datetime) -> Iterator[None]:
     """Let those who retain an exposure know, as long as its raw files are being removed.
 
     Parameters

@@ -15,13 +15,13 @@ from typing import Any
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError
 
-from gozen.archive.stores.s3_environment import Said, said
+from gozen.archive.stores.s3_environment import S3Variables, s3_variables
 
 _FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
 
 Mark = tuple[int, int, int] | None
 """Inode, time and length of a file; None where there is none."""
-State = tuple[Said, tuple[Mark, ...]]
+State = tuple[S3Variables, tuple[Mark, ...]]
 
 
 class Following:
@@ -73,7 +73,7 @@ class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
 
 def _state() -> State:
     paths = (os.environ.get(variable) or usual for variable, usual in _FILES)
-    return said(), tuple(map(_mark, paths))
+    return s3_variables(), tuple(map(_mark, paths))
 
 
 def _mark(path: str) -> Mark:

@@ -24,16 +24,16 @@ VARIABLES = (
 )
 """Those that decide which keys are used."""
 
-Said = tuple[str | None, ...]
+S3Variables = tuple[str | None, ...]
 """Their values, None where one is not set."""
 
 
-def said(environment: Mapping[str, str] = os.environ) -> Said:
+def s3_variables(environment: Mapping[str, str] = os.environ) -> S3Variables:
     """Return what the variables are now."""
     return tuple(environment.get(name) for name in VARIABLES)
 
 
-def adopt(values: Said, environment: MutableMapping[str, str] = os.environ) -> None:
+def set_s3_variables(values: S3Variables, environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables as another process has them: a worker keeps the environment that it was started with."""
     for name, value in zip(VARIABLES, values, strict=True):
         if value is None:

@@ -35,7 +35,7 @@ def coverage_of(healpix29: NDArray[np.int64]) -> Coverage:
     return Coverage(*np.unique(healpix29 >> 2 * (ORDER - MAP_ORDER), return_counts=True))
 
 
-def total(parts: Iterable[tuple[int, Coverage]]) -> Coverage:
+def add_coverages(parts: Iterable[tuple[int, Coverage]]) -> Coverage:
     """Add coverages, each times its factor (-1 takes one away); pixels without rows are left out."""
     counts = np.zeros(12 * 4**MAP_ORDER, np.int64)
     for factor, part in parts:

@@ -62,7 +62,7 @@ def partition_of(path: str) -> Partition:
     return Partition(int(found[1]), int(found[2]))
 
 
-def night_of(path: str) -> int:
+def night_of_path(path: str) -> int:
     """Return the night that a data file's name begins with."""
     return int(path.rsplit("/", 1)[1].split("-", 1)[0])
 

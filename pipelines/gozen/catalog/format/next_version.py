@@ -147,11 +147,15 @@ def successor(
     files = sorted({file for file in base.files if file.path not in gone} | {one.file for one in fresh})
     before = hats_files.read_map(store.read(base.key_of(base.coverage)))
     parts = [(1, before), *((1, one.coverage) for one in fresh), *((-1, one.coverage) for one in gone.values())]
-    groups = row_group_index.merged(
+    groups = row_group_index.next_index(
         partition_parquet.decoded(store.read(base.key_of(base.index))), gone, [one.groups for one in fresh]
     )
     return described(
-        store, replace(base, version=base.version + 1, files=tuple(files)), schema, groups, hats_files.total(parts)
+        store,
+        replace(base, version=base.version + 1, files=tuple(files)),
+        schema,
+        groups,
+        hats_files.add_coverages(parts),
     )
 
 

@@ -64,7 +64,7 @@ def rows_of_file(path: str, data: bytes, rows: pa.Table, cuts: list[int]) -> pa.
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
 
 
-def merged(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> pa.Table:
+def next_index(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> pa.Table:
     """Return the index of the next version, in the order of the sky, of files and of row groups."""
     gone = pa.array(sorted(set(dropped)), pa.string())
     kept = old.filter(pa.compute.invert(pa.compute.is_in(old.column("file"), value_set=gone)))
@@ -76,7 +76,7 @@ def merged(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> 
     return table.take(pa.array(np.lexsort([partition_parquet.numbers(table, "row_group"), rank[file]])))
 
 
-def pieces(groups: pa.Table, start: int, stop: int, size: int) -> list[int]:
+def cut_range(groups: pa.Table, start: int, stop: int, size: int) -> list[int]:
     """Return where ranges of ``_healpix_29`` begin that hold about `size` rows each, and where the last one ends.
 
     Parameters

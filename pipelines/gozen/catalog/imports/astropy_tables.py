@@ -65,14 +65,16 @@ def of_fits_rows(header: Any, data: bytes, rows: int) -> pa.Table:
     for word in ("CHECKSUM", "DATASUM"):
         mine.remove(word, ignore_missing=True)
     whole = fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
-    return parsed("fits", b"".join([_block(whole), _block(mine), data, bytes(-len(data) % _FITS_BLOCK)]), FileRequest())
+    return parse_with_astropy(
+        "fits", b"".join([_block(whole), _block(mine), data, bytes(-len(data) % _FITS_BLOCK)]), FileRequest()
+    )
 
 
 def _block(header: Any) -> bytes:
     return bytes(header.tostring(), "ascii")
 
 
-def parsed(kind: str, data: bytes, asked: FileRequest) -> pa.Table:
+def parse_with_astropy(kind: str, data: bytes, asked: FileRequest) -> pa.Table:
     """Return the table of a file that astropy reads; units and descriptions stand in the metadata of its fields.
 
     Parameters
@@ -97,7 +99,7 @@ def parsed(kind: str, data: bytes, asked: FileRequest) -> pa.Table:
         from astropy.io import votable
 
         document = votable.parse(io.BytesIO(data), verify="ignore")
-        return _of_columns(votable_tables.chosen(document, asked).to_table(use_names_over_ids=True))
+        return _of_columns(votable_tables.choose_votable_table(document, asked).to_table(use_names_over_ids=True))
     if kind.startswith("ascii."):
         return _of_columns(_of_text(kind, data.decode(asked.encoding or "utf-8-sig")))
     return _of_columns(Table.read(io.BytesIO(data), format=kind, hdu=asked.hdu and int(asked.hdu)))

@@ -36,18 +36,18 @@ _IN_BRACKETS = re.compile(r"^(.*[^\s\[(])\s*[\[(]([^\[\]()]+)[\])]\s*$", re.DOTA
 
 def recognised(names: Sequence[str]) -> dict[str, str]:
     """Return which of a file's column names holds what, by the usual spellings; the first in our order wins."""
-    lower = {bare(name).lower(): name for name in reversed(names)}
+    lower = {name_without_unit(name).lower(): name for name in reversed(names)}
     any_case = {word: next((lower[n] for n in known if n in lower), None) for word, known in _ANY_CASE.items()}
     exact = {word: next((n for n in known if n in names), None) for word, known in _EXACT.items()}
     return {word: name for word, name in (any_case | exact).items() if name is not None}
 
 
-def alike(names: Sequence[str], name: str) -> list[str]:
+def spellings_of(names: Sequence[str], name: str) -> list[str]:
     """Return the names that differ from one in case, blanks or a unit in brackets only, itself among them."""
-    return [one for one in names if bare(one).lower() == bare(name).lower()]
+    return [one for one in names if name_without_unit(one).lower() == name_without_unit(name).lower()]
 
 
-def bare(name: str) -> str:
+def name_without_unit(name: str) -> str:
     """Return a name without blanks around it and without a unit in brackets, as in ``RA (deg)``."""
     found = _IN_BRACKETS.match(name)
     return (found.group(1) if found else name).strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,14 @@ from gozen.catalog.format import healpix, source_ids
 from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.format.schema import Column
 from gozen.catalog.imports import table_stream
-from gozen.catalog.imports.column_roles import alike, recognised
+from gozen.catalog.imports.column_roles import recognised, spellings_of
 from gozen.catalog.imports.formats.column_types import plain_field
 from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 from gozen.catalog.imports.object_ids import ids_of
 from gozen.catalog.imports.position_columns import places, units_asked
 from gozen.catalog.imports.table_stream import TableStream
-from gozen.catalog.write.spill import MEMORY
-from gozen.catalog.write.write_table import KEYS, MARGIN_ARCSEC, PARTITION_ROWS, write_table
+from gozen.catalog.write.table_options import DEFAULT_OPTIONS, TableOptions
+from gozen.catalog.write.write_table import KEYS, write_table
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.settings import StorageSettings
 
@@ -60,36 +60,12 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-def import_table(
-    store: Store,
-    url: str,
-    name: str,
-    *,
-    ra: str | None = None,
-    dec: str | None = None,
-    source_id: str | None = None,
-    unit: str | None = None,
-    hdu: str | None = None,
-    encoding: str | None = None,
-    data: bytes | None = None,
-    storage: StorageSettings | None = None,
-    partition_rows: int = PARTITION_ROWS,
-    margin_arcsec: float | None = MARGIN_ARCSEC,
-    memory: int = MEMORY,
-) -> Imported:
-    """Make a collection of a table file; imported again, nothing changes.
-
-    Parquet, Arrow, FITS and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other
-    formats, and a Parquet file that is compressed as a whole, are read whole.
+@dataclass(frozen=True)
+class ImportRequest:
+    """What a user says of a file; what is left out, the file says.
 
     Parameters
     ----------
-    store
-        The archive.
-    url
-        FITS, CSV, ECSV, Parquet, Arrow or VOTable, a path or any fsspec URL.
-    name
-        Of the collection.
     ra, dec
         Columns of the positions; those with the usual names where none are given. What is not in degrees by the file's
         own word, or is sexagesimal text, becomes degrees.
@@ -106,8 +82,76 @@ def import_table(
         The file's bytes, where they have been read already.
     storage
         How S3 is reached, where the file is there.
-    partition_rows, margin_arcsec, memory
-        As in `gozen.catalog.write.write_table.write_table`.
+    """
+
+    ra: str | None = None
+    dec: str | None = None
+    source_id: str | None = None
+    unit: str | None = None
+    hdu: str | None = None
+    encoding: str | None = None
+    data: bytes | None = None
+    storage: StorageSettings | None = None
+
+    def open(self, url: str) -> TableStream:
+        """Open the file."""
+        mine = frozenset(one for one in (self.ra, self.dec) if one is not None)
+        return table_stream.open_table_stream(url, self.storage, self.data, FileRequest(self.hdu, self.encoding, mine))
+
+    def columns(self, url: str, names: list[str]) -> dict[str, str]:
+        """Return the file's names of position and id."""
+        return _found(url, names, {"ra": self.ra, "dec": self.dec, "source_id": self.source_id})
+
+
+@dataclass(frozen=True)
+class _Located:
+    """The rows of a file that have a position.
+
+    Parameters
+    ----------
+    columns
+        The file's names of position and id.
+    good
+        Which rows of the file.
+    identity, ra, dec
+        Of these rows; degrees.
+    source
+        The file's column that ``identity`` comes from, or empty.
+    """
+
+    columns: Mapping[str, str]
+    good: NDArray[np.bool_]
+    identity: NDArray[np.int64]
+    ra: NDArray[np.float64]
+    dec: NDArray[np.float64]
+    source: str
+    notes: tuple[str, ...]
+
+
+def import_table(
+    store: Store,
+    url: str,
+    name: str,
+    request: ImportRequest = ImportRequest(),
+    options: TableOptions = DEFAULT_OPTIONS,
+) -> Imported:
+    """Make a collection of a table file; imported again, nothing changes.
+
+    Parquet, Arrow, FITS and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other
+    formats, and a Parquet file that is compressed as a whole, are read whole.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    url
+        FITS, CSV, ECSV, Parquet, Arrow or VOTable, a path or any fsspec URL.
+    name
+        Of the collection.
+    request
+        Columns, units and encoding, where the file does not say them.
+    options
+        How the table is written.
 
     Raises
     ------
@@ -117,52 +161,46 @@ def import_table(
     UnreadableInput
         The file cannot be read, has no positions, or they are not angles.
     """
-    units = units_asked(unit)
-    named = {"ra": ra, "dec": dec, "source_id": source_id}
-    mine = frozenset(one for one in (ra, dec) if one is not None)
-    file = table_stream.opened(url, storage, data, FileRequest(hdu, encoding, mine))
-    found = _found(url, file.schema.names, named)
+    units = units_asked(request.unit)
+    file = request.open(url)
+    rows = _located(file, request, units)
+    taken = (rows.columns["ra"], rows.columns["dec"], rows.source, KEYS[0])
+    rest = [one for one in file.schema.names if one not in taken]
+    schema = pa.schema([*_KEY_FIELDS, *_kept_fields(url, file.schema, rest)])
+    version = write_table(store, name, schema, _pieces(file, rest, schema, rows), options)
+    left_out = int((~rows.good).sum())
+    return Imported(version, rows.columns["ra"], rows.columns["dec"], rows.source, left_out, rows.notes)
+
+
+def _located(file: TableStream, request: ImportRequest, units: Mapping[str, str]) -> _Located:
+    found = request.columns(file.url, file.schema.names)
     keys = file.columns(list(dict.fromkeys(found.values())))
-    at = places(url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)
+    at = places(file.url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)
     good = at.good
     if not good.any():
-        raise UnreadableInput(f"the table {url} has no row with a position in {found['ra']} and {found['dec']}")
-    place = at.ra[good] % 360.0, at.dec[good]
-    given = ids_of(url, keys.filter(pa.array(good)), found.get("source_id"), place, must=source_id is not None)
+        raise UnreadableInput(f"the table {file.url} has no row with a position in {found['ra']} and {found['dec']}")
+    ra, dec = at.ra[good] % 360.0, at.dec[good]
+    must = request.source_id is not None
+    given = ids_of(file.url, keys.filter(pa.array(good)), found.get("source_id"), (ra, dec), must=must)
     source = "" if given is None else found["source_id"]
-    identity = own_ids(*place) if given is None else given
-    rest = [one for one in file.schema.names if one not in (found["ra"], found["dec"], source, KEYS[0])]
-    schema = pa.schema([*_KEY_FIELDS, *_kept_fields(url, file.schema, rest)])
-    notes = at.notes
-    del keys, at
-    version = write_table(
-        store, name, schema, _pieces(file, rest, schema, good, (identity, *place)),
-        partition_rows=partition_rows, margin_arcsec=margin_arcsec, memory=memory,
-    )  # fmt: skip
-    return Imported(version, found["ra"], found["dec"], source, int((~good).sum()), notes)
+    return _Located(found, good, own_ids(ra, dec) if given is None else given, ra, dec, source, at.notes)
 
 
-def _pieces(
-    file: TableStream,
-    rest: Sequence[str],
-    schema: pa.Schema,
-    good: NDArray[np.bool_],
-    known: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
-) -> Iterator[pa.Table]:
+def _pieces(file: TableStream, rest: Sequence[str], schema: pa.Schema, rows: _Located) -> Iterator[pa.Table]:
     """Yield the rows that are good, with their ids and positions, in the schema's columns."""
     at = done = 0
     for batch in file.batches(rest or file.schema.names[:1]):
-        mine = good[at : at + len(batch)]
+        mine = rows.good[at : at + len(batch)]
         at += len(batch)
         if len(mine) < len(batch):
             break
         kept = batch.filter(pa.array(mine))
-        identity, ra, dec = (one[done : done + len(kept)] for one in known)
+        identity, ra, dec = (one[done : done + len(kept)] for one in (rows.identity, rows.ra, rows.dec))
         done += len(kept)
         arrays = [pa.array(one) for one in (healpix.pixels(ra, dec), identity, ra, dec)]
         columns = [kept.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True)]
         yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
-    if at != len(good) or not file.is_unchanged():
+    if at != len(rows.good) or not file.is_unchanged():
         raise UnreadableInput(f"the table {file.url} changed while it was read: import it when nobody writes it")
 
 
@@ -195,7 +233,7 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str
     if lost:
         raise BadRequest(f"the table {url} has no column {', '.join(lost)}; it has {has}")
     usual = recognised(names)
-    doubtful = [alike(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
+    doubtful = [spellings_of(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
     if any(len(one) > 1 for one in doubtful):
         both = " and ".join(next(one for one in doubtful if len(one) > 1))
         raise UnreadableInput(f"the table {url} has the columns {both}: say which is meant by --ra and --dec")

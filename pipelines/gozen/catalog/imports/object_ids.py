@@ -46,7 +46,7 @@ def ids_of(
     wrong, found = exact_ids(table.column(name))
     if wrong and must:
         raise BadRequest(f"the column {name} of {url} {wrong}")
-    return found if found is not None and belong(found, *place) else None
+    return found if found is not None and ids_match_positions(found, *place) else None
 
 
 def exact_ids(column: pa.ChunkedArray) -> tuple[str, NDArray[np.int64] | None]:
@@ -94,7 +94,7 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
     return f"has no integers ({kind}): ids are integers, one for each row", column
 
 
-def belong(ids: NDArray[np.int64], ra: Degrees, dec: Degrees) -> bool:
+def ids_match_positions(ids: NDArray[np.int64], ra: Degrees, dec: Degrees) -> bool:
     """Tell Gaia's ids from running numbers: most of them carry a pixel near the star."""
     pixel = healpix.pixels(ra, dec, PIXEL_ORDER)
     near = [np.isin(pixel_of(one), healpix.with_neighbours(here, PIXEL_ORDER)) for one, here in _sample(ids, pixel)]

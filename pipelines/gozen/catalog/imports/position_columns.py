@@ -12,17 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gozen.catalog.imports import angle_units
-from gozen.catalog.imports.column_roles import bare, unit_in
+from gozen.catalog.imports.column_roles import name_without_unit, unit_in
 from gozen.catalog.imports.formats.text_values import numbers, present
 from gozen.errors import BadRequest, UnreadableInput
+from gozen.resources import sexagesimal
 
 Degrees = NDArray[np.float64]
 
 _SPOKEN: Mapping[str, str] = {"ra": "right ascension", "dec": "declination"}
-_SEXAGESIMAL = (
-    r"^(?P<sign>[+\-−]?)\s*(?P<whole>\d+)\s*(?P<mark>[hHdD:°\s]|deg)\s*(?P<minutes>\d+(?:\.\d*)?)\s*"
-    r"(?:(?:[mM:'′\s])\s*(?P<seconds>\d+(?:\.\d*)?)\s*(?:[sS\"″]|'')?|[mM'′]?)$"
-)
 _FORMS = "write degrees (10.6847) or hours, minutes, seconds (00:42:44.3)"
 _SLACK = 1e-6
 _HOURS_A_DAY = 24.0
@@ -101,7 +98,7 @@ def places(url: str, table: pa.Table, names: Mapping[str, str], asked: Mapping[s
 
 def _unit(field: pa.Field) -> str:
     said: bytes = (field.metadata or {}).get(b"unit", b"")
-    name = bare(field.name).lower()
+    name = name_without_unit(field.name).lower()
     return said.decode().strip() or unit_in(field.name) or ("deg" if name.endswith("deg") else "")
 
 
@@ -131,7 +128,7 @@ def _of_sexagesimal(unit: str, word: str) -> float:
 
 
 def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: str) -> Degrees:
-    parts = pc.extract_regex(texts, _SEXAGESIMAL)
+    parts = pc.extract_regex(texts, sexagesimal.IN_TABLES)
     _refuse(url, name, texts, pc.and_(pc.is_valid(texts), pc.is_null(parts)), f"is not an angle: {_FORMS}")
     pick = {key: pc.struct_field(parts, key) for key in ("sign", "whole", "mark", "minutes", "seconds")}
     whole, minutes, seconds = (_number(pick[key]) for key in ("whole", "minutes", "seconds"))
@@ -149,7 +146,7 @@ def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: s
         "is more than 24 hours: say so where it is degrees, as in --unit deg",
     )  # fmt: skip
     sign = np.where(np.asarray(pc.is_in(pick["sign"], value_set=pa.array(["-", "−"]))), -1.0, 1.0)
-    return sign * (whole + minutes / 60 + seconds / 3600) * each
+    return sign * sexagesimal.join_fields(whole, minutes, seconds) * each
 
 
 def _number(texts: pa.ChunkedArray) -> Degrees:

@@ -26,7 +26,7 @@ HEAD = 4096
 _ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
-def reader(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
+def open_batches(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
     """Return a file's columns, in types that a table of the archive keeps, and what begins to read some of them.
 
     Parameters
@@ -51,7 +51,7 @@ def reader(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.
     if content is not None:
         with content() as stream:
             head = stream.read(HEAD)
-        return reader(_without_ending(name), head, content if head[:4] != b"PAR1" else _held(content), asked)
+        return open_batches(_without_ending(name), head, content if head[:4] != b"PAR1" else _held(content), asked)
     schema, read = _of_format(name, head, begin, asked)
     refuse_doubles(schema.names)
     return _plain(schema, read)
@@ -64,16 +64,16 @@ def _of_format(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple
     if head[:4] == b"PAR1":
         return _of_parquet(begin)
     if arrow_file.is_arrow(head):
-        return arrow_file.opened(head, begin)
+        return arrow_file.open_arrow(head, begin)
     if not kind:
-        return delimited.opened(begin, asked)
+        return delimited.open_delimited(begin, asked)
     if kind == "fits":
-        found, table = fits_tables.opened(begin, asked, BATCH)
+        found, table = fits_tables.open_fits_table(begin, asked, BATCH)
         if found is not None:
             return found
         asked = replace(asked, hdu=str(table.number))
     with begin() as file:
-        return _of_table(astropy_tables.parsed(kind, file.read(), asked))
+        return _of_table(astropy_tables.parse_with_astropy(kind, file.read(), asked))
 
 
 def _without_ending(name: str) -> str:

@@ -15,7 +15,7 @@ from gozen.archive.stores.open_store import open_store
 from gozen.catalog.imports import astropy_tables
 from gozen.catalog.imports.formats.compression import Batches
 from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
-from gozen.catalog.imports.table_readers import HEAD, reader
+from gozen.catalog.imports.table_readers import HEAD, open_batches
 from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.settings import StorageSettings
 
@@ -78,7 +78,7 @@ def _named(url: str) -> Iterator[None]:
         raise UnreadableInput(f"cannot read the table {url} as {astropy_tables.FORMATS}: {error}") from error
 
 
-def opened(
+def open_table_stream(
     url: str, storage: StorageSettings | None = None, data: bytes | None = None, asked: FileRequest = _NOTHING
 ) -> TableStream:
     """Open a table file.
@@ -120,5 +120,5 @@ def opened(
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
     with _named(url):
         return TableStream(
-            url, *reader(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before
+            url, *open_batches(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before
         )

@@ -158,7 +158,7 @@ def _rewritten(store: Store, base: Manifest, wanted: list[Partition], partition_
     for one in wanted:
         files = [file for file in base.files if layout.partition_of(file.path) == one]
         source = SortedFiles(store, base, [file.path for file in files], _groups_of(groups, files), schema)
-        nights = {layout.night_of(file.path) for file in files}
+        nights = {layout.night_of_path(file.path) for file in files}
         night = nights.pop() if len(nights) == 1 else layout.SEVERAL_NIGHTS
         pieces = _split(one, source, sum(file.rows for file in files), partition_rows)
         parts[one] = [merged_file(source, piece, night, schema, put, row_group) for piece in pieces]
@@ -186,7 +186,7 @@ def _successor(store: Store, base: Manifest, done: _Rewritten) -> Manifest:
     next_version.link_files(store, base, done.generation, [file.path for file in kept])
     added = list(itertools.chain.from_iterable(done.parts.values()))
     groups = partition_parquet.decoded(store.read(base.key_of(base.index)))
-    groups = row_group_index.merged(groups, done.dropped, [one.groups for one in added])
+    groups = row_group_index.next_index(groups, done.dropped, [one.groups for one in added])
     version = dataclasses.replace(
         base,
         version=base.version + 1,

@@ -71,9 +71,9 @@ class SortedFiles:
             with row_group_reader.damage_named(self._store, self._keys[path]):
                 part = self._files[path].read_row_groups(numbers, use_threads=False)
             first, last = np.searchsorted(partition_parquet.numbers(part, "_healpix_29"), [start, stop])
-            parts.append(conform_rows.fitted(part.slice(first, last - first), self._schema))
+            parts.append(conform_rows.with_columns_of(part.slice(first, last - first), self._schema))
         if not parts:
-            return conform_rows.fitted(self._schema.empty_table(), self._schema)
+            return conform_rows.with_columns_of(self._schema.empty_table(), self._schema)
         return partition_parquet.sorted_rows(pa.concat_tables(parts).unify_dictionaries())
 
 
@@ -97,7 +97,7 @@ def merged_file(
     row_group
         Rows that a row group aims at.
     """
-    edges = row_group_index.pieces(source.groups, partition.start, partition.stop, PIECE_ROWS)
+    edges = row_group_index.cut_range(source.groups, partition.start, partition.stop, PIECE_ROWS)
     ranges = list(itertools.pairwise(edges))
     with ThreadPoolExecutor(1) as ahead:
         return _written(_ahead(ahead, source.rows, ranges), partition, night, schema, put, row_group)

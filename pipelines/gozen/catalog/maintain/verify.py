@@ -132,7 +132,7 @@ def _sums(version: Manifest, groups: pa.Table, said: Coverage, found: list[Cover
     lost = set(groups["file"].to_pylist()) - {file.path for file in version.files}
     if lost:
         yield Problem(version.key_of(version.index), f"lists {min(lost)}, which the manifest does not", _RESTORE)
-    if len(found) == len(version.files) and not _same(hats_files.total([(1, one) for one in found]), said):
+    if len(found) == len(version.files) and not _same(hats_files.add_coverages([(1, one) for one in found]), said):
         yield Problem(version.key_of(version.coverage), "does not count the rows of the files", _RESTORE)
 
 

@@ -17,7 +17,7 @@ from gozen.catalog.imports import table_stream
 from gozen.catalog.imports.angle_units import factor
 from gozen.catalog.imports.column_roles import WORDS, recognised
 from gozen.catalog.imports.formats.file_request import FileRequest
-from gozen.catalog.imports.object_ids import belong, exact_ids
+from gozen.catalog.imports.object_ids import exact_ids, ids_match_positions
 from gozen.catalog.imports.position_columns import floats, places
 from gozen.errors import BadRequest, GozenError, StorageUnavailable, UnreadableInput
 from gozen.settings import StorageSettings
@@ -79,7 +79,7 @@ def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None
             f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(WORDS)} are"
         )
     asked = FileRequest(columns=frozenset(mapping[word] for word in ("ra", "dec") if word in mapping))
-    file = table_stream.opened(url, data=read_bytes(url) if data is None else data, asked=asked)
+    file = table_stream.open_table_stream(url, data=read_bytes(url) if data is None else data, asked=asked)
     has_names = file.schema.names
     names = recognised(has_names) | dict(mapping)
     lost = [name for name in names.values() if name not in has_names]
@@ -113,7 +113,7 @@ def _picked(url: str, table: pa.Table, names: Mapping[str, str]) -> StarColumns:
         raise UnreadableInput(f"the column {names['ref_epoch']} of the table {url} holds {wrong:g}: give Julian years")
     ra, dec = ra[good] % 360.0, dec[good]
     kept = exact_ids(table.column(names["source_id"]).filter(pa.array(good)))[1] if "source_id" in names else None
-    if kept is None or not belong(kept, ra, dec):
+    if kept is None or not ids_match_positions(kept, ra, dec):
         kept = own_id_of_position(ra, dec)
     return StarColumns(kept, ra, dec, epochs, {word: array[good] for word, array in values.items()})
 

@@ -13,7 +13,8 @@ from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.format.schema import REFERENCE_COLUMNS, schema_of
 from gozen.catalog.read.lookup import Catalog
 from gozen.catalog.reference.reference_catalog import GAIA_DR3_EPOCH, ReferenceCatalogue
-from gozen.catalog.write.write_table import PARTITION_ROWS, write_table
+from gozen.catalog.write.table_options import PARTITION_ROWS, TableOptions
+from gozen.catalog.write.write_table import write_table
 
 _SCHEMA = schema_of(REFERENCE_COLUMNS)
 
@@ -51,9 +52,8 @@ def write_reference(
     BadRequest
         The catalogue is empty, or the archive holds other stars under this name.
     """
-    return write_table(
-        store, name, _SCHEMA, [reference_rows(reference)], partition_rows=partition_rows, night=int(reference.epoch)
-    )
+    options = TableOptions(partition_rows, night=int(reference.epoch))
+    return write_table(store, name, _SCHEMA, [reference_rows(reference)], options)
 
 
 def reference_cone(store: Store, name: str, ra: float, dec: float, radius: float) -> ReferenceCatalogue:

@@ -110,8 +110,8 @@ def _collect(
     created = waiting = 0
     for one in tables:
         conformed = conform_rows.conformed(one, night)
-        incoming = conform_rows.joined(incoming, conform_rows.contents_of(conformed))
-        known, unknown = conform_rows.split(conformed)
+        incoming = conform_rows.merge_contents(incoming, conform_rows.contents_of(conformed))
+        known, unknown = conform_rows.split_by_identity(conformed)
         buckets.add(_placed(known))
         nameless += [unknown] if len(unknown) else []
         waiting += unknown.nbytes
@@ -143,7 +143,7 @@ def _next_version(
     store: Store, base: Manifest, night: int, buckets: Buckets, incoming: Contents
 ) -> tuple[Manifest, AppendReport]:
     """Write the files of the version after `base`; return its manifest uncommitted, or `base` if nothing changes."""
-    change = conform_rows.change(read_contents(store, base, night), incoming)
+    change = conform_rows.decide_night_change(read_contents(store, base, night), incoming)
     stray = _stray(store, base, night, change.after)
     if not change.new and not stray:
         return base, AppendReport(night, base.version)
@@ -185,8 +185,12 @@ def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str
     folder = f"{layout.generation(base.name, base.generation)}/dataset/"
     data = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")) if key.endswith(".parquet"))
     named = {file.path for file in base.files}
-    unnamed = [path for path in data if layout.night_of(path) == night and path not in named]
-    return {path for path in unnamed if conform_rows.share(_contents_of_file(store, base.key_of_file(path)), after)}
+    unnamed = [path for path in data if layout.night_of_path(path) == night and path not in named]
+    return {
+        path
+        for path in unnamed
+        if conform_rows.have_rows_in_common(_contents_of_file(store, base.key_of_file(path)), after)
+    }
 
 
 def _contents_of_file(store: Store, key: str) -> Contents:
@@ -201,7 +205,7 @@ def _new_files(
         part = part if change.whole else conform_rows.selected(part, change.new)
         if not len(part):
             continue
-        part = partition_parquet.sorted_rows(conform_rows.fitted(part, schema))
+        part = partition_parquet.sorted_rows(conform_rows.with_columns_of(part, schema))
         places = partition_parquet.numbers(part, "_healpix_29")
         for partition in layout.partitions_for(places, base.partitions, base.order):
             first, last = np.searchsorted(places, [partition.start, partition.stop])
@@ -217,7 +221,7 @@ def _replaced(
     dropped: list[Written] = []
     kept: list[Written] = []
     for file in base.files if change.replaced else ():
-        named = layout.night_of(file.path)
+        named = layout.night_of_path(file.path)
         if named not in (night, layout.SEVERAL_NIGHTS) or not _holds(store, base, file.path, schema, change.replaced):
             continue
         old = partition_parquet.decoded(store.read(base.key_of_file(file.path)))
@@ -229,7 +233,7 @@ def _replaced(
                 partition = layout.partition_of(file.path)
                 kept.append(
                     next_version.write_file(
-                        conform_rows.fitted(rest, schema), partition, named, schema, put, SOURCE_ROW_GROUP
+                        conform_rows.with_columns_of(rest, schema), partition, named, schema, put, SOURCE_ROW_GROUP
                     )
                 )
     return dropped, kept

@@ -54,7 +54,7 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
             f"the light-curve table has no column {', '.join(unknown)}; docs/reference/tables.md lists its columns"
         )
     try:
-        rows = fitted(table, schema)
+        rows = with_columns_of(table, schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadRequest(f"rows of night {night} do not fit the light-curve table: {error}") from error
     _check(rows, [c.name for c in columns if c.required and c.name not in _GIVEN_BY_APPEND], night)
@@ -66,7 +66,7 @@ def further_diameters(names: Sequence[str]) -> list[int]:
     return [int(name[5:]) for name in names if name.startswith("flux_") and name[5:].isdigit()]
 
 
-def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def with_columns_of(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return rows with exactly these columns, in order, null where they have none; texts as dictionaries."""
     present = set(rows.column_names)
     arrays = [
@@ -76,7 +76,7 @@ def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(arrays, names=schema.names)
 
 
-def split(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+def split_by_identity(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return the rows with a complete identity, ``source_id``, ``ra`` and ``dec``, and the others."""
     if not any(rows.column(name).null_count for name in _IDENTITY):
         return rows, rows.slice(0, 0)
@@ -104,11 +104,11 @@ def contents_of(rows: pa.Table) -> dict[str, HeldRun]:
     parts = zip(*(groups.column(name).to_pylist() for name in ("exposure", "run", "sensor")), strict=True)
     found: dict[str, HeldRun] = {}
     for exposure, run, sensor in sorted(parts):
-        found = joined(found, {exposure: HeldRun(run, (sensor,))})
+        found = merge_contents(found, {exposure: HeldRun(run, (sensor,))})
     return found
 
 
-def joined(one: Contents, other: Contents) -> dict[str, HeldRun]:
+def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
     """Return the contents of both; `BadRequest` where they name two runs of an exposure."""
     both = dict(one)
     for exposure, held in other.items():
@@ -143,16 +143,16 @@ class NightChange:
     whole: bool
 
 
-def change(held: Contents, incoming: Contents) -> NightChange:
+def decide_night_change(held: Contents, incoming: Contents) -> NightChange:
     """Decide what of the incoming contents is new and what it replaces: the run that is asked for last is held."""
     replaced = frozenset(e for e, one in incoming.items() if e in held and held[e].run != one.run)
     kept = {exposure: one for exposure, one in held.items() if exposure not in replaced}
     new = {exposure: _rest(one, kept.get(exposure)) for exposure, one in incoming.items()}
     new = {exposure: one for exposure, one in new.items() if one.sensors}
-    return NightChange(new, replaced, joined(kept, new), whole=new == incoming)
+    return NightChange(new, replaced, merge_contents(kept, new), whole=new == incoming)
 
 
-def share(one: Contents, other: Contents) -> bool:
+def have_rows_in_common(one: Contents, other: Contents) -> bool:
     """Tell whether two have rows in common, or would hold two runs of an exposure together."""
     both = [(held, other[exposure]) for exposure, held in one.items() if exposure in other]
     return any(held.run != beside.run or set(held.sensors) & set(beside.sensors) for held, beside in both)
@@ -204,6 +204,6 @@ def _check(rows: pa.Table, required: list[str], night: int) -> None:
     nights = rows.column("night")
     if len(rows) and pc.min_max(nights).as_py() != {"min": night, "max": night}:
         raise BadRequest(f"rows of night {pc.unique(nights).to_pylist()} were given to be appended as night {night}")
-    _, unknown = split(rows)
+    _, unknown = split_by_identity(rows)
     if pc.any(pc.invert(_complete(unknown, ("ra_meas", "dec_meas")))).as_py():
         raise BadRequest(f"rows of night {night} have neither source_id, ra, dec nor ra_meas, dec_meas")

@@ -88,7 +88,7 @@ def _describe(
     written: dict[Partition, next_version.Written],
 ) -> None:
     """Write what a directory reader needs beside the margin's files."""
-    around = hats_files.total([(1, one.coverage) for one in written.values()])
+    around = hats_files.add_coverages([(1, one.coverage) for one in written.values()])
     extra = {
         "obs_collection": version.margin,
         "hats_primary_table_url": f"{version.name}.g{version.generation}",

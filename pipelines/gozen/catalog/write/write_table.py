@@ -13,17 +13,13 @@ from gozen.archive.stores.open_store import Store
 from gozen.catalog.format import hats_files, healpix, layout, manifest, next_version, partition_parquet, row_group_index
 from gozen.catalog.format.content_digest import Content, digest
 from gozen.catalog.format.layout import Partition
-from gozen.catalog.format.manifest import Kind, Manifest
+from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.format.next_version import Written
 from gozen.catalog.write import conform_rows, margins
 from gozen.catalog.write.external_sort import SortedRuns
-from gozen.catalog.write.spill import MEMORY
+from gozen.catalog.write.table_options import DEFAULT_OPTIONS, TableOptions
 from gozen.errors import BadRequest
 
-PARTITION_ROWS = 1_000_000
-"""Partitions split until they hold at most so many rows: a partition is what LSDB gives to one task."""
-
-MARGIN_ARCSEC = 5.0
 KEYS = ("_healpix_29", "source_id", "ra", "dec")
 
 _WHOLE_SKY = tuple(Partition(0, pixel) for pixel in range(12))
@@ -36,12 +32,7 @@ def write_table(
     name: str,
     schema: pa.Schema,
     chunks: Iterable[pa.Table],
-    *,
-    kind: Kind = "object",
-    partition_rows: int = PARTITION_ROWS,
-    margin_arcsec: float | None = MARGIN_ARCSEC,
-    night: int = 0,
-    memory: int = MEMORY,
+    options: TableOptions = DEFAULT_OPTIONS,
 ) -> Manifest:
     """Write a whole table as the collection ``catalogs/{name}``, in bounded memory.
 
@@ -58,16 +49,8 @@ def write_table(
         it is encoded, else its type decides. The schema's own metadata are kept.
     chunks
         Its rows. A column that a chunk lacks is null there; ``_healpix_29`` is computed where it is missing.
-    kind
-        The HATS type.
-    partition_rows
-        Most rows of a partition.
-    margin_arcsec
-        Width of the margin; None for no margin.
-    night
-        The number that names of its files begin with.
-    memory
-        Bytes of rows that stay in memory; more goes to the temporary folder.
+    options
+        How it is cut, and how much of it stays in memory.
 
     Returns
     -------
@@ -80,16 +63,17 @@ def write_table(
         There are no rows, they do not fit the schema, or the archive holds other rows under this name.
     """
     schema = with_encodings(schema)
-    with SortedRuns(_working(schema), memory) as runs:
+    with SortedRuns(_working(schema), options.memory) as runs:
         for chunk in chunks:
             runs.add(conformed(chunk, schema, name))
         runs.finish()
-        partitions = partitions_of(runs.count, partition_rows, margins.deepest(margin_arcsec, layout.DEEPEST))
+        deepest = margins.deepest(options.margin_arcsec, layout.DEEPEST)
+        partitions = partitions_of(runs.count, options.partition_rows, deepest)
         if not partitions:
             raise BadRequest(f"the table {name!r} has no rows: there is nothing to write")
         found = manifest.current(store, name)
         if found is None:
-            version = _written(store, name, kind, schema, runs, partitions, margin_arcsec, night)
+            version = _written(store, name, schema, runs, partitions, options)
             manifest.commit(store, version)
             found = manifest.current_or_raise(store, name)
             content = version.content
@@ -146,7 +130,7 @@ def conformed(chunk: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
         said = f"has no column {unknown[0]}" if unknown else f"needs a column {missing[0]}"
         raise BadRequest(f"the table {name!r} {said}: its columns are {', '.join(schema.names)}")
     try:
-        fitted = conform_rows.fitted(chunk, schema)
+        fitted = conform_rows.with_columns_of(chunk, schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadRequest(f"rows do not fit the table {name!r}: {error}") from error
     for key in KEYS[1:]:
@@ -179,34 +163,31 @@ def _with_encoding(field: pa.Field) -> pa.Field:
 
 def _working(schema: pa.Schema) -> pa.Schema:
     """Return the schema of rows on their way."""
-    return conform_rows.fitted(schema.empty_table(), schema).schema
+    return conform_rows.with_columns_of(schema.empty_table(), schema).schema
 
 
 def _written(
     store: Store,
     name: str,
-    kind: Kind,
     schema: pa.Schema,
     runs: SortedRuns,
     partitions: list[Partition],
-    margin_arcsec: float | None,
-    night: int,
+    options: TableOptions,
 ) -> Manifest:
     """Write all files of the first version into a generation of its own; return its manifest, not yet committed."""
     generation = manifest.claim_generation(store, name, after=0)
     write = partial(
-        next_version.write_file, night=night, schema=schema, put=next_version.writer(store, name, generation)
+        next_version.write_file, night=options.night, schema=schema, put=next_version.writer(store, name, generation)
     )
     content = Content(schema)
     files = _files(runs, partitions, write, content)
-    version = Manifest(
-        name, 1, kind, generation, 0, "", "", "", tuple(sorted(one.file for one in files)), content=content.digest()
-    )
-    if margin_arcsec is not None:
-        version = margins.write(store, version, margin_arcsec, schema, runs.ranges, night)
-    groups = row_group_index.merged(row_group_index.SCHEMA.empty_table(), (), [one.groups for one in files])
+    named = tuple(sorted(one.file for one in files))
+    version = Manifest(name, 1, options.kind, generation, 0, "", "", "", named, content=content.digest())
+    if options.margin_arcsec is not None:
+        version = margins.write(store, version, options.margin_arcsec, schema, runs.ranges, options.night)
+    groups = row_group_index.next_index(row_group_index.SCHEMA.empty_table(), (), [one.groups for one in files])
     return next_version.described(
-        store, version, schema, groups, hats_files.total([(1, one.coverage) for one in files])
+        store, version, schema, groups, hats_files.add_coverages([(1, one.coverage) for one in files])
     )
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from gozen.archive.stores import s3_environment
-from gozen.archive.stores.s3_environment import Said
+from gozen.archive.stores.s3_environment import S3Variables
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
+
+KEPT_BYTES = 128 * 2**20
+"""Freed memory that a worker keeps: the columns of a patch come again with the next."""
 
 
 class Engine(Protocol):
@@ -66,15 +69,15 @@ class Here:
         """Nothing runs elsewhere."""
 
 
-def environment_for(job: Job) -> Said | None:
+def environment_for(job: Job) -> S3Variables | None:
     """Return what this process's environment says about S3, where the job needs it: workers have that of their start.
 
     It holds keys, so that it is given to workers of this machine only.
     """
-    return s3_environment.said() if job.archive.startswith("s3://") else None
+    return s3_environment.s3_variables() if job.archive.startswith("s3://") else None
 
 
-def adopt_environment(ours: Said | None) -> None:
+def adopt_environment(ours: S3Variables | None) -> None:
     """Take it over, in a worker."""
     if ours is not None:
-        s3_environment.adopt(ours)
+        s3_environment.set_s3_variables(ours)

@@ -8,12 +8,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gozen.archive.stores.s3_environment import Said
+from gozen.archive.stores.s3_environment import S3Variables
 from gozen.errors import BadRequest, StorageUnavailable, WorkerLost
-from gozen.quickdb.engines import adopt_environment, environment_for
-from gozen.quickdb.engines.malloc import keep_freed_memory
+from gozen.quickdb.engines import KEPT_BYTES, adopt_environment, environment_for
 from gozen.quickdb.work.result_bytes import Sent, received, sent
 from gozen.quickdb.work.tasks import FAR_PATCHES, Block, Job, TaskResult
+from gozen.worker_process import keep_freed_memory
 
 AHEAD = 2
 _SENT_BYTES = 256 * 1024
@@ -136,10 +136,10 @@ class DaskEngine:
         return found
 
 
-def _do_task(job: Job, task: Sequence[Block], ours: Said | None) -> Sent:
+def _do_task(job: Job, task: Sequence[Block], ours: S3Variables | None) -> Sent:
     from gozen.quickdb.work.worker import do_task
 
-    keep_freed_memory()
+    keep_freed_memory(KEPT_BYTES)
     adopt_environment(ours)
     return sent(lambda: do_task(job, task), task)
 

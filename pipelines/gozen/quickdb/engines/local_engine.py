@@ -6,10 +6,8 @@ import contextlib
 import itertools
 import os
 import pickle
-import signal
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -19,12 +17,12 @@ from typing import Any
 from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool
 
-from gozen.archive.stores.s3_environment import Said
+from gozen.archive.stores.s3_environment import S3Variables
 from gozen.errors import WorkerLost
-from gozen.quickdb.engines import adopt_environment, environment_for
-from gozen.quickdb.engines.malloc import keep_freed_memory
+from gozen.quickdb.engines import KEPT_BYTES, adopt_environment, environment_for
 from gozen.quickdb.work.result_bytes import Sent, received
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
+from gozen.worker_process import begin_worker
 
 AHEAD = 2
 """Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
@@ -100,7 +98,9 @@ class LocalEngine:
 
     def _opened(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, timeout=None, initializer=_begin, initargs=(os.getpid(),))
+            self._pool = ProcessPoolExecutor(
+                self.workers, timeout=None, initializer=begin_worker, initargs=(os.getpid(), KEPT_BYTES)
+            )
             self._pool.submit(_ready)
             # The hook of the pool waits for all that runs; the hook that was added last is called first.
             threading._register_atexit(self.close)  # type: ignore[attr-defined]
@@ -129,22 +129,6 @@ _LOST = (
 )
 
 
-def _begin(parent: int) -> None:
-    """Make a new process a worker: it leaves Ctrl-C to its parent and ends with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory()
-    # The pool is the parallelism; threads inside a worker would only fight over its core.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMEXPR_NUM_THREADS="1")
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    # A parent that was killed tells nobody, and its workers would wait for work for ever.
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
 def _ready() -> None:
     """Import what a task needs."""
     with contextlib.suppress(ImportError):
@@ -158,7 +142,7 @@ def _opened_job(key: str, path: str) -> Job:
     return _job[1]
 
 
-def _do_task(key: str, path: str, task: Sequence[Block], ours: Said | None) -> Sent:
+def _do_task(key: str, path: str, task: Sequence[Block], ours: S3Variables | None) -> Sent:
     from gozen.quickdb.work.result_bytes import sent
     from gozen.quickdb.work.worker import do_task
 

@@ -31,7 +31,7 @@ _Opened = tuple[Footer, pq.ParquetFile | None]
 
 
 @dataclass(frozen=True)
-class _Part:
+class _FileRanges:
     """Ranges of a file, and its footer: enough to read what lies in them."""
 
     url: str
@@ -107,7 +107,7 @@ class TableReader:
             names = [name for name in columns if name in footer.names]
             return file.read_row_groups(list(piece.groups), columns=names, use_threads=False)
 
-    def _fetched(self, pieces: Sequence[Piece], columns: Sequence[str]) -> list[_Part]:
+    def _fetched(self, pieces: Sequence[Piece], columns: Sequence[str]) -> list[_FileRanges]:
         """Return the part of a file that has these columns of pieces: all requests at once."""
         key = f"{self._folder}/{pieces[0].path}"
         footer, _ = self._opened(key, pieces[0])
@@ -115,7 +115,7 @@ class TableReader:
         ranges = [one for piece in pieces for one in coalesced(chunks(footer.metadata, piece.groups, places))]
         starts = [start for start, _ in ranges]
         held = list(zip(starts, self._store.read_ranges(key, ranges), strict=True))
-        return [_Part(self._store.url_of(key), pieces[0].size, footer, held)] * len(pieces)
+        return [_FileRanges(self._store.url_of(key), pieces[0].size, footer, held)] * len(pieces)
 
     @contextlib.contextmanager
     def _damage_named(self, key: str) -> Iterator[None]:

@@ -16,7 +16,7 @@ from gozen.quickdb.patches.region import SkyRegion
 from gozen.quickdb.user_code.held_values import state
 from gozen.quickdb.work import tree_reduce
 from gozen.quickdb.work.tree_reduce import Tree
-from gozen.quickdb.work.user_errors import is_interrupt, text_of, told
+from gozen.quickdb.work.user_errors import is_interrupt, text_of, text_with_traceback
 
 Mode = Literal["map", "reduce", "both"]
 PatchLine = tuple[int, str, int, int]
@@ -267,4 +267,4 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     except BaseException as error:  # sys.exit() and exceptions that are no Exception would end a worker
         if is_interrupt(error):
             raise
-        raise _UserFailed(told(error)) from None
+        raise _UserFailed(text_with_traceback(error)) from None

@@ -18,7 +18,7 @@ from gozen import errors
 from gozen.errors import GozenError, as_gozen_error
 from gozen.quickdb.work.program import failed
 from gozen.quickdb.work.tasks import Block, TaskResult
-from gozen.quickdb.work.user_errors import is_interrupt, said, text_of
+from gozen.quickdb.work.user_errors import is_interrupt, kind_and_text, text_of
 
 _INSTEAD = "return arrays, numbers, text, or lists and dicts of them"
 _NOT_SENT = "what the function returns cannot be sent back: {}; " + _INSTEAD
@@ -65,7 +65,7 @@ def packed(result: TaskResult, task: Sequence[Block] = ()) -> Sent:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        failure = _bytes(failed(_NOT_SENT.format(said(error))))
+        failure = _bytes(failed(_NOT_SENT.format(kind_and_text(error))))
         return Sent([(result.blocks[0][0], failure)], _bytes([]), result.version, result.software)
 
 
@@ -95,7 +95,7 @@ def _block(result: dict[str, Any], block: Block | None) -> bytes:
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            reason = said(error)
+            reason = kind_and_text(error)
     names = {number: patch.id for number, patch in block.patches} if block is not None else {}
     at = next((names.get(number, "") for number, value in result.get("values", ()) if not _travels(value)), "")
     return _bytes(failed(_NOT_SENT.format(reason), patch=at))
@@ -122,7 +122,7 @@ def _read(data: bytes) -> Any:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        return failed(_NOT_READ.format(said(error)))
+        return failed(_NOT_READ.format(kind_and_text(error)))
 
 
 def _named(error: BaseException) -> tuple[str, str]:

@@ -20,7 +20,7 @@ def is_interrupt(error: BaseException) -> bool:
     return is_one and listens and threading.current_thread() is threading.main_thread()
 
 
-def said(error: BaseException) -> str:
+def kind_and_text(error: BaseException) -> str:
     """Return the kind and the text of an exception, whatever its own methods raise."""
     try:
         return "".join(traceback.format_exception_only(error)).strip()
@@ -33,10 +33,10 @@ def text_of(error: BaseException) -> str:
     try:
         return "".join((str(error),))
     except BaseException:
-        return said(error)
+        return kind_and_text(error)
 
 
-def told(error: BaseException) -> str:
+def text_with_traceback(error: BaseException) -> str:
     """Return what a user's exception says, with the user's own part of the traceback."""
     whole: types.TracebackType | None = _TRACEBACK.__get__(error)
     inner = whole.tb_next if whole is not None else None
@@ -44,4 +44,4 @@ def told(error: BaseException) -> str:
         lines = traceback.format_exception(type(error), error, inner or whole)
     except BaseException:  # as above
         lines = traceback.format_tb(inner or whole)
-    return f"{said(error)}\n\n{''.join(lines)}".rstrip()  # where the exception has no text either
+    return f"{kind_and_text(error)}\n\n{''.join(lines)}".rstrip()  # where the exception has no text either

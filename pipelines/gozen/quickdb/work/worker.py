@@ -26,7 +26,7 @@ from gozen.quickdb.user_code.pure import software
 from gozen.quickdb.work.program import PatchLine, Program
 from gozen.quickdb.work.tasks import Block, Job, TableFiles, TaskResult
 from gozen.quickdb.work.tree_reduce import Tree, Trial
-from gozen.quickdb.work.user_errors import is_interrupt, said
+from gozen.quickdb.work.user_errors import is_interrupt, kind_and_text
 from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_total
 from gozen.version import code_version
 
@@ -252,7 +252,7 @@ def loaded(program: bytes) -> Program:
         if is_interrupt(error):
             raise
         raise FunctionFailed(
-            f"the function cannot be loaded by a worker: {said(error)}; install what it imports "
+            f"the function cannot be loaded by a worker: {kind_and_text(error)}; install what it imports "
             "where the workers are, or import it inside the function"
         ) from error
     return found

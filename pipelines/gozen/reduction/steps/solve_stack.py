@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gozen.archive.commit import GateRecord
 from gozen.astrometry.solve import Field, SensorPointing, sensor_pointing, solve_field
-from gozen.astrometry.tangent_plane import separation_deg
 from gozen.quality.gates import check_pointing
 from gozen.reduction.measure_stars import julian_year
 from gozen.reduction.sensor_stages import Aligned, Fitted, Solved, Stage
+from gozen.resources.sky_circle import separation_deg
 
 
 def fit_solution(aligned: Aligned, reached: Stage) -> Fitted:

@@ -13,6 +13,7 @@ from astropy.io import fits
 from gozen.frames.fits_units import FITS_BLOCK
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import utc_of_mjd
+from gozen.resources import sexagesimal
 from gozen.simulator.camera.row_timing import Timing
 
 HEADER_VERSION = "0.730"
@@ -96,8 +97,8 @@ def raw_header(words: RawWords, profile: Profile, timing: Timing) -> fits.Header
             ("GPS-DOWN", _text(utc.replace(microsecond=0) + dt.timedelta(seconds=0.5)), "[UTC] falling edge"),
             ("RADESYS", "ICRS"),
             ("EQUINOX", 2000.0),
-            ("RA", _sexagesimal(words.ra / 15, 3, ""), "[h] pointing of the telescope"),
-            ("DEC", _sexagesimal(words.dec, 2, "+"), "[deg] pointing of the telescope"),
+            ("RA", sexagesimal.write(words.ra / 15, 3), "[h] pointing of the telescope"),
+            ("DEC", sexagesimal.write(words.dec, 2, "+"), "[deg] pointing of the telescope"),
             ("EXP_ID", words.exposure, "exposure"),
             ("QUAD_ID", quadrant, "quadrant"),
             ("CMOS_ID", chip, "chip in the quadrant"),
@@ -122,10 +123,3 @@ def fits_bytes(header: fits.Header, cube: npt.NDArray[np.uint16]) -> bytes:
 
 def _text(moment: dt.datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}"
-
-
-def _sexagesimal(value: float, decimals: int, plus: str) -> str:
-    units = round(abs(value) * 3600 * 10**decimals)
-    whole, fraction = divmod(units, 10**decimals)
-    sign = "-" if value < 0 else plus
-    return f"{sign}{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{fraction:0{decimals}d}"

@@ -11,7 +11,6 @@ import pyarrow as pa
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
 from gozen.archive.stores.open_store import Store
 from gozen.errors import DeviceFailed, as_gozen_error
-from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import mjd_of_utc
 from gozen.observing.device_drivers import CameraState, ExposureOrder
 from gozen.simulator import truth_tables
@@ -19,9 +18,8 @@ from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.camera.sensor_exposure import SensorExposure
 from gozen.simulator.devices.telescope_dome_focuser import Clock, Faults
 from gozen.simulator.simulate_night import typical_events
-from gozen.simulator.simulated_camera import SimulatedCamera, expose_sensor, update_reference
+from gozen.simulator.simulated_camera import SimulatedCamera, SimulatedExposure, expose_sensor, update_reference
 from gozen.simulator.sky.events import Event
-from gozen.simulator.sky.scene import SimulatedSky
 
 # The real camera's calibration files carry an impossible declination, so these do too.
 _NOWHERE = (0.0, 119.0)
@@ -46,8 +44,8 @@ class FilmingCamera:
 
     Parameters
     ----------
-    sky
-        What it looks at.
+    camera
+        What it is and looks at, and the archive that receives its files.
     speed_up
         How many times faster than real.
     events
@@ -58,23 +56,26 @@ class FilmingCamera:
 
     def __init__(
         self,
-        profile: Profile,
-        sky: SimulatedSky,
-        store: Store,
+        camera: SimulatedCamera,
         faults: Faults,
         *,
         speed_up: float,
         events: bool,
         clock: Clock,
     ) -> None:
-        self._profile, self._sky, self._store = profile, sky, store
-        self._faults, self._speed_up, self._events, self._clock = faults, speed_up, events, clock
+        self._camera, self._faults, self._speed_up, self._events, self._clock = (
+            camera,
+            faults,
+            speed_up,
+            events,
+            clock,
+        )
         self._running: _Running | None = None
 
     def configure(self, order: ExposureOrder) -> None:
         """Check that the camera can do what is asked for."""
         self._faults.check("camera.configure")
-        sensor_orders(self._profile, self._sky, self._store, order)
+        sensor_orders(self._camera, order)
 
     def expose(self, order: ExposureOrder) -> None:
         """Open the shutter."""
@@ -109,41 +110,42 @@ class FilmingCamera:
         running = self._running
         assert running is not None
         try:
-            taken = write_files(self._store, self._orders(running.order), running.abort)
+            taken = write_files(self._camera.store, self._orders(running.order), running.abort)
             while taken is not None and self._clock() < running.ends:
                 # The record says that the exposure has ended, so it must not be there before.
                 taken = None if running.abort.wait(_LOOK_S) else taken
             if taken is not None:
-                record_exposure(self._store, taken)
+                record_exposure(self._camera.store, taken)
         except Exception as error:  # it is told by `state`, as a real camera would
             known = as_gozen_error(error)
             running.error = f"{known.name}: {known}"
 
     def _orders(self, order: ExposureOrder) -> list[SensorExposure]:
-        quiet = sensor_orders(self._profile, self._sky, self._store, order)
+        quiet = sensor_orders(self._camera, order)
         if not self._events:
             return quiet
         happening = tuple(replace(event, name=f"{event.name} {order.exposure}") for event in typical_events(quiet))
-        return [replace(one, sky=replace(self._sky, events=happening)) for one in quiet]
+        return [replace(one, sky=replace(self._camera.sky, events=happening)) for one in quiet]
 
 
-def sensor_orders(profile: Profile, sky: SimulatedSky, store: Store, order: ExposureOrder) -> list[SensorExposure]:
+def sensor_orders(camera: SimulatedCamera, order: ExposureOrder) -> list[SensorExposure]:
     """Return what each sensor does in an exposure; raises `BadRequest` as `SimulatedCamera.orders`."""
     ra, dec = (order.pointing.ra, order.pointing.dec) if order.pointing else _NOWHERE
-    return SimulatedCamera(profile, sky, store, timing_of(order.tinteg_sec)).orders(
+    exposure = SimulatedExposure(
         order.exposure_id,
-        object=order.object,
-        ra=ra,
-        dec=dec,
+        order.object,
+        ra,
+        dec,
         start=mjd_of_utc(order.start),
         nframe=order.nframe,
-        sensors=order.sensors,
         data_type=order.data_type,
+        sensors=order.sensors,
         pipelines=order.pipelines,
         gain=order.gain,
         project=order.project,
         observer=order.observer,
     )
+    return replace(camera, timing=timing_of(order.tinteg_sec)).orders(exposure)
 
 
 def timing_of(tinteg_sec: float) -> Timing:

@@ -16,6 +16,7 @@ from gozen.simulator.devices.telescope_dome_focuser import (
     SimulatedFocuser,
     SimulatedTelescope,
 )
+from gozen.simulator.simulated_camera import SimulatedCamera
 from gozen.simulator.sky.scene import SimulatedSky
 
 
@@ -45,9 +46,7 @@ def simulated(settings: Settings, profile: Profile, store: Store, clock: Clock =
         dome=SimulatedDome(clock, said.speed_up, faults, is_open=said.dome_open),
         focuser=SimulatedFocuser(clock, said.speed_up, faults),
         camera=FilmingCamera(
-            profile,
-            SimulatedSky(said.seed),
-            store,
+            SimulatedCamera(profile, SimulatedSky(said.seed), store),
             faults,
             speed_up=said.speed_up,
             events=said.events,

@@ -10,6 +10,7 @@ from gozen.archive import keys
 from gozen.archive.stores.open_store import Store
 from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.maintain.release import release
+from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
 from gozen.errors import BadRequest
 from gozen.simulator.objects.survey_objects import tiles
@@ -69,7 +70,7 @@ def simulate_objects(
     write_truth(store, pairs_key(name), found)
     for word in WORDS:
         rows = chunks(seed, objects, word, progress)
-        write_table(store, names[word], object_schema(word), rows, partition_rows=PARTITION_ROWS, memory=MEMORY)
+        write_table(store, names[word], object_schema(word), rows, TableOptions(PARTITION_ROWS, memory=MEMORY))
     made = release(store, name, names)
     return Survey(made.tables, pairs_key(name), len(found))
 

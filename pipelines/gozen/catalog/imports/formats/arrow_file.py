@@ -19,7 +19,7 @@ def is_arrow(head: bytes) -> bool:
     return head.startswith((b"ARROW1", b"\xff\xff\xff\xff"))
 
 
-def opened(head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
+def open_arrow(head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
     """Return the columns of an Arrow file, and what begins to read some of them."""
     is_file = head.startswith(b"ARROW1")
 

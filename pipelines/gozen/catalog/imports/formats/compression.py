@@ -13,7 +13,7 @@ from typing import IO, cast
 
 import pyarrow as pa
 
-from gozen.catalog.imports.formats.file_request import NotATableError, listed
+from gozen.catalog.imports.formats.file_request import NotATableError, joined_names
 
 Open = Callable[[], AbstractContextManager[IO[bytes]]]
 """Opens a file from its begin."""
@@ -74,7 +74,9 @@ def _of_zip(begin: Open) -> Open:
         raise NotATableError("it is an Excel workbook: save the sheet as CSV")
     names = [one for one in names if not one.startswith("__MACOSX/")]
     if len(names) != 1:
-        raise NotATableError(f"it is a ZIP archive of {len(names)} files ({listed(names[:9])}): unpack it, import one")
+        raise NotATableError(
+            f"it is a ZIP archive of {len(names)} files ({joined_names(names[:9])}): unpack it, import one"
+        )
 
     @contextmanager
     def content() -> Iterator[IO[bytes]]:

@@ -154,7 +154,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def opened(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
+def open_delimited(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
     """Return the columns of a text table, once all rows have shown to hold them, and what begins to read some.
 
     Raises

@@ -29,7 +29,7 @@ class FileRequest:
     columns: frozenset[str] = frozenset()
 
 
-def listed(tables: list[str]) -> str:
+def joined_names(tables: list[str]) -> str:
     """Return the tables of a file for a message."""
     return "; ".join(tables)
 

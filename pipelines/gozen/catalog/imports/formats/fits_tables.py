@@ -12,7 +12,13 @@ import pyarrow as pa
 from gozen.catalog.imports import astropy_tables
 from gozen.catalog.imports.column_roles import recognised
 from gozen.catalog.imports.formats.compression import Batches, Open
-from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, listed, refuse_doubles, unclear
+from gozen.catalog.imports.formats.file_request import (
+    FileRequest,
+    NotATableError,
+    joined_names,
+    refuse_doubles,
+    unclear,
+)
 
 _KINDS = ("BINTABLE", "TABLE")
 _BATCH_BYTES = 4 << 20
@@ -41,7 +47,7 @@ class FitsTable:
         return f"--hdu {self.number}{named}: {self.header['NAXIS2']} rows of {', '.join(self.columns[:6])}"
 
 
-def opened(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
+def open_fits_table(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
     """Return a reader of the rows of a table, None where they have parts that lie behind all rows, and the table.
 
     Parameters
@@ -59,7 +65,7 @@ def opened(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema
         There is no such table, several may be meant, or it is compressed as a table.
     """
     with begin() as stream:
-        table = chosen(list(_tables(stream)), asked)
+        table = choose_fits_table(list(_tables(stream)), asked)
     header = table.header
     if header["PCOUNT"] or header["XTENSION"] != "BINTABLE":
         return None, table
@@ -84,9 +90,9 @@ def opened(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema
     return (schema, read), table
 
 
-def chosen(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTable:
+def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTable:
     """Return the table that is meant: the one that is named, the only one, or the only one with positions."""
-    there = listed([str(one) for one in tables])
+    there = joined_names([str(one) for one in tables])
     if not tables:
         raise NotATableError("it is FITS without a table: its extensions hold images only")
     if asked.hdu is not None:

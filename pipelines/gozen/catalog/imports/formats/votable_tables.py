@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, listed, unclear
+from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, joined_names, unclear
 from gozen.catalog.imports.formats.fits_tables import has_positions
 
 
-def chosen(document: Any, asked: FileRequest) -> Any:
+def choose_votable_table(document: Any, asked: FileRequest) -> Any:
     """Return the table of a parsed document that is meant: the one named, the only one, or the only one with positions.
 
     Raises
@@ -17,7 +17,7 @@ def chosen(document: Any, asked: FileRequest) -> Any:
         There is none, no such one, or several may be meant.
     """
     tables = [(number, one) for number, one in enumerate(document.iter_tables(), 1) if not one.is_empty()]
-    there = listed([_line(number, one) for number, one in tables])
+    there = joined_names([_line(number, one) for number, one in tables])
     if not tables:
         raise NotATableError("it is a VOTable without rows")
     if asked.hdu is not None:

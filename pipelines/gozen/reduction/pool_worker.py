@@ -1,0 +1,46 @@
+"""The worker's side of `gozen.reduction.process_pool`: the bench that a process opens once, and a task done with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from gozen.errors import GozenError, as_gozen_error
+from gozen.reduction.sensor_work import SharedInputs
+from gozen.worker_process import begin_worker
+
+log = logging.getLogger(__name__)
+OpenBench = Callable[[], SharedInputs]
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+KEPT_BYTES = 512 * 2**20
+"""Freed memory that a worker keeps: the frames of a cube come again with the next."""
+
+_bench: SharedInputs | None = None
+_open_bench: OpenBench | None = None
+
+
+def start_worker(open_bench: OpenBench, parent: int) -> None:
+    """Make a new process a worker, and open its bench."""
+    global _bench, _open_bench
+    begin_worker(parent, KEPT_BYTES)
+    _open_bench = open_bench
+    # A worker that cannot begin would count as killed; the first task tries again and says what is wrong.
+    with contextlib.suppress(Exception):
+        _bench = open_bench()
+
+
+def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result | GozenError:
+    """Do a task in a worker, with its bench; an exception comes back under its name."""
+    global _bench
+    assert _open_bench is not None
+    try:
+        _bench = _bench or _open_bench()
+        return do(task, _bench)
+    except Exception as error:
+        named = as_gozen_error(error)
+        log.debug("a task failed", exc_info=error)
+        return type(named)(str(named))
