@@ -17,9 +17,10 @@ from gozen.quickdb.isolation.protocol import Conversation, printable
 from gozen.quickdb.jobs.run_job import reduced
 from gozen.quickdb.patches.region import around
 from gozen.quickdb.work import tree_reduce
+from gozen.quickdb.work.job_files import FileSource
 from gozen.quickdb.work.tasks import TaskResult
 from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_total
-from gozen.quickdb.work.worker import FileSource, OpenJob
+from gozen.quickdb.work.worker import OpenJob
 
 PATCHES = {0: "5/8131/0", 1: "5/8131/1"}
 COLUMNS = {"forced": frozenset(["ra", "dec"])}
@@ -229,7 +230,7 @@ def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
 def test_a_function_that_asks_for_other_columns_all_the_time_has_few_fetched_ahead(monkeypatch):
     started = []
     reader = SimpleNamespace(begin=lambda *_: None, expect=started.append)
-    monkeypatch.setattr("gozen.quickdb.work.worker._reader", lambda *_: reader)
+    monkeypatch.setattr("gozen.quickdb.work.job_files._reader", lambda *_: reader)
     monkeypatch.setattr(FileSource, "_of", lambda *_: SimpleNamespace(columns=lambda *_: {}))
     table = SimpleNamespace(folder="", schema=SimpleNamespace(names=["ra", "dec", "flux", "band"]))
     source = FileSource(None, {"forced": table})

@@ -6,8 +6,8 @@ from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
 from gozen.quickdb.jobs.rerun_tables import Family
 from gozen.quickdb.patches.patch import Patch
+from gozen.quickdb.work.job_files import FileSource
 from gozen.quickdb.work.program import Program
-from gozen.quickdb.work.worker import FileSource
 
 
 def opened(store: Store, family: Family, id: str) -> Patch:  # noqa: A002 its name
