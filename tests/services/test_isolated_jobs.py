@@ -139,7 +139,7 @@ class Forged:
     [
         None,
         {"values": 3},
-        {"values": [(1 << 40, 1)], "total": 1, "touched": {}, "first": [], "changed": False},
+        {"values": [(1 << 40, 1)], "total": 1, "touched": {}, "first": []},
         {"failed": None},
         {"total": 1},
         {
@@ -147,7 +147,6 @@ class Forged:
             "total": None,
             "touched": {"forced": ["nonsense"], "nonsense": ["ra"]},
             "first": [],
-            "changed": False,
         },
     ],
     ids=repr,

@@ -133,22 +133,25 @@ class Planner:
         patches = every if asked.sample is None else sampling.chosen(every, asked.sample)
         blocks = blocks_of(patches)
         may_keep = asked.cache and asked.sample is None
-        digest = code.digest if may_keep else None
         place = _place(region, code, family)
+        digest = code.digest if may_keep else None
         keys = [] if digest is None else [key_of(digest, asked.mode, place, one, family.files) for one in blocks]
         learned = self._learned_of(code)
+        expected = _present(learned, family) or _expected(code, family.names)
         program = Program(
-            asked.map,
-            asked.reduce,
-            asked.finalize,
-            asked.shared,
-            names=family.names,
-            region=region,
-            expected=_present(learned, family) or _expected(code, family.names),
-            sources=code.sources(),
+            asked.map, asked.reduce, asked.finalize, asked.shared, family.names, region, expected, code.sources()
+        )
+        job = Job(
+            uuid.uuid4().hex,
+            _pickled(program, code),
+            *self._where,
+            tables=family.files,
+            mode=asked.mode,
+            leaves=0 if asked.mode == "map" else len(blocks),
+            limits=self._limits,
+            expected=expected,
             kept=bool(keys),
         )
-        job = self._job(asked.mode, program, _pickled(program, code), family, 0 if keys else len(blocks))
         why = code.why_not_kept if may_keep else ""
         return JobPlan(
             job, program, family, patches, every, blocks, keys, asked.rerun or self._reruns.usual, why, learned
@@ -159,11 +162,6 @@ class Planner:
         if len(self._learned) > _REMEMBERED:
             self._learned.clear()
         return self._learned.setdefault(code.identity, {})
-
-    def _job(self, mode: Mode, program: Program, sent: bytes, family: Family, leaves: int) -> Job:
-        leaves = 0 if mode == "map" else leaves
-        key = uuid.uuid4().hex
-        return Job(key, sent, *self._where, family.files, mode, leaves, self._limits, program.expected)
 
 
 def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:

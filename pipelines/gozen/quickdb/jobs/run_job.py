@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,14 @@ from gozen.quickdb.user_code.pure import software
 from gozen.quickdb.work.tasks import FAR_PATCHES, TaskResult, tasks_of
 from gozen.quickdb.work.tree_reduce import Tree, Trial
 from gozen.version import code_version, is_this_code
+
+log = logging.getLogger(__name__)
+
+_CHANGED = (
+    "%s: results are not kept for the next run, as a call has changed what the next one meets (a global, a default "
+    "argument, an attribute, or what is shared), so that they may depend on the order of the calls; let the function "
+    "change a copy, or make what it changes inside of it"
+)
 
 
 def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
@@ -40,15 +49,42 @@ def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) 
                 yield TaskResult([(block.number, kept[0])], [(0, block.number, kept[0]["total"])])
         least = max(engine.least, FAR_PATCHES if "://" in plan.job.archive else 1)
         tasks = tasks_of(missing, engine.workers, least)
+        keeping = _Keeping(plan, cache)
         for task in engine.run(plan.job, tasks) if missing else ():
-            same = _has_this_software(task)
+            may_keep = keeping.may_keep(task)
             for number, result in task.blocks:
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
-                if plan.keys and same and not result["changed"]:
-                    cache.put(plan.keys[number], {part: result[part] for part in ("values", "total", "first")})
+                if may_keep:
+                    cache.put(plan.keys[number], result.pop("kept", None))
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)
+
+
+class _Keeping:
+    """Ends the keeping of a job's results, and removes those kept, once its functions change what outlives a call.
+
+    Parameters
+    ----------
+    plan
+        The job.
+    cache
+        Where results are kept.
+    """
+
+    def __init__(self, plan: JobPlan, cache: Cache) -> None:
+        self._plan = plan
+        self._cache = cache
+        self._is_over = not plan.keys
+
+    def may_keep(self, task: TaskResult) -> bool:
+        """Tell whether the results of a task are kept; of a job that is not, say why, once."""
+        same = _has_this_software(task)
+        if task.changed and not self._is_over:
+            self._is_over = True
+            self._cache.forget(self._plan.keys)
+            log.warning(_CHANGED, self._plan.program.told)
+        return same and not self._is_over
 
 
 def _has_this_software(task: TaskResult) -> bool:

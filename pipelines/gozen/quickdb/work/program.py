@@ -16,7 +16,7 @@ from gozen.quickdb.patches.region import SkyRegion
 from gozen.quickdb.user_code.held_values import state
 from gozen.quickdb.work import tree_reduce
 from gozen.quickdb.work.tree_reduce import Tree
-from gozen.quickdb.work.user_errors import is_interrupt, text_of, told
+from gozen.quickdb.work.user_errors import is_interrupt, name_of, text_of, told
 
 Mode = Literal["map", "reduce", "both"]
 PatchLine = tuple[int, str, int, int]
@@ -48,8 +48,6 @@ class Program:
         Columns of files that the functions name, by table.
     sources
         The lines of the files that the functions stand in, for tracebacks.
-    kept
-        Whether results are kept for another run, so that it matters whether a call changes what the next one meets.
     """
 
     map: Callable[..., Any]
@@ -60,8 +58,6 @@ class Program:
     region: SkyRegion | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    kept: bool = False
-    _before: bytes | None = field(default=None, init=False)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -88,12 +84,9 @@ class Program:
         -------
         dict[str, Any]
             ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
-            table), ``first`` (copies of the first values) and ``changed`` (whether the functions hold other than they
-            came with, so that the values may depend on earlier calls), or ``failed`` (what the user is told), ``kind``
-            and ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
+            table) and ``first`` (copies of the first values), or ``failed`` (what the user is told), ``kind`` and
+            ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
         """
-        if self.kept and self._before is None:
-            self._before = self._state()
         touched: dict[str, list[str]] = {}
         values: list[tuple[int, Any]] = []
         first: list[Any] = []
@@ -117,8 +110,7 @@ class Program:
             return failed(str(error), patch=at)
         except BadRequest as error:
             return failed(text_of(error), error.name, at)
-        changed = self.kept and (self._before is None or self._state() != self._before)
-        return {"values": values, "total": tree.total, "touched": touched, "first": first, "changed": changed}
+        return {"values": values, "total": tree.total, "touched": touched, "first": first}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `block`, where another process opens the files and answers what is asked."""
@@ -135,6 +127,10 @@ class Program:
     def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `finish`."""
         return self.finish(argument)
+
+    def isolated_state(self, argument: None, ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `state`."""
+        return {"total": self.state()}
 
     def combine(self, one: Any, other: Any) -> dict[str, Any]:
         """Reduce what two blocks gave."""
@@ -157,6 +153,15 @@ class Program:
         except _UserFailed as error:
             return failed(str(error))
 
+    def state(self) -> bytes | None:
+        """Return the same as long as the functions hold what they hold now; None where that cannot be told."""
+        return state(self.map, self.reduce, self.shared)
+
+    @property
+    def told(self) -> str:
+        """The names of the functions that blocks call, for messages."""
+        return " and ".join(name_of(one) for one in (self.map, self.reduce) if one is not None)
+
     def patch(
         self,
         line: PatchLine,
@@ -177,9 +182,6 @@ class Program:
         value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
         _called(read.check)
         return value
-
-    def _state(self) -> bytes | None:
-        return state(self.map, self.reduce, self.shared)
 
     def _reduced(self, one: Any, other: Any) -> Any:
         assert self.reduce is not None

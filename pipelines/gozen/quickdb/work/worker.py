@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,14 +13,16 @@ import cloudpickle
 from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.isolation.child_process import Child
+from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.user_code.pure import software
 from gozen.quickdb.work.job_files import FileSource
+from gozen.quickdb.work.kept_form import packed_for_keeping
 from gozen.quickdb.work.program import PatchLine, Program
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
 from gozen.quickdb.work.tree_reduce import Tree, Trial
 from gozen.quickdb.work.user_errors import is_interrupt, said
-from gozen.quickdb.work.validate_child import checked_block, checked_total
+from gozen.quickdb.work.validate_child import checked_block, checked_state, checked_total
 from gozen.version import code_version
 
 _held = threading.local()
@@ -49,6 +51,8 @@ class OpenJob:
     program: Program | None
     child: Child | None
     trial: Trial = field(init=False)
+    _came_with: bytes | None = field(default=None, init=False)
+    _has_changed: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.trial = Trial(lambda values: _total(self.tried(values)))
@@ -60,6 +64,21 @@ class OpenJob:
         if job.limits is None:
             return cls(job, source, loaded(job.program), None)
         return cls(job, source, None, Child(job.limits))
+
+    def begin(self, task: Sequence[Block]) -> None:
+        """Take the patches of a task: on storage elsewhere the next one's columns are then on their way."""
+        self.source.begin([one for block in task for one in block.patches])
+        if self.job.kept and self._came_with is None:
+            self._came_with = self._state()
+
+    def ended(self) -> bool:
+        """Tell, after a task of a job whose results are kept, whether its functions have changed what they hold.
+
+        What is seen once is said of all later tasks, also of one that changes it back.
+        """
+        if self.job.kept and not self._has_changed:
+            self._has_changed = self._came_with is None or self._state() != self._came_with
+        return self._has_changed
 
     def block(self, block: Block) -> dict[str, Any]:
         """Do a block; the result is as `Program.block` says."""
@@ -98,13 +117,28 @@ class OpenJob:
         except BadRequest as error:
             return {"failed": str(error), "kind": error.name, "patch": ""}
 
+    def _state(self) -> bytes | None:
+        if self.program is not None:
+            return self.program.state()
+        try:
+            return checked_state(self._asked("isolated_state", None), self._limits)
+        except BadRequest:
+            return None
+
     def _called(self, name: str, argument: Any) -> dict[str, Any]:
-        assert self.child is not None
-        limits = self.child.limits
-        found = self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=limits))
+        found = self._asked(name, argument)
         if name == "isolated_block":
-            return checked_block(found, self.source.patches, self.source.names, limits)
-        return checked_total(found, limits)
+            return checked_block(found, self.source.patches, self.source.names, self._limits)
+        return checked_total(found, self._limits)
+
+    def _asked(self, name: str, argument: Any) -> Any:
+        assert self.child is not None
+        return self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=self._limits))
+
+    @property
+    def _limits(self) -> Limits:
+        assert self.child is not None
+        return self.child.limits
 
 
 def loaded(program: bytes) -> Program:
@@ -133,13 +167,9 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:
-            bench = bench_of(job)
-            if block is task[0]:  # once for all blocks: on storage elsewhere the next one's columns are on their way
-                bench.source.begin([one for every in task for one in every.patches])
-            one = bench.block(block)
-            if "failed" not in one:
-                bench.trial.add(one["first"])
-                one |= {"first": []} if bench.trial.is_over else {}
+            one = _done(job, block, task)
+            if job.kept and "failed" not in one:
+                one = packed_for_keeping(one, is_reduced=job.leaves > 0)
             if job.leaves and "failed" not in one:
                 tree.add(block.number, one.pop("total"))
         except FunctionFailed as error:
@@ -148,7 +178,19 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
         if "failed" in one:
             return found
     found.nodes.extend(tree.nodes())
-    return found
+    return replace(found, changed=bench_of(job).ended())
+
+
+def _done(job: Job, block: Block, task: Sequence[Block]) -> dict[str, Any]:
+    """Do a block; values on which `reduce` has been tried here are left out."""
+    bench = bench_of(job)
+    if block is task[0]:
+        bench.begin(task)
+    one = bench.block(block)
+    if "failed" not in one:
+        bench.trial.add(one["first"])
+        one |= {"first": []} if bench.trial.is_over else {}
+    return one
 
 
 def _total(result: dict[str, Any]) -> Any:
