@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gozen.quickdb.patches.column_definitions import Names, TableColumns
-from gozen.quickdb.patches.patch import Patch, Whole
+from gozen.quickdb.patches.patch import Patch, PatchReads
 from gozen.quickdb.patches.patch_data import as_array
 
 SCHEMA = pa.schema(
@@ -70,5 +70,5 @@ def patch_of(
 ) -> Patch:
     """Make a patch of all rows of a table ``forced``."""
     names = Names({"forced": TableColumns.of_schema("forced", table.schema)}, ("lightcurves",))
-    whole = Whole(0, source or Memory({"forced": table}), names, expected or {}, lambda *_: None)
-    return Patch(whole, "0/0/0", (0, 12 << 58), len(table))
+    reads = PatchReads(source or Memory({"forced": table}), names, expected or {}, {})
+    return Patch(reads, 0, "0/0/0", (0, 12 << 58), len(table))

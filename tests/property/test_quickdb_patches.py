@@ -29,8 +29,8 @@ from gozen.quickdb.patches.column_reader import TableReader
 from gozen.quickdb.patches.patch_data import PatchData
 from gozen.quickdb.patches.patch_extents import PatchExtent, overlapping, patches_of
 from gozen.quickdb.patches.region import Cone
+from gozen.quickdb.work.job_files import FileSource
 from gozen.quickdb.work.tasks import TableFiles
-from gozen.quickdb.work.worker import FileSource
 
 from ..catalog_samples import Field, field_of, object_schema, objects_of, rows_of
 

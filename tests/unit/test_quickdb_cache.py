@@ -17,9 +17,15 @@ import pytest
 
 from gozen.quickdb.jobs.result_cache import Cache, key_of
 from gozen.quickdb.patches.patch_extents import PatchExtent, Piece
+from gozen.quickdb.work.kept_form import kept_bytes
 from gozen.quickdb.work.tasks import Block, TableFiles
 
 KIB = 1024
+RANDOM = np.random.default_rng(1)
+
+
+def put(cache: Cache, key: str, value: object) -> None:
+    cache.put(key, kept_bytes(value))
 
 
 def total(folder: Path) -> int:
@@ -29,7 +35,7 @@ def total(folder: Path) -> int:
 def test_a_value_comes_back_and_may_be_changed(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "new", KIB * KIB)
     assert cache.get("a") is None
-    cache.put("a", {"values": [(3, np.arange(3.0))], "total": None})
+    put(cache, "a", {"values": [(3, np.arange(3.0))], "total": None})
     found = cache.get("a")
     assert found is not None
     ((number, array),) = found[0]["values"]
@@ -41,14 +47,14 @@ def test_a_value_comes_back_and_may_be_changed(tmp_path: Path) -> None:
 
 def test_none_is_a_value(tmp_path: Path) -> None:
     cache = Cache(tmp_path, KIB * KIB)
-    cache.put("a", None)
+    put(cache, "a", None)
     assert cache.get("a") == (None,)
 
 
 def test_it_stays_within_its_size_and_keeps_what_was_used(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 100 * KIB)
     for number in range(100):
-        cache.put(f"{number:03}", np.zeros(250))
+        put(cache, f"{number:03}", RANDOM.random(250))
         for at, path in enumerate(sorted(tmp_path.iterdir())):
             os.utime(path, (at, at))
         assert cache.get("000") is not None
@@ -59,25 +65,25 @@ def test_it_stays_within_its_size_and_keeps_what_was_used(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "value",
-    [np.zeros(KIB), object(), {1, 2}, np.array([object()])],
-    ids=["large", "an object", "a set", "an array of objects"],
+    [RANDOM.random(KIB), object(), {1, 2}, np.array([object()]), f"{put}", np.array([f"{put}"])],
+    ids=["large", "an object", "a set", "an array of objects", "an address", "an array of addresses"],
 )
 def test_what_is_large_or_no_plain_data_is_not_kept(tmp_path: Path, value: object) -> None:
     cache = Cache(tmp_path / "new", 100 * KIB)
-    cache.put("a", value)
+    put(cache, "a", value)
     assert cache.get("a") is None
 
 
 def test_without_room_nothing_is_kept(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "new", 0)
-    cache.put("a", 1)
+    put(cache, "a", 1)
     assert cache.get("a") is None
     assert not (tmp_path / "new").exists()
 
 
 def test_a_damaged_entry_is_as_none(tmp_path: Path) -> None:
     cache = Cache(tmp_path, KIB * KIB)
-    cache.put("a", {"total": list(range(100))})
+    put(cache, "a", {"total": list(range(100))})
     whole = (tmp_path / "a").read_bytes()
     for length in (0, 5, len(whole) // 2, len(whole) - 1):
         (tmp_path / "a").write_bytes(whole[:length])
@@ -86,11 +92,25 @@ def test_a_damaged_entry_is_as_none(tmp_path: Path) -> None:
     assert cache.get("a") is None
 
 
+def test_what_is_forgotten_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, KIB * KIB)
+    for key in "abc":
+        put(cache, key, key)
+    cache.forget(["a", "c", "d"])
+    assert [cache.get(key) for key in "abcd"] == [None, ("b",), None, None]
+    Cache(tmp_path / "new", KIB).forget(["a"])
+
+
+def test_a_value_that_repeats_takes_little_room(tmp_path: Path) -> None:
+    put(Cache(tmp_path, KIB * KIB), "a", np.zeros(100 * KIB))
+    assert total(tmp_path) < 10 * KIB
+
+
 def test_clear_says_how_many_there_were(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "new", KIB * KIB)
     assert cache.clear() == 0
     for key in "abc":
-        cache.put(key, key)
+        put(cache, key, key)
     assert cache.clear() == 3
     assert cache.get("a") is None
 
@@ -98,7 +118,7 @@ def test_clear_says_how_many_there_were(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to_costs_no_result(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = Cache(tmp_path / "file" / "below", KIB * KIB)
-    cache.put("a", 1)
+    put(cache, "a", 1)
     assert cache.get("a") is None
     assert cache.clear() == 0
 
@@ -106,9 +126,10 @@ def test_a_folder_that_cannot_be_written_to_costs_no_result(tmp_path: Path) -> N
 def write_and_read(folder: Path) -> None:
     cache = Cache(folder, 60 * KIB)
     for number in range(300):
+        value = np.random.default_rng(number % 40).random(300)
         found = cache.get(f"{number % 40}")
-        assert found is None or (found[0] == number % 40).all()
-        cache.put(f"{number % 40}", np.full(300, number % 40))
+        assert found is None or (found[0] == value).all()
+        put(cache, f"{number % 40}", value)
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import pickle
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gozen.errors import GozenError, StorageUnavailable
 from gozen.quickdb.patches.column_definitions import Names, TableColumns
 from gozen.quickdb.user_code.user_function import UserCode
 from gozen.quickdb.work.program import Program
+from gozen.quickdb.work.worker import OpenJob
 
 from ..quickdb_samples import SCHEMA, Memory, forced_of
 
@@ -128,12 +130,18 @@ KEEPS = {
 }
 
 
-def changed(text: str, blocks: int, *, kept: bool = True) -> list[bool]:
+def changed(text: str, tasks: int, *, kept: bool = True) -> list[bool]:
+    """Return what a worker says after each of some tasks of one patch."""
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(textwrap.dedent(text), names)
-    sent = UserCode().pickled(Program(names["map"], names=NAMES, kept=kept))
-    program = pickle.loads(sent)
-    return [program.block("map", RUNS, Memory({"forced": forced_of(10)}), False)["changed"] for _ in range(blocks)]
+    program = pickle.loads(UserCode().pickled(Program(names["map"], names=NAMES)))
+    bench: Any = OpenJob(SimpleNamespace(kept=kept), SimpleNamespace(begin=lambda _: None), program, None)
+    found = []
+    for _ in range(tasks):
+        bench.begin(())
+        program.block("map", RUNS, Memory({"forced": forced_of(10)}), False)
+        found.append(bench.ended())
+    return found
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -147,9 +155,14 @@ def test_what_a_function_leaves_as_it_is_has_not_changed(name: str) -> None:
     assert changed(KEEPS[name], 2) == [False, False]
 
 
-def test_a_block_after_one_that_changed_something_has_met_it() -> None:
+def test_a_task_after_one_that_changed_something_has_met_it() -> None:
     once = "SEEN = [[]]\ndef map(p):\n    for one in SEEN[:1]:\n        if not one: one.append(1)\n    return SEEN"
     assert changed(once, 3) == [True, True, True]
+
+
+def test_a_task_that_changes_it_back_has_met_it_too() -> None:
+    by_turns = "SEEN = [[]]\ndef map(p):\n    for one in SEEN: one.pop() if one else one.append(1)\n    return 1"
+    assert changed(by_turns, 3) == [True, True, True]
 
 
 def test_small_changes_anywhere_in_a_small_array_are_seen() -> None:

@@ -17,9 +17,10 @@ from gozen.quickdb.isolation.protocol import Conversation, printable
 from gozen.quickdb.jobs.run_job import reduced
 from gozen.quickdb.patches.region import around
 from gozen.quickdb.work import tree_reduce
+from gozen.quickdb.work.job_files import FileSource
 from gozen.quickdb.work.tasks import TaskResult
-from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_total
-from gozen.quickdb.work.worker import FileSource, OpenJob
+from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_state, checked_total
+from gozen.quickdb.work.worker import OpenJob
 
 PATCHES = {0: "5/8131/0", 1: "5/8131/1"}
 COLUMNS = {"forced": frozenset(["ra", "dec"])}
@@ -69,7 +70,7 @@ def test_what_is_around_a_range_costs_little_whatever_the_distance(order, arcsec
 
 def block(values=(), touched=None, **more):
     touched = touched if touched is not None else {}
-    return {"values": list(values), "total": None, "touched": touched, "first": [], "changed": False, **more}
+    return {"values": list(values), "total": None, "touched": touched, "first": [], **more}
 
 
 def test_a_result_is_let_through():
@@ -101,6 +102,18 @@ def test_what_is_no_result_is_refused_and_not_printed(given):
     if not (isinstance(given, dict) and given.keys() == {"total"}):
         with pytest.raises(FunctionFailed, match="gave something of type"):
             checked_total(given, LIMITS)
+
+
+@pytest.mark.parametrize("given", [{"total": None}, {"total": "x"}, {"total": ARRAY}, {"total": []}], ids=repr)
+def test_what_is_no_state_is_as_none(given):
+    assert checked_state(given, LIMITS) is None
+    assert checked_state({"total": b"x"}, LIMITS) == b"x"
+
+
+def test_a_state_that_is_no_result_is_refused():
+    for given in (None, b"x", {}, {"state": b"x"}):
+        with pytest.raises(FunctionFailed, match="gave something of type"):
+            checked_state(given, LIMITS)
 
 
 def test_numbers_that_all_hash_alike_are_refused_at_once():
@@ -215,6 +228,20 @@ def test_a_reduce_that_is_not_associative_is_found_where_it_runs():
         bench.trial.add([1.0, 2.0, 4.0])
 
 
+@pytest.mark.parametrize(
+    "answer", [{"total": None}, {"total": 7}, LimitExceeded("too long"), FunctionFailed("crashed")], ids=repr
+)
+def test_a_function_that_runs_apart_and_does_not_say_what_it_holds_may_have_changed_it(answer):
+    job = SimpleNamespace(program=b"", limits=LIMITS, kept=True)
+    child = Elsewhere({"total": b"x"})
+    bench = OpenJob(job, SimpleNamespace(begin=lambda _: None, answer=comparing), None, child)
+    bench.begin(())
+    assert not bench.ended()
+    child.answer = answer
+    assert bench.ended()
+    assert child.asked == [("isolated_state", None)] * 3
+
+
 def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
     monkeypatch.setattr(tree_reduce, "alike", comparing)
     engine = Elsewhere({"total": True})
@@ -229,7 +256,7 @@ def test_the_client_compares_nothing_of_a_function_that_runs_apart(monkeypatch):
 def test_a_function_that_asks_for_other_columns_all_the_time_has_few_fetched_ahead(monkeypatch):
     started = []
     reader = SimpleNamespace(begin=lambda *_: None, expect=started.append)
-    monkeypatch.setattr("gozen.quickdb.work.worker._reader", lambda *_: reader)
+    monkeypatch.setattr("gozen.quickdb.work.job_files._reader", lambda *_: reader)
     monkeypatch.setattr(FileSource, "_of", lambda *_: SimpleNamespace(columns=lambda *_: {}))
     table = SimpleNamespace(folder="", schema=SimpleNamespace(names=["ra", "dec", "flux", "band"]))
     source = FileSource(None, {"forced": table})

@@ -15,6 +15,7 @@ from gozen.quickdb.jobs.result_cache import Cache
 from gozen.quickdb.jobs.run_job import results
 from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.user_code.pure import software
+from gozen.quickdb.work.kept_form import packed_for_keeping, unpacked
 from gozen.quickdb.work.tasks import Block, TaskResult
 from gozen.version import code_version, is_this_code, this_code
 from gozen.version.version_text import Code
@@ -37,7 +38,7 @@ def test_results_of_a_worker_with_other_sources_are_said_and_not_kept(
     block = Block(0, (((0, PatchExtent("5/0/0", 10, 0, 1, picked=False, pieces={})),),))
     version = code_version() if worker is None else worker
     result = TaskResult(
-        [(0, {"values": [], "total": 7, "touched": {}, "first": [], "changed": False})],
+        [(0, unpacked(packed_for_keeping({"values": [], "total": 7, "touched": {}, "first": []}, is_reduced=False)))],
         [],
         version=version,
         software=software(),

@@ -338,7 +338,7 @@ import operator;ASK = operator.methodcaller("load", "x");def map(p): return ASK(
 def map(p): return "{0.size}".format(p)
 FORMAT = "{0.load}".format;def map(p): return FORMAT(p)
 def map(p): return "{a.size}".format_map({"a": p})
-def map(p): return p._whole.source._ask
+def map(p): return p._reads._source._ask
 def map(p): return p._made
 def map(p): return p.__class__.__init__.__globals__
 def map(p): return {}.__class__.__base__.__subclasses__()

@@ -12,7 +12,7 @@ from gozen.errors import BadRequest, MissingObject
 from gozen.lightcurves.barycentric_times import Place
 from gozen.quickdb.engines import Engine
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.jobs.plan_job import Planner
+from gozen.quickdb.jobs.plan_job import JobRequest, Planner
 from gozen.quickdb.jobs.rerun_tables import Tables
 from gozen.quickdb.jobs.reruns import Reruns
 from gozen.quickdb.jobs.result_cache import Cache
@@ -20,7 +20,7 @@ from gozen.quickdb.jobs.run_job import mapped, reduced, results
 from gozen.quickdb.listing import light_curve, listed, star_or_circle
 from gozen.quickdb.patches.patch import Patch
 from gozen.quickdb.user_code.user_function import UserCode
-from gozen.quickdb.work.program import Mode, Program
+from gozen.quickdb.work.program import Mode
 from gozen.settings import Settings
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ class Api:
         WorkerLost, StorageUnavailable, UnreadableInput
             What they say.
         """
-        program = Program(map, shared=shared)
-        plan = self._planner.plan(program, "map", rerun=rerun, table=table, region=region, sample=sample, keep=cache)
+        asked = JobRequest(map, shared=shared, rerun=rerun, table=table, region=region, sample=sample, cache=cache)
+        plan = self._planner.plan(asked)
         return mapped(results(plan, self._engine, self._cache, progress), in_order=not stream)
 
     def mapreduce(
@@ -175,9 +175,10 @@ class Api:
         ColumnNotFound, RerunNotFound, WorkerLost, StorageUnavailable, UnreadableInput
             As for `Api.map`.
         """
-        program = Program(map, reduce, finalize, shared)
         mode: Mode = "reduce" if sample is None else "both"
-        plan = self._planner.plan(program, mode, rerun=rerun, table=table, region=region, sample=sample, keep=cache)
+        plan = self._planner.plan(
+            JobRequest(map, reduce, finalize, shared, rerun, table, region, sample, cache=cache, mode=mode)
+        )
         return reduced(plan, results(plan, self._engine, self._cache, progress), self._engine)
 
     def patch(self, id: str, *, rerun: str | None = None, table: str | None = None) -> Patch:  # noqa: A002 its name

@@ -5,9 +5,8 @@ from __future__ import annotations
 from gozen.archive.stores.open_store import Store
 from gozen.errors import BadRequest
 from gozen.quickdb.jobs.rerun_tables import Family
-from gozen.quickdb.patches.patch import Patch
-from gozen.quickdb.work.program import Program
-from gozen.quickdb.work.worker import FileSource
+from gozen.quickdb.patches.patch import Patch, PatchReads
+from gozen.quickdb.work.job_files import FileSource
 
 
 def opened(store: Store, family: Family, id: str) -> Patch:  # noqa: A002 its name
@@ -19,8 +18,4 @@ def opened(store: Store, family: Family, id: str) -> Patch:  # noqa: A002 its na
     one = family.patches[number]
     source = FileSource(store, family.files)
     source.begin([(number, one)])
-    return Program(_nothing, names=family.names).patch((number, id, one.start, one.stop), source)
-
-
-def _nothing(patch: Patch) -> None:
-    """Stand for the function where a patch is only looked at."""
+    return Patch(PatchReads(source, family.names, {}, {}), number, id, (one.start, one.stop), source.rows(number))

@@ -1,25 +1,97 @@
-"""From what a user asks to the plan of a job: whose patches, which part of the sky, what is known of the function."""
+"""From what a user asks to the plan of a job: whose patches, in which blocks, with which columns, and what is kept."""
 
 from __future__ import annotations
 
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from gozen.archive.stores.open_store import Store
+from gozen.errors import BadRequest, FunctionFailed
 from gozen.instrument.read_header import mjd_of_utc
 from gozen.lightcurves.barycentric_times import say_uncertainty
 from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.jobs import sampling
 from gozen.quickdb.jobs.rerun_tables import Family
 from gozen.quickdb.jobs.reruns import Reruns
-from gozen.quickdb.jobs.run_job import JobPlan, planned
-from gozen.quickdb.patches.column_definitions import BARYCENTRIC
-from gozen.quickdb.patches.region import as_region
+from gozen.quickdb.jobs.result_cache import key_of
+from gozen.quickdb.patches.column_definitions import BARYCENTRIC, Names
+from gozen.quickdb.patches.patch_extents import PatchExtent, overlapping
+from gozen.quickdb.patches.region import SkyRegion, as_region
 from gozen.quickdb.user_code.user_function import UserCode
 from gozen.quickdb.work.program import Mode, Program
+from gozen.quickdb.work.tasks import Block, Job, blocks_of
 from gozen.settings import StorageSettings
 
 _REMEMBERED = 1000
 """Functions of which it is remembered what they read."""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a user asks for.
+
+    Parameters
+    ----------
+    map, reduce, finalize, shared, rerun, table, region, sample, cache
+        As `Api.map` and `Api.mapreduce` take them.
+    mode
+        What `Program.block` returns.
+    """
+
+    map: Callable[..., Any]
+    reduce: Callable[[Any, Any], Any] | None = None
+    finalize: Callable[[Any], Any] | None = None
+    shared: Any = None
+    rerun: str | None = None
+    table: str | None = None
+    region: Any = None
+    sample: float | None = None
+    cache: bool = True
+    mode: Mode = "map"
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A job, and its patches in blocks.
+
+    Parameters
+    ----------
+    job
+        What workers get.
+    program
+        What they call.
+    family
+        The tables.
+    patches
+        Those that are looked at.
+    every
+        Those that would be without `sample`.
+    blocks
+        The same in groups.
+    keys
+        Of each block's result in the cache; none where results are not kept.
+    rerun
+        The release that was named, for whoever opens a patch by hand.
+    why_not_kept
+        Why results are not kept; empty where they are, or where nobody asked for it.
+    learned
+        Where the columns are noted that the functions read.
+    """
+
+    job: Job
+    program: Program
+    family: Family
+    patches: Sequence[PatchExtent]
+    every: Sequence[PatchExtent]
+    blocks: Sequence[Block]
+    keys: Sequence[str]
+    rerun: str | None = None
+    why_not_kept: str = ""
+    learned: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Planner:
@@ -41,36 +113,101 @@ class Planner:
         self._limits = limits
         self._learned: dict[str, dict[str, list[str]]] = {}
 
-    def plan(
-        self,
-        program: Program,
-        mode: Mode,
-        *,
-        rerun: str | None,
-        table: str | None,
-        region: Any,
-        sample: float | None,
-        keep: bool,
-    ) -> JobPlan:
-        """Plan a job; parameters and errors are those of `Api.map`, `keep` is its `cache`."""
-        code = UserCode.of(program.map, program.reduce, shared=program.shared)
-        family = self._reruns.family(rerun, table, code)
+    def plan(self, asked: JobRequest) -> JobPlan:
+        """Decide what a job does.
+
+        Raises
+        ------
+        BadRequest
+            The region has no part of the tables.
+        FunctionFailed
+            The function cannot be pickled.
+        RerunNotFound, TableNotFound, MissingObject
+            There is no such release or table.
+        """
+        code = UserCode.of(asked.map, asked.reduce, shared=asked.shared)
+        family = self._reruns.family(asked.rerun, asked.table, code)
         _say_uncertainty(code, family)
+        region = None if asked.region is None else as_region(asked.region)
+        every = _patches_in(region, family)
+        patches = every if asked.sample is None else sampling.chosen(every, asked.sample)
+        blocks = blocks_of(patches)
+        may_keep = asked.cache and asked.sample is None
+        place = _place(region, code, family)
+        digest = code.digest if may_keep else None
+        keys = [] if digest is None else [key_of(digest, asked.mode, place, one, family.files) for one in blocks]
+        learned = self._learned_of(code)
+        expected = _present(learned, family) or _expected(code, family.names)
+        program = Program(
+            asked.map, asked.reduce, asked.finalize, asked.shared, family.names, region, expected, code.sources()
+        )
+        job = Job(
+            uuid.uuid4().hex,
+            _pickled(program, code),
+            *self._where,
+            tables=family.files,
+            mode=asked.mode,
+            leaves=0 if asked.mode == "map" else len(blocks),
+            limits=self._limits,
+            expected=expected,
+            kept=bool(keys),
+        )
+        why = code.why_not_kept if may_keep else ""
+        return JobPlan(
+            job, program, family, patches, every, blocks, keys, asked.rerun or self._reruns.usual, why, learned
+        )
+
+    def _learned_of(self, code: UserCode) -> dict[str, list[str]]:
+        """Return where the columns are noted that functions read, by table."""
         if len(self._learned) > _REMEMBERED:
             self._learned.clear()
-        return planned(
-            program,
-            code,
-            family,
-            self._where,
-            rerun=rerun or self._reruns.usual,
-            mode=mode,
-            region=None if region is None else as_region(region),
-            sample=sample,
-            limits=self._limits,
-            keep=keep,
-            learned=self._learned.setdefault(code.identity, {}),
-        )
+        return self._learned.setdefault(code.identity, {})
+
+
+def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:
+    if region is None:
+        return list(family.patches)
+    found = overlapping(family.patches, region.ranges())
+    if not found:
+        raise BadRequest(f"region {region!r}: no part of {', '.join(family.files)} lies in it")
+    return found
+
+
+def _place(region: SkyRegion | None, code: UserCode, family: Family) -> str:
+    """Return what the result of a block depends on beside the functions and the block's own rows."""
+    place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
+    place += repr(family.names.tables)  # units, bands and the site of the camera, on which derived columns depend
+    if "margin" in code.names:  # a block's result then depends on patches of other blocks
+        place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
+    return place
+
+
+def _present(learned: Mapping[str, Sequence[str]], family: Family) -> dict[str, list[str]]:
+    """Return those of the columns that the tables have; what a function that runs apart said may be anything."""
+    known = {table: set(files.schema.names) for table, files in family.files.items()}
+    return {table: [one for one in names if one in known[table]] for table, names in learned.items() if table in known}
+
+
+def _expected(code: UserCode, names: Names) -> dict[str, list[str]]:
+    """Return the columns of files that the functions name in full, by table: the first patch reads them together."""
+    found: dict[str, list[str]] = {}
+    for text in sorted(code.strings):
+        if text.partition(".")[0] in names.tables and " " not in text:
+            column = names.tables[text.partition(".")[0]].find(text.partition(".")[2])
+            for need in column.needs if column is not None else ():
+                known = found.setdefault(text.partition(".")[0], [])
+                known += [] if need in known else [need]
+    return found
+
+
+def _pickled(program: Program, code: UserCode) -> bytes:
+    try:
+        return code.pickled(program)
+    except Exception as error:  # whatever the user's objects raise
+        raise FunctionFailed(
+            f"the function cannot be sent to the workers: {type(error).__name__}: {error}; it holds something that "
+            "cannot be pickled, such as an open file or a connection: open it inside the function"
+        ) from error
 
 
 def _say_uncertainty(code: UserCode, family: Family) -> None:

@@ -6,18 +6,16 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gozen.errors import FunctionFailed, GozenError
-from gozen.quickdb.isolation.codec.wire import decode, encode
+from gozen.errors import GozenError
+from gozen.quickdb.work.kept_form import kept_value
 from gozen.quickdb.work.tasks import Block, TableFiles
 
 _TRIMMED_TO = 0.8
 _LARGEST_SHARE = 16
-_ADDRESS = b" at 0x"
-"""Of a text such as ``<function f at 0x7f..>``, another one in each process."""
 
 
 class Cache:
@@ -40,28 +38,37 @@ class Cache:
         """Return a value in a tuple, or None where there is none."""
         path = self._folder / key
         try:
-            value = decode(bytearray(path.read_bytes()))  # a reduce may work in place
+            value = kept_value(path.read_bytes())
             os.utime(path)
         except (OSError, GozenError):  # absent, or from another version: it is computed again
             return None
         return (value,)
 
-    def put(self, key: str, value: Any) -> None:
-        """Keep a value, unless it is large or of a kind that is not kept."""
-        try:
-            data = encode(value)
-        except FunctionFailed:
-            return
-        if len(data) > self._most // _LARGEST_SHARE or _ADDRESS in data:
+    def put(self, key: str, data: bytes | None) -> None:
+        """Keep a value that `kept_bytes` has made bytes of, unless it is large; None is of a kind that is not kept."""
+        if data is None or len(data) > self._most // _LARGEST_SHARE:
             return
         with contextlib.suppress(OSError):  # a full disk costs time, no result
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
+            descriptor, path = self._temporary()
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            Path(file.name).replace(self._folder / key)
+            Path(path).replace(self._folder / key)
             self._added += len(data)
             if self._added > self._most // _LARGEST_SHARE:
                 self._trim()
+
+    def _temporary(self) -> tuple[int, str]:
+        try:
+            return tempfile.mkstemp(dir=self._folder, prefix=".")
+        except FileNotFoundError:  # the first value
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return tempfile.mkstemp(dir=self._folder, prefix=".")
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove the values of keys, where there are any."""
+        for key in keys:
+            with contextlib.suppress(OSError):
+                (self._folder / key).unlink(missing_ok=True)
 
     def clear(self) -> int:
         """Remove all values; return how many there were."""

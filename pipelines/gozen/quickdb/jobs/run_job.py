@@ -3,121 +3,31 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import uuid
+import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gozen import errors
-from gozen.errors import BadRequest, FunctionFailed
+from gozen.errors import FunctionFailed
 from gozen.quickdb.engines import Engine
-from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.jobs import sampling
+from gozen.quickdb.jobs.plan_job import JobPlan
 from gozen.quickdb.jobs.progress_bar import ProgressBar
-from gozen.quickdb.jobs.rerun_tables import Family
-from gozen.quickdb.jobs.result_cache import Cache, key_of
+from gozen.quickdb.jobs.result_cache import Cache
 from gozen.quickdb.jobs.sampling import Estimate
-from gozen.quickdb.patches.column_definitions import Names
-from gozen.quickdb.patches.patch_extents import PatchExtent, overlapping
-from gozen.quickdb.patches.region import SkyRegion
 from gozen.quickdb.user_code.pure import software
-from gozen.quickdb.user_code.user_function import UserCode
-from gozen.quickdb.work.program import Mode, Program
-from gozen.quickdb.work.tasks import FAR_PATCHES, Block, Job, TaskResult, blocks_of, tasks_of
+from gozen.quickdb.work.tasks import FAR_PATCHES, TaskResult, tasks_of
 from gozen.quickdb.work.tree_reduce import Tree, Trial
-from gozen.settings import StorageSettings
 from gozen.version import code_version, is_this_code
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class JobPlan:
-    """A job, and its patches in blocks.
-
-    Parameters
-    ----------
-    job
-        What workers get.
-    program
-        What they call.
-    family
-        The tables.
-    patches
-        Those that are looked at.
-    every
-        Those that would be without `sample`.
-    blocks
-        The same in groups.
-    keys
-        Of each block's result in the cache; none where results are not kept.
-    rerun
-        The release that was named, for whoever opens a patch by hand.
-    why_not_kept
-        Why results are not kept; empty where they are, or where nobody asked for it.
-    learned
-        Where the columns are noted that the functions read.
-    """
-
-    job: Job
-    program: Program
-    family: Family
-    patches: Sequence[PatchExtent]
-    every: Sequence[PatchExtent]
-    blocks: Sequence[Block]
-    keys: Sequence[str]
-    rerun: str | None = None
-    why_not_kept: str = ""
-    learned: dict[str, list[str]] = field(default_factory=dict)
-
-
-def planned(
-    program: Program,
-    code: UserCode,
-    family: Family,
-    where: tuple[str, StorageSettings],
-    *,
-    rerun: str | None,
-    mode: Mode,
-    region: SkyRegion | None,
-    sample: float | None,
-    limits: Limits | None,
-    keep: bool,
-    learned: dict[str, list[str]] | None = None,
-) -> JobPlan:
-    """Decide what a job does.
-
-    Parameters
-    ----------
-    learned
-        Columns of files by table that the functions read the last time; the job adds to it.
-
-    Raises
-    ------
-    BadRequest
-        The region has no part of the tables.
-    FunctionFailed
-        The function cannot be pickled.
-    """
-    every = list(family.patches) if region is None else overlapping(family.patches, region.ranges())
-    if not every and region is not None:
-        raise BadRequest(f"region {region!r}: no part of {', '.join(family.files)} lies in it")
-    patches = every if sample is None else sampling.chosen(every, sample)
-    learned = {} if learned is None else learned
-    expected = _present(learned, family) or _expected(code, family.names)
-    program = replace(program, names=family.names, region=region, expected=expected, sources=code.sources())
-    blocks = blocks_of(patches)
-    digest = code.digest if keep and sample is None else None
-    program = replace(program, kept=digest is not None)
-    together = len(blocks) if digest is None and mode != "map" else 0
-    job = Job(uuid.uuid4().hex, _pickled(program, code), *where, family.files, mode, together, limits, expected)
-    place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
-    place += repr(family.names.tables)  # units, bands and the site of the camera, on which derived columns depend
-    if "margin" in code.names:  # a block's result then depends on patches of other blocks
-        place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
-    keys = [] if digest is None else [key_of(digest, mode, place, block, family.files) for block in blocks]
-    why = code.why_not_kept if keep and sample is None else ""
-    return JobPlan(job, program, family, patches, every, blocks, keys, rerun, why, learned)
+_CHANGED = (
+    "%s: results are not kept for the next run, as a call has changed what the next one meets (a global, a default "
+    "argument, an attribute, or what is shared), so that they may depend on the order of the calls; let the function "
+    "change a copy, or make what it changes inside of it"
+)
 
 
 def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
@@ -139,15 +49,42 @@ def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) 
                 yield TaskResult([(block.number, kept[0])], [(0, block.number, kept[0]["total"])])
         least = max(engine.least, FAR_PATCHES if "://" in plan.job.archive else 1)
         tasks = tasks_of(missing, engine.workers, least)
+        keeping = _Keeping(plan, cache)
         for task in engine.run(plan.job, tasks) if missing else ():
-            same = _has_this_software(task)
+            may_keep = keeping.may_keep(task)
             for number, result in task.blocks:
                 _raise_failed(result, plan)
                 plan.learned.update(result["touched"])
-                if plan.keys and same and not result["changed"]:
-                    cache.put(plan.keys[number], {part: result[part] for part in ("values", "total", "first")})
+                if may_keep:
+                    cache.put(plan.keys[number], result.pop("kept", None))
                 bar.add(plan.blocks[number].rows)
             yield task if plan.job.leaves else _apart(task)
+
+
+class _Keeping:
+    """Ends the keeping of a job's results, and removes those kept, once its functions change what outlives a call.
+
+    Parameters
+    ----------
+    plan
+        The job.
+    cache
+        Where results are kept.
+    """
+
+    def __init__(self, plan: JobPlan, cache: Cache) -> None:
+        self._plan = plan
+        self._cache = cache
+        self._is_over = not plan.keys
+
+    def may_keep(self, task: TaskResult) -> bool:
+        """Tell whether the results of a task are kept; of a job that is not, say why, once."""
+        same = _has_this_software(task)
+        if task.changed and not self._is_over:
+            self._is_over = True
+            self._cache.forget(self._plan.keys)
+            log.warning(_CHANGED, self._plan.program.function_names)
+        return same and not self._is_over
 
 
 def _has_this_software(task: TaskResult) -> bool:
@@ -233,34 +170,6 @@ def _estimate(plan: JobPlan, total: Any, values: dict[int, Any], doubled: Any) -
         raise FunctionFailed(
             f"what the functions give for a sample cannot be scaled to all patches ({type(error).__name__}): return "
             "numbers, arrays of numbers, or tuples, lists and dicts of these that are alike for all patches"
-        ) from error
-
-
-def _present(learned: Mapping[str, Sequence[str]], family: Family) -> dict[str, list[str]]:
-    """Return those of the columns that the tables have; what a function that runs apart said may be anything."""
-    known = {table: set(files.schema.names) for table, files in family.files.items()}
-    return {table: [one for one in names if one in known[table]] for table, names in learned.items() if table in known}
-
-
-def _expected(code: UserCode, names: Names) -> dict[str, list[str]]:
-    """Return the columns of files that the functions name in full, by table: the first patch reads them together."""
-    found: dict[str, list[str]] = {}
-    for text in sorted(code.strings):
-        if text.partition(".")[0] in names.tables and " " not in text:
-            column = names.tables[text.partition(".")[0]].find(text.partition(".")[2])
-            for need in column.needs if column is not None else ():
-                known = found.setdefault(text.partition(".")[0], [])
-                known += [] if need in known else [need]
-    return found
-
-
-def _pickled(program: Program, code: UserCode) -> bytes:
-    try:
-        return code.pickled(program)
-    except Exception as error:  # whatever the user's objects raise
-        raise FunctionFailed(
-            f"the function cannot be sent to the workers: {type(error).__name__}: {error}; it holds something that "
-            "cannot be pickled, such as an open file or a connection: open it inside the function"
         ) from error
 
 

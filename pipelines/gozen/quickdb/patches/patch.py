@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ from gozen.quickdb.patches.column_definitions import Names
 from gozen.quickdb.patches.region import Pixels, SkyRegion
 
 Array = NDArray[Any]
+_Answer = TypeVar("_Answer")
 WIDEST_MARGIN_ARCSEC = 3600
 SMALLEST_MARGIN_ARCSEC = 0.001
 """Below what any position is known to."""
@@ -31,54 +33,68 @@ class PatchSource(Protocol):
         """Return the number by which the sky around a patch is known, and its rows."""
 
 
-class Whole:
-    """All rows of a patch: columns that were read, for all views of it.
+class PatchReads:
+    """Reads a patch, and the sky around it, for one call of a function: each column once, and no failure is lost.
+
+    A function that catches what a read raises would go on without these rows, in a result that looks whole and is kept.
+    What is wrong with the request, such as a column that is not there, the function may catch: it is so each time.
 
     Parameters
     ----------
-    number
-        By which the source knows the patch.
     source
         Where columns come from.
     names
         What names stand for.
     expected
-        Columns of files that are read together with the first of their table.
+        Columns of files, by table, that are read together with the first of their table.
     touched
-        Called with each table and column that is read.
+        Where the columns of files that are read are noted, by table, in the order of first use.
     """
 
     def __init__(
         self,
-        number: int,
         source: PatchSource,
         names: Names,
         expected: Mapping[str, Sequence[str]],
-        touched: Callable[[str, str], None],
+        touched: dict[str, list[str]],
     ) -> None:
-        self.number = number
-        self.source = source
         self.names = names
+        self._source = source
         self._expected = expected
         self._touched = touched
-        self._read: dict[tuple[str, str], Array] = {}
+        self._read: dict[tuple[int, str], dict[str, Array]] = {}
+        self._failures: dict[Any, BaseException] = {}
 
-    def columns(self, table: str, names: Sequence[str]) -> list[Array]:
-        """Return columns of files, all rows of each."""
-        for name in names:
-            self._touched(table, name)
-        missing = [name for name in names if (table, name) not in self._read]
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> list[Array]:
+        """Return columns of a table's files, all rows of each."""
+        seen = self._touched.setdefault(table, []) if names else []
+        seen += [name for name in dict.fromkeys(names) if name not in seen]
+        known = self._read.setdefault((patch, table), {})
+        missing = [name for name in names if name not in known]
         if missing:
-            first = not any(known == table for known, _ in self._read)
-            wanted = dict.fromkeys([*self._expected.get(table, ()), *missing] if first else missing)
-            found = self.source.columns(self.number, table, list(wanted))
-            self._read.update({(table, name): array for name, array in found.items()})
-        return [self._read[table, name] for name in names]
+            wanted = list(dict.fromkeys(missing if known else [*self._expected.get(table, ()), *missing]))
+            known |= self._asked((patch, table, *wanted), partial(self._source.columns, patch, table, wanted))
+        return [known[name] for name in names]
 
-    def around(self, arcsec: float) -> tuple[Whole, int]:
-        """Return what lies around this patch, and its rows."""
-        number, rows = self.source.margin(self.number, arcsec)
-        return Whole(number, self.source, self.names, self._expected, self._touched), rows
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        """Return the number by which the sky around a patch is known, and its rows."""
+        return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
+
+    def check(self) -> None:
+        """Raise the first failure; none where the same was asked again and answered."""
+        for error in self._failures.values():
+            raise error
+
+    def _asked(self, request: Any, ask: Callable[[], _Answer]) -> _Answer:
+        try:
+            found = ask()
+        except BadRequest:
+            raise
+        except BaseException as error:
+            self._failures[request] = error
+            raise
+        self._failures.pop(request, None)
+        return found
 
 
 class Patch:
@@ -89,8 +105,10 @@ class Patch:
 
     Parameters
     ----------
-    whole
-        All rows.
+    reads
+        Gives columns.
+    number
+        By which it knows the patch.
     id
         As `Api.patch` takes it.
     covered
@@ -99,8 +117,16 @@ class Patch:
         How many, or which, of the whole.
     """
 
-    def __init__(self, whole: Whole, id: str, covered: tuple[int, int], rows: int | NDArray[np.intp]) -> None:  # noqa: A002 its name in docs/reference/quickdb.md
-        self._whole = whole
+    def __init__(
+        self,
+        reads: PatchReads,
+        number: int,
+        id: str,  # noqa: A002 its name in docs/reference/quickdb.md
+        covered: tuple[int, int],
+        rows: int | NDArray[np.intp],
+    ) -> None:
+        self._reads = reads
+        self._number = number
         self._rows = rows
         self._made: dict[str, Array] = {}
         self.id = id
@@ -144,8 +170,8 @@ class Patch:
             There is no such column.
         """
         if column not in self._made:
-            found = self._whole.names.find(column)
-            arrays = self._whole.columns(found.table, found.needs)
+            found = self._reads.names.find(column)
+            arrays = self._reads.columns(self._number, found.table, found.needs)
             if not isinstance(self._rows, int):
                 arrays = [array[self._rows] for array in arrays]
             made = found.make(arrays, self.size)
@@ -160,7 +186,7 @@ class Patch:
         else:
             chosen = _indices(np.asarray(selection), self.size)
         rows = chosen if isinstance(self._rows, int) else self._rows[chosen]
-        return Patch(self._whole, self.id, self.healpix, rows)
+        return Patch(self._reads, self._number, self.id, self.healpix, rows)
 
     def margin(self, arcsec: float) -> Patch:
         """Return the rows of the sky around the patch.
@@ -176,12 +202,12 @@ class Patch:
             Everything outside of the patch within this distance of it, and a little more.
         """
         check_margin(arcsec)
-        whole, rows = self._whole.around(arcsec)
-        return Patch(whole, self.id, self.healpix, rows)
+        number, rows = self._reads.margin(self._number, arcsec)
+        return Patch(self._reads, number, self.id, self.healpix, rows)
 
     def within(self, region: SkyRegion) -> Patch:
         """Return a view of the rows that lie in a region."""
-        table = next(iter(self._whole.names.tables))
+        table = next(iter(self._reads.names.tables))
         ra, dec, pixel = (self(f"{table}.{name}") for name in ("ra", "dec", "_healpix_29"))
         return self[region.contains(ra, dec, pixel)]
 

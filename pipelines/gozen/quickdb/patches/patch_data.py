@@ -1,4 +1,4 @@
-"""The rows of one patch as NumPy arrays: its pieces put together in star order, each column read once."""
+"""The rows of one patch as NumPy arrays: its pieces put together in star order; it keeps no column."""
 
 from __future__ import annotations
 

@@ -69,8 +69,13 @@ class _StatePickler(Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Return what stands for an object, or NotImplemented where it is written as ever."""
-        attributes, lazy = getattr(obj, "__dict__", None), _kept_properties(type(obj))
-        if lazy and isinstance(attributes, dict):
+        attributes = getattr(obj, "__dict__", None)
+        # Functions and modules have one too, and are most of what is written.
+        if (
+            isinstance(attributes, dict)
+            and type(obj).__module__ != "builtins"
+            and (lazy := _kept_properties(type(obj)))
+        ):
             return object.__new__, (type(obj),), {name: one for name, one in attributes.items() if name not in lazy}
         return super().reducer_override(obj)
 

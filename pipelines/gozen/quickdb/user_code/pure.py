@@ -14,7 +14,7 @@ from typing import Any
 from gozen.quickdb.user_code.installed import is_installed_function
 from gozen.quickdb.user_code.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
 
-_PATCH_INSIDE = ("_whole", "_rows", "_made")
+_PATCH_INSIDE = ("_reads", "_number", "_rows", "_made")
 
 
 _COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarrow", "fast-histogram", "bottleneck")

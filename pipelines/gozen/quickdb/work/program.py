@@ -6,24 +6,20 @@ import copy
 import linecache
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from gozen.errors import BadRequest, FunctionFailed, GozenError
 from gozen.quickdb.patches.column_definitions import Names
-from gozen.quickdb.patches.patch import Patch, PatchSource, Whole
+from gozen.quickdb.patches.patch import Patch, PatchReads, PatchSource
 from gozen.quickdb.patches.region import SkyRegion
 from gozen.quickdb.user_code.held_values import state
 from gozen.quickdb.work import tree_reduce
 from gozen.quickdb.work.tree_reduce import Tree
-from gozen.quickdb.work.user_errors import is_interrupt, text_of, text_with_traceback
+from gozen.quickdb.work.user_errors import is_interrupt, name_of, text_of, text_with_traceback
 
 Mode = Literal["map", "reduce", "both"]
 PatchLine = tuple[int, str, int, int]
 """The number by which the source knows a patch, its id, and the range of ``_healpix_29`` that it covers."""
-
-
-_Answer = TypeVar("_Answer")
 
 
 class _UserFailed(Exception):
@@ -48,8 +44,6 @@ class Program:
         Columns of files that the functions name, by table.
     sources
         The lines of the files that the functions stand in, for tracebacks.
-    kept
-        Whether results are kept for another run, so that it matters whether a call changes what the next one meets.
     """
 
     map: Callable[..., Any]
@@ -60,8 +54,6 @@ class Program:
     region: SkyRegion | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    kept: bool = False
-    _before: bytes | None = field(default=None, init=False)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -88,12 +80,9 @@ class Program:
         -------
         dict[str, Any]
             ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
-            table), ``first`` (copies of the first values) and ``changed`` (whether the functions hold other than they
-            came with, so that the values may depend on earlier calls), or ``failed`` (what the user is told), ``kind``
-            and ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
+            table) and ``first`` (copies of the first values), or ``failed`` (what the user is told), ``kind`` and
+            ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
         """
-        if self.kept and self._before is None:
-            self._before = self._state()
         touched: dict[str, list[str]] = {}
         values: list[tuple[int, Any]] = []
         first: list[Any] = []
@@ -104,7 +93,7 @@ class Program:
                 of_run = []
                 for line in run:
                     at = line[1]
-                    of_run.append(self._mapped(line, source, partial(_note, touched)))
+                    of_run.append(self._mapped(line, source, touched))
                     self.expected = touched  # after the first patch all that it used is read at once
                 if mode != "reduce":
                     values += _of_patches(run, _called(copy.deepcopy, of_run) if mode == "both" else of_run)
@@ -117,8 +106,7 @@ class Program:
             return failed(str(error), patch=at)
         except BadRequest as error:
             return failed(text_of(error), error.name, at)
-        changed = self.kept and (self._before is None or self._state() != self._before)
-        return {"values": values, "total": tree.total, "touched": touched, "first": first, "changed": changed}
+        return {"values": values, "total": tree.total, "touched": touched, "first": first}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `block`, where another process opens the files and answers what is asked."""
@@ -135,6 +123,10 @@ class Program:
     def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
         """Do as `finish`."""
         return self.finish(argument)
+
+    def isolated_state(self, argument: None, ask: Callable[[Any], Any]) -> dict[str, Any]:
+        """Do as `state`."""
+        return {"total": self.state()}
 
     def combine(self, one: Any, other: Any) -> dict[str, Any]:
         """Reduce what two blocks gave."""
@@ -157,70 +149,30 @@ class Program:
         except _UserFailed as error:
             return failed(str(error))
 
-    def patch(
-        self,
-        line: PatchLine,
-        source: PatchSource,
-        touched: Callable[[str, str], None] = lambda *_: None,
-    ) -> Patch:
-        """Return a patch as `map` gets it."""
-        number, name, start, stop = line
-        whole = Whole(number, source, self.names, self.expected, touched)
-        patch = Patch(whole, name, (start, stop), source.rows(number))
-        return patch if self.region is None else patch.within(self.region)
-
-    def _mapped(self, line: PatchLine, source: PatchSource, touch: Callable[[str, str], None]) -> Any:
-        read = _Read(source)
-        patch = self.patch(line, read, touch)
-        if self.region is not None and not patch.size:
-            return None  # its pixels touch the region, none of its rows lies in it
-        value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
-        _called(read.check)
-        return value
-
-    def _state(self) -> bytes | None:
+    def state(self) -> bytes | None:
+        """Return the same as long as the functions hold what they hold now; None where that cannot be told."""
         return state(self.map, self.reduce, self.shared)
+
+    @property
+    def function_names(self) -> str:
+        """The names of the functions that blocks call, for messages."""
+        return " and ".join(name_of(one) for one in (self.map, self.reduce) if one is not None)
+
+    def _mapped(self, line: PatchLine, source: PatchSource, touched: dict[str, list[str]]) -> Any:
+        number, name, start, stop = line
+        reads = PatchReads(source, self.names, self.expected, touched)
+        patch = Patch(reads, number, name, (start, stop), source.rows(number))
+        if self.region is not None:
+            patch = patch.within(self.region)
+            if not patch.size:
+                return None  # its pixels touch the region, none of its rows lies in it
+        value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
+        _called(reads.check)
+        return value
 
     def _reduced(self, one: Any, other: Any) -> Any:
         assert self.reduce is not None
         return _called(self.reduce, one, other)
-
-
-class _Read:
-    """A source of which no failure is lost.
-
-    A function that catches what a read raises would go on without these rows, in a result that looks whole and is kept.
-    What is wrong with the request, such as a column that is not there, the function may catch: it is so each time.
-    """
-
-    def __init__(self, source: PatchSource) -> None:
-        self._source = source
-        self._failures: dict[Any, BaseException] = {}
-
-    def rows(self, patch: int) -> int:
-        return self._asked(("rows", patch), partial(self._source.rows, patch))
-
-    def columns(self, patch: int, table: str, names: Sequence[str]) -> Mapping[str, Any]:
-        return self._asked((patch, table, *names), partial(self._source.columns, patch, table, names))
-
-    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
-
-    def check(self) -> None:
-        """Raise the first failure; none where the same was asked again and answered."""
-        for error in self._failures.values():
-            raise error
-
-    def _asked(self, request: Any, ask: Callable[[], _Answer]) -> _Answer:
-        try:
-            found = ask()
-        except BadRequest:
-            raise
-        except BaseException as error:
-            self._failures[request] = error
-            raise
-        self._failures.pop(request, None)
-        return found
 
 
 class _Asking:
@@ -240,13 +192,6 @@ class _Asking:
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         number, rows = self._ask(("margin", patch, float(arcsec)))
         return number, rows
-
-
-def _note(touched: dict[str, list[str]], table: str, name: str) -> None:
-    """Remember a column of a table's files, in the order of first use."""
-    seen = touched.setdefault(table, [])
-    if name not in seen:
-        seen.append(name)
 
 
 def _of_patches(run: Sequence[PatchLine], values: Sequence[Any]) -> list[tuple[int, Any]]:

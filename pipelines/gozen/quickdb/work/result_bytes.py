@@ -16,6 +16,7 @@ import cloudpickle
 
 from gozen import errors
 from gozen.errors import GozenError, as_gozen_error
+from gozen.quickdb.work.kept_form import unpacked
 from gozen.quickdb.work.program import failed
 from gozen.quickdb.work.tasks import Block, TaskResult
 from gozen.quickdb.work.user_errors import is_interrupt, kind_and_text, text_of
@@ -33,7 +34,7 @@ class Sent:
     ----------
     blocks
         The number of each block, and its result.
-    nodes, version, software
+    nodes, version, software, changed
         As in the result.
     error
         The name and the message of what was raised instead of a result.
@@ -43,6 +44,7 @@ class Sent:
     nodes: bytes
     version: str = ""
     software: str = ""
+    changed: bool = False
     error: tuple[str, str] | None = None
 
 
@@ -61,7 +63,7 @@ def packed(result: TaskResult, task: Sequence[Block] = ()) -> Sent:
     known = {block.number: block for block in task}
     blocks = [(number, _block(one, known.get(number))) for number, one in result.blocks]
     try:
-        return Sent(blocks, _bytes(result.nodes), result.version, result.software)
+        return Sent(blocks, _bytes(result.nodes), result.version, result.software, result.changed)
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -80,11 +82,11 @@ def received(given: Sent) -> TaskResult:
     if given.error is not None:
         name, message = given.error
         raise getattr(errors, name)(message)
-    blocks = [(number, _read(data)) for number, data in given.blocks]
+    blocks = [(number, unpacked(_read(data))) for number, data in given.blocks]
     nodes = _read(given.nodes)
     if isinstance(nodes, dict):
         blocks, nodes = [(blocks[0][0], nodes)], []
-    return TaskResult(blocks, nodes, given.version, given.software)
+    return TaskResult(blocks, nodes, given.version, given.software, given.changed)
 
 
 def _block(result: dict[str, Any], block: Block | None) -> bytes:

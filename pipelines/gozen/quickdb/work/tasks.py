@@ -67,6 +67,8 @@ class Job:
         Of the process in which the program runs apart; None lets it run in the worker.
     expected
         Columns of files that the first patch of a worker will ask for, as far as is known, by table.
+    kept
+        Whether results are kept for another run, so that it matters whether a call changes what the next one meets.
     """
 
     key: str
@@ -78,6 +80,7 @@ class Job:
     leaves: int = 0
     limits: Limits | None = None
     expected: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,16 @@ class TaskResult:
         Of the worker's code; an older worker says none.
     software
         The versions of the worker's Python and libraries, which on a cluster may not be those of this machine.
+    changed
+        Whether the functions have held other than they came with after this task, or after an earlier one of this
+        worker, so that what they give may depend on earlier calls; told of a job whose results are kept.
     """
 
     blocks: list[tuple[int, dict[str, Any]]]
     nodes: list[Node]
     version: str = ""
     software: str = ""
+    changed: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import traceback
@@ -34,6 +35,13 @@ def text_of(error: BaseException) -> str:
         return "".join((str(error),))
     except BaseException:
         return kind_and_text(error)
+
+
+def name_of(function: Any) -> str:
+    """Return the name of a function for a message; of any other object that can be called, that of its class."""
+    inner = function.func if type(function) is functools.partial else function
+    kinds = types.FunctionType | types.MethodType
+    return str(inner.__qualname__ if isinstance(inner, kinds) else type(inner).__qualname__).replace("<locals>.", "")
 
 
 def text_with_traceback(error: BaseException) -> str:

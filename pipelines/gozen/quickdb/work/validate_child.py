@@ -93,7 +93,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
     FunctionFailed
         When it is no such result.
     """
-    given = _with_keys(found, ("values", "total", "touched", "first", "changed"), patches.values(), limits)
+    given = _with_keys(found, ("values", "total", "touched", "first"), patches.values(), limits)
     if "failed" in given:
         return given
     values, touched = given["values"], given["touched"]
@@ -103,8 +103,6 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
         raise _no_result("touched columns", touched)
     if type(given["first"]) is not list or len(given["first"]) > TRIED:
         raise _no_result("values to try reduce on", given["first"])
-    if type(given["changed"]) is not bool:
-        raise _no_result("yes or no", given["changed"])
     return given
 
 
@@ -127,6 +125,12 @@ def checked_total(found: Any, limits: Limits) -> dict[str, Any]:
         When it is no such result.
     """
     return _with_keys(found, ("total",), (), limits)
+
+
+def checked_state(found: Any, limits: Limits) -> bytes | None:
+    """Return what a function's process gives for what it holds, None where that is not known; raises as above."""
+    state = _with_keys(found, ("total",), (), limits).get("total")
+    return state if type(state) is bytes else None
 
 
 def _with_keys(found: Any, keys: tuple[str, ...], ids: Collection[str], limits: Limits) -> dict[str, Any]:

@@ -1,160 +1,31 @@
-"""What a worker does with a task: it opens the files, calls the program on them, and says what came of it."""
+"""What a worker does with a task: it opens the job, calls its program on the blocks, and says what came of it."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import cloudpickle
-import pyarrow as pa
-from numpy.typing import NDArray
 
-from gozen.archive.stores.open_store import Store, open_store
-from gozen.catalog.format import partition_parquet
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import BadRequest, FunctionFailed
 from gozen.quickdb.isolation.child_process import Child
-from gozen.quickdb.isolation.limits import Limits, too_much_memory
-from gozen.quickdb.patches.column_reader import TableReader
-from gozen.quickdb.patches.patch_data import ORDER, PatchData
-from gozen.quickdb.patches.patch_extents import Groups, PatchExtent
-from gozen.quickdb.patches.region import around
+from gozen.quickdb.isolation.limits import Limits
+from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.user_code.pure import software
+from gozen.quickdb.work.job_files import FileSource
+from gozen.quickdb.work.kept_form import packed_for_keeping
 from gozen.quickdb.work.program import PatchLine, Program
-from gozen.quickdb.work.tasks import Block, Job, TableFiles, TaskResult
+from gozen.quickdb.work.tasks import Block, Job, TaskResult
 from gozen.quickdb.work.tree_reduce import Tree, Trial
 from gozen.quickdb.work.user_errors import is_interrupt, kind_and_text
-from gozen.quickdb.work.validate_child import checked_block, checked_request, checked_total
+from gozen.quickdb.work.validate_child import checked_block, checked_state, checked_total
 from gozen.version import code_version
 
 _held = threading.local()
-_READERS = 8
-"""Tables of which a worker keeps files open from job to job: to open one costs as much as to read a row group."""
-
-
-_MARGINS = 16
-"""Margins of a patch that are kept open at a time."""
-
-_CHANGES = 16
-"""Times in a task that other columns than before are fetched ahead: threads do it whose time nobody counts."""
-
-
-class FileSource:
-    """Reads the columns of a job's patches out of the archive.
-
-    Parameters
-    ----------
-    store
-        The archive.
-    tables
-        Those that a patch spans.
-    expected
-        Columns that the first patch will ask for, as far as is known, by table.
-    """
-
-    def __init__(
-        self, store: Store, tables: Mapping[str, TableFiles], expected: Mapping[str, Sequence[str]] | None = None
-    ) -> None:
-        self._store = store
-        self._tables = tables
-        self._readers = {name: _reader(store, table.folder) for name, table in tables.items()}
-        self._schemas = {name: table.schema for name, table in tables.items()}
-        self._names = {name: frozenset(schema.names) for name, schema in self._schemas.items()}
-        self._patches: dict[int, PatchExtent] = {}
-        self._data: dict[int, PatchData] = {}
-        self._usual = {name: tuple(columns) for name, columns in (expected or {}).items()}
-        self._indexes: dict[str, Groups] = {}
-        self._margins: dict[tuple[int, float], int] = {}
-        self._changes = 0
-
-    def begin(self, patches: Sequence[tuple[int, PatchExtent]]) -> None:
-        """Take the patches of a task, by their numbers, and forget earlier ones."""
-        self._patches = dict(patches)
-        self._data, self._margins, self._changes = {}, {}, 0
-        for table, reader in self._readers.items():
-            reader.begin([one for _, patch in patches for one in patch.pieces[table]], self._usual.get(table, ()))
-
-    def rows(self, patch: int) -> int:
-        """Return the number of rows of a patch."""
-        return self._of(patch).rows
-
-    def columns(self, patch: int, table: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Return columns of a table's files, and begin to fetch the same of the patches that follow."""
-        found = self._of(patch).columns(table, names)
-        first = next(iter(self._patches), patch)
-        # The first patch asks for one column after the other, those that follow for all that it used together.
-        if patch in self._patches and patch != first and (len(names) > 1 or table not in self._usual):
-            self._expect(table, (*names, *self._keys(table, patch)))
-        return found
-
-    def _expect(self, table: str, columns: tuple[str, ...]) -> None:
-        """Fetch columns ahead; not for a function that asks for others all the time, as each change begins anew."""
-        if columns != self._usual.get(table) and self._changes < _CHANGES:
-            self._changes += 1
-            self._usual[table] = columns
-            self._readers[table].expect(columns)
-
-    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Return the number by which the sky around a patch is known from now on, and its rows."""
-        if patch not in self._patches:
-            raise BadRequest("a margin has no margin: ask the patch for a wider one")
-        inner = self._patches[patch]
-        known = self._margins.get((patch, arcsec))
-        if known is not None and known in self._data:
-            return known, self._data[known].rows
-        number = min(self._margins.values(), default=0) - 1
-        if sum(one < 0 for one in self._data) >= _MARGINS:
-            raise BadRequest(f"more than {_MARGINS} margins of one patch: ask for the widest, and pick from it")
-        ranges = around(inner.start, inner.stop, arcsec)
-        pieces = {table: self._groups(table).overlapping(ranges).pieces() for table in self._tables}
-        rows = sum(piece.rows for piece in next(iter(pieces.values())))
-        outer = PatchExtent(inner.id, rows, inner.start, inner.stop, True, pieces)
-        self._data[number] = PatchData(outer, self._readers, self._schemas, ranges)
-        self._margins[patch, arcsec] = number
-        return number, self._data[number].rows
-
-    @property
-    def patches(self) -> Mapping[int, str]:
-        """The ids of the task's patches, by their numbers."""
-        return {number: patch.id for number, patch in self._patches.items()}
-
-    @property
-    def names(self) -> Mapping[str, Collection[str]]:
-        """The columns of the files, by table."""
-        return self._names
-
-    def answer(self, request: Any, limits: Limits) -> Any:
-        """Answer what a program asks that runs in another process, which may have so much."""
-        kind, patch, *rest = checked_request(request, {*self._patches, *self._data}, self._names)
-        if kind == "columns":
-            table, names = rest
-            least = sum(_width(self._schemas[table].field(name).type) for name in names)
-            if self._of(patch).rows * least > limits.memory_bytes:
-                raise too_much_memory(limits)
-            return self.columns(patch, table, names)
-        return self.margin(patch, *rest) if kind == "margin" else self.rows(patch)
-
-    def _of(self, patch: int) -> PatchData:
-        if patch not in self._data:
-            pieces = self._patches[patch].pieces
-            for table, reader in self._readers.items():
-                reader.reach(pieces[table])
-            self._data = {patch: PatchData(self._patches[patch], self._readers, self._schemas)}
-        return self._data[patch]
-
-    def _keys(self, table: str, patch: int) -> tuple[str, ...]:
-        """Return the columns by which stars are picked from row groups."""
-        return tuple(name for name in ORDER if self._patches[patch].picked and name in self._names[table])
-
-    def _groups(self, table: str) -> Groups:
-        if table not in self._indexes:
-            self._indexes[table] = Groups.of_index(
-                partition_parquet.decoded(self._store.read(self._tables[table].index))
-            )
-        return self._indexes[table]
 
 
 @dataclass
@@ -180,6 +51,8 @@ class OpenJob:
     program: Program | None
     child: Child | None
     trial: Trial = field(init=False)
+    _came_with: bytes | None = field(default=None, init=False)
+    _has_changed: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.trial = Trial(lambda values: _total(self.tried(values)))
@@ -191,6 +64,21 @@ class OpenJob:
         if job.limits is None:
             return cls(job, source, loaded(job.program), None)
         return cls(job, source, None, Child(job.limits))
+
+    def begin(self, task: Sequence[Block]) -> None:
+        """Take the patches of a task: on storage elsewhere the next one's columns are then on their way."""
+        self.source.begin([one for block in task for one in block.patches])
+        if self.job.kept and self._came_with is None:
+            self._came_with = self._state()
+
+    def ended(self) -> bool:
+        """Tell, after a task of a job whose results are kept, whether its functions have changed what they hold.
+
+        What is seen once is said of all later tasks, also of one that changes it back.
+        """
+        if self.job.kept and not self._has_changed:
+            self._has_changed = self._came_with is None or self._state() != self._came_with
+        return self._has_changed
 
     def block(self, block: Block) -> dict[str, Any]:
         """Do a block; the result is as `Program.block` says."""
@@ -229,13 +117,28 @@ class OpenJob:
         except BadRequest as error:
             return {"failed": str(error), "kind": error.name, "patch": ""}
 
+    def _state(self) -> bytes | None:
+        if self.program is not None:
+            return self.program.state()
+        try:
+            return checked_state(self._asked("isolated_state", None), self._limits)
+        except BadRequest:
+            return None
+
     def _called(self, name: str, argument: Any) -> dict[str, Any]:
-        assert self.child is not None
-        limits = self.child.limits
-        found = self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=limits))
+        found = self._asked(name, argument)
         if name == "isolated_block":
-            return checked_block(found, self.source.patches, self.source.names, limits)
-        return checked_total(found, limits)
+            return checked_block(found, self.source.patches, self.source.names, self._limits)
+        return checked_total(found, self._limits)
+
+    def _asked(self, name: str, argument: Any) -> Any:
+        assert self.child is not None
+        return self.child.call(self.job.program, name, argument, partial(self.source.answer, limits=self._limits))
+
+    @property
+    def _limits(self) -> Limits:
+        assert self.child is not None
+        return self.child.limits
 
 
 def loaded(program: bytes) -> Program:
@@ -264,13 +167,9 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:
-            bench = bench_of(job)
-            if block is task[0]:  # once for all blocks: on storage elsewhere the next one's columns are on their way
-                bench.source.begin([one for every in task for one in every.patches])
-            one = bench.block(block)
-            if "failed" not in one:
-                bench.trial.add(one["first"])
-                one |= {"first": []} if bench.trial.is_over else {}
+            one = _done(job, block, task)
+            if job.kept and "failed" not in one:
+                one = packed_for_keeping(one, is_reduced=job.leaves > 0)
             if job.leaves and "failed" not in one:
                 tree.add(block.number, one.pop("total"))
         except FunctionFailed as error:
@@ -279,7 +178,19 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
         if "failed" in one:
             return found
     found.nodes.extend(tree.nodes())
-    return found
+    return replace(found, changed=bench_of(job).ended())
+
+
+def _done(job: Job, block: Block, task: Sequence[Block]) -> dict[str, Any]:
+    """Do a block; values on which `reduce` has been tried here are left out."""
+    bench = bench_of(job)
+    if block is task[0]:
+        bench.begin(task)
+    one = bench.block(block)
+    if "failed" not in one:
+        bench.trial.add(one["first"])
+        one |= {"first": []} if bench.trial.is_over else {}
+    return one
 
 
 def _total(result: dict[str, Any]) -> Any:
@@ -302,22 +213,6 @@ def bench_of(job: Job) -> OpenJob:
             _held.bench = None
         held = _held.bench = OpenJob.of(job)
     return held
-
-
-def _reader(store: Store, folder: str) -> TableReader:
-    """Return the reader of a table that this thread had before, with its open files, or a new one."""
-    readers: OrderedDict[tuple[str, str], TableReader] = _held.__dict__.setdefault("readers", OrderedDict())
-    reader = readers.pop((store.identity, folder), None) or TableReader(store, folder)
-    readers[store.identity, folder] = reader
-    if len(readers) > _READERS:
-        readers.popitem(last=False)
-    return reader
-
-
-def _width(kind: pa.DataType) -> int:
-    """Return the bytes of a value in an array, at least."""
-    fixed = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
-    return int(kind.bit_width) // 8 if fixed else 1
 
 
 def _line(number: int, patch: PatchExtent) -> PatchLine:

@@ -27,17 +27,21 @@ _INSTEAD = {
     "object": "return numbers, text, arrays or Arrow data",
 }
 
+_NUMBERS = "biufcmM"
+"""Kinds of dtypes of which no element is text."""
+
 
 class NotEncodable(FunctionFailed):
     """A value holds something that is not plain data; the message names it, its place, and what to give instead."""
 
 
 class Writer:
-    """Collects the tree of a value, and views of the memory of its arrays."""
+    """Collects the tree of a value, views of the memory of its arrays, and which of these may have text in them."""
 
     def __init__(self) -> None:
         self.tree = bytearray()
         self.memory: list[Buffer] = []
+        self.texts: list[Buffer] = [self.tree]
         self.values = 0
 
     def write(self, value: Any, path: tuple[object, ...] = ()) -> None:
@@ -107,6 +111,8 @@ class Writer:
         self.tree += struct.pack(f"<{value.ndim}Q", *value.shape)
         self._text(b"d", described)
         self.memory.append(memory)
+        if value.dtype.kind not in _NUMBERS or value.dtype.itemsize == 1:  # Arrow's text is an array of bytes
+            self.texts.append(memory)
 
     def _scalar(self, value: np.generic, path: tuple[object, ...]) -> None:
         if isinstance(value, np.str_):

@@ -14,7 +14,7 @@ from gozen.quickdb.isolation.codec.decode import Reader
 from gozen.quickdb.isolation.codec.encode import NotEncodable, Writer
 from gozen.quickdb.isolation.codec.form import ALIGNMENT, HEAD, MAGIC, Buffer, Malformed
 
-__all__ = ["Buffer", "NotEncodable", "decode", "encode", "parts"]
+__all__ = ["Buffer", "NotEncodable", "decode", "encode", "parts", "parts_and_texts"]
 
 
 _PADDING = bytes(ALIGNMENT)
@@ -39,8 +39,22 @@ def parts(value: object) -> list[Buffer]:
     NotEncodable
         When something in it is no plain data.
     """
+    return _laid_out(_written(value))
+
+
+def parts_and_texts(value: object) -> tuple[list[Buffer], list[Buffer]]:
+    """Return the same, and those of them in which text may stand."""
+    writer = _written(value)
+    return _laid_out(writer), writer.texts
+
+
+def _written(value: object) -> Writer:
     writer = Writer()
     writer.write(value)
+    return writer
+
+
+def _laid_out(writer: Writer) -> list[Buffer]:
     found: list[Buffer] = [HEAD.pack(MAGIC, len(writer.tree)), writer.tree]
     length = HEAD.size + len(writer.tree)
     for memory in writer.memory:

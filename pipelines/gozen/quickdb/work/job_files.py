@@ -1,0 +1,164 @@
+"""The files of a job, as a worker has them open: columns of its patches, and of the sky around them, when asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gozen.archive.stores.open_store import Store
+from gozen.catalog.format import partition_parquet
+from gozen.errors import BadRequest
+from gozen.quickdb.isolation.limits import Limits, too_much_memory
+from gozen.quickdb.patches.column_reader import TableReader
+from gozen.quickdb.patches.patch_data import ORDER, PatchData
+from gozen.quickdb.patches.patch_extents import Groups, PatchExtent
+from gozen.quickdb.patches.region import around
+from gozen.quickdb.work.tasks import TableFiles
+from gozen.quickdb.work.validate_child import checked_request
+
+_held = threading.local()
+_READERS = 8
+"""Tables of which a worker keeps files open from job to job: to open one costs as much as to read a row group."""
+
+
+_MARGINS = 16
+"""Margins of a patch that are kept open at a time."""
+
+_CHANGES = 16
+"""Times in a task that other columns than before are fetched ahead: threads do it whose time nobody counts."""
+
+
+class FileSource:
+    """Reads the columns of a job's patches out of the archive.
+
+    Parameters
+    ----------
+    store
+        The archive.
+    tables
+        Those that a patch spans.
+    expected
+        Columns that the first patch will ask for, as far as is known, by table.
+    """
+
+    def __init__(
+        self, store: Store, tables: Mapping[str, TableFiles], expected: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        self._store = store
+        self._tables = tables
+        self._readers = {name: _reader(store, table.folder) for name, table in tables.items()}
+        self._schemas = {name: table.schema for name, table in tables.items()}
+        self._names = {name: frozenset(schema.names) for name, schema in self._schemas.items()}
+        self._patches: dict[int, PatchExtent] = {}
+        self._data: dict[int, PatchData] = {}
+        self._usual = {name: tuple(columns) for name, columns in (expected or {}).items()}
+        self._indexes: dict[str, Groups] = {}
+        self._margins: dict[tuple[int, float], int] = {}
+        self._changes = 0
+
+    def begin(self, patches: Sequence[tuple[int, PatchExtent]]) -> None:
+        """Take the patches of a task, by their numbers, and forget earlier ones."""
+        self._patches = dict(patches)
+        self._data, self._margins, self._changes = {}, {}, 0
+        for table, reader in self._readers.items():
+            reader.begin([one for _, patch in patches for one in patch.pieces[table]], self._usual.get(table, ()))
+
+    def rows(self, patch: int) -> int:
+        """Return the number of rows of a patch."""
+        return self._of(patch).rows
+
+    def columns(self, patch: int, table: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Return columns of a table's files, and begin to fetch the same of the patches that follow."""
+        found = self._of(patch).columns(table, names)
+        first = next(iter(self._patches), patch)
+        # The first patch asks for one column after the other, those that follow for all that it used together.
+        if patch in self._patches and patch != first and (len(names) > 1 or table not in self._usual):
+            self._expect(table, (*names, *self._keys(table, patch)))
+        return found
+
+    def _expect(self, table: str, columns: tuple[str, ...]) -> None:
+        """Fetch columns ahead; not for a function that asks for others all the time, as each change begins anew."""
+        if columns != self._usual.get(table) and self._changes < _CHANGES:
+            self._changes += 1
+            self._usual[table] = columns
+            self._readers[table].expect(columns)
+
+    def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
+        """Return the number by which the sky around a patch is known from now on, and its rows."""
+        if patch not in self._patches:
+            raise BadRequest("a margin has no margin: ask the patch for a wider one")
+        inner = self._patches[patch]
+        known = self._margins.get((patch, arcsec))
+        if known is not None and known in self._data:
+            return known, self._data[known].rows
+        number = min(self._margins.values(), default=0) - 1
+        if sum(one < 0 for one in self._data) >= _MARGINS:
+            raise BadRequest(f"more than {_MARGINS} margins of one patch: ask for the widest, and pick from it")
+        ranges = around(inner.start, inner.stop, arcsec)
+        pieces = {table: self._groups(table).overlapping(ranges).pieces() for table in self._tables}
+        rows = sum(piece.rows for piece in next(iter(pieces.values())))
+        outer = PatchExtent(inner.id, rows, inner.start, inner.stop, True, pieces)
+        self._data[number] = PatchData(outer, self._readers, self._schemas, ranges)
+        self._margins[patch, arcsec] = number
+        return number, self._data[number].rows
+
+    @property
+    def patches(self) -> Mapping[int, str]:
+        """The ids of the task's patches, by their numbers."""
+        return {number: patch.id for number, patch in self._patches.items()}
+
+    @property
+    def names(self) -> Mapping[str, Collection[str]]:
+        """The columns of the files, by table."""
+        return self._names
+
+    def answer(self, request: Any, limits: Limits) -> Any:
+        """Answer what a program asks that runs in another process, which may have so much."""
+        kind, patch, *rest = checked_request(request, {*self._patches, *self._data}, self._names)
+        if kind == "columns":
+            table, names = rest
+            least = sum(_width(self._schemas[table].field(name).type) for name in names)
+            if self._of(patch).rows * least > limits.memory_bytes:
+                raise too_much_memory(limits)
+            return self.columns(patch, table, names)
+        return self.margin(patch, *rest) if kind == "margin" else self.rows(patch)
+
+    def _of(self, patch: int) -> PatchData:
+        if patch not in self._data:
+            pieces = self._patches[patch].pieces
+            for table, reader in self._readers.items():
+                reader.reach(pieces[table])
+            self._data = {patch: PatchData(self._patches[patch], self._readers, self._schemas)}
+        return self._data[patch]
+
+    def _keys(self, table: str, patch: int) -> tuple[str, ...]:
+        """Return the columns by which stars are picked from row groups."""
+        return tuple(name for name in ORDER if self._patches[patch].picked and name in self._names[table])
+
+    def _groups(self, table: str) -> Groups:
+        if table not in self._indexes:
+            self._indexes[table] = Groups.of_index(
+                partition_parquet.decoded(self._store.read(self._tables[table].index))
+            )
+        return self._indexes[table]
+
+
+def _reader(store: Store, folder: str) -> TableReader:
+    """Return the reader of a table that this thread had before, with its open files, or a new one."""
+    readers: OrderedDict[tuple[str, str], TableReader] = _held.__dict__.setdefault("readers", OrderedDict())
+    reader = readers.pop((store.identity, folder), None) or TableReader(store, folder)
+    readers[store.identity, folder] = reader
+    if len(readers) > _READERS:
+        readers.popitem(last=False)
+    return reader
+
+
+def _width(kind: pa.DataType) -> int:
+    """Return the bytes of a value in an array, at least."""
+    fixed = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
+    return int(kind.bit_width) // 8 if fixed else 1
