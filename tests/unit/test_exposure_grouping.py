@@ -198,14 +198,22 @@ def test_earlier_files_that_come_later_get_the_names_of_one_go(camera: Camera) -
 
 
 @pytest.mark.parametrize("why", ["reduced", "retained"])
-def test_what_is_reduced_or_retained_keeps_its_name(camera: Camera, why: str) -> None:
-    late, early = camera.shot(9000), camera.shot(0)
+def test_what_is_reduced_or_retained_keeps_its_name_which_is_said(
+    camera: Camera, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    late, early, soon = camera.shot(9000), camera.shot(0), camera.shot(12000)
     camera.take(late)
     if why == "reduced":
         camera.reduce("m-67")
     else:
         camera.store.create("raw/20240301/m-67/retain", b"")
     assert camera.take(early) == {"m-67": ["001"], "m-67-2": ["002"]}
+    assert caplog.messages == [
+        "m-67 of 20240301 keeps its name, since it is reduced or retained; "
+        "earlier files that came after that are m-67-2"
+    ]
+    assert camera.take(soon) == {"m-67": ["001"], "m-67-2": ["002"], "m-67-3": ["003"]}
+    assert len(caplog.messages) == 1
 
 
 def test_the_number_alone_decides_and_pointings_are_not_compared(camera: Camera) -> None:

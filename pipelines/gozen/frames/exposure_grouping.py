@@ -279,3 +279,11 @@ def base_name(frame: FrameFacts) -> str:
         return name if kind in name else f"{kind}-{name}"
     # A target that looks like an exposure's number must not take its name.
     return f"object-{name}" if number_name(name) == name else name
+
+
+def number_of(name: str, base: str) -> int:
+    """Return which exposure of its base name one is, from 1; 0 where Gozen did not name it so."""
+    number = name.removeprefix(base)
+    if not name.startswith(base) or (number and not (number[0] == "-" and number[1:].isdecimal())):
+        return 0
+    return int(number[1:]) if number else 1
