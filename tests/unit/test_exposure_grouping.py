@@ -197,6 +197,14 @@ def test_earlier_files_that_come_later_get_the_names_of_one_go(camera: Camera) -
     ]
 
 
+def test_a_target_whose_name_is_that_of_another_ones_second_exposure_gets_it_when_it_is_the_first(
+    camera: Camera,
+) -> None:
+    late, again, early = camera.shot(1000), camera.shot(9000), camera.shot(0, OBJECT="M 67 2")
+    assert camera.take(late, again) == {"m-67": ["001"], "m-67-2": ["002"]}
+    assert camera.take(early) == {"m-67": ["001"], "m-67-2": ["003"], "m-67-3": ["002"]}
+
+
 @pytest.mark.parametrize("why", ["reduced", "retained"])
 def test_what_is_reduced_or_retained_keeps_its_name_which_is_said(
     camera: Camera, why: str, caplog: pytest.LogCaptureFixture

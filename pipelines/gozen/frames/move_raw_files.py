@@ -20,7 +20,7 @@ from gozen.archive.raw.raw_exposure import RawExposure
 from gozen.archive.raw.record_note import Note, RecordChange, new_note, parse_note
 from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.partial_files import is_alive, this_machine
-from gozen.errors import MissingObject, StorageUnavailable, UnreadableInput
+from gozen.errors import MissingObject, StorageUnavailable
 
 _HERE: set[str] = set()
 """Plans that this process carries out: others of its own are of an attempt that ended with an error."""
@@ -76,9 +76,7 @@ def finish_renaming(store: Store, night: str) -> None:
     Raises
     ------
     StorageUnavailable
-        The process is still at work.
-    UnreadableInput
-        The plan cannot be read, or another file lies where one is to go.
+        The process is still at work, the plan cannot be read, or another file lies where one is to go.
     """
     key = _key(night)
     if not store.exists(key):
@@ -149,7 +147,7 @@ def _copy(store: Store, key: str, to: str) -> None:
         data = store.read(key)
         fits = store.create(to, data) or store.read(to) == data
     if not fits:
-        raise UnreadableInput(
+        raise StorageUnavailable(
             f"{store.url_of(key)} is to become {store.url_of(to)}, where another file lies; move that away, run again, "
             "and take it in again"
         )
@@ -163,7 +161,7 @@ def _parsed(store: Store, night: str) -> tuple[Renaming, list[Note]]:
         changes = {name: note.change for name, note in notes.items()}
         return Renaming(night, dict(content["keys"]), changes), list(notes.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableInput(
+        raise StorageUnavailable(
             f"{store.url_of(key)} does not say which files change to which exposure: {error}; move it away, and take "
             "the raw files of the night in again"
         ) from error

@@ -66,19 +66,32 @@ def late_exposures(
     is_fixed
         Tells whether a sensor of an exposure is finished, or its files are to stay.
     """
-    first: dict[str, float] = {}
-    for frame in fresh:
-        if frame.setup.exposure_id is None:
-            base = base_name(frame)
-            first[base] = min(frame.taken.mjd, first.get(base, frame.taken.mjd))
-    if not first:
+    arriving = [(base_name(frame), frame.taken.mjd) for frame in fresh if frame.setup.exposure_id is None]
+    if not arriving:
         return Late([], [])
-    family = [(base, raw) for raw in known if (base := _base_of(raw, camera)) in first]
-    late = {base for base, raw in family if max(one.mjd for one in raw.taken.values()) > first[base]}
-    fixed = [(base, raw) for base, raw in family if base in late and is_fixed(raw)]
+    own = [(base, raw) for raw in known if (base := _base_of(raw, camera))]
+    roots = _roots({base for base, _ in (*arriving, *own)})
+    first: dict[str, float] = {}
+    for base, mjd in arriving:
+        first[roots[base]] = min(mjd, first.get(roots[base], mjd))
+    family = [(base, raw) for base, raw in own if roots[base] in first]
+    late = {roots[base] for base, raw in family if max(one.mjd for one in raw.taken.values()) > first[roots[base]]}
+    family = [(base, raw) for base, raw in family if roots[base] in late]
+    fixed = [(base, raw) for base, raw in family if is_fixed(raw)]
     names = {raw.exposure for _, raw in fixed}
-    found = [file for base, raw in family if base in late and raw.exposure not in names for file in _files(raw)]
+    found = [file for _, raw in family if raw.exposure not in names for file in _files(raw)]
     return Late(sorted(found, key=lambda one: (one.frame.taken.mjd, one.key)), fixed)
+
+
+def _roots(bases: set[str]) -> dict[str, str]:
+    """Return by base name the shortest one that may share a name with it: `m-67-2` is also the second `m-67`."""
+    roots = {}
+    for base in bases:
+        root = base
+        while (shorter := root.rpartition("-"))[2].isdecimal() and shorter[0] in bases:
+            root = shorter[0]
+        roots[base] = root
+    return roots
 
 
 def _base_of(raw: RawExposure, camera: str) -> str:
