@@ -13,7 +13,8 @@ from gozen.instrument.profile import Profile
 
 PAUSE_S = 1800.0
 """Half an hour without a frame ends an exposure."""
-_PAUSE_FRAMES = 10
+PAUSE_FRAMES = 10
+"""So do ten exposure times, if they are longer."""
 _DAY_S = 86400.0
 _SAME_TIME = 0.01
 _FIELD_SHARE = 0.1
@@ -78,7 +79,7 @@ class _Exposure:
         if self.cube_s is not None:
             # Cubes of one exposure start together.
             return self.cube_s / 2 / _DAY_S
-        return max(PAUSE_S, _PAUSE_FRAMES * self.setup.exposure_s) / _DAY_S
+        return max(PAUSE_S, PAUSE_FRAMES * self.setup.exposure_s) / _DAY_S
 
     def add(self, frame: FrameFacts) -> None:
         taken = frame.taken

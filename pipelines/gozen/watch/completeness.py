@@ -19,13 +19,12 @@ from gozen.frames.incoming_files import Arrival
 from gozen.frames.rename_exposures import Moved, rearrange
 from gozen.frames.take_in import record_of
 from gozen.instrument.profile import Profile
+from gozen.watch.frames_in_turn import RecentFrames
 from gozen.watch.scan_folder import FolderEntry, is_whole, look, look_at_spool, verdict
 from gozen.watch.spool import read_arrival
 
 log = logging.getLogger(__name__)
 _UNIX_MJD = 40587.0
-_NEXT_FRAMES = 3
-"""Exposure times after which another frame of the series should have come, also where two are taken in turn."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ class Arriving:
         self._unsorted = False
         self._stale: set[str] = set()
         self._said: set[str] = set()
+        self._recent = RecentFrames()
         self._places: dict[ExposureName, list[Placed]] = {}
         self._left: set[Path] = set()
         self.trouble: StorageUnavailable | None = None
@@ -199,6 +199,7 @@ class Arriving:
         were taken in find the same exposures under the same names.
         """
         refused = self._sort_again() if self._unsorted else []
+        self._recent.see(self._places)
         whole = [self._group(name, placed) for name, placed in self._places.items()]
         whole = [one for one in whole if self._is_whole(one, now)]
         for group in whole:
@@ -235,12 +236,14 @@ class Arriving:
         frame = group.files[-1].arrival.frame
         if frame.setup.exposure_id is not None or frame.taken.cube_s is not None:
             return True
-        age_s = self._utc_s() - (frame.taken.mjd - _UNIX_MJD) * 86400 - frame.setup.exposure_s
-        at_work = 0 <= age_s < _NEXT_FRAMES * frame.setup.exposure_s and math.isfinite(group.last)
-        return group.last <= now - self._settle_s and not at_work
+        utc_mjd = _UNIX_MJD + self._utc_s() / 86400
+        goes_on = math.isfinite(group.last) and self._recent.may_come_again(group.exposure, frame, utc_mjd)
+        return group.last <= now - self._settle_s and not goes_on
 
     def _give_out(self, group: FileGroup) -> None:
         del self._places[group.night, group.exposure]
         for one in group.files:
             del self._waiting[one.arrival.path]
         self._held.remember(record_of(group.night, group.exposure, group.files))
+        for warning in self._recent.given_out(group.exposure, [one.arrival.frame for one in group.files]):
+            log.warning("%s", warning)
