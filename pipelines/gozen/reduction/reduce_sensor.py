@@ -22,7 +22,7 @@ from gozen.astrometry.solve import Field, sensor_pointing, solve_field
 from gozen.astrometry.tangent_plane import separation_deg
 from gozen.calibration.calibrate_frame import Detector, detector_of
 from gozen.calibration.master_match import CalibrationSetup
-from gozen.calibration.master_search import Master, find_masters, warnings_of
+from gozen.calibration.master_search import Master, check_level, find_masters, warnings_of
 from gozen.errors import Blocked, CorruptFile, Rejected, UnreadableInput
 from gozen.frames.pixel_findings import notes_on_images
 from gozen.frames.raw import RawCube, RawFile, assemble, read_file
@@ -158,7 +158,10 @@ def _masters(work: SensorWork, cube: RawCube, bench: SharedInputs, state: Progre
     masters = find_masters(bench.store, bench.profile, work.sensor, night, float(cube.start[0]), wanted)
     used = {str(kind): master.used for kind, master in masters.items()}
     state.provenance = state.provenance.model_copy(update={"calibration": used})
-    state.warnings += warnings_of(used, wanted, bench.profile, cube.read_out(bench.profile))
+    read = cube.read_out(bench.profile)
+    if "flat" in masters:
+        check_level(used, wanted, bench.profile, read, work.sensor)
+    state.warnings += warnings_of(used, wanted, bench.profile, read)
     return masters
 
 
