@@ -98,10 +98,10 @@ def _base_of(raw: RawExposure, camera: str) -> str:
     """Return the name of an exposure without its number; empty where Gozen has not named it, or not for this camera."""
     if raw.setup is None or raw.setup.camera != camera or raw.setup.exposure_id is not None:
         return ""
-    files = _files(raw)
-    if not files or len(files) < sum(map(len, raw.sensors.values())):
+    keys = [key for files in raw.sensors.values() for key in files]
+    if not keys or any(key not in raw.taken for key in keys):
         return ""
-    base = base_name(files[0].frame)
+    base = base_name(FrameFacts(raw.object, raw.data_type, "", raw.setup, raw.taken[keys[0]]))
     return base if number_of(raw.exposure, base) else ""
 
 

@@ -45,7 +45,7 @@ class _Seen:
     over: bool = False
 
 
-class Renaming(Protocol):
+class RenamesExposures(Protocol):
     """Gives other names to exposures that were given out."""
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
@@ -93,7 +93,7 @@ class Arriving:
         patience_s: float,
         settle_s: float = 0.0,
         closed: Closed | None = None,
-        renaming: Renaming | None = None,
+        renaming: RenamesExposures | None = None,
         utc_s: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._profile, self._patience_s = folder, profile, patience_s

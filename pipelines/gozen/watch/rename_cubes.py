@@ -85,7 +85,7 @@ class CubeRenaming:
         waiting = {placed.key for found in self._arrivals.values() for placed in found}
         return {key for one in moved if (key := one.file.key) in waiting and not self._store.exists(key)}
 
-    def _taken_out(self, night: str, one: Moved) -> _Part | None:
+    def _taken_out(self, night: str, one: Moved) -> _CubeShare | None:
         name, key = _name(night, one.file.exposure, one), one.file.key
         cube = self._cubes.get(name)
         if cube is None:
@@ -99,9 +99,9 @@ class CubeRenaming:
         cube.files = {path: of for path, of in cube.files.items() if of != key}
         size = sum(_size(path) for path in (*paths, *(placed.arrival.path for placed in own)))
         cube.size -= size
-        return _Part(cube, own, paths, size, is_archived=is_archived)
+        return _CubeShare(cube, own, paths, size, is_archived=is_archived)
 
-    def _put_in(self, name: CubeName, key: str, part: _Part) -> None:
+    def _put_in(self, name: CubeName, key: str, part: _CubeShare) -> None:
         cube = self._cubes.get(name)
         if cube is None:
             raw = replace(part.cube.raw, exposure=name[1], sensors={}, taken={})
@@ -131,7 +131,7 @@ class CubeRenaming:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _CubeShare:
     """What a cube had of one file."""
 
     cube: QueuedCube
