@@ -15,6 +15,7 @@ from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
 from gozen.frames.archived_files import ArchivedExposures, Closed
 from gozen.frames.assign_exposures import ExposureName, Placed, Refusal, sort_arrivals
+from gozen.frames.exposure_grouping import tolerance_deg
 from gozen.frames.incoming_files import Arrival
 from gozen.frames.rename_exposures import Moved, rearrange
 from gozen.frames.take_in import record_of
@@ -106,7 +107,7 @@ class Arriving:
         self._unsorted = False
         self._stale: set[str] = set()
         self._said: set[str] = set()
-        self._recent = RecentFrames()
+        self._recent = RecentFrames(tolerance_deg(profile))
         self._places: dict[ExposureName, list[Placed]] = {}
         self._left: set[Path] = set()
         self.trouble: StorageUnavailable | None = None
@@ -245,5 +246,9 @@ class Arriving:
         for one in group.files:
             del self._waiting[one.arrival.path]
         self._held.remember(record_of(group.night, group.exposure, group.files))
-        for warning in self._recent.given_out(group.exposure, [one.arrival.frame for one in group.files]):
+        frames, closed = [one.arrival.frame for one in group.files], self._closed or self._held.closed
+        warning = self._recent.given_out(
+            group.exposure, frames, lambda before: closed(group.night, before, frames[-1].sensor)
+        )
+        if warning:
             log.warning("%s", warning)

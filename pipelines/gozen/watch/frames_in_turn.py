@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gozen.frames.assign_exposures import ExposureName, Placed
-from gozen.frames.exposure_grouping import PAUSE_FRAMES, PAUSE_S, FrameFacts, base_name
+from gozen.frames.exposure_grouping import PAUSE_FRAMES, PAUSE_S, FrameFacts, base_name, separation_deg
 
 _NEXT_FRAMES = 3
 """Exposure times after which the next frame of a camera at work should have come."""
@@ -19,10 +19,17 @@ _DAY_S = 86400.0
 
 @dataclass
 class RecentFrames:
-    """The last frames of each sensor, and the exposure of each."""
+    """The last frames of each sensor, and the exposure of each.
 
+    Parameters
+    ----------
+    tolerance_deg
+        How far two pointings of one exposure may lie apart, degrees.
+    """
+
+    tolerance_deg: float
     _frames: dict[str, dict[float, tuple[str, float]]] = field(default_factory=dict)
-    _ended: dict[tuple[str, ...], tuple[str, float]] = field(default_factory=dict)
+    _ended: dict[tuple[str, ...], tuple[str, FrameFacts]] = field(default_factory=dict)
 
     def see(self, places: Mapping[ExposureName, Sequence[Placed]]) -> None:
         """Note frames that wait; what lies long ago is forgotten."""
@@ -55,26 +62,38 @@ class RecentFrames:
         in_turn = 0 < len(names) < _MOST_IN_TURN and len(set(names)) == len(names)
         return in_turn and _is_at_work(since[-1], frames[since[-1]][1], utc_mjd)
 
-    def given_out(self, exposure: str, frames: Sequence[FrameFacts]) -> list[str]:
-        """Note that an exposure is whole; return a warning where it was begun too soon after the one before it."""
+    def given_out(self, exposure: str, frames: Sequence[FrameFacts], is_closed: Callable[[str], bool]) -> str:
+        """Note that an exposure is whole; return a warning where it belongs to one that counted as whole too soon.
+
+        Parameters
+        ----------
+        is_closed
+            Tells whether an exposure is reduced, or being reduced.
+        """
         first, last = frames[0], frames[-1]
         setup = last.setup
         if setup.exposure_id is not None or last.taken.cube_s is not None or last.data_type != "OBJECT":
-            return []
-        place = (f"{last.taken.ra or 0:.2f}", f"{last.taken.dec or 0:.2f}")
-        series = (base_name(last), last.sensor, setup.filter, f"{setup.exposure_s:g}", setup.gain, *place)
-        before, end = self._ended.pop(series, (exposure, first.taken.mjd))
-        self._ended[series] = exposure, last.taken.mjd
+            return ""
+        series = (base_name(last), last.sensor, setup.filter, f"{setup.exposure_s:g}", setup.gain)
+        before, ended = self._ended.pop(series, (exposure, first))
+        self._ended[series] = exposure, last
         if len(self._ended) > _SERIES_KEPT:
             del self._ended[next(iter(self._ended))]
-        pause_s = (first.taken.mjd - end) * _DAY_S
-        if before == exposure or not 0 < pause_s <= max(PAUSE_S, PAUSE_FRAMES * setup.exposure_s):
-            return []
-        return [
+        pause_s = (first.taken.mjd - ended.taken.mjd) * _DAY_S
+        goes_on = 0 < pause_s <= max(PAUSE_S, PAUSE_FRAMES * setup.exposure_s) and self._is_near(first, ended)
+        if before == exposure or not goes_on or not is_closed(before):
+            return ""
+        return (
             f"{exposure} goes on with what {before} had begun, whose last frame was taken {pause_s:.0f} s before and "
             f"which counted as whole; where a camera takes more than {_MOST_IN_TURN} targets or filters in turn, or "
             "pauses, set `watch.settle_s` to more than that"
-        ]
+        )
+
+    def _is_near(self, one: FrameFacts, other: FrameFacts) -> bool:
+        a, b = one.taken, other.taken
+        if a.ra is None or a.dec is None or b.ra is None or b.dec is None:
+            return True
+        return separation_deg((a.ra, a.dec), (b.ra, b.dec)) <= self.tolerance_deg
 
 
 def _is_at_work(mjd: float, exposure_s: float, utc_mjd: float) -> bool:
