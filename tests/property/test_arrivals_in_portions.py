@@ -1,30 +1,41 @@
 """In which order and in which portions raw files come does not matter: exposures and their names are those of one go.
 
-Covered: files taken in by commands, in any order; files that a watch sees, in any order while an exposure is not quiet
-and in the order of time in any portions. Not here: what belongs together (unit/test_exposure_grouping), and files
-that come when an exposure is reduced, which are the next one.
+Covered: files taken in by commands, and files that a watch sees, in any order and portions, with an archive that fails
+and a watch that is killed now and then. Not here: what belongs together (unit/test_exposure_grouping), and files that
+come when an exposure is reduced, which are the next one.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tests.effort import EVERYTHING
 from tests.unit.test_exposure_grouping import PROFILE, TENTH_DEG
 
-from gozen.archive.raw.exposure_record import raw_exposures, record_exposure
+from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
+from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.archive.stores.open_store import Store, open_store
+from gozen.errors import StorageUnavailable
 from gozen.frames.incoming_files import read_arrivals
-from gozen.frames.take_in import record_of, take_in
+from gozen.frames.take_in import take_in
 from gozen.instrument.profile import parse_profile
-from gozen.watch.completeness import Arriving
+from gozen.reduction.sensor_work import SharedInputs
+from gozen.settings import Settings, WatchSettings
+from gozen.watch.ingest import Inbound
+from gozen.watch.messages import Reporter
+from gozen.watch.recipes_of_cubes import Orders
+from gozen.watch.waiting_cubes import Cubes, State
+
+from ..interruptions import Killed
 
 CAMERA = parse_profile(PROFILE, "tiny")
 CUBES = parse_profile(PROFILE.replace("raw: frames", "raw: cube"), "tiny")
@@ -44,7 +55,7 @@ shots = st.lists(
     min_size=2,
     max_size=9,
 )
-some = settings(
+some = hypothesis_settings(
     max_examples=200 if EVERYTHING else 25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -77,6 +88,11 @@ def held(store: Store) -> Sky:
     }
 
 
+def contents(store: Store) -> tuple[list[RawExposure], dict[str, bytes]]:
+    """Return what an archive says that it has, and what it has; notes that could not be removed count as recorded."""
+    return raw_exposures(store, "20240301"), {key: store.read(key) for key in store.list("raw") if key.endswith("fits")}
+
+
 def take(store: Store, portions: Iterable[Sequence[Path]], camera: Any) -> Sky:
     for portion in portions:
         if portion:
@@ -106,20 +122,67 @@ def test_files_taken_in_by_commands(taken: list[dict[str, Any]], cuts: list[int]
             assert len(files) == len(paths)
 
 
-def watch(folder: Path, store: Store, portions: Iterable[Sequence[Path]], settle_s: float, step_s: float) -> Sky:
-    """Let a watch see files that come in portions, one at each step, and record what it gives out."""
+class Flaky(DirectoryStore):
+    """An archive of which some calls that write fail, or kill who calls."""
+
+    failures: dict[int, bool] = {}  # noqa: RUF012 - set by each test
+    calls = 0
+
+    def _count(self) -> None:
+        self.calls += 1
+        kills = self.failures.get(self.calls)
+        if kills is not None:
+            raise Killed if kills else StorageUnavailable("the disk is full")
+
+    def create(self, key: str, data: bytes) -> bool:
+        self._count()
+        return super().create(key, data)
+
+    def write(self, key: str, data: bytes) -> None:
+        self._count()
+        super().write(key, data)
+
+    def take(self, key: str, path: Path) -> bool:
+        self._count()
+        return super().take(key, path)
+
+    def delete(self, key: str) -> None:
+        self._count()
+        super().delete(key)
+
+
+def watch(folder: Path, store: Store, portions: Iterable[Sequence[Path]], settings: Settings, step_s: float) -> Cubes:
+    """Let a watch see files that come in portions, take them in, one cube at each step, and reduce none.
+
+    One that is killed is started again.
+    """
     (folder / "in").mkdir()
-    arriving, now = Arriving(folder / "in", store, CAMERA, patience_s=60, settle_s=settle_s), 0.0
-    for portion in [*portions, [], [], []]:
-        for path in portion:
+    bench = SharedInputs(store, CAMERA, settings, None)
+    reporter = Reporter(lambda _: None, settings.watch, store, None, 0.0)
+
+    def started() -> tuple[Inbound, Cubes]:
+        cubes: Cubes = {}
+        orders = Orders(CAMERA, settings)
+        return Inbound(folder / "in", bench, settings.watch, orders, reporter, cubes, keep=False), cubes
+
+    inbound, cubes = started()
+    now, waiting = 0.0, deque(portions)
+    for _ in range(200):
+        for path in waiting.popleft() if waiting else ():
             path.rename(folder / "in" / path.name)
         now += step_s
-        groups, refused = arriving.look(now)
-        assert refused == []
-        for group in groups:
-            record_exposure(store, record_of(group.night, group.exposure, group.files))
-    assert arriving.unread == 0
-    return held(store)
+        try:
+            inbound.step(now)
+        except StorageUnavailable:
+            continue
+        except Killed:
+            inbound.close()
+            inbound, cubes = started()
+            continue
+        if not waiting and inbound.is_idle and all(cube.state == State.WAITING for cube in cubes.values()):
+            inbound.close()
+            return cubes
+    raise AssertionError((cubes, inbound.unread))
 
 
 @some
@@ -127,15 +190,27 @@ def watch(folder: Path, store: Store, portions: Iterable[Sequence[Path]], settle
     taken=shots,
     cuts=st.lists(st.integers(0, 9), max_size=4),
     order=st.randoms(use_true_random=False),
-    in_time=st.booleans(),
+    settle_s=st.sampled_from([0.0, 10.0]),
+    failures=st.dictionaries(st.integers(1, 60), st.booleans(), max_size=4),
 )
-def test_files_that_a_watch_sees(taken: list[dict[str, Any]], cuts: list[int], order: Any, in_time: bool) -> None:
+def test_files_that_a_watch_sees(
+    taken: list[dict[str, Any]], cuts: list[int], order: Any, settle_s: float, failures: dict[int, bool]
+) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = write(folder / "raw", taken)
-        expected = take(open_store(f"{name}/one"), [paths], CAMERA)
-        if not in_time:
-            order.shuffle(paths)
-        settle_s = 0.0 if in_time else 10.0
-        found = watch(folder, open_store(f"{name}/watched"), cut(paths, cuts), settle_s, step_s=9.0)
-        assert found == expected
+        whole, watched = open_store(f"{name}/one"), Flaky(folder / "watched")
+        take(whole, [paths], CAMERA)
+        order.shuffle(paths)
+        watched.failures = failures
+        settings = Settings(watch=WatchSettings(settle_s=settle_s, interval_s=1.0))
+        cubes = watch(folder, watched, cut(paths, cuts), settings, step_s=9.0)
+        assert contents(watched) == contents(whole)
+        named = {
+            (one.exposure, sensor): files
+            for one in raw_exposures(whole, "20240301")
+            for sensor, files in one.sensors.items()
+        }
+        assert {(cube.raw.exposure, cube.sensor): cube.keys for cube in cubes.values()} == named
+        assert all(set(cube.files.values()) == set(cube.keys) for cube in cubes.values())
+        assert all(path.name == Path(key).name for cube in cubes.values() for path, key in cube.files.items())

@@ -197,15 +197,31 @@ def test_earlier_files_that_come_later_get_the_names_of_one_go(camera: Camera) -
     ]
 
 
+def test_a_target_whose_name_is_that_of_another_ones_second_exposure_gets_it_when_it_is_the_first(
+    camera: Camera,
+) -> None:
+    late, again, early = camera.shot(1000), camera.shot(9000), camera.shot(0, OBJECT="M 67 2")
+    assert camera.take(late, again) == {"m-67": ["001"], "m-67-2": ["002"]}
+    assert camera.take(early) == {"m-67": ["001"], "m-67-2": ["003"], "m-67-3": ["002"]}
+
+
 @pytest.mark.parametrize("why", ["reduced", "retained"])
-def test_what_is_reduced_or_retained_keeps_its_name(camera: Camera, why: str) -> None:
-    late, early = camera.shot(9000), camera.shot(0)
+def test_what_is_reduced_or_retained_keeps_its_name_which_is_said(
+    camera: Camera, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    late, early, soon = camera.shot(9000), camera.shot(0), camera.shot(12000)
     camera.take(late)
     if why == "reduced":
         camera.reduce("m-67")
     else:
         camera.store.create("raw/20240301/m-67/retain", b"")
     assert camera.take(early) == {"m-67": ["001"], "m-67-2": ["002"]}
+    assert caplog.messages == [
+        "m-67 of 20240301 keeps its name, since it is reduced or retained; "
+        "earlier files that came after that are m-67-2"
+    ]
+    assert camera.take(soon) == {"m-67": ["001"], "m-67-2": ["002"], "m-67-3": ["003"]}
+    assert len(caplog.messages) == 1
 
 
 def test_the_number_alone_decides_and_pointings_are_not_compared(camera: Camera) -> None:

@@ -349,6 +349,56 @@ def test_full_frame_masters_serve_a_window_at_its_place(place, window):
     np.testing.assert_allclose(image, 10000 * np.median(RAMP), rtol=0.005)
 
 
+LIT = np.arange(SHAPE[1]) < 40
+CUT = "[9:40,5:24]"
+
+
+def with_columns():
+    """Return the camera with overscan columns, which a window may be read without."""
+    text = PROFILE.format(masters="[bias, flat]", name="tiny")
+    return parse_profile(text.replace('"[1:48,1:40]"', '"[1:40,1:40]"\nreference: "[41:48,1:40]"'), "tiny")
+
+
+@pytest.mark.parametrize("window", ["", CUT])
+def test_masters_of_frames_with_overscan_do_not_serve_a_window_without_it(place, window):
+    profile, words = with_columns(), {"WINDOW": window} if window else {}
+    place.several("BIAS", minutes=0, seconds=0.0)
+    place.several("FLAT", 20000 * RAMP * LIT, minutes=10, seconds=0.01, count=5)
+    results, _ = place.masters(profile)
+    assert [one.problem for one in results if one.problem] == []
+    if not window:
+        assert place.sky(profile, **words).rejection.name != "UnreadableInput"
+        return
+    with pytest.raises(UnreadableInput) as refused:
+        place.sky(profile, **words)
+    said = str(refused.value)
+    assert f"the window {CUT} was read without the reference columns" in said
+    assert "calib/bias/20240301/bias/1.fits does not hold the bias level" in said
+    assert "take dark or bias exposures of the same window and run `gozen masters`" in said
+
+
+def test_masters_of_the_same_window_hold_the_level_that_overscan_would_give(place):
+    profile = with_columns()
+    place.several("BIAS", minutes=0, seconds=0.0, count=5, WINDOW=CUT)
+    place.several("FLAT", 20000 * RAMP * LIT, minutes=10, seconds=0.01, count=5, WINDOW=CUT)
+    results, _ = place.masters(profile)
+    assert [one.problem for one in results if one.problem] == []
+    commit = place.sky(profile, WINDOW=CUT)
+    assert not any("reference columns" in warning for warning in commit.warnings)
+    rows, columns = section_slices(CUT)
+    image = place.calibrated(profile, seconds=0.01, WINDOW=CUT)
+    np.testing.assert_allclose(image, 10000 * np.median(RAMP[rows, columns]), rtol=0.005)
+
+
+def test_a_flat_of_a_window_without_overscan_needs_a_bias_of_that_window(place):
+    profile = with_columns()
+    place.several("BIAS", minutes=0, seconds=0.0)
+    place.several("FLAT", 20000 * RAMP * LIT, minutes=10, seconds=3.0, WINDOW=CUT)
+    results, _ = place.masters(profile)
+    (said,) = [one.problem for one in results if one.problem]
+    assert "was read without the reference columns, and calib/bias/20240301/bias/1.fits does not hold" in said
+
+
 def test_masters_of_a_window_do_not_serve_the_full_frame(place):
     profile = camera("[bias]")
     place.several("BIAS", minutes=0, seconds=0.0, WINDOW="[9:40,5:24]")

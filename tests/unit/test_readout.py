@@ -143,12 +143,21 @@ def test_a_profile_of_joined_pixels_serves_other_binnings():
         ("2x2", "", (100, 130), "130 columns and 100 rows, its header says the full frame with binning 2x2.*65 and 50"),
         ("1x1", "[21:60,11:50]", (40, 41), r"window \[21:60,11:50\] with binning 1x1, which gives 40 and 40"),
         ("1x1", "[1:10,1:100]", (100, 10), "none of which sees the sky"),
-        ("1x2", "", (50, 130), "binning 1x2 makes pixels of another form"),
     ],
 )
 def test_a_frame_that_does_not_fit_its_words_is_refused_and_named(binning, window, shape, says):
     with pytest.raises(CorruptFile, match=rf"a\.fits: .*{says}"):
         read_out(camera(), binning, window, shape, "a.fits")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [("{word: CCDSUM}", {"CCDSUM": "2 1"}), ("{words: [XBIN, YBIN]}", {"XBIN": 2, "YBIN": 1})],
+)
+def test_pixels_joined_unequally_are_refused_with_file_word_value_and_what_to_do(rule, words):
+    (problem,) = check_file(WORDS | words, (100, 65), camera(f"binning: {rule}"), "a.fits").problems
+    assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another form")
+    assert problem.endswith("join pixels in that ratio, or give such frames a profile of their own with `binning: 2x1`")
 
 
 def test_a_check_shows_binning_and_window_as_they_are_used():

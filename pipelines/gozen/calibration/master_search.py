@@ -109,12 +109,54 @@ def warnings_of(
             found.append(f"{one.key} does not name its filter; the frames have {wanted.filter!r}")
         else:
             found.append(f"{one.key} has {match.exposure_s or 0:g} s for {wanted.exposure_s or 0:g} s: {match.fit}")
-    if used and profile.reference and read is not None and read.reference is None:
+    if used and read is not None and not _has_level(used, wanted, profile, read):
         found.append(
-            f"the window {wanted.window} was read without the reference columns, so that its level is not subtracted "
-            "as that of masters is; read them with each window, or take masters of the same window"
+            f"{_without_columns(wanted)}, so that its level is not subtracted as that of masters is; read them with "
+            "each window, or take masters of the same window"
         )
     return found
+
+
+def check_level(
+    used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile, sensor: str
+) -> None:
+    """Refuse frames from which nothing takes the bias level, as a division by a flat would print the flat into it.
+
+    A dark or bias of the same window holds the level: its frames were read as these were.
+
+    Parameters
+    ----------
+    used
+        The masters that the frames get.
+    read
+        The profile of the pixels that were read.
+
+    Raises
+    ------
+    UnreadableInput
+        Neither reference columns nor a dark or bias hold the level.
+    """
+    if _has_level(used, wanted, profile, read):
+        return
+    found = ", ".join(one.key for name, one in used.items() if not name.startswith("flat"))
+    why = f"{found} does not hold the bias level, as its frames have these columns" if found else "there is no bias"
+    raise UnreadableInput(
+        f"sensor {sensor}: {_without_columns(wanted)}, and {why}: with the level in it a frame cannot be divided by a "
+        "flat, nor become one; read the columns with each window, or take dark or bias exposures of the same window "
+        "and run `gozen masters`, or give a profile without `reference` and `flat` to such frames"
+    )
+
+
+def _has_level(used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile) -> bool:
+    """Tell whether reference columns give the bias level of frames, or each dark and bias that is subtracted does."""
+    if profile.reference is None or read.reference is not None:
+        return True
+    own = [one.match for name, one in used.items() if not name.startswith("flat")]
+    return bool(own) and all(match is not None and match.window == wanted.window for match in own)
+
+
+def _without_columns(wanted: CalibrationSetup) -> str:
+    return f"the window {wanted.window or 'of all the sensor'} was read without the reference columns"
 
 
 def _level(look: _Look, rule: str, *, or_bias: bool = False) -> dict[Calibration, Master]:

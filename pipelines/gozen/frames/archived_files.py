@@ -13,6 +13,7 @@ from gozen.archive.raw.raw_exposure import RawExposure, Setup, Taken, by_sensor,
 from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, UnreadableInput
 from gozen.frames.exposure_grouping import FrameFacts, number_name
+from gozen.frames.move_raw_files import finish_renaming
 from gozen.frames.raw import read_words
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
@@ -30,6 +31,7 @@ class ArchivedExposures:
         self.store, self.profile = store, profile
         self._whole: dict[str, dict[str, RawExposure]] = {}
         self._single: dict[tuple[str, str], RawExposure | None] = {}
+        self._ahead: dict[str, list[RawExposure]] = {}
 
     def for_files(self, night: str, numbers: Iterable[str | None]) -> list[RawExposure]:
         """Return the exposures that files of a night may have to do with.
@@ -51,12 +53,25 @@ class ArchivedExposures:
         whole, name = self._whole.get(fresh.night), (fresh.night, fresh.exposure)
         if whole is not None:
             whole[fresh.exposure] = merge_records(whole.get(fresh.exposure), fresh)
+        elif fresh.night in self._ahead:
+            self._ahead[fresh.night].append(fresh)
         if name in self._single:
             self._single[name] = merge_records(self._single.pop(name), fresh)
         for night in sorted(self._whole)[:-_NIGHTS]:
             del self._whole[night]
         while len(self._single) > _EXPOSURES:
             del self._single[next(iter(self._single))]
+
+    def forget(self, night: str, ahead: Iterable[RawExposure] = ()) -> None:
+        """Read a night anew when it is asked for again.
+
+        Parameters
+        ----------
+        ahead
+            What is to be recorded of it and is not in the archive yet.
+        """
+        self._whole.pop(night, None)
+        self._ahead[night] = list(ahead)
 
     def closed(self, night: str, exposure: str, sensor: str) -> bool:
         """Tell whether a commit stands for a sensor of an exposure."""
@@ -77,7 +92,11 @@ class ArchivedExposures:
 
     def _night(self, night: str) -> dict[str, RawExposure]:
         if night not in self._whole:
-            self._whole[night] = {one.exposure: one for one in held_exposures(self.store, night, self.profile)}
+            finish_renaming(self.store, night)
+            found = {one.exposure: one for one in held_exposures(self.store, night, self.profile)}
+            for one in self._ahead.pop(night, ()):
+                found[one.exposure] = merge_records(found.get(one.exposure), one)
+            self._whole[night] = found
         return self._whole[night]
 
 

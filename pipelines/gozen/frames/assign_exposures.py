@@ -13,9 +13,9 @@ from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import CorruptFile, MissingObject
 from gozen.frames.archived_files import ArchivedExposures, Closed
 from gozen.frames.duplicate_files import Doubles, Place
-from gozen.frames.exposure_grouping import Exposures, FrameFacts, number_name, tolerance_deg
+from gozen.frames.exposure_grouping import Exposures, FrameFacts, base_name, number_name, number_of, tolerance_deg
 from gozen.frames.incoming_files import Arrival
-from gozen.frames.rename_exposures import Loose, Moved, loose_files
+from gozen.frames.rename_exposures import Loose, Moved, late_exposures
 from gozen.instrument.read_header import night_of_mjd
 
 ExposureName = tuple[str, str]
@@ -44,13 +44,13 @@ class Sorted:
     groups: dict[ExposureName, list[Placed]] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
     moved: dict[str, list[Moved]] = field(default_factory=dict)
-    """By night the files in the archive that were sorted again."""
+    """By night the files in the archive that were sorted again, where one of them changes to another exposure."""
+    notes: list[str] = field(default_factory=list)
+    """Which exposures keep a name that they would not have, had all files come at once."""
 
 
-def sort_arrivals(
-    held: ArchivedExposures, arrivals: Iterable[Arrival], closed: Closed | None = None, *, again: bool = False
-) -> Sorted:
-    """Put raw files to the exposures of their nights.
+def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: Closed | None = None) -> Sorted:
+    """Put raw files to the exposures of their nights; where they are earlier, those in the archive are sorted again.
 
     Parameters
     ----------
@@ -58,15 +58,13 @@ def sort_arrivals(
         What the archive has.
     closed
         Tells which sensors of which exposures are finished; by default those for which a commit stands.
-    again
-        Sort files of unfinished exposures in the archive again where earlier ones come.
     """
     nights: dict[str, list[Arrival]] = {}
     for one in sorted(arrivals, key=lambda one: (one.header.utc_start, len(one.path.name), str(one.path))):
         nights.setdefault(night_of_mjd(one.header.utc_start, held.profile.site), []).append(one)
     out = Sorted()
     for night, found in nights.items():
-        _Night(held, night, found, closed or held.closed, out, again=again).sort(found)
+        _Night(held, night, found, closed or held.closed, out).sort(found)
     return out
 
 
@@ -91,15 +89,18 @@ class _Night:
     """Puts the files of one night, in the order of time, to exposures."""
 
     def __init__(
-        self, held: ArchivedExposures, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted, *, again: bool
+        self, held: ArchivedExposures, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted
     ) -> None:
         self._held, self._night, self._out = held, night, out
         self._doubles = Doubles(held.store)
         known = held.for_files(night, [one.header.exposure_id for one in arrivals])
-        is_closed, camera = cache(partial(closed, night)), held.profile.name
-        fresh = [one.frame for one in arrivals] if again else []
-        self._loose = loose_files(known, fresh, camera, lambda *name: self._is_retained(name[0]) or is_closed(*name))
-        names = {one.exposure for one in self._loose}
+        is_closed = cache(partial(closed, night))
+
+        def is_fixed(raw: RawExposure) -> bool:
+            return self._is_retained(raw.exposure) or any(is_closed(raw.exposure, sensor) for sensor in raw.sensors)
+
+        self._late = late_exposures(known, [one.frame for one in arrivals], held.profile.name, is_fixed)
+        names = {one.exposure for one in self._late.loose}
         known = [raw for raw in known if raw.exposure not in names]
         self._exposures = Exposures(tolerance_deg(held.profile), known, is_closed)
         self._seen: dict[tuple[object, ...], list[_KnownFile]] = {}
@@ -109,20 +110,38 @@ class _Night:
 
     def sort(self, arrivals: list[Arrival]) -> None:
         """Put each file to its exposure, or among the refused."""
-        waiting = deque(self._loose)
+        waiting = deque(self._late.loose)
+        moved: list[Moved] = []
         for one in arrivals:
             while waiting and waiting[0].frame.taken.mjd <= one.header.utc_start:
-                self._place_again(waiting.popleft())
+                moved.append(self._placed_again(waiting.popleft()))
             try:
                 exposure, key = self._placed(one)
             except CorruptFile as error:
                 self._out.refused.append(Refusal(one.path, error))
                 continue
             self._out.groups.setdefault((self._night, exposure), []).append(Placed(one, key))
-        while waiting:
-            self._place_again(waiting.popleft())
+        moved += map(self._placed_again, waiting)
+        if any(one.changes for one in moved):
+            self._out.moved[self._night] = moved
+        self._out.notes += filter(None, (self._note(base, raw) for base, raw in self._late.fixed))
 
-    def _place_again(self, file: Loose) -> None:
+    def _note(self, base: str, raw: RawExposure) -> str:
+        """Say that an exposure keeps its name though earlier files came; empty where all of these belong to it."""
+        later = {
+            name
+            for (night, name), placed in self._out.groups.items()
+            if night == self._night and name != raw.exposure and number_of(name, base) > number_of(raw.exposure, base)
+            if any(base_name(one.arrival.frame) == base and one.arrival.header.utc_start < raw.mjd for one in placed)
+        }
+        if not later:
+            return ""
+        return (
+            f"{raw.exposure} of {self._night} keeps its name, since it is reduced or retained; earlier files that came "
+            f"after that are {', '.join(sorted(later))}"
+        )
+
+    def _placed_again(self, file: Loose) -> Moved:
         """Put a file that is in the archive to the exposure that it belongs to now."""
         frame = file.frame
         exposure, key = self._exposures.place(frame, file.key), file.key
@@ -135,7 +154,7 @@ class _Night:
         self._used.add(key)
         moment = _moment(frame.sensor, frame.taken.mjd, None)
         self._seen.setdefault(moment, []).append(_KnownFile(file.key, exposure, key))
-        self._out.moved.setdefault(self._night, []).append(Moved(file, exposure, key))
+        return Moved(file, exposure, key)
 
     def _is_retained(self, exposure: str) -> bool:
         return self._held.store.exists(keys.retain_marker(self._night, exposure))

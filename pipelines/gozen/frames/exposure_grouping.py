@@ -13,7 +13,8 @@ from gozen.resources.sky_circle import separation_deg
 
 PAUSE_S = 1800.0
 """Half an hour without a frame ends an exposure."""
-_PAUSE_FRAMES = 10
+PAUSE_FRAMES = 10
+"""So do ten exposure times, if they are longer."""
 _DAY_S = 86400.0
 _SAME_TIME = 0.01
 _FIELD_SHARE = 0.1
@@ -71,7 +72,7 @@ class _Exposure:
         if self.cube_s is not None:
             # Cubes of one exposure start together.
             return self.cube_s / 2 / _DAY_S
-        return max(PAUSE_S, _PAUSE_FRAMES * self.setup.exposure_s) / _DAY_S
+        return max(PAUSE_S, PAUSE_FRAMES * self.setup.exposure_s) / _DAY_S
 
     def add(self, frame: FrameFacts) -> None:
         taken = frame.taken
@@ -272,3 +273,11 @@ def base_name(frame: FrameFacts) -> str:
         return name if kind in name else f"{kind}-{name}"
     # A target that looks like an exposure's number must not take its name.
     return f"object-{name}" if number_name(name) == name else name
+
+
+def number_of(name: str, base: str) -> int:
+    """Return which exposure of its base name one is, from 1; 0 where Gozen did not name it so."""
+    number = name.removeprefix(base)
+    if not name.startswith(base) or (number and not (number[0] == "-" and number[1:].isdecimal())):
+        return 0
+    return int(number[1:]) if number else 1

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gozen.archive import keys
-from gozen.archive.raw.exposure_record import RawExposure, change_record
+from gozen.archive.raw.raw_exposure import RawExposure
 from gozen.archive.raw.record_note import RecordChange
 from gozen.archive.stores.open_store import Store
-from gozen.errors import StorageUnavailable
 from gozen.frames.archived_files import described
-from gozen.frames.exposure_grouping import FrameFacts, base_name
+from gozen.frames.exposure_grouping import FrameFacts, base_name, number_of
+from gozen.frames.move_raw_files import Renaming, rename
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,32 @@ class Moved:
     exposure: str
     key: str
 
+    @property
+    def changes(self) -> bool:
+        """Whether it belongs to another exposure than before."""
+        return self.exposure != self.file.exposure
 
-def loose_files(
-    known: Iterable[RawExposure], fresh: Sequence[FrameFacts], camera: str, is_closed: Callable[[str, str], bool]
-) -> list[Loose]:
-    """Return, by time, the files of those exposures that files which come may change: taken later, and not finished.
+
+@dataclass(frozen=True)
+class Late:
+    """The exposures that files which come are earlier than, or fall into.
+
+    Parameters
+    ----------
+    loose
+        By time, the files of those that may still change.
+    fixed
+        Those that may not, with their names without a number.
+    """
+
+    loose: list[Loose]
+    fixed: list[tuple[str, RawExposure]]
+
+
+def late_exposures(
+    known: Iterable[RawExposure], fresh: Sequence[FrameFacts], camera: str, is_fixed: Callable[[RawExposure], bool]
+) -> Late:
+    """Return what files that come may change: exposures of their names with a frame that was taken later.
 
     Files that come in the order of time change nothing that is there.
 
@@ -43,35 +63,46 @@ def loose_files(
     ----------
     fresh
         What comes.
-    is_closed
-        Tells whether a sensor of an exposure is finished.
+    is_fixed
+        Tells whether a sensor of an exposure is finished, or its files are to stay.
     """
+    arriving = [(base_name(frame), frame.taken.mjd) for frame in fresh if frame.setup.exposure_id is None]
+    if not arriving:
+        return Late([], [])
+    own = [(base, raw) for raw in known if (base := _base_of(raw, camera))]
+    roots = _roots({base for base, _ in (*arriving, *own)})
     first: dict[str, float] = {}
-    for frame in fresh:
-        if frame.setup.exposure_id is None:
-            base = base_name(frame)
-            first[base] = min(frame.taken.mjd, first.get(base, frame.taken.mjd))
-    family = [(raw, base) for raw in known if (base := _base_of(raw, camera)) in first]
-    late = {base for raw, base in family if max(one.mjd for one in raw.taken.values()) > first[base]}
-    found = [
-        file
-        for raw, base in family
-        if base in late and not any(is_closed(raw.exposure, sensor) for sensor in raw.sensors)
-        for file in _files(raw)
-    ]
-    return sorted(found, key=lambda one: (one.frame.taken.mjd, one.key))
+    for base, mjd in arriving:
+        first[roots[base]] = min(mjd, first.get(roots[base], mjd))
+    family = [(base, raw) for base, raw in own if roots[base] in first]
+    late = {roots[base] for base, raw in family if max(one.mjd for one in raw.taken.values()) > first[roots[base]]}
+    family = [(base, raw) for base, raw in family if roots[base] in late]
+    fixed = [(base, raw) for base, raw in family if is_fixed(raw)]
+    names = {raw.exposure for _, raw in fixed}
+    found = [file for _, raw in family if raw.exposure not in names for file in _files(raw)]
+    return Late(sorted(found, key=lambda one: (one.frame.taken.mjd, one.key)), fixed)
+
+
+def _roots(bases: set[str]) -> dict[str, str]:
+    """Return by base name the shortest one that may share a name with it: `m-67-2` is also the second `m-67`."""
+    roots = {}
+    for base in bases:
+        root = base
+        while (shorter := root.rpartition("-"))[2].isdecimal() and shorter[0] in bases:
+            root = shorter[0]
+        roots[base] = root
+    return roots
 
 
 def _base_of(raw: RawExposure, camera: str) -> str:
     """Return the name of an exposure without its number; empty where Gozen has not named it, or not for this camera."""
-    files = _files(raw)
     if raw.setup is None or raw.setup.camera != camera or raw.setup.exposure_id is not None:
         return ""
-    if not files or len(files) < sum(map(len, raw.sensors.values())):
+    keys = [key for files in raw.sensors.values() for key in files]
+    if not keys or any(key not in raw.taken for key in keys):
         return ""
-    base = base_name(files[0].frame)
-    number = raw.exposure.removeprefix(base)
-    return base if raw.exposure.startswith(base) and (not number or number[1:].isdecimal()) else ""
+    base = base_name(FrameFacts(raw.object, raw.data_type, "", raw.setup, raw.taken[keys[0]]))
+    return base if number_of(raw.exposure, base) else ""
 
 
 def _files(raw: RawExposure) -> list[Loose]:
@@ -96,57 +127,11 @@ def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExpos
     Raises
     ------
     StorageUnavailable
-        An exposure was reduced or retained meanwhile, or another file came; nothing has changed.
+        As `gozen.frames.move_raw_files.rename`.
     """
-    away = [one for one in moved if one.exposure != one.file.exposure]
-    _copy_all(store, night, away)
     names = sorted({one.exposure for one in moved} | {one.file.exposure for one in moved})
-    records = [change_record(store, night, name, _change(night, name, moved)) for name in names]
-    for one in away:
-        if not _is_fixed(store, night, one.file.exposure):
-            store.delete(one.file.key)
-        if _is_fixed(store, night, one.file.exposure):
-            _put_back(store, night, one)
-    return [record for record in records if record.sensors]
-
-
-def _put_back(store: Store, night: str, one: Moved) -> None:
-    """Leave a file where it was, as a commit that came since names it there."""
-    _copy(store, one.key, one.file.key)
-    stays = Moved(one.file, one.file.exposure, one.file.key)
-    change_record(store, night, stays.exposure, _change(night, stays.exposure, [stays]))
-    change_record(store, night, one.exposure, RecordChange(leave=(one.key,)))
-    store.delete(one.key)
-
-
-def _copy_all(store: Store, night: str, away: Sequence[Moved]) -> None:
-    """Put each file under its new key as well, or none."""
-    made: list[str] = []
-    for one in away:
-        was_there = store.exists(one.key)
-        fits = not _is_fixed(store, night, one.file.exposure) and _copy(store, one.file.key, one.key)
-        made += [one.key] if fits and not was_there else []
-        if not fits:
-            for key in made:
-                store.delete(key)
-            raise StorageUnavailable(
-                f"{store.url_of(one.file.key)} cannot change to the exposure {one.exposure}: its own was reduced or "
-                "retained meanwhile, or another file came there; nothing is changed, run again"
-            )
-
-
-def _copy(store: Store, key: str, to: str) -> bool:
-    """Put a file under another key too; False where another file lies there."""
-    path = store.path(key)
-    if path is not None:
-        return store.take(to, path)
-    data = store.read(key)
-    return store.create(to, data) or store.read(to) == data
-
-
-def _is_fixed(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether the files of an exposure may not change to another any more: it is retained, or a commit stands."""
-    return store.exists(keys.retain_marker(night, exposure)) or bool(store.list(f"{keys.commits(night)}/{exposure}"))
+    changes = {name: _change(night, name, moved) for name in names}
+    return rename(store, Renaming(night, {one.file.key: one.key for one in moved if one.changes}, changes))
 
 
 def _change(night: str, name: str, moved: Sequence[Moved]) -> RecordChange:

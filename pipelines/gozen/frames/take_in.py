@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import named_errors
 from gozen.errors import CorruptFile, StorageUnavailable, UnreadableInput
 from gozen.frames.archived_files import ArchivedExposures, described, read_frames
-from gozen.frames.assign_exposures import Placed, Sorted, other_file, sort_arrivals
+from gozen.frames.assign_exposures import Placed, other_file, sort_arrivals
 from gozen.frames.fits_images import unpacked
 from gozen.frames.incoming_files import SUFFIXES, Arrival, stamp_of
+from gozen.frames.move_raw_files import finish_renaming
 from gozen.frames.raw import read_words
 from gozen.frames.rename_exposures import rearrange
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import read_header
+
+log = logging.getLogger(__name__)
 
 
 def take_in(
@@ -46,9 +50,12 @@ def take_in(
         The archive cannot be written, or a file changes while it is taken in.
     """
     held = ArchivedExposures(store, profile)
-    found = sort_arrivals(held, arrivals, again=True)
+    found = sort_arrivals(held, arrivals)
+    for note in found.notes:
+        log.warning("%s", note)
     refused = [one.reason for one in found.refused]
-    taken = {(one.night, one.exposure): one for one in _rearranged(held, found)}
+    changed = (one for night, moved in found.moved.items() for one in rearrange(store, night, moved))
+    taken = {(one.night, one.exposure): one for one in changed}
     for (night, exposure), placed in found.groups.items():
         copied = []
         for one in placed:
@@ -67,15 +74,6 @@ def take_in(
     return sorted(taken.values(), key=lambda one: (one.mjd, one.exposure)), refused
 
 
-def _rearranged(held: ArchivedExposures, found: Sorted) -> list[RawExposure]:
-    """Move files in the archive where it is to change; return the exposures that changed."""
-    changed = []
-    for night, moved in found.moved.items():
-        if any(one.exposure != one.file.exposure for one in moved):
-            changed += rearrange(held.store, night, moved)
-    return changed
-
-
 def record_of(night: str, exposure: str, placed: Iterable[Placed]) -> RawExposure:
     """Return the record of an exposure's files."""
     return described(RawExposure(night, exposure, "", "", 0.0), {one.key: one.arrival.frame for one in placed})
@@ -89,6 +87,7 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
     Why files are left out: their headers cannot be read, so that nobody knows their sensor.
     """
     refused: list[CorruptFile] = []
+    finish_renaming(store, night)
     for exposure, found in raw_folders(store, night).items():
         recorded = listed_record(store, night, exposure, found)
         known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)} if recorded else set()

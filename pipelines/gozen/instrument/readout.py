@@ -85,9 +85,11 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
         raise CorruptFile(f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, {wanted}")
     joined, described = _steps(binning), _steps(profile.binning)
     if joined[0] * described[1] != joined[1] * described[0]:
+        words = " and ".join(profile.header.binning.sources) if profile.header.binning else ""
         raise CorruptFile(
-            f"{source}: binning {binning} makes pixels of another form than the profile {profile.name} describes "
-            f"(binning {profile.binning}); give a profile of its own to such frames"
+            f"{source}: {words or 'the header'} gives binning {binning}, whose pixels have another form than those of "
+            f"the profile {profile.name} (binning {profile.binning}); join pixels in that ratio, or give such frames a "
+            f"profile of their own with `binning: {binning}`"
         )
     found = _cut(profile.model_dump_json(), binning, window, shape)
     if found is None:

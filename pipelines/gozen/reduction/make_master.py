@@ -13,7 +13,7 @@ from gozen.calibration.combine_frames import dark_master, flat_master
 from gozen.calibration.master_groups import by_time
 from gozen.calibration.master_library import MasterImage, put_master
 from gozen.calibration.master_match import CalibrationSetup
-from gozen.calibration.master_search import find_level, warnings_of
+from gozen.calibration.master_search import check_level, find_level, warnings_of
 from gozen.frames.raw import RawCube, RawFile, assemble
 from gozen.instrument.read_header import RawHeader
 from gozen.reduction.sensor_work import SharedInputs
@@ -131,6 +131,7 @@ def _combined(
         level = find_level(bench.store, bench.profile, sensor, night, float(cube.start[0]), wanted)
         darks += [(level.get("dark") or level["bias"]).image] if level else []
         own = {str(name): master.used for name, master in level.items()}
+        check_level(own, wanted, bench.profile, cube.read_out(bench.profile), sensor)
         warnings += warnings_of(own, wanted, bench.profile)
         for name, one in own.items():
             note_used(used, name, one)

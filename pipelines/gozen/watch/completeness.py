@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from gozen.archive.raw.raw_exposure import RawExposure
 from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, StorageUnavailable
 from gozen.frames.archived_files import ArchivedExposures, Closed
 from gozen.frames.assign_exposures import ExposureName, Placed, Refusal, sort_arrivals
+from gozen.frames.exposure_grouping import tolerance_deg
 from gozen.frames.incoming_files import Arrival
+from gozen.frames.rename_exposures import Moved, rearrange
 from gozen.frames.take_in import record_of
 from gozen.instrument.profile import Profile
+from gozen.watch.frames_in_turn import RecentFrames
 from gozen.watch.scan_folder import FolderEntry, fits_files_below, is_whole, look_at_spool, verdict
 from gozen.watch.spool import read_arrival
 
 log = logging.getLogger(__name__)
 _UNIX_MJD = 40587.0
-_NEXT_FRAMES = 3
-"""Exposure times after which another frame of the series should have come, also where two are taken in turn."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,29 @@ class _EntryHistory:
     over: bool = False
 
 
+class RenamesExposures(Protocol):
+    """Gives other names to exposures that were given out."""
+
+    def rename(self, night: str, moved: Sequence[Moved]) -> None:
+        """Give files of a night to other exposures."""
+
+    def promised(self, night: str) -> Iterable[RawExposure]:
+        """Return records of what was given out of a night and is not in the archive yet."""
+
+
+class _OfArchive:
+    """Renames where all that was given out is in the archive."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def rename(self, night: str, moved: Sequence[Moved]) -> None:
+        rearrange(self._store, night, moved)
+
+    def promised(self, night: str) -> Iterable[RawExposure]:
+        return ()
+
+
 class Arriving:
     """What looks into one folder have seen so far.
 
@@ -54,6 +80,8 @@ class Arriving:
         Seconds without another file that end an exposure without a number.
     closed
         Tells which sensors of which exposures are finished; by default those for which a commit stands.
+    renaming
+        Gives other names to what was given out before; by default all of that is in the archive.
     utc_s
         The present moment, seconds since 1970.
     """
@@ -66,15 +94,20 @@ class Arriving:
         patience_s: float,
         settle_s: float = 0.0,
         closed: Closed | None = None,
+        renaming: RenamesExposures | None = None,
         utc_s: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._profile, self._patience_s = folder, profile, patience_s
         self._settle_s, self._closed, self._utc_s = settle_s, closed, utc_s
+        self._renaming = renaming or _OfArchive(store)
         self._held = ArchivedExposures(store, profile)
         self._seen: dict[str, _EntryHistory] = {}
         self._spooled: set[str] = set()
         self._waiting: dict[Path, tuple[Arrival, float]] = {}
         self._unsorted = False
+        self._stale: set[str] = set()
+        self._said: set[str] = set()
+        self._recent = RecentFrames(tolerance_deg(profile))
         self._places: dict[ExposureName, list[Placed]] = {}
         self._left: set[Path] = set()
         self.trouble: StorageUnavailable | None = None
@@ -91,6 +124,10 @@ class Arriving:
         entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
         self._spooled |= {entry.name for entry in entries}
         return self._read(entries, -math.inf)
+
+    def awaited(self) -> set[tuple[str, str, str]]:
+        """Return night, exposure and sensor of the files that wait until their exposure is whole."""
+        return {(*name, one.arrival.frame.sensor) for name, placed in self._places.items() for one in placed}
 
     def look(self, now: float) -> tuple[list[FileGroup], list[Refusal]]:
         """Look once more and return what has come since, by exposure, and what is no raw file.
@@ -162,17 +199,35 @@ class Arriving:
         Files without a number wait until their exposure is quiet, so that those that come in another order than they
         were taken in find the same exposures under the same names.
         """
-        refused: list[Refusal] = []
-        if self._unsorted:
-            found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
-            self._places, refused, self._unsorted = found.groups, found.refused, False
-            for one in refused:
-                del self._waiting[one.path]
+        refused = self._sort_again() if self._unsorted else []
+        self._recent.see(self._places)
         whole = [self._group(name, placed) for name, placed in self._places.items()]
         whole = [one for one in whole if self._is_whole(one, now)]
         for group in whole:
             self._give_out(group)
         return whole, refused
+
+    def _sort_again(self) -> list[Refusal]:
+        """Sort all that waits, and what was given out and may still change; return what is left out."""
+        self._read_anew()
+        found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
+        for night, moved in found.moved.items():
+            self._stale.add(night)
+            self._renaming.rename(night, moved)
+        self._read_anew()
+        for note in found.notes:
+            if note not in self._said:
+                log.warning("%s", note)
+        self._said.update(found.notes)
+        self._places, self._unsorted = found.groups, False
+        for one in found.refused:
+            del self._waiting[one.path]
+        return found.refused
+
+    def _read_anew(self) -> None:
+        while self._stale:
+            night = self._stale.pop()
+            self._held.forget(night, self._renaming.promised(night))
 
     def _group(self, name: ExposureName, placed: list[Placed]) -> FileGroup:
         return FileGroup(*name, placed, max(self._waiting[one.arrival.path][1] for one in placed))
@@ -182,12 +237,18 @@ class Arriving:
         frame = group.files[-1].arrival.frame
         if frame.setup.exposure_id is not None or frame.taken.cube_s is not None:
             return True
-        age_s = self._utc_s() - (frame.taken.mjd - _UNIX_MJD) * 86400 - frame.setup.exposure_s
-        at_work = 0 <= age_s < _NEXT_FRAMES * frame.setup.exposure_s and math.isfinite(group.last)
-        return group.last <= now - self._settle_s and not at_work
+        utc_mjd = _UNIX_MJD + self._utc_s() / 86400
+        goes_on = math.isfinite(group.last) and self._recent.may_come_again(group.exposure, frame, utc_mjd)
+        return group.last <= now - self._settle_s and not goes_on
 
     def _give_out(self, group: FileGroup) -> None:
         del self._places[group.night, group.exposure]
         for one in group.files:
             del self._waiting[one.arrival.path]
         self._held.remember(record_of(group.night, group.exposure, group.files))
+        frames, closed = [one.arrival.frame for one in group.files], self._closed or self._held.closed
+        warning = self._recent.given_out(
+            group.exposure, frames, lambda before: closed(group.night, before, frames[-1].sensor)
+        )
+        if warning:
+            log.warning("%s", warning)

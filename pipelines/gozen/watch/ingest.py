@@ -18,6 +18,7 @@ from gozen.frames.assign_exposures import Placed, Refusal
 from gozen.frames.take_in import record_of
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.watch.completeness import Arriving, FileGroup
+from gozen.watch.rename_cubes import Arrivals, CubeRenaming
 from gozen.watch.spool import Intake
 from gozen.watch.waiting_cubes import CubeName, QueuedCube, State, next_to_take
 from gozen.watch.watch_context import WatchContext
@@ -52,8 +53,11 @@ class Inbound:
         self._intake = Intake(folder, bench.store, keep=keep)
         self._held = ArchivedExposures(bench.store, bench.profile)
         settle_s = settings.settle_s if bench.profile.raw == "frames" else 0.0
-        self._arriving = Arriving(folder, bench.store, bench.profile, settings.patience_s, settle_s, self._is_closed)
-        self._arrivals: dict[CubeName, deque[Placed]] = defaultdict(deque)
+        self._arrivals: Arrivals = defaultdict(deque)
+        self._renaming = CubeRenaming(bench.store, context.orders, context.cubes, self._arrivals)
+        self._arriving = Arriving(
+            folder, bench.store, bench.profile, settings.patience_s, settle_s, self._is_closed, self._renaming
+        )
         self._refusals: deque[Refusal] = deque()
         self._to_finish: deque[Path] = deque()
         self._claimed, self._resuming = False, not keep
@@ -94,6 +98,7 @@ class Inbound:
             self._intake.claim()
             self._claimed = True
             self._sweep()
+        self._renaming.finish()
         if self._resuming:
             self._accept(*self._arriving.spooled(), now)
             self._resuming = self._arriving.trouble is not None
@@ -138,6 +143,9 @@ class Inbound:
             raise StorageUnavailable(f"the folder {self._folder} is not there; is its disk mounted?") from error
         self._looks += 1
         self._accept(*found, now)
+        for name in self._arriving.awaited():
+            if name in self._cubes:
+                self._cubes[name].last = now  # it waits for files that are seen and not whole yet
 
     def _accept(self, groups: Iterable[FileGroup], refused: Iterable[Refusal], now: float) -> None:
         self._refusals += refused
@@ -177,9 +185,11 @@ class Inbound:
         while waiting:
             one = waiting[0]
             try:
-                cube.files.append(self._intake.take(one.arrival, one.key))
+                cube.files[self._intake.take(one.arrival, one.key)] = one.key
                 cube.keys = tuple(sorted({*cube.keys, one.key}))
-                cube.raw = replace(cube.raw, taken={**cube.raw.taken, one.key: one.arrival.frame.taken})
+                taken = one.arrival.frame.taken
+                begin = min(cube.raw.mjd, taken.mjd)
+                cube.raw = replace(cube.raw, mjd=begin, taken={**cube.raw.taken, one.key: taken})
             except CorruptFile as error:
                 self._refusals.append(Refusal(self._intake.spooled(one.arrival.path), error))
             except MissingObject as error:

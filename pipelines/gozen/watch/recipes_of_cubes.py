@@ -55,6 +55,10 @@ class Orders:
             return True
         return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
 
+    def forget(self, night: str) -> None:
+        """Look at what was taken in a night anew: exposures have got other names."""
+        self._taken.pop(night, None)
+
     def masters(self, cube: QueuedCube) -> MasterWork | None:
         """Return the master that is made of a calibration cube; None when the camera needs none of this kind."""
         if cube.raw.data_type.lower() not in self._profile.masters:

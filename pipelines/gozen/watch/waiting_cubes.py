@@ -42,7 +42,8 @@ class QueuedCube:
     size
         Bytes of its files.
     files
-        Where those lie that are in the archive: in the spool, or in the folder that they are copied from.
+        Where those lie that are in the archive, with their keys: in the spool, or in the folder that they are copied
+        from.
     keys
         Their keys in the archive.
     error
@@ -55,7 +56,7 @@ class QueuedCube:
     seen: float
     last: float
     size: int = 0
-    files: list[Path] = field(default_factory=list)
+    files: dict[Path, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     state: State = State.IN_FOLDER
     error: GozenError | None = None

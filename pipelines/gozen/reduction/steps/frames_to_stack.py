@@ -11,7 +11,7 @@ from gozen.archive.commit import GateRecord
 from gozen.astrometry.solve import sensor_pointing
 from gozen.calibration.calibrate_frame import detector_of
 from gozen.calibration.master_match import CalibrationSetup
-from gozen.calibration.master_search import find_masters, warnings_of
+from gozen.calibration.master_search import check_level, find_masters, warnings_of
 from gozen.errors import Blocked, CorruptFile
 from gozen.frames.pixel_findings import notes_on_images
 from gozen.frames.raw import RawFile, assemble, read_file
@@ -124,6 +124,8 @@ def _find_masters(checked: HeaderChecked) -> Prepared:
     masters = find_masters(bench.store, bench.profile, work.sensor, night, float(cube.start[0]), wanted)
     used = {str(kind): master.used for kind, master in masters.items()}
     profile = cube.read_out(bench.profile)
+    if "flat" in masters:
+        check_level(used, wanted, bench.profile, profile, work.sensor)
     dark, flat = masters.get("dark") or masters.get("bias"), masters.get("flat")
     detector = detector_of(
         profile, work.sensor, cube.header.gain, dark.image if dark else None, flat.image if flat else None

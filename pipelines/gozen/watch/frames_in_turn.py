@@ -1,0 +1,103 @@
+"""Whether another frame of an exposure without a number is to be expected, as the camera's last frames tell: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gozen.frames.assign_exposures import ExposureName, Placed
+from gozen.frames.exposure_grouping import PAUSE_FRAMES, PAUSE_S, FrameFacts, base_name
+from gozen.resources.sky_circle import separation_deg
+
+_NEXT_FRAMES = 3
+"""Exposure times after which the next frame of a camera at work should have come."""
+_MOST_IN_TURN = 9
+"""Targets or filters in turn that are waited for without being told."""
+_KEPT = 64
+_SERIES_KEPT = 1000
+_DAY_S = 86400.0
+
+
+@dataclass
+class RecentFrames:
+    """The last frames of each sensor, and the exposure of each.
+
+    Parameters
+    ----------
+    tolerance_deg
+        How far two pointings of one exposure may lie apart, degrees.
+    """
+
+    tolerance_deg: float
+    _frames: dict[str, dict[float, tuple[str, float]]] = field(default_factory=dict)
+    _ended: dict[tuple[str, ...], tuple[str, FrameFacts]] = field(default_factory=dict)
+
+    def see(self, places: Mapping[ExposureName, Sequence[Placed]]) -> None:
+        """Note frames that wait; what lies long ago is forgotten."""
+        for (_, exposure), placed in places.items():
+            for one in placed:
+                frame = one.arrival.frame
+                own = self._frames.setdefault(frame.sensor, {})
+                own[frame.taken.mjd] = exposure, frame.setup.exposure_s
+        for sensor, own in self._frames.items():
+            if len(own) > 2 * _KEPT:
+                self._frames[sensor] = dict(sorted(own.items())[-_KEPT:])
+
+    def may_come_again(self, exposure: str, last: FrameFacts, utc_mjd: float) -> bool:
+        """Tell whether another frame of an exposure is to be expected.
+
+        It is while the camera is at work, and has taken each other target or filter once at most since the last frame.
+
+        Parameters
+        ----------
+        last
+            Of the exposure.
+        utc_mjd
+            The present moment.
+        """
+        frames = self._frames.get(last.sensor, {})
+        since = sorted(mjd for mjd in frames if mjd > last.taken.mjd and frames[mjd][0] != exposure)
+        if _is_at_work(last.taken.mjd, last.setup.exposure_s, utc_mjd):
+            return True
+        names = [frames[mjd][0] for mjd in since]
+        in_turn = 0 < len(names) < _MOST_IN_TURN and len(set(names)) == len(names)
+        return in_turn and _is_at_work(since[-1], frames[since[-1]][1], utc_mjd)
+
+    def given_out(self, exposure: str, frames: Sequence[FrameFacts], is_closed: Callable[[str], bool]) -> str:
+        """Note that an exposure is whole; return a warning where it belongs to one that counted as whole too soon.
+
+        Parameters
+        ----------
+        is_closed
+            Tells whether an exposure is reduced, or being reduced.
+        """
+        first, last = frames[0], frames[-1]
+        setup = last.setup
+        if setup.exposure_id is not None or last.taken.cube_s is not None or last.data_type != "OBJECT":
+            return ""
+        series = (base_name(last), last.sensor, setup.filter, f"{setup.exposure_s:g}", setup.gain)
+        before, ended = self._ended.pop(series, (exposure, first))
+        self._ended[series] = exposure, last
+        if len(self._ended) > _SERIES_KEPT:
+            del self._ended[next(iter(self._ended))]
+        pause_s = (first.taken.mjd - ended.taken.mjd) * _DAY_S
+        goes_on = 0 < pause_s <= max(PAUSE_S, PAUSE_FRAMES * setup.exposure_s) and self._is_near(first, ended)
+        if before == exposure or not goes_on or not is_closed(before):
+            return ""
+        return (
+            f"{exposure} goes on with what {before} had begun, whose last frame was taken {pause_s:.0f} s before and "
+            f"which counted as whole; where a camera takes more than {_MOST_IN_TURN} targets or filters in turn, or "
+            "pauses, set `watch.settle_s` to more than that"
+        )
+
+    def _is_near(self, one: FrameFacts, other: FrameFacts) -> bool:
+        a, b = one.taken, other.taken
+        if a.ra is None or a.dec is None or b.ra is None or b.dec is None:
+            return True
+        return separation_deg(a.ra, a.dec, b.ra, b.dec) <= self.tolerance_deg
+
+
+def _is_at_work(mjd: float, exposure_s: float, utc_mjd: float) -> bool:
+    """Tell whether the frame after one that began then can be on its way."""
+    age_s = (utc_mjd - mjd) * _DAY_S - exposure_s
+    return 0 <= age_s < _NEXT_FRAMES * exposure_s

@@ -1,0 +1,152 @@
+"""Cubes that wait get the names that they would have, had all files come at once: in the archive, and in the queue."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gozen.archive.raw.exposure_record import RawExposure, read_record
+from gozen.archive.stores.open_store import Store
+from gozen.frames.assign_exposures import Placed
+from gozen.frames.move_raw_files import finish_renaming
+from gozen.frames.rename_exposures import Moved, rearrange
+from gozen.frames.take_in import record_of
+from gozen.watch.recipes_of_cubes import Orders
+from gozen.watch.waiting_cubes import CubeName, Cubes, QueuedCube, State
+
+Arrivals = defaultdict[CubeName, deque[Placed]]
+
+
+class CubeRenaming:
+    """Gives files of cubes that nobody reduces yet to other cubes.
+
+    Parameters
+    ----------
+    cubes
+        What the watch knows of; they change.
+    arrivals
+        Files of cubes that are not in the archive yet; they change.
+    """
+
+    def __init__(self, store: Store, orders: Orders, cubes: Cubes, arrivals: Arrivals) -> None:
+        self._store, self._orders, self._cubes, self._arrivals = store, orders, cubes, arrivals
+        self._begun: tuple[str, Sequence[Moved]] | None = None
+
+    def rename(self, night: str, moved: Sequence[Moved]) -> None:
+        """Give files of a night to other exposures.
+
+        Raises
+        ------
+        StorageUnavailable
+            The archive cannot be read or written now. `finish` ends what has begun; until then none of these cubes is
+            reduced.
+        """
+        self._begun = night, moved
+        for one in moved:
+            cube = self._cubes.get(_name(night, one.file.exposure, one))
+            if cube is not None:
+                cube.state = State.IN_FOLDER
+        ahead = self._ahead(moved)
+        archived = [one for one in moved if one.file.key not in ahead]
+        if any(one.changes for one in archived):
+            rearrange(self._store, night, archived)
+        self.finish()
+
+    def finish(self) -> None:
+        """End a renaming that has begun: what the archive has under its new key belongs to its new cube."""
+        if self._begun is None:
+            return
+        night, moved = self._begun
+        finish_renaming(self._store, night)
+        ahead = self._ahead(moved)
+        done = [one for one in moved if one.changes and (one.file.key in ahead or self._store.exists(one.key))]
+        parts = [self._taken_out(night, one) for one in done]
+        for one, part in zip(done, parts, strict=True):
+            if part is not None:
+                self._put_in(_name(night, one.exposure, one), one.key, part)
+        names = {_name(night, name, one) for one in moved for name in (one.exposure, one.file.exposure)}
+        for name in names & set(self._cubes):
+            self._settle(name)
+        self._orders.forget(night)
+        self._begun = None
+
+    def promised(self, night: str) -> list[RawExposure]:
+        """Return records of the files of a night that are to come into the archive."""
+        return [
+            record_of(night, name[1], waiting)
+            for name, waiting in self._arrivals.items()
+            if waiting and name[0] == night
+        ]
+
+    def _ahead(self, moved: Iterable[Moved]) -> set[str]:
+        """Return the keys of files that are in the queue alone; one of a killed watch may be in the archive, too."""
+        waiting = {placed.key for found in self._arrivals.values() for placed in found}
+        return {key for one in moved if (key := one.file.key) in waiting and not self._store.exists(key)}
+
+    def _taken_out(self, night: str, one: Moved) -> _CubeShare | None:
+        name, key = _name(night, one.file.exposure, one), one.file.key
+        cube = self._cubes.get(name)
+        if cube is None:
+            return None  # a command took it in
+        waiting = self._arrivals[name]
+        own = [placed for placed in waiting if placed.key == key]
+        self._arrivals[name] = deque(placed for placed in waiting if placed.key != key)
+        paths = [path for path, of in cube.files.items() if of == key]
+        is_archived = key in cube.keys
+        cube.keys = tuple(other for other in cube.keys if other != key)
+        cube.files = {path: of for path, of in cube.files.items() if of != key}
+        size = sum(_size(path) for path in (*paths, *(placed.arrival.path for placed in own)))
+        cube.size -= size
+        return _CubeShare(cube, own, paths, size, is_archived=is_archived)
+
+    def _put_in(self, name: CubeName, key: str, part: _CubeShare) -> None:
+        cube = self._cubes.get(name)
+        if cube is None:
+            raw = replace(part.cube.raw, exposure=name[1], sensors={}, taken={})
+            cube = self._cubes[name] = replace(part.cube, raw=raw, size=0, files={}, keys=(), error=None)
+        cube.size += part.size
+        cube.last = max(cube.last, part.cube.last)
+        cube.files |= dict.fromkeys(part.paths, key)
+        if part.is_archived:
+            cube.keys = tuple(sorted({*cube.keys, key}))
+        self._arrivals[name] += [replace(placed, key=key) for placed in part.waiting]
+
+    def _settle(self, name: CubeName) -> None:
+        """Bring a cube up to date with its files, or remove it where it has none any more."""
+        cube = self._cubes[name]
+        waiting = self._arrivals[name]
+        if not cube.keys and not waiting:
+            del self._cubes[name]
+            return
+        record = read_record(self._store, *cube.name) if cube.keys else None
+        is_recorded = record is not None and set(cube.keys) <= set(record.sensors.get(cube.sensor, ()))
+        if record is not None and is_recorded:
+            cube.raw = record
+        elif not cube.keys:
+            cube.raw = replace(record_of(*cube.name, waiting), sensors={}, taken={})
+        cube.express = self._orders.is_express(cube.raw)
+        cube.state, cube.error = (State.WAITING if is_recorded and not waiting else State.IN_FOLDER), None
+
+
+@dataclass(frozen=True)
+class _CubeShare:
+    """What a cube had of one file."""
+
+    cube: QueuedCube
+    waiting: list[Placed]
+    paths: Iterable[Path]
+    size: int
+    is_archived: bool
+
+
+def _name(night: str, exposure: str, one: Moved) -> CubeName:
+    return night, exposure, one.file.frame.sensor
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
