@@ -17,7 +17,9 @@ Calibration = Literal["dark", "flat", "bias"]
 RETAIN = "retain"
 _NIGHT = re.compile(r"[0-9]{8}")
 _PART = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
-_RAW_ENDINGS = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
+RAW_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
+"""How the names of raw files end, in small letters."""
+_NOT_OF_FRAME_ID = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -165,7 +167,12 @@ def release(rerun: str) -> str:
 
 def frame_id_of(name: str) -> str:
     """Return the FRAME_ID that a raw file's name or key stands for: without folders and FITS endings."""
-    return _RAW_ENDINGS.sub("", PurePosixPath(name).name)
+    return _NOT_OF_FRAME_ID.sub("", PurePosixPath(name).name)
+
+
+def is_raw_file(name: str) -> bool:
+    """Tell whether a file's name or key is that of a raw file, as records, notes and markers beside it are not."""
+    return name.lower().endswith(RAW_ENDINGS)
 
 
 def is_name(text: str) -> bool:

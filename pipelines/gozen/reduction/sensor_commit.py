@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gozen.archive.commit import FrameRecord, GateRecord, Product, Rejection, SensorCommit, Summary
+from gozen.archive.keys import frame_id_of
 from gozen.archive.provenance import Provenance
 from gozen.archive.tracklet_record import TrackletRecord
 from gozen.astrometry.solution import Solution
@@ -68,7 +69,7 @@ def commit_of(work: SensorWork, bench: SharedInputs, state: Progress, refusal: R
         exposure=work.processing.exposure,
         run=work.processing.run,
         sensor=work.sensor,
-        frame_id=cube.frame_id if cube else _name_of(work.raw[0]),
+        frame_id=cube.frame_id if cube else frame_id_of(work.raw[0]),
         instrument=bench.profile.name,
         object=work.object,
         data_type="OBJECT",
@@ -104,10 +105,6 @@ def _of_header(cube: RawCube, work: SensorWork, bench: SharedInputs) -> dict[str
         "exposure_s": header.exposure_s,
         "nframe": cube.nframe,
     }
-
-
-def _name_of(key: str) -> str:
-    return key.rsplit("/", 1)[-1].split(".fits")[0]
 
 
 def _frame_records(state: Progress) -> list[FrameRecord]:
