@@ -82,6 +82,24 @@ class AstrometrySettings(_Group):
     distortion_order: int = Field(3, ge=1, le=5, description="Highest SIP order that is tried; 1 is none")
 
 
+class ReferenceFileSettings(_Group):
+    """How the reference catalogue is read where it is a table file, as by the options of ``gozen catalog import``."""
+
+    hdu: str | None = Field(
+        None, description="Table of a FITS file (number or EXTNAME) or VOTable (number, ID or name); else the one meant"
+    )
+    unit: str | None = Field(
+        None, description="Of the positions, over what the file says: rad, arcsec, or hourangle,deg"
+    )
+    encoding: str | None = Field(None, description="Of a text file that is not UTF-8, as in latin-1")
+    columns: dict[str, str] = Field(
+        {}, description="The file's names of ra, dec, g, bp_rp and the other columns; else the usual names"
+    )
+    epoch: float | None = Field(
+        None, ge=1800, le=2200, description="Julian year of the positions, over what the file says"
+    )
+
+
 class CalibrationSettings(_Group):
     """The zero magnitude and colour term of one sensor and exposure."""
 
@@ -196,6 +214,7 @@ class Settings(BaseSettings):
     reference: str | None = Field(
         None, description="Reference catalogue: a table file, or the name of a collection in the archive"
     )
+    reference_file: ReferenceFileSettings = ReferenceFileSettings()
     run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this processing")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Worker processes")
     block_list: Path | None = Field(None, description="YAML list of what must not be archived")

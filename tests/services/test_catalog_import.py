@@ -313,7 +313,7 @@ def test_what_comes_through_a_pipe_is_imported(store: Store, tmp_path: Path) -> 
 
 
 def test_a_file_that_changes_between_two_looks_at_it_is_refused(store: Store, tmp_path: Path, monkeypatch) -> None:
-    file, ids_of = tmp_path / "mine.csv", import_table.own_ids
+    file, ids_of = tmp_path / "mine.csv", importing.own_ids
     file.write_text("ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n")
 
     def ids_while_somebody_writes(*place):

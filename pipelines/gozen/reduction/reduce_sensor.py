@@ -299,6 +299,9 @@ def _first_provenance(work: SensorWork, bench: SharedInputs) -> Provenance:
     shaping = bench.settings.model_dump(
         mode="json", include={"detection", "photometry", "movers", "astrometry", "calibration", "gates"}
     )
+    reading = bench.settings.reference_file.model_dump(mode="json", exclude_defaults=True)
+    if reading:
+        shaping["reference_file"] = reading
     return Provenance(
         code_version=code_version(),
         image_digest=bench.settings.image_digest,
