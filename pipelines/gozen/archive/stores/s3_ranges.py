@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store as Bucket
 
 GIVE_UP = 3
-"""Failures in a row after which it rests: it may not know an authority, as botocore does that is told to trust it."""
+"""Failures in a row after which it rests: it may not reach a server that botocore does, as behind a proxy."""
 REST_S = 60.0
 
 Range = tuple[int, int]
@@ -129,6 +130,8 @@ class RangeClient:
         from obstore.store import S3Store as Bucket
 
         settings, scheme = self._settings, "https" if access.tls else "http"
+        # Besides those of the system; botocore trusts these alone.
+        trusted = {"root_certificate": Path(access.authorities).read_bytes()} if access.authorities else {}
         return Bucket(
             self._bucket,
             endpoint=f"{scheme}://{access.host if access.in_path else f'{self._bucket}.{access.host}'}",
@@ -141,6 +144,7 @@ class RangeClient:
                 "connect_timeout": timedelta(seconds=settings.connect_timeout_s),
                 "timeout": timedelta(seconds=settings.read_timeout_s),
                 "user_agent": "gozen",
+                **trusted,
             },
         )
 

@@ -1,7 +1,7 @@
 """Positions whose hours, minutes and seconds stand in columns of their own, as CDS and VizieR write them. No I/O.
 
-`RAh RAm RAs` are hours of right ascension, `DE- DEd DEm DEs` sign and degrees of declination; the names are those of the
-standard for catalogues at the CDS (https://cds.unistra.fr/doc/catstd-3.3.htx).
+`RAh RAm RAs` are hours of right ascension, `DE- DEd DEm DEs` sign and degrees of declination; the names are those of
+the standard for catalogues at the CDS (https://cds.unistra.fr/doc/catstd-3.3.htx).
 """
 
 from __future__ import annotations
