@@ -13,8 +13,9 @@ from gozen.archive.commit import read_commit
 from gozen.archive.keys import raw_folder
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.directory_store import DirectoryStore
-from gozen.errors import StorageUnavailable
+from gozen.errors import RawFileMissing, StorageUnavailable
 from gozen.reduction.night_masters import MasterWork, make_sensor_masters
+from gozen.reduction.reduce_sensor import reduce_sensor
 
 from ..reductions import NIGHT, SENSOR, products, reduced, small_night, work_of
 
@@ -78,3 +79,13 @@ def test_a_master_of_raw_data_that_go_on_changing_is_not_made(night):
     (result,) = make_sensor_masters(dark, night.bench())
     assert (result.error, result.commit.status) == (None, "reduced")
     assert len(night.store.list("calib")) == 1
+
+
+def test_a_raw_file_that_is_gone_is_named_with_what_to_do_and_mended(night):
+    work, data = work_of(night), night.store.read(night.raw_key)
+    night.store.delete(*work.raw)
+    with pytest.raises(RawFileMissing, match=r"the raw file .*\.fits is recorded and not there: .*give the same file"):
+        reduce_sensor(work, night.bench())
+    assert products(night) == []
+    night.store.write(*work.raw, data)
+    assert reduced(night).status == "reduced"

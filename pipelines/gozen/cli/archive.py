@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Read every product that a commit names and compare its SHA-256; exit code 65 when something is wrong."""
+    """Compare every product with its commit, look for raw files that are gone; exit code 65 when something is wrong."""
     from gozen.archive.inventory import verify as check
 
     store = invocation(ctx).store()

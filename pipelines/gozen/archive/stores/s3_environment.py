@@ -1,4 +1,4 @@
-"""What the environment says about S3: the variables of keys, region and authorities, and which region counts. No client."""
+"""What the environment says about S3: variables of keys, region and authorities, and which region counts. No client."""
 
 from __future__ import annotations
 
