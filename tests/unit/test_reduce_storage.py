@@ -36,6 +36,8 @@ class FullDisk(DirectoryStore):
     def write(self, key, data):
         raise StorageUnavailable(f"cannot write {self.url_of(key)}: no space left on device")
 
+    create = write
+
 
 def test_a_full_disk_leaves_no_commit(night):
     with pytest.raises(StorageUnavailable, match="no space left"):

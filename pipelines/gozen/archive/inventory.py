@@ -37,7 +37,7 @@ class Verification:
     problems
         A sentence for each product, commit or record that is not what it should be, and each raw file that is gone.
     unnamed
-        Keys of objects that no commit names: an interrupted run leaves them, and the next one writes over them.
+        Keys of objects that no commit names: a run that was interrupted, or came second, leaves them.
     """
 
     commits: int
@@ -106,7 +106,7 @@ def _raw_problems(store: Store, night: str) -> list[str]:
     gone, unreadable = missing_raw_files(store, night)
     return unreadable + [
         f"{store.url_of(key)}, which is recorded and not reduced: there is no such raw file; give the same file to "
-        "`gozen reduce` or `gozen watch` again, which takes it in"
+        "`gozen run` or `gozen watch` again, which takes it in"
         for key in gone
     ]
 

@@ -19,6 +19,7 @@ _NIGHT = re.compile(r"[0-9]{8}")
 _PART = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
 RAW_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
 """How the names of raw files end, in small letters."""
+_PRODUCT_ENDINGS = (".fits.fz", ".fits", ".parquet")
 _NOT_OF_FRAME_ID = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
 
 
@@ -103,6 +104,12 @@ def neo(processing: Processing, frame_id: str) -> str:
 def staging(processing: Processing, sensor: str) -> str:
     """Return the key of the calibrated detections of one sensor, before the nightly append."""
     return f"staging/{processing.folder}/{_part('sensor', sensor)}.parquet"
+
+
+def beside(key: str, digest: str) -> str:
+    """Return the key of a product whose own key holds other bytes: its digest stands behind the name."""
+    ending = next((one for one in _PRODUCT_ENDINGS if key.endswith(one)), "")
+    return f"{key.removesuffix(ending)}-{digest[:12]}{ending}"
 
 
 def commit(processing: Processing, sensor: str) -> str:

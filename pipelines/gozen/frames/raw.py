@@ -183,7 +183,7 @@ def read_file(
     except MissingObject as error:
         raise RawFileMissing(
             f"the raw file {store.url_of(key)} is recorded and not there: it expired, or somebody removed it; give the "
-            "same file to `gozen reduce` or `gozen watch` again, which takes it in"
+            "same file to `gozen run` or `gozen watch` again, which takes it in"
         ) from error
     return parse_file(data, Path(key).name, hdu)
 

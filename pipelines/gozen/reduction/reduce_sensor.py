@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from gozen.archive import keys
 from gozen.archive.block_list import Observed, blocked_by, load_block_list
-from gozen.archive.commit import GateRecord, SensorCommit, put_product, read_commit, write_commit
+from gozen.archive.commit import GateRecord, Outcome, SensorCommit, put_new_product, read_commit, write_commit
 from gozen.archive.keys import Calibration
 from gozen.archive.provenance import Provenance
 from gozen.archive.raw.forget import check_not_forgotten
@@ -55,7 +55,7 @@ def reduce_sensor(work: SensorWork, bench: SharedInputs) -> SensorCommit:
 
     Returns
     -------
-    The commit; its status says whether a gate refused the data, its products name what exists.
+    The commit in the archive; its status says whether a gate refused the data, its products name what exists.
 
     Raises
     ------
@@ -79,7 +79,8 @@ def reduce_sensor(work: SensorWork, bench: SharedInputs) -> SensorCommit:
     commit = commit_of(work, bench, state, refusal)
     check_unchanged(bench.raw_store(work.raw_root), state.stamps)
     check_not_forgotten(bench.store, work.processing.night, work.processing.exposure, work.raw_here)
-    write_commit(bench.store, work.processing, commit)
+    if write_commit(bench.store, work.processing, commit) is Outcome.KEPT_FIRST:
+        return read_commit(bench.store, work.processing, work.sensor) or commit
     return commit
 
 
@@ -229,7 +230,7 @@ def _measure(
         rows = _with_movers(work, bench, state, found)
     rows = rows.replace_schema_metadata({**(found.rows.schema.metadata or {}), **state.provenance.as_metadata()})
     key = keys.staging(work.processing, work.sensor)
-    state.products["staging"] = put_product(bench.store, key, _parquet(rows))
+    state.products["staging"] = put_new_product(bench.store, key, _parquet(rows))
 
 
 def _with_movers(work: SensorWork, bench: SharedInputs, state: Progress, measured: Measurement) -> pa.Table:
@@ -253,7 +254,7 @@ def _with_movers(work: SensorWork, bench: SharedInputs, state: Progress, measure
     state.flares = 0
     if state.tracklets:
         data = film_bytes(list(state.tracklets), found, cube, calibrated, detector, bench.profile, state.provenance)
-        state.products["neo"] = put_product(bench.store, keys.neo(work.processing, cube.frame_id), data)
+        state.products["neo"] = put_new_product(bench.store, keys.neo(work.processing, cube.frame_id), data)
     if not found.flares:
         return measured.rows
     flashes = flare_rows(
@@ -282,10 +283,10 @@ def _write_images(work: SensorWork, bench: SharedInputs, state: Progress, pipeli
         zero = state.measurement.zero.zp if state.measurement and state.measurement.zero else None
         data = stack_bytes(cube, aligned, state.solution, zero, detector, bench.profile, state.provenance)
         key = keys.stack(work.processing, cube.frame_id)
-        state.products["stack"] = put_product(bench.store, key, data)
+        state.products["stack"] = put_new_product(bench.store, key, data)
     if "cube" in pipelines:
         data = cube_bytes(cube, calibrated, aligned, state.solution, detector, bench.profile, state.provenance)
-        state.products["cube"] = put_product(bench.store, keys.cube(work.processing, cube.frame_id), data)
+        state.products["cube"] = put_new_product(bench.store, keys.cube(work.processing, cube.frame_id), data)
 
 
 def _parquet(rows: pa.Table) -> bytes:
