@@ -79,7 +79,8 @@ def reduce_sensor(work: SensorWork, bench: SharedInputs) -> SensorCommit:
     commit = commit_of(work, bench, state, refusal)
     check_unchanged(bench.raw_store(work.raw_root), state.stamps)
     check_not_forgotten(bench.store, work.processing.night, work.processing.exposure, work.raw_here)
-    if write_commit(bench.store, work.processing, commit) is Outcome.KEPT_FIRST:
+    outcome = write_commit(bench.store, work.processing, commit)
+    if outcome is Outcome.KEPT_FIRST:
         return read_commit(bench.store, work.processing, work.sensor) or commit
     return commit
 
