@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import secrets
 import socket
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from gozen.errors import BadRequest
+
+_PREFIX = "GOZEN_OPERATOR_"
+_BELOW = "__"
 
 
 class PodSettings(BaseModel):
@@ -41,9 +46,7 @@ def own_identity() -> str:
 class OperatorSettings(BaseSettings):
     """Everything that a site decides about the operator."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="GOZEN_OPERATOR_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_BELOW, extra="forbid", frozen=True)
 
     namespaces: tuple[str, ...] = Field(("default",), description="Namespaces that it looks after")
     lease_namespace: str | None = Field(None, description="Namespace of its Lease; default: the first one")
@@ -84,8 +87,48 @@ def load_operator_settings(**given: Any) -> OperatorSettings:
     BadRequest
         A setting is unknown or out of range; the message names it.
     """
+    unknown = unknown_variables(os.environ)
+    if unknown:
+        raise BadRequest("; ".join(f"{name} is not a setting: {_advice(name)}" for name in unknown))
     try:
         return OperatorSettings(**given)
     except ValidationError as error:
-        lines = [f"GOZEN_OPERATOR_{'__'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()]
-        raise BadRequest("; ".join(lines)) from error
+        raise BadRequest("; ".join(f"{_variable(one['loc'])}: {one['msg']}" for one in error.errors())) from error
+    except SettingsError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        raise BadRequest(f"{error}{cause}; lists and groups are written as JSON in the environment") from error
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """Return the environment variables that begin as the operator's settings do, and set none of them.
+
+    Parameters
+    ----------
+    names
+        Of all environment variables; their case does not count.
+    """
+    known = set(_variables(OperatorSettings))
+    tables = tuple(f"{one}{_BELOW}" for one in _variables(OperatorSettings, tables_only=True))
+    mine = (one for one in names if one.upper().startswith(_PREFIX))
+    return sorted(one for one in mine if one.upper() not in known and not one.upper().startswith(tables))
+
+
+def _variables(model: type[BaseModel], prefix: str = _PREFIX, *, tables_only: bool = False) -> Iterator[str]:
+    """Yield the variable of each setting and group; of tables, such as ``pods.limits``, each entry can be set, too."""
+    for name, field in model.model_fields.items():
+        variable, kind = f"{prefix}{name}".upper(), field.annotation
+        if not tables_only or any(get_origin(one) is dict for one in (kind, *get_args(kind))):
+            yield variable
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _variables(kind, f"{variable}{_BELOW}", tables_only=tables_only)
+
+
+def _advice(name: str) -> str:
+    known = (one.removeprefix(_PREFIX) for one in _variables(OperatorSettings))
+    near = difflib.get_close_matches(name.upper().removeprefix(_PREFIX), known, n=1)
+    meant = f"write {_PREFIX}{near[0]}" if near else "docs/reference/operator.md lists all of them"
+    return f"{meant}, or take it out of the environment"
+
+
+def _variable(path: Iterable[int | str]) -> str:
+    return f"{_PREFIX}{_BELOW.join(map(str, path)).upper()}"

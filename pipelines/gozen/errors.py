@@ -146,6 +146,10 @@ class MissingObject(UnreadableInput):
     """The archive has no object under this key."""
 
 
+class RawFileMissing(MissingObject):
+    """A raw file that an exposure's record names is not in the archive any more."""
+
+
 class Bug(Failed):
     """Our mistake: an exception that nobody foresaw."""
 

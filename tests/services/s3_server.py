@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.session import Session
+from tests.cluster.certificates import Authority
 from tests.cluster.processes import ENDS_WITH_ITS_STARTER
 from tests.cluster.tools import tool
 
@@ -35,12 +36,15 @@ class S3Server:
         Its address.
     log
         A line for each request.
+    authority
+        Certificate of the authority that signed the server's, where it is asked by https.
     """
 
     endpoint: str
     folder: Path
     log: Path
     process: subprocess.Popen[bytes] = field(repr=False)
+    authority: Path | None = None
     _asked: int = 0
 
     @property
@@ -51,6 +55,7 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": "us-east-1",
             "GOZEN_STORAGE__ENDPOINT_URL": self.endpoint,
+            **({"AWS_CA_BUNDLE": str(self.authority)} if self.authority else {}),
         }
 
     def bucket(self, name: str) -> str:
@@ -81,10 +86,19 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1") -> Iterator[S3Server]:
-    """Run a server over a folder, new or left by an earlier one; it ends with the context."""
+def s3_server(
+    folder: Path, port: int | None = None, address: str = "127.0.0.1", authority: Authority | None = None
+) -> Iterator[S3Server]:
+    """Run a server over a folder, new or left by an earlier one; it ends with the context.
+
+    Parameters
+    ----------
+    authority
+        Signs the server's certificate: the server is asked by https then.
+    """
     data, log, port = folder / "data", folder / "requests.log", port or free_port()
     data.mkdir(parents=True, exist_ok=True)
+    tls = () if authority is None else authority.server("s3", [address], ["localhost"])
     command = [
         *ENDS_WITH_ITS_STARTER,
         tool("versitygw"),
@@ -94,6 +108,7 @@ def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1")
         log,
         "--keep-alive",
         "--quiet",
+        *(word for pair in zip(("--cert", "--key"), tls, strict=False) for word in pair),
         "posix",
         data,
     ]
@@ -102,7 +117,8 @@ def s3_server(folder: Path, port: int | None = None, address: str = "127.0.0.1")
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=folder)
     try:
         wait_for(port, process, address)
-        yield S3Server(f"http://{address}:{port}", data, log, process)
+        scheme = "https" if tls else "http"
+        yield S3Server(f"{scheme}://{address}:{port}", data, log, process, authority.certificate if authority else None)
     finally:
         process.terminate()
         process.wait(PATIENT_S)

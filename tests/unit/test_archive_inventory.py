@@ -5,6 +5,9 @@ import pytest
 from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.inventory import inventory, verify
+from gozen.archive.raw.exposure_record import change_record, record_exposure
+from gozen.archive.raw.raw_exposure import Forgotten, RawExposure
+from gozen.archive.raw.record_note import RecordChange
 from gozen.archive.stores.open_store import open_store
 
 from .archive_samples import NIGHT, commit, processing_of
@@ -63,3 +66,28 @@ def test_the_inventory_counts_objects_and_bytes(store, stack_key):
     assert held["stack"] == (1, 6)
     assert held["exposures"][0] == 1
     assert held["raw"] == (0, 0)
+
+
+def test_a_recorded_raw_file_that_somebody_removed_is_named(store):
+    files = tuple(keys.raw(NIGHT, "e1", f"TMQe1{sensor}") for sensor in ("111", "112", "113"))
+    for key in files:
+        store.write(key, b"raw")
+    sensors = {key[-8:-5]: (key,) for key in files}
+    record_exposure(store, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, sensors))
+    write_commit(store, processing_of(commit()), commit())
+    assert verify(store).problems == ()
+    store.delete(files[0])  # as expire does: a commit stands for it
+    store.delete(files[2])
+    (problem,) = verify(store).problems
+    assert problem.startswith(f"{store.url_of(files[2])}, which is recorded and not reduced: there is no such raw file")
+    assert verify(store, [NIGHT]).problems == (problem,)
+    assert verify(store, ["20300101"]).problems == ()
+    forgotten = Forgotten(files[2], "0" * 64, "2024-01-06T00:00:00Z")
+    change_record(store, NIGHT, "e1", RecordChange(forgotten=(forgotten,)))
+    assert verify(store).problems == ()
+
+
+def test_a_record_that_cannot_be_read_is_a_problem(store):
+    store.write(f"{keys.raw_folder(NIGHT, 'e1')}/exposure.json", b"{")
+    (problem,) = verify(store).problems
+    assert "exposure.json is not a record of an exposure" in problem

@@ -430,3 +430,15 @@ def test_every_value_has_a_comment_or_a_schema_that_explains_it(chart: helm.Char
 
     assert list(undescribed(schema, "")) == []
     assert set(chart.values) == set(schema["properties"]) - {"global"}
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "others", "several"), [([], False, False), (["south"], True, False), (["sky", "south"], True, True)]
+)
+def test_the_notes_warn_of_namespaces_that_others_may_look_after(
+    chart: helm.Chart, namespaces: list[str], others: bool, several: bool
+) -> None:
+    values = S3 | {"operator": {"namespaces": namespaces}}
+    notes = chart.render(values, name="gozen", namespace="sky")["gozen/templates/NOTES.txt"]
+    assert (f"no other release looks after {', '.join(namespaces)}: each" in notes) == others
+    assert ("those of their own namespace only" in notes) == several

@@ -165,3 +165,14 @@ def test_positions_of_a_caller_heed_their_units_and_masks() -> None:
     np.testing.assert_allclose(in_degrees(Table({"ra": masked}, units={"ra": "arcmin"})["ra"]), [1 / 6, np.nan])
     with pytest.raises(BadRequest, match="positions in m"):
         in_degrees([1.0] * units.m)
+
+
+def test_truth_values_are_not_positions() -> None:
+    with pytest.raises(UnreadableInput, match=r"column dec of the table t\.csv holds true and false: name one"):
+        degrees([1.0, 2.0], [True, False])
+
+
+def test_ids_with_leading_zeros_stay_text() -> None:
+    wrong, found = exact_ids(pa.chunked_array([["007", "12"]]))
+    assert found is None
+    assert "holds 007, whose leading zeros an integer would lose: leave --id out" in wrong

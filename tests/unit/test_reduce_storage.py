@@ -14,9 +14,10 @@ from gozen.archive.commit import read_commit
 from gozen.archive.keys import commit, raw_folder
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.directory_store import DirectoryStore
-from gozen.errors import StorageUnavailable
+from gozen.errors import RawFileMissing, StorageUnavailable
 from gozen.reduction.night_masters import MasterWork, make_sensor_masters
 from gozen.reduction.reduce_all import reduce_all
+from gozen.reduction.reduce_sensor import reduce_sensor
 
 from ..reductions import NIGHT, SENSOR, products, reduced, small_night, work_of
 
@@ -36,6 +37,8 @@ class FullDisk(DirectoryStore):
 
     def write(self, key, data):
         raise StorageUnavailable(f"cannot write {self.url_of(key)}: no space left on device")
+
+    create = write
 
 
 def test_a_full_disk_leaves_no_commit(night):
@@ -103,3 +106,13 @@ def test_a_commit_is_read_once_and_a_missing_one_is_left_to_the_worker(night, mo
     assert [(one.work, one.skipped) for one in results] == [(done, True), (missing, False)]
     assert results[0].commit == read_commit(night.store, done.processing, SENSOR)
     assert store.reads == {commit(done.processing, SENSOR): 1}
+
+
+def test_a_raw_file_that_is_gone_is_named_with_what_to_do_and_mended(night):
+    work, data = work_of(night), night.store.read(night.raw_key)
+    night.store.delete(*work.raw)
+    with pytest.raises(RawFileMissing, match=r"the raw file .*\.fits is recorded and not there: .*give the same file"):
+        reduce_sensor(work, night.bench())
+    assert products(night) == []
+    night.store.write(*work.raw, data)
+    assert reduced(night).status == "reduced"

@@ -256,3 +256,19 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 )
 def test_a_name_for_keys(text: str, name: str) -> None:
     assert slug(text) == name
+
+
+@pytest.mark.parametrize("number", [None, "7"])
+def test_a_file_that_somebody_removed_comes_back_under_its_key(
+    tmp_path: Path, profile: Profile, number: str | None
+) -> None:
+    words = {} if number is None else {"EXPID": number}
+    paths = [put(tmp_path, f"a{n}.fits", f"2024-01-05T12:0{n}:00", **words) for n in range(3)]
+    store = open_store(tmp_path / "archive")
+    (before,), _ = take(store, paths, profile)
+    lost = before.sensors["1"][1]
+    data = store.read(lost)
+    store.delete(lost)
+    (after,), refused = take(store, paths[1:2], profile)
+    assert (after, refused) == (before, [])
+    assert store.read(lost) == data

@@ -225,3 +225,35 @@ def test_the_word_of_the_gaia_archive_for_a_missing_number_is_understood_in_ecsv
         "source_id": [2552928187080872833, 2], "ra": [40.5, 41.5], "g": [None, None], "has": [True, None],
         "name": ["a", None],
     }  # fmt: skip
+
+
+PADDED = {
+    "007,1\n12,2\n": ["007", "12"],
+    "12,1\n007,2\n": ["12", "007"],
+    " 007 ,1\n12,2\n": ["007", "12"],
+    '"007",1\n12,2\n': ["007", "12"],
+    "-07,1\n12,2\n": ["-07", "12"],
+    "NaN,1\n007,2\n": ["NaN", "007"],
+    "0,1\n7,2\n": [0, 7],
+    "05.5,1\n12,2\n": [5.5, 12.0],
+    "00,1\n0.5,2\n": [0.0, 0.5],
+    "2024-01-05,1\n2024-02-05,2\n": [dt.date(2024, 1, 5), dt.date(2024, 2, 5)],
+}
+
+
+@pytest.mark.parametrize("rows", PADDED)
+def test_a_column_of_integers_with_leading_zeros_is_text_and_no_other(rows: str) -> None:
+    found = read(f"a,b\n{rows}")
+    assert found.to_pydict() == {"a": PADDED[rows], "b": [1, 2]}
+
+
+def test_leading_zeros_that_come_late_hold_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK", 64)
+    found = read("a,b\n" + "".join(f"{n},{n}\n" for n in range(300)) + "007,1\n")
+    assert found["a"].to_pylist()[-2:] == ["299", "007"]
+    assert found["b"].to_pylist()[-2:] == [299, 1]
+
+
+def test_minus_zero_keeps_its_sign() -> None:
+    (zero, other) = read("a,b\n-0,1\n5,2\n")["a"].to_pylist()
+    assert (str(zero), other) == ("-0.0", 5.0)

@@ -18,7 +18,7 @@ from gozen.archive.keys import Processing
 from gozen.archive.provenance import SHA256, Provenance, sha256
 from gozen.archive.stores.open_store import Store
 from gozen.archive.tracklet_record import TrackletRecord
-from gozen.errors import MissingObject, Rejected, UnreadableInput
+from gozen.errors import MissingObject, Rejected, StorageUnavailable, UnreadableInput
 
 FORM = 1
 
@@ -181,6 +181,31 @@ def put_product(store: Store, key: str, data: bytes) -> Product:
     """Store a product's bytes and return what the commit says of it."""
     store.write(key, data)
     return Product(key=key, sha256=sha256(data), size=len(data))
+
+
+def put_new_product(store: Store, key: str, data: bytes) -> Product:
+    """Store a product's bytes without writing over others, which the commit of another worker may name.
+
+    Two workers of one version make the same bytes. Those of different versions do not: whose product finds its key
+    taken stands under a key with its digest, which its commit names.
+
+    Raises
+    ------
+    StorageUnavailable
+        The archive cannot be written.
+    """
+    digest = sha256(data)
+    for place in (key, keys.beside(key, digest)):
+        if store.create(place, data) or _holds(store, place, digest):
+            return Product(key=place, sha256=digest, size=len(data))
+    raise StorageUnavailable(f"{store.url_of(key)} changes while it is written; run again")
+
+
+def _holds(store: Store, key: str, digest: str) -> bool:
+    try:
+        return sha256(store.read(key)) == digest
+    except MissingObject:
+        return False
 
 
 def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gozen.archive import keys
 from gozen.archive.commit import Product, load_commit
+from gozen.archive.raw.missing_files import missing_raw_files, nights_of_raw
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.archive.stores.open_store import Store
 from gozen.errors import MissingObject, UnreadableInput
@@ -34,9 +35,9 @@ class Verification:
     commits, products, size
         How many were read, and the products' bytes.
     problems
-        A sentence for each product or commit that is not what it should be.
+        A sentence for each product, commit or record that is not what it should be, and each raw file that is gone.
     unnamed
-        Keys of objects that no commit names: an interrupted run leaves them, and the next one writes over them.
+        Keys of objects that no commit names: a run that was interrupted, or came second, leaves them.
     """
 
     commits: int
@@ -61,7 +62,7 @@ def nights_of_commits(store: Store) -> list[str]:
 
 
 def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
-    """Read every product that a commit names, and compare its size and SHA-256.
+    """Read every product that a commit names, and compare its size and SHA-256; look for recorded raw files.
 
     Parameters
     ----------
@@ -85,6 +86,8 @@ def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
             problem = _problem(store, product)
             if problem:
                 problems.append(f"{store.url_of(product.key)}, the {kind} of {key}: {problem}")
+    for night in nights if nights is not None else nights_of_raw(store):
+        problems += _raw_problems(store, night)
     held = (key for folder in _OF_COMMITS for night in chosen for key in store.list(f"{folder}/{night}"))
     return Verification(commits, len(named), size, tuple(problems), tuple(key for key in held if key not in named))
 
@@ -97,6 +100,15 @@ def sweep(store: Store) -> int:
 def _commit_keys(store: Store, nights: Sequence[str]) -> Iterator[str]:
     for night in nights:
         yield from (key for key in store.list(keys.commits(night)) if keys.parse_commit(key))
+
+
+def _raw_problems(store: Store, night: str) -> list[str]:
+    gone, unreadable = missing_raw_files(store, night)
+    return unreadable + [
+        f"{store.url_of(key)}, which is recorded and not reduced: there is no such raw file; give the same file to "
+        "`gozen run` or `gozen watch` again, which takes it in"
+        for key in gone
+    ]
 
 
 def _problem(store: Store, product: Product) -> str | None:

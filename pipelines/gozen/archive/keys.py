@@ -18,7 +18,10 @@ Calibration = Literal["dark", "flat", "bias"]
 RETAIN = "retain"
 _NIGHT = re.compile(r"[0-9]{8}")
 _PART = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
-_RAW_ENDINGS = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
+RAW_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
+"""How the names of raw files end, in small letters."""
+_PRODUCT_ENDINGS = (".fits.fz", ".fits", ".parquet")
+_NOT_OF_FRAME_ID = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -112,6 +115,12 @@ def staging(processing: Processing, sensor: str) -> str:
     return f"staging/{processing.folder}/{_part('sensor', sensor)}.parquet"
 
 
+def beside(key: str, digest: str) -> str:
+    """Return the key of a product whose own key holds other bytes: its digest stands behind the name."""
+    ending = next((one for one in _PRODUCT_ENDINGS if key.endswith(one)), "")
+    return f"{key.removesuffix(ending)}-{digest[:12]}{ending}"
+
+
 def commit(processing: Processing, sensor: str) -> str:
     """Return the key of the commit of one sensor."""
     return f"{commits_of(processing)}/{_part('sensor', sensor)}.json"
@@ -179,7 +188,12 @@ def release(rerun: str) -> str:
 
 def frame_id_of(name: str) -> str:
     """Return the FRAME_ID that a raw file's name or key stands for: without folders and FITS endings."""
-    return _RAW_ENDINGS.sub("", PurePosixPath(name).name)
+    return _NOT_OF_FRAME_ID.sub("", PurePosixPath(name).name)
+
+
+def is_raw_file(name: str) -> bool:
+    """Tell whether a file's name or key is that of a raw file, as records, notes and markers beside it are not."""
+    return name.lower().endswith(RAW_ENDINGS)
 
 
 def is_name(text: str) -> bool:

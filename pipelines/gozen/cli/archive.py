@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Read every product that a commit names and compare its SHA-256; exit code 65 when something is wrong."""
+    """Compare every product with its commit, look for raw files that are gone; exit code 65 when something is wrong."""
     from gozen.archive.inventory import verify as check
 
     store = invocation(ctx).store()
@@ -49,7 +49,9 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
         write_json({**vars(found), "problems": list(found.problems), "unnamed": list(found.unnamed)})
     else:
         _print_lines(found.problems)
-        _print_lines(f"{store.url_of(key)}: no commit names it; the next run writes over it" for key in found.unnamed)
+        _print_lines(
+            f"{store.url_of(key)}: no commit names it: a run that was interrupted left it" for key in found.unnamed
+        )
         wrong = f"{len(found.problems)} problems" if found.problems else "all as committed"
         _print_lines([f"{found.commits} commits, {found.products} products, {found.size / 1e6:.1f} MB: {wrong}"])
     if found.problems:

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 from gozen.archive import keys
 from gozen.archive.raw.exposure_record import is_of_record, listed_record, raw_folders, read_record
-from gozen.archive.raw.external_raw import ENDINGS
 from gozen.archive.raw.raw_exposure import RawExposure, Setup, Taken, by_sensor, merge_records
 from gozen.archive.stores.open_store import Store
 from gozen.errors import CorruptFile, MissingObject, UnreadableInput
@@ -120,7 +119,7 @@ def _completed(store: Store, night: str, exposure: str, found: list[str], profil
     if record.setup is not None and record.setup.camera != profile.name:
         return record
     known = {*record.taken, *record.gone}
-    unknown = [key for key in found if key.lower().endswith(ENDINGS) and key not in known]
+    unknown = [key for key in found if keys.is_raw_file(key) and key not in known]
     return described(record, read_frames(store, unknown, profile)[0])
 
 

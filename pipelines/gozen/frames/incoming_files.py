@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gozen.archive.keys import RAW_ENDINGS, is_raw_file
 from gozen.archive.stores.store import named_errors
 from gozen.errors import BadRequest, CorruptFile
 from gozen.frames.archived_files import frame_of
@@ -13,8 +14,6 @@ from gozen.frames.exposure_grouping import FrameFacts
 from gozen.frames.raw import read_words
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
-
-SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Arrival:
 def stem(path: Path) -> str:
     """Return a FITS file's name without what says that it is one, or compressed."""
     name = path.name.lower()
-    suffix = next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(one)), path.suffix)
+    suffix = next((one for one in sorted(RAW_ENDINGS, key=len, reverse=True) if name.endswith(one)), path.suffix)
     return path.name[: len(path.name) - len(suffix)]
 
 
@@ -59,13 +58,13 @@ def fits_files(paths: Iterable[Path]) -> list[Path]:
     listed = list(paths)
     for path in listed:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.name.lower().endswith(SUFFIXES) and p.is_file())
+            found += sorted(p for p in path.rglob("*") if is_raw_file(p.name) and p.is_file())
         elif path.is_file():
             found.append(path)
         else:
             raise BadRequest(f"there is no file or folder {path}")
     if not found:
-        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(SUFFIXES)}")
+        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(RAW_ENDINGS)}")
     return found
 
 

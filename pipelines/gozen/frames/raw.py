@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import named_errors
-from gozen.errors import CorruptFile
+from gozen.errors import CorruptFile, MissingObject, RawFileMissing
 from gozen.frames.exposure_grouping import same_time
 from gozen.frames.fits_images import ImageUnit, find_image, image_names, opened, quiet, unpacked
 from gozen.frames.fits_units import FITS_BLOCK
@@ -175,8 +175,17 @@ def read_file(
     ------
     CorruptFile
         It is truncated, no FITS file, or holds no such image.
+    RawFileMissing
+        It is not there.
     """
-    return parse_file(store.read_into(key, room or _new_memory), Path(key).name, hdu)
+    try:
+        data = store.read_into(key, room or _new_memory)
+    except MissingObject as error:
+        raise RawFileMissing(
+            f"the raw file {store.url_of(key)} is recorded and not there: it expired, or somebody removed it; give the "
+            "same file to `gozen run` or `gozen watch` again, which takes it in"
+        ) from error
+    return parse_file(data, Path(key).name, hdu)
 
 
 def _new_memory(size: int) -> memoryview:

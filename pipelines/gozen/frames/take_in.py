@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gozen.archive.exp_ids import is_reserved
+from gozen.archive.keys import is_raw_file
 from gozen.archive.raw.exposure_record import RawExposure, listed_record, raw_folders, read_record, record_exposure
 from gozen.archive.raw.external_raw import files_of_sensors
 from gozen.archive.stores.directory_store import unchanged
@@ -16,7 +17,7 @@ from gozen.errors import CorruptFile, StorageUnavailable, UnreadableInput
 from gozen.frames.archived_files import ArchivedExposures, described, read_frames
 from gozen.frames.assign_exposures import Placed, other_file, sort_arrivals
 from gozen.frames.fits_images import unpacked
-from gozen.frames.incoming_files import SUFFIXES, Arrival, stamp_of
+from gozen.frames.incoming_files import Arrival, stamp_of
 from gozen.frames.move_raw_files import finish_renaming
 from gozen.frames.raw import read_words
 from gozen.frames.rename_exposures import rearrange
@@ -92,7 +93,7 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
         recorded = listed_record(store, night, exposure, found)
         known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)} if recorded else set()
         # Other objects, such as the marker that retains an exposure, are no data.
-        fresh = [key for key in found if key.lower().endswith(SUFFIXES) and key not in known]
+        fresh = [key for key in found if is_raw_file(key) and key not in known]
         # What a camera is writing for the observer, or has left unfinished, counts when its own record is there.
         if fresh and not is_reserved(store, night, exposure):
             refused += _record_raw(store, night, exposure, fresh, profile)

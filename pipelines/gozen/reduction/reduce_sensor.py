@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from gozen.archive.commit import SensorCommit, read_commit, write_commit
+from gozen.archive.commit import Outcome, SensorCommit, read_commit, write_commit
 from gozen.archive.provenance import Provenance
 from gozen.archive.raw.forget import check_not_forgotten
 from gozen.archive.stores.store import check_unchanged
@@ -35,7 +35,7 @@ def reduce_sensor(work: SensorWork, bench: SharedInputs, steps: Sequence[Pipelin
 
     Returns
     -------
-    The commit; its status says whether a gate refused the data, its products name what exists.
+    The commit in the archive; its status says whether a gate refused the data, its products name what exists.
 
     Raises
     ------
@@ -59,7 +59,9 @@ def reduce_sensor(work: SensorWork, bench: SharedInputs, steps: Sequence[Pipelin
     commit = commit_of(unread, reached, refusal)
     check_unchanged(raw_store, stamps)
     check_not_forgotten(bench.store, work.processing.night, work.processing.exposure, work.raw_here)
-    write_commit(bench.store, work.processing, commit)
+    outcome = write_commit(bench.store, work.processing, commit)
+    if outcome is Outcome.KEPT_FIRST:
+        return read_commit(bench.store, work.processing, work.sensor) or commit
     return commit
 
 
@@ -90,6 +92,9 @@ def _first_provenance(work: SensorWork, bench: SharedInputs) -> Provenance:
     shaping = bench.settings.model_dump(
         mode="json", include={"detection", "photometry", "movers", "astrometry", "calibration", "gates"}
     )
+    reading = bench.settings.reference_file.model_dump(mode="json", exclude_defaults=True)
+    if reading:
+        shaping["reference_file"] = reading
     return Provenance(
         code_version=code_version(),
         image_digest=bench.settings.image_digest,

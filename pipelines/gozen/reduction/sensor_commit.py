@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gozen.archive.commit import FrameRecord, GateRecord, Product, Rejection, SensorCommit, Summary
+from gozen.archive.keys import frame_id_of
 from gozen.archive.provenance import Provenance
 from gozen.errors import Rejected
 from gozen.reduction.calibrated_frames import CalibratedCube
@@ -40,7 +41,7 @@ def commit_of(unread: Unread, reached: Stage, refusal: Rejected | None) -> Senso
         exposure=work.processing.exposure,
         run=work.processing.run,
         sensor=work.sensor,
-        frame_id=read.cube.frame_id if read else _name_of(work.raw[0]),
+        frame_id=read.cube.frame_id if read else frame_id_of(work.raw[0]),
         instrument=unread.shared.profile.name,
         object=work.object,
         data_type="OBJECT",
@@ -103,10 +104,6 @@ def _of_header(read: Read) -> dict[str, Any]:
         "exposure_s": header.exposure_s,
         "nframe": cube.nframe,
     }
-
-
-def _name_of(key: str) -> str:
-    return key.rsplit("/", 1)[-1].split(".fits")[0]
 
 
 def _frame_records(reached: Stage) -> list[FrameRecord]:

@@ -8,13 +8,13 @@ from gozen.archive.keys import catalog
 from gozen.archive.provenance import ReferenceUsed, sha256
 from gozen.archive.stores.open_store import Store, open_archive
 from gozen.catalog.format import manifest
-from gozen.catalog.reference.reference_catalog import StarSource, read_reference
+from gozen.catalog.reference.reference_catalog import ReferenceCatalogue, StarSource, read_reference
 from gozen.catalog.reference.reference_file import read_bytes
 from gozen.catalog.reference.reference_table import StoredReference
-from gozen.errors import UnreadableInput
+from gozen.errors import BadRequest, UnreadableInput
 from gozen.instrument.profile import load_profile
 from gozen.reduction.sensor_work import SharedInputs
-from gozen.settings import Settings
+from gozen.settings import ReferenceFileSettings, Settings
 
 DEFAULT_COLLECTION = "gaia"
 SIMULATED_SKY = "truth/reference.parquet"
@@ -28,6 +28,8 @@ def open_bench(settings: Settings) -> SharedInputs:
 
     Raises
     ------
+    BadRequest
+        Settings of a reference file are given without one, or make no sense.
     UnreadableInput
         The profile or the reference catalogue cannot be read.
     """
@@ -37,7 +39,14 @@ def open_bench(settings: Settings) -> SharedInputs:
 
 
 def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, ReferenceUsed | None]:
-    named = settings.reference
+    named, said = settings.reference, settings.reference_file
+    is_file = named is not None and ("/" in named or "." in named)
+    if said != ReferenceFileSettings() and not is_file:
+        given = ", ".join(f"reference_file.{name}" for name in said.model_dump(exclude_defaults=True))
+        raise BadRequest(
+            f"{given} says how a table file is read, but reference = {named!r} is not a path of one (write ./ before a "
+            "name without a dot); `gozen catalog import` has the same options for a table of the archive"
+        )
     if named is None:
         if manifest.current(store, DEFAULT_COLLECTION):
             return _collection(store, DEFAULT_COLLECTION)
@@ -46,7 +55,7 @@ def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, Ref
             stars = read_reference(store.url_of(SIMULATED_SKY), data=data)
             return stars, ReferenceUsed(name=SIMULATED_SKY, sha256=sha256(data))
         return None, None
-    if "/" not in named and "." not in named:
+    if not is_file:
         if manifest.current(store, named) is None:
             raise UnreadableInput(
                 f"the archive has no reference catalogue {named!r} ({store.url_of(catalog(named))}); "
@@ -54,7 +63,21 @@ def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, Ref
             )
         return _collection(store, named)
     data = read_bytes(named, settings.storage)
-    return read_reference(named, data=data), ReferenceUsed(name=PurePosixPath(named).name, sha256=sha256(data))
+    stars = _read(named, data, said)
+    return stars, ReferenceUsed(name=PurePosixPath(named).name, sha256=sha256(data))
+
+
+def _read(url: str, data: bytes, said: ReferenceFileSettings) -> ReferenceCatalogue:
+    try:
+        return read_reference(
+            url, dict(said.columns), said.epoch, data=data, hdu=said.hdu, unit=said.unit, encoding=said.encoding
+        )
+    except UnreadableInput as error:
+        options = [one for one in ("hdu", "unit", "encoding") if f"--{one}" in str(error)]
+        if not options:
+            raise
+        names = ", ".join(f"reference_file.{one}" for one in options)
+        raise UnreadableInput(f"{error} (of a reference catalogue by the settings {names})") from error
 
 
 def _collection(store: Store, name: str) -> tuple[StoredReference, ReferenceUsed]:

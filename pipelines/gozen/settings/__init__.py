@@ -13,6 +13,7 @@ from gozen.settings.reduction_settings import (
     GateSettings,
     MoverSettings,
     PhotometrySettings,
+    ReferenceFileSettings,
 )
 from gozen.settings.setting_sources import Setting, explain_settings
 from gozen.settings.site_settings import Settings
@@ -30,6 +31,7 @@ __all__ = [
     "ObserverSettings",
     "PhotometrySettings",
     "QuickDBSettings",
+    "ReferenceFileSettings",
     "Setting",
     "Settings",
     "StorageSettings",

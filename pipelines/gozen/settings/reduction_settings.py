@@ -39,6 +39,24 @@ class MoverSettings(SettingsSection):
     streak_snr: float = Field(10.0, gt=0, description="Signal-to-noise that a trail within one frame needs")
 
 
+class ReferenceFileSettings(SettingsSection):
+    """How the reference catalogue is read where it is a table file, as by the options of ``gozen catalog import``."""
+
+    hdu: str | None = Field(
+        None, description="Table of a FITS file (number or EXTNAME) or VOTable (number, ID or name); else the one meant"
+    )
+    unit: str | None = Field(
+        None, description="Of the positions, over what the file says: rad, arcsec, or hourangle,deg"
+    )
+    encoding: str | None = Field(None, description="Of a text file that is not UTF-8, as in latin-1")
+    columns: dict[str, str] = Field(
+        {}, description="The file's names of ra, dec, g, bp_rp and the other columns; else the usual names"
+    )
+    epoch: float | None = Field(
+        None, ge=1800, le=2200, description="Julian year of the positions, over what the file says"
+    )
+
+
 class AstrometrySettings(SettingsSection):
     """The WCS of a stack."""
 

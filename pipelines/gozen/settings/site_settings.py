@@ -17,6 +17,7 @@ from gozen.settings.reduction_settings import (
     GateSettings,
     MoverSettings,
     PhotometrySettings,
+    ReferenceFileSettings,
 )
 from gozen.settings.storage_settings import StorageSettings
 from gozen.settings.toml_file import TomlFile
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     detection: DetectionSettings = DetectionSettings()
     photometry: PhotometrySettings = PhotometrySettings()
     movers: MoverSettings = MoverSettings()
+    reference_file: ReferenceFileSettings = ReferenceFileSettings()
     astrometry: AstrometrySettings = AstrometrySettings()
     calibration: CalibrationSettings = CalibrationSettings()
     gates: GateSettings = GateSettings()

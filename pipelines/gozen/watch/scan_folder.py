@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from gozen.archive.keys import is_raw_file
 from gozen.archive.stores.store import named_errors
 from gozen.frames.fits_units import FITS_BLOCK
-from gozen.frames.incoming_files import SUFFIXES
 
 SPOOL = ".gozen"
 """Files that are being worked on; hidden, so that nobody else's look finds them."""
@@ -134,10 +134,10 @@ def _walk(folder: Path, before: str, without: set[str], left: list[Path]) -> Ite
             try:
                 if one.is_dir(follow_symlinks=False):
                     yield from _walk(Path(one.path), f"{before}{one.name}/", set(), left)
-                elif one.name.lower().endswith(SUFFIXES) and one.is_file():
+                elif is_raw_file(one.name) and one.is_file():
                     seen = one.stat()
                     yield FolderEntry(Path(one.path), before + one.name, seen.st_size, seen.st_mtime_ns)
-                elif one.is_symlink() and (one.is_dir() or one.name.lower().endswith(SUFFIXES)):
+                elif one.is_symlink() and (one.is_dir() or is_raw_file(one.name)):
                     left.append(Path(one.path))
             except FileNotFoundError:
                 continue  # renamed or removed since the folder was listed

@@ -157,5 +157,5 @@ def _raw_objects(
             fate_of(keys.frame_id_of(key), committed, marked=marker in held, night=night, now=now, keep_days=keep_days),
         )
         for key, size in held.items()
-        if key.endswith(".fits")  # the marker and the record of what was taken stay
+        if keys.is_raw_file(key)  # the marker and the record of what was taken stay
     ]

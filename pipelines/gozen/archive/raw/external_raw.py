@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gozen.archive.keys import frame_id_of
+from gozen.archive.keys import frame_id_of, is_raw_file
 from gozen.archive.raw.raw_exposure import by_sensor
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.errors import BadRequest
 from gozen.instrument.profile import Profile
 from gozen.settings import Settings
 
-ENDINGS = (".fits", ".fit", ".fts", ".fits.fz")
 _PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~+=,@/-]*")
 
 
@@ -55,7 +54,7 @@ def files_of_sensors(folder: Store, profile: Profile) -> dict[str, tuple[str, ..
     """Return the raw files in a folder, by the sensor that their names tell; files with other names are left out."""
     found: dict[str, list[str]] = {}
     for key in folder.list(""):
-        sensor = profile.sensor_of_name(frame_id_of(key)) if key.lower().endswith(ENDINGS) else None
+        sensor = profile.sensor_of_name(frame_id_of(key)) if is_raw_file(key) else None
         if sensor is not None:
             found.setdefault(sensor, []).append(key)
     return by_sensor(found)

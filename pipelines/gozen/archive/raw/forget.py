@@ -36,7 +36,7 @@ def forget(
         There is no such file, or a commit names it: what is reduced must be traceable to its raw files.
     """
     record = read_record(store, night, exposure) or RawExposure(night, exposure, "", "", 0.0)
-    files = [key for key in store.list(keys.raw_folder(night, exposure)) if key.lower().endswith((".fits", ".fits.fz"))]
+    files = [key for key in store.list(keys.raw_folder(night, exposure)) if keys.is_raw_file(key)]
     chosen = [_chosen(store, name, files, exposure) for name in names] or files
     if not chosen:
         raise BadRequest(f"{store.url} has no raw files of the exposure {exposure} of {night}; see `gozen exposures`")

@@ -78,7 +78,7 @@ def refresh(store: Store, prefix: str = "raw") -> Tagged:
     """
     reduced = other = 0
     for (night, exposure), held in sorted(exposures_held(store, prefix).items()):
-        files = [key for key in held if key.endswith(".fits")]
+        files = [key for key in held if keys.is_raw_file(key)]
         seen = None
         while seen != (seen := standing(store, night, exposure)):
             marked, listed = seen

@@ -82,7 +82,7 @@ def release(store: Store, night: str, exposure: str) -> int:
 
 def raw_files(store: Store, night: str, exposure: str) -> list[str]:
     """Return the keys of the raw files of an exposure."""
-    return [key for key in store.list(keys.raw_folder(night, exposure)) if key.endswith(".fits")]
+    return [key for key in store.list(keys.raw_folder(night, exposure)) if keys.is_raw_file(key)]
 
 
 def _recorded(store: Store, night: str, exposure: str) -> set[str]:

@@ -36,6 +36,8 @@ class S3Access:
         That requests are signed for.
     keys
         Of this moment.
+    authorities
+        File of the certificates of the authorities to trust; None where those of the system are.
     """
 
     host: str
@@ -43,6 +45,7 @@ class S3Access:
     in_path: bool
     region: str
     keys: Keys
+    authorities: str | None = None
 
 
 class BucketAccess:
@@ -56,10 +59,15 @@ class BucketAccess:
         Returns what says which keys are used now; None where there are none.
     bucket
         Its name.
+    authorities
+        As `S3Access` has them.
     """
 
-    def __init__(self, client: Any, credentials: Callable[[], Any], bucket: str) -> None:
+    def __init__(
+        self, client: Any, credentials: Callable[[], Any], bucket: str, authorities: str | None = None
+    ) -> None:
         self._client, self._credentials, self._bucket = client, credentials, bucket
+        self._authorities = authorities
         self._thread = threading.local()
         client.meta.events.register("before-send.s3.HeadBucket", self._hold)
 
@@ -86,6 +94,7 @@ class BucketAccess:
             in_path=in_path,
             region=region,
             keys=self.keys(),
+            authorities=self._authorities,
         )
 
     def _signed(self) -> Any:

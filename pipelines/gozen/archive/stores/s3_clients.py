@@ -53,10 +53,15 @@ def connect(url: str, bucket: str, settings: StorageSettings) -> BucketClients:
             session.register_component("credential_provider", Following(lambda: _session().get_credentials()))
             region = region_of(settings.region, os.environ, session.get_scoped_config().get("region"))
             client = session.create_client("s3", region_name=region, endpoint_url=settings.endpoint_url, config=config)
-            asked = BucketAccess(client, session.get_credentials, bucket)
+            asked = BucketAccess(client, session.get_credentials, bucket, _authorities(session))
             return BucketClients(client, RangeClient(asked, bucket, settings), asked)
         except ValueError as error:
             raise BadRequest(f"cannot open {url}: {error}; check storage.endpoint_url and storage.region") from error
+
+
+def _authorities(session: Session) -> str | None:
+    """Return the file of certificates that botocore takes, by its own rules, for its clients."""
+    return session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or None
 
 
 def _session() -> Session:

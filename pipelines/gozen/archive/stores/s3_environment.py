@@ -1,4 +1,4 @@
-"""What the environment says about S3: the variables that name keys and region, and which region counts. No client."""
+"""What the environment says about S3: variables of keys, region and authorities, and which region counts. No client."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_EC2_METADATA_DISABLED",
+    "AWS_CA_BUNDLE",
 )
-"""Those that decide which keys are used."""
+"""Those that decide which keys are used, and whose certificates are trusted."""
 
 S3Variables = tuple[str | None, ...]
 """Their values, None where one is not set."""

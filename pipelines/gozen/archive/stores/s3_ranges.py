@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError
@@ -19,11 +20,11 @@ from gozen.archive.stores.s3_access import BucketAccess, Keys, S3Access
 from gozen.settings import StorageSettings
 
 if TYPE_CHECKING:
-    from obstore.store import S3Credential
+    from obstore.store import ClientConfig, S3Credential
     from obstore.store import S3Store as Bucket
 
 GIVE_UP = 3
-"""Failures in a row after which it rests: it may not know an authority, as botocore does that is told to trust it."""
+"""Failures in a row after which it rests: it may not reach a server that botocore does, as behind a proxy."""
 REST_S = 60.0
 
 Range = tuple[int, int]
@@ -129,6 +130,14 @@ class RangeClient:
         from obstore.store import S3Store as Bucket
 
         settings, scheme = self._settings, "https" if access.tls else "http"
+        options: ClientConfig = {
+            "allow_http": not access.tls,
+            "connect_timeout": timedelta(seconds=settings.connect_timeout_s),
+            "timeout": timedelta(seconds=settings.read_timeout_s),
+            "user_agent": "gozen",
+        }
+        if access.authorities:  # besides those of the system; botocore trusts these alone
+            options["root_certificate"] = Path(access.authorities).read_bytes()
         return Bucket(
             self._bucket,
             endpoint=f"{scheme}://{access.host if access.in_path else f'{self._bucket}.{access.host}'}",
@@ -136,12 +145,7 @@ class RangeClient:
             region=access.region,
             credential_provider=lambda: _given(access.keys),
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=settings.read_timeout_s)},
-            client_options={
-                "allow_http": not access.tls,
-                "connect_timeout": timedelta(seconds=settings.connect_timeout_s),
-                "timeout": timedelta(seconds=settings.read_timeout_s),
-                "user_agent": "gozen",
-            },
+            client_options=options,
         )
 
 

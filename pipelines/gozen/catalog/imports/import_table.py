@@ -19,6 +19,7 @@ from gozen.catalog.imports.formats.column_types import plain_field
 from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
 from gozen.catalog.imports.object_ids import ids_of
 from gozen.catalog.imports.position_columns import places, units_asked
+from gozen.catalog.imports.split_positions import SplitAngle, parts_of, refuse_units, split_angles, with_joined
 from gozen.catalog.imports.table_stream import TableStream
 from gozen.catalog.write.table_options import DEFAULT_OPTIONS, TableOptions
 from gozen.catalog.write.write_table import KEYS, write_table
@@ -43,7 +44,7 @@ class Imported:
     version
         The table.
     ra, dec
-        The file's columns that hold the positions.
+        The file's columns that hold the positions; of those in several columns all, with commas.
     source
         Where ``source_id`` comes from: the file's column, or empty for ids of ours.
     left_out
@@ -98,8 +99,8 @@ class ImportRequest:
         mine = frozenset(one for one in (self.ra, self.dec) if one is not None)
         return table_stream.open_table_stream(url, self.storage, self.data, FileRequest(self.hdu, self.encoding, mine))
 
-    def columns(self, url: str, names: list[str]) -> dict[str, str]:
-        """Return the file's names of position and id."""
+    def columns(self, url: str, names: list[str]) -> tuple[dict[str, str], dict[str, SplitAngle]]:
+        """Return the file's names of position and id, and the angles that are split over several columns."""
         return _found(url, names, {"ra": self.ra, "dec": self.dec, "source_id": self.source_id})
 
 
@@ -173,8 +174,11 @@ def import_table(
 
 
 def _located(file: TableStream, request: ImportRequest, units: Mapping[str, str]) -> _Located:
-    found = request.columns(file.url, file.schema.names)
-    keys = file.columns(list(dict.fromkeys(found.values())))
+    found, splits = request.columns(file.url, file.schema.names)
+    refuse_units(file.url, splits, request.unit)
+    keys = file.columns(list(dict.fromkeys([*found.values(), *parts_of(splits)])))
+    keys = with_joined(file.url, keys, splits.values())
+    found |= {word: one.label for word, one in splits.items()}
     at = places(file.url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)
     good = at.good
     if not good.any():
@@ -226,8 +230,8 @@ def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int
     )
 
 
-def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str, str]:
-    """Return the file's names of position and id."""
+def _found(url: str, names: list[str], named: dict[str, str | None]) -> tuple[dict[str, str], dict[str, SplitAngle]]:
+    """Return the file's names of position and id, and the angles that are split over several columns."""
     has = ", ".join(names) or "none"
     lost = [one for one in named.values() if one is not None and one not in names]
     if lost:
@@ -238,13 +242,14 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> dict[str
         both = " and ".join(next(one for one in doubtful if len(one) > 1))
         raise UnreadableInput(f"the table {url} has the columns {both}: say which is meant by --ra and --dec")
     found = usual | {word: one for word, one in named.items() if one is not None}
-    missing = [word for word in ("ra", "dec") if word not in found]
+    splits = {word: one for word, one in split_angles(names).items() if word not in found}
+    missing = [word for word in ("ra", "dec") if word not in found and word not in splits]
     if missing:
         raise UnreadableInput(
             f"no column of the table {url} is known as {' and '.join(missing)}; it has {has}: "
             "name them with --ra and --dec"
         )
-    return {word: found[word] for word in ("ra", "dec", "source_id") if word in found}
+    return {word: found[word] for word in ("ra", "dec", "source_id") if word in found}, splits
 
 
 def _kept_fields(url: str, schema: pa.Schema, rest: Sequence[str]) -> list[pa.Field]:

@@ -14,6 +14,7 @@ from gozen.errors import BadRequest
 _SAMPLE = 64
 _LARGEST_EXACT = 2**53
 _INTEGER = r"^[0-9]+$"
+_PADDED = r"^0[0-9]"
 
 Degrees = NDArray[np.float64]
 
@@ -79,6 +80,10 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
     if pa.types.is_decimal(kind) and kind.scale == 0:
         column, kind = column.cast(pa.string()), pa.string()
     if pa.types.is_string(kind) and pc.all(pc.match_substring_regex(column, _INTEGER)).as_py():
+        padded = pc.index(pc.match_substring_regex(column, _PADDED), pa.scalar(True)).as_py()
+        if padded >= 0:
+            lost = f"holds {column[padded].as_py()}, whose leading zeros an integer would lose"
+            return f"{lost}: leave --id out, and it stays a column of text", column
         try:
             return "", column.cast(pa.uint64())
         except pa.ArrowInvalid:

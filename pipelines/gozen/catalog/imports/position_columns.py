@@ -163,6 +163,8 @@ def _refuse(url: str, name: str, texts: pa.ChunkedArray, wrong: pa.Array, why: s
 
 def floats(url: str, name: str, column: pa.ChunkedArray) -> Degrees:
     """Return a column of a file as numbers, NaN for null; `UnreadableInput` where it holds none."""
+    if pa.types.is_boolean(column.type):
+        raise UnreadableInput(f"the column {name} of the table {url} holds true and false: name one that holds numbers")
     try:
         if _is_text(column.type):
             column = numbers(present(column))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gozen.catalog.format import healpix
 from gozen.catalog.reference.reference_file import read_columns
+from gozen.settings import ReferenceFileSettings
 
 GAIA_DR3_EPOCH = 2016.0
 _MAS = np.pi / 180 / 3_600_000
@@ -130,7 +131,14 @@ def propagated(
 
 
 def read_reference(
-    url: object, columns: dict[str, str] | None = None, epoch: float | None = None, *, data: bytes | None = None
+    url: object,
+    columns: dict[str, str] | None = None,
+    epoch: float | None = None,
+    *,
+    data: bytes | None = None,
+    hdu: str | None = None,
+    unit: str | None = None,
+    encoding: str | None = None,
 ) -> ReferenceCatalogue:
     """Read a reference catalogue from a table in any format that ``gozen catalog import`` reads.
 
@@ -146,6 +154,8 @@ def read_reference(
         a column description states, 2000.0 for ``RAJ2000``, or that of Gaia DR3, 2016.0.
     data
         The file's bytes, where they have been read already.
+    hdu, unit, encoding
+        As in `gozen.catalog.imports.import_table.import_table`.
 
     Returns
     -------
@@ -155,10 +165,13 @@ def read_reference(
 
     Raises
     ------
+    BadRequest
+        What the columns are said to hold, or the unit, does not exist.
     UnreadableInput
         The file is missing, is none of these formats, or has no positions; the message lists the columns found.
     """
-    found = read_columns(str(url), columns or {}, data)
+    said = ReferenceFileSettings(hdu=hdu, unit=unit, encoding=encoding)
+    found = read_columns(str(url), columns or {}, data, said)
     years = found.epochs if epoch is None else np.full(len(found.ra), epoch)
     common = float(np.median(years)) if len(years) else (epoch or GAIA_DR3_EPOCH)
     values = found.values

@@ -18,16 +18,19 @@ from gozen.catalog.imports.angle_units import factor
 from gozen.catalog.imports.column_roles import WORDS, recognised
 from gozen.catalog.imports.formats.file_request import FileRequest
 from gozen.catalog.imports.object_ids import exact_ids, ids_match_positions
-from gozen.catalog.imports.position_columns import floats, places
+from gozen.catalog.imports.position_columns import floats, places, units_asked
+from gozen.catalog.imports.split_positions import parts_of, refuse_units, split_angles, with_joined
 from gozen.errors import BadRequest, GozenError, StorageUnavailable, UnreadableInput
-from gozen.settings import StorageSettings
+from gozen.settings import ReferenceFileSettings, StorageSettings
 
 _VALUES = ("pmra", "pmdec", "parallax", "ruwe", "g", "bp_rp")
 _STATED_EPOCH = re.compile(r"\bEp(?:och)?\s*=?\s*J?(\d{4}(?:\.\d+)?)", re.IGNORECASE)
 _J2000_NAMES = ("j2000", "ra2000")
+_J2000 = 2000.0
 _GAIA_DR3_EPOCH = 2016.0
 _UNITS: Mapping[str, str] = {"pmra": "mas/yr", "pmdec": "mas/yr", "parallax": "mas"}
 _YEARS = (1800.0, 2200.0)
+_NOTHING_SAID = ReferenceFileSettings()
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,9 @@ def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
 
 
-def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None) -> StarColumns:
+def read_columns(
+    url: str, mapping: Mapping[str, str], data: bytes | None = None, said: ReferenceFileSettings = _NOTHING_SAID
+) -> StarColumns:
     """Read a file and pick its columns.
 
     Parameters
@@ -65,11 +70,13 @@ def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None
         The file's names of our columns, over the recognised ones.
     data
         Its bytes, where they have been read already.
+    said
+        Its table, unit and encoding, where the file does not tell.
 
     Raises
     ------
     BadRequest
-        The mapping names a column of ours that does not exist.
+        The mapping names a column of ours that does not exist, or the unit is not one of angles.
     UnreadableInput
         The file cannot be read, lacks a mapped column, has no ra and dec, or a unit that is none of theirs.
     """
@@ -78,34 +85,43 @@ def read_columns(url: str, mapping: Mapping[str, str], data: bytes | None = None
         raise BadRequest(
             f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(WORDS)} are"
         )
-    asked = FileRequest(columns=frozenset(mapping[word] for word in ("ra", "dec") if word in mapping))
+    units = units_asked(said.unit)
+    named = frozenset(mapping[word] for word in ("ra", "dec") if word in mapping)
+    asked = FileRequest(said.hdu, said.encoding, named)
     file = table_stream.open_table_stream(url, data=read_bytes(url) if data is None else data, asked=asked)
     has_names = file.schema.names
     names = recognised(has_names) | dict(mapping)
+    splits = {word: one for word, one in split_angles(has_names).items() if word not in names}
     lost = [name for name in names.values() if name not in has_names]
-    if lost or "ra" not in names or "dec" not in names:
-        missing = ", ".join(lost) or " and ".join(word for word in ("ra", "dec") if word not in names)
+    missing = ", ".join(lost) or " and ".join(word for word in ("ra", "dec") if word not in {*names, *splits})
+    if missing:
         has = ", ".join(has_names) or "none"
         raise UnreadableInput(
             f"the reference catalogue {url} has no column for {missing}; it has {has}: "
-            "name them with columns={'ra': ..., 'dec': ...}"
+            "name them with columns={'ra': ..., 'dec': ...}, or with the setting reference_file.columns"
         )
-    return _picked(url, file.columns(list(dict.fromkeys(names.values()))), names)
+    refuse_units(url, splits, said.unit)
+    table = file.columns(list(dict.fromkeys([*names.values(), *parts_of(splits)])))
+    table = with_joined(url, table, splits.values())
+    usual_epoch = _J2000 if "ra" in splits else _GAIA_DR3_EPOCH
+    return _picked(url, table, names | {word: one.label for word, one in splits.items()}, units, usual_epoch)
 
 
-def _picked(url: str, table: pa.Table, names: Mapping[str, str]) -> StarColumns:
+def _picked(
+    url: str, table: pa.Table, names: Mapping[str, str], units: Mapping[str, str], usual_epoch: float
+) -> StarColumns:
     def number(word: str) -> NDArray[np.float64]:
         factor = _factor(url, table.field(names[word]), word)
         return floats(url, names[word], table.column(names[word])) * factor
 
-    at = places(url, table, {"ra": names["ra"], "dec": names["dec"]}, {})
+    at = places(url, table, {"ra": names["ra"], "dec": names["dec"]}, units)
     for note in at.notes:
         log.warning("the reference catalogue %s: %s", url, note)
     ra, dec, good = at.ra, at.dec, at.good
     values = {word: number(word) if word in names else np.full(len(ra), np.nan) for word in _VALUES}
     if "bp_rp" not in names and "bp" in names and "rp" in names:
         values["bp_rp"] = number("bp") - number("rp")
-    stated = _stated_epoch(names["ra"], _description(table.field(names["ra"])))
+    stated = _stated_epoch(names["ra"], _description(table.field(names["ra"])), usual_epoch)
     epochs = number("ref_epoch") if "ref_epoch" in names else np.full(len(ra), stated)
     epochs = np.where(np.isfinite(epochs), epochs, stated)[good]
     if len(epochs) and not _YEARS[0] <= epochs.min() <= epochs.max() <= _YEARS[1]:
@@ -129,11 +145,11 @@ def _factor(url: str, field: pa.Field, word: str) -> float:
     return found
 
 
-def _stated_epoch(name: str, description: str) -> float:
+def _stated_epoch(name: str, description: str, usual: float) -> float:
     stated = _STATED_EPOCH.search(description)
     if stated:
         return float(stated.group(1))
-    return 2000.0 if any(part in name.lower() for part in _J2000_NAMES) else _GAIA_DR3_EPOCH
+    return _J2000 if any(part in name.lower() for part in _J2000_NAMES) else usual
 
 
 def _description(field: pa.Field) -> str:

@@ -17,6 +17,8 @@ def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
         The extension is not installed: DuckDB would fetch it from the network.
     """
     _load(connection)
+    if access.tls:
+        _verify(connection, access.authorities)
     parts = {
         "key_id": access.keys.key,
         "secret": access.keys.secret,
@@ -26,9 +28,34 @@ def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
         "url_style": "path" if access.in_path else "vhost",
     }
     parts |= {"session_token": access.keys.token} if access.keys.token else {}
-    words = ", ".join(f"{name} '{value.replace(chr(39), chr(39) * 2)}'" for name, value in parts.items())
+    words = ", ".join(f"{name} {_quoted(value)}" for name, value in parts.items())
     connection.execute("SET allow_persistent_secrets = false")
     connection.execute(f"CREATE OR REPLACE SECRET archive (TYPE s3, {words})")
+
+
+def _verify(connection: duckdb.DuckDBPyConnection, authorities: str | None) -> None:
+    """Let it ask only servers whose certificate is signed by an authority to trust, whichever client it is built with.
+
+    Raises
+    ------
+    BadRequest
+        The file of the authorities cannot be read: it would wait for ever.
+    """
+    # GLOBAL, because a query runs in a cursor, which does not have what was set for the connection.
+    for setting in ("enable_server_cert_verification", "enable_curl_server_cert_verification"):
+        connection.execute(f"SET GLOBAL {setting} = true")
+    if authorities is None:
+        return
+    try:
+        with open(authorities, "rb") as file:  # noqa: PTH123 - a name as the environment has it
+            file.read(1)
+    except OSError as error:
+        raise BadRequest(f"cannot read the certificates of AWS_CA_BUNDLE: {error}") from error
+    connection.execute(f"SET GLOBAL ca_cert_file = {_quoted(authorities)}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _load(connection: duckdb.DuckDBPyConnection) -> None:

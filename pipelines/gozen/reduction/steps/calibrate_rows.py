@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gozen.archive import keys
-from gozen.archive.commit import GateRecord, put_product
+from gozen.archive.commit import GateRecord, put_new_product
 from gozen.photometry.aperture_choice import diameters_for
 from gozen.photometry.forced_photometry import ApertureSet
 from gozen.reduction.measure_stars import Measurement, measure, place_sources
@@ -61,7 +61,7 @@ def store_rows(measured: Measured, reached: Stage) -> Stored:
         rows = pa.concat_tables([rows, searched.flashes], promote_options="default")
     data = _parquet(rows.replace_schema_metadata(metadata))
     key = keys.staging(context.processing, context.work.sensor)
-    return Stored(reached, products={"staging": put_product(context.store, key, data)})
+    return Stored(reached, products={"staging": put_new_product(context.store, key, data)})
 
 
 def _parquet(rows: pa.Table) -> bytes:

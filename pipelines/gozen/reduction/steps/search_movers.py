@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gozen.archive import keys
-from gozen.archive.commit import Product, put_product
+from gozen.archive.commit import Product, put_new_product
 from gozen.archive.tracklet_record import TrackletRecord
 from gozen.reduction.find_movers import Found, find_moving
 from gozen.reduction.flare_rows import flare_rows
@@ -29,4 +29,4 @@ def _film(tracklets: tuple[TrackletRecord, ...], moving: Found, measured: Measur
         return {}
     context, cube = measured.context, measured.solved.aligned.stack.cube
     key = keys.neo(context.processing, cube.raw.frame_id)
-    return {"neo": put_product(context.store, key, film_bytes(tracklets, moving, cube, context))}
+    return {"neo": put_new_product(context.store, key, film_bytes(tracklets, moving, cube, context))}

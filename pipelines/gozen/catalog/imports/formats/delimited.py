@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -14,8 +14,9 @@ from pyarrow import csv
 from gozen.catalog.imports.formats.compression import Batches, Open
 from gozen.catalog.imports.formats.dialect import Dialect, cells, sniffed
 from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError
-from gozen.catalog.imports.formats.text_lines import Lines, decoded, encoding_of, text_lines
+from gozen.catalog.imports.formats.text_lines import Lines, decoded, encoding_of, has_padded_integers, text_lines
 from gozen.catalog.imports.formats.text_values import MISSING, TextColumn
+from gozen.catalog.imports.split_positions import is_sign
 
 _BLOCK = 1 << 20
 _EXACT = 2.0**53
@@ -59,8 +60,18 @@ class TextTable:
         dialect = sniffed(text, asked.columns, is_whole=len(head) < _BLOCK)
         return cls(begin, dialect, encoding, "\r" in text and "\n" not in text, '"' in text)
 
-    def batches(self, types: Mapping[str, pa.DataType], names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self,
+        types: Mapping[str, pa.DataType],
+        names: Sequence[str] | None = None,
+        look: Callable[[bytes], None] = lambda _: None,
+    ) -> Iterator[pa.RecordBatch]:
         """Yield batches; columns without a type get the one of their first block.
+
+        Parameters
+        ----------
+        look
+            Is given each block of rows before Arrow is.
 
         Raises
         ------
@@ -84,7 +95,7 @@ class TextTable:
             column_types=dict(types), null_values=MISSING, decimal_point=self.dialect.decimal, include_columns=names
         )
         try:
-            with self.begin() as stream, csv.open_csv(self._rows(stream), read, parse, convert) as found:
+            with self.begin() as stream, csv.open_csv(self._rows(stream, look), read, parse, convert) as found:
                 yield from found
         except UnicodeError:
             self._raise_where_not_encoded()
@@ -122,9 +133,9 @@ class TextTable:
                 "quote within quotes"
             )
 
-    def _rows(self, stream: IO[bytes]) -> Lines:
+    def _rows(self, stream: IO[bytes], look: Callable[[bytes], None]) -> Lines:
         by_blanks = self.dialect.separator == " "
-        return Lines(stream, self.encoding, self.dialect.first, by_blanks=by_blanks, old_ends=self.old_ends)
+        return Lines(stream, self.encoding, self.dialect.first, look, by_blanks=by_blanks, old_ends=self.old_ends)
 
     def _ragged(self, row: str) -> NotATableError:
         """Return what names the line of a row that does not have a value for each name."""
@@ -207,13 +218,23 @@ def _look(table: TextTable, as_text: set[str]) -> tuple[dict[str, pa.DataType], 
     """Go through all rows; return types, finders of the types of texts, and columns that Arrow may have rounded."""
     types: dict[str, pa.DataType] = {}
     texts: dict[str, TextColumn] = {}
-    for batch in table.batches({name: pa.string() for name in as_text}):
+    padded: list[bool] = []
+
+    def look(block: bytes) -> None:
+        if not padded and has_padded_integers(block):
+            padded.append(True)
+
+    signs = {name for name in table.dialect.names if is_sign(name)}
+    for batch in table.batches({name: pa.string() for name in as_text | signs}, look=look):
         if not types:
             types = {field.name: field.type for field in batch.schema}
-            texts = {n: TextColumn(table.dialect.decimal) for n, kind in types.items() if pa.types.is_string(kind)}
+            readable = [name for name, kind in types.items() if pa.types.is_string(kind) and name not in signs]
+            texts = {name: TextColumn(table.dialect.decimal) for name in readable}
         for name, finder in texts.items():
             finder.add(batch[name])
         doubtful = {n for n, kind in types.items() if pa.types.is_floating(kind) and _may_be_rounded(batch[n])}
+        if padded:
+            doubtful |= {name for name, kind in types.items() if pa.types.is_integer(kind)}
         if doubtful:
             return types, texts, doubtful
     if not types:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from gozen.catalog.imports.angle_units import is_angle
 from gozen.catalog.imports.column_roles import recognised
 from gozen.catalog.imports.formats.file_request import NotATableError
+from gozen.catalog.imports.split_positions import have_positions, split_angles
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE = 50
@@ -158,7 +159,7 @@ def _names(
     comments = [cells(one.text.lstrip().lstrip("#"), separator) for one in reversed(before)]
     names = [one for one in comments if len(one) == len(first) and not any(map(_is_number, one))]
     if names:
-        return next((one for one in names if "ra" in recognised(one)), names[0]), 0
+        return next((one for one in names if "ra" in recognised(one) or have_positions(one)), names[0]), 0
     raise NotATableError(
         f"line {line.number}, {_short(line.text)}, holds values where the names of the columns should stand: "
         "write a line of names above it, or name columns of this line by --ra and --dec"
@@ -185,18 +186,21 @@ def _is_rule(row: list[str]) -> bool:
 
 
 def _is_units(row: list[str], names: list[str]) -> bool:
-    found = recognised(names)
-    places = [
-        row[names.index(found[word])] for word in ("ra", "dec") if word in found and found[word] in names[: len(row)]
-    ]
+    places = [row[names.index(name)] for name in _of_positions(names) if name in names[: len(row)]]
     return any(map(is_angle, places)) and not any(map(_is_number, row))
 
 
 def _has_no_position(row: list[str], names: list[str]) -> bool:
     """Tell whether a row can be one of units: dashes may stand below a row of values, too, where all are missing."""
-    found = recognised(names)
-    places = [one for name, one in zip(names, row, strict=False) if name in (found.get("ra"), found.get("dec"))]
+    of_positions = _of_positions(names)
+    places = [one for name, one in zip(names, row, strict=False) if name in of_positions]
     return not any(map(_is_number, row)) and not any(one[:1].isdigit() or one[:1] in {*"+-−"} for one in places if one)
+
+
+def _of_positions(names: list[str]) -> list[str]:
+    """Return the names of right ascension and declination; of those in parts, of their hours and degrees."""
+    found = {word: one.whole for word, one in split_angles(names).items()} | recognised(names)
+    return [found[word] for word in ("ra", "dec") if word in found]
 
 
 def _is_number(text: str) -> bool:

@@ -10,7 +10,6 @@ from typing import IO, Any
 import pyarrow as pa
 
 from gozen.catalog.imports import astropy_tables
-from gozen.catalog.imports.column_roles import recognised
 from gozen.catalog.imports.formats.compression import Batches, Open
 from gozen.catalog.imports.formats.file_request import (
     FileRequest,
@@ -19,6 +18,7 @@ from gozen.catalog.imports.formats.file_request import (
     refuse_doubles,
     unclear,
 )
+from gozen.catalog.imports.split_positions import have_positions
 
 _KINDS = ("BINTABLE", "TABLE")
 _BATCH_BYTES = 4 << 20
@@ -111,7 +111,7 @@ def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTa
 
 def has_positions(names: Sequence[str], columns: frozenset[str]) -> bool:
     """Tell whether columns hold positions: those that the user named, or those with the usual names."""
-    return bool(columns & set(names)) if columns else {"ra", "dec"} <= set(recognised(names))
+    return bool(columns & set(names)) if columns else have_positions(names)
 
 
 def _tables(stream: IO[bytes]) -> Iterator[FitsTable]:

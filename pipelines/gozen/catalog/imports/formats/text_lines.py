@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
+
+import numpy as np
 
 from gozen.catalog.imports.formats.file_request import NotATableError
 
@@ -15,6 +17,9 @@ _COMMENT = re.compile(rb"^[ \t]*#[^\n]*(?:\n|\Z)", re.MULTILINE)
 _BLANKS = re.compile(rb"[ \t]+")
 _BLANKS_OR_QUOTED = re.compile(rb'("[^"\n]*")|[ \t]+')
 _AROUND = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
+_BEFORE_VALUE = bytes(one in b',;|\t "\n' for one in range(256))
+_BEFORE_DIGITS = bytes(one in b',;|\t "\n-' for one in range(256))
+_ZERO, _NINE, _MINUS, _POINT = b"09-."
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -104,15 +109,26 @@ class Lines(io.RawIOBase):
         Of the file.
     skip
         Lines before the first row.
+    look
+        Is given each block of rows.
     by_blanks
         Whether blanks separate values; a TAB stands for them then.
     old_ends
         Whether lines end with a carriage return alone.
     """
 
-    def __init__(self, stream: IO[bytes], encoding: str, skip: int, *, by_blanks: bool, old_ends: bool) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes],
+        encoding: str,
+        skip: int,
+        look: Callable[[bytes], None],
+        *,
+        by_blanks: bool,
+        old_ends: bool,
+    ) -> None:
         super().__init__()
-        self._stream = stream
+        self._stream, self._look = stream, look
         self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
         self._skip, self._by_blanks, self._old_ends = skip, by_blanks, old_ends
         self._rest = b""
@@ -144,7 +160,9 @@ class Lines(io.RawIOBase):
             self._rest += data
             return b""
         block, self._rest = self._rest + data[:end], data[end:]
-        return self._rows(self._without_begin(block))
+        rows = self._rows(self._without_begin(block))
+        self._look(rows)
+        return rows
 
     def _without_begin(self, block: bytes) -> bytes:
         while self._skip and block:
@@ -163,6 +181,29 @@ class Lines(io.RawIOBase):
         if b'"' not in block:
             return _BLANKS.sub(b"\t", block)
         return _BLANKS_OR_QUOTED.sub(lambda found: found.group(1) or b"\t", block)
+
+
+def has_padded_integers(block: bytes) -> bool:
+    """Tell whether a value may be an integer that loses something as a number: zeros of 007, the sign of -0.
+
+    Arrow takes such a value for a number without a word. This costs a tenth of what Arrow's reading does.
+
+    Parameters
+    ----------
+    block
+        Whole lines.
+    """
+    text = b"\n\n" + block + b"\n"
+    values = np.frombuffer(text, np.uint8)
+    begins = np.frombuffer(text.translate(_BEFORE_DIGITS), np.bool_)
+    at = np.flatnonzero(begins[:-1] & (values[1:] == _ZERO)) + 1
+    signed = values[at - 1] == _MINUS
+    if signed.any():  # a dash within a date is not a sign
+        outside = np.frombuffer(text[:-1].translate(_BEFORE_VALUE), np.bool_)[at - 2]
+        at, signed = at[~signed | outside], signed[~signed | outside]
+    after = values[at + 1]
+    digits = (after >= _ZERO) & (after <= _NINE)
+    return bool((digits | (signed & (after != _POINT))).any())
 
 
 def _uncommented(block: bytes) -> bytes:

@@ -16,6 +16,8 @@ MISSING = (
 
 _MISSING = pa.array(MISSING, pa.string())
 _INTEGER = r"^[+-]?[0-9]+$"
+_PADDED = r"^[+-]?0[0-9]+$"
+_MINUS_ZERO = r"^-0$"
 _WIDE_INTEGER = r"^[+-]?[0-9]{16,}(\.0*)?$"
 _FORTRAN = r"^([+-]?[0-9]*\.?[0-9]*)[dD]([+-]?[0-9]+)$"
 _COMMA = r"^([+-]?[0-9]*),([0-9]*(?:[eEdD][+-]?[0-9]+)?)$"
@@ -52,6 +54,8 @@ def _integers(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 def _fits_integers(texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
     """Tell whether all are integers of a type; Arrow by itself takes 0x10 for one, too."""
     written = pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py() is not False
+    if pc.any(pc.match_substring_regex(texts, _MINUS_ZERO)).as_py():  # its sign counts in degrees of declination
+        return False
     return written and _works(partial(_integers, texts, kind))
 
 
@@ -84,6 +88,7 @@ class TextColumn:
         self._decimal = decimal
         self._left = [pa.int64(), pa.uint64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us")]
         self._has_values = False
+        self._is_whole, self._is_padded = True, False
 
     def add(self, column: pa.ChunkedArray) -> None:
         """Take the next values into account."""
@@ -92,10 +97,14 @@ class TextColumn:
         texts = present(column).drop_null()
         self._has_values |= len(texts) > 0
         self._left = [kind for kind in self._left if self._fits(texts, kind)]
+        self._is_whole &= pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py() is not False
+        self._is_padded |= pc.any(pc.match_substring_regex(texts, _PADDED)).as_py() is True
 
     @property
     def type(self) -> pa.DataType:
-        """The type; null where no value is there, text where nothing else fits."""
+        """The type; null where no value is there, text where nothing else fits, and for integers such as 007."""
+        if self._is_whole and self._is_padded:
+            return pa.string()
         if not self._has_values and self._left:
             return pa.null()
         return self._left[0] if self._left else pa.string()
