@@ -94,5 +94,5 @@ def test_a_file_of_authorities_that_is_not_there_is_named(store: S3Store, tmp_pa
 
 def test_workers_are_told_of_it(tls: S3Server) -> None:
     told: dict[str, str] = {}
-    s3_environment.adopt(s3_environment.said(), told)
+    s3_environment.set_s3_variables(s3_environment.s3_variables(), told)
     assert told["AWS_CA_BUNDLE"] == str(tls.authority)

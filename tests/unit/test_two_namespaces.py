@@ -13,8 +13,8 @@ import pytest
 
 from gozen.archive.exp_ids import Purpose, read_purpose, reserve
 from gozen.archive.stores.open_store import open_store
-from gozen_operator.index.gather_facts import duplicate_of
 from gozen_operator.index.index_entries import ExposureCard
+from gozen_operator.index.neighbours import duplicate_of
 from gozen_operator.index.object_index import Index
 from gozen_operator.reconcile.object_fields import Key
 
