@@ -15,7 +15,7 @@ from tests.cluster.certificates import Authority
 
 from gozen.archive.stores import s3_environment
 from gozen.archive.stores.s3_store import S3Store
-from gozen.catalog.imports.import_table import import_table
+from gozen.catalog.imports.import_table import ImportRequest, import_table
 from gozen.errors import BadRequest, StorageUnavailable
 from gozen.quickdb import connect
 from gozen.quickdb.sql import duckdb_s3
@@ -59,7 +59,7 @@ def test_the_client_of_ranges_trusts_the_authority(store: S3Store) -> None:
 
 
 def test_sql_reads_a_table(store: S3Store, tls: S3Server) -> None:
-    import_table(store, "mine.csv", "mine", data=b"ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n")
+    import_table(store, "mine.csv", "mine", ImportRequest(data=b"ra,dec,mag\n10.5,20.5,3.25\n11.5,21.5,4.25\n"))
     with connect(store.url, workers=0) as api:
         assert api.sql("select sum(mag) as total from mine").to_pydict() == {"total": [7.5]}
 

@@ -7,7 +7,13 @@ import pytest
 from astropy.wcs import WCS
 
 from gozen.astrometry.solve import sensor_pointing
-from gozen.astrometry.tangent_plane import Projection, from_plane, nominal_projection, to_plane
+from gozen.astrometry.tangent_plane import (
+    PixelAxes,
+    Projection,
+    from_plane,
+    nominal_projection,
+    to_plane,
+)
 from gozen.instrument.profile import load_profile
 
 PLACES = [(10.0, 20.0), (0.02, -35.0), (359.99, 60.0), (123.4, 89.9), (200.0, -89.95), (77.0, 0.0)]
@@ -25,7 +31,7 @@ def astropy_wcs(projection):
 @pytest.mark.parametrize(("ra", "dec"), PLACES)
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_projection_agrees_with_astropy_both_ways(ra, dec, mirrored):
-    projection = nominal_projection(ra, dec, 999.5, 563.5, 1.189, 17.0, mirrored)
+    projection = nominal_projection(ra, dec, 999.5, 563.5, PixelAxes(1.189, 17.0, mirrored))
     x, y = np.random.default_rng(1).uniform(0, 2000, (2, 300))
     theirs = astropy_wcs(projection).all_pix2world(x, y, 0)
     ours = projection.sky(x, y)
@@ -53,7 +59,7 @@ def test_from_plane_undoes_to_plane_at_the_pole():
 
 def directions(angle, mirrored):
     """Return the ways in which +x and +y lead on the sky, (east, north), arcsec per pixel."""
-    made = nominal_projection(80.0, 0.0, 0.0, 0.0, 2.0, angle, mirrored)
+    made = nominal_projection(80.0, 0.0, 0.0, 0.0, PixelAxes(2.0, angle, mirrored))
     ra, dec = made.sky(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     return [(round((a - 80.0) * 3600, 6), round(d * 3600, 6)) for a, d in zip(ra, dec, strict=True)]
 
@@ -66,7 +72,8 @@ def test_orientation_and_parity_mean_what_the_profile_says():
 
 
 def test_scale():
-    assert nominal_projection(1.0, 2.0, 0, 0, 1.189, 33.0, True).scale_arcsec == pytest.approx(1.189, rel=1e-12)
+    made = nominal_projection(1.0, 2.0, 0, 0, PixelAxes(1.189, 33.0, True))
+    assert made.scale_arcsec == pytest.approx(1.189, rel=1e-12)
     assert Projection(0, 0, 0, 0, np.diag([-1.0, 2.0]) / 3600).scale_arcsec == pytest.approx(np.sqrt(2))
 
 

@@ -15,7 +15,7 @@ from astropy.table import Column, MaskedColumn, Table
 
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.catalog import open_catalog
-from gozen.catalog.imports.import_table import Imported, import_table
+from gozen.catalog.imports.import_table import Imported, ImportRequest, import_table
 from gozen.catalog.imports.split_positions import split_angles
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.errors import BadRequest, UnreadableInput
@@ -49,7 +49,7 @@ def imported(tmp_path: Path, content: str | bytes, name: str, **said: str) -> tu
     """Import a file's bytes; return what was done and the rows in the order of the file."""
     data = content.encode() if isinstance(content, str) else content
     store = DirectoryStore(tmp_path / "archive")
-    done = import_table(store, str(tmp_path / name), "mine", data=data, **said)  # type: ignore[arg-type]
+    done = import_table(store, str(tmp_path / name), "mine", ImportRequest(data=data, **said))
     rows = open_catalog(store, "mine").table()
     return done, rows.sort_by("ra")
 
