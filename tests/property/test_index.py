@@ -18,7 +18,7 @@ from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.index import index_entries
 from gozen_operator.index.dependents import affected
 from gozen_operator.index.gather_facts import ExposureAnswers, exposure_facts, lightcurve_facts, observation_facts
-from gozen_operator.index.index_entries import ExposureCard, LightCurveCard, places
+from gozen_operator.index.index_entries import ExposureEntry, LightCurveEntry, filed_under
 from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import moment
@@ -101,18 +101,18 @@ def lightcurve_spec(rng: random.Random) -> dict[str, Any]:
 SPECS = {"Exposure": exposure_spec, "Observation": observation_spec, "LightCurveJob": lightcurve_spec}
 
 
-def walked(index: Index) -> dict[index_entries.Heading, list[index_entries.Place]]:
+def walked(index: Index) -> dict[index_entries.IndexKey, list[index_entries.Place]]:
     """Return what should be in the drawers, from all objects one after the other."""
-    found: dict[index_entries.Heading, list[index_entries.Place]] = {}
+    found: dict[index_entries.IndexKey, list[index_entries.Place]] = {}
     for kind in (*SPECS, "Job"):
         for key, card in index.cards(kind):
-            for heading, place in places(key, card) if card is not None else ():
+            for heading, place in filed_under(key, card) if card is not None else ():
                 found.setdefault(heading, []).append(place)
     return {heading: sorted(several) for heading, several in found.items()}
 
 
-def exposures(index: Index) -> dict[str, ExposureCard]:
-    return {key.name: card for key, card in index.cards("Exposure") if isinstance(card, ExposureCard)}
+def exposures(index: Index) -> dict[str, ExposureEntry]:
+    return {key.name: card for key, card in index.cards("Exposure") if isinstance(card, ExposureEntry)}
 
 
 def facts_of(index: Index, key: Key) -> Any:
@@ -139,11 +139,11 @@ def check_seen(index: Index) -> None:
     assert index.seen(Key("Exposure", NAMESPACE, "absent")) is None
 
 
-def check_exposure(index: Index, mine: ExposureCard) -> None:
+def check_exposure(index: Index, mine: ExposureEntry) -> None:
     """Compare the facts of an Exposure with a walk along all others."""
     facts = facts_of(index, Key("Exposure", NAMESPACE, mine.name))
     others = [one for one in exposures(index).values() if one.name != mine.name]
-    jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, index_entries.JobCard)}
+    jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, index_entries.JobEntry)}
     runs = [n for n, job in jobs.items() if job.runs and job.reduces]
     uid = index.uids("Exposure")[Key("Exposure", NAMESPACE, mine.name)]
     own = jobs.get(mine.name)
@@ -178,18 +178,18 @@ def check_exposure(index: Index, mine: ExposureCard) -> None:
     assert facts.held == (parent is not None and not parent.complete)
 
 
-def begun_by(index: Index, card: ExposureCard) -> bool:
+def begun_by(index: Index, card: ExposureEntry) -> bool:
     """Tell whether an Exposure is complete or has a Job."""
     own = index.job_named(NAMESPACE, card.name)
     uid = index.uids("Exposure").get(Key("Exposure", NAMESPACE, card.name))
     return card.complete or (own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, card.name), uid or ""))
 
 
-def parent_of(index: Index, card: ExposureCard) -> index_entries.ObservationCard | None:
+def parent_of(index: Index, card: ExposureEntry) -> index_entries.ObservationEntry | None:
     """Return the Observation that owns an Exposure, or that one made by hand names."""
     key = Key("Observation", NAMESPACE, card.observation or "")
-    parent, uids = index.card(key), {"", index.uids("Observation").get(key)}
-    return parent if isinstance(parent, index_entries.ObservationCard) and card.observation_uid in uids else None
+    parent, uids = index.entry(key), {"", index.uids("Observation").get(key)}
+    return parent if isinstance(parent, index_entries.ObservationEntry) and card.observation_uid in uids else None
 
 
 def check_lightcurves(index: Index, job: LightCurveJob) -> None:
@@ -204,17 +204,17 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
         and (not choice.exposures or f"{one.exposure_id:08d}" in choice.exposures)
     }  # fmt: skip
     assert set(facts.waiting_for) == awaited
-    mine = index.card(Key("LightCurveJob", NAMESPACE, job.metadata.name))
-    assert isinstance(mine, LightCurveCard)
+    mine = index.entry(Key("LightCurveJob", NAMESPACE, job.metadata.name))
+    assert isinstance(mine, LightCurveEntry)
     jobs = [
-        card for _, card in index.cards("Job") if isinstance(card, index_entries.JobCard) and card.owner is not None
+        card for _, card in index.cards("Job") if isinstance(card, index_entries.JobEntry) and card.owner is not None
     ]
     owner = Owner(Key("LightCurveJob", NAMESPACE, mine.name), mine.uid)
     append = [one for one in jobs if one.owner != owner and one.runs and one.table == mine.table]
     rivals = {one.owner.key.name for one in append if one.owner} or {
         one.name
         for _, one in index.cards("LightCurveJob")
-        if isinstance(one, LightCurveCard) and one.name != mine.name and one.table == mine.table and not one.complete
+        if isinstance(one, LightCurveEntry) and one.name != mine.name and one.table == mine.table and not one.complete
         and not one.going and (
             index.job_of(Owner(Key("LightCurveJob", NAMESPACE, one.name), one.uid), one.job)
             or (one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name))
@@ -274,15 +274,15 @@ def test_the_index_knows_what_a_walk_finds_and_marks_whom_it_concerns(seed: int)
 
 def is_concerned(index: Index, key: Key, before: Any) -> bool:
     """Tell whether what a resource waits for, or counts, is otherwise than before."""
-    now, card = facts_of(index, key), index.card(key)
-    if isinstance(card, ExposureCard | LightCurveCard) and card.going:
+    now, card = facts_of(index, key), index.entry(key)
+    if isinstance(card, ExposureEntry | LightCurveEntry) and card.going:
         return False
-    if isinstance(card, ExposureCard):
+    if isinstance(card, ExposureEntry):
         turn = card.reason == "Queued" and now.may_launch and not before.may_launch
         free = card.reason == "WaitingForCalibration" and not now.calibration and bool(before.calibration)
         job = (now.job and now.job.finished) != (before.job and before.job.finished)
         return turn or free or job or (now.suspended, now.held) != (before.suspended, before.held)
-    if isinstance(card, LightCurveCard):
+    if isinstance(card, LightCurveEntry):
         free = card.reason == "WaitingForExposures" and not now.waiting_for and bool(before.waiting_for)
         return not card.complete and (free or (now.writer is None and before.writer is not None))
     counted = [{name: (one.complete, one.succeeded) for name, one in several.items()} for several in (now, before)]

@@ -19,7 +19,7 @@ from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
 
 from gozen.errors import GozenError
 from gozen_operator.api_server.lease import Tenure
-from gozen_operator.index.index_entries import ExposureCard
+from gozen_operator.index.index_entries import ExposureEntry
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile import reconcile_exposure as exposure_room
@@ -272,7 +272,9 @@ class Adopting(Index):
 
 def with_all_nights(index: Index, exposure: Any, facts: Any) -> Any:
     """A mutant that waits for calibration of every night."""
-    darks = [card for _, card in index.cards("Exposure") if isinstance(card, ExposureCard) and card.data_type == "DARK"]
+    darks = [
+        card for _, card in index.cards("Exposure") if isinstance(card, ExposureEntry) and card.data_type == "DARK"
+    ]
     before = [one for one in darks if not one.complete and (one.exposure_id or 0) < exposure.spec.exposure_id]
     return replace(facts, calibration=[one.name for one in before])
 

@@ -13,7 +13,7 @@ import pytest
 
 from gozen.archive.exp_ids import Purpose, read_purpose, reserve
 from gozen.archive.stores.open_store import open_store
-from gozen_operator.index.index_entries import ExposureCard
+from gozen_operator.index.index_entries import ExposureEntry
 from gozen_operator.index.neighbours import duplicate_of
 from gozen_operator.index.object_index import Index
 from gozen_operator.reconcile.object_fields import Key
@@ -42,7 +42,7 @@ def test_one_number_twice_is_seen_within_a_namespace_only(namespace: str, first:
     index = Index()
     index.put(exposure("north", "a", 1))
     index.put(exposure(namespace, "b", 2))
-    card = index.card(Key("Exposure", namespace, "b"))
-    assert isinstance(card, ExposureCard)
+    card = index.entry(Key("Exposure", namespace, "b"))
+    assert isinstance(card, ExposureEntry)
     found = duplicate_of(index, namespace, card)
     assert (found and found.name) == first

@@ -12,35 +12,35 @@ from gozen.observing.calibration_steps import Ordered, kinds_for, may_serve
 from gozen.observing.observation_plan import exposures_of
 from gozen.resources.observation import Observation
 from gozen_operator.index import index_entries
-from gozen_operator.index.index_entries import ExposureCard
+from gozen_operator.index.index_entries import ExposureEntry
 from gozen_operator.index.object_index import Index
 from gozen_operator.reconcile.object_fields import Key
 
 _Recipes = dict[str, Mapping[str, tuple[str, float]]]
 
 
-def awaited_calibration(index: Index, namespace: str, card: ExposureCard, profile: Profile) -> list[str]:
+def awaited_calibration(index: Index, namespace: str, entry: ExposureEntry, profile: Profile) -> list[str]:
     """Return the calibration Exposures that have to be complete before this one is reduced, in their order."""
-    if card.exposure_id is None:
+    if entry.exposure_id is None:
         return []
     names: list[str] = []
-    for kind in kinds_for(card.data_type, profile):
-        heading = index_entries.calibration(namespace, card.instrument, kind, card.night)
-        names += index.under(heading, most=index.before(heading, (card.exposure_id,)))
+    for kind in kinds_for(entry.data_type, profile):
+        index_key = index_entries.calibration(namespace, entry.instrument, kind, entry.night)
+        names += index.under(index_key, most=index.before(index_key, (entry.exposure_id,)))
     if not names:
         return []
     recipes: _Recipes = {}
-    wanted = _ordered(index, namespace, card, profile, recipes)
-    others = [(name, index.card(Key("Exposure", namespace, name))) for name in names]
+    wanted = _ordered(index, namespace, entry, profile, recipes)
+    others = [(name, index.entry(Key("Exposure", namespace, name))) for name in names]
     return [
         name
         for name, one in others
-        if isinstance(one, ExposureCard)
+        if isinstance(one, ExposureEntry)
         and may_serve(_ordered(index, namespace, one, profile, recipes), wanted, profile)
     ]
 
 
-def _ordered(index: Index, namespace: str, card: ExposureCard, profile: Profile, recipes: _Recipes) -> Ordered:
+def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profile, recipes: _Recipes) -> Ordered:
     """Return how an Exposure is to be taken; its recipe says more than itself.
 
     Parameters
@@ -49,13 +49,13 @@ def _ordered(index: Index, namespace: str, card: ExposureCard, profile: Profile,
         Those that were read already, by Observation.
     """
     said: Mapping[str, tuple[str, float]] = {}
-    if card.observation is not None:
-        if card.observation not in recipes:
-            recipes[card.observation] = _recipe(index, Key("Observation", namespace, card.observation), profile)
-        parent = index.card(Key("Observation", namespace, card.observation))
-        said = recipes[card.observation] if index_entries.is_parent(parent, card) else {}
-    gain, exposure_s = said.get(card.name, (None, None))
-    return Ordered(card.data_type, card.sensors, gain, exposure_s)
+    if entry.observation is not None:
+        if entry.observation not in recipes:
+            recipes[entry.observation] = _recipe(index, Key("Observation", namespace, entry.observation), profile)
+        parent = index.entry(Key("Observation", namespace, entry.observation))
+        said = recipes[entry.observation] if index_entries.is_parent(parent, entry) else {}
+    gain, exposure_s = said.get(entry.name, (None, None))
+    return Ordered(entry.data_type, entry.sensors, gain, exposure_s)
 
 
 def _recipe(index: Index, key: Key, profile: Profile) -> Mapping[str, tuple[str, float]]:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gozen_operator.index import index_entries
-from gozen_operator.index.index_entries import Card, ExposureCard, Heading, JobCard, LightCurveCard, ObservationCard
+from gozen_operator.index.index_entries import (
+    ExposureEntry,
+    IndexEntry,
+    IndexKey,
+    JobEntry,
+    LightCurveEntry,
+    ObservationEntry,
+)
 from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.reconcile.object_fields import Key
 
@@ -24,61 +31,69 @@ def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
     key, before, after = change
     found = [key] if key.kind != "Job" else []
     if before != after:  # of a Job's counts of pods most say nothing new
-        jobs = [card for card in (before, after) if isinstance(card, JobCard) and card.seen.uid]
-        found += [card.owner.key for card in jobs if card.owner is not None]
+        jobs = [entry for entry in (before, after) if isinstance(entry, JobEntry) and entry.seen.uid]
+        found += [entry.owner.key for entry in jobs if entry.owner is not None]
     if _told(before) != _told(after):
-        for card in (before, after):
-            found += _followers(index, key.namespace, card, turns)
+        for entry in (before, after):
+            found += _followers(index, key.namespace, entry, turns)
     return list(dict.fromkeys(found))
 
 
-def _told(card: Card | None) -> object:
-    """Return what others make of a card."""
-    match card:
-        case ExposureCard():
-            ended = card.complete and (card.succeeded, card.reason)
-            observation = (card.observation, card.observation_uid)
-            asked = (observation, card.night, card.exposure_id, card.run, card.instrument, card.data_type, card.sensors)
-            return ended, card.complete, card.going, card.reason == "Queued", card.refused, card.rank, asked
-        case ObservationCard():
-            return card.uid, card.suspended, card.complete
-        case LightCurveCard():
-            return card.uid, card.complete, card.going, card.reason, card.table
-        case JobCard():
-            return card.runs and (card.reduces, card.table)
+def _told(entry: IndexEntry | None) -> object:
+    """Return what others make of an entry."""
+    match entry:
+        case ExposureEntry():
+            ended = entry.complete and (entry.succeeded, entry.reason)
+            observation = (entry.observation, entry.observation_uid)
+            asked = (
+                observation,
+                entry.night,
+                entry.exposure_id,
+                entry.run,
+                entry.instrument,
+                entry.data_type,
+                entry.sensors,
+            )
+            return ended, entry.complete, entry.going, entry.reason == "Queued", entry.refused, entry.rank, asked
+        case ObservationEntry():
+            return entry.uid, entry.suspended, entry.complete
+        case LightCurveEntry():
+            return entry.uid, entry.complete, entry.going, entry.reason, entry.table
+        case JobEntry():
+            return entry.runs and (entry.reduces, entry.table)
     return None
 
 
-def _followers(index: Index, namespace: str, card: Card | None, turns: int) -> Iterator[Key]:
+def _followers(index: Index, namespace: str, entry: IndexEntry | None, turns: int) -> Iterator[Key]:
     """Return who waits for a resource or Job, or counts it."""
-    match card:
-        case ExposureCard():
-            if card.observation is not None:
-                yield Key("Observation", namespace, card.observation)
+    match entry:
+        case ExposureEntry():
+            if entry.observation is not None:
+                yield Key("Observation", namespace, entry.observation)
             yield from _under(index, "LightCurveJob", index_entries.waiting_for_exposures(namespace))
             yield from _under(index, "Exposure", index_entries.queue(namespace), turns)
-            yield from _calibrated_by(index, card, namespace)
-        case ObservationCard():
-            for key in _under(index, "Exposure", index_entries.of_observation(namespace, card.name)):
+            yield from _calibrated_by(index, entry, namespace)
+        case ObservationEntry():
+            for key in _under(index, "Exposure", index_entries.of_observation(namespace, entry.name)):
                 yield key
-                yield from _calibrated_by(index, index.card(key), namespace)
-        case LightCurveCard():
-            yield from _under(index, "LightCurveJob", index_entries.writers(namespace, card.table))
-        case JobCard() if card.reduces:
+                yield from _calibrated_by(index, index.entry(key), namespace)
+        case LightCurveEntry():
+            yield from _under(index, "LightCurveJob", index_entries.writers(namespace, entry.table))
+        case JobEntry() if entry.reduces:
             yield from _under(index, "Exposure", index_entries.queue(namespace), turns)
-        case JobCard():
-            owner = index.card(card.owner.key) if card.owner is not None else None
-            tables = {card.table, owner.table if isinstance(owner, LightCurveCard) else card.table}
+        case JobEntry():
+            owner = index.entry(entry.owner.key) if entry.owner is not None else None
+            tables = {entry.table, owner.table if isinstance(owner, LightCurveEntry) else entry.table}
             for table in sorted(tables):
                 yield from _under(index, "LightCurveJob", index_entries.writers(namespace, table))
 
 
-def _calibrated_by(index: Index, card: Card | None, namespace: str) -> Iterator[Key]:
+def _calibrated_by(index: Index, entry: IndexEntry | None, namespace: str) -> Iterator[Key]:
     """Return who waits for the calibration of a night, where an Exposure is a part of it."""
-    if isinstance(card, ExposureCard) and card.data_type != "OBJECT":
-        heading = index_entries.waiting_for_calibration(namespace, card.instrument, card.night)
-        yield from _under(index, "Exposure", heading)
+    if isinstance(entry, ExposureEntry) and entry.data_type != "OBJECT":
+        index_key = index_entries.waiting_for_calibration(namespace, entry.instrument, entry.night)
+        yield from _under(index, "Exposure", index_key)
 
 
-def _under(index: Index, kind: str, heading: Heading, most: int | None = None) -> Iterator[Key]:
-    return (Key(kind, heading.namespace, name) for name in index.under(heading, most=most))
+def _under(index: Index, kind: str, index_key: IndexKey, most: int | None = None) -> Iterator[Key]:
+    return (Key(kind, index_key.namespace, name) for name in index.under(index_key, most=most))

@@ -14,7 +14,7 @@ from gozen.resources.lightcurvejob import LightCurveJob, Selection
 from gozen.resources.observation import Observation
 from gozen_operator.index import index_entries
 from gozen_operator.index.calibration_waits import awaited_calibration
-from gozen_operator.index.index_entries import ExposureCard, LightCurveCard, card_of
+from gozen_operator.index.index_entries import ExposureEntry, LightCurveEntry, entry_of
 from gozen_operator.index.neighbours import job_of_another, neighbours_of
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings
@@ -87,7 +87,7 @@ def exposure_facts(
         calibration = (
             []
             if isinstance(profile, RequestProblem)
-            else awaited_calibration(index, str(exposure.metadata.namespace), near.card, profile)
+            else awaited_calibration(index, str(exposure.metadata.namespace), near.entry, profile)
         )
     first, parent = near.first, near.parent
     return ExposureFacts(
@@ -116,11 +116,11 @@ def observation_facts(
     if isinstance(profile, RequestProblem):
         return ObservationFacts(known_sensors=(), problem=profile)
     namespace = str(observation.metadata.namespace)
-    mine = card_of(observation)
+    mine = entry_of(observation)
     with index.unchanged():
         names = index.under(index_entries.of_observation(namespace, observation.metadata.name))
-        found = [index.card(Key("Exposure", namespace, name)) for name in names]
-    children = [one for one in found if isinstance(one, ExposureCard) and index_entries.is_parent(mine, one)]
+        found = [index.entry(Key("Exposure", namespace, name)) for name in names]
+    children = [one for one in found if isinstance(one, ExposureEntry) and index_entries.is_parent(mine, one)]
     return ObservationFacts(
         known_sensors=[sensor.id for sensor in profile.sensors],
         instrument=profile.name,
@@ -154,20 +154,20 @@ def lightcurve_facts(
 
 def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:
     """Return some Exposures of a selection that are not complete; they are named, not counted."""
-    heading = index_entries.not_reduced(namespace, choice.run)
+    index_key = index_entries.not_reduced(namespace, choice.run)
     if not choice.exposures and choice.night is None:
-        return index.under(heading, most=MOST_NAMED)
+        return index.under(index_key, most=MOST_NAMED)
     begin, end = ((choice.night, 0), (choice.night, 10**9)) if choice.night else ((), ("~",))
-    count = index.before(heading, end) - index.before(heading, begin)
-    names = index.under(heading, begin, count if choice.exposures else min(count, MOST_NAMED))
+    count = index.before(index_key, end) - index.before(index_key, begin)
+    names = index.under(index_key, begin, count if choice.exposures else min(count, MOST_NAMED))
     return _some_named(index, namespace, names, choice.exposures) if choice.exposures else names
 
 
 def _some_named(index: Index, namespace: str, names: Iterable[str], wanted: Sequence[str]) -> list[str]:
     found, asked = [], frozenset(wanted)
     for name in names:
-        card = index.card(Key("Exposure", namespace, name))
-        if isinstance(card, ExposureCard) and card.exposure_id is not None and f"{card.exposure_id:08d}" in asked:
+        entry = index.entry(Key("Exposure", namespace, name))
+        if isinstance(entry, ExposureEntry) and entry.exposure_id is not None and f"{entry.exposure_id:08d}" in asked:
             found.append(name)
             if len(found) == MOST_NAMED:
                 break
@@ -176,15 +176,15 @@ def _some_named(index: Index, namespace: str, names: Iterable[str], wanted: Sequ
 
 def _writer(index: Index, namespace: str, job: LightCurveJob) -> str | None:
     """Return another LightCurveJob that writes to the same table now, or waits for it and came first."""
-    mine, owner = card_of(job), as_owner(job)
-    assert isinstance(mine, LightCurveCard)
+    mine, owner = entry_of(job), as_owner(job)
+    assert isinstance(mine, LightCurveEntry)
     for name in index.under(index_entries.appending(namespace, mine.table)):
         running = index.job_named(namespace, name)
         if running is not None and running.owner is not None and running.owner != owner:
             return running.owner.key.name  # it writes even when its LightCurveJob was deleted
     for name in index.under(index_entries.writers(namespace, mine.table)):
-        one = index.card(Key("LightCurveJob", namespace, name))
-        if not isinstance(one, LightCurveCard) or name == mine.name or one.table != mine.table:
+        one = index.entry(Key("LightCurveJob", namespace, name))
+        if not isinstance(one, LightCurveEntry) or name == mine.name or one.table != mine.table:
             continue
         is_first = one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name)
         if is_first or index.job_of(Owner(Key("LightCurveJob", namespace, name), one.uid), one.job) is not None:

@@ -18,12 +18,12 @@ from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.job_manifests import TABLE, job_name, label_value
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, job_seen, owner_of
 
-Place = tuple[str | int | bool, ...]
-"""Where a card stands in a drawer: what the drawer is ordered by, and last the name."""
+SortKey = tuple[str | int | bool, ...]
+"""Where an entry stands in a listing: what the listing is ordered by, and last the name."""
 
 
-class Heading(NamedTuple):
-    """A drawer of one namespace."""
+class IndexKey(NamedTuple):
+    """A listing of one namespace."""
 
     word: str
     namespace: str
@@ -31,7 +31,7 @@ class Heading(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ExposureCard:
+class ExposureEntry:
     """What matters of an Exposure.
 
     Parameters
@@ -73,13 +73,13 @@ class ExposureCard:
     going: bool = False
 
     @property
-    def rank(self) -> Place:
+    def rank(self) -> SortKey:
         """Its turn: express first, then in the order of the numbers."""
         return (not self.express, self.exposure_id or 0, self.name)
 
 
 @dataclass(frozen=True, slots=True)
-class ObservationCard:
+class ObservationEntry:
     """What matters of an Observation."""
 
     name: str
@@ -90,7 +90,7 @@ class ObservationCard:
 
 
 @dataclass(frozen=True, slots=True)
-class LightCurveCard:
+class LightCurveEntry:
     """What matters of a LightCurveJob.
 
     Parameters
@@ -98,7 +98,7 @@ class LightCurveCard:
     job
         Name of its Job.
     going
-        As of an `ExposureCard`.
+        As of an `ExposureEntry`.
     """
 
     name: str
@@ -112,7 +112,7 @@ class LightCurveCard:
 
 
 @dataclass(frozen=True, slots=True)
-class JobCard:
+class JobEntry:
     """What matters of a Job.
 
     Parameters
@@ -136,23 +136,23 @@ class JobCard:
         return self.owner is not None and self.owner.key.kind == "Exposure"
 
 
-Card = ExposureCard | ObservationCard | LightCurveCard | JobCard
+IndexEntry = ExposureEntry | ObservationEntry | LightCurveEntry | JobEntry
 
 
-def is_parent(card: Card | None, exposure: ExposureCard) -> bool:
+def is_parent(entry: IndexEntry | None, exposure: ExposureEntry) -> bool:
     """Tell whether an Exposure is of this Observation, and not of an earlier one of its name."""
-    if not isinstance(card, ObservationCard) or card.name != exposure.observation:
+    if not isinstance(entry, ObservationEntry) or entry.name != exposure.observation:
         return False
-    return exposure.observation_uid in ("", card.uid)
+    return exposure.observation_uid in ("", entry.uid)
 
 
-def is_over(card: Card | None) -> bool:
+def is_over(entry: IndexEntry | None) -> bool:
     """Tell whether nothing more happens to a resource, but that it goes in its time."""
-    return card is not None and not isinstance(card, JobCard) and card.complete
+    return entry is not None and not isinstance(entry, JobEntry) and entry.complete
 
 
-def card_of(resource: Resource) -> Card:
-    """Return the card of a resource."""
+def entry_of(resource: Resource) -> IndexEntry:
+    """Return the entry of a resource."""
     name, uid, made = resource.metadata.name, str(resource.metadata.uid), resource.metadata.creation_timestamp
     when = made.isoformat() if made else ""
     assert isinstance(resource, Exposure | Observation | LightCurveJob)
@@ -161,14 +161,14 @@ def card_of(resource: Resource) -> Card:
     reason = told["Succeeded"].reason if "Succeeded" in told else ""
     going = resource.metadata.deletion_timestamp is not None
     if isinstance(resource, Observation):
-        return ObservationCard(name, uid, resource.spec.suspend, complete, reason)
+        return ObservationEntry(name, uid, resource.spec.suspend, complete, reason)
     if isinstance(resource, LightCurveJob):
         table = resource.spec.target_catalog
-        return LightCurveCard(name, uid, when, job_name(resource), table, complete, reason, going)
+        return LightCurveEntry(name, uid, when, job_name(resource), table, complete, reason, going)
     spec = resource.spec
     owners = [one.get("uid", "") for one in resource.metadata.owner_references if one.get("kind") == "Observation"]
     raw = told.get("RawAvailable")
-    return ExposureCard(
+    return ExposureEntry(
         name=name,
         uid=uid,
         made=when,
@@ -191,94 +191,94 @@ def card_of(resource: Resource) -> Card:
     )
 
 
-def job_card_of(manifest: Manifest) -> JobCard:
-    """Return the card of a Job."""
-    return JobCard(job_seen(manifest), owner_of(manifest), (manifest["metadata"].get("labels") or {}).get(TABLE, ""))
+def job_entry_of(manifest: Manifest) -> JobEntry:
+    """Return the entry of a Job."""
+    return JobEntry(job_seen(manifest), owner_of(manifest), (manifest["metadata"].get("labels") or {}).get(TABLE, ""))
 
 
 def _status(told: dict[str, Condition], type_: str) -> str | None:
     return told[type_].status if type_ in told else None
 
 
-def of_observation(namespace: str, name: str) -> Heading:
-    """Return the heading of the Exposures of an Observation, and of earlier ones of its name."""
-    return Heading("of the Observation", namespace, (name,))
+def of_observation(namespace: str, name: str) -> IndexKey:
+    """Return the index_key of the Exposures of an Observation, and of earlier ones of its name."""
+    return IndexKey("of the Observation", namespace, (name,))
 
 
-def same_processing(namespace: str, night: str, exposure_id: int | None, run: str, instrument: str) -> Heading:
-    """Return the heading of Exposures that stand for one processing, the oldest first; refused ones do not count."""
-    return Heading("one processing", namespace, (night, exposure_id, run, instrument))
+def same_processing(namespace: str, night: str, exposure_id: int | None, run: str, instrument: str) -> IndexKey:
+    """Return the index_key of Exposures that stand for one processing, the oldest first; refused ones do not count."""
+    return IndexKey("one processing", namespace, (night, exposure_id, run, instrument))
 
 
-def queue(namespace: str) -> Heading:
-    """Return the heading of the Exposures that wait for their turn, in their turn."""
-    return Heading("queue", namespace)
+def queue(namespace: str) -> IndexKey:
+    """Return the index_key of the Exposures that wait for their turn, in their turn."""
+    return IndexKey("queue", namespace)
 
 
-def calibration(namespace: str, instrument: str, data_type: str, night: str) -> Heading:
-    """Return the heading of the DARK or FLAT Exposures of a night that are not complete, by their numbers."""
-    return Heading("calibration", namespace, (instrument, data_type, night))
+def calibration(namespace: str, instrument: str, data_type: str, night: str) -> IndexKey:
+    """Return the index_key of the DARK or FLAT Exposures of a night that are not complete, by their numbers."""
+    return IndexKey("calibration", namespace, (instrument, data_type, night))
 
 
-def waiting_for_calibration(namespace: str, instrument: str, night: str) -> Heading:
-    """Return the heading of the Exposures that wait for such."""
-    return Heading("waiting for calibration", namespace, (instrument, night))
+def waiting_for_calibration(namespace: str, instrument: str, night: str) -> IndexKey:
+    """Return the index_key of the Exposures that wait for such."""
+    return IndexKey("waiting for calibration", namespace, (instrument, night))
 
 
-def not_reduced(namespace: str, run: str) -> Heading:
-    """Return the heading of the OBJECT Exposures of a run that are not complete, by night and number."""
-    return Heading("not reduced", namespace, (run,))
+def not_reduced(namespace: str, run: str) -> IndexKey:
+    """Return the index_key of the OBJECT Exposures of a run that are not complete, by night and number."""
+    return IndexKey("not reduced", namespace, (run,))
 
 
-def running(namespace: str) -> Heading:
-    """Return the heading of the Jobs of Exposures that have not ended."""
-    return Heading("running", namespace)
+def running(namespace: str) -> IndexKey:
+    """Return the index_key of the Jobs of Exposures that have not ended."""
+    return IndexKey("running", namespace)
 
 
-def writers(namespace: str, table: str) -> Heading:
-    """Return the heading of the LightCurveJobs of a table that are not complete, the oldest first."""
-    return Heading("writers", namespace, (label_value(table),))
+def writers(namespace: str, table: str) -> IndexKey:
+    """Return the index_key of the LightCurveJobs of a table that are not complete, the oldest first."""
+    return IndexKey("writers", namespace, (label_value(table),))
 
 
-def appending(namespace: str, table: str) -> Heading:
-    """Return the heading of the Jobs that append to a table and have not ended, whoever is there of their owners."""
-    return Heading("appending", namespace, (label_value(table),))
+def appending(namespace: str, table: str) -> IndexKey:
+    """Return the index_key of the Jobs that append to a table and have not ended, whoever is there of their owners."""
+    return IndexKey("appending", namespace, (label_value(table),))
 
 
-def waiting_for_exposures(namespace: str) -> Heading:
-    """Return the heading of the LightCurveJobs that wait for Exposures."""
-    return Heading("waiting for Exposures", namespace)
+def waiting_for_exposures(namespace: str) -> IndexKey:
+    """Return the index_key of the LightCurveJobs that wait for Exposures."""
+    return IndexKey("waiting for Exposures", namespace)
 
 
-def places(key: Key, card: Card) -> Iterator[tuple[Heading, Place]]:
-    """Return where a card is filed; what is being deleted has no turn, and nobody waits for it."""
+def filed_under(key: Key, entry: IndexEntry) -> Iterator[tuple[IndexKey, SortKey]]:
+    """Return where an entry is filed; what is being deleted has no turn, and nobody waits for it."""
     here = key.namespace
-    if isinstance(card, ExposureCard):
-        yield from _places_of_exposure(here, card)
-    elif isinstance(card, LightCurveCard) and not card.complete and not card.going:
-        yield writers(here, card.table), (card.made, card.name)
-        if card.reason == "WaitingForExposures":
-            yield waiting_for_exposures(here), (card.name,)
-    elif isinstance(card, JobCard) and card.runs and card.reduces:
-        yield running(here), (card.seen.name,)
-    elif isinstance(card, JobCard) and card.runs and card.table:
-        yield appending(here, card.table), (card.seen.name,)
+    if isinstance(entry, ExposureEntry):
+        yield from _filed_exposure(here, entry)
+    elif isinstance(entry, LightCurveEntry) and not entry.complete and not entry.going:
+        yield writers(here, entry.table), (entry.made, entry.name)
+        if entry.reason == "WaitingForExposures":
+            yield waiting_for_exposures(here), (entry.name,)
+    elif isinstance(entry, JobEntry) and entry.runs and entry.reduces:
+        yield running(here), (entry.seen.name,)
+    elif isinstance(entry, JobEntry) and entry.runs and entry.table:
+        yield appending(here, entry.table), (entry.seen.name,)
 
 
-def _places_of_exposure(here: str, card: ExposureCard) -> Iterator[tuple[Heading, Place]]:
-    if card.observation is not None:
-        yield of_observation(here, card.observation), (card.name,)
-    if card.exposure_id is not None and not card.refused:
-        heading = same_processing(here, card.night, card.exposure_id, card.run, card.instrument)
-        yield heading, (card.made, card.name)
-    if card.going:
+def _filed_exposure(here: str, entry: ExposureEntry) -> Iterator[tuple[IndexKey, SortKey]]:
+    if entry.observation is not None:
+        yield of_observation(here, entry.observation), (entry.name,)
+    if entry.exposure_id is not None and not entry.refused:
+        index_key = same_processing(here, entry.night, entry.exposure_id, entry.run, entry.instrument)
+        yield index_key, (entry.made, entry.name)
+    if entry.going:
         return
-    if card.reason == "Queued":
-        yield queue(here), card.rank
-    if card.reason == "WaitingForCalibration":
-        yield waiting_for_calibration(here, card.instrument, card.night), (card.name,)
-    if card.exposure_id is not None and not card.complete:
-        if card.data_type == "OBJECT":
-            yield not_reduced(here, card.run), (card.night, card.exposure_id, card.name)
+    if entry.reason == "Queued":
+        yield queue(here), entry.rank
+    if entry.reason == "WaitingForCalibration":
+        yield waiting_for_calibration(here, entry.instrument, entry.night), (entry.name,)
+    if entry.exposure_id is not None and not entry.complete:
+        if entry.data_type == "OBJECT":
+            yield not_reduced(here, entry.run), (entry.night, entry.exposure_id, entry.name)
         else:
-            yield calibration(here, card.instrument, card.data_type, card.night), (card.exposure_id, card.name)
+            yield calibration(here, entry.instrument, entry.data_type, entry.night), (entry.exposure_id, entry.name)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gozen.resources.metadata import Resource
-from gozen_operator.index.index_entries import Card
+from gozen_operator.index.index_entries import IndexEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,15 @@ class IndexedObject:
     version
         Numbers that grow (Kubernetes API conventions, resource versions).
     text
-        JSON; empty for a Job, of which the card says all.
-    card
+        JSON; empty for a Job, of which the entry says all.
+    entry
         None where this version does not understand the object.
     """
 
     uid: str
     version: int
     text: bytes
-    card: Card | None
+    entry: IndexEntry | None
 
 
 @dataclass(frozen=True, slots=True)

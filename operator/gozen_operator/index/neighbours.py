@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gozen.resources.exposure import Exposure
 from gozen_operator.index import index_entries
-from gozen_operator.index.index_entries import ExposureCard, ObservationCard, card_of
+from gozen_operator.index.index_entries import ExposureEntry, ObservationEntry, entry_of
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.facts import JobSeen
@@ -33,13 +33,13 @@ class ExposureNeighbours:
         As `duplicate_of` returns it.
     """
 
-    card: ExposureCard
+    entry: ExposureEntry
     job: JobSeen | None
     job_of_another: str
-    parent: ObservationCard | None
+    parent: ObservationEntry | None
     ahead: int
     running: int
-    first: ExposureCard | None
+    first: ExposureEntry | None
 
     def may_launch(self, settings: OperatorSettings) -> bool:
         """Tell whether a place among the active Jobs is free for it."""
@@ -47,55 +47,55 @@ class ExposureNeighbours:
 
     def waits_for_its_turn(self, settings: OperatorSettings) -> bool:
         """Tell whether it stands in the queue and cannot leave it yet: its raw data are known to have arrived."""
-        return self.card.reason == "Queued" and not self.may_launch(settings)
+        return self.entry.reason == "Queued" and not self.may_launch(settings)
 
 
 def neighbours_of(index: Index, exposure: Exposure) -> ExposureNeighbours:
     """Return what the index holds around an Exposure."""
     namespace, owner, name = str(exposure.metadata.namespace), as_owner(exposure), job_name(exposure)
-    card = card_of(exposure)
-    assert isinstance(card, ExposureCard)
+    entry = entry_of(exposure)
+    assert isinstance(entry, ExposureEntry)
     with index.unchanged():
         job = index.job_of(owner, name)
         own_job_runs = job is not None and job.finished is None
         return ExposureNeighbours(
-            card=card,
+            entry=entry,
             job=job,
             job_of_another=job_of_another(index, owner, name),
-            parent=_parent(index, namespace, card),
-            ahead=index.before(index_entries.queue(namespace), card.rank),
+            parent=_parent(index, namespace, entry),
+            ahead=index.before(index_entries.queue(namespace), entry.rank),
             running=index.count(index_entries.running(namespace)) - own_job_runs,
-            first=duplicate_of(index, namespace, card),
+            first=duplicate_of(index, namespace, entry),
         )
 
 
 def job_of_another(index: Index, mine: Owner, name: str) -> str:
     """Return what a status says of a Job that has the name of a resource's own and belongs to another; else nothing."""
-    card = index.job_named(mine.key.namespace, name)
-    if card is None or card.owner == mine:
+    entry = index.job_named(mine.key.namespace, name)
+    if entry is None or entry.owner == mine:
         return ""
-    return taken_by(name, card.owner, mine)
+    return taken_by(name, entry.owner, mine)
 
 
-def duplicate_of(index: Index, namespace: str, card: ExposureCard) -> ExposureCard | None:
+def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> ExposureEntry | None:
     """Return the Exposure that stands for the same processing and came first; None for one that has begun.
 
     What has a Job comes before what was made earlier: moments of creation are whole seconds, of several machines.
     """
 
-    def place(one: ExposureCard) -> tuple[bool, str, str]:
+    def place(one: ExposureEntry) -> tuple[bool, str, str]:
         job = index.job_named(namespace, one.name)
         has_job = job is not None and job.owner == Owner(Key("Exposure", namespace, one.name), one.uid)
         return not (one.begun or has_job), one.made, one.name
 
-    if card.exposure_id is None or not place(card)[0]:
+    if entry.exposure_id is None or not place(entry)[0]:
         return None
-    same = index_entries.same_processing(namespace, card.night, card.exposure_id, card.run, card.instrument)
-    found = [index.card(Key("Exposure", namespace, name)) for name in index.under(same) if name != card.name]
-    others = [one for one in found if isinstance(one, ExposureCard) and place(one) < place(card)]
+    same = index_entries.same_processing(namespace, entry.night, entry.exposure_id, entry.run, entry.instrument)
+    found = [index.entry(Key("Exposure", namespace, name)) for name in index.under(same) if name != entry.name]
+    others = [one for one in found if isinstance(one, ExposureEntry) and place(one) < place(entry)]
     return min(others, key=place, default=None)
 
 
-def _parent(index: Index, namespace: str, card: ExposureCard) -> ObservationCard | None:
-    parent = index.card(Key("Observation", namespace, card.observation)) if card.observation else None
-    return parent if isinstance(parent, ObservationCard) and index_entries.is_parent(parent, card) else None
+def _parent(index: Index, namespace: str, entry: ExposureEntry) -> ObservationEntry | None:
+    parent = index.entry(Key("Observation", namespace, entry.observation)) if entry.observation else None
+    return parent if isinstance(parent, ObservationEntry) and index_entries.is_parent(parent, entry) else None

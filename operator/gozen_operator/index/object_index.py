@@ -19,7 +19,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from gozen.resources.metadata import Resource
-from gozen_operator.index.index_entries import Card, Heading, JobCard, Place, card_of, job_card_of, places
+from gozen_operator.index.index_entries import (
+    IndexEntry,
+    IndexKey,
+    JobEntry,
+    SortKey,
+    entry_of,
+    filed_under,
+    job_entry_of,
+)
 from gozen_operator.index.indexed_object import IndexedObject, SeenResource
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.job_manifests import job_key
@@ -30,25 +38,25 @@ _MODELS = 512
 
 
 class ObjectChange(NamedTuple):
-    """What became of a card; None where there is none."""
+    """What became of an entry; None where there is none."""
 
     key: Key
-    before: Card | None
-    after: Card | None
+    before: IndexEntry | None
+    after: IndexEntry | None
 
 
 class Index:
     """The last known version of each object of ours; several threads may use it."""
 
     def __init__(self) -> None:
-        self._entries: dict[Key, IndexedObject] = {}
-        self._drawers: dict[Heading, list[Place]] = {}
+        self._objects: dict[Key, IndexedObject] = {}
+        self._listings: dict[IndexKey, list[SortKey]] = {}
         self._models: OrderedDict[Key, tuple[int, Resource]] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._objects)
 
     def put(self, manifest: Manifest) -> ObjectChange | None:
         """Remember an object; None where that is nothing new."""
@@ -57,7 +65,7 @@ class Index:
         with self._lock:
             if not self._is_news(key, uid, version):
                 return None
-            known = self._entries.get(key)
+            known = self._objects.get(key)
             if known is not None and known.uid not in ("", uid):
                 self._bury(known.uid)
             return self._replace(key, self._entry(key, uid, version, manifest))
@@ -67,24 +75,24 @@ class Index:
         key, uid = key_of(manifest), manifest["metadata"]["uid"]
         with self._lock:
             self._bury(uid)
-            known = self._entries.get(key)
+            known = self._objects.get(key)
             return None if known is not None and known.uid != uid else self._replace(key, None)
 
     def expect(self, manifest: Manifest) -> None:
         """Count a Job as made that is about to be, so that nobody takes its turn meanwhile."""
         key = key_of(manifest)
-        card = job_card_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
+        entry = job_entry_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
         with self._lock:
-            if key not in self._entries:
-                self._replace(key, IndexedObject("", 0, b"", card))
+            if key not in self._objects:
+                self._replace(key, IndexedObject("", 0, b"", entry))
 
     def give_up(self, key: Key, owner: Key | None) -> ObjectChange | None:
         """Forget a Job that was expected for a resource and is not there."""
         with self._lock:
-            known = self._entries.get(key)
-            if known is None or known.uid or not isinstance(known.card, JobCard):
+            known = self._objects.get(key)
+            if known is None or known.uid or not isinstance(known.entry, JobEntry):
                 return None
-            mine = known.card.owner is not None and known.card.owner.key == owner
+            mine = known.entry.owner is not None and known.entry.owner.key == owner
             return self._replace(key, None) if mine else None
 
     def forget(self, key: Key, uid: str) -> ObjectChange | None:
@@ -96,7 +104,7 @@ class Index:
             As it was known before the listing was asked for.
         """
         with self._lock:
-            known = self._entries.get(key)
+            known = self._objects.get(key)
             if known is None or not known.uid or known.uid != uid:
                 return None
             self._bury(known.uid)
@@ -111,22 +119,22 @@ class Index:
     def seen(self, key: Key) -> SeenResource | None:
         """Return one of our resources and its Job as they are at this moment; None when there is none."""
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
+            cached = self._objects.get(key)
+            if cached is None:
                 return None
             try:
-                resource: Resource | ValidationError = self._model(key, entry)
+                resource: Resource | ValidationError = self._model(key, cached)
             except ValidationError as error:
                 resource = error
             job = self.job_named(key.namespace, job_key(key).name)
             is_its = job is not None and job.seen.uid and job.owner is not None and job.owner.key == key
             ended = (job.seen.uid, job.seen.finished) if job is not None and is_its else None
-            return SeenResource(resource, entry.uid, str(entry.version), entry.text, ended)
+            return SeenResource(resource, cached.uid, str(cached.version), cached.text, ended)
 
     def manifest(self, key: Key) -> dict[str, Any] | None:
         """Return what is kept of a resource, as plain data."""
-        entry = self._entries.get(key)
-        return None if entry is None else json.loads(entry.text)
+        cached = self._objects.get(key)
+        return None if cached is None else json.loads(cached.text)
 
     def resource(self, key: Key) -> Resource | None:
         """Return one of our resources; None when there is none.
@@ -137,80 +145,80 @@ class Index:
             Another version of the schema let something pass that this version does not understand.
         """
         with self._lock:
-            entry = self._entries.get(key)
-            return None if entry is None else self._model(key, entry)
+            cached = self._objects.get(key)
+            return None if cached is None else self._model(key, cached)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
         """Return a resource's own Job, without the ends of its pods; one that only has the name is another's.
 
         One that is about to be made is none yet: nobody knows whether it comes to be.
         """
-        card = self.job_named(owner.key.namespace, name)
-        return card.seen if card is not None and card.owner == owner and card.seen.uid else None
+        entry = self.job_named(owner.key.namespace, name)
+        return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
 
-    def job_named(self, namespace: str, name: str) -> JobCard | None:
+    def job_named(self, namespace: str, name: str) -> JobEntry | None:
         """Return what has the name of a Job, whoever owns it."""
-        card = self.card(Key("Job", namespace, name))
-        return card if isinstance(card, JobCard) else None
+        entry = self.entry(Key("Job", namespace, name))
+        return entry if isinstance(entry, JobEntry) else None
 
-    def card(self, key: Key) -> Card | None:
-        """Return the card of an object that is there and understood."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry.card
+    def entry(self, key: Key) -> IndexEntry | None:
+        """Return the entry of an object that is there and understood."""
+        cached = self._objects.get(key)
+        return None if cached is None else cached.entry
 
-    def cards(self, kind: str) -> Iterator[tuple[Key, Card | None]]:
-        """Return the cards of a kind."""
+    def entries(self, kind: str) -> Iterator[tuple[Key, IndexEntry | None]]:
+        """Return the entries of a kind."""
         with self._lock:
-            found = [(key, entry.card) for key, entry in self._entries.items() if key.kind == kind]
+            found = [(key, cached.entry) for key, cached in self._objects.items() if key.kind == kind]
         return iter(found)
 
     def keys(self, kind: str) -> list[Key]:
         """Return the keys of a kind."""
-        return [key for key, _ in self.cards(kind)]
+        return [key for key, _ in self.entries(kind)]
 
     def uids(self, kind: str) -> dict[Key, str]:
         """Return the uids of a kind; empty for a Job that is about to be made."""
         with self._lock:
-            return {key: entry.uid for key, entry in self._entries.items() if key.kind == kind}
+            return {key: cached.uid for key, cached in self._objects.items() if key.kind == kind}
 
-    def under(self, heading: Heading, begin: Place = (), most: int | None = None) -> list[str]:
-        """Return names under a heading in their order, at most so many, from a place on."""
+    def under(self, index_key: IndexKey, begin: SortKey = (), most: int | None = None) -> list[str]:
+        """Return names under a index_key in their order, at most so many, from a place on."""
         with self._lock:
-            drawer = self._drawers.get(heading, [])
-            first = bisect_left(drawer, begin)
-            return [str(place[-1]) for place in drawer[first : None if most is None else first + most]]
+            listing = self._listings.get(index_key, [])
+            first = bisect_left(listing, begin)
+            return [str(place[-1]) for place in listing[first : None if most is None else first + most]]
 
-    def before(self, heading: Heading, place: Place) -> int:
+    def before(self, index_key: IndexKey, place: SortKey) -> int:
         """Return how many stand before a place."""
         with self._lock:
-            return bisect_left(self._drawers.get(heading, []), place)
+            return bisect_left(self._listings.get(index_key, []), place)
 
-    def count(self, heading: Heading) -> int:
-        """Return how many there are under a heading."""
+    def count(self, index_key: IndexKey) -> int:
+        """Return how many there are under a index_key."""
         with self._lock:
-            return len(self._drawers.get(heading, []))
+            return len(self._listings.get(index_key, []))
 
     def _is_news(self, key: Key, uid: str, version: int) -> bool:
-        known = self._entries.get(key)
+        known = self._objects.get(key)
         # Versions grow along all objects of a kind: an older one of this name is of an object that went before.
         return uid not in self._gone and (known is None or version > known.version)
 
     def _entry(self, key: Key, uid: str, version: int, manifest: Manifest) -> IndexedObject:
         if key.kind == "Job":
-            return IndexedObject(uid, version, b"", job_card_of(manifest))
+            return IndexedObject(uid, version, b"", job_entry_of(manifest))
         text = json.dumps(essential(manifest), separators=(",", ":")).encode()
         try:
             model = parsed(manifest)
         except ValidationError:
             return IndexedObject(uid, version, text, None)
         self._keep(key, version, model)
-        return IndexedObject(uid, version, text, card_of(model))
+        return IndexedObject(uid, version, text, entry_of(model))
 
-    def _model(self, key: Key, entry: IndexedObject) -> Resource:
+    def _model(self, key: Key, cached: IndexedObject) -> Resource:
         version, model = self._models.get(key, (-1, None))
-        if model is None or version != entry.version:
-            model = parsed(json.loads(entry.text))
-        self._keep(key, entry.version, model)
+        if model is None or version != cached.version:
+            model = parsed(json.loads(cached.text))
+        self._keep(key, cached.version, model)
         return model
 
     def _keep(self, key: Key, version: int, model: Resource) -> None:
@@ -220,25 +228,25 @@ class Index:
         while len(self._models) > _MODELS:
             self._models.popitem(last=False)
 
-    def _replace(self, key: Key, entry: IndexedObject | None) -> ObjectChange:
-        known = self._entries.pop(key, None)
-        before, after = known.card if known else None, entry.card if entry else None
+    def _replace(self, key: Key, cached: IndexedObject | None) -> ObjectChange:
+        known = self._objects.pop(key, None)
+        before, after = known.entry if known else None, cached.entry if cached else None
         if before != after:
             self._refile(key, before, after)
-        if entry is None:
+        if cached is None:
             self._models.pop(key, None)
         else:
-            self._entries[key] = entry
+            self._objects[key] = cached
         return ObjectChange(key, before, after)
 
-    def _refile(self, key: Key, before: Card | None, after: Card | None) -> None:
-        for heading, place in places(key, before) if before is not None else ():
-            drawer = self._drawers[heading]
-            del drawer[bisect_left(drawer, place)]
-            if not drawer:
-                del self._drawers[heading]
-        for heading, place in places(key, after) if after is not None else ():
-            insort(self._drawers.setdefault(heading, []), place)
+    def _refile(self, key: Key, before: IndexEntry | None, after: IndexEntry | None) -> None:
+        for index_key, place in filed_under(key, before) if before is not None else ():
+            listing = self._listings[index_key]
+            del listing[bisect_left(listing, place)]
+            if not listing:
+                del self._listings[index_key]
+        for index_key, place in filed_under(key, after) if after is not None else ():
+            insort(self._listings.setdefault(index_key, []), place)
 
     def _bury(self, uid: str) -> None:
         self._gone[uid] = None

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from gozen.resources.observation import Observation
 from gozen_operator.index import index_entries
-from gozen_operator.index.index_entries import ExposureCard, card_of
+from gozen_operator.index.index_entries import ExposureEntry, entry_of
 from gozen_operator.index.neighbours import ExposureNeighbours
 from gozen_operator.index.object_index import Index
 from gozen_operator.reconcile.conditions import status_of
@@ -26,7 +26,7 @@ class LiveObjects(Protocol):
 
 def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str:
     """Return the uid of the Exposure that has the number of this one, if it exists and stays; else nothing."""
-    first = None if near.card.complete else near.first
+    first = None if near.entry.complete else near.first
     found = api.get(Key("Exposure", namespace, first.name)) if first is not None else None
     if found is None or found["metadata"].get("deletionTimestamp"):
         return ""
@@ -35,14 +35,14 @@ def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str
 
 def unheard_of(api: LiveObjects, index: Index, observation: Observation) -> list[dict[str, Any]]:
     """Return Exposures that an Observation has made, when nothing but them would keep it from being complete."""
-    mine, namespace = card_of(observation), str(observation.metadata.namespace)
+    mine, namespace = entry_of(observation), str(observation.metadata.namespace)
     status = observation.status
     said = [one.model_dump() for one in status.conditions] if status is not None else []
     if status is None or status_of(said, "Complete") == "True" or status_of(said, "Executed") not in ("True", "False"):
         return []
     keys = [Key("Exposure", namespace, one.name) for one in status.exposures]
-    known = [(key, index.card(key)) for key in keys]
-    heard = {key: one for key, one in known if isinstance(one, ExposureCard) and index_entries.is_parent(mine, one)}
+    known = [(key, index.entry(key)) for key in keys]
+    heard = {key: one for key, one in known if isinstance(one, ExposureEntry) and index_entries.is_parent(mine, one)}
     if not all(one.complete for one in heard.values()):
         return []
     found = [api.get(key) for key in keys if key not in heard]

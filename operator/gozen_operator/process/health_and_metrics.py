@@ -13,7 +13,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Total
 
-from gozen_operator.index.index_entries import ExposureCard, JobCard
+from gozen_operator.index.index_entries import ExposureEntry, JobEntry
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process.work_queue import WorkQueue
@@ -66,13 +66,13 @@ class Health:
         oldest = now = time.time()
         for kind in MODELS:
             reasons: Counter[str] = Counter()
-            for _, card in index.cards(kind):
-                if card is None or isinstance(card, JobCard):
+            for _, entry in index.entries(kind):
+                if entry is None or isinstance(entry, JobEntry):
                     reasons["InvalidSpec"] += 1
                     continue
-                reasons[card.reason or "New"] += 1
-                if isinstance(card, ExposureCard) and card.raw_since is not None and not card.complete:
-                    oldest = min(oldest, card.raw_since)
+                reasons[entry.reason or "New"] += 1
+                if isinstance(entry, ExposureEntry) and entry.raw_since is not None and not entry.complete:
+                    oldest = min(oldest, entry.raw_since)
             for reason, count in reasons.items():
                 self.resources.labels(kind, reason).set(count)
         self.at_risk.set(now - oldest)

@@ -115,7 +115,7 @@ def _observation_facts(sources: ReconcileSources, observation: Observation, _: A
 def _gather_for_exposure(sources: ReconcileSources, exposure: Exposure) -> Answers:
     namespace, near = str(exposure.metadata.namespace), neighbours_of(sources.index, exposure)
     confirmed = confirm_live.confirmed(sources.api, near, namespace)
-    if near.card.complete or near.waits_for_its_turn(sources.settings):
+    if near.entry.complete or near.waits_for_its_turn(sources.settings):
         return Answers(confirmed=confirmed)
     pods = _pods(sources, namespace, near.job)
     if near.job is not None and near.job.finished is None:  # the archive is asked before its Job, and after it

@@ -132,7 +132,7 @@ class Process:
                 for change in await asyncio.to_thread(self._listed, kind, namespace):
                     self._mark(change)
         for kind in MODELS:
-            self.queue.add_round(key for key, card in self.index.cards(kind) if not is_over(card))
+            self.queue.add_round(key for key, entry in self.index.entries(kind) if not is_over(entry))
         self.health.hear()
         self.health.count(self.index)
 
