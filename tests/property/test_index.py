@@ -101,18 +101,18 @@ def lightcurve_spec(rng: random.Random) -> dict[str, Any]:
 SPECS = {"Exposure": exposure_spec, "Observation": observation_spec, "LightCurveJob": lightcurve_spec}
 
 
-def walked(index: Index) -> dict[index_entries.IndexKey, list[index_entries.Place]]:
+def walked(index: Index) -> dict[index_entries.IndexKey, list[index_entries.SortKey]]:
     """Return what should be in the drawers, from all objects one after the other."""
-    found: dict[index_entries.IndexKey, list[index_entries.Place]] = {}
+    found: dict[index_entries.IndexKey, list[index_entries.SortKey]] = {}
     for kind in (*SPECS, "Job"):
-        for key, card in index.cards(kind):
-            for heading, place in filed_under(key, card) if card is not None else ():
+        for key, entry in index.entries(kind):
+            for heading, place in filed_under(key, entry) if entry is not None else ():
                 found.setdefault(heading, []).append(place)
     return {heading: sorted(several) for heading, several in found.items()}
 
 
 def exposures(index: Index) -> dict[str, ExposureEntry]:
-    return {key.name: card for key, card in index.cards("Exposure") if isinstance(card, ExposureEntry)}
+    return {key.name: entry for key, entry in index.entries("Exposure") if isinstance(entry, ExposureEntry)}
 
 
 def facts_of(index: Index, key: Key) -> Any:
@@ -143,7 +143,7 @@ def check_exposure(index: Index, mine: ExposureEntry) -> None:
     """Compare the facts of an Exposure with a walk along all others."""
     facts = facts_of(index, Key("Exposure", NAMESPACE, mine.name))
     others = [one for one in exposures(index).values() if one.name != mine.name]
-    jobs = {key.name: card for key, card in index.cards("Job") if isinstance(card, index_entries.JobEntry)}
+    jobs = {key.name: entry for key, entry in index.entries("Job") if isinstance(entry, index_entries.JobEntry)}
     runs = [n for n, job in jobs.items() if job.runs and job.reduces]
     uid = index.uids("Exposure")[Key("Exposure", NAMESPACE, mine.name)]
     own = jobs.get(mine.name)
@@ -178,18 +178,18 @@ def check_exposure(index: Index, mine: ExposureEntry) -> None:
     assert facts.held == (parent is not None and not parent.complete)
 
 
-def begun_by(index: Index, card: ExposureEntry) -> bool:
+def begun_by(index: Index, entry: ExposureEntry) -> bool:
     """Tell whether an Exposure is complete or has a Job."""
-    own = index.job_named(NAMESPACE, card.name)
-    uid = index.uids("Exposure").get(Key("Exposure", NAMESPACE, card.name))
-    return card.complete or (own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, card.name), uid or ""))
+    own = index.job_named(NAMESPACE, entry.name)
+    uid = index.uids("Exposure").get(Key("Exposure", NAMESPACE, entry.name))
+    return entry.complete or (own is not None and own.owner == Owner(Key("Exposure", NAMESPACE, entry.name), uid or ""))
 
 
-def parent_of(index: Index, card: ExposureEntry) -> index_entries.ObservationEntry | None:
+def parent_of(index: Index, entry: ExposureEntry) -> index_entries.ObservationEntry | None:
     """Return the Observation that owns an Exposure, or that one made by hand names."""
-    key = Key("Observation", NAMESPACE, card.observation or "")
+    key = Key("Observation", NAMESPACE, entry.observation or "")
     parent, uids = index.entry(key), {"", index.uids("Observation").get(key)}
-    return parent if isinstance(parent, index_entries.ObservationEntry) and card.observation_uid in uids else None
+    return parent if isinstance(parent, index_entries.ObservationEntry) and entry.observation_uid in uids else None
 
 
 def check_lightcurves(index: Index, job: LightCurveJob) -> None:
@@ -207,13 +207,13 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
     mine = index.entry(Key("LightCurveJob", NAMESPACE, job.metadata.name))
     assert isinstance(mine, LightCurveEntry)
     jobs = [
-        card for _, card in index.cards("Job") if isinstance(card, index_entries.JobEntry) and card.owner is not None
+        entry for _, entry in index.entries("Job") if isinstance(entry, index_entries.JobEntry) and entry.owner is not None
     ]
     owner = Owner(Key("LightCurveJob", NAMESPACE, mine.name), mine.uid)
     append = [one for one in jobs if one.owner != owner and one.runs and one.table == mine.table]
     rivals = {one.owner.key.name for one in append if one.owner} or {
         one.name
-        for _, one in index.cards("LightCurveJob")
+        for _, one in index.entries("LightCurveJob")
         if isinstance(one, LightCurveEntry) and one.name != mine.name and one.table == mine.table and not one.complete
         and not one.going and (
             index.job_of(Owner(Key("LightCurveJob", NAMESPACE, one.name), one.uid), one.job)
@@ -258,10 +258,10 @@ def test_the_index_knows_what_a_walk_finds_and_marks_whom_it_concerns(seed: int)
     for step in range(120):
         before = {key: facts_of(index, key) for kind in SPECS for key in index.keys(kind)}
         change = happen(index, rng, 100 + step)
-        assert index._drawers == walked(index)
+        assert index._listings == walked(index)
         check_seen(index)
-        for card in exposures(index).values():
-            check_exposure(index, card)
+        for entry in exposures(index).values():
+            check_exposure(index, entry)
         for key in index.keys("LightCurveJob"):
             job = index.resource(key)
             assert isinstance(job, LightCurveJob)
@@ -274,17 +274,17 @@ def test_the_index_knows_what_a_walk_finds_and_marks_whom_it_concerns(seed: int)
 
 def is_concerned(index: Index, key: Key, before: Any) -> bool:
     """Tell whether what a resource waits for, or counts, is otherwise than before."""
-    now, card = facts_of(index, key), index.entry(key)
-    if isinstance(card, ExposureEntry | LightCurveEntry) and card.going:
+    now, entry = facts_of(index, key), index.entry(key)
+    if isinstance(entry, ExposureEntry | LightCurveEntry) and entry.going:
         return False
-    if isinstance(card, ExposureEntry):
-        turn = card.reason == "Queued" and now.may_launch and not before.may_launch
-        free = card.reason == "WaitingForCalibration" and not now.calibration and bool(before.calibration)
+    if isinstance(entry, ExposureEntry):
+        turn = entry.reason == "Queued" and now.may_launch and not before.may_launch
+        free = entry.reason == "WaitingForCalibration" and not now.calibration and bool(before.calibration)
         job = (now.job and now.job.finished) != (before.job and before.job.finished)
         return turn or free or job or (now.suspended, now.held) != (before.suspended, before.held)
-    if isinstance(card, LightCurveEntry):
-        free = card.reason == "WaitingForExposures" and not now.waiting_for and bool(before.waiting_for)
-        return not card.complete and (free or (now.writer is None and before.writer is not None))
+    if isinstance(entry, LightCurveEntry):
+        free = entry.reason == "WaitingForExposures" and not now.waiting_for and bool(before.waiting_for)
+        return not entry.complete and (free or (now.writer is None and before.writer is not None))
     counted = [{name: (one.complete, one.succeeded) for name, one in several.items()} for several in (now, before)]
     return counted[0] != counted[1]
 
