@@ -51,13 +51,13 @@ from gozen.frames.raw import assemble, read_file
 from gozen.frames.take_in import record_missing
 from gozen.instrument.profile import load_profile
 from gozen.photometry.aperture_sums import aperture_sums
-from gozen.reduction.night_masters import make_masters, masters_wanted
 from gozen.reduction.pool_worker import KEPT_BYTES
 from gozen.reduction.process_pool import run_all
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_masters import make_masters, masters_wanted
 from gozen.reduction.sensor_work import SensorWork, SharedInputs
-from gozen.reduction.shared_inputs import open_bench
+from gozen.reduction.shared_inputs import open_shared_inputs
 from gozen.settings import Settings
 from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 from gozen.simulator.sky import population
@@ -109,13 +109,13 @@ def make_archive(folder: Path, frames: int, crowding: float = TYPICAL, seed: int
     population._BRIGHT_DENSITY = usual
     record_missing(store, NIGHT, profile)
     works = masters_wanted(raw_exposures(store, NIGHT), profile.masters)
-    list(make_masters(works, functools.partial(open_bench, settings), 1))
-    return open_bench(settings)
+    list(make_masters(works, functools.partial(open_shared_inputs, settings), 1))
+    return open_shared_inputs(settings)
 
 
-def work_of(bench: SharedInputs, run: str, pipelines: tuple[str, ...] = PLAIN) -> SensorWork:
+def work_of(shared: SharedInputs, run: str, pipelines: tuple[str, ...] = PLAIN) -> SensorWork:
     """Return the reduction of the exposure under a run's name."""
-    exposure = next(one for one in raw_exposures(bench.store, NIGHT) if one.data_type == "OBJECT")
+    exposure = next(one for one in raw_exposures(shared.store, NIGHT) if one.data_type == "OBJECT")
     return SensorWork(Processing(NIGHT, exposure.exposure, run), SENSOR, exposure.sensors[SENSOR], pipelines)
 
 
@@ -146,42 +146,42 @@ def peer(images: list[np.ndarray]) -> int:
     return len(found)
 
 
-def floor(bench: SharedInputs, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, rows: pa.Table) -> None:
+def floor(shared: SharedInputs, raw: Any, x: np.ndarray, y: np.ndarray, detector: Any, rows: pa.Table) -> None:
     """Calibrate, sum at known places, and write the rows."""
     for index in range(raw.nframe):
         image, mask = calibrate(raw.stored(index), detector)
         aperture_sums(image, mask, x, y, rows["aperture_diameter"][0].as_py())
-    sink = Path(bench.settings.archive) / "floor.parquet"
+    sink = Path(shared.settings.archive) / "floor.parquet"
     pq.write_table(rows, sink, compression="zstd", compression_level=1)
 
 
-def staged(bench: SharedInputs, commit: SensorCommit) -> pa.Table:
+def staged(shared: SharedInputs, commit: SensorCommit) -> pa.Table:
     """Return the rows that a reduction staged."""
-    return pq.read_table(pa.BufferReader(bench.store.read(commit.products["staging"].key)))
+    return pq.read_table(pa.BufferReader(shared.store.read(commit.products["staging"].key)))
 
 
-def against_the_peer(bench: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
+def against_the_peer(shared: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
     """Return the times of the reduction, the peer and the floor, in milliseconds a frame, and their ratios."""
-    work = work_of(bench, "count")
-    commit = reduce_sensor(work, bench)
-    raw = assemble([read_file(bench.store, key) for key in work.raw], bench.profile)
+    work = work_of(shared, "count")
+    commit = reduce_sensor(work, shared)
+    raw = assemble([read_file(shared.store, key) for key in work.raw], shared.profile)
     wanted = CalibrationSetup.of_header(raw.header)
-    masters = find_masters(bench.store, bench.profile, SENSOR, NIGHT, float(raw.start[0]), wanted)
-    detector = detector_of(bench.profile, SENSOR, "high", masters["dark"].image, masters["flat"].image)
+    masters = find_masters(shared.store, shared.profile, SENSOR, NIGHT, float(raw.start[0]), wanted)
+    detector = detector_of(shared.profile, SENSOR, "high", masters["dark"].image, masters["flat"].image)
     images = [calibrate(raw.stored(index), detector)[0] for index in range(min(frames, 6))]
-    rows = staged(bench, commit)
+    rows = staged(shared, commit)
     x, y = (rows[name].to_numpy()[: commit.summary.n_sources].astype(float) for name in ("x", "y"))
 
     def reduction(name: str, pipelines: tuple[str, ...]) -> Callable[[int], Any]:
-        return lambda number: reduce_sensor(work_of(bench, f"{name}{number + 1}", pipelines), bench)
+        return lambda number: reduce_sensor(work_of(shared, f"{name}{number + 1}", pipelines), shared)
 
     tasks: dict[str, Callable[[int], Any]] = {
         "reduce": reduction("a", PLAIN),
         "reduce with cube": reduction("b", CUBE),
         "reduce with neo": reduction("c", NEO),
         "peer": lambda _: peer(images),
-        "floor": lambda _: floor(bench, raw, x, y, detector, rows),
-        "SHA-256 of the raw file": lambda _: sha256(bench.store.read(work.raw[0])),
+        "floor": lambda _: floor(shared, raw, x, y, detector, rows),
+        "SHA-256 of the raw file": lambda _: sha256(shared.store.read(work.raw[0])),
     }
     seconds = together(tasks, repeats)
     out = {
@@ -196,7 +196,7 @@ def against_the_peer(bench: SharedInputs, frames: int, repeats: int) -> dict[str
     return out
 
 
-def steps(bench: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
+def steps(shared: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
     """Return the milliseconds a frame of each step of the reduction."""
     times = dict.fromkeys(STEPS, 0.0)
 
@@ -213,7 +213,7 @@ def steps(bench: SharedInputs, frames: int, repeats: int) -> dict[str, float]:
     usual = {name: getattr(module, function) for name, (module, function) in STEPS.items()}
     for name, (module, function) in STEPS.items():
         setattr(module, function, timed(name, usual[name]))
-    whole = sum(spent(lambda n=n: reduce_sensor(work_of(bench, f"steps{n}"), bench)) for n in range(repeats))
+    whole = sum(spent(lambda n=n: reduce_sensor(work_of(shared, f"steps{n}"), shared)) for n in range(repeats))
     for name, (module, function) in STEPS.items():
         setattr(module, function, usual[name])
     # The first registration calls what the second calls.
@@ -229,7 +229,7 @@ def scaling(folder: Path, typical: SharedInputs, frames: int, repeats: int) -> d
     lengths = {half: make_archive(folder / f"long{half}", half) for half in (frames // 2, 2 * frames)} | {
         frames: typical
     }
-    cost = together({str(count): _one(bench, "l") for count, bench in lengths.items()}, repeats)
+    cost = together({str(count): _one(shared, "l") for count, shared in lengths.items()}, repeats)
     counts = np.array(sorted(lengths))
     seconds = np.array([cost[str(count)] for count in counts])
     slope, intercept = np.polyfit(counts, seconds, 1)
@@ -242,8 +242,10 @@ def scaling(folder: Path, typical: SharedInputs, frames: int, repeats: int) -> d
         "many": make_archive(folder / "many", frames, MANY, 3),
     }
     fields["typical"] = typical
-    sources = {name: reduce_sensor(work_of(bench, "count"), bench).summary.n_sources for name, bench in fields.items()}
-    cost = together({name: _one(bench, "s") for name, bench in fields.items()}, repeats)
+    sources = {
+        name: reduce_sensor(work_of(shared, "count"), shared).summary.n_sources for name, shared in fields.items()
+    }
+    cost = together({name: _one(shared, "s") for name, shared in fields.items()}, repeats)
     for name in ("few", "typical", "many"):
         out[f"{name}: sources"] = float(sources[name] or 0)
         out[f"{name}: ms a frame"] = 1e3 * cost[name] / frames
@@ -252,8 +254,8 @@ def scaling(folder: Path, typical: SharedInputs, frames: int, repeats: int) -> d
     return out
 
 
-def _one(bench: SharedInputs, run: str) -> Callable[[int], Any]:
-    return lambda number: reduce_sensor(work_of(bench, f"{run}{number + 1}"), bench)
+def _one(shared: SharedInputs, run: str) -> Callable[[int], Any]:
+    return lambda number: reduce_sensor(work_of(shared, f"{run}{number + 1}"), shared)
 
 
 def _slope(figures: dict[str, float], one: str, other: str) -> float:
@@ -261,12 +263,12 @@ def _slope(figures: dict[str, float], one: str, other: str) -> float:
     return rise / (figures[f"{other}: sources"] - figures[f"{one}: sources"])
 
 
-def two_workers(bench: SharedInputs) -> float:
+def two_workers(shared: SharedInputs) -> float:
     """Return how much faster two worker processes are than one at the same eight cubes, start-up left out."""
     elapsed = {}
     for workers in (1, 2):
-        works = [work_of(bench, f"w{workers}-{number}") for number in range(8 + workers)]
-        results = run_all(works, reduce_here, functools.partial(open_bench, bench.settings), workers)
+        works = [work_of(shared, f"w{workers}-{number}") for number in range(8 + workers)]
+        results = run_all(works, reduce_here, functools.partial(open_shared_inputs, shared.settings), workers)
         for _ in range(workers):
             next(results)  # the first cube of each worker loads the code
         start = time.perf_counter()
@@ -275,32 +277,32 @@ def two_workers(bench: SharedInputs) -> float:
     return elapsed[1] / elapsed[2]
 
 
-def peak_gb(work: SensorWork, bench: SharedInputs) -> float:
+def peak_gb(work: SensorWork, shared: SharedInputs) -> float:
     """Reduce a cube and return the most memory that this process ever held, GB."""
-    reduce_sensor(work, bench)
+    reduce_sensor(work, shared)
     # What `getrusage` says of a process begins with what its parent held.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(peak.group(1)) * 1024 / 1e9 if peak else float("nan")
 
 
-def memory(bench: SharedInputs) -> float:
+def memory(shared: SharedInputs) -> float:
     """Return the most memory that a worker needs for two cubes with everything."""
-    works = [work_of(bench, f"m{number}", (*CUBE, "neo")) for number in range(2)]
-    results = run_all(works, peak_gb, functools.partial(open_bench, bench.settings), 1)
+    works = [work_of(shared, f"m{number}", (*CUBE, "neo")) for number in range(2)]
+    results = run_all(works, peak_gb, functools.partial(open_shared_inputs, shared.settings), 1)
     return max(float(result) for _, result in results)
 
 
 def measure(folder: Path, frames: int, repeats: int, quick: bool) -> dict[str, float]:
     """Return all figures; the quick ones are those of one cube in this process."""
     keep_freed_memory(KEPT_BYTES)
-    bench = make_archive(folder / "typical", frames)
-    figures = against_the_peer(bench, frames, repeats)
-    figures |= steps(bench, frames, repeats)
+    shared = make_archive(folder / "typical", frames)
+    figures = against_the_peer(shared, frames, repeats)
+    figures |= steps(shared, frames, repeats)
     if quick:
         return figures
-    figures |= scaling(folder, bench, frames, repeats)
-    figures[WORKERS] = two_workers(bench)
-    figures["peak memory of a worker, GB"] = memory(bench)
+    figures |= scaling(folder, shared, frames, repeats)
+    figures[WORKERS] = two_workers(shared)
+    figures["peak memory of a worker, GB"] = memory(shared)
     return figures
 
 

@@ -84,7 +84,7 @@ class Night:
         """The raw cube of the sky."""
         return self.store.list(keys.raw_folder(NIGHT, "00000003"))[0]
 
-    def bench(self, **changes: object) -> SharedInputs:
+    def shared_inputs(self, **changes: object) -> SharedInputs:
         """Return what a reduction needs."""
         return replace(SharedInputs(self.store, self.profile, self.settings, self.reference), **changes)
 
@@ -152,7 +152,7 @@ def work_of(night: Night, run: str = "r1", **changes: object) -> SensorWork:
 
 def reduced(night: Night, **changes: object):
     """Reduce the night's exposure."""
-    return reduce_sensor(work_of(night), night.bench(**changes))
+    return reduce_sensor(work_of(night), night.shared_inputs(**changes))
 
 
 def products(night: Night) -> list[str]:

@@ -157,13 +157,13 @@ def watch(folder: Path, store: Store, portions: Iterable[Sequence[Path]], settin
     One that is killed is started again.
     """
     (folder / "in").mkdir()
-    bench = SharedInputs(store, CAMERA, settings, None)
+    shared = SharedInputs(store, CAMERA, settings, None)
     reporter = Reporter(lambda _: None, settings.watch, store, None, 0.0)
 
     def started() -> tuple[Inbound, Cubes]:
         cubes: Cubes = {}
         orders = Orders(CAMERA, settings)
-        return Inbound(folder / "in", bench, settings.watch, orders, reporter, cubes, keep=False), cubes
+        return Inbound(folder / "in", shared, settings.watch, orders, reporter, cubes, keep=False), cubes
 
     inbound, cubes = started()
     now, waiting = 0.0, deque(portions)

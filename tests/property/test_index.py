@@ -207,7 +207,9 @@ def check_lightcurves(index: Index, job: LightCurveJob) -> None:
     mine = index.entry(Key("LightCurveJob", NAMESPACE, job.metadata.name))
     assert isinstance(mine, LightCurveEntry)
     jobs = [
-        entry for _, entry in index.entries("Job") if isinstance(entry, index_entries.JobEntry) and entry.owner is not None
+        entry
+        for _, entry in index.entries("Job")
+        if isinstance(entry, index_entries.JobEntry) and entry.owner is not None
     ]
     owner = Owner(Key("LightCurveJob", NAMESPACE, mine.name), mine.uid)
     append = [one for one in jobs if one.owner != owner and one.runs and one.table == mine.table]

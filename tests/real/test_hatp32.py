@@ -40,14 +40,14 @@ def reduced(observed, tmp_path_factory):
         store.write(keys.raw(NIGHT, "hatp-32", path.name.removesuffix(".FITS.gz")), path.read_bytes())
     raw = tuple(store.list(keys.raw_folder(NIGHT, "hatp-32")))
     settings = Settings(astrometry=AstrometrySettings(index_files=()))
-    bench = SharedInputs(
+    shared = SharedInputs(
         store,
         load_profile(str(PROFILES / "microobservatory.yaml")),
         settings,
         read_reference(folder / "tycho2.csv"),
     )
     work = SensorWork(Processing(NIGHT, "hatp-32"), "1", raw, pipelines=("wcs", "neo"))
-    commit = reduce_sensor(work, bench)
+    commit = reduce_sensor(work, shared)
     rows = pq.read_table(io.BytesIO(store.read(commit.products["staging"].key))).to_pandas()
     rows = rows[rows.origin == "stack"]
     return commit, {name: rows[name].to_numpy().reshape(FRAMES, -1) for name in rows.columns}

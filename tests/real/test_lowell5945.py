@@ -74,8 +74,8 @@ def lowell(observed, tmp_path_factory):
         store.write(keys.raw(NIGHT, "roach", path.name.removesuffix(".fits.gz")), path.read_bytes())
     raw = tuple(store.list(keys.raw_folder(NIGHT, "roach")))
     reference = read_reference(folder / "truth/lowell5945_starcat_819.fits")
-    bench = SharedInputs(store, profile, Settings(astrometry=AstrometrySettings(index_files=())), reference)
-    commit = reduce_sensor(SensorWork(Processing(NIGHT, "roach"), "1", raw), bench)
+    shared = SharedInputs(store, profile, Settings(astrometry=AstrometrySettings(index_files=())), reference)
+    commit = reduce_sensor(SensorWork(Processing(NIGHT, "roach"), "1", raw), shared)
     return Reduced(store, commit, folder)
 
 

@@ -52,7 +52,7 @@ def truth(observed):
 
 
 @pytest.fixture(scope="module")
-def bench(observed, tmp_path_factory):
+def shared_inputs(observed, tmp_path_factory):
     folder = observed("lowell5945")
     store, profile = open_store(tmp_path_factory.mktemp("movers")), load_profile(str(PROFILES / "lowell42.yaml"))
 
@@ -67,26 +67,26 @@ def bench(observed, tmp_path_factory):
     return SharedInputs(store, profile, Settings(archive=str(store.url)), reference)
 
 
-def reduce_frames(bench, exposure, paths):
+def reduce_frames(shared, exposure, paths):
     raw = []
     for path in paths:
         key = keys.raw(NIGHT, exposure, path.name.removesuffix(".fits.gz"))
-        bench.store.write(key, path.read_bytes())
+        shared.store.write(key, path.read_bytes())
         raw.append(key)
-    commit = reduce_sensor(SensorWork(Processing(NIGHT, exposure), "1", tuple(raw), ("wcs", "neo")), bench)
+    commit = reduce_sensor(SensorWork(Processing(NIGHT, exposure), "1", tuple(raw), ("wcs", "neo")), shared)
     assert commit.status == "reduced", commit.rejection
-    return Reduced(bench.store, commit)
+    return Reduced(shared.store, commit)
 
 
 @pytest.fixture(scope="module")
-def reduced(observed, bench):
-    return reduce_frames(bench, "roachapproach", sorted(observed("lowell5945").glob("2019*.gz")))
+def reduced(observed, shared):
+    return reduce_frames(shared, "roachapproach", sorted(observed("lowell5945").glob("2019*.gz")))
 
 
 @pytest.fixture(scope="module")
-def moonlit(observed, bench):
+def moonlit(observed, shared):
     dark, moon = (sorted(observed(name).glob("2019*.gz")) for name in ("lowell5945", "lowell5945_moon"))
-    return reduce_frames(bench, "moonrise", [*dark, *moon])
+    return reduce_frames(shared, "moonrise", [*dark, *moon])
 
 
 def offsets(record, rows):

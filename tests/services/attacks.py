@@ -21,10 +21,10 @@ REFUSED = "refused"
 
 def refused_numbers() -> list[int]:
     """Return the numbers of the system calls of this machine that the list does not name."""
-    from gozen.quickdb.isolation import seccomp, syscalls
+    from gozen.quickdb.isolation import seccomp, syscall_numbers
 
-    on = str(syscalls.machine())
-    named = {syscalls.number(name, on) for name in (*seccomp.FREE, *seccomp._conditions(0))}
+    on = str(syscall_numbers.machine())
+    named = {syscall_numbers.number(name, on) for name in (*seccomp.FREE, *seccomp._conditions(0))}
     # Two calls of x86-64 pass every filter; they end a process that is not being probed (uretprobe, uprobe).
     return [number for number in range(480) if number not in named | {335, 336}]
 

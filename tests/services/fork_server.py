@@ -141,11 +141,11 @@ def warm_up() -> None:
     from gozen.archive.stores.open_store import open_store
     from gozen.frames.take_in import record_missing
     from gozen.instrument.profile import load_profile
-    from gozen.lightcurves.append_night import append
+    from gozen.lightcurves.append_commits import append
     from gozen.observing.raw_for_steps import works_of_exposures
-    from gozen.reduction.night_masters import make_sensor_masters, masters_wanted
     from gozen.reduction.reduce_all import reduce_here
-    from gozen.reduction.shared_inputs import open_bench
+    from gozen.reduction.sensor_masters import make_sensor_masters, masters_wanted
+    from gozen.reduction.shared_inputs import open_shared_inputs
     from gozen.settings import Settings
     from gozen.simulator.simulate_night import SimulatedNight, Target, simulate_night
 
@@ -155,11 +155,11 @@ def warm_up() -> None:
         field = [Target("field", 19.75, 29.71)]
         simulate_night(store, profile, SimulatedNight(NIGHT, field, sensors=["111"], nframe=6, seed=1))
         record_missing(store, NIGHT, profile)
-        bench, exposures = open_bench(settings), raw_exposures(store, NIGHT)
+        shared, exposures = open_shared_inputs(settings), raw_exposures(store, NIGHT)
         for masters in masters_wanted(exposures, profile.masters):
-            make_sensor_masters(masters, bench)
+            make_sensor_masters(masters, shared)
         for work in works_of_exposures(exposures, [], ["wcs", "stack", "neo"], "r1")[:1]:
-            reduce_here(work, bench)
+            reduce_here(work, shared)
         append(store, NIGHT)
 
 

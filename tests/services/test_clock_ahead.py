@@ -23,9 +23,9 @@ from tests.suite.ahead import ahead
 
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog.write.append import append_night
+from gozen.instrument.earth_rotation import installed_tables
 from gozen.instrument.profile import load_profile
 from gozen.instrument.read_header import mjd_of_utc, night_of_mjd
-from gozen.instrument.time_tables import installed_tables
 from gozen.lightcurves.barycentric_times import bjd_tdb
 from gozen.quickdb import connect
 

@@ -47,7 +47,7 @@ def events(order):
 
 def reduce(night, pipelines=("wcs", "neo"), run="r1"):
     processing = Processing(NIGHT, "00000003", run)
-    return reduce_sensor(SensorWork(processing, SENSOR, (night.raw_key,), pipelines), night.bench())
+    return reduce_sensor(SensorWork(processing, SENSOR, (night.raw_key,), pipelines), night.shared_inputs())
 
 
 @pytest.fixture(scope="module")

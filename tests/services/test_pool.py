@@ -22,7 +22,7 @@ from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import Settings
 
 
-def open_bench(folder: Path) -> SharedInputs:
+def open_shared_inputs(folder: Path) -> SharedInputs:
     return SharedInputs(open_store(folder), load_profile("tomoe"), Settings())
 
 
@@ -32,10 +32,10 @@ def open_nothing(folder: Path) -> SharedInputs:
     (folder / f"{tries}").touch()
     if tries < 2:
         raise StorageUnavailable("the storage is away")
-    return open_bench(folder)
+    return open_shared_inputs(folder)
 
 
-def work(task: int, bench: SharedInputs) -> int:
+def work(task: int, shared: SharedInputs) -> int:
     """Square a number; some numbers are trouble."""
     if task == 13:
         raise ZeroDivisionError("thirteen")
@@ -43,13 +43,13 @@ def work(task: int, bench: SharedInputs) -> int:
         raise CorruptFile("four is no good")
     if task == 9:
         os.kill(os.getpid(), signal.SIGKILL)
-    if task == 6 and bench.store.create("seen", b""):
+    if task == 6 and shared.store.create("seen", b""):
         os.kill(os.getpid(), signal.SIGKILL)
     return task**2
 
 
 def done(tasks: list[int], folder: Path, workers: int = 2) -> dict[int, int | GozenError]:
-    return dict(run_all(tasks, work, partial(open_bench, folder), workers))
+    return dict(run_all(tasks, work, partial(open_shared_inputs, folder), workers))
 
 
 def test_every_task_has_its_result(tmp_path: Path) -> None:
@@ -87,34 +87,34 @@ def test_a_worker_that_cannot_begin_says_why_and_tries_again(tmp_path: Path) -> 
     assert found == {2: 4, 3: 9}
 
 
-def meet(task: int, bench: SharedInputs) -> bool:
+def meet(task: int, shared: SharedInputs) -> bool:
     """Kill the worker (0) while the other is at work (1), return at once (2 and 3), or wait for another like this."""
-    if task == 1 and bench.store.create("at work", b""):
+    if task == 1 and shared.store.create("at work", b""):
         time.sleep(60)
     while task == 0:
-        if bench.store.exists("at work"):
+        if shared.store.exists("at work"):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.05)
     until = time.monotonic() + 15
-    bench.store.create(f"waiting/{task}", b"")
+    shared.store.create(f"waiting/{task}", b"")
     while task > 3 and time.monotonic() < until:
-        if len(bench.store.list("waiting")) >= 5:  # 1 to 3, this one and another
+        if len(shared.store.list("waiting")) >= 5:  # 1 to 3, this one and another
             return True
         time.sleep(0.05)
     if task > 3:
-        bench.store.delete(f"waiting/{task}")
+        shared.store.delete(f"waiting/{task}")
     return False
 
 
 def test_only_what_was_under_way_is_tried_alone_after_a_death(tmp_path: Path) -> None:
-    found = dict(run_all(range(6), meet, partial(open_bench, tmp_path), 2))
+    found = dict(run_all(range(6), meet, partial(open_shared_inputs, tmp_path), 2))
     assert isinstance(found.pop(0), WorkerLost)
     assert found == {1: False, 2: False, 3: False, 4: True, 5: True}
 
 
 @pytest.mark.timeout(60)
 def test_a_worker_that_does_not_answer_at_the_end_is_not_waited_for(tmp_path: Path) -> None:
-    results = run_all([1, 2, 3], work, partial(open_bench, tmp_path), 2)
+    results = run_all([1, 2, 3], work, partial(open_shared_inputs, tmp_path), 2)
     found = dict(next(results) for _ in range(3))
     idle = multiprocessing.active_children()[0]
     os.kill(idle.pid, signal.SIGSTOP)  # it may hold the lock of the queue, as one does that was killed

@@ -38,7 +38,7 @@ class Compared:
     def __init__(self, night):
         self.night = night
         work = SensorWork(Processing(NIGHT, "00000003"), SENSOR, (night.raw_key,), pipelines=("wcs", "stack"))
-        self.commit = reduce_sensor(work, night.bench())
+        self.commit = reduce_sensor(work, night.shared_inputs())
         assert self.commit.rejection is None
         self.sensor = self.table("sensor").iloc[0]
         self.frames = self.table("frames")

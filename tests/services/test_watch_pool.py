@@ -15,12 +15,12 @@ import pytest
 from gozen.errors import Bug, GozenError, WorkerLost
 from gozen.reduction.process_pool import WorkerPool
 
-from .test_pool import open_bench, work
+from .test_pool import open_shared_inputs, work
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[WorkerPool]:
-    made = WorkerPool(partial(open_bench, tmp_path), 2)
+    made = WorkerPool(partial(open_shared_inputs, tmp_path), 2)
     yield made
     made.stop()
 

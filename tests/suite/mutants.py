@@ -109,12 +109,12 @@ MUTANTS = (
     Mutant(
         "a commit stands half a second before its products",
         "pipelines/gozen/reduction/reduce_sensor.py",
-        "    outcome = write_commit(bench.store, work.processing, commit)\n",
-        "    late = {one.key: bench.store.read(one.key) for one in commit.products.values()}\n"
-        "    [bench.store.delete(key) for key in late]\n"
-        "    outcome = write_commit(bench.store, work.processing, commit)\n"
+        "    outcome = write_commit(shared.store, work.processing, commit)\n",
+        "    late = {one.key: shared.store.read(one.key) for one in commit.products.values()}\n"
+        "    [shared.store.delete(key) for key in late]\n"
+        "    outcome = write_commit(shared.store, work.processing, commit)\n"
         '    __import__("time").sleep(0.5)\n'
-        "    [bench.store.write(key, data) for key, data in late.items()]\n",
+        "    [shared.store.write(key, data) for key, data in late.items()]\n",
         "tests/services/test_killed.py::test_killed_at_random_moments_it_ends_in_the_same_archive",
         "kills at random moments",
     ),

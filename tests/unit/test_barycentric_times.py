@@ -14,8 +14,8 @@ from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
 
+from gozen.instrument.earth_rotation import TableReach, day_length_s, installed_tables, reach, rotation_uncertainty_s
 from gozen.instrument.profile import load_profile
-from gozen.instrument.time_tables import TableReach, day_length_s, installed_tables, reach, rotation_uncertainty_s
 from gozen.lightcurves.barycentric_times import bjd_tdb, light_time_uncertainty_s, uncertainty
 
 TABLES = TableReach(measured=61_000, predicted=61_365, leap_seconds=61_180, last_ut1_utc_s=-0.2)

@@ -19,10 +19,10 @@ from astropy.time import Time
 
 from gozen.errors import CorruptFile, UnreadableInput
 from gozen.frames.raw import assemble, parse_file
+from gozen.instrument.earth_rotation import installed_tables
 from gozen.instrument.profile import Profile, parse_profile
 from gozen.instrument.profile_check import check_file
 from gozen.instrument.read_header import mjd_of_utc, night_of_mjd, read_header, utc_of_mjd
-from gozen.instrument.time_tables import installed_tables
 
 DAY_US = 86400e6
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gozen.quickdb.isolation import seccomp, syscalls
+from gozen.quickdb.isolation import seccomp, syscall_numbers
 
 PID = 4242
 ALLOWED, KILLED = "allowed", "killed"
@@ -40,7 +40,7 @@ def verdict(on: str, number: int, *arguments: int, architecture: int | None = No
 
 
 def call(on: str, name: str, *arguments: int) -> str:
-    number = syscalls.number(name, on)
+    number = syscall_numbers.number(name, on)
     assert number is not None
     return verdict(on, number, *arguments)
 
@@ -65,10 +65,12 @@ def test_numbers_are_those_of_the_kernel_s_headers(on):
     if not header.is_file() and not os.environ.get("CI"):
         pytest.skip(f"{header} is missing: sudo apt install linux-libc-dev")
     known = numbers_of(header)
-    ours = {name: syscalls.number(name, on) for name in known.keys() & syscalls._NUMBERS.keys()}
+    ours = {name: syscall_numbers.number(name, on) for name in known.keys() & syscall_numbers._NUMBERS.keys()}
     assert ours == {name: known[name] for name in ours}
     # What the header has and the table leaves out would be a call that is allowed under a name and never reached.
-    missing = {name for name in syscalls._NUMBERS if syscalls.number(name, on) not in (None, known.get(name))}
+    missing = {
+        name for name in syscall_numbers._NUMBERS if syscall_numbers.number(name, on) not in (None, known.get(name))
+    }
     assert missing == set()
 
 
@@ -77,12 +79,12 @@ both = pytest.mark.parametrize("on", ARCHITECTURES)
 
 @both
 def test_named_calls_are_allowed(on):
-    assert {call(on, name) for name in seccomp.FREE if syscalls.number(name, on) is not None} == {ALLOWED}
+    assert {call(on, name) for name in seccomp.FREE if syscall_numbers.number(name, on) is not None} == {ALLOWED}
 
 
 @both
 def test_all_others_are_refused(on):
-    named = {syscalls.number(name, on) for name in (*seccomp.FREE, *seccomp._conditions(PID))}
+    named = {syscall_numbers.number(name, on) for name in (*seccomp.FREE, *seccomp._conditions(PID))}
     said = {number: verdict(on, number) for number in range(600) if number not in named}
     assert {what for number, what in said.items() if number < 424} == {"EPERM"}
     assert {what for number, what in said.items() if number >= 424} == {"ENOSYS"}

@@ -23,8 +23,8 @@ from gozen.errors import BadRequest, UnreadableInput
 from gozen.frames.raw import assemble, parse_file
 from gozen.instrument.profile import parse_profile, section_slices
 from gozen.observing.raw_for_steps import works_of_exposures
-from gozen.reduction.night_masters import make_sensor_masters, masters_wanted
 from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_masters import make_sensor_masters, masters_wanted
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.settings import Settings
 from gozen.workflow.take_in_files import take_in_files
@@ -91,7 +91,7 @@ class Observatory:
         for index in range(count):
             self.take(kind, level, minutes=minutes + index / 10, **words)
 
-    def bench(self, profile):
+    def shared_inputs(self, profile):
         return SharedInputs(self.store, profile, Settings())
 
     def take_in(self, profile):
@@ -104,7 +104,7 @@ class Observatory:
     def masters(self, profile, exposures=None):
         """Make the masters of what was written; return results and the headers of the masters by key."""
         works = masters_wanted(exposures or self.take_in(profile), profile.masters)
-        results = [one for work in works for one in make_sensor_masters(work, self.bench(profile))]
+        results = [one for work in works for one in make_sensor_masters(work, self.shared_inputs(profile))]
         return results, {key: self.header(key) for one in results for _, key in one.made}
 
     def header(self, key):
@@ -119,7 +119,7 @@ class Observatory:
         """Take a frame of the sky and return its commit; without stars it is rejected, which is no matter here."""
         self.take("OBJECT", 500.0, minutes=minutes, **{"OBJECT": f"field {minutes:g}", **words})
         (work,) = works_of_exposures(self.take_in(profile), [], [], "r1")
-        return reduce_sensor(work, self.bench(profile))
+        return reduce_sensor(work, self.shared_inputs(profile))
 
     def calibrated(self, profile, **words):
         """Return a calibrated frame of even light, taken last."""

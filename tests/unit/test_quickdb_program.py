@@ -135,12 +135,12 @@ def changed(text: str, tasks: int, *, kept: bool = True) -> list[bool]:
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(textwrap.dedent(text), names)
     program = pickle.loads(UserCode().pickled(Program(names["map"], names=NAMES)))
-    bench: Any = OpenJob(SimpleNamespace(kept=kept), SimpleNamespace(begin=lambda _: None), program, None)
+    open_job: Any = OpenJob(SimpleNamespace(kept=kept), SimpleNamespace(begin=lambda _: None), program, None)
     found = []
     for _ in range(tasks):
-        bench.begin(())
+        open_job.begin(())
         program.block("map", RUNS, Memory({"forced": forced_of(10)}), False)
-        found.append(bench.ended())
+        found.append(open_job.ended())
     return found
 
 

@@ -213,19 +213,19 @@ def test_what_a_function_that_runs_apart_gives_is_compared_where_it_runs(monkeyp
     monkeypatch.setattr(tree_reduce, "alike", comparing)
     child = Elsewhere(answer)
     source = SimpleNamespace(answer=comparing)
-    bench = OpenJob(SimpleNamespace(program=b"", limits=LIMITS), source, None, child)
-    bench.trial.add([1.0, 2.0, 4.0])
+    open_job = OpenJob(SimpleNamespace(program=b"", limits=LIMITS), source, None, child)
+    open_job.trial.add([1.0, 2.0, 4.0])
     assert child.asked == [("isolated_trial", [1.0, 2.0, 4.0])]
-    assert bench.trial.is_over is over
+    assert open_job.trial.is_over is over
 
 
 def test_a_reduce_that_is_not_associative_is_found_where_it_runs():
     failed = {"failed": "reduce is not associative", "kind": "FunctionFailed", "patch": ""}
-    bench = OpenJob(
+    open_job = OpenJob(
         SimpleNamespace(program=b"", limits=LIMITS), SimpleNamespace(answer=comparing), None, Elsewhere(failed)
     )
     with pytest.raises(FunctionFailed, match="not associative"):
-        bench.trial.add([1.0, 2.0, 4.0])
+        open_job.trial.add([1.0, 2.0, 4.0])
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_a_reduce_that_is_not_associative_is_found_where_it_runs():
 def test_a_function_that_runs_apart_and_does_not_say_what_it_holds_may_have_changed_it(answer):
     job = SimpleNamespace(program=b"", limits=LIMITS, kept=True)
     child = Elsewhere({"total": b"x"})
-    bench = OpenJob(job, SimpleNamespace(begin=lambda _: None, answer=comparing), None, child)
-    bench.begin(())
-    assert not bench.ended()
+    open_job = OpenJob(job, SimpleNamespace(begin=lambda _: None, answer=comparing), None, child)
+    open_job.begin(())
+    assert not open_job.ended()
     child.answer = answer
-    assert bench.ended()
+    assert open_job.ended()
     assert child.asked == [("isolated_state", None)] * 3
 
 

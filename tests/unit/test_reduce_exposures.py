@@ -14,7 +14,7 @@ from gozen.archive.commit import write_commit
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import BadRequest, ExitCode
 from gozen.instrument.profile import parse_profile
-from gozen.reduction.night_masters import make_sensor_masters
+from gozen.reduction.sensor_masters import make_sensor_masters
 from gozen.settings import Settings
 from gozen.workflow.make_night_masters import make_night_masters
 from gozen.workflow.night_exposures import chosen_exposures, exposures_of_night
@@ -94,9 +94,9 @@ def test_what_is_committed_comes_back_and_a_whole_step_rebuilds_the_log(
 def test_masters_are_told_as_they_come_and_a_whole_step_rebuilds_the_log(
     camera: Camera, night: list[RawExposure], divided: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_this_process(works, open_bench, workers):
+    def in_this_process(works, open_shared_inputs, workers):
         for work in works:
-            yield from make_sensor_masters(work, open_bench())
+            yield from make_sensor_masters(work, open_shared_inputs())
 
     monkeypatch.setattr("gozen.workflow.make_night_masters.make_masters", in_this_process)
     seen: list[str] = []

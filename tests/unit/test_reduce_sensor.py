@@ -43,7 +43,7 @@ def night(taken, tmp_path):
 def good(taken, tmp_path_factory):
     """A night that is reduced, with its commit."""
     night = taken.copy(tmp_path_factory.mktemp("good"))
-    commit = reduce_sensor(work_of(night, pipelines=("wcs", "stack", "cube")), night.bench())
+    commit = reduce_sensor(work_of(night, pipelines=("wcs", "stack", "cube")), night.shared_inputs())
     return night, commit
 
 
@@ -124,7 +124,7 @@ def test_rows_say_in_which_aperture_and_filter_they_were_measured(good):
 
 def test_an_aperture_chosen_by_the_seeing_is_as_true_as_a_wide_one(night, good):
     profile = night.profile.model_copy(update={"aperture_diameters_px": "auto"})
-    commit = reduce_sensor(work_of(night), night.bench(profile=profile))
+    commit = reduce_sensor(work_of(night), night.shared_inputs(profile=profile))
     diameter, seeing = commit.summary.aperture_diameter_px, np.median([frame.seeing_px for frame in commit.frames])
     assert diameter == round(4 * seeing) < 21
     rows = rows_of(night, commit).to_pandas()
@@ -180,13 +180,13 @@ def test_a_second_attempt_returns_the_commit_and_writes_nothing(night):
     work = work_of(night)
     stamps = {key: night.store.path(key).stat().st_mtime_ns for key in products(night)}
     night.store.delete(night.raw_key)  # so that work would be noticed
-    assert reduce_sensor(work, night.bench()) == first
+    assert reduce_sensor(work, night.shared_inputs()) == first
     assert {key: night.store.path(key).stat().st_mtime_ns for key in products(night)} == stamps
 
 
 def test_another_archive_gets_the_same_bytes(good, night):
     there, _ = good
-    reduce_sensor(work_of(night, pipelines=("wcs", "stack", "cube")), night.bench())
+    reduce_sensor(work_of(night, pipelines=("wcs", "stack", "cube")), night.shared_inputs())
     for key in products(there):
         assert night.store.read(key) == there.store.read(key), key
 
@@ -407,7 +407,7 @@ def test_dark_frames_may_point_anywhere(night):
         return dark_like(header, pixels)
 
     rewritten(night, change)
-    commit = reduce_sensor(work_of(night, pipelines=("stack",)), night.bench())
+    commit = reduce_sensor(work_of(night, pipelines=("stack",)), night.shared_inputs())
     assert (commit.status, commit.data_type, set(commit.products)) == ("reduced", "DARK", {"stack"})
 
 
@@ -439,9 +439,9 @@ def test_the_block_list_covers_places_on_the_sky(night, tmp_path):
 
 def test_files_that_are_not_there(night):
     with pytest.raises(MissingObject, match=r"gone\.fits"):
-        reduce_sensor(work_of(night, raw=("raw/20261120/00000003/gone.fits",)), night.bench())
+        reduce_sensor(work_of(night, raw=("raw/20261120/00000003/gone.fits",)), night.shared_inputs())
     with pytest.raises(UnreadableInput, match="sensor 111 has no raw files"):
-        reduce_sensor(work_of(night, raw=()), night.bench())
+        reduce_sensor(work_of(night, raw=()), night.shared_inputs())
     assert products(night) == []
 
 
@@ -468,7 +468,7 @@ def as_single_frames(night, spoil=()):
         night.store.write(names[-1], data[: len(data) // 2] if number in spoil else data)
     profile = parse_profile(SMALL.replace("raw: cube", "raw: frames"), "small")
     work = work_of(night, processing=Processing(NIGHT, "single"), raw=tuple(reversed(names)))
-    return work, night.bench(profile=profile)
+    return work, night.shared_inputs(profile=profile)
 
 
 def test_single_frames_in_any_order_are_one_exposure(night, good):
@@ -489,7 +489,7 @@ def test_a_broken_single_frame_is_left_out_and_recorded(night):
 
 
 def test_single_frames_that_are_all_broken_refuse_the_sensor(night):
-    work, bench = as_single_frames(night, spoil=range(6))
-    commit = reduce_sensor(work, bench)
+    work, shared = as_single_frames(night, spoil=range(6))
+    commit = reduce_sensor(work, shared)
     assert (commit.status, commit.rejection.name) == ("rejected", "CorruptFile")
     assert not commit.products

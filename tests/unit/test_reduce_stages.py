@@ -70,7 +70,7 @@ def with_settings(part, **values):
 
 
 def whole(night, **changes):
-    return work_of(night, pipelines=("wcs", "stack", "neo", "cube")), night.bench(**changes)
+    return work_of(night, pipelines=("wcs", "stack", "neo", "cube")), night.shared_inputs(**changes)
 
 
 def all_broken(night):
@@ -79,7 +79,7 @@ def all_broken(night):
 
 def contradicting(night):
     """Return single frames of two objects, one of them broken: each file can be read, but they are no cube."""
-    work, bench = as_single_frames(night, spoil=(2,))
+    work, shared = as_single_frames(night, spoil=(2,))
     key = sorted(work.raw)[4]
     with fits.open(io.BytesIO(night.store.read(key)), memmap=False) as hdus:
         header, pixels = hdus[0].header.copy(), np.asarray(hdus[0].data)
@@ -87,7 +87,7 @@ def contradicting(night):
     stream = io.BytesIO()
     fits.PrimaryHDU(pixels, header).writeto(stream)
     night.store.write(key, stream.getvalue())
-    return work, bench
+    return work, shared
 
 
 def blocked(night):
@@ -171,8 +171,8 @@ def test_a_further_pipeline_is_one_step_more(night, place):
     needs, take = (Measured, brightest) if place == len(STEPS) else (Aligned, early)
     steps = [*STEPS[:place], PipelineStep("brightest", needs, take), *STEPS[place:]]
     asked = ("wcs", "stack")
-    plain = reduce_sensor(work_of(night, run="r1", pipelines=asked), night.bench(), steps)
-    more = reduce_sensor(work_of(night, run="r2", pipelines=(*asked, "brightest")), night.bench(), steps)
+    plain = reduce_sensor(work_of(night, run="r1", pipelines=asked), night.shared_inputs(), steps)
+    more = reduce_sensor(work_of(night, run="r2", pipelines=(*asked, "brightest")), night.shared_inputs(), steps)
     assert set(plain.products) == {"stack", "staging"}
     product = more.products["brightest"]
     assert set(more.products) == {"stack", "staging", "brightest"}
@@ -190,5 +190,5 @@ def early(aligned, reached):
 def test_a_step_whose_stage_is_not_reached_does_not_run(night):
     steps = [*STEPS, PipelineStep("brightest", Measured, brightest, after_refusal=True)]
     work = work_of(night, pipelines=("wcs", "brightest"))
-    commit = reduce_sensor(work, night.bench(reference=None), steps)
+    commit = reduce_sensor(work, night.shared_inputs(reference=None), steps)
     assert (commit.status, set(commit.products)) == ("rejected", set())

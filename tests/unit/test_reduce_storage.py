@@ -15,9 +15,9 @@ from gozen.archive.keys import commit, raw_folder
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.errors import RawFileMissing, StorageUnavailable
-from gozen.reduction.night_masters import MasterWork, make_sensor_masters
 from gozen.reduction.reduce_all import reduce_all
 from gozen.reduction.reduce_sensor import reduce_sensor
+from gozen.reduction.sensor_masters import MasterWork, make_sensor_masters
 
 from ..reductions import NIGHT, SENSOR, products, reduced, small_night, work_of
 
@@ -76,11 +76,11 @@ def test_a_master_of_raw_data_that_go_on_changing_is_not_made(night):
     for key in night.store.list("calib"):
         night.store.delete(key)
     slow = SlowCopy(night.store.path("raw").parent)
-    (result,) = make_sensor_masters(dark, night.bench(store=slow))
+    (result,) = make_sensor_masters(dark, night.shared_inputs(store=slow))
     assert isinstance(result.error, StorageUnavailable)
     assert "changed while it was reduced" in str(result.error)
     assert night.store.list("calib") == []
-    (result,) = make_sensor_masters(dark, night.bench())
+    (result,) = make_sensor_masters(dark, night.shared_inputs())
     assert (result.error, result.commit.status) == (None, "reduced")
     assert len(night.store.list("calib")) == 1
 
@@ -102,7 +102,7 @@ def test_a_commit_is_read_once_and_a_missing_one_is_left_to_the_worker(night, mo
     done, missing = work_of(night), work_of(night, sensor="112")
     reduced(night)
     store = CountedReads(night.store.path("raw").parent)
-    results = list(reduce_all([missing, done], lambda: night.bench(store=store), 1))
+    results = list(reduce_all([missing, done], lambda: night.shared_inputs(store=store), 1))
     assert [(one.work, one.skipped) for one in results] == [(done, True), (missing, False)]
     assert results[0].commit == read_commit(night.store, done.processing, SENSOR)
     assert store.reads == {commit(done.processing, SENSOR): 1}
@@ -112,7 +112,7 @@ def test_a_raw_file_that_is_gone_is_named_with_what_to_do_and_mended(night):
     work, data = work_of(night), night.store.read(night.raw_key)
     night.store.delete(*work.raw)
     with pytest.raises(RawFileMissing, match=r"the raw file .*\.fits is recorded and not there: .*give the same file"):
-        reduce_sensor(work, night.bench())
+        reduce_sensor(work, night.shared_inputs())
     assert products(night) == []
     night.store.write(*work.raw, data)
     assert reduced(night).status == "reduced"

@@ -62,7 +62,7 @@ def reduced_as(night, folder, pixels_of, hdus_of=image_alone, **words):
     fits.HDUList(hdus_of(pixels_of(pixels), header)).writeto(sink)
     night.store.write(f"raw/{NIGHT}/00000003/changed.fits", sink.getvalue())
     work = work_of(night, raw=(f"raw/{NIGHT}/00000003/changed.fits",))
-    commit = reduce_sensor(work, night.bench())
+    commit = reduce_sensor(work, night.shared_inputs())
     if "staging" not in commit.products:
         return commit, None
     rows = pq.read_table(io.BytesIO(night.store.read(commit.products["staging"].key))).to_pandas()

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from gozen.errors import BadRequest, UnreadableInput
-from gozen.reduction.shared_inputs import open_bench
+from gozen.reduction.shared_inputs import open_shared_inputs
 from gozen.settings import load_settings
 
 HOURS, DEC = np.array([1.5, 2.5]), np.array([20.0, -30.0])
@@ -32,7 +32,7 @@ def settings_with(**said: object) -> object:
 def test_table_unit_columns_and_epoch_of_the_settings_count() -> None:
     columns = {"ra": "ALPHA", "dec": "DELTA", "g": "M"}
     said = {"hdu": "2", "unit": "hourangle,deg", "columns": columns, "epoch": 2000.0}
-    found = open_bench(settings_with(**said)).reference  # type: ignore[arg-type]
+    found = open_shared_inputs(settings_with(**said)).reference  # type: ignore[arg-type]
     np.testing.assert_allclose([found.ra, found.dec, found.g], [HOURS * 15, DEC, [12.0, 13.0]])
     assert found.epoch == 2000.0
 
@@ -46,12 +46,12 @@ def test_the_environment_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_refusal_says_which_setting_helps() -> None:
     with pytest.raises(UnreadableInput, match=r"several tables.*by the settings reference_file\.hdu\)$"):
-        open_bench(settings_with())  # type: ignore[arg-type]
+        open_shared_inputs(settings_with())  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="'furlong' is not a unit of positions"):
-        open_bench(settings_with(hdu="1", unit="furlong"))  # type: ignore[arg-type]
+        open_shared_inputs(settings_with(hdu="1", unit="furlong"))  # type: ignore[arg-type]
 
 
 def test_they_are_refused_where_the_reference_is_not_a_file() -> None:
     settings = load_settings(archive="archive", instrument="tomoe", reference_file={"hdu": "2"})
     with pytest.raises(BadRequest, match=r"reference_file\.hdu says how a table file is read, but reference = None"):
-        open_bench(settings)
+        open_shared_inputs(settings)

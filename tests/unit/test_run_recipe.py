@@ -14,7 +14,7 @@ from gozen.archive.raw.exposure_record import RawExposure
 from gozen.errors import BadRequest, ExitCode, GozenError, StorageUnavailable, UnreadableInput
 from gozen.instrument.profile import parse_profile
 from gozen.observing.recipe_of_night import observations_of, read_recipe, steps_of
-from gozen.reduction.night_masters import MasterResult
+from gozen.reduction.sensor_masters import MasterResult
 from gozen.reduction.sensor_work import SensorResult
 from gozen.settings import Settings
 from gozen.simulator.simulate_night import Target

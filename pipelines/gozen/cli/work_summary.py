@@ -11,7 +11,7 @@ from gozen.cli.console import messages, say
 if TYPE_CHECKING:
     from gozen.archive.raw.exposure_record import RawExposure
     from gozen.errors import CorruptFile
-    from gozen.reduction.night_masters import MasterResult
+    from gozen.reduction.sensor_masters import MasterResult
     from gozen.reduction.sensor_work import SensorResult
 
 _NAMED_SENSORS = 4

@@ -8,9 +8,9 @@ from gozen.archive.raw.exposure_record import raw_exposures
 from gozen.archive.stores.open_store import open_archive
 from gozen.errors import BadRequest, UnreadableInput
 from gozen.instrument.profile import load_profile
-from gozen.lightcurves.append_night import append
+from gozen.lightcurves.append_commits import append
 from gozen.observing.raw_for_steps import works_of_exposures
-from gozen.reduction.night_masters import MasterResult
+from gozen.reduction.sensor_masters import MasterResult
 from gozen.reduction.sensor_work import SensorResult
 from gozen.settings import Settings
 from gozen.simulator.simulate_night import SimulatedNight, Target

@@ -21,7 +21,7 @@ from gozen.demo.compare_stars import happened
 from gozen.demo.pair_with_truth import SensorTruth, pair_stars, read_sensor_truth
 from gozen.errors import MissingObject
 from gozen.instrument.profile import Profile
-from gozen.lightcurves.append_night import TABLE
+from gozen.lightcurves.append_commits import TABLE
 from gozen.lightcurves.light_curve_parts import diameters_of
 from gozen.plots.light_curve_plot import Injected
 from gozen.simulator import truth_tables

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gozen.instrument.earth_rotation import day_length_s, installed_tables
 from gozen.instrument.header_rules import WordRule
-from gozen.instrument.time_tables import day_length_s, installed_tables
-from gozen.instrument.time_text import FIRST_YEAR, LAST_YEAR, NS, joined, parse_moment
+from gozen.instrument.parse_time_text import FIRST_YEAR, LAST_YEAR, NS, joined, parse_moment
 
 _MJD_ZERO = dt.datetime(1858, 11, 17)
 _FIRST_MJD, _LAST_MJD = 15020, 124593

@@ -10,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gozen.errors import CorruptFile
+from gozen.instrument.earth_rotation import day_length_s
 from gozen.instrument.header_rules import TIME_KINDS, WordRule
 from gozen.instrument.header_times import mjd_of_day, number_of, read_moment
 from gozen.instrument.profile import Profile, Site
 from gozen.instrument.profile_contradictions import DATA_TYPES
 from gozen.instrument.readout import read_binning, read_window
-from gozen.instrument.time_tables import day_length_s
 from gozen.resources import nights, sexagesimal
 
 _MJD_ZERO = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.catalog.format.healpix import unit_vectors
+from gozen.instrument.earth_rotation import TableReach, installed_tables, reach, rotation_uncertainty_s
 from gozen.instrument.read_header import utc_of_mjd
-from gozen.instrument.time_tables import TableReach, installed_tables, reach, rotation_uncertainty_s
 
 FloatArray = NDArray[np.float64]
 Place = tuple[float, float, float]

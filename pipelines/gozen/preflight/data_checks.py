@@ -25,8 +25,8 @@ def time_zones() -> Finding:
 
 def time_tables(now: datetime) -> Finding:
     """Check whether the leap seconds are known for a moment."""
+    from gozen.instrument.earth_rotation import reach
     from gozen.instrument.read_header import mjd_of_utc, utc_of_mjd
-    from gozen.instrument.time_tables import reach
 
     try:
         tables = reach()

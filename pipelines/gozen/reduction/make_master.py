@@ -66,7 +66,7 @@ class Combined:
 
 
 def combine_frames(
-    kind: Calibration, group: str, frames: Sequence[CalibrationFile], night: str, sensor: str, bench: SharedInputs
+    kind: Calibration, group: str, frames: Sequence[CalibrationFile], night: str, sensor: str, shared: SharedInputs
 ) -> Combined:
     """Combine frames into a master.
 
@@ -82,15 +82,15 @@ def combine_frames(
     UnreadableInput
         A flat has no dark or bias that fits.
     """
-    cubes = [assemble([frames[number].file for number in part], bench.profile) for part in _parts(kind, frames)]
-    image, used, warnings = _combined(kind, cubes, night, sensor, bench)
+    cubes = [assemble([frames[number].file for number in part], shared.profile) for part in _parts(kind, frames)]
+    image, used, warnings = _combined(kind, cubes, night, sensor, shared)
     inputs = {name: digest for cube in cubes for name, digest in cube.inputs.items()}
     start, nframe = float(cubes[0].start[0]), sum(cube.nframe for cube in cubes)
     return Combined(kind, group, image, cubes[0].frame_id, frames[0].setup, start, nframe, used, warnings, inputs)
 
 
 def store_master(
-    one: Combined, processing: Processing, sensor: str, bench: SharedInputs, provenance: Provenance
+    one: Combined, processing: Processing, sensor: str, shared: SharedInputs, provenance: Provenance
 ) -> Product:
     """Store a master and return what the commit says of it.
 
@@ -101,14 +101,14 @@ def store_master(
     """
     own = provenance.model_copy(update={"calibration": one.used, "inputs": one.inputs})
     cards = [
-        ("INSTRUME", bench.profile.name, "instrument profile"),
+        ("INSTRUME", shared.profile.name, "instrument profile"),
         *one.setup.as_cards(),
         ("NCOMBINE", one.nframe, "frames combined"),
         *own.as_cards(),
     ]
     folder = f"{processing.exposure}_{one.group}" if one.group else processing.exposure
     stored_as = Processing(processing.night, folder)
-    return put_master(bench.store, stored_as, sensor, MasterImage(one.kind, one.image, one.mjd, cards))
+    return put_master(shared.store, stored_as, sensor, MasterImage(one.kind, one.image, one.mjd, cards))
 
 
 def _parts(kind: Calibration, frames: Sequence[CalibrationFile]) -> list[list[int]]:
@@ -117,10 +117,10 @@ def _parts(kind: Calibration, frames: Sequence[CalibrationFile]) -> list[list[in
 
 
 def _combined(
-    kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, bench: SharedInputs
+    kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, shared: SharedInputs
 ) -> tuple[Image, dict[str, CalibrationUsed], tuple[str, ...]]:
     """Return the master, the masters that it was made with, and what to warn of."""
-    detector = detector_of(cubes[0].read_out(bench.profile), sensor, cubes[0].header.gain)
+    detector = detector_of(cubes[0].read_out(shared.profile), sensor, cubes[0].header.gain)
     if kind != "flat":
         return dark_master(cubes[0], detector), {}, ()
     darks: list[Image] = []
@@ -128,11 +128,11 @@ def _combined(
     warnings: list[str] = []
     for cube in cubes:
         wanted = CalibrationSetup.of_header(cube.header)
-        level = find_level(bench.store, bench.profile, sensor, night, float(cube.start[0]), wanted)
+        level = find_level(shared.store, shared.profile, sensor, night, float(cube.start[0]), wanted)
         darks += [(level.get("dark") or level["bias"]).image] if level else []
         own = {str(name): master.used for name, master in level.items()}
-        check_level(own, wanted, bench.profile, cube.read_out(bench.profile), sensor)
-        warnings += warnings_of(own, wanted, bench.profile)
+        check_level(own, wanted, shared.profile, cube.read_out(shared.profile), sensor)
+        warnings += warnings_of(own, wanted, shared.profile)
         for name, one in own.items():
             note_used(used, name, one)
     return flat_master(cubes, detector, darks), used, tuple(dict.fromkeys(warnings))

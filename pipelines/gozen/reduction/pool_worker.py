@@ -1,4 +1,4 @@
-"""The worker's side of `gozen.reduction.process_pool`: the bench that a process opens once, and a task done with it."""
+"""The worker's side of `gozen.reduction.process_pool`: shared inputs opened once, and a task done with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gozen.reduction.sensor_work import SharedInputs
 from gozen.worker_process import begin_worker
 
 log = logging.getLogger(__name__)
-OpenBench = Callable[[], SharedInputs]
+OpenInputs = Callable[[], SharedInputs]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -20,25 +20,25 @@ KEPT_BYTES = 512 * 2**20
 """Freed memory that a worker keeps: the frames of a cube come again with the next."""
 
 _bench: SharedInputs | None = None
-_open_bench: OpenBench | None = None
+_open_shared_inputs: OpenInputs | None = None
 
 
-def start_worker(open_bench: OpenBench, parent: int) -> None:
-    """Make a new process a worker, and open its bench."""
-    global _bench, _open_bench
+def start_worker(open_shared_inputs: OpenInputs, parent: int) -> None:
+    """Make a new process a worker, and open its shared."""
+    global _bench, _open_shared_inputs
     begin_worker(parent, KEPT_BYTES)
-    _open_bench = open_bench
+    _open_shared_inputs = open_shared_inputs
     # A worker that cannot begin would count as killed; the first task tries again and says what is wrong.
     with contextlib.suppress(Exception):
-        _bench = open_bench()
+        _bench = open_shared_inputs()
 
 
 def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result | GozenError:
-    """Do a task in a worker, with its bench; an exception comes back under its name."""
+    """Do a task in a worker, with its shared inputs; an exception comes back under its name."""
     global _bench
-    assert _open_bench is not None
+    assert _open_shared_inputs is not None
     try:
-        _bench = _bench or _open_bench()
+        _bench = _bench or _open_shared_inputs()
         return do(task, _bench)
     except Exception as error:
         named = as_gozen_error(error)

@@ -1,4 +1,4 @@
-"""Worker processes that each open the bench once and stay warm: results as they come, and nothing lost with a worker.
+"""Worker processes that each open the shared once and stay warm: results as they come, and nothing lost with a worker.
 
 What happens inside a worker is in `gozen.reduction.pool_worker`. QuickDB has workers of its own (decision 0039).
 """
@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from gozen.errors import GozenError, WorkerLost
-from gozen.reduction.pool_worker import OpenBench, call_task, start_worker
+from gozen.reduction.pool_worker import OpenInputs, call_task, start_worker
 from gozen.reduction.sensor_work import SharedInputs
 
 log = logging.getLogger(__name__)
@@ -41,21 +41,21 @@ class _PoolTask:
 
 
 class WorkerPool:
-    """Processes that open the bench once and then work until they are stopped.
+    """Processes that open the shared once and then work until they are stopped.
 
     When one dies, what was under way is tried once more, each task alone, so that only the one that kills its worker
     ends as `WorkerLost`.
 
     Parameters
     ----------
-    open_bench
+    open_shared_inputs
         Opens archive, profile and reference catalogue; called once in each process.
     workers
         Number of processes.
     """
 
-    def __init__(self, open_bench: OpenBench, workers: int) -> None:
-        self._open_bench, self.workers = open_bench, workers
+    def __init__(self, open_shared_inputs: OpenInputs, workers: int) -> None:
+        self._open_shared_inputs, self.workers = open_shared_inputs, workers
         self._pool = self._new_pool()
         self._pending: dict[Future[Any], _PoolTask] = {}
         self._suspects: deque[_PoolTask] = deque()
@@ -66,7 +66,7 @@ class WorkerPool:
         return len(self._pending) + len(self._suspects) + len(self._queued)
 
     def submit(self, name: Hashable, do: Callable[[Any, SharedInputs], Any], what: Any) -> None:
-        """Hand over a task: a function of a module, called with ``what`` (picklable) and the process's bench."""
+        """Hand over a task: a function of a module, called with ``what`` (picklable) and the process's shared."""
         self._queued.append(_PoolTask(name, do, what))
         self._feed()
 
@@ -105,7 +105,7 @@ class WorkerPool:
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # A fresh interpreter in each worker: threads and locks of the parent do not survive a fork.
-        begin = self._open_bench, os.getpid()
+        begin = self._open_shared_inputs, os.getpid()
         return ProcessPoolExecutor(self.workers, get_context("spawn"), start_worker, begin)
 
     def _replace_pool(self) -> None:
@@ -138,7 +138,7 @@ class WorkerPool:
 
 
 def run_all(
-    tasks: Sequence[Task], do: Callable[[Task, SharedInputs], Result], open_bench: OpenBench, workers: int
+    tasks: Sequence[Task], do: Callable[[Task, SharedInputs], Result], open_shared_inputs: OpenInputs, workers: int
 ) -> Iterator[tuple[Task, Result | GozenError]]:
     """Do tasks in worker processes, those first that come first.
 
@@ -147,8 +147,8 @@ def run_all(
     tasks
         Picklable.
     do
-        A function of a module, called with a task and the process's bench.
-    open_bench, workers
+        A function of a module, called with a task and the process's shared.
+    open_shared_inputs, workers
         As for `WorkerPool`.
 
     Yields
@@ -162,7 +162,7 @@ def run_all(
     """
     if not tasks:
         return
-    pool = WorkerPool(open_bench, min(workers, len(tasks)))
+    pool = WorkerPool(open_shared_inputs, min(workers, len(tasks)))
     try:
         for number, task in enumerate(tasks):
             pool.submit(number, do, task)

@@ -9,19 +9,19 @@ from gozen.archive.commit import SensorCommit, read_commit
 from gozen.archive.raw.reduced_tags import mark_reduced
 from gozen.archive.stores.open_store import Store
 from gozen.errors import GozenError, StorageUnavailable
-from gozen.reduction.pool_worker import OpenBench
+from gozen.reduction.pool_worker import OpenInputs
 from gozen.reduction.process_pool import run_all
 from gozen.reduction.sensor_work import SensorResult, SensorWork, SharedInputs
 
 
-def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int) -> Iterator[SensorResult]:
+def reduce_all(works: Sequence[SensorWork], open_shared_inputs: OpenInputs, workers: int) -> Iterator[SensorResult]:
     """Reduce sensors in worker processes; parameters and errors are those of `gozen.reduction.process_pool.run_all`.
 
     Yields
     ------
     Each sensor's result: first those that were committed before, then each as it is finished.
     """
-    store = open_bench().store
+    store = open_shared_inputs().store
     committed = _committed(works, store)
     waiting = []
     for work in works:
@@ -30,19 +30,19 @@ def reduce_all(works: Sequence[SensorWork], open_bench: OpenBench, workers: int)
             waiting.append(work)
         else:
             yield _done_before(work, done, store)
-    for work, found in run_all(waiting, reduce_here, open_bench, workers):
+    for work, found in run_all(waiting, reduce_here, open_shared_inputs, workers):
         if isinstance(found, GozenError):
             yield SensorResult(work, None, found)
         else:
             yield SensorResult(work, found)
 
 
-def reduce_here(work: SensorWork, bench: SharedInputs) -> SensorCommit:
+def reduce_here(work: SensorWork, shared: SharedInputs) -> SensorCommit:
     """Reduce one sensor in this process."""
     from gozen.reduction.reduce_sensor import reduce_sensor  # the compiled code loads in the workers only
 
-    commit = reduce_sensor(work, bench)
-    mark_reduced(bench.store, commit, work.raw_here)
+    commit = reduce_sensor(work, shared)
+    mark_reduced(shared.store, commit, work.raw_here)
     return commit
 
 

@@ -21,14 +21,14 @@ from gozen.version import code_version
 log = logging.getLogger(__name__)
 
 
-def reduce_sensor(work: SensorWork, bench: SharedInputs, steps: Sequence[PipelineStep[Any]] = STEPS) -> SensorCommit:
+def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[PipelineStep[Any]] = STEPS) -> SensorCommit:
     """Reduce one sensor's exposure, or return the commit that is there already.
 
     Parameters
     ----------
     work
         What is to be reduced.
-    bench
+    shared
         Archive, profile, settings and reference catalogue.
     steps
         The steps of all pipelines, in the order in which they run.
@@ -44,24 +44,24 @@ def reduce_sensor(work: SensorWork, bench: SharedInputs, steps: Sequence[Pipelin
     StorageUnavailable
         The archive cannot be read or written, or raw data changed while they were reduced.
     """
-    done = read_commit(bench.store, work.processing, work.sensor)
+    done = read_commit(shared.store, work.processing, work.sensor)
     if done is not None:
         return done
     if not work.raw:
         raise UnreadableInput(f"{work.processing.folder} sensor {work.sensor} has no raw files")
-    raw_store = bench.raw_store(work.raw_root)
+    raw_store = shared.raw_store(work.raw_root)
     # From before the files are read: what changes afterwards is noticed.
     stamps = {key: raw_store.stamp(key) for key in work.raw}
-    unread = Unread(None, work, bench, _first_provenance(work, bench))
+    unread = Unread(None, work, shared, _first_provenance(work, shared))
     reached, refusal = last_stage(unread, steps)
     if refusal is not None:
         log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, refusal.name, refusal)
     commit = commit_of(unread, reached, refusal)
     check_unchanged(raw_store, stamps)
-    check_not_forgotten(bench.store, work.processing.night, work.processing.exposure, work.raw_here)
-    outcome = write_commit(bench.store, work.processing, commit)
+    check_not_forgotten(shared.store, work.processing.night, work.processing.exposure, work.raw_here)
+    outcome = write_commit(shared.store, work.processing, commit)
     if outcome is Outcome.KEPT_FIRST:
-        return read_commit(bench.store, work.processing, work.sensor) or commit
+        return read_commit(shared.store, work.processing, work.sensor) or commit
     return commit
 
 
@@ -88,18 +88,18 @@ def last_stage(unread: Unread, steps: Sequence[PipelineStep[Any]]) -> tuple[Stag
     return reached, refusal
 
 
-def _first_provenance(work: SensorWork, bench: SharedInputs) -> Provenance:
-    shaping = bench.settings.model_dump(
+def _first_provenance(work: SensorWork, shared: SharedInputs) -> Provenance:
+    shaping = shared.settings.model_dump(
         mode="json", include={"detection", "photometry", "movers", "astrometry", "calibration", "gates"}
     )
-    reading = bench.settings.reference_file.model_dump(mode="json", exclude_defaults=True)
+    reading = shared.settings.reference_file.model_dump(mode="json", exclude_defaults=True)
     if reading:
         shaping["reference_file"] = reading
     return Provenance(
         code_version=code_version(),
-        image_digest=bench.settings.image_digest,
+        image_digest=shared.settings.image_digest,
         recipe_name=work.recipe_name,
         recipe=work.recipe,
         parameters=shaping,
-        reference=bench.reference_used,
+        reference=shared.reference_used,
     )

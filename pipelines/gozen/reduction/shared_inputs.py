@@ -20,7 +20,7 @@ DEFAULT_COLLECTION = "gaia"
 SIMULATED_SKY = "truth/reference.parquet"
 
 
-def open_bench(settings: Settings) -> SharedInputs:
+def open_shared_inputs(settings: Settings) -> SharedInputs:
     """Open archive, profile and reference catalogue.
 
     Without a setting the reference catalogue is the archive's collection ``gaia``, else that of its simulated sky, else

@@ -7,9 +7,9 @@ from typing import Any
 
 from gozen.archive.commit import SensorCommit
 from gozen.errors import GozenError, StorageUnavailable
-from gozen.reduction.night_masters import MasterResult, make_sensor_masters
 from gozen.reduction.process_pool import WorkerPool
 from gozen.reduction.reduce_all import reduce_here
+from gozen.reduction.sensor_masters import MasterResult, make_sensor_masters
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.watch.backoff import Backoff
 from gozen.watch.ingest import Inbound

@@ -42,21 +42,21 @@ class Inbound:
     def __init__(
         self,
         folder: Path,
-        bench: SharedInputs,
+        shared: SharedInputs,
         context: WatchContext,
         *,
         keep: bool,
     ) -> None:
         settings = context.settings
-        self._folder, self._store, self._settings, self._cubes = folder, bench.store, settings, context.cubes
+        self._folder, self._store, self._settings, self._cubes = folder, shared.store, settings, context.cubes
         self._orders, self._reporter = context.orders, context.reporter
-        self._intake = Intake(folder, bench.store, keep=keep)
-        self._held = ArchivedExposures(bench.store, bench.profile)
-        settle_s = settings.settle_s if bench.profile.raw == "frames" else 0.0
+        self._intake = Intake(folder, shared.store, keep=keep)
+        self._held = ArchivedExposures(shared.store, shared.profile)
+        settle_s = settings.settle_s if shared.profile.raw == "frames" else 0.0
         self._arrivals: Arrivals = defaultdict(deque)
-        self._renaming = CubeRenaming(bench.store, context.orders, context.cubes, self._arrivals)
+        self._renaming = CubeRenaming(shared.store, context.orders, context.cubes, self._arrivals)
         self._arriving = Arriving(
-            folder, bench.store, bench.profile, settings.patience_s, settle_s, self._is_closed, self._renaming
+            folder, shared.store, shared.profile, settings.patience_s, settle_s, self._is_closed, self._renaming
         )
         self._refusals: deque[Refusal] = deque()
         self._to_finish: deque[Path] = deque()

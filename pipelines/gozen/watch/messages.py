@@ -15,7 +15,7 @@ from gozen.archive.commit import SensorCommit
 from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import named_errors
 from gozen.errors import GozenError
-from gozen.reduction.night_masters import MasterResult
+from gozen.reduction.sensor_masters import MasterResult
 from gozen.settings import WatchSettings
 from gozen.watch.pressure import Paces, Pressure, Warned, changes, duration, pressure_of, warnings_of
 from gozen.watch.publish_rows import Published

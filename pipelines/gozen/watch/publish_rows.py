@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gozen.archive.log.update_log import update_log
-from gozen.lightcurves.append_night import append_commits, staged_commits
+from gozen.lightcurves.append_commits import append_commits, staged_commits
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.watch.waiting_cubes import Name
 
@@ -37,7 +37,7 @@ class Published:
     log_s: float
 
 
-def publish(what: Publication, bench: SharedInputs) -> Published:
+def publish(what: Publication, shared: SharedInputs) -> Published:
     """Append portions one after the other and bring the log of their nights up to date.
 
     Each portion is a version of the table of its own, so that the table does not hang on how often this is called.
@@ -50,15 +50,15 @@ def publish(what: Publication, bench: SharedInputs) -> Published:
         The archive cannot be read or written.
     """
     begin = time.perf_counter()
-    rows = sum(_append(portion, bench) for portion in what.portions)
+    rows = sum(_append(portion, shared) for portion in what.portions)
     middle = time.perf_counter()
     named = [name for portion in what.portions for name in portion]
-    update_log(bench.store, (night for night, _ in (*named, *what.without_rows)))
+    update_log(shared.store, (night for night, _ in (*named, *what.without_rows)))
     return Published(rows, middle - begin, time.perf_counter() - middle)
 
 
-def _append(portion: Sequence[Name], bench: SharedInputs) -> int:
+def _append(portion: Sequence[Name], shared: SharedInputs) -> int:
     night = portion[0][0]
-    commits = staged_commits(bench.store, night, [exposure for _, exposure in portion])
+    commits = staged_commits(shared.store, night, [exposure for _, exposure in portion])
     # Exposures without rows must not make a version.
-    return append_commits(bench.store, night, commits).rows_added if commits else 0
+    return append_commits(shared.store, night, commits).rows_added if commits else 0

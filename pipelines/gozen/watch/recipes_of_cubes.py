@@ -14,7 +14,7 @@ from gozen.instrument.profile import Profile
 from gozen.observing.observation_plan import PlannedExposure
 from gozen.observing.raw_for_steps import PointingReach, step_of
 from gozen.observing.recipe_of_night import observations_of, read_recipe, steps_of
-from gozen.reduction.night_masters import MasterWork, masters_wanted
+from gozen.reduction.sensor_masters import MasterWork, masters_wanted
 from gozen.reduction.sensor_work import SensorWork
 from gozen.resources.observation import Observation
 from gozen.resources.yaml_resources import dump_resources

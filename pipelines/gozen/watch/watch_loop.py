@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gozen.errors import ExitCode, StorageUnavailable, worst
 from gozen.reduction.process_pool import WorkerPool
-from gozen.reduction.shared_inputs import open_bench
+from gozen.reduction.shared_inputs import open_shared_inputs
 from gozen.settings import Settings
 from gozen.watch.backoff import Backoff
 from gozen.watch.dispatch import Outbound
@@ -67,12 +67,12 @@ def run_watch(
     UnreadableInput
         The profile or the reference catalogue cannot be read.
     """
-    bench, watch = open_bench(settings), settings.watch
+    shared, watch = open_shared_inputs(settings), settings.watch
     context = WatchContext(watch, orders, reporter)
-    cubes, inbound = context.cubes, Inbound(folder, bench, context, keep=keep)
-    pool = WorkerPool(partial(open_bench, settings), settings.workers)
+    cubes, inbound = context.cubes, Inbound(folder, shared, context, keep=keep)
+    pool = WorkerPool(partial(open_shared_inputs, settings), settings.workers)
     try:
-        quiet_s = watch.settle_s if bench.profile.raw == "frames" else 0.0
+        quiet_s = watch.settle_s if shared.profile.raw == "frames" else 0.0
         outbound = Outbound(pool, context, inbound, quiet_s=quiet_s)
         trouble = Backoff("the folder or the archive")
         while True:

@@ -11,7 +11,7 @@ from gozen.archive.log.update_log import update_log
 from gozen.archive.stores.open_store import Store
 from gozen.catalog.write.append import AppendReport
 from gozen.errors import BadRequest
-from gozen.lightcurves.append_night import TABLE, append_commits
+from gozen.lightcurves.append_commits import TABLE, append_commits
 from gozen.lightcurves.commit_selection import named_exposures, nights_with, selected_commits
 from gozen.resources.sky_circle import SkyCircle
 from gozen.workflow.stage_progress import StageProgress, no_progress

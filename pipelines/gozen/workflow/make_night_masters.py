@@ -9,8 +9,8 @@ from gozen.archive.log.update_log import update_log
 from gozen.archive.raw.exposure_record import RawExposure
 from gozen.archive.stores.open_store import Store
 from gozen.instrument.profile import Profile
-from gozen.reduction.night_masters import MasterResult, make_masters, masters_wanted
-from gozen.reduction.shared_inputs import open_bench
+from gozen.reduction.sensor_masters import MasterResult, make_masters, masters_wanted
+from gozen.reduction.shared_inputs import open_shared_inputs
 from gozen.settings import Settings
 from gozen.workflow.stage_progress import StageProgress, no_progress
 
@@ -53,7 +53,7 @@ def make_night_masters(
     ]
     results = []
     with progress("making masters", sum(len(work.wanted) for work in works)) as step:
-        for made in make_masters(works, partial(open_bench, settings), settings.workers):
+        for made in make_masters(works, partial(open_shared_inputs, settings), settings.workers):
             step()
             finished(made)
             results.append(made)

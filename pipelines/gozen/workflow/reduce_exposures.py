@@ -13,7 +13,7 @@ from gozen.errors import BadRequest
 from gozen.observing.raw_for_steps import works_of_exposures
 from gozen.reduction.reduce_all import reduce_all
 from gozen.reduction.sensor_work import SensorResult, SensorWork
-from gozen.reduction.shared_inputs import open_bench
+from gozen.reduction.shared_inputs import open_shared_inputs
 from gozen.settings import Settings
 from gozen.workflow.stage_progress import StageProgress, no_progress
 
@@ -86,7 +86,7 @@ def reduce_exposures(
     sweep(store)
     results = []
     with progress("reducing", len(works)) as step:
-        for result in reduce_all(works, partial(open_bench, settings), settings.workers):
+        for result in reduce_all(works, partial(open_shared_inputs, settings), settings.workers):
             results.append(result)
             finished(result)
             step()

@@ -11,7 +11,7 @@ from gozen.errors import ExitCode, worst
 from gozen.instrument.profile import Profile
 from gozen.observing.raw_for_steps import Answered, PointingReach, assign_raw_to_steps, works_of
 from gozen.observing.recipe_of_night import steps_of
-from gozen.reduction.night_masters import MasterResult
+from gozen.reduction.sensor_masters import MasterResult
 from gozen.reduction.sensor_work import SensorResult
 from gozen.resources.observation import Observation
 from gozen.settings import Settings

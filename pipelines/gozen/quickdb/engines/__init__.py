@@ -35,7 +35,7 @@ class Engine(Protocol):
         """
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the job's bench in a worker."""
+        """Call a method of the open job in a worker."""
 
     def close(self) -> None:
         """Stop the workers."""
@@ -59,7 +59,7 @@ class Here:
             yield received(packed(do_task(job, task), task))
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the job's bench."""
+        """Call a method of the open job."""
         from gozen.quickdb.work.result_bytes import packed, received
         from gozen.quickdb.work.worker import called
 

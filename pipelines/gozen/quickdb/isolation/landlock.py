@@ -11,7 +11,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-from gozen.quickdb.isolation import syscalls
+from gozen.quickdb.isolation import syscall_numbers
 
 _READ_FILE, _READ_DIR, _WRITE_FILE = 1 << 2, 1 << 3, 1 << 1
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
@@ -29,7 +29,7 @@ _SINK = "/dev/null"
 def abi() -> int:
     """Return the version of Landlock that this kernel speaks, 0 for none."""
     try:
-        return syscalls.call("landlock_create_ruleset", 0, 0, 1)
+        return syscall_numbers.call("landlock_create_ruleset", 0, 0, 1)
     except OSError:
         return 0
 
@@ -65,14 +65,14 @@ def restrict(folders: Iterable[Path]) -> None:
     handled = (1 << max(count for since, count in _FILE_RIGHTS.items() if since <= version)) - 1
     fields = [handled, *([_NETWORK] * (version >= _NETWORK_SINCE)), *([_SCOPES] * (version >= _SCOPES_SINCE))]
     attributes = ctypes.create_string_buffer(struct.pack(f"<{len(fields)}Q", *fields))
-    rules = syscalls.call("landlock_create_ruleset", attributes, 8 * len(fields), 0)
+    rules = syscall_numbers.call("landlock_create_ruleset", attributes, 8 * len(fields), 0)
     try:
         for folder in folders:
             _allow(rules, folder, _READ_FILE | _READ_DIR)
         for name in _FILES:
             _allow(rules, Path(name), _READ_FILE)
         _allow(rules, Path(_SINK), _READ_FILE | _WRITE_FILE)
-        syscalls.call("landlock_restrict_self", rules, 0)
+        syscall_numbers.call("landlock_restrict_self", rules, 0)
     finally:
         os.close(rules)
 
@@ -82,6 +82,8 @@ def _allow(rules: int, path: Path, rights: int) -> None:
         return
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        syscalls.call("landlock_add_rule", rules, 1, ctypes.create_string_buffer(struct.pack("<Qi", rights, place)), 0)
+        syscall_numbers.call(
+            "landlock_add_rule", rules, 1, ctypes.create_string_buffer(struct.pack("<Qi", rights, place)), 0
+        )
     finally:
         os.close(place)

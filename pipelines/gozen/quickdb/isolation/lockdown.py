@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gozen.errors import IsolationUnavailable
-from gozen.quickdb.isolation import landlock, seccomp, syscalls
+from gozen.quickdb.isolation import landlock, seccomp, syscall_numbers
 from gozen.quickdb.isolation.limits import Limits
 
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _NO_NEW_RIGHTS, _AMBIENT, _AMBIENT_CLEAR = 1, 4, 38, 47, 4
@@ -29,7 +29,7 @@ def available() -> str | None:
     -------
     None where it can; else a sentence with the reason.
     """
-    if syscalls.machine() is None:
+    if syscall_numbers.machine() is None:
         return "isolation needs 64-bit Linux on x86-64 or ARM"
     if not seccomp.supported():
         return "this kernel, or the container's own filter, has no seccomp filters"
@@ -66,7 +66,7 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
         _set_limits(limits)
         _drop_capabilities()
         landlock.restrict(landlock.library_folders())
-        seccomp.install(seccomp.allow_list(str(syscalls.machine()), os.getpid()))
+        seccomp.install(seccomp.allow_list(str(syscall_numbers.machine()), os.getpid()))
     except OSError as error:
         raise IsolationUnavailable(f"the child process could not be locked: {error}") from error
     _must_be_refused("files", lambda: os.open("/proc/self/environ", os.O_RDONLY))
@@ -115,11 +115,11 @@ def _drop_capabilities() -> None:
     _control(_SET_DUMPABLE, 0)
     _control(_AMBIENT, _AMBIENT_CLEAR)
     header = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITIES_V3, 0))
-    syscalls.call("capset", header, ctypes.create_string_buffer(24))
+    syscall_numbers.call("capset", header, ctypes.create_string_buffer(24))
 
 
 def _control(option: int, value: int) -> None:
-    syscalls.call("prctl", option, value, 0, 0, 0)
+    syscall_numbers.call("prctl", option, value, 0, 0, 0)
 
 
 def _must_be_refused(what: str, attempt: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import struct
 
-from gozen.quickdb.isolation import syscalls
+from gozen.quickdb.isolation import syscall_numbers
 
 _FREE = (
     "read write readv writev pread64 preadv recvmsg lseek close fstat newfstatat stat lstat statx statfs fstatfs "
@@ -80,14 +80,14 @@ def install(program: list[Instruction]) -> None:
     """
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *one) for one in program))
     header = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code)))
-    if syscalls.call("seccomp", _SET_FILTER, _ALL_THREADS, header) != 0:
+    if syscall_numbers.call("seccomp", _SET_FILTER, _ALL_THREADS, header) != 0:
         raise OSError(errno.ESRCH, "seccomp: a thread could not take the filter")
 
 
 def supported() -> bool:
     """Tell whether this kernel takes such filters."""
     try:
-        syscalls.call("seccomp", _GET_ACTION, 0, ctypes.byref(ctypes.c_uint32(_KILL_PROCESS)))
+        syscall_numbers.call("seccomp", _GET_ACTION, 0, ctypes.byref(ctypes.c_uint32(_KILL_PROCESS)))
     except OSError:
         return False
     return True
@@ -136,7 +136,7 @@ def _if_one_of(position: int, values: tuple[int, ...]) -> list[Instruction]:
 
 
 def _when(name: str, on: str, rule: list[Instruction]) -> list[Instruction]:
-    number = syscalls.number(name, on)
+    number = syscall_numbers.number(name, on)
     return [] if number is None else [(_EQUAL, 0, len(rule), number), *rule]
 
 

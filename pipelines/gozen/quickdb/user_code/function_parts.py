@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gozen.quickdb.user_code.installed import is_installed_function
+from gozen.quickdb.user_code.installed_code import is_installed_function
 from gozen.quickdb.user_code.instructions import is_of_numbers
 
 

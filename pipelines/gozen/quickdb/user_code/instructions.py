@@ -8,8 +8,8 @@ import types
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gozen.quickdb.user_code.bytecode_stack import Steps, calls, consumer, is_call
 from gozen.quickdb.user_code.lasting_changes import changes
-from gozen.quickdb.user_code.stack_effects import Steps, calls, consumer, is_call
 
 _SKIPPED = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "NOP", "RESUME", "COPY_FREE_VARS", "MAKE_CELL"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})

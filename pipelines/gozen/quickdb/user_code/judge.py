@@ -20,7 +20,7 @@ import numpy as np
 
 from gozen.quickdb.user_code import pure, value_kinds
 from gozen.quickdb.user_code.function_parts import cached_function, content, is_generated, surroundings
-from gozen.quickdb.user_code.installed import is_installed_class, is_installed_function, is_own_module
+from gozen.quickdb.user_code.installed_code import is_installed_class, is_installed_function, is_own_module
 from gozen.quickdb.user_code.instructions import Uses, is_of_numbers, read
 from gozen.quickdb.user_code.pure_names import ATTRIBUTES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gozen.quickdb.user_code.bytecode_stack import Steps, calls, consumer, is_call
 from gozen.quickdb.user_code.pure_names import words
-from gozen.quickdb.user_code.stack_effects import Steps, calls, consumer, is_call
 
 _CHANGING = words("""
     append extend insert remove pop clear reverse sort update setdefault popitem add discard fill put partition

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from gozen.quickdb.user_code.installed import is_installed_function
+from gozen.quickdb.user_code.installed_code import is_installed_function
 from gozen.quickdb.user_code.pure_names import ATTRIBUTES, BUILTINS, KINDS, MODULES
 
 _PATCH_INSIDE = ("_reads", "_number", "_rows", "_made")

@@ -22,7 +22,7 @@ import numpy as np
 
 from gozen.quickdb.user_code.function_parts import cached_function, content, names_of
 from gozen.quickdb.user_code.held_values import Pickler
-from gozen.quickdb.user_code.installed import (
+from gozen.quickdb.user_code.installed_code import (
     is_installed_class,
     is_installed_function,
     is_installed_module,

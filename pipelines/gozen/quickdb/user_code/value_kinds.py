@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gozen.quickdb.patches.region import Box, Cone, Polygon
 from gozen.quickdb.user_code.function_parts import FIELD
-from gozen.quickdb.user_code.installed import is_installed_class, is_installed_function
+from gozen.quickdb.user_code.installed_code import is_installed_class, is_installed_function
 from gozen.quickdb.user_code.pure import is_known
 
 OF_EVERY_CLASS = frozenset({

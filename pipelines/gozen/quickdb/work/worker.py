@@ -164,7 +164,7 @@ def loaded(program: bytes) -> Program:
 def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
     """Do the blocks of a task in this worker, which keeps the job open for the next one."""
     found = TaskResult([], [], version=code_version(), software=software())
-    tree = Tree(lambda one, other: _total(bench_of(job).combine(one, other)), job.leaves)
+    tree = Tree(lambda one, other: _total(open_job_of(job).combine(one, other)), job.leaves)
     for block in task:
         try:
             one = _done(job, block, task)
@@ -178,18 +178,18 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
         if "failed" in one:
             return found
     found.nodes.extend(tree.nodes())
-    return replace(found, changed=bench_of(job).ended())
+    return replace(found, changed=open_job_of(job).ended())
 
 
 def _done(job: Job, block: Block, task: Sequence[Block]) -> dict[str, Any]:
     """Do a block; values on which `reduce` has been tried here are left out."""
-    bench = bench_of(job)
+    open_job = open_job_of(job)
     if block is task[0]:
-        bench.begin(task)
-    one = bench.block(block)
+        open_job.begin(task)
+    one = open_job.block(block)
     if "failed" not in one:
-        bench.trial.add(one["first"])
-        one |= {"first": []} if bench.trial.is_over else {}
+        open_job.trial.add(one["first"])
+        one |= {"first": []} if open_job.trial.is_over else {}
     return one
 
 
@@ -200,18 +200,18 @@ def _total(result: dict[str, Any]) -> Any:
 
 
 def called(job: Job, name: str, arguments: Sequence[Any]) -> TaskResult:
-    """Call a method of the job's bench; what it gives is the result of the one block."""
-    return TaskResult([(0, getattr(bench_of(job), name)(*arguments))], [])
+    """Call a method of the open job; what it gives is the result of the one block."""
+    return TaskResult([(0, getattr(open_job_of(job), name)(*arguments))], [])
 
 
-def bench_of(job: Job) -> OpenJob:
+def open_job_of(job: Job) -> OpenJob:
     """Return the open job of this thread, another one than before after that is closed."""
-    held: OpenJob | None = getattr(_held, "bench", None)
+    held: OpenJob | None = getattr(_held, "open_job", None)
     if held is None or held.job.key != job.key:
         if held is not None:
             held.close()
-            _held.bench = None
-        held = _held.bench = OpenJob.of(job)
+            _held.open_job = None
+        held = _held.open_job = OpenJob.of(job)
     return held
 
 

@@ -67,21 +67,21 @@ def read_files(unread: Unread) -> Opened:
     CorruptFile
         None of them can be read.
     """
-    work, bench = unread.work, unread.shared
-    store = bench.raw_store(work.raw_root)
+    work, shared = unread.work, unread.shared
+    store = shared.raw_store(work.raw_root)
     files: list[RawFile] = []
     unreadable: list[CorruptFile] = []
     for number, key in enumerate(work.raw):
         try:
-            room = functools.partial(bench.workspace.room, f"raw {number}")
-            file = read_file(store, key, room, bench.profile.hdu)
-            assemble([file], bench.profile)
+            room = functools.partial(shared.workspace.room, f"raw {number}")
+            file = read_file(store, key, room, shared.profile.hdu)
+            assemble([file], shared.profile)
             files.append(file)
         except CorruptFile as refusal:
             unreadable.append(refusal)
     if not files:
         raise unreadable[0]
-    notes = tuple(notes_on_images(files[0], bench.profile))
+    notes = tuple(notes_on_images(files[0], shared.profile))
     return Opened(unread, tuple(files), tuple(unreadable), warnings=notes)
 
 
@@ -107,11 +107,11 @@ def _check_block_list(read: Read) -> None:
         raise Blocked(f"{read.cube.frame_id}: the block list covers it: {reason}")
 
 
-def _observed(read: Read, bench: SharedInputs) -> Observed:
-    header, shape = read.cube.header, bench.profile.active_shape
-    at = sensor_pointing(bench.profile, read.work.sensor, header.ra, header.dec)
+def _observed(read: Read, shared: SharedInputs) -> Observed:
+    header, shape = read.cube.header, shared.profile.active_shape
+    at = sensor_pointing(shared.profile, read.work.sensor, header.ra, header.dec)
     ra, dec = (at.ra, at.dec) if at else (None, None)
-    radius = math.hypot(*shape) / 2 * bench.profile.pixel_scale_arcsec / 3600
+    radius = math.hypot(*shape) / 2 * shared.profile.pixel_scale_arcsec / 3600
     exposure = read.work.processing.exposure
     return Observed(header.object, exposure, header.project, float(read.cube.start[0]), ra, dec, radius)
 
@@ -119,17 +119,17 @@ def _observed(read: Read, bench: SharedInputs) -> Observed:
 def _find_masters(checked: HeaderChecked) -> Prepared:
     """Find the masters that fit the frames; note what is done without or does not fit exactly."""
     read = checked.before
-    work, bench, cube = read.work, read.shared, read.cube
+    work, shared, cube = read.work, read.shared, read.cube
     night, wanted = work.processing.night, CalibrationSetup.of_header(cube.header)
-    masters = find_masters(bench.store, bench.profile, work.sensor, night, float(cube.start[0]), wanted)
+    masters = find_masters(shared.store, shared.profile, work.sensor, night, float(cube.start[0]), wanted)
     used = {str(kind): master.used for kind, master in masters.items()}
-    profile = cube.read_out(bench.profile)
+    profile = cube.read_out(shared.profile)
     if "flat" in masters:
-        check_level(used, wanted, bench.profile, profile, work.sensor)
+        check_level(used, wanted, shared.profile, profile, work.sensor)
     dark, flat = masters.get("dark") or masters.get("bias"), masters.get("flat")
     detector = detector_of(
         profile, work.sensor, cube.header.gain, dark.image if dark else None, flat.image if flat else None
     )
     provenance = read.provenance.model_copy(update={"calibration": used})
-    context = ReductionContext(work, bench, profile, detector, provenance)
-    return Prepared(checked, context, warnings=tuple(warnings_of(used, wanted, bench.profile, profile)))
+    context = ReductionContext(work, shared, profile, detector, provenance)
+    return Prepared(checked, context, warnings=tuple(warnings_of(used, wanted, shared.profile, profile)))

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from gozen.reduction.sensor_stages import Aligned, Fitted, Measured, Solved, Stage
 from gozen.reduction.steps.calibrate_rows import measure_sources, store_rows
-from gozen.reduction.steps.search_movers import search_movers
+from gozen.reduction.steps.mover_step import search_movers
 from gozen.reduction.steps.solve_stack import check_place, fit_solution
 from gozen.reduction.steps.store_images import store_cube, store_stack
 

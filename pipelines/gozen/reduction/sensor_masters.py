@@ -20,7 +20,7 @@ from gozen.errors import BadRequest, CorruptFile, ExitCode, GozenError, Rejected
 from gozen.frames.raw import assemble, read_file
 from gozen.instrument.profile import Profile
 from gozen.reduction.make_master import CalibrationFile, Combined, combine_frames, note_used, store_master
-from gozen.reduction.pool_worker import OpenBench
+from gozen.reduction.pool_worker import OpenInputs
 from gozen.reduction.process_pool import run_all
 from gozen.reduction.sensor_work import SharedInputs
 from gozen.version import code_version
@@ -116,21 +116,21 @@ def _camera(exposure: RawExposure) -> str:
     return exposure.setup.camera if exposure.setup else ""
 
 
-def make_masters(works: Sequence[MasterWork], open_bench: OpenBench, workers: int) -> Iterator[MasterResult]:
+def make_masters(works: Sequence[MasterWork], open_shared_inputs: OpenInputs, workers: int) -> Iterator[MasterResult]:
     """Make the masters of sensors in worker processes; those that are committed are passed on.
 
     Yields
     ------
     The result of each master, a sensor's together.
     """
-    for work, found in run_all(works, make_sensor_masters, open_bench, workers):
+    for work, found in run_all(works, make_sensor_masters, open_shared_inputs, workers):
         if isinstance(found, GozenError):
             yield MasterResult(work.sensor, "", "", None, found)
         else:
             yield from found
 
 
-def make_sensor_masters(work: MasterWork, bench: SharedInputs) -> list[MasterResult]:
+def make_sensor_masters(work: MasterWork, shared: SharedInputs) -> list[MasterResult]:
     """Make the masters of one sensor; an error with one does not stop those that can do without it.
 
     Where the archive cannot be written, none of the others is tried: what they lack would seem to be the error.
@@ -141,44 +141,44 @@ def make_sensor_masters(work: MasterWork, bench: SharedInputs) -> list[MasterRes
         try:
             processing = Processing(exposure.night, exposure.exposure, RUN)
             here = exposure.sensors[work.sensor] if exposure.root is None else ()
-            commit = read_commit(bench.store, processing, work.sensor)
+            commit = read_commit(shared.store, processing, work.sensor)
             if commit is None:
-                commit = _make(processing, exposure, work.sensor, bench)
-                check_not_forgotten(bench.store, exposure.night, exposure.exposure, here)
-                write_commit(bench.store, processing, commit)
-            mark_reduced(bench.store, commit, here)
+                commit = _make(processing, exposure, work.sensor, shared)
+                check_not_forgotten(shared.store, exposure.night, exposure.exposure, here)
+                write_commit(shared.store, processing, commit)
+            mark_reduced(shared.store, commit, here)
         except GozenError as failure:
             error = failure
-        results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error, bench.profile.name))
+        results.append(MasterResult(work.sensor, kind, exposure.exposure, commit, error, shared.profile.name))
         if isinstance(error, StorageUnavailable):
             break
     return results
 
 
-def _make(processing: Processing, exposure: RawExposure, sensor: str, bench: SharedInputs) -> SensorCommit:
+def _make(processing: Processing, exposure: RawExposure, sensor: str, shared: SharedInputs) -> SensorCommit:
     """Make the masters of one sensor's exposure; its commit names them, or says why there are none."""
-    store, raw = bench.raw_store(exposure.root), exposure.sensors[sensor]
+    store, raw = shared.raw_store(exposure.root), exposure.sensors[sensor]
     stamps = {key: store.stamp(key) for key in raw}
-    provenance = Provenance(code_version=code_version(), image_digest=bench.settings.image_digest)
+    provenance = Provenance(code_version=code_version(), image_digest=shared.settings.image_digest)
     commit = SensorCommit(
         night=processing.night,
         exposure=processing.exposure,
         run=processing.run,
         sensor=sensor,
         frame_id=keys.frame_id_of(raw[0]),
-        instrument=bench.profile.name,
+        instrument=shared.profile.name,
         object=exposure.object,
         data_type=exposure.data_type,
         status="reduced",
         provenance=provenance,
     )
-    frames, refused = _read_frames(store, raw, bench.profile)
+    frames, refused = _read_frames(store, raw, shared.profile)
     made: list[Combined] = []
     products: dict[str, Product] = {}
-    for kind in (kind for kind in _ORDER if kind in bench.profile.masters):
-        fresh, more = _combined(kind, frames, processing.night, sensor, bench)
+    for kind in (kind for kind in _ORDER if kind in shared.profile.masters):
+        fresh, more = _combined(kind, frames, processing.night, sensor, shared)
         check_unchanged(store, stamps)
-        products |= {one.name: store_master(one, processing, sensor, bench, provenance) for one in fresh}
+        products |= {one.name: store_master(one, processing, sensor, shared, provenance) for one in fresh}
         made, refused = [*made, *fresh], [*refused, *more]
     check_unchanged(store, stamps)
     if not made:
@@ -201,7 +201,7 @@ def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[li
 
 
 def _combined(
-    kind: Calibration, frames: Sequence[CalibrationFile], night: str, sensor: str, bench: SharedInputs
+    kind: Calibration, frames: Sequence[CalibrationFile], night: str, sensor: str, shared: SharedInputs
 ) -> tuple[list[Combined], list[Rejected]]:
     """Return the masters of one kind that frames give, and why some give none."""
     own = [one for one in frames if _KIND.get(one.header.data_type) == kind]
@@ -210,7 +210,7 @@ def _combined(
     for group in groups_of(kind, [one.setup for one in own]):
         try:
             members = [own[number] for number in group.members]
-            made.append(combine_frames(kind, group.name, members, night, sensor, bench))
+            made.append(combine_frames(kind, group.name, members, night, sensor, shared))
         except Rejected as refusal:
             refused.append(refusal)
     return made, refused
