@@ -1,4 +1,4 @@
-"""``gozen apply/get/describe/logs/cancel``: conveniences over the Kubernetes API for people without kubectl.
+"""``gozen apply/get/describe/logs/cancel``: work with the cluster without kubectl.
 
 They stand in the ``gozen`` command by the entry-point group ``gozen.commands``; nothing heavy loads before one runs.
 """

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions, made from the pydantic models of `gozen.resources`; ``make crds`` writes them.
+"""Generate the CustomResourceDefinitions from the models of `gozen.resources` (``make crds``).
 
     python -m gozen_operator.crds FOLDER
 

@@ -1,4 +1,4 @@
-"""What the site decides about the operator, from ``GOZEN_OPERATOR_...``; about data it does so in `gozen.settings`."""
+"""Settings of the operator (``GOZEN_OPERATOR_...``); settings of the data plane are in `gozen.settings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gozen: from the raw frames of a camera that films the sky to light curves that can be searched.
+"""Gozen: from raw frames of a camera that films the sky to searchable light curves.
 
 The modules stand in the order in which data flows (see ``docs/reference``): importing this package imports none of
 them, so that ``import gozen`` costs nothing in a notebook. ``gozen.__version__`` is looked up when it is asked for.

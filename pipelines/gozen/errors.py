@@ -1,4 +1,4 @@
-"""The one tree of named errors: what happened, what happens next, and the exit code that says so.
+"""All named errors, and their exit codes.
 
 ``Rejected`` is a result (a gate refused the data); everything under ``Failed`` means that the work could not be done.
 The class name is the stable name that stands in the status, the log, the tables and the message.

@@ -1,4 +1,4 @@
-"""How a worker process of this machine begins, whichever pool started it: signals, threads, memory, its end.
+"""How every worker process starts: signals, threads, memory, and its end with the parent.
 
 Pools are in `gozen.reduction.process_pool` and `gozen.quickdb.engines`.
 """

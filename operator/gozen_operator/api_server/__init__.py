@@ -1,1 +1,1 @@
-"""Requests to the Kubernetes API, what its objects and answers say, and the Lease of the leader election."""
+"""Requests to the Kubernetes API, the meaning of its answers, and the leader-election Lease."""

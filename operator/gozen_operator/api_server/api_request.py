@@ -1,4 +1,4 @@
-"""A request to the API server as plain data: what is asked for, of which object. It imports no client library."""
+"""A request to the API server as plain data. Imports no client library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of the operator and of the command line on the API server: plain data, each a single request.
+"""Operations on the API server for operator and command line; each is one request with plain data.
 
 Nothing is decided here. Who may change what is said by field managers, uids and resource versions in the requests; what
 a resource owns names it in ``ownerReferences``, so that the garbage collection of the cluster removes it.

@@ -1,4 +1,4 @@
-"""The one way to the API server, for operator, observer and command line: a request goes out, an answer is understood.
+"""The HTTP connection to the API server, used by operator, observer and command line.
 
 The client library gives addresses, credentials and TLS. Its typed verbs are not used: they turn plain data into models
 of their own, know no server-side apply, and repeat some requests by themselves. Here a request is sent once; whoever

@@ -1,4 +1,4 @@
-"""What an answer of the API server says: what was asked for, a refusal, or nothing that is understood. Pure.
+"""Interpret answers of the API server: success, a refusal, or an answer that is not understood. No I/O.
 
 The status is read before the body: a load balancer, a proxy or a server that is starting may answer with an empty body
 or with HTML, whatever content type it names. A refusal says how long the server asks us to wait before a retry.

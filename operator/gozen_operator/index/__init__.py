@@ -1,1 +1,1 @@
-"""What the operator remembers of the API server, and what it derives from it: entries, dependents, facts. No I/O."""
+"""The operator's cache of the API server, and what is derived from it: entries, dependents, facts. No I/O."""

@@ -1,4 +1,4 @@
-"""Which DARK and FLAT Exposures an Exposure waits for: those of its night that may become its masters. Pure."""
+"""Which DARK and FLAT Exposures of its night an Exposure waits for. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which resources a change concerns, so that they enter the work queue. Pure.
+"""Which resources to reconcile after a change. No I/O.
 
 An event marks few keys, however many resources exist: those whose facts it changes, and of a queue its head only.
 """

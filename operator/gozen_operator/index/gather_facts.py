@@ -1,4 +1,4 @@
-"""The facts that a reconcile needs, one function for each kind: from the index and from answers of others. Pure.
+"""Gather the facts for a reconcile of each kind, from the index and from answers of archive and pods. No I/O.
 
 `process.kind_table` asks archive, pods and API server; each function reads the index at one moment.
 """

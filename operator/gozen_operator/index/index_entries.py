@@ -1,4 +1,4 @@
-"""Index entries: what other resources need to know of one, and the sorted lists in which it is filed. Pure.
+"""Index entries: the fields of a resource that decisions about others depend on, and their sorted lists. No I/O.
 
 A reconcile asks for one resource among ten thousand; by its entry in the right lists nobody reads all of them.
 """

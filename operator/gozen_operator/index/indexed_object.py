@@ -1,4 +1,4 @@
-"""An object as the index keeps it, and a resource as the index gives it with its Job. Plain data."""
+"""An object as the index stores it, and a resource with its Job as the index returns it."""
 
 from __future__ import annotations
 

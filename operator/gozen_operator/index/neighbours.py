@@ -1,4 +1,4 @@
-"""What the index holds around an Exposure, in one call: its Job, its turn, its Observation, its duplicate. Pure."""
+"""What the index knows around an Exposure: its Job, queue position, Observation, duplicates. No I/O."""
 
 from __future__ import annotations
 

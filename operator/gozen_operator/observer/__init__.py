@@ -1,1 +1,1 @@
-"""The observer: it claims an Observation, executes its steps by the site's drivers and creates the Exposures."""
+"""The observer: claims an Observation, executes its steps with the site's drivers, and creates Exposures."""

@@ -1,4 +1,4 @@
-"""What can become of a call of the observer: an answer, a refusal in Kubernetes' words, or nothing that is understood.
+"""Possible outcomes of an observer's request: success, Kubernetes' refusal, or an answer that is not understood.
 
 Everything that goes wrong is a `ClusterUnavailable`, so that it is tried again: a name of another kind would end the
 Observation, with the exposure that is running.

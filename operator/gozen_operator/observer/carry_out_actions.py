@@ -1,4 +1,4 @@
-"""What the observer does: the actions among which `next_action` chooses, carried out on devices, archive and cluster.
+"""Carry out the action that `next_action` chose, on devices, archive and cluster.
 
 Each action is one step that a later process can find: a kill between two of them loses nothing.
 """

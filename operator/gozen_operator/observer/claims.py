@@ -1,4 +1,4 @@
-"""Claims: which process of the observer executes an Observation, that it still lives, and which Observations are over.
+"""Claims: which observer process executes an Observation, its sign of life, and which Observations have ended.
 
 The race: two processes choose the same Observation, or one that was silent for longer than ``claim_s`` wakes up. The
 request names the version that was read, so that the API server refuses the later one.

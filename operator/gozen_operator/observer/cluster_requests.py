@@ -1,4 +1,4 @@
-"""The requests of the observer to the API server: six verbs on Observations and Exposures."""
+"""The observer's requests to the API server: six operations on Observations and Exposures."""
 
 from __future__ import annotations
 

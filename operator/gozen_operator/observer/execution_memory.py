@@ -1,4 +1,4 @@
-"""What a process of the observer remembers of the Observation that it executes; its loss costs movements, no data.
+"""What an observer process remembers of its Observation; if lost, devices move again, but no data are lost.
 
 The race: a process may be killed between any two actions, and another may have opened a shutter before. So the archive
 is asked first for the steps in `unsettled`; nothing here says alone that an exposure was taken.

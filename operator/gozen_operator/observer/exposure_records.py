@@ -1,4 +1,4 @@
-"""Between the observer's recipe and its records: what the archive knows, what camera and cluster get, what is next."""
+"""Translate between recipe steps and records: EXP_IDs in the archive, orders for the camera, Exposures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the observer does next. Pure: from a situation to one action, whatever happened before.
+"""Decide the observer's next action from the situation alone, whatever happened before. No I/O.
 
 Only what stands in the cluster and in the archive counts; what this process remembers merely saves movements. So it may
 be killed after any action and goes on where it was, and neither exposes twice nor forgets.

@@ -1,4 +1,4 @@
-"""An Observation as steps to do: which one comes next, after a crash too. Pure."""
+"""The steps of an Observation, and which one is next, also after a crash. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The observer's turn: claim an Observation, take its situation, decide on one action, carry that out.
+"""One turn of the observer: claim an Observation, take the situation, decide on an action, carry it out.
 
 `take_situation` reads devices and archive, `next_action` decides, `carry_out_actions` acts.
 """

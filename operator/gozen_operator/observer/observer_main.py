@@ -1,4 +1,4 @@
-"""``gozen-observer``: the process around the observer. Settings come as for ``gozen``; SIGTERM ends it cleanly."""
+"""``gozen-observer``: start the observer process; SIGTERM stops it cleanly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one process of the observer works with: the cluster, the archive, the devices and the settings of its site."""
+"""What an observer process works with: cluster, archive, devices and settings of the site."""
 
 from __future__ import annotations
 

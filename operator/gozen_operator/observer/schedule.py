@@ -1,4 +1,4 @@
-"""Which Observation an observer claims next: by owner of the claim, target of opportunity, priority and age. Pure."""
+"""Which Observation is claimed next: by claim, target of opportunity, priority and age. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the observer knows at one moment, and the actions among which it chooses. Plain data."""
+"""The observer's situation at one moment, and the possible actions. Plain data."""
 
 from __future__ import annotations
 

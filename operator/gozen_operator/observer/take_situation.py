@@ -1,4 +1,4 @@
-"""The situation of an Observation, from the devices and then from the archive. It only reads: no device moves."""
+"""Read the situation of an Observation from devices and archive. Moves no device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to the API server before a final decision: the index may not have heard of what was made or deleted.
+"""Ask the API server before a final decision, because the index may not know the latest changes.
 
 The race: each kind has a watch of its own, and one that was cut tells late. An Exposure may seem to have a duplicate
 that is deleted already; an Observation may seem complete while one of its Exposures is not in the index yet.

@@ -1,4 +1,4 @@
-"""The controller: from a key of the work queue to a reconcile, and to the plan carried out. One place applies plans.
+"""The controller: take a key from the work queue, reconcile it, and carry out the plan. Nothing else does.
 
 One thread at a time has a key. What counts other resources (places among the active Jobs, writers of a table) is
 decided under one lock, and a Job that takes a place counts from then on: two reconciles cannot take the same place.

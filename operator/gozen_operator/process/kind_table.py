@@ -1,4 +1,4 @@
-"""The table of kinds: for an Observation, an Exposure and a LightCurveJob what is asked, derived and decided.
+"""The three kinds of resource, and how each is gathered, turned into facts and reconciled.
 
 A reconcile has three steps. `gather` asks archive, pods and API server, which takes time. `facts` adds what the index
 holds, and `reconcile` decides; neither of them waits for anybody.

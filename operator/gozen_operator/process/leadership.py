@@ -1,4 +1,4 @@
-"""Leader election as a process lives it: it waits for the Lease, renews it and gives it back.
+"""Leader election in the process: wait for the Lease, renew it, give it back.
 
 The race: a process that was stalled renews late, and another one leads already. So a process that has lost the Lease
 ends at once, and nothing of it acts while the Lease is given back. `api_server.lease` says who may take it.

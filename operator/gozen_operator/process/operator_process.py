@@ -1,4 +1,4 @@
-"""The operator as a process: kopf watches, workers empty the work queue, a resync lists everything now and then.
+"""The operator process: kopf watches, workers on the work queue, periodic resync.
 
 kopf only watches: no timers, no daemons, no finalizers. A reconcile that fails is retried after 1 s, then after twice
 as long each time up to 60 s, and not before a ``Retry-After`` of the API server. Nothing is decided here.

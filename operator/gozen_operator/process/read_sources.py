@@ -1,4 +1,4 @@
-"""What the archive, the pods and the instrument profiles say: the answers to the questions of a reconcile."""
+"""Read archive, pod status and instrument profiles for a reconcile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work queue of keys to reconcile: each key once, now or later.
+"""The work queue of keys to reconcile; each key is in it once, now or later.
 
 The race: two workers must not reconcile one key at a time, and a change during a reconcile must not be lost. A key that
 changes while a worker has it enters the queue again when that worker is done. Of two lanes the first is for changes,

@@ -1,4 +1,4 @@
-"""Conditions of a status: what is known, since when. Pure."""
+"""Conditions of a status, with the time of their last change. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status of an Exposure as it is written: conditions, counts, its one Job. Pure; `reconcile_exposure` decides."""
+"""Build the status of an Exposure: conditions, counts, its Job. No I/O; `reconcile_exposure` decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts about one resource that a reconcile is given. Plain data."""
+"""The facts about a resource that its reconcile gets. Plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Jobs that work on data, as manifests: pods, retries (`podFailurePolicy`), owner references. Pure.
+"""Manifests of the Jobs that work on data: pods, retries (`podFailurePolicy`), owner references. No I/O.
 
 The same resource gives the same Job, under a derived name; the garbage collection of the cluster removes it with its
 owner.

@@ -1,4 +1,4 @@
-"""Fields of the API server's objects: keys, owner references, models, and what matters of a Job. Pure."""
+"""Fields of Kubernetes objects: keys, owner references, models, state of a Job. No I/O."""
 
 from __future__ import annotations
 

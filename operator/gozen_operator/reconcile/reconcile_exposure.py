@@ -1,4 +1,4 @@
-"""The reconcile of an Exposure: from itself, the facts and the time to a plan. Pure.
+"""Decide what to do about an Exposure, from its spec and status, the facts and the time. No I/O.
 
 The archive decides what is reduced, the Exposure's status remembers its one Job; no memory of the operator counts.
 The retention of what is complete is decided here as well (`exposure_ttl_s`, `job_ttl_s`).

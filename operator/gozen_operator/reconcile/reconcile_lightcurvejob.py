@@ -1,4 +1,4 @@
-"""The reconcile of a LightCurveJob: one writer at a time for each table, one Job for each resource. Pure."""
+"""Decide what to do about a LightCurveJob: one writer per table, one Job per resource. No I/O."""
 
 from __future__ import annotations
 

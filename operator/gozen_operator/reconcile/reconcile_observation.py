@@ -1,4 +1,4 @@
-"""The reconcile of an Observation: check it, list what it will expose, follow that, sum up, retention at the end. Pure.
+"""Decide what to do about an Observation: validate, follow its Exposures, summarise, delete. No I/O.
 
 The observer executes it and says so in the condition ``Executed``, which the operator reads and never writes.
 """

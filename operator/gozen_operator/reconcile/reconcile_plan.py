@@ -1,4 +1,4 @@
-"""What a reconcile decides: plain data, carried out by `process.controller` alone."""
+"""The plan that a reconcile returns; `process.controller` carries it out."""
 
 from __future__ import annotations
 

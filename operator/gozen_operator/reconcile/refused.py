@@ -1,4 +1,4 @@
-"""The reconcile of resources that the operator does not understand, and of those whose Job is refused. Pure.
+"""Plans for invalid resources and for rejected Jobs. No I/O.
 
 Neither is an end: it is retried, and succeeds when the cause is gone. Until then the status keeps all that it holds,
 the Job's name above all, so that nothing is made twice.

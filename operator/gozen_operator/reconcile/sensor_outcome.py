@@ -1,4 +1,4 @@
-"""What became of an Exposure's sensors, from the commits in the archive and the ends of the pods. Pure."""
+"""Outcome of an Exposure's sensors, from commits and from the ends of pods. No I/O."""
 
 from __future__ import annotations
 

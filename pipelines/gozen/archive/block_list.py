@@ -1,4 +1,4 @@
-"""The observatory's block list: what must not be archived, and why (a YAML file that the settings name)."""
+"""The observatory's block list, a YAML file: which data must not be processed, and the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what in an archive's bucket: statements of a bucket policy for each role. Pure; `bucket_rules` sets them.
+"""Build the statements of a bucket policy for each role; `bucket_rules` sets them. No I/O.
 
 Whoever owns the bucket may do everything, and alone may delete, retain, expire, and change policy and life cycle.
 

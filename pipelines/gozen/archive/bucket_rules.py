@@ -1,4 +1,4 @@
-"""What a bucket does by itself, and who may do what in it: its life cycle and its policy, read and set.
+"""Read and set a bucket's life-cycle rules and its policy.
 
 Rules and statements of others in the same bucket stay. What the policy says is in `gozen.archive.bucket_policy`.
 """

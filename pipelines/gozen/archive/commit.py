@@ -1,4 +1,4 @@
-"""The commit of one sensor: what exists, how good it is and where it came from; written last, and never again.
+"""Read and write the commit of a sensor: products, quality and provenance; written last, never changed.
 
 A product exists when the commit names it. Look-ups over many commits: `gozen.archive.log.observation_log`.
 """

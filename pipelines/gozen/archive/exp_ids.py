@@ -1,4 +1,4 @@
-"""EXP_IDs: to whom each number belongs, that its shutter opened and how it ended; every word is an object made once.
+"""EXP_ID registry: reservation, opening and outcome of each number, one create-once object each.
 
     expid/{EXP_ID:08d}.json                                       for which exposure it is reserved
     expid/by-name/{namespace}/{exposure}/{uid}-{attempt}.json     the number of an exposure's attempt

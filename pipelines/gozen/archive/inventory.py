@@ -1,4 +1,4 @@
-"""What lies in the archive, and whether it is what the commits say."""
+"""List the contents of an archive, and compare them with the commits."""
 
 from __future__ import annotations
 

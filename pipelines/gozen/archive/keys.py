@@ -1,4 +1,4 @@
-"""The key of every object in the archive (docs/explanation/archive.md): pure text, no I/O.
+"""The key of every object in the archive (docs/explanation/archive.md). Text only, no I/O.
 
 A table's inner keys (partitions, manifests) are the business of `gozen.catalog`.
 """

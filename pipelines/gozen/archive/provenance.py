@@ -1,4 +1,4 @@
-"""What a product was made from and by what: the record that stands in commits, FITS headers and Parquet metadata."""
+"""The provenance of a product: code, settings, inputs, as stored in commits, FITS headers and Parquet metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small Parquet files, read whole by the thread that asks.
+"""Read and write small Parquet files whole, in the calling thread.
 
 Arrow's threads may still be starting when a short command ends, which then aborts after it has printed its answer.
 """

@@ -1,4 +1,4 @@
-"""The record of a moving object in a sensor's commit, and its rows in ``tables/tracklets``: one for each point."""
+"""The record of a moving object in a commit, and its rows in ``tables/tracklets``: one for each point."""
 
 from __future__ import annotations
 

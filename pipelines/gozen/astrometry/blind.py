@@ -1,4 +1,4 @@
-"""A WCS without a reference catalogue nearby: blind, by the ``astrometry`` package and astrometry.net index files."""
+"""Solve a field blind, with the ``astrometry`` package and astrometry.net index files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A WCS from a hint: the offset that most pairs of stars vote for, then an affine fit to the reference catalogue."""
+"""Solve a field with a hint: pairs of stars vote for an offset, then an affine fit to the reference catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a first solution to the final one: all reference stars, clipped, with as much distortion as they ask for."""
+"""Refine a WCS with all reference stars: clipped fit, distortion (SIP) only if it improves other stars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A solved field: TAN projection with SIP distortion, pixels to sky and back, and its FITS cards."""
+"""A solved field: TAN projection with SIP distortion, pixel and sky coordinates, FITS cards."""
 
 from __future__ import annotations
 

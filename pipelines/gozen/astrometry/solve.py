@@ -1,4 +1,4 @@
-"""The WCS of one stack, by the first way that works: hinted, then blind; or a named rejection."""
+"""Find the WCS of a stack: with a hint, else blind; raise a named rejection if both fail."""
 
 from __future__ import annotations
 

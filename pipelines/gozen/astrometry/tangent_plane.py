@@ -1,4 +1,4 @@
-"""The tangent plane and a linear WCS as numbers. Pure; distortion and FITS cards stand in `solution`."""
+"""The tangent plane and a linear WCS as numbers. For distortion and FITS cards see `solution`. No I/O."""
 
 from __future__ import annotations
 

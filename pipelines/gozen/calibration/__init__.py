@@ -1,1 +1,1 @@
-"""Raw pixels to calibrated ones: the compiled pass, and the dark, bias and flat masters that it needs."""
+"""Calibration: raw pixels to calibrated ones, and the dark, bias and flat masters."""

@@ -1,4 +1,4 @@
-"""One compiled pass over a raw frame: crop, reference-column bias, dark, flat, bad pixels, saturation."""
+"""Calibrate a raw frame in one compiled pass: overscan, dark, flat, dead pixels, saturation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dark, bias and flat masters: how frames are combined. Where masters are kept and found is in `master_library`."""
+"""Combine dark, bias or flat frames into a master. `master_library` stores it."""
 
 from __future__ import annotations
 

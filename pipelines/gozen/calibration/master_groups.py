@@ -1,4 +1,4 @@
-"""Which calibration frames make one master, and how the masters of one exposure are told apart: pure decisions."""
+"""Decide which calibration frames make one master, and how masters of one exposure are named. No I/O."""
 
 from __future__ import annotations
 

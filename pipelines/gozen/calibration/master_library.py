@@ -1,4 +1,4 @@
-"""Where masters are kept: how one is stored, and what its header and image say. Which one fits: `master_search`."""
+"""Store and read masters: their header and image. `master_search` finds the one for an exposure."""
 
 from __future__ import annotations
 

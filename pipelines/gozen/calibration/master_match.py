@@ -1,4 +1,4 @@
-"""Which calibration master fits which frames: pure decisions. Masters are kept by `master_library`."""
+"""Decide which master fits which frames: camera, gain, filter, exposure time, window. No I/O."""
 
 from __future__ import annotations
 

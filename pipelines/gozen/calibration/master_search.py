@@ -1,4 +1,4 @@
-"""Which masters an exposure gets: of each kind the last one before it that fits, or what the profile says instead."""
+"""Find the masters for an exposure: of each kind the last one before it that fits, or the profile's substitute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``gozen`` command: one verb per job, thin over the services; nothing heavy is imported before a verb runs."""
+"""The ``gozen`` command: one module per verb, thin over `workflow`; heavy imports happen inside a verb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The assembly of the command: each verb is one line here, under the job that it does."""
+"""Assemble the command: each verb is one line, grouped by task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gozen archive``: look after the archive: what it holds, whether it is whole, what may go."""
+"""``gozen archive``: contents, verification and retention of the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gozen archive tag``, ``lifecycle`` and ``policy``: what the bucket of an archive does and allows by itself."""
+"""``gozen archive tag``, ``lifecycle`` and ``policy``: rules and rights of the archive's bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of ``gozen`` from arguments to exit code: every failure becomes one line with its name."""
+"""Run one call of ``gozen``: every error becomes one line with its name, and an exit code."""
 
 from __future__ import annotations
 

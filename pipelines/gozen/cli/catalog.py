@@ -1,4 +1,4 @@
-"""``gozen catalog``: the tables of the archive: what there is, whether it is whole, import, compaction, releases."""
+"""``gozen catalog``: list, verify, import, compact and release tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one value of a table is in JSON, in CSV and to a person: text for what these have no form of. No I/O."""
+"""Format one value for JSON, CSV or the terminal. No I/O."""
 
 from __future__ import annotations
 

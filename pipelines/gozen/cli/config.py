@@ -1,4 +1,4 @@
-"""``gozen config``: every setting with its value and where it comes from."""
+"""``gozen config``: show every setting with its value and source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal: one console for results, one for messages, and the set-up of the log."""
+"""The terminal: one console for results, one for messages, and logging."""
 
 from __future__ import annotations
 

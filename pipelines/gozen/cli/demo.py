@@ -1,4 +1,4 @@
-"""``gozen demo``: a simulated night from raw frames to light curves and tracklets, compared with what was put in."""
+"""``gozen demo``: simulate and reduce a night, and compare the result with the truth."""
 
 from __future__ import annotations
 

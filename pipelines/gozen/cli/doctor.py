@@ -1,4 +1,4 @@
-"""``gozen doctor``: what is installed, what is missing and how to get it."""
+"""``gozen doctor``: show what is installed, what is missing and how to get it."""
 
 from __future__ import annotations
 

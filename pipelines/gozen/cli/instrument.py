@@ -1,4 +1,4 @@
-"""``gozen instrument``: the profiles that ship, what one says, and what it reads from files."""
+"""``gozen instrument``: list, show and check instrument profiles."""
 
 from __future__ import annotations
 

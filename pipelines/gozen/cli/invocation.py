@@ -1,4 +1,4 @@
-"""What the global options of one call said, and the settings and the archive that follow from them."""
+"""The global options of a call, and the settings and archive that follow from them."""
 
 from __future__ import annotations
 

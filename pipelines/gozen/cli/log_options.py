@@ -1,4 +1,4 @@
-"""The options that select from the observation log, and what they mean together."""
+"""The options that select from the observation log."""
 
 from __future__ import annotations
 

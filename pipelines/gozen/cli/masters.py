@@ -1,4 +1,4 @@
-"""``gozen masters``: dark, bias and flat masters from calibration exposures."""
+"""``gozen masters``: make dark, bias and flat masters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gozen night``: what is done with a night as a whole."""
+"""``gozen night append``: append reduced nights to a light-curve table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gozen quality``: search what was measured on each frame and by each gate."""
+"""``gozen quality``: search the measurements of frames and gates."""
 
 from __future__ import annotations
 

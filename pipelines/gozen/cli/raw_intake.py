@@ -1,4 +1,4 @@
-"""Raw files that a verb is given: taken in under a progress bar, and told."""
+"""Archive the raw files that a verb gets, with a progress bar, and print what was taken and left out."""
 
 from __future__ import annotations
 

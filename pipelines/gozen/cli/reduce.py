@@ -1,4 +1,4 @@
-"""``gozen reduce``: sensors of named exposures; what a pod runs."""
+"""``gozen reduce``: reduce sensors of named exposures; pods run this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that the verbs of a reduction share."""
+"""Options that the reducing verbs share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gozen run``: a recipe or an Observation, from raw data to calibrated rows."""
+"""``gozen run``: reduce what a recipe or Observation requests, from raw data to calibrated rows."""
 
 from __future__ import annotations
 

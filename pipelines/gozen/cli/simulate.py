@@ -1,4 +1,4 @@
-"""``gozen simulate``: raw data of a camera that looks at a sky whose truth is known, or a survey's object tables.
+"""``gozen simulate``: simulated raw data with known truth, or object tables of a survey.
 
 ``gozen simulate [RECIPE]`` is ``gozen simulate night [RECIPE]``.
 """

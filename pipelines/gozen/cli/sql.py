@@ -1,4 +1,4 @@
-"""``gozen sql``: ask the tables in SQL."""
+"""``gozen sql``: query the tables in SQL."""
 
 from __future__ import annotations
 

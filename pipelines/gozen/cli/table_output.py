@@ -1,4 +1,4 @@
-"""Tables as people and programs want them: on the terminal, as CSV or JSON, or in a Parquet file."""
+"""Print tables on the terminal, as CSV or JSON, or write them to Parquet."""
 
 from __future__ import annotations
 

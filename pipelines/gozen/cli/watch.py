@@ -1,4 +1,4 @@
-"""``gozen watch``: a folder into which a camera writes; what arrives is reduced and can be looked up."""
+"""``gozen watch``: reduce the files of a folder while a camera writes them."""
 
 from __future__ import annotations
 

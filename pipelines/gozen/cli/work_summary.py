@@ -1,4 +1,4 @@
-"""What a person reads of a step: exposures taken in, files left out, masters made, sensors reduced."""
+"""Print a summary of a step: exposures archived, files left out, masters made, sensors reduced."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The demo: a simulated night from raw frames to looked-up light curves, compared with what was put in."""
+"""The demo: simulate a night, reduce it, and compare the light curves with the truth."""

@@ -1,4 +1,4 @@
-"""Tracklets found against movers injected: paired by where they go, each difference with its tolerance. Pure."""
+"""Compare tracklets with the simulated movers, each difference with its tolerance. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovered against injected: each number with the tolerance that it must keep. Pure functions."""
+"""Compare recovered with simulated values of stars, each with its tolerance. No I/O."""
 
 from __future__ import annotations
 

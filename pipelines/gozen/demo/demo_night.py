@@ -1,4 +1,4 @@
-"""The demo's night: simulated, masters made, reduced by worker processes, and appended to the light-curve table."""
+"""Make the demo's night: simulate, make masters, reduce, append."""
 
 from __future__ import annotations
 

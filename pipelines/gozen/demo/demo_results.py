@@ -1,4 +1,4 @@
-"""What the demo finds in its archive: light curves looked up as a user does, the commits, and the truth beside them."""
+"""Collect the demo's results from its archive: light curves, commits, and the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo's report shows of moving objects: the table's rows, the map of the field, and the films."""
+"""Pictures of moving objects in the demo's report: rows, map, films."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was recovered beside what was injected: rows of the light-curve table paired with the simulator's truth."""
+"""Pair rows of the light-curve table with the simulator's truth."""
 
 from __future__ import annotations
 

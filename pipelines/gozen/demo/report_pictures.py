@@ -1,4 +1,4 @@
-"""The pictures of the demo's report."""
+"""Pictures of the demo's report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo from an empty folder to its report and verdict."""
+"""Run the demo from an empty folder to its report and verdict."""
 
 from __future__ import annotations
 

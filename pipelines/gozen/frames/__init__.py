@@ -1,1 +1,1 @@
-"""FITS in and out: raw cubes, header words, the time of each row, and the products."""
+"""FITS input and output, and which raw files make an exposure."""

@@ -1,4 +1,4 @@
-"""What the archive has of a night already, as files that come must know it: exposures with the facts of each file."""
+"""The exposures and files of a night that are already in the archive."""
 
 from __future__ import annotations
 

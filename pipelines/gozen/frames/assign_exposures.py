@@ -1,4 +1,4 @@
-"""Raw files that come are put to exposures: what is there already, what is there twice, and the key of each."""
+"""Assign incoming raw files to exposures: new, known, duplicate; and the key of each."""
 
 from __future__ import annotations
 

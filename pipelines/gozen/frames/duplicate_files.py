@@ -1,4 +1,4 @@
-"""Whether two raw files are one frame: the same bytes, packed or not, or the same pixels where one is compressed."""
+"""Detect raw files of the same frame: equal bytes, compressed or not, or equal pixels."""
 
 from __future__ import annotations
 

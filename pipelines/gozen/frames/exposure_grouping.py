@@ -1,4 +1,4 @@
-"""Which raw files make one exposure, and what it is called: pure decisions on what their headers say."""
+"""Decide which raw files make one exposure, and its name, from their headers. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images in the bytes of a FITS file and their header words, as cameras write them; pixels stay bytes."""
+"""Find images and headers in the bytes of a FITS file; pixels stay bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FITS products as bytes: scaled int16 images, Rice-compressed, and plain float32 masters, with checksums.
+"""Write FITS products: scaled int16 images (Rice) and float32 masters, with checksums.
 
 The bytes depend on nothing but the content: what FITS libraries stamp with the clock gets the exposure's own time.
 """

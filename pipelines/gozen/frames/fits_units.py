@@ -1,4 +1,4 @@
-"""Header and data units as bytes: cards in blocks of 2880, and the checksums of the standard with a given time."""
+"""FITS header and data units as bytes: cards, padding, checksums with a given time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cards of a FITS header as cameras and people write them, in its bytes: words and their values."""
+"""Parse the cards of a FITS header from its bytes, also non-standard ones."""
 
 from __future__ import annotations
 

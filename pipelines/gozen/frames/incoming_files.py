@@ -1,4 +1,4 @@
-"""Raw files outside the archive: which there are, and what their headers say. Where they belong: `assign_exposures`."""
+"""List raw files outside the archive, and read their headers. `assign_exposures` groups them."""
 
 from __future__ import annotations
 

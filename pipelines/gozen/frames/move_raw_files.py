@@ -1,4 +1,4 @@
-"""Raw files in the archive change to other exposures: the plan is written first, so that a kill loses nothing.
+"""Move raw files in the archive to other exposures; the plan is written first, so a kill loses nothing.
 
     raw/{night}/renaming/plan.json      what changes; there only while it does
 

@@ -1,4 +1,4 @@
-"""What a raw file holds beyond its header: pixels that are missing or ran over, and images that are not read."""
+"""Problems of a raw file beyond its header: missing pixels, overflow, images that are not read."""
 
 from __future__ import annotations
 

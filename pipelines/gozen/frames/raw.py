@@ -1,4 +1,4 @@
-"""Raw data of one sensor and exposure: one cube file or a file for each frame, read frame by frame.
+"""Raw data of one sensor and exposure: a cube file, or one file per frame, read frame by frame.
 
 Nothing here calibrates; a file that is not what it promises is a `CorruptFile`.
 """

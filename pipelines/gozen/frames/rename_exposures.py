@@ -1,4 +1,4 @@
-"""Exposures that nobody has reduced yet get the names that they would have, had all their files come at once."""
+"""Rename exposures that are not reduced yet to the names that later files show to be right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled Rice compression of images: float pixels to scaled int16, tile by tile, in the form that FITS defines.
+"""Rice compression of images as FITS defines it: float pixels to scaled int16, tile by tile. Compiled.
 
 The form is that of RICE_1 with blocks of 32 pixels and two bytes each (FITS standard 4.0, section 10.4.1; Rice, Yeh &
 Miller 1993, AIAA 93-4541): the first pixel as it is, then for each block the number of bits that are kept as they are,

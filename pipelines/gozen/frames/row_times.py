@@ -1,4 +1,4 @@
-"""The time of a source: mid-exposure of its row on its frame (docs/explanation/light-curves.md)."""
+"""The time of a source: mid-exposure of its detector row on its frame (docs/explanation/light-curves.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stored pixels stand for: numbers without loss, undefined ones, and integers that ran over. Pure."""
+"""Convert stored pixels to numbers without loss; find undefined and overflowed ones. No I/O."""
 
 from __future__ import annotations
 

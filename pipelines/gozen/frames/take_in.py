@@ -1,4 +1,4 @@
-"""Raw files on their way into the archive: copied, and recorded with their exposures (`exposure_record`)."""
+"""Copy raw files into the archive, and record them with their exposures."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the camera is: site, sensors, areas, scale, read-out and header words, read from a YAML profile."""
+"""The camera: site, sensors, areas, scale, read-out and header keywords, from a YAML profile."""

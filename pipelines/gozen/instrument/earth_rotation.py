@@ -1,4 +1,4 @@
-"""The installed tables of leap seconds and of the Earth's rotation: used as they are, and how far they reach.
+"""The installed tables of leap seconds and Earth rotation, used offline, and how far they reach.
 
 Here is the one place that sets astropy's limits on their age aside: what is computed needs no network, and no newer
 tables than those that are there.

@@ -1,4 +1,4 @@
-"""The rules by which a profile finds quantities in a raw file's header; `read_header` reads by them."""
+"""Rules of a profile that find quantities in a header: keyword, kind, unit. `read_header` applies them."""
 
 from __future__ import annotations
 

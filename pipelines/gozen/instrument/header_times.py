@@ -1,4 +1,4 @@
-"""Moments as headers write them, as MJD (UTC): texts, clocks at the site, other time scales, days that are counted."""
+"""Convert header times of every kind to MJD (UTC): text, local time, JD, MJD, Unix, other time scales."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A date and a time of day as headers write them, taken apart: pure, without time scale or zone."""
+"""Parse date and time of day in header text, without time scale or zone. No I/O."""
 
 from __future__ import annotations
 

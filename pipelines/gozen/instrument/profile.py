@@ -1,4 +1,4 @@
-"""The model of an instrument profile, and how one is found and loaded. Rules for header words are in `header_rules`."""
+"""The model of an instrument profile, and loading one. For header rules see `header_rules`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a profile reads from one file's header, quantity by quantity, and what it cannot read: pure."""
+"""Check a profile against a file's header, quantity by quantity. No I/O."""
 
 from __future__ import annotations
 

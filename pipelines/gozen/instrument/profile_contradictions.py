@@ -1,4 +1,4 @@
-"""Why a profile can never work though each of its entries is right by itself: pure. Entries are in `profile`."""
+"""Find contradictions between valid entries of a profile. No I/O."""
 
 from __future__ import annotations
 

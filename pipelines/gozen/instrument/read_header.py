@@ -1,4 +1,4 @@
-"""What a raw file's header says, read by the rules of a profile: pure, from a mapping of words to values."""
+"""Read a raw file's header by the rules of a profile. No I/O."""
 
 from __future__ import annotations
 

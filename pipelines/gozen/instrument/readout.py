@@ -1,4 +1,4 @@
-"""What binning and window of a frame mean: read from a header's text, and the profile of the pixels that are left."""
+"""Interpret binning and window of a frame, and adapt the profile to the pixels that were read."""
 
 from __future__ import annotations
 

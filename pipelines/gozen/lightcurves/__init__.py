@@ -1,1 +1,1 @@
-"""From fluxes to calibrated light-curve rows: match, zero magnitude, rows of one sensor, and a night into the table."""
+"""Calibrated light-curve rows: match with the reference, zero point, rows of a sensor, append of a night."""

@@ -1,4 +1,4 @@
-"""A night into the light-curve table: the staged rows of its commits, appended in one step."""
+"""Append the staged rows of a night's commits to the light-curve table in one step."""
 
 from __future__ import annotations
 

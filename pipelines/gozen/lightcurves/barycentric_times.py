@@ -1,4 +1,4 @@
-"""Times at the barycentre of the solar system, for many rows at once, and how uncertain they are."""
+"""Barycentric times for many rows at once, with their uncertainty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stars calibrate an exposure, judged frame by frame, and how many each rule removed."""
+"""Choose the calibrator stars of an exposure frame by frame, and count what each rule removes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which commits go into a table: those of nights, of exposures, of a circle on the sky, of a run."""
+"""Select commits for a table by night, exposure, circle on the sky, or run."""
 
 from __future__ import annotations
 

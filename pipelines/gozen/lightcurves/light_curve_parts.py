@@ -1,4 +1,4 @@
-"""Which rows of the table are one light curve: those of one source in one filter. No I/O."""
+"""Split rows into light curves: one for each source and filter. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a light curve is in one sentence: whose it is, in which filter, how long, how bright, how steady."""
+"""Summarise a light curve in one sentence: source, filter, length, brightness, scatter."""
 
 from __future__ import annotations
 

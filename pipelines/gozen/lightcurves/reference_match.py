@@ -1,4 +1,4 @@
-"""Which source is which star of the reference catalogue: by position at the epoch of the exposure."""
+"""Match sources with stars of the reference catalogue by position at the epoch of the exposure."""
 
 from __future__ import annotations
 

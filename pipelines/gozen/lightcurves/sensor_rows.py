@@ -1,4 +1,4 @@
-"""The light-curve rows of one sensor's exposure: every source on every frame, calibrated, as an Arrow table."""
+"""Build the light-curve rows of a sensor's exposure: every source on every frame, as an Arrow table."""
 
 from __future__ import annotations
 

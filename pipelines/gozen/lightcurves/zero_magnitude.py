@@ -1,4 +1,4 @@
-"""The zero magnitude and colour term of one sensor's exposure against Gaia: a robust straight-line fit."""
+"""Fit zero point and colour term of a sensor's exposure against Gaia."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is on single frames but not on the stack: movers, streaks, flares; found, linked, measured."""
+"""Objects that are on single frames but not on the stack: movers, streaks, flares."""

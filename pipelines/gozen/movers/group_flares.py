@@ -1,4 +1,4 @@
-"""Candidates that do not move: grouped over the frames to flares and other sources that are not on the stack. Pure."""
+"""Group candidates that do not move into flares and other sources that are not on the stack. No I/O."""
 
 from __future__ import annotations
 

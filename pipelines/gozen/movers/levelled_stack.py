@@ -1,4 +1,4 @@
-"""The stack of a cube whose sky changes: the mean of its frames, each without its own sky.
+"""Stack a cube whose sky changes: the mean of its frames, each after its own sky was subtracted.
 
 Where all frames reach the same place, a plain mean will do. Where only some do, its sky is that of those, and steps
 from one border to the next.

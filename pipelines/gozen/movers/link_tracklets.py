@@ -1,4 +1,4 @@
-"""Linking of candidates over the frames of a cube to straight lines, and what their chance is. Pure.
+"""Link candidates of many frames to straight lines, and compute how likely each is by chance. No I/O.
 
 A line is grown from a pair of candidates on neighbouring frames: the straight line through its points predicts the
 place on the next frame, the nearest candidate within the uncertainty of that prediction joins.

@@ -1,4 +1,4 @@
-"""Sky and noise of a difference about a place, where they are not those of the whole frame.
+"""Sky level and noise near a position of a difference image, where they differ from those of the frame.
 
 Along borders the sky changes within a few pixels (vignetting, stray light), so that the sample there runs along them.
 """

@@ -1,4 +1,4 @@
-"""Places and fluxes of a moving object on every frame, against the sky that the other frames show there."""
+"""Measure position and flux of a moving object on every frame."""
 
 from __future__ import annotations
 

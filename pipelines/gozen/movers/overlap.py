@@ -1,4 +1,4 @@
-"""How the measurements of one object hang together where the sky without it must be told from the object itself. Pure.
+"""Covariance of the measurements of a slow object, whose sky is estimated from frames that contain it. No I/O.
 
 The sky under an object is what its other frames show there, less the object's own light on them, which its line tells.
 The slower an object, the more of its light is at the same place on all frames, and the less can be told apart.

@@ -1,4 +1,4 @@
-"""What stays where it is on the sky: a trail whose place is as bright on the frames around is none.
+"""Reject trails that stay at the same place on the sky: spikes, reflections, borders.
 
 Spikes of saturated stars, reflections and vignetted borders differ from the stack on many frames; what moves is gone
 from its place on the next.

@@ -1,4 +1,4 @@
-"""What the frames of a cube are compared with: the stack, and how far a frame may differ from it beside its stars."""
+"""The template for each frame of a cube, made from the stack, and the tolerated residual near stars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames about a moving object, minus what stands there without it: the other frames less the object. Compiled."""
+"""Cut out frames around a moving object, and subtract the mean of the other frames. Compiled."""
 
 from __future__ import annotations
 

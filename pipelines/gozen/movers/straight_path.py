@@ -1,4 +1,4 @@
-"""The straight path and the flux of a moving object from all its frames at once."""
+"""Fit a straight path and the flux of a moving object to all its frames at once."""
 
 from __future__ import annotations
 

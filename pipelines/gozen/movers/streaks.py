@@ -1,4 +1,4 @@
-"""Objects so fast that they trail within one frame: their two ends, light and width, and which belong together."""
+"""Objects that trail within a frame: measure ends, flux and width, and link trails of several frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trail followed along its line, to both ends: what light it has above the sky on both its sides, and how wide it is.
+"""Follow a trail along its line to both ends, and measure its width and its flux above the sky.
 
 What begins a trail, and which trails belong together, is in `gozen.movers.streaks`.
 """

@@ -1,4 +1,4 @@
-"""The light of a star that moves during an exposure: Moffat trails to take off, Gaussian ones to measure by."""
+"""Model profiles of trailed stars: Moffat trails to subtract, Gaussian trails to measure with."""
 
 from __future__ import annotations
 

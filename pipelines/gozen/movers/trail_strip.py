@@ -1,4 +1,4 @@
-"""The image along a line on a frame: which of its places are known, its core, and the sky on both its sides."""
+"""The pixels along a line of a frame: known pixels, core, and the sky on both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which calibration exposures may serve an exposure, as far as a recipe tells before the frames are there. Pure.
+"""Which calibration exposures of a recipe may serve a science exposure, before the frames exist. No I/O.
 
 The rules are those of `calibration.master_match` and `master_search`, which go by the headers afterwards: what is not
 said yet counts as fitting.

@@ -1,4 +1,4 @@
-"""What a telescope, a dome, a focuser and a camera must be able to do, and how a site's own are found.
+"""Interfaces of telescope, dome, focuser and camera, and how a site's driver is found.
 
 A driver is an entry point of the group ``gozen.drivers``: a function of settings, instrument profile and archive that
 returns an `Observatory`. Verbs begin something and return; `busy` tells when it is done.

@@ -1,4 +1,4 @@
-"""What an Observation will expose, where and how: its steps followed on paper, without telescope or clock."""
+"""Plan an Observation: what its steps expose, where and how. No telescope, no clock."""
 
 from __future__ import annotations
 

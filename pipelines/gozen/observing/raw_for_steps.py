@@ -1,4 +1,4 @@
-"""From an Observation and what was taken to the work of reducing it: which raw exposure answers which step. Pure."""
+"""Assign raw exposures to the steps of an Observation, and list the work to reduce them. No I/O."""
 
 from __future__ import annotations
 

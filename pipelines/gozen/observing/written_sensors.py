@@ -1,4 +1,4 @@
-"""Which sensors of an exposure have written their raw data, by the camera's own record."""
+"""Which sensors of an exposure have written their raw data, by the camera's record."""
 
 from __future__ import annotations
 

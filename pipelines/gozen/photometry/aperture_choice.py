@@ -1,4 +1,4 @@
-"""Which apertures an exposure is measured with: those that the profile names, or one chosen by the seeing. Pure."""
+"""Choose the aperture diameters of an exposure: those of the profile, or one by the seeing. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled Gaussian-windowed centroids of stars near given places."""
+"""Gaussian-windowed centroids of stars near given positions. Compiled."""
 
 from __future__ import annotations
 

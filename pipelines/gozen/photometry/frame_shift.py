@@ -1,4 +1,4 @@
-"""The shift and turn of each frame against a reference: by the centroids of bright stars, else by correlation."""
+"""Measure shift and rotation of each frame against a reference: by centroids, else by cross-correlation."""
 
 from __future__ import annotations
 

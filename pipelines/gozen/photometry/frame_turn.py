@@ -1,4 +1,4 @@
-"""How a frame is turned and stretched against the reference, beside its shift: the fit, and an image carried along."""
+"""Fit the rotation, scale and shear of a frame against the reference, and resample an image by it."""
 
 from __future__ import annotations
 

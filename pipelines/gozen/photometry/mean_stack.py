@@ -1,4 +1,4 @@
-"""The temporal mean of a cube, with every frame moved back by whole pixels where it drifted or turned."""
+"""Average a cube, each frame shifted by whole pixels and rotated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sky of one frame at each source: the stack's background plus what the frame has more, on a coarse mesh."""
+"""The sky of a frame at each source: the stack's background plus the difference of the frame, on a mesh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much longer than wide the stars of a frame are: a mount that jumps or drifts within a frame draws them out."""
+"""Measure how elongated the stars of a frame are: jumps and drifts of the mount make trails."""
 
 from __future__ import annotations
 

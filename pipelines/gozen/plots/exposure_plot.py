@@ -1,4 +1,4 @@
-"""How an exposure went, frame by frame: shift, seeing, background and zero magnitude."""
+"""Plot an exposure frame by frame: shift, seeing, background and zero point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A map of a field: stars by brightness, and what moves through it, with a close-up of each track."""
+"""Plot a map of a field: stars, and what moves, with a close-up of each track."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Light curves as pictures: flux against time, a panel for each source and filter, with flags and what was not seen."""
+"""Plot light curves: flux against time, one panel for each source and filter, with flags and upper limits."""
 
 from __future__ import annotations
 

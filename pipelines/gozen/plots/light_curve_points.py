@@ -1,4 +1,4 @@
-"""What a picture of light curves draws: the points of one source in one filter, comparable with one another. No I/O."""
+"""Select the comparable points of a source in one filter for a plot. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cutout film of a mover as a picture: one small image for each frame, in the order of time."""
+"""Plot the cutouts of a moving object, one small image for each frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack as a picture: the field with its sources marked, coordinates, a scale bar, and north and east."""
+"""Plot a stack with its sources, coordinates, a scale bar, and north and east."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How our pictures look, in light and dark, and how they are written: the same bytes for the same content.
+"""Light and dark style of Gozen's plots, and writing them reproducibly, byte for byte.
 
 Colours are those of Okabe and Ito (Color Universal Design, 2008), which people with any colour vision tell apart;
 marks differ in shape too.

@@ -1,4 +1,4 @@
-"""The time axis of a light curve: where visits begin and end, and in which unit time is counted. No drawing."""
+"""The time axis of a light curve: gaps between visits and the unit of time. No drawing."""
 
 from __future__ import annotations
 

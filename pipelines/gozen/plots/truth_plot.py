@@ -1,4 +1,4 @@
-"""What was measured against what was put in: magnitudes over brightness, positions, and the flux of events."""
+"""Plot measured against simulated values: magnitudes, positions, fluxes of events."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether this machine has what Gozen needs: packages, data and resources, and how to get what is missing."""
+"""Checks of this machine for `gozen doctor`: packages, data, archive, resources."""

@@ -1,4 +1,4 @@
-"""Whether the archive can be written: a folder with room, or object storage that creates an object only once."""
+"""Check that the archive can be written, and that S3 creates an object only once."""
 
 from __future__ import annotations
 

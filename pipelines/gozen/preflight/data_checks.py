@@ -1,4 +1,4 @@
-"""Data that a reduction reads beside the frames: time tables, the instrument profile, catalogues and index files."""
+"""Check the data of a reduction: time tables, instrument profile, catalogues, index files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All checks, in the order in which ``gozen doctor`` prints them."""
+"""Run all checks in the order in which ``gozen doctor`` prints them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processor, memory, kernel and browser of this machine."""
+"""Check processor, memory, kernel and browser of this machine."""
 
 from __future__ import annotations
 

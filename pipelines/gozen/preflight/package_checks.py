@@ -1,4 +1,4 @@
-"""Python and the packages that are installed beside Gozen."""
+"""Check Python and the packages that are installed with Gozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each gate as a pure function: it measures, compares, and raises its named rejection; it returns what it measured."""
+"""Quality gates: each function measures a value, compares it with its limit, and raises a named rejection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""User Python next to the data: send a function to every patch of the tables, or ask them in SQL.
+"""QuickDB: run a user's Python function on every patch of the tables, or query them in SQL.
 
 ``api`` is what a notebook calls. ``jobs`` plans and runs a call, ``engines`` hand its tasks to workers, ``work`` is the
 worker's side, ``isolation`` the locked child process, ``patches`` the data, ``user_code`` the function, ``sql`` SQL.

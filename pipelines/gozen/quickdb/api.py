@@ -1,4 +1,4 @@
-"""What a notebook calls: connect, then map, mapreduce, look up, ask in SQL; where things run is decided elsewhere."""
+"""The interface for notebooks: map, mapreduce, look-ups, SQL."""
 
 from __future__ import annotations
 

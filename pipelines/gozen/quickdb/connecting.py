@@ -1,4 +1,4 @@
-"""From a site's settings to an `Api`: which archive, which engine, which limits."""
+"""Make an `Api` from a site's settings: archive, engine, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables for people to read: all columns of a rerun, and light curves with what is derived from their columns."""
+"""Tables for people: all columns of a rerun, and light curves with derived columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A patch in the user's own process, as a worker gives it to a function: to try the function on."""
+"""Open a patch in the user's own process, as a worker passes it to a function."""
 
 from __future__ import annotations
 

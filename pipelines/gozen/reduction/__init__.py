@@ -1,1 +1,1 @@
-"""One cube through the pipelines that are asked for: ``wcs``, ``stack``, ``neo``, ``cube``; many sensors at once."""
+"""Reduce one sensor's exposure with its pipelines (``wcs``, ``stack``, ``neo``, ``cube``), or many sensors."""

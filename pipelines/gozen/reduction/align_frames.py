@@ -1,4 +1,4 @@
-"""From calibrated frames to a stack: find each frame's shift against one of them, average, detect, measure again."""
+"""Align calibrated frames: measure shifts, average, detect sources, measure the shifts again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that a worker uses again for each cube: new memory costs as much time as the calibration that fills it."""
+"""Reuse a worker's arrays for each cube, because new memory costs as much as the calibration."""
 
 from __future__ import annotations
 

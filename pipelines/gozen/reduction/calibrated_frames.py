@@ -1,4 +1,4 @@
-"""The calibrated frames of one cube, each through its gates; a refused frame stays, with the reason."""
+"""Calibrate the frames of a cube and apply the gates; rejected frames are kept with their reason."""
 
 from __future__ import annotations
 

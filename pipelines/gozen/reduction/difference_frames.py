@@ -1,4 +1,4 @@
-"""The frames of a cube beside their stack: the stack without what moves, and each frame's difference from it."""
+"""The stack without moving objects, and the difference of each frame from it."""
 
 from __future__ import annotations
 

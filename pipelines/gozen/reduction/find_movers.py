@@ -1,4 +1,4 @@
-"""What moves and what flashes on one sensor's exposure: candidates of every frame, their lines, trails and flares."""
+"""Find moving objects, trails and flares on a sensor's exposure."""
 
 from __future__ import annotations
 

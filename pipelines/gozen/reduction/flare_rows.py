@@ -1,4 +1,4 @@
-"""Light-curve rows of sources that are on frames but not on the stack: forced on every frame, ``origin=frame``."""
+"""Light-curve rows of sources that are on frames but not on the stack (``origin=frame``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One master of calibration frames that belong together: combined with the dark or bias that fits, then stored."""
+"""Make one master from matching calibration frames, with the dark or bias that fits, and store it."""
 
 from __future__ import annotations
 

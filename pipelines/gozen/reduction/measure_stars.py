@@ -1,4 +1,4 @@
-"""From an aligned stack to calibrated rows: place, match, measure every frame, fit the zero magnitude."""
+"""Measure all sources of an aligned stack on every frame, and calibrate them."""
 
 from __future__ import annotations
 

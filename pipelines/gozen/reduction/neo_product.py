@@ -1,4 +1,4 @@
-"""The product ``neo``: a FITS file with the cutout film of each mover and streak, and the table of its points."""
+"""The product ``neo``: a FITS file with cutouts of each mover and streak, and a table of their points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's side of `gozen.reduction.process_pool`: shared inputs opened once, and a task done with them."""
+"""The worker's side of `process_pool`: open the shared inputs once, then do tasks with them."""
 
 from __future__ import annotations
 

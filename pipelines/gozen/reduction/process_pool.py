@@ -1,4 +1,4 @@
-"""Worker processes that each open the shared once and stay warm: results as they come, and nothing lost with a worker.
+"""A pool of warm worker processes: results as they come; a lost worker loses no task.
 
 What happens inside a worker is in `gozen.reduction.pool_worker`. QuickDB has workers of its own (decision 0039).
 """

@@ -1,4 +1,4 @@
-"""Many sensors at once: those that are committed are passed on, the others reduced in a pool of workers."""
+"""Reduce many sensors: skip committed ones, send the others to worker processes."""
 
 from __future__ import annotations
 

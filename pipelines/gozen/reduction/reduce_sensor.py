@@ -1,4 +1,4 @@
-"""The reduction of one sensor's exposure, from raw files to its commit; a refusal of the data is a commit, too."""
+"""Reduce one sensor's exposure from raw files to its commit; rejected data get a commit too."""
 
 from __future__ import annotations
 

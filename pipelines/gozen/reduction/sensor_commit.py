@@ -1,4 +1,4 @@
-"""The commit that is made of the last stage which a sensor's reduction reached."""
+"""Build the commit from the last stage that a sensor's reduction reached."""
 
 from __future__ import annotations
 

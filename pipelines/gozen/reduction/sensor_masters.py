@@ -1,4 +1,4 @@
-"""Masters of a night's calibration exposures: of each sensor darks and biases first, then the flats that need them."""
+"""Make the masters of a night, sensor by sensor: darks and biases first, then flats."""
 
 from __future__ import annotations
 

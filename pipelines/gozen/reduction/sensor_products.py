@@ -1,4 +1,4 @@
-"""The FITS products of one sensor's exposure: their header cards, and the stack and cube as bytes."""
+"""FITS products of a sensor's exposure: header cards, stack and cube."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of one sensor's reduction: each is a value that holds the stage before it and what its step recorded.
+"""Stages of a sensor's reduction: each value holds the stage before it and the records of its step.
 
 A commit can be made of any of them.
 """

@@ -1,4 +1,4 @@
-"""What is to be reduced, with what, and what came of it: plain values that travel to worker processes."""
+"""What to reduce, with what, and the result: plain values that travel to worker processes."""
 
 from __future__ import annotations
 

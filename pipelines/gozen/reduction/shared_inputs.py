@@ -1,4 +1,4 @@
-"""Opens what every reduction shares, from the settings: archive, profile, reference catalogue."""
+"""Open what all reductions share: archive, profile, reference catalogue."""
 
 from __future__ import annotations
 

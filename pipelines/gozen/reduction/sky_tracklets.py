@@ -1,4 +1,4 @@
-"""Movers and streaks of one sensor's exposure on the sky: places, times, rates and magnitudes, as they are recorded."""
+"""Convert movers and streaks to the sky: positions, times, rates and magnitudes for the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces of HTML from plain values: tables, figures and lists, every text escaped. No styles."""
+"""Build HTML tables, figures and lists from plain values, with all text escaped."""
 
 from __future__ import annotations
 

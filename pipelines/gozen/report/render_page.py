@@ -1,4 +1,4 @@
-"""The page: its sections in order, put into the template beside this file."""
+"""Render the report page from its model with the template in this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says, as plain values; how it looks stands in `gozen.report.render_page`."""
+"""The contents of a report as plain values; `render_page` lays them out."""
 
 from __future__ import annotations
 

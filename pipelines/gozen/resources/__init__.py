@@ -1,4 +1,4 @@
-"""The contract: Observation, Exposure and LightCurveJob, as YAML and in the observatory's own recipe form.
+"""The custom resources Observation, Exposure and LightCurveJob, as YAML and as the observatory's recipes.
 
 Import the rooms: ``gozen.resources.observation``, ``.exposure``, ``.lightcurvejob``, ``.yaml``, ``.recipe``.
 """

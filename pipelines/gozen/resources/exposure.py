@@ -1,4 +1,4 @@
-"""Exposure: one execution of an exposure step, all sensors; and the name that it derives from its Observation."""
+"""Exposure: one execution of an exposure step on all sensors; its name follows from its Observation."""
 
 from __future__ import annotations
 

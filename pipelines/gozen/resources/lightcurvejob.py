@@ -1,4 +1,4 @@
-"""LightCurveJob: which reduced exposures go into which light-curve table, and how."""
+"""LightCurveJob: a request to append reduced exposures to a light-curve table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all resources share: the base model, names, moments, metadata and conditions. No resource is defined here."""
+"""Base model, names, times, metadata and conditions that all resources share."""
 
 from __future__ import annotations
 

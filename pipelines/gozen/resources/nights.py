@@ -1,4 +1,4 @@
-"""Nights, from local noon to noon: which night a moment belongs to, and times of day within a night."""
+"""Nights from local noon to noon: the night of a time, and times of day within a night."""
 
 from __future__ import annotations
 

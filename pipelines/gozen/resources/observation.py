@@ -1,4 +1,4 @@
-"""Observation: what an observer asks for. The observatory's own form of it is in ``observatory_recipe``."""
+"""Observation: the steps that an astronomer requests. For the observatory's format see ``observatory_recipe``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The observatory's own form of an Observation, read and written. Plans and queues are not here."""
+"""Read and write an Observation in the observatory's recipe format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipelines that a recipe, a header, a profile or a command may name: the one list of them.
+"""Names of the pipelines that recipes, headers, profiles and commands may use.
 
 What each does: `gozen.reduction.steps.pipeline_table`.
 """

@@ -1,4 +1,4 @@
-"""The steps of a recipe. On the wire each is a mapping with one key, such as ``setFocus: 28.13``."""
+"""The steps of a recipe; in YAML each is a mapping with one key, such as ``setFocus: 28.13``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Angles written in two or three fields (hours or degrees, minutes, seconds): one reader and one writer.
+"""Read and write sexagesimal angles.
 
 Each user names the spellings that it accepts: recipes are strict, headers and tables come from other software.
 """

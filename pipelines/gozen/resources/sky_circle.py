@@ -1,4 +1,4 @@
-"""A circle on the sky: the one type for it wherever data are selected by place."""
+"""A circle on the sky, used wherever data are selected by position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain data to models; what pydantic refuses becomes one `BadRequest` that names file, line, field and value."""
+"""Turn plain data into models; validation errors become one `BadRequest` with file, line, field and value."""
 
 from __future__ import annotations
 

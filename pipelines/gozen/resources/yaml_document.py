@@ -1,4 +1,4 @@
-"""Strict YAML 1.2 text to plain data that remembers its lines. It knows nothing of resources."""
+"""Parse strict YAML 1.2 into plain data with line numbers. Knows no resources."""
 
 from __future__ import annotations
 

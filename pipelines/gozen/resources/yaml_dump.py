@@ -1,4 +1,4 @@
-"""Plain data to YAML text that every reader understands alike, the same bytes for the same data."""
+"""Write plain data as YAML text, always the same bytes for the same data."""
 
 from __future__ import annotations
 

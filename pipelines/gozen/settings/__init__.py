@@ -1,4 +1,4 @@
-"""The one settings object: flags win over the environment (``GOZEN_...``), which wins over ``gozen.toml``.
+"""All settings: flags override the environment (``GOZEN_...``), which overrides ``gozen.toml``.
 
 What the camera is stands in an instrument profile, what is asked of a night in a recipe; here is what the site decides.
 """

@@ -1,4 +1,4 @@
-"""Telescope and camera, and the process that drives them."""
+"""Settings of telescope and camera, and of the observer process."""
 
 from __future__ import annotations
 

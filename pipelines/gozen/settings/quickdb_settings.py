@@ -1,4 +1,4 @@
-"""How QuickDB runs functions and queries of users, and with what limits."""
+"""Settings of QuickDB: engine, isolation, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the settings and says what is wrong with one."""
+"""Read the settings, and explain errors in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits and thresholds of a reduction, from detection to the gates."""
+"""Settings of a reduction: detection, photometry, astrometry, calibration, gates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every setting in force, and whether a flag, the environment, the file or the default gave it."""
+"""The source of every setting: flag, environment, file or default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the archive on S3 is reached."""
+"""Settings of an archive on S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings file: which one is in force, and what it says."""
+"""Find and read the settings file."""
 
 from __future__ import annotations
 

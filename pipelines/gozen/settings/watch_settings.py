@@ -1,4 +1,4 @@
-"""The folder into which a camera writes."""
+"""Settings of `gozen watch`: settle time, patience, append, warnings."""
 
 from __future__ import annotations
 

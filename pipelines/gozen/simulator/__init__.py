@@ -1,1 +1,1 @@
-"""A simulated camera under a simulated sky: raw files for the demo and the tests, and the truth behind them."""
+"""A simulated camera and sky: raw files for the demo and the tests, and the truth about them."""

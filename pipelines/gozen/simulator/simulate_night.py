@@ -1,4 +1,4 @@
-"""A whole simulated night: calibration exposures, dithered fields, and events where they can be seen."""
+"""Simulate a night: calibration exposures, dithered fields, and events within them."""
 
 from __future__ import annotations
 

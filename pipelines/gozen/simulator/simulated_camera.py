@@ -1,4 +1,4 @@
-"""The simulated camera: takes exposures and stores raw cubes, their truth and the reference catalogue of their fields.
+"""The simulated camera: take exposures; store raw cubes, their truth and the reference catalogue.
 
 Where the work is done (here, in a pool) is the caller's choice, by the ``run`` function.
 """

@@ -1,4 +1,4 @@
-"""The truth behind the raw files, as tables: what stood where, how bright, and when, with their keys and columns.
+"""Tables of the simulated truth: positions, fluxes and times, with their keys and columns.
 
 Magnitudes follow ``G = zp_adu + colour_term * (BP-RP) - 2.5 log10(flux)`` with the flux in ADU per frame through a
 clear sky on a response of 1; clouds multiply the flux.

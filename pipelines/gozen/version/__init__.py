@@ -1,4 +1,4 @@
-"""Which code this is: number, commit and a digest of the sources, without git and without an installation of its own.
+"""The version of the running code: number, commit, source digest; without git or an installation.
 
 ``gozen.__version__`` and every record of provenance say the same. Only the standard library is imported here, because
 ``setup.py`` and ``python -m gozen.version`` use this package before anything is installed.

@@ -1,4 +1,4 @@
-"""Where a version is found: in a checkout, in a source archive, or in what an installation has recorded."""
+"""Find a version in a checkout, in a source archive, or in the record of an installation."""
 
 from __future__ import annotations
 

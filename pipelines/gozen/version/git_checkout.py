@@ -1,4 +1,4 @@
-"""What the files of a git repository say of its commit and its tags, without a git process.
+"""Read commit and tags from the files of a git repository, without running git.
 
 Such a process costs milliseconds in each of many workers, is missing in images, and refuses a folder of another user.
 """

@@ -1,4 +1,4 @@
-"""A digest of the sources of packages: one for a checkout, a wheel and an image of a commit, another after an edit."""
+"""Digest of package sources: the same for a checkout, a wheel and an image of a commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a version says, as text and back: pure functions over numbers of PEP 440, tags, commits and digests."""
+"""Parse and format versions: PEP 440 numbers, tags, commits, digests. No I/O."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A folder into which a camera writes: what arrives is reduced and appended, and pressure is seen (``gozen watch``)."""
+"""``gozen watch``: reduce and append what a camera writes into a folder, and report the backlog."""

@@ -1,4 +1,4 @@
-"""How long to wait after trouble with the storage: longer each time, and short again when it is over."""
+"""Delays between attempts while storage fails: longer each time, short again after a success."""
 
 from __future__ import annotations
 

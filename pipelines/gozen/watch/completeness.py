@@ -1,4 +1,4 @@
-"""Files of the watched folder on their way to become cubes: which are whole, broken, or belong together."""
+"""Decide which files of the watched folder are complete, broken, or belong to one cube."""
 
 from __future__ import annotations
 

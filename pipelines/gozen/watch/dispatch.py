@@ -1,4 +1,4 @@
-"""From cubes that wait to rows that can be looked up: what the workers get, and what becomes of what they bring."""
+"""Send waiting cubes to the workers, and handle their results."""
 
 from __future__ import annotations
 

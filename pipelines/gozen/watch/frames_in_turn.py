@@ -1,4 +1,4 @@
-"""Whether another frame of an exposure without a number is to be expected, as the camera's last frames tell: no I/O."""
+"""Whether another frame of an unnumbered exposure is expected, by the camera's latest frames. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From files in the folder to cubes in the archive that wait to be reduced."""
+"""Move complete files from the folder into the archive as cubes that wait for reduction."""
 
 from __future__ import annotations
 

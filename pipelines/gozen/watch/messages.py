@@ -1,4 +1,4 @@
-"""What a watch says: a line for each exposure, the pressure now and then, warnings when they begin and end."""
+"""The output of `gozen watch`: a line per exposure, the backlog at intervals, warnings that begin and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the analysis keeps pace with the camera: paces, what waits, when the room ends, and the warnings. Pure."""
+"""How fast data arrive and are reduced, the backlog, when the disk will be full, and warnings. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows into the table and commits into the log, as a task for a worker: what is reduced can be looked up then."""
+"""Append reduced exposures to the table and the observation log, as a task for a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a cube: by the recipes that name its object, else by its header; and whether it goes first."""
+"""Find the pipelines for a cube, from recipes that name its object or from its header, and its priority."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cubes that wait get the names that they would have, had all files come at once: in the archive, and in the queue."""
+"""Rename waiting cubes when later files show that their exposure's name is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look into the watched folder: which FITS files lie there, and whether each is whole. Nothing is changed here."""
+"""List the FITS files of the watched folder, and whether each is complete. Changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the watched folder into the archive: each step can be repeated, and no file is ever without a name.
+"""Move files from the watched folder into the archive in repeatable steps; every file always has a name.
 
 A file goes to the hidden spool beside it, then into the archive under its raw key; the spool lets go of it when its
 rows are in the table. So what is in folder and spool is what is not finished, and a watch that was killed needs no

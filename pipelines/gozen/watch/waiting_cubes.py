@@ -1,4 +1,4 @@
-"""What waits and in which order: pure decisions on the cubes that a watch knows of."""
+"""The cubes that `gozen watch` still has to reduce, and their order. No I/O."""
 
 from __future__ import annotations
 

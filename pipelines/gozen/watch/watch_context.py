@@ -1,4 +1,4 @@
-"""What both ends of a watch share: those who take files in and those who hand cubes to workers."""
+"""What the two sides of a watch share: ingest and dispatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop of a watch: look, take in, reduce, publish, report; time and sleep are arguments."""
+"""The loop of `gozen watch`: scan, ingest, reduce, publish, report; clock and sleep are arguments."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From raw files to rows in a table: the steps that commands and notebooks share. Nothing here prints."""
+"""The steps from raw files to rows in a table, for commands and notebooks. Nothing here prints."""

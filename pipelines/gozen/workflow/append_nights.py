@@ -1,4 +1,4 @@
-"""Calibrated rows of reduced nights into a light-curve table, night by night."""
+"""Append reduced nights to a light-curve table, one by one."""
 
 from __future__ import annotations
 

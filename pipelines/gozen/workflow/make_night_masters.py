@@ -1,4 +1,4 @@
-"""Calibration exposures of a night to masters, and the observation log that lists them."""
+"""Make the masters of a night's calibration exposures, and update the observation log."""
 
 from __future__ import annotations
 

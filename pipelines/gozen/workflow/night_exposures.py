@@ -1,4 +1,4 @@
-"""Which night a command works on, and which of its exposures and sensors."""
+"""Which night, exposures and sensors a command works on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exposures of the sky to calibrated rows and other products of each sensor, and the log that lists them."""
+"""Reduce exposures of the sky, and update the observation log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe against the exposures of a night: which exposure answers which step, and the work that follows."""
+"""Run a recipe: assign raw exposures to its steps, make masters, reduce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw exposures of a simulated night, made by worker processes and recorded as a camera's own would be."""
+"""Simulate raw exposures with worker processes, and record them as a camera would."""
 
 from __future__ import annotations
 

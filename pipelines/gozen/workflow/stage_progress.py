@@ -1,4 +1,4 @@
-"""How a step tells its progress, one count for each stage, and which files it leaves out."""
+"""Interface for the progress of a step and for files that it leaves out."""
 
 from __future__ import annotations
 

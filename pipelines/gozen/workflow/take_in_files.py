@@ -1,4 +1,4 @@
-"""Raw files of a camera into the archive: headers first, then copies and records."""
+"""Archive a camera's raw files: read headers, copy, record."""
 
 from __future__ import annotations
 

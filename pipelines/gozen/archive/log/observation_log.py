@@ -1,4 +1,4 @@
-"""The observation log: a night's commits as three tables, which can be made again at any time.
+"""Build the observation log: three tables of a night, made from its commits.
 
 ``tables/exposures`` has a row for each sensor's commit; ``tables/quality`` has one for each frame and one for each
 gate; ``tables/tracklets`` has one for each point of a moving object. Looking things up in them is in

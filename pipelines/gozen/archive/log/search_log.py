@@ -1,4 +1,4 @@
-"""Look-ups in the observation log: which exposures there are, and how good their frames are."""
+"""Search the observation log: exposures, quality of frames, tracklets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of ``tables/tracklets``, one for each field of a tracklet's record; the record itself needs no Arrow."""
+"""Columns of ``tables/tracklets``: one for each field of a tracklet's record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the observation log of a night is rebuilt: the one rule for masters, reductions, appends and the watch."""
+"""Rebuild a night's observation log; the one rule for masters, reductions, appends and the watch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ring buffer of raw data: which raw files may go, and their removal. For buckets that expire: `reduced_tags`."""
+"""Raw-data retention: decide which raw files may be deleted, and delete them. On S3 also: `reduced_tags`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of exposures in the archive, which several processes may change at once.
+"""Read and change the records of exposures, also while other processes change them.
 
     raw/{night}/{exposure}/exposure.json        the record
     raw/{night}/{exposure}/record/{note}.json   changes under way; they count as if they stood in the record

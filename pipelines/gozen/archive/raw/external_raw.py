@@ -1,4 +1,4 @@
-"""Raw data outside the archive (an Exposure's ``rawURL``): which folders may be named, and whose files lie there.
+"""Raw data outside the archive (``rawURL``): which folders the site allows, and which files they contain.
 
 They are read where they are and never copied, tagged or removed.
 """

@@ -1,4 +1,4 @@
-"""Raw files are taken out of the archive again: those alone that no commit names, and with a record of it."""
+"""Remove raw files that no commit names from the archive, and record the removal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw files that are recorded and gone, though nothing that Gozen does has removed them: somebody did by hand."""
+"""Find raw files that are recorded but were deleted by something other than Gozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record of an exposure's raw data says: which files each sensor has, when and where they were taken. No I/O.
+"""The contents of an exposure's record: files of each sensor, when and where they were taken. No I/O.
 
 Where records lie in the archive, and how several processes change one: `gozen.archive.raw.exposure_record`.
 """

@@ -1,4 +1,4 @@
-"""A change to the record of an exposure, and the note of it that a process makes while it is at work. No I/O."""
+"""A change to an exposure's record, and the note that a process writes while it makes one. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tag ``reduced=true`` of raw objects on S3, by which the bucket's life cycle removes them; a directory has none.
+"""Set and remove the S3 tag ``reduced=true``, by which the bucket's life cycle deletes raw files.
 
 What is tagged too late stays a little longer; what must not be tagged is looked at again after the tag was set, so that
 whoever retains an exposure meanwhile is heard by one of the two.

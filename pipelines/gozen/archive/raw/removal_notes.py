@@ -1,4 +1,4 @@
-"""Notes that raw files of an exposure are being removed: ``raw/{night}/{exposure}/removing/{run}.json``.
+"""Notes that raw files of an exposure are being deleted: ``raw/{night}/{exposure}/removing/{run}.json``.
 
 Whoever removes makes a note first and then looks at retention; whoever retains sets the marker first and then looks for
 notes. So of two that meet, one always sees the other.

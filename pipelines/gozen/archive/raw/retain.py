@@ -1,4 +1,4 @@
-"""Raw files that are to stay: the marker of an exposure is set and taken away, and what that comes to is looked up."""
+"""Retain the raw files of an exposure, end the retention, and count the files that remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store on whatever else fsspec reaches, where a put is atomic by itself; S3 has `gozen.archive.stores.s3_store`."""
+"""A store on any other fsspec URL on which a put is atomic. For S3 see `s3_store`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place that opens storage: objects under keys, in a directory, on S3 or on any other fsspec URL.
+"""Open storage by its URL: a directory, S3, or another fsspec file system. Nothing else opens storage.
 
 Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error
 leaves here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.

@@ -1,4 +1,4 @@
-"""Half-written files of a directory archive: how they are called, and which of them no process writes any more."""
+"""Half-written files of a directory store: their names, and which of them no process writes any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes that are got piece by piece, by their range, as a file that can be read anywhere."""
+"""Read an object piece by piece, by byte ranges, through the interface of a file."""
 
 from __future__ import annotations
 

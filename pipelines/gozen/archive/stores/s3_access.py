@@ -1,4 +1,4 @@
-"""How a bucket is reached, and with which keys: one answer for every client, asked for again where keys change."""
+"""Server, region and current keys of a bucket, the same for every S3 client of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients of a bucket that a process has: one place decides on server, region and keys for all of them."""
+"""Make the S3 clients of a process, all with the same server, region and keys."""
 
 from __future__ import annotations
 

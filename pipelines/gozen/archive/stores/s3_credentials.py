@@ -1,4 +1,4 @@
-"""Keys are looked for again when what they come from changes: they are rotated without a restart.
+"""Reload S3 keys when their source changes, so that they can be rotated without a restart.
 
 Botocore looks once for each client. What changes may be the environment, as in a notebook, or a file: a Kubernetes
 Secret that is mounted as a file changes in one step. Keys that expire, of a role or of a machine, botocore renews.

@@ -1,4 +1,4 @@
-"""What the environment says about S3: variables of keys, region and authorities, and which region counts. No client."""
+"""Environment variables that name S3 keys and region, and their precedence. No client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an S3 server, or the way to it, answers instead of doing it: under our own names, with what to do. No I/O."""
+"""Map S3 and network errors to Gozen's errors, with what to do. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many ranges of an object at once, by a client that spends a third of botocore's processor time on each.
+"""Fetch many byte ranges of an object at once, by a client that needs a third of botocore's processor time.
 
 It makes no second attempt and names no error: whatever goes wrong is left to botocore (`s3_store`), so that one
 place alone repeats requests and says what happened.

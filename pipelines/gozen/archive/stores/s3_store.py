@@ -1,4 +1,4 @@
-"""A store in an S3 bucket: one request for each thing asked, exclusive creation by ``If-None-Match``.
+"""A store in an S3 bucket: one request per call, exclusive creation by ``If-None-Match``.
 
 `open_store` decides the settings, `s3_clients` makes the clients, `s3_upload` sends large objects in parts, and
 `s3_errors` names what goes wrong.

@@ -1,4 +1,4 @@
-"""One object into an S3 bucket: in one request, or in parts of which nothing shows before the last request."""
+"""Upload one object to S3, in one request or in parts; nothing is visible before the last request."""
 
 from __future__ import annotations
 

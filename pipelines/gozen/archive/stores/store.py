@@ -1,4 +1,4 @@
-"""What a store is: objects under keys, and the names under which a library's errors leave it. It opens nothing."""
+"""The interface of a store: objects under keys, and the errors that it raises."""
 
 from __future__ import annotations
 

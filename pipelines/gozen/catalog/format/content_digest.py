@@ -1,4 +1,4 @@
-"""What tells the rows of one table from those of another: a digest of values, not of how they are encoded or split."""
+"""Digest of a table's values, independent of how they are encoded or split into files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What directory readers (LSDB, Spark) need beside the data files, derived from a manifest and written after it.
+"""Write the HATS side files for readers that list folders (LSDB, Spark), derived from a manifest.
 
 Order of the writes: data files, manifest, then these; the list of partitions after the maps, and the switch of
 ``collection.properties`` last, so that such a reader sees whole files of a table that only grows.

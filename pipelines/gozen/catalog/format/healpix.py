@@ -1,4 +1,4 @@
-"""HEALPix (nested) pixels of positions, neighbours and cones, in plain arrays and degrees.
+"""HEALPix (nested) pixels of positions, neighbours and cones, in arrays and degrees.
 
 `cdshealpix` is imported on first use: it brings astropy and costs a second.
 """

@@ -1,4 +1,4 @@
-"""Where the parts of a collection stand below ``catalogs/{name}/``: pure text (docs/explanation/tables.md)."""
+"""Keys of the parts of a table below ``catalogs/{name}/`` (docs/reference/tables.md). Text only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbered manifests: which files are one version of a table, and how one version follows another.
+"""Numbered manifests: the files of one version of a table, and how the next version is committed.
 
 A manifest is made only if absent; the highest number is the current version; who comes second rereads and tries again.
 """

@@ -1,4 +1,4 @@
-"""From one version of a table to the next: data files into a generation, then the manifest that names them.
+"""Make the next version of a table: data files into a generation, then the manifest that names them.
 
 What goes in, and why, is decided by the callers (`append`, `source_registry`, `reference_table`).
 """

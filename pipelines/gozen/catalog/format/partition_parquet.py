@@ -1,4 +1,4 @@
-"""Rows of one partition to the bytes of one Parquet file: sort, cuts at star boundaries, encodings."""
+"""Write the rows of a partition as a Parquet file: sorted, cut at star boundaries, encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The row-group index: which bytes of which file hold which part of the sky and which ids. Arrays only, no I/O."""
+"""The row-group index: byte ranges of row groups with their part of the sky and their ids. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of our tables (docs/reference/tables.md): names in order, types, units, meaning, encoding. No I/O."""
+"""Columns of Gozen's tables: names, types, units, descriptions, encodings (docs/reference/tables.md). No I/O."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Import of tables that people bring: positions, identifiers and units recognised, rows in batches."""
+"""Import of users' tables: positions, ids and units are recognised, rows are read in batches."""

@@ -1,4 +1,4 @@
-"""Units of angles as files spell them, and how many degrees each is. No I/O."""
+"""Spellings of angular units in files, and their size in degrees. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that astropy reads (FITS, VOTable, ECSV and other text formats) as Arrow tables: all columns, their units."""
+"""Read tables with astropy (FITS, VOTable, ECSV and other text) as Arrow tables, with units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of a table's columns holds what, told by the names that catalogues and plain tables use. No I/O."""
+"""Guess which column is right ascension, declination, id or magnitude, by the usual column names. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own table becomes a collection: positions and ids found or named, every other column kept as it is."""
+"""Import a user's table as a collection: find positions and ids, keep all other columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids as files have them: which can be the ids of objects, each exactly as it is written. No I/O."""
+"""Decide which column of a file can serve as object ids, and read ids without changing them. No I/O."""
 
 from __future__ import annotations
 

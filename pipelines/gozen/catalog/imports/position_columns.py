@@ -1,4 +1,4 @@
-"""A file's columns of positions as degrees: units, sexagesimal texts, and what looks wrong with them. No I/O."""
+"""Convert columns of positions to degrees: units, sexagesimal text, suspicious values. No I/O."""
 
 from __future__ import annotations
 

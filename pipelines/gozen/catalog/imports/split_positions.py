@@ -1,4 +1,4 @@
-"""Positions whose hours, minutes and seconds stand in columns of their own, as CDS and VizieR write them. No I/O.
+"""Positions with hours, minutes and seconds in separate columns, as in CDS and VizieR tables. No I/O.
 
 `RAh RAm RAs` are hours of right ascension, `DE- DEd DEm DEs` sign and degrees of declination; the names are those of
 the standard for catalogues at the CDS (https://cds.unistra.fr/doc/catstd-3.3.htx).

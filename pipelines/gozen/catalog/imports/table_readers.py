@@ -1,4 +1,4 @@
-"""Readers of tables in batches, one for each format; what cannot be read in batches is read whole and handed out so."""
+"""Batch readers, one for each format; formats without batches are read whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as people have them, gone through in batches: Parquet, FITS and CSV are never held whole."""
+"""Read user tables in batches; Parquet, FITS and CSV are never held in memory whole."""
 
 from __future__ import annotations
 

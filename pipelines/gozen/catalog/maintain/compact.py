@@ -1,4 +1,4 @@
-"""Compaction: the next generation of a table, with fewer files in a partition and partitions that are not too large.
+"""Compact a table: write its next generation with fewer files per partition and no oversized partitions.
 
 Files that it does not touch are shared. The generation before stays as it is for whoever reads it (`old_generations`).
 """

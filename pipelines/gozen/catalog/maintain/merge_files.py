@@ -1,4 +1,4 @@
-"""Sorted data files of one partition to one file, piece by piece: memory does not grow with the partition."""
+"""Merge sorted data files of a partition piece by piece, with memory independent of its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generations that no reader starts from any more, or yet: since when, and how they go; manifests say which is used."""
+"""Garbage collection of generations: note since when they are unused, and delete them after a delay."""
 
 from __future__ import annotations
 

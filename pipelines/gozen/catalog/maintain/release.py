@@ -1,4 +1,4 @@
-"""Releases (``rerun``): immutable named versions of tables, in generations of their own that no append touches.
+"""Releases (``rerun``): named versions of tables that never change, in generations of their own.
 
 ``releases/{rerun}.json`` is made only if absent, and last: what it names is whole (docs/decisions/0017).
 """

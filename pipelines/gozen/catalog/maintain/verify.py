@@ -1,4 +1,4 @@
-"""Whether a table is whole: every file against manifest, index, order, place and the checksum in its name."""
+"""Verify a table: compare each file with manifest, index, sort order, partition and the checksum in its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-match: all pairs of positions within a radius, in memory or against a table of the archive, with threads."""
+"""Cross-match positions within a radius, in memory or against a table, with threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled part of cross-matches: points on the sphere in a hashed grid of zones, and all that lie near others.
+"""Compiled kernel of cross-matches: a hashed grid of zones on the sphere.
 
 A zone of declination is at least four radii high and is cut into cells of right ascension as wide; cells that are
 neighbours in a zone are neighbours in memory, zones share memory by chance, which costs a comparison and changes no

@@ -1,4 +1,4 @@
-"""Row groups out of data files: local files stay open, of others row groups are fetched, and kept a while."""
+"""Read row groups from data files: local files stay open, remote row groups are fetched and cached."""
 
 from __future__ import annotations
 

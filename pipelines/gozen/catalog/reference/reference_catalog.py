@@ -1,4 +1,4 @@
-"""The reference catalogue in memory: plain arrays, cones, positions at another epoch."""
+"""The reference catalogue in memory: arrays, cone search, positions at another epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of stars as people have them, their columns recognised by the usual names (formats: `table_readers`)."""
+"""Read a user's star table as reference catalogue, recognising the usual column names."""
 
 from __future__ import annotations
 

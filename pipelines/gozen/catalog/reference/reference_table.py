@@ -1,4 +1,4 @@
-"""The reference catalogue as a HATS collection in the archive: written once with its 5-arcsec margin, read by cone."""
+"""The reference catalogue as a HATS collection: written once with a 5-arcsec margin, read by cone."""
 
 from __future__ import annotations
 

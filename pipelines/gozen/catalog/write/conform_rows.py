@@ -1,4 +1,4 @@
-"""What may enter the light-curve table: columns and types conformed, each row complete, exposures listed. No I/O."""
+"""Prepare rows for the light-curve table: set columns and types, refuse incomplete rows, list exposures. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of any number in the order of the sky: sorted runs, on disk when they are more than memory should hold."""
+"""Sort any number of rows by sky position, on disk if they exceed the memory limit."""
 
 from __future__ import annotations
 

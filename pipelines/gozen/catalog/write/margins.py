@@ -1,4 +1,4 @@
-"""The margin of a table: for each partition the rows around it, without which a cross-match loses matches there."""
+"""Build the margin of a table: for each partition the rows just outside it, which cross-matches need."""
 
 from __future__ import annotations
 

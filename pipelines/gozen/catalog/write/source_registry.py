@@ -1,4 +1,4 @@
-"""The registry of our own sources: who gets which id, kept across nights in the table ``objects``.
+"""Registry of Gozen's own sources: gives ids and keeps them across nights in the table ``objects``.
 
 A registration is one entry in a numbered journal, made only if absent: two appends at once cannot give one id twice,
 nor one source two ids. The HATS table is derived from the journal, the same by whoever does it.

@@ -1,4 +1,4 @@
-"""Rows of a night on their way to the table, by piece of sky; on disk when they are more than memory should hold."""
+"""Collect a night's rows by partition, on disk if they exceed the memory limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a table that is written in one go is cut and held in memory."""
+"""Options for writing a table in one step: partition size, margin, memory."""
 
 from __future__ import annotations
 

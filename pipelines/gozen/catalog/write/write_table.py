@@ -1,4 +1,4 @@
-"""A table that is written in one go, with its margin: object tables, reference catalogues, imports."""
+"""Write a table in one step, with its margin: object tables, reference catalogues, imports."""
 
 from __future__ import annotations
 

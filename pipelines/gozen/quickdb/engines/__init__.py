@@ -1,4 +1,4 @@
-"""Where tasks run: worker processes of this machine, Dask, or, to debug, this process. One interface."""
+"""Engines run tasks: worker processes of this machine, Dask, or this process for debugging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dask workers of this machine: processes that begin with a cluster and do not outlive the script that made it."""
+"""Dask workers of this machine, which end with the script that started them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dask's distributed workers: fat tasks as futures, on a cluster of this machine or one that runs already."""
+"""Run tasks as futures on a Dask cluster, local or remote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes of this machine, kept from job to job."""
+"""Run tasks in worker processes of this machine, kept between jobs."""
 
 from __future__ import annotations
 

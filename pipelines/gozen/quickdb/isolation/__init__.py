@@ -1,4 +1,4 @@
-"""A user's function in a process of its own: without network, files and credentials, and with limits.
+"""A user's function in a separate process without network, files and credentials, and with limits.
 
 What keeps it apart is in `lockdown`; `child_process` is what the engine uses.
 """

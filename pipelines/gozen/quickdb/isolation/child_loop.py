@@ -1,4 +1,4 @@
-"""What a locked child process does: it gets a program, calls it, asks for columns, and sends results as plain data."""
+"""The loop of the isolated child: receive a program, call it, request columns, send results."""
 
 from __future__ import annotations
 

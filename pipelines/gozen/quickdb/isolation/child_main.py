@@ -1,4 +1,4 @@
-"""The first lines of a child process: it gives up its rights, and only then listens."""
+"""Entry point of the isolated child: drop all rights, then listen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's end: a child process that runs a user's functions. What they say to each other is in `protocol`."""
+"""The worker's handle of an isolated child process. Messages: `protocol`."""
 
 from __future__ import annotations
 

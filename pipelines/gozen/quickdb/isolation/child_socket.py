@@ -1,4 +1,4 @@
-"""The worker's end of the socket: every wait has an end, whatever the child does or leaves undone."""
+"""The worker's end of the socket to the child; every wait has a time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the worker sees of a child from outside, threads, memory and processor time, and how it makes it stand still.
+"""Measure a child's threads, memory and processor time from outside, and stop it.
 
 The kernel's own limits count neither the threads of one process alone (RLIMIT_NPROC counts all of a user's) nor pages
 that were filled and then made read-only (RLIMIT_DATA counts what can be written to).

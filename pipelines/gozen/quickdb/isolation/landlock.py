@@ -1,4 +1,4 @@
-"""Which files a user's function may read: Landlock rules for Python, its packages and the system's libraries."""
+"""Landlock rules: the files that a user's function may read."""
 
 from __future__ import annotations
 

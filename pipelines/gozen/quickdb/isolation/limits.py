@@ -1,4 +1,4 @@
-"""What a call of a user's function may take, and how it is said when it wants more."""
+"""Limits of a call of a user's function, and the message when one is exceeded."""
 
 from __future__ import annotations
 

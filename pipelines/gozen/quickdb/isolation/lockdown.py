@@ -1,4 +1,4 @@
-"""The order in which a process gives up its rights, and whether this kernel can take them."""
+"""The steps in which a process drops its rights, and whether the kernel supports them."""
 
 from __future__ import annotations
 

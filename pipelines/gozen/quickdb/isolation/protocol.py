@@ -1,4 +1,4 @@
-"""What a worker and the process of a user's function say to each other; the worker never trusts what it hears."""
+"""The messages between worker and isolated child; the worker trusts none that it receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which system calls a user's function may make: a list of what is allowed, as a program that the kernel runs."""
+"""The seccomp filter: the list of system calls that a user's function may make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared memory in which columns go to a child process: the worker writes, the child can only read.
+"""Shared memory for columns: the worker writes, the child only reads.
 
 A piece is used again when the child says that nothing refers to it any more, so that its pages are made once.
 """

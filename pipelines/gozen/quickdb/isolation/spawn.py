@@ -1,4 +1,4 @@
-"""How the process of a user's function starts: with next to nothing of the environment, locked before it is used."""
+"""Start the process of a user's function with an almost empty environment, locked before use."""
 
 from __future__ import annotations
 

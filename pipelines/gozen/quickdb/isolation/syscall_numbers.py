@@ -1,4 +1,4 @@
-"""System calls by number, where the C library has no function: the numbers of the two architectures, and one call."""
+"""Numbers of system calls without a C-library function, on both architectures. Not the allow-list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user asks to the plan of a job: whose patches, in which blocks, with which columns, and what is kept."""
+"""Plan a job: which patches, in which blocks, with which columns, and whether results are kept."""
 
 from __future__ import annotations
 

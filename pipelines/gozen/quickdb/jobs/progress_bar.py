@@ -1,4 +1,4 @@
-"""How far a job is, on the terminal or in a notebook; nothing of it for jobs that are over within a second."""
+"""Show the progress of a job on the terminal or in a notebook, unless it ends within a second."""
 
 from __future__ import annotations
 

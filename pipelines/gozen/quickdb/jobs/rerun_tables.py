@@ -1,4 +1,4 @@
-"""The tables of a rerun, opened for jobs: which share patches, what their columns are, where the files stand."""
+"""The tables of a rerun, opened for jobs: shared patches, columns, files."""
 
 from __future__ import annotations
 

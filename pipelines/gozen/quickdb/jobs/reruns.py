@@ -1,4 +1,4 @@
-"""Which tables a job reads: those of a release, opened once, or the live ones as they are now (`rerun_tables`)."""
+"""Which tables a job reads: those of a release, or the live ones as they are now."""
 
 from __future__ import annotations
 

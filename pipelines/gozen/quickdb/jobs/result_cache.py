@@ -1,4 +1,4 @@
-"""Results of blocks, kept on this machine for the next run of the same function over the same data; bounded."""
+"""The cache of results on this machine, its keys and its size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One job from its plan to its result: which blocks come from the cache, which from workers, and in which order."""
+"""Run a planned job: take blocks from the cache, send the others to workers, combine in order."""
 
 from __future__ import annotations
 

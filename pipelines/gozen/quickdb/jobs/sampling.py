@@ -1,4 +1,4 @@
-"""From a random part of the patches to an estimate for all: what is a sum is scaled, and gets an error."""
+"""Estimate the result for all patches from a random part, with an error."""
 
 from __future__ import annotations
 

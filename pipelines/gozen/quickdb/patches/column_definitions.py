@@ -1,4 +1,4 @@
-"""The names by which a patch's columns are asked for, and what each is made of: pure decisions, no I/O."""
+"""Names of a patch's columns, and how computed columns are made. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of patches out of the files of a table: the bytes of those columns alone, from elsewhere in few requests."""
+"""Read columns of patches from the files of a table, with few requests for remote files."""
 
 from __future__ import annotations
 

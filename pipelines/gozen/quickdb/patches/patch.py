@@ -1,4 +1,4 @@
-"""What a user's function gets: a piece of the tables whose columns are read when they are asked for."""
+"""The patch that a user's function gets: a piece of the tables whose columns are read on demand."""
 
 from __future__ import annotations
 

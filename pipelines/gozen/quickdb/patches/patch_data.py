@@ -1,4 +1,4 @@
-"""The rows of one patch as NumPy arrays: its pieces put together in star order; it keeps no column."""
+"""Assemble the rows of a patch from its pieces as NumPy arrays, in star order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which patches a table has: row groups of objects, ranges of stars over the files of light curves. Arrays, no I/O."""
+"""The patches of a table: row groups of objects, ranges of stars in light-curve files. No I/O."""
 
 from __future__ import annotations
 

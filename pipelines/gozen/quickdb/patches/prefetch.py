@@ -1,4 +1,4 @@
-"""The pieces of a task that will be asked for next, fetched from elsewhere while the user's function is at work."""
+"""Prefetch remote columns while the user's function runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces of sky that a job may be limited to: ranges of pixels that choose patches, and an exact test for rows."""
+"""Regions on the sky: choose patches by pixel ranges, and rows by an exact test."""
 
 from __future__ import annotations
 

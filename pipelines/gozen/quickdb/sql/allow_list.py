@@ -1,4 +1,4 @@
-"""What a query may do, decided on DuckDB's own tree of it: read the tables that it names, and compute. No I/O.
+"""Check a query against an allow-list of functions and statements, on DuckDB's own syntax tree. No I/O.
 
 Whatever is not listed here is refused: a function that opens files today, and one that a later DuckDB brings.
 """

@@ -1,4 +1,4 @@
-"""DuckDB's answer as an Arrow table: columns told apart, types that programs know, and an end where it gets too big."""
+"""Turn DuckDB's answer into an Arrow table: unique column names, common types, a size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of columns that SQL would mix up: those that differ in case only, those with dots, and two of one name.
+"""Column names that SQL would confuse: different case only, dots, duplicates.
 
 DuckDB takes ``Gmag`` and ``gmag`` for one column. Where a table has both, each gets a name of its own on the way to
 DuckDB, and what comes back has the names as they are spelt.

@@ -1,4 +1,4 @@
-"""A DuckDB that reads an archive and nothing else, and stops when it is told to."""
+"""A DuckDB connection that can read only the archive, with limits of time and memory."""
 
 from __future__ import annotations
 

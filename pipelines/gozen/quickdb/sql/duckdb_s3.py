@@ -1,4 +1,4 @@
-"""How DuckDB reaches an archive on S3: its extension as a package, and the credentials that every S3 client takes."""
+"""Give DuckDB access to an archive on S3: extension and credentials."""
 
 from __future__ import annotations
 

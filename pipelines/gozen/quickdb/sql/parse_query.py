@@ -1,4 +1,4 @@
-"""A query in SQL, parsed: which tables it asks, its circles, and the same query on the files of those tables.
+"""Parse a query: its tables, its circles, and its translation to the files of the tables.
 
 What a query may do is decided in `gozen.quickdb.sql.allow_list`; DuckDB is asked in `gozen.quickdb.sql.database`.
 """

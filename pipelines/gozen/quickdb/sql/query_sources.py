@@ -1,4 +1,4 @@
-"""Where the rows of a name in FROM come from: the files of a table, a night's log, a table that the caller gives."""
+"""Where the rows of a name in FROM come from: a table, a night's log, or a table of the caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which instruction takes the value that another one leaves on the stack of Python's interpreter."""
+"""Which bytecode instruction consumes a value that another one leaves on the interpreter's stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What functions are made of, and those that the standard library makes."""
+"""The parts of a function object, also of those that the standard library generates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What functions hold, as bytes: to send them, and to see whether a call has changed what outlives it.
+"""The values that a function holds, as bytes: to send them, and to detect changes by a call.
 
 Instructions show a change by name. One of an element that a method returns, or of an argument that has come through
 three functions, is seen here, after it has happened.

@@ -1,4 +1,4 @@
-"""What is the user's own and what is installed: by the code itself, not by the names that it bears."""
+"""Tell installed code from the user's own, by the code and not by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the instructions of a function do, read without running it: the names it uses, what it changes, its sets."""
+"""Analyse a function's bytecode without running it: names used, values changed, sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the same call of a user's function gives the same result: a positive list, over all that the code can reach.
+"""Decide whether a function's results may be kept: a positive list over all code that it can reach.
 
 A function may have data, its own code and what `pure_names` lists. By those it reaches nothing else: each name of an
 attribute in its code must be harmless for whatever it is asked of. So a library that reads a file, in whatever language

@@ -1,4 +1,4 @@
-"""What a function changes of that which outlives a call: its next result then depends on how often it was called."""
+"""Detect changes that outlive a call, which make results depend on the number of calls."""
 
 from __future__ import annotations
 

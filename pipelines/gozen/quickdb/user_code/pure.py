@@ -1,4 +1,4 @@
-"""Which library objects compute from their arguments alone: those that `pure_names` lists, by identity."""
+"""Library objects that depend only on their arguments: those of `pure_names`, compared by identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of libraries by which a function computes from its arguments alone. Tables only.
+"""Names of library functions whose results depend only on their arguments.
 
 Everything else is taken to read something: a file, the environment, a clock, chance. Before you add a name, read its
 documentation and what it calls: a default such as ``method="bootstrap"`` may draw random numbers.

@@ -1,4 +1,4 @@
-"""What a user's function consists of: a digest of all that it may depend on, the columns it names, its source lines."""
+"""Describe a user's function: a digest of everything it depends on, the columns it names, its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which values a function may hold, by their types, and what of classes says nothing about results."""
+"""Types of values that a function may hold, and class attributes that do not affect results."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One task of a job, as a worker does it: open files, run the user's function on patches, send what came of it."""
+"""The worker's side of a job: open files, run the user's function on patches, send results."""

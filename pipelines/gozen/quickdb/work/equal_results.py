@@ -1,4 +1,4 @@
-"""Whether two results are equal but for rounding: numbers, arrays, tables, objects, and what is unknown in them."""
+"""Compare two results up to rounding: numbers, arrays, tables, objects, missing values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a job, as a worker has them open: columns of its patches, and of the sky around them, when asked for."""
+"""A job's open files in a worker: columns of patches and of their margins, on demand."""
 
 from __future__ import annotations
 

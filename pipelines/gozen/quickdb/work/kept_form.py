@@ -1,4 +1,4 @@
-"""The form in which the result of a block is kept: made once, by the worker, it travels and is written as it is.
+"""Encode the result of a block for the cache, once, in the worker.
 
 It is compressed, as to carry and to write what many functions give, such as histograms, costs more than that.
 """

@@ -1,4 +1,4 @@
-"""A user's functions as they run: on the patches of a block, in whatever process that is; it opens nothing itself."""
+"""Call a user's functions on the patches of a block, in any process. Opens nothing itself."""
 
 from __future__ import annotations
 

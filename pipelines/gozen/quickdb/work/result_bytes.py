@@ -1,4 +1,4 @@
-"""What a task gave, as bytes: made by the worker and read by the caller, each under its own eyes.
+"""Encode a task's result in the worker, and decode it in the caller.
 
 An engine carries bytes and nothing else. A library between the two that meets a value which cannot be pickled, or an
 exception which cannot be read, ends in a traceback of its own, takes the worker for lost, or tries for ever.

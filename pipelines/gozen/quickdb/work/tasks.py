@@ -1,4 +1,4 @@
-"""What is sent to workers: a job once, then tasks of many patches. Pure decisions about how patches are grouped."""
+"""Jobs, tasks and blocks as sent to workers, and how patches are grouped into them. No I/O."""
 
 from __future__ import annotations
 

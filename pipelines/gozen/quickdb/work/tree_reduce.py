@@ -1,4 +1,4 @@
-"""In which order values are reduced: along a run of patches, then as a tree over the runs, the same on every engine."""
+"""The order of `reduce`: along runs of patches, then as a tree, the same on every engine."""
 
 from __future__ import annotations
 

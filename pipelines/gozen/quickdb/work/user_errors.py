@@ -1,4 +1,4 @@
-"""What a user's own code raises, whatever that is: told from Ctrl-C, and put into words."""
+"""Errors raised by a user's code: tell them from Ctrl-C, and format them."""
 
 from __future__ import annotations
 

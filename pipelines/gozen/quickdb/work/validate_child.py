@@ -1,4 +1,4 @@
-"""What a function that runs apart asks and gives is looked at before the engine believes it: it may say anything.
+"""Validate requests and results of an isolated function; both may be hostile.
 
 Types are compared, never values that could be of any type: an array has its own ideas of what `==` and `in` mean. What
 is refused is named by its type and not printed.

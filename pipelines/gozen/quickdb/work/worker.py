@@ -1,4 +1,4 @@
-"""What a worker does with a task: it opens the job, calls its program on the blocks, and says what came of it."""
+"""Execute a task in a worker: open the job, run its program on the blocks, return the results."""
 
 from __future__ import annotations
 

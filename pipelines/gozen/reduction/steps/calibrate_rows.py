@@ -1,4 +1,4 @@
-"""``wcs``, second part: the sources measured on every frame and calibrated, and their light-curve rows stored."""
+"""Pipeline ``wcs``, second part: measure and calibrate the sources, store their rows."""
 
 from __future__ import annotations
 

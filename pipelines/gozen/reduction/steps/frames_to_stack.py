@@ -1,4 +1,4 @@
-"""From raw files to an aligned stack: what every sensor's reduction begins with, whatever its pipelines are."""
+"""From raw files to an aligned stack: the first steps of every reduction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``neo``: what moves and what flashes, recorded on the sky, and the film of each mover."""
+"""Pipeline ``neo``: find what moves and flashes, record it, store the films."""
 
 from __future__ import annotations
 

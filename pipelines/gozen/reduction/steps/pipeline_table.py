@@ -1,4 +1,4 @@
-"""The table of the pipelines: a further one is a module with its step, a line here, and its name in `resources`.
+"""The table of pipelines. To add one: a module with its step, a line here, its name in `resources`.
 
 The names that a recipe may use: `gozen.resources.pipeline_names`.
 """

@@ -1,4 +1,4 @@
-"""``wcs``, first part: the stack's place on the sky, and whether it is where the telescope pointed."""
+"""Pipeline ``wcs``, first part: solve the stack, and compare it with the header's pointing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stack`` and ``cube``: images, also of refused data, because an unsolved stack shows a person why it was refused."""
+"""Pipelines ``stack`` and ``cube``: store images, also of rejected data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The simulated camera: from light on the sensor to raw FITS files."""
+"""The simulated camera: from light on a sensor to raw FITS files."""

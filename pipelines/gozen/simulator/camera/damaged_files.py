@@ -1,4 +1,4 @@
-"""Broken raw files: ways in which the bytes of a good FITS file go wrong between the camera and the archive."""
+"""Damage a good FITS file in the ways in which files break between camera and archive."""
 
 from __future__ import annotations
 

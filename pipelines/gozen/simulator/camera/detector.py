@@ -1,4 +1,4 @@
-"""One sensor's electronics: fixed patterns, noise, saturation and the step to 16-bit numbers."""
+"""Simulate a sensor's electronics: fixed patterns, noise, saturation, digitisation."""
 
 from __future__ import annotations
 

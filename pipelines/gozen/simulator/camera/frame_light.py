@@ -1,4 +1,4 @@
-"""The light that falls on a sensor during one frame: sky, stars, and what happens; no detector, no noise."""
+"""The light on a sensor during one frame: sky, stars and events; no detector, no noise."""
 
 from __future__ import annotations
 

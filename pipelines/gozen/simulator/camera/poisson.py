@@ -1,4 +1,4 @@
-"""Poisson numbers for the levels of a night sky, compiled: exact, and 2.6 times as fast as the general method there."""
+"""Poisson random numbers for night-sky levels, compiled: exact, and 2.6 times as fast as the general method."""
 
 from __future__ import annotations
 

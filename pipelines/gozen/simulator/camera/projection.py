@@ -1,4 +1,4 @@
-"""Where the sky falls on a sensor: gnomonic projection with a cubic distortion.
+"""Project the sky onto a sensor: gnomonic, with a cubic distortion.
 
 Pixels here are 0-based in the active area; a FITS header counts from 1.
 """

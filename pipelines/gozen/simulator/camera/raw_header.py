@@ -1,4 +1,4 @@
-"""The header of a raw file of the simulated camera, in the words of version 0.730, and the FITS bytes around it."""
+"""The FITS header of a raw file of the simulated camera (format version 0.730)."""
 
 from __future__ import annotations
 

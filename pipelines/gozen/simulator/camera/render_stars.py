@@ -1,4 +1,4 @@
-"""Light on pixels, compiled: stars and trails as Moffat profiles of the effective PSF, in electrons.
+"""Render stars and trails as Moffat profiles, in electrons. Compiled.
 
 The effective PSF already contains the pixel, so a pixel's value is the profile at its centre (Anderson & King 2000,
 PASP 112, 1360). Each row of a rolling shutter has its own exposure.

@@ -1,4 +1,4 @@
-"""When each row of each frame is exposed: a rolling shutter reads the rows one after another."""
+"""Exposure times of each row of each frame: a rolling shutter reads rows one after another."""
 
 from __future__ import annotations
 

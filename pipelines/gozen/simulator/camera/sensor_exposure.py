@@ -1,4 +1,4 @@
-"""The order for one sensor's exposure: a pure, picklable description from which everything else follows."""
+"""The full, picklable description of one sensor's exposure; everything else is computed from it."""
 
 from __future__ import annotations
 

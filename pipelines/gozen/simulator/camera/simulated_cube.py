@@ -1,4 +1,4 @@
-"""The raw cube of one sensor: the light of each frame, read out and wrapped as a FITS file. Nothing is stored here."""
+"""Make the raw cube of one sensor as FITS bytes. Stores nothing."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The simulated observatory: drivers of telescope, dome, focuser and camera."""
+"""The simulated observatory: drivers for telescope, dome, focuser and camera."""

@@ -1,4 +1,4 @@
-"""The simulated camera as a driver: an exposure takes its time, and its files come one after another."""
+"""The simulated camera as a device driver: exposures take real time, files appear one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver ``simulated``: a whole observatory without a telescope, for tests, demos and trying out recipes."""
+"""The driver ``simulated``: an observatory without a telescope, for tests, demos and recipes."""
 
 from __future__ import annotations
 

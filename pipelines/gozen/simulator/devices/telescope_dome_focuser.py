@@ -1,4 +1,4 @@
-"""The simulated telescope, dome and focuser: each takes its time and can fail. The camera is in `film_camera`."""
+"""Simulated telescope, dome and focuser: movements take time and can fail. Camera: `film_camera`."""
 
 from __future__ import annotations
 

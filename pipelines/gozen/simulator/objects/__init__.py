@@ -1,1 +1,1 @@
-"""The simulated deep survey: object tables in five bands, and their truth."""
+"""A simulated deep survey: object tables in five bands, with truth."""

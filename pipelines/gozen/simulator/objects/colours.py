@@ -1,4 +1,4 @@
-"""Magnitudes and colours of stars and galaxies, as a deep survey in five bands finds them; no noise, no places."""
+"""Magnitudes and colours of stars and galaxies in five bands; no noise, no positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seeded objects of a deep survey: where they stand and what they are, tile by tile. What is measured is not here.
+"""Positions and types of a deep survey's objects, by tile, from the seed. No measurements.
 
 A tile knows nothing of the other tiles nor of how many are made, so any way of cutting the work gives the same objects.
 """

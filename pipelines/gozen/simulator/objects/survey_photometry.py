@@ -1,4 +1,4 @@
-"""What a survey measures of its objects: fluxes with errors by depth, flags, shapes; plain arrays, a band at a time."""
+"""Measure a survey's objects: fluxes with errors by depth, flags, shapes; arrays, one band at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated survey as a release in the archive, and the truth beside it: which pairs of objects belong together."""
+"""Write a simulated survey as a release, with the true pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The object tables `forced` and `meas` of a simulated survey: columns, rows by tile, and which rows are true pairs."""
+"""Columns and rows of the survey tables `forced` and `meas`, and which rows are true pairs."""
 
 from __future__ import annotations
 

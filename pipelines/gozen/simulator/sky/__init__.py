@@ -1,1 +1,1 @@
-"""The simulated sky: stars, and what happens on it."""
+"""The simulated sky: stars and events."""

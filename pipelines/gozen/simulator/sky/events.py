@@ -1,4 +1,4 @@
-"""What happens on the sky: flares, eclipses, transients, movers and clouds, each a pure function of time.
+"""Simulated events: flares, eclipses, transients, movers and clouds, as pure functions of time.
 
 An event is drawn by `frame_light`; here is only what it does. Times are MJD (UTC).
 """

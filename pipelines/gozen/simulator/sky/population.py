@@ -1,4 +1,4 @@
-"""The seeded population: the stars of a HEALPix tile, drawn once and for all from the seed and the tile's number.
+"""The stars of a HEALPix tile, drawn from the seed and the number of the tile.
 
 Two pointings that overlap see the same stars, because a tile knows nothing of pointings.
 """

@@ -1,4 +1,4 @@
-"""Random streams that depend only on what they are for, never on the order or the place of the work."""
+"""Random streams that depend only on their purpose, not on order or place of the work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sky over one night: which stars stand in a cone, what happens to them, and how much light arrives."""
+"""The sky of one night: the stars in a cone, their events, and the transparency."""
 
 from __future__ import annotations
 

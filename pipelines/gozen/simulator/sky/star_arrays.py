@@ -1,4 +1,4 @@
-"""A set of stars as arrays, at the reference epoch or moved to another; where they come from is not known here."""
+"""A set of stars as arrays, at the reference epoch or another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bright stars at their real places: reads the star tree of an astrometry.net index of Tycho-2, as Debian ships it.
+"""Read bright stars with real positions from an astrometry.net index of Tycho-2, as in Debian.
 
 Only the stars of a cone are taken. The index has positions (J2000) and VT magnitudes, no motions and no colours.
 """

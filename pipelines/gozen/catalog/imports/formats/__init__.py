@@ -1,1 +1,1 @@
-"""Files of tables as people write them: what a file is, how it is packed, and its columns as Arrow types. No sky."""
+"""Table file formats: recognise a file, decompress it, and give its columns Arrow types."""

@@ -1,4 +1,4 @@
-"""Arrow's own files (Feather, IPC file and stream), and the units that Parquet and Arrow files state in many ways."""
+"""Read Arrow files (Feather, IPC file and stream), and the units in metadata of Arrow and Parquet files."""
 
 from __future__ import annotations
 

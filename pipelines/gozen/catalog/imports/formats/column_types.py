@@ -1,4 +1,4 @@
-"""Which Arrow types a table of the archive keeps, what others become, and columns of one type as another. No I/O."""
+"""Which Arrow types a table of the archive keeps, and how other types are converted. No I/O."""
 
 from __future__ import annotations
 

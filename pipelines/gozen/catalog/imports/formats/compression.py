@@ -1,4 +1,4 @@
-"""Compressed files, known by their first bytes and not by their names, as streams of what is in them."""
+"""Decompress files, recognised by their first bytes and not by their names, as streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV and its kin in blocks: types of columns that hold for all rows, faults named by line; nothing is held whole."""
+"""Read CSV and similar text in blocks: one type for all rows of a column, errors with line numbers."""
 
 from __future__ import annotations
 

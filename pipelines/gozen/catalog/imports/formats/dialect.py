@@ -1,4 +1,4 @@
-"""How a text table is written, told from its begin: separator, names, units, where its rows begin. No I/O."""
+"""Detect how a text table is written: separator, column names, units, first row. No I/O."""
 
 from __future__ import annotations
 

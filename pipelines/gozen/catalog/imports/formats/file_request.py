@@ -1,4 +1,4 @@
-"""What a user says of a table file beyond its address, and how a file that cannot be read is named."""
+"""What a user says about a table file besides its address, and how an unreadable file is named."""
 
 from __future__ import annotations
 

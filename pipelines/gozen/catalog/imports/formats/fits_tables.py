@@ -1,4 +1,4 @@
-"""The tables of a FITS file: which there are, which is meant, and its rows in batches."""
+"""List the tables of a FITS file, choose one, and read its rows in batches."""
 
 from __future__ import annotations
 

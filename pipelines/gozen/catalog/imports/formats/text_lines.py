@@ -1,4 +1,4 @@
-"""A text table as UTF-8 lines that Arrow can read: encodings, comments, and blanks as separators. Nothing is held."""
+"""Turn a text table into UTF-8 lines for Arrow: encodings, comments, blanks as separators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as people write them in text: words for a missing value, and the type of a column of texts. No I/O."""
+"""Values in text tables: spellings of missing values, and the type of a column of texts. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of a VOTable: which there are, and which is meant."""
+"""List the tables of a VOTable file, and choose one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy arrays on the wire: plain memory with a description that is checked (dtypes.py), never objects."""
+"""Encode NumPy arrays as plain memory with a checked description (`dtypes`), never objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow data on the wire: their buffers as plain bytes, and beside them the lengths, which are checked before use.
+"""Encode Arrow data as plain buffers with lengths that are checked before use.
 
 Arrow's own messages (IPC) are not read: they hold places, lengths and offsets that Arrow follows before it checks them.
 Here each number is a plain value that is compared with the bytes that are there; Arrow then gets buffers that suffice.

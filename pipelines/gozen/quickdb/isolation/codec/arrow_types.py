@@ -1,4 +1,4 @@
-"""Arrow types on the wire, as trees of plain values: a list of the allowed ones, and each number in them is checked.
+"""Encode Arrow types as trees of plain values: an allow-list, every number checked.
 
 Not allowed are unions, run-end encoding and views, whose arrays hold numbers of a kind of their own, and extension
 types, which run what is registered for their name.

@@ -1,4 +1,4 @@
-"""The tree of a value is read from bytes that may be hostile: every length is checked against what is there."""
+"""Decode values from bytes that may be hostile: every length is checked first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptions of NumPy dtypes: every number in one is checked, with Python's integers, before NumPy hears of it.
+"""Check descriptions of NumPy dtypes with Python integers before NumPy sees them.
 
 NumPy adds the offset and the size of a field in 32 bits and believes what it is told; a field that ends behind its
 element then reads and writes the memory of whoever looks at the array.

@@ -1,4 +1,4 @@
-"""The tree of a value is written: plain data and nothing else, with the place of what is not plain."""
+"""Encode plain data, and name the place of anything that is not plain."""
 
 from __future__ import annotations
 

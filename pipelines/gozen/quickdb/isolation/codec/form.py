@@ -1,4 +1,4 @@
-"""The form of values on the wire: what both who writes and who reads them must know."""
+"""Tags and limits of the encoding, shared by `encode` and `decode`."""
 
 from __future__ import annotations
 

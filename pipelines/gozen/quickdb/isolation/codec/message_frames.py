@@ -1,4 +1,4 @@
-"""What stands before each message between a worker and its child: its kind, where its bytes are, and how many."""
+"""The header of a message between worker and child: kind, place and length of its bytes."""
 
 from __future__ import annotations
 

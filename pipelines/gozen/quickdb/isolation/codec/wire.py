@@ -1,4 +1,4 @@
-"""Values as bytes that nobody needs to trust: trees of plain Python, NumPy and Arrow data, and nothing that runs.
+"""Encode and decode values between processes that do not trust each other; nothing is executed.
 
 A value is a tree of tagged nodes, then the memory of its arrays, each from a multiple of 64 bytes on, so that whoever
 reads maps them and copies nothing. Lengths are checked against what is there before anything is made of them.
