@@ -102,10 +102,20 @@ def test_a_commit_is_read_once_and_a_missing_one_is_left_to_the_worker(night, mo
     done, missing = work_of(night), work_of(night, sensor="112")
     reduced(night)
     store = CountedReads(night.store.path("raw").parent)
-    results = list(reduce_all([missing, done], lambda: night.shared_inputs(store=store), 1))
+    results = list(reduce_all([missing, done], store, lambda: night.shared_inputs(store=store), 1))
     assert [(one.work, one.skipped) for one in results] == [(done, True), (missing, False)]
     assert results[0].commit == read_commit(night.store, done.processing, SENSOR)
     assert store.reads == {commit(done.processing, SENSOR): 1}
+
+
+def test_where_all_is_committed_no_catalogue_is_opened(night):
+    reduced(night)
+
+    def refuse():
+        raise AssertionError("opened")
+
+    (result,) = reduce_all([work_of(night)], night.store, refuse, 1)
+    assert result.skipped
 
 
 def test_a_raw_file_that_is_gone_is_named_with_what_to_do_and_mended(night):

@@ -14,14 +14,20 @@ from gozen.reduction.process_pool import run_all
 from gozen.reduction.sensor_work import SensorResult, SensorWork, SharedInputs
 
 
-def reduce_all(works: Sequence[SensorWork], open_shared_inputs: OpenInputs, workers: int) -> Iterator[SensorResult]:
-    """Reduce sensors in worker processes; parameters and errors are those of `gozen.reduction.process_pool.run_all`.
+def reduce_all(
+    works: Sequence[SensorWork], store: Store, open_shared_inputs: OpenInputs, workers: int
+) -> Iterator[SensorResult]:
+    """Reduce sensors in worker processes; other parameters and errors are those of `process_pool.run_all`.
+
+    Parameters
+    ----------
+    store
+        The archive, for the commits that exist.
 
     Yields
     ------
     Each sensor's result: first those that were committed before, then each as it is finished.
     """
-    store = open_shared_inputs().store
     committed = _committed(works, store)
     waiting = []
     for work in works:
@@ -30,6 +36,8 @@ def reduce_all(works: Sequence[SensorWork], open_shared_inputs: OpenInputs, work
             waiting.append(work)
         else:
             yield _done_before(work, done, store)
+    if waiting:
+        open_shared_inputs()  # an unreadable reference catalogue is one error here, not one for each sensor
     for work, found in run_all(waiting, reduce_here, open_shared_inputs, workers):
         if isinstance(found, GozenError):
             yield SensorResult(work, None, found)

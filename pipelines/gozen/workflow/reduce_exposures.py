@@ -86,7 +86,7 @@ def reduce_exposures(
     sweep(store)
     results = []
     with progress("reducing", len(works)) as step:
-        for result in reduce_all(works, partial(open_shared_inputs, settings), settings.workers):
+        for result in reduce_all(works, store, partial(open_shared_inputs, settings), settings.workers):
             results.append(result)
             finished(result)
             step()
