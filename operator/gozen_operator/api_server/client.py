@@ -64,6 +64,7 @@ class KubeApi:
         try:
             return self._answer(ApiRequest("POST", path_of("Job", meta["namespace"]), _MANAGED, manifest))
         except RefusedError as refusal:
+            # A create whose answer was lost meets its own Job here; so the caller compares the owner, not the name.
             if refusal.code != HTTPStatus.CONFLICT:
                 raise
             return self._unless_gone(ApiRequest("GET", path_of("Job", meta["namespace"], meta["name"])))
@@ -83,11 +84,13 @@ class KubeApi:
             "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
             "status": dict(status),
         }
+        # Without force, a field that somebody edited by hand would refuse each later status with a 409, read as "gone".
         path = f"{path_of(*key)}/status"
         return self._unless_gone(ApiRequest("PATCH", path, {**_MANAGED, "force": "true"}, body, APPLY_PATCH))
 
     def expire_job(self, namespace: str, job: JobSeen, ttl_s: int) -> Manifest | None:
         """Let a Job go after a while, and remember that its outcome is recorded; None when it is gone."""
+        # The uid: a Job of this name that was created since must not expire before its outcome is recorded.
         meta = {"uid": job.uid, "annotations": {EXPIRES: "true"}}
         body = {"metadata": meta, "spec": {"ttlSecondsAfterFinished": ttl_s}}
         path = path_of("Job", namespace, job.name)
@@ -95,6 +98,7 @@ class KubeApi:
 
     def delete(self, key: Key, uid: str) -> None:
         """Delete a resource and what it owns."""
+        # The resource may have been deleted and applied again since the decision; the new one must stay.
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         self._unless_gone(ApiRequest("DELETE", path_of(*key), body=body))
 

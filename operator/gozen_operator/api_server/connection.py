@@ -21,6 +21,7 @@ from gozen.errors import ClusterUnavailable
 from gozen_operator.api_server.api_request import PAGE, ApiRequest
 from gozen_operator.api_server.responses import RefusedError, checked_answer
 
+# A node that vanishes closes no connection: without a limit the thread that reads would never return.
 _TIMEOUT = Timeout(connect=5.0, read=30.0)
 
 
@@ -59,10 +60,11 @@ class ApiConnection:
                 header_params={"Accept": request.accept, "Content-Type": request.content},
                 auth_settings=["BearerToken"],
             )
+            # By default urllib3 repeats a PUT or DELETE whose answer was lost, though it may have been carried out.
             answer = self._api.rest_client.pool_manager.request(
                 request.method, url, headers=headers, body=data, timeout=_TIMEOUT, retries=False
             )
-        except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token cannot be read now
+        except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token file cannot be read now
             raise ClusterUnavailable(f"{request}: the API server does not answer: {error}") from error
         wants_json = "json" in request.accept
         found = checked_answer(str(request), answer.status, answer.headers, answer.data, wants_json=wants_json)
@@ -88,7 +90,7 @@ class ApiConnection:
             if not after:
                 return
             query["continue"] = after
-            query.pop("resourceVersion", None)  # the page says of which version it is
+            query.pop("resourceVersion", None)  # the token names it; the API server refuses both together
 
 
 def connect() -> ApiConnection:

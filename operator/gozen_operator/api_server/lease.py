@@ -58,6 +58,7 @@ def is_free(lease: Mapping[str, Any] | None, identity: str, seen: SeenLease, now
     if not seen.is_held:
         return True
     version = lease["metadata"]["resourceVersion"]
+    # A process that has just started waits a whole duration, however old renewTime is: that clock may be wrong.
     if version != seen.version:
         seen.version, seen.since = version, now
     return now - seen.since > DURATION_S
@@ -95,6 +96,7 @@ class Tenure:
         self._seen = SeenLease()
         self._held_at = float("-inf")
         self._is_over = False
+        # A renewal that timed out still runs in its thread; it must not write between the requests of the next call.
         self._asking = threading.Lock()
 
     def hold(self, now: float, wall: float) -> bool:
@@ -138,6 +140,7 @@ class Tenure:
         with self._asking:
             self._is_over = True
             lease = self.api.lease(self.namespace, NAME)
+            # If another process has taken it meanwhile, clearing its name would let a third one act beside it.
             if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == self.identity:
                 manifest = held(lease, self.namespace, self.identity, wall)
                 manifest["spec"]["holderIdentity"] = ""

@@ -113,4 +113,5 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
         asked = float(headers.get("Retry-After", 0.0))
     except (TypeError, ValueError):  # it may be a date, which the clocks of two machines would have to share
         return 0.0
+    # NaN passes min and max, and a sleep of NaN seconds raises.
     return min(max(asked, 0.0), _LONGEST_RETRY_S) if asked == asked else 0.0

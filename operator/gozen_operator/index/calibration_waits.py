@@ -53,6 +53,7 @@ def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profil
         if entry.observation not in recipes:
             recipes[entry.observation] = _recipe(index, Key("Observation", namespace, entry.observation), profile)
         parent = index.entry(Key("Observation", namespace, entry.observation))
+        # The recipe of a later Observation of this name says nothing about an Exposure of the earlier one.
         said = recipes[entry.observation] if index_entries.is_parent(parent, entry) else {}
     gain, exposure_s = said.get(entry.name, (None, None))
     return Ordered(entry.data_type, entry.sensors, gain, exposure_s)

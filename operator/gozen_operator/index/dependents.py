@@ -30,7 +30,8 @@ def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
     """
     key, before, after = change
     found = [key] if key.kind != "Job" else []
-    if before != after:  # of a Job's counts of pods most say nothing new
+    if before != after:  # most events of a Job change only counts of pods that no entry holds
+        # A Job that was only expected has no uid: to mark its owner would retry a refused create without a pause.
         jobs = [entry for entry in (before, after) if isinstance(entry, JobEntry) and entry.seen.uid]
         found += [entry.owner.key for entry in jobs if entry.owner is not None]
     if _told(before) != _told(after):

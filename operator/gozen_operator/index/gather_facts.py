@@ -94,6 +94,7 @@ def exposure_facts(
         known_sensors=known,
         problem=profile if isinstance(profile, RequestProblem) else None,
         duplicate_of=None if first is None else first.name,
+        # Another Exposure may have taken the name of the duplicate since it was confirmed: the uids must agree.
         duplicate_stays=first is not None and not first.going and answers.confirmed in (None, first.uid),
         suspended=parent is not None and parent.suspended,
         raw=archive.raw,
@@ -181,11 +182,12 @@ def _writer(index: Index, namespace: str, job: LightCurveJob) -> str | None:
     for name in index.under(index_entries.appending(namespace, mine.table)):
         running = index.job_named(namespace, name)
         if running is not None and running.owner is not None and running.owner != owner:
-            return running.owner.key.name  # it writes even when its LightCurveJob was deleted
+            return running.owner.key.name  # it writes until it is collected, even when its LightCurveJob is deleted
     for name in index.under(index_entries.writers(namespace, mine.table)):
         one = index.entry(Key("LightCurveJob", namespace, name))
         if not isinstance(one, LightCurveEntry) or name == mine.name or one.table != mine.table:
             continue
+        # By age, then by name: two that wait for each other would wait for ever.
         is_first = one.reason == "WaitingForTable" and (one.made, one.name) < (mine.made, mine.name)
         if is_first or index.job_of(Owner(Key("LightCurveJob", namespace, name), one.uid), one.job) is not None:
             return name

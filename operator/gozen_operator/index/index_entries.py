@@ -260,6 +260,7 @@ def filed_under(key: Key, entry: IndexEntry) -> Iterator[tuple[IndexKey, SortKey
         if entry.reason == "WaitingForExposures":
             yield waiting_for_exposures(here), (entry.name,)
     elif isinstance(entry, JobEntry) and entry.runs and entry.reduces:
+        # Counted until the Job itself is gone: its pods run on for a while after their Exposure was deleted.
         yield running(here), (entry.seen.name,)
     elif isinstance(entry, JobEntry) and entry.runs and entry.table:
         yield appending(here, entry.table), (entry.seen.name,)
@@ -269,6 +270,7 @@ def _filed_exposure(here: str, entry: ExposureEntry) -> Iterator[tuple[IndexKey,
     if entry.observation is not None:
         yield of_observation(here, entry.observation), (entry.name,)
     if entry.exposure_id is not None and not entry.refused:
+        # Even while it is being deleted: its Job may still write the products of this number.
         index_key = same_processing(here, entry.night, entry.exposure_id, entry.run, entry.instrument)
         yield index_key, (entry.made, entry.name)
     if entry.going:

@@ -85,6 +85,7 @@ def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> Exposure
 
     def place(one: ExposureEntry) -> tuple[bool, str, str]:
         job = index.job_named(namespace, one.name)
+        # The Job of a deleted Exposure of this name gives no precedence.
         has_job = job is not None and job.owner == Owner(Key("Exposure", namespace, one.name), one.uid)
         return not (one.begun or has_job), one.made, one.name
 

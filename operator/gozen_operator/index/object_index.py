@@ -33,6 +33,7 @@ from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, essential, key_of, parsed
 
+# A late event brings back an object whose uid was dropped from here; the next resync forgets it again.
 _TOMBSTONES = 4096
 _MODELS = 512
 
@@ -66,6 +67,7 @@ class Index:
             if not self._is_news(key, uid, version):
                 return None
             known = self._objects.get(key)
+            # Deleted and created again: an event of the old one that is still to come must not bring it back.
             if known is not None and known.uid not in ("", uid):
                 self._bury(known.uid)
             return self._replace(key, self._entry(key, uid, version, manifest))
@@ -74,6 +76,7 @@ class Index:
         """Forget an object that was deleted; None when another of its name has taken its place."""
         key, uid = key_of(manifest), manifest["metadata"]["uid"]
         with self._lock:
+            # First: a MODIFIED event of it may come after this one.
             self._bury(uid)
             known = self._objects.get(key)
             return None if known is not None and known.uid != uid else self._replace(key, None)
@@ -90,6 +93,7 @@ class Index:
         """Forget a Job that was expected for a resource and is not there."""
         with self._lock:
             known = self._objects.get(key)
+            # It has a uid if the watch has reported it meanwhile: it was created, and only the answer was lost.
             if known is None or known.uid or not isinstance(known.entry, JobEntry):
                 return None
             mine = known.entry.owner is not None and known.entry.owner.key == owner
@@ -216,6 +220,7 @@ class Index:
 
     def _model(self, key: Key, cached: IndexedObject) -> Resource:
         version, model = self._models.get(key, (-1, None))
+        # The cached model may be of an earlier version, or of a deleted object of this name.
         if model is None or version != cached.version:
             model = parsed(json.loads(cached.text))
         self._keep(key, cached.version, model)

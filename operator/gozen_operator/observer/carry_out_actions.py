@@ -94,7 +94,8 @@ class ActionExecutor:
         ends = order.start + timedelta(seconds=order.duration_s)
         opening = Opening(written(order.start), self._site.session, written(ends))
         if not exp_ids.open_shutter(self._site.store, exposure_id, opening):
-            return  # somebody opened it before; the next look tells what came of it
+            return  # opened before, perhaps by a request whose answer was lost; the next turn finds out
+        # Before the command: if it fails, the shutter may be open all the same, and must be closed.
         work.began = exposure_id
         with work.device(step):
             self._site.observatory.camera.expose(order)
@@ -107,13 +108,14 @@ class ActionExecutor:
             work.failure = Failure(action.step, str(error), blocked=True)
             return 0.0
         owners = {owner.get("uid"): owner.get("name") for owner in made.metadata.owner_references}
+        # Also if a request whose answer was lost has created it, or a process that was killed before it noted that.
         if work.uid in owners:
             log.info("%s: Exposure %s stands", work.name, made.metadata.name)
             work.done.add(action.step)
             work.unsettled = [step for step in work.unsettled if step != action.step]
             return 0.0
         if work.name in owners.values():
-            # The API server is about to remove it, with the Observation of this name that was deleted.
+            # It belongs to a deleted Observation of this name, and the garbage collector is about to remove it.
             self.tell(work, f"{title}: waits until the old Exposure {made.metadata.name} is gone", now)
             return self._site.settings.observer.interval_s
         message = f"an Exposure {made.metadata.name} of somebody else has its name; delete it and apply this again"
@@ -122,7 +124,7 @@ class ActionExecutor:
 
     def _abort(self, exposure_id: int) -> None:
         camera, exposes = self._site.observatory.camera, None
-        with suppress(Exception):  # a camera that does not tell its state is told to abort
+        with suppress(Exception):  # without a state it may be exposing: abort
             exposes = camera.state().exposure_id
         if exposes in (None, exposure_id):  # while this process looked, another may have begun its own exposure
             with suppress(Exception):  # what a camera says that cannot even abort changes nothing: its state counts
@@ -140,10 +142,10 @@ class ActionExecutor:
         executed = Known("Executed", action.status, action.reason, action.message)
         said = say(self._site.cluster, work.observation, executed, now)
         if said is None:
-            return  # somebody has changed it since: it may be another's by now, so look again
+            return  # changed since it was read: another process may have claimed it, so read it again
         level = logging.WARNING if action.status == "False" else logging.INFO
         log.log(level, "%s: %s: %s", name, action.reason, action.message)
-        # Whoever overtakes it here finds that it is over.
+        # Condition first, claim second: a process that claims it in between reads what became of it.
         if action.status == "Unknown":
             self._site.cluster.claim(said, None)
         else:
@@ -155,4 +157,5 @@ class ActionExecutor:
         if message and message != work.said:
             said = say(self._site.cluster, work.observation, Known("Executed", "Unknown", reason, message), now)
             work.said = message if said else work.said
+            # A second write in this turn needs the new version: with the old one it is a 409.
             work.observation = said or work.observation

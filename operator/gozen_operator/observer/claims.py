@@ -44,8 +44,10 @@ class Claims:
     def renewed(self, work: Work, now: datetime) -> Observation | None:
         """Return the Observation as it is, with a sign of life when the last one is old."""
         observation = self._cluster.observation(work.recipe.observation.metadata.name)
+        # Two renewals may fail before another process may take over.
         old = now - work.renewed > timedelta(seconds=self._limits.claim_s / 3)
         claim = observation.status.claim if observation is not None and observation.status else None
+        # A claim that another process has taken is not renewed: it would be stolen back, and both would move devices.
         if observation is None or not old or claim is None or claim.session != self._session:
             return observation
         fresh = self._cluster.claim(observation, self._sign(now))

@@ -103,7 +103,7 @@ class KubernetesCluster:
         except RefusedError as refusal:
             if refusal.code != HTTPStatus.NOT_FOUND:
                 raise
-        # An exposure is aborted because of this word, and a proxy or an API server that starts says 404 too.
+        # "Deleted" aborts the exposure, but a proxy, or an API server that is starting, answers 404 too: ask the list.
         found = self._items(what, {"fieldSelector": f"metadata.name={name}"})
         with understood(what):
             return next((_observation(item) for named, item in found if named == name), None)
@@ -140,7 +140,7 @@ class KubernetesCluster:
                 raise BadRequest(str(refusal)) from refusal
             if refusal.code != HTTPStatus.CONFLICT:
                 raise
-        # It may be gone by now, collected with an Observation that was deleted: that is tried again as well.
+        # It may be gone again, collected with a deleted Observation: the 404 is raised, and the create tried again.
         what = f"get Exposure {name}"
         with understood(what):
             return _exposure(
@@ -177,6 +177,7 @@ class KubernetesCluster:
 
 def _observation(item: Mapping[str, Any]) -> Observation:
     found = admitted(Observation, _known(item))
+    # Without them a patch would be unconditional, and could overwrite the claim of another process.
     if not found.metadata.uid or not found.metadata.resource_version:
         raise ValueError("it has no uid or no resourceVersion")
     return found

@@ -54,6 +54,7 @@ def next_action(s: Situation) -> Action:
 
 def _not_ours(s: Situation) -> str | None:
     """Return why the Observation is not to be executed by this process any more."""
+    # Deleted and applied again, it is a new Observation, which begins at its first step.
     if s.observation is None or s.observation.metadata.uid != s.uid:
         return _DELETED
     if s.observation.metadata.deletion_timestamp is not None:
@@ -67,14 +68,14 @@ def _not_ours(s: Situation) -> str | None:
 def _let_go(s: Situation, why: str) -> Action:
     """End what this process exposes, and forget the rest: nobody's Observation gets no Exposure."""
     number = s.camera.exposure_id
-    # What another process began is aborted only when nobody wants it any more.
+    # An exposure of another process is aborted only if its Observation is deleted: else that process continues it.
     ours = (s.began, s.attempt.exposure_id) if why in (_DELETED, _BEING_DELETED) else (s.began,)
     if number is not None and s.camera.phase == "exposing" and number in ours:
         return Abort(number, why)
     attempt = s.attempt
     unfinished = attempt.opened and attempt.closing is None and not attempt.recorded
     if s.step is not None and s.began is not None and attempt.exposure_id == s.began and unfinished:
-        # Whoever has the claim next, and be it this process again, must not take the abort for a failed camera.
+        # The next process to claim it must not read this abort as a failure of the camera, which ends the recipe.
         return Close(s.step, s.began, Closing("lost", "Interrupted", why))
     return Leave(why)
 
@@ -172,6 +173,7 @@ def _exposure(s: Situation, step: int) -> Action:
         return blocked
     if number is None:
         return Reserve(step, attempt.number)
+    # Reserved before a crash, used a day later: the data would be stored under the night of the reservation.
     if attempt.night != s.night:
         message = f"reserved for the night {attempt.night}, which is over"
         return Close(step, number, Closing("lost", "OtherNight", message))
@@ -187,9 +189,10 @@ def _opened(s: Situation, step: int, number: int) -> Action:
             return Abort(number, f"the observer was told to end, {camera.remaining_s:.0f} s before the exposure does")
         return Wait(min(max(camera.remaining_s, POLL_S), s.limits.interval_s))
     written = tuple(sensor for sensor in wanted if sensor in (s.attempt.recorded or ()))
+    # A complete record counts whatever the camera says: after a restart it may have forgotten the exposure.
     if written and ((ours and camera.phase == "done") or len(written) == len(wanted)):
         return Close(step, number, Closing("taken", "Taken", "", written))
-    # The process that opened the shutter may have aborted the exposure when it was overtaken: no failure of the camera.
+    # A process that was overtaken, or that is stopping, has aborted it perhaps: that is no failure of the camera.
     by_us = s.attempt.opened_by in ("", s.session)
     if ours and by_us and camera.phase in ("done", "failed") and not s.stopping:
         message = camera.message or "the camera is done and has left no record"

@@ -91,11 +91,11 @@ class Observer:
         name, uid = claimed.metadata.name, str(claimed.metadata.uid)
         try:
             recipe = read_recipe(claimed, self._site.profile, self._site.settings.run)
-        except Exception as error:  # whatever it is, it would come again with each process
+        except Exception as error:  # any error: each later process would meet it again
             known = as_gozen_error(error)
             reason = "RecipeMakesNoSense" if isinstance(known, BadRequest) else known.name
             said = say(self._site.cluster, claimed, Known("Executed", "False", reason, str(known)), now)
-            if said is not None:  # else somebody has changed it since, and the next look tells what it is now
+            if said is not None:  # else it was changed since; the next turn reads it again
                 self._site.cluster.retire(said)
             return True
         _, night_ends = nights.bounds(nights.night_of(now, self._site.zone), self._site.zone)

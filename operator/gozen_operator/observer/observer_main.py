@@ -142,7 +142,7 @@ def _observe(words: argparse.Namespace) -> None:
     cluster = KubernetesCluster(_connection(words.kubeconfig), limits.namespace)
     ending = Ending()
     ending.install()
-    # A later process of the same name has a session that sorts after this one.
+    # A later process sorts after this one, unless the clock was set back: then it waits until the old claim expires.
     session = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
     what = limits.name, limits.namespace, settings.observatory.driver, code_version()
     log.info("%s observes for namespace %s with %s; gozen %s", *what)

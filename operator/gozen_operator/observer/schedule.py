@@ -69,7 +69,7 @@ def _is_free(observation: Observation, me: Claim, claim_s: float) -> bool:
     claim = observation.status.claim if observation.status else None
     if claim is None or me.renewed - claim.renewed > timedelta(seconds=claim_s):
         return True
-    # Sessions sort by their beginnings. Were the name enough, two that live would take it from each other for ever.
+    # Sessions sort by start. If the name were enough, two live processes would take it from each other for ever.
     return claim.holder == me.holder and claim.session <= me.session
 
 

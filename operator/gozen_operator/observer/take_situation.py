@@ -32,7 +32,7 @@ def take_situation(
     """
     camera, busy, held = CameraState(), False, dict[str, bool]()
     with work.device(work.coming):
-        # The camera before the archive: a record that it writes in between is then seen.
+        # The camera before the archive: else a record written in between would be missed, and the exposure be lost.
         camera = site.observatory.camera.state()
         busy = site.observatory.busy()
         held = site.observatory.conditions()

@@ -41,6 +41,7 @@ def unheard_of(api: LiveObjects, index: Index, observation: Observation) -> list
     if status is None or status_of(said, "Complete") == "True" or status_of(said, "Executed") not in ("True", "False"):
         return []
     keys = [Key("Exposure", namespace, one.name) for one in status.exposures]
+    # An Exposure of an earlier Observation of this name has the same key: it does not count as known.
     known = [(key, index.entry(key)) for key in keys]
     heard = {key: one for key, one in known if isinstance(one, ExposureEntry) and index_entries.is_parent(mine, one)}
     if not all(one.complete for one in heard.values()):

@@ -77,7 +77,7 @@ class Controller:
         before = self.index.seen(key)
         answers = self._gathered(before)
         with self._deciding:
-            freed = self.index.give_up(job_key(key), key)  # of a reconcile that did not hear what became of it
+            freed = self.index.give_up(job_key(key), key)  # expected by a reconcile whose create got no answer
             seen = self.index.seen(key)  # it may have changed while the archive was asked
             plan = self._decided(before, seen, answers)
             if plan.create is not None:
@@ -112,6 +112,7 @@ class Controller:
             self._wrote(made)
             if made is None or mine is None:
                 return Plan(requeue_after_s=_SOON_S)  # what had its name went meanwhile
+            # After a delete and apply, the predecessor's Job has the name until it is collected.
             if owner_of(made) != mine:
                 message = taken_by(made["metadata"]["name"], owner_of(made), mine)
                 return job_name_taken(manifest, message, time.time(), self.settings.look_s)
@@ -141,6 +142,7 @@ class Controller:
             if written is None:
                 return False
             self._wrote(written)
+        # After the status: a crash in between must not leave a Job that expires before its outcome is recorded.
         if plan.expire is not None:
             self._wrote(self.api.expire_job(key.namespace, plan.expire, self.settings.job_ttl_s))
         if plan.delete:
@@ -169,6 +171,7 @@ class Controller:
 
 def _asks_otherwise(before: SeenResource | None, now: SeenResource) -> bool:
     """Tell whether answers are about another resource of this name, another spec, or a Job that had not ended."""
+    # The archive was read before the Job ended, so the commits of its last pods may be missing from the answers.
     if (before.job if before is not None else None) != now.job:
         return True
     if not isinstance(now.resource, Resource):

@@ -33,6 +33,7 @@ class Health:
     """
 
     def __init__(self, settings: OperatorSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        # Monotonic: a wall clock set forward would look like silence, and the kubelet would restart the operator.
         self._settings, self._clock = settings, clock
         self._heard = clock()
         self.registry = registry = CollectorRegistry()

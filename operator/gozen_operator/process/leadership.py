@@ -64,12 +64,13 @@ class Leadership:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(lease.RENEW_S)
-            # An API server that does not answer must not make us believe that the Lease is still ours.
+            # A request that hangs must not keep this process acting after its Lease has run out.
             with contextlib.suppress(TimeoutError):
                 if await asyncio.wait_for(self._hold(), self.left_s()):
                     continue
             if not self.left_s():
                 log.error("the Lease is lost; this process ends so that no two act")
+                # Not sys.exit: it joins the workers, which would write on while another operator begins.
                 os._exit(int(ExitCode.STORAGE))
 
     async def _hold(self) -> bool:

@@ -81,6 +81,7 @@ class Process:
         try:
             stopped = asyncio.create_task(self.stop.wait())
             await asyncio.wait([stopped, renewing, *tasks], return_when="FIRST_COMPLETED")
+            # Workers start after the first listing: a Job that the index lacks would not count as active.
             if tasks[0].done() and not tasks[0].exception():
                 tasks += [asyncio.create_task(self._work()) for _ in range(WORKERS)]
                 tasks += [asyncio.create_task(self._resync_loop()), asyncio.create_task(self._watch())]
@@ -89,6 +90,7 @@ class Process:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
+            # If the renewal died, nobody renews the Lease any more: end before another operator may begin.
             await self._join(JOIN_S if not renewing.done() else self._leadership.left_s())
         if renewing.done():
             renewing.result()
@@ -108,6 +110,7 @@ class Process:
                 log.warning("%s: %s; tried again in %g s", error.name, error, wait_s)
                 await asyncio.sleep(wait_s)
         for kind in MODELS:
+            # Complete ones too: the timers of their TTLs died with the previous process, and a resync leaves them out.
             self.queue.add_round(self.index.keys(kind))
 
     async def _join(self, limit_s: float) -> None:
@@ -138,6 +141,7 @@ class Process:
 
     def _listed(self, kind: str, namespace: str) -> list[ObjectChange]:
         """Bring the index up to date by a listing; return what is new."""
+        # Read before the listing: an object created during it is missing from its pages, and must not be forgotten.
         before = {key: uid for key, uid in self.index.uids(kind).items() if key.namespace == namespace}
         changes: list[ObjectChange | None] = []
         for page in self.api.pages_of(kind, namespace):
@@ -151,6 +155,7 @@ class Process:
         self.queue.add(affected(self.index, change, self.settings.max_active_jobs))
 
     def _wrote(self, change: ObjectChange) -> None:
+        # Called by workers; the queue belongs to the event loop, and an add from another thread may wake nobody.
         self._loop.call_soon_threadsafe(self._mark, change)
 
     async def _work(self) -> None:
@@ -173,6 +178,7 @@ class Process:
         count = self._failures[key] = self._failures.get(key, 0) + 1
         log.warning("%s %s: %s: %s", key.kind, key.name, error.name, error, exc_info=error if count == 1 else None)
         first, last = RETRY_S
+        # The inner bound: 2.0 ** 1024 raises OverflowError, which would end the worker during a long outage.
         return min(first * 2.0 ** min(count - 1, 10), last)
 
     async def _resync_loop(self) -> None:

@@ -63,6 +63,7 @@ def _version_of(name: str) -> tuple[int, int, int] | None:
         found = (Path(folder) / f"{name}.yaml").stat() if folder else None
     except _NO_SUCH_FILE:
         return None
+    # An update of a ConfigMap swaps a symlink: the inode changes even where time and size do not.
     return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
 
 
@@ -95,6 +96,7 @@ class ReopenedArchive:
             self._store = self._store or self._open()
             return ask_archive(self._store, exposure, self._site)
         except Exception as error:
+            # A client with stale credentials or a dead connection would fail at each later request too.
             self._store = None
             log.warning("the archive cannot be asked: %s", error)
             return ArchiveAnswer(trouble=f"{type(error).__name__}: {error}")

@@ -71,6 +71,7 @@ class WorkQueue:
                 del lane[key]
                 self._busy[key] = self._clock()
                 return key
+            # No await since the lanes were empty: an add in between would be cleared and wake nobody.
             self._changed.clear()
             wait_s = self._later[0][0] - self._clock() if self._later else None
             try:
@@ -95,6 +96,7 @@ class WorkQueue:
     def _move_due(self) -> None:
         while self._later and self._later[0][0] <= self._clock():
             due, key = heapq.heappop(self._later)
+            # An entry that an earlier time has replaced is stale: it must not reconcile the key a second time.
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add([key])

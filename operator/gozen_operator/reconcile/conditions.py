@@ -58,6 +58,7 @@ def conditions(
     found = []
     for one in known:
         last = before.get(one.type)
+        # A new message must not restart a time limit that counts from a transition (`calibration_patience_s`).
         since = last["lastTransitionTime"] if last and last["status"] == one.status else moment(now)
         found.append(
             {

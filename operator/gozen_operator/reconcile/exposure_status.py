@@ -56,10 +56,12 @@ def whole_status(
         "conditions": conditions(known, before, generation, now),
         **report.outcome.counts(),
     }
+    # A Job that is gone stays named: without its name it would be created a second time.
     launched = {"name": report.job.name, "uid": report.job.uid} if report.job else old.get("job")
     if launched:
         fresh["job"] = launched
     if report.completed:
+        # Kept: a later write would restart the TTL.
         fresh["completionTime"] = old.get("completionTime") or moment(now)
     own = {one.type for one in known}
     kept = [one for one in before if one["type"] in own]

@@ -93,18 +93,22 @@ def _job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
+            # Derived: a create whose answer was lost meets a 409, and no second Job is made.
             "name": job_name(owner),
             "namespace": owner.metadata.namespace,
             "labels": {**labels, **queue},
             "ownerReferences": [_owner(owner)],
         },
         "spec": {
+            # No ttlSecondsAfterFinished: an operator that was away would find neither Job nor outcome.
             "completionMode": "Indexed",
             "completions": completions,
             "parallelism": completions,
             "backoffLimitPerIndex": settings.retries,
             "maxFailedIndexes": completions,
+            # A pod that hangs on storage would keep its place among the active Jobs for ever.
             "activeDeadlineSeconds": settings.job_deadline_s,
+            # A pod that is terminating may still commit; its replacement waits until it has ended.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": _failure_rules()},
             "template": {"metadata": {"labels": labels}, "spec": _pod(args, settings.pods, express=express)},

@@ -38,6 +38,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
     refusal = _refusal(exposure, facts)
     if refusal is not None and not _runs(facts):
         return _refused(exposure, refusal, now)
+    # A Job that the status names and that is gone may have done its work: it is not created again.
     if facts.job is not None or _launched(exposure):
         return _while_launched(exposure, facts, settings, now)
     return _before_launch(exposure, facts, settings, now)
@@ -178,6 +179,7 @@ def _again_s(
         return None
     found = exposure.status.conditions if exposure.status else []
     arrived = [one.last_transition_time for one in found if one.type == "RawAvailable" and one.status == "True"]
+    # Not from before this operator acted: after an outage the calibration has had no chance to be reduced.
     begin = max(arrived[0].timestamp(), facts.watched_since) if arrived else now
     return max(settings.calibration_patience_s - (now - begin), 0.0)
 
@@ -200,6 +202,7 @@ def _without_calibration(
     message = f"it goes on without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))
+    # Recorded before the Job exists: after a crash in between, the status still says what the result lacks.
     status = whole_status(exposure, ExposureReport(known, ExposureOutcome(sensors)), now)
     return Plan(status=status, events=(Event(reason, message, "Warning"),), requeue_after_s=0.0)
 
@@ -258,6 +261,7 @@ def _after_completion(exposure: Exposure, facts: ExposureFacts, settings: Operat
     if ended is None or status_of(stored_conditions(exposure), "Accepted") == "False":
         return Plan()  # a refusal stays until somebody has read it; it has no Job
     age_s = now - ended.timestamp()
+    # Its Observation counts its Exposures by listing them: one that is deleted too early would be missing.
     if age_s >= settings.exposure_ttl_s and not facts.held:
         return Plan(delete=True)
     has_job = facts.job is not None and not facts.job.expires

@@ -23,7 +23,9 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
         return Plan()
     seen = facts.job
     if status_of(stored_conditions(job), "Complete") == "True":
+        # After a crash between the status and the TTL.
         return Plan(expire=seen if seen is not None and not seen.expires else None)
+    # A Job that the status names and that is gone may have appended: it is not created again.
     begun = seen is not None or _launched(job)
     refusal = None if begun else _refusal(job, facts)
     if refusal is not None:

@@ -160,7 +160,7 @@ def _status(
 ) -> dict[str, Any] | None:
     """Return the operator's part of the status, or None where it says nothing new."""
     seen = observation.status
-    # These are the observer's; with them every look would find the status changed.
+    # Fields of the observer: with them each reconcile would find the status changed, and write it again.
     old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim", "over"}) if seen else {}
     before = [one for one in old.get("conditions", []) if one["type"] in OWN]
     generation = observation.metadata.generation or 0

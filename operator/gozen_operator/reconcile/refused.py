@@ -42,6 +42,7 @@ def reconcile_unreadable(manifest: Manifest, error: ValidationError, now: float)
 
 def job_refused(manifest: Manifest, message: str, now: float) -> Plan:
     """Return the plan for a resource whose Job the API server refuses: a quota, or settings of the pods."""
+    # The message of a quota has counts that change: written each time, its own event would cause the next attempt.
     if reason_of(_before(manifest), "Succeeded") == "JobRefused":
         return Plan(requeue_after_s=AGAIN_S)
     return replace(_said(manifest, "JobRefused", message, now), requeue_after_s=AGAIN_S)
@@ -85,6 +86,7 @@ def _said(manifest: Manifest, reason: str, message: str, now: float, *further: K
     kept = [one for one in before if one["type"] not in {one.type for one in known}]
     if _by_type([*fresh, *kept]) == _by_type(before):
         return Plan()
+    # By a forced apply the operator would become an owner of the observer's fields.
     old = {word: value for word, value in (manifest.get("status") or {}).items() if word not in _OBSERVERS}
     event = Event(reason, message, "Warning")
     return Plan(status={**old, "conditions": [*fresh, *kept]}, events=(event,))
