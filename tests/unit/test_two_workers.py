@@ -91,12 +91,31 @@ def test_a_worker_of_the_same_version_writes_nothing_twice(night: Night) -> None
 
 
 @pytest.mark.parametrize("name", ["a.b.fits.fz", "a.b.fits", "111.parquet", "a"])
-def test_a_product_whose_key_is_taken_has_its_digest_behind_its_name(tmp_path: Path, name: str) -> None:
+def test_a_product_whose_key_is_taken_by_another_version_has_its_digest_behind_its_name(
+    tmp_path: Path, name: str
+) -> None:
     store, key = DirectoryStore(tmp_path), f"stack/20240105/e1/r1/{name}"
-    assert put_new_product(store, key, b"first").key == key
-    assert put_new_product(store, key, b"first").key == key
-    second = put_new_product(store, key, b"second")
+    first, other = b"GZVERS '0.1.0'", b"GZVERS '0.1.0+g1234567'"
+    assert put_new_product(store, key, first, "0.1.0").key == key
+    assert put_new_product(store, key, first, "0.1.0").key == key
+    second = put_new_product(store, key, other, "0.1.0+g1234567")
     stem, dot, ending = name.replace("a.b", "a:b").partition(".")
-    assert second.key == f"stack/20240105/e1/r1/{stem.replace(':', '.')}-{sha256(b'second')[:12]}{dot}{ending}"
-    assert (store.read(key), store.read(second.key)) == (b"first", b"second")
-    assert put_new_product(store, key, b"second") == second
+    assert second.key == f"stack/20240105/e1/r1/{stem.replace(':', '.')}-{sha256(other)[:12]}{dot}{ending}"
+    assert (store.read(key), store.read(second.key)) == (first, other)
+    assert put_new_product(store, key, other, "0.1.0+g1234567") == second
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [("0.1.0+g1234567", "0.1.0"), ("0.1.0", "0.1.0+g1234567"), ("0.1.0", "0.1.0.post2")]
+)
+def test_a_version_whose_name_contains_that_of_another_is_another(tmp_path: Path, mine: str, theirs: str) -> None:
+    store, key = DirectoryStore(tmp_path), "stack/20240105/e1/r1/a.fits.fz"
+    put_new_product(store, key, b"'" + theirs.encode() + b"' pixels", theirs)
+    assert put_new_product(store, key, b"'" + mine.encode() + b"' pixels", mine).key != key
+
+
+def test_what_an_interrupted_attempt_of_the_same_version_left_is_replaced(night: Night) -> None:
+    whole = reduced(night)
+    for product in whole.products.values():
+        assert put_new_product(night.store, product.key, b"new bytes", whole.provenance.code_version).key == product.key
+        assert night.store.read(product.key) == b"new bytes"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -183,11 +184,17 @@ def put_product(store: Store, key: str, data: bytes) -> Product:
     return Product(key=key, sha256=sha256(data), size=len(data))
 
 
-def put_new_product(store: Store, key: str, data: bytes) -> Product:
-    """Store a product's bytes without writing over others, which the commit of another worker may name.
+def put_new_product(store: Store, key: str, data: bytes, version: str) -> Product:
+    """Store a product's bytes, without writing over a product that another version of Gozen has made.
 
-    Two workers of one version make the same bytes. Those of different versions do not: whose product finds its key
-    taken stands under a key with its digest, which its commit names.
+    Workers of different versions that reduce one sensor at once make different bytes, and the commit of the other may
+    name the product under this key. Then this product gets a key with its digest, which its commit names. A product of
+    the same version with other bytes is left over from an attempt whose inputs changed, and is replaced.
+
+    Parameters
+    ----------
+    version
+        The version of the code that made the bytes; products contain it as text.
 
     Raises
     ------
@@ -196,16 +203,27 @@ def put_new_product(store: Store, key: str, data: bytes) -> Product:
     """
     digest = sha256(data)
     for place in (key, keys.beside(key, digest)):
-        if store.create(place, data) or _holds(store, place, digest):
+        if store.create(place, data):
+            return Product(key=place, sha256=digest, size=len(data))
+        present = _present(store, place)
+        if sha256(present) != digest and _made_by(version, present):
+            store.write(place, data)
+            present = data
+        if sha256(present) == digest:
             return Product(key=place, sha256=digest, size=len(data))
     raise StorageUnavailable(f"{store.url_of(key)} changes while it is written; run again")
 
 
-def _holds(store: Store, key: str, digest: str) -> bool:
+def _made_by(version: str, product: bytes) -> bool:
+    """Return whether a product names this version, and not a longer one that begins or ends with it."""
+    return re.search(rb"(?<![\w.+])" + re.escape(version.encode()) + rb"(?![\w.+])", product) is not None
+
+
+def _present(store: Store, key: str) -> bytes:
     try:
-        return sha256(store.read(key)) == digest
+        return store.read(key)
     except MissingObject:
-        return False
+        return b""
 
 
 def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> Outcome:

@@ -63,6 +63,11 @@ class ReductionContext:
         """What the products belong to."""
         return self.work.processing
 
+    @property
+    def version(self) -> str:
+        """The version of the code that makes the products."""
+        return self.provenance.code_version
+
 
 @dataclass(frozen=True)
 class Stage:

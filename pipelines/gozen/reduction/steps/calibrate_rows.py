@@ -61,7 +61,7 @@ def store_rows(measured: Measured, reached: Stage) -> Stored:
         rows = pa.concat_tables([rows, searched.flashes], promote_options="default")
     data = _parquet(rows.replace_schema_metadata(metadata))
     key = keys.staging(context.processing, context.work.sensor)
-    return Stored(reached, products={"staging": put_new_product(context.store, key, data)})
+    return Stored(reached, products={"staging": put_new_product(context.store, key, data, context.version)})
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -29,4 +29,4 @@ def _film(tracklets: tuple[TrackletRecord, ...], moving: Found, measured: Measur
         return {}
     context, cube = measured.context, measured.solved.aligned.stack.cube
     key = keys.neo(context.processing, cube.raw.frame_id)
-    return {"neo": put_new_product(context.store, key, film_bytes(tracklets, moving, cube, context))}
+    return {"neo": put_new_product(context.store, key, film_bytes(tracklets, moving, cube, context), context.version)}

@@ -14,7 +14,7 @@ def store_stack(aligned: Aligned, reached: Stage) -> Stored:
     zero = measured.found.zero.zp if measured and measured.found.zero else None
     data = stack_bytes(aligned.stack, reached.find(Solved), zero, context)
     key = keys.stack(context.processing, aligned.stack.cube.raw.frame_id)
-    return Stored(reached, products={"stack": put_new_product(context.store, key, data)})
+    return Stored(reached, products={"stack": put_new_product(context.store, key, data, context.version)})
 
 
 def store_cube(aligned: Aligned, reached: Stage) -> Stored:
@@ -22,4 +22,4 @@ def store_cube(aligned: Aligned, reached: Stage) -> Stored:
     context = aligned.context
     data = cube_bytes(aligned.stack, reached.find(Solved), context)
     key = keys.cube(context.processing, aligned.stack.cube.raw.frame_id)
-    return Stored(reached, products={"cube": put_new_product(context.store, key, data)})
+    return Stored(reached, products={"cube": put_new_product(context.store, key, data, context.version)})
