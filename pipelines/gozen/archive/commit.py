@@ -196,6 +196,7 @@ def put_new_product(store: Store, key: str, data: bytes) -> Product:
     """
     digest = sha256(data)
     for place in (key, keys.beside(key, digest)):
+        # The same bytes are of a worker that was killed before its commit, or that is as fast as this one.
         if store.create(place, data) or _holds(store, place, digest):
             return Product(key=place, sha256=digest, size=len(data))
     raise StorageUnavailable(f"{store.url_of(key)} changes while it is written; run again")
@@ -230,6 +231,7 @@ def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> 
     data = commit.to_json()
     if store.create(key, data):
         return Outcome.WRITTEN
+    # The same bytes: the answer to this very commit was lost, or another worker of this version was first.
     return Outcome.SAME if store.read(key) == data else Outcome.KEPT_FIRST
 
 
@@ -253,6 +255,7 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
     try:
         content = json.loads(data)
         form = content.get("form")
+        # Before the fields: one that a later version has added would be called damage.
         if isinstance(form, int) and form > FORM:
             raise UnreadableInput(f"{store.url_of(key)} has form {form}, this version reads up to {FORM}: update gozen")
         return SensorCommit.model_validate(content)
