@@ -36,6 +36,7 @@ def begin_worker(parent: int, kept_bytes: int) -> None:
     # The pool is the parallelism; threads inside a worker would only compete for its core.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMEXPR_NUM_THREADS="1")
     keep_freed_memory(kept_bytes)
+    # The parent gives its number itself: asked for here, it may be that of whoever adopted this process.
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 

@@ -210,6 +210,7 @@ def run(argv: Sequence[str | Path], stdin: str | None = None, seconds: float = 6
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
         text=True,
+        errors="replace",  # containerd cuts a long line of a log inside of a character
         timeout=seconds,
     )
     if done.returncode != 0:

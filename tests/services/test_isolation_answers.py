@@ -177,6 +177,15 @@ def test_what_a_process_says_between_two_calls_is_an_answer_to_nothing():
             connection.must_be_silent()
 
 
+def test_memory_is_shared_also_by_a_worker_whose_standard_input_is_closed():
+    ours, theirs = socket.socketpair()
+    with theirs, contextlib.closing(ChildSocket(ours, os.getpid(), SMALL)) as connection:
+        connection.send([memoryview(b"head")], descriptor=0)
+        data, descriptors, _, _ = socket.recv_fds(theirs, 10, 1)
+        os.close(descriptors[0])
+    assert data == b"head"
+
+
 def test_time_is_up_also_when_something_has_come():
     ours, theirs = socket.socketpair()
     child = subprocess.Popen(["sleep", "60"])  # the threads of this process, of which other tests left some, count not

@@ -51,6 +51,18 @@ def test_none_is_a_value(tmp_path: Path) -> None:
     assert cache.get("a") == (None,)
 
 
+def test_a_value_comes_back_from_a_folder_that_another_user_owns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_the_owner(_path: Path) -> None:
+        raise PermissionError
+
+    cache = Cache(tmp_path, KIB * KIB)
+    put(cache, "a", 3)
+    monkeypatch.setattr(os, "utime", not_the_owner)
+    assert cache.get("a") == (3,)
+
+
 def test_it_stays_within_its_size_and_keeps_what_was_used(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 100 * KIB)
     for number in range(100):

@@ -5,6 +5,7 @@ Files are real; time is a number.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -15,7 +16,7 @@ from astropy.io import fits
 from tests.reductions import SMALL
 
 from gozen.archive.stores.open_store import open_store
-from gozen.errors import BadRequest, CorruptFile, MissingObject
+from gozen.errors import BadRequest, CorruptFile, MissingObject, StorageUnavailable
 from gozen.instrument.profile import parse_profile
 from gozen.watch.completeness import Arriving
 from gozen.watch.scan_folder import fits_files_below, is_whole, verdict
@@ -77,6 +78,16 @@ def test_a_compressed_file_is_whole_when_it_can_be_decompressed(folder):
     assert not is_whole(path, len(data) - 4)
     path.write_bytes(data)
     assert is_whole(path, len(data))
+
+
+def test_a_compressed_file_that_a_disk_does_not_give_out_is_not_cut_short(folder, monkeypatch):
+    def broken_disk(_self, _length):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (folder / "a.fits.gz").write_bytes(gzip.compress(raw_bytes()))
+    monkeypatch.setattr(gzip.GzipFile, "read", broken_disk)
+    with pytest.raises(StorageUnavailable, match=r"a\.fits\.gz"):
+        is_whole(folder / "a.fits.gz", 10)
 
 
 def test_only_fits_files_that_are_not_hidden_count(folder):
@@ -172,6 +183,16 @@ def test_a_file_comes_into_the_archive_as_it_is(folder, store, taken, compressed
     Intake(folder, store, keep=keep).finish(held)
     assert held.exists() == keep
     assert store.read(key) == raw_bytes()
+
+
+def test_finishing_it_again_after_an_error_removes_the_folders_that_are_left(folder, store, profile):
+    (folder / "one/two").mkdir(parents=True)
+    (folder / "one/two/a.fits").write_bytes(raw_bytes())
+    held = Intake(folder, store).take(read_arrival(folder / "one/two/a.fits", profile), KEY)
+    held.unlink()
+    held.parent.rmdir()
+    Intake(folder, store).finish(held)
+    assert list((folder / ".gozen").rglob("*")) == []
 
 
 def test_taking_it_again_changes_nothing(folder, store, profile):

@@ -248,6 +248,7 @@ def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> 
     data = commit.to_json()
     if store.create(key, data):
         return Outcome.WRITTEN
+    # The same bytes: the answer to this very commit was lost, or another worker of this version was first.
     return Outcome.SAME if store.read(key) == data else Outcome.KEPT_FIRST
 
 
@@ -271,6 +272,7 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
     try:
         content = json.loads(data)
         form = content.get("form")
+        # Before the fields: one that a later version has added would be called damage.
         if isinstance(form, int) and form > FORM:
             raise UnreadableInput(f"{store.url_of(key)} has form {form}, this version reads up to {FORM}: update gozen")
         return SensorCommit.model_validate(content)

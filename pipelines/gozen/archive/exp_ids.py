@@ -24,6 +24,7 @@ from gozen.errors import BadRequest, MissingObject, UnreadableInput
 LAST = 99_999_999
 _LATEST = "expid/latest.json"
 _NEVER_OPENED = 8
+"""Numbers without an opening after which `last_taken` gives up: each costs a request, and few are lost in a row."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,13 @@ def reserve(store: Store, first_free: int, purpose: Purpose) -> int:
     if known is not None:
         return known
     number, body = max(first_free, _latest(store) + 1), _bytes(purpose)
+    # The hint may be old: numbers that others took since are passed over one by one.
     while not _take(store, number, purpose, body):
         number += 1
     # Whoever names the exposure first wins; a number that was taken in vain is lost.
     if not store.create(_name_key(purpose), json.dumps({"exposureId": number}).encode()):
         return _exposure_id(store, _name_key(purpose))
+    # Last, and over whatever stands: a kill before it, or a slower writer's lower number, costs some looks only.
     store.write(_LATEST, json.dumps({"exposureId": number}).encode())
     return number
 
@@ -200,6 +203,7 @@ def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     # Raw data that came in another way, such as by `gozen simulate`, have numbers that nobody reserved.
     if is_recorded(store, purpose.night, f"{number:08d}"):
         return False
+    # The same body is of this very attempt: killed after it took the number, or its answer was lost.
     return store.create(key_of(number), body) or store.read(key_of(number)) == body
 
 

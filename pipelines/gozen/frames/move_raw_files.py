@@ -105,6 +105,7 @@ def _check(store: Store, renaming: Renaming) -> None:
 def _carry_out(store: Store, renaming: Renaming) -> list[RawExposure]:
     """Do what is left to do; done twice, or by two at once, it changes nothing more."""
     night = renaming.night
+    # Copied, recorded, then removed: wherever a kill comes, a record names a key under which the file lies.
     for old, new in renaming.keys.items():
         with contextlib.suppress(MissingObject):  # moved already
             _copy(store, old, new)
@@ -112,8 +113,10 @@ def _carry_out(store: Store, renaming: Renaming) -> list[RawExposure]:
     for old, new in renaming.keys.items():
         if not is_fixed(store, night, _exposure(old)):
             store.delete(old)
+        # After the removal: a commit that came just before it names the old key, so the file goes back there.
         if is_fixed(store, night, _exposure(old)):
             _put_back(store, renaming, old, new)
+    # Last: as long as the plan lies there, whoever comes next ends what was begun.
     store.delete(_key(night))
     return [record for record in records if record.sensors]
 
@@ -168,6 +171,7 @@ def _parsed(store: Store, night: str) -> tuple[Renaming, list[Note]]:
 
 
 def _is_at_work(key: str, note: Note) -> bool:
+    # Should it live all the same, two carry out one plan, which changes nothing more.
     if datetime.now(UTC) - note.since > _OVER:
         return False
     if note.machine != this_machine():

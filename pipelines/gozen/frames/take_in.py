@@ -88,9 +88,11 @@ def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFi
     Why files are left out: their headers cannot be read, so that nobody knows their sensor.
     """
     refused: list[CorruptFile] = []
+    # A killed renaming leaves files under two keys: recorded now, they would count in two exposures.
     finish_renaming(store, night)
     for exposure, found in raw_folders(store, night).items():
         recorded = listed_record(store, night, exposure, found)
+        # A file that `forget` has recorded and, killed, not yet removed is no late file.
         known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)} if recorded else set()
         # Other objects, such as the marker that retains an exposure, are no data.
         fresh = [key for key in found if is_raw_file(key) and key not in known]

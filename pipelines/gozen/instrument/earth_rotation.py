@@ -41,6 +41,7 @@ def installed_tables() -> Iterator[None]:
     with (
         _ASTROPY,
         iers.conf.set_temp("auto_download", False),
+        # Astropy refuses predictions older than 30 days, which is what a machine without network has.
         iers.conf.set_temp("auto_max_age", None),
         iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
         warnings.catch_warnings(),
@@ -78,6 +79,7 @@ def reach() -> TableReach:
     with installed_tables():
         table = iers.IERS_Auto.open()
     found = _EXPIRES.search(_leap_seconds())
+    # A file that names no end counts as expired long ago: warned of in vain, never missed.
     expires = datetime.strptime(found[1], "%d %B %Y").replace(tzinfo=UTC).toordinal() if found else 0
     return TableReach(
         measured=float(table.meta["predictive_mjd"]) - 1,  # that is the first day of predictions

@@ -74,7 +74,9 @@ def _at(mjd: FloatArray, place_m: Place) -> tuple[FloatArray, FloatArray]:
     location = EarthLocation.from_geocentric(*place_m, unit=units.m)
     with installed_tables():
         time = Time(mjd, format="mjd", scale="utc", location=location)
+        # Half by half: as single numbers, Julian dates differ in steps of 40 microseconds.
         late = ((time.tdb.jd1 - time.jd1) + (time.tdb.jd2 - time.jd2)).astype(np.float64)
+        # The ephemeris that astropy has in it: any other is fetched over the network.
         earth = get_body_barycentric("earth", time, ephemeris="builtin").xyz
         place = (earth + location.get_gcrs(time).cartesian.xyz).to_value(units.m)
     return late, np.ascontiguousarray(place.T)

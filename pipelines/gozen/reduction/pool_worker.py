@@ -43,4 +43,5 @@ def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result 
     except Exception as error:
         named = as_gozen_error(error)
         log.debug("a task failed", exc_info=error)
+        # Made of its text alone: an exception that the parent cannot unpickle would break the whole pool.
         return type(named)(str(named))

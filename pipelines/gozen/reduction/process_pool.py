@@ -29,6 +29,7 @@ _UNDER_WAY = 2
 """Tasks for each worker that its pool has: one at work, one that waits. All of them are suspects when a worker dies."""
 
 _TRIES = 2
+"""The first death may be due to a task beside it; at the second it was alone."""
 _LOST = "the worker process was killed by a signal, twice; it may need more memory: use fewer --workers and run again"
 
 
@@ -89,6 +90,7 @@ class WorkerPool:
             except BrokenProcessPool:
                 lost.append(task)
         if lost:
+            # A broken pool fails all that was under way, and does not say whose worker died.
             results += self._after_loss([*lost, *self._pending.values()])
         self._feed()
         return results
@@ -130,6 +132,7 @@ class WorkerPool:
                 return
             queue = self._suspects or self._queued
             task = queue[0]
+            # A worker may die between two tasks: the pool is broken before anybody waits for a result of it.
             with contextlib.suppress(BrokenProcessPool):
                 self._pending[self._pool.submit(call_task, task.do, task.what)] = task
                 queue.popleft()

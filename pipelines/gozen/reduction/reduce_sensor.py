@@ -57,9 +57,11 @@ def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[Pipeli
     if refusal is not None:
         log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, refusal.name, refusal)
     commit = commit_of(unread, reached, refusal)
+    # A commit stays for ever: it must not rest on a file half old and half new, nor on one that was taken out.
     check_unchanged(raw_store, stamps)
     check_not_forgotten(shared.store, work.processing.night, work.processing.exposure, work.raw_here)
     outcome = write_commit(shared.store, work.processing, commit)
+    # Another worker was first: its commit names its own products, and is the one that counts.
     if outcome is Outcome.KEPT_FIRST:
         return read_commit(shared.store, work.processing, work.sensor) or commit
     return commit

@@ -167,6 +167,7 @@ class Arriving:
             except StorageUnavailable as error:
                 self.trouble = error
                 return False
+        # Quiet by the watch's clock: the camera's may be ahead, and its files would never be old enough.
         found = verdict(same=True, whole=seen.whole, quiet_s=now - seen.since, patience_s=self._patience_s)
         seen.over = found != "wait"
         return seen.over
@@ -182,8 +183,10 @@ class Arriving:
                 continue  # renamed or removed since the look
             except StorageUnavailable as error:
                 self.trouble = error
+                # As if never seen: else one failed read would leave the file where it is for good.
                 self._seen.pop(entry.name, None)
                 self._spooled.discard(entry.name)
+        # Kept before they are sorted: when the archive fails there, the next look sorts them again.
         self._waiting.update({one.path: (one, now) for one in arrivals})
         self._unsorted = self._unsorted or bool(arrivals)
         try:

@@ -95,6 +95,7 @@ class Outbound:
         if isinstance(result, list):
             self._release_held()
         error = result if isinstance(result, GozenError) else first_error(result)
+        # No fault of the cube: it waits for the storage and is tried again, however often.
         if isinstance(error, StorageUnavailable):
             cube.state = State.WAITING
             self.trouble.failed(error, now)
@@ -120,6 +121,7 @@ class Outbound:
 
     def _publish(self, now: float) -> None:
         idle = not any(cube.state in UNDER_WAY for cube in self._cubes.values())
+        # One at a time: of two appends one loses the version's number and does its work again.
         if self._published or (now < self._publish_after and not idle):
             return
         names = publishable(self._cubes.values())
@@ -145,6 +147,7 @@ class Outbound:
         self.trouble.succeeded()
         spent = result.append_s + result.log_s
         self._publish_after = now + spent * (1 / self._settings.publish_share - 1)
+        # A late file may have set one back while its rows were appended: that one stays.
         over = [cube for cube in cubes if cube.state == State.DONE]
         self._reporter.published(over, result, now)
         self._inbound.finish(over)

@@ -105,6 +105,7 @@ class Inbound:
         if now >= self._next_look:
             self._next_look = now + self._settings.interval_s
             self._look(now)
+        # Here and below, off the list only when it is done: where the storage fails the next step tries again.
         while self._to_finish:
             self._intake.finish(self._to_finish[0])
             self._to_finish.popleft()
@@ -166,6 +167,7 @@ class Inbound:
             self._cubes[name] = self._new_cube(name, one, now)
         cube = self._cubes[name]
         cube.last = last
+        # A late file of one that is being reduced: `Outbound` asks `has_more` when the worker answers.
         if cube.state != State.RUNNING:
             cube.state = State.IN_FOLDER
         size = _size(one.arrival.path)
@@ -199,6 +201,7 @@ class Inbound:
             del self._cubes[cube.key]
             return
         try:
+            # A kill before this: the files lie in spool or folder, and the next watch takes them in again.
             cube.raw = record_exposure(self._store, cube.raw_exposure)
             cube.state = State.WAITING
         except UnreadableInput as error:

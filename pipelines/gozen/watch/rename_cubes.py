@@ -47,6 +47,7 @@ class CubeRenaming:
         for one in moved:
             cube = self._cubes.get(_name(night, one.file.exposure, one))
             if cube is not None:
+                # Not to be reduced under the old name while the archive may have half of the new one.
                 cube.state = State.IN_FOLDER
         ahead = self._ahead(moved)
         archived = [one for one in moved if one.file.key not in ahead]
@@ -61,7 +62,9 @@ class CubeRenaming:
         night, moved = self._begun
         finish_renaming(self._store, night)
         ahead = self._ahead(moved)
+        # Asked of the archive: where it has refused the renaming, the files have their old keys and cubes.
         done = [one for one in moved if one.changes and (one.file.key in ahead or self._store.exists(one.key))]
+        # All out before one goes in: the first cube may take the name that the second is to leave.
         parts = [self._taken_out(night, one) for one in done]
         for one, part in zip(done, parts, strict=True):
             if part is not None:

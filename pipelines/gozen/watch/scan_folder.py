@@ -21,6 +21,7 @@ REFUSED = "refused"
 """Files that cannot be read, kept for people."""
 _CARD = 80
 _LONGEST_HEADER = 2000 * FITS_BLOCK
+"""Bytes; a file that is no FITS file is not read to its end in search of ``END``."""
 _NUMBER = re.compile(rb"=\s*([+-]?\d+)")
 Verdict = Literal["wait", "whole", "broken"]
 
@@ -148,7 +149,7 @@ def _gzip_ends(path: Path) -> bool:
         with gzip.open(path) as stream:
             while stream.read(1 << 20):
                 pass
-    except (EOFError, OSError, zlib.error):
+    except (EOFError, gzip.BadGzipFile, zlib.error):
         return False
     return True
 

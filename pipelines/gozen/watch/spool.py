@@ -89,6 +89,7 @@ class Intake:
             (self._folder / SPOOL).mkdir(exist_ok=True)
             self._lock = (self._folder / SPOOL / "lock").open("w")
         try:
+            # The kernel lets go of it when the process dies; the mere presence of a file would outlive a kill.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadRequest(f"another gozen watch looks after {self._folder}; stop it first") from error
@@ -114,6 +115,7 @@ class Intake:
         path = arrival.path
         if path.exists() and arrival.stamp not in (None, stamp_of(path)):
             raise MissingObject(f"{path} has changed; the next look will see it anew")
+        # Renamed, unless it stays, before it is read: a camera that uses the name again makes another file.
         held = self.spooled(path)
         with named_errors(str(held), "read"), held.open("rb") as stream:
             compressed = stream.read(2) == _GZIP_MAGIC
@@ -139,6 +141,7 @@ class Intake:
         if self._keep:
             return
         with named_errors(str(path), "delete"):
+            # An earlier try may have removed it and failed at the folder.
             path.unlink(missing_ok=True)
             self._remove_empty(path.parent)
 
@@ -181,8 +184,11 @@ class Intake:
         return target
 
     def _remove_empty(self, folder: Path) -> None:
-        while folder != self._folder / SPOOL and not any(os.scandir(folder)):
-            folder.rmdir()
+        while folder != self._folder / SPOOL:
+            if folder.exists():  # an earlier attempt may have removed it before an error stopped that attempt
+                if any(os.scandir(folder)):
+                    return
+                folder.rmdir()
             folder = folder.parent
 
 
@@ -194,4 +200,5 @@ def _move_content(link: Path, target: Path) -> None:
         os.fsync(stream.fileno())  # the link goes: an empty file in its place would be refused for good
     partial.replace(target)
     sync_folder(target.parent)
+    # Last: a kill before this leaves the file twice, never not at all.
     link.unlink()

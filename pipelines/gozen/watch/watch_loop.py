@@ -24,6 +24,7 @@ from gozen.watch.watch_context import WatchContext
 class WatchClock:
     """Time as a watch sees it, s."""
 
+    # Not the time of day: NTP may set that back, and nothing would be looked at for as long.
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -90,6 +91,7 @@ def run_watch(
             more = inbound.next() is not None and not trouble.message
             outbound.collect(0.0 if more else watch.interval_s, clock.now, clock.sleep)
     finally:
+        # First: `inbound` removes half-written files of processes that are over.
         pool.stop()
         inbound.close()
 

@@ -131,6 +131,7 @@ def rebuild_night(store: Store, night: str) -> int:
         for table, rows in fresh.items():
             merged = _merged(held[table], known, pa.Table.from_pylist(rows, SCHEMAS[table]), chosen)
             store.write(keys.log_table(table, night), _bytes(merged))
+        # A commit came meanwhile: another rebuild may have seen it, and written before this one wrote over it.
         if store.list(keys.commits(night)) == listed:
             return len(chosen)
 
@@ -215,6 +216,7 @@ def _held(store: Store, table: LogTable, night: str) -> pa.Table:
     try:
         return read_log_table(store, table, night)
     except UnreadableInput:
+        # A damaged table is made again: the commits are what counts.
         return SCHEMAS[table].empty_table()
 
 

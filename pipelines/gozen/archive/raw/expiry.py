@@ -53,6 +53,7 @@ def expire(
     for name, held in sorted(exposures_held(store).items()):
         found = _raw_objects(store, *name, held, now, keep_days)
         if not dry_run and any(one.fate == "expired" for one in found):
+            # By the clock, not `now`: an archive takes hours, and a note dated by its beginning would be old too soon.
             with removal_noted(store, *name, clock()):
                 found = _removed(store, *name, found, now, keep_days)
         objects += found
@@ -133,6 +134,7 @@ def _removed(
     for one in found:
         fate = one.fate
         if fate == "expired":
+            # Until two looks agree: a marker or commit that came while commits were read still saves this file.
             while seen != (seen := standing(store, night, exposure)):
                 committed = committed_frames(store, seen[1])
             name = keys.frame_id_of(one.key)

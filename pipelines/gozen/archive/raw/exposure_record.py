@@ -60,6 +60,7 @@ def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
 def change_record(store: Store, night: str, exposure: str, change: RecordChange) -> RawExposure:
     """Change the record of an exposure, whoever else changes it meanwhile; return it as it is then."""
     first, notes = _state(store, night, exposure)
+    # Where notes lie, somebody may still write a record from before: what stands now may be gone in a moment.
     if not notes and _same(first, applied(first, change)):
         return first
     note = new_note(change)
@@ -72,6 +73,7 @@ def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
     """Note a change, and bring it into the record; None where it has to be noted again."""
     _HERE.add(own)
     try:
+        # Before the record is read: whoever reads it from now on sees this change too.
         store.create(own, note.to_json())
         return _brought_in(store, own, note)
     finally:
@@ -85,15 +87,19 @@ def _brought_in(store: Store, own: str, note: Note) -> RawExposure | None:
         whole = _with(first, notes)
         if _same(first, whole):
             break
+        # Another writer that read the same record may write over this one: it counts when a look finds it there.
         _write(store, whole)
     if _are_at_work(notes, own):
         store.write(own, note.ended().to_json())  # the last one who is at work takes the notes away
+        # Two that end together may each have left the notes to the other: both look once more after their mark.
         first, notes = _state(store, night, exposure, {own: note})
         whole = _with(first, notes)
         if _are_at_work(notes, own):
             return whole
+        # One that has just ended wrote what it read before this change, and will not write again.
         if not _same(first, whole):
             return None
+    # Only those that the record was seen to hold: one that came since belongs to a writer at work.
     _remove(store, notes)
     if set(store.list(_folder(night, exposure))) <= set(notes):
         return whole
@@ -158,6 +164,7 @@ def _state(store: Store, night: str, exposure: str, known: _Notes = MappingProxy
         Notes that need not be read.
     """
     while True:
+        # The list before the record: a note that goes in between is in the record that is then read.
         listed = store.list(_folder(night, exposure))
         first = _first(store, night, exposure)
         with contextlib.suppress(MissingObject):  # taken over into the record since: it is read again
@@ -188,6 +195,7 @@ def _note(store: Store, key: str) -> Note:
 
 
 def _with(first: RawExposure, notes: _Notes) -> RawExposure:
+    # By what the notes say, not by when they were found: all who join them write the same bytes.
     ordered = sorted(notes.items(), key=lambda one: (one[1].since, one[0]))
     return reduce(applied, (note.change for _, note in ordered), first)
 

@@ -85,6 +85,7 @@ def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection
 def _delete(store: Store, key: str, names_in: _CommittedNames) -> Mapping[str, str]:
     """Delete a file, unless a commit names it by then: the file stays, and the names of the commits are returned."""
     try:
+        # Kept in memory: a commit that comes during the removal gets its file back.
         data = store.read(key)
     except MissingObject:  # somebody else has taken it out
         return {}

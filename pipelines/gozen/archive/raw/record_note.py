@@ -78,8 +78,10 @@ class Note:
 
     def is_active(self, now: datetime) -> bool:
         """Tell whether the process may still write the record."""
+        # `since` is by the writer's clock: a day leaves room for clocks that are hours apart.
         if self.is_ended or now - self.since > _OVER:
             return False
+        # Nobody here can see a process of another machine: its note counts until it is old.
         return self.machine != this_machine() or is_alive(self.pid)
 
     def to_json(self) -> bytes:

@@ -80,6 +80,7 @@ def refresh(store: Store, prefix: str = "raw") -> Tagged:
     for (night, exposure), held in sorted(exposures_held(store, prefix).items()):
         files = [key for key in held if keys.is_raw_file(key)]
         seen = None
+        # Until two looks agree: what is retained while its files are tagged is tagged anew.
         while seen != (seen := standing(store, night, exposure)):
             marked, listed = seen
             committed = {} if marked else committed_frames(store, listed)

@@ -29,6 +29,7 @@ def removal_noted(store: Store, night: str, exposure: str, now: datetime) -> Ite
     now
         The present moment, with a time zone.
     """
+    # One for each run: under a shared name the first run to end would take away the note of the others.
     key = f"{_folder(night, exposure)}/{uuid.uuid4().hex}.json"
     for old in store.list(_folder(night, exposure)):
         since = _since(store, old)

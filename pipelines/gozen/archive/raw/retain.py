@@ -54,6 +54,7 @@ def retain(
     StorageUnavailable
         The removal has not ended by then. The exposure is retained, but what is left of it is not known yet.
     """
+    # Before the look for removals: one that begins after this line sees the marker, an earlier one is waited for.
     store.create(keys.retain_marker(night, exposure), b"")
     if store.has_tags:
         untag(store, raw_files(store, night, exposure))
@@ -67,7 +68,9 @@ def retain(
                 "run this again to see what stays"
             )
         sleep(_LOOK_S)
+        # Counted, not measured: a clock that is set meanwhile makes the wait neither short nor endless.
         waited += _LOOK_S
+    # Counted after the last removal: a list from before it would promise files that are gone.
     here = raw_files(store, night, exposure)
     return Retained(len(here), tuple(sorted(_recorded(store, night, exposure) - set(here))))
 

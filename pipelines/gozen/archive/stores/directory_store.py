@@ -17,6 +17,7 @@ from gozen.errors import BadRequest, StorageUnavailable
 
 PARTIAL = ".partial"
 _TICK_NS = 20_000_000
+"""Nanoseconds; kernels date files by a tick of 4 or 10 ms, so that two writes within one bear the same time."""
 _LOOKS = 20
 
 
@@ -59,6 +60,7 @@ class DirectoryStore(Store):
     def write(self, key: str, data: bytes) -> None:
         """Put an object in one atomic step."""
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
+            # A rename over the old object: a reader meets the one or the other, never a half-written file.
             partial.replace(self.path(key))
             sync_folder(self.path(key).parent)
 
@@ -67,6 +69,7 @@ class DirectoryStore(Store):
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
             made = True
             try:
+                # A link fails where the name is taken; a rename would replace the object of whoever was first.
                 os.link(partial, self.path(key))
             except FileExistsError:
                 made = False
@@ -79,6 +82,7 @@ class DirectoryStore(Store):
         target = self.path(key)
         try:
             with named_errors(str(path), "read"), path.open("rb") as stream:
+                # Whoever wrote this file may not have synced it: after a power cut the link would name an empty object.
                 os.fsync(stream.fileno())
             _make_folder(target.parent)
             os.link(path, target)
@@ -97,6 +101,7 @@ class DirectoryStore(Store):
                 found = self.path(key).stat()
             except FileNotFoundError:
                 return None
+        # The inode too: a file that was renamed over this one may have its length and its time.
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def exists(self, key: str) -> bool:
@@ -113,6 +118,7 @@ class DirectoryStore(Store):
         """Return the sorted keys below a prefix."""
         with named_errors(self.url_of(prefix), "list"):
             found = (p.relative_to(self.root).as_posix() for p in self.path(prefix).rglob("*") if p.is_file())
+            # A half-written file is no object: whoever lists would read it before its writer is done.
             return sorted(key for key in found if not key.startswith(PARTIAL))
 
     def copy(self, key: str, to: str) -> None:
@@ -128,6 +134,7 @@ class DirectoryStore(Store):
 
     def settle(self, keys: Iterable[str]) -> None:
         """Write the folders of objects, and those above them in the archive, to the disk: each once."""
+        # Those above too: the killed process may have made them, and not have come to write their parents.
         folders = {folder for key in keys for folder in self.path(key).parents if folder.is_relative_to(self.root)}
         for folder in sorted(folders, reverse=True):
             with named_errors(str(folder), "write"):
@@ -162,6 +169,7 @@ class DirectoryStore(Store):
             with partial.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
+                # Before the name: else a power cut may keep the name and lose the bytes.
                 os.fsync(stream.fileno())
             yield partial
         finally:
@@ -179,6 +187,7 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
     """
     before = os.fstat(descriptor)
     for _ in range(_LOOKS):
+        # A time in the future is by another clock, as a file server's: taken for fresh, it would stay so for hours.
         if not 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
             break
         # A second write within a tick of the file system's clock would leave no trace.
@@ -197,6 +206,7 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
 def _make_folder(folder: Path) -> None:
     missing = list(itertools.takewhile(lambda parent: not parent.exists(), (folder, *folder.parents)))
     folder.mkdir(parents=True, exist_ok=True)
+    # A power cut takes a folder whose parent was not written, with the synced object inside it.
     for made in missing:
         sync_folder(made.parent)
 

@@ -12,6 +12,7 @@ from gozen.archive.stores.store import named_errors
 LEFT_S = 86400.0
 """Age at which the writer of another machine's file is over: Jobs end in hours, an object takes minutes."""
 _COUNT = itertools.count()
+"""Threads of one process write at once; the process number alone would give them one file."""
 
 
 def partial_name() -> str:
@@ -52,6 +53,7 @@ def sweep(folder: Path, left_s: float = LEFT_S) -> int:
         if machine != this_machine():
             others.append(partial)
         elif pid.isdecimal() and not is_alive(int(pid)):
+            # Where another process has got the number since, the file stays until that one ends: no harm.
             gone.append(partial)
     if others:
         now = _server_time(folder)
@@ -90,6 +92,7 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     try:
+        # After the last bracket: a process's name may itself hold brackets and blanks.
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False

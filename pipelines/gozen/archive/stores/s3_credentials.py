@@ -57,11 +57,13 @@ class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
             There have been none so far.
         """
         with self._lock:
+            # Before the keys are loaded: files that change in between differ at the next request, and are read again.
             seen = _state()
             if self._newest is None:
                 self._newest = self._load()
                 self._seen = seen
             elif seen != self._seen:
+                # A file caught half-written: the old keys serve, and as `_seen` stays old the next request looks again.
                 with contextlib.suppress(BotoCoreError, OSError):
                     self._newest = self._load() or self._newest
                     self._seen = seen
@@ -78,6 +80,7 @@ def _state() -> State:
 
 def _mark(path: str) -> Mark:
     with contextlib.suppress(OSError):
+        # `stat` follows links: Kubernetes changes a mounted Secret by pointing a link at another folder.
         found = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 before each request, in a third of the time
         return found.st_ino, found.st_mtime_ns, found.st_size
     return None

@@ -56,6 +56,7 @@ class Breaker:
             now = self._clock()
             if now < self._rests_until:
                 return False
+            # Before the one attempt: a server that does not answer then holds one thread, not all.
             self._rests_until = now + REST_S
             return True
 
@@ -144,6 +145,7 @@ class RangeClient:
             virtual_hosted_style_request=not access.in_path,
             region=access.region,
             credential_provider=lambda: _given(access.keys),
+            # Botocore repeats what fails here; attempts of both would multiply.
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=settings.read_timeout_s)},
             client_options=options,
         )

@@ -28,10 +28,12 @@ from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
 
 _COPY_LIMIT = 5 * 2**30
+"""Bytes; the server refuses to copy a larger object in one request."""
 _HEAD_BYTES = 256 * 1024
 _PAUSE_S = 0.1
 _MARK = "gozen-call"
 _BROKEN = (HTTPClientError, IncompleteReadError)
+"""What breaks off while a body is read: botocore's own attempts end when the headers have come."""
 
 Answer = TypeVar("Answer")
 
@@ -57,6 +59,7 @@ class S3Store(Store):
         self._of_process: tuple[int, BucketClients | None] = (0, None)
 
     def __reduce__(self) -> tuple[object, ...]:
+        # Only address and settings reach a worker: sockets cannot be shared, and no key is pickled.
         return S3Store, (self.url, self._settings)
 
     @property
@@ -76,6 +79,7 @@ class S3Store(Store):
             memory, filled = room(size)[:size], 0
             while filled < size and (count := body.readinto(memory[filled:])):
                 filled += count
+            # A connection that closes early looks like the end: behind it the lent memory still holds another object.
             if filled < size:
                 raise IncompleteReadError(actual_bytes=filled, expected_bytes=size)
             return memory
@@ -112,6 +116,7 @@ class S3Store(Store):
         with named_errors(str(path), "read"), path.open("rb") as stream:
 
             def part(start: int, stop: int) -> bytes:
+                # Threads send parts at once, and a repeated creation begins anew: no position is shared.
                 return os.pread(stream.fileno(), stop - start, start)
 
             size = os.fstat(stream.fileno()).st_size
@@ -197,6 +202,7 @@ class S3Store(Store):
         process, connection = self._of_process
         if connection is None or process != os.getpid():
             connection = connect(self.url, self.bucket, self._settings)
+            # Two threads may both come here: each gets clients that work, and the last ones are kept.
             self._of_process = (os.getpid(), connection)
         return connection
 
@@ -215,6 +221,7 @@ class S3Store(Store):
                         raise
                     continue
                 try:
+                    # A body that broke off, or that nobody reads to its end, holds its connection until it is closed.
                     with contextlib.closing(found["Body"]) as body:
                         return use(found, body)
                 except _BROKEN:
@@ -277,6 +284,7 @@ def _place(answer: dict[str, Any], body: Any) -> str:
 
 def _whole(answer: dict[str, Any], body: Any) -> bytes:
     data = bytes(body.read())
+    # An answer that broke off before it gave a length would pass for a short object: `field` refuses it.
     if len(data) < int(field(answer, "ContentLength")):
         raise IncompleteReadError(actual_bytes=len(data), expected_bytes=answer["ContentLength"])
     return data

@@ -16,6 +16,7 @@ PART = 16 * 2**20
 SINGLE = 4 * PART
 """Bytes up to which an object is put in one request."""
 _AT_ONCE = 4
+"""Parts under way together; their memory is that of an object of `SINGLE` bytes."""
 _LIMIT = 5 * 2**30
 """Bytes of the largest object that S3 takes in one request."""
 
@@ -60,8 +61,10 @@ def put(
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             parts = list(pool.map(send, range(1, -(-size // PART) + 1)))
+        # S3 begins its answer with 200 before it knows: one that broke off says nothing, and counts as a failure.
         field(client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **condition), "ETag")
     except BaseException:
+        # Ctrl-C too: parts that nobody puts together are invisible, but take room and are paid for.
         _forget(client, upload)
         raise
 

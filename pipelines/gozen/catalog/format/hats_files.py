@@ -73,6 +73,7 @@ def publish(store: Store, published: Manifest) -> None:
     while True:
         _write_side_files(store, newest)
         after = manifest.current_or_raise(store, published.name)
+        # A slow writer may put older side files over newer ones: whoever ends last has written the newest.
         if after.version == newest.version:
             return
         newest = after

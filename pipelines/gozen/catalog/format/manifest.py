@@ -130,6 +130,7 @@ def read_key(store: Store, key: str) -> Manifest:
 
 def current(store: Store, name: str) -> Manifest | None:
     """Read the manifest of the highest version, or None where there is no such table."""
+    # Another writer may commit after this list: its number is taken then, and `commit` says so.
     listed = store.list(layout.manifests(name))
     return read(store, name, max(int(key[-14:-5]) for key in listed)) if listed else None
 

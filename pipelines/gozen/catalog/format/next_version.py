@@ -69,6 +69,7 @@ def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = 
     if found is None:
         generation = manifest.first_generation(store, name)
         empty = Manifest(name, 1, kind, generation, order, "", "", "")
+        # Two that make the table at once make the same first version: it does not matter whose stands.
         manifest.commit(
             store,
             described(store, empty, schema, row_group_index.SCHEMA.empty_table(), hats_files.coverage_of(_NOWHERE)),
@@ -106,6 +107,7 @@ def write_file(
     healpix = partition_parquet.numbers(rows, "_healpix_29")
     cuts = partition_parquet.row_group_cuts(healpix, partition_parquet.numbers(rows, "source_id"), row_group)
     data = partition_parquet.encoded(rows, cuts, schema)
+    # Named by content: an attempt after a kill finds its file again, and none writes over another's.
     path = f"{partition.folder}/{night}-{digest(data)}.parquet"
     put(path, data)
     return Written(
@@ -178,6 +180,7 @@ def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> 
 
 def put_new(store: Store, key: str, data: bytes) -> None:
     """Write an object whose name is its content, unless another attempt wrote the same bytes."""
+    # Two that both find the key free write the same bytes, as the name says what is inside.
     if store.exists(key):
         store.settle([key])  # that attempt may have been killed before its name was on the disk
     else:

@@ -107,8 +107,10 @@ def compact(
         base = manifest.current_or_raise(store, name)
         wanted = partitions_to_merge(base.files, 1 if everything else most_files, partition_rows)
         if not wanted:
+            # A compaction that was killed after its commit left the side files of the generation before.
             hats_files.publish(store, base)
             return CompactReport(name, base.version, base.generation, len(base.files), len(base.files))
+        # An append that took the number has mostly added files only: what was merged is then not merged again.
         if done is None or not _still_right(done, base):
             done = _rewritten(store, base, wanted, partition_rows)
         version = _successor(store, base, done)

@@ -54,6 +54,7 @@ def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
     found = {}
     for number in sorted(lying - used - {newest}):
         key = layout.retired(name, number) if number < newest else layout.unfinished(name, number)
+        # `create` keeps the time of the first look: with each `write` the delay would begin anew.
         store.create(key, json.dumps({"since": now.isoformat()}).encode())
         found[number] = datetime.fromisoformat(json.loads(store.read(key))["since"])
     return found
@@ -98,6 +99,7 @@ def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Re
             if number not in used and key.split("/")[2] not in margins:
                 store.delete(key)
                 files[number] += 1
+    # A writer has named it since: with the note in place no later version of it could be committed.
     for number in gone & use.now()[0]:
         store.delete(layout.removed(name, number))
     return [Removal(number, since, files[number]) for number, since in retired.items()]
@@ -113,6 +115,7 @@ class _Use:
 
     def now(self) -> tuple[set[int], set[str]]:
         """Return the numbers of the generations and the names of the margins; manifests never change."""
+        # Until two looks agree: a version that is committed while manifests are read counts too.
         while self._listed != (listed := self._list()):
             self._listed = listed
             current = manifest.current_or_raise(self._store, self._name)

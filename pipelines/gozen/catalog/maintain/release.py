@@ -71,6 +71,7 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
                 raise BadRequest(f"the table {name!r} has no rows: there is nothing to release")
         named = {word: {"collection": n, "manifest": _frozen(store, rerun, n)} for word, n in sorted(tables.items())}
         content = {"format": FORMAT, "rerun": rerun, "tables": named}
+        # Somebody may have made this release meanwhile: below it is read, and compared with what was asked.
         store.create(key, json.dumps(content, indent=1, sort_keys=True).encode())
     found = read_release(store, rerun)
     held = {word: version.name for word, version in found.tables.items()}
@@ -131,6 +132,7 @@ def _frozen(store: Store, rerun: str, name: str) -> str:
             catalog = Catalog(store, version)
             version = margins.write(store, version, _MARGIN_ARCSEC, catalog.schema, catalog.within)
         hats_files.describe(store, version)
+        # Linking takes long, and until it is named this generation looks like the leftover of a killed writer.
         manifest.check_not_removed(store, version)
         store.create(key, version.to_json())
     return path

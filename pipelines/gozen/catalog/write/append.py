@@ -87,7 +87,9 @@ def append_night(
         while True:
             base = manifest.current_or_raise(store, name)
             version, report = _next_version(store, base, day, buckets, incoming)
+            # Who loses the number builds on the winner's version; files written already are found by their names.
             if version.version == base.version or manifest.commit(store, version):
+                # Also where nothing changed: an append that was killed after its commit left the side files of before.
                 if version.files:
                     hats_files.publish(store, version)
                 return replace(report, new_objects=created)
@@ -150,6 +152,7 @@ def _next_version(
     known = partition_parquet.schema(store.read(base.key_of(base.schema)))
     schema = next_version.union_schema(known, lightcurve_schema(buckets.diameters()))
     to_come = _new_files(base, night, buckets, change, schema, _discard) if stray else ()
+    # A stray file that is not named now would count twice for directory readers: the next generation lacks it.
     moves = bool(change.replaced or stray - {one.file.path for one in to_come})
     generation = manifest.claim_generation(store, base.name, base.generation) if moves else base.generation
     put = next_version.writer(store, base.name, generation)

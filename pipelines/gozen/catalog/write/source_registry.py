@@ -54,10 +54,12 @@ def register(store: Store, night: int, ra: FloatArray, dec: FloatArray) -> tuple
         base = _published(store)
         known = _near(store, base, positions)
         found = new_objects(known, positions, night)
+        # Who loses the number looks again: the winner may have registered these very sources.
         if not len(found) or store.create(
             layout.journal(OBJECTS, base.journal + 1), partition_parquet.small_file(found)
         ):
             break
+    # A kill before this leaves an entry that is not in the table: whoever comes next puts it there.
     hats_files.publish(store, _published(store))
     every = pa.concat_tables([known, found])
     nearest = _nearest(every, positions)[inverse]

@@ -82,6 +82,7 @@ class DaskEngine:
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers
         try:
+            # Not pure: two equal tasks would share a key, and to cancel one would end the other.
             for task in itertools.islice(waiting, most):
                 pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
             for future, result in pending:

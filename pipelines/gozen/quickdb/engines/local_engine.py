@@ -76,6 +76,7 @@ class LocalEngine:
             self.close()  # what is under way would go on for nobody
             raise
         finally:
+            # A caller that stops in the middle leaves tasks at work: the next job must not wait behind them.
             self._unawaited = {future for future in pending if not future.cancel()}
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
@@ -98,6 +99,7 @@ class LocalEngine:
 
     def _opened(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            # Without a timeout of loky's: it ends idle workers, and the next job would have to start them.
             self._pool = ProcessPoolExecutor(
                 self.workers, timeout=None, initializer=begin_worker, initargs=(os.getpid(), KEPT_BYTES)
             )

@@ -108,6 +108,7 @@ class Serving:
 
     def _send(self, kind: MessageKind, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         if self._free:
+            # Taken over first: while it is sent, a weak reference may add another number.
             freed, self._free = self._free, []
             self._send(MessageKind.FREE, wire.parts(freed))
         head = Head(kind, 0, sum(len(part) for part in parts)).packed()
@@ -132,6 +133,7 @@ class Serving:
         descriptors = array.array("i")
         data, ancillary, _, _ = self._socket.recvmsg(HEAD.size, socket.CMSG_SPACE(descriptors.itemsize))
         if not data:
+            # The worker is gone: nothing that the user's code has registered for the end may still run.
             os._exit(0)
         for _, _, content in ancillary:
             descriptors.frombytes(content)

@@ -64,6 +64,7 @@ class Child:
         IsolationUnavailable
             When this machine cannot keep it apart.
         """
+        # The kernel may have killed it between two calls: it is the first to go when memory is short.
         if self._running is not None and self._running.process.poll() is not None:
             self.close()
         if self._running is None:
@@ -112,6 +113,7 @@ class Child:
         except Closed:
             raise self._lost() from None
         except BaseException as error:
+            # Ctrl-C too: left in the middle of a call, the process would give its answer to the next one.
             self.close()
             if isinstance(error, Malformed):
                 raise FunctionFailed(printable(f"the function's process sent what is no answer: {error}")) from error

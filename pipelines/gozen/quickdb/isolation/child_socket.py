@@ -16,6 +16,7 @@ from gozen.quickdb.isolation.codec.message_frames import HEAD, VECTORS, Head, re
 from gozen.quickdb.isolation.limits import Limits
 
 _LOOK_EVERY = 0.02
+"""Seconds in which a child may start threads or fill memory unseen; a look reads two files of ``/proc``."""
 
 
 class Closed(Exception):
@@ -48,6 +49,7 @@ class ChildSocket:
 
     def give(self, seconds: float) -> None:
         """Let the child run, and say how long it may take from now on, in seconds of the clock on the wall."""
+        # A clock that only grows: one that is set back would give the function hours.
         self._ends = time.monotonic() + seconds
         self._served_seconds, self._served_bytes = 0.0, 0
         self._watch.begin()
@@ -108,11 +110,14 @@ class ChildSocket:
         Closed, LimitExceeded
             When the child is gone; when it does not read in time.
         """
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))] if descriptor else []
+        rights = []
+        if descriptor is not None:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
         left = list(parts)
         while left:
             try:
                 left = rest(left, self._socket.sendmsg(left[:VECTORS], rights, socket.MSG_NOSIGNAL))
+                # Sent with the first bytes alone: with the rest the child would get a second descriptor.
                 rights = []
             except BlockingIOError:
                 self._wait(select.POLLOUT)

@@ -62,6 +62,7 @@ def restrict(folders: Iterable[Path]) -> None:
         When the kernel refuses.
     """
     version = abi()
+    # A kernel refuses a set that names a right it does not know.
     handled = (1 << max(count for since, count in _FILE_RIGHTS.items() if since <= version)) - 1
     fields = [handled, *([_NETWORK] * (version >= _NETWORK_SINCE)), *([_SCOPES] * (version >= _SCOPES_SINCE))]
     attributes = ctypes.create_string_buffer(struct.pack(f"<{len(fields)}Q", *fields))

@@ -66,9 +66,11 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
         _set_limits(limits)
         _drop_capabilities()
         landlock.restrict(landlock.library_folders())
+        # Last: the filter refuses the very calls by which the other rights are taken.
         seccomp.install(seccomp.allow_list(str(syscall_numbers.machine()), os.getpid()))
     except OSError as error:
         raise IsolationUnavailable(f"the child process could not be locked: {error}") from error
+    # Tried out: an emulated kernel may accept the rules and not enforce them.
     _must_be_refused("files", lambda: os.open("/proc/self/environ", os.O_RDONLY))
     _must_be_refused("system calls", os.fork)
 

@@ -134,6 +134,7 @@ class Conversation:
 
     def _body(self, head: Head) -> bytearray:
         most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
+        # Before memory is reserved: a head may promise more than the worker has.
         if head.length > most or head.shared:
             raise Malformed(f"a message {head.kind.name} of {head.length} bytes")
         return self.connection.read(head.length)
@@ -160,6 +161,7 @@ class Conversation:
         self.connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._code = self.process.wait(patience)
+        # SIGKILL: to a process that stands still any other signal waits until it runs again.
         self.process.kill()
         self.process.wait()
         self._shared.close()

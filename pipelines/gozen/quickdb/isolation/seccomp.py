@@ -116,6 +116,7 @@ def _conditions(pid: int) -> dict[str, list[Instruction]]:
         "tgkill": own,
         "fcntl": _if_one_of(1, _FILE_COMMANDS),
         "prctl": _if_one_of(0, _PROCESS_COMMANDS),
+        # Its own limits may be read, not set: the pointer to new ones has to be null, in both its halves.
         "prlimit64": [
             (_LOAD, 0, 0, _argument(0)),
             (_EQUAL, 0, 5, 0),

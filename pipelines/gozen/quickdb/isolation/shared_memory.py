@@ -131,5 +131,6 @@ def _new_piece(size: int) -> _Piece:
     descriptor = os.memfd_create("gozen-columns", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     memory = mmap.mmap(descriptor, size)
+    # After the worker's own mapping: the seal spares what is mapped already, and refuses all later writers.
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return _Piece(descriptor, memory)

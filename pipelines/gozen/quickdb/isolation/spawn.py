@@ -47,6 +47,7 @@ def started(limits: Limits, preload: Sequence[str]) -> Conversation:
 def _spawned(descriptor: int, limits: Limits, preload: Sequence[str]) -> subprocess.Popen[bytes]:
     numbers = (descriptor, os.getpid(), limits.memory_bytes, limits.seconds, limits.result_bytes)
     root = str(Path(__file__).parents[3])
+    # -I: before the lock nothing is imported from the user's own packages, PYTHONPATH or the current folder.
     command = [sys.executable, "-I", "-B", "-c", _START, root, *map(str, numbers), *preload]
     return subprocess.Popen(  # noqa: S603  # our own interpreter
         command,

@@ -15,7 +15,9 @@ from gozen.quickdb.work.kept_form import kept_value
 from gozen.quickdb.work.tasks import Block, TableFiles
 
 _TRIMMED_TO = 0.8
+"""Of the limit: trimmed to just below it, the folder would soon be full and looked through again."""
 _LARGEST_SHARE = 16
+"""A value above a sixteenth of the limit would drive out too many others; as much may come between two trims."""
 
 
 class Cache:
@@ -39,9 +41,11 @@ class Cache:
         path = self._folder / key
         try:
             value = kept_value(path.read_bytes())
-            os.utime(path)
         except (OSError, GozenError):  # absent, or from another version: it is computed again
             return None
+        with contextlib.suppress(OSError):  # a folder that only another user may write to
+            # Marks the use for `_trim`: many file systems are mounted so that reading does not (relatime, noatime).
+            os.utime(path)
         return (value,)
 
     def put(self, key: str, data: bytes | None) -> None:
@@ -52,6 +56,7 @@ class Cache:
             descriptor, path = self._temporary()
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
+            # Named when it is whole: another session never reads half a value, nor this one after a kill.
             Path(path).replace(self._folder / key)
             self._added += len(data)
             if self._added > self._most // _LARGEST_SHARE:

@@ -26,6 +26,7 @@ from gozen.quickdb.work.validate_child import checked_block, checked_state, chec
 from gozen.version import code_version
 
 _held = threading.local()
+"""By thread: a Dask worker may have several, and a child process belongs to the thread that calls it."""
 
 
 @dataclass
@@ -210,6 +211,7 @@ def open_job_of(job: Job) -> OpenJob:
     if held is None or held.job.key != job.key:
         if held is not None:
             held.close()
+            # Before the next one is opened: where that fails, nobody finds the closed one here.
             _held.open_job = None
         held = _held.open_job = OpenJob.of(job)
     return held
