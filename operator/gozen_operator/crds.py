@@ -22,7 +22,7 @@ from gozen.resources.yaml_dump import dump
 GROUP, VERSION = "gozen.astro", "v1alpha1"
 Schema = dict[str, Any]
 NOT_OVER = "status.over!=true"
-"""Field selector of the Observations that an observer may have to execute; without a status they are among them."""
+"""Field selector of the Observations that an observer may have to execute; it also selects those without a status."""
 
 _LEFT_OUT = frozenset({"title", "additionalProperties", "$defs"})
 _HEADER = "# Made by `make crds` from the models in gozen.resources; changes belong there.\n"
@@ -138,7 +138,7 @@ def definition(kind: ResourceKind) -> Schema:
 
 
 def structural(model: type[Resource]) -> Schema:
-    """Return a model's schema in the form that Kubernetes asks for."""
+    """Return a model's schema in the form that Kubernetes requires."""
     schema = model.model_json_schema(by_alias=True)
     whole = _plain(schema, schema["$defs"])
     properties = whole["properties"]

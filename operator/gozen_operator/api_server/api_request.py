@@ -10,7 +10,7 @@ from gozen.resources.metadata import API_VERSION
 from gozen_operator.crds import KINDS
 
 PAGE = 200
-"""Objects of one page of a listing."""
+"""Objects per page of a list."""
 JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
 _GROUPS = {"Job": "/apis/batch/v1", "Pod": "/api/v1", "Lease": "/apis/coordination.k8s.io/v1"}
 _PLURALS = {"Job": "jobs", "Pod": "pods", "Lease": "leases"} | {kind.name: kind.plural for kind in KINDS}
@@ -23,11 +23,11 @@ class ApiRequest:
     Parameters
     ----------
     body
-        Sent as JSON; None for none.
+        Sent as JSON; None sends no body.
     content, accept
         Content types of the body and of the answer.
     what
-        What is asked for, as messages name it; method and path where it is empty.
+        Description of the request for messages; empty for method and path.
     """
 
     method: str

@@ -1,7 +1,7 @@
 """Operations on the API server for operator and command line; each is one request with plain data.
 
-Nothing is decided here. Who may change what is said by field managers, uids and resource versions in the requests; what
-a resource owns names it in ``ownerReferences``, so that the garbage collection of the cluster removes it.
+No decision is made here. Field managers, uids and resource versions in the requests guard each write. Dependents name
+their owner in ``ownerReferences``, so that the garbage collector of the cluster removes them with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Manifest = dict[str, Any]
 class KubeApi:
     """One API server.
 
-    Each verb may raise `ClusterUnavailable`, and `BadRequest` where the API server refuses what was asked as such.
+    Each verb may raise `ClusterUnavailable`, and `BadRequest` where the API server rejects a request as invalid.
     """
 
     def __init__(self, connection: ApiConnection) -> None:
@@ -37,15 +37,15 @@ class KubeApi:
 
     @property
     def writes(self) -> int:
-        """Requests so far that changed something."""
+        """Number of write requests so far."""
         return self._connection.writes
 
     def all_of(self, kind: str, namespace: str) -> list[Manifest]:
-        """Return all objects of a kind that are ours."""
+        """Return all objects of a kind that belong to Gozen."""
         return [one for page in self.pages_of(kind, namespace) for one in page]
 
     def pages_of(self, kind: str, namespace: str) -> Iterator[list[Manifest]]:
-        """Return all objects of a kind that are ours, some at a time: all at once may need a gigabyte."""
+        """Yield all objects of a kind that belong to Gozen, page by page: all at once may need a gigabyte."""
         query = {"labelSelector": PART_OF} if kind in ("Job", "Pod") else {}
         with _named():
             for found in self._connection.pages(ApiRequest("GET", path_of(kind, namespace), query)):
@@ -53,13 +53,13 @@ class KubeApi:
                 yield [{**extra, **item} for item in found["items"]]
 
     def pods_of(self, namespace: str, uid: str) -> list[Manifest]:
-        """Return the pods of a Job, known by its uid: those of an earlier one of its name may still end."""
+        """Return the pods of a Job by its uid: pods of an earlier Job of that name may still be terminating."""
         query = {"labelSelector": f"batch.kubernetes.io/controller-uid={uid}"}
         found: list[Manifest] = self._answer(ApiRequest("GET", path_of("Pod", namespace), query))["items"]
         return found
 
     def create_job(self, manifest: Manifest) -> Manifest | None:
-        """Create a Job; return it, or the one that has its name already, whose it ever is; None where that went."""
+        """Create a Job and return it; where its name is taken, return the Job that has it, or None if that is gone."""
         meta = manifest["metadata"]
         try:
             return self._answer(ApiRequest("POST", path_of("Job", meta["namespace"]), _MANAGED, manifest))
@@ -75,8 +75,8 @@ class KubeApi:
         Parameters
         ----------
         version
-            For which the status was decided. Of a status the API server compares no uid: without the version it would
-            write it into another resource that has the name by now.
+            Version for which the status was decided. For a status the API server compares no uid: without the version
+            it would write to a resource that was created since under this name.
         """
         body = {
             "apiVersion": API_VERSION,
@@ -89,7 +89,7 @@ class KubeApi:
         return self._unless_gone(ApiRequest("PATCH", path, {**_MANAGED, "force": "true"}, body, APPLY_PATCH))
 
     def expire_job(self, namespace: str, job: JobSeen, ttl_s: int) -> Manifest | None:
-        """Let a Job go after a while, and remember that its outcome is recorded; None when it is gone."""
+        """Set the TTL of a Job and annotate that its outcome is recorded; None when the Job is gone."""
         # The uid: a Job of this name that was created since must not expire before its outcome is recorded.
         meta = {"uid": job.uid, "annotations": {EXPIRES: "true"}}
         body = {"metadata": meta, "spec": {"ttlSecondsAfterFinished": ttl_s}}
@@ -103,14 +103,14 @@ class KubeApi:
         self._unless_gone(ApiRequest("DELETE", path_of(*key), body=body))
 
     def tell(self, key: Key, uid: str, event: Event, when: str, name: str) -> None:
-        """Write an event about a resource.
+        """Create an Event about a resource.
 
         Parameters
         ----------
         when
             RFC 3339.
         name
-            Of the event: one that is there already is not written again.
+            Name of the Event: one that exists already is not created again.
         """
         about = {"apiVersion": API_VERSION, "kind": key.kind, "name": key.name, "namespace": key.namespace, "uid": uid}
         body = {
@@ -147,14 +147,14 @@ class KubeApi:
         return titles, [[row["cells"][place] for place in shown] for row in found.get("rows") or ()]
 
     def events_of(self, key: Key, uid: str) -> list[Manifest]:
-        """Return the events about a resource, the oldest first, and none about earlier ones of its name."""
+        """Return the Events about a resource, oldest first, without those about earlier resources of its name."""
         query = {"fieldSelector": f"regarding.kind={key.kind},regarding.name={key.name}"}
         listed = self._answer(ApiRequest("GET", _events(key.namespace), query))["items"]
         found = [one for one in listed if (one.get("regarding") or {}).get("uid") == uid]
         return sorted(found, key=lambda one: str(one.get("eventTime") or one["metadata"]["creationTimestamp"]))
 
     def log_of(self, namespace: str, pod: str) -> str:
-        """Return what a pod said."""
+        """Return the log of a pod."""
         path = f"{path_of('Pod', namespace, pod)}/log"
         return str(self._answer(ApiRequest("GET", path, accept="*/*"))["text"])
 
@@ -163,7 +163,7 @@ class KubeApi:
         return self._unless_gone(ApiRequest("GET", path_of("Lease", namespace, name)))
 
     def write_lease(self, namespace: str, manifest: Manifest) -> bool:
-        """Create or replace a Lease; False when somebody else was faster."""
+        """Create or replace a Lease; False when another process was faster."""
         known = "resourceVersion" in manifest["metadata"]
         path = path_of("Lease", namespace, manifest["metadata"]["name"] if known else None)
         return self._unless_gone(ApiRequest("PUT" if known else "POST", path, body=manifest)) is not None
@@ -179,7 +179,7 @@ class KubeApi:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """Give a refusal that will come again the name `BadRequest`."""
+    """Raise a refusal that a retry cannot change as `BadRequest`."""
     try:
         yield
     except RefusedError as refusal:

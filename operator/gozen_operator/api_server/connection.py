@@ -1,8 +1,8 @@
 """The HTTP connection to the API server, used by operator, observer and command line.
 
 The client library gives addresses, credentials and TLS. Its typed verbs are not used: they turn plain data into models
-of their own, know no server-side apply, and repeat some requests by themselves. Here a request is sent once; whoever
-asks decides on a retry, after as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
+of their own, know no server-side apply, and repeat some requests by themselves. Here a request is sent once; the caller
+decides on a retry, and waits as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class ApiConnection:
     Parameters
     ----------
     api
-        A client that is logged in.
+        An ApiClient of the library, with address and credentials.
 
     Attributes
     ----------
     writes
-        Requests so far that changed something.
+        Number of write requests so far.
     """
 
     def __init__(self, api: client.ApiClient) -> None:
@@ -44,12 +44,12 @@ class ApiConnection:
         self.writes = 0
 
     def answer(self, request: ApiRequest) -> dict[str, Any]:
-        """Return what the API server answers.
+        """Send a request and return the answer of the API server.
 
         Raises
         ------
         ClusterUnavailable
-            It does not answer, or not as an API server does; `RefusedError` where it refuses.
+            There is no answer, or none of an API server; `RefusedError` where the API server refuses.
         """
         data = None if request.body is None else json.dumps(request.body)
         try:
@@ -72,7 +72,7 @@ class ApiConnection:
         return found
 
     def unless_gone(self, request: ApiRequest) -> dict[str, Any] | None:
-        """Return as `answer`; None where the object is gone, or is another or of another version by now."""
+        """Return as `answer`; None where the object is gone (404), or has another uid or version by now (409)."""
         try:
             return self.answer(request)
         except RefusedError as refusal:
@@ -81,7 +81,7 @@ class ApiConnection:
             raise
 
     def pages(self, request: ApiRequest) -> Iterator[dict[str, Any]]:
-        """Return a listing page by page: all objects at once may need a gigabyte."""
+        """Yield a list page by page: all objects at once may need a gigabyte."""
         query = {"limit": str(PAGE), **request.query}
         while True:
             found = self.answer(replace(request, query=query))

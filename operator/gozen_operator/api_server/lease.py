@@ -1,7 +1,7 @@
 """Leader election by a Lease: one operator acts at a time. Decisions are pure, requests go by `Leases`.
 
-The race: two processes ask for a free Lease, or one that was silent wakes up. A write names the version that was read,
-so that the API server refuses the second. A Lease counts as silent by the clock of the process that waits, and its
+The race: two processes acquire a free Lease, or a holder that was stalled resumes. Each write names the version that
+was read, so that the API server rejects the second. A Lease expires by the clock of the process that waits, and its
 holder stops one renewal before another process may begin.
 """
 
@@ -24,23 +24,23 @@ Manifest = dict[str, Any]
 
 
 class Leases(Protocol):
-    """As much of the API as a lease needs."""
+    """The part of the API that a Lease needs."""
 
     def lease(self, namespace: str, name: str) -> Manifest | None:
         """Return a Lease, or None."""
 
     def write_lease(self, namespace: str, manifest: Manifest) -> bool:
-        """Create or replace a Lease; False when somebody else was faster."""
+        """Create or replace a Lease; False when another process was faster."""
 
 
 @dataclass
 class SeenLease:
-    """Another's Lease, and when its present version was first seen here: clocks of other machines are not trusted.
+    """A Lease as last read, and when this process first saw that version: other machines' clocks are not trusted.
 
     Parameters
     ----------
     is_held
-        Whether another one had it when it was read last.
+        Whether another process held it at the last read.
     """
 
     version: str = ""
@@ -49,7 +49,7 @@ class SeenLease:
 
 
 def is_free(lease: Mapping[str, Any] | None, identity: str, seen: SeenLease, now: float) -> bool:
-    """Tell whether a Lease may be taken: it is ours, given back, or silent for longer than it lasts."""
+    """Tell whether this process may take a Lease: it holds it already, or the Lease was released or has expired."""
     if lease is None:
         seen.is_held = False
         return True
@@ -83,12 +83,12 @@ def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: f
 
 
 class Tenure:
-    """What one process knows of its share in the Lease; whoever cannot tell that it holds it does not hold it.
+    """The tenure of one process; the Lease counts as held only after an answer that confirms it.
 
     Parameters
     ----------
     identity
-        Under which it holds it.
+        Name under which the process holds the Lease.
     """
 
     def __init__(self, api: Leases, namespace: str, identity: str) -> None:
@@ -100,12 +100,12 @@ class Tenure:
         self._asking = threading.Lock()
 
     def hold(self, now: float, wall: float) -> bool:
-        """Take or renew it; False when another one has it, or nobody can tell.
+        """Acquire or renew the Lease; False when another process holds it, or no valid answer arrives.
 
         Parameters
         ----------
         now
-            Seconds that only grow.
+            Monotonic time, s.
         wall
             Seconds since 1970.
         """
@@ -125,18 +125,18 @@ class Tenure:
         return holds
 
     def try_to_hold(self, now: float, wall: float) -> bool:
-        """Take or renew it by two requests; False when another one has it. Times are those of `hold`."""
+        """Acquire or renew the Lease by two requests; False when another process holds it. Times as in `hold`."""
         lease = self.api.lease(self.namespace, NAME)
         if not is_free(lease, self.identity, self._seen, now):
             return False
         return self.api.write_lease(self.namespace, held(lease, self.namespace, self.identity, wall))
 
     def left_s(self, now: float) -> float:
-        """Return how long this process may act on without renewing: it ends one renewal before others may begin."""
+        """Return how long this process may act without a renewal: it ends one renewal before others may begin."""
         return self._held_at + DURATION_S - RENEW_S - now
 
     def give_back(self, wall: float) -> None:
-        """Let another operator begin at once; a renewal that is late does not take it again."""
+        """Release the Lease, so that another operator begins at once; a late renewal does not acquire it again."""
         with self._asking:
             self._is_over = True
             lease = self.api.lease(self.namespace, NAME)

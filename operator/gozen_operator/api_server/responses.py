@@ -1,7 +1,7 @@
 """Interpret answers of the API server: success, a refusal, or an answer that is not understood. No I/O.
 
 The status is read before the body: a load balancer, a proxy or a server that is starting may answer with an empty body
-or with HTML, whatever content type it names. A refusal says how long the server asks us to wait before a retry.
+or with HTML, whatever content type it names. A refusal says how long to wait before a retry.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RefusedError(ClusterUnavailable):
     code
         Its HTTP status.
     retry_after_s
-        How long it asks us to wait before we try again (``Retry-After``); 0 where it does not say.
+        Seconds to wait before a retry (``Retry-After``); 0 without that header.
     in_words
         Whether the refusal is a Status of Kubernetes, and not the page of a proxy in between.
     """
@@ -42,7 +42,7 @@ class RefusedError(ClusterUnavailable):
 
     @property
     def is_final(self) -> bool:
-        """Whether the API server itself refuses what was asked as such, so that asking again will not help."""
+        """Whether the API server itself rejects the request as invalid, so that a retry cannot succeed."""
         return self.in_words and self.code in _SENSELESS
 
     def advised(self, advice: str) -> RefusedError:
@@ -53,17 +53,17 @@ class RefusedError(ClusterUnavailable):
 def checked_answer(
     what: str, status: int, headers: Mapping[str, str], body: bytes, *, wants_json: bool = True
 ) -> dict[str, Any]:
-    """Return what an answer holds; text under ``text`` where JSON was not asked for.
+    """Return the content of an answer, under ``text`` where no JSON was requested.
 
     Parameters
     ----------
     what
-        What was asked, for messages.
+        Description of the request, for messages.
 
     Raises
     ------
     RefusedError
-        It refuses; `RefusedError.code` says how.
+        The API server refuses; `RefusedError.code` is the HTTP status.
     ClusterUnavailable
         It is not an answer of an API server.
     """
@@ -84,7 +84,7 @@ def checked_answer(
 
 
 def retry_after_s(error: BaseException) -> float:
-    """Return how long an error asks us to wait before we try again."""
+    """Return the seconds to wait before a retry that an error names; 0 where it names none."""
     return error.retry_after_s if isinstance(error, RefusedError) else 0.0
 
 
@@ -97,7 +97,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _is_of_another(found: Mapping[str, Any] | None) -> bool:
-    """Tell whether a change names the uid of an earlier object of its name, which is said to be an invalid change."""
+    """Tell whether a change names the uid of an earlier object of its name, which the API server reports as a 422."""
     details = (found or {}).get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     return any(isinstance(one, dict) and one.get("field") == "metadata.uid" for one in causes or ())

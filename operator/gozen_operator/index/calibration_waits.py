@@ -41,12 +41,12 @@ def awaited_calibration(index: Index, namespace: str, entry: ExposureEntry, prof
 
 
 def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profile, recipes: _Recipes) -> Ordered:
-    """Return how an Exposure is to be taken; its recipe says more than itself.
+    """Return the configuration of an Exposure; only its Observation's recipe holds gain and exposure time.
 
     Parameters
     ----------
     recipes
-        Those that were read already, by Observation.
+        Cache of recipes that were read, by Observation.
     """
     said: Mapping[str, tuple[str, float]] = {}
     if entry.observation is not None:
@@ -60,7 +60,7 @@ def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profil
 
 
 def _recipe(index: Index, key: Key, profile: Profile) -> Mapping[str, tuple[str, float]]:
-    """Return gain and exposure time of each Exposure of an Observation; nothing where its steps are not understood."""
+    """Return gain and exposure time of each Exposure of an Observation; empty where its steps are invalid."""
     try:
         found = index.resource(key)
         planned = exposures_of(found, default_gain=profile.default_gain) if isinstance(found, Observation) else []

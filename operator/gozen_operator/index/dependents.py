@@ -26,7 +26,7 @@ def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
     Parameters
     ----------
     turns
-        How many Jobs of Exposures run at once: more of the queue cannot move.
+        Limit of active Jobs: further Exposures of the queue cannot start.
     """
     key, before, after = change
     found = [key] if key.kind != "Job" else []
@@ -41,7 +41,7 @@ def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
 
 
 def _told(entry: IndexEntry | None) -> object:
-    """Return what others make of an entry."""
+    """Return the fields of an entry on which decisions about other resources depend."""
     match entry:
         case ExposureEntry():
             ended = entry.complete and (entry.succeeded, entry.reason)
@@ -66,7 +66,7 @@ def _told(entry: IndexEntry | None) -> object:
 
 
 def _followers(index: Index, namespace: str, entry: IndexEntry | None, turns: int) -> Iterator[Key]:
-    """Return who waits for a resource or Job, or counts it."""
+    """Return the resources that wait for a resource or Job, or count it."""
     match entry:
         case ExposureEntry():
             if entry.observation is not None:
@@ -90,7 +90,7 @@ def _followers(index: Index, namespace: str, entry: IndexEntry | None, turns: in
 
 
 def _calibrated_by(index: Index, entry: IndexEntry | None, namespace: str) -> Iterator[Key]:
-    """Return who waits for the calibration of a night, where an Exposure is a part of it."""
+    """Return the Exposures that wait for the calibration to which an Exposure belongs."""
     if isinstance(entry, ExposureEntry) and entry.data_type != "OBJECT":
         index_key = index_entries.waiting_for_calibration(namespace, entry.instrument, entry.night)
         yield from _under(index, "Exposure", index_key)

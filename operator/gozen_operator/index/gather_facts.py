@@ -1,6 +1,6 @@
 """Gather the facts for a reconcile of each kind, from the index and from answers of archive and pods. No I/O.
 
-`process.kind_table` asks archive, pods and API server; each function reads the index at one moment.
+`process.kind_table` reads archive, pods and API server; each function reads the index at one moment.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from gozen_operator.reconcile.job_manifests import job_name
 from gozen_operator.reconcile.object_fields import Key, Owner, as_owner
 
 MOST_NAMED = 7
-"""Names that a message may list, and one more that says that there are more."""
+"""Names to read for a message: those that it lists, and one more that shows that there are more."""
 
 
 @dataclass(frozen=True)
 class ArchiveAnswer:
-    """What the archive says of an Exposure.
+    """Answer of the archive about an Exposure.
 
     Parameters
     ----------
     raw
-        Sensors whose raw data are there; None where it was not asked.
+        Sensors whose raw data exist; None where they were not read.
     commits
-        By sensor; None where it was not asked.
+        By sensor; None where they were not read.
     trouble
-        Why it cannot be asked now.
+        Why the archive cannot be read now.
     """
 
     raw: frozenset[str] | None = None
@@ -55,18 +55,18 @@ class ArchiveAnswer:
 
 @dataclass(frozen=True)
 class ExposureAnswers:
-    """What was asked about an Exposure outside the index.
+    """What is known about an Exposure from outside the index.
 
     Parameters
     ----------
     profile
         The profile of its instrument, or why there is none for it.
     ends
-        How pods of its Job ended that did not succeed.
+        How the failed pods of its Job ended.
     confirmed
-        Uid of the Exposure that the API server has just said to exist and to stay; None where the index is believed.
+        Uid of the duplicate that a request to the API server has confirmed; None to rely on the index.
     watched_since
-        Since when this operator looks at Exposures, seconds since 1970.
+        When this operator began to reconcile, seconds since 1970.
     """
 
     profile: Profile | RequestProblem
@@ -79,7 +79,7 @@ class ExposureAnswers:
 def exposure_facts(
     index: Index, exposure: Exposure, answers: ExposureAnswers, settings: OperatorSettings
 ) -> ExposureFacts:
-    """Return what is known about an Exposure."""
+    """Return the facts about an Exposure."""
     profile, archive = answers.profile, answers.archive
     known = () if isinstance(profile, RequestProblem) else [sensor.id for sensor in profile.sensors]
     with index.unchanged():
@@ -113,7 +113,7 @@ def exposure_facts(
 def observation_facts(
     index: Index, observation: Observation, profile: Profile | RequestProblem, run: str
 ) -> ObservationFacts:
-    """Return what is known about an Observation."""
+    """Return the facts about an Observation."""
     if isinstance(profile, RequestProblem):
         return ObservationFacts(known_sensors=(), problem=profile)
     namespace = str(observation.metadata.namespace)
@@ -139,7 +139,7 @@ def lightcurve_facts(
     ends: Sequence[PodEnd],
     result: Mapping[str, int] | None,
 ) -> LightCurveFacts:
-    """Return what is known about a LightCurveJob; the apertures are None where there is no instrument profile."""
+    """Return the facts about a LightCurveJob; the apertures are None where there is no instrument profile."""
     namespace, owner = str(job.metadata.namespace), as_owner(job)
     with index.unchanged():
         seen = index.job_of(owner, job_name(job))
@@ -154,7 +154,7 @@ def lightcurve_facts(
 
 
 def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:
-    """Return some Exposures of a selection that are not complete; they are named, not counted."""
+    """Return incomplete Exposures of a selection, as many as a message names."""
     index_key = index_entries.not_reduced(namespace, choice.run)
     if not choice.exposures and choice.night is None:
         return index.under(index_key, most=MOST_NAMED)

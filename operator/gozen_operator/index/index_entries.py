@@ -1,6 +1,6 @@
 """Index entries: the fields of a resource that decisions about others depend on, and their sorted lists. No I/O.
 
-A reconcile asks for one resource among ten thousand; by its entry in the right lists nobody reads all of them.
+A reconcile concerns one resource among ten thousand; with these lists it need not read all of them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from gozen_operator.reconcile.job_manifests import TABLE, job_name, label_value
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, job_seen, owner_of
 
 SortKey = tuple[str | int | bool, ...]
-"""Where an entry stands in a listing: what the listing is ordered by, and last the name."""
+"""Position of an entry in a sorted list: the fields of the sort order, and last the name."""
 
 
 class IndexKey(NamedTuple):
-    """A listing of one namespace."""
+    """Key of a sorted list of one namespace."""
 
     word: str
     namespace: str
@@ -32,24 +32,24 @@ class IndexKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExposureEntry:
-    """What matters of an Exposure.
+    """The fields of an Exposure that the index needs.
 
     Parameters
     ----------
     made
         When it was created, RFC 3339, UTC.
     observation, observation_uid
-        The Observation that it is of; the uid is empty where it was made by hand, and only names one.
+        Its Observation; the uid is empty for an Exposure that was made by hand, and only names one.
     refused
-        Whether it was found to make no sense.
+        Whether the operator has refused it (`Accepted` is False).
     reason
-        Of the condition Succeeded; empty before the first look at it.
+        Of the condition Succeeded; empty before the first reconcile.
     raw_since
-        When its raw data had come, s since 1970; None before.
+        When its raw data had arrived, s since 1970; None before.
     begun
         Whether its status names a Job, or its end.
     going
-        Whether it is being deleted, and only waits for what has to go before it.
+        Whether it is being deleted, and exists only until its finalizers are removed.
     """
 
     name: str
@@ -74,13 +74,13 @@ class ExposureEntry:
 
     @property
     def rank(self) -> SortKey:
-        """Its turn: express first, then in the order of the numbers."""
+        """Position in the queue: express first, then by EXP_ID."""
         return (not self.express, self.exposure_id or 0, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class ObservationEntry:
-    """What matters of an Observation."""
+    """The fields of an Observation that the index needs."""
 
     name: str
     uid: str
@@ -91,7 +91,7 @@ class ObservationEntry:
 
 @dataclass(frozen=True, slots=True)
 class LightCurveEntry:
-    """What matters of a LightCurveJob.
+    """The fields of a LightCurveJob that the index needs.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class LightCurveEntry:
 
 @dataclass(frozen=True, slots=True)
 class JobEntry:
-    """What matters of a Job.
+    """The fields of a Job that the index needs.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class JobEntry:
 
     @property
     def reduces(self) -> bool:
-        """Whether it is an Exposure's, and counts among those."""
+        """Whether it belongs to an Exposure, and counts among the active Jobs."""
         return self.owner is not None and self.owner.key.kind == "Exposure"
 
 
@@ -140,14 +140,14 @@ IndexEntry = ExposureEntry | ObservationEntry | LightCurveEntry | JobEntry
 
 
 def is_parent(entry: IndexEntry | None, exposure: ExposureEntry) -> bool:
-    """Tell whether an Exposure is of this Observation, and not of an earlier one of its name."""
+    """Tell whether an Exposure belongs to this Observation, and not to an earlier one of its name."""
     if not isinstance(entry, ObservationEntry) or entry.name != exposure.observation:
         return False
     return exposure.observation_uid in ("", entry.uid)
 
 
 def is_over(entry: IndexEntry | None) -> bool:
-    """Tell whether nothing more happens to a resource, but that it goes in its time."""
+    """Tell whether a resource is complete, so that only its deletion is left."""
     return entry is not None and not isinstance(entry, JobEntry) and entry.complete
 
 
@@ -201,57 +201,57 @@ def _status(told: dict[str, Condition], type_: str) -> str | None:
 
 
 def of_observation(namespace: str, name: str) -> IndexKey:
-    """Return the index_key of the Exposures of an Observation, and of earlier ones of its name."""
+    """Return the key of the Exposures of an Observation, and of earlier ones of its name."""
     return IndexKey("of the Observation", namespace, (name,))
 
 
 def same_processing(namespace: str, night: str, exposure_id: int | None, run: str, instrument: str) -> IndexKey:
-    """Return the index_key of Exposures that stand for one processing, the oldest first; refused ones do not count."""
+    """Return the key of the Exposures of one processing, the oldest first, without refused ones."""
     return IndexKey("one processing", namespace, (night, exposure_id, run, instrument))
 
 
 def queue(namespace: str) -> IndexKey:
-    """Return the index_key of the Exposures that wait for their turn, in their turn."""
+    """Return the key of the queued Exposures, in the order of the queue."""
     return IndexKey("queue", namespace)
 
 
 def calibration(namespace: str, instrument: str, data_type: str, night: str) -> IndexKey:
-    """Return the index_key of the DARK or FLAT Exposures of a night that are not complete, by their numbers."""
+    """Return the key of the DARK or FLAT Exposures of a night that are not complete, by their numbers."""
     return IndexKey("calibration", namespace, (instrument, data_type, night))
 
 
 def waiting_for_calibration(namespace: str, instrument: str, night: str) -> IndexKey:
-    """Return the index_key of the Exposures that wait for such."""
+    """Return the key of the Exposures that wait for DARK or FLAT Exposures of a night."""
     return IndexKey("waiting for calibration", namespace, (instrument, night))
 
 
 def not_reduced(namespace: str, run: str) -> IndexKey:
-    """Return the index_key of the OBJECT Exposures of a run that are not complete, by night and number."""
+    """Return the key of the OBJECT Exposures of a run that are not complete, by night and number."""
     return IndexKey("not reduced", namespace, (run,))
 
 
 def running(namespace: str) -> IndexKey:
-    """Return the index_key of the Jobs of Exposures that have not ended."""
+    """Return the key of the Jobs of Exposures that have not ended."""
     return IndexKey("running", namespace)
 
 
 def writers(namespace: str, table: str) -> IndexKey:
-    """Return the index_key of the LightCurveJobs of a table that are not complete, the oldest first."""
+    """Return the key of the LightCurveJobs of a table that are not complete, the oldest first."""
     return IndexKey("writers", namespace, (label_value(table),))
 
 
 def appending(namespace: str, table: str) -> IndexKey:
-    """Return the index_key of the Jobs that append to a table and have not ended, whoever is there of their owners."""
+    """Return the key of the Jobs that append to a table and have not ended, even if their owners are deleted."""
     return IndexKey("appending", namespace, (label_value(table),))
 
 
 def waiting_for_exposures(namespace: str) -> IndexKey:
-    """Return the index_key of the LightCurveJobs that wait for Exposures."""
+    """Return the key of the LightCurveJobs that wait for Exposures."""
     return IndexKey("waiting for Exposures", namespace)
 
 
 def filed_under(key: Key, entry: IndexEntry) -> Iterator[tuple[IndexKey, SortKey]]:
-    """Return where an entry is filed; what is being deleted has no turn, and nobody waits for it."""
+    """Yield the lists of an entry; what is being deleted has no turn, and blocks nobody but its own EXP_ID."""
     here = key.namespace
     if isinstance(entry, ExposureEntry):
         yield from _filed_exposure(here, entry)

@@ -19,11 +19,11 @@ class IndexedObject:
     Parameters
     ----------
     version
-        Numbers that grow (Kubernetes API conventions, resource versions).
+        Its resourceVersion as a number, which grows with each change (Kubernetes API conventions).
     text
-        JSON; empty for a Job, of which the entry says all.
+        JSON of the manifest; empty for a Job, whose entry holds all that is needed.
     entry
-        None where this version does not understand the object.
+        None where the object is invalid for this version of Gozen.
     """
 
     uid: str
@@ -39,7 +39,7 @@ class SeenResource:
     Parameters
     ----------
     resource
-        Its model, or why this version of Gozen does not understand it.
+        Its model, or why it is invalid for this version of Gozen.
     version
         Its resourceVersion.
     text
@@ -56,6 +56,6 @@ class SeenResource:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What is kept of it, as plain data."""
+        """The stored part of its manifest, as plain data."""
         found: dict[str, Any] = json.loads(self.text)
         return found

@@ -17,7 +17,7 @@ from gozen_operator.reconcile.refused import taken_by
 
 @dataclass(frozen=True)
 class ExposureNeighbours:
-    """What the index holds around an Exposure at one moment.
+    """What the index holds about an Exposure and its neighbours at one moment.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ExposureNeighbours:
     parent
         The Observation that it belongs to.
     ahead
-        How many Exposures wait for their turn before it.
+        How many Exposures precede it in the queue.
     running
         How many Jobs of other Exposures have not ended.
     first
@@ -46,12 +46,12 @@ class ExposureNeighbours:
         return self.running + self.ahead < settings.max_active_jobs
 
     def waits_for_its_turn(self, settings: OperatorSettings) -> bool:
-        """Tell whether it stands in the queue and cannot leave it yet: its raw data are known to have arrived."""
+        """Tell whether it is queued and no place is free for it yet; its raw data have arrived."""
         return self.entry.reason == "Queued" and not self.may_launch(settings)
 
 
 def neighbours_of(index: Index, exposure: Exposure) -> ExposureNeighbours:
-    """Return what the index holds around an Exposure."""
+    """Return what the index holds about an Exposure and its neighbours."""
     namespace, owner, name = str(exposure.metadata.namespace), as_owner(exposure), job_name(exposure)
     entry = entry_of(exposure)
     assert isinstance(entry, ExposureEntry)
@@ -70,7 +70,7 @@ def neighbours_of(index: Index, exposure: Exposure) -> ExposureNeighbours:
 
 
 def job_of_another(index: Index, mine: Owner, name: str) -> str:
-    """Return what a status says of a Job that has the name of a resource's own and belongs to another; else nothing."""
+    """Return the status message about another owner's Job with the name of a resource's own Job; else empty."""
     entry = index.job_named(mine.key.namespace, name)
     if entry is None or entry.owner == mine:
         return ""
@@ -78,9 +78,9 @@ def job_of_another(index: Index, mine: Owner, name: str) -> str:
 
 
 def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> ExposureEntry | None:
-    """Return the Exposure that stands for the same processing and came first; None for one that has begun.
+    """Return the Exposure of the same processing that comes first; None if this one has begun.
 
-    What has a Job comes before what was made earlier: moments of creation are whole seconds, of several machines.
+    An Exposure with a Job precedes one that was created earlier: creation times are whole seconds, of several machines.
     """
 
     def place(one: ExposureEntry) -> tuple[bool, str, str]:

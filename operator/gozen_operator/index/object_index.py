@@ -1,8 +1,8 @@
 """The operator's cache of the API server: the last known version of each object, and lists of index entries. No I/O.
 
 It guards against two races. Events arrive late, twice or in the wrong order, while workers read: an older version never
-replaces a newer one, a deleted object does not return, and one lock makes each answer one of a single moment. What the
-operator wrote is put here at once: a reconcile that follows before the watch has told of it sees it.
+replaces a newer one, a deleted object does not return, and one lock makes each answer one of a single moment. Each
+write of the operator is put here at once, so that a reconcile sees it before the watch reports it.
 Objects are kept as compact text and are parsed when they are read: ten thousand need 25 MB.
 """
 
@@ -39,7 +39,7 @@ _MODELS = 512
 
 
 class ObjectChange(NamedTuple):
-    """What became of an entry; None where there is none."""
+    """The entry of an object before and after a change; None where there is none."""
 
     key: Key
     before: IndexEntry | None
@@ -47,7 +47,7 @@ class ObjectChange(NamedTuple):
 
 
 class Index:
-    """The last known version of each object of ours; several threads may use it."""
+    """The last known version of each object of Gozen; several threads may use it."""
 
     def __init__(self) -> None:
         self._objects: dict[Key, IndexedObject] = {}
@@ -60,7 +60,7 @@ class Index:
         return len(self._objects)
 
     def put(self, manifest: Manifest) -> ObjectChange | None:
-        """Remember an object; None where that is nothing new."""
+        """Store an object and return the change; None where it is not newer than what is known."""
         key, meta = key_of(manifest), manifest["metadata"]
         uid, version = meta["uid"], int(meta["resourceVersion"])
         with self._lock:
@@ -82,7 +82,7 @@ class Index:
             return None if known is not None and known.uid != uid else self._replace(key, None)
 
     def expect(self, manifest: Manifest) -> None:
-        """Count a Job as made that is about to be, so that nobody takes its turn meanwhile."""
+        """Count a Job before it is created, so that no other reconcile takes its place meanwhile."""
         key = key_of(manifest)
         entry = job_entry_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
         with self._lock:
@@ -90,7 +90,7 @@ class Index:
                 self._replace(key, IndexedObject("", 0, b"", entry))
 
     def give_up(self, key: Key, owner: Key | None) -> ObjectChange | None:
-        """Forget a Job that was expected for a resource and is not there."""
+        """Forget a Job that was expected for a resource and has not been reported."""
         with self._lock:
             known = self._objects.get(key)
             # It has a uid if the watch has reported it meanwhile: it was created, and only the answer was lost.
@@ -100,12 +100,12 @@ class Index:
             return self._replace(key, None) if mine else None
 
     def forget(self, key: Key, uid: str) -> ObjectChange | None:
-        """Forget an object that a listing no longer has, unless another of its name was made meanwhile, or is to be.
+        """Forget an object that a listing lacks, unless another of its name was created meanwhile, or is expected.
 
         Parameters
         ----------
         uid
-            As it was known before the listing was asked for.
+            As it was known before the list request.
         """
         with self._lock:
             known = self._objects.get(key)
@@ -116,12 +116,12 @@ class Index:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Let no other thread change it within this context, so that several answers are of one moment."""
+        """Lock the index within this context, so that several reads are of one moment."""
         with self._lock:
             yield
 
     def seen(self, key: Key) -> SeenResource | None:
-        """Return one of our resources and its Job as they are at this moment; None when there is none."""
+        """Return a resource and its Job as they are at this moment; None when there is none."""
         with self._lock:
             cached = self._objects.get(key)
             if cached is None:
@@ -136,37 +136,37 @@ class Index:
             return SeenResource(resource, cached.uid, str(cached.version), cached.text, ended)
 
     def manifest(self, key: Key) -> dict[str, Any] | None:
-        """Return what is kept of a resource, as plain data."""
+        """Return the stored part of a resource's manifest, as plain data."""
         cached = self._objects.get(key)
         return None if cached is None else json.loads(cached.text)
 
     def resource(self, key: Key) -> Resource | None:
-        """Return one of our resources; None when there is none.
+        """Return the model of a resource; None when there is none.
 
         Raises
         ------
         pydantic.ValidationError
-            Another version of the schema let something pass that this version does not understand.
+            The schema of another version has admitted what is invalid for this version.
         """
         with self._lock:
             cached = self._objects.get(key)
             return None if cached is None else self._model(key, cached)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
-        """Return a resource's own Job, without the ends of its pods; one that only has the name is another's.
+        """Return a resource's own Job, without the ends of its pods; a Job of another owner does not count.
 
-        One that is about to be made is none yet: nobody knows whether it comes to be.
+        Nor does an expected Job: nobody knows yet whether it will be created.
         """
         entry = self.job_named(owner.key.namespace, name)
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
 
     def job_named(self, namespace: str, name: str) -> JobEntry | None:
-        """Return what has the name of a Job, whoever owns it."""
+        """Return the entry of the Job of this name, whoever owns it."""
         entry = self.entry(Key("Job", namespace, name))
         return entry if isinstance(entry, JobEntry) else None
 
     def entry(self, key: Key) -> IndexEntry | None:
-        """Return the entry of an object that is there and understood."""
+        """Return the entry of an object; None where it is missing or invalid."""
         cached = self._objects.get(key)
         return None if cached is None else cached.entry
 
@@ -181,24 +181,24 @@ class Index:
         return [key for key, _ in self.entries(kind)]
 
     def uids(self, kind: str) -> dict[Key, str]:
-        """Return the uids of a kind; empty for a Job that is about to be made."""
+        """Return the uids of a kind; that of an expected Job is empty."""
         with self._lock:
             return {key: cached.uid for key, cached in self._objects.items() if key.kind == kind}
 
     def under(self, index_key: IndexKey, begin: SortKey = (), most: int | None = None) -> list[str]:
-        """Return names under a index_key in their order, at most so many, from a place on."""
+        """Return names of a sorted list in their order, from a position on, at most so many."""
         with self._lock:
             listing = self._listings.get(index_key, [])
             first = bisect_left(listing, begin)
             return [str(place[-1]) for place in listing[first : None if most is None else first + most]]
 
     def before(self, index_key: IndexKey, place: SortKey) -> int:
-        """Return how many stand before a place."""
+        """Return how many entries of a sorted list precede a position."""
         with self._lock:
             return bisect_left(self._listings.get(index_key, []), place)
 
     def count(self, index_key: IndexKey) -> int:
-        """Return how many there are under a index_key."""
+        """Return the length of a sorted list."""
         with self._lock:
             return len(self._listings.get(index_key, []))
 

@@ -1,7 +1,7 @@
 """Possible outcomes of an observer's request: success, Kubernetes' refusal, or an answer that is not understood.
 
-Everything that goes wrong is a `ClusterUnavailable`, so that it is tried again: a name of another kind would end the
-Observation, with the exposure that is running.
+Every error becomes a `ClusterUnavailable`, so that the request is tried again: an error of another kind would end the
+Observation, with the running exposure.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _NO_RIGHT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 @contextmanager
 def understood(what: str) -> Iterator[None]:
-    """Give whatever goes wrong in a call, or with the reading of its answer, a name of Gozen.
+    """Raise any error of a request, or of the reading of its answer, as an error of Gozen.
 
     Raises
     ------
     ClusterUnavailable
-        Always this; `RefusedError` where the API server answered.
+        For every error; `RefusedError` where the API server refuses.
     """
     try:
         yield

@@ -34,7 +34,7 @@ class ActionExecutor:
         self._site = site
 
     def carry_out(self, work: Work, action: act.Action, now: datetime) -> float:
-        """Do one thing and return the seconds until there may be another."""
+        """Carry out one action and return the seconds until the next turn."""
         name, observatory = work.name, self._site.observatory
         match action:
             case act.SetFocus(step, position_mm):
@@ -131,7 +131,7 @@ class ActionExecutor:
                 camera.abort()
 
     def give_up(self, work: Work, error: GozenError, now: datetime) -> None:
-        """End an Observation that cannot be executed; those after it are."""
+        """End an Observation that cannot be executed, so that the next one can be."""
         log.error("%s: %s: %s", work.name, error.name, error, exc_info=error)
         if work.began is not None:
             self._abort(work.began)
@@ -153,7 +153,7 @@ class ActionExecutor:
         work.is_over = True
 
     def tell(self, work: Work, message: str, now: datetime, reason: str = "Executing") -> None:
-        """Say in the condition ``Executed`` what is done, unless that stands there."""
+        """Write the progress into the condition ``Executed``, unless it was written last time."""
         if message and message != work.said:
             said = say(self._site.cluster, work.observation, Known("Executed", "Unknown", reason, message), now)
             work.said = message if said else work.said

@@ -1,7 +1,7 @@
-"""Claims: which observer process executes an Observation, its sign of life, and which Observations have ended.
+"""Claims: which observer process executes an Observation, renewal of its claim, and marks of Observations that ended.
 
-The race: two processes choose the same Observation, or one that was silent for longer than ``claim_s`` wakes up. The
-request names the version that was read, so that the API server refuses the later one.
+The race: two processes choose the same Observation, or one that was stalled for longer than ``claim_s`` resumes.
+Each request names the version that was read, so that the API server rejects the later one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gozen_operator.observer.execution_memory import Work
 from gozen_operator.observer.schedule import choose, over
 
 _RETIRED_AT_ONCE = 100
-"""Observations that are marked as over at one look: after an update there may be those of a whole season."""
+"""Observations that are marked as over in one turn: after an update there may be those of a whole season."""
 
 
 class Claims:
@@ -32,7 +32,7 @@ class Claims:
         self._cluster, self._limits, self._session = cluster, limits, session
 
     def take(self, now: datetime) -> Observation | None:
-        """Claim the Observation that comes first; None when there is none, or another was faster."""
+        """Claim the Observation that comes first; None when there is none, or another process was faster."""
         me, claim_s = self._sign(now), self._limits.claim_s
         known = self._cluster.observations()
         chosen = choose(known, me, claim_s)
@@ -42,7 +42,7 @@ class Claims:
         return None
 
     def renewed(self, work: Work, now: datetime) -> Observation | None:
-        """Return the Observation as it is, with a sign of life when the last one is old."""
+        """Return the Observation as the cluster has it; renew the claim after a third of ``claim_s``."""
         observation = self._cluster.observation(work.recipe.observation.metadata.name)
         # Two renewals may fail before another process may take over.
         old = now - work.renewed > timedelta(seconds=self._limits.claim_s / 3)
@@ -59,7 +59,7 @@ class Claims:
         return Claim(holder=self._limits.name, session=self._session, renewed=now)
 
     def _retire(self, observations: Iterable[Observation]) -> None:
-        """Mark what is over, so that it is not listed again at each look of a season."""
+        """Mark Observations as over, so that later lists omit them."""
         for one in observations:
             kept = self._cluster.retire(one)
             if kept is not None and (kept.status is None or not kept.status.over):

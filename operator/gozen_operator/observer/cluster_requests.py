@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "gozen-observer"
 _REMEMBERED = {"resourceVersion": "0"}
-"""Asks for what the API server remembers: else it reads all Observations of the season from etcd to send a few.
+"""Lets the API server answer from its cache: else it reads all Observations of the season from etcd to send a few.
 
-It may be some moments old. A claim that rests on it is refused.
+The answer may be stale; the API server rejects a claim that names a stale version.
 """
 _META = ("name", "namespace", "labels", "uid", "resourceVersion", "generation", "ownerReferences")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
@@ -38,25 +38,25 @@ class Cluster(Protocol):
     """The Observations of one namespace and their Exposures. Every verb may raise `ClusterUnavailable`."""
 
     def observations(self) -> list[Observation]:
-        """Return the Observations that are not over, and perhaps others."""
+        """Return the Observations that are not over, and perhaps some that are."""
 
     def observation(self, name: str) -> Observation | None:
         """Return one Observation, or None when there is none."""
 
     def claim(self, observation: Observation, claim: Claim | None) -> Observation | None:
-        """Write the claim if nobody has changed the Observation since it was read; return it anew, or None."""
+        """Write the claim; return the Observation, or None if it was changed since it was read."""
 
     def retire(self, observation: Observation) -> Observation | None:
-        """Take the claim off an Observation that is over, and leave it out of `observations`; return as `claim`."""
+        """Mark an Observation as over, so that `observations` omits it, and release its claim; return as `claim`."""
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
-        """Write one condition if nobody has changed the Observation since it was read; return it anew, or None.
+        """Write one condition; return the Observation, or None if it was changed since it was read.
 
-        So an observer that was overtaken cannot say that an Observation is over while another executes it.
+        So an observer that has lost its claim cannot end an Observation that another one executes.
         """
 
     def create(self, exposure: Exposure) -> Exposure:
-        """Create an Exposure; return it, or the one that has its name already. `BadRequest` when it is refused."""
+        """Create an Exposure; return it, or the one that has its name already. `BadRequest` if it is invalid."""
 
 
 def say(cluster: Cluster, observation: Observation, executed: Known, now: datetime) -> Observation | None:
@@ -113,7 +113,7 @@ class KubernetesCluster:
         return self._write(observation, {"claim": claim.model_dump(mode="json") if claim else None})
 
     def retire(self, observation: Observation) -> Observation | None:
-        """Write that it is over by optimistic concurrency."""
+        """Write the mark by optimistic concurrency."""
         return self._write(observation, {"claim": None, "over": True})
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
@@ -128,7 +128,7 @@ class KubernetesCluster:
         return self._patch(meta.name, body, APPLY_PATCH, force="true")
 
     def create(self, exposure: Exposure) -> Exposure:
-        """Create an Exposure, or return the one that is there."""
+        """Create an Exposure, or return the one that exists."""
         name = exposure.metadata.name
         what, path = f"create Exposure {name}", path_of("Exposure", self._namespace)
         try:
@@ -148,7 +148,7 @@ class KubernetesCluster:
             )
 
     def _items(self, what: str, query: Mapping[str, str]) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return names and Observations as they are on the wire, from as many pages as there are."""
+        """Return names and manifests of Observations from all pages of a list."""
         request = ApiRequest("GET", path_of("Observation", self._namespace), query, what=what)
         with understood(what):
             pages = self._connection.pages(request)
@@ -169,7 +169,7 @@ class KubernetesCluster:
             return _observation(written) if written is not None else None
 
     def _tell(self, message: str) -> None:
-        """Say once what would be said at each look."""
+        """Log a message once instead of in each turn."""
         if message not in self._told:
             self._told.add(message)
             log.warning("%s", message)

@@ -1,7 +1,7 @@
 """What an observer process remembers of its Observation; if lost, devices move again, but no data are lost.
 
 The race: a process may be killed between any two actions, and another may have opened a shutter before. So the archive
-is asked first for the steps in `unsettled`; nothing here says alone that an exposure was taken.
+is read first for the steps in `unsettled`; nothing here alone proves that an exposure was taken.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Work:
     night_ends
         End of the night in which it was claimed.
     renewed
-        When the claim was signed last.
+        When the claim was renewed last.
     unsettled
-        Exposure steps of which the archive has to be asked first: an earlier process may have opened their shutter.
+        Exposure steps to look up in the archive first: an earlier process may have opened the shutter for them.
     done
         Exposure steps whose Exposures exist.
     executed
         Other steps that this process has done.
     moving, failure
-        The step that has been begun, and the one that cannot be done.
+        The device step in progress, and the step that has failed.
     busy_since
-        Since when something has been seen to move; None when all stands still.
+        When a device was first seen to move; None when no device moves.
     began
         EXP_ID under which this process opened the shutter last.
     said
-        Its last message.
+        The last message that was written into its status.
     is_over
         Whether this process has ended it or left it.
     """
@@ -72,13 +72,13 @@ class Work:
 
     @property
     def coming(self) -> int:
-        """The step at which the recipe stands, for what goes wrong now."""
+        """The current step, to which an error of a device is attributed."""
         step = self.unsettled[0] if self.unsettled else next_step(self.recipe, self.done, self.executed)
         return step or self.recipe.steps
 
     @contextmanager
     def device(self, step: int) -> Iterator[None]:
-        """Remember what a device refuses within this context: it cancels the recipe."""
+        """Record an error of a device within this context: it cancels the recipe."""
         try:
             yield
         except Exception as error:

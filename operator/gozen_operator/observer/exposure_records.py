@@ -18,7 +18,7 @@ from gozen_operator.observer.situation import Attempt, Create
 
 
 def purpose_of(recipe: Recipe, step: int, attempt: int, night: str = "") -> Purpose:
-    """Return what an EXP_ID is reserved for; the night matters only when it is reserved."""
+    """Return the purpose of an EXP_ID; the night matters only for its reservation."""
     meta, exposure = recipe.observation.metadata, recipe.planned[step].exposure.metadata
     return Purpose(meta.namespace or "default", meta.name, meta.uid or "", step, exposure.name, night, attempt)
 
@@ -29,7 +29,7 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
     Parameters
     ----------
     most
-        Attempts that are made; the last one stays the latest when it is lost, too.
+        Limit of attempts; the last one is returned even if it was lost.
     """
     number = 0
     while True:
@@ -52,10 +52,10 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
 
 
 def next_attempt(store: Store, work: Work, most: int) -> tuple[int | None, Attempt]:
-    """Return the step that comes next, and if it is an exposure, what the archive knows of it.
+    """Return the next step, and for an exposure its latest attempt in the archive.
 
     Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
-    one of them may be running, and those that were taken are not to be prepared again.
+    one of them may be running, and those that were taken need no preparation.
     """
     while work.unsettled:
         attempt = read_attempt(store, work.recipe, work.unsettled[0], most)
@@ -71,7 +71,7 @@ def next_attempt(store: Store, work: Work, most: int) -> tuple[int | None, Attem
 def start_of(store: Store, exposure_id: int, now: datetime, zone: ZoneInfo) -> datetime:
     """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment.
 
-    The archive is asked each time. An end that was planned and remembered would outlive the abort of its exposure.
+    The archive is read each time: a planned end in memory would outlive the abort of its exposure.
     """
     last = exp_ids.last_taken(store, exposure_id)
     if last is None or not last.ends:
@@ -82,7 +82,7 @@ def start_of(store: Store, exposure_id: int, now: datetime, zone: ZoneInfo) -> d
 
 
 def order_of(recipe: Recipe, step: int, exposure_id: int, night: str, start: datetime) -> ExposureOrder:
-    """Return an exposure as the camera gets it."""
+    """Return the order for the camera."""
     planned, spec = recipe.planned[step], recipe.observation.spec
     exposure = planned.exposure.spec
     return ExposureOrder(

@@ -1,7 +1,7 @@
 """Decide the observer's next action from the situation alone, whatever happened before. No I/O.
 
-Only what stands in the cluster and in the archive counts; what this process remembers merely saves movements. So it may
-be killed after any action and goes on where it was, and neither exposes twice nor forgets.
+Only cluster and archive count; the memory of this process merely saves movements. So it may be killed after any action:
+the next process continues there, and neither exposes twice nor forgets an exposure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DELETED, _BEING_DELETED = "the Observation was deleted", "the Observation is be
 
 
 def next_action(s: Situation) -> Action:
-    """Return what is to be done now."""
+    """Return the next action."""
     refused = _not_ours(s)
     if refused is not None:
         return _let_go(s, refused)
@@ -53,7 +53,7 @@ def next_action(s: Situation) -> Action:
 
 
 def _not_ours(s: Situation) -> str | None:
-    """Return why the Observation is not to be executed by this process any more."""
+    """Return why this process must leave the Observation; None if it may continue."""
     # Deleted and applied again, it is a new Observation, which begins at its first step.
     if s.observation is None or s.observation.metadata.uid != s.uid:
         return _DELETED
@@ -66,7 +66,7 @@ def _not_ours(s: Situation) -> str | None:
 
 
 def _let_go(s: Situation, why: str) -> Action:
-    """End what this process exposes, and forget the rest: nobody's Observation gets no Exposure."""
+    """Abort and close the exposure of this process, then leave: an Observation that is lost gets no Exposure."""
     number = s.camera.exposure_id
     # An exposure of another process is aborted only if its Observation is deleted: else that process continues it.
     ours = (s.began, s.attempt.exposure_id) if why in (_DELETED, _BEING_DELETED) else (s.began,)
@@ -81,7 +81,7 @@ def _let_go(s: Situation, why: str) -> Action:
 
 
 def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
-    """Return why no further step is begun: the process ends, it is suspended, or its time is over."""
+    """Return why no further step may begin: the process is stopping, it is suspended, or its time window has ended."""
     assert s.observation is not None
     if s.stopping:
         return Finish("Unknown", "Interrupted", "the observer was told to end; another, or the next, goes on")
@@ -98,7 +98,7 @@ def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
 
 
 def _shutter_open(s: Situation) -> Wait | None:
-    """Return a pause while the camera exposes something else, such as what a process before this one began."""
+    """Return a pause while the camera runs another exposure, such as one of an earlier process."""
     if s.camera.phase != "exposing":
         return None
     message = f"waits, as the camera still exposes EXP_ID {s.camera.exposure_id or 0:08d}"
@@ -106,7 +106,7 @@ def _shutter_open(s: Situation) -> Wait | None:
 
 
 def _still_moving(s: Situation, step: int) -> Action | None:
-    """Return a pause while something moves before a shutter opens, such as what a recipe before this one began."""
+    """Return a pause while a device moves before the shutter opens, such as a move that an earlier recipe began."""
     if not s.busy:
         return None
     if s.now - (s.busy_since or s.now) > timedelta(seconds=s.move_timeout_s):
@@ -129,7 +129,7 @@ def _begin(s: Situation, step: int, operation: Operation) -> Action:
 
 
 def _missing(s: Situation, words: list[str]) -> str:
-    """Return what does not hold, or what no device knows; empty when all is well."""
+    """Return which conditions are false or unknown to the devices; empty when all are true."""
     unknown = [word for word in words if word not in s.conditions]
     if unknown:
         return f"no device knows the condition {', '.join(unknown)}; there are {', '.join(sorted(s.conditions))}"
@@ -181,7 +181,7 @@ def _exposure(s: Situation, step: int) -> Action:
 
 
 def _opened(s: Situation, step: int, number: int) -> Action:
-    """Return what follows from a shutter that was opened, by this process or one before it."""
+    """Return the action for an exposure whose shutter was opened, by this process or an earlier one."""
     camera, wanted = s.camera, s.recipe.sensors_of(step)
     ours = camera.exposure_id == number
     if ours and camera.phase == "exposing":
@@ -202,7 +202,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
 
 
 def _fail(s: Situation, step: int, message: str) -> Action:
-    """Cancel the recipe as a unit, after the camera; data that were taken stay."""
+    """Cancel the recipe as a unit, after the exposure is closed; data that were taken stay."""
     attempt = s.attempt
     number = attempt.exposure_id
     if number is not None and attempt.opened and attempt.closing is None:

@@ -12,21 +12,21 @@ from gozen.resources.recipe_steps import Operation, Pointing
 from gozen.resources.yaml_dump import dump_line
 
 _SETS = {"setFocus": "focus", "pointing": "pointing", "dithering": "pointing", "mirrorCover": "cover"}
-"""What a step leaves behind in the telescope: the last step of each kind is what counts."""
+"""The state of the telescope that a step sets: the last step of each state counts."""
 _CARRIED = ("setPipeline", "setParameter")
-"""Steps whose meaning is carried by the exposures after them."""
+"""Steps that only configure the exposures after them."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an Observation asks for, step by step.
+    """The steps of an Observation.
 
     Parameters
     ----------
     planned
         Its exposures, by step, counted from 1.
     pointings
-        Where the telescope looks after each step that moves it.
+        Pointing of the telescope after each step that moves it.
     sensors
         All sensors of the camera.
     """
@@ -46,7 +46,7 @@ class Recipe:
         return self.observation.spec.operations[step - 1]
 
     def sensors_of(self, step: int) -> tuple[str, ...]:
-        """Return the sensors that an exposure asks for."""
+        """Return the sensors of an exposure."""
         return tuple(self.planned[step].exposure.spec.sensors) or self.sensors
 
     def title(self, step: int) -> str:
@@ -58,12 +58,12 @@ class Recipe:
 
 
 def read_recipe(observation: Observation, profile: Profile, run: str) -> Recipe:
-    """Return what an Observation asks for.
+    """Return the recipe of an Observation.
 
     Raises
     ------
     BadRequest
-        A step makes no sense after those before it.
+        A step contradicts the steps before it.
     """
     planned = exposures_of(
         observation,
@@ -77,10 +77,10 @@ def read_recipe(observation: Observation, profile: Profile, run: str) -> Recipe:
 
 
 def next_step(recipe: Recipe, done: Collection[int], executed: Collection[int]) -> int | None:
-    """Return the step that is to be done next; None when there is none left.
+    """Return the next step; None when none is left.
 
-    What a crash made uncertain is done again: the last focus, pointing and cover before the exposure that comes next.
-    Assertions and waits before an exposure that was taken are not, and nothing is when no exposure follows.
+    What a crash made uncertain is repeated: the last focus, pointing and cover steps before the next exposure.
+    Assertions and waits before an exposure that was taken are not repeated; if no exposure follows, nothing is.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def next_step(recipe: Recipe, done: Collection[int], executed: Collection[int]) 
 
 
 def _counts(recipe: Recipe, step: int, coming: int | None) -> bool:
-    """Tell whether the exposure that comes next stands on what a step before the last exposure has set."""
+    """Tell whether the next exposure depends on the state that a step before the last exposure has set."""
     what = _SETS.get(recipe.operation(step).kind)
     if what is None or coming is None:
         return False

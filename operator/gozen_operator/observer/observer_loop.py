@@ -38,7 +38,7 @@ class Observer:
         return self._work is None
 
     def turn(self, now: datetime, *, stopping: bool = False) -> float:
-        """Do one thing and return the seconds until there may be another.
+        """Carry out one action and return the seconds until the next turn.
 
         Raises
         ------

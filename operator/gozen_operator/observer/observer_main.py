@@ -39,13 +39,13 @@ class ObserverClock:
 
 
 class Ending:
-    """Whether the process was told to end, by SIGTERM or SIGINT."""
+    """Whether the process has received SIGTERM or SIGINT."""
 
     def __init__(self) -> None:
         self.told = False
 
     def install(self) -> None:
-        """Listen to the signals."""
+        """Install the signal handlers."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._tell)
 
@@ -55,12 +55,12 @@ class Ending:
 
 
 def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock | None = None) -> None:
-    """Let the observer work until it was told to end and has put everything down.
+    """Run the observer until a signal has arrived and no Observation is in execution.
 
     Parameters
     ----------
     grace_s
-        Time that it may take to end; after it the next process finds out what was left.
+        Time that it may take to end; after that the next process continues from the archive.
     """
     clock = clock or ObserverClock()
     trouble, ends = 0, None
@@ -82,7 +82,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
 
 
 def _rest(pause_s: float, ending: Ending, clock: ObserverClock) -> None:
-    """Sleep, but not past a signal."""
+    """Sleep, but wake at a signal."""
     began_told = ending.told
     left = min(pause_s, 1.0) if began_told else pause_s
     while left > 0 and ending.told == began_told:

@@ -17,8 +17,8 @@ def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Ob
     Parameters
     ----------
     me
-        As this process would sign now; what an earlier process of the same name claimed is its own. Its moment must lie
-        in the time window, if there is one.
+        The claim that this process would write now; claims of earlier processes of its name count as its own. A time
+        window, if there is one, must have begun by the time of this claim.
     claim_s
         Seconds of silence after which another observer's claim is void.
     """
@@ -27,9 +27,9 @@ def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Ob
 
 
 def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list[Observation]:
-    """Return those that no observer will execute any more, but that are not marked as `over`; parameters as `choose`.
+    """Return Observations that have ended and are not marked as over; parameters as in `choose`.
 
-    An observer died between its last word and the mark, the operator refused it, or it is of a time without the mark.
+    An observer died between the last condition and the mark, the operator refused it, or an older version had no mark.
     """
     return [one for one in observations if _is_over(one) and not _is_marked(one) and _is_free(one, me, claim_s)]
 
@@ -41,7 +41,7 @@ def condition_of(observation: Observation, type_: str) -> Condition | None:
 
 
 def is_accepted(observation: Observation) -> bool:
-    """Tell whether the operator accepts an Observation; what it said last counts."""
+    """Tell whether the operator accepts an Observation, by its last condition."""
     accepted = condition_of(observation, "Accepted")
     return accepted is not None and accepted.status == "True"
 

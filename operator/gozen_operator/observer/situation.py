@@ -17,7 +17,7 @@ from gozen_operator.observer.observation_steps import Recipe
 
 @dataclass(frozen=True)
 class Attempt:
-    """What the archive knows of an exposure: its latest attempt.
+    """The latest attempt of an exposure, from the archive.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Moving:
-    """A step that has been begun, and when it was first seen so."""
+    """A device step in progress, and when a turn first saw it."""
 
     step: int
     since: datetime | None = None
@@ -54,7 +54,7 @@ class Moving:
 
 @dataclass(frozen=True)
 class Failure:
-    """A step that cannot be done.
+    """A step that has failed.
 
     Parameters
     ----------
@@ -82,23 +82,23 @@ class Situation:
     now, night, night_ends
         The moment, its night, and the end of the night in which the recipe was claimed.
     step
-        That comes next; None when all are done.
+        The next step; None when all are done.
     done
         Exposure steps whose Exposures exist.
     moving, busy, busy_since
-        The step that has been begun, whether anything moves, and since when it has been seen to.
+        The device step in progress, whether any device moves, and when one was first seen to move.
     conditions
-        What the devices say, by the words of ``assert`` and ``wait``.
+        States that the devices report, by the words of ``assert`` and ``wait``.
     camera
-        What the camera did *before* the archive was looked at: a record that comes last is then never missed.
+        State of the camera, read *before* the archive: a record that is written in between is not missed.
     attempt
-        Of the step that comes next, if it is an exposure.
+        Of the next step, if it is an exposure.
     failure
-        A step that a device refused.
+        The step that has failed.
     began
         EXP_ID under which this process opened the shutter last.
     stopping
-        Whether the process was told to end.
+        Whether the process has received a signal to end.
     """
 
     recipe: Recipe
@@ -156,7 +156,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing can be done yet; the message says what for, empty when that was said."""
+    """Do nothing for a while; the message names the reason, and is empty to keep the last one."""
 
     pause_s: float
     message: str = ""
@@ -189,7 +189,7 @@ class Abort:
 
 @dataclass(frozen=True)
 class Close:
-    """Say how an exposure ended."""
+    """Record how an exposure ended."""
 
     step: int
     exposure_id: int
@@ -208,7 +208,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Finish:
-    """Say what became of the Observation, and give the claim back."""
+    """Write the final or interrupted state of the Observation, and release the claim."""
 
     status: Literal["True", "False", "Unknown"]
     reason: str
@@ -217,7 +217,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Leave:
-    """Forget the Observation without a word: it is gone, or another's."""
+    """Leave the Observation without a status: it is deleted, or another process has claimed it."""
 
     why: str
 

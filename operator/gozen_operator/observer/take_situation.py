@@ -16,14 +16,14 @@ from gozen_operator.observer.situation import Moving, Situation
 def take_situation(
     site: ObservingSite, work: Work, observation: Observation | None, now: datetime, *, stopping: bool
 ) -> Situation:
-    """Return what is known at this moment.
+    """Return the situation at this moment.
 
     Parameters
     ----------
     observation
         As the cluster has it now; None when it is gone.
     stopping
-        Whether the process was told to end.
+        Whether the process has received a signal to end.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Ask the API server before a final decision, because the index may not know the latest changes.
 
-The race: each kind has a watch of its own, and one that was cut tells late. An Exposure may seem to have a duplicate
-that is deleted already; an Observation may seem complete while one of its Exposures is not in the index yet.
+The race: each kind has a watch of its own, and a watch that was interrupted reports late. An Exposure may seem to have
+a duplicate that is deleted already; an Observation may seem complete while the index lacks one of its Exposures.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gozen_operator.reconcile.object_fields import Key
 
 
 class LiveObjects(Protocol):
-    """As much of the API as is asked."""
+    """The part of the API that is used here."""
 
     def get(self, key: Key) -> dict[str, Any] | None:
         """Return an object, or None."""
 
 
 def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str:
-    """Return the uid of the Exposure that has the number of this one, if it exists and stays; else nothing."""
+    """Return the uid of the first Exposure with this EXP_ID if it exists and is not being deleted, else ""."""
     first = None if near.entry.complete else near.first
     found = api.get(Key("Exposure", namespace, first.name)) if first is not None else None
     if found is None or found["metadata"].get("deletionTimestamp"):
@@ -34,7 +34,7 @@ def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str
 
 
 def unheard_of(api: LiveObjects, index: Index, observation: Observation) -> list[dict[str, Any]]:
-    """Return Exposures that an Observation has made, when nothing but them would keep it from being complete."""
+    """Return Exposures of an Observation that the index lacks, if it would be complete without them."""
     mine, namespace = entry_of(observation), str(observation.metadata.namespace)
     status = observation.status
     said = [one.model_dump() for one in status.conditions] if status is not None else []

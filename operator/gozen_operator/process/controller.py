@@ -2,7 +2,7 @@
 
 One thread at a time has a key. What counts other resources (places among the active Jobs, writers of a table) is
 decided under one lock, and a Job that takes a place counts from then on: two reconciles cannot take the same place.
-Requests that carry a plan out take their time and hold no lock. A failure is raised; the work queue retries.
+Requests that carry a plan out hold no lock. A failure is raised; the work queue retries.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Controller:
     open_archive
         Opens the archive; called again after each failure.
     site
-        What the site decides about data: instrument, run.
+        Settings of the data plane: instrument, run.
     changed
-        Called with each change of the index that was written here.
+        Called with each change of the index that follows from a write.
     """
 
     api: KubeApi
@@ -66,12 +66,12 @@ class Controller:
         self._sources = ReconcileSources(self.api, self.index, archive, self.site, self.settings, self._wrote)
 
     def handle(self, key: Key) -> float | None:
-        """Reconcile a resource; return after how many seconds to do so again, None for when something changes.
+        """Reconcile a resource; return the seconds until the next time, or None to wait for a change.
 
         Raises
         ------
         ClusterUnavailable
-            The API server cannot be reached, or refuses us.
+            The API server cannot be reached, or refuses a request.
         """
         self._sources.watched_since = self._sources.watched_since or time.time()
         before = self.index.seen(key)
@@ -105,7 +105,7 @@ class Controller:
         return plan_for(self._sources, seen.resource, answers, time.time())
 
     def _created(self, manifest: Mapping[str, Any], plan: Plan, job: dict[str, Any]) -> Plan:
-        """Make a Job; return what is left of the plan, or what is to be said where the API server refuses it."""
+        """Create a Job; return the rest of the plan, or a plan that reports why the API server refuses the Job."""
         mine, is_uncertain = owner_of(job), False
         try:
             made = self.api.create_job(job)
@@ -132,9 +132,9 @@ class Controller:
         return plan
 
     def _carry_out(self, key: Key, seen: SeenResource, plan: Plan) -> bool:
-        """Carry out the rest of a plan in its order, what was written being known from then on.
+        """Carry out the rest of a plan in its order, and put each answer into the index.
 
-        False when the resource is another one by now, whatever its name, so that the plan is not for it.
+        Return False when the resource was changed, deleted or created again, so that the plan no longer applies.
         """
         uid = seen.uid
         if plan.status is not None:
@@ -170,7 +170,7 @@ class Controller:
 
 
 def _asks_otherwise(before: SeenResource | None, now: SeenResource) -> bool:
-    """Tell whether answers are about another resource of this name, another spec, or a Job that had not ended."""
+    """Tell whether answers are stale: of an earlier resource of this name, another spec, another state of its Job."""
     # The archive was read before the Job ended, so the commits of its last pods may be missing from the answers.
     if (before.job if before is not None else None) != now.job:
         return True

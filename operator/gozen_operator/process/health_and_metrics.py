@@ -24,12 +24,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health:
-    """What is known about the operator itself.
+    """Health and metrics of the operator itself.
 
     Parameters
     ----------
     clock
-        Seconds that only grow.
+        Monotonic time, s.
     """
 
     def __init__(self, settings: OperatorSettings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class Health:
         )
 
     def hear(self) -> None:
-        """Note that something was heard of the API server."""
+        """Record that an event or a listing has arrived."""
         self._heard = self._clock()
 
     def silent_s(self) -> float:
@@ -79,7 +79,7 @@ class Health:
         self.at_risk.set(now - oldest)
 
     def troubles(self, queue: WorkQueue) -> list[str]:
-        """Return why the operator is not healthy: it hears nothing, or a look hangs, as on storage that stalls."""
+        """Return why the operator is not healthy: no events arrive, or a reconcile hangs, as on storage that stalls."""
         silent, found = self.silent_s(), []
         if silent > self._settings.silence_s:
             found.append(f"silent for {silent:.0f} s, longer than silence_s, {self._settings.silence_s:g} s")

@@ -1,7 +1,7 @@
 """The three kinds of resource, and how each is gathered, turned into facts and reconciled.
 
-A reconcile has three steps. `gather` asks archive, pods and API server, which takes time. `facts` adds what the index
-holds, and `reconcile` decides; neither of them waits for anybody.
+A reconcile has three steps. `gather` reads archive, pods and API server, which takes time. `facts` adds the content of
+the index, and `reconcile` decides; neither of them sends a request.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ F = TypeVar("F")
 
 @dataclass
 class ReconcileSources:
-    """Whom a reconcile asks.
+    """The sources that a reconcile reads.
 
     Parameters
     ----------
     site
-        What the site decides about data: instrument, run.
+        Settings of the data plane: instrument, run.
     remember
-        Puts an object into the index of which no event has told.
+        Puts an object into the index that no event has reported.
     watched_since
-        Since when this operator looks at resources, seconds since 1970; 0 before.
+        When this operator began to reconcile, seconds since 1970; 0 before.
     """
 
     api: KubeApi
@@ -66,7 +66,7 @@ class ReconcileSources:
 
 @dataclass(frozen=True)
 class Answers:
-    """What archive, pods and API server said of a resource; as much as was asked.
+    """Answers of archive, pods and API server about a resource, as far as they were needed.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class KindSteps(Generic[R, F]):
 
 
 def gather(sources: ReconcileSources, resource: Resource) -> Answers:
-    """Ask about a resource what has to be known, and no more."""
+    """Read what the reconcile of a resource needs, and no more."""
     return _TABLE[type(resource)].gather(sources, resource)
 
 
 def plan_for(sources: ReconcileSources, resource: Resource, answers: Answers, now: float) -> Plan:
-    """Return what is to be done about a resource; `now` is in seconds since 1970."""
+    """Return the plan for a resource; `now` is in seconds since 1970."""
     steps = _TABLE[type(resource)]
     return steps.reconcile(resource, steps.facts(sources, resource, answers), sources.settings, now)
 
@@ -149,7 +149,7 @@ def _lightcurve_facts(sources: ReconcileSources, resource: LightCurveJob, answer
 
 
 def _pods(sources: ReconcileSources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:
-    """Return the pods of a Job that has something to tell: one of them failed, or it has ended."""
+    """Return the pods of a Job that has ended or of which a pod has failed; else none."""
     if job is None or (job.finished is None and not job.failed):
         return ()
     return sources.api.pods_of(namespace, job.uid)

@@ -1,7 +1,7 @@
-"""Leader election in the process: wait for the Lease, renew it, give it back.
+"""Leader election in the process: wait for the Lease, renew it, release it.
 
 The race: a process that was stalled renews late, and another one leads already. So a process that has lost the Lease
-ends at once, and nothing of it acts while the Lease is given back. `api_server.lease` says who may take it.
+ends at once, and none of its work runs while the Lease is released. `api_server.lease` says who may take it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class Leadership:
-    """One process's share in the Lease of a namespace.
+    """Leadership of one process by the Lease of a namespace.
 
     Parameters
     ----------
     identity
-        Under which it holds it.
+        Name under which the process holds the Lease.
     """
 
     def __init__(self, api: lease.Leases, namespace: str, identity: str) -> None:
@@ -33,15 +33,15 @@ class Leadership:
 
     @contextlib.asynccontextmanager
     async def held(self, stop: asyncio.Event, waits: Callable[[], None]) -> AsyncIterator[asyncio.Task[None]]:
-        """Hold the Lease within this context, which begins when it is free, or without it when `stop` is set.
+        """Hold the Lease within this context; it begins when the Lease is acquired, or without it when `stop` is set.
 
-        The context is given the task that renews it. Whoever acts awaits that task with its own, and leaves the context
-        only when nothing of it acts any more: the Lease is given back then.
+        It yields the task that renews the Lease. The caller waits for that task together with its own tasks, and leaves
+        the context only after all of its work has ended: the Lease is released then.
 
         Parameters
         ----------
         waits
-            Told each time that another one holds it.
+            Called after each attempt that does not acquire the Lease.
         """
         while not stop.is_set() and not await self._hold():
             waits()
@@ -58,7 +58,7 @@ class Leadership:
             await self._give_back()
 
     def left_s(self) -> float:
-        """Return how long this process may act on without renewing."""
+        """Return how long this process may act without a renewal."""
         return max(self._tenure.left_s(time.monotonic()), 0.0)
 
     async def _renew(self) -> None:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 WORKERS = 4
 RETRY_S = (1.0, 60.0)
 JOIN_S = 20.0
-"""How long what acts may take to end; the kubelet kills after 30 s."""
+"""Time limit for running reconciles to end, s; the kubelet kills the process after 30 s."""
 _IDLE_S = 0.5
 """After this many seconds without an event kopf ends the task of an object."""
 
@@ -49,7 +49,7 @@ class Process:
     Parameters
     ----------
     stop
-        Set from outside to end it.
+        Set by the caller to end it.
     """
 
     def __init__(self, site: Settings, settings: OperatorSettings, api: KubeApi) -> None:
@@ -65,7 +65,7 @@ class Process:
         self._controller = Controller(api, self.index, partial(open_archive, site), site, settings, self._wrote)
 
     async def run(self) -> None:
-        """Wait for the Lease, then look after everything until `stop`."""
+        """Wait for the Lease, then reconcile all resources until `stop`."""
         runner = await self.health.serve(lambda: self.api.writes, self.queue)
         try:
             async with self._leadership.held(self.stop, self.health.hear) as renewing:
@@ -76,7 +76,7 @@ class Process:
             await runner.cleanup()
 
     async def _act(self, renewing: asyncio.Task[None]) -> None:
-        """Look after everything until `stop`, or until a task dies; when it returns nothing acts any more."""
+        """Reconcile all resources until `stop`, or until a task ends; when it returns, nothing writes any more."""
         tasks = [asyncio.create_task(self._begin())]
         try:
             stopped = asyncio.create_task(self.stop.wait())
@@ -114,7 +114,7 @@ class Process:
             self.queue.add_round(self.index.keys(kind))
 
     async def _join(self, limit_s: float) -> None:
-        """Wait for the looks that still act: after the Lease is given back another operator may write."""
+        """Wait for running reconciles: once the Lease is released, another operator may write."""
         ended = asyncio.create_task(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
         await asyncio.wait([ended], timeout=limit_s)
         if not ended.done():
@@ -122,14 +122,14 @@ class Process:
             os._exit(int(ExitCode.STORAGE))
 
     def take(self, how: str | None, manifest: dict[str, Any]) -> None:
-        """Be told of a change by kopf."""
+        """Put an event of kopf into the index, and queue the resources that it affects."""
         self.health.hear()
         change = (self.index.remove if how == "DELETED" else self.index.put)(manifest)
         if change is not None:
             self._mark(change)
 
     async def resync(self) -> None:
-        """Look at what is not over, whatever events have told; what is over has its time in the queue."""
+        """List all objects and queue what is not complete, in case an event was lost; the rest has timers."""
         for namespace in self.settings.namespaces:
             for kind in (*MODELS, "Job"):
                 for change in await asyncio.to_thread(self._listed, kind, namespace):
@@ -140,7 +140,7 @@ class Process:
         self.health.count(self.index)
 
     def _listed(self, kind: str, namespace: str) -> list[ObjectChange]:
-        """Bring the index up to date by a listing; return what is new."""
+        """Bring the index up to date by a list request; return the changes."""
         # Read before the listing: an object created during it is missing from its pages, and must not be forgotten.
         before = {key: uid for key, uid in self.index.uids(kind).items() if key.namespace == namespace}
         changes: list[ObjectChange | None] = []
@@ -173,7 +173,7 @@ class Process:
                 self.queue.add_later(key, again_s)
 
     def _failed(self, key: Key, error: GozenError) -> float:
-        """Note a failure; return after how many seconds to try again."""
+        """Count a failure; return the seconds until the retry."""
         self.health.errors.labels(key.kind).inc()
         count = self._failures[key] = self._failures.get(key, 0) + 1
         log.warning("%s %s: %s: %s", key.kind, key.name, error.name, error, exc_info=error if count == 1 else None)
@@ -194,7 +194,7 @@ class Process:
                 again_s = min(again_s, max(RETRY_S[1], retry_after_s(error)))
 
     async def _watch(self) -> None:
-        """Let kopf watch."""
+        """Watch all kinds and Jobs with kopf until `stop`."""
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(kopf.login_via_client)
         for kind in KINDS:

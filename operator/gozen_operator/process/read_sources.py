@@ -38,7 +38,7 @@ def profile_of(name: str) -> Profile | RequestProblem:
     Raises
     ------
     StorageUnavailable
-        It cannot be read now: that refuses nobody's request.
+        It cannot be read now, which is no reason to refuse a request.
     """
     try:
         return _profile(name, _version_of(name))
@@ -57,7 +57,7 @@ def _profile(name: str, version: tuple[int, int, int] | None) -> Profile:  # noq
 
 
 def _version_of(name: str) -> tuple[int, int, int] | None:
-    """Return what changes with a site's profile, which a ConfigMap may replace; None for one that ships."""
+    """Return a value that changes when a ConfigMap replaces a site's profile; None for a profile that ships."""
     folder = os.environ.get(FOLDER)
     try:
         found = (Path(folder) / f"{name}.yaml").stat() if folder else None
@@ -68,7 +68,7 @@ def _version_of(name: str) -> tuple[int, int, int] | None:
 
 
 def profile_for(exposure: Exposure, site: Settings) -> Profile | RequestProblem:
-    """Return the instrument profile of an Exposure, or why the site cannot do what it asks for."""
+    """Return the instrument profile of an Exposure, or why the site cannot serve its request."""
     profile = profile_of(exposure.spec.instrument)
     url = exposure.spec.raw_url
     problem = refusal(url, site.raw_url_prefixes) if url is not None else None
@@ -78,7 +78,7 @@ def profile_for(exposure: Exposure, site: Settings) -> Profile | RequestProblem:
 
 
 class ReopenedArchive:
-    """The archive of the site, opened when it is asked and opened again after a failure.
+    """The archive of the site, opened at the first request and again after each failure.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class ReopenedArchive:
         self._store: Store | None = None
 
     def answer(self, exposure: Exposure) -> ArchiveAnswer:
-        """Return as `ask_archive`, whatever goes wrong."""
+        """Return as `ask_archive`; any error becomes an answer with `trouble`."""
         try:
             self._store = self._store or self._open()
             return ask_archive(self._store, exposure, self._site)
@@ -103,7 +103,7 @@ class ReopenedArchive:
 
 
 def ask_archive(store: Store, exposure: Exposure, site: Settings) -> ArchiveAnswer:
-    """Return which sensors' raw data are there and what is committed; trouble is an answer too."""
+    """Return the sensors whose raw data exist, and the commits; a storage error becomes an answer with `trouble`."""
     if exposure.spec.night is None or exposure.spec.exposure_id is None:
         return ArchiveAnswer()
     try:
@@ -136,7 +136,7 @@ def _commits(store: Store, exposure: Exposure) -> Mapping[str, Commit]:
 
 
 def pod_end(pod: Mapping[str, Any]) -> PodEnd | None:
-    """Return how a pod ended; None for one that works or succeeded."""
+    """Return how a pod failed; None for one that runs or succeeded."""
     status = pod.get("status") or {}
     if status.get("phase") != "Failed":
         return None
@@ -149,13 +149,13 @@ def pod_end(pod: Mapping[str, Any]) -> PodEnd | None:
 
 
 def pod_ends(pods: Sequence[Mapping[str, Any]]) -> list[PodEnd]:
-    """Return how the pods of a Job ended that did not succeed, in the order in which they were made."""
+    """Return how the failed pods of a Job ended, in order of creation."""
     ordered = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
     return [end for end in map(pod_end, ordered) if end is not None]
 
 
 def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
-    """Return what the pod that succeeded left as its last word: numbers by name."""
+    """Return the termination message of the pod that succeeded: numbers by name."""
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (container.get("state") or {}).get("terminated") or {}
@@ -167,7 +167,7 @@ def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
 
 
 def _numbers(text: str) -> Mapping[str, int] | None:
-    """Return numbers by name; None where a last word was cut short, which changes nothing in what was done."""
+    """Return numbers by name; None for a truncated termination message, which does not change what the pod did."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -20,7 +20,7 @@ class WorkQueue:
     Parameters
     ----------
     clock
-        Seconds that only grow.
+        Monotonic time, s.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -47,14 +47,14 @@ class WorkQueue:
         self._changed.set()
 
     def add_round(self, keys: Iterable[Key]) -> None:
-        """Queue keys behind all others."""
+        """Queue the keys of a resync, behind all changes."""
         for key in keys:
             if key not in self._busy and key not in self._ready:
                 self._round[key] = None
         self._changed.set()
 
     def add_later(self, key: Key, delay_s: float) -> None:
-        """Queue a key after a while; the earliest of several such calls counts."""
+        """Queue a key after a delay; the earliest of several such calls counts."""
         due = self._clock() + delay_s
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
@@ -80,7 +80,7 @@ class WorkQueue:
                 continue
 
     def done(self, key: Key) -> None:
-        """Take a key back from its worker."""
+        """Release a key that a worker has finished."""
         self._busy.pop(key, None)
         if key in self._again:
             self._again.discard(key)

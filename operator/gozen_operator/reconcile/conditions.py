@@ -43,14 +43,14 @@ def stored_conditions(resource: Observation | Exposure | LightCurveJob) -> list[
 def conditions(
     known: Iterable[Known], old: Iterable[Mapping[str, Any]], generation: int, now: float
 ) -> list[dict[str, Any]]:
-    """Return conditions as a status holds them; their time of transition changes with their status only.
+    """Return conditions in the form of a status; their transition time changes only with their status.
 
     Parameters
     ----------
     old
         Those of the present status.
     generation
-        Of the spec for which this was found.
+        Generation of the spec that they describe.
     now
         Seconds since 1970.
     """

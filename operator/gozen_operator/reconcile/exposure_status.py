@@ -12,12 +12,12 @@ from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.sensor_outcome import ExposureOutcome
 
 _REMEMBERED = "CalibrationAvailable"
-"""A condition that says how the result came about, and stays."""
+"""A condition that describes how the result was obtained, and is kept."""
 
 
 @dataclass(frozen=True)
 class ExposureReport:
-    """What a status is to say about an Exposure.
+    """The content of an Exposure's status.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ExposureReport:
     job
         Its one Job; without it the status keeps the one that it names.
     completed
-        Whether nothing more is done about it.
+        Whether the Exposure is complete.
     """
 
     known: Sequence[Known]
@@ -38,12 +38,12 @@ class ExposureReport:
 def whole_status(
     exposure: Exposure, report: ExposureReport, now: float, *, keep_same_reason: bool = False
 ) -> Mapping[str, Any] | None:
-    """Return the whole status, or None where it says nothing new.
+    """Return the whole status, or None where nothing has changed.
 
     Parameters
     ----------
     keep_same_reason
-        Whether other messages with the same reasons are nothing new: each write costs the API server.
+        Whether a change of messages alone is not written: each write costs the API server.
     """
     old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
     generation = exposure.metadata.generation or 0

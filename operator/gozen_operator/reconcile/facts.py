@@ -13,12 +13,12 @@ from gozen.resources.pipeline_names import PipelineName
 
 @dataclass(frozen=True)
 class RequestProblem:
-    """Why a request makes no sense: no such instrument profile, a URL that the site does not allow, and the like.
+    """Why a request is invalid: no such instrument profile, a URL that the site does not allow, and the like.
 
     Parameters
     ----------
     reason
-        Of the condition that says so.
+        Reason of the condition.
     message
         Names the field of the spec.
     """
@@ -29,7 +29,7 @@ class RequestProblem:
 
 @dataclass(frozen=True)
 class Commit:
-    """What the archive says of one sensor.
+    """The commit of one sensor in the archive.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class PodEnd:
-    """How a pod ended that did not succeed.
+    """How a failed pod ended.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class PodEnd:
     code
         Exit code; None where the pod ended without one.
     reason
-        Kubernetes' word, such as ``OOMKilled``.
+        Kubernetes' reason, such as ``OOMKilled``.
     message
-        The last lines of what it said.
+        Its termination message.
     """
 
     index: int
@@ -80,17 +80,17 @@ class JobSeen:
     Parameters
     ----------
     finished
-        ``Complete`` or ``Failed``; None while it works.
+        ``Complete`` or ``Failed``; None while it runs.
     reason, message
         Why it failed.
     expires
-        Whether it may go: `Plan.expire` was carried out.
+        Whether it has a TTL: `Plan.expire` was carried out.
     queued
         Whether it waits for a quota (Kueue).
     failed
         How many pods have failed so far.
     ends
-        How those ended that are still there.
+        How the failed pods ended that still exist.
     """
 
     name: str
@@ -106,40 +106,40 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class ExposureFacts:
-    """What is known about an Exposure beside itself.
+    """What a reconcile knows about an Exposure besides the object itself.
 
     Parameters
     ----------
     known_sensors
         Of the instrument profile; empty where it cannot be read, which `problem` says.
     problem
-        Why the request makes no sense, as far as profile and settings of the site say.
+        Why the request is invalid by the profile and the settings of the site.
     duplicate_of
         Another Exposure that has the same night, EXP_ID and run, and came first.
     duplicate_stays
-        Whether that is known to be there and to stay: it may have been deleted, and nobody has told yet.
+        Whether the API server has confirmed that it exists and stays: a watch reports a deletion late.
     suspended
         Whether its Observation is suspended.
     raw
-        Sensors whose raw data are in the archive; None before they were looked for.
+        Sensors whose raw data are in the archive; None where they were not read.
     commits
-        What the archive says of its sensors; None where that is not needed yet.
+        Commits of its sensors; None where they were not read.
     trouble
-        Why the archive cannot be asked now.
+        Why the archive cannot be read now.
     calibration
         Calibration Exposures of its night that have to come first and are not complete.
     job
         Its own Job.
     job_of_another
-        What is to be known of a Job that only has the name of its own; empty where there is none.
+        Message about another owner's Job that has the name of its own Job; empty where there is none.
     may_launch
         Whether a place among the active Jobs is free for it.
     ahead
-        How many Exposures go before it.
+        How many Exposures precede it in the queue.
     held
         Whether something still needs the finished Exposure: its Observation, which counts it.
     watched_since
-        Since when an operator looks: what was not looked at was not waited for.
+        When this operator began to reconcile: the time before does not count as waiting.
     """
 
     known_sensors: Sequence[str]
@@ -171,7 +171,7 @@ class ChildExposure:
 
 @dataclass(frozen=True)
 class ObservationFacts:
-    """What is known about an Observation beside itself.
+    """What a reconcile knows about an Observation besides the object itself.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ class ObservationFacts:
     children
         Its Exposures.
     problem
-        Why the request makes no sense, as far as the profile says.
+        Why the request is invalid by the profile.
     """
 
     known_sensors: Sequence[str]
@@ -194,12 +194,12 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class LightCurveFacts:
-    """What is known about a LightCurveJob beside itself.
+    """What a reconcile knows about a LightCurveJob besides the object itself.
 
     Parameters
     ----------
     apertures
-        What the instrument's profile says is measured at the reduction: diameters, pixel, or ``auto``; None where
+        Apertures that the reduction measures by the instrument's profile: diameters, pixel, or ``auto``; None where
         there is no such profile.
     writer
         Another LightCurveJob that writes to the table now or comes first.
@@ -208,7 +208,7 @@ class LightCurveFacts:
     job, job_of_another
         As in `ExposureFacts`.
     result
-        What the finished pod said: exposures, rows, version of the table.
+        Result that the finished pod left: exposures, rows, version of the table.
     """
 
     apertures: Apertures | None

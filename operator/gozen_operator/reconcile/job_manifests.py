@@ -24,7 +24,7 @@ _LONGEST_LABEL = 63
 TABLE = "gozen.astro/table"
 """Label of a Job that appends: the table."""
 ENDS_ALL, ENDS_ITS_GROUP = (ExitCode.BAD_REQUEST,), (ExitCode.UNREADABLE_INPUT, ExitCode.BUG)
-"""Exit codes that would come again: for every pod of the Job, or for the same sensors."""
+"""Exit codes that a retry would repeat: for every pod of the Job, or for the same sensors."""
 
 
 def exposure_key(exposure: Exposure) -> str:
@@ -38,7 +38,7 @@ def exposure_job(exposure: Exposure, sensors: Sequence[str], settings: OperatorS
     Parameters
     ----------
     sensors
-        Those whose raw data are there, in the profile's order.
+        The sensors to reduce, in the profile's order.
     """
     spec = exposure.spec
     night, size = str(spec.night), spec.sensors_per_pod
@@ -117,7 +117,7 @@ def _job(
 
 
 def job_name(owner: Resource) -> str:
-    """Return the name of a resource's Job: its own, with what makes Jobs of different kinds different."""
+    """Return the name of a resource's Job: its own, with a suffix unless it is an Exposure."""
     return job_key(Key(type(owner).__name__, "", owner.metadata.name)).name
 
 
@@ -127,12 +127,12 @@ def job_key(owner: Key) -> Key:
 
 
 def label_value(text: str) -> str:
-    """Return a text as a label holds it."""
+    """Return a text shortened to a valid label value."""
     return text[:_LONGEST_LABEL].rstrip("_")
 
 
 def _literal(text: str) -> str:
-    """Return an argument in which Kubernetes puts no variable's value for ``$(NAME)``."""
+    """Return an argument in which Kubernetes does not expand ``$(NAME)``."""
     return text.replace("$", "$$")
 
 
@@ -148,7 +148,7 @@ def _owner(owner: Resource) -> dict[str, Any]:
 
 
 def _failure_rules() -> list[dict[str, Any]]:
-    """Return what follows from an exit code (docs/reference/errors.md): any other counts and is tried again."""
+    """Return the rules for exit codes (docs/reference/errors.md): any other code counts as a failure and is retried."""
 
     def on(action: str, *codes: ExitCode) -> dict[str, Any]:
         return {

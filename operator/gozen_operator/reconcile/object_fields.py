@@ -18,7 +18,7 @@ MODELS: Mapping[str, type[Resource]] = {
     "LightCurveJob": LightCurveJob,
 }
 EXPIRES = "gozen.astro/recorded"
-"""Annotation of a Job whose outcome stands in the status of its resource, and which may go before it."""
+"""Annotation of a Job whose outcome is recorded in the status of its owner, so that it may expire first."""
 _META = frozenset(
     {
         "name",
@@ -36,7 +36,7 @@ Manifest = Mapping[str, Any]
 
 
 class Key(NamedTuple):
-    """A resource or Job."""
+    """Kind, namespace and name of a resource or Job."""
 
     kind: str
     namespace: str
@@ -44,7 +44,7 @@ class Key(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """One resource of ours among all that had its name, one after the other: what belongs to it names its uid."""
+    """Key and uid of a resource: one of all that have had this name, one after the other."""
 
     key: Key
     uid: str
@@ -57,7 +57,7 @@ def key_of(manifest: Manifest) -> Key:
 
 
 def owner_of(manifest: Manifest) -> Owner | None:
-    """Return the resource of ours that owns an object."""
+    """Return the resource of Gozen that owns an object."""
     for owner in manifest["metadata"].get("ownerReferences") or ():
         if owner["kind"] in MODELS:
             return Owner(Key(owner["kind"], manifest["metadata"]["namespace"], owner["name"]), owner.get("uid") or "")
@@ -65,13 +65,13 @@ def owner_of(manifest: Manifest) -> Owner | None:
 
 
 def as_owner(resource: Resource) -> Owner:
-    """Return a resource as what belongs to it names it."""
+    """Return key and uid of a resource, as its dependents name them."""
     meta = resource.metadata
     return Owner(Key(type(resource).__name__, str(meta.namespace), meta.name), str(meta.uid))
 
 
 def essential(manifest: Manifest) -> dict[str, Any]:
-    """Return a resource of ours without what its model does not know."""
+    """Return the manifest of a resource without the fields that its model does not know."""
     meta = {word: value for word, value in manifest["metadata"].items() if word in _META}
     status = {"status": manifest["status"]} if manifest.get("status") else {}
     return {
@@ -87,7 +87,7 @@ def parsed(manifest: Manifest) -> Resource:
 
 
 def job_seen(manifest: Manifest) -> JobSeen:
-    """Return what matters of a Job."""
+    """Return the state of a Job."""
     meta, status = manifest["metadata"], manifest.get("status") or {}
     ended = next(
         (

@@ -22,12 +22,12 @@ ACCEPTED = Known("Accepted", "True", "Valid", "it can be carried out")
 
 
 def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
-    """Return what is to be done about an Exposure.
+    """Return the plan for an Exposure.
 
     Parameters
     ----------
     facts
-        Gathered after the Exposure was read, or before: what is stale is made good by the next look.
+        They may be older or newer than the Exposure: the next reconcile corrects what was stale.
     now
         Seconds since 1970.
     """
@@ -51,7 +51,7 @@ def wanted_sensors(exposure: Exposure, known: Sequence[str]) -> list[str]:
 
 
 def _runs(facts: ExposureFacts) -> bool:
-    """Tell whether its Job works, which does not stop when profiles and settings of the site change."""
+    """Tell whether its Job runs: a change of profile or settings does not stop it."""
     return facts.job is not None and facts.job.finished is None
 
 
@@ -60,7 +60,7 @@ def _launched(exposure: Exposure) -> bool:
 
 
 def _refusal(exposure: Exposure, facts: ExposureFacts) -> RequestProblem | None:
-    """Return why the request makes no sense."""
+    """Return why the request is invalid; None if it is valid."""
     spec = exposure.spec
     if facts.problem is not None:
         return facts.problem
@@ -121,7 +121,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
 
 
 def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
-    """Tell whether it stands in the queue, for which the archive was not asked again."""
+    """Tell whether it stays queued, for which the archive was not read again."""
     asked = facts.raw is not None or facts.trouble is not None
     return reason_of(stored_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 
@@ -172,7 +172,7 @@ def _waiting(exposure: Exposure, wait: Known, sensors: int, now: float) -> Mappi
 def _again_s(
     exposure: Exposure, facts: ExposureFacts, reason: str, settings: OperatorSettings, now: float
 ) -> float | None:
-    """Return when to look again: what waits for other resources of ours is looked at when they change."""
+    """Return the seconds until the next reconcile; None where the change of another resource triggers it."""
     if reason in ("WaitingForRaw", "StorageUnavailable", "JobNameTaken", "ExposureIdTaken"):
         return settings.look_s
     if reason != "WaitingForCalibration":
@@ -189,14 +189,14 @@ def _is_calibrated(exposure: Exposure) -> bool:
 
 
 def _went_on(exposure: Exposure) -> bool:
-    """Tell whether its patience with what calibrates it was over, which its status remembers."""
+    """Tell whether its status records that it no longer waits for calibration."""
     return status_of(stored_conditions(exposure), "CalibrationAvailable") == "False"
 
 
 def _without_calibration(
     exposure: Exposure, facts: ExposureFacts, sensors: int, settings: OperatorSettings, now: float
 ) -> Plan:
-    """Return the plan that says that calibration is not waited for any longer; the next look goes on."""
+    """Return the plan that records the end of the wait for calibration; the next reconcile continues."""
     reason = "CalibrationIncomplete"
     waited_s = settings.calibration_patience_s
     message = f"it goes on without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
@@ -246,7 +246,7 @@ def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:
-    """Return the plan that records the outcome; the Job stays, and goes with the Exposure."""
+    """Return the plan that records the outcome; the Job stays, and is deleted with the Exposure."""
     found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
     known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
     status = whole_status(exposure, ExposureReport(known, found, facts.job, completed=True), now)
@@ -255,7 +255,7 @@ def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], n
 
 
 def _after_completion(exposure: Exposure, facts: ExposureFacts, settings: OperatorSettings, now: float) -> Plan:
-    """Return the plan that lets a finished Exposure go, and its Job before it where it is kept for long."""
+    """Return the plan that deletes a complete Exposure after its TTL, or expires its Job before that."""
     assert exposure.status is not None
     ended = exposure.status.completion_time
     if ended is None or status_of(stored_conditions(exposure), "Accepted") == "False":

@@ -18,7 +18,7 @@ ACCEPTED = Known("Accepted", "True", "Valid", "it can be carried out")
 
 
 def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings: OperatorSettings, now: float) -> Plan:
-    """Return what is to be done about a LightCurveJob; `now` is in seconds since 1970."""
+    """Return the plan for a LightCurveJob; `now` is in seconds since 1970."""
     if job.metadata.deletion_timestamp is not None:
         return Plan()
     seen = facts.job
@@ -113,7 +113,7 @@ def _launched(job: LightCurveJob) -> bool:
 def _status(
     job: LightCurveJob, known: Sequence[Known], facts: LightCurveFacts, now: float, *, done: bool = False
 ) -> dict[str, Any] | None:
-    """Return the whole status, or None where it says nothing new."""
+    """Return the whole status, or None where nothing has changed."""
     old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
     generation = job.metadata.generation or 0
     result = (facts.result or {}) if done else {}

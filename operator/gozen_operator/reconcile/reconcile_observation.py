@@ -23,7 +23,7 @@ OWN = ("Accepted", "Complete", "Succeeded")
 def reconcile_observation(
     observation: Observation, facts: ObservationFacts, settings: OperatorSettings, now: float
 ) -> Plan:
-    """Return what is to be done about an Observation; `now` is in seconds since 1970."""
+    """Return the plan for an Observation; `now` is in seconds since 1970."""
     found = stored_conditions(observation)
     if observation.metadata.deletion_timestamp is not None:
         return Plan()
@@ -44,7 +44,7 @@ def reconcile_observation(
 
 
 def _after_completion(observation: Observation, facts: ObservationFacts, ttl_s: float | None, now: float) -> Plan:
-    """Return the plan that lets it go in its time; an Exposure that is still reduced would go with it."""
+    """Return the plan that deletes it after its TTL, but not while an Exposure of it is being reduced."""
     said = observation.status.conditions if observation.status else []
     complete = next(one for one in said if one.type == "Complete")
     if ttl_s is None or not all(child.complete for child in facts.children.values()):
@@ -56,7 +56,7 @@ def _after_completion(observation: Observation, facts: ObservationFacts, ttl_s: 
 def _checked(
     observation: Observation, facts: ObservationFacts
 ) -> tuple[RequestProblem | None, Sequence[PlannedExposure]]:
-    """Return why it makes no sense, and what it will expose."""
+    """Return why the request is invalid, if it is, and its planned exposures."""
     if facts.problem is not None:
         return facts.problem, ()
     try:
@@ -143,7 +143,7 @@ def _refused(observation: Observation, planned: Sequence[PlannedExposure], probl
 
 
 def _event(observation: Observation, known: Sequence[Known]) -> Event | None:
-    """Return what is told once: that it was accepted, and how it ended."""
+    """Return the Event of a transition: it was accepted, or it has ended."""
     last = known[-1]
     if last.status != "Unknown":
         return Event(last.reason, last.message, "Normal" if last.status == "True" else "Warning")
@@ -158,7 +158,7 @@ def _status(
     children: Mapping[str, ChildExposure],
     now: float,
 ) -> dict[str, Any] | None:
-    """Return the operator's part of the status, or None where it says nothing new."""
+    """Return the operator's part of the status, or None where nothing has changed."""
     seen = observation.status
     # Fields of the observer: with them each reconcile would find the status changed, and write it again.
     old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim", "over"}) if seen else {}

@@ -13,7 +13,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Event:
-    """What people read under a resource.
+    """An Event of Kubernetes about a resource.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done about one resource, in this order.
+    """The writes for one resource, in this order.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ class Plan:
     status
         The whole status that the operator owns; None leaves it as it is.
     expire
-        A Job whose outcome is recorded, which may go from now on.
+        A Job whose outcome is recorded, and which gets a TTL.
     delete
-        Whether the resource itself goes; what it owns goes with it.
+        Whether the resource is deleted, with what it owns.
     events
-        Told after the status is written.
+        Created after the status is written.
     requeue_after_s
-        When to look again though nothing happens.
+        Seconds until the next reconcile if nothing changes before.
     """
 
     create: Manifest | None = None

@@ -1,7 +1,7 @@
 """Plans for invalid resources and for rejected Jobs. No I/O.
 
-Neither is an end: it is retried, and succeeds when the cause is gone. Until then the status keeps all that it holds,
-the Job's name above all, so that nothing is made twice.
+Neither is final: the reconcile is retried, and succeeds when the cause is gone. Until then the status keeps its
+content, above all the name of the Job, so that no second Job is created.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_PROBLEMS = 4
 
 
 def reconcile_unreadable(manifest: Manifest, error: ValidationError, now: float) -> Plan:
-    """Return the plan for a resource that the API server let pass and this version does not understand.
+    """Return the plan for a resource that the API server has admitted and that is invalid for this version.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ def job_refused(manifest: Manifest, message: str, now: float) -> Plan:
 
 
 def job_name_taken(manifest: Manifest, message: str, now: float, again_s: float) -> Plan:
-    """Return the plan for a resource whose Job cannot be made, as another one has its name."""
+    """Return the plan for a resource whose Job cannot be created because another Job has its name."""
     if reason_of(_before(manifest), "Succeeded") == "JobNameTaken":
         return Plan(requeue_after_s=again_s)
     return replace(_said(manifest, "JobNameTaken", message, now), requeue_after_s=again_s)
 
 
 def taken_by(name: str, other: Owner | None, mine: Owner) -> str:
-    """Return whose Job has the name of a resource's own, and what becomes of that."""
+    """Return a message: who owns the Job that has the name of a resource's own Job, and when the name is free."""
     if other is None:
         return f"a Job {name} that belongs to none of Gozen's resources has its name; delete that Job"
     whose = f"{other.key.kind} {other.key.name}"

@@ -35,7 +35,7 @@ class SensorEnd:
 
 @dataclass(frozen=True)
 class ExposureOutcome:
-    """What became of the sensors.
+    """The outcome of the sensors of an Exposure.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ExposureOutcome:
     ends
         Those that were rejected or failed.
     again
-        Why pods failed whose work another one has done.
+        Why pods failed whose work a later pod has done.
     """
 
     sensors: int
@@ -64,7 +64,7 @@ class ExposureOutcome:
 
     @property
     def reason(self) -> str:
-        """The most frequent name among what failed, else among what was rejected."""
+        """The most frequent reason of the failed sensors, else of the rejected ones."""
         names = Counter(one.reason for one in self.failed or self.ends)
         return names.most_common(1)[0][0] if names else "Reduced"
 
@@ -85,7 +85,7 @@ class ExposureOutcome:
         return "; ".join(parts)
 
     def counts(self) -> dict[str, Any]:
-        """Return what a status holds."""
+        """Return counts and outcomes for a status."""
         return {
             "sensors": self.sensors,
             "reduced": self.reduced,
@@ -104,7 +104,7 @@ def counted(ends: Sequence[object]) -> str:
 
 
 def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts) -> ExposureOutcome:
-    """Return what became of the sensors that were wanted: a commit decides, then what the pods said."""
+    """Return the outcome of the wanted sensors: a commit decides, without one the end of the pod."""
     commits = facts.commits or {}
     ends = []
     for place, sensor in enumerate(wanted):
@@ -137,7 +137,7 @@ def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
 
 
 def end_of(end: PodEnd) -> tuple[str, str]:
-    """Return reason and message of a pod that failed: what it said itself, else what its code means."""
+    """Return reason and message of a pod that failed: its own error line, else the meaning of its exit code."""
     said = _SAID.findall(end.message)
     if said:
         name, text = said[-1]
