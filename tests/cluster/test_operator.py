@@ -28,8 +28,10 @@ from gozen.archive.stores.open_store import open_store
 from gozen_operator.api_server.client import KubeApi
 from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.crds import KINDS, definition
+from gozen_operator.reconcile.conditions import shortened
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import Key
+from gozen_operator.reconcile.reconcile_plan import Event
 
 from .api_server import ApiServer
 from .processes import free_ports, wait_until
@@ -265,6 +267,15 @@ def late_requests_change_nothing(operator: Running, key: Key, old: dict[str, Any
     own = json.loads(before)["items"][0]["metadata"]["uid"]
     assert [one["reason"] for one in api.events_of(key, uid)] == ["Launched"]
     assert api.events_of(key, own) == []
+
+
+def test_an_event_with_a_long_message_of_any_language_is_created(operator: Running) -> None:
+    api = KubeApi(ApiConnection(config.new_client_from_config(str(operator.server.kubeconfig))))
+    name, now = "a-field-whose-events-are-long", "2030-01-01T00:00:00Z"
+    for number, message in enumerate(("観測" * 900, shortened("x" * 2000))):
+        api.tell(Key("Exposure", NAMESPACE, name), "uid", Event("Launched", message), now, f"{name}.{number}")
+        found = operator.kubectl("get", "events.v1.events.k8s.io", f"{name}.{number}", "-o", "json", check=True).stdout
+        assert 1020 < len(json.loads(found)["note"].encode()) <= 1024
 
 
 def test_its_pods_are_allowed_where_pods_are_restricted(operator: Running) -> None:

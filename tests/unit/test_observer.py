@@ -432,6 +432,19 @@ def test_a_cluster_that_is_away_is_tried_again_less_and_less_often(world, monkey
     assert tried == pytest.approx([0, 2, 6, 14, 30, 62, 122, 182, 242], abs=2)
 
 
+def test_an_observer_outlives_a_cluster_that_is_away_for_days(world, monkeypatch):
+    ending, tried = Ending(), []
+
+    def away():
+        tried.append(world.now)
+        ending.told = len(tried) > 1100
+        raise ClusterUnavailable("the API server does not answer")
+
+    monkeypatch.setattr(world.cluster, "observations", away)
+    run(world.process(), ending, 20, ObserverClock(lambda: world.now, world.tick))
+    assert (tried[-1] - tried[-2]).total_seconds() == pytest.approx(60, abs=2)
+
+
 def test_a_server_that_says_when_is_not_asked_before(world, monkeypatch):
     ending, tried = Ending(), []
 

@@ -23,6 +23,8 @@ from gozen_operator.reconcile.reconcile_plan import Event
 FIELD_MANAGER = "gozen-operator"
 PART_OF = "app.kubernetes.io/part-of=gozen"
 _MANAGED = {"fieldManager": FIELD_MANAGER}
+_LONGEST_NOTE = 1024
+"""Bytes, not characters: the API server refuses an Event whose note is longer."""
 Manifest = dict[str, Any]
 
 
@@ -120,7 +122,7 @@ class KubeApi:
             "regarding": about,
             "type": event.type,
             "reason": event.reason,
-            "note": event.message[:1024],
+            "note": event.message.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
             "action": event.reason,
             "eventTime": when.replace("Z", ".000000Z"),
             "reportingController": "gozen.astro/operator",

@@ -76,7 +76,8 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
             trouble = 0
         except (ClusterUnavailable, StorageUnavailable) as error:
             trouble += 1
-            pause_s = max(min(_LONGEST_PAUSE_S, 2.0**trouble), retry_after_s(error))
+            # The inner bound: 2.0 ** 1024 raises OverflowError, which would end the observer during a long outage.
+            pause_s = max(min(_LONGEST_PAUSE_S, 2.0 ** min(trouble, 10)), retry_after_s(error))
             log.warning("%s: %s; tried again in %.0f s", error.name, error, pause_s)
         _rest(pause_s, ending, clock)
 

@@ -93,8 +93,9 @@ class ReopenedArchive:
     def answer(self, exposure: Exposure) -> ArchiveAnswer:
         """Return as `ask_archive`; any error becomes an answer with `trouble`."""
         try:
-            self._store = self._store or self._open()
-            return ask_archive(self._store, exposure, self._site)
+            # A name of its own: another worker whose request fails sets the attribute to None at any moment.
+            self._store = store = self._store or self._open()
+            return ask_archive(store, exposure, self._site)
         except Exception as error:
             # A client with stale credentials or a dead connection would fail at each later request too.
             self._store = None
