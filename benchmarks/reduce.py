@@ -81,7 +81,7 @@ STEPS = {
     "match": (gozen.reduction.steps.calibrate_rows, "place_sources"),
     "sky of a frame": (gozen.reduction.measure_stars, "frame_sky"),
     "fluxes": (gozen.reduction.measure_stars, "measure_frame"),
-    "zero magnitude": (gozen.reduction.measure_stars, "_calibrate"),
+    "zero point": (gozen.reduction.measure_stars, "_calibrate"),
     "rows": (gozen.reduction.measure_stars, "sensor_rows"),
     "Parquet": (gozen.reduction.steps.calibrate_rows, "_parquet"),
     "stack as FITS": (gozen.reduction.steps.store_images, "stack_bytes"),

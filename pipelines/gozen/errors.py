@@ -87,7 +87,7 @@ class AstrometryFailed(Rejected):
 
 
 class TooFewCalibrators(Rejected):
-    """Too few reference stars remain for a zero magnitude, or its fit does not converge."""
+    """Too few reference stars remain for a zero point, or its fit does not converge."""
 
 
 class CorruptFile(Rejected):

@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from gozen.catalog.reference.reference_catalog import read_reference
 from gozen.lightcurves.reference_match import match_stars
-from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
+from gozen.lightcurves.zero_point import StarFluxes, fit_zero_point
 from gozen.settings import CalibrationSettings
 
 EXPOSURE_S = 90.0

@@ -122,7 +122,7 @@ def test_the_transit_is_as_deep_as_published(curves):
     assert depth == pytest.approx(0.022, abs=0.006)
 
 
-def test_the_zero_magnitudes_of_the_frames_take_the_common_trend_out(reduced):
+def test_the_zero_points_of_the_frames_take_the_common_trend_out(reduced):
     commit, table = reduced
     mjd, zero = table["mjd"][:, 0], np.array([frame.zero_point for frame in commit.frames])
     away = np.hypot((table["ra_meas"][0] - TARGET[0]) * np.cos(np.deg2rad(TARGET[1])), table["dec_meas"][0] - TARGET[1])

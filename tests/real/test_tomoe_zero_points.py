@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
+from gozen.lightcurves.zero_point import StarFluxes, fit_zero_point
 from gozen.settings import CalibrationSettings
 
 

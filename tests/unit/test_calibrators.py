@@ -8,7 +8,7 @@ import pytest
 from gozen.catalog.format.schema import Flag
 from gozen.errors import TooFewCalibrators
 from gozen.lightcurves.calibrators import CatalogueStars, choose_calibrators
-from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
+from gozen.lightcurves.zero_point import StarFluxes, fit_zero_point
 from gozen.photometry.forced_photometry import FrameFluxes
 from gozen.settings import CalibrationSettings
 

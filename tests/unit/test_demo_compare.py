@@ -134,7 +134,7 @@ BIAS, SCATTER = "magnitudes, bias", "scatter over the limit of star, sky and rea
 PLACE, TIME = "positions, rms of the worse axis", "times, largest error"
 FOUND, REDUCED = "stars found and matched", "sensors reduced"
 AMPLITUDE, PEAK = "flare, recovered over injected amplitude − 1", "flare, error of the time"
-DEPTH, CLOUD = "eclipse, error of the depth", "cloud, rms of the zero magnitudes"
+DEPTH, CLOUD = "eclipse, error of the depth", "cloud, rms of the zero points"
 
 
 def test_what_was_injected_passes():

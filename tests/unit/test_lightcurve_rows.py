@@ -12,7 +12,7 @@ from gozen.catalog.format.schema import Flag, lightcurve_schema
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
 from gozen.frames.row_times import mid_exposure
 from gozen.lightcurves.sensor_rows import FrameRows, RowLabels, SensorSources, sensor_rows
-from gozen.lightcurves.zero_magnitude import ZeroPoint
+from gozen.lightcurves.zero_point import ZeroPoint
 from gozen.photometry.forced_photometry import ApertureSet, FrameFluxes
 
 PROCESSING = Processing("20261120", "00000042", "r2")

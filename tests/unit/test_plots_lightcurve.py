@@ -89,14 +89,14 @@ def test_rows_of_a_table_without_the_column_are_one_curve():
     assert [curve.filter for curve in curves(rows_of().drop_columns(["filter", "aperture_diameter"]))] == [""]
 
 
-def test_fluxes_in_apertures_of_several_diameters_are_drawn_at_one_zero_magnitude():
+def test_fluxes_in_apertures_of_several_diameters_are_drawn_at_one_zero_point():
     rows = in_filters("R", "R", diameters=[21, 9])
     column = rows.schema.get_field_index("zp")
     zp = pa.array([25.0] * 6 + [25.1] * 6, pa.float32())  # the narrow circle leaves out a tenth of the light
     (curve,) = curves(rows.set_column(column, rows.schema.field(column), zp))
     np.testing.assert_allclose(curve.flux[6:] / curve.flux[:6], 10**-0.04, rtol=1e-4)
     np.testing.assert_allclose(curve.flux_err[6:] / curve.flux_err[:6], 10**-0.04, rtol=1e-4)
-    assert "several apertures: fluxes at zero magnitude 25.10" in curve.title
+    assert "several apertures: fluxes at zero point 25.10" in curve.title
 
 
 def test_without_a_calibration_each_diameter_is_a_panel_of_its_own():

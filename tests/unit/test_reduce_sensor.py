@@ -132,7 +132,7 @@ def test_an_aperture_chosen_by_the_seeing_is_as_true_as_a_wide_one(night, good):
     assert not [name for name in rows if name.startswith("flux_1")], "there is one aperture"
     wide = rows_of(*good).to_pandas()
     bright = (rows.phot_g_mean_mag < 15) & (rows["flags"] == 0) & (wide["flags"] == 0)
-    # The zero magnitude has what the circle leaves out, so that magnitudes of both agree.
+    # The zero point has what the circle leaves out, so that magnitudes of both agree.
     assert bright.sum() > 50
     assert abs((rows.mag - wide.mag)[bright].median()) < 0.01
     assert 1.4826 * (rows.mag - rows.phot_g_mean_mag)[bright].abs().median() < 0.05

@@ -59,6 +59,34 @@ def test_another_file_can_be_named(file, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("GOZEN_ARCHVE", "write GOZEN_ARCHIVE"),
+        ("gozen_worker", "write GOZEN_WORKERS"),
+        ("GOZEN_GATES_NOISE_RATIO", "write GOZEN_GATES__NOISE_RATIO"),
+        ("GOZEN_GATE__NOISE_RATIO", "write GOZEN_GATES__NOISE_RATIO"),
+        ("GOZEN_NOTHING__ELSE", "`gozen config` lists all settings"),
+    ],
+)
+def test_a_misspelt_variable_is_refused(monkeypatch, name, advice):
+    monkeypatch.setenv(name, "3")
+    with pytest.raises(BadRequest, match=re.escape(f"{name} is not a setting: {advice}")):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GOZEN_CACHE", "GOZEN_PROFILES", "GOZEN_PORT", "GOZEN_SERVICE_HOST", "GOZEN_OBSERVER_PORT_8080_TCP_ADDR",
+        "GOZEN_OBSERVER_SERVICE_PORT_HTTP", "GOZEN_OPERATOR_RESYNC_S", "GOZEN_OPERATOR_PODS__IMAGE",
+    ],
+)  # fmt: skip
+def test_variables_of_others_are_let_alone(monkeypatch, name):
+    monkeypatch.setenv(name, "3")
+    assert load_settings() == load_settings(run="r1")
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("archve = 'x'", "unknown setting 'archve'; `gozen config` lists all of them"),

@@ -87,7 +87,7 @@ class FrameRecord(_CommitPart):
     scale: Number = Field(None, description="Lengths on the frame over those on the stack; None without a turn")
     n_stars: int | None = Field(None, description="Stars that the shift rests on")
     elongation: Number = Field(None, description="Length of the stars over their width")
-    zero_point: Number = Field(None, description="Zero magnitude of this frame, mag")
+    zero_point: Number = Field(None, description="Zero point of this frame, mag")
 
 
 class Summary(_CommitPart):
@@ -107,7 +107,7 @@ class Summary(_CommitPart):
     n_sources: int | None = Field(None, description="Sources on the stack")
     n_detections: int | None = Field(None, description="Rows written, all frames")
     n_matched: int | None = Field(None, description="Sources with a star of the reference catalogue")
-    n_calibrators: int | None = Field(None, description="Stars kept by the fit of the zero magnitude")
+    n_calibrators: int | None = Field(None, description="Stars kept by the fit of the zero point")
     zero_point: Number = None
     zero_point_err: Number = None
     colour_term: Number = None

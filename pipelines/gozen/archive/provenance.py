@@ -43,7 +43,7 @@ class CalibrationUsed(_ProvenancePart):
 
 
 class ReferenceUsed(_ProvenancePart):
-    """The reference catalogue that the WCS and the zero magnitude rest on."""
+    """The reference catalogue that the WCS and the zero point rest on."""
 
     name: str
     sha256: str = Field(pattern=SHA256)

@@ -104,7 +104,7 @@ def matched_fraction(paired: Sequence[tuple[SensorTruth, PairedStars]], shape: t
 
 
 def compare_clouds(truths: Sequence[SensorTruth], commits: Sequence[SensorCommit]) -> list[Check]:
-    """Compare the zero magnitudes of the frames with the transmission of the clouds that passed."""
+    """Compare the zero points of the frames with the transmission of the clouds that passed."""
     cloudy = {(one.exposure, one.sensor_id): one for one in truths if not one.clear}
     if not cloudy:
         return []
@@ -114,8 +114,8 @@ def compare_clouds(truths: Sequence[SensorTruth], commits: Sequence[SensorCommit
         if (commit.exposure, commit.sensor) in cloudy
     ]
     error = _rms(np.concatenate(errors)) if errors else np.nan
-    basis = f"zero magnitudes of {sum(map(len, errors))} frames against the transmission"
-    return [Check("cloud, rms of the zero magnitudes", error, CLOUD_MAG, "mag", basis=basis)]
+    basis = f"zero points of {sum(map(len, errors))} frames against the transmission"
+    return [Check("cloud, rms of the zero points", error, CLOUD_MAG, "mag", basis=basis)]
 
 
 def compare_events(rows: pa.Table, truths: Sequence[SensorTruth], events: pa.Table) -> list[Check]:

@@ -47,8 +47,8 @@ def quality_pictures(found: Findings) -> tuple[Picture, ...]:
     commits = [one for one in found.commits if one.frames]
     if not commits:
         return ()
-    alt = f"Shift, seeing, background, noise and zero magnitude of every frame of {len(commits)} sensor exposures."
-    caption = "Each frame is shifted by the seeing's dance; a passing cloud shows in the zero magnitude."
+    alt = f"Shift, seeing, background, noise and zero point of every frame of {len(commits)} sensor exposures."
+    caption = "Each frame is shifted by the seeing's dance; a passing cloud shows in the zero point."
     return (_both("Frame by frame", alt, lambda theme: draw_quality(commits, theme=theme), caption, wide=True),)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gozen.catalog.format.schema import Flag
-from gozen.lightcurves.zero_magnitude import of_known_colour
+from gozen.lightcurves.zero_point import of_known_colour
 from gozen.photometry.forced_photometry import FrameFluxes
 from gozen.settings import CalibrationSettings
 
@@ -85,7 +85,7 @@ class CatalogueStars:
 def choose_calibrators(
     frames: Sequence[FrameFluxes], stars: CatalogueStars, settings: CalibrationSettings
 ) -> Calibrators:
-    """Choose the stars whose mean flux makes the zero magnitude.
+    """Choose the stars whose mean flux makes the zero point.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gozen.archive.keys import Processing
 from gozen.catalog.format.schema import Flag, lightcurve_table
 from gozen.catalog.reference.reference_catalog import ReferenceCatalogue
-from gozen.lightcurves.zero_magnitude import ZeroPoint
+from gozen.lightcurves.zero_point import ZeroPoint
 from gozen.photometry.forced_photometry import ApertureSet, FrameFluxes
 
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ class SensorSources:
     scale_arcsec
         Of a pixel.
     calibrated_by_blends
-        Whether the zero magnitude rests on blended stars.
+        Whether the zero point rests on blended stars.
     """
 
     x: Floats

@@ -18,7 +18,7 @@ _PANELS = (
     ("shift_y_px", "shift in y  [pixel]"),
     ("seeing_px", "seeing, FWHM  [pixel]"),
     ("background_adu", "background  [ADU]"),
-    ("zero_point", "zero magnitude  [mag]"),
+    ("zero_point", "zero point  [mag]"),
     ("noise_adu", "noise  [ADU]"),
 )
 

@@ -37,7 +37,7 @@ class Curve:
     limit
         Faintest flux that would have been detected, where it is known.
     zero
-        Zero magnitude that all fluxes were brought to, as those of several apertures are; else None.
+        Zero point that all fluxes were brought to, as those of several apertures are; else None.
     """
 
     source_id: int
@@ -64,7 +64,7 @@ class Curve:
         """Name, filter, magnitude, and what holds throughout."""
         g = f"G = {self.g:.2f}" if np.isfinite(self.g) else "G unknown"
         name = f"{self.source_id}   filter {self.filter}" if self.filter else f"{self.source_id}"
-        zero = [] if self.zero is None else [f"several apertures: fluxes at zero magnitude {self.zero:.2f}"]
+        zero = [] if self.zero is None else [f"several apertures: fluxes at zero point {self.zero:.2f}"]
         said = (text for flag, text in _SAID.items() if self.flagged(flag).all())
         return ", ".join([f"{name}   {g}", *zero, *said])
 
@@ -72,7 +72,7 @@ class Curve:
 def curves(rows: pa.Table) -> list[Curve]:
     """Split rows of the light-curve table by source and filter, in the order in which they first appear.
 
-    Fluxes of apertures of several diameters cannot be compared: they are brought to the zero magnitude of the first
+    Fluxes of apertures of several diameters cannot be compared: they are brought to the zero point of the first
     point. Where there is no calibration each diameter is a curve of its own.
 
     Raises
@@ -115,7 +115,7 @@ def _floats(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _zeros(rows: pa.Table) -> NDArray[np.float64]:
-    """Return the zero magnitude of each row for the colour of its star; NaN without a calibration."""
+    """Return the zero point of each row for the colour of its star; NaN without a calibration."""
     zp, term, colour, mag, flux = (_floats(rows, name) for name in ("zp", "colour_term", "bp_rp", "mag", "flux"))
     with np.errstate(divide="ignore", invalid="ignore"):
         # A star of unknown colour got that of the calibrators, which no column says.

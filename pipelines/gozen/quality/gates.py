@@ -155,7 +155,7 @@ def check_time(cube: RawCube) -> float:
     if lead < 0:
         raise InconsistentTime(
             f"{cube.frame_id}: the sequence starts at {utc_of_mjd(header.utc_sequence or 0.0):%Y-%m-%dT%H:%M:%S.%f}, "
-            f"{-lead:.3f} s after its first pixel; it must precede it",
+            f"{-lead:.3f} s after its first pixel; it must not start later",
             value=lead,
             limit=0.0,
         )

@@ -16,7 +16,7 @@ from gozen.frames.row_times import mid_exposure
 from gozen.lightcurves.calibrators import SPOILING, Calibrators, CatalogueStars, choose_calibrators
 from gozen.lightcurves.reference_match import match_stars, neighbour_light
 from gozen.lightcurves.sensor_rows import FrameRows, RowLabels, SensorSources, sensor_rows
-from gozen.lightcurves.zero_magnitude import StarFluxes, ZeroPoint, fit_zero_point
+from gozen.lightcurves.zero_point import StarFluxes, ZeroPoint, fit_zero_point
 from gozen.photometry.forced_photometry import ApertureSet, FrameFluxes, blended, measure_frame, neighbours_share
 from gozen.photometry.sky_background import FrameSky, frame_sky
 from gozen.reduction.align_frames import AlignedStack
@@ -41,7 +41,7 @@ class Measurement:
     zero
         The calibration; None where the reference catalogue has no magnitudes.
     frame_zero
-        Zero magnitude of each measured frame, by its number.
+        Zero point of each measured frame, by its number.
     calibrators
         The stars that the calibration was made with, and what became of the others.
     apertures
@@ -96,7 +96,7 @@ def measure(
     Raises
     ------
     TooFewCalibrators
-        The zero magnitude cannot be fitted.
+        The zero point cannot be fitted.
     """
     raw, sigma = aligned.cube.raw, apertures.limit_sigma
     skies, fluxes = measure_frames(aligned, apertures)
@@ -201,7 +201,7 @@ def _calibrate(
 def _frame_zeros(
     fluxes: dict[int, FrameFluxes], calibrators: Calibrators | None, zero: ZeroPoint | None
 ) -> dict[int, float]:
-    """Return each frame's zero magnitude: how bright the calibrators that are good on it are there.
+    """Return each frame's zero point: how bright the calibrators that are good on it are there.
 
     Each is compared with itself on the other frames, not with the catalogue: which of them a frame has must not matter.
     """

@@ -13,7 +13,7 @@ from gozen.astrometry.solution import Solution
 from gozen.astrometry.tangent_plane import from_plane, to_plane
 from gozen.frames.raw import RawCube
 from gozen.frames.row_times import DAY_S, mid_exposure
-from gozen.lightcurves.zero_magnitude import ZeroPoint
+from gozen.lightcurves.zero_point import ZeroPoint
 from gozen.movers.measure_mover import Track
 from gozen.movers.streaks import Streak, heading
 from gozen.reduction.align_frames import AlignedStack

@@ -21,7 +21,7 @@ _QUALITY = (
     "seeing [″]",
     "WCS rms [″]",
     "matched",
-    "zero magnitude",
+    "zero point",
     "colour term",
     "limit [mag]",
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from gozen.errors import BadRequest
@@ -15,6 +19,11 @@ _MOVED = {
     "aperture_diameters_px (the calibrated aperture first, such as [21, 10], or auto) into the instrument profile"
 }
 """What was a setting once, and what to do about one that is still given."""
+_PREFIX, _BELOW = "GOZEN_", "__"
+_OTHERS = re.compile(r"OPERATOR_|(\w+_)?SERVICE_(HOST|PORT)|(\w+_)?PORT(_\d+_|$)")
+"""Settings of the operator, which reads them itself, and the addresses of Services that Kubernetes gives every pod."""
+_ALIKE = 0.8
+"""From here on a name is taken for a misspelling; programs around Gozen may have variables of their own."""
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -26,6 +35,9 @@ def load_settings(**flags: Any) -> Settings:
         A setting is unknown or out of range; the message names it, its value and what is allowed.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    wrong = misspelt_variables(os.environ)
+    if wrong:
+        raise BadRequest("; ".join(f"{name} is not a setting: {advice}" for name, advice in wrong.items()))
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -46,3 +58,34 @@ def _explain(error: ValidationError) -> str:
         else:
             lines.append(f"setting {name} = {problem['input']!r}: {problem['msg']}")
     return "; ".join(lines)
+
+
+def misspelt_variables(names: Iterable[str]) -> dict[str, str]:
+    """Return the environment variables that look like settings and set none, each with what to write instead.
+
+    Wrong names inside of a group, such as ``GOZEN_GATES__NOISE``, are not among them: `Settings` itself refuses those.
+
+    Parameters
+    ----------
+    names
+        Of all environment variables; their case does not count.
+    """
+    groups = tuple(f"{name}{_BELOW}".upper() for name in Settings.model_fields)
+    found = {}
+    for name in sorted(names):
+        ours = name.upper().removeprefix(_PREFIX)
+        if ours == name.upper() or ours.startswith(groups) or _OTHERS.match(ours):
+            continue
+        near = difflib.get_close_matches(ours, known := list(_variables(Settings)), 1, _ALIKE)
+        if ours not in known and (near or _BELOW in ours):
+            meant = f"write {_PREFIX}{near[0]}" if near else "`gozen config` lists all settings"
+            found[name] = f"{meant}, or take it out of the environment"
+    return found
+
+
+def _variables(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name}".upper()
+        yield variable
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _variables(field.annotation, f"{variable}{_BELOW}")

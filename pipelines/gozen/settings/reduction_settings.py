@@ -69,12 +69,12 @@ class AstrometrySettings(SettingsSection):
 
 
 class CalibrationSettings(SettingsSection):
-    """The zero magnitude and colour term of one sensor and exposure."""
+    """The zero point and colour term of one sensor and exposure."""
 
     match_radius_arcsec: float = Field(
         1.0, gt=0, description="Match between detections and reference stars; at least half a pixel"
     )
-    minimum_stars: int = Field(5, ge=1, description="Reference stars that a zero magnitude needs")
+    minimum_stars: int = Field(5, ge=1, description="Reference stars that a zero point needs")
     good_frames: float = Field(
         0.8, gt=0, le=1, description="Part of the frames on which a star must be good to calibrate the exposure"
     )

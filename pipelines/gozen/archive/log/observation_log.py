@@ -95,7 +95,7 @@ QUALITY = _schema(
         ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a turn"),
         ("n_stars", pa.int32(), "stars that the shift rests on"),
         ("elongation", pa.float64(), "length of the stars over their width"),
-        ("zero_point", pa.float64(), "mag, zero magnitude of this frame"),
+        ("zero_point", pa.float64(), "mag, zero point of this frame"),
     )
 )
 TRACKLETS = _schema((*_WHICH, ("frame_id", pa.string(), "name of the raw data"), *FIELDS))

@@ -36,12 +36,12 @@ FLAG_MEANING: Mapping[Flag, str] = {
     Flag.BLENDED: "another source lies within the aperture",
     Flag.DEAD_PIXEL: "a pixel of the aperture is dead, hot or not a number",
     Flag.NOT_ON_STACK: "found on single frames only",
-    Flag.NO_CALIBRATION: "the exposure has no zero magnitude: `mag` is null",
+    Flag.NO_CALIBRATION: "the exposure has no zero point: `mag` is null",
     Flag.NOT_DETECTED: "below 5 sigma on this frame: `limit` applies",
     Flag.REGISTRATION_FAILED: "the frame's shift against the stack could not be measured",
     Flag.UNMATCHED: "not in the reference catalogue: the id is ours",
     Flag.NO_COLOUR: "the star's colour is unknown: `mag` is without the colour term",
-    Flag.BLENDED_CALIBRATORS: "the zero magnitude rests on stars whose apertures hold the light of others",
+    Flag.BLENDED_CALIBRATORS: "the zero point rests on stars whose apertures hold the light of others",
 }
 
 
@@ -94,7 +94,7 @@ _CALIBRATED = (
     Column("mag", pa.float32(), "mag", "calibrated magnitude; null where the flux is not positive"),
     Column("mag_err", pa.float32(), "mag", "its standard error"),
     Column("limit", pa.float32(), "mag", "5 sigma at this place in this exposure"),
-    Column("zp", pa.float32(), "mag", "zero magnitude of the exposure and sensor", "dictionary"),
+    Column("zp", pa.float32(), "mag", "zero point of the exposure and sensor", "dictionary"),
     Column("zp_err", pa.float32(), "mag", "its standard error", "dictionary"),
     Column("colour_term", pa.float32(), "mag", "per magnitude of `bp_rp`", "dictionary"),
     Column("x", pa.float32(), "pixel", "place on the stack", "dictionary"),

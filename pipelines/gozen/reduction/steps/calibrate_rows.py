@@ -15,7 +15,7 @@ from gozen.reduction.measure_stars import Measurement, measure, place_sources
 from gozen.reduction.sensor_stages import Measured, Searched, Solved, Stage, Stored
 from gozen.settings import CalibrationSettings
 
-_BLENDS = "the zero magnitude rests on stars whose apertures hold the light of others, as too few stand alone"
+_BLENDS = "the zero point rests on stars whose apertures hold the light of others, as too few stand alone"
 
 
 def measure_sources(solved: Solved, reached: Stage) -> Measured:
@@ -24,7 +24,7 @@ def measure_sources(solved: Solved, reached: Stage) -> Measured:
     Raises
     ------
     TooFewCalibrators
-        The zero magnitude cannot be fitted.
+        The zero point cannot be fitted.
     """
     context, stack = solved.context, solved.aligned.stack
     settings, reference = context.settings.calibration, context.shared.reference

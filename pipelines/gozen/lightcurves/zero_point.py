@@ -90,7 +90,7 @@ class StarFluxes:
 
 
 def fit_zero_point(stars: StarFluxes, settings: CalibrationSettings, name: str, why: str = "") -> ZeroPoint:
-    """Fit the zero magnitude and colour term, clipping outliers until they stay the same.
+    """Fit the zero point and colour term, clipping outliers until they stay the same.
 
     Parameters
     ----------
@@ -161,10 +161,10 @@ def _clipped_fit(
         if turn > 0 and (now == kept).all():
             return np.asarray(fit, np.float64), covariance, rest, kept
         kept = now
-    raise TooFewCalibrators(f"{name}: the fit of the zero magnitude does not settle in {_ROUNDS} rounds of clipping")
+    raise TooFewCalibrators(f"{name}: the fit of the zero point does not settle in {_ROUNDS} rounds of clipping")
 
 
 def _enough(count: int, settings: CalibrationSettings, sentence: str, why: str) -> None:
     if count < settings.minimum_stars:
-        needed = f"{sentence}; a zero magnitude needs {settings.minimum_stars}"
+        needed = f"{sentence}; a zero point needs {settings.minimum_stars}"
         raise TooFewCalibrators(f"{needed} ({why})" if why else needed, value=count, limit=settings.minimum_stars)

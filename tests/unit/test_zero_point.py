@@ -1,4 +1,4 @@
-"""The zero magnitude and colour term: recovered among mismatches, without colours, with too few stars, not settling."""
+"""The zero point and colour term: recovered among mismatches, without colours, with too few stars, not settling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gozen.errors import TooFewCalibrators
-from gozen.lightcurves.zero_magnitude import StarFluxes, fit_zero_point
+from gozen.lightcurves.zero_point import StarFluxes, fit_zero_point
 from gozen.settings import CalibrationSettings
 
 SETTINGS = CalibrationSettings()
@@ -25,7 +25,7 @@ def fit(flux, error, g, colour, settings=SETTINGS):
     return fit_zero_point(StarFluxes(flux, error, g, colour), settings, "TMQ1")
 
 
-def test_zero_magnitude_and_colour_term_are_recovered_within_their_errors():
+def test_zero_point_and_colour_term_are_recovered_within_their_errors():
     deviations = []
     for seed in range(60):
         zero = fit(*stars(seed=seed))
