@@ -24,18 +24,22 @@ class PodSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: str = Field("gozen-pipeline:latest", description="Image of the pods")
-    pull_policy: str = Field("IfNotPresent", description="When the image is fetched")
-    service_account: str = Field("gozen-pipeline", description="Their service account, without a token")
+    pull_policy: str = Field(
+        "IfNotPresent", description="When Kubernetes pulls the image: Always, IfNotPresent or Never"
+    )
+    service_account: str = Field("gozen-pipeline", description="Service account of the pods; it has no token")
     settings_map: str = Field("gozen-settings", description="ConfigMap whose keys become environment variables")
     profiles_map: str | None = Field(None, description="ConfigMap of further instrument profiles")
     secret: str | None = Field(None, description="Secret with the file `credentials`, mounted at /etc/gozen/s3")
     volume: dict[str, Any] | None = Field(None, description="Volume that holds the archive, mounted at /archive")
-    requests: dict[str, str] = Field({"cpu": "1", "memory": "2Gi"}, description="What a pod is sure to get")
-    limits: dict[str, str] = Field({"memory": "4Gi"}, description="What a pod may take at most")
-    scratch_limit: str = Field("8Gi", description="Largest scratch folder of a pod")
+    requests: dict[str, str] = Field(
+        {"cpu": "1", "memory": "2Gi"}, description="CPU and memory that Kubernetes reserves for a pod"
+    )
+    limits: dict[str, str] = Field({"memory": "4Gi"}, description="The most CPU and memory that a pod may use")
+    scratch_limit: str = Field("8Gi", description="Size limit of a pod's scratch folder")
     express_class: str = Field("gozen-express", description="Priority class of targets of opportunity")
-    default_class: str = Field("gozen-default", description="Priority class of all others")
-    queue: str | None = Field(None, description="Kueue's local queue, where Kueue is installed")
+    default_class: str = Field("gozen-default", description="Priority class of all other pods")
+    queue: str | None = Field(None, description="Name of the LocalQueue, if Kueue is installed")
 
 
 def own_identity() -> str:
@@ -48,33 +52,47 @@ class OperatorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_BELOW, extra="forbid", frozen=True)
 
-    namespaces: tuple[str, ...] = Field(("default",), description="Namespaces that it looks after")
-    lease_namespace: str | None = Field(None, description="Namespace of its Lease; default: the first one")
+    namespaces: tuple[str, ...] = Field(("default",), description="Namespaces whose resources the operator reconciles")
+    lease_namespace: str | None = Field(
+        None, description="Namespace of the operator's Lease; default: the first of `namespaces`"
+    )
     identity: str = Field(
         default_factory=own_identity,
         min_length=1,
-        description="Name under which it holds the Lease, of one process alone; default: host, process, random token",
+        description="Unique name of this process in the Lease; default: host, process, random token",
     )
-    max_active_jobs: int = Field(8, ge=1, description="Jobs of Exposures at once; express goes first")
-    raw_patience_s: float = Field(3600.0, gt=0, description="Seconds after which raw data that did not come are missed")
+    max_active_jobs: int = Field(
+        8, ge=1, description="Largest number of Exposures' Jobs at a time; express Exposures are first"
+    )
+    raw_patience_s: float = Field(
+        3600.0, gt=0, description="Seconds after which raw data that have not arrived count as missing"
+    )
     calibration_patience_s: float = Field(
         3600.0,
         ge=0,
-        description="Seconds after which an Exposure goes on without calibration of its night that is not complete",
+        description="Seconds that an Exposure waits for its night's calibration; then it is reduced without it",
     )
-    look_s: float = Field(10.0, gt=0, description="Seconds between two looks for raw data in the archive")
-    resync_s: float = Field(300.0, gt=0, description="Seconds between two looks at every resource")
-    exposure_ttl_s: float = Field(3600.0, ge=0, description="Seconds that a finished Exposure stays in the API server")
+    look_s: float = Field(10.0, gt=0, description="Seconds between two checks for raw data in the archive")
+    resync_s: float = Field(300.0, gt=0, description="Seconds after which every resource is reconciled again")
+    exposure_ttl_s: float = Field(
+        3600.0, ge=0, description="Seconds after which a finished Exposure is deleted from the API server"
+    )
     observation_ttl_s: float | None = Field(
-        None, ge=0, description="Seconds that a finished Observation stays in the API server; default: until deleted"
+        None,
+        ge=0,
+        description="Seconds after which a finished Observation is deleted from the API server; default: never",
     )
-    job_ttl_s: int = Field(5400, ge=0, description="Seconds that a finished Job stays where its resource stays longer")
-    job_deadline_s: int = Field(7200, ge=60, description="Seconds after which a Job is given up")
-    retries: int = Field(3, ge=0, description="Times that a group of sensors is tried again after storage trouble")
+    job_ttl_s: int = Field(
+        5400, ge=0, description="Seconds after which a finished Job is deleted if its resource is kept longer"
+    )
+    job_deadline_s: int = Field(7200, ge=60, description="Seconds after which a Job that is not finished fails")
+    retries: int = Field(3, ge=0, description="Number of retries of a group of sensors after storage errors")
     port: int = Field(8080, ge=0, le=65535, description="Port of /healthz and /metrics")
-    silence_s: float = Field(900.0, gt=0, description="Seconds without event or resync after which it is not healthy")
+    silence_s: float = Field(
+        900.0, gt=0, description="Seconds without an event or a resync after which the operator is not healthy"
+    )
     stuck_s: float = Field(
-        900.0, gt=0, description="Seconds that one look at a resource may take; above it the operator is not healthy"
+        900.0, gt=0, description="Longest duration of one reconcile, seconds; above it the operator is not healthy"
     )
     pods: PodSettings = PodSettings()
 

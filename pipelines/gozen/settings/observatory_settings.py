@@ -11,15 +11,20 @@ class ObservatorySettings(SettingsSection):
     """The telescope and the camera that the observer drives; what the simulated ones do."""
 
     driver: str = Field("simulated", description="Name of an entry point of the group gozen.drivers")
-    options: dict[str, str] = Field({}, description="What a driver of another package asks for")
-    move_timeout_s: float = Field(300.0, gt=0, description="Seconds after which a device that still moves has failed")
-    first_exposure_id: int = Field(1, ge=1, le=99_999_999, description="Lowest EXP_ID that is given")
-    seed: int = Field(1, description="Of the simulated sky; an archive holds one sky")
-    speed_up: float = Field(1.0, gt=0, description="How many times faster than real the simulated devices are")
-    events: bool = Field(False, description="Whether each simulated exposure of the sky sees a flare, movers and more")
+    options: dict[str, str] = Field({}, description="Options of a driver from another package")
+    move_timeout_s: float = Field(
+        300.0, gt=0, description="Seconds after which a move that has not ended counts as failed"
+    )
+    first_exposure_id: int = Field(1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned")
+    seed: int = Field(1, description="Random seed of the simulated sky; use one seed for one archive")
+    speed_up: float = Field(1.0, gt=0, description="How many times faster than real devices the simulated ones are")
+    events: bool = Field(
+        False, description="Whether each simulated exposure of the sky contains a flare, movers and other events"
+    )
     dome_open: bool = Field(True, description="Whether the slit of the simulated dome is open at the start")
     faults: tuple[str, ...] = Field(
-        (), description="Simulated verbs that fail, such as focuser.move, or camera.expose@2 for the second time only"
+        (),
+        description="Simulated operations that fail, such as focuser.move, or camera.expose@2 for the second call only",
     )
 
 
@@ -29,10 +34,14 @@ class ObserverSettings(SettingsSection):
     name: str = Field(
         "observer",
         pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$",
-        description="Name under which it claims Observations; one for each telescope",
+        description="Name under which the observer claims Observations; one for each telescope",
     )
     namespace: str = Field("default", description="Namespace of the Observations")
-    interval_s: float = Field(2.0, gt=0, description="Seconds between two looks at the cluster and the devices")
-    claim_s: float = Field(120.0, gt=0, description="Seconds of silence after which another observer may take over")
-    attempts: int = Field(3, ge=1, le=99, description="Times that an interrupted exposure is begun, under new EXP_IDs")
-    grace_s: float = Field(20.0, ge=0, description="Seconds that an exposure may still take after SIGTERM")
+    interval_s: float = Field(2.0, gt=0, description="Seconds between two checks of the cluster and the devices")
+    claim_s: float = Field(
+        120.0, gt=0, description="Seconds without renewal after which another observer may take over a claim"
+    )
+    attempts: int = Field(
+        3, ge=1, le=99, description="Number of attempts at an interrupted exposure, each under a new EXP_ID"
+    )
+    grace_s: float = Field(20.0, ge=0, description="Seconds after SIGTERM in which an exposure may be completed")

@@ -30,18 +30,22 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOZEN_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     archive: str = Field("archive", description="Root of the archive: a directory or any fsspec URL")
-    instrument: str = Field("tomoe", description="A profile that ships, or the path of a profile")
+    instrument: str = Field(
+        "tomoe", description="Name of an instrument profile that Gozen contains, or the path of a profile"
+    )
     reference: str | None = Field(
         None, description="Reference catalogue: a table file, or the name of a collection in the archive"
     )
-    run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this processing")
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Worker processes")
-    block_list: Path | None = Field(None, description="YAML list of what must not be archived")
+    run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this run of the reduction")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Number of worker processes")
+    block_list: Path | None = Field(None, description="YAML file that lists data that must not be archived")
     raw_url_prefixes: tuple[str, ...] = Field(
-        (), description="URLs under which an Exposure's rawURL may name raw data outside the archive; none allow none"
+        (), description="URLs below which an Exposure's rawURL may be; without any, no rawURL is allowed"
     )
-    keep_raw_days: float = Field(7.0, ge=0, description="Days that raw files stay after their night, once reduced")
-    image_digest: str = Field("", description="Digest of the container image, kept in the provenance")
+    keep_raw_days: float = Field(
+        7.0, ge=0, description="Days for which reduced raw files are retained after their night"
+    )
+    image_digest: str = Field("", description="Digest of the container image, recorded in the provenance")
     detection: DetectionSettings = DetectionSettings()
     photometry: PhotometrySettings = PhotometrySettings()
     movers: MoverSettings = MoverSettings()

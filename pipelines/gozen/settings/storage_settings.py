@@ -13,15 +13,17 @@ class StorageSettings(SettingsSection):
     """How an archive on S3 is reached; credentials come from the environment, as for every S3 client."""
 
     endpoint_url: str | None = Field(
-        None, pattern=r"^https?://[^/@\s]+/?$", description="Address of the S3 server; without it Amazon's"
+        None, pattern=r"^https?://[^/@\s]+/?$", description="Address of the S3 server; default: Amazon's"
     )
     region: str | None = Field(
         None,
-        description="Region of the bucket; without it what AWS_REGION says, then AWS_DEFAULT_REGION, then the profile",
+        description="Region of the bucket; default: AWS_REGION, then AWS_DEFAULT_REGION, then the AWS profile's",
     )
     addressing: Literal["auto", "path", "virtual"] = Field(
-        "auto", description="Where the bucket's name stands: in the path, or before the host's name"
+        "auto", description="Position of the bucket's name in addresses: in the path, or before the host name"
     )
-    connect_timeout_s: float = Field(5.0, gt=0, description="Seconds until a server that does not answer is given up")
-    read_timeout_s: float = Field(60.0, gt=0, description="Seconds without a byte that end a request")
-    attempts: int = Field(5, ge=1, description="Times that a request is made before the storage counts as away")
+    connect_timeout_s: float = Field(5.0, gt=0, description="Timeout of a connection to a server, seconds")
+    read_timeout_s: float = Field(60.0, gt=0, description="Timeout of a request that receives no bytes, seconds")
+    attempts: int = Field(
+        5, ge=1, description="Number of attempts at a request before the storage counts as unavailable"
+    )
