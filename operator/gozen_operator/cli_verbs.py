@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 MANAGER = "gozen-cli"
 
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Default: that of the kubeconfig's context.")]
-KindName = Annotated[str, typer.Argument(metavar="KIND", help="obs, exp or lcj, or the kind's whole name.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace; default: that of the kubeconfig's context.")
+]
+KindName = Annotated[str, typer.Argument(metavar="KIND", help="obs, exp or lcj, or the full name of the kind.")]
 
 
 def apply(
     file: Annotated[Path, typer.Argument(help="Observations, Exposures or LightCurveJobs in YAML, or a recipe.")],
     night: Annotated[str | None, typer.Option(help="YYYYMMDD, for a recipe in the observatory's form.")] = None,
-    instrument: Annotated[str, typer.Option(help="Instrument whose site a recipe's times are of.")] = "tomoe",
+    instrument: Annotated[str, typer.Option(help="Instrument whose site defines a recipe's local times.")] = "tomoe",
     namespace: Namespace = None,
 ) -> None:
-    """Ask the cluster for what a file says; the same file runs on a laptop with `gozen run`."""
+    """Create or change in the cluster the resources of a file; on a laptop, `gozen run` executes the same file."""
     resources = _read(file, night, instrument)
     api, where = _connected(namespace)
     for resource in resources:
@@ -47,7 +49,7 @@ def apply(
 
 def get(
     kind: KindName = "obs",
-    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Only this resource.")] = None,
     namespace: Namespace = None,
 ) -> None:
     """List resources as kubectl does."""
@@ -60,7 +62,7 @@ def get(
 
 
 def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
-    """Tell what became of a resource: its conditions, the sensors that failed, and its events."""
+    """Print a resource's conditions, its failed sensors and its events."""
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     status, meta = manifest.get("status") or {}, manifest["metadata"]
@@ -84,7 +86,7 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
 
 
 def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
-    """Print what the pods of an Exposure or a LightCurveJob say."""
+    """Print the logs of the pods of an Exposure or a LightCurveJob."""
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)
     if _kind(kind) == "Observation":
@@ -100,7 +102,7 @@ def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
 
 
 def cancel(kind: KindName, name: str, namespace: Namespace = None) -> None:
-    """Take a request back: what has not begun is not done, what runs is stopped, and the data stay in the archive."""
+    """Cancel a resource: waiting work is dropped, running work is stopped, and data remain in the archive."""
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     api.delete(key, manifest["metadata"]["uid"])

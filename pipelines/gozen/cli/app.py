@@ -34,19 +34,19 @@ from gozen.version import code_version
 OBSERVE = "Observe and simulate"
 REDUCE = "Reduce"
 LOOK_UP = "Look up"
-LOOK_AFTER = "Look after"
+MAINTAIN = "Maintain"
 MORE = "From other packages"
 PLUGINS = "gozen.commands"
 """Entry-point group: other packages add a `typer.Typer` or a function as a verb."""
 
-_EPILOG = "--archive, --config and --debug may stand anywhere on the line."
+_EPILOG = "--archive, --config and --debug may be anywhere in the command."
 
 
 def build_app() -> typer.Typer:
     """Return the command with all its verbs, those of other packages included."""
     app = typer.Typer(
         name="gozen",
-        help="From raw frames of a camera that films the sky to light curves that you can look up.",
+        help="Turn the raw frames of a camera that films the sky into light curves in searchable tables.",
         epilog=_EPILOG,
         add_completion=True,
         rich_markup_mode="rich",
@@ -65,11 +65,11 @@ def build_app() -> typer.Typer:
     app.command("tracklets", rich_help_panel=LOOK_UP)(tracklets.tracklets)
     app.command("exposures", rich_help_panel=LOOK_UP)(exposures.exposures)
     app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)
-    app.add_typer(instrument.app, name="instrument", rich_help_panel=LOOK_AFTER)
-    app.add_typer(archive.app, name="archive", rich_help_panel=LOOK_AFTER)
-    app.add_typer(catalog.app, name="catalog", rich_help_panel=LOOK_AFTER)
-    app.command("config", rich_help_panel=LOOK_AFTER)(config.config)
-    app.command("doctor", rich_help_panel=LOOK_AFTER)(doctor.doctor)
+    app.add_typer(instrument.app, name="instrument", rich_help_panel=MAINTAIN)
+    app.add_typer(archive.app, name="archive", rich_help_panel=MAINTAIN)
+    app.add_typer(catalog.app, name="catalog", rich_help_panel=MAINTAIN)
+    app.command("config", rich_help_panel=MAINTAIN)(config.config)
+    app.command("doctor", rich_help_panel=MAINTAIN)(doctor.doctor)
     _add_plugins(app)
     return app
 
@@ -77,8 +77,8 @@ def build_app() -> typer.Typer:
 def _global_options(
     ctx: typer.Context,
     archive: Annotated[str | None, typer.Option(help="Root of the archive: a directory or any fsspec URL.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file instead of gozen.toml.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Say more, with tracebacks.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Settings file to use instead of gozen.toml.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Print more messages, and tracebacks.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:

@@ -15,14 +15,14 @@ from gozen.cli.invocation import invocation
 from gozen.cli.table_output import Json, write_json
 from gozen.errors import BadRequest, ExitCode
 
-app = typer.Typer(help="Look after the archive: what it holds, whether it is whole, what may go.", no_args_is_help=True)
+app = typer.Typer(help="Inspect and verify the archive, and delete raw files that have expired.", no_args_is_help=True)
 
-Nights = Annotated[list[str] | None, typer.Argument(metavar="[NIGHT]...", help="Nights YYYYMMDD; all without one.")]
+Nights = Annotated[list[str] | None, typer.Argument(metavar="[NIGHT]...", help="Nights YYYYMMDD; default: all.")]
 
 
 @app.command()
 def info(ctx: typer.Context, json: Json = False) -> None:
-    """Say how much each folder holds."""
+    """Print the number and size of the files in each folder of the archive."""
     from gozen.archive.inventory import inventory
 
     store = invocation(ctx).store()
@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Compare every product with its commit, look for raw files that are gone; exit code 65 when something is wrong."""
+    """Compare every product with its commit, and search for missing raw files; exit code 65 if anything is wrong."""
     from gozen.archive.inventory import verify as check
 
     store = invocation(ctx).store()
@@ -60,7 +60,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
 @app.command()
 def sweep(ctx: typer.Context) -> None:
-    """Remove what killed processes left half-written; files of other machines when they are a day old."""
+    """Delete incomplete files of killed processes; those of other machines only if they are older than a day."""
     from gozen.archive.inventory import sweep as clean
 
     _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])
@@ -69,10 +69,12 @@ def sweep(ctx: typer.Context) -> None:
 @app.command()
 def expire(
     ctx: typer.Context,
-    keep_days: Annotated[float | None, typer.Option(min=0, help="Days after the night; else the setting.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    keep_days: Annotated[
+        float | None, typer.Option(min=0, help="Days after the night; default: the setting keep_raw_days.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> None:
-    """Remove raw files that are reduced and whose time is up; retained ones stay."""
+    """Delete raw files that are reduced and older than the retention time, except retained ones."""
     from gozen.archive.raw.expiry import expire as expire_raw
 
     settings = invocation(ctx).settings(keep_raw_days=keep_days)
@@ -99,9 +101,9 @@ def retain(
     ctx: typer.Context,
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
     exposure: Annotated[str, typer.Argument(help="Exposure.")],
-    undo: Annotated[bool, typer.Option("--undo", help="Let the raw files expire again.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="End the retention: let the raw files expire.")] = False,
 ) -> None:
-    """Keep the raw files of an exposure from expiring."""
+    """Exclude the raw files of an exposure from expiry."""
     from gozen.archive.raw.retain import raw_files, release
     from gozen.archive.raw.retain import retain as keep
 
@@ -124,11 +126,11 @@ def forget(
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
     exposure: Annotated[str, typer.Argument(help="Exposure.")],
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="Names of raw files; all of the exposure without.")
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Names of raw files; default: all of the exposure.")
     ] = None,
-    why: Annotated[str, typer.Option(help="Reason, for the record.")] = "",
+    why: Annotated[str, typer.Option(help="Reason, which is recorded.")] = "",
 ) -> None:
-    """Take raw files out of the archive again; refused for those that a commit names."""
+    """Remove raw files from the archive; refused for files that a commit names."""
     from gozen.archive.raw.forget import forget as take_out
 
     found = take_out(invocation(ctx).store(), night, exposure, files or [], now=datetime.now(UTC), why=why)
@@ -137,7 +139,7 @@ def forget(
 
 @app.command()
 def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
-    """Make the log's tables again from the commits."""
+    """Rebuild the tables of the observation log from the commits."""
     from gozen.archive.inventory import nights_of_commits
     from gozen.archive.log.observation_log import rebuild_night
 

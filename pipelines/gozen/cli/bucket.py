@@ -19,15 +19,15 @@ _MOST_DAYS = 36_500
 _SPARE_DAYS = 2
 """A file counts from when it was made; a night ends at most so many days later."""
 
-Users = Annotated[list[str] | None, typer.Option(metavar="ARN", help="A user of this role; may be repeated.")]
-Set = Annotated[bool, typer.Option("--set", help="Set it in the bucket; without it, it is only shown.")]
+Users = Annotated[list[str] | None, typer.Option(metavar="ARN", help="User of this role; may be repeated.")]
+Set = Annotated[bool, typer.Option("--set", help="Set it in the bucket; without this option it is only printed.")]
 
 
 def tag(
     ctx: typer.Context,
-    night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; all without one.")] = None,
+    night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; default: all.")] = None,
 ) -> None:
-    """On S3: bring the tags of raw files up to date, by which the bucket's life cycle removes what is reduced."""
+    """On S3: update the tags of raw files by which the bucket deletes reduced files."""
     from gozen.archive.keys import checked_night
     from gozen.archive.raw.reduced_tags import refresh
 
@@ -38,11 +38,12 @@ def tag(
 def lifecycle(
     ctx: typer.Context,
     days: Annotated[
-        int | None, typer.Option(min=1, help="Days after a file was made; else the setting keep_raw_days and two more.")
+        int | None,
+        typer.Option(min=1, help="Days after the creation of a file; default: the setting keep_raw_days plus two."),
     ] = None,
     set_: Set = False,
 ) -> None:
-    """On S3: show or set the rule by which the bucket removes raw files that are reduced and not retained."""
+    """On S3: show or set the rule by which the bucket deletes raw files that are reduced and not retained."""
     from gozen.archive.bucket_rules import rules_for, set_life_cycle
 
     store = _bucket(ctx)
@@ -70,7 +71,7 @@ def policy(
     reader: Users = None,
     set_: Set = False,
 ) -> None:
-    """On S3: show or set who may do what in the bucket."""
+    """On S3: show or set the bucket policy."""
     from gozen.archive.bucket_policy import statements
     from gozen.archive.bucket_rules import set_policy
 

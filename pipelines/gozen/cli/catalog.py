@@ -13,7 +13,7 @@ from gozen.cli.invocation import invocation
 from gozen.cli.table_output import Json, write_json
 from gozen.errors import BadRequest, ExitCode
 
-app = typer.Typer(help="Look after the tables: list, import, check, compact and release them.", no_args_is_help=True)
+app = typer.Typer(help="List, import, verify, compact and release tables.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the table.")]
 
@@ -44,7 +44,7 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def info(ctx: typer.Context, name: Name, json: Json = False) -> None:
-    """Say what a table is: version, rows, columns with their units, releases that hold it."""
+    """Print a table's version, number of rows, columns with units, and the releases that contain it."""
     from gozen.catalog import open_catalog
     from gozen.catalog.maintain.release import released
 
@@ -77,20 +77,28 @@ def import_(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(help="FITS, CSV, ECSV, Parquet, Arrow or VOTable; a path or any fsspec URL.")],
     name: Annotated[str, typer.Option(help="Name of the table.")],
-    ra: Annotated[str | None, typer.Option(metavar="COL", help="Column of right ascension; else a usual name.")] = None,
-    dec: Annotated[str | None, typer.Option(metavar="COL", help="Column of declination; else a usual name.")] = None,
-    id_: Annotated[str | None, typer.Option("--id", metavar="COL", help="Column of ids; else a usual name.")] = None,
+    ra: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column of right ascension; default: a usual name.")
+    ] = None,
+    dec: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column of declination; default: a usual name.")
+    ] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", metavar="COL", help="Column of ids; default: a usual name.")
+    ] = None,
     unit: Annotated[
-        str | None, typer.Option(help="Of the positions, over what the file says: rad, arcsec, or hourangle,deg.")
+        str | None, typer.Option(help="Unit of the positions, instead of the file's: rad, arcsec, or hourangle,deg.")
     ] = None,
     hdu: Annotated[
         str | None, typer.Option(help="Table of a FITS file (number or EXTNAME) or VOTable (number, ID or name).")
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of a text file that is not UTF-8, as in latin-1.")] = None,
-    partition_rows: Annotated[int, typer.Option(min=1, help="Most rows of a partition.")] = 1_000_000,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a text file that is not UTF-8, such as latin-1.")
+    ] = None,
+    partition_rows: Annotated[int, typer.Option(min=1, help="Largest number of rows in a partition.")] = 1_000_000,
     margin: Annotated[float, typer.Option(min=0, help="Width of the margin for cross-matches, arcsec; 0: none.")] = 5.0,
 ) -> None:
-    """Make a table of a file: positions and ids are found or named, all other columns are kept."""
+    """Import a file as a table; columns of positions and ids are recognised or named, all others are kept."""
     from gozen.catalog.imports.import_table import ImportRequest, import_table
     from gozen.catalog.write.table_options import TableOptions
 
@@ -107,10 +115,12 @@ def import_(
 @app.command()
 def verify(
     ctx: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Tables; all without one.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of tables; default: all.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Read every file of tables and of their releases, and say what is wrong; exit code 65 when something is."""
+    """Read every file of tables and releases, and report errors; exit code 65 if there are any."""
     from gozen.catalog.maintain import verify as check
 
     store = invocation(ctx).store()
@@ -131,15 +141,17 @@ def verify(
 def compact(
     ctx: typer.Context,
     name: Name,
-    everything: Annotated[bool, typer.Option("--all", help="Bring every partition to one file.")] = False,
-    most_files: Annotated[int, typer.Option(min=1, help="Files that a partition may have.")] = 16,
-    partition_rows: Annotated[int, typer.Option(min=1, help="Rows above which a partition is split.")] = 20_000_000,
+    everything: Annotated[bool, typer.Option("--all", help="Merge every partition into one file.")] = False,
+    most_files: Annotated[int, typer.Option(min=1, help="Largest number of files in a partition.")] = 16,
+    partition_rows: Annotated[
+        int, typer.Option(min=1, help="Number of rows above which a partition is split.")
+    ] = 20_000_000,
     remove_older_than: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", min=0, help="Remove generations that have been out of use so long."),
+        typer.Option(metavar="DAYS", min=0, help="Delete generations that have been out of use for this time."),
     ] = None,
 ) -> None:
-    """Merge the files of partitions that have many and split those that grew; readers are not disturbed."""
+    """Merge the files of partitions that have many, and split large partitions; readers may continue meanwhile."""
     from gozen.catalog.maintain.compact import compact as merge
     from gozen.catalog.maintain.old_generations import remove_older, retire
 
@@ -168,9 +180,11 @@ def compact(
 def release(
     ctx: typer.Context,
     rerun: Annotated[str, typer.Argument(help="Name of the release.")],
-    tables: Annotated[list[str], typer.Argument(metavar="WORD=TABLE...", help="Tables, by the word each goes by.")],
+    tables: Annotated[
+        list[str], typer.Argument(metavar="WORD=TABLE...", help="Tables, with the name of each in the release.")
+    ],
 ) -> None:
-    """Give the current versions of tables a name for good; they share their files with the tables."""
+    """Publish the current versions of tables under a permanent name; the release and the tables share files."""
     from gozen.catalog.maintain.release import release as make
 
     words = dict(_word(one) for one in tables)

@@ -11,7 +11,7 @@ from gozen.cli.table_output import Json, write_json
 
 
 def config(ctx: typer.Context, json: Json = False) -> None:
-    """Print all settings: value, where it comes from (flag, environment, file, default), what it means."""
+    """Print all settings: value, source (flag, environment, file, default) and meaning."""
     from gozen.settings import explain_settings, settings_file
 
     call = invocation(ctx)

@@ -16,19 +16,22 @@ from gozen.errors import ExitCode
 
 def demo(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Option(help="Where to; empty, new, or of an earlier demo.")] = Path("gozen-demo"),
+    folder: Annotated[Path, typer.Option(help="Output folder: new, empty, or of an earlier demo.")] = Path(
+        "gozen-demo"
+    ),
     sensors: Annotated[int, typer.Option(min=1, help="Number of the camera's sensors.")] = 2,
     dithers: Annotated[int, typer.Option(min=1, max=4, help="Number of exposures of the field.")] = 2,
     nframe: Annotated[int, typer.Option(min=2, help="Frames of an exposure.")] = 18,
-    seed: Annotated[int, typer.Option(help="Of the sky.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulated sky.")] = 1,
     workers: reduction_options.Workers = None,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Compare and report what the folder holds, without making it again.")
+        bool,
+        typer.Option("--report-only", help="Only compare and report the demo in the folder, without running it again."),
     ] = False,
 ) -> int:
-    """Simulate a night, reduce it, look it up, compare it with its truth and write a report; needs no root.
+    """Simulate a night, reduce it, compare the results with the true values, and write a report; needs no root.
 
-    Exit code 70 when something was recovered outside of its stated tolerance.
+    Exit code 70 if a result differs from its true value by more than the stated tolerance.
     """
     from gozen.demo.demo_night import DemoPlan
     from gozen.demo.mover_pictures import in_words

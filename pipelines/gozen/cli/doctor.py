@@ -14,7 +14,7 @@ _STYLES = {"ok": "green", "optional": "yellow", "missing": "bold red"}
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
-    """Say what is installed, what is missing and how to get it; exit code 65 when the main job cannot run."""
+    """Check what is installed, what is missing and how to install it; exit code 65 if `gozen run` cannot work."""
     from gozen.preflight.examine_machine import examine
 
     found = examine(invocation(ctx).settings())

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from gozen.instrument.profile import Profile
     from gozen.instrument.profile_check import QuantityCheck
 
-app = typer.Typer(help="What the camera is: profiles, and what they read from your files.", no_args_is_help=True)
+app = typer.Typer(help="List instrument profiles, and check what they read from your files.", no_args_is_help=True)
 
-ProfileName = Annotated[str | None, typer.Argument(metavar="[PROFILE]", help="Name or path; else the setting.")]
+ProfileName = Annotated[
+    str | None,
+    typer.Argument(metavar="[PROFILE]", help="Name or path of the instrument profile; default: the setting."),
+]
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the profiles that ship; any other camera is a YAML file."""
+    """List the instrument profiles that Gozen contains; you can describe any other camera in a YAML file."""
     from gozen.instrument.profile import load_profile, shipped_profiles
 
     profiles = [load_profile(name) for name in shipped_profiles()]
@@ -38,7 +41,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, profile: ProfileName = None, json: Json = False) -> None:
-    """Print a profile with all its values, those that it leaves to the defaults included."""
+    """Print a profile with all its values, including defaults."""
     import yaml
 
     from gozen.instrument.profile import load_profile
@@ -56,9 +59,9 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FITS...", help="Raw files.")],
     json: Json = False,
 ) -> None:
-    """Say what a profile reads from FITS files: each quantity, its word, its value and what it is taken for.
+    """Show what a profile reads from FITS files: each quantity, its keyword, its value and how it is interpreted.
 
-    The exit code is 65 when a file cannot be read by the profile.
+    The exit code is 65 if a file cannot be read with the profile.
     """
     from gozen.instrument.profile import load_profile
 

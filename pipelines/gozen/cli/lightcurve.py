@@ -34,25 +34,28 @@ _BAD = ("SATURATED", "EDGE", "DEAD_PIXEL", "NO_CALIBRATION", "REGISTRATION_FAILE
 
 def lightcurve(
     ctx: typer.Context,
-    ra: Annotated[str | None, typer.Option(help="Degrees, or hours as 01:18:59.96.")] = None,
-    dec: Annotated[str | None, typer.Option(help="Degrees, or as +29:42:38.6.")] = None,
-    radius: Annotated[float, typer.Option(min=0, help="Arcsec.")] = 2.0,
-    id_: Annotated[int | None, typer.Option("--id", help="Source id: Gaia's or ours.")] = None,
+    ra: Annotated[str | None, typer.Option(help="Right ascension: degrees, or hours such as 01:18:59.96.")] = None,
+    dec: Annotated[str | None, typer.Option(help="Declination: degrees, or sexagesimal such as +29:42:38.6.")] = None,
+    radius: Annotated[float, typer.Option(min=0, help="Radius, arcsec.")] = 2.0,
+    id_: Annotated[int | None, typer.Option("--id", help="Source id, of Gaia or of this table.")] = None,
     good: Annotated[
-        bool, typer.Option("--good/--all-flags", help="Leave out points that are saturated, cut, dead, uncalibrated.")
+        bool,
+        typer.Option(
+            "--good/--all-flags", help="Omit points that are saturated, truncated, on dead pixels or uncalibrated."
+        ),
     ] = False,
     filter_: Annotated[
-        str | None, typer.Option("--filter", metavar="NAME", help="Only rows in this filter, as headers write it.")
+        str | None, typer.Option("--filter", metavar="NAME", help="Only rows in this filter, spelt as in the headers.")
     ] = None,
-    columns: Annotated[str | None, typer.Option(help="Names joined by commas, or `all`.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Names separated by commas, or `all`.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a .png or .svg.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot to this .png or .svg file.")] = None,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
     table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",
 ) -> None:
-    """Look up light curves by id or within a circle; nothing found is a result and says what is nearest."""
+    """Look up light curves by id or within a circle; if nothing is found, report the nearest source."""
     from gozen.catalog import open_catalog
 
     form = table_output.Form(csv, json, parquet)

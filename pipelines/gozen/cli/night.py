@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gozen.resources.sky_circle import SkyCircle
     from gozen.workflow.append_nights import AppendedNight
 
-app = typer.Typer(help="A night as a whole: append its detections to the light-curve table.", no_args_is_help=True)
+app = typer.Typer(help="Append the detections of a night to the light-curve table.", no_args_is_help=True)
 
 
 @app.command("append")
@@ -28,12 +28,17 @@ def append(
         list[str] | None, typer.Argument(help="YYYYMMDD, one or more; default: those of the exposures or the region.")
     ] = None,
     exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
-    region: Annotated[str | None, typer.Option(help="Only sensors that touch RA,DEC,RADIUS, degrees.")] = None,
-    run_: Annotated[str | None, typer.Option("--run", help="Only this processing; default: the last of each.")] = None,
-    table: Annotated[str, typer.Option(help="The table that the rows go to.")] = "lightcurves",
+    region: Annotated[
+        str | None, typer.Option(help="Only sensors that overlap the circle RA,DEC,RADIUS, degrees.")
+    ] = None,
+    run_: Annotated[
+        str | None,
+        typer.Option("--run", help="Only this run of the reduction; default: the last one of each exposure."),
+    ] = None,
+    table: Annotated[str, typer.Option(help="Table to which the rows are appended.")] = "lightcurves",
     result: Annotated[Path | None, typer.Option(help="Write counts and the table's version to this file.")] = None,
 ) -> None:
-    """Append the calibrated detections of nights to a light-curve table; run again, it changes nothing."""
+    """Append the calibrated detections of nights to a light-curve table; a second run changes nothing."""
     from gozen.workflow.append_nights import AppendRequest, append_nights
 
     called = invocation(ctx)

@@ -38,14 +38,14 @@ def quality(
     sensor: log_options.Sensor = None,
     data_type: log_options.DataType = None,
     reason: log_options.Reason = None,
-    gates: Annotated[bool, typer.Option("--gates", help="The gates with value and limit.")] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="The frames (the default).")] = False,
-    refused: Annotated[bool, typer.Option("--refused", help="Only what a gate refused.")] = False,
+    gates: Annotated[bool, typer.Option("--gates", help="Print the gates with value and limit.")] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="Print the frames (the default).")] = False,
+    refused: Annotated[bool, typer.Option("--refused", help="Only rejected data.")] = False,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Search the quality: registration, sky and seeing of each frame, or each gate with its value and limit."""
+    """Search quality values: registration, sky and seeing of each frame, or each gate's value and limit."""
     from gozen.archive.log.search_log import search_quality
 
     if gates and frames:

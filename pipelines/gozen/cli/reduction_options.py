@@ -9,17 +9,17 @@ import typer
 from gozen.errors import BadRequest
 from gozen.resources.pipeline_names import PIPELINE_NAMES
 
-Instrument = Annotated[str | None, typer.Option(help="Instrument profile: a name that ships, or a path.")]
+Instrument = Annotated[
+    str | None, typer.Option(help="Instrument profile: a name from `gozen instrument list`, or a path.")
+]
 Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a table file, or a collection's name.")]
-Run = Annotated[str | None, typer.Option("--run", help="Name of this processing.")]
-Part = Annotated[
-    int | None, typer.Option(min=0, help="Only this group of the sensors, counted from 0: what a pod does.")
-]
+Run = Annotated[str | None, typer.Option("--run", help="Name of this run of the reduction.")]
+Part = Annotated[int | None, typer.Option(min=0, help="Only this group of sensors, counted from 0; for pods.")]
 RawURL = Annotated[
-    str | None, typer.Option("--raw-url", help="Folder of the exposure's raw data, where that is not the archive.")
+    str | None, typer.Option("--raw-url", help="Folder of the exposure's raw data, if it is not in the archive.")
 ]
-PartSize = Annotated[int, typer.Option(min=1, help="Sensors in a group.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes; default: one a core.")]
+PartSize = Annotated[int, typer.Option(min=1, help="Number of sensors in a group.")]
+Workers = Annotated[int | None, typer.Option(help="Number of worker processes; default: one per core.")]
 
 
 def pipeline_names(text: str | None) -> list[str]:

@@ -29,7 +29,7 @@ def run(
     ctx: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="A recipe in the observatory's form, or Observations in YAML.")],
     raw: Annotated[
-        list[Path] | None, typer.Option(help="FITS files, or folders of them, to take in first; may be repeated.")
+        list[Path] | None, typer.Option(help="FITS files or folders to copy into the archive first; may be repeated.")
     ] = None,
     night: Annotated[str | None, typer.Option(help="YYYYMMDD; default: the night of the raw data.")] = None,
     instrument: reduction_options.Instrument = None,
@@ -37,7 +37,7 @@ def run(
     run_: reduction_options.Run = None,
     workers: reduction_options.Workers = None,
 ) -> int:
-    """Reduce what a recipe asks for; run again, it finishes the rest and redoes nothing."""
+    """Reduce the exposures that a recipe requests; after an interruption, run it again to continue."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.observing.recipe_of_night import observations_of, read_recipe

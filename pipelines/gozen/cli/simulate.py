@@ -33,26 +33,32 @@ class _NightUnlessNamed(TyperGroup):
         return super().parse_args(ctx, args if named else ["night", *args])
 
 
-app = typer.Typer(cls=_NightUnlessNamed, help="Raw exposures of a simulated sky (night), or the tables of a survey.")
+app = typer.Typer(cls=_NightUnlessNamed, help="Simulate raw exposures of a night, or the tables of a survey.")
 app.command("objects")(survey.objects)
 
 
 @app.command("night")
 def simulate(
     ctx: typer.Context,
-    recipe: Annotated[Path | None, typer.Argument(help="A recipe whose exposures to take; default: one field.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe whose exposures are simulated; default: one field.")
+    ] = None,
     night: Annotated[str, typer.Option(help="YYYYMMDD, the local date on which the night begins.")] = "20260115",
     ra: Annotated[float, typer.Option(min=0, max=360, help="Of the field, degrees.")] = 19.75,
     dec: Annotated[float, typer.Option(min=-90, max=90, help="Of the field, degrees.")] = 29.71,
-    dithers: Annotated[int, typer.Option(min=1, max=4, help="Exposures of the field, each moved by a sensor.")] = 1,
-    sensors: Annotated[str, typer.Option(help="Sensors joined by commas, a number of them, or `all`.")] = "2",
+    dithers: Annotated[
+        int, typer.Option(min=1, max=4, help="Number of exposures of the field, each offset by one sensor.")
+    ] = 1,
+    sensors: Annotated[
+        str, typer.Option(help="Names of sensors separated by commas, a number of sensors, or `all`.")
+    ] = "2",
     nframe: Annotated[int, typer.Option(min=1, max=10000, help="Frames of an exposure.")] = 18,
-    seed: Annotated[int, typer.Option(help="Of the sky; an archive holds one sky.")] = 1,
-    events: Annotated[bool, typer.Option(help="Inject a flare, an eclipse, movers and a cloud.")] = True,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulated sky; use one seed for one archive.")] = 1,
+    events: Annotated[bool, typer.Option(help="Simulate a flare, an eclipse, movers and a cloud.")] = True,
     instrument: reduction_options.Instrument = None,
     workers: reduction_options.Workers = None,
 ) -> None:
-    """Take raw exposures of a simulated sky, with a dark and a flat, and keep the truth beside them."""
+    """Simulate raw exposures of the sky, with a dark and a flat, and write the true values next to them."""
     from gozen.archive.keys import date_of
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile

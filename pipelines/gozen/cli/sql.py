@@ -14,20 +14,23 @@ from gozen.cli.invocation import invocation
 def sql(
     ctx: typer.Context,
     query: Annotated[
-        str, typer.Argument(help="One SELECT, in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) is a circle.")
+        str, typer.Argument(help="One SELECT in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) selects a circle.")
     ],
     rerun: Annotated[
-        str | None, typer.Option(help="The release to ask; default: the setting, else live tables.")
+        str | None, typer.Option(help="Release to query; default: that of the settings, or the live tables.")
     ] = None,
     trusted: Annotated[
-        bool, typer.Option("--trusted", help="Let the query open files, as by read_csv: a query of your own.")
+        bool,
+        typer.Option(
+            "--trusted", help="Let the query read files, for example with read_csv; only for your own queries."
+        ),
     ] = False,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Ask the tables in SQL; circles read only what the index says can lie there."""
+    """Query the tables with SQL; a condition on a circle reads only the files near it."""
     from gozen.quickdb.connecting import connect
 
     form = table_output.Form(csv, json, parquet)

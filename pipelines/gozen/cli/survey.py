@@ -13,11 +13,11 @@ from gozen.cli.stage_bar import counted
 
 def objects(
     ctx: typer.Context,
-    name: Annotated[str, typer.Option(help="Of the release, and the beginning of its tables' names.")] = "s20a_wide",
-    count: Annotated[int, typer.Option("--objects", min=1, help="Objects in each of the tables.")] = 2_000_000,
-    seed: Annotated[int, typer.Option(help="Of the sky.")] = 1,
+    name: Annotated[str, typer.Option(help="Name of the release, and prefix of its tables' names.")] = "s20a_wide",
+    count: Annotated[int, typer.Option("--objects", min=1, help="Number of objects in each table.")] = 2_000_000,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulated sky.")] = 1,
 ) -> None:
-    """Write the object tables `forced` and `meas` of a simulated survey; run again, it completes what is there."""
+    """Write the object tables `forced` and `meas` of a simulated survey; a second run completes an interrupted one."""
     from gozen.simulator.objects.survey_release import simulate_objects, steps
 
     store = invocation(ctx).store()

@@ -38,14 +38,23 @@ _PANEL = "ADES"
 Kind = Annotated[str | None, typer.Option("--kind", help="mover, streak or cosmic.", rich_help_panel="Selection")]
 Rate = Annotated[
     str | None,
-    typer.Option("--rate", help="arcsec/min, MIN:MAX; either end may be left out.", rich_help_panel="Selection"),
+    typer.Option(
+        "--rate", help="Rate, arcsec/min, as MIN:MAX; either end may be omitted.", rich_help_panel="Selection"
+    ),
 ]
 Significance = Annotated[
-    float, typer.Option("--significance", help="Lowest, -log10 of how many by chance.", rich_help_panel="Selection")
+    float,
+    typer.Option(
+        "--significance",
+        help="Lowest significance: -log10 of the expected number of chance tracklets.",
+        rich_help_panel="Selection",
+    ),
 ]
 Ades = Annotated[
     Path | None,
-    typer.Option("--ades", metavar="FILE", help="Write the form of the Minor Planet Center.", rich_help_panel="Output"),
+    typer.Option(
+        "--ades", metavar="FILE", help="Write the format of the Minor Planet Center (ADES).", rich_help_panel="Output"
+    ),
 ]
 
 
@@ -62,19 +71,23 @@ def tracklets(
     ra: log_options.Ra = None,
     dec: log_options.Dec = None,
     radius: log_options.Radius = 1.0,
-    points: Annotated[bool, typer.Option("--points", help="Every point, not one row for each object.")] = False,
+    points: Annotated[
+        bool, typer.Option("--points", help="Print every point instead of one row for each object.")
+    ] = False,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
     ades: Ades = None,
     station: Annotated[str, typer.Option(help="Observatory code.", rich_help_panel=_PANEL)] = "",
-    submitter: Annotated[str, typer.Option(help="Who submits, as in 'A. Observer'.", rich_help_panel=_PANEL)] = "",
-    observer: Annotated[list[str] | None, typer.Option(help="May be repeated.", rich_help_panel=_PANEL)] = None,
-    mode: Annotated[str, typer.Option(help="Kind of sensor: CMO, CCD, VID.", rich_help_panel=_PANEL)] = "CMO",
-    design: Annotated[str, typer.Option(help="Of the telescope.", rich_help_panel=_PANEL)] = "Schmidt",
-    aperture: Annotated[float, typer.Option(help="Of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
+    submitter: Annotated[str, typer.Option(help="Submitter, such as 'A. Observer'.", rich_help_panel=_PANEL)] = "",
+    observer: Annotated[
+        list[str] | None, typer.Option(help="Observer; may be repeated.", rich_help_panel=_PANEL)
+    ] = None,
+    mode: Annotated[str, typer.Option(help="Type of sensor: CMO, CCD or VID.", rich_help_panel=_PANEL)] = "CMO",
+    design: Annotated[str, typer.Option(help="Design of the telescope.", rich_help_panel=_PANEL)] = "Schmidt",
+    aperture: Annotated[float, typer.Option(help="Aperture of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
 ) -> None:
-    """Search moving objects: place, rate, magnitude and how sure they are; export them to the Minor Planet Center."""
+    """Search moving objects: position, rate, magnitude and significance; export them for the Minor Planet Center."""
     from gozen.archive.log.search_log import search_tracklets
 
     form = table_output.Form(csv, json, parquet)

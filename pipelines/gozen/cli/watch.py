@@ -18,29 +18,31 @@ if TYPE_CHECKING:
 
 def watch(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Into which the camera writes FITS files.")],
-    once: Annotated[bool, typer.Option("--once", help="End when the folder is empty and all is done.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder into which the camera writes FITS files.")],
+    once: Annotated[bool, typer.Option("--once", help="End when the folder is empty and all work is done.")] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the files in the folder; the archive copies them.")
+        bool, typer.Option("--keep", help="Copy the files into the archive instead of moving them.")
     ] = False,
     recipe: Annotated[
-        list[Path] | None, typer.Option(help="What is asked of its exposures, where not the headers say it; repeat.")
+        list[Path] | None,
+        typer.Option(help="Recipe with the pipelines of exposures whose headers name none; may be repeated."),
     ] = None,
     express: Annotated[
-        list[str] | None, typer.Option(help="Object that goes first, as in 'GRB*'; may be repeated.")
+        list[str] | None, typer.Option(help="Object to reduce first, such as 'GRB*'; may be repeated.")
     ] = None,
     pipelines: Annotated[
-        str | None, typer.Option(help="wcs, stack, neo, cube, joined by commas; default: what recipe or header say.")
+        str | None,
+        typer.Option(help="wcs, stack, neo, cube, separated by commas; default: those named in recipe or header."),
     ] = None,
-    status: Annotated[Path | None, typer.Option(help="File that holds the state of the queue as JSON.")] = None,
+    status: Annotated[Path | None, typer.Option(help="JSON file into which the state of the queue is written.")] = None,
     instrument: reduction_options.Instrument = None,
     reference: reduction_options.Reference = None,
     run_: reduction_options.Run = None,
     workers: reduction_options.Workers = None,
 ) -> int:
-    """Reduce what arrives in a folder, targets of opportunity first, and append it to the light curves.
+    """Reduce files as they arrive in a folder, targets of opportunity first, and append them to the light curves.
 
-    Files move from the folder into the archive. Started again, it goes on where it was stopped or killed.
+    Files are moved from the folder into the archive. After a stop or a kill, the next start continues the work.
     """
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
