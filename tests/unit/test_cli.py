@@ -85,7 +85,7 @@ def test_the_start_imports_nothing_heavy():
 def test_help_groups_the_verbs_by_their_job(call):
     code, out, _ = call("--help")
     assert code == 0
-    places = [out.index(text) for text in ("─ Look up ─", "│ exposures ", "│ quality ", "─ Look after ─", "│ doctor ")]
+    places = [out.index(text) for text in ("─ Look up ─", "│ exposures ", "│ quality ", "─ Maintain ─", "│ doctor ")]
     assert places == sorted(places)
     assert call()[1] == out
 
