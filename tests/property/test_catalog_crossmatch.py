@@ -109,7 +109,7 @@ def test_what_is_no_position_matches_nothing() -> None:
 def test_a_radius_that_makes_no_sense_is_refused(radius: float) -> None:
     with pytest.raises(BadRequest, match="cross-match"):
         crossmatch([1.0], [1.0], [1.0], [1.0], radius)
-    with pytest.raises(BadRequest, match="do not go with"):
+    with pytest.raises(BadRequest, match="do not match"):
         crossmatch([1.0, 2.0], [1.0], [1.0], [1.0], 1.0)
 
 
@@ -134,3 +134,13 @@ def test_a_table_gives_the_same_pairs_as_its_rows_in_memory(
     assert first["row"].to_pylist() == np.unique(wanted.row).tolist()
     nothing = crossmatch_table(store, "stars", [200.0], [-50.0], radius)
     assert (len(nothing), nothing.column_names[:2]) == (0, ["row", "separation_arcsec"])
+
+
+def test_a_table_is_matched_by_positions_on_the_sky_only(tmp_path: Path) -> None:
+    store, rows = open_store(tmp_path), objects_of(10, ra=150.0, dec=2.0)
+    write_table(store, "stars", object_schema(), [rows], TableOptions())
+    ra, dec = rows["ra"].to_numpy()[:3], rows["dec"].to_numpy()[:3].copy()
+    dec[1] = 92.0
+    assert crossmatch_table(store, "stars", ra, dec, 0.001)["row"].to_pylist() == [0, 2]
+    with pytest.raises(BadRequest, match="3 right ascensions do not match 2 declinations"):
+        crossmatch_table(store, "stars", ra, dec[:2], 1.0)

@@ -185,9 +185,9 @@ def asks_with_outside(patch):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (outside, "no answer: these bytes are no value: a field of a dtype does not lie in its element"),
+        (outside, "no answer: these bytes are not a value: a field of a dtype does not lie in its element"),
         (returns_outside, "a field of a dtype does not lie in its element"),
-        (asks_with_outside, "no answer: these bytes are no value: 67 is not the tag of a value"),
+        (asks_with_outside, "no answer: these bytes are not a value: 67 is not the tag of a value"),
     ],
 )
 def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, said):
@@ -241,5 +241,5 @@ def test_requests_that_make_no_sense_are_refused(apart, request_):
     def ask(patch):
         return patch._reads._source._ask(request_)
 
-    with pytest.raises(BadRequest, match=r"which is no request|above 0 and at most 3600"):
+    with pytest.raises(BadRequest, match=r"not a request|above 0 and at most 3600"):
         list(apart.map(ask))

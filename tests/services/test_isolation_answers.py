@@ -1,4 +1,4 @@
-"""What a function kept apart says that is no answer, and how it fails: what its user is told.
+"""What a function kept apart says that is not an answer, and how it fails: what its user is told.
 
 Covers bytes of its own on the connection, too many, halves and floods; objects; exceptions, also those that cannot be
 shown; programs that are none. What passes on the wire is in tests/unit/test_quickdb_wire.py.
@@ -26,7 +26,7 @@ HEAD = b"%b\x00\x00\x00\x00\x00\x00\x00%b"
 
 
 class Liar(Functions):
-    """Functions that answer with what is no answer, or not at all."""
+    """Functions that answer with what is not an answer, or not at all."""
 
     def says(self, argument, ask):
         """Write bytes of its own on the connection, wherever it is, and wait."""
@@ -110,7 +110,7 @@ PROGRAM = pickled(Liar())
     ids=["noise", "a pickle", "an empty result", "a huge request", "a message of the worker's", "no size", "memory"],
 )
 def test_what_is_no_answer_is_refused(small, said):
-    with pytest.raises(FunctionFailed, match="what is no answer"):
+    with pytest.raises(FunctionFailed, match="what is not an answer"):
         small.call(PROGRAM, "says", said, refuse_all)
 
 
@@ -133,7 +133,7 @@ def message(kind, data):
     ids=["request", "failure", "size"],
 )
 def test_a_message_that_would_be_right_is_refused_when_it_is_too_long(small, said, name):
-    with pytest.raises(FunctionFailed, match=f"what is no answer: a message {name} of {len(said) - 16} bytes"):
+    with pytest.raises(FunctionFailed, match=f"what is not an answer: a message {name} of {len(said) - 16} bytes"):
         small.call(PROGRAM, "says", said, refuse_all)
 
 
@@ -163,7 +163,7 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
 
 def test_an_answer_to_nothing_is_not_taken_for_that_of_the_next_call(small):
     result = message(b"O", encode("first"))
-    with pytest.raises(FunctionFailed, match="what is no answer: something after it"):
+    with pytest.raises(FunctionFailed, match="what is not an answer: something after it"):
         small.call(PROGRAM, "says", result + message(b"O", encode("second")), refuse_all)
     assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
 

@@ -353,7 +353,7 @@ def test_a_function_that_cannot_be_pickled_is_named(api: Api) -> None:
     [
         (lambda api: api.map(size, region=Cone(10, -80, 0.1)), BadRequest, "no part of lightcurves"),
         (lambda api: api.map(size, region=Polygon([(10, -80), (11, -80), (10, -81)])), BadRequest, "no part of"),
-        (lambda api: api.map(size, region="nonsense"), BadRequest, "is no MOC"),
+        (lambda api: api.map(size, region="nonsense"), BadRequest, "is not a MOC"),
         (lambda api: api.map(size, rerun="s20a_wid"), RerunNotFound, "s20a_wid"),
         (lambda api: api.map(size, table="lightcurve"), TableNotFound, "lightcurves"),
         (lambda api: next(api.map(lambda p: p("lightcurve.mjd"))), ColumnNotFound, "lightcurves.mjd"),

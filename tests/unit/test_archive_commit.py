@@ -85,7 +85,12 @@ def test_a_rejection_keeps_value_and_limit():
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "no commit"), ("[]", "no commit"), ('{"form": 99}', "update gozen"), ('{"form": 1}', "Field required")],
+    [
+        ("{", "not a commit"),
+        ("[]", "not a commit"),
+        ('{"form": 99}', "update gozen"),
+        ('{"form": 1}', "Field required"),
+    ],
 )
 def test_what_is_no_commit_is_named(store, content, says):
     place = Processing("20240105", "e")

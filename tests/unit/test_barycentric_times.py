@@ -5,6 +5,7 @@ A clock that is ahead of the installed tables is in `tests/services/test_clock_a
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +17,8 @@ from astropy.utils import iers
 
 from gozen.instrument.earth_rotation import TableReach, day_length_s, installed_tables, reach, rotation_uncertainty_s
 from gozen.instrument.profile import load_profile
-from gozen.lightcurves.barycentric_times import bjd_tdb, light_time_uncertainty_s, uncertainty
+from gozen.lightcurves import barycentric_times
+from gozen.lightcurves.barycentric_times import bjd_tdb, light_time_uncertainty_s, say_uncertainty, uncertainty
 
 TABLES = TableReach(measured=61_000, predicted=61_365, leap_seconds=61_180, last_ut1_utc_s=-0.2)
 PLACE = load_profile("tomoe").site.geocentric_m
@@ -95,3 +97,13 @@ def test_what_is_said_of_times_that_are_later_than_the_tables() -> None:
     assert "uncertain by 1.4 microseconds" in late
     assert "they know leap seconds until 2026-05-20" in late
     assert "pip install --upgrade astropy-iers-data" in late
+
+
+def test_a_missing_leap_second_is_reported_though_a_smaller_error_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(barycentric_times, "_warned", set())
+    monkeypatch.setattr(barycentric_times, "reach", lambda: TABLES)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for mjd in (60_999, 61_040, 61_041, 62_500, 62_501, 61_042):
+            say_uncertainty(mjd, PLACE)
+    assert ["leap second" in str(one.message) for one in caught] == [False, True]

@@ -68,7 +68,7 @@ def test_an_empty_list_blocks_nothing(blocks):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("object: a", "no YAML list"),
+        ("object: a", "not a YAML list"),
         ("- {object: a", "cannot read"),
         ("- {reason: all of it}", "entry 1: .*would block all"),
         ("- {reason: r, object: a}\n- {object: a}", "entry 2: reason: Field required"),

@@ -91,6 +91,14 @@ def test_the_epoch_that_a_description_states_counts(tmp_path: Path) -> None:
     assert read_reference(tmp_path / "v.ecsv", epoch=1991.25).epoch == 1991.25
 
 
+def test_a_stated_epoch_beyond_all_catalogues_names_the_column(tmp_path: Path) -> None:
+    table = Table({"RA_ICRS": [10.0], "DE_ICRS": [1.0]})
+    table["RA_ICRS"].description = "Right ascension (ICRS) at Ep=1750.0"
+    table.write(tmp_path / "v.ecsv")
+    with pytest.raises(UnreadableInput, match=r"RA_ICRS of the table .* has the epoch 1750: give Julian years"):
+        read_reference(tmp_path / "v.ecsv")
+
+
 def test_running_numbers_are_no_ids(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2], "RA": [10.0, 20.0], "DEC": [1.0, 2.0]}), tmp_path / "s.parquet")
     found = read_reference(tmp_path / "s.parquet")

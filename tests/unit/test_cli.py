@@ -102,7 +102,7 @@ def test_the_version_is_printed(call):
         (["exposures", "--nigth", "1"], "No such option: --nigth"),
         (["exposures", "--radius", "wide"], "Invalid value for '--radius'"),
         (["instrument", "check"], "Missing argument 'PROFILE'"),
-        (["exposures", "--night", "tonight"], "night 'tonight' is no date of the form YYYYMMDD"),
+        (["exposures", "--night", "tonight"], "night 'tonight' is not a date of the form YYYYMMDD"),
         (["exposures", "--ra", "10"], "a circle needs both --ra and --dec"),
         (["exposures", "--csv", "--json"], "give one of --csv, --json and --parquet"),
         (["--config", "no.toml", "config"], "cannot read the settings file"),
@@ -352,10 +352,10 @@ def test_a_verb_of_verbs_alone_prints_its_help_and_no_error(call):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("simulate", "--night", "2026011"), "night '2026011' is no date"),
-        (("simulate", "--night", "20260231"), "night '20260231' is no date"),
+        (("simulate", "--night", "2026011"), "night '2026011' is not a date"),
+        (("simulate", "--night", "20260231"), "night '20260231' is not a date"),
         (("simulate", "--dec", "95"), "'--dec': Input should be less than or equal to 90"),
-        (("reduce", "2020-01-01"), "night '2020-01-01' is no date"),
+        (("reduce", "2020-01-01"), "night '2020-01-01' is not a date"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(call, tmp_path, asked, said):

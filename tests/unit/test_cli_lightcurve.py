@@ -201,7 +201,7 @@ def test_all_rows_on_request(look):
         ((), "either --id, or --ra and --dec"),
         (("--id", 5, "--ra", 1, "--dec", 2), "either --id, or --ra and --dec"),
         (("--ra", 1), "both --ra and --dec"),
-        (("--ra", "north", "--dec", 2), "'north' is no coordinate"),
+        (("--ra", "north", "--dec", 2), "'north' is not a coordinate"),
         (("--ra", 1, "--dec", 95), "dec is -90 to 90"),
         (("--ra", "nan", "--dec", 5), "no cone"),
         (("--id", 5, "--plot", "a.pdf"), "ends in .png or .svg"),

@@ -123,15 +123,15 @@ def test_words_of_date_time_and_offset_are_one_moment(words: tuple[str], values:
         ("2026-01-15", "a date without a time of day"),
         ("26/07/102", "a date without a time of day"),
         ("tomorrow", "understood are 2026-01-15T12:34:56.789"),
-        ("2026-01-15T12:34", "'12:34' is no time of day; understood are"),
-        ("2026-01-15T25:00:00", "'25:00:00' is no time of day; understood are"),
-        ("2026-01-15T24:00:01", "'24:00:01' is no time of day"),
-        ("2026-01-15T12:34:61", "'12:34:61' is no time of day"),
-        ("2026-02-30T12:00:00", "'2026-02-30' is no day: year 2026, month 2, day 30; understood are"),
-        ("07/26/02 12:00:00", "is no day: year 2002, month 26, day 7; understood are"),
-        ("2026-01-15T12:34:56 JST", "'12:34:56 JST' is no time of day; understood are"),
-        ("2026-01-15T12:34:56+25:00", "no offset from UTC"),
-        ("2026-01-15T１２:34:56", "is no time of day; understood are"),
+        ("2026-01-15T12:34", "'12:34' is not a time of day; understood are"),
+        ("2026-01-15T25:00:00", "'25:00:00' is not a time of day; understood are"),
+        ("2026-01-15T24:00:01", "'24:00:01' is not a time of day"),
+        ("2026-01-15T12:34:61", "'12:34:61' is not a time of day"),
+        ("2026-02-30T12:00:00", "'2026-02-30' is not a day: year 2026, month 2, day 30; understood are"),
+        ("07/26/02 12:00:00", "is not a day: year 2002, month 26, day 7; understood are"),
+        ("2026-01-15T12:34:56 JST", "'12:34:56 JST' is not a time of day; understood are"),
+        ("2026-01-15T12:34:56+25:00", "not an offset from UTC"),
+        ("2026-01-15T１２:34:56", "is not a time of day; understood are"),
         ("1026-01-15T12:34:56", "the year 1026 is not within the years 1900 to 2199"),
         ("", "the header has no word DATE-OBS"),
         (True, "understood are"),
@@ -154,13 +154,15 @@ def test_two_words_that_give_two_times_of_day_are_both_named() -> None:
     said = refusal(profile, DATE__OBS="2026-01-16", UT="2026-01-15T12:34:56")
     assert "'2026-01-16' and '2026-01-15T12:34:56' are of two days" in said
     said = refusal(profile, DATE__OBS="2026-01-15", UT="12.5")
-    assert "DATE-OBS + UT = '2026-01-15' + '12.5' is no utc for utc_start ('12.5' is no time of day" in said
+    assert (
+        "DATE-OBS + UT = '2026-01-15' + '12.5' cannot be read as utc for utc_start ('12.5' is not a time of day" in said
+    )
 
 
 @pytest.mark.parametrize("value", ["half", "1_000", "５", "0,5", "1 2"])
 def test_what_is_no_number_is_said_without_words_of_python(value: str) -> None:
     with pytest.raises(
-        CorruptFile, match=r"EXPTIME = .* is no number for exposure_s \(a number such as 12\.5 is expected"
+        CorruptFile, match=r"EXPTIME = .* cannot be read as number for exposure_s \(a number such as 12\.5 is expected"
     ):
         read_header({"DATE-OBS": "2026-01-15T12:00:00", "EXPTIME": value}, camera(), "a.fits")
 

@@ -82,10 +82,10 @@ def changed(**changes):
         ({"pixelscale": 1.0}, "pixelscale: Extra inputs are not permitted"),
         ({"active": "[1:20,1:21]"}, r"active \[1:20,1:21\] lies outside the raw frame of 30 columns and 20 rows"),
         ({"reference": "[21:31,1:20]"}, "reference .* lies outside"),
-        ({"active": "1:20,1:20"}, r"is no FITS section such as \[1:2000,1:1128\]"),
+        ({"active": "1:20,1:20"}, r"is not a FITS section such as \[1:2000,1:1128\]"),
         ({"active": "[0:20,1:20]"}, "starts before pixel 1"),
         ({"default_gain": "mid"}, "default_gain 'mid' is not one of high, low"),
-        ({"site__time_zone": "Asia/Kiso"}, "'Asia/Kiso' is no IANA time zone such as Asia/Tokyo"),
+        ({"site__time_zone": "Asia/Kiso"}, "'Asia/Kiso' is not an IANA time zone such as Asia/Tokyo"),
         ({"site__latitude_deg": 95}, "site.latitude_deg: Input should be less than or equal to 90"),
         ({"sensors": [{"id": "1"}, {"id": "1"}]}, "two sensors have the same id"),
         ({"sensors": [{"id": 111}]}, "sensors.0.id: Input should be a valid string"),
@@ -130,7 +130,7 @@ def test_a_faulty_profile_is_told_which_entry_and_what_is_allowed(changes, says)
         ),
         ({"header__object": {"word": " "}}, "the name of a header word is empty"),
         ({"pixel_scale_arcsec": float("inf")}, "pixel_scale_arcsec: Input should be a finite number"),
-        ({"binning": "two"}, "'two' is no binning such as 2x2"),
+        ({"binning": "two"}, "'two' is not a binning such as 2x2"),
         ({"hdu": -1}, "hdu"),
     ],
 )
@@ -191,7 +191,7 @@ def test_an_optional_number_that_is_nan_is_not_there(profile, value):
 def test_an_exposure_time_is_a_number_without_being_told():
     text = changed(header__exposure_s={"word": "EXP_MS", "scale": 0.001})
     assert read_header(WORDS | {"EXP_MS": "500"}, parse_profile(text, "small"), "a").exposure_s == 0.5
-    with pytest.raises(CorruptFile, match="EXP_MS = 'half' is no number for exposure_s"):
+    with pytest.raises(CorruptFile, match="EXP_MS = 'half' cannot be read as number for exposure_s"):
         read_header(WORDS | {"EXP_MS": "half"}, parse_profile(text, "small"), "a")
 
 
@@ -276,11 +276,11 @@ def test_a_header_is_read_by_the_rules(profile):
     [
         ({"UTC": None}, "the header has no word UTC, which gives utc_start"),
         ({"UTC": "  "}, "the header has no word UTC"),
-        ({"UTC": "tomorrow"}, "UTC = 'tomorrow' is no utc for utc_start"),
-        ({"UTC": "2024-01-05T25:00:00"}, "no time of day"),
-        ({"UTC": "2024-01-05T12:-1:00"}, "no time of day"),
+        ({"UTC": "tomorrow"}, "UTC = 'tomorrow' cannot be read as utc for utc_start"),
+        ({"UTC": "2024-01-05T25:00:00"}, "not a time of day"),
+        ({"UTC": "2024-01-05T12:-1:00"}, "not a time of day"),
         ({"UTC": "0102-01-05T12:00:00"}, "not within the years 1900 to 2199"),
-        ({"EXPTIME": "half"}, "EXPTIME = 'half' is no number for exposure_s"),
+        ({"EXPTIME": "half"}, "EXPTIME = 'half' cannot be read as number for exposure_s"),
         ({"EXPTIME": float("nan")}, "not a finite number"),
         ({"EXPTIME": True}, "a logical value"),
         ({"EXPTIME": -0.5}, "the exposure of a frame is -0.5 s"),

@@ -113,7 +113,7 @@ def test_a_night_has_the_exposures_of_one_camera(camera: Camera) -> None:
         exposures_of_night(camera.store, other, NIGHT)
     with pytest.raises(BadRequest, match="no raw data of the night 20240302"):
         exposures_of_night(camera.store, camera.profile, "20240302")
-    with pytest.raises(BadRequest, match="'20240231' is no date"):
+    with pytest.raises(BadRequest, match="'20240231' is not a date"):
         exposures_of_night(camera.store, camera.profile, "20240231")
 
 

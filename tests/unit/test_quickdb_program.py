@@ -1,4 +1,4 @@
-"""A user's function as it runs on a block: a read that failed is no result, and one that changes what it holds is seen.
+"""A user's function as it runs on a block: a failed read is not a result, a change of what it holds is seen.
 
 Covered: failures of storage that a function catches or asks again about; columns that are not there; exceptions that
 tell nothing; changes of what outlives a call that the code does not show by name. Those that it shows:

@@ -44,17 +44,17 @@ NAN = float("nan")
     ],
 )
 def test_what_is_no_piece_of_sky_is_refused(make: Any, values: Any) -> None:
-    with pytest.raises(BadRequest, match=r"is no (circle|box|polygon)"):
+    with pytest.raises(BadRequest, match=r"is not a (circle|box|polygon)"):
         make(*values)
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("5/12-15 x", "is no MOC"),
-        ("hello", "is no MOC"),
+        ("5/12-15 x", "is not a MOC"),
+        ("hello", "is not a MOC"),
         ("5/", "is empty"),
-        ("", "is no MOC"),
+        ("", "is not a MOC"),
         ((10, 10, 1), "give a Cone, Box or Polygon"),
         (5, "give a Cone, Box or Polygon"),
         (Cone, "give a Cone, Box or Polygon"),

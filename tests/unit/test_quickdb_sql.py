@@ -1,4 +1,4 @@
-"""What a query asks: its tables, names of its own, circles, and what is no SELECT. Answers are in tests/services."""
+"""What a query asks: its tables, names of its own, circles, and what is not a SELECT. Answers are in tests/services."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_a_request_is_let_through(request_):
     ids=range(32),
 )  # fmt: skip
 def test_what_is_no_request_is_refused_and_not_printed(request_):
-    with pytest.raises(BadRequest, match=r"^the function's process asks with a \w+, which is no request .*\)$"):
+    with pytest.raises(BadRequest, match=r"^the function's process asks with a \w+, not a request .*\)$"):
         checked_request(request_, PATCHES, COLUMNS)
 
 

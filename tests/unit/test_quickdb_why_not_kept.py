@@ -597,6 +597,20 @@ def test_what_does_not_like_to_be_looked_at_is_not_kept_and_breaks_nothing() -> 
     assert "cannot be looked through" in why_not_kept(len, shared=deep)
 
 
+@pytest.mark.parametrize("method", ["__init__(self, low=1)", "__hash__(self)"])
+def test_a_frozen_dataclass_that_asks_the_clock_in_a_method_of_its_own_is_not_kept(method: str) -> None:
+    assert "time" in reason(f"""
+        import time
+        from dataclasses import dataclass
+        @dataclass(frozen=True)
+        class Fixed:
+            low: float = 1
+            def {method}: return int(time.time())
+        FIXED = Fixed
+        def map(p): return hash(Fixed())
+    """)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

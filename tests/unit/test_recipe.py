@@ -191,10 +191,10 @@ def test_dark_frames_and_sensors_are_asked_for_by_parameters():
         (
             "ra: 210.8",
             "ra: '210.8'",
-            "line 8: Pointing.ra: '210.8' is no coordinate; write degrees as a number, or hours",
+            "line 8: Pointing.ra: '210.8' is not a coordinate; write degrees as a number, or hours",
         ),
         ("ra: 210.8", "ra: 24:00:01", "line 8: Pointing.ra: '24:00:01' is beyond 24 hours"),
-        ("dec: 54.35", "dec: 54:60:00", "line 8: Pointing.dec: '54:60:00' is no coordinate; write degrees"),
+        ("dec: 54.35", "dec: 54:60:00", "line 8: Pointing.dec: '54:60:00' is not a coordinate; write degrees"),
         ("dec: 54.35", "dec: -91:00", "line 8: Pointing.dec: '-91:00' is beyond 90 degrees"),
         (", dec: 54.35", "", "line 8: Pointing.dec is missing"),
         (
@@ -210,7 +210,7 @@ def test_dark_frames_and_sensors_are_asked_for_by_parameters():
         ("- Exposure: M101\n", "- Exposure: 5457\n", "line 13: Exposure is 5457; it should be text; put it in quotes"),
         ("[30.0, -15.5]", "30.0", "line 14: Dithering is 30.0; it should be a list (Offset [dRA, dDec]"),
         ("['12:00:00.0', '01:30:00.5']", "12:00", "line 4: Time Window is '12:00'; write ['08:00:00.0', '10:30:00.0']"),
-        ("'12:00:00.0'", "'noon'", "line 4: Time Window: 'noon' is no time of day"),
+        ("'12:00:00.0'", "'noon'", "line 4: Time Window: 'noon' is not a time of day"),
         (
             "'12:00:00.0'",
             "'02:00:00.0'",
@@ -291,5 +291,5 @@ def test_a_file_is_a_recipe_or_holds_observations():
 
 def test_a_file_that_holds_another_resource_is_refused():
     text = "apiVersion: gozen.astro/v1alpha1\nkind: Exposure\nmetadata: {name: e}\nspec: {object: M31, nframe: 1}\n"
-    with pytest.raises(BadRequest, match=r"e\.yaml: Exposure e is no Observation"):
+    with pytest.raises(BadRequest, match=r"e\.yaml: Exposure e is not an Observation"):
         load_observations(text, "e.yaml", night=NIGHT, zone=KISO)

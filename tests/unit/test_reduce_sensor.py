@@ -262,7 +262,7 @@ def test_a_few_pixels_without_number_are_flagged_and_nothing_else(night, good):
     rows, clean = rows_of(night, commit).to_pandas(), rows_of(*good).to_pandas()
     dead = rows["flags"].to_numpy() & int(Flag.DEAD_PIXEL) > 0
     known = clean["flags"].to_numpy() & int(Flag.DEAD_PIXEL) > 0
-    # A 21-pixel aperture covers 346 pixels, of which every 2773rd is no number.
+    # A 21-pixel aperture covers 346 pixels, of which every 2773rd is not a number.
     assert dead.mean() - known.mean() == pytest.approx(346 / 2773, abs=0.06)
     assert rows.flux.notna().all()
     assert commit.summary.zero_point == pytest.approx(good[1].summary.zero_point, abs=0.02)

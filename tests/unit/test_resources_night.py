@@ -74,7 +74,7 @@ def test_times_of_day_are_read(text, clock):
 
 @pytest.mark.parametrize("text", ["24:00:00", "08:60", "08:00:60", "8", 8, None, "08:00:00.0Z", "٠٨:٠٠"])
 def test_what_is_no_time_of_day_is_refused(text):
-    with pytest.raises(ValueError, match=r"is no time of day; write UTC as '08:00:00\.0'"):
+    with pytest.raises(ValueError, match=r"is not a time of day; write UTC as '08:00:00\.0'"):
         read_time(text)
 
 

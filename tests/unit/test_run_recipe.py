@@ -139,7 +139,7 @@ def test_a_recipe_that_cannot_be_read_and_a_night_that_is_no_date_are_refused(tm
     for name in ("latin.yaml", "none.yaml"):
         with pytest.raises(BadRequest, match=f"cannot read the recipe .*{name}"):
             read_recipe(tmp_path / name)
-    with pytest.raises(BadRequest, match="night '20240231' is no date"):
+    with pytest.raises(BadRequest, match="night '20240231' is not a date"):
         observations_of(RECIPE, "r.yaml", "20240231", CAMERA)
 
 

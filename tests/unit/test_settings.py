@@ -112,7 +112,7 @@ def test_a_mistake_in_the_environment_is_told(monkeypatch):
     monkeypatch.setenv("GOZEN_WORKERS", "2")
     with monkeypatch.context() as once:
         once.setenv("GOZEN_PHOTOMETRY__FURTHER_DIAMETERS_PX", "[10, 15]")
-        with pytest.raises(BadRequest, match=r"photometry\.further_diameters_px is no setting any more"):
+        with pytest.raises(BadRequest, match=r"photometry\.further_diameters_px is not a setting any more"):
             load_settings()
     monkeypatch.setenv("GOZEN_GATES", "{not json")
     with pytest.raises(BadRequest, match="written as JSON in the environment"):

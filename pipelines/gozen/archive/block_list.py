@@ -114,7 +114,7 @@ def load_block_list(path: Path) -> tuple[BlockRule, ...]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableInput(f"cannot read the block list {path}: {error}") from error
     if not isinstance(content, list):
-        raise UnreadableInput(f"the block list {path} is no YAML list of entries; `[]` blocks nothing")
+        raise UnreadableInput(f"the block list {path} is not a YAML list of entries; `[]` blocks nothing")
     return tuple(_entry(item, number, path) for number, item in enumerate(content, start=1))
 
 

@@ -35,7 +35,7 @@ def bucket_of(store: Store) -> S3Store:
     if isinstance(store, S3Store):
         return store
     raise BadRequest(
-        f"{store.url} is no bucket: only s3:// has life cycles and policies; here `gozen archive expire` does"
+        f"{store.url} is not a bucket: only s3:// has life cycles and policies; here `gozen archive expire` does"
     )
 
 

@@ -278,4 +278,4 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
         return SensorCommit.model_validate(content)
     except (ValueError, AttributeError) as error:
         what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise UnreadableInput(f"{store.url_of(key)} is no commit of a sensor: {what}") from error
+        raise UnreadableInput(f"{store.url_of(key)} is not a commit of a sensor: {what}") from error

@@ -232,7 +232,7 @@ def _read(store: Store, key: str, kind: type[_Word]) -> _Word | None:
     except MissingObject:
         return None
     except TypeError as error:
-        raise UnreadableInput(f"{store.url_of(key)} is no {kind.__name__}: {error}") from error
+        raise UnreadableInput(f"{store.url_of(key)} is not a valid {kind.__name__}: {error}") from error
 
 
 def _content(store: Store, key: str) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def _content(store: Store, key: str) -> dict[str, Any]:
     except ValueError as error:
         raise UnreadableInput(f"{store.url_of(key)} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise UnreadableInput(f"{store.url_of(key)} is no mapping")
+        raise UnreadableInput(f"{store.url_of(key)} is not a mapping")
     return content
 
 

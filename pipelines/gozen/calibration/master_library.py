@@ -79,7 +79,7 @@ def master_facts(store: Store, key: str) -> MasterFacts:
         taken = float(words["MJD-OBS"])
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableInput(
-            f"{store.url_of(key)} has no MJD-OBS, so it is no master of ours; take it away"
+            f"{store.url_of(key)} has no MJD-OBS, so it is not a master of ours; take it away"
         ) from error
     camera = str(words.get("INSTRUME") or "").strip() or _camera_of_old(store, key)
     return MasterFacts(key, camera, CalibrationSetup.of_master(words), taken)

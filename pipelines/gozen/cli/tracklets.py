@@ -140,7 +140,7 @@ def _rate(text: str | None) -> tuple[float, float]:
         lowest = float(low) if low else 0.0
         highest = float(high) if high else float("inf") if colon else lowest
     except ValueError as error:
-        raise BadRequest(f"--rate {text!r} is no range of arcsec/min such as 0.5:30") from error
+        raise BadRequest(f"--rate {text!r} is not a range of arcsec/min such as 0.5:30") from error
     if not colon or lowest > highest:
-        raise BadRequest(f"--rate {text!r} is no range of arcsec/min such as 0.5:30")
+        raise BadRequest(f"--rate {text!r} is not a range of arcsec/min such as 0.5:30")
     return lowest, highest

@@ -88,14 +88,14 @@ def parse_moment(text: str) -> Reading:
     found = _MOMENT.fullmatch(text.upper())
     if found is None:
         begun = re.match(rf"{_DATE}[T ]+", text.upper())
-        raise ValueError(f"{text[begun.end() :]!r} is no time of day; {FORMS}" if begun else FORMS)
+        raise ValueError(f"{text[begun.end() :]!r} is not a time of day; {FORMS}" if begun else FORMS)
     if found["clock"] is None:
         raise ValueError(f"a date without a time of day; name its word too, `words: [DATE-OBS, TIME-OBS]`; {FORMS}")
     day = _date(found["date"])
     hours, minutes, ns = _hours_minutes_ns(found["clock"])
     # Seconds of 60 are read on any day: programs round 59.9996 s so, and a leap second may be newer than our tables.
     if hours > 24 or minutes > 59 or ns >= 61 * NS or (hours == 24 and (minutes or ns)):
-        raise ValueError(f"{found['clock']!r} is no time of day; {FORMS}")
+        raise ValueError(f"{found['clock']!r} is not a time of day; {FORMS}")
     minute = dt.datetime.combine(day, dt.time()) + dt.timedelta(hours=hours, minutes=minutes)
     return Reading(minute, ns, _offset(found["offset"]))
 
@@ -115,7 +115,7 @@ def _date(text: str) -> dt.date:
     try:
         return dt.date(year, month, day)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no day: year {year}, month {month}, day {day}; {FORMS}") from error
+        raise ValueError(f"{text!r} is not a day: year {year}, month {month}, day {day}; {FORMS}") from error
 
 
 def _full_year(years: str) -> str:
@@ -141,5 +141,5 @@ def _offset(text: str | None) -> dt.timedelta | None:
         return dt.timedelta()
     hours, minutes = int(found[2]), int(found[3] or 0)
     if hours > 14 or minutes > 59:
-        raise ValueError(f"{text!r} is no offset from UTC, which lies between -14:00 and +14:00")
+        raise ValueError(f"{text!r} is not an offset from UTC, which lies between -14:00 and +14:00")
     return dt.timedelta(hours=hours, minutes=minutes) * (-1 if found[1] == "-" else 1)

@@ -31,7 +31,7 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{value!r} is no IANA time zone such as Asia/Tokyo") from error
+        raise ValueError(f"{value!r} is not an IANA time zone such as Asia/Tokyo") from error
     return value
 
 
@@ -39,7 +39,7 @@ def section_slices(section: str) -> tuple[slice, slice]:
     """Return the (row, column) slices of a FITS section ``[x1:x2,y1:y2]``, whose ends are 1-based and inclusive."""
     found = _SECTION.fullmatch(section.replace(" ", ""))
     if not found:
-        raise ValueError(f"{section!r} is no FITS section such as [1:2000,1:1128]")
+        raise ValueError(f"{section!r} is not a FITS section such as [1:2000,1:1128]")
     x1, x2, y1, y2 = (int(text) for text in found.groups())
     if not (1 <= x1 <= x2 and 1 <= y1 <= y2):
         raise ValueError(f"the FITS section {section!r} is empty or starts before pixel 1")
@@ -48,7 +48,7 @@ def section_slices(section: str) -> tuple[slice, slice]:
 
 def _binning(text: str) -> str:
     if not re.fullmatch(r"[1-9]\d?x[1-9]\d?", text):
-        raise ValueError(f"{text!r} is no binning such as 2x2 (along x and y)")
+        raise ValueError(f"{text!r} is not a binning such as 2x2 (along x and y)")
     return text
 
 
@@ -111,7 +111,7 @@ def _with_groups(value: str) -> str:
     try:
         groups = re.compile(value).groups
     except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from error
     if not groups:
         raise ValueError(f"{value!r} has no group; the groups, joined, are the sensor's id")
     return value

@@ -227,7 +227,7 @@ def read_quantity(
         return convert(parts, rule, zone, timesys if _says_something(timesys) else None)
     except ValueError as error:
         word, said = " + ".join(rule.sources) or "value", " + ".join(map(repr, parts))
-        raise CorruptFile(f"{source}: {word} = {said} is no {rule.kind} for {name} ({error})") from error
+        raise CorruptFile(f"{source}: {word} = {said} cannot be read as {rule.kind} for {name} ({error})") from error
 
 
 def _as_written(words: Mapping[str, Any], rule: WordRule, text: str) -> str:

@@ -94,6 +94,6 @@ def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[]
             yield _complete(read_parquet(store.read(key)), commit)
         except pa.ArrowInvalid as error:
             raise UnreadableInput(
-                f"{store.url_of(key)} is no Parquet file: {error}; reduce it under a new run"
+                f"{store.url_of(key)} is not a Parquet file: {error}; reduce it under a new run"
             ) from error
         progress()

@@ -20,7 +20,7 @@ _PER_DAY = 1440
 _LIGHT_M_PER_S = 299_792_458.0
 _LIGHT_M_PER_DAY = _LIGHT_M_PER_S * 86_400
 _ROTATION_RAD_PER_S = 7.292115e-5
-_said: list[str] = []
+_warned: set[bool] = set()
 
 
 class UncertainTime(UserWarning):
@@ -111,10 +111,15 @@ def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
 
 
 def say_uncertainty(mjd: float, place_m: Place) -> None:
-    """Warn, once in a process, of times up to an MJD (UTC) that are later than the installed tables have measured."""
-    said = "" if _said else uncertainty(mjd, place_m, reach())
-    if said:
-        _said.append(said)
+    """Warn, once in a process, of times up to an MJD (UTC) that are later than the installed tables have measured.
+
+    Times that may lack a leap second, which is a much larger error, have a warning of their own.
+    """
+    tables = reach()
+    said = uncertainty(mjd, place_m, tables)
+    may_lack_leap_second = mjd > tables.leap_seconds
+    if said and may_lack_leap_second not in _warned:
+        _warned.update({False, may_lack_leap_second})
         warnings.warn(said, UncertainTime, stacklevel=2)
 
 

@@ -75,7 +75,7 @@ class Station:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9]{3,4}", self.code):
-            raise BadRequest(f"--station {self.code!r} is no observatory code of three or four letters and digits")
+            raise BadRequest(f"--station {self.code!r} is not an observatory code of three or four letters and digits")
         if not (self.submitter and self.observers and self.measurers):
             raise BadRequest("an ADES file names a submitter, observers and measurers")
         if self.mode not in MODES:

@@ -40,7 +40,7 @@ def read_time(text: object) -> time:
     """
     found = _TIME_OF_DAY.fullmatch(text) if isinstance(text, str) else None
     if not found:
-        raise ValueError(f"{text!r} is no time of day; write UTC as '08:00:00.0'")
+        raise ValueError(f"{text!r} is not a time of day; write UTC as '08:00:00.0'")
     hour, minute, second, fraction = found.groups()
     return time(int(hour), int(minute), int(second or 0), int((fraction or "0").ljust(6, "0")))
 

@@ -74,7 +74,7 @@ def load_observations(text: str, source: str, *, night: date, zone: tzinfo) -> l
     resources = load_resources(text, source)
     for resource in resources:
         if not isinstance(resource, Observation):
-            raise BadRequest(f"{source}: {resource.kind} {resource.metadata.name} is no Observation; leave it out")
+            raise BadRequest(f"{source}: {resource.kind} {resource.metadata.name} is not an Observation; leave it out")
     return [resource for resource in resources if isinstance(resource, Observation)]
 
 

@@ -75,7 +75,7 @@ def degrees(text: str, unit: Literal["hours", "degrees"]) -> float:
     try:
         size = parse(text.strip(), IN_RECIPES)
     except ValueError:
-        raise ValueError(f"{text!r} is no coordinate; write degrees as a number, or {unit} as {example}") from None
+        raise ValueError(f"{text!r} is not a coordinate; write degrees as a number, or {unit} as {example}") from None
     if abs(size) > largest:
         raise ValueError(f"{text!r} is beyond {largest:.0f} {unit}")
     return size * (15 if unit == "hours" else 1)

@@ -52,7 +52,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if name in _MOVED:
-            lines.append(f"{name} is no setting any more: {_MOVED[name]}")
+            lines.append(f"{name} is not a setting any more: {_MOVED[name]}")
         elif problem["type"] == "extra_forbidden":
             lines.append(f"unknown setting {name!r}; `gozen config` lists all of them")
         else:

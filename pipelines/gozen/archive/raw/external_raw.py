@@ -28,7 +28,7 @@ def refusal(url: str, prefixes: Iterable[str]) -> str | None:
     """
     _, _, path = url.partition("://")
     if not _PLAIN.fullmatch(url) or {"..", "."} & set(path.split("/")):
-        return f"{url} is no plain URL of a folder: letters, digits and ._~+=,@- between slashes, without . and .."
+        return f"{url} is not a plain URL of a folder: letters, digits and ._~+=,@- between slashes, without . and .."
     allowed = [one.rstrip("/") for one in prefixes]
     if any(url.rstrip("/") == one or url.startswith(f"{one}/") for one in allowed):
         return None

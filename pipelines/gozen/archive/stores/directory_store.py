@@ -31,7 +31,7 @@ class DirectoryStore(Store):
     def path(self, key: str) -> Path:
         """Return the object's local path; `BadRequest` for a key that would leave the root."""
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:
-            raise BadRequest(f"{key!r} is no key of the archive {self.url}: it leaves the root")
+            raise BadRequest(f"{key!r} is not a key of the archive {self.url}: it leaves the root")
         return self.root / key
 
     def read(self, key: str) -> bytes:

@@ -125,7 +125,7 @@ def read_key(store: Store, key: str) -> Manifest:
         files = tuple(DataFile(**file) for file in content.pop("files"))
         return Manifest(**content, files=files)
     except (ValueError, KeyError, TypeError) as error:
-        raise UnreadableInput(f"{store.url_of(key)} is no manifest of a table: {error}") from error
+        raise UnreadableInput(f"{store.url_of(key)} is not a manifest of a table: {error}") from error
 
 
 def current(store: Store, name: str) -> Manifest | None:

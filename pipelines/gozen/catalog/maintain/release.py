@@ -107,7 +107,7 @@ def read_release(store: Store, rerun: str) -> Release:
             raise UnreadableInput(f"{store.url_of(key)} has format {content['format']}: update Gozen")
         at = {w: f"{keys.catalog(one['collection'])}/{one['manifest']}" for w, one in content["tables"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableInput(f"{store.url_of(key)} is no release: {error}") from error
+        raise UnreadableInput(f"{store.url_of(key)} is not a release: {error}") from error
     found = {word: manifest.read_key(store, one) for word, one in at.items()}
     return Release(rerun, MappingProxyType(found))
 

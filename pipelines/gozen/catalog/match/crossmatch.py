@@ -150,8 +150,8 @@ def crossmatch_table(
     _degrees(radius_arcsec)
     catalog = table if isinstance(table, Catalog) else Catalog.open(store, table)
     names = list(catalog.schema.names if columns is None else columns)
-    ra, dec = in_degrees(ra), in_degrees(dec)
-    good = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    ra, dec = _pair(ra, dec)
+    good = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90))
     order = min(_CELL_ORDER, margins.cell_order(radius_arcsec))
     cell = healpix.pixels(ra[good], dec[good], order)
     found = []
@@ -192,11 +192,16 @@ def _first_of_each(pairs: pa.Table) -> pa.Table:
     return pairs.take(pa.array(first))
 
 
-def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
-    """Return which positions are on the sky, None for all, and these, right ascension in [0, 360)."""
+def _pair(ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Floats]:
     alpha, delta = in_degrees(ra), in_degrees(dec)
     if len(alpha) != len(delta):
-        raise BadRequest(f"{len(alpha)} right ascensions do not go with {len(delta)} declinations")
+        raise BadRequest(f"{len(alpha)} right ascensions do not match {len(delta)} declinations: give one for each")
+    return alpha, delta
+
+
+def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
+    """Return which positions are on the sky, None for all, and these, right ascension in [0, 360)."""
+    alpha, delta = _pair(ra, dec)
     good = np.isfinite(alpha) & (np.abs(delta) <= 90)
     rows = None if good.all() else np.flatnonzero(good)
     if rows is not None:

@@ -83,7 +83,7 @@ def read_columns(
     unknown = sorted(set(mapping) - set(WORDS))
     if unknown:
         raise BadRequest(
-            f"columns={{{unknown[0]!r}: ...}} is no column of a reference catalogue: {', '.join(WORDS)} are"
+            f"columns={{{unknown[0]!r}: ...}} is not a column of a reference catalogue: {', '.join(WORDS)} are"
         )
     units = units_asked(said.unit)
     named = frozenset(mapping[word] for word in ("ra", "dec") if word in mapping)
@@ -126,7 +126,8 @@ def _picked(
     epochs = np.where(np.isfinite(epochs), epochs, stated)[good]
     if len(epochs) and not _YEARS[0] <= epochs.min() <= epochs.max() <= _YEARS[1]:
         wrong = epochs[(epochs < _YEARS[0]) | (epochs > _YEARS[1])][0]
-        raise UnreadableInput(f"the column {names['ref_epoch']} of the table {url} holds {wrong:g}: give Julian years")
+        column = names.get("ref_epoch", names["ra"])
+        raise UnreadableInput(f"the column {column} of the table {url} has the epoch {wrong:g}: give Julian years")
     ra, dec = ra[good] % 360.0, dec[good]
     kept = exact_ids(table.column(names["source_id"]).filter(pa.array(good)))[1] if "source_id" in names else None
     if kept is None or not ids_match_positions(kept, ra, dec):

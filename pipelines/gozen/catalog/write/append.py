@@ -259,4 +259,4 @@ def _day(night: str | int) -> int:
     try:
         return int(datetime.strptime(str(night), "%Y%m%d").strftime("%Y%m%d"))
     except ValueError as error:
-        raise BadRequest(f"the night {night!r} is no date: write it as YYYYMMDD") from error
+        raise BadRequest(f"the night {night!r} is not a date: write it as YYYYMMDD") from error

@@ -50,6 +50,7 @@ class DaskEngine:
         except ImportError as error:
             raise BadRequest(f"the engine dask: {error}; pip install 'gozen[dask]'") from error
         self._own: list[Any] = []
+        self._on_this_machine = where is None
         self._sent: tuple[str, Any] | None = None
         if isinstance(where, Client):
             self._client = where
@@ -77,7 +78,8 @@ class DaskEngine:
         from distributed import as_completed
 
         shared = self._shared(job)
-        ours = environment_for(job) if self._own else None
+        # Remote workers have credentials of their own; those of the caller must not reach them.
+        ours = environment_for(job) if self._on_this_machine else None
         waiting = iter(tasks)
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers

@@ -116,7 +116,9 @@ class Child:
             # Ctrl-C too: left in the middle of a call, the process would give its answer to the next one.
             self.close()
             if isinstance(error, Malformed):
-                raise FunctionFailed(printable(f"the function's process sent what is no answer: {error}")) from error
+                raise FunctionFailed(
+                    printable(f"the function's process sent what is not an answer: {error}")
+                ) from error
             raise
 
     def close(self) -> None:

@@ -78,7 +78,7 @@ class Reruns:
 
 def _live_names(store: Store) -> list[str]:
     parts = (key.split("/") for key in store.list("catalogs"))
-    return sorted({part[1] for part in parts if part[2] == "manifest"})
+    return sorted({part[1] for part in parts if part[2:3] == ["manifest"]})
 
 
 def _named(code: UserCode) -> list[str]:

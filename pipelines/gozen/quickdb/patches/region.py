@@ -56,7 +56,7 @@ class Cone:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.ra) and -90 <= self.dec <= 90 and 0 < self.radius <= 180):
-            raise BadRequest(f"{self} is no circle on the sky: dec is -90 to 90, radius above 0, all in degrees")
+            raise BadRequest(f"{self} is not a circle on the sky: dec is -90 to 90, radius above 0, all in degrees")
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover it."""
@@ -82,7 +82,7 @@ class Box:
 
     def __post_init__(self) -> None:
         if not (-90 <= self.dec[0] < self.dec[1] <= 90 and np.isfinite(self.ra).all() and self.ra[0] != self.ra[1]):
-            raise BadRequest(f"{self} is no box: give ra=(from, to) and dec=(from, to) in degrees, dec rising")
+            raise BadRequest(f"{self} is not a box: give ra=(from, to) and dec=(from, to) in degrees, dec rising")
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover it."""
@@ -138,7 +138,7 @@ class Polygon:
         ra, dec = np.array(self.corners, float).reshape(-1, 2).T
         on_sky = len(set(self.corners)) > 2 and np.isfinite(ra).all() and (np.abs(dec) <= 90).all()
         if not on_sky or (self._plane(ra, dec)[2] <= 0).any():
-            raise BadRequest(f"{self} is no polygon: it needs three different corners or more, within a hemisphere")
+            raise BadRequest(f"{self} is not a polygon: it needs three different corners or more, within a hemisphere")
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover it."""
@@ -229,7 +229,7 @@ def _moc_of(text: str) -> Any:
     try:
         return MOC.from_string(text)
     except Exception as error:  # mocpy raises what its parser raises
-        raise BadRequest(f"region {text!r} is no MOC: write order/pixels, as 5/12-15 7/9") from error
+        raise BadRequest(f"region {text!r} is not a MOC: write order/pixels, as 5/12-15 7/9") from error
 
 
 def _angles(ra: Any, dec: Any) -> tuple[Any, Any]:

@@ -129,11 +129,11 @@ def _parsed(text: str) -> list[exp.Expr]:
     try:
         return [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:
-        raise BadRequest(f"this is no SQL: {_UNDERLINED.sub('', str(error))}") from error
+        raise BadRequest(f"this is not SQL: {_UNDERLINED.sub('', str(error))}") from error
     except RecursionError as error:
         raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # a parser by others that is given any text
-        raise BadRequest(f"this is no SQL that can be read: {type(error).__name__}: {error}") from error
+        raise BadRequest(f"this is not SQL that can be read: {type(error).__name__}: {error}") from error
 
 
 def _written(tree: exp.Expr) -> str:

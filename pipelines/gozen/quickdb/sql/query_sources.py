@@ -163,5 +163,5 @@ def _columns(name: str, table: Any) -> tuple[str, ...]:
     schema = getattr(table, "schema", None)
     names = schema.names if isinstance(schema, pa.Schema) else getattr(table, "columns", None)
     if names is None:
-        raise BadRequest(f"{name}: a {type(table).__name__} is no table: give one of Arrow, pandas or polars")
+        raise BadRequest(f"{name}: a {type(table).__name__} is not a table: give one of Arrow, pandas or polars")
     return tuple(str(one) for one in names)

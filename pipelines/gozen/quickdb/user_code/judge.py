@@ -242,7 +242,7 @@ class _Judge:
     def _member(self, kind: type, name: str, value: Any) -> None:
         if not isinstance(value, types.FunctionType):
             self.take(value)
-        elif name in value_kinds.FROZEN and getattr(vars(kind).get("__dataclass_params__"), "frozen", False):
+        elif name in value_kinds.FROZEN and value_kinds.is_of_frozen_dataclass(kind, value):
             for one in (*map(content, value.__closure__ or ()), *(value.__defaults__ or ())):
                 if one is not dataclasses.FrozenInstanceError:
                     self.take(one)

@@ -28,8 +28,9 @@ TIMES = re.compile(r"(^|[<>=|,\s])M8(\[|,|$)|datetime64")
 """Types of NumPy's times, as they are written."""
 
 FROZEN = ("__init__", "__setattr__", "__delattr__", "__hash__")
-"""What a frozen dataclass has of the standard library, which refuses any other."""
+"""Methods that the standard library generates for a frozen dataclass, which may have its own ``__init__``, ``__hash__``."""
 
+_GENERATED = "__create_fn__.<locals>."
 _OF_ARRAYS = ("scipy.spatial", "scipy.interpolate")
 PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__slots__")
 SCALARS = (str, bytes, int, float, complex, np.ndarray, np.generic)
@@ -112,3 +113,10 @@ def own_kinds(kind: type) -> list[type]:
 def is_private(name: str) -> bool:
     """Tell whether an attribute is one that Python itself uses."""
     return name.startswith("__") and name.endswith("__")
+
+
+def is_of_frozen_dataclass(kind: type, method: types.FunctionType) -> bool:
+    """Return whether the standard library has generated a method of a frozen dataclass."""
+    code = method.__code__
+    frozen: bool = getattr(vars(kind).get("__dataclass_params__"), "frozen", False)
+    return frozen and code.co_filename == "<string>" and code.co_qualname.startswith(_GENERATED)

@@ -61,7 +61,7 @@ def checked_request(request: Any, patches: Collection[int], columns: Columns) ->
 
 def _no_request(request: Any) -> BadRequest:
     return BadRequest(
-        f"the function's process asks with a {type(request).__name__}, which is no request for columns of its patches: "
+        f"the function's process asks with a {type(request).__name__}, not a request for columns of its patches: "
         "use patch(...)"
     )
 

@@ -106,5 +106,5 @@ def _open(index: Path) -> _Tree:
         return _Tree(points=points, lower=bounds[:3], scale=float(bounds[6]), vt=vt)
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise UnreadableInput(
-            f"{index} is no astrometry.net index of Tycho-2 ({error}); install astrometry-data-tycho2-07 again"
+            f"{index} is not an astrometry.net index of Tycho-2 ({error}); install astrometry-data-tycho2-07 again"
         ) from error

@@ -171,7 +171,7 @@ def _not_encodable(value: object, path: tuple[object, ...]) -> NotEncodable:
     plain = next((one for one in (tuple, dict, list, str, int, float) if isinstance(value, one)), None)
     instead = f"return {plain.__name__}(it)" if plain else _INSTEAD[kind]
     name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    return NotEncodable(f"the value holds a {name}{_at(path)}, which is no plain data: {instead}")
+    return NotEncodable(f"the value holds a {name}{_at(path)}, which is not plain data: {instead}")
 
 
 def _at(path: tuple[object, ...]) -> str:

@@ -91,6 +91,6 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     try:
         return Reader(memoryview(data).cast("B"), plain, shown, seconds).whole()
     except Malformed as error:
-        raise UnreadableInput(f"these bytes are no value: {error}") from None
+        raise UnreadableInput(f"these bytes are not a value: {error}") from None
     except Exception as error:  # whatever NumPy and Arrow say of them, which may quote them, the bytes are wrong
-        raise UnreadableInput(f"these bytes are no value: {type(error).__name__}") from None
+        raise UnreadableInput(f"these bytes are not a value: {type(error).__name__}") from None
