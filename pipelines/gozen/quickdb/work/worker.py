@@ -75,8 +75,8 @@ class OpenJob:
     def ended(self) -> bool:
         """Tell, after a task, whether the functions have changed their own state; False if results are not cached.
 
-        A state that cannot be computed counts as changed. A change that was seen once is reported for all later tasks, even
-        if one of them reverts it.
+        A state that cannot be computed counts as changed. A change that was seen once is reported for all later tasks,
+        even if one of them reverts it.
         """
         if self.job.kept and not self._has_changed:
             self._has_changed = self._came_with is None or self._state() != self._came_with
