@@ -17,7 +17,7 @@ class Engine(Protocol):
     """Runs tasks; the result of a block depends neither on the engine nor on its workers."""
 
     least: int
-    """Fewest patches that a task should have, so that sending it costs little compared with its work."""
+    """Minimum number of patches that a task should have, so that sending it costs little compared with its work."""
 
     @property
     def workers(self) -> int:
@@ -72,7 +72,7 @@ class Here:
 def environment_for(job: Job) -> S3Variables | None:
     """Return this process's S3 environment variables if the job needs them; workers only have those of their start.
 
-    They contain keys, so they are meant only for workers on this machine.
+    They contain keys, so they should be sent only to workers on this machine.
     """
     return s3_environment.s3_variables() if job.archive.startswith("s3://") else None
 

@@ -73,7 +73,7 @@ class LocalEngine:
             self.close()
             raise WorkerLost(_LOST) from error
         except KeyboardInterrupt:
-            self.close()  # running tasks would continue for no caller
+            self.close()  # otherwise tasks would run on without a caller
             raise
         finally:
             # A caller that stops early leaves tasks running: the next job must not wait for them.

@@ -20,9 +20,9 @@ _LAST_BREATH_SECONDS = 1.0
 class Child:
     """An isolated process that runs a user's program within limits, without network, credentials or the user's files.
 
-    The process starts at the first call. It is ended if a call exceeds a limit; the next call then starts a new one.
-    Each program gets a new process, with nothing left of the program before. The process belongs to the thread that
-    calls it, and ends when that thread or the worker ends.
+    The process starts at the first call. A crash or an exceeded limit ends it; the next call then starts a new one.
+    Each program gets a new process, in which nothing of the previous program is left. The process belongs to the thread
+    that calls it, and ends when that thread or the worker ends.
 
     Parameters
     ----------

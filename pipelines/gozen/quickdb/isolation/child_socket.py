@@ -72,7 +72,7 @@ class ChildSocket:
         Raises
         ------
         Malformed
-            If it has.
+            If there are such bytes.
         """
         with contextlib.suppress(OSError):
             if self._socket.recv(1, socket.MSG_PEEK):

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from gozen.errors import BadRequest, LimitExceeded
 
 THREADS = 64
-"""Most threads of a function at a time."""
+"""Maximum number of threads of a function at a time."""
 REQUESTS = 10_000
-"""Most requests for columns in one call."""
+"""Maximum number of requests for columns in one call."""
 BARE_BYTES = 96 << 20
 """Resident memory of a Python process that has only imported NumPy and Arrow, in bytes."""
 PROCESSORS = 4
 """Processors that the threads of a function may keep busy for its full time limit."""
 SERVING = 3
-"""Most processor time of the worker for the requests of a call, as a multiple of `Limits.seconds`.
+"""Maximum processor time of the worker for the requests of a call, as a multiple of `Limits.seconds`.
 
 Decoding the result may take as much again.
 """
 SERVED = 16
-"""Most bytes of all columns that one call receives, as a multiple of `Limits.memory_bytes`."""
+"""Maximum number of bytes of all columns that one call receives, as a multiple of `Limits.memory_bytes`."""
 
 
 @dataclass(frozen=True)

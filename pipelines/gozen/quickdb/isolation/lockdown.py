@@ -96,7 +96,7 @@ def _be_the_first_to_go() -> None:
 
 
 def _set_limits(limits: Limits) -> None:
-    """Limit private writable memory exactly (RLIMIT_DATA) and the address space loosely (RLIMIT_AS); forbid files."""
+    """Limit private writable memory (RLIMIT_DATA, exact) and address space (RLIMIT_AS, loose); forbid file writes."""
     data = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
     for which, value in (
         (resource.RLIMIT_DATA, data + limits.memory_bytes),

@@ -27,7 +27,7 @@ _MOST = {
     MessageKind.TOO_LARGE: 20,
 }
 _SHOWN = 50_000
-"""Most characters that are used of a failure's type name, of its message and of its traceback."""
+"""Maximum number of characters that are used of a failure's type name, of its message and of its traceback."""
 
 
 class Said(Exception):

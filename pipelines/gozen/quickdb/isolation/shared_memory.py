@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _LEAST = 1 << 20
 _PIECES = 128
-"""Most pieces: each needs one descriptor, and the worker may be limited to 1024 descriptors."""
+"""Maximum number of pieces: each needs one descriptor, and the worker may be limited to 1024 descriptors."""
 _FUTURE_WRITE = 0x10
 _SEALS = _FUTURE_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 """With these seals a process that receives the descriptor can neither write nor resize nor unseal (memfd_create(2))."""
@@ -32,7 +32,7 @@ class SharedMemory:
     Parameters
     ----------
     most
-        Most bytes of all pieces together.
+        Maximum number of bytes of all pieces together.
     """
 
     def __init__(self, most: int) -> None:

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-_NUMBERS = {  # name: (x86-64, aarch64); None where the architecture never had it
+_NUMBERS = {  # name: (x86-64, aarch64); None if the architecture does not have it
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "pread64": (17, 67), "preadv": (295, 69),
     "lseek": (8, 62), "close": (3, 57), "close_range": (436, 436), "fstat": (5, 80), "newfstatat": (262, 79),
     "stat": (4, None), "lstat": (6, None), "statx": (332, 291), "statfs": (137, 43), "fstatfs": (138, 44),

@@ -23,7 +23,8 @@ def alike(one: Any, other: Any, *made_of: Any) -> bool:
     ----------
     made_of
         Values from which the results were computed. They set the scale of the rounding errors: if large numbers cancel,
-        a small result has the errors of the large ones. Items of results are compared with the same items of these.
+        a small result has the errors of the large ones. For an item of a list, dictionary or table, the same item of
+        these values is used.
     """
     if one is other or _is_unknown(one, other):
         return True

@@ -27,10 +27,10 @@ _READERS = 8
 
 
 _MARGINS = 16
-"""Most margins of a patch that are open at a time."""
+"""Maximum number of margins of a patch that are open at a time."""
 
 _CHANGES = 16
-"""Most changes of the prefetched columns in a task: the time of the threads that fetch them is not limited."""
+"""Maximum number of changes of the prefetched columns in a task: the time of the prefetching threads is not limited."""
 
 
 class FileSource:

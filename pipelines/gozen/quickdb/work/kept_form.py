@@ -19,7 +19,7 @@ _PARTS = ("values", "total", "first")
 _SIZE = struct.Struct("<Q")
 _CODEC = "lz4_raw"
 _ADDRESSES = [" at 0x".encode(form) for form in ("utf-8", "utf-32-le", "utf-32-be")]
-"""Part of a text such as ``<function f at 0x7f..>``, which differs in each process, in the encodings of texts and arrays."""
+"""Marks of a text that differs in each process, such as ``<function f at 0x7f..>``, as encoded in texts and arrays."""
 
 
 def packed_for_keeping(result: dict[str, Any], *, is_reduced: bool) -> dict[str, Any]:

@@ -20,10 +20,10 @@ MOST_BLOCKS = 512
 LARGEST_BLOCK = 16
 TASKS_PER_WORKER = 8
 FAR_PATCHES = 32
-"""Fewest patches of a task if each task begins with a wait, for columns from remote storage or for its worker."""
+"""Minimum number of patches of a task if each task first waits for columns from remote storage or for its worker."""
 
 _CUTS = 4
-"""Possible ends of tasks, per task: the more, the more similar are the tasks (here within a quarter of one)."""
+"""Number of blocks per task at which the task may end: with 4, tasks differ by at most a quarter of one."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def tasks_of(blocks: Sequence[Block], workers: int, least: int = 1) -> list[list
     Parameters
     ----------
     least
-        Fewest patches of a task, unless a worker would then have no task.
+        Minimum number of patches of a task, unless a worker would then have no task.
     """
     patches, rows = sum(len(block.patches) for block in blocks), sum(block.rows for block in blocks)
     most = workers * (TASKS_PER_WORKER if least == 1 else min(max(patches // (workers * least), 1), TASKS_PER_WORKER))

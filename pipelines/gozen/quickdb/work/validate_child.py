@@ -19,7 +19,7 @@ from gozen.quickdb.work.tree_reduce import TRIED
 
 _OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
 _TEXT = 100_000
-"""Most characters that are used of the message of a failure."""
+"""Maximum number of characters that are used of the message of a failure."""
 _OWN = (BadRequest, ColumnNotFound, FunctionFailed)
 """Errors that a patch raises in the isolated process. Failures with other names are reported as FunctionFailed."""
 

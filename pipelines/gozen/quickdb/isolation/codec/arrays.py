@@ -13,7 +13,7 @@ _DIMENSIONS = 32
 _MOST = 2**63 - 1
 _LAST_CHARACTER = 0x10FFFF
 _EMPTY_PARTS = 1 << 16
-"""Most empty rows, of all dimensions, of an array: they have no bytes, but each may become a list later."""
+"""Maximum number of empty rows (of all dimensions) of an array: they have no bytes, but may become lists later."""
 
 
 def to_bytes(array: np.ndarray[Any, Any]) -> tuple[str, memoryview]:

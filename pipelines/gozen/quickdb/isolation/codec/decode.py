@@ -1,4 +1,4 @@
-"""Decode values from bytes that may be hostile: every length is checked first."""
+"""Decode values from bytes that may be hostile: every length is checked before it is used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Reader:
     shown
         Whether text in arrays with invalid characters, which cannot be printed, is refused.
     seconds
-        Most processor time for decoding.
+        Maximum processor time for decoding.
 
     Raises
     ------

@@ -16,14 +16,14 @@ import numpy as np
 from gozen.quickdb.isolation.codec.form import Malformed
 
 _LARGEST = 2**31 - 1
-"""Most bytes of an element: NumPy stores offsets in 32 bits."""
+"""Maximum number of bytes of an element: NumPy stores offsets in 32 bits."""
 _LEVELS = 16
 _DIMENSIONS = 32
 _TEXT = 1 << 16
-"""Most characters of a description."""
+"""Maximum number of characters of a description."""
 _KEPT_TEXT = 256
 _OVERLAP = 8
-"""Most fields that cover a byte of an element, on average: all fields are visited when an array is printed."""
+"""Maximum number of fields that cover a byte of an element, on average: to print an array visits all its fields."""
 _FIXED = re.compile(r"[|]b1|[|<>][iu][1248]|[<>]f(?:2|4|8|16)|[<>]c(?:8|16|32)")
 _COUNTED = re.compile(r"([|<>][SUV])([1-9][0-9]{0,9})")
 _TIME = re.compile(r"[<>][mM]8(?:\[(?:[1-9][0-9]{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?")

@@ -12,9 +12,9 @@ HEAD = struct.Struct("<8sQ")
 ALIGNMENT = 64
 """Alignment of each array's memory, in bytes."""
 DEPTH = 64
-"""Most levels of nesting."""
+"""Maximum number of levels of nesting."""
 VALUES = 4_000_000
-"""Most nodes of a tree; an array is one node."""
+"""Maximum number of nodes of a tree; an array is one node."""
 LEAST, MOST = -(2**63), 2**63 - 1
 """Range of integers with a node of fixed size; other integers have as many bytes as they need."""
 ORDERS = {"C": b"C", "F": b"R"}
@@ -25,7 +25,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Malformed(ValueError):
-    """Bytes are not a valid value; the message quotes none of them, because they may be hostile."""
+    """Bytes are not a valid value; the message quotes no text from them, which may be hostile."""
 
 
 def is_key(key: object) -> bool:

@@ -11,7 +11,7 @@ from gozen.quickdb.isolation.codec.form import Malformed
 
 HEAD = struct.Struct("<c3xIQ")
 VECTORS = 512
-"""Most pieces of memory in one system call."""
+"""Maximum number of pieces of memory in one system call."""
 
 
 class MessageKind(Enum):
@@ -28,7 +28,7 @@ class MessageKind(Enum):
     FREE = b"F"  # up: numbers of shared memory that can be reused
     REQUEST = b"Q"  # up: a request of the function
     RESULT = b"O"  # up: its return value
-    FAILURE = b"X"  # up: (type, message, traceback, out of memory, refused)
+    FAILURE = b"X"  # up: the function's error: (type, message, traceback, is out of memory, is a refusal)
     TOO_LARGE = b"L"  # up: size of a result that is not sent
 
 

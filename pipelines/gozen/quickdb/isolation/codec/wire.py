@@ -75,7 +75,7 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     shown
         Whether text in arrays with invalid characters, which cannot be printed, is refused.
     seconds
-        Most processor time for decoding: hostile keys of a dict can make it slow.
+        Maximum processor time for decoding: hostile keys of a dict can make it slow.
 
     Returns
     -------
