@@ -10,28 +10,28 @@ from gozen.archive.stores.s3_environment import S3Variables
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
 
 KEPT_BYTES = 128 * 2**20
-"""Freed memory that a worker keeps: the columns of a patch come again with the next."""
+"""Freed memory that a worker does not return to the system: the columns of the next patch need as much."""
 
 
 class Engine(Protocol):
-    """Runs tasks; what a block gives does not depend on which engine it was, nor on its workers."""
+    """Runs tasks; the result of a block depends neither on the engine nor on its workers."""
 
     least: int
-    """Patches that a task should have, so that what it takes to send it is little beside the work."""
+    """Minimum number of patches that a task should have, so that sending it costs little compared with its work."""
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time."""
+        """Number of tasks that run at a time."""
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
-        """Yield the results of each task as it finishes; few more are under way than there are workers.
+        """Yield the result of each task as it finishes; only a few tasks per worker are submitted at a time.
 
         Raises
         ------
         WorkerLost
-            A worker was killed.
+            If a worker was killed.
         KeyboardInterrupt
-            After the workers are stopped.
+            On Ctrl-C, after the tasks are cancelled or their workers stopped.
         """
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
@@ -42,16 +42,16 @@ class Engine(Protocol):
 
 
 class Here:
-    """Runs tasks in this process: to step through a function with a debugger.
+    """Runs tasks in this process, for example to step through a function with a debugger.
 
-    What they give is made bytes and read again, so that what cannot travel is refused here as elsewhere.
+    Results are encoded and decoded, so that a value that cannot be sent is refused as by the other engines.
     """
 
     workers = 1
     least = 1
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
-        """Yield the results of each task."""
+        """Yield the result of each task."""
         from gozen.quickdb.work.result_bytes import packed, received
         from gozen.quickdb.work.worker import do_task
 
@@ -66,18 +66,18 @@ class Here:
         return received(packed(called(job, name, arguments))).blocks[0][1]
 
     def close(self) -> None:
-        """Nothing runs elsewhere."""
+        """Do nothing: there are no workers."""
 
 
 def environment_for(job: Job) -> S3Variables | None:
-    """Return what this process's environment says about S3, where the job needs it: workers have that of their start.
+    """Return this process's S3 environment variables if the job needs them; workers only have those of their start.
 
-    It holds keys, so that it is given to workers of this machine only.
+    They contain keys, so they should be sent only to workers on this machine.
     """
     return s3_environment.s3_variables() if job.archive.startswith("s3://") else None
 
 
 def adopt_environment(ours: S3Variables | None) -> None:
-    """Take it over, in a worker."""
+    """Set the S3 environment variables in a worker, if any are given."""
     if ours is not None:
         s3_environment.set_s3_variables(ours)

@@ -1,4 +1,4 @@
-"""Dask workers of this machine, which end with the script that started them."""
+"""Dask workers on this machine that end when the script that started them ends."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _HOST = "127.0.0.1"
 _CRITICAL = 50
 
 _ENVIRONMENT = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
-"""Its statistical profile looks into a worker a hundred times a second, which is a tenth of a short job."""
+"""Disables Dask's statistical profiler, which samples a worker a hundred times a second: a tenth of a short job."""
 
 
-class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed says nothing of its types
-    """A worker as a command: the user's script is not run in it and needs no guard."""
+class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed has no type hints
+    """A worker started as a command: it does not import the user's script, which thus needs no ``__main__`` guard."""
 
     async def _start(self) -> None:
         spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})
         command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
-        # In a group of its own Ctrl-C in a terminal does not reach it: half ended it would wait for its own workers.
+        # In a separate process group Ctrl-C does not reach it: half ended, it would wait for its own worker process.
         self.process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, process_group=0, env=os.environ | _ENVIRONMENT
         )
 
 
 def cluster_of(workers: int) -> Any:
-    """Start workers of one thread; the scheduler is in this process, without which they end by themselves."""
+    """Start single-threaded workers; the scheduler runs in this process, and the workers end when it ends."""
     options = {
         "host": _HOST,
         "nthreads": 1,

@@ -17,7 +17,7 @@ from gozen.worker_process import keep_freed_memory
 
 AHEAD = 2
 _SENT_BYTES = 256 * 1024
-"""Of a job that goes with each of its tasks: what is scattered is lost with a worker that held it."""
+"""Largest program of a job that is sent with each task; a larger job is scattered, and can be lost with a worker."""
 
 _CONNECT_S = 20
 _START_S = 120
@@ -25,21 +25,21 @@ _END_S = 3
 
 
 class DaskEngine:
-    """Tasks on Dask.
+    """Runs tasks on a Dask cluster.
 
     Parameters
     ----------
     where
-        A scheduler's address, a ``distributed.Client``, or None for workers of this machine.
+        A scheduler's address, a ``distributed.Client``, or None to start workers on this machine.
     workers
-        Number of processes where they are made here.
+        Number of worker processes to start if `where` is None.
 
     Raises
     ------
     BadRequest
-        Dask is not installed.
+        If Dask is not installed.
     StorageUnavailable
-        No scheduler answers at the address.
+        If no scheduler answers at the address.
     """
 
     least = FAR_PATCHES
@@ -69,12 +69,12 @@ class DaskEngine:
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time."""
+        """Number of tasks that run at a time."""
         threads: dict[str, int] = self._client.nthreads()
         return max(sum(threads.values()), 1)
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
-        """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        """Yield the result of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         from distributed import as_completed
 
         shared = self._shared(job)
@@ -84,7 +84,7 @@ class DaskEngine:
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         most = AHEAD * self.workers
         try:
-            # Not pure: two equal tasks would share a key, and to cancel one would end the other.
+            # Not pure: two equal tasks would share a key, and cancelling one would cancel the other.
             for task in itertools.islice(waiting, most):
                 pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
             for future, result in pending:
@@ -101,7 +101,7 @@ class DaskEngine:
         return received(given).blocks[0][1]
 
     def close(self) -> None:
-        """Stop what was made here, whatever it is doing; a cluster that was given stays."""
+        """Close the client and stop the workers that this engine started, even if they are busy, and no others."""
         atexit.unregister(self.close)
         own, self._own = self._own, []
         for one in own:
@@ -109,7 +109,7 @@ class DaskEngine:
                 one.close(timeout=_END_S)
 
     def _shared(self, job: Job) -> Any:
-        """Return the job to be sent with each task, or where it is large a reference to it, once workers are there."""
+        """Return the job to send with each task, or a reference to it if it is large; wait for a first worker."""
         try:
             if self._sent is None:
                 self._client.wait_for_workers(1, _START_S)
@@ -131,7 +131,7 @@ class DaskEngine:
                 f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map. "
                 "A function that ends its process, as os._exit does, shows so too"
             ) from error
-        except Exception as error:  # the task itself raises nothing
+        except Exception as error:  # errors of the task itself are in its result
             raise BadRequest(
                 f"a Dask worker cannot do what it is given: {type(error).__name__}: {error}; "
                 "it needs the same gozen and the same Python as this process"

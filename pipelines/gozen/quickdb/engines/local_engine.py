@@ -1,4 +1,4 @@
-"""Run tasks in worker processes of this machine, kept between jobs."""
+"""Run tasks in worker processes on this machine that are reused for later jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gozen.quickdb.work.tasks import Block, Job, TaskResult
 from gozen.worker_process import begin_worker
 
 AHEAD = 2
-"""Tasks for each worker that are under way or wait: more would fill the memory with results that nobody has taken."""
+"""Tasks per worker that run or wait: more would fill the memory with results that are not read yet."""
 
 _PATIENCE_S = 1.0
 
@@ -33,7 +33,7 @@ _job: tuple[str, Job] | None = None
 
 
 class LocalEngine:
-    """A pool of processes; scripts need no ``if __name__ == "__main__"``.
+    """Runs tasks in a pool of processes; scripts need no ``if __name__ == "__main__"``.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ class LocalEngine:
         self._unawaited: set[Future[Sent]] = set()
 
     def start(self) -> None:
-        """Begin to start the workers, so that the first job finds them ready."""
+        """Start the workers without waiting for them, so that they are ready for the first job."""
         for _ in range(self.workers):
             self._opened().submit(_ready)
 
     def run(self, job: Job, tasks: Sequence[Sequence[Block]]) -> Iterator[TaskResult]:
-        """Yield the results of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
+        """Yield the result of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         self._end_what_nobody_awaits()
         path, ours = str(self._file_of(job)), environment_for(job)
         waiting = iter(tasks)
@@ -73,10 +73,10 @@ class LocalEngine:
             self.close()
             raise WorkerLost(_LOST) from error
         except KeyboardInterrupt:
-            self.close()  # what is under way would go on for nobody
+            self.close()  # otherwise tasks would run on without a caller
             raise
         finally:
-            # A caller that stops in the middle leaves tasks at work: the next job must not wait behind them.
+            # A caller that stops early leaves tasks running: the next job must not wait for them.
             self._unawaited = {future for future in pending if not future.cancel()}
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
@@ -99,29 +99,29 @@ class LocalEngine:
 
     def _opened(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # Without a timeout of loky's: it ends idle workers, and the next job would have to start them.
+            # No timeout of loky: it would end idle workers, and the next job would have to start new ones.
             self._pool = ProcessPoolExecutor(
                 self.workers, timeout=None, initializer=begin_worker, initargs=(os.getpid(), KEPT_BYTES)
             )
             self._pool.submit(_ready)
-            # The hook of the pool waits for all that runs; the hook that was added last is called first.
+            # The pool's exit hook waits for all running tasks. The hook that was added last is called first: this one.
             threading._register_atexit(self.close)  # type: ignore[attr-defined]
         return self._pool
 
     def _end_what_nobody_awaits(self) -> None:
-        """Give tasks of a job that was given up a moment to end; then their workers go, as they may never end."""
+        """Wait a moment for the tasks of an abandoned job; then stop the workers, because the tasks may never end."""
         if wait(self._unawaited, timeout=_PATIENCE_S).not_done:
             self.close()
         self._unawaited = set()
 
     def _file_of(self, job: Job) -> Path:
-        """Return the file that holds a job: workers read it once, however large what it shares is."""
+        """Return the file with the pickled job, which each worker reads once, even if its shared data are large."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="gozen-quickdb-")
         path = Path(self._folder.name) / job.key
         if not path.exists():
             path.write_bytes(pickle.dumps(job, protocol=5))
-            weakref.finalize(job, path.unlink, missing_ok=True)  # two jobs may run by turns
+            weakref.finalize(job, path.unlink, missing_ok=True)  # not sooner: two jobs may alternate
         return path
 
 
@@ -132,7 +132,7 @@ _LOST = (
 
 
 def _ready() -> None:
-    """Import what a task needs."""
+    """Import the modules that a task needs."""
     with contextlib.suppress(ImportError):
         import gozen.quickdb.work.worker  # noqa: F401 only to have it
 

@@ -1,6 +1,6 @@
-"""A user's function in a separate process without network, files and credentials, and with limits.
+"""Isolation of a user's function: a separate process with limits, without network, credentials or the user's files.
 
-What keeps it apart is in `lockdown`; `child_process` is what the engine uses.
+`lockdown` drops the rights of the process; workers use the process through `child_process`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from gozen.quickdb.isolation.codec.message_frames import HEAD, VECTORS, Head, Me
 
 _TRACEBACK = 48_000
 _COLLECT_ABOVE = 64 << 20
-"""Bytes of columns that a call leaves behind before cycles are looked for."""
+"""Bytes of columns still referenced after a call, above which the garbage collector runs to free reference cycles."""
 
 
 class Serving:
@@ -31,9 +31,9 @@ class Serving:
     Parameters
     ----------
     descriptor
-        The one descriptor that is left open.
+        The socket: the one descriptor beyond 0, 1 and 2 that is open.
     most
-        Bytes of the largest result.
+        Size of the largest result that is sent, in bytes.
     """
 
     def __init__(self, descriptor: int, most: int) -> None:
@@ -65,9 +65,9 @@ class Serving:
 
     def _answer(self, program: bytes, name: str, data: memoryview) -> None:
         try:
-            self._program = self._program or pickle.loads(program)  # noqa: S301  # the user's own, and locked in here
+            self._program = self._program or pickle.loads(program)  # noqa: S301  # the user's own program, in an isolated process
             given = getattr(self._program, name)(wire.decode(data), self.ask)
-        except BaseException as error:  # SystemExit too is only the user's wish
+        except BaseException as error:  # SystemExit too: the user's code must not end this process
             self._fail(error, error.__traceback__ and error.__traceback__.tb_next)
             return
         try:
@@ -82,12 +82,12 @@ class Serving:
             self._send(MessageKind.RESULT, found)
 
     def ask(self, request: object) -> Any:
-        """Return what the worker answers to a request.
+        """Return the worker's answer to a request.
 
         Raises
         ------
         BadRequest
-            What the worker refuses, under the same name.
+            If the worker refuses the request: the same error as in the worker.
         """
         self._send(MessageKind.REQUEST, wire.parts(request))
         head, data = self._receive()
@@ -101,14 +101,14 @@ class Serving:
         try:
             lines = traceback.format_exception(type(error), error, trace) if trace else []
             said = (type(error).__name__[:200], _shortened(str(error)), _shortened("".join(lines)))
-        except BaseException:  # the user's exceptions may fail at being shown, too
+        except BaseException:  # the user's exceptions may themselves raise when formatted
             said = (type(error).__name__, "(its message cannot be shown)", "")
         found = (*said, isinstance(error, MemoryError), error is self._refused)
         self._send(MessageKind.FAILURE, wire.parts(found))
 
     def _send(self, kind: MessageKind, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         if self._free:
-            # Taken over first: while it is sent, a weak reference may add another number.
+            # Replaced before it is sent: during the send, a weak reference's callback may add another number.
             freed, self._free = self._free, []
             self._send(MessageKind.FREE, wire.parts(freed))
         head = Head(kind, 0, sum(len(part) for part in parts)).packed()
@@ -133,7 +133,7 @@ class Serving:
         descriptors = array.array("i")
         data, ancillary, _, _ = self._socket.recvmsg(HEAD.size, socket.CMSG_SPACE(descriptors.itemsize))
         if not data:
-            # The worker is gone: nothing that the user's code has registered for the end may still run.
+            # The worker is gone. `_exit`: exit handlers that the user's code has registered must not run.
             os._exit(0)
         for _, _, content in ancillary:
             descriptors.frombytes(content)
@@ -151,7 +151,7 @@ class Serving:
         return data
 
     def _lease(self, number: int, length: int) -> memoryview:
-        """Return shared memory in which a message lies; when nothing refers to it any more, the worker hears so."""
+        """Return the shared memory of a message; the worker is notified when nothing refers to it any more."""
         lease = np.frombuffer(self._shared[number], np.uint8, length)
         self._leased[number] = length
         self._watched[number] = weakref.ref(lease, lambda _: self._released(number))

@@ -1,4 +1,4 @@
-"""Entry point of the isolated child: drop all rights, then listen."""
+"""Entry point of the isolated child: drop all rights, then serve calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gozen.quickdb.isolation.lockdown import lock_down
 
 
 def main() -> None:
-    """Lock this process, import what it was told to, and serve; the command line is made by `spawn.started`."""
+    """Drop the rights of this process, import the modules that the command line of `spawn` names, and serve calls."""
     descriptor, parent, memory, seconds, result, *preload = sys.argv[2:]
     connection = int(descriptor)
     limits = Limits(int(memory), float(seconds), int(result))

@@ -1,4 +1,4 @@
-"""The worker's handle of an isolated child process. Messages: `protocol`."""
+"""The worker's handle of an isolated child process; `protocol` has its messages."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gozen.quickdb.isolation.protocol import Conversation, Said, Serve, printabl
 from gozen.quickdb.isolation.spawn import started
 
 _LAST_BREATH_SECONDS = 1.0
-"""In which a process that has closed its connection shows how it ended."""
+"""Seconds in which a process that has closed its connection can end, so that its exit code is known."""
 
 
 class Child:
-    """A process that runs one user's program without network, files and credentials, and within limits.
+    """An isolated process that runs a user's program within limits, without network, credentials or the user's files.
 
-    It starts at the first call. A call that breaks a limit, or with which the process ends, leaves none; the next call
-    starts another. It serves one program: another one gets a process of its own, with nothing left of the first. It
-    belongs to the thread that calls it and ends when that thread, or the whole worker, ends.
+    The process starts at the first call. A crash or an exceeded limit ends it; the next call then starts a new one.
+    Each program gets a new process, in which nothing of the previous program is left. The process belongs to the thread
+    that calls it, and ends when that thread or the worker ends.
 
     Parameters
     ----------
     limits
-        What a call may take.
+        Limits of a call.
     preload
-        Modules that the process imports before it is told of the program.
+        Modules that the process imports before it receives the program.
     """
 
     def __init__(self, limits: Limits = Limits(), preload: Sequence[str] = ("numpy",)) -> None:  # noqa: B008  # frozen
@@ -48,12 +48,12 @@ class Child:
 
     @property
     def limits(self) -> Limits:
-        """What a call may take."""
+        """Limits of a call."""
         return self._limits
 
     @property
     def pid(self) -> int | None:
-        """The number of the process that runs now, None between two."""
+        """Id of the running process; None if no process runs."""
         return self._running.process.pid if self._running else None
 
     def start(self) -> None:
@@ -62,41 +62,43 @@ class Child:
         Raises
         ------
         IsolationUnavailable
-            When this machine cannot keep it apart.
+            If this machine cannot isolate a process.
         """
-        # The kernel may have killed it between two calls: it is the first to go when memory is short.
+        # The kernel may have killed it between two calls: it is the first to be killed when memory is short.
         if self._running is not None and self._running.process.poll() is not None:
             self.close()
         if self._running is None:
             self._running = started(self._limits, self._preload)
 
     def call(self, program: bytes, name: str, argument: object, serve: Serve) -> Any:
-        """Call a function of the user's.
+        """Call a function of the user's program in the child.
 
         Parameters
         ----------
         program
-            A pickled object (cloudpickle). Only the child unpickles it, once.
+            A pickled object (cloudpickle). Only the child unpickles it, and only once.
         name
-            Which attribute of the object is called, as ``f(argument, ask)``.
+            The attribute of the object to call, as ``f(argument, ask)``.
         argument
-            Plain data (`wire.decode`); arrays reach the function without a copy and cannot be written to there.
+            Plain data (`wire.decode`). Its arrays are read-only in the function; large ones are in shared memory.
         serve
-            Answers what the function asks for with ``ask(request)``. A `BadRequest` that it raises is raised in
-            the function, and again here when the function lets it through; everything else ends the call at once.
+            Answers the requests that the function makes with ``ask(request)``. If it raises a `BadRequest`, the
+            error is raised in the function, and again here if the function does not catch it. Any other error ends
+            the call at once.
 
         Returns
         -------
-        What the function gave, as plain data of the worker's own.
+        The return value of the function: plain data in the worker's memory.
 
         Raises
         ------
         FunctionFailed
-            With the function's traceback; also when its process crashed, or its result is no plain data.
+            If the function raised an error (with its traceback), its process crashed, or its result is not plain
+            data.
         LimitExceeded
-            When it took more memory, time, threads or room for its result than it may.
+            If it used too much memory or time or too many threads or requests, or its result is too large.
         IsolationUnavailable
-            When this machine cannot keep it apart; the function has not run then.
+            If this machine cannot isolate a process; the function has not run.
         """
         if self._program not in (None, program):
             self.close()
@@ -113,7 +115,7 @@ class Child:
         except Closed:
             raise self._lost() from None
         except BaseException as error:
-            # Ctrl-C too: left in the middle of a call, the process would give its answer to the next one.
+            # Ctrl-C too: a process left in the middle of a call would send the answer of that call to the next one.
             self.close()
             if isinstance(error, Malformed):
                 raise FunctionFailed(
@@ -122,7 +124,7 @@ class Child:
             raise
 
     def close(self) -> None:
-        """End the process; nothing of it is left."""
+        """End the process and release its shared memory."""
         running, self._running, self._program = self._running, None, None
         if running is not None:
             running.close()

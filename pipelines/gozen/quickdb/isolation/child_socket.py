@@ -16,24 +16,24 @@ from gozen.quickdb.isolation.codec.message_frames import HEAD, VECTORS, Head, re
 from gozen.quickdb.isolation.limits import Limits
 
 _LOOK_EVERY = 0.02
-"""Seconds in which a child may start threads or fill memory unseen; a look reads two files of ``/proc``."""
+"""Seconds between two checks of a child's threads and memory; a check reads two files of ``/proc``."""
 
 
 class Closed(Exception):
-    """The other end is gone."""
+    """The child has closed the connection or ended."""
 
 
 class ChildSocket:
-    """A socket to a child that may be hostile.
+    """The worker's end of a socket to a child that may be hostile.
 
     Parameters
     ----------
     ours
-        The worker's end, from now on this object's.
+        The worker's end; this object closes it.
     pid
-        The child.
+        Process id of the child.
     limits
-        What it may take, for the messages.
+        Limits of the child.
     """
 
     def __init__(self, ours: socket.socket, pid: int, limits: Limits) -> None:
@@ -48,31 +48,31 @@ class ChildSocket:
         self._poll = select.poll()
 
     def give(self, seconds: float) -> None:
-        """Let the child run, and say how long it may take from now on, in seconds of the clock on the wall."""
-        # A clock that only grows: one that is set back would give the function hours.
+        """Resume the child, and limit it to `seconds` of wall-clock time from now on."""
+        # A monotonic clock: one that is set back would give the function hours.
         self._ends = time.monotonic() + seconds
         self._served_seconds, self._served_bytes = 0.0, 0
         self._watch.begin()
         self._watch.resume()
 
     def stop(self) -> None:
-        """Let the child stand still until it is given time again: it has no call.
+        """Stop the child until the next `give`, because it has no call to work on.
 
         Raises
         ------
         LimitExceeded
-            When it has more threads or memory than it may.
+            If the child exceeds its limit of threads, memory or processor time.
         """
         self._watch.stop()
         self._watch.look()
 
     def must_be_silent(self) -> None:
-        """See that the child has said nothing that nobody waits for: the next call would take it for its answer.
+        """Raise if the child has sent unexpected bytes, which the next call would read as its answer.
 
         Raises
         ------
-        ValueError
-            When it has.
+        Malformed
+            If there are such bytes.
         """
         with contextlib.suppress(OSError):
             if self._socket.recv(1, socket.MSG_PEEK):
@@ -80,12 +80,13 @@ class ChildSocket:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Let the child stand still and do not count the time, but what the worker itself does for it.
+        """Stop the child within a ``with`` block; that time is not counted, but the worker's processor time is limited.
 
         Raises
         ------
         LimitExceeded
-            When the child has more threads or memory than it may; when it has kept the worker busy for too long.
+            If the child exceeds its limit of threads, memory or processor time, or if the worker has used too much
+            processor time for it.
         """
         begun, busy = time.monotonic(), time.thread_time()
         self.stop()
@@ -97,18 +98,18 @@ class ChildSocket:
         self._watch.resume()
 
     def count(self, served: int) -> None:
-        """Count bytes that the worker has read for the child; `LimitExceeded` when they are too many."""
+        """Count bytes that the worker has read for the child; raise `LimitExceeded` if they are too many."""
         self._served_bytes += served
         if self._served_bytes > limit.SERVED * self._limits.memory_bytes:
             raise limit.too_much_served(self._limits)
 
     def send(self, parts: Sequence[memoryview], descriptor: int | None = None) -> None:
-        """Send bytes, with a descriptor at their first.
+        """Send bytes, and with the first of them a descriptor.
 
         Raises
         ------
         Closed, LimitExceeded
-            When the child is gone; when it does not read in time.
+            If the child is gone; if it does not read in time or exceeds another limit.
         """
         rights = []
         if descriptor is not None:
@@ -117,7 +118,7 @@ class ChildSocket:
         while left:
             try:
                 left = rest(left, self._socket.sendmsg(left[:VECTORS], rights, socket.MSG_NOSIGNAL))
-                # Sent with the first bytes alone: with the rest the child would get a second descriptor.
+                # Sent with the first bytes only: the child would get a second descriptor with the rest.
                 rights = []
             except BlockingIOError:
                 self._wait(select.POLLOUT)
@@ -130,18 +131,18 @@ class ChildSocket:
         Raises
         ------
         Closed, LimitExceeded, ValueError
-            When the child is gone; when it sends nothing in time; when it is no head.
+            If the child is gone; if it sends nothing in time or exceeds another limit; if the head is not valid.
         """
-        self._look(time.monotonic())  # also when the child sends so fast that nothing is ever waited for
+        self._look(time.monotonic())  # also if the child sends so fast that the worker never waits
         return read_head(bytes(self.read(HEAD.size)))
 
     def read(self, count: int) -> bytearray:
-        """Return the next bytes.
+        """Return the next `count` bytes.
 
         Raises
         ------
         Closed, LimitExceeded
-            When the child is gone; when it does not send them in time.
+            If the child is gone; if it does not send them in time or exceeds another limit.
         """
         data = bytearray(count)
         at = 0

@@ -1,7 +1,7 @@
 """Measure a child's threads, memory and processor time from outside, and stop it.
 
-The kernel's own limits count neither the threads of one process alone (RLIMIT_NPROC counts all of a user's) nor pages
-that were filled and then made read-only (RLIMIT_DATA counts what can be written to).
+The kernel's own limits do not suffice: RLIMIT_NPROC counts the threads of all of a user's processes, and RLIMIT_DATA
+does not count pages that were filled and then made read-only.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from gozen.quickdb.isolation.limits import Limits
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME, _STIME, _THREADS = 11, 12, 17
-"""Fields of ``/proc/pid/stat`` after the name (proc(5)), which may be any bytes."""
+"""Indexes of fields of ``/proc/pid/stat`` (proc(5)), counted after the process's name, which may contain any bytes."""
 
 
 @dataclass(frozen=True)
 class ChildUsage:
-    """What a process has at a moment.
+    """Threads, processor time and memory of a process at one moment.
 
     Parameters
     ----------
     threads
-        How many.
+        Number of threads.
     processor_seconds
-        Of all its threads, since it began.
+        Processor time of all its threads since its start.
     memory_bytes
-        Resident, without files and shared memory.
+        Resident memory without mapped files and shared memory.
     """
 
     threads: int
@@ -42,12 +42,12 @@ class ChildUsage:
 
 
 def read_seen(stat: bytes, statm: bytes) -> ChildUsage:
-    """Return what ``/proc/pid/stat`` and ``statm`` say.
+    """Return the usage from the contents of ``/proc/pid/stat`` and ``statm``.
 
     Raises
     ------
     ValueError, IndexError
-        When they say nothing, as those of a process that has ended.
+        If they are empty, as those of a process that has ended.
     """
     fields = stat.rpartition(b")")[2].split()
     _, resident, shared = (int(one) for one in statm.split()[:3])
@@ -56,16 +56,16 @@ def read_seen(stat: bytes, statm: bytes) -> ChildUsage:
 
 
 def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | None:
-    """Return the error of a process that has more than it may.
+    """Return the error of a process that exceeds a limit; None if it exceeds none.
 
     Parameters
     ----------
     seen
-        What it has now.
+        Its usage now.
     begun
-        Its processor seconds when the call began.
+        Its processor time when the call began, in seconds.
     limits
-        What it may have.
+        Limits of the call.
     """
     if seen.threads > limit.THREADS:
         return limit.too_many_threads(seen.threads)
@@ -77,14 +77,14 @@ def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | No
 
 
 class Watch:
-    """Looks at a child, and lets it run only while it has something to do.
+    """Checks the usage of a child, and stops and resumes it.
 
     Parameters
     ----------
     pid
-        The child, which is not waited for before this object's last use.
+        Process id of the child. The child must not be reaped before this object's last use: its id could be reused.
     limits
-        What it may have.
+        Limits of a call.
     """
 
     def __init__(self, pid: int, limits: Limits) -> None:
@@ -99,25 +99,25 @@ class Watch:
         self._begun = seen.processor_seconds if seen else 0.0
 
     def look(self) -> None:
-        """Raise `LimitExceeded` where it has more than it may."""
+        """Raise `LimitExceeded` if the child exceeds a limit."""
         seen = self._seen()
         error = broken(seen, self._begun, self._limits) if seen else None
         if error is not None:
             raise error
 
     def stop(self) -> None:
-        """Let none of its threads run."""
+        """Stop all threads of the child."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it run."""
+        """Resume all threads of the child."""
         self._signal(signal.SIGCONT)
 
     def _seen(self) -> ChildUsage | None:
         try:
             return read_seen(self._stat.read_bytes(), self._statm.read_bytes())
         except (OSError, ValueError, IndexError):
-            return None  # it has just ended, which the socket will tell
+            return None  # it has just ended; the socket will report that
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Limits of a call of a user's function, and the message when one is exceeded."""
+"""Limits of a call of a user's function, and the errors raised when one is exceeded."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from dataclasses import dataclass
 from gozen.errors import BadRequest, LimitExceeded
 
 THREADS = 64
-"""Threads that a function may have at a time."""
+"""Maximum number of threads of a function at a time."""
 REQUESTS = 10_000
-"""Times that a function may ask for columns in one call."""
+"""Maximum number of requests for columns in one call."""
 BARE_BYTES = 96 << 20
-"""Memory that a Python with NumPy and Arrow has before it does anything."""
+"""Resident memory of a Python process that has only imported NumPy and Arrow, in bytes."""
 PROCESSORS = 4
-"""Processors that the threads of a function may keep busy for the whole of its time."""
+"""Processors that the threads of a function may keep busy for its full time limit."""
 SERVING = 3
-"""Processor seconds that the worker spends on the questions of a call, as a multiple of `Limits.seconds`.
+"""Maximum processor time of the worker for the requests of a call, as a multiple of `Limits.seconds`.
 
-As many again to read its result.
+Decoding the result may take as much again.
 """
 SERVED = 16
-"""Bytes of all columns that a call is given, as a multiple of `Limits.memory_bytes`."""
+"""Maximum number of bytes of all columns that one call receives, as a multiple of `Limits.memory_bytes`."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one call of a user's function may take.
+    """Limits of one call of a user's function.
 
     Parameters
     ----------
     memory_bytes
-        Memory of the child process beyond what a bare Python has, in bytes; as much again for columns that it keeps.
+        Memory of the child process beyond that of a bare Python process, in bytes. Columns in shared memory may take
+        as much again.
     seconds
-        Wall-clock seconds of a call, without the time in which columns are read for it, of which the processors'
-        part is bounded too (`SERVING`).
+        Wall-clock time of a call, in seconds. The time in which the worker reads columns for it does not count; the
+        worker's processor time is limited separately (`SERVING`).
     result_bytes
         Size of the encoded result, in bytes.
 
     Raises
     ------
     BadRequest
-        When a limit is not positive.
+        If a limit is not positive.
     """
 
     memory_bytes: int = 2 << 30
@@ -54,7 +55,7 @@ class Limits:
 
 
 def too_much_memory(limits: Limits) -> LimitExceeded:
-    """Return the error of a call that wants more memory than it may have."""
+    """Return the error of a call that needs too much memory."""
     return LimitExceeded(
         f"the function used more than {size(limits.memory_bytes)} of memory (limit memory_bytes = "
         f"{limits.memory_bytes}): work on fewer rows or columns at a time, or ask for more memory_bytes"
@@ -62,7 +63,7 @@ def too_much_memory(limits: Limits) -> LimitExceeded:
 
 
 def too_long(limits: Limits) -> LimitExceeded:
-    """Return the error of a call that does not end."""
+    """Return the error of a call that takes too long."""
     return LimitExceeded(
         f"the function ran longer than {limits.seconds:g} s (limit seconds) and was ended: "
         "make it faster, or ask for more seconds"
@@ -78,19 +79,19 @@ def too_large(found: int, limits: Limits) -> LimitExceeded:
 
 
 def too_many_threads(found: int) -> LimitExceeded:
-    """Return the error of a call that starts threads without end."""
+    """Return the error of a call that starts too many threads."""
     return LimitExceeded(f"the function had {found} threads; {THREADS} are allowed, and one is fastest: use NumPy")
 
 
 def too_many_requests() -> LimitExceeded:
-    """Return the error of a call that asks for columns without end."""
+    """Return the error of a call that requests columns too often."""
     return LimitExceeded(
         f"the function asked for columns more than {REQUESTS} times in one call: ask once, and keep them"
     )
 
 
 def too_much_served(limits: Limits) -> LimitExceeded:
-    """Return the error of a call whose questions keep the worker busy."""
+    """Return the error of a call whose requests take too much processor time of the worker, or too many bytes."""
     return LimitExceeded(
         f"the function's questions took the worker more than {SERVING} times {limits.seconds:g} s (limit seconds), or "
         f"columns of more than {SERVED} times {size(limits.memory_bytes)} (limit memory_bytes): ask for each column "
@@ -99,7 +100,7 @@ def too_much_served(limits: Limits) -> LimitExceeded:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it, e.g. ``256 MiB``."""
+    """Return a number of bytes as text with a unit, e.g. ``256 MiB``."""
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if count >= 1 << power:
             return f"{count / (1 << power):.4g} {unit}"

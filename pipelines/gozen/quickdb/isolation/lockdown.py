@@ -1,4 +1,4 @@
-"""The steps in which a process drops its rights, and whether the kernel supports them."""
+"""Drop the rights of a process, and test whether the kernel supports that."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _CAPABILITIES_V3 = 0x20080522
 
 
 def available() -> str | None:
-    """Tell why this machine cannot keep a user's function apart.
+    """Tell why this machine cannot isolate a user's function.
 
     Returns
     -------
-    None where it can; else a sentence with the reason.
+    None if it can; else a sentence with the reason.
     """
     if syscall_numbers.machine() is None:
         return "isolation needs 64-bit Linux on x86-64 or ARM"
@@ -41,62 +41,62 @@ def available() -> str | None:
 
 
 def lock_down(parent: int, keep: int, limits: Limits) -> None:
-    """Take all rights from this process that a user's function does not need; they cannot be had back.
+    """Drop, irreversibly, all rights of this process that a user's function does not need.
 
     Parameters
     ----------
     parent
-        The number of the process with which this one ends.
+        Id of the parent process; this process is killed when the parent's thread that started it ends.
     keep
-        The one descriptor beyond 0, 1 and 2 that stays open.
+        The one descriptor beyond 0, 1 and 2 that is not closed.
     limits
-        How much memory it may have.
+        Limits of its memory.
 
     Raises
     ------
     IsolationUnavailable
-        When something cannot be taken, or is found to be there afterwards.
+        If a right cannot be dropped, or a test shows that the process still has it.
     """
     try:
         _end_with(parent)
-        if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208  # Landlock binds the calling thread alone
+        if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208  # Landlock restricts only the calling thread
             raise IsolationUnavailable("a thread was running before the process was locked; this is a bug in Gozen")
         _be_the_first_to_go()
         _close_all_but(keep)
         _set_limits(limits)
         _drop_capabilities()
         landlock.restrict(landlock.library_folders())
-        # Last: the filter refuses the very calls by which the other rights are taken.
+        # Last: the filter refuses the system calls that drop the other rights.
         seccomp.install(seccomp.allow_list(str(syscall_numbers.machine()), os.getpid()))
     except OSError as error:
         raise IsolationUnavailable(f"the child process could not be locked: {error}") from error
-    # Tried out: an emulated kernel may accept the rules and not enforce them.
+    # Tested: an emulated kernel may accept the rules and not enforce them.
     _must_be_refused("files", lambda: os.open("/proc/self/environ", os.O_RDONLY))
     _must_be_refused("system calls", os.fork)
 
 
 def _end_with(parent: int) -> None:
     _control(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the line above
+    if os.getppid() != parent:  # the parent ended before the line above
         os._exit(1)
 
 
 def _close_all_but(keep: int) -> None:
-    # Not up to the limit of descriptors, which in some containers is a thousand million.
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # iterdir would stay open meanwhile
+    # Only open descriptors are visited: in some containers their limit is a thousand million.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # iterdir may keep a descriptor open during the loop
         if int(name) > _STANDARD_ERROR and int(name) != keep:
-            with contextlib.suppress(OSError):  # that of the listing itself
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed already
                 os.close(int(name))
 
 
 def _be_the_first_to_go() -> None:
-    """Have the kernel end this process, not its worker, when the machine has no memory left."""
+    """Have the kernel kill this process, not its worker, if the machine runs out of memory."""
     with contextlib.suppress(OSError):  # /proc may be read-only
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
 
 
 def _set_limits(limits: Limits) -> None:
-    """Bound memory by what the kernel counts, the one exact: private writable memory; the other for all the rest."""
+    """Limit private writable memory (RLIMIT_DATA, exact) and address space (RLIMIT_AS, loose); forbid file writes."""
     data = int(Path("/proc/self/statm").read_text("ascii").split()[5]) * resource.getpagesize()
     for which, value in (
         (resource.RLIMIT_DATA, data + limits.memory_bytes),

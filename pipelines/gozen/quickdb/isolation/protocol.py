@@ -1,4 +1,4 @@
-"""The messages between worker and isolated child; the worker trusts none that it receives."""
+"""Messages between a worker and its isolated child; the worker validates all that it receives."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ _MOST = {
     MessageKind.TOO_LARGE: 20,
 }
 _SHOWN = 50_000
-"""Characters of each of a function's texts that are looked at."""
+"""Maximum number of characters that are used of a failure's type name, of its message and of its traceback."""
 
 
 class Said(Exception):
-    """The function failed in good order: its process lives on."""
+    """The function raised an error; its process can be used again."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 class Conversation:
-    """A process, the connection to it, and the memory that it reads.
+    """A child process, the connection to it, and the shared memory that it reads.
 
     Parameters
     ----------
     process
-        Runs `gozen.quickdb.isolation.child_main`.
+        The process, which runs `gozen.quickdb.isolation.child_main`.
     connection
-        To it.
+        The worker's end of the socket to it.
     limits
-        What a call may take.
+        Limits of a call.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], connection: ChildSocket, limits: Limits) -> None:
@@ -64,8 +64,8 @@ class Conversation:
         self.send(MessageKind.PROGRAM, [program])
 
     def call(self, name: str, argument: object, serve: Serve) -> Any:
-        """Call a function and answer what it asks; `Said` where it fails in good order."""
-        self.connection.must_be_silent()  # it may have spoken in the moment before it stood still
+        """Call a function and answer its requests; raise `Said` if the function raises an error."""
+        self.connection.must_be_silent()  # it may have sent something just before it was stopped
         self.connection.give(self._limits.seconds)
         if name != self._name:
             self.send(MessageKind.NAME, [name.encode()])
@@ -82,7 +82,7 @@ class Conversation:
         raise limit.too_many_requests()
 
     def _given(self, kind: MessageKind, data: bytearray, refused: BadRequest | None) -> Any:
-        """Return the result of a function that is done: from now on none of its threads runs."""
+        """Stop the process, and return the result of the function or raise its error."""
         self.connection.stop()
         self.connection.must_be_silent()
         if kind is MessageKind.RESULT:
@@ -93,7 +93,7 @@ class Conversation:
     def _answer(
         self, data: bytearray, serve: Serve, refused: BadRequest | None
     ) -> tuple[tuple[MessageKind, list[wire.Buffer]], BadRequest | None]:
-        """Return what a question is answered with, and what was refused last."""
+        """Return the answer to a request, and the error of the latest refusal."""
         request = _decoded(data, plain=True)
         try:
             answer = wire.parts(serve(request))
@@ -111,7 +111,7 @@ class Conversation:
         if length > _INLINE and not self._shared.room_for(length):
             for number in self._shared.unused():
                 self.connection.send([memoryview(Head(MessageKind.FORGET, number, 0).packed())])
-        if length <= _INLINE or not self._shared.takes(length):  # then it is the child's own memory that holds it
+        if length <= _INLINE or not self._shared.takes(length):  # inline: in the child's own memory, which is limited
             self.connection.send([memoryview(Head(kind, 0, length).packed()), *pieces])
             return
         try:
@@ -122,7 +122,7 @@ class Conversation:
         self._shared.sent(number)
 
     def _receive(self) -> tuple[MessageKind, bytearray]:
-        """Return the next request, result or failure, of which nothing but the length has been looked at."""
+        """Return the next request, result or failure; of its content only the length has been checked."""
         while (head := self.connection.head()).kind is MessageKind.FREE:
             self._shared.released(_numbers(_decoded(self._body(head), plain=True)))
         if head.kind is MessageKind.RESULT and head.length > self._limits.result_bytes:
@@ -134,13 +134,13 @@ class Conversation:
 
     def _body(self, head: Head) -> bytearray:
         most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
-        # Before memory is reserved: a head may promise more than the worker has.
+        # Checked before memory is allocated: a head may declare more bytes than the worker has.
         if head.length > most or head.shared:
             raise Malformed(f"a message {head.kind.name} of {head.length} bytes")
         return self.connection.read(head.length)
 
     def end(self) -> Exception:
-        """Return the error of a process that ended, or closed its connection, in the middle of a call."""
+        """Return the error of a process that ended or closed its connection during a call."""
         code = self._code
         if code is None or code >= 0:
             how = "closed its connection" if code is None else f"exit code {code}"
@@ -157,11 +157,11 @@ class Conversation:
         )
 
     def close(self, patience: float = 0.0) -> None:
-        """End the process, which has so many seconds to end by itself."""
+        """End the process; it is killed if it has not ended by itself after `patience` seconds."""
         self.connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._code = self.process.wait(patience)
-        # SIGKILL: to a process that stands still any other signal waits until it runs again.
+        # SIGKILL: a stopped process receives any other signal only when it is resumed.
         self.process.kill()
         self.process.wait()
         self._shared.close()
@@ -170,14 +170,14 @@ class Conversation:
 def _decoded(data: bytearray, *, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> Any:
     try:
         return wire.decode(data, plain=plain, shown=shown, seconds=seconds)
-    except UnreadableInput as error:  # not to be taken for a file of the archive that cannot be read
+    except UnreadableInput as error:  # UnreadableInput would be reported as an unreadable file of the archive
         raise Malformed(str(error)) from None
 
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # one of those in between SIGRTMIN and SIGRTMAX, which have no name
+    except ValueError:  # real-time signals between SIGRTMIN and SIGRTMAX have no name
         return f"signal {number}"
 
 
@@ -208,9 +208,9 @@ def _as_error(failure: tuple[str, str, str, bool, bool], refused: BadRequest | N
 
 
 def printable(text: str) -> str:
-    """Return a child's text without what would move a terminal's cursor or colour it.
+    """Return a child's text without control characters, which could move a terminal's cursor or change its colours.
 
-    All lines but the first are indented, so that none of them looks like a line of the log that it stands in.
+    All lines but the first are indented, so that none of them can pass for a separate line of a log.
     """
     shown = "".join(one for one in text if one in "\n\t" or one.isprintable())
     return shown.replace("\n", "\n  ").replace("\n  \n", "\n\n")

@@ -21,7 +21,7 @@ _FREE = (
     "getsid uname sysinfo getrlimit getrusage umask exit exit_group"
 )
 FREE = tuple(_FREE.split())
-"""Calls that touch nothing but the process itself, or files that Landlock has allowed."""
+"""System calls that affect only the process itself, or files that Landlock allows."""
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
 _LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x54, 0x06
@@ -29,16 +29,16 @@ _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _SET_FILTER, _GET_ACTION, _ALL_THREADS = 1, 2, 1
 _NUMBER, _ARCHITECTURE = 0, 4
 _FIRST_PROBED = 424
-"""From this number on C libraries ask for new calls and fall back when they hear that there are none (clone3)."""
+"""System calls from this number on, such as clone3, get ENOSYS: C libraries try them and then use older ones."""
 
 _THREAD = 0x00010000
 _NO_THREAD = 0x7E000000 | 0x00020000 | 0x00800000 | 0x1000 | 0x2000 | 0x4000
-"""CLONE_NEW*, UNTRACED, PIDFD, PTRACE, VFORK."""
+"""Flags of clone(2) that are refused: CLONE_NEW*, UNTRACED, PIDFD, PTRACE, VFORK."""
 _GROWS_DOWN, _SHARED_ANONYMOUS = 0x100, 0x21
 _FILE_COMMANDS = (0, 1, 2, 3, 1030, 1034)
-"""F_DUPFD, GETFD, SETFD, GETFL, DUPFD_CLOEXEC, GET_SEALS: not F_SETOWN, which has signals sent to other processes."""
+"""F_DUPFD, GETFD, SETFD, GETFL, DUPFD_CLOEXEC, GET_SEALS. F_SETOWN could send signals to other processes."""
 _PROCESS_COMMANDS = (15, 16)
-"""PR_SET_NAME and PR_GET_NAME: not PR_SET_PDEATHSIG, PR_SET_DUMPABLE and the rest."""
+"""PR_SET_NAME and PR_GET_NAME; others, such as PR_SET_PDEATHSIG and PR_SET_DUMPABLE, could undo the isolation."""
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, constant (``struct sock_filter``)."""
@@ -47,19 +47,19 @@ Instruction = tuple[int, int, int, int]
 def allow_list(on: str, pid: int) -> list[Instruction]:
     """Return the filter program of a child process.
 
-    Everything that is not named is refused: EPERM, or ENOSYS for new calls and those of the x32 ABI. A call of
-    another architecture (32-bit programs) ends the process.
+    A call that is not on the list fails with EPERM, or with ENOSYS if it is new or of the x32 ABI. A call of another
+    architecture (32-bit programs) kills the process.
 
     Parameters
     ----------
     on
         ``x86_64`` or ``aarch64``.
     pid
-        The process's own number: the only one that it may send signals to.
+        Id of the process itself: the only process that it may send signals to.
 
     Returns
     -------
-    Classic BPF over ``struct seccomp_data`` (seccomp(2)).
+    A classic BPF program over ``struct seccomp_data`` (seccomp(2)).
     """
     program = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, _ARCHITECTURES[on]), _give(_KILL_PROCESS)]
     program.append((_LOAD, 0, 0, _NUMBER))
@@ -71,12 +71,12 @@ def allow_list(on: str, pid: int) -> list[Instruction]:
 
 
 def install(program: list[Instruction]) -> None:
-    """Put the filter on all threads of this process, for ever; `no_new_privs` must be set.
+    """Install the filter, irreversibly, on all threads of this process; `no_new_privs` must be set.
 
     Raises
     ------
     OSError
-        When the kernel refuses it.
+        If the kernel refuses it.
     """
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *one) for one in program))
     header = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code)))
@@ -85,7 +85,7 @@ def install(program: list[Instruction]) -> None:
 
 
 def supported() -> bool:
-    """Tell whether this kernel takes such filters."""
+    """Tell whether this kernel supports such filters."""
     try:
         syscall_numbers.call("seccomp", _GET_ACTION, 0, ctypes.byref(ctypes.c_uint32(_KILL_PROCESS)))
     except OSError:
@@ -97,7 +97,7 @@ def _conditions(pid: int) -> dict[str, list[Instruction]]:
     own = _if_one_of(0, (pid,))
     return {
         "mmap": [
-            # Memory that RLIMIT_DATA does not count: shared without a file, and stacks that grow.
+            # Refuse memory that RLIMIT_DATA does not count: shared anonymous memory, and stacks that grow.
             (_LOAD, 0, 0, _argument(3)),
             (_ANY_BIT, 3, 0, _GROWS_DOWN),
             (_AND, 0, 0, _SHARED_ANONYMOUS),
@@ -116,7 +116,7 @@ def _conditions(pid: int) -> dict[str, list[Instruction]]:
         "tgkill": own,
         "fcntl": _if_one_of(1, _FILE_COMMANDS),
         "prctl": _if_one_of(0, _PROCESS_COMMANDS),
-        # Its own limits may be read, not set: the pointer to new ones has to be null, in both its halves.
+        # The process may read its own limits, not set them: the pointer to new ones must be null, in both halves.
         "prlimit64": [
             (_LOAD, 0, 0, _argument(0)),
             (_EQUAL, 0, 5, 0),
@@ -127,7 +127,7 @@ def _conditions(pid: int) -> dict[str, list[Instruction]]:
             _give(_ALLOW),
             _refuse(errno.EPERM),
         ],
-        "ioctl": [_refuse(errno.ENOTTY)],  # what Python asks of each file that it opens: is it a terminal?
+        "ioctl": [_refuse(errno.ENOTTY)],  # Python asks for each file that it opens: is it a terminal?
     }
 
 
@@ -142,7 +142,7 @@ def _when(name: str, on: str, rule: list[Instruction]) -> list[Instruction]:
 
 
 def _argument(position: int) -> int:
-    return 16 + 8 * position  # the lower half: the kernel reads no more of these
+    return 16 + 8 * position  # the lower 32 bits: the kernel uses no more of these arguments
 
 
 def _give(action: int) -> Instruction:

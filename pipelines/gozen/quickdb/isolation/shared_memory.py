@@ -1,6 +1,6 @@
-"""Shared memory for columns: the worker writes, the child only reads.
+"""Shared memory for columns: the worker writes it, and it is read-only in the child.
 
-A piece is used again when the child says that nothing refers to it any more, so that its pages are made once.
+A piece is reused when the child reports that nothing refers to it any more, so that its pages are allocated only once.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 _LEAST = 1 << 20
 _PIECES = 128
-"""Each takes one of the descriptors that the whole worker has, of which there may be 1024."""
+"""Maximum number of pieces: each needs one descriptor, and the worker may be limited to 1024 descriptors."""
 _FUTURE_WRITE = 0x10
 _SEALS = _FUTURE_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-"""Whoever gets the descriptor cannot write, map for writing, change the size or unseal (memfd_create(2))."""
+"""With these seals a process that receives the descriptor can neither write nor resize nor unseal (memfd_create(2))."""
 
 
 @dataclass
@@ -27,12 +27,12 @@ class _Piece:
 
 
 class SharedMemory:
-    """The pieces of one child.
+    """The pieces of shared memory of one child.
 
     Parameters
     ----------
     most
-        Bytes of all pieces together.
+        Maximum number of bytes of all pieces together.
     """
 
     def __init__(self, most: int) -> None:
@@ -45,12 +45,12 @@ class SharedMemory:
 
         Returns
         -------
-        Its number, and its descriptor where the child does not have it yet.
+        The piece's number, and its descriptor if the child does not have it yet.
 
         Raises
         ------
         MemoryError
-            When the child keeps so much that there is no more room.
+            If no space is left, because the child still refers to other pieces.
         """
         number = self._number(length)
         piece = self._pieces[number]
@@ -63,43 +63,43 @@ class SharedMemory:
         return number, piece.descriptor
 
     def sent(self, number: int) -> None:
-        """Close the descriptor of a piece, which the child has now."""
+        """Close the descriptor of a piece after it was sent to the child."""
         piece = self._pieces[number]
         if piece.descriptor is not None:
             os.close(piece.descriptor)
             piece.descriptor = None
 
     def released(self, numbers: Iterable[int]) -> None:
-        """Take note of pieces that the child no longer reads; what it says wrongly harms only itself."""
+        """Mark pieces as free that the child no longer reads; a wrong report harms only the child."""
         for number in numbers:
             if number in self._pieces:
                 self._pieces[number].free = True
 
     def unused(self) -> list[int]:
-        """Return the numbers of the pieces that are free, and give their memory back."""
+        """Remove the free pieces, release their memory, and return their numbers."""
         numbers = [number for number, piece in self._pieces.items() if piece.free]
         for number in numbers:
             self._drop(self._pieces.pop(number))
         return numbers
 
     def room_for(self, length: int) -> bool:
-        """Tell whether a piece for so many bytes is free, or can be made."""
+        """Tell whether a piece for `length` bytes is free or can be created."""
         return self._fits(length) or (not self.has_all and self._held() + _size(length) <= self._most)
 
     def takes(self, length: int) -> bool:
-        """Tell whether so many bytes go into a piece, where there is memory for it; not when there are too many."""
+        """Tell whether a piece for `length` bytes is free, or their number allows another; memory is not checked."""
         return self._fits(length) or not self.has_all
 
     @property
     def has_all(self) -> bool:
-        """Whether there are as many pieces as there may be."""
+        """Whether the number of pieces has reached its maximum."""
         return len(self._pieces) >= _PIECES
 
     def _fits(self, length: int) -> bool:
         return any(piece.free and len(piece.memory) >= length for piece in self._pieces.values())
 
     def close(self) -> None:
-        """Give all memory back."""
+        """Release all memory."""
         while self._pieces:
             self._drop(self._pieces.popitem()[1])
 
@@ -131,6 +131,6 @@ def _new_piece(size: int) -> _Piece:
     descriptor = os.memfd_create("gozen-columns", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     memory = mmap.mmap(descriptor, size)
-    # After the worker's own mapping: the seal spares what is mapped already, and refuses all later writers.
+    # After the worker has mapped it: the seal leaves existing mappings writable and refuses later ones.
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return _Piece(descriptor, memory)

@@ -1,4 +1,4 @@
-"""Start the process of a user's function with an almost empty environment, locked before use."""
+"""Start the process of a user's function: an almost empty environment, all rights dropped before the first call."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
 
 
 def started(limits: Limits, preload: Sequence[str]) -> Conversation:
-    """Start a process, and wait until it is locked and has imported what it is to.
+    """Start a process and wait until it has dropped its rights and imported the modules of `preload`.
 
     Raises
     ------
     IsolationUnavailable
-        When this machine cannot keep it apart, or the interpreter does not start.
+        If this machine cannot isolate a process, or the interpreter does not start.
     """
     reason = available()
     if reason is not None:
@@ -47,9 +47,9 @@ def started(limits: Limits, preload: Sequence[str]) -> Conversation:
 def _spawned(descriptor: int, limits: Limits, preload: Sequence[str]) -> subprocess.Popen[bytes]:
     numbers = (descriptor, os.getpid(), limits.memory_bytes, limits.seconds, limits.result_bytes)
     root = str(Path(__file__).parents[3])
-    # -I: before the lock nothing is imported from the user's own packages, PYTHONPATH or the current folder.
+    # -I: nothing is imported from the user's site-packages, PYTHONPATH or the current folder before rights are dropped.
     command = [sys.executable, "-I", "-B", "-c", _START, root, *map(str, numbers), *preload]
-    return subprocess.Popen(  # noqa: S603  # our own interpreter
+    return subprocess.Popen(  # noqa: S603  # the interpreter of this process
         command,
         env=_environment(os.environ),
         cwd="/",
@@ -57,7 +57,7 @@ def _spawned(descriptor: int, limits: Limits, preload: Sequence[str]) -> subproc
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the worker
+        start_new_session=True,  # so that Ctrl-C reaches only the worker
     )
 
 
@@ -75,9 +75,9 @@ def _await_ready(connection: ChildSocket) -> None:
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return all that a function may know of the environment: the pool of workers is the parallelism."""
+    """Return the child's environment; libraries get one thread, because the worker pool already uses all processors."""
     kept = {name: ours[name] for name in _KEPT_VARIABLES if name in ours}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
-    # Matplotlib is content with a folder that seems to be writable, and does not start without one.
+    # Matplotlib cannot be imported without a folder that seems to be writable; this one only seems so.
     fixed = {"HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "PATH": "", "MPLCONFIGDIR": "/tmp"}  # noqa: S108  # as above
     return {**fixed, **threads, **kept}

@@ -1,4 +1,4 @@
-"""Numbers of system calls without a C-library function, on both architectures. Not the allow-list."""
+"""Numbers of the system calls that the filter names or that Gozen makes, for both architectures. Not the allow-list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-_NUMBERS = {  # name: (x86-64, aarch64); None where the architecture never had it
+_NUMBERS = {  # name: (x86-64, aarch64); None if the architecture does not have it
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "pread64": (17, 67), "preadv": (295, 69),
     "lseek": (8, 62), "close": (3, 57), "close_range": (436, 436), "fstat": (5, 80), "newfstatat": (262, 79),
     "stat": (4, None), "lstat": (6, None), "statx": (332, 291), "statfs": (137, 43), "fstatfs": (138, 44),
@@ -38,7 +38,7 @@ _MACHINES = ("x86_64", "aarch64")
 
 
 def machine() -> str | None:
-    """Return ``x86_64`` or ``aarch64``, None on anything else, also for 32-bit programs on these."""
+    """Return ``x86_64`` or ``aarch64`` in a 64-bit process on Linux; None on all others."""
     name = platform.machine()
     known = sys.platform == "linux" and name in _MACHINES and sys.maxsize > 2**32 and sys.byteorder == "little"
     return name if known else None
@@ -50,13 +50,13 @@ def number(name: str, on: str) -> int | None:
     Parameters
     ----------
     name
-        As the kernel writes it, e.g. ``openat``.
+        The kernel's name of the call, e.g. ``openat``.
     on
         ``x86_64`` (``arch/x86/entry/syscalls/syscall_64.tbl`` of Linux) or ``aarch64`` (``asm-generic/unistd.h``).
 
     Returns
     -------
-    The number, None where the architecture does not have the call.
+    The number; None if the architecture does not have the call.
     """
     return _NUMBERS[name][_MACHINES.index(on)]
 
@@ -67,7 +67,7 @@ def call(name: str, *arguments: object) -> int:
     Raises
     ------
     OSError
-        What the kernel answered.
+        If the call fails, or the architecture does not have it.
     """
     on = machine()
     where = number(name, on) if on else None

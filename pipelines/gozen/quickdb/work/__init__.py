@@ -1,1 +1,1 @@
-"""The worker's side of a job: open files, run the user's function on patches, send results."""
+"""The worker's part of a job: open files, run the user's functions on patches, send results."""

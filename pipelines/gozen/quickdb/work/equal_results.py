@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 _RELATIVE = 1e-8
 _ROUNDINGS = 100
-"""Of the type of the numbers: results of another grouping may lie so far apart, sums of 32-bit floats by 1e-5."""
+"""Tolerance in units of the float type's epsilon: sums of 32-bit floats in another grouping may differ by 1e-5."""
 
 
 def alike(one: Any, other: Any, *made_of: Any) -> bool:
-    """Tell whether two results are equal but for rounding.
+    """Tell whether two results are equal up to rounding.
 
     Parameters
     ----------
     made_of
-        What they were computed from: where large numbers cancel, the rest is as uncertain as these are. Taken at the
-        same place of lists, dictionaries and tables.
+        Values from which the results were computed. They set the scale of the rounding errors: if large numbers cancel,
+        a small result has the errors of the large ones. For an item of a list, dictionary or table, the same item of
+        these values is used.
     """
     if one is other or _is_unknown(one, other):
         return True
@@ -67,8 +68,8 @@ def _alike_arrays(a: NDArray[Any], b: NDArray[Any], made_of: Sequence[Any]) -> b
 
 
 def _numbers(value: Any) -> NDArray[Any] | None:
-    """Return the numbers of a value, where it is an array of them or one."""
-    with contextlib.suppress(Exception):  # whatever the user's objects raise
+    """Return a value as an array if it is a number or an array of numbers; else None."""
+    with contextlib.suppress(Exception):  # the user's objects may raise anything
         array = np.asarray(value)
         if array.dtype.kind in "iufc":
             return array
@@ -76,23 +77,24 @@ def _numbers(value: Any) -> NDArray[Any] | None:
 
 
 def _unequal(a: NDArray[Any], b: NDArray[Any]) -> tuple[list[Any], list[Any]]:
-    """Return those of two arrays of objects that are not plainly equal or both unknown: few, where there are many."""
+    """Return the elements of two object arrays that need a closer comparison: neither plainly equal nor both NaN."""
     try:
         with np.errstate(all="ignore"):
             equal = np.asarray((a == b) | ((a != a) & (b != b)), bool)
         return list(a[~equal].flat), list(b[~equal].flat)
-    except Exception:  # what has no truth, such as pandas' NA and arrays
+    except Exception:  # values without a truth value, such as pandas' NA and arrays
         return list(a.flat), list(b.flat)
 
 
 def _alike_masked(one: Any, other: Any, made_of: Sequence[Any]) -> bool:
-    """Compare arrays with a mask; what lies under it is anything."""
+    """Compare masked arrays; masked values are ignored."""
     same = alike(np.ma.getmaskarray(one), np.ma.getmaskarray(other))
     return same and alike(np.ma.filled(one, 0), np.ma.filled(other, 0), *(np.ma.filled(value, 0) for value in made_of))
 
 
 def _alike_objects(one: Any, other: Any, made_of: Sequence[Any]) -> bool:
-    # Their own equality knows no rounding and no NaN; and a class of a notebook rarely has one.
+    # If their own `==` is False, their attributes are compared: it knows neither rounding nor NaN, and few classes that
+    # users write in notebooks define it.
     with contextlib.suppress(Exception):
         if bool(one == other):
             return True
@@ -105,14 +107,14 @@ def _alike_objects(one: Any, other: Any, made_of: Sequence[Any]) -> bool:
 
 
 def _parts(value: Any) -> dict[str, Any] | None:
-    """Return the attributes of an object; None where it shows none."""
+    """Return the attributes of an object; None if it has none."""
     slots = [name for kind in type(value).__mro__ for name in np.atleast_1d(getattr(kind, "__slots__", ())).tolist()]
     found = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
     return found or None
 
 
 def _columns(value: Any) -> dict[str, Any] | None:
-    """Return the columns of a table of pandas, Arrow, polars or astropy by their names; None of what is none."""
+    """Return the columns of a pandas, Arrow, polars or astropy table by name; None for other values."""
     for attribute in ("colnames", "column_names", "columns"):
         names = getattr(value, attribute, None)
         if names is not None and not callable(names) and hasattr(value, "__getitem__"):
@@ -123,7 +125,7 @@ def _columns(value: Any) -> dict[str, Any] | None:
 
 
 def _at(values: Sequence[Any], key: Any) -> list[Any]:
-    """Return what values have at a key, those that have it."""
+    """Return the items at a key, of those values that have it."""
     found = []
     for value in values:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""A job's open files in a worker: columns of patches and of their margins, on demand."""
+"""Open files of a job in a worker: columns of patches and of their margins, read on demand."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from gozen.quickdb.work.validate_child import checked_request
 
 _held = threading.local()
 _READERS = 8
-"""Tables of which a worker keeps files open from job to job: to open one costs as much as to read a row group."""
+"""Tables whose files a worker keeps open from job to job: opening a file costs as much as reading a row group."""
 
 
 _MARGINS = 16
-"""Margins of a patch that are kept open at a time."""
+"""Maximum number of margins of a patch that are open at a time."""
 
 _CHANGES = 16
-"""Times in a task that other columns than before are fetched ahead: threads do it whose time nobody counts."""
+"""Maximum number of changes of the prefetched columns in a task: the time of the prefetching threads is not limited."""
 
 
 class FileSource:
-    """Reads the columns of a job's patches out of the archive.
+    """Reads the columns of a job's patches from the archive.
 
     Parameters
     ----------
     store
         The archive.
     tables
-        Those that a patch spans.
+        Files of the tables that a patch spans, by table.
     expected
-        Columns that the first patch will ask for, as far as is known, by table.
+        Columns that the first patch will probably request, by table.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class FileSource:
         self._changes = 0
 
     def begin(self, patches: Sequence[tuple[int, PatchExtent]]) -> None:
-        """Take the patches of a task, by their numbers, and forget earlier ones."""
+        """Set the patches of a task, by their numbers; earlier patches are forgotten."""
         self._patches = dict(patches)
         self._data, self._margins, self._changes = {}, {}, 0
         for table, reader in self._readers.items():
@@ -73,23 +73,23 @@ class FileSource:
         return self._of(patch).rows
 
     def columns(self, patch: int, table: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Return columns of a table's files, and begin to fetch the same of the patches that follow."""
+        """Return columns of a table's files, and prefetch the same columns of the following patches."""
         found = self._of(patch).columns(table, names)
         first = next(iter(self._patches), patch)
-        # The first patch asks for one column after the other, those that follow for all that it used together.
+        # The first patch requests one column after the other; later patches request all of these at once.
         if patch in self._patches and patch != first and (len(names) > 1 or table not in self._usual):
             self._expect(table, (*names, *self._keys(table, patch)))
         return found
 
     def _expect(self, table: str, columns: tuple[str, ...]) -> None:
-        """Fetch columns ahead; not for a function that asks for others all the time, as each change begins anew."""
+        """Prefetch columns, unless the function has changed them too often: each change starts the prefetch again."""
         if columns != self._usual.get(table) and self._changes < _CHANGES:
             self._changes += 1
             self._usual[table] = columns
             self._readers[table].expect(columns)
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Return the number by which the sky around a patch is known from now on, and its rows."""
+        """Open the margin of a patch, `arcsec` wide; return its number for later requests, and its number of rows."""
         if patch not in self._patches:
             raise BadRequest("a margin has no margin: ask the patch for a wider one")
         inner = self._patches[patch]
@@ -109,16 +109,16 @@ class FileSource:
 
     @property
     def patches(self) -> Mapping[int, str]:
-        """The ids of the task's patches, by their numbers."""
+        """Ids of the task's patches, by their numbers."""
         return {number: patch.id for number, patch in self._patches.items()}
 
     @property
     def names(self) -> Mapping[str, Collection[str]]:
-        """The columns of the files, by table."""
+        """Names of the columns of the files, by table."""
         return self._names
 
     def answer(self, request: Any, limits: Limits) -> Any:
-        """Answer what a program asks that runs in another process, which may have so much."""
+        """Answer a request of a program that runs in an isolated process with these limits."""
         kind, patch, *rest = checked_request(request, {*self._patches, *self._data}, self._names)
         if kind == "columns":
             table, names = rest
@@ -137,7 +137,7 @@ class FileSource:
         return self._data[patch]
 
     def _keys(self, table: str, patch: int) -> tuple[str, ...]:
-        """Return the columns by which stars are picked from row groups."""
+        """Return the columns by which stars are selected from row groups."""
         return tuple(name for name in ORDER if self._patches[patch].picked and name in self._names[table])
 
     def _groups(self, table: str) -> Groups:
@@ -149,7 +149,7 @@ class FileSource:
 
 
 def _reader(store: Store, folder: str) -> TableReader:
-    """Return the reader of a table that this thread had before, with its open files, or a new one."""
+    """Return this thread's earlier reader of a table, with its open files, or a new one."""
     readers: OrderedDict[tuple[str, str], TableReader] = _held.__dict__.setdefault("readers", OrderedDict())
     reader = readers.pop((store.identity, folder), None) or TableReader(store, folder)
     readers[store.identity, folder] = reader
@@ -159,6 +159,6 @@ def _reader(store: Store, folder: str) -> TableReader:
 
 
 def _width(kind: pa.DataType) -> int:
-    """Return the bytes of a value in an array, at least."""
+    """Return the smallest number of bytes of a value in an array."""
     fixed = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
     return int(kind.bit_width) // 8 if fixed else 1

@@ -1,6 +1,6 @@
 """Encode the result of a block for the cache, once, in the worker.
 
-It is compressed, as to carry and to write what many functions give, such as histograms, costs more than that.
+It is compressed because many results, such as histograms, take longer to send and to write than to compress.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from gozen.errors import FunctionFailed, UnreadableInput
 from gozen.quickdb.isolation.codec.wire import decode, parts_and_texts
 
 _PARTS = ("values", "total", "first")
-"""Of what `Program.block` returns."""
+"""The items of a result of `Program.block` that are cached."""
 
 _SIZE = struct.Struct("<Q")
 _CODEC = "lz4_raw"
 _ADDRESSES = [" at 0x".encode(form) for form in ("utf-8", "utf-32-le", "utf-32-be")]
-"""Of a text such as ``<function f at 0x7f..>``, another one in each process, as texts and arrays of texts have it."""
+"""Marks of a text that differs in each process, such as ``<function f at 0x7f..>``, as encoded in texts and arrays."""
 
 
 def packed_for_keeping(result: dict[str, Any], *, is_reduced: bool) -> dict[str, Any]:
-    """Return what a block gave with ``kept``, its values in this form; as it is where they are not of a kind for it.
+    """Return the result of a block with its encoded values as ``kept``; unchanged if they cannot be encoded.
 
     Parameters
     ----------
     result
-        As `Program.block` returns it.
+        A result of `Program.block`.
     is_reduced
-        Whether its total is sent with that of other blocks, so that nobody asks for its own; else it is in ``kept``
-        alone, as all of its values are.
+        Whether the worker reduces its total with those of other blocks. If so, the values remain in the result; if
+        not, they are only in ``kept``.
     """
     kept = kept_bytes({part: result[part] for part in _PARTS})
     if kept is None:
@@ -42,12 +42,12 @@ def packed_for_keeping(result: dict[str, Any], *, is_reduced: bool) -> dict[str,
 
 
 def unpacked(result: dict[str, Any]) -> dict[str, Any]:
-    """Return it with all its values."""
+    """Return a result with its values decoded, if they are only in ``kept``."""
     return result | kept_value(result["kept"]) if "kept" in result and "values" not in result else result
 
 
 def kept_bytes(value: Any) -> bytes | None:
-    """Return a value as bytes; None where it is no plain data, or another one in each process."""
+    """Encode a value; return None if it is not plain data, or contains an address, which differs in each process."""
     try:
         parts, texts = parts_and_texts(value)
     except FunctionFailed:
@@ -60,7 +60,7 @@ def kept_bytes(value: Any) -> bytes | None:
 
 
 def kept_value(data: bytes) -> Any:
-    """Return the value of bytes; `UnreadableInput` where they are damaged. A reduce may work in place on it."""
+    """Decode a value, writable for a reduce in place; raise `UnreadableInput` if the bytes are damaged."""
     try:
         (size,) = _SIZE.unpack_from(data)
         whole = pa.decompress(memoryview(data)[_SIZE.size :], size, _CODEC)

@@ -1,4 +1,4 @@
-"""Call a user's functions on the patches of a block, in any process. Opens nothing itself."""
+"""Call a user's functions on the patches of a block, in any process. It opens no files itself."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from gozen.quickdb.work.user_errors import is_interrupt, name_of, text_of, text_
 
 Mode = Literal["map", "reduce", "both"]
 PatchLine = tuple[int, str, int, int]
-"""The number by which the source knows a patch, its id, and the range of ``_healpix_29`` that it covers."""
+"""Number of a patch in its source, its id, and the start and stop of the range of ``_healpix_29`` that it covers."""
 
 
 class _UserFailed(Exception):
-    """The user's function raised; the message says all of it."""
+    """The user's function raised an error; the message contains it and its traceback."""
 
 
 @dataclass
 class Program:
-    """What is sent to the workers once for each job.
+    """The user's functions and the data that they need, sent to the workers once for each job.
 
     Parameters
     ----------
     map, reduce, finalize
-        The user's.
+        The user's functions.
     shared
-        The second argument of `map`, where it is not None.
+        The second argument of `map`, if it is not None.
     names
-        What names of columns stand for.
+        The columns to which names refer.
     region
-        Where rows have to lie.
+        Region on the sky to which rows are restricted; None for all rows.
     expected
         Columns of files that the functions name, by table.
     sources
-        The lines of the files that the functions stand in, for tracebacks.
+        Lines of the source files of the functions, by file name, for tracebacks.
     """
 
     map: Callable[..., Any]
@@ -63,25 +63,25 @@ class Program:
     def block(
         self, mode: Mode, runs: Sequence[Sequence[PatchLine]], source: PatchSource, check: bool
     ) -> dict[str, Any]:
-        """Call `map` on the patches of runs, and reduce.
+        """Call `map` on the patches of a block, and reduce the values.
 
         Parameters
         ----------
         mode
-            ``map`` returns each patch's value, ``reduce`` what they make together, ``both`` both.
+            ``map`` returns the value of each patch, ``reduce`` the reduced value, ``both`` both.
         runs
-            The patches of each run.
+            The patches of the block, by runs.
         source
-            Where columns come from.
+            Source of the columns.
         check
-            Whether values are wanted on which `reduce` is tried.
+            Whether to return values for a trial of `reduce`.
 
         Returns
         -------
         dict[str, Any]
             ``values`` (number and value of each patch that has one), ``total``, ``touched`` (columns of files by
-            table) and ``first`` (copies of the first values), or ``failed`` (what the user is told), ``kind`` and
-            ``patch``. A reduce in place leaves ``values`` and ``first`` as they are.
+            table) and ``first`` (copies of the first values); or, after an error, ``failed`` (the message), ``kind``
+            (the name of the error) and ``patch``. A reduce in place does not change ``values`` and ``first``.
         """
         touched: dict[str, list[str]] = {}
         values: list[tuple[int, Any]] = []
@@ -94,7 +94,7 @@ class Program:
                 for line in run:
                     at = line[1]
                     of_run.append(self._mapped(line, source, touched))
-                    self.expected = touched  # after the first patch all that it used is read at once
+                    self.expected = touched  # later patches read all columns of the first at once
                 if mode != "reduce":
                     values += _of_patches(run, _called(copy.deepcopy, of_run) if mode == "both" else of_run)
                 if mode != "map":
@@ -109,48 +109,48 @@ class Program:
         return {"values": values, "total": tree.total, "touched": touched, "first": first}
 
     def isolated_block(self, argument: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Do as `block`, where another process opens the files and answers what is asked."""
+        """Call `block` in an isolated process; the worker opens the files and answers requests."""
         return self.block(argument["mode"], argument["runs"], _Asking(ask), argument["check"])
 
     def isolated_combine(self, argument: tuple[Any, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Do as `combine`."""
-        return self.combine(*copy.deepcopy(argument))  # what comes from outside cannot be written to, but a reduce may
+        """Call `combine` in an isolated process."""
+        return self.combine(*copy.deepcopy(argument))  # arrays are read-only here; a reduce may write
 
     def isolated_trial(self, argument: list[Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Do as `tried`."""
+        """Call `tried` in an isolated process."""
         return self.tried(argument)
 
     def isolated_finish(self, argument: Any, ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Do as `finish`."""
+        """Call `finish` in an isolated process."""
         return self.finish(argument)
 
     def isolated_state(self, argument: None, ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Do as `state`."""
+        """Call `state` in an isolated process."""
         return {"total": self.state()}
 
     def combine(self, one: Any, other: Any) -> dict[str, Any]:
-        """Reduce what two blocks gave."""
+        """Reduce the values of two blocks."""
         try:
             return {"total": tree_reduce.combined(self._reduced, one, other)}
         except (_UserFailed, BadRequest) as error:
             return failed(text_of(error))
 
     def tried(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Try `reduce` on values; the total is whether that says something."""
+        """Try `reduce` on values; the total of the result tells whether the trial is conclusive."""
         try:
             return {"total": tree_reduce.checked(self._reduced, values)}
         except FunctionFailed as error:
             return failed(text_of(error))
 
     def finish(self, total: Any) -> dict[str, Any]:
-        """Call `finalize`."""
+        """Call `finalize` on the total."""
         try:
             return {"total": total if self.finalize is None else _called(self.finalize, total)}
         except _UserFailed as error:
             return failed(str(error))
 
     def state(self) -> bytes | None:
-        """Return the same as long as the functions hold what they hold now; None where that cannot be told."""
+        """Return a digest of the functions' state, valid in this process only; None if it cannot be computed."""
         return state(self.map, self.reduce, self.shared)
 
     @property
@@ -165,7 +165,7 @@ class Program:
         if self.region is not None:
             patch = patch.within(self.region)
             if not patch.size:
-                return None  # its pixels touch the region, none of its rows lies in it
+                return None  # its pixels overlap the region, but none of its rows is in it
         value = _called(self.map, patch) if self.shared is None else _called(self.map, patch, self.shared)
         _called(reads.check)
         return value
@@ -176,7 +176,7 @@ class Program:
 
 
 class _Asking:
-    """A source in another process."""
+    """A source whose files are open in the worker, another process."""
 
     def __init__(self, ask: Callable[[Any], Any]) -> None:
         self._ask = ask
@@ -200,7 +200,7 @@ def _of_patches(run: Sequence[PatchLine], values: Sequence[Any]) -> list[tuple[i
 
 
 def failed(text: str, kind: str = "FunctionFailed", patch: str = "") -> dict[str, Any]:
-    """Return the result of a block, or of a step, that failed; the parameters are those of `Program.block`."""
+    """Return the result of a block or step that failed; `Program.block` describes its items."""
     return {"failed": text, "kind": kind, "patch": patch}
 
 
@@ -209,7 +209,7 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except GozenError:
         raise
-    except BaseException as error:  # sys.exit() and exceptions that are no Exception would end a worker
+    except BaseException as error:  # SystemExit and other BaseExceptions would end a worker
         if is_interrupt(error):
             raise
         raise _UserFailed(text_with_traceback(error)) from None

@@ -1,7 +1,7 @@
 """Encode a task's result in the worker, and decode it in the caller.
 
-An engine carries bytes and nothing else. A library between the two that meets a value which cannot be pickled, or an
-exception which cannot be read, ends in a traceback of its own, takes the worker for lost, or tries for ever.
+Engines only transport bytes. If the library of an engine had to pickle a user's value or unpickle a user's exception,
+and could not, it would show its own traceback, report the worker as lost, or retry forever.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ _NOT_READ = "what the function returns was sent back and cannot be read here: {}
 
 @dataclass(frozen=True)
 class Sent:
-    """A `TaskResult` on its way.
+    """A `TaskResult` encoded for transport.
 
     Parameters
     ----------
     blocks
-        The number of each block, and its result.
-    nodes, version, software, changed
-        As in the result.
+        Number of each block, and its pickled result.
+    nodes
+        The pickled nodes.
+    version, software, changed
+        As in `TaskResult`.
     error
-        The name and the message of what was raised instead of a result.
+        Name and message of the error that was raised instead of a result.
     """
 
     blocks: list[tuple[int, bytes]]
@@ -49,7 +51,7 @@ class Sent:
 
 
 def sent(work: Callable[[], TaskResult], task: Sequence[Block] = ()) -> Sent:
-    """Do a task and return what came of it; nothing is raised that would have to travel."""
+    """Run a task and return its encoded result; errors, except Ctrl-C, are returned and not raised."""
     try:
         return packed(work(), task)
     except BaseException as error:
@@ -59,7 +61,7 @@ def sent(work: Callable[[], TaskResult], task: Sequence[Block] = ()) -> Sent:
 
 
 def packed(result: TaskResult, task: Sequence[Block] = ()) -> Sent:
-    """Return a result as bytes; blocks whose values cannot be pickled have failed."""
+    """Encode a result; a block whose values cannot be pickled is encoded as failed."""
     known = {block.number: block for block in task}
     blocks = [(number, _block(one, known.get(number))) for number, one in result.blocks]
     try:
@@ -72,12 +74,12 @@ def packed(result: TaskResult, task: Sequence[Block] = ()) -> Sent:
 
 
 def received(given: Sent) -> TaskResult:
-    """Return the result; blocks whose values cannot be read here have failed.
+    """Decode a result; a block whose values cannot be unpickled here is returned as failed.
 
     Raises
     ------
     GozenError
-        What was raised by the worker, under its name.
+        If the worker raised an error: one with the same name and message.
     """
     if given.error is not None:
         name, message = given.error
@@ -90,7 +92,7 @@ def received(given: Sent) -> TaskResult:
 
 
 def _block(result: dict[str, Any], block: Block | None) -> bytes:
-    # Without the values on which reduce is tried, where it is they that cannot be pickled.
+    # The second attempt is without the values for the trial of reduce: maybe only they cannot be pickled.
     for one in (result, result | {"first": []})[: 1 + bool(result.get("first"))]:
         try:
             return _bytes(one)
@@ -128,7 +130,7 @@ def _read(data: bytes) -> Any:
 
 
 def _named(error: BaseException) -> tuple[str, str]:
-    """Return the name in our tree of what was raised, and its message; of a bug with its traceback."""
+    """Return the name of the error's class in `gozen.errors`, and its message; for a bug, with the traceback."""
     if isinstance(error, GozenError):
         name = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
         return name, text_of(error)

@@ -15,29 +15,29 @@ from gozen.quickdb.work.tree_reduce import Node
 from gozen.settings import StorageSettings
 
 MOST_BLOCKS = 512
-"""Blocks that a job aims at, so that the values which travel stay few however large the table is."""
+"""Number of blocks that a job aims at, so that few values are transferred even for a large table."""
 
 LARGEST_BLOCK = 16
 TASKS_PER_WORKER = 8
 FAR_PATCHES = 32
-"""Patches that a task has at least where each begins with a wait, for columns from elsewhere or for its worker."""
+"""Minimum number of patches of a task if each task first waits for columns from remote storage or for its worker."""
 
 _CUTS = 4
-"""Places at which a task may end, for each task: tasks differ by a quarter of one at most."""
+"""Number of blocks per task at which the task may end: with 4, tasks differ by at most a quarter of one."""
 
 
 @dataclass(frozen=True)
 class TableFiles:
-    """Where one version of a table stands.
+    """Location of the files of one version of a table, and its columns.
 
     Parameters
     ----------
     folder
-        The prefix of its data files' keys.
+        Prefix of the keys of its data files.
     index
-        The key of its row-group index.
+        Key of its row-group index.
     schema
-        Its columns.
+        Schema of its columns.
     """
 
     folder: str
@@ -47,28 +47,28 @@ class TableFiles:
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a job share.
+    """The data that all tasks of a job share.
 
     Parameters
     ----------
     key
-        Tells jobs apart.
+        Identifier of the job.
     program
         The pickled `gozen.quickdb.work.program.Program`.
     archive, storage
-        Where the tables are.
+        Location of the archive with the tables, and settings of its storage.
     tables
-        Those that a patch spans.
+        Files of the tables that a patch spans, by table.
     mode
-        What `Program.block` returns.
+        Content of the result of `Program.block`.
     leaves
-        The number of blocks, where a worker reduces what its blocks give; 0 where each comes back by itself.
+        Number of blocks, if workers reduce the values of their blocks; 0 if the value of each block is returned.
     limits
-        Of the process in which the program runs apart; None lets it run in the worker.
+        Limits of the isolated process of the program; None if the program runs in the worker's process.
     expected
-        Columns of files that the first patch of a worker will ask for, as far as is known, by table.
+        Columns of files that a worker's first patch will probably request, by table.
     kept
-        Whether results are kept for another run, so that it matters whether a call changes what the next one meets.
+        Whether results are cached. Workers then report whether the functions have changed their own state.
     """
 
     key: str
@@ -85,21 +85,21 @@ class Job:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What came of a task.
+    """Result of a task.
 
     Parameters
     ----------
     blocks
-        The number of each block, and what `Program.block` gave; it ends with the first that failed.
+        Number of each block and the result of `Program.block`; the list ends with the first block that failed.
     nodes
-        What the blocks make together, as far as they are neighbours.
+        Reduced values of neighbouring blocks: nodes of the tree.
     version
-        Of the worker's code; an older worker says none.
+        Version of the worker's code; empty from older workers.
     software
-        The versions of the worker's Python and libraries, which on a cluster may not be those of this machine.
+        Versions of the worker's Python and libraries; on a cluster they may differ from those of this machine.
     changed
-        Whether the functions have held other than they came with after this task, or after an earlier one of this
-        worker, so that what they give may depend on earlier calls; told of a job whose results are kept.
+        Whether the functions have changed their own state in this task or an earlier one of this worker, so that
+        results may depend on earlier calls. Always False if results are not cached.
     """
 
     blocks: list[tuple[int, dict[str, Any]]]
@@ -116,9 +116,9 @@ class Block:
     Parameters
     ----------
     number
-        Counts the blocks of a job, from 0.
+        Number of the block in its job, from 0.
     runs
-        Its patches, each with its number in the job, by runs.
+        Its patches by runs, each with its number in the job.
     """
 
     number: int
@@ -126,19 +126,19 @@ class Block:
 
     @property
     def patches(self) -> list[tuple[int, PatchExtent]]:
-        """All its patches."""
+        """All its patches, each with its number in the job."""
         return [one for run in self.runs for one in run]
 
     @property
     def rows(self) -> int:
-        """About how many rows it has."""
+        """Approximate number of its rows."""
         return sum(patch.rows for _, patch in self.patches)
 
 
 def blocks_of(patches: Sequence[PatchExtent]) -> list[Block]:
-    """Group patches: runs of one partition, and of those as many to a block as keep the blocks of a large table few.
+    """Group patches into blocks, each of one or more runs of one partition; a large table has more runs in a block.
 
-    The grouping depends on the table alone, not on engine or workers, and so does every sum.
+    The grouping depends only on the table, not on engine or workers; so every sum is the same on all engines.
     """
     runs = runs_of(patches)
     together = 1
@@ -159,14 +159,14 @@ def blocks_of(patches: Sequence[PatchExtent]) -> list[Block]:
 
 
 def tasks_of(blocks: Sequence[Block], workers: int, least: int = 1) -> list[list[Block]]:
-    """Group blocks into tasks of about as many rows: many small patches never become many small tasks.
+    """Group blocks into tasks of similar numbers of rows: many small patches do not become many small tasks.
 
-    They are cut where a task is few nodes of the tree, so that few values come back.
+    Tasks begin at blocks where they form few nodes of the tree, so that few values are sent back.
 
     Parameters
     ----------
     least
-        Patches that a task has at least, as long as each worker has a task.
+        Minimum number of patches of a task, unless a worker would then have no task.
     """
     patches, rows = sum(len(block.patches) for block in blocks), sum(block.rows for block in blocks)
     most = workers * (TASKS_PER_WORKER if least == 1 else min(max(patches // (workers * least), 1), TASKS_PER_WORKER))

@@ -12,19 +12,19 @@ from gozen.quickdb.work.user_errors import is_interrupt
 
 Reduce = Callable[[Any, Any], Any]
 Node = tuple[int, int, Any]
-"""A level of the tree, counted from the leaves, a place in it, and the value there."""
+"""Level in the tree (leaves: 0), position in that level, and value of a node."""
 
 TRIED = 3
-"""Values that have two groupings."""
+"""Number of values in a trial: the smallest that can be grouped in two ways."""
 
 
 def combined(reduce: Reduce, one: Any, other: Any) -> Any:
-    """Reduce two values; None is no value.
+    """Reduce two values; None means that there is no value.
 
     Raises
     ------
     FunctionFailed
-        `reduce` gives None, as one without ``return`` does.
+        If `reduce` returns None, for example because it has no ``return``.
     """
     if one is None or other is None:
         return other if one is None else one
@@ -35,7 +35,7 @@ def combined(reduce: Reduce, one: Any, other: Any) -> Any:
 
 
 def along(reduce: Reduce, values: Sequence[Any]) -> Any:
-    """Reduce values from left to right; None where there are none."""
+    """Reduce values from left to right; return None if there are none."""
     total = None
     for value in values:
         total = combined(reduce, total, value)
@@ -43,16 +43,17 @@ def along(reduce: Reduce, values: Sequence[Any]) -> Any:
 
 
 class Tree:
-    """Reduces the values of blocks as they come, pairwise in their order: the grouping does not depend on who is first.
+    """Reduces the values of blocks in pairs of neighbours; the grouping does not depend on the order of arrival.
 
-    A node (level, at) stands for the leaves from ``at << level`` on; workers reduce to nodes what lies with them.
+    A node (level, at) has the reduced value of up to ``1 << level`` leaves, beginning with leaf ``at << level``.
+    Workers reduce the blocks of a task to nodes.
 
     Parameters
     ----------
     reduce
-        The user's function, wherever it runs.
+        Calls the user's function, in this process or another.
     leaves
-        The number of values that will come.
+        Number of leaves, each of which will be added.
     """
 
     def __init__(self, reduce: Reduce, leaves: int) -> None:
@@ -62,11 +63,11 @@ class Tree:
         self._total: Any = None
 
     def add(self, leaf: int, value: Any) -> None:
-        """Take the value of a leaf, None if it has none."""
+        """Add the value of a leaf; None if it has no value."""
         self.take((0, leaf, value))
 
     def take(self, node: Node) -> None:
-        """Take the value of a node."""
+        """Add the value of a node."""
         level, at, value = node
         count = (self._leaves - 1 >> level) + 1
         while count > 1:
@@ -83,24 +84,24 @@ class Tree:
         self._total = value
 
     def nodes(self) -> list[Node]:
-        """Return what waits for its sibling, or all of it in one."""
+        """Return the nodes that wait for their siblings, or the root if all leaves were added."""
         if not self._waiting and self._total is not None:
             return [((self._leaves - 1).bit_length(), 0, self._total)]
         return [(*place, value) for place, value in self._waiting.items()]
 
     @property
     def total(self) -> Any:
-        """What all leaves make together; None where none has a value."""
+        """Reduced value of all leaves; None if none has a value."""
         return self._total
 
 
 class Trial:
-    """Tries `reduce` in both groupings of three values, as values come, until they have shown something.
+    """Tests on three values at a time whether `reduce` is associative, until a test is conclusive.
 
     Parameters
     ----------
     check
-        Does as `checked` with the user's `reduce`, where that runs: to compare values can cost whatever they want.
+        Calls `checked` in the process of the user's `reduce`, because the comparison, too, runs the user's code.
     """
 
     def __init__(self, check: Callable[[Sequence[Any]], bool]) -> None:
@@ -109,12 +110,12 @@ class Trial:
         self.is_over = False
 
     def add(self, values: Iterable[Any]) -> None:
-        """Take values that a reduce in place may change later.
+        """Add values, as copies: a reduce in place may change the originals later.
 
         Raises
         ------
         FunctionFailed
-            `reduce` is not associative.
+            If `reduce` is not associative.
         """
         for value in values:
             if value is None or self.is_over:
@@ -126,26 +127,26 @@ class Trial:
 
 
 def keep_copy(value: Any, copies: list[Any]) -> None:
-    """Add a copy of a value; what cannot be copied cannot be tried."""
+    """Append a copy of a value, unless it cannot be copied."""
     try:
         copies.append(copy.deepcopy(value))
-    except BaseException as error:  # it runs code of the user's objects
+    except BaseException as error:  # copying runs code of the user's objects
         if is_interrupt(error):
             raise
 
 
 def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
-    """Try the first three values in both groupings.
+    """Test on the first three values whether `reduce` is associative.
 
     Returns
     -------
     bool
-        Whether that says something: three equal values, such as zeros, show nothing of a difference or a mean.
+        Whether no further test is needed. Three equal values, such as zeros, cannot reveal a difference or a mean.
 
     Raises
     ------
     FunctionFailed
-        They differ, so that the result would depend on how patches are grouped.
+        If the two groupings give different results: a job's result would depend on how patches are grouped.
     """
     three = [value for value in values if value is not None][:TRIED]
     if len(three) < TRIED:
@@ -159,7 +160,7 @@ def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        return True  # what cannot be copied or compared cannot be tried; a failure of reduce shows in the job itself
+        return True  # values cannot be copied or compared, or reduce fails, which the job itself reports
     if not same:
         raise FunctionFailed(
             "reduce is not associative: reduce(reduce(a, b), c) differs from reduce(a, reduce(b, c)) on three of the "

@@ -1,7 +1,7 @@
 """Validate requests and results of an isolated function; both may be hostile.
 
-Types are compared, never values that could be of any type: an array has its own ideas of what `==` and `in` mean. What
-is refused is named by its type and not printed.
+Types are checked before values are compared, because objects such as arrays redefine `==` and `in`. Error messages
+give the type of a refused value and do not print it.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from gozen.quickdb.work.tree_reduce import TRIED
 
 _OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
 _TEXT = 100_000
-"""Characters of a function's failure that are looked at."""
+"""Maximum number of characters that are used of the message of a failure."""
 _OWN = (BadRequest, ColumnNotFound, FunctionFailed)
-"""Errors that a patch raises in a function's process; any other name could be borrowed."""
+"""Errors that a patch raises in the isolated process. Failures with other names are reported as FunctionFailed."""
 
 Columns = Mapping[str, Collection[str]]
 
 
 def checked_request(request: Any, patches: Collection[int], columns: Columns) -> tuple[Any, ...]:
-    """Return what a function's process asks.
+    """Return a request of an isolated process if it is valid.
 
     Parameters
     ----------
     request
-        As it came: ``(kind, patch, ...)``.
+        The request as received; ``(kind, patch, ...)`` if it is valid.
     patches
-        Numbers of the patches that it may ask about.
+        Numbers of the patches, and margins of patches, that it may name.
     columns
-        Columns of the files that it may ask for, by table.
+        Columns of the files that it may name, by table.
 
     Raises
     ------
     BadRequest
-        When it is no request.
+        If it is not a valid request.
     """
     if type(request) is not tuple or len(request) < 2 or type(request[0]) is not str or type(request[1]) is not int:
         raise _no_request(request)
@@ -75,23 +75,23 @@ def _are_columns(table: Any, names: Any, columns: Columns) -> bool:
 
 
 def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limits: Limits) -> dict[str, Any]:
-    """Return what a function's process gives for a block, as `Program.block` does.
+    """Return an isolated process's result of `Program.block` if it is valid.
 
     Parameters
     ----------
     found
-        As it came.
+        The result as received.
     patches
-        Ids of the patches that it may give values of, by their numbers.
+        Ids of the patches that may have values, by their numbers.
     columns
-        Columns of the files that it may have read, by table.
+        Columns of the files that the process may have read, by table.
     limits
-        What it was allowed, for the message of a function that ran out of memory.
+        Limits of the process, for the message if it ran out of memory.
 
     Raises
     ------
     FunctionFailed
-        When it is no such result.
+        If it is not a valid result.
     """
     given = _with_keys(found, ("values", "total", "touched", "first"), patches.values(), limits)
     if "failed" in given:
@@ -108,7 +108,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
 
 def _are_of(values: list[Any], patches: Collection[int]) -> bool:
     """Tell whether values are pairs of a patch's number and anything, each number once."""
-    # Looked up among the patches before they stand in a set: integers may be such that all of them hash alike.
+    # The numbers are checked before a set is made of them: hostile integers may all have the same hash.
     if len(values) > len(patches) or not all(
         type(one) is tuple and len(one) == 2 and type(one[0]) is int and one[0] in patches for one in values
     ):
@@ -117,18 +117,18 @@ def _are_of(values: list[Any], patches: Collection[int]) -> bool:
 
 
 def checked_total(found: Any, limits: Limits) -> dict[str, Any]:
-    """Return what a function's process gives for a reduction or a last step, as `Program` does.
+    """Return an isolated process's result of `Program.combine`, `tried` or `finish` if it is valid.
 
     Raises
     ------
     FunctionFailed
-        When it is no such result.
+        If it is not a valid result.
     """
     return _with_keys(found, ("total",), (), limits)
 
 
 def checked_state(found: Any, limits: Limits) -> bytes | None:
-    """Return what a function's process gives for what it holds, None where that is not known; raises as above."""
+    """Return the digest of an isolated program's state, None if it is not known; raise as `checked_total`."""
     state = _with_keys(found, ("total",), (), limits).get("total")
     return state if type(state) is bytes else None
 

@@ -26,25 +26,25 @@ from gozen.quickdb.work.validate_child import checked_block, checked_state, chec
 from gozen.version import code_version
 
 _held = threading.local()
-"""By thread: a Dask worker may have several, and a child process belongs to the thread that calls it."""
+"""The open job of each thread: a Dask worker may have several threads, and a child process belongs to one."""
 
 
 @dataclass
 class OpenJob:
-    """An open job: its files, and its program where it runs in this process.
+    """An open job: its files, and its program or the isolated process that runs the program.
 
     Parameters
     ----------
     job
-        What is done.
+        The job.
     source
-        The files.
+        The open files.
     program
-        None where it runs apart.
+        The program; None if it runs in an isolated process.
     child
-        The process in which it then runs.
+        The isolated process; None if the program runs in this process.
     trial
-        Of the job's `reduce`, on values that this worker meets.
+        Trial of the job's `reduce` on values of this worker's blocks.
     """
 
     job: Job
@@ -60,29 +60,30 @@ class OpenJob:
 
     @classmethod
     def of(cls, job: Job) -> OpenJob:
-        """Open a job; `FunctionFailed` where its function cannot be loaded here."""
+        """Open a job; raise `FunctionFailed` if its functions cannot be loaded in this process."""
         source = FileSource(open_store(job.archive, job.storage), job.tables, job.expected)
         if job.limits is None:
             return cls(job, source, loaded(job.program), None)
         return cls(job, source, None, Child(job.limits))
 
     def begin(self, task: Sequence[Block]) -> None:
-        """Take the patches of a task: on storage elsewhere the next one's columns are then on their way."""
+        """Set the patches of a task; from remote storage, columns of the next patches are fetched ahead."""
         self.source.begin([one for block in task for one in block.patches])
         if self.job.kept and self._came_with is None:
             self._came_with = self._state()
 
     def ended(self) -> bool:
-        """Tell, after a task of a job whose results are kept, whether its functions have changed what they hold.
+        """Tell, after a task, whether the functions have changed their own state; False if results are not cached.
 
-        What is seen once is said of all later tasks, also of one that changes it back.
+        A state that cannot be computed counts as changed. A change that was seen once is reported for all later tasks,
+        even if one of them reverts it.
         """
         if self.job.kept and not self._has_changed:
             self._has_changed = self._came_with is None or self._state() != self._came_with
         return self._has_changed
 
     def block(self, block: Block) -> dict[str, Any]:
-        """Do a block; the result is as `Program.block` says."""
+        """Process a block; `Program.block` describes the result."""
         runs = [[_line(*one) for one in run] for run in block.runs]
         check = self.job.mode != "map" and not self.trial.is_over
         if self.program is not None:
@@ -94,7 +95,7 @@ class OpenJob:
         return self.program.combine(one, other) if self.program else self._apart("isolated_combine", (one, other))
 
     def tried(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Try `reduce` on values, in whatever process it runs; what takes too much or ends that cannot be tried."""
+        """Try `reduce` on values in the program's process; an exceeded limit or a crash also ends the trial."""
         if self.program is not None:
             return self.program.tried(values)
         try:
@@ -104,11 +105,11 @@ class OpenJob:
         return found if "failed" in found else {"total": bool(found["total"] is True)}
 
     def finish(self, total: Any) -> dict[str, Any]:
-        """Call the user's `finalize`."""
+        """Call the user's `finalize` on the total."""
         return self.program.finish(total) if self.program else self._apart("isolated_finish", total)
 
     def close(self) -> None:
-        """End the process that belongs to it."""
+        """End the isolated process, if there is one."""
         if self.child is not None:
             self.child.close()
 
@@ -148,7 +149,7 @@ def loaded(program: bytes) -> Program:
     Raises
     ------
     FunctionFailed
-        A module that it uses is not here.
+        If it cannot be loaded, for example because a module that it uses is missing here.
     """
     try:
         found: Program = cloudpickle.loads(program)
@@ -163,7 +164,7 @@ def loaded(program: bytes) -> Program:
 
 
 def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
-    """Do the blocks of a task in this worker, which keeps the job open for the next one."""
+    """Process the blocks of a task in this worker; the job remains open for the next task."""
     found = TaskResult([], [], version=code_version(), software=software())
     tree = Tree(lambda one, other: _total(open_job_of(job).combine(one, other)), job.leaves)
     for block in task:
@@ -183,7 +184,7 @@ def do_task(job: Job, task: Sequence[Block]) -> TaskResult:
 
 
 def _done(job: Job, block: Block, task: Sequence[Block]) -> dict[str, Any]:
-    """Do a block; values on which `reduce` has been tried here are left out."""
+    """Process a block; values for the trial of `reduce` are left out of the result once the trial is over."""
     open_job = open_job_of(job)
     if block is task[0]:
         open_job.begin(task)
@@ -201,17 +202,17 @@ def _total(result: dict[str, Any]) -> Any:
 
 
 def called(job: Job, name: str, arguments: Sequence[Any]) -> TaskResult:
-    """Call a method of the open job; what it gives is the result of the one block."""
+    """Call a method of the open job; return its result as that of a single block."""
     return TaskResult([(0, getattr(open_job_of(job), name)(*arguments))], [])
 
 
 def open_job_of(job: Job) -> OpenJob:
-    """Return the open job of this thread, another one than before after that is closed."""
+    """Return the open job of this thread; if another job was open, it is closed first."""
     held: OpenJob | None = getattr(_held, "open_job", None)
     if held is None or held.job.key != job.key:
         if held is not None:
             held.close()
-            # Before the next one is opened: where that fails, nobody finds the closed one here.
+            # Before the next job is opened: if that fails, the closed one must not be found here.
             _held.open_job = None
         held = _held.open_job = OpenJob.of(job)
     return held

@@ -1,1 +1,1 @@
-"""Values as bytes between a worker and an isolated child: plain data, every length checked, nothing that runs."""
+"""Encoding of values between a worker and an isolated child: plain data, lengths checked, nothing is executed."""

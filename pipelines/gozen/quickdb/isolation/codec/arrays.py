@@ -1,4 +1,4 @@
-"""Encode NumPy arrays as plain memory with a checked description (`dtypes`), never objects."""
+"""Encode NumPy arrays as plain memory with a checked description (`dtypes`), never as Python objects."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _DIMENSIONS = 32
 _MOST = 2**63 - 1
 _LAST_CHARACTER = 0x10FFFF
 _EMPTY_PARTS = 1 << 16
-"""Rows, and rows of rows, without elements: they have no bytes, and each becomes a list where the array is shown."""
+"""Maximum number of empty rows (of all dimensions) of an array: they have no bytes, but may become lists later."""
 
 
 def to_bytes(array: np.ndarray[Any, Any]) -> tuple[str, memoryview]:
-    """Return the order (``C`` or ``F``) and the memory of an array; copied only where it is not contiguous."""
+    """Return the order (``C`` or ``F``) and the memory of an array, copied only if it is not contiguous."""
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         order, array = "F", array.T
     else:
@@ -34,31 +34,31 @@ def from_bytes(
     Raises
     ------
     ValueError
-        When the data end before the array does.
+        If the data end before the array does, or the shape is too large.
     """
     if len(shape) > _DIMENSIONS or math.prod(max(one, 1) for one in shape) * dtype.itemsize > _MOST:
         raise Malformed("an array of a shape that cannot be")
     end = offset + math.prod(shape) * dtype.itemsize
     if end > len(data):
         raise Malformed(f"an array of {math.prod(shape)} elements, and {max(len(data) - offset, 0)} bytes for them")
-    if offset > len(data):  # an array of nothing behind the last byte
+    if offset > len(data):  # an array without elements, beyond the last byte
         raise Malformed("an array that begins after the end")
     if order == "F":
         array: np.ndarray[Any, Any] = np.ndarray(shape[::-1], dtype, data, offset).T
     else:
         array = np.ndarray(shape, dtype, data, offset)
-    if has_many_empty_parts(array.shape):  # a dtype may bring dimensions of its own
+    if has_many_empty_parts(array.shape):  # a dtype with a subarray adds dimensions
         raise Malformed("an array without elements that has too many empty parts")
     return array, end
 
 
 def has_many_empty_parts(shape: tuple[int, ...]) -> bool:
-    """Tell whether an array without elements has more empty rows than are sent."""
+    """Tell whether an array has no elements, but more empty rows than allowed."""
     return 0 in shape and math.prod(max(one, 1) for one in shape) > _EMPTY_PARTS
 
 
 def check_text(array: np.ndarray[Any, Any]) -> None:
-    """Refuse characters that do not exist, with which an array can be neither read nor shown."""
+    """Raise `Malformed` if an array has invalid characters: its elements could be neither read nor printed."""
     dtype = array.dtype
     for name in dtype.names or ():
         check_text(array[name])

@@ -1,7 +1,8 @@
 """Encode Arrow data as plain buffers with lengths that are checked before use.
 
-Arrow's own messages (IPC) are not read: they hold places, lengths and offsets that Arrow follows before it checks them.
-Here each number is a plain value that is compared with the bytes that are there; Arrow then gets buffers that suffice.
+Arrow's own messages (IPC) are not read, because Arrow follows their positions, lengths and offsets before it checks
+them. Here each number is a plain value that is compared with the number of bytes present, so that Arrow only gets
+buffers that are large enough.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from gozen.quickdb.isolation.codec.arrow_types import describe_schema, is_nested
 from gozen.quickdb.isolation.codec.form import ARROW_KINDS, Malformed
 
 Charge = Callable[[int], None]
-"""Counts elements that take no memory: there could be any number of them in a few bytes."""
+"""Counts elements that take no memory: a few bytes could declare any number of them."""
 
 _KINDS = {"array", *ARROW_KINDS.values()}
 _MOST = 2**40
 _REPEATED = 65_536
-"""Bytes that may be sent twice; a dictionary that all chunks share would be sent with each."""
+"""Repeated bytes that are accepted before chunks are joined: a dictionary that chunks share is sent with each."""
 
 
 def describe(kind: str, value: Any) -> tuple[Any, ...]:
-    """Return Arrow data as plain values and arrays of bytes.
+    """Return a description of Arrow data: plain values and arrays of bytes.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def describe(kind: str, value: Any) -> tuple[Any, ...]:
     Raises
     ------
     ValueError, pyarrow.ArrowException
-        When a type in it is not allowed.
+        If a type in it is not allowed.
     """
     if kind == "batch":
         value = pa.Table.from_batches([value])
@@ -49,7 +50,7 @@ def describe(kind: str, value: Any) -> tuple[Any, ...]:
 
 
 def _compact(column: pa.ChunkedArray, kind: str) -> list[pa.Array]:
-    """Return the chunks of a column, each from its first element on and with no memory of others."""
+    """Return the chunks of a column, each with offset 0 and without memory of other chunks."""
     nested = is_nested(column.type)
     chunks = column.chunks
     shared = nested and column.nbytes > 2 * column.get_total_buffer_size() + _REPEATED
@@ -107,12 +108,12 @@ def _memory(kind: pa.DataType, length: int) -> int:
 
 
 def read(described: Any, charge: Charge) -> Any:
-    """Return the Arrow object of plain values that may be hostile, without a copy.
+    """Return the Arrow object of a description that may be hostile, without copying its buffers.
 
     Raises
     ------
     ValueError, pyarrow.ArrowException
-        When they are not what `describe` makes.
+        If `describe` cannot have returned it.
     """
     kind, schema, rows, columns = _parts(described, str, tuple, int, list)
     schema = read_schema(schema)
@@ -143,7 +144,7 @@ def _chunked(kind: pa.DataType, described: Any, rows: int, charge: Charge) -> pa
     if sum(map(len, chunks)) != rows:
         raise Malformed("an Arrow column of another length")
     for one in chunks:
-        one.validate(full=True)  # what is left: characters, keys, digits
+        one.validate(full=True)  # the remaining checks: characters, keys, digits
     return pa.chunked_array(chunks, kind)
 
 
@@ -186,7 +187,7 @@ def _struct(kind: pa.DataType, length: int, valid: Any, children: list[Any], cha
 def _counted(
     kind: pa.DataType, length: int, valid: Any, buffers: list[Any], children: list[Any], charge: Charge
 ) -> pa.Array:
-    """Return an array whose elements have lengths of their own, which offsets say."""
+    """Return an array whose elements have different lengths, given by offsets."""
     width = _offset_width(kind)
     nested = is_nested(kind)
     _must(len(buffers) == (1 if nested else 2))
@@ -203,7 +204,7 @@ def _counted(
         pair = pa.struct([kind.key_field, kind.item_field])
         keys = children[0]
         inner = _struct(pair, _parts(keys, int, object, list, list, object)[0], None, children, charge)
-        _must(inner.field(0).null_count == 0)  # Arrow ends the process that makes a map of other keys
+        _must(inner.field(0).null_count == 0)  # null keys would make Arrow abort the process
     else:
         inner = _array(kind.value_type, _only(children), charge)
     _must(end <= len(inner))
@@ -213,9 +214,9 @@ def _counted(
 def _checked_indices(
     kind: pa.DataType, memory: np.ndarray[Any, Any], valid: Any, length: int, words: int
 ) -> np.ndarray[Any, Any]:
-    """Return the memory of indices that all have a word: where nothing is known, 0 stands for one that has none.
+    """Return the memory of dictionary indices; of null elements, indices out of range are replaced by 0.
 
-    Arrow looks such indices up, too, when it brings dictionaries together; pandas leaves -1 there.
+    Arrow uses the indices of null elements, too, when it unifies dictionaries; pandas writes -1 there.
     """
     numbers = memory[: _memory(kind, length)].view(np.dtype(kind.to_pandas_dtype()))
     if not numbers.size or (int(numbers.min()) >= 0 and int(numbers.max()) < words):
@@ -228,7 +229,7 @@ def _checked_indices(
 
 
 def _checked(memory: Any, count: int) -> np.ndarray[Any, Any]:
-    """Return a buffer, which has at least so many bytes."""
+    """Return a buffer; raise `Malformed` if it has fewer than `count` bytes."""
     if type(memory) is not np.ndarray or memory.dtype != np.uint8 or memory.ndim != 1 or memory.size < count:
         raise Malformed("an Arrow buffer that is too short, or is not one")
     return memory

@@ -1,7 +1,7 @@
 """Encode Arrow types as trees of plain values: an allow-list, every number checked.
 
-Not allowed are unions, run-end encoding and views, whose arrays hold numbers of a kind of their own, and extension
-types, which run what is registered for their name.
+Unions, run-end encoding and views are not allowed, because their arrays contain further kinds of numbers that would
+have to be checked. Extension types are not allowed, because they run the code that is registered for their name.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _TIMES = {
 
 
 def is_nested(kind: pa.DataType) -> bool:
-    """Tell whether arrays of a type have arrays in them."""
+    """Tell whether arrays of a type contain other arrays."""
     return bool(pa.types.is_nested(kind) or pa.types.is_dictionary(kind))
 
 
 def _is_word(kind: pa.DataType) -> bool:
-    """Tell whether values of a type may stand in a dictionary: Arrow cannot write every other one and read it again."""
+    """Tell whether a dictionary may have values of a type; Arrow cannot write and read again all of the others."""
     return not (is_nested(kind) or pa.types.is_null(kind))
 
 
 def describe(kind: pa.DataType) -> tuple[Any, ...]:
-    """Return a type as plain values.
+    """Return a description of a type: plain values.
 
     Raises
     ------
     ValueError
-        When it is not allowed.
+        If the type is not allowed.
     """
     if kind in _NAMES:
         return (_NAMES[kind],)
@@ -79,12 +79,12 @@ def describe(kind: pa.DataType) -> tuple[Any, ...]:
 
 
 def describe_field(field: pa.Field) -> tuple[Any, ...]:
-    """Return a field as plain values; `ValueError` where its type is not allowed."""
+    """Return a description of a field; raise `ValueError` if its type is not allowed."""
     return (field.name, describe(field.type), field.nullable, _pairs(field.metadata))
 
 
 def describe_schema(schema: pa.Schema) -> tuple[Any, ...]:
-    """Return a schema as plain values; `ValueError` where a type in it is not allowed."""
+    """Return a description of a schema; raise `ValueError` if a type in it is not allowed."""
     return ([describe_field(field) for field in schema], _pairs(schema.metadata))
 
 
@@ -95,13 +95,13 @@ def _pairs(metadata: Any) -> list[tuple[bytes, bytes]] | None:
 
 
 def read_schema(described: Any) -> pa.Schema:
-    """Return the schema of plain values that may be hostile; `ValueError` where they are not one."""
+    """Return the schema of a description that may be hostile; raise `ValueError` if it is not valid."""
     fields, metadata = _parts(described, list, object)
     return pa.schema([_field(one, 0) for one in fields], _metadata(metadata))
 
 
 def read_type(described: Any, level: int = 0) -> pa.DataType:
-    """Return the type of plain values that may be hostile; `ValueError` where they are not one."""
+    """Return the type of a description that may be hostile; raise `ValueError` if it is not valid."""
     if level > _LEVELS or type(described) is not tuple or not described or type(described[0]) is not str:
         raise Malformed("an Arrow type that is nested too deep, or has no name")
     name, rest = described[0], described[1:]

@@ -1,4 +1,4 @@
-"""Decode values from bytes that may be hostile: every length is checked first."""
+"""Decode values from bytes that may be hostile: every length is checked before it is used."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gozen.quickdb.isolation.codec import arrays, dtypes
 from gozen.quickdb.isolation.codec.form import ALIGNMENT, DEPTH, HEAD, MAGIC, VALUES, Malformed, is_key
 
 _LOOK_EVERY = 64
-"""Values between two looks at the clock."""
+"""Values that are read between two checks of the processor time."""
 
 
 class Reader:
-    """Walks through encoded bytes; arrays of the values are views of them.
+    """Decoder of bytes; the arrays of its value are views of them.
 
     Parameters
     ----------
@@ -27,14 +27,14 @@ class Reader:
     plain
         Whether NumPy and Arrow data are refused.
     shown
-        Whether text in arrays must be such that it can be shown.
+        Whether text in arrays with invalid characters, which cannot be printed, is refused.
     seconds
-        Of the processor that it may take.
+        Maximum processor time for decoding.
 
     Raises
     ------
     ValueError, struct.error, TypeError, KeyError, IndexError, OverflowError, RecursionError, pyarrow.ArrowException
-        From every method, when the bytes are no value.
+        From every method, if the bytes are not a valid value.
     """
 
     def __init__(self, data: memoryview, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> None:
@@ -52,14 +52,14 @@ class Reader:
         self.depth = -1
 
     def whole(self) -> Any:
-        """Return the one value of all the bytes."""
+        """Return the value that all the bytes encode; nothing may follow it."""
         value = self.read()
         if self.at != len(self.tree) or self.memory != len(self.data):
             raise Malformed("something stands after its end")
         return value
 
     def read(self) -> Any:
-        """Return the next value."""
+        """Return the next value of the tree."""
         self.left -= 1
         self.depth += 1
         if self.depth > DEPTH or self.left < 0:

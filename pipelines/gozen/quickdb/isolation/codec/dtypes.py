@@ -1,7 +1,7 @@
 """Check descriptions of NumPy dtypes with Python integers before NumPy sees them.
 
-NumPy adds the offset and the size of a field in 32 bits and believes what it is told; a field that ends behind its
-element then reads and writes the memory of whoever looks at the array.
+NumPy adds the offset and the size of a field in 32 bits and does not check for overflow. A field that ends after its
+element would read and write other memory of the process that uses the array.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from gozen.quickdb.isolation.codec.form import Malformed
 
 _LARGEST = 2**31 - 1
-"""Bytes of an element: NumPy keeps offsets in 32 bits."""
+"""Maximum number of bytes of an element: NumPy stores offsets in 32 bits."""
 _LEVELS = 16
 _DIMENSIONS = 32
 _TEXT = 1 << 16
-"""Characters of a description."""
+"""Maximum number of characters of a description."""
 _KEPT_TEXT = 256
 _OVERLAP = 8
-"""Times that fields may show each byte of an element: all of them are walked through when an array is shown."""
+"""Maximum number of fields that cover a byte of an element, on average: to print an array visits all its fields."""
 _FIXED = re.compile(r"[|]b1|[|<>][iu][1248]|[<>]f(?:2|4|8|16)|[<>]c(?:8|16|32)")
 _COUNTED = re.compile(r"([|<>][SUV])([1-9][0-9]{0,9})")
 _TIME = re.compile(r"[<>][mM]8(?:\[(?:[1-9][0-9]{0,8})?(?:Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?")
@@ -36,7 +36,7 @@ def describe(dtype: np.dtype[Any]) -> str:
     Raises
     ------
     ValueError
-        When `read_dtype` would refuse it: it holds Python objects, or nothing, or shows its bytes many times.
+        If `read_dtype` would refuse it: it contains Python objects, has no bytes, or its fields overlap too much.
     """
     try:
         described = _described(dtype, 0)
@@ -71,7 +71,7 @@ def read_dtype(text: bytes) -> np.dtype[Any]:
     Raises
     ------
     ValueError, TypeError, RecursionError
-        When it describes no dtype of plain memory.
+        If it does not describe a dtype of plain memory.
     """
     if len(text) > _TEXT:
         raise Malformed("the description of a dtype is too long")
@@ -82,7 +82,7 @@ def _read(text: bytes) -> np.dtype[Any]:
     described = json.loads(text)
     size = _check_element(described)
     dtype = _made(described)
-    if dtype.itemsize != size or dtype.hasobject:  # NumPy counts as we do, or nothing is made of it
+    if dtype.itemsize != size or dtype.hasobject:  # refused if NumPy computes another size
         raise Malformed("a dtype of another size")
     return dtype
 
@@ -98,9 +98,9 @@ def _check_element(described: Any) -> int:
 
 
 def _checked(described: Any, level: int) -> tuple[int, int]:
-    """Return the size of a described dtype, and how many bytes its fields show; both are bounded at each level.
+    """Return the size of a described dtype and the sum of the sizes of its fields, in bytes; both are limited.
 
-    What has no bytes is counted by its elements, and bounded where it stands beside something that has.
+    A field without bytes counts by its number of elements. The sum is limited if the dtype itself has bytes.
     """
     if level > _LEVELS:
         raise Malformed("a dtype that is nested too deep")
@@ -135,7 +135,7 @@ def _checked_subarray(described: list[Any], level: int) -> tuple[int, int]:
         if type(one) is not int or not 0 <= one <= _LARGEST:
             raise Malformed("a shape in a dtype that cannot be")
         count, largest = count * one, largest * max(one, 1)
-    if largest * max(inner, 1) > _LARGEST:  # also where an edge of 0 hides what stands beside it
+    if largest * max(inner, 1) > _LARGEST:  # also if a dimension of 0 hides the size of the others
         raise Malformed("a shape in a dtype that is too large")
     if inner * count:
         return inner * count, shown * count

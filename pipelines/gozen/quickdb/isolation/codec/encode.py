@@ -1,4 +1,4 @@
-"""Encode plain data, and name the place of anything that is not plain."""
+"""Encode plain data; errors name the place of a value that is not plain."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _INSTEAD = {
 }
 
 _NUMBERS = "biufcmM"
-"""Kinds of dtypes of which no element is text."""
+"""Kinds of dtypes whose elements are not text."""
 
 
 class NotEncodable(FunctionFailed):
-    """A value holds something that is not plain data; the message names it, its place, and what to give instead."""
+    """A value contains something that is not plain data; the message names it, its place and an alternative."""
 
 
 class Writer:
-    """Collects the tree of a value, views of the memory of its arrays, and which of these may have text in them."""
+    """Encoder of one value: its tree, views of the memory of its arrays, and the parts that may contain text."""
 
     def __init__(self) -> None:
         self.tree = bytearray()
@@ -50,7 +50,7 @@ class Writer:
         Raises
         ------
         NotEncodable
-            When something in it is no plain data; `path` is where it stands.
+            If it contains something that is not plain data; `path` is the place of the value.
         """
         self.values += 1
         if self.values > VALUES:
@@ -111,7 +111,7 @@ class Writer:
         self.tree += struct.pack(f"<{value.ndim}Q", *value.shape)
         self._text(b"d", described)
         self.memory.append(memory)
-        if value.dtype.kind not in _NUMBERS or value.dtype.itemsize == 1:  # Arrow's text is an array of bytes
+        if value.dtype.kind not in _NUMBERS or value.dtype.itemsize == 1:  # text of Arrow is sent as bytes
             self.texts.append(memory)
 
     def _scalar(self, value: np.generic, path: tuple[object, ...]) -> None:
@@ -136,7 +136,7 @@ class Writer:
             return False
         try:
             described = arrow.describe(kind, value)
-        except (ValueError, OSError, pa.ArrowException) as error:  # what Arrow cannot write is an OSError
+        except (ValueError, OSError, pa.ArrowException) as error:  # Arrow may raise OSError
             raise NotEncodable(f"{error}{_at(path)}: give plain Arrow types") from error
         self.tree += b"A"
         self.write(described, path)

@@ -8,29 +8,29 @@ import numpy as np
 
 MAGIC = b"GZWIRE2\n"
 HEAD = struct.Struct("<8sQ")
-"""Magic and length of the tree."""
+"""Magic bytes, and the length of the tree in bytes."""
 ALIGNMENT = 64
-"""Of each array's memory, in bytes."""
+"""Alignment of each array's memory, in bytes."""
 DEPTH = 64
-"""Levels of nesting."""
+"""Maximum number of levels of nesting."""
 VALUES = 4_000_000
-"""Nodes of a tree; an array is one."""
+"""Maximum number of nodes of a tree; an array is one node."""
 LEAST, MOST = -(2**63), 2**63 - 1
-"""Integers that have a node of fixed size; others are as long as they need."""
+"""Range of integers with a node of fixed size; other integers have as many bytes as they need."""
 ORDERS = {"C": b"C", "F": b"R"}
-"""Tags of arrays by the order of their memory."""
+"""Tags of arrays, by their memory order."""
 ARROW_KINDS = {"Table": "table", "RecordBatch": "batch", "ChunkedArray": "chunked"}
 
 Buffer = bytes | bytearray | memoryview
 
 
 class Malformed(ValueError):
-    """Bytes are not a value; the message is ours and holds nothing of them but counts."""
+    """Bytes are not a valid value; the message quotes no text from them, which may be hostile."""
 
 
 def is_key(key: object) -> bool:
-    """Tell whether a value may be the key of a dict: text or an integer of 64 bits.
+    """Tell whether a value may be the key of a dict: text, or an integer of at most 64 bits.
 
-    Integers of any length could be chosen so that all hash alike, and a dict of them takes hours.
+    Longer integers could be chosen so that all have the same hash; to build a dict of them would take hours.
     """
     return type(key) in (str, np.str_) or isinstance(key, np.integer) or (type(key) is int and LEAST <= key <= MOST)

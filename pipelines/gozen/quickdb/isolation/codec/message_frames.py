@@ -11,25 +11,25 @@ from gozen.quickdb.isolation.codec.form import Malformed
 
 HEAD = struct.Struct("<c3xIQ")
 VECTORS = 512
-"""Pieces of memory that go into one system call."""
+"""Maximum number of pieces of memory in one system call."""
 
 
 class MessageKind(Enum):
-    """What a message is."""
+    """Kind of a message; down is from the worker to the child, up is from the child to the worker."""
 
     PROGRAM = b"P"  # down: the user's pickled program
-    NAME = b"N"  # down: which attribute of the program is called from now on
-    CALL = b"C"  # down: its argument
-    ANSWER = b"V"  # down: what was asked for
-    REFUSAL = b"E"  # down: (error's name, message)
-    FORGET = b"D"  # down: shared memory of this number is no more
-    READY = b"R"  # up: locked
-    UNAVAILABLE = b"U"  # up: why it could not be locked
-    FREE = b"F"  # up: numbers of shared memory that is free again
-    REQUEST = b"Q"  # up: what the function asks for
-    RESULT = b"O"  # up: what it gave
-    FAILURE = b"X"  # up: (type, message, traceback, out of memory, refused)
-    TOO_LARGE = b"L"  # up: size of the result
+    NAME = b"N"  # down: the attribute of the program that the next calls use
+    CALL = b"C"  # down: the argument of a call
+    ANSWER = b"V"  # down: the answer to a request
+    REFUSAL = b"E"  # down: (name, message) of the error with which a request is refused
+    FORGET = b"D"  # down: the shared memory of this number is deleted
+    READY = b"R"  # up: the child has dropped its rights
+    UNAVAILABLE = b"U"  # up: why it could not drop them
+    FREE = b"F"  # up: numbers of shared memory that can be reused
+    REQUEST = b"Q"  # up: a request of the function
+    RESULT = b"O"  # up: its return value
+    FAILURE = b"X"  # up: the function's error: (type, message, traceback, is out of memory, is a refusal)
+    TOO_LARGE = b"L"  # up: size of a result that is not sent
 
 
 _KINDS = {kind.value: kind for kind in MessageKind}
@@ -37,14 +37,14 @@ _KINDS = {kind.value: kind for kind in MessageKind}
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a message: kind, number of the shared memory (0: the bytes follow here), number of bytes."""
+    """Head of a message: kind, number of its shared memory (0: the bytes follow the head), length in bytes."""
 
     kind: MessageKind
     shared: int
     length: int
 
     def packed(self) -> bytes:
-        """Return its bytes."""
+        """Return the head as bytes."""
         return HEAD.pack(self.kind.value, self.shared, self.length)
 
 
@@ -54,7 +54,7 @@ def read_head(data: bytes) -> Head:
     Raises
     ------
     Malformed
-        When there is no such kind.
+        If its kind is unknown.
     """
     tag, shared, length = HEAD.unpack(data)
     kind = _KINDS.get(tag)
@@ -64,7 +64,7 @@ def read_head(data: bytes) -> Head:
 
 
 def rest(parts: Sequence[memoryview], sent: int) -> list[memoryview]:
-    """Return what of some pieces of memory is still to be sent after so many bytes."""
+    """Return the pieces of memory that remain to be sent after `sent` bytes."""
     left = []
     for part in parts:
         if sent >= len(part):

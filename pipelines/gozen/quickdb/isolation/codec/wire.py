@@ -1,7 +1,7 @@
 """Encode and decode values between processes that do not trust each other; nothing is executed.
 
-A value is a tree of tagged nodes, then the memory of its arrays, each from a multiple of 64 bytes on, so that whoever
-reads maps them and copies nothing. Lengths are checked against what is there before anything is made of them.
+A value is a tree of tagged nodes, followed by the memory of its arrays, each aligned to 64 bytes, so that the reader
+uses the arrays without a copy. Each length is compared with the number of bytes present before it is used.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ _PADDING = bytes(ALIGNMENT)
 
 
 def encode(value: object) -> bytes:
-    """Return a value as bytes; see `decode` for what may be in it.
+    """Return a value as bytes; `decode` lists the types that it may contain.
 
     Raises
     ------
     NotEncodable
-        When something in it is no plain data.
+        If it contains something that is not plain data.
     """
     return b"".join(parts(value))
 
 
 def parts(value: object) -> list[Buffer]:
-    """Return what `encode` joins: views of the arrays' own memory and the little that stands between them.
+    """Return the parts that `encode` joins: head, tree, and views of the arrays' memory with padding between them.
 
     Raises
     ------
     NotEncodable
-        When something in it is no plain data.
+        If the value contains something that is not plain data.
     """
     return _laid_out(_written(value))
 
 
 def parts_and_texts(value: object) -> tuple[list[Buffer], list[Buffer]]:
-    """Return the same, and those of them in which text may stand."""
+    """Return the same as `parts`, and those of them that may contain text."""
     writer = _written(value)
     return _laid_out(writer), writer.texts
 
@@ -69,28 +69,28 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     Parameters
     ----------
     data
-        Kept for as long as any array of the value lives; where they cannot be written to, neither can the arrays.
+        The bytes. Arrays of the value are views of them, and are read-only if the bytes are.
     plain
         Whether arrays, NumPy scalars and Arrow data are refused.
     shown
-        Whether text in arrays must be such that it can be shown.
+        Whether text in arrays with invalid characters, which cannot be printed, is refused.
     seconds
-        Of the processor that it may take: whoever chooses the keys of a dict can make it slow.
+        Maximum processor time for decoding: hostile keys of a dict can make it slow.
 
     Returns
     -------
     Nested tuples, lists and dicts (keys: text and integers) of None, bool, int, float, complex, text, bytes, NumPy
-    scalars, NumPy arrays of plain dtypes, Arrow tables, record batches, chunked arrays and arrays: of the same types
-    and, bit by bit, the same values as were encoded.
+    scalars, NumPy arrays of plain dtypes, Arrow tables, record batches, chunked arrays and arrays. Types and values are
+    the same, bit by bit, as those that were encoded.
 
     Raises
     ------
     UnreadableInput
-        When the bytes are no value; nothing larger than they allow was made of them.
+        If the bytes are not a valid value; no memory beyond what their length allows was allocated.
     """
     try:
         return Reader(memoryview(data).cast("B"), plain, shown, seconds).whole()
     except Malformed as error:
         raise UnreadableInput(f"these bytes are not a value: {error}") from None
-    except Exception as error:  # whatever NumPy and Arrow say of them, which may quote them, the bytes are wrong
+    except Exception as error:  # without the message of NumPy or Arrow, which may quote the bytes
         raise UnreadableInput(f"these bytes are not a value: {type(error).__name__}") from None
