@@ -111,7 +111,8 @@ class Cache:
 def key_of(code: str, mode: str, region: object, block: Block, tables: Mapping[str, TableFiles]) -> str:
     """Return the key of a block's result: a digest of the function and of the data that it reads.
 
-    Names of files depend on their content, so an append or a compaction changes only the keys of blocks that it touches.
+    Names of files depend on their content, so an append or a compaction only changes the keys of blocks that it
+    touches.
     """
     digest = hashlib.sha256(f"{code} {mode} {region!r}".encode())
     for table in tables.values():

@@ -33,7 +33,7 @@ class SkyRegion(Protocol):
     """An area of the sky."""
 
     def ranges(self) -> Ranges:
-        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover it, shape (M, 2); they may cover slightly more."""
+        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover it or slightly more, shape (M, 2)."""
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which positions (ICRS degrees, and their ``_healpix_29``) are inside; all arrays have shape (N,)."""
