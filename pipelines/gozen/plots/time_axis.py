@@ -35,7 +35,7 @@ class Visit:
     unit: str = "s"
 
     def elapsed(self, mjd: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the time since the visit's first point, in its unit."""
+        """Return the time since the visit's first point, in the visit's unit."""
         return np.asarray((mjd - self.first) / self.unit_d)
 
     def holds(self, mjd: NDArray[np.float64]) -> NDArray[np.bool_]:

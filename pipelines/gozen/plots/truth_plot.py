@@ -36,7 +36,7 @@ def draw_magnitudes(
         left.axhline(0.0, color=theme.truth, lw=0.9, ls="--")
         for which, alpha, name in ((~used, 0.25, "other stars"), (used, 0.9, "stars that are compared")):
             mark = {"ls": "none", "marker": "o", "mew": 0, "ms": 3, "color": theme.matched, "alpha": alpha}
-            mark["rasterized"] = not which[used].any()  # thousands of pale points
+            mark["rasterized"] = not which[used].any()  # thousands of points make an SVG file large
             left.plot(g[which], residual[which], gid=f"residual {name}", **mark)
             right.plot(g[which], scatter[which], gid=f"scatter {name}", label=name, **mark)
         line = _binned(g, predicted)

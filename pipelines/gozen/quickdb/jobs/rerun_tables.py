@@ -1,4 +1,4 @@
-"""The tables of a rerun, opened for jobs: shared patches, columns, files."""
+"""Open the tables of a rerun for jobs: find tables with the same patches, their columns and their files."""
 
 from __future__ import annotations
 

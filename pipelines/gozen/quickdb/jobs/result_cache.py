@@ -56,7 +56,7 @@ class Cache:
         """Store the bytes of `kept_bytes` unless they are too many; None marks a value that cannot be cached."""
         if data is None or len(data) > self._most // _LARGEST_SHARE:
             return
-        with contextlib.suppress(OSError):  # on a full disk the job goes on, without the cache
+        with contextlib.suppress(OSError):  # on a full disk the job continues without the cache
             descriptor, path = self._temporary()
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -69,7 +69,7 @@ class Cache:
     def _temporary(self) -> tuple[int, str]:
         try:
             return tempfile.mkstemp(dir=self._folder, prefix=".")
-        except FileNotFoundError:  # the first value
+        except FileNotFoundError:  # the folder is created with the first value
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             return tempfile.mkstemp(dir=self._folder, prefix=".")
 

@@ -214,8 +214,8 @@ def _error_in_magnitudes(arrays: Sequence[Array], _: int) -> Array:
 
 def _calibrated(arrays: Sequence[Array], _: int) -> Array:
     flux, magnitude, its_flux, zero, colour_term, colour = arrays
-    # `mag` and its flux give the star's own zero point. For a star of unknown colour it contains the colour that the
-    # calibration assumed, which no column has.
+    # The zero point comes from `mag` and its flux: for a star of unknown colour, the calibration assumed a colour that
+    # no column has.
     said = magnitude + 2.5 * np.log10(np.where(its_flux > 0, its_flux, np.nan))
     return _magnitudes(flux, np.where(np.isfinite(said), said, zero + colour_term * colour))
 

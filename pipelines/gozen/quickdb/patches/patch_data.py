@@ -1,4 +1,4 @@
-"""Assemble the rows of a patch from its pieces as NumPy arrays, in star order."""
+"""Assemble the rows of a patch from its pieces as NumPy arrays, sorted by star."""
 
 from __future__ import annotations
 

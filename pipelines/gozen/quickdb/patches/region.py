@@ -60,11 +60,11 @@ class Cone:
             raise BadRequest(f"{self} is no circle on the sky: dec is -90 to 90, radius above 0, all in degrees")
 
     def ranges(self) -> Ranges:
-        """Return ranges of ``_healpix_29`` that cover it."""
+        """Return ranges of ``_healpix_29`` that cover the region."""
         return healpix.cone_ranges(self.ra, self.dec, self.radius)
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside."""
+        """Return which positions are inside."""
         return healpix.separation(self.ra, self.dec, ra, dec) <= self.radius
 
 
@@ -87,7 +87,7 @@ class Box:
             raise BadRequest(f"{self} is no box: give ra=(from, to) and dec=(from, to) in degrees, dec rising")
 
     def ranges(self) -> Ranges:
-        """Return ranges of ``_healpix_29`` that cover it."""
+        """Return ranges of ``_healpix_29`` that cover the region."""
         west, width = self._sides()
         west + width
         from cdshealpix.nested import healpix_to_lonlat
@@ -103,7 +103,7 @@ class Box:
         return healpix.pixel_ranges(pixel, deepest)
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside."""
+        """Return which positions are inside."""
         west, width = self._sides()
         below = (dec < self.dec[1]) | (self.dec[1] == 90)
         return ((ra - west) % 360 < width) & (dec >= self.dec[0]) & below
@@ -146,7 +146,7 @@ class Polygon:
             raise BadRequest(f"{self} is no polygon: it needs three different corners or more, within a hemisphere")
 
     def ranges(self) -> Ranges:
-        """Return ranges of ``_healpix_29`` that cover it."""
+        """Return ranges of ``_healpix_29`` that cover the region."""
         from cdshealpix.nested import polygon_search
 
         ra, dec = self._arrays()
@@ -155,7 +155,7 @@ class Polygon:
         return _ranges_of(polygon_search(longitude, latitude, _order_for(size)))
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside."""
+        """Return which positions are inside."""
         # Seen from the centre of the sphere, great circles are straight lines on the tangent plane.
         x, y, ahead = self._plane(ra, dec)
         corner_x, corner_y, _ = self._plane(*self._arrays())

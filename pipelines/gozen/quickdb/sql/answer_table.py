@@ -83,7 +83,7 @@ def _converted(text: str, kinds: Sequence[Any]) -> str:
         f"CAST({name} AS {_known(kind)}) AS {name}" if _needs_text(kind) else name
         for name, kind in zip(names, kinds, strict=True)
     )
-    return f"SELECT {', '.join(columns)} FROM ({text}) AS answer({', '.join(names)})"  # noqa: S608 it may only read what is read anyway
+    return f"SELECT {', '.join(columns)} FROM ({text}) AS answer({', '.join(names)})"  # noqa: S608 the connection limits what can be read
 
 
 def _known(kind: Any) -> str:

@@ -47,7 +47,7 @@ def _verify(connection: duckdb.DuckDBPyConnection, authorities: str | None) -> N
     if authorities is None:
         return
     try:
-        with open(authorities, "rb") as file:  # noqa: PTH123 - a name as the environment has it
+        with open(authorities, "rb") as file:  # noqa: PTH123 - the path in the environment variable
             file.read(1)
     except OSError as error:
         raise BadRequest(f"cannot read the certificates of AWS_CA_BUNDLE: {error}") from error

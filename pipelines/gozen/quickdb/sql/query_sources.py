@@ -123,7 +123,7 @@ def _files(catalog: Catalog, paths: set[str] | None) -> str:
         return rows
     # Columns that no file has yet are null.
     columns = (quoted(one.name) if one.name in catalog.stored.names else _null(one) for one in catalog.schema)
-    return f"(SELECT {', '.join(columns)} FROM {rows})"  # noqa: S608 it may only read what is read anyway
+    return f"(SELECT {', '.join(columns)} FROM {rows})"  # noqa: S608 the connection limits what can be read
 
 
 def _null(field: pa.Field) -> str:
@@ -141,7 +141,7 @@ def _log(store: Store, name: LogTable) -> QuerySource:
     none = f"SELECT {', '.join(map(_null, schema))} WHERE false"
     # Columns that an older night's file lacks are null. No file has columns outside the schema.
     urls = [store.url_of(key) for key in store.list(keys.log_tables(name)) if key.endswith(".parquet")]
-    both = f"{none} UNION ALL BY NAME SELECT * FROM {_parquet(urls)}" if urls else none  # noqa: S608 it may only read what is read anyway
+    both = f"{none} UNION ALL BY NAME SELECT * FROM {_parquet(urls)}" if urls else none  # noqa: S608 the connection limits what can be read
     return QuerySource(tuple(schema.names), f"({both})")
 
 

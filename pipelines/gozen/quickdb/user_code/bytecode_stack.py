@@ -13,7 +13,7 @@ Steps = Sequence[dis.Instruction]
 
 
 def consumer(steps: Steps, at: int) -> tuple[int, int] | None:
-    """Return the step that takes the value which step `at` leaves on the stack, and the number of values above it then.
+    """Return the step that takes the value which step `at` leaves on the stack, and the number of values above it.
 
     None if a jump comes first: jumps are not followed.
     """

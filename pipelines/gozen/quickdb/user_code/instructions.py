@@ -34,7 +34,7 @@ _MAKERS = _ORDERLESS | {"list", "tuple", "dict", "enumerate", "sum", "zip", "ite
 
 @dataclass
 class Uses:
-    """What a function and its inner functions use and do.
+    """The names that a function and its inner functions use, and the operations that are refused.
 
     Parameters
     ----------

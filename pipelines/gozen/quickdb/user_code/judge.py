@@ -25,7 +25,7 @@ from gozen.quickdb.user_code.instructions import Uses, is_of_numbers, read
 from gozen.quickdb.user_code.pure_names import ATTRIBUTES
 
 
-def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 what the API calls it
+def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 its name in the API
     """Return why the results of functions may differ in the next run; empty text if they cannot.
 
     Parameters
@@ -92,7 +92,7 @@ class _Judge:
         self._at = before
 
     def settle(self) -> None:
-        """Look up each attribute name in the code on every object that may have it; refuse names that stay unknown."""
+        """Look up each attribute name in the code on every object that may have it; refuse unlisted names."""
         while not self.reasons:
             pairs = [(one, name) for one in self._holders for name in sorted(self._asked)]
             new = [(*pair, key) for pair in pairs if (key := self._key(*pair)) not in self._settled]

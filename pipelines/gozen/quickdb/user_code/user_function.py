@@ -126,7 +126,7 @@ class UserCode:
         self._add("array", value.dtype.descr, value.shape, fortran)
         if value.dtype.hasobject:
             self.take(value.ravel().tolist())
-        if type(value) is not np.ndarray:  # one with a mask, or with a unit
+        if type(value) is not np.ndarray:  # a masked array, or an array with a unit
             self._other(value)
         elif not value.dtype.hasobject:
             self._hash.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.nbytes else b"")
@@ -217,7 +217,7 @@ class UserCode:
     def _other(self, value: Any) -> None:
         kind = type(value)
         self.take(kind)
-        compiled = getattr(value, "py_func", None)  # by Numba
+        compiled = getattr(value, "py_func", None)  # the Python function of one that Numba compiled
         if isinstance(compiled, types.FunctionType):
             self.take(compiled)
         elif kind is np.vectorize:

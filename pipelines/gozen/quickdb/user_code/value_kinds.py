@@ -1,4 +1,4 @@
-"""Types of values that a function may hold, and class attributes that do not affect results."""
+"""Types of values that a function may refer to, and class attributes that do not affect results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMES = re.compile(r"(^|[<>=|,\s])M8(\[|,|$)|datetime64")
 """Matches the names of NumPy's datetime types, such as ``M8[s]``."""
 
 FROZEN = ("__init__", "__setattr__", "__delattr__", "__hash__")
-"""Methods that the standard library generates for a frozen dataclass; it refuses a user's methods of these names."""
+"""Methods that the standard library generates for a frozen dataclass."""
 
 _OF_ARRAYS = ("scipy.spatial", "scipy.interpolate")
 PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__slots__")
