@@ -37,7 +37,7 @@ def listed(tables: Tables) -> pd.DataFrame:
 
 
 def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, radius: float) -> int | SkyCircle:
-    """Return the star or the circle (`radius` in arcsec) to look up; raise `BadRequest` unless one of them is given."""
+    """Return the star or the circle (`radius` in arcsec) to look up; raise `BadRequest` unless exactly one is given."""
     if source_id is not None and (ra is None or dec is None):
         return source_id
     if source_id is None and ra is not None and dec is not None:

@@ -15,7 +15,7 @@ from gozen.quickdb.work.kept_form import kept_value
 from gozen.quickdb.work.tasks import Block, TableFiles
 
 _TRIMMED_TO = 0.8
-"""Fraction of the size limit to which the cache is trimmed; just below the limit, it would be trimmed again at once."""
+"""Fraction of the size limit to which the cache is trimmed: at a higher one it would soon be trimmed again."""
 
 _LARGEST_SHARE = 16
 """A value above a sixteenth of the limit is not cached: it would displace too many others.

@@ -88,7 +88,7 @@ class _Keeping:
 
 
 def _has_this_software(task: TaskResult) -> bool:
-    """Return whether a worker has the same software as this process, which the cache keys contain; warn if not."""
+    """Return whether a worker has the same software versions as this process (part of cache keys); warn if not."""
     if not is_this_code(task.version):
         theirs, ours = f"gozen {task.version or 'of an older version'}", code_version()
     elif task.software != software():

@@ -22,7 +22,7 @@ _WIDEST = 58.7
 """Upper limit of the distance (degrees) from a base pixel's centre to its corners; it halves with each order."""
 
 _NARROWEST = 2.5
-"""Upper limit of a pixel's mean width over its least: a ring of pixels this factor wider than a margin covers it."""
+"""Upper limit of a pixel's mean over its least width: a ring of pixels wider than a margin by this covers it."""
 
 _CELLS = 13
 """Largest difference in order between a pixel and the cells around it: 8192 cells then cover an edge."""
@@ -70,7 +70,7 @@ class Cone:
 
 @dataclass(frozen=True)
 class Box:
-    """A range of right ascensions and a range of declinations, without their ends.
+    """An area between two right ascensions and two declinations; it includes the starts, but not the ends.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def _reduced_property(kept: functools.cached_property[Any]) -> tuple[Any, ...]:
 
 def _with_name(function: Callable[..., Any], name: str | None) -> Any:
     kept = functools.cached_property(function)
-    if name is not None:  # cloudpickle does not call it when it rebuilds a class
+    if name is not None:  # `__set_name__` is not called when cloudpickle rebuilds a class
         kept.__set_name__(object, name)
     return kept
 

@@ -58,7 +58,7 @@ class UserCode:
     names: set[str] = field(default_factory=set)
     why_not_kept: str = ""
     _hash: Any = field(default_factory=hashlib.sha256)
-    _seen: dict[int, tuple[int, Any]] = field(default_factory=dict)  # keeps objects alive: ids of deleted are reused
+    _seen: dict[int, tuple[int, Any]] = field(default_factory=dict)  # with objects: ids of deleted ones are reused
 
     @classmethod
     def of(cls, *functions: Any, shared: Any = None) -> UserCode:
