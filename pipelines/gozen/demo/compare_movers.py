@@ -1,4 +1,4 @@
-"""Compare tracklets with the simulated movers, each difference with its tolerance. No I/O."""
+"""Compare tracklets with the simulated moving objects, and each difference with its tolerance. No I/O."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class MoverPair:
-    """A mover that crossed a sensor in one exposure, and the tracklet that goes where it went.
+    """A simulated moving object on a sensor in one exposure, and the tracklet that was found at its position.
 
     Parameters
     ----------
     frames
-        On which its middle stands on the sensor.
+        The number of frames on which its centre is on the sensor.
     findable
-        Whether it stands there long enough and leaves its own image on the stack.
+        Whether it must be found: it is on enough frames, and moves by at least two widths of a star's image.
     found
-        None where no tracklet goes there.
+        The tracklet; None if there is none.
     d_ra, d_dec
-        Found minus injected place at the found time, arcsec on the sky; shape (points,).
+        Found minus injected position at the found time, arcsec on the sky; shape (points,).
     time_s
-        Found minus injected mid-exposure of the points; empty for streaks, which are measured at their ends.
+        Found minus injected mid-exposure of the points, seconds; empty for streaks, which are measured at their ends.
     """
 
     exposure: str
@@ -61,23 +61,23 @@ class MoverPair:
 
     @property
     def rate(self) -> float:
-        """Injected rate, arcsec/min."""
+        """Injected rate of motion, arcsec/min."""
         return float(60 * np.hypot(self.mover.rate_ra, self.mover.rate_dec))
 
     @property
     def direction(self) -> float:
-        """Injected direction, degrees from north through east."""
+        """Injected direction of motion, degrees from north through east."""
         return float(np.degrees(np.arctan2(self.mover.rate_ra, self.mover.rate_dec)) % 360)
 
     @property
     def rms(self) -> float:
-        """Root mean square of the differences of places in the worse axis, arcsec; NaN without points."""
+        """The rms of found minus injected positions in the worse axis, arcsec; NaN without points."""
         return max(_rms(self.d_ra), _rms(self.d_dec))
 
 
 @dataclass(frozen=True)
 class Spurious:
-    """A tracklet where nothing was injected, or a second one of the same mover."""
+    """A false tracklet: one without an injected object, or a second one of the same object."""
 
     exposure: str
     sensor_id: str
@@ -86,12 +86,12 @@ class Spurious:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Movers with their tracklets, and the tracklets that are left over.
+    """Injected moving objects with their tracklets, and the other tracklets.
 
     Parameters
     ----------
     cubes
-        Number of cubes in which movers were looked for.
+        Number of cubes (a sensor's frames of one exposure) that were compared.
     """
 
     pairs: tuple[MoverPair, ...]
@@ -100,16 +100,16 @@ class Pairing:
 
 
 def pair_movers(truths: Sequence[SensorTruth], events: pa.Table, commits: Sequence[SensorCommit]) -> Pairing:
-    """Pair each mover with the nearest tracklet that is where it was at the tracklet's middle time.
+    """Pair each moving object with the nearest tracklet within 5 arcsec of it at the tracklet's middle time.
 
     Parameters
     ----------
     truths
-        About each sensor and exposure of the sky.
+        The injected values of each sensor and exposure of the sky.
     events
-        The truth's table of events.
+        The simulator's table of events.
     commits
-        Of the same sensors and exposures. What they call a cosmic hit is no tracklet.
+        The commits of the same sensors and exposures. Their cosmic-ray hits are left out.
     """
     movers = {
         row["name"]: Mover(**json.loads(row["parameters"])) for row in events.to_pylist() if row["kind"] == "mover"
@@ -129,7 +129,7 @@ def pair_movers(truths: Sequence[SensorTruth], events: pa.Table, commits: Sequen
 
 
 def compare_movers(paired: Pairing) -> list[Check]:
-    """Compare what moves: how many were found, how many falsely, and their places, times, rates and magnitudes."""
+    """Compare moving objects: numbers of found and false ones, positions, times, rates, directions and magnitudes."""
     wanted = [one for one in paired.pairs if one.findable]
     basis = f"in {paired.cubes} cubes; a second tracklet of a mover counts as false"
     false = Check("movers, false tracklets", len(paired.spurious), FALSE_TRACKLETS, basis=basis)
@@ -168,7 +168,7 @@ def _findable_in_words() -> str:
 
 
 def _nearest(tracklets: Sequence[TrackletRecord], mover: Mover) -> TrackletRecord | None:
-    """Return the tracklet that is nearest to a mover, if one is within reach."""
+    """Return the tracklet nearest to a moving object, or None if none is within `REACH_ARCSEC`."""
 
     def away(record: TrackletRecord) -> float:
         middle = np.array([record.ra_mid]), np.array([record.dec_mid])
@@ -198,7 +198,7 @@ def _late(points: Sequence[TrackletPoint], own: pa.Table) -> Floats:
 
 
 def _offset(ra: Floats, dec: Floats, mjd: Floats, mover: Mover) -> tuple[Floats, Floats]:
-    """Return place minus a mover's at a time, arcsec on the sky, east and north."""
+    """Return positions minus those of a moving object at these times: east and north, arcsec on the sky."""
     true_ra, true_dec = mover.position(mjd)
     east = (np.mod(ra - true_ra + 180, 360) - 180) * np.cos(np.radians(true_dec))
     return np.asarray(east * 3600), np.asarray((dec - true_dec) * 3600)

@@ -1,4 +1,4 @@
-"""Compare recovered with simulated values of stars, each with its tolerance. No I/O."""
+"""Compare recovered with injected values of stars, and each difference with its tolerance. No I/O."""
 
 from __future__ import annotations
 
@@ -39,26 +39,28 @@ def compare(
     diameter_px: float,
     shape: tuple[int, int],
 ) -> list[Check]:
-    """Compare a night's light curves with what was injected.
+    """Compare a night's light curves with the injected values.
 
     Parameters
     ----------
     rows
-        Of the light-curve table.
+        Rows of the light-curve table.
     truths
-        About each sensor and exposure of the sky.
+        The injected values of each sensor and exposure of the sky.
     events
-        The truth's table of events.
+        The simulator's table of events.
     commits
-        Of the same sensors and exposures.
+        The commits of the same sensors and exposures.
     diameter_px
-        Of the calibrated aperture.
+        The diameter of the calibrated aperture, pixels.
     shape
-        Of the active area, rows and columns.
+        Rows and columns of the active area.
 
     Returns
     -------
-    The checks: of stars, in exposures without clouds, of positions and times in all, and of each event.
+    list
+        Checks of magnitudes in exposures without clouds, of positions and times in all exposures, of the number of
+        stars, of clouds, and of each event.
     """
     paired = [(one, pair_stars(rows, one, diameter_px)) for one in truths]
     return [
@@ -95,7 +97,7 @@ def compare_stars(paired: Sequence[tuple[SensorTruth, PairedStars]]) -> list[Che
 
 
 def matched_fraction(paired: Sequence[tuple[SensorTruth, PairedStars]], shape: tuple[int, int]) -> Check:
-    """Compare the stars that were found and matched with those that a stack must show."""
+    """Compare the number of stars that were found and matched with the number that should be."""
     wanted = [(findable(truth, FINDABLE, shape), stars) for truth, stars in paired]
     found = sum(int(np.isin(ids, stars.source_id).sum()) for ids, stars in wanted)
     total = sum(len(ids) for ids, _ in wanted)
@@ -104,7 +106,7 @@ def matched_fraction(paired: Sequence[tuple[SensorTruth, PairedStars]], shape: t
 
 
 def compare_clouds(truths: Sequence[SensorTruth], commits: Sequence[SensorCommit]) -> list[Check]:
-    """Compare the zero points of the frames with the transmission of the clouds that passed."""
+    """Compare the frames' zero points with the injected transmission of clouds."""
     cloudy = {(one.exposure, one.sensor_id): one for one in truths if not one.clear}
     if not cloudy:
         return []
@@ -119,7 +121,7 @@ def compare_clouds(truths: Sequence[SensorTruth], commits: Sequence[SensorCommit
 
 
 def compare_events(rows: pa.Table, truths: Sequence[SensorTruth], events: pa.Table) -> list[Check]:
-    """Compare each flare's amplitude and time and each eclipse's depth, where they happened."""
+    """Compare the amplitude and time of each flare, and the depth of each eclipse, that occurred in an exposure."""
     checks: list[Check] = []
     for event in events.to_pylist():
         seen = next((one for one in truths if happened(one, event["name"])), None)
@@ -134,13 +136,13 @@ def compare_events(rows: pa.Table, truths: Sequence[SensorTruth], events: pa.Tab
 
 
 def happened(truth: SensorTruth, name: str) -> bool:
-    """Tell whether an event changed a star on this sensor during this exposure by more than clouds would."""
+    """Return whether an event changed a star on this sensor by more than 10 %, in an exposure without clouds."""
     of_event = truth.variables.filter(pc.equal(truth.variables["event"], name))
     return len(of_event) > 0 and truth.clear and float(np.ptp(numbers(of_event, "factor"))) > 0.1
 
 
 def relative_flux(rows: pa.Table, truth: SensorTruth, source_id: int) -> tuple[Floats, Floats, Floats]:
-    """Return times (MJD), flux over that of the quiet star by its injected magnitude, and the flux's error."""
+    """Return times (MJD), flux relative to that of the star's injected magnitude, and the error of this ratio."""
     own = rows_of(rows, truth)
     own = own.filter(pa.array(numbers(own, "source_id") == source_id)).sort_by("mjd")
     place = np.flatnonzero(numbers(truth.stars, "source_id") == source_id)
@@ -151,21 +153,23 @@ def relative_flux(rows: pa.Table, truth: SensorTruth, source_id: int) -> tuple[F
 
 
 def fit_flare(mjd: Floats, flux: Floats, error: Floats, flare: Flare, exposure_s: float) -> tuple[float, float]:
-    """Fit amplitude and moment of a flare of known shape to a light curve, by least squares.
+    """Fit the amplitude and time of a flare of known shape to a light curve by least squares.
 
     Parameters
     ----------
     mjd, flux, error
-        Mid-exposures, flux over the quiet flux, and its error; shape (points,).
+        Mid-exposures, flux relative to the quiet star, and its error; shape (points,).
     flare
-        What was injected.
+        The injected flare.
+    exposure_s
+        The exposure time of a frame, seconds.
 
     Returns
     -------
     amplitude
-        Fitted over injected.
+        Fitted over injected amplitude.
     delay_s
-        Fitted minus injected moment, within 3 s.
+        Fitted minus injected time, seconds, from -3 to 3.
     """
     delay = np.linspace(-3.0, 3.0, 1201)
     start = mjd - exposure_s / 2 / _DAY_S - delay[:, None] / _DAY_S

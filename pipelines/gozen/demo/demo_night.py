@@ -27,18 +27,18 @@ DITHERS = ((0.0, 0.0), (180.0, 120.0), (180.0, -120.0), (-180.0, 120.0))
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What the demo takes.
+    """The size of the demo's night.
 
     Parameters
     ----------
     sensors
         Number of the camera's sensors.
     dithers
-        Number of exposures of the field, a few arcmin apart, so that most stars are in all of them.
+        Number of exposures of the field, shifted by a few arcmin: most stars are in all of them.
     nframe, calibration_frames
-        Frames of an exposure of the sky, and of a dark or flat.
+        Number of frames of an exposure of the sky, and of a dark or flat exposure.
     seed
-        Of the sky.
+        Seed of the random numbers of the simulated sky.
     """
 
     sensors: int = 2
@@ -61,13 +61,13 @@ def make_night(plan: DemoPlan, settings: Settings, progress: StageProgress) -> N
     Parameters
     ----------
     settings
-        Name the archive, the profile and the number of workers.
+        The archive, the instrument profile and the number of workers.
 
     Raises
     ------
     GozenError
-        What a master's refusal or a sensor's failure says. A sensor that a gate refuses is no error: the comparison
-        counts it.
+        A master was refused or the reduction of a sensor failed. A sensor that a gate refuses is not an error here: a
+        check counts the reduced sensors.
     """
     store, profile = open_archive(settings), load_profile(settings.instrument)
     sensors = [sensor.id for sensor in profile.sensors][: plan.sensors]

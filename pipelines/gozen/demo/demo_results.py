@@ -1,4 +1,4 @@
-"""Collect the demo's results from its archive: light curves, commits, and the truth."""
+"""Collect the demo's results from its archive: light curves, commits, and the injected values."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class LookUp:
     Parameters
     ----------
     name
-        What it shows: the event's name, or ``quiet star``.
+        The event's name, or ``quiet star``.
     source_id, ra, dec, g
-        Of the star, degrees and mag.
+        The star's id, position (degrees) and magnitude.
     rows
-        What the look-up gave.
+        The result of the look-up.
     expected
-        Number of rows that it should give.
+        The number of the star's rows that the look-up should give.
     injected
-        The truth, ADU.
+        The injected light curve, ADU.
     """
 
     name: str
@@ -61,26 +61,28 @@ class LookUp:
 
     @property
     def own(self) -> pa.Table:
-        """The rows of the star itself: a cone may hold neighbours."""
+        """The rows of the star itself, because a cone may contain neighbours."""
         return self.rows.filter(pc.equal(self.rows["source_id"], self.source_id))
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report and the comparison rest on.
+    """The data of the report and of the comparison.
 
     Parameters
     ----------
     rows
-        Of the night, all sensors.
+        All rows of the light-curve table.
     commits
-        Of the exposures of the sky.
+        The commits of the exposures of the sky.
     truths, events
-        The simulator's.
+        The simulator's tables of injected values.
     looked_up
-        By id, and the last one by position.
+        Stars that were looked up: those with an event by id, the quiet star by position.
     movers
-        Injected, each with its tracklet.
+        The injected moving objects, each with its tracklet.
+    diameter_px
+        The diameter of the aperture, pixels.
     """
 
     night: str
@@ -95,12 +97,12 @@ class Findings:
 
 
 def gather(store: Store, profile: Profile, night: str) -> Findings:
-    """Read what the demo left in its archive.
+    """Read the results of the demo from its archive.
 
     Raises
     ------
     MissingObject
-        The archive holds no truth or no light curves of this night.
+        The archive has no simulated exposures of this night, or no light curves.
     """
     truths = tuple(_truths(store, profile, night))
     if not truths:
@@ -117,7 +119,7 @@ def gather(store: Store, profile: Profile, night: str) -> Findings:
 
 
 def injected_curve(truths: tuple[SensorTruth, ...], source_id: int) -> Injected:
-    """Return the true flux of a star over all exposures, ADU, at the mid-exposures of its row."""
+    """Return the injected flux of a star in all exposures, ADU, at the mid-exposures of its detector row."""
     moments: list[NDArray[np.float64]] = []
     fluxes: list[NDArray[np.float64]] = []
     for one in truths:
@@ -174,7 +176,7 @@ def _of_star(name: str, source: int, seen: SensorTruth, truths: tuple[SensorTrut
 
 
 def _quiet_star(rows: pa.Table, truths: tuple[SensorTruth, ...], diameter_px: float) -> tuple[SensorTruth, int] | None:
-    """Return an isolated star near 12.5 mag of the first sensor, if there is one."""
+    """Return the isolated star of the first sensor that is nearest to 12.5 mag; None if there is none."""
     stars = pair_stars(rows, truths[0], diameter_px)
     which = np.flatnonzero(stars.between(11.5, 14.0))
     if not len(which):

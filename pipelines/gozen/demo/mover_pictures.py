@@ -1,4 +1,4 @@
-"""Pictures of moving objects in the demo's report: rows, map, films."""
+"""Make the rows, map and films of moving objects in the demo's report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATH_POINTS = 50
 
 @dataclass(frozen=True)
 class _PicturedMover:
-    """A tracklet under the name of what it is."""
+    """A tracklet with the name of its object, or of a false tracklet."""
 
     name: str
     exposure: str
@@ -40,13 +40,13 @@ class _PicturedMover:
 
 
 def mover_rows(paired: Pairing) -> tuple[MoverRow, ...]:
-    """Return a row for each injected mover on each sensor, then one for each false tracklet."""
+    """Return a row for each injected moving object on each sensor, then a row for each false tracklet."""
     pairs = [_pair_row(one) for one in paired.pairs]
     return (*pairs, *(_false_row(one) for one in paired.spurious))
 
 
 def films(store: Store, found: Findings) -> tuple[Film, ...]:
-    """Return the film of each tracklet, as the product ``neo`` of its sensor holds it."""
+    """Return a film of each tracklet, from the product ``neo`` of its sensor."""
     products = {(one.exposure, one.sensor): one.products["neo"].key for one in found.commits if "neo" in one.products}
     return tuple(
         _film(one, _cutouts(store, products[one.exposure, one.sensor], one.record.tracklet)) for one in _named(found)
@@ -54,7 +54,7 @@ def films(store: Store, found: Findings) -> tuple[Film, ...]:
 
 
 def field_pictures(found: Findings) -> tuple[Picture, ...]:
-    """Draw the map of the sensors on which something moves, with its tracklets, if there is any."""
+    """Draw a map of the sensors with tracklets; return nothing if there are no tracklets."""
     named = _named(found)
     if not named:
         return ()
@@ -82,8 +82,10 @@ def corners(summary: Summary, shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
     Parameters
     ----------
+    summary
+        The summary of the sensor's commit; without a solution the arrays are empty.
     shape
-        Rows and columns.
+        Rows and columns of the active area.
     """
     if (
         summary.ra is None
@@ -101,7 +103,7 @@ def corners(summary: Summary, shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 
 def in_words(row: MoverRow) -> str:
-    """Return a line for the terminal."""
+    """Return a row as one line of text for the terminal."""
     where = f"{row.name}, exposure {row.exposure}, sensor {row.sensor}"
     if row.state == "missed" or row.state == "too slow":
         return f"{row.state:<9}{where}"
@@ -188,7 +190,7 @@ def _path(one: _PicturedMover) -> TrackPath:
 
 
 def _stars(rows: pa.Table, sensors: set[str]) -> tuple[Floats, Floats, Floats]:
-    """Return place and magnitude of each source of some sensors in the light-curve table, from one of its rows."""
+    """Return ra, dec and magnitude of each source of some sensors, from one of its rows in the light-curve table."""
     rows = rows.filter(pa.array(np.isin(numbers(rows, "sensor"), [int(one) for one in sensors])))
     _, first = np.unique(numbers(rows, "source_id"), return_index=True)
     ra, dec, mag = (np.asarray(rows[name].to_numpy(), np.float64)[first] for name in ("ra_meas", "dec_meas", "mag"))

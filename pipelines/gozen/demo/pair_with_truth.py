@@ -1,4 +1,4 @@
-"""Pair rows of the light-curve table with the simulator's truth."""
+"""Pair rows of the light-curve table with the values that the simulator injected."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _MAD = 1.4826
 
 @dataclass(frozen=True)
 class SensorTruth:
-    """What the simulator put on one sensor in one exposure: its `truth_tables`, and the camera's constants.
+    """The injected values of one sensor in one exposure (`truth_tables`), and the camera's constants.
 
     Parameters
     ----------
     e_per_adu, read_noise_e
-        Inverse gain, and read noise of a pixel.
+        Electrons per ADU, and the read noise of a pixel, electrons.
     sensor, frames, stars, variables, movers
-        The truth's tables.
+        The simulator's tables.
     """
 
     exposure: str
@@ -44,33 +44,35 @@ class SensorTruth:
     movers: pa.Table
 
     def constant(self, name: str) -> float:
-        """Return one of the exposure's numbers."""
+        """Return a number from the table ``sensor``, such as ``frame_s``."""
         return float(self.sensor[name][0].as_py())
 
     @property
     def clear(self) -> bool:
-        """Whether no cloud passed."""
+        """Whether the exposure is without clouds."""
         return bool(np.all(numbers(self.frames, "transmission") > 0.9995))
 
 
 @dataclass(frozen=True)
 class PairedStars:
-    """Recovered and injected values of the stars of the catalogue that were found; arrays of shape (stars,).
+    """Recovered and injected values of catalogue stars that were found; arrays of shape (stars,).
 
     Parameters
     ----------
     g
         Injected magnitude.
     residual
-        Median of the recovered magnitudes minus the injected one.
+        Median of the recovered magnitudes minus the injected magnitude, mag.
     scatter, predicted
-        Robust scatter of the recovered magnitudes over the frames, and what star, sky and read noise give.
+        Robust scatter of the recovered magnitudes over the frames, and the scatter predicted from star, sky and read
+        noise, mag.
     d_ra, d_dec
-        Recovered minus injected place, arcsec on the sky.
+        Recovered minus injected position, arcsec on the sky.
     time_s
-        Recovered minus injected mid-exposure, that of the worst frame.
+        Recovered minus injected mid-exposure of the frame with the largest difference, seconds.
     isolated
-        Not variable, never flagged, and other stars give under 1 % of its light.
+        Whether the star is not variable, never has a flag of bad data, and gets less than 1 % of its light from
+        neighbours.
     """
 
     source_id: NDArray[np.int64]
@@ -84,14 +86,14 @@ class PairedStars:
     isolated: NDArray[np.bool_]
 
     def between(self, brightest: float, faintest: float) -> NDArray[np.bool_]:
-        """Tell which isolated stars lie within magnitudes."""
+        """Return which stars are isolated and in a range of magnitudes."""
         return np.asarray(self.isolated & (self.g >= brightest) & (self.g < faintest))
 
 
 def read_sensor_truth(
     store: Store, night: str, exposure: str, sensor: str, e_per_adu: float, read_noise_e: float
 ) -> SensorTruth:
-    """Read the truth about one sensor's exposure of the sky."""
+    """Read the injected values of one sensor's exposure of the sky."""
     kinds = ("sensor", "frames", "stars", "variables", "movers")
     tables = (truth_tables.read_truth(store, truth_tables.sensor_key(night, exposure, sensor, kind)) for kind in kinds)
     return SensorTruth(exposure, sensor, e_per_adu, read_noise_e, *tables)
@@ -109,9 +111,11 @@ def pair_stars(rows: pa.Table, injected: SensorTruth, diameter_px: float) -> Pai
     Parameters
     ----------
     rows
-        Of the light-curve table; those of other sensors and exposures are passed over.
+        Rows of the light-curve table; rows of other sensors and exposures are ignored.
+    injected
+        The injected values of the sensor and exposure.
     diameter_px
-        Of the aperture in which fluxes were measured.
+        The diameter of the aperture in which fluxes were measured, pixels.
     """
     cube = _cube(rows_of(rows, injected))
     if not len(cube.source_id):
@@ -142,7 +146,7 @@ def pair_stars(rows: pa.Table, injected: SensorTruth, diameter_px: float) -> Pai
 
 
 def predicted_scatter(flux_adu: Floats, injected: SensorTruth, diameter_px: float) -> Floats:
-    """Return the scatter, mag, that star, sky and read noise give (Merline & Howell 1995, ExA 6, 163)."""
+    """Return the scatter (mag) predicted from star, sky and read noise (Merline & Howell 1995, ExA 6, 163)."""
     pixels = np.pi * diameter_px**2 / 4
     star_e = flux_adu * injected.e_per_adu
     sky_e = injected.constant("sky_adu") * injected.e_per_adu
@@ -151,7 +155,7 @@ def predicted_scatter(flux_adu: Floats, injected: SensorTruth, diameter_px: floa
 
 
 def findable(injected: SensorTruth, faintest: float, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Return the ids of the isolated stars, at most so faint, that lie well inside the sensor."""
+    """Return the ids of isolated stars brighter than a magnitude and not near the edges of the sensor."""
     stars = {name: numbers(injected.stars, name) for name in injected.stars.column_names}
     rows, columns = shape
     x, y, margin = stars["x"], stars["y"], 2 * NEIGHBOUR_RADIUS_PX
@@ -163,7 +167,7 @@ def findable(injected: SensorTruth, faintest: float, shape: tuple[int, int]) -> 
 
 @dataclass(frozen=True)
 class _Cube:
-    """The rows of one sensor's exposure: sources along the last axis, frames along the first of two."""
+    """The rows of one sensor's exposure as arrays of shape (frames, sources); position and id have shape (sources,)."""
 
     frame: NDArray[np.int64]
     source_id: NDArray[np.int64]
@@ -195,18 +199,18 @@ def _cube(rows: pa.Table) -> _Cube:
 
 
 def _scatter(values: Floats) -> Floats:
-    """Return 1.4826 MAD along the first axis, free of bias for few frames (Croux & Rousseeuw 1992, COMPSTAT 1, 411)."""
+    """Return 1.4826 MAD along the first axis, corrected for few frames (Croux & Rousseeuw 1992, COMPSTAT 1, 411)."""
     frames = len(values)
     return np.asarray(_MAD * frames / max(frames - 0.8, 1.0) * _median(np.abs(values - _median(values))))
 
 
 def _median(values: Floats) -> Floats:
-    """Return the median along the first axis, NaN where there is no number."""
+    """Return the median along the first axis without NaN; NaN if all values are NaN."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a source that was never positive has no magnitude
+        warnings.simplefilter("ignore", RuntimeWarning)  # a source without any positive flux has only NaN magnitudes
         return np.asarray(np.nanmedian(values, axis=0))
 
 
 def _worst(errors: Floats) -> Floats:
-    """Return the error of the largest size along the first axis."""
+    """Return the error with the largest absolute value along the first axis."""
     return np.asarray(np.take_along_axis(errors, np.argmax(np.abs(errors), axis=0)[None], axis=0)[0])

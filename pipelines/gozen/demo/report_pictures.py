@@ -1,4 +1,4 @@
-"""Pictures of the demo's report."""
+"""Draw the pictures of the demo's report, except those of moving objects."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ MOST_STACKS = 2
 
 
 def stack_pictures(store: Store, found: Findings) -> tuple[Picture, ...]:
-    """Draw the stacks of the first exposure, as many as `MOST_STACKS`."""
+    """Draw the first stacks, at most `MOST_STACKS`."""
     stacked = [one for one in found.commits if "stack" in one.products]
     return tuple(_stack(store, found, one) for one in stacked[:MOST_STACKS])
 
 
 def lightcurve_pictures(found: Findings) -> tuple[Picture, ...]:
-    """Draw each light curve that was looked up, with the injected one."""
+    """Draw each light curve that was looked up, together with the injected one."""
     clouds = any(not one.clear for one in found.truths)
     seen = [one for one in found.looked_up if len(one.own)]
     return tuple(_lightcurve(one, wide=one is seen[0], clouds=clouds) for one in seen)
 
 
 def quality_pictures(found: Findings) -> tuple[Picture, ...]:
-    """Draw how the frames went."""
+    """Draw the quality of each frame: shift, seeing, background, noise and zero point."""
     commits = [one for one in found.commits if one.frames]
     if not commits:
         return ()
@@ -53,7 +53,7 @@ def quality_pictures(found: Findings) -> tuple[Picture, ...]:
 
 
 def comparison_pictures(found: Findings) -> tuple[Picture, ...]:
-    """Draw magnitudes and positions against the truth: magnitudes in the exposures without clouds."""
+    """Draw measured against injected magnitudes (of exposures without clouds), positions, and fluxes of events."""
     paired = [(one, pair_stars(found.rows, one, found.diameter_px)) for one in found.truths]
     clear = [stars for one, stars in paired if one.clear]
     every = [stars for _, stars in paired]
@@ -65,7 +65,7 @@ def _stack(store: Store, found: Findings, commit: SensorCommit) -> Picture:
         fits.open(io.BytesIO(store.read(commit.products["stack"].key)), memmap=False) as hdus,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", FITSFixedWarning)  # it announces that it fills in what we left out
+        warnings.simplefilter("ignore", FITSFixedWarning)  # WCS warns that it fills in keywords that Gozen leaves out
         image, wcs = np.asarray(hdus[1].data, np.float32), WCS(hdus[1].header)
     rows = found.rows.filter(
         pc.and_(pc.equal(found.rows["exposure"], commit.exposure), pc.equal(found.rows["sensor"], int(commit.sensor)))

@@ -30,14 +30,14 @@ ARCHIVE = "archive"
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo left behind, and whether it recovered what was injected.
+    """The results of the demo.
 
     Parameters
     ----------
     report
-        The page's path.
+        The path of the report.
     commands
-        What to type next.
+        Commands to try next.
     """
 
     archive: Path
@@ -48,30 +48,30 @@ class DemoResult:
 
     @property
     def passed(self) -> bool:
-        """Whether everything is within its tolerance."""
+        """Whether there are checks and all are within their tolerance."""
         return bool(self.checks) and all(check.passed for check in self.checks)
 
 
 def run_demo(
     folder: Path, plan: DemoPlan, workers: int, progress: StageProgress, *, report_only: bool = False
 ) -> DemoResult:
-    """Make the demo's night in a folder, compare it with its truth, and write the report.
+    """Make the demo's night in a folder, compare it with the injected values, and write the report.
 
     Parameters
     ----------
     folder
-        Empty, new, or that of an earlier demo, whose archive is then replaced.
+        A new or empty folder, or that of an earlier demo, whose archive is deleted first.
     workers
         Number of processes.
     progress
         Shows the progress of each stage.
     report_only
-        Compare and report what the folder holds, without making it again.
+        Compare and report the night that is already in the folder.
 
     Raises
     ------
     BadRequest
-        The folder holds something else.
+        The folder has other contents, or no earlier demo for `report_only`.
     """
     settings = Settings(archive=str(folder / ARCHIVE), instrument="tomoe", reference=None, run="r1", workers=workers)
     if report_only:
@@ -94,7 +94,7 @@ def run_demo(
 
 
 def checks_of(found: Findings) -> tuple[Check, ...]:
-    """Return the comparisons, that of the look-ups included."""
+    """Return all checks: of stars, moving objects and look-ups."""
     compared = compare(
         found.rows,
         found.truths,
@@ -115,7 +115,7 @@ def checks_of(found: Findings) -> tuple[Check, ...]:
 
 
 def commands_of(folder: Path, found: Findings) -> tuple[Command, ...]:
-    """Return what to type next."""
+    """Return commands to try next."""
     at = f"--archive {folder / ARCHIVE}"
     by_name = {one.name: one for one in found.looked_up}
     commands = []
@@ -141,7 +141,7 @@ def commands_of(folder: Path, found: Findings) -> tuple[Command, ...]:
 def report_of(
     store: Store, found: Findings, checks: tuple[Check, ...], commands: tuple[Command, ...], plan: DemoPlan
 ) -> DemoReport:
-    """Put the report together."""
+    """Build the report from the results."""
     sources = sum(one.summary.n_sources or 0 for one in found.commits)
     summary = (
         f"{plan.sensors} sensors of a simulated Tomo-e Gozen camera took {plan.dithers} dithered exposures of "
@@ -198,7 +198,7 @@ def _made_with(found: Findings, plan: DemoPlan) -> tuple[tuple[str, str], ...]:
 
 
 def _prepare(folder: Path, plan: DemoPlan) -> None:
-    """Empty the folder of an earlier demo and leave the plan in it, so that it is known as one."""
+    """Delete the results of an earlier demo and write the plan; its file marks the folder as that of a demo."""
     marker = folder / PLAN
     with named_errors(str(folder), "write"):
         if folder.exists() and any(folder.iterdir()) and not marker.exists():

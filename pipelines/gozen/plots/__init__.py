@@ -1,1 +1,1 @@
-"""Pictures of what was measured; matplotlib is loaded by the modules inside, so import those when you draw."""
+"""Plots of measurements. The modules import matplotlib, which is slow: import them only where you draw."""

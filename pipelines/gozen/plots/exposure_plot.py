@@ -1,4 +1,4 @@
-"""Plot an exposure frame by frame: shift, seeing, background and zero point."""
+"""Plot an exposure frame by frame: shift, seeing, background, zero point and noise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PANELS = (
 
 
 def draw_quality(commits: Sequence[SensorCommit], *, title: str = "", theme: Theme = LIGHT) -> Figure:
-    """Draw a line for each sensor and exposure over the frames; refused frames are marked by a cross on the axis."""
+    """Draw quantities against frame number, a line for each sensor and exposure; crosses mark rejected frames."""
     with themed(theme):
         figure = new_figure(9.0, 4.6)
         panels = figure.subplots(2, 3, sharex=True)

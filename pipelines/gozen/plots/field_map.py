@@ -1,4 +1,4 @@
-"""Plot a map of a field: stars, and what moves, with a close-up of each track."""
+"""Plot a map of a field: stars and tracks of moving objects, with a close-up of each track."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class TrackPath:
     Parameters
     ----------
     name
-        The object's; tracks of the same name have one colour and one label.
+        The object's name; tracks of the same name share a colour and a label.
     label
-        Stands over the close-up.
+        The title of the close-up.
     ra, dec, mjd
-        Measured places, degrees (ICRS), and their times, in any order; shape (points,), at least two.
+        Measured positions, degrees (ICRS), and their times, in any order; shape (points,), at least two.
     error_arcsec
-        Of a place, per axis.
+        The error of each position per axis; shape (points,).
     rate
-        arcsec/min; None where it is unknown.
+        The rate of motion, arcsec/min; None if unknown.
     true_ra, true_dec
-        Where it was put, degrees, in the order of time, if it was.
+        Injected positions, degrees, in order of time; None if the object was not injected.
     """
 
     name: str
@@ -59,13 +59,13 @@ class TrackPath:
 
     @property
     def first(self) -> tuple[float, float]:
-        """The earliest place."""
+        """The earliest position, degrees."""
         k = int(np.argmin(self.mjd))
         return float(self.ra[k]), float(self.dec[k])
 
     @property
     def last(self) -> tuple[float, float]:
-        """The latest place."""
+        """The latest position, degrees."""
         k = int(np.argmax(self.mjd))
         return float(self.ra[k]), float(self.dec[k])
 
@@ -79,14 +79,16 @@ def draw_field(
     *,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw a map, East left, and below it each track from its middle, at most `MOST_CLOSE_UPS`.
+    """Draw a map with East to the left, and below it close-ups of up to `MOST_CLOSE_UPS` tracks.
 
     Parameters
     ----------
     ra, dec, mag
-        Stars, degrees (ICRS) and mag; those fainter than 17 mag are left out. Shape (stars,).
+        Positions of stars, degrees (ICRS), and magnitudes; shape (stars,). Stars fainter than 17 mag are not drawn.
+    paths
+        The tracks of moving objects.
     outlines
-        Corners of the sensors, degrees.
+        For each sensor the ra and dec of its corners, degrees.
     """
     shown = list(paths[:MOST_CLOSE_UPS])
     rows = -(-len(shown) // _COLUMNS)
@@ -112,18 +114,18 @@ def draw_field(
 
 
 def star_sizes(mag: Floats) -> Floats:
-    """Return the area of a star's dot, square points: 1.5 times larger for each magnitude."""
+    """Return the areas of stars' dots, square points; an area is 1.5 times larger for each magnitude brighter."""
     return np.asarray(0.8 * 1.5 ** np.clip(_FAINTEST - mag, 0.0, 9.0))
 
 
 def from_middle(ra: Floats, dec: Floats, middle: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Return places, degrees, as arcsec east and north of a middle; over a field's width, which is small."""
+    """Return positions (degrees) as offsets east and north of a middle, arcsec; approximate, for small fields."""
     east = (np.mod(ra - middle[0] + 180, 360) - 180) * np.cos(np.radians(middle[1]))
     return np.asarray(east * 3600), np.asarray((dec - middle[1]) * 3600)
 
 
 def _map_height(ra: Floats, dec: Floats) -> float:
-    """Return the height, inches, that a map of these places needs under a legend, if it is as wide as the figure."""
+    """Return the height, inches, of a map of these positions with its legend, if it is as wide as the figure."""
     if len(ra) < 2:
         return 6.0
     width = float(np.ptp(ra) * np.cos(np.radians(dec.mean())))
@@ -137,7 +139,7 @@ def _colours(paths: Sequence[TrackPath], theme: Theme) -> dict[str, str]:
 
 def _draw_stars(panel: Axes, ra: Floats, dec: Floats, mag: Floats, theme: Theme) -> None:
     bright = mag <= _FAINTEST
-    # Thousands of dots make a vector drawing heavy.
+    # Rasterised, because thousands of dots make an SVG file large.
     panel.scatter(
         ra[bright], dec[bright], star_sizes(mag[bright]), theme.muted, lw=0, alpha=0.8, rasterized=True, gid="stars"
     )
@@ -181,7 +183,7 @@ def _draw_object(panel: Axes, paths: Sequence[TrackPath], colour: str, theme: Th
 
 
 def _arrow_end(panel: Axes, path: TrackPath) -> tuple[float, float]:
-    """Return where an arrow ends: at the last place, or farther on so that it can be seen."""
+    """Return the end of an arrow: the last position, or one beyond it if the arrow would be too short to see."""
     (ra, dec), (last_ra, last_dec) = path.first, path.last
     left, right = panel.get_xlim()
     cosine = np.cos(np.radians(dec))
@@ -219,7 +221,7 @@ def _close_up(panel: Axes, path: TrackPath, colour: str, theme: Theme) -> None:
 
 
 def _arrow_beside(panel: Axes, ends: tuple[Floats, Floats], apart: float, colour: str) -> None:
-    """Draw the direction from the first of two ends to the second, beside their line."""
+    """Draw an arrow parallel to the line from the first of two ends to the second, next to the line."""
     first, last = np.column_stack(ends)
     along = last - first
     length = float(np.hypot(*along))

@@ -22,7 +22,7 @@ from gozen.plots.time_axis import Visit, visits
 
 MOST_PANELS = 6
 _SLACK_D = 1.0 / 86400
-"""A second: true and measured times of the same frame differ a little."""
+"""One second, in days: true and measured times of a frame differ slightly."""
 
 _MARKED: Mapping[Flag, tuple[str, str]] = {
     Flag.SATURATED: ("s", "saturated"),
@@ -34,7 +34,7 @@ _MARKED: Mapping[Flag, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Injected:
-    """The truth to draw behind one source's points; arrays of shape (points,), flux in the unit of the points."""
+    """The injected light curve of one source; arrays of shape (points,), flux in the unit of the measured points."""
 
     mjd: NDArray[np.float64]
     flux: NDArray[np.float64]
@@ -50,20 +50,20 @@ def draw_lightcurves(
     most: int = MOST_PANELS,
     width: float = 8.0,
 ) -> Figure:
-    """Draw flux against time: circles for matched stars, crosses for sources in no catalogue.
+    """Draw flux against time: circles for stars of the reference catalogue, crosses for other sources.
 
     Parameters
     ----------
     rows
-        Of the light-curve table; sources keep their order, each gets a panel for each filter.
+        Rows of the light-curve table; each source has a panel for each filter, in the order of the rows.
     truth
-        What was injected, by source.
+        Injected light curves, by source.
     unit
-        Of the flux.
+        The unit of the flux, for the label.
     most
-        Panels; of further light curves a note is left.
+        The largest number of panels; a note gives the number of light curves that are not drawn.
     width
-        Of the figure, inches.
+        The width of the figure, inches.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def draw_lightcurves(
 
 
 def draw_curve(panel: Axes, curve: Curve, visit: Visit, theme: Theme, truth: Injected | None = None) -> None:
-    """Draw one source's points of one visit: detections, flags, non-detections and, behind them, the truth."""
+    """Draw one source's points of one visit: detections, flags, upper limits and, behind them, the injected curve."""
     inside = visit.holds(curve.mjd)
     if truth is not None:
         times, flux = _with_gaps(truth.mjd, truth.flux, visit)
@@ -112,7 +112,7 @@ def draw_curve(panel: Axes, curve: Curve, visit: Visit, theme: Theme, truth: Inj
 def _with_gaps(
     mjd: NDArray[np.float64], flux: NDArray[np.float64], visit: Visit
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return times of a visit and fluxes, with a NaN where nothing is known for long: no line bridges exposures."""
+    """Return times in a visit, and fluxes, with NaN in long gaps, so that no line connects two exposures."""
     inside = np.flatnonzero((mjd >= visit.first - _SLACK_D) & (mjd <= visit.last + _SLACK_D))
     inside = inside[np.argsort(mjd[inside], kind="stable")]
     times, values = visit.elapsed(mjd[inside]), flux[inside]
@@ -124,7 +124,7 @@ def _with_gaps(
 def _points(
     panel: Axes, curve: Curve, visit: Visit, which: NDArray[np.bool_], theme: Theme, *, faint: bool = False
 ) -> None:
-    """Draw points with error bars; faint ones are what was measured where nothing was detected."""
+    """Draw points with error bars; `faint` marks fluxes that were measured without a detection."""
     if not which.any():
         return
     dense = len(curve.mjd) > 400
@@ -167,7 +167,7 @@ def _finish(
 
 
 def _legend(shown: Sequence[Curve], theme: Theme, *, drawn_truth: bool) -> list[Line2D]:
-    """Return a handle for each kind of mark that the picture has."""
+    """Return a legend entry for each kind of mark in the plot."""
     handles = []
     for matched, text in ((True, "matched star"), (False, "unmatched source")):
         if any(curve.matched == matched for curve in shown):

@@ -26,18 +26,20 @@ _SAID: Mapping[Flag, str] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One source's points in one filter, in time; arrays of shape (points,).
+    """One source's points in one filter, in order of time; arrays of shape (points,).
 
     Parameters
     ----------
     filter
-        Empty where it is not known.
+        The filter; empty if unknown.
+    g
+        The star's Gaia magnitude; NaN if unknown.
     flux, flux_err
-        ADU, or whatever unit the picture is given.
+        Flux and its error, in ADU or in the unit of the plot.
     limit
-        Faintest flux that would have been detected, where it is known.
+        The faintest flux that would have been detected; NaN if unknown.
     zero
-        Zero point that all fluxes were brought to, as those of several apertures are; else None.
+        The common zero point of fluxes from apertures of several diameters; else None.
     """
 
     source_id: int
@@ -51,7 +53,7 @@ class Curve:
     zero: float | None = None
 
     def flagged(self, flag: Flag) -> NDArray[np.bool_]:
-        """Tell which points carry a flag."""
+        """Return which points have a flag."""
         return np.asarray((self.flags & flag) != 0)
 
     @property
@@ -61,7 +63,7 @@ class Curve:
 
     @property
     def title(self) -> str:
-        """Name, filter, magnitude, and what holds throughout."""
+        """Id, filter, magnitude, and the flags that all points have."""
         g = f"G = {self.g:.2f}" if np.isfinite(self.g) else "G unknown"
         name = f"{self.source_id}   filter {self.filter}" if self.filter else f"{self.source_id}"
         zero = [] if self.zero is None else [f"several apertures: fluxes at zero point {self.zero:.2f}"]
@@ -72,13 +74,13 @@ class Curve:
 def curves(rows: pa.Table) -> list[Curve]:
     """Split rows of the light-curve table by source and filter, in the order in which they first appear.
 
-    Fluxes of apertures of several diameters cannot be compared: they are brought to the zero point of the first
-    point. Where there is no calibration each diameter is a curve of its own.
+    Fluxes from apertures of several diameters cannot be compared, so they are scaled to the zero point of the first
+    point. Without a calibration, each diameter becomes a separate curve.
 
     Raises
     ------
     BadRequest
-        A column that a picture needs is missing.
+        A column that the plot needs is missing.
     """
     missing = [name for name in _NEEDED if name not in rows.column_names]
     if missing:
@@ -115,15 +117,16 @@ def _floats(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _zeros(rows: pa.Table) -> NDArray[np.float64]:
-    """Return the zero point of each row for the colour of its star; NaN without a calibration."""
+    """Return the zero point of each row for its star's colour; NaN without a calibration."""
     zp, term, colour, mag, flux = (_floats(rows, name) for name in ("zp", "colour_term", "bp_rp", "mag", "flux"))
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A star of unknown colour got that of the calibrators, which no column says.
+        # For a star of unknown colour the calibration used the calibrators' colour, which no column has; `mag` and
+        # `flux` give the zero point.
         said = np.where(np.isfinite(colour), np.nan, mag + 2.5 * np.log10(flux))
     return np.where(np.isfinite(said), said, zp + np.nan_to_num(term) * np.nan_to_num(colour))
 
 
 def _limits(rows: pa.Table) -> NDArray[np.float64]:
-    """Return the flux of the 5-sigma limit, ADU: from the calibrated one, else from the error of the flux."""
+    """Return the flux of the 5-sigma limit, ADU: from the limiting magnitude, else 5 times the error of the flux."""
     calibrated = 10 ** (-0.4 * (_floats(rows, "limit") - _zeros(rows)))
     return np.where(np.isfinite(calibrated), calibrated, 5 * _floats(rows, "flux_err"))

@@ -19,14 +19,14 @@ _INCH = 0.9
 def film_figure(
     film: NDArray[np.floating], title: str, frames: NDArray[np.integer] | None = None, theme: Theme = DARK
 ) -> Figure:
-    """Draw a film.
+    """Draw a film of a moving object as a grid of images.
 
     Parameters
     ----------
     film
-        Shape (frames, side, side), ADU, as in the product ``neo``; NaN where there is nothing.
+        The cutouts of the product ``neo``: shape (frames, side, side), ADU; NaN where there are no data.
     frames
-        Numbers that stand above the images; by default they count from 0.
+        Numbers to print above the images; by default 0, 1, 2, ...
     """
     count = len(film)
     columns = min(count, _COLUMNS)
@@ -45,7 +45,7 @@ def film_figure(
 
 
 def film_strip(film: NDArray[np.floating]) -> bytes:
-    """Return the frames side by side as a PNG, a pixel for a pixel, the first on the left; NaN is black.
+    """Return the frames side by side as a PNG at their original size, the first on the left; NaN is black.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def film_strip(film: NDArray[np.floating]) -> bytes:
 
 
 def _range(film: NDArray[np.floating]) -> tuple[float, float]:
-    """Return black and white: two deviations below the sky, and the middle of the frames' peaks."""
+    """Return the values for black (sky minus two standard deviations) and white (median of the frames' peaks), ADU."""
     known = film[np.isfinite(film)]
     if known.size == 0:
         return 0.0, 1.0

@@ -26,22 +26,22 @@ _BARS_ARCSEC = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 
 @dataclass(frozen=True)
 class Marks:
-    """A group of places that are marked alike.
+    """A group of positions with the same mark.
 
     Parameters
     ----------
     label
-        What stands in the legend.
+        The text in the legend.
     x, y
-        0-based pixels.
+        Positions in 0-based pixels.
     marker
         A marker of matplotlib.
     colour
-        Name of a colour of the theme: ``matched``, ``unmatched``, ``warning`` or ``truth``.
+        The name of a colour of the theme: ``matched``, ``unmatched``, ``warning`` or ``truth``.
     size
-        Points.
+        The size of the marker, points.
     names
-        Written beside the places, where there are any.
+        Texts next to the positions; empty for none.
     """
 
     label: str
@@ -54,7 +54,7 @@ class Marks:
 
 
 def source_marks(x: Floats, y: Floats, matched: NDArray[np.bool_]) -> list[Marks]:
-    """Return the marks of a stack's sources: circles for stars of the catalogue, crosses for the rest."""
+    """Return the marks of a stack's sources: circles for stars of the reference catalogue, crosses for the others."""
     groups = [
         Marks("matched star", x[matched], y[matched]),
         Marks("unmatched source", x[~matched], y[~matched], marker="x", colour="unmatched", size=4.5),
@@ -65,16 +65,16 @@ def source_marks(x: Floats, y: Floats, matched: NDArray[np.bool_]) -> list[Marks
 def draw_stack(
     image: Floats, wcs: WCS | None, marks: Sequence[Marks] = (), *, title: str = "", theme: Theme = DARK
 ) -> Figure:
-    """Draw a stack with the zscale limits and an asinh stretch.
+    """Draw a stack with zscale limits and an asinh stretch.
 
     Parameters
     ----------
     image
-        Shape (rows, columns); NaN is drawn as background.
+        The stack, shape (rows, columns); NaN is drawn as black.
     wcs
-        Its solution; None leaves pixel axes, and no bar and arrows.
+        The astrometric solution; None draws pixel axes, without scale bar and compass.
     marks
-        What is marked, in this order.
+        Groups of marks, drawn in this order.
     """
     rows, columns = image.shape
     width = 9.0
@@ -102,13 +102,13 @@ def draw_stack(
 
 
 def bar_length(width_arcsec: float) -> int:
-    """Return the round length, arcsec, that is nearest below a fifth of a picture's width."""
+    """Return the largest round length, arcsec, that is at most a fifth of a picture's width."""
     fitting = [length for length in _BARS_ARCSEC if length <= width_arcsec / 5]
     return fitting[-1] if fitting else _BARS_ARCSEC[0]
 
 
 def directions(wcs: WCS, x: float, y: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the unit vectors, in pixels, that point north and east at a place (0-based pixels)."""
+    """Return the unit vectors, in pixel axes, that point north and east at a position (0-based pixels)."""
     ra, dec = wcs.wcs_pix2world([[x, y]], 0)[0]
     step = float(np.mean(proj_plane_pixel_scales(wcs))) * 10
     places = [[ra, dec + step], [ra + step / np.cos(np.radians(dec)), dec]]
@@ -121,7 +121,7 @@ def _normalised(image: Floats) -> ImageNormalize:
     if not finite.size:
         return ImageNormalize(vmin=0.0, vmax=1.0)
     low, high = ZScaleInterval(contrast=0.15).get_limits(finite)
-    # The limits of zscale show the sky; half a step further up shows the cores of stars too.
+    # The limits of zscale suit the sky; twice their range also shows the cores of stars.
     return ImageNormalize(vmin=low, vmax=high + (high - low), stretch=AsinhStretch(0.2), clip=True)
 
 

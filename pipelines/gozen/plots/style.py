@@ -1,7 +1,7 @@
-"""Light and dark style of Gozen's plots, and writing them reproducibly, byte for byte.
+"""Light and dark style of Gozen's plots, and functions to write plots reproducibly, byte for byte.
 
-Colours are those of Okabe and Ito (Color Universal Design, 2008), which people with any colour vision tell apart;
-marks differ in shape too.
+The colours follow Okabe and Ito (Color Universal Design, 2008) and can be distinguished with any colour vision. Marks
+also differ in shape.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _WRITING: dict[Form, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a picture.
+    """The colours of a plot.
 
     Parameters
     ----------
     ink, muted, grid
-        Text and frames, secondary text, and grid lines.
+        Colours of text and frames, of secondary text, and of grid lines.
     matched, unmatched, truth, warning
-        Stars of the catalogue, sources that are in none, what was injected, and flags.
+        Colours of stars of the reference catalogue, of other sources, of injected values, and of flags.
     series
-        Lines that stand for sensors or exposures.
+        Colours of lines for sensors or exposures.
     """
 
     name: str
@@ -83,20 +83,20 @@ DARK = Theme(
 
 @contextmanager
 def themed(theme: Theme) -> Iterator[None]:
-    """Draw in a theme."""
+    """Apply a theme to figures that are drawn in this context."""
     with mpl.rc_context(_settings(theme)):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, inches, without any global state of pyplot."""
+    """Return an empty figure of this size (inches), without global state of pyplot."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def picture(figure: Figure, form: Form) -> bytes:
-    """Return a figure as bytes; nothing in them depends on the clock, the machine's fonts or chance.
+    """Return a figure as bytes, which do not depend on the time, the machine's fonts or random numbers.
 
-    WebP is for photographs inside pages: noise makes a PNG ten times as long.
+    Use WebP for images of the sky in pages: because of noise, a PNG is ten times as large.
     """
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "gozen", "svg.fonttype": "path"}):
@@ -105,12 +105,12 @@ def picture(figure: Figure, form: Form) -> bytes:
 
 
 def form_of(path: Path) -> Form:
-    """Return what a file's suffix asks for.
+    """Return the format for a file's suffix.
 
     Raises
     ------
     BadRequest
-        It is neither ``.png`` nor ``.svg``.
+        The suffix is neither ``.png`` nor ``.svg``.
     """
     match path.suffix.lower():
         case ".png":
@@ -121,7 +121,7 @@ def form_of(path: Path) -> Form:
 
 
 def write_picture(figure: Figure, path: Path) -> None:
-    """Write a figure into a file, PNG or SVG by its suffix."""
+    """Write a figure to a file, as PNG or SVG according to its suffix."""
     content = picture(figure, form_of(path))
     with named_errors(str(path), "write"):
         path.write_bytes(content)

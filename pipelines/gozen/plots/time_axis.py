@@ -1,4 +1,4 @@
-"""The time axis of a light curve: gaps between visits and the unit of time. No drawing."""
+"""Divide the time axis of a light curve into visits, and choose the unit of time. No drawing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _GAP_RATIO = 2.0
 
 @dataclass(frozen=True)
 class Visit:
-    """A stretch of time without a long gap.
+    """A range of time without a long gap.
 
     Parameters
     ----------
     first, last
         MJD (UTC) of its first and last point.
     unit_d
-        What the axis counts, in days.
+        The unit of the axis, in days.
     unit
-        ``s`` or ``d``.
+        The name of the unit: ``s`` or ``d``.
     """
 
     first: float
@@ -35,30 +35,30 @@ class Visit:
     unit: str = "s"
 
     def elapsed(self, mjd: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the time since the visit's first point, in its unit."""
+        """Return the time since the visit's first point, in the visit's unit."""
         return np.asarray((mjd - self.first) / self.unit_d)
 
     def holds(self, mjd: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which points are of this visit."""
+        """Return which points belong to this visit."""
         return np.asarray((mjd >= self.first) & (mjd <= self.last))
 
     @property
     def label(self) -> str:
-        """What stands below the axis."""
+        """The label of the axis."""
         start = utc_of_mjd(self.first).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         return f"time since {start} UTC  [{self.unit}]"
 
 
 def visits(mjd: NDArray[np.float64]) -> tuple[Visit, ...]:
-    """Return the visits of a light curve, in time.
+    """Return the visits of a light curve, in order of time.
 
-    A gap separates visits when it is over a minute and over twice the longer of the stretches beside it, so that short
-    exposures of one field stay together. Over `MOST_VISITS` visits become one axis in days.
+    A gap separates two visits if it is longer than a minute and longer than twice the longer of the two. So short
+    exposures of one field are one visit. More than `MOST_VISITS` visits are replaced by one axis in days.
 
     Parameters
     ----------
     mjd
-        At least one moment, in any order.
+        Times of the points, MJD, in any order; at least one.
     """
     times = np.unique(mjd)
     cuts = np.flatnonzero(np.diff(times) * DAY_S > _GAP_S)

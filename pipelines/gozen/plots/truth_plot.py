@@ -24,11 +24,11 @@ def draw_magnitudes(
     g
         True magnitude.
     residual
-        Median of the measured magnitudes minus the true one, mag.
+        Median of the measured magnitudes minus the true magnitude, mag.
     scatter, predicted
-        Of the magnitudes over the frames, and what star, sky and read noise predict, mag.
+        Scatter of the magnitudes over the frames, and the scatter predicted from star, sky and read noise, mag.
     used
-        Stars that the stated numbers rest on; the others are drawn pale.
+        Stars that are used for the report's checks; the others are drawn pale.
     """
     with themed(theme):
         figure = new_figure(9.0, 3.6)
@@ -36,7 +36,7 @@ def draw_magnitudes(
         left.axhline(0.0, color=theme.truth, lw=0.9, ls="--")
         for which, alpha, name in ((~used, 0.25, "other stars"), (used, 0.9, "stars that are compared")):
             mark = {"ls": "none", "marker": "o", "mew": 0, "ms": 3, "color": theme.matched, "alpha": alpha}
-            mark["rasterized"] = not which[used].any()  # thousands of pale points
+            mark["rasterized"] = not which[used].any()  # thousands of points make an SVG file large
             left.plot(g[which], residual[which], gid=f"residual {name}", **mark)
             right.plot(g[which], scatter[which], gid=f"scatter {name}", label=name, **mark)
         line = _binned(g, predicted)
@@ -53,7 +53,7 @@ def draw_magnitudes(
 
 
 def draw_positions(dx: Floats, dy: Floats, *, tolerance: float, theme: Theme = LIGHT) -> Figure:
-    """Draw measured minus true positions on the sky, arcsec, east and north, with the tolerated rms as a circle."""
+    """Draw measured minus true positions (east and north, arcsec), with the tolerance of the rms as a circle."""
     reach = max(float(np.nanpercentile(np.hypot(dx, dy), 99)) if len(dx) else 0.0, tolerance) * 1.4
     angle = np.linspace(0, 2 * np.pi, 200)
     with themed(theme):
@@ -69,12 +69,13 @@ def draw_positions(dx: Floats, dy: Floats, *, tolerance: float, theme: Theme = L
 
 
 def draw_fluxes(events: Sequence[tuple[str, Floats, Floats, Floats]], *, theme: Theme = LIGHT) -> Figure:
-    """Draw recovered over injected flux of events.
+    """Draw recovered against injected flux of events.
 
     Parameters
     ----------
     events
-        Name, injected and recovered flux over that of the quiet star, and the error of the latter; shape (points,).
+        For each event its name, the injected flux, the recovered flux and the error of the recovered flux; arrays of
+        shape (points,), relative to the star's flux without the event.
     """
     with themed(theme):
         figure = new_figure(4.4, 4.0)
@@ -97,7 +98,7 @@ def draw_fluxes(events: Sequence[tuple[str, Floats, Floats, Floats]], *, theme: 
 
 
 def _binned(g: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Return the median of values in bins of a quarter magnitude, at the bins' middles."""
+    """Return the centres of bins of a quarter magnitude, and the median of the values in each bin."""
     bins = np.floor(g * 4)
     filled = np.unique(bins)
     return (filled + 0.5) / 4, np.array([np.median(values[bins == one]) for one in filled])

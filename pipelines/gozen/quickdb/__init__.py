@@ -1,7 +1,8 @@
 """QuickDB: run a user's Python function on every patch of the tables, or query them in SQL.
 
-``api`` is what a notebook calls. ``jobs`` plans and runs a call, ``engines`` hand its tasks to workers, ``work`` is the
-worker's side, ``isolation`` the locked child process, ``patches`` the data, ``user_code`` the function, ``sql`` SQL.
+Notebooks call ``api``. ``jobs`` plans and runs a call, ``engines`` sends its tasks to workers, and ``work`` runs them
+there. ``isolation`` is the locked child process. ``patches`` reads the data, ``user_code`` inspects the user's
+function, ``sql`` runs SQL.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["Api", "Box", "Cone", "Polygon", "connect", "why_not_kept"]
 
 
 def __getattr__(name: str) -> Any:
-    # Arrow and NumPy are a second of start-up that `import gozen.quickdb` must not cost.
+    # Importing Arrow and NumPy takes a second; `import gozen.quickdb` must not cost it.
     if name == "connect":
         from gozen.quickdb.connecting import connect
 

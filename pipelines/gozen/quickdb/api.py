@@ -34,20 +34,20 @@ Reduce = Callable[[Any, Any], Any]
 
 
 class Api:
-    """The tables of an archive, and workers that run functions on them.
+    """An archive's tables, and workers that run functions on them.
 
     Parameters
     ----------
     settings
-        Where the archive is, and limits.
+        The location of the archive, and limits.
     engine
-        Where functions run.
+        The engine that runs functions.
     rerun
-        Where a job names none.
+        The release that jobs read by default.
     limits
-        Of functions that run apart; None lets them run in the workers.
+        Limits of functions that run isolated; None runs them in the workers.
     place_m
-        Where the camera stands, geocentric, for barycentric times.
+        The position of the camera, geocentric, in metres; for barycentric times.
     """
 
     def __init__(
@@ -99,37 +99,38 @@ class Api:
         Parameters
         ----------
         map
-            ``map(patch)``, or ``map(patch, shared)``; what it returns comes back, but for None.
+            ``map(patch)`` or ``map(patch, shared)``. Values other than None are returned to you.
         rerun
-            The release; by default that of `connect`, else the live tables.
+            The release to read; by default that of `connect`, else the live tables.
         table
-            Whose patches; by default the first table that the function names.
+            The table whose patches are used; by default the first table that the function names.
         region
-            A `Cone`, `Box` or `Polygon` of `gozen.quickdb`, or a MOC: the function gets rows inside of it only.
+            A `Cone`, `Box` or `Polygon` of `gozen.quickdb`, or a MOC: the function gets only rows inside it.
         shared
-            Sent once to each worker and given as second argument.
+            A value that is sent once to each worker and passed as the second argument.
         sample
-            Look at this part of the patches only, as 0.01.
+            The fraction of the patches to use, for example 0.01.
         stream
-            Give results as they come, not in the order of the patches.
+            Whether results are yielded as they arrive, not in the order of the patches.
         progress
-            Whether a bar is shown; by default on a terminal and in a notebook, after a second.
+            Whether a progress bar is shown; by default on a terminal and in a notebook, after a second.
         cache
             Whether results may come from an earlier run of the same function over the same data.
 
         Returns
         -------
         Iterator
-            The results; work goes on a little ahead of what is taken.
+            The results. Workers compute a little ahead of the results that you have consumed.
 
         Raises
         ------
         FunctionFailed
-            The function raised; the message has its traceback, the patch, and how to try it here.
+            The function raised an exception; the message has its traceback, the patch, and how to call it on that
+            patch in this process.
         ColumnNotFound, RerunNotFound
-            The nearest names are in the message.
+            A name is unknown; the message has the nearest names.
         WorkerLost, StorageUnavailable, UnreadableInput
-            What they say.
+            A worker died, the archive's storage cannot be reached, or a file is damaged.
         """
         asked = JobRequest(map, shared=shared, rerun=rerun, table=table, region=region, sample=sample, cache=cache)
         plan = self._planner.plan(asked)
@@ -149,29 +150,29 @@ class Api:
         progress: bool | None = None,
         cache: bool = True,
     ) -> Any:
-        """Call a function on every patch and reduce what it returns to one value.
+        """Call a function on every patch and reduce the results to one value.
 
         Parameters
         ----------
         map, rerun, table, region, shared, progress, cache
             As for `Api.map`.
         reduce
-            ``reduce(a, b)`` makes one value of two; it must be associative, which is tried on three values.
+            ``reduce(a, b)`` combines two values to one. It must be associative; this is tested on three values.
         finalize
             Called once with the result.
         sample
-            Look at this part of the patches only, as 0.01, and scale what adds up.
+            The fraction of the patches to use, for example 0.01; sums are scaled to the complete table.
 
         Returns
         -------
         Any
-            The value, or None where no patch gave one; with `sample` an `Estimate` of `jobs.sampling`. It is the
-            same to the bit on every engine and with any number of workers.
+            The value, or None if no patch gave one; with `sample` an `Estimate` of `jobs.sampling`. It is identical
+            to the last bit on every engine and with any number of workers.
 
         Raises
         ------
         FunctionFailed
-            Also where `reduce` or `finalize` raise, or where `reduce` is not associative.
+            As for `Api.map`; also if `reduce` or `finalize` raises, or if `reduce` is not associative.
         ColumnNotFound, RerunNotFound, WorkerLost, StorageUnavailable, UnreadableInput
             As for `Api.map`.
         """
@@ -182,14 +183,14 @@ class Api:
         return reduced(plan, results(plan, self._engine, self._cache, progress), self._engine)
 
     def patch(self, id: str, *, rerun: str | None = None, table: str | None = None) -> Patch:  # noqa: A002 its name
-        """Open one patch in this process, as a function gets it: to try the function on.
+        """Open one patch in this process, as a function gets it, in order to try the function on it.
 
         Parameters
         ----------
         id
-            As an error names it.
+            The patch's id, as in the message of an error: ``order/pixel/number``.
         rerun, table
-            As in the job.
+            As in the job that failed.
         """
         from gozen.quickdb.open_patch import opened
 
@@ -209,7 +210,7 @@ class Api:
         Returns
         -------
         pandas.DataFrame
-            Its type, unit and meaning, by the name that a patch takes.
+            The type, unit and meaning of each column, indexed by its name in a patch.
         """
         return listed(self._reruns.tables(rerun))
 
@@ -224,69 +225,70 @@ class Api:
         rerun: str | None = None,
         table: str = "lightcurves",
     ) -> pa.Table:
-        """Look up all rows of a star, or of the stars in a circle.
+        """Look up all rows of one star, or of the stars in a circle.
 
         Parameters
         ----------
         source_id
-            Gaia's, or one of ours.
+            Gaia's id of the star, or the id that Gozen gave it.
         ra, dec
-            The centre, ICRS degrees.
+            The centre of the circle, ICRS degrees.
         radius
-            Arcsec.
+            The radius of the circle, arcsec.
         columns
-            Names in the table's files, and ``bjd_tdb``; all those of the files where none are given.
+            Names of columns of the table's files, and ``bjd_tdb``; by default all columns of the files.
         rerun, table
-            Where; by default the live light curves.
+            The release and table to read; by default the live light curves.
 
         Returns
         -------
         pyarrow.Table
-            Star by star, in time; empty where there is none.
+            Rows sorted by star, then by time; empty if no star matches.
 
         Raises
         ------
         BadRequest
             Neither an id nor a position is given, or both.
         TableNotFound, MissingObject
-            There is no such table, or none at all.
+            There is no such table, or the archive has no tables.
         """
         wanted = star_or_circle(source_id, ra, dec, radius)
         catalog = self._reruns.tables(rerun, (table,)).catalog(table)
         return light_curve(catalog, wanted, columns, self._place_m)
 
     def sql(self, query: str, *, rerun: str | None = None, trusted: bool = False, **mine: Any) -> pa.Table:
-        """Ask in SQL, on the same files: DuckDB.
+        """Query the tables in SQL; DuckDB reads the same files.
 
         ``FROM lightcurves`` names a table; ``exposures``, ``quality`` and ``tracklets`` are the observation log;
-        ``WHERE within(ra, dec, 83.8, -5.4, 10)`` limits a table to a circle (centre in degrees, radius in arcsec) and
-        reads only what the index says can lie there. Settings limit time, memory and rows (``quickdb.sql_seconds``,
-        ``sql_memory_mb``, ``sql_rows``).
+        ``WHERE within(ra, dec, 83.8, -5.4, 10)`` limits a table to a circle (centre in degrees, radius in arcsec); only
+        the row groups that can contain such rows are read. Settings limit time, memory and rows
+        (``quickdb.sql_seconds``, ``sql_memory_mb``, ``sql_rows``).
 
         Parameters
         ----------
         query
-            One SELECT.
+            One SELECT statement.
         rerun
             As for `Api.map`.
         trusted
-            Whether it may open files by ``read_csv`` and the like: for queries of your own, on your own machine.
+            Whether the query may open files, for example by ``read_csv``. Use it only for queries that you wrote
+            yourself, on your own machine.
         mine
-            Tables of your own (Arrow, pandas, polars) by the name that the query has for them.
+            Your tables (Arrow, pandas, polars), by their names in the query.
 
         Returns
         -------
         pyarrow.Table
-            The answer. No two columns have one name: the second ``ra`` is ``ra_1``.
+            The result. Column names are unique: a second ``ra`` is named ``ra_1``.
 
         Raises
         ------
         BadRequest
-            The query is no SELECT, does more than to read tables, or DuckDB refuses it.
+            The query is not a SELECT, does more than read tables, or is refused by DuckDB.
         LimitExceeded
-            It takes too long, too much memory, or has too many rows.
+            The query takes too long or too much memory, or its result has too many rows.
         TableNotFound
-            It names a table that is not there.
+            The query names a table that does not exist.
         """
         try:
             from gozen.quickdb.sql.database import Database
@@ -298,12 +300,12 @@ class Api:
         own = {name.lower() for name in mine}
         words = [word for word in parsed.tables if word.lower() not in own and keys.is_name(word)]
         tables = Tables(self._store, {})
-        # The observation log is there before the first table is.
+        # The observation log exists before the first table does: a query of logs alone needs no tables.
         with contextlib.suppress(*([MissingObject] if {word.lower() for word in words} <= set(LOGS) else [])):
             tables = self._reruns.tables(rerun, words) if words else tables
         self._database = self._database or Database(self._store, self._settings.quickdb)
         return self._database.run(parsed, QuerySources(self._store, tables, mine), mine, trusted=trusted)
 
     def cache_clear(self) -> int:
-        """Forget the results of earlier runs; return how many there were."""
+        """Delete the cached results of earlier runs; return the number of deleted entries."""
         return self._cache.clear()

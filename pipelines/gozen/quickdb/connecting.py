@@ -24,42 +24,44 @@ def connect(
     isolate: bool | None = None,
     settings: Settings | None = None,
 ) -> Api:
-    """Connect to the tables of an archive; what is not given is what the site's settings say.
+    """Connect to the tables of an archive; arguments that are left out come from the site's settings.
 
     Parameters
     ----------
     archive
         A directory or any fsspec URL.
     rerun
-        The release that jobs read where they name none; without one they read the live tables.
+        The release that jobs read by default; without one they read the live tables.
     engine
-        ``local`` for processes of this machine, ``dask`` for Dask workers of this machine, the address of a Dask
+        ``local`` for processes on this machine, ``dask`` for Dask workers on this machine, the address of a Dask
         scheduler (``tcp://host:8786``), or a ``distributed.Client``.
     workers
-        Processes of this machine; 0 runs everything in this one, so that a debugger reaches the function.
+        Number of processes on this machine; 0 runs everything in the current process, where a debugger can stop in
+        the function.
     isolate
-        Whether functions run apart: without network, files and credentials, with limits on memory, time and results.
+        Whether functions run isolated: without network, files and credentials, and with limits on memory, time and
+        the size of results.
     settings
-        Instead of the site's.
+        Used instead of the site's settings.
 
     Returns
     -------
     Api
-        A context manager; its workers also end with the program.
+        A context manager that stops the workers on exit; they also stop when the program ends.
 
     Raises
     ------
     BadRequest
         The engine is unknown, or its package is not installed.
     IsolationUnavailable
-        `isolate` is asked for and this kernel cannot do it.
+        Isolation is requested, and this kernel does not support it.
     """
     settings = settings or load_settings(archive=None if archive is None else os.fspath(archive))
     if archive is not None:
         settings = settings.model_copy(update={"archive": os.fspath(archive)})
     quickdb = settings.quickdb
     isolate = quickdb.isolate if isolate is None else isolate
-    limits = _limits(settings) if isolate else None  # refused before workers start
+    limits = _limits(settings) if isolate else None  # raises before workers start
     opened = _engine(engine or quickdb.engine, settings.workers if workers is None else workers)
     return Api(settings, opened, rerun=rerun or quickdb.rerun, limits=limits, place_m=_place(settings))
 
@@ -91,6 +93,6 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _place(settings: Settings) -> Place | None:
-    with contextlib.suppress(GozenError):  # tables can be asked without the profile of a camera
+    with contextlib.suppress(GozenError):  # tables can be read without a camera profile
         return load_profile(settings.instrument).site.geocentric_m
     return None

@@ -1,4 +1,4 @@
-"""Tables for people: all columns of a rerun, and light curves with derived columns."""
+"""Build tables for users: the columns of a rerun, and light curves with derived columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEEDS = ("mjd", "ra", "dec")
 
 
 def listed(tables: Tables) -> pd.DataFrame:
-    """Return every column of every table, by the name that a patch takes."""
+    """Return the type, unit and meaning of every column of every table, indexed by its name in a patch."""
     import pandas as pd
 
     rows = []
@@ -37,7 +37,7 @@ def listed(tables: Tables) -> pd.DataFrame:
 
 
 def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, radius: float) -> int | SkyCircle:
-    """Return which rows are asked for; `BadRequest` where neither a star nor a place is named, or both."""
+    """Return the star or the circle (`radius` in arcsec) to look up; raise `BadRequest` unless exactly one is given."""
     if source_id is not None and (ra is None or dec is None):
         return source_id
     if source_id is None and ra is not None and dec is not None:
@@ -48,7 +48,7 @@ def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, r
 def light_curve(
     catalog: Catalog, wanted: int | SkyCircle, columns: Sequence[str] | None, place_m: Place | None
 ) -> pa.Table:
-    """Look up a star or a circle; return the columns that were asked for, in their order, derived ones among them."""
+    """Look up a star or a circle; return the requested columns in the requested order, including derived ones."""
     names = None if columns is None else _read_for(columns, place_m)
     if isinstance(wanted, SkyCircle):
         rows = catalog.cone(wanted.ra, wanted.dec, wanted.radius_arcsec, names)
@@ -58,7 +58,7 @@ def light_curve(
 
 
 def _read_for(columns: Sequence[str], place_m: Place | None) -> list[str]:
-    """Return the columns of files that columns of a light curve are made of."""
+    """Return the columns to read from the files in order to compute the requested columns."""
     if BARYCENTRIC not in columns or place_m is None:
         return list(columns)
     return list(dict.fromkeys([*(name for name in columns if name != BARYCENTRIC), *_NEEDS]))

@@ -10,7 +10,7 @@ from gozen.quickdb.work.job_files import FileSource
 
 
 def opened(store: Store, family: Family, id: str) -> Patch:  # noqa: A002 its name
-    """Open a patch of tables by its id; `BadRequest` where they have none of it."""
+    """Open a patch of tables by its id; raise `BadRequest` if there is no such patch."""
     number = next((at for at, one in enumerate(family.patches) if one.id == id), None)
     if number is None:
         known = family.patches[0].id if family.patches else "5/8131/3"

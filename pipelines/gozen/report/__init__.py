@@ -1,1 +1,1 @@
-"""The report of a demo: one self-contained HTML page."""
+"""The report of the demo: one self-contained HTML page."""

@@ -18,13 +18,13 @@ class Cell:
     Parameters
     ----------
     text
-        Shown.
+        The text of the cell.
     value
-        Sorted by, where it is a number.
+        The number by which the column is sorted; None for a text.
     note
-        Small, below.
+        Small text below.
     state
-        ``good`` or ``bad`` gives the text a colour.
+        ``good`` or ``bad`` colours the text; empty for none.
     """
 
     text: str
@@ -34,9 +34,9 @@ class Cell:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str) -> str:
-    """Return a table that a reader may sort; the first cell of each row names it.
+    """Return a table that the reader can sort; the first cell of each row is its heading.
 
-    A column whose cells have values is set as numbers.
+    A column in which a cell has a value is formatted as numbers.
     """
     cells = [list(row) for row in rows]
     numeric = [any(row[index].value is not None for row in cells) for index in range(len(columns))]
@@ -53,17 +53,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str) 
 
 
 def figures(pictures: Iterable[Picture]) -> str:
-    """Return pictures with their captions, embedded as data."""
+    """Return pictures with their captions, embedded as data URLs."""
     return f'<div class="pictures">{"".join(_figure(one) for one in pictures)}</div>'
 
 
 def films(strips: Iterable[Film]) -> str:
-    """Return films that play by themselves; the page's script gives them a pause and a slider."""
+    """Return films that play automatically; the page's script adds a pause button and a slider."""
     return f'<div class="films">{"".join(_film(one) for one in strips)}</div>'
 
 
 def headlines(numbers: Iterable[Headline]) -> str:
-    """Return the entries of a list of large numbers."""
+    """Return large numbers with their labels, as entries of an HTML list."""
     return "".join(f"<div><dt>{escape(one.label)}</dt><dd>{escape(one.value)}</dd></div>" for one in numbers)
 
 
@@ -74,13 +74,13 @@ def pairs(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def commands(lines: Iterable[Command]) -> str:
-    """Return a list of lines to type."""
+    """Return a list of commands, each with its description."""
     body = "".join(f"<li><code>{escape(one.line)}</code><span>{escape(one.does)}</span></li>" for one in lines)
     return f'<ul class="commands">{body}</ul>'
 
 
 def number(value: float | None, form: str = ".3g", error: float | None = None) -> Cell:
-    """Return a cell for a number and its error; a dash where there is none."""
+    """Return a cell for a number and its error; a dash if there is no number."""
     if value is None or not math.isfinite(value):
         return Cell("–")
     note = "" if error is None or not math.isfinite(error) else f"± {error:{form}}"
@@ -114,7 +114,7 @@ def _figure(one: Picture) -> str:
     alt = escape(one.alt, quote=True)
     image = f'<img src="{_data(one.light, one.kind)}" alt="{alt}">'
     if one.dark is not None:
-        # Pages are printed on white paper, whatever the screen shows.
+        # For the screen only: pages are printed on white paper.
         source = f'<source media="screen and (prefers-color-scheme: dark)" srcset="{_data(one.dark, one.kind)}">'
         image = f"<picture>{source}{image}</picture>"
     caption = f"<figcaption>{escape(one.caption)}</figcaption>" if one.caption else ""

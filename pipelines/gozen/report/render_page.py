@@ -39,7 +39,7 @@ _MOVERS = (
 
 
 def render(report: DemoReport) -> str:
-    """Return the page as one self-contained HTML text: the same for the same report."""
+    """Return the page as one self-contained HTML text; the same report gives the same text."""
     sections = _sections(report)
     contents = [("verdict", "Verdict"), *((name, title) for name, title, _, _ in sections)]
     failed = [check.name for check in report.checks if not check.passed]
@@ -65,7 +65,7 @@ def render(report: DemoReport) -> str:
 
 
 def _sections(report: DemoReport) -> list[tuple[str, str, str, str]]:
-    """Return name, title, introduction and content of each section that has something to show."""
+    """Return name, title, introduction and content of each section that is not empty."""
     made = html_pieces.pairs(report.made_with)
     next_ = html_pieces.commands(report.commands) if report.commands else ""
     found = [
@@ -149,7 +149,7 @@ def _mover_row(one: MoverRow) -> tuple[Cell, ...]:
 
 
 def _beside(cell: Cell, injected: float | None, form: str, word: str = "injected") -> Cell:
-    """Add what was injected below what was found."""
+    """Add the injected value in the note below the measured one."""
     if injected is None:
         return cell
     return replace(cell, note=f"{cell.note}, {word} {injected:{form}}".removeprefix(", "))

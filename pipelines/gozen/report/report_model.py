@@ -1,4 +1,4 @@
-"""The contents of a report as plain values; `render_page` lays them out."""
+"""The contents of a report as plain values, from which `render_page` makes the page."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Sense = Literal["at most", "at least", "within"]
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison of what was recovered with what was put in.
+    """One comparison of a recovered with an injected value.
 
     Parameters
     ----------
     name
-        What is compared, in words.
+        A description of the comparison.
     measured
-        The number; NaN where there was nothing to measure, which fails.
+        The measured number; NaN if there was nothing to measure, which fails the check.
     tolerance
-        What the number is held against.
+        The limit of the number.
     unit
-        Of both; empty where there is none.
+        The unit of both; empty if there is none.
     sense
-        Whether the number must be at most the tolerance, at least that, or within it of zero.
+        ``at most`` or ``at least`` the tolerance, or ``within`` plus or minus the tolerance.
     basis
-        What the number rests on.
+        A description of the data, for example the number of stars.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Check:
 
     @property
     def recovered(self) -> str:
-        """The number with its unit, to a hundredth of the tolerance."""
+        """The measured number with its unit, rounded to about a hundredth of the tolerance."""
         if math.isnan(self.measured):
             return "nothing measured"
         exact = float(self.measured).is_integer() and float(self.tolerance).is_integer()
@@ -70,18 +70,20 @@ class Check:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, for light pages and, where it differs, for dark ones.
+    """A picture for light pages, and optionally another one for dark pages.
 
     Parameters
     ----------
     title, caption
-        Shown with it.
+        Texts above and below the picture.
     alt
-        What it shows, for those who cannot see it.
+        A description of the picture, for screen readers.
+    light, dark
+        The content of the image file; without `dark`, `light` is used on dark pages too.
     kind
-        Media type, such as ``image/svg+xml``.
+        The media type, such as ``image/svg+xml``.
     wide
-        Takes the page's whole width.
+        Whether the picture takes the full width of the page.
     """
 
     title: str
@@ -100,13 +102,13 @@ class Film:
     Parameters
     ----------
     title, caption
-        Shown with it.
+        Texts above and below the film.
     alt
-        What it shows, for those who cannot see it.
+        A description of the film, for screen readers.
     strip
-        A PNG: square frames side by side, the first on the left.
+        A PNG with square frames side by side, the first on the left.
     labels
-        What is shown beside each frame, in order; there are as many as frames.
+        The label of each frame, in order.
     """
 
     title: str
@@ -121,22 +123,23 @@ MoverState = Literal["found", "missed", "too slow", "false"]
 
 @dataclass(frozen=True)
 class MoverRow:
-    """A moving object that was injected, found or both; None is what there is not.
+    """A moving object that was injected, found or both; None marks unknown values.
 
     Parameters
     ----------
     state
-        ``too slow`` is what stays on its own image, or is hardly on the sensor, and need not be found.
+        ``too slow``: the object was not found, and did not have to be: it moved by less than two widths of a star's
+        image, or was on the sensor for few frames.
     frames, true_frames
-        On which it was measured, and on which it stood on the sensor.
+        The number of frames on which it was measured, and of those on which it was on the sensor.
     rate, rate_err, true_rate
-        arcsec/min.
+        The rate of motion, arcsec/min.
     direction, true_direction
-        Degrees, north through east.
+        The direction of motion, degrees from north through east.
     rms
-        Of the differences of places in the worse axis, arcsec.
+        The rms of measured minus true positions in the worse axis, arcsec.
     mag, true_mag
-        mag.
+        The magnitude.
     """
 
     name: str
@@ -159,7 +162,7 @@ class MoverRow:
 
 @dataclass(frozen=True)
 class Headline:
-    """A number that stands large at the top."""
+    """A number that is shown in large type at the top of the page."""
 
     value: str
     label: str
@@ -167,7 +170,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Command:
-    """A line to type, and what it does."""
+    """A command line, and a description of its effect."""
 
     line: str
     does: str
@@ -175,20 +178,20 @@ class Command:
 
 @dataclass(frozen=True)
 class DemoReport:
-    """Everything that the page shows.
+    """The complete contents of the page.
 
     Parameters
     ----------
     summary
-        What was done, in a sentence or two.
+        One or two sentences about the demo.
     movers, fields, films
-        What moves: its table, its map, and a film of each object.
+        Moving objects: rows of their table, maps, and a film of each object.
     commits
-        Those of all sensors; the table of quality is made of them.
+        The commits of all sensors, for the table of quality.
     made_with
-        How it was made: pairs of a name and a value.
+        Versions and inputs of the demo: pairs of a name and a value.
     commands
-        What to try next.
+        Commands to try next.
     """
 
     title: str
@@ -208,5 +211,5 @@ class DemoReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed; a report without checks has not."""
+        """Whether there are checks and all of them passed."""
         return bool(self.checks) and all(check.passed for check in self.checks)

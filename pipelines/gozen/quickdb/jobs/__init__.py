@@ -1,1 +1,1 @@
-"""One job from a user's call to its result, on the caller's side: plan, cache, engine, sampling, progress."""
+"""Jobs on the caller's side, from a user's call to its result: plan, cache, engine, sampling, progress."""

@@ -1,4 +1,4 @@
-"""Plan a job: which patches, in which blocks, with which columns, and whether results are kept."""
+"""Plan a job: choose its patches, blocks and columns, and decide whether results are cached."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from gozen.quickdb.work.tasks import Block, Job, blocks_of
 from gozen.settings import StorageSettings
 
 _REMEMBERED = 1000
-"""Functions of which it is remembered what they read."""
+"""Number of functions whose columns are remembered."""
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a user asks for.
+    """A user's request for a job.
 
     Parameters
     ----------
     map, reduce, finalize, shared, rerun, table, region, sample, cache
-        As `Api.map` and `Api.mapreduce` take them.
+        As in `Api.map` and `Api.mapreduce`.
     mode
-        What `Program.block` returns.
+        Selects the result of `Program.block`.
     """
 
     map: Callable[..., Any]
@@ -61,25 +61,25 @@ class JobPlan:
     Parameters
     ----------
     job
-        What workers get.
+        The job that is sent to workers.
     program
-        What they call.
+        The program that workers run.
     family
         The tables.
     patches
-        Those that are looked at.
+        The patches that are read.
     every
-        Those that would be without `sample`.
+        The patches that would be read without `sample`.
     blocks
-        The same in groups.
+        `patches`, grouped into blocks.
     keys
-        Of each block's result in the cache; none where results are not kept.
+        The cache key of each block's result; empty if results are not cached.
     rerun
-        The release that was named, for whoever opens a patch by hand.
+        The name of the release, for messages that tell the user how to open a patch; None for the live tables.
     why_not_kept
-        Why results are not kept; empty where they are, or where nobody asked for it.
+        Why results are not cached; empty if they are, or if caching was not requested.
     learned
-        Where the columns are noted that the functions read.
+        Filled with the columns that the functions read.
     """
 
     job: Job
@@ -100,11 +100,11 @@ class Planner:
     Parameters
     ----------
     store, storage
-        The archive, and how workers reach it.
+        The archive, and the settings with which workers open it.
     reruns
-        Its tables.
+        The archive's tables.
     limits
-        Of functions that run apart; None lets them run in the workers.
+        Limits of functions that run isolated; None runs them in the workers.
     """
 
     def __init__(self, store: Store, storage: StorageSettings, reruns: Reruns, limits: Limits | None) -> None:
@@ -114,12 +114,12 @@ class Planner:
         self._learned: dict[str, dict[str, list[str]]] = {}
 
     def plan(self, asked: JobRequest) -> JobPlan:
-        """Decide what a job does.
+        """Plan a job: its patches, blocks, columns and cache keys.
 
         Raises
         ------
         BadRequest
-            The region has no part of the tables.
+            The region does not overlap the tables, or an argument is invalid.
         FunctionFailed
             The function cannot be pickled.
         RerunNotFound, TableNotFound, MissingObject
@@ -158,7 +158,7 @@ class Planner:
         )
 
     def _learned_of(self, code: UserCode) -> dict[str, list[str]]:
-        """Return where the columns are noted that functions read, by table."""
+        """Return the dict, by table, of the columns that these functions read; workers' results fill it."""
         if len(self._learned) > _REMEMBERED:
             self._learned.clear()
         return self._learned.setdefault(code.identity, {})
@@ -174,22 +174,22 @@ def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:
 
 
 def _place(region: SkyRegion | None, code: UserCode, family: Family) -> str:
-    """Return what the result of a block depends on beside the functions and the block's own rows."""
+    """Return text for the cache key: everything but functions and rows on which a block's result depends."""
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
-    place += repr(family.names.tables)  # units, bands and the site of the camera, on which derived columns depend
-    if "margin" in code.names:  # a block's result then depends on patches of other blocks
+    place += repr(family.names.tables)  # derived columns depend on units, bands and the camera's position
+    if "margin" in code.names:  # the result then depends on patches of other blocks
         place += hashlib.sha256(repr(family.patches).encode()).hexdigest()
     return place
 
 
 def _present(learned: Mapping[str, Sequence[str]], family: Family) -> dict[str, list[str]]:
-    """Return those of the columns that the tables have; what a function that runs apart said may be anything."""
+    """Return the columns that exist in the tables; an isolated function may have reported any names."""
     known = {table: set(files.schema.names) for table, files in family.files.items()}
     return {table: [one for one in names if one in known[table]] for table, names in learned.items() if table in known}
 
 
 def _expected(code: UserCode, names: Names) -> dict[str, list[str]]:
-    """Return the columns of files that the functions name in full, by table: the first patch reads them together."""
+    """Return the columns, by table, whose full names occur in the functions; the first patch reads them together."""
     found: dict[str, list[str]] = {}
     for text in sorted(code.strings):
         if text.partition(".")[0] in names.tables and " " not in text:
@@ -211,7 +211,7 @@ def _pickled(program: Program, code: UserCode) -> bytes:
 
 
 def _say_uncertainty(code: UserCode, family: Family) -> None:
-    # Here, once, and not in each of the workers that compute the times.
+    # Warn once here, instead of in each worker that computes times.
     asked = any(text.rpartition(".")[2] == BARYCENTRIC for text in code.strings)
     place_m = next((one.place_m for one in family.names.tables.values()), None)
     if asked and place_m is not None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 AFTER_S = 1.0
-"""A bar that flashes by is noise."""
+"""Seconds before a bar is shown: a bar that is gone in a moment only distracts."""
 
 
 class ProgressBar:
@@ -18,11 +18,11 @@ class ProgressBar:
     Parameters
     ----------
     rows
-        Of the whole job, about.
+        Approximate number of rows of the complete job.
     shown
-        Whether a bar is shown; None shows one where somebody looks, after a second.
+        Whether a bar is shown; None shows one on a terminal and in a notebook, after a second.
     why_not_kept
-        Why the next run of the same function will be as long; empty where it will not.
+        Why results are not cached; empty if they are. Printed when the bar opens.
     """
 
     def __init__(self, rows: int, shown: bool | None, why_not_kept: str = "") -> None:
@@ -45,7 +45,7 @@ class ProgressBar:
             self._bar.stop()
 
     def add(self, rows: int) -> None:
-        """Count rows that are done."""
+        """Add finished rows."""
         self._done += rows
         if self._bar is None and self._wanted and time.monotonic() - self._begin >= self._after:
             self._open()

@@ -1,4 +1,4 @@
-"""The tables of a rerun, opened for jobs: shared patches, columns, files."""
+"""Open the tables of a rerun for jobs: find tables with the same patches, their columns and their files."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from gozen.quickdb.work.tasks import TableFiles
 
 @dataclass(frozen=True)
 class Family:
-    """Tables whose rows belong together one by one.
+    """Tables with the same patches, where row N of each table is the same object.
 
     Parameters
     ----------
     names
-        What names of columns stand for.
+        The columns of the tables, by name.
     files
-        Where the tables stand.
+        The files of each table.
     patches
-        In the order of the sky.
+        The patches, sorted by partition and ``_healpix_29``.
     """
 
     names: Names
@@ -41,16 +41,16 @@ class Family:
 
 
 class Tables:
-    """The tables of a rerun, or live ones.
+    """The tables of a rerun, or the live tables.
 
     Parameters
     ----------
     store
         The archive.
     versions
-        The manifest of each, by the word that names it in ``forced.ra``.
+        The manifest of each table, by the table's name.
     place_m
-        Where the camera stands, geocentric.
+        The position of the camera, geocentric, in metres.
     """
 
     def __init__(self, store: Store, versions: Mapping[str, Manifest], place_m: Place | None = None) -> None:
@@ -71,7 +71,7 @@ class Tables:
         }
 
     def family(self, word: str) -> Family:
-        """Return a table with all that have the same patches.
+        """Return the family of a table: the table and all others that have the same patches.
 
         Raises
         ------
@@ -84,13 +84,13 @@ class Tables:
         return self._families[word]
 
     def require(self, word: str) -> None:
-        """Raise `TableNotFound` where there is no such table."""
+        """Raise `TableNotFound` if there is no such table."""
         if word not in self.versions:
             there_are = difflib.get_close_matches(word, self.versions, 1) or sorted(self.versions)
             raise TableNotFound(f"no table {word!r}; there are {', '.join(there_are)}")
 
     def catalog(self, word: str) -> Catalog:
-        """Return the reader of a table for look-ups; raises as `require`."""
+        """Return the reader of a table for look-ups; raise `TableNotFound` if there is no such table."""
         if word not in self._catalogs:
             self.require(word)
             self._catalogs[word] = Catalog(self._store, self.versions[word])

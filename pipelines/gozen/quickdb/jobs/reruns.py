@@ -1,4 +1,4 @@
-"""Which tables a job reads: those of a release, or the live ones as they are now."""
+"""Choose the tables that a job reads: those of a release, or the current live tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Reruns:
     store
         The archive.
     usual
-        The release where a job names none; None for the live tables.
+        The release that is read by default; None for the live tables.
     place_m
-        Where the camera stands, geocentric.
+        The position of the camera, geocentric, in metres.
     """
 
     def __init__(self, store: Store, usual: str | None, place_m: Place | None) -> None:
@@ -38,14 +38,14 @@ class Reruns:
         return releases(self._store)
 
     def tables(self, rerun: str | None, words: Sequence[str] = ()) -> Tables:
-        """Return the tables of a release, or the live ones of these names, or all live ones where none is live.
+        """Return the tables of a release, or else live tables: those named in `words`, or all if none of these exists.
 
         Raises
         ------
         RerunNotFound
-            There is no release of the name.
+            There is no release of this name.
         MissingObject
-            None is named, and no table is live.
+            No release is named, and there are no live tables.
         """
         name = rerun or self.usual
         if name is not None:
@@ -63,14 +63,14 @@ class Reruns:
         return found
 
     def family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
-        """Return the table that is named, else the first that the functions name, else the first of all."""
+        """Return the family of `table`, else of the first table that the functions name, else of the first by name."""
         words = _named(code)
         tables = self.tables(rerun, (table,) if table is not None else words)
         known = [word for word in words if word in tables.versions] or sorted(tables.versions)
         return tables.family(known[0] if table is None else table)
 
     def _current(self, words: Sequence[str]) -> Tables:
-        """Return the live tables, of these names where some are given; what did not change is not opened again."""
+        """Return the live tables (all if `words` is empty); if none has changed, return the open ones."""
         found = {word: manifest.current(self._store, word) for word in words or _live_names(self._store)}
         versions = {word: version for word, version in found.items() if version is not None}
         return self._live if versions == self._live.versions else Tables(self._store, versions, self._place_m)
@@ -82,6 +82,6 @@ def _live_names(store: Store) -> list[str]:
 
 
 def _named(code: UserCode) -> list[str]:
-    """Return what may be tables in the texts of functions: what stands before the first dot, as in ``forced.ra``."""
+    """Return possible names of tables in the texts of functions: the part before the first dot, as in ``forced.ra``."""
     words = dict.fromkeys(text.partition(".")[0] for text in code.strings if "." in text)
     return [word for word in words if word.isidentifier()]

@@ -15,20 +15,24 @@ from gozen.quickdb.work.kept_form import kept_value
 from gozen.quickdb.work.tasks import Block, TableFiles
 
 _TRIMMED_TO = 0.8
-"""Of the limit: trimmed to just below it, the folder would soon be full and looked through again."""
+"""Fraction of the size limit to which the cache is trimmed: at a higher one it would soon be trimmed again."""
+
 _LARGEST_SHARE = 16
-"""A value above a sixteenth of the limit would drive out too many others; as much may come between two trims."""
+"""A value above a sixteenth of the limit is not cached: it would displace too many others.
+
+The cache is trimmed each time that a sixteenth of the limit has been added.
+"""
 
 
 class Cache:
-    """Values under keys in a folder; the least recently used go when it is full.
+    """Values by key in a folder; the least recently used are deleted when it is full.
 
     Parameters
     ----------
     folder
-        Where they stand; made with the first value.
+        The folder of the values; created with the first value.
     most_bytes
-        How much it may hold; 0 keeps nothing.
+        The size limit; 0 disables the cache.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -37,26 +41,26 @@ class Cache:
         self._added = 0
 
     def get(self, key: str) -> tuple[Any] | None:
-        """Return a value in a tuple, or None where there is none."""
+        """Return a value in a tuple, or None if there is none."""
         path = self._folder / key
         try:
             value = kept_value(path.read_bytes())
-        except (OSError, GozenError):  # absent, or from another version: it is computed again
+        except (OSError, GozenError):  # absent, or written by another version: the caller computes it again
             return None
-        with contextlib.suppress(OSError):  # a folder that only another user may write to
-            # Marks the use for `_trim`: many file systems are mounted so that reading does not (relatime, noatime).
+        with contextlib.suppress(OSError):  # a folder that only another user may write
+            # `_trim` needs the time of last use, and many file systems do not update it on reads (relatime, noatime).
             os.utime(path)
         return (value,)
 
     def put(self, key: str, data: bytes | None) -> None:
-        """Keep a value that `kept_bytes` has made bytes of, unless it is large; None is of a kind that is not kept."""
+        """Store the bytes of `kept_bytes` unless they are too many; None marks a value that cannot be cached."""
         if data is None or len(data) > self._most // _LARGEST_SHARE:
             return
-        with contextlib.suppress(OSError):  # a full disk costs time, no result
+        with contextlib.suppress(OSError):  # on a full disk the job continues without the cache
             descriptor, path = self._temporary()
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            # Named when it is whole: another session never reads half a value, nor this one after a kill.
+            # Renamed when complete: no session reads half a value, even after a kill.
             Path(path).replace(self._folder / key)
             self._added += len(data)
             if self._added > self._most // _LARGEST_SHARE:
@@ -65,18 +69,18 @@ class Cache:
     def _temporary(self) -> tuple[int, str]:
         try:
             return tempfile.mkstemp(dir=self._folder, prefix=".")
-        except FileNotFoundError:  # the first value
+        except FileNotFoundError:  # the folder is created with the first value
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             return tempfile.mkstemp(dir=self._folder, prefix=".")
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Remove the values of keys, where there are any."""
+        """Delete the values of these keys, if there are any."""
         for key in keys:
             with contextlib.suppress(OSError):
                 (self._folder / key).unlink(missing_ok=True)
 
     def clear(self) -> int:
-        """Remove all values; return how many there were."""
+        """Delete all values; return their number."""
         kept = self._kept()
         for path, _ in kept:
             path.unlink(missing_ok=True)
@@ -105,9 +109,10 @@ class Cache:
 
 
 def key_of(code: str, mode: str, region: object, block: Block, tables: Mapping[str, TableFiles]) -> str:
-    """Return the key of a block's result: the function, and the content of what it reads.
+    """Return the key of a block's result: a digest of the function and of the data that it reads.
 
-    Files are named by their content, so that an append or a compaction changes the keys of what it touches alone.
+    Names of files depend on their content, so an append or a compaction only changes the keys of blocks that it
+    touches.
     """
     digest = hashlib.sha256(f"{code} {mode} {region!r}".encode())
     for table in tables.values():

@@ -31,12 +31,12 @@ _CHANGED = (
 
 
 def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) -> Iterator[TaskResult]:
-    """Yield what blocks gave, as they come.
+    """Yield the results of blocks as they arrive, cached ones first.
 
     Raises
     ------
     FunctionFailed
-        The user's function raised.
+        The user's function raised an exception.
     """
     with ProgressBar(sum(block.rows for block in plan.blocks), progress, plan.why_not_kept) as bar:
         missing = []
@@ -62,14 +62,14 @@ def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) 
 
 
 class _Keeping:
-    """Ends the keeping of a job's results, and removes those kept, once its functions change what outlives a call.
+    """Stops caching a job's results, and deletes those cached, once its functions change state that outlives a call.
 
     Parameters
     ----------
     plan
         The job.
     cache
-        Where results are kept.
+        The cache of results.
     """
 
     def __init__(self, plan: JobPlan, cache: Cache) -> None:
@@ -78,7 +78,7 @@ class _Keeping:
         self._is_over = not plan.keys
 
     def may_keep(self, task: TaskResult) -> bool:
-        """Tell whether the results of a task are kept; of a job that is not, say why, once."""
+        """Return whether the results of a task may be cached; warn once if the functions change lasting state."""
         same = _has_this_software(task)
         if task.changed and not self._is_over:
             self._is_over = True
@@ -88,7 +88,7 @@ class _Keeping:
 
 
 def _has_this_software(task: TaskResult) -> bool:
-    """Tell whether a worker has the software of this process, under which results are kept; warn where not."""
+    """Return whether a worker has the same software versions as this process (part of cache keys); warn if not."""
     if not is_this_code(task.version):
         theirs, ours = f"gozen {task.version or 'of an older version'}", code_version()
     elif task.software != software():
@@ -108,7 +108,7 @@ def _apart(task: TaskResult) -> TaskResult:
 
 
 def mapped(found: Iterator[TaskResult], *, in_order: bool) -> Iterator[Any]:
-    """Yield the values of patches, in the order of the patches or as they come."""
+    """Yield the values of patches, in the order of the patches or as they arrive."""
     early: dict[int, list[Any]] = {}
     awaited = 0
     for number, result in (one for task in found for one in task.blocks):
@@ -123,7 +123,7 @@ def mapped(found: Iterator[TaskResult], *, in_order: bool) -> Iterator[Any]:
 
 
 def reduced(plan: JobPlan, found: Iterator[TaskResult], engine: Engine) -> Any:
-    """Return what all blocks make together, finished, and scaled where the plan is for a sample."""
+    """Return the reduced value of all blocks after `finalize`, scaled if the plan is for a sample."""
     apart = plan.job.limits is not None
 
     def reduce(one: Any, other: Any) -> Any:
@@ -138,7 +138,7 @@ def reduced(plan: JobPlan, found: Iterator[TaskResult], engine: Engine) -> Any:
     values: dict[int, Any] = {}
     for task in found:
         for _, result in task.blocks:
-            # What workers have not tried it on: one of them may never meet three values.
+            # `reduce` is tested here too: a worker may never have the three values that its test needs.
             trial.add(result.get("first") or [result.get("total")])
         for node in task.nodes:
             tree.take(node)

@@ -1,4 +1,4 @@
-"""Estimate the result for all patches from a random part, with an error."""
+"""Estimate the result for all patches, and its error, from a random sample of patches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.work.equal_results import alike
 
 FEWEST = 8
-"""Patches of a sample: fewer say nothing about the error."""
+"""Smallest number of patches of a sample: with fewer, the error cannot be estimated."""
 
 _SEED = 20_240_131
 
@@ -25,11 +25,11 @@ class Estimate(NamedTuple):
     Attributes
     ----------
     value
-        As the whole table would give it: what adds up is scaled to all rows, the rest is that of the sample.
+        The estimate for the complete table: sums are scaled to all rows, other values are those of the sample.
     error
-        The standard error of what was scaled, in the same structure (before ``finalize``); NaN where it is not known.
+        The standard error of the scaled sums, in the structure of the value before ``finalize``; NaN if unknown.
     fraction
-        Rows in the sample over all rows.
+        The number of rows in the sample over that of all rows.
     """
 
     value: Any
@@ -38,7 +38,7 @@ class Estimate(NamedTuple):
 
 
 def chosen(patches: Sequence[PatchExtent], fraction: float, seed: int = _SEED) -> list[PatchExtent]:
-    """Return a random part of the patches, the same each time, at least 8, in their order.
+    """Return a random sample of the patches in their order: the same each time, and at least 8 patches if there are 8.
 
     Raises
     ------
@@ -55,23 +55,23 @@ def chosen(patches: Sequence[PatchExtent], fraction: float, seed: int = _SEED) -
 def estimated(
     total: Any, values: Sequence[Any], rows: Sequence[int], every: int, patches: int, doubled: Any = None
 ) -> Estimate:
-    """Scale what patches of a sample gave to the whole table: the ratio estimator for clusters (Cochran 1977, §6, §9A).
+    """Scale the results of a sample to the complete table by the ratio estimator for clusters (Cochran 1977, §6, §9A).
 
     Parameters
     ----------
     total
-        What they make together.
+        The reduced value of all patches of the sample.
     values
-        Of each patch of the sample; None where it has none.
+        The value of each patch of the sample; None if it has none.
     rows
-        Of each patch of the sample.
+        The number of rows of each patch of the sample.
     every
-        Rows of the whole table.
+        The number of rows of the complete table.
     patches
-        How many patches the table has.
+        The number of patches of the table.
     doubled
-        What the total and itself make together: what adds up is then twice as much. It is needed where one patch alone
-        has a value.
+        The total reduced with itself: a sum is then twice the total. Needed if only one patch has a value, because
+        any total then equals the sum of the values.
     """
     fraction = sum(rows) / every if every else 1.0
     weight = np.array(rows, float)
@@ -85,7 +85,7 @@ def _leaf(
     known = [v for v in values if v is not None]
     if isinstance(total, tuple | list):
         if any(not isinstance(v, tuple | list) or len(v) != len(total) for v in known):
-            return total, math.nan  # put together, not added up
+            return total, math.nan  # concatenated, not added
         inner = [[None if v is None else v[i] for v in values] for i in range(len(total))]
         twice = [None] * len(total) if doubled is None else doubled
         if len(twice) != len(total):

@@ -1,1 +1,1 @@
-"""The pieces of tables that a user's function gets: which there are, what they offer, how their columns are read."""
+"""Patches, the pieces of tables that a user's function gets: their extents, their columns, and how these are read."""

@@ -1,4 +1,4 @@
-"""Names of a patch's columns, and how computed columns are made. No I/O."""
+"""Find a patch's columns by name, and compute derived columns. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Make = Callable[[Sequence[Array], int], Array]
 
 BARYCENTRIC = "bjd_tdb"
 BANDS = b"gozen_bands"
-"""Key of a table's metadata that names its bands, blank between them."""
+"""Key of a table's metadata; its value lists the bands, separated by blanks."""
 
 _AB_NANOJANSKY = 31.4
 _INSTRUMENTAL = 27.0
@@ -29,16 +29,16 @@ _MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10)
 
 @dataclass(frozen=True)
 class PatchColumn:
-    """What a name stands for.
+    """A column of a patch, and how it is computed.
 
     Parameters
     ----------
     table
-        The table that has it.
+        The table of the column.
     needs
-        Columns of the table's files that it is made of.
+        The columns of the table's files from which it is computed.
     make
-        Makes the column, whose last axis has N values, of those and of N.
+        Computes the column from the arrays of `needs` and the number N of rows; its last axis has N values.
     """
 
     table: str
@@ -53,15 +53,15 @@ class TableColumns:
     Parameters
     ----------
     name
-        The table, as in ``forced``.
+        The table's name, for example ``forced``.
     kinds
         ``bool``, ``text`` or ``number`` of each column of the files.
     units
-        Their units, where they have one.
+        Their units; empty text if there is none.
     bands
-        Prefixes of columns that exist once a band.
+        Bands, which are the prefixes of columns that exist once per band.
     place_m
-        Where the camera stands, geocentric, for times at the barycentre.
+        The position of the camera, geocentric, in metres; for barycentric times.
     """
 
     name: str
@@ -72,17 +72,17 @@ class TableColumns:
 
     @classmethod
     def of_schema(cls, name: str, schema: pa.Schema, place_m: Place | None = None) -> TableColumns:
-        """Read them from the schema of a table's files."""
+        """Build it from the schema of a table's files."""
         units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema}
         bands = (schema.metadata or {}).get(BANDS, b"").decode().split()
         return cls(name, {field.name: _kind(field.type) for field in schema}, units, tuple(bands), place_m)
 
     def names(self) -> list[str]:
-        """Return every name that `find` knows but the derived ones: ``forced.i.psfflux_flux``, ``forced.ra``."""
+        """Return the full names of all stored columns, such as ``forced.i.psfflux_flux`` and ``forced.ra``."""
         return [f"{self.name}.{self._dotted(column)}" for column in self.kinds]
 
     def find(self, rest: str) -> PatchColumn | None:
-        """Return what ``i.psfflux_mag`` or ``ra`` stands for in this table, None where it has nothing of the kind."""
+        """Return the column for a name without the table, such as ``i.psfflux_mag`` or ``ra``; else None."""
         band, dot, column = rest.rpartition(".")
         if dot and band not in self.bands:
             return None
@@ -140,26 +140,26 @@ class TableColumns:
 
 @dataclass(frozen=True)
 class Names:
-    """The columns of all tables that a patch spans, and the tables of the rerun that it does not.
+    """The columns of all tables that a patch spans, and the names of the rerun's other tables.
 
     Parameters
     ----------
     tables
-        By name.
+        The columns of each table, by the table's name.
     elsewhere
-        Names of further tables, whose patches are others.
+        Names of the other tables, which have different patches.
     """
 
     tables: Mapping[str, TableColumns]
     elsewhere: tuple[str, ...] = ()
 
     def find(self, name: str) -> PatchColumn:
-        """Return what a name stands for.
+        """Return the column for a full name, such as ``forced.ra``.
 
         Raises
         ------
         ColumnNotFound
-            There is none; the message names the nearest.
+            There is no such column; the message has the nearest names.
         """
         table, _, rest = name.partition(".")
         found = self.tables[table].find(rest) if table in self.tables else None
@@ -214,7 +214,8 @@ def _error_in_magnitudes(arrays: Sequence[Array], _: int) -> Array:
 
 def _calibrated(arrays: Sequence[Array], _: int) -> Array:
     flux, magnitude, its_flux, zero, colour_term, colour = arrays
-    # `mag` has the colour that the calibration took for a star of unknown colour, which no column says.
+    # The zero point comes from `mag` and its flux: for a star of unknown colour, the calibration assumed a colour that
+    # no column has.
     said = magnitude + 2.5 * np.log10(np.where(its_flux > 0, its_flux, np.nan))
     return _magnitudes(flux, np.where(np.isfinite(said), said, zero + colour_term * colour))
 
@@ -224,4 +225,4 @@ _PLACES: Mapping[str, Callable[[Array, Array], Array]] = {
     "coord_ra": lambda ra, _: np.radians(ra),
     "coord_dec": lambda _, dec: np.radians(dec),
 }
-"""Unit vectors of shape (3, N), and radians."""
+"""Positions derived from ra and dec (degrees): unit vectors of shape (3, N), and radians."""

@@ -22,17 +22,17 @@ from gozen.quickdb.patches.patch_extents import Piece
 from gozen.quickdb.patches.prefetch import Ahead
 
 OPEN_FILES = 64
-"""Files that stay open, or whose footer is kept."""
+"""Number of files that are kept open (local), or whose footer is cached (remote)."""
 
 GAP = 512 * 1024
-"""Bytes between two columns that are read with them: on storage that answers in 15 ms they cost less than a request."""
+"""Columns at most this many bytes apart share a request: at a latency of 15 ms that is faster than another request."""
 
 _Opened = tuple[Footer, pq.ParquetFile | None]
 
 
 @dataclass(frozen=True)
 class _FileRanges:
-    """Ranges of a file, and its footer: enough to read what lies in them."""
+    """Fetched ranges of a file, and its footer: enough to read the columns in these ranges."""
 
     url: str
     size: int
@@ -41,8 +41,9 @@ class _FileRanges:
 
     @functools.cached_property
     def file(self) -> pq.ParquetFile:
-        """The file, of which there is no more than this."""
-        # It must not refer to this object: nothing would ever find that neither of the two is used any more.
+        """A Parquet file of which only these ranges can be read."""
+        # `source` must not refer to this object: Python's garbage collector cannot follow a cycle through Arrow, and
+        # the two would never be freed.
         source = RangedFile(self.size, functools.partial(_among, self.held, self.url), self.url)
         return self.footer.opened(pa.PythonFile(source, mode="r"))
 
@@ -55,7 +56,7 @@ def _among(held: Sequence[tuple[int, memoryview]], url: str, first: int, last: i
 
 
 class TableReader:
-    """Reads the data files of one table; one thread uses it.
+    """Reads the data files of one table; to be used by one thread.
 
     Parameters
     ----------
@@ -70,31 +71,31 @@ class TableReader:
         self._folder = folder
         self._open: OrderedDict[str, Future[_Opened]] = OrderedDict()
         self._lock = threading.Lock()
-        # Files on this machine are near enough.
+        # Local files answer fast enough without prefetching.
         self._ahead = Ahead(self._fetched) if store.path(folder) is None else None
 
     def begin(self, pieces: Sequence[Piece], columns: Sequence[str]) -> None:
-        """Take the pieces that will be asked for, in their order, and what is known of the columns."""
+        """Announce the pieces that will be read, in order, and the columns that are expected."""
         if self._ahead is not None:
             self._ahead.begin(pieces, columns)
 
     def expect(self, columns: Sequence[str]) -> None:
-        """Begin to fetch these columns of the pieces that follow."""
+        """Begin to fetch these columns of the next pieces."""
         if self._ahead is not None:
             self._ahead.expect(columns)
 
     def reach(self, pieces: Sequence[Piece]) -> None:
-        """Move on to pieces; what comes before them is not asked for any more."""
+        """Move the window on to these pieces; earlier ones will not be read again."""
         if self._ahead is not None:
             self._ahead.reach(pieces)
 
     def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
-        """Return those of the columns that the file has, of the row groups of a piece.
+        """Return the requested columns of a piece; columns that the file lacks are left out.
 
         Raises
         ------
         UnreadableInput
-            The manifest names a file that is missing, cut off or damaged.
+            A file that the manifest lists is missing, truncated or damaged.
         """
         key = f"{self._folder}/{piece.path}"
         with self._damage_named(key):
@@ -108,7 +109,7 @@ class TableReader:
             return file.read_row_groups(list(piece.groups), columns=names, use_threads=False)
 
     def _fetched(self, pieces: Sequence[Piece], columns: Sequence[str]) -> list[_FileRanges]:
-        """Return the part of a file that has these columns of pieces: all requests at once."""
+        """Fetch these columns of pieces of one file, with concurrent requests; return them once for each piece."""
         key = f"{self._folder}/{pieces[0].path}"
         footer, _ = self._opened(key, pieces[0])
         places = leaves(footer.metadata, columns)
@@ -129,7 +130,7 @@ class TableReader:
             raise UnreadableInput(_damaged(self._store.url_of(key), error)) from error
 
     def _opened(self, key: str, piece: Piece) -> _Opened:
-        """Return a file's footer, and the file where it is near; of threads that ask together one fetches it."""
+        """Return a file's footer, and the open file if it is local; only one of several threads fetches it."""
         with self._lock:
             found = self._open.pop(key, None)
             is_new = found is None
@@ -140,7 +141,7 @@ class TableReader:
             try:
                 found.set_result(self._fetched_footer(key, piece))
             except BaseException as error:
-                self._open.pop(key, None)  # the next one tries again
+                self._open.pop(key, None)  # the next read tries again
                 found.set_exception(error)
         return found.result()
 
@@ -152,7 +153,7 @@ class TableReader:
 
 
 def leaves(metadata: pq.FileMetaData, columns: Sequence[str]) -> list[int]:
-    """Return the numbers of the columns."""
+    """Return the numbers of these columns in a file."""
     wanted = set(columns)
     return [number for number in range(metadata.num_columns) if metadata.schema.column(number).name in wanted]
 
@@ -169,7 +170,7 @@ def chunks(metadata: pq.FileMetaData, groups: Sequence[int], columns: Sequence[i
 
 
 def coalesced(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[tuple[int, int]]:
-    """Return ranges [start, stop) in order, those made one that lie at most `gap` bytes apart."""
+    """Return sorted ranges [start, stop), merged if they are at most `gap` bytes apart."""
     found: list[tuple[int, int]] = []
     for start, stop in sorted(ranges):
         if found and start - found[-1][1] <= gap:

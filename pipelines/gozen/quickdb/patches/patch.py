@@ -17,38 +17,39 @@ Array = NDArray[Any]
 _Answer = TypeVar("_Answer")
 WIDEST_MARGIN_ARCSEC = 3600
 SMALLEST_MARGIN_ARCSEC = 0.001
-"""Below what any position is known to."""
+"""Smaller than the error of any position."""
 
 
 class PatchSource(Protocol):
-    """Where a patch's columns come from: files, or a process that may open them."""
+    """The source of a patch's columns: files, or a process that may open files."""
 
     def rows(self, patch: int) -> int:
         """Return the number of rows of a patch."""
 
     def columns(self, patch: int, table: str, names: Sequence[str]) -> Mapping[str, Array]:
-        """Return columns of a table's files, each of shape (N,)."""
+        """Return columns of a table's files, by name, each of shape (N,)."""
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Return the number by which the sky around a patch is known, and its rows."""
+        """Return the number under which the margin of a patch is read, and its number of rows."""
 
 
 class PatchReads:
-    """Reads a patch, and the sky around it, for one call of a function: each column once, and no failure is lost.
+    """Reads a patch, and the sky around it, for one call of a function; reads each column once, remembers failures.
 
-    A function that catches what a read raises would go on without these rows, in a result that looks whole and is kept.
-    What is wrong with the request, such as a column that is not there, the function may catch: it is so each time.
+    If a function caught the exception of a failed read, its result would lack these rows but look complete, and would
+    be cached. So `check` raises the failure again. A `BadRequest`, such as an unknown column, is not remembered: the
+    function may catch it, because it is the same on each run.
 
     Parameters
     ----------
     source
-        Where columns come from.
+        The source of columns.
     names
-        What names stand for.
+        The columns that can be requested.
     expected
-        Columns of files, by table, that are read together with the first of their table.
+        Columns of files, by table, that are read in the same request as the first column of their table.
     touched
-        Where the columns of files that are read are noted, by table, in the order of first use.
+        Filled with the columns of files that are read, by table, in the order of first use.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class PatchReads:
         self._failures: dict[Any, BaseException] = {}
 
     def columns(self, patch: int, table: str, names: Sequence[str]) -> list[Array]:
-        """Return columns of a table's files, all rows of each."""
+        """Return columns of a table's files, each with all rows."""
         seen = self._touched.setdefault(table, []) if names else []
         seen += [name for name in dict.fromkeys(names) if name not in seen]
         known = self._read.setdefault((patch, table), {})
@@ -77,11 +78,11 @@ class PatchReads:
         return [known[name] for name in names]
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Return the number by which the sky around a patch is known, and its rows."""
+        """Return the number under which the margin of a patch is read, and its number of rows."""
         return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
 
     def check(self) -> None:
-        """Raise the first failure; none where the same was asked again and answered."""
+        """Raise the first failed read that was not repeated with success."""
         for error in self._failures.values():
             raise error
 
@@ -98,23 +99,23 @@ class PatchReads:
 
 
 class Patch:
-    """A view of some rows of a patch; nothing is read before it is asked for.
+    """A view of some rows of a patch; a column is read when it is first requested.
 
-    ``patch('forced.i.psfflux_mag')`` gives a column, ``patch[mask]``, ``patch[indices]`` and ``patch[a:b]`` a view of
-    fewer rows; views nest.
+    ``patch('forced.i.psfflux_mag')`` gives a column, ``patch[mask]``, ``patch[indices]`` and ``patch[a:b]`` give a
+    view of fewer rows; views can be nested.
 
     Parameters
     ----------
     reads
-        Gives columns.
+        Reads the columns.
     number
-        By which it knows the patch.
+        The number of the patch in `reads`.
     id
-        As `Api.patch` takes it.
+        The id for `Api.patch`.
     covered
         The range of ``_healpix_29`` that the patch covers.
     rows
-        How many, or which, of the whole.
+        The number of rows if the view has all of them, else the row numbers in the complete patch.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class Patch:
 
     @property
     def region(self) -> Pixels:
-        """The piece of sky that the patch covers, whatever the view."""
+        """The piece of sky that the complete patch covers; the same for all its views."""
         return Pixels(np.array([self.healpix], np.int64))
 
     def __len__(self) -> int:
@@ -155,14 +156,14 @@ class Patch:
         ----------
         column
             ``forced.ra`` for a column of the object, ``forced.i.psfflux_flux`` for one of a band. Derived: ``*_mag``
-            from ``*_flux`` (nJy) and ``*_instmag`` from ``*_instflux``, with ``err`` at the end their errors;
+            from ``*_flux`` (nJy) and ``*_instmag`` from ``*_instflux``; ``*_magerr`` and ``*_instmagerr``;
             ``coord``, unit vectors of shape (3, N); ``coord_ra`` and ``coord_dec``, radians.
 
         Returns
         -------
         Array
-            Shape (N,), or (3, N). What is not known is NaN, False or empty text; so is a whole column of a band that
-            this piece of the sky lacks.
+            Shape (N,), or (3, N). Unknown values are NaN, False or empty text. If the table has the column only in
+            other bands, all values are NaN or False.
 
         Raises
         ------
@@ -175,12 +176,12 @@ class Patch:
             if not isinstance(self._rows, int):
                 arrays = [array[self._rows] for array in arrays]
             made = found.make(arrays, self.size)
-            made.flags.writeable = False  # it is given again when the function asks again
+            made.flags.writeable = False  # the same array is returned if the function asks again
             self._made[column] = made
         return self._made[column]
 
     def __getitem__(self, selection: slice | ArrayLike) -> Patch:
-        """Return a view of the rows that a mask, an index array or a slice picks."""
+        """Return a view of the rows that a mask, an index array or a slice selects."""
         if isinstance(selection, slice):
             chosen = np.arange(self.size)[selection]
         else:
@@ -189,31 +190,31 @@ class Patch:
         return Patch(self._reads, self._number, self.id, self.healpix, rows)
 
     def margin(self, arcsec: float) -> Patch:
-        """Return the rows of the sky around the patch.
+        """Return the rows around the patch on the sky.
 
         Parameters
         ----------
         arcsec
-            How far, 0.001 to 3600.
+            The width of the margin, 0.001 to 3600 arcsec.
 
         Returns
         -------
         Patch
-            Everything outside of the patch within this distance of it, and a little more.
+            All rows outside the patch within this distance of it, and some slightly farther.
         """
         check_margin(arcsec)
         number, rows = self._reads.margin(self._number, arcsec)
         return Patch(self._reads, number, self.id, self.healpix, rows)
 
     def within(self, region: SkyRegion) -> Patch:
-        """Return a view of the rows that lie in a region."""
+        """Return a view of the rows in a region."""
         table = next(iter(self._reads.names.tables))
         ra, dec, pixel = (self(f"{table}.{name}") for name in ("ra", "dec", "_healpix_29"))
         return self[region.contains(ra, dec, pixel)]
 
 
 def check_margin(arcsec: float) -> None:
-    """Raise `BadRequest` where a margin is too small to mean anything, or too wide."""
+    """Raise `BadRequest` if a margin is below the error of positions, or too wide."""
     if not SMALLEST_MARGIN_ARCSEC <= arcsec <= WIDEST_MARGIN_ARCSEC:
         raise BadRequest(
             f"a margin of {arcsec} arcsec: it is above 0 and at most {WIDEST_MARGIN_ARCSEC} arcsec; the smallest is "
@@ -230,7 +231,7 @@ def _indices(selection: Array, rows: int) -> NDArray[np.intp]:
         raise IndexError(f"a patch is indexed by a mask, integers or a slice, not by {selection.dtype}")
     if selection.ndim != 1:
         raise IndexError(f"a patch is indexed by a mask, a list of integers or a slice, not by {selection!r}")
-    chosen = selection.astype(np.intp)  # in the caller's small integers the sum below would not fit
+    chosen = selection.astype(np.intp)  # the sum below would overflow the caller's small integers
     outside = chosen[(chosen < -rows) | (chosen >= rows)]
     if len(outside):
         raise IndexError(f"row {outside[0]} of a patch of {rows} rows")

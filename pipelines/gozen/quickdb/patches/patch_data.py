@@ -1,4 +1,4 @@
-"""Assemble the rows of a patch from its pieces as NumPy arrays, in star order."""
+"""Assemble the rows of a patch from its pieces as NumPy arrays, sorted by star."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from gozen.quickdb.patches.patch_extents import PatchExtent, Piece
 
 Array = NDArray[Any]
 ORDER = ("_healpix_29", "source_id", "mjd")
-"""Columns by which the rows of a patch are sorted where it has several pieces."""
+"""Columns by which the rows of a patch are sorted if it has several pieces."""
 
 
 class PatchData:
-    """Reads columns of one patch; every column comes in the same order of rows.
+    """Reads columns of one patch; all columns have the same order of rows.
 
     Parameters
     ----------
     patch
-        Where its rows stand.
+        The places of its rows in files.
     readers
-        Of each of its tables.
+        The reader of each of its tables.
     schemas
-        The tables' columns; one that a file lacks is null there.
+        The tables' columns; a column that a file lacks is null in its rows.
     ranges
-        Of ``_healpix_29``, sorted, shape (M, 2), that rows must lie in; None takes those of the patch.
+        Sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2), to which rows are limited; None means the range
+        of the patch.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class PatchData:
         return sum(map(len, chosen))
 
     def columns(self, table: str, names: Sequence[str]) -> dict[str, Array]:
-        """Return columns of a table's files, each of shape (N,), read-only: nulls are NaN, False or empty text."""
+        """Return columns of a table's files, each of shape (N,) and read-only; nulls are NaN, False or empty text."""
         pieces, schema = self.patch.pieces[table], self._schemas[table]
         chosen, order = self._layout(table) if self.patch.picked else (None, None)
         parts = [self._readers[table].read(piece, names) for piece in pieces]
@@ -83,7 +84,7 @@ class PatchData:
         return found
 
     def _layout(self, table: str) -> tuple[list[NDArray[np.intp]], NDArray[np.intp] | None]:
-        """Return which rows of each piece belong to the patch, and the order into which all of them are brought."""
+        """Return the rows of each piece that belong to the patch, and the indices that sort them (None: one piece)."""
         if table not in self._layouts:
             pieces = self.patch.pieces[table]
             keys = [name for name in ORDER if name in self._schemas[table].names][: 3 if len(pieces) > 1 else 1]
@@ -132,7 +133,7 @@ def _nulls(kind: pa.DataType, rows: int) -> Array:
 
 
 def _inside(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the rows of sorted row groups that lie in sorted ranges [start, stop)."""
+    """Return the indices of rows in sorted ranges [start, stop)."""
     at = np.searchsorted(ranges[:, 0], healpix29, side="right") - 1
     return np.flatnonzero((at >= 0) & (healpix29 < ranges[np.maximum(at, 0), 1]))
 

@@ -14,10 +14,10 @@ from gozen.catalog.format import partition_parquet
 from gozen.catalog.format.layout import Partition, partition_of
 
 TARGET_ROWS = 65_536
-"""Rows that a patch of light curves aims at; one of objects is a row group, which aims at as many."""
+"""Intended rows of a patch of light curves. A patch of objects is a row group, which is written with as many rows."""
 
 RUN = 16
-"""Patches of one partition that are reduced together, in order, whatever the engine: sums depend on it."""
+"""Patches of one partition that every engine reduces together, in order: the rounding of sums depends on it."""
 
 Numbers = NDArray[np.int64]
 
@@ -29,13 +29,13 @@ class Piece:
     Parameters
     ----------
     path
-        Of the file, below the generation's ``dataset/``.
+        The file's path below the generation's ``dataset/``.
     groups
-        Their numbers.
+        The numbers of the row groups.
     rows
-        How many they have.
+        The total number of rows.
     footer, size
-        The file's footer is its bytes [footer, size).
+        The Parquet footer is in the file's bytes [footer, size).
     """
 
     path: str
@@ -47,18 +47,18 @@ class Piece:
 
 @dataclass(frozen=True)
 class PatchExtent:
-    """Where the rows of a patch stand.
+    """The place of a patch on the sky and of its rows in files.
 
     Parameters
     ----------
     id
         Order, pixel and number in the partition: ``5/8131/3``.
     rows
-        How many; about, where stars are picked from row groups.
+        The number of rows; approximate if `picked`.
     start, stop
         The range of ``_healpix_29`` that it covers.
     picked
-        Whether the row groups hold rows of other patches too, which are left out by ``_healpix_29``.
+        Whether the row groups also contain rows of other patches; these are left out by their ``_healpix_29``.
     pieces
         Its row groups, by table.
     """
@@ -72,16 +72,17 @@ class PatchExtent:
 
 
 def patches_of(indexes: Mapping[str, pa.Table], kind: str, target: int = TARGET_ROWS) -> list[PatchExtent]:
-    """Return the patches of tables that have the same cuts, in the order of the sky.
+    """Return the patches of tables that have the same row groups, sorted by partition and ``_healpix_29``.
 
     Parameters
     ----------
     indexes
-        The row-group index of each table; the first says where the cuts are.
+        The row-group index of each table; the first defines the edges of the patches.
     kind
-        ``object``: a patch is a row group, where a partition has one file. ``source``: it is a range of stars.
+        ``object``: a patch is a row group if the partition has one file, else a range of ``_healpix_29``.
+        ``source``: it is a range of stars.
     target
-        Rows that a range of stars aims at.
+        Intended rows of a range of stars.
     """
     first = next(iter(indexes))
     parts = {name: dict(_partitions(table)) for name, table in indexes.items()}
@@ -94,7 +95,7 @@ def patches_of(indexes: Mapping[str, pa.Table], kind: str, target: int = TARGET_
 
 
 def same_cuts(one: pa.Table, other: pa.Table) -> bool:
-    """Tell whether two tables have the same row groups, so that a row of one belongs to that of the other."""
+    """Return whether two tables have the same row groups, and so row N of one belongs to row N of the other."""
     if len(one) != len(other):
         return False
     keys = ("row_group", "rows", "healpix_min", "healpix_max", "source_id_min", "source_id_max")
@@ -109,7 +110,7 @@ def same_cuts(one: pa.Table, other: pa.Table) -> bool:
 def runs_of(patches: Sequence[PatchExtent]) -> list[tuple[int, int]]:
     """Return [first, last) of each run of at most 16 consecutive patches of one partition.
 
-    A run never spans two partitions, so that what is appended elsewhere leaves it as it is.
+    A run never spans two partitions: rows appended to one partition do not change the runs of others.
     """
     partition = [patch.id.rpartition("/")[0] for patch in patches]
     runs: list[tuple[int, int]] = []
@@ -122,18 +123,18 @@ def runs_of(patches: Sequence[PatchExtent]) -> list[tuple[int, int]]:
 
 
 def overlapping(patches: Sequence[PatchExtent], ranges: Numbers) -> list[PatchExtent]:
-    """Return the patches that have a part in sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
+    """Return the patches that overlap sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
     if not len(patches) or not len(ranges):
         return []
     start, stop = (np.array([getattr(patch, name) for patch in patches], np.int64) for name in ("start", "stop"))
-    after = np.searchsorted(ranges[:, 1], start, side="right")  # the first range that ends behind the patch's start
+    after = np.searchsorted(ranges[:, 1], start, side="right")  # the first range that ends after the patch's start
     inside = (after < len(ranges)) & (ranges[np.minimum(after, len(ranges) - 1), 0] < stop)
     return [patches[at] for at in np.flatnonzero(inside).tolist()]
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows of an index: arrays of one length, and the names of the files."""
+    """Row groups from an index: arrays of equal length, and the files that `file` numbers."""
 
     files: list[str]
     file: Numbers
@@ -146,25 +147,25 @@ class Groups:
 
     @classmethod
     def of_index(cls, table: pa.Table) -> Groups:
-        """Take all rows of an index."""
+        """Build it from all rows of an index."""
         column = table.column("file").combine_chunks().dictionary_encode()
         names = ("row_group", "rows", "healpix_min", "healpix_max", "footer", "size")
         arrays = [partition_parquet.numbers(table, name) for name in names]
         return cls(column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64), *arrays)
 
     def part(self, at: NDArray[np.intp] | slice) -> Groups:
-        """Return some of the rows."""
+        """Return some of the row groups."""
         arrays = (self.file, self.number, self.rows, self.healpix_min, self.healpix_max, self.footer, self.size)
         return Groups(self.files, *(array[at] for array in arrays))
 
     def overlapping(self, ranges: Numbers) -> Groups:
-        """Return the row groups with a part in sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
+        """Return the row groups that overlap sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
         after = np.searchsorted(ranges[:, 1], self.healpix_min, side="right")
         begins = ranges[np.minimum(after, len(ranges) - 1), 0]
         return self.part(np.flatnonzero((after < len(ranges)) & (begins <= self.healpix_max)))
 
     def pieces(self) -> tuple[Piece, ...]:
-        """Return them file by file."""
+        """Return one `Piece` for each file."""
         file, number, rows, footer, size = self.file, self.number, self.rows, self.footer, self.size
         edges = [*np.flatnonzero(np.diff(file, prepend=-1)).tolist(), len(file)]
         return tuple(
@@ -174,7 +175,7 @@ class Groups:
 
 
 def _partitions(table: pa.Table) -> Iterable[tuple[Partition, Groups]]:
-    """Yield the partitions of an index, which is in the order of the sky, of files and of row groups."""
+    """Yield the partitions of an index, which is sorted by partition, file and row group."""
     every = Groups.of_index(table)
     of_path = [partition_of(path) for path in every.files]
     changes = np.flatnonzero(np.diff(every.file, prepend=-1)).tolist()
@@ -221,7 +222,7 @@ def _ranges(partition: Partition, tables: Mapping[str, Groups], target: int) -> 
 
 
 def _cuts(groups: Groups, target: int) -> Numbers:
-    """Return the pixels at which a new patch begins: where a row group does, after `target` rows or more."""
+    """Return the ``_healpix_29`` at which new patches begin: starts of row groups, about every `target` rows."""
     order = np.argsort(groups.healpix_min, kind="stable")
     before = np.cumsum(groups.rows[order]) - groups.rows[order]
     opens = np.flatnonzero(np.diff(before // target, prepend=0) > 0)

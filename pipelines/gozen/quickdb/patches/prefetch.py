@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 from gozen.quickdb.patches.patch_extents import Piece
 
 WINDOW = 32
-"""Pieces that are fetched before they are asked for."""
+"""Number of pieces that are fetched in advance."""
 
 TOGETHER = 4
-"""Neighbours of one file that are fetched by one call, which costs less processor time than a call for each."""
+"""Consecutive pieces of one file that are fetched in one call; a call for each would cost more processor time."""
 
 _THREADS = 8
 
@@ -22,18 +22,19 @@ Fetched = TypeVar("Fetched")
 
 
 class Ahead(Generic[Fetched]):
-    """A window that moves along the pieces of a task; one thread uses it.
+    """A prefetch window that moves along the pieces of a task; to be used by one thread.
 
     Parameters
     ----------
     fetch
-        Returns what holds these columns of neighbouring pieces of one file; called in threads of its own, which should
-        do little but wait: they share an interpreter with the user's function.
+        Returns one object for each of several consecutive pieces of one file, from which these columns can be read.
+        It is called in separate threads and should do little but wait: they share an interpreter with the user's
+        function.
     """
 
     def __init__(self, fetch: Callable[[Sequence[Piece], Columns], list[Fetched]]) -> None:
         self._fetch = fetch
-        self._threads = ThreadPoolExecutor(_THREADS, "gozen-ahead")  # they begin with the first piece
+        self._threads = ThreadPoolExecutor(_THREADS, "gozen-ahead")  # starts threads with the first piece
         self._pieces: Sequence[Piece] = ()
         self._numbers: dict[Piece, int] = {}
         self._columns: Columns = ()
@@ -41,17 +42,17 @@ class Ahead(Generic[Fetched]):
         self._at = self._next = 0
 
     def begin(self, pieces: Sequence[Piece], columns: Sequence[str]) -> None:
-        """Take the pieces of a task in their order, and the columns of them that are expected; forget earlier ones."""
+        """Begin a new task with its pieces, in order, and the columns that are expected; drop the previous task."""
         self._pieces, self._numbers = pieces, {piece: number for number, piece in enumerate(pieces)}
         self._start(0, tuple(columns))
 
     def expect(self, columns: Sequence[str]) -> None:
-        """Fetch these columns of what follows."""
+        """Fetch these columns of the next pieces, unless they are being fetched already."""
         if not set(columns) <= set(self._columns):
             self._start(self._at + 1, tuple(columns))
 
     def reach(self, pieces: Sequence[Piece]) -> None:
-        """Move on to pieces: those before them are not asked for any more."""
+        """Move the window on to these pieces; earlier ones will not be requested again."""
         numbers = [self._numbers[piece] for piece in pieces if piece in self._numbers]
         if numbers:
             self._at = min(numbers)
@@ -60,13 +61,13 @@ class Ahead(Generic[Fetched]):
             self._go_on()
 
     def take(self, piece: Piece, columns: Sequence[str]) -> Fetched | None:
-        """Return what holds these columns of a piece; None where they were not fetched or could not be."""
+        """Return the fetched object of a piece; None if these columns were not fetched or the fetch failed."""
         coming = self._coming.get(self._numbers.get(piece, -1))
         if coming is None or not set(columns) <= set(self._columns):
             return None
         future, place = coming
         if future.exception() is not None:
-            return None  # asked for by itself the piece says what is wrong with it, and not with its neighbour
+            return None  # the caller reads the piece alone, so the error is that of the piece and not of a neighbour
         return future.result()[place]
 
     def _start(self, at: int, columns: Columns) -> None:
@@ -77,7 +78,7 @@ class Ahead(Generic[Fetched]):
         self._go_on()
 
     def _go_on(self) -> None:
-        """Begin to fetch what the window holds, as soon as it holds enough for a call."""
+        """Begin to fetch the pieces in the window, as soon as there are enough for a call."""
         end = min(self._at + WINDOW, len(self._pieces))
         while self._columns and self._next < end:
             path = self._pieces[self._next].path

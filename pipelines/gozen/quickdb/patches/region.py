@@ -16,26 +16,27 @@ FloatArray = NDArray[np.float64]
 Ranges = NDArray[np.int64]
 
 _FINEST = 14
-"""Order (13 arcsec) of the pixels at the edges of boxes and polygons; smaller ones take deeper pixels."""
+"""Finest order (pixels of 13 arcsec) of the cover of boxes and polygons; larger regions use larger pixels."""
 
 _WIDEST = 58.7
-"""Degrees from the centre of a base pixel to its furthest corner and more; it halves with each order."""
+"""Upper limit of the distance (degrees) from a base pixel's centre to its corners; it halves with each order."""
 
 _NARROWEST = 2.5
+"""Upper limit of a pixel's mean over its least width: a ring of pixels wider than a margin by this covers it."""
+
 _CELLS = 13
-"""Orders by which the cells around a pixel are finer than it, at most: an edge is then 8192 of them."""
-"""A pixel's mean width over its narrowest, and a little: a ring of pixels so much wider than a margin holds it."""
+"""Largest difference in order between a pixel and the cells around it: 8192 cells then cover an edge."""
 
 
 @runtime_checkable
 class SkyRegion(Protocol):
-    """A piece of sky."""
+    """An area of the sky."""
 
     def ranges(self) -> Ranges:
-        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover it, (M, 2); a little more, never less."""
+        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover it or slightly more, shape (M, 2)."""
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions (ICRS degrees, and their pixels), shape (N,), lie inside."""
+        """Return which positions (ICRS degrees, and their ``_healpix_29``) are inside; all arrays have shape (N,)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Cone:
     ra, dec
         The centre, ICRS degrees.
     radius
-        Degrees.
+        The radius, degrees.
     """
 
     ra: float
@@ -59,22 +60,23 @@ class Cone:
             raise BadRequest(f"{self} is not a circle on the sky: dec is -90 to 90, radius above 0, all in degrees")
 
     def ranges(self) -> Ranges:
-        """Return ranges of ``_healpix_29`` that cover it."""
+        """Return ranges of ``_healpix_29`` that cover the region."""
         return healpix.cone_ranges(self.ra, self.dec, self.radius)
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside."""
+        """Return which positions are inside."""
         return healpix.separation(self.ra, self.dec, ra, dec) <= self.radius
 
 
 @dataclass(frozen=True)
 class Box:
-    """All positions between two right ascensions, eastwards, and two declinations; the second of each is left out.
+    """An area between two right ascensions and two declinations; it includes the starts, but not the ends.
 
     Parameters
     ----------
     ra, dec
-        From and to, ICRS degrees; ``ra=(350, 10)`` goes through 0, ``ra=(0, 360)`` around the sky.
+        Start and end, ICRS degrees. Right ascension runs eastwards: ``ra=(350, 10)`` contains 0, ``ra=(0, 360)`` is
+        the full circle. A declination of 90 includes the pole.
     """
 
     ra: tuple[float, float]
@@ -85,7 +87,7 @@ class Box:
             raise BadRequest(f"{self} is not a box: give ra=(from, to) and dec=(from, to) in degrees, dec rising")
 
     def ranges(self) -> Ranges:
-        """Return ranges of ``_healpix_29`` that cover it."""
+        """Return ranges of ``_healpix_29`` that cover the region."""
         west, width = self._sides()
         west + width
         from cdshealpix.nested import healpix_to_lonlat
@@ -101,15 +103,18 @@ class Box:
         return healpix.pixel_ranges(pixel, deepest)
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside."""
+        """Return which positions are inside."""
         west, width = self._sides()
         below = (dec < self.dec[1]) | (self.dec[1] == 90)
         return ((ra - west) % 360 < width) & (dec >= self.dec[0]) & below
 
     def _may_touch(self, ra: FloatArray, dec: FloatArray, reach: float) -> NDArray[np.bool_]:
-        """Tell which pixels, of these centres and with no corner further than `reach` (degrees), may lie in the box."""
+        """Return which pixels may overlap the box, from their centres and a limit of the distance to their corners.
+
+        All in degrees; `reach` is the limit.
+        """
         west, width = self._sides()
-        # The poles are corners of pixels: around them too none goes further than a right angle from its centre.
+        # The poles are corners of pixels: even next to a pole, a pixel spans at most 90 degrees of ra from its centre.
         spread = np.sin(np.radians(reach)) / np.cos(np.radians(dec))
         around = np.degrees(np.arcsin(np.minimum(spread, 1)))
         beside = (ra - west + around) % 360 <= width + 2 * around
@@ -123,7 +128,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Polygon:
-    """What great circles between corners enclose; it may be concave and must fit into a hemisphere.
+    """An area enclosed by great circles between corners; it may be concave, and must fit into a hemisphere.
 
     Parameters
     ----------
@@ -141,7 +146,7 @@ class Polygon:
             raise BadRequest(f"{self} is not a polygon: it needs three different corners or more, within a hemisphere")
 
     def ranges(self) -> Ranges:
-        """Return ranges of ``_healpix_29`` that cover it."""
+        """Return ranges of ``_healpix_29`` that cover the region."""
         from cdshealpix.nested import polygon_search
 
         ra, dec = self._arrays()
@@ -150,7 +155,7 @@ class Polygon:
         return _ranges_of(polygon_search(longitude, latitude, _order_for(size)))
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside."""
+        """Return which positions are inside."""
         # Seen from the centre of the sphere, great circles are straight lines on the tangent plane.
         x, y, ahead = self._plane(ra, dec)
         corner_x, corner_y, _ = self._plane(*self._arrays())
@@ -179,7 +184,7 @@ class Polygon:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """A set of pixels: a MOC, or what a patch covers.
+    """A set of pixels: a MOC, or the area of a patch.
 
     Parameters
     ----------
@@ -197,18 +202,18 @@ class Pixels:
         return self.covered
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which positions lie inside, by their pixels."""
+        """Return which positions are inside, by their pixels."""
         at = np.searchsorted(self.covered[:, 0], healpix29, side="right") - 1
         return cast("NDArray[np.bool_]", (at >= 0) & (healpix29 < self.covered[np.maximum(at, 0), 1]))
 
 
 def as_region(given: Any) -> SkyRegion:
-    """Return a region of what a user gives: one of ours, a MOC of `mocpy`, or a MOC as text (``5/12-15 7/9``).
+    """Return a region from a `Cone`, `Box` or `Polygon`, a MOC of `mocpy`, or a MOC as text (``5/12-15 7/9``).
 
     Raises
     ------
     BadRequest
-        It is none of these, or it is empty.
+        The argument is none of these, or the region is empty.
     """
     if isinstance(given, str):
         given = _moc_of(given)
@@ -228,8 +233,8 @@ def _moc_of(text: str) -> Any:
         raise BadRequest("a MOC as text needs mocpy: pip install mocpy, or give a Cone, Box or Polygon") from error
     try:
         return MOC.from_string(text)
-    except Exception as error:  # mocpy raises what its parser raises
-        raise BadRequest(f"region {text!r} is not a MOC: write order/pixels, as 5/12-15 7/9") from error
+    except Exception as error:  # mocpy passes on any exception of its parser
+        raise BadRequest(f"region {text!r} is no MOC: write order/pixels, as 5/12-15 7/9") from error
 
 
 def _angles(ra: Any, dec: Any) -> tuple[Any, Any]:
@@ -245,14 +250,14 @@ def _ranges_of(found: tuple[Any, ...]) -> Ranges:
 
 
 def _order_for(size: float) -> int:
-    """Return the order of pixels a thirtieth as wide as a region (degrees), so that its edge takes some hundreds."""
+    """Return the order of pixels about a thirtieth as wide as a region (degrees): some hundreds cover its edge."""
     return int(np.clip(np.floor(np.log2(58.6 * 30 / max(size, 1e-7))), 3, _FINEST))
 
 
 def around(start: int, stop: int, arcsec: float) -> Ranges:
-    """Return ranges of ``_healpix_29`` of everything within a distance outside of a range, and a little more.
+    """Return ranges of ``_healpix_29`` that cover the surroundings of a range up to a distance, and slightly more.
 
-    What it costs has a bound: around a large range, a small distance is taken for a larger one.
+    The cost is bounded: around a large range, a small distance is replaced by a larger one.
 
     Parameters
     ----------
@@ -271,14 +276,14 @@ def around(start: int, stop: int, arcsec: float) -> Ranges:
 
 
 def _ring(pixel: int, depth: int, order: int) -> Ranges:
-    """Return the cells of an order that touch a pixel, which costs its edge, not its area."""
+    """Return the cells of an order that touch a pixel; the cost grows with the pixel's edge, not with its area."""
     if depth == order:
         return healpix.pixel_ranges(healpix.with_neighbours(pixel, order), order)
     return healpix.ring_ranges(pixel, depth, order)
 
 
 def _largest_pixels(first: int, last: int, order: int) -> Iterator[tuple[int, int]]:
-    """Yield the fewest pixels, with their orders, that make up the range [first, last) of an order."""
+    """Yield the fewest pixels, as (pixel, order), that make up the range [first, last) of pixels of `order`."""
     while first < last:
         up = 0
         while up < order and first % 4 ** (up + 1) == 0 and first + 4 ** (up + 1) <= last:

@@ -1,1 +1,1 @@
-"""Queries in SQL: parsed, checked against an allow-list, run by DuckDB on the files of the tables."""
+"""SQL queries: parsed, checked against an allow-list, and run by DuckDB on the files of the tables."""

@@ -1,6 +1,6 @@
 """Check a query against an allow-list of functions and statements, on DuckDB's own syntax tree. No I/O.
 
-Whatever is not listed here is refused: a function that opens files today, and one that a later DuckDB brings.
+Everything that is not listed here is refused. So functions that a later DuckDB adds are refused too.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ _AGGREGATES = """
 _OTHERS = "alias constant_or_null error get_bit set_bit bit_position bitstring typeof within grouping grouping_id"
 
 FUNCTIONS = frozenset(" ".join((_OPERATORS, _NUMBERS, _TEXTS, _TIMES, _LISTS, _JSON, _AGGREGATES, _OTHERS)).split())
-"""In small letters. Not among them: what makes a long text or list of a number, which no limit of DuckDB's counts."""
+"""In lower case. Not here: functions that make a long text or list from a number, which no limit of DuckDB counts."""
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
-"""What may stand in FROM with arguments."""
+"""Functions that may be called in FROM."""
 _KINDS = frozenset(
     """
     BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT FUNCTION LAMBDA LAMBDA_REF OPERATOR
@@ -100,7 +100,7 @@ _KINDS = frozenset(
     UNBOUND_TYPE_INFO
     """.split()  # noqa: SIM905 a list of words is read more easily
 )
-"""What DuckDB's tree may have: expressions, what stands in FROM, queries, what follows them, types."""
+"""Allowed node types of DuckDB's tree: expressions, items of FROM, queries, their modifiers, data types."""
 _COUNTING = frozenset({"range", "generate_series"})
 _MOST_COUNTED = 10_000
 _LIKE_A_FILE = re.compile(r"[./\\:*?\[\]\0]")
@@ -108,21 +108,21 @@ _WIDE = re.compile(r"\d{4}|\*|\{[^}]*\{")
 
 
 def require_allowed(text: str, tables: Collection[str]) -> None:
-    """Refuse a query that does anything but read tables and compute.
+    """Raise an error unless a query only reads tables and computes.
 
     Parameters
     ----------
     text
-        As DuckDB will get it, with the names of tables.
+        The query in DuckDB's SQL, with the names of tables.
     tables
-        That it may name, in small letters.
+        Names of the tables that it may read, in lower case.
 
     Raises
     ------
     BadRequest
-        DuckDB does not understand it, or it does something else; the message says what.
+        DuckDB cannot parse the query, or the query does something that is not allowed, which the message names.
     TableNotFound
-        It names a file, or a table of another schema.
+        The query names a file, or a table with a schema.
     """
     nodes = list(_nodes(_tree(text)))
     withs = {name.lower() for node in nodes for name in _names_of_with(node)}
@@ -164,12 +164,12 @@ def _tree(text: str) -> Any:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield all nodes; not by recursion, as a query may be deeper than Python's stack."""
+    """Yield all nodes, without recursion, because a query may be nested deeper than Python's stack."""
     waiting = [tree]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            # The value of a constant is data, whatever it looks like.
+            # The value of a constant is data, even if it looks like a node.
             waiting.extend(part for name, part in one.items() if one.get("class") != "CONSTANT" or name != "value")
             yield one
         elif isinstance(one, list):
@@ -201,7 +201,10 @@ def _require_function(node: dict[str, Any]) -> None:
 
 
 def _require_few(node: dict[str, Any]) -> None:
-    """Let a list of numbers be short, as no limit counts its memory; in FROM there is no list, but rows."""
+    """Raise `BadRequest` if a list of numbers may be long: no limit of DuckDB counts its memory.
+
+    In FROM the function gives rows, which are limited.
+    """
     written = [one.get("value", {}).get("value") for one in node["children"] if one["class"] == "CONSTANT"]
     numbers = [one for one in written if isinstance(one, int) and abs(one) <= _MOST_COUNTED]
     if len(numbers) < len(node["children"]):
@@ -218,7 +221,7 @@ def _require_no_counting(node: dict[str, Any]) -> None:
 
 
 def _require_narrow(node: dict[str, Any]) -> None:
-    """Let a format have widths of three digits: a longer one makes a text of any length."""
+    """Raise `BadRequest` if a format may have a width above three digits: the text would be of any length."""
     pattern = node["children"][0] if node["children"] else {}
     written = pattern.get("value", {}).get("value") if pattern.get("class") == "CONSTANT" else None
     if not isinstance(written, str) or _WIDE.search(written):

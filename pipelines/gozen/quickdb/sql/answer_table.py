@@ -16,25 +16,25 @@ from gozen.settings import QuickDBSettings
 
 _BATCH = 65_536
 _AS_TEXT = frozenset({"bignum", "bit", "geometry", "interval", "time with time zone", "uhugeint", "union", "variant"})
-"""Types that Arrow or Parquet has not, or has as bytes that only DuckDB understands."""
+"""Types that are returned as text: Arrow or Parquet lacks them, or has bytes that only DuckDB understands."""
 
 
 def answer(
     cursor: duckdb.DuckDBPyConnection, text: str, spelling: Spelling, limits: QuickDBSettings, stopped: threading.Event
 ) -> pa.Table:
-    """Ask, and return the answer, of which no two columns have one name.
+    """Run a query and return the result with unique column names.
 
     Parameters
     ----------
     spelling
-        How names are read that DuckDB gives.
+        Translates DuckDB's column names back to the original ones.
     stopped
-        Set when nobody waits any more.
+        Set when the caller no longer waits for the result.
 
     Raises
     ------
     LimitExceeded
-        The answer has too many rows, or takes too much memory.
+        The result has too many rows, or takes too much memory.
     """
     described = cursor.execute(text).description
     kinds = [kind for _, kind, *_ in described]
@@ -77,17 +77,17 @@ def _needs_text(kind: Any) -> bool:
 
 
 def _converted(text: str, kinds: Sequence[Any]) -> str:
-    """Return the query with text for what programs do not know."""
+    """Return the query with columns of the types in `_AS_TEXT` cast to text."""
     names = [f"c{number}" for number in range(len(kinds))]
     columns = (
         f"CAST({name} AS {_known(kind)}) AS {name}" if _needs_text(kind) else name
         for name, kind in zip(names, kinds, strict=True)
     )
-    return f"SELECT {', '.join(columns)} FROM ({text}) AS answer({', '.join(names)})"  # noqa: S608 it may only read what is read anyway
+    return f"SELECT {', '.join(columns)} FROM ({text}) AS answer({', '.join(names)})"  # noqa: S608 the connection limits what can be read
 
 
 def _known(kind: Any) -> str:
-    """Return a type with text in the place of what programs do not know, in DuckDB's words."""
+    """Return a type in DuckDB's SQL, with text in place of the types in `_AS_TEXT`."""
     if not _needs_text(kind):
         return str(kind)
     if kind.id in _AS_TEXT:

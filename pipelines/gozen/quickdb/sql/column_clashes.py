@@ -1,7 +1,7 @@
-"""Column names that SQL would confuse: different case only, dots, duplicates.
+"""Handle column names that SQL would confuse: names that differ only in case, with dots, or duplicate.
 
-DuckDB takes ``Gmag`` and ``gmag`` for one column. Where a table has both, each gets a name of its own on the way to
-DuckDB, and what comes back has the names as they are spelt.
+DuckDB treats ``Gmag`` and ``gmag`` as one column. If a table has both, each gets a unique name in DuckDB, and the
+result has the original names again.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from gozen.quickdb.sql.query_sources import QuerySource, quoted
 
 @dataclass(frozen=True)
 class Spelling:
-    """Names that differ in case only, and what DuckDB has for each.
+    """Names of columns that differ only in case, and the name of each in DuckDB.
 
     Parameters
     ----------
     names
-        DuckDB's name by the one as it is spelt.
+        The name in DuckDB, by the original name.
     """
 
     names: Mapping[str, str]
 
     @classmethod
     def of(cls, tables: Iterable[Sequence[str]]) -> Spelling:
-        """Find them among the columns of tables; a name with two spellings in one table counts in all."""
+        """Find these names among the columns of tables; a name with two spellings in one table is replaced in all."""
         tables = list(tables)
         doubled = {
             small for columns in tables for small, times in Counter(map(str.lower, set(columns))).items() if times > 1
@@ -41,12 +41,12 @@ class Spelling:
         return cls({name: f"{name} {name.encode().hex()}" for name in spelt})
 
     def spell(self, tree: exp.Expr) -> None:
-        """Put DuckDB's names into a query.
+        """Replace these names by DuckDB's in a query.
 
         Raises
         ------
         BadRequest
-            A name is spelt as none of them.
+            A name in the query matches several columns without regard to case, but none exactly.
         """
         small = {name.lower() for name in self.names}
         for one in [found for found in tree.find_all(exp.Identifier) if found.name.lower() in small]:
@@ -58,7 +58,7 @@ class Spelling:
             one.replace(exp.to_identifier(self.names[one.name], quoted=True))
 
     def rows(self, source: QuerySource, ranges: NDArray[np.int64] | None) -> str:
-        """Return what stands in FROM for a table."""
+        """Return the SQL that replaces a table in FROM."""
         rows = source.within(ranges)
         if not any(name in self.names for name in source.columns):
             return rows
@@ -66,19 +66,21 @@ class Spelling:
         return f"{rows} AS t({listed})"
 
     def read(self, text: str) -> str:
-        """Return a text of DuckDB's with the names as they are spelt."""
+        """Return a text from DuckDB with the original names."""
         for name, theirs in self.names.items():
             text = text.replace(quoted(theirs), name).replace(theirs, name)
         return text
 
 
 def require_spelling(tree: exp.Expr) -> None:
-    """Refuse a part of a query that gives two columns whose names differ in case only: outside they would be one.
+    """Raise an error if a subquery has two columns whose names differ only in case.
+
+    In the outer query the two would be one column.
 
     Raises
     ------
     BadRequest
-        There is such a part; the message names both.
+        There is such a subquery; the message has both names.
     """
     for part in tree.find_all(exp.Subquery, exp.CTE):
         spelt: dict[str, str] = {}
@@ -91,14 +93,14 @@ def require_spelling(tree: exp.Expr) -> None:
 
 
 def with_dotted_columns(tree: exp.Expr, tables: Mapping[str, Collection[str]]) -> None:
-    """Take ``a.b`` for the column of this name where a table has one, and no table is called ``a``.
+    """Treat ``a.b`` as one column name if a table has a column of this name and no table is named ``a``.
 
     Parameters
     ----------
     tree
-        A query, which is changed.
+        The query, which is changed in place.
     tables
-        Columns by the table's name in the query.
+        The columns of each table, by its name or alias in the query.
     """
     known = {alias.lower(): {name for name in columns if "." in name} for alias, columns in tables.items()}
     if not any(known.values()):
@@ -113,7 +115,7 @@ def with_dotted_columns(tree: exp.Expr, tables: Mapping[str, Collection[str]]) -
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Return names with no two alike: the second ``ra`` is ``ra_1``, as DuckDB has it in a subquery."""
+    """Return unique names: the second ``ra`` becomes ``ra_1``, as in DuckDB's subqueries."""
     taken = set(names)
     found: list[str] = []
     for name in names:
@@ -126,7 +128,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def _names_a_column(one: exp.Identifier) -> bool:
-    """Tell whether an identifier is a column's or an alias of one: not a table's, nor a field's of a value."""
+    """Return whether an identifier names a column or its alias, and not a table or a field of a value."""
     parent = one.parent
     if isinstance(parent, exp.Table | exp.PropertyEQ | exp.Dot | exp.CTE):
         return False

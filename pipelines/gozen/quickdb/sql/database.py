@@ -1,4 +1,4 @@
-"""A DuckDB connection that can read only the archive, with limits of time and memory."""
+"""Run queries on a DuckDB connection that can read only the archive, with limits of time, memory and rows."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from gozen.settings import QuickDBSettings
 Result = TypeVar("Result")
 _ASK_AGAIN_S = 0.02
 _STOPS_IN_S = 0.4
-"""How long a query may take to stop; what is inside a single long step then goes on alone, with its connection."""
+"""Seconds to wait for a query to stop. If one long step does not end, it runs on and its connection is abandoned."""
 _READ = ("catalogs/", "tables/")
-"""What the tables of an archive lie under."""
+"""Folders of the archive that queries may read."""
 _KIND = re.compile(r"^(\w[\w ]*) Error: ", re.ASCII)
 
 
 class Database:
-    """Keeps a connection as long as the keys of the archive are the same, and with it the footers that it has read.
+    """Runs queries; keeps its connection, which caches footers of files, until the archive's S3 keys change.
 
     Parameters
     ----------
     store
         The archive.
     limits
-        Seconds, memory and rows that a query may take.
+        Limits of a query: seconds, memory and rows.
     """
 
     def __init__(self, store: Store, limits: QuickDBSettings) -> None:
@@ -46,27 +46,27 @@ class Database:
         self._lock = threading.Lock()
 
     def run(self, query: Query, sources: QuerySources, mine: Mapping[str, Any], *, trusted: bool = False) -> pa.Table:
-        """Ask.
+        """Run a query and return its result.
 
         Parameters
         ----------
         query
-            What.
+            The parsed query.
         sources
-            The tables that it may name.
+            The tables that the query may read.
         mine
-            Those among them that the caller gives.
+            The caller's tables, by name.
         trusted
-            Whether it may open files.
+            Whether the query may open files.
 
         Raises
         ------
         BadRequest
-            The query does more than to read tables, or DuckDB refuses it.
+            The query does more than read tables, or DuckDB refuses it.
         LimitExceeded
-            It takes too long, too much memory, or has too many rows.
+            The query takes too long or too much memory, or its result has too many rows.
         UnreadableInput
-            A file that the table names cannot be read.
+            A file of a table cannot be read.
         StorageUnavailable
             The storage does not answer.
         """
@@ -80,7 +80,7 @@ class Database:
             return self._in_time(cursor, lambda stopped: answer(cursor, text, spelling, self._limits, stopped))
 
     def _connection(self, trusted: bool) -> duckdb.DuckDBPyConnection:
-        """Return a connection with the keys of this moment: one that is locked cannot be given others."""
+        """Return a connection with the current S3 keys; a locked connection cannot get new keys, so it is replaced."""
         keys = self._keys()
         with self._lock:
             if trusted not in self._open or self._open[trusted][0] != keys:
@@ -96,12 +96,12 @@ class Database:
         return self._store.access()
 
     def _connected(self, keys: Any, trusted: bool) -> duckdb.DuckDBPyConnection:
-        # A name that is no table is an error, not a variable of this program.
+        # Otherwise an unknown table name would be looked up among the variables of this program.
         made = duckdb.connect(config={"python_enable_replacements": "false"})
         made.execute(f"SET parquet_metadata_cache = true; SET memory_limit = '{self._limits.sql_memory_mb} MiB'")
-        # It would otherwise put what has no room in memory into the folder that the program runs in.
+        # Otherwise data that do not fit in memory would be written into the working directory.
         made.execute("SET temp_directory = ''")
-        with contextlib.suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar
+        with contextlib.suppress(duckdb.InvalidInputException):  # raised in a notebook without ipywidgets
             made.execute("SET enable_progress_bar = false")
         if keys is not None:
             from gozen.quickdb.sql.duckdb_s3 import reach
@@ -116,7 +116,7 @@ class Database:
         return made
 
     def _in_time(self, cursor: duckdb.DuckDBPyConnection, work: Callable[[threading.Event], Result]) -> Result:
-        """Do what asks DuckDB in a thread, so that limit of time and Ctrl-C are heard here meanwhile."""
+        """Run `work` in a thread, so that this one can react to the time limit and to Ctrl-C."""
         done, stopped = threading.Event(), threading.Event()
         found: list[Result] = []
         failed: list[BaseException] = []
@@ -124,7 +124,7 @@ class Database:
         def run() -> None:
             try:
                 found.append(work(stopped))
-            except BaseException as error:  # handed to the thread that waits
+            except BaseException as error:  # raised again in the waiting thread
                 failed.append(error)
             finally:
                 done.set()
@@ -150,7 +150,7 @@ class Database:
 
     def _stop(self, cursor: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
         for _ in range(round(_STOPS_IN_S / _ASK_AGAIN_S)):
-            cursor.interrupt()  # one that comes between two statements is not heard
+            cursor.interrupt()  # repeated, because it has no effect between two statements
             if done.wait(_ASK_AGAIN_S):
                 cursor.close()
                 return
@@ -167,7 +167,7 @@ class Database:
             raise self._named(error, spelling.read(str(error))) from error
 
     def _named(self, error: Exception, said: str) -> GozenError:
-        """Return an error of DuckDB's by our name; one that shows while rows are read has its kind in its text only."""
+        """Return the Gozen error for an error of DuckDB. While rows are read, only the text has its kind."""
         found = _KIND.match(said)
         kind = found[1] if found else ""
         if kind == "Out of Memory" or isinstance(error, duckdb.OutOfMemoryException):
@@ -175,7 +175,7 @@ class Database:
                 f"the query takes more than {self._limits.sql_memory_mb:,} MB: ask for less, "
                 "or raise quickdb.sql_memory_mb"
             )
-        # The exception itself has no status where the file is one of a list.
+        # The exception has no HTTP status if the file is one of a list.
         if kind == "HTTP" and "(HTTP 404 " not in said:
             return StorageUnavailable(f"DuckDB cannot read the archive: {said}")
         if kind in ("HTTP", "IO") or (kind == "Invalid Input" and self._store.url in said):

@@ -1,4 +1,4 @@
-"""Give DuckDB access to an archive on S3: extension and credentials."""
+"""Give DuckDB access to an archive on S3: load the extension, set credentials and certificates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gozen.errors import BadRequest
 
 
 def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
-    """Let a DuckDB read from S3.
+    """Give a DuckDB connection access to S3.
 
     Raises
     ------
     BadRequest
-        The extension is not installed: DuckDB would fetch it from the network.
+        The extension is not installed (DuckDB would download it), or the certificates cannot be read.
     """
     _load(connection)
     if access.tls:
@@ -34,20 +34,20 @@ def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
 
 
 def _verify(connection: duckdb.DuckDBPyConnection, authorities: str | None) -> None:
-    """Let it ask only servers whose certificate is signed by an authority to trust, whichever client it is built with.
+    """Let DuckDB accept only servers with a trusted certificate, with either of its HTTP clients.
 
     Raises
     ------
     BadRequest
-        The file of the authorities cannot be read: it would wait for ever.
+        The file of authorities cannot be read; DuckDB would hang.
     """
-    # GLOBAL, because a query runs in a cursor, which does not have what was set for the connection.
+    # GLOBAL, because queries run in cursors, which do not inherit the settings of a connection.
     for setting in ("enable_server_cert_verification", "enable_curl_server_cert_verification"):
         connection.execute(f"SET GLOBAL {setting} = true")
     if authorities is None:
         return
     try:
-        with open(authorities, "rb") as file:  # noqa: PTH123 - a name as the environment has it
+        with open(authorities, "rb") as file:  # noqa: PTH123 - the path in the environment variable
             file.read(1)
     except OSError as error:
         raise BadRequest(f"cannot read the certificates of AWS_CA_BUNDLE: {error}") from error

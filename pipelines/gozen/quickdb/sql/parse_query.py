@@ -1,6 +1,6 @@
-"""Parse a query: its tables, its circles, and its translation to the files of the tables.
+"""Parse a query, find its tables and circles, and translate it to a query of the tables' files.
 
-What a query may do is decided in `gozen.quickdb.sql.allow_list`; DuckDB is asked in `gozen.quickdb.sql.database`.
+`gozen.quickdb.sql.allow_list` checks whether the query is allowed; `gozen.quickdb.sql.database` runs it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from gozen.errors import BadRequest
 from gozen.quickdb.sql.column_clashes import Spelling, require_spelling, with_dotted_columns
 from gozen.quickdb.sql.query_sources import PIXEL, QuerySource, QuerySources, quoted
 
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it does not know is refused, and said by us
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # no warnings: Gozen raises an error instead
 _WITHIN = "within"
 _PLACE = ["ra", "dec"]
 _UNDERLINED = re.compile(r"\x1b\[\d*m")
-"""What a terminal underlines by; a parser's message has it."""
+"""Terminal codes that sqlglot puts into its messages to underline text."""
 _USAGE = "within(ra, dec, 83.8, -5.4, 10): two columns, then a centre in degrees and a radius in arcsec, as numbers"
 _DISTANCE = (
     "2 * asin(sqrt(least(1, pow(sin(radians({dec} - {d}) / 2), 2) + "
@@ -34,17 +34,17 @@ _DISTANCE = (
 
 
 class Query:
-    """A SELECT, parsed.
+    """A parsed SELECT.
 
     Parameters
     ----------
     text
-        In DuckDB's SQL.
+        The query in DuckDB's SQL.
 
     Raises
     ------
     BadRequest
-        It is no SELECT, or not one.
+        The text is not exactly one SELECT.
     """
 
     def __init__(self, text: str) -> None:
@@ -60,33 +60,33 @@ class Query:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The names of the tables that it asks, as written and in small letters, which SQL takes for the same."""
+        """The names of the tables in FROM, each as written and in lower case; SQL does not distinguish the two."""
         return tuple(sorted({name for node in self._nodes for name in (node.name, node.name.lower())}))
 
     @property
     def text(self) -> str:
-        """The query in DuckDB's SQL, with the names of tables in it."""
+        """The query in DuckDB's SQL, with the names of tables."""
         return _written(self._tree)
 
     def over(self, sources: QuerySources, *, files: bool = False) -> tuple[str, Spelling]:
-        """Return the query on the rows of these tables; circles become ranges of pixels and an exact test.
+        """Return the query on the files of these tables; circles become ranges of pixels and an exact test.
 
         Parameters
         ----------
         sources
-            What it may ask.
+            The tables that the query may read.
         files
-            Whether a name that is no table is left to DuckDB, which may take it for a file.
+            Whether DuckDB gets names that are not tables, and may open files of these names.
 
         Returns
         -------
         tuple
-            The text for DuckDB, and how the names of its columns are read.
+            The query for DuckDB, and the translation of its column names.
 
         Raises
         ------
         TableNotFound
-            It asks another one.
+            The query names another table, and `files` is not set.
         """
         asked = [node for node in self._nodes if not files or node.name.lower() in sources.names]
         found = {id(node): sources.find(node.name) for node in asked}
@@ -101,7 +101,7 @@ class Query:
         return _written(self._tree), spelling
 
     def _circles(self, found: Mapping[int, QuerySource]) -> dict[int, NDArray[np.int64]]:
-        """Replace circles by tests; return the ranges of pixels that limit a table by the number of its node."""
+        """Replace circles by tests; return the ranges of pixels that limit a table, by the ``id()`` of its node."""
         limits: dict[int, NDArray[np.int64]] = {}
         for call in list(self._tree.find_all(exp.Anonymous)):
             if call.name.lower() == _WITHIN:
@@ -114,7 +114,7 @@ class Query:
         return limits
 
     def _table_of(self, call: exp.Anonymous, found: Mapping[int, QuerySource]) -> exp.Table | None:
-        """Return the table whose index a circle can use: it is about the positions that the index is of."""
+        """Return the table whose index limits the rows of a circle, or None if the circle is not on its ra and dec."""
         select = call.find_ancestor(exp.Select)
         mine = [node for node in self._nodes if node.find_ancestor(exp.Select) is select]
         qualifier = call.expressions[0].table.lower()
@@ -132,8 +132,8 @@ def _parsed(text: str) -> list[exp.Expr]:
         raise BadRequest(f"this is not SQL: {_UNDERLINED.sub('', str(error))}") from error
     except RecursionError as error:
         raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
-    except Exception as error:  # a parser by others that is given any text
-        raise BadRequest(f"this is not SQL that can be read: {type(error).__name__}: {error}") from error
+    except Exception as error:  # the parser gets any text and may raise anything
+        raise BadRequest(f"this is no SQL that can be read: {type(error).__name__}: {error}") from error
 
 
 def _written(tree: exp.Expr) -> str:
@@ -141,13 +141,13 @@ def _written(tree: exp.Expr) -> str:
         return tree.sql(dialect="duckdb")
     except RecursionError as error:
         raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
-    except Exception as error:  # as above
+    except Exception as error:  # as in `_parsed`
         raise BadRequest(f"this SQL cannot be given to DuckDB: {type(error).__name__}: {error}") from error
 
 
 def _put(node: exp.Table, rows: str) -> None:
-    """Put rows in the place of a table's name; its alias, a sample and joins stay where they are."""
-    inner = sqlglot.parse_one(f"SELECT * FROM {rows}", read="duckdb")  # noqa: S608 it may only read what is read anyway
+    """Replace a table's name by rows, and keep its alias, sample and joins."""
+    inner = sqlglot.parse_one(f"SELECT * FROM {rows}", read="duckdb")  # noqa: S608 the connection limits what can be read
     subquery = exp.Subquery(this=inner, alias=node.args.get("alias") or exp.TableAlias(this=node.this.copy()))
     for part in ("joins", "laterals", "sample", "pivots"):
         if node.args.get(part):
@@ -156,7 +156,7 @@ def _put(node: exp.Table, rows: str) -> None:
 
 
 def _is_of_the_query(node: exp.Table) -> bool:
-    """Tell whether a name is that of a WITH of the query, which within its own definition means the table."""
+    """Return whether a name is defined by a WITH; inside that definition, unless recursive, it means the table."""
     above: Any = node
     inside: list[Any] = []
     while above is not None:
@@ -182,7 +182,7 @@ def _limit(call: exp.Anonymous) -> NDArray[np.int64]:
 
 
 def _holds_for_every_row(call: exp.Expr) -> bool:
-    """Tell whether rows that do not meet a condition are out, whatever else the WHERE says."""
+    """Return whether a condition is joined by AND to the rest of the WHERE, and so excludes each row that fails it."""
     node = call.parent
     while isinstance(node, exp.And | exp.Paren):
         node = node.parent

@@ -1,4 +1,4 @@
-"""Where the rows of a name in FROM come from: a table, a night's log, or a table of the caller."""
+"""Find the rows for a name in FROM: a table, the observation log, or a table of the caller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gozen.errors import BadRequest, TableNotFound
 from gozen.quickdb.jobs.rerun_tables import Tables
 
 PIXEL = "_healpix_29"
-"""The column of every table that its index is of."""
+"""The column that the index of every table refers to."""
 LOGS: tuple[LogTable, ...] = get_args(LogTable)
 _TYPES = {
     pa.int16(): "SMALLINT",
@@ -37,16 +37,16 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class QuerySource:
-    """What a name in FROM stands for.
+    """The rows for a name in FROM.
 
     Parameters
     ----------
     columns
-        Names as they are spelt, in order.
+        The original names of the columns, in order.
     rows
-        What stands in FROM for all rows, in DuckDB's SQL, with columns in that order.
+        The SQL for FROM that gives all rows, with columns in that order.
     catalog
-        The table with its index, where it has one.
+        The table with its index; None if there is no index.
     """
 
     columns: tuple[str, ...]
@@ -54,23 +54,23 @@ class QuerySource:
     catalog: Catalog | None = None
 
     def within(self, ranges: NDArray[np.int64] | None) -> str:
-        """Return what stands in FROM for the rows that can lie in ranges of pixels; all where there are none."""
+        """Return the SQL for FROM that reads the files with rows in ranges of pixels; all files for None."""
         if self.catalog is None or ranges is None:
             return self.rows
         return _files(self.catalog, {group.path for group in self.catalog.row_groups.of_ranges(ranges)})
 
 
 class QuerySources:
-    """What names in FROM may stand for, found when they are asked for.
+    """The rows for all names that are allowed in FROM, opened on request.
 
     Parameters
     ----------
     store
-        The archive, whose observation log can be asked too.
+        The archive, which also has the observation log.
     tables
-        Those of a release, or live ones.
+        The tables of a release, or the live tables.
     mine
-        What the caller gives: Arrow, pandas or polars.
+        The caller's tables (Arrow, pandas or polars), by name.
     """
 
     def __init__(self, store: Store, tables: Tables, mine: Mapping[str, Any]) -> None:
@@ -79,18 +79,18 @@ class QuerySources:
 
     @property
     def names(self) -> frozenset[str]:
-        """All names, in small letters."""
+        """All names, in lower case."""
         return frozenset({*self._mine, *(name.lower() for name in self._tables.versions), *LOGS})
 
     def find(self, name: str) -> QuerySource:
-        """Return what a name stands for; what the caller gives comes first, then tables, then the log.
+        """Return the rows for a name: first among the caller's tables, then the archive's, then the log.
 
         Raises
         ------
         TableNotFound
-            There is nothing of the name.
+            There is no table of this name.
         BadRequest
-            What the caller gives is no table.
+            The caller's object of this name is not a table.
         """
         small = name.lower()
         if small in self._mine:
@@ -112,18 +112,18 @@ class QuerySources:
 
 
 def quoted(name: str) -> str:
-    """Return a name as DuckDB takes it whatever its letters are."""
+    """Return a name as a quoted identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def _files(catalog: Catalog, paths: set[str] | None) -> str:
-    # The file with the columns and no rows gives the columns where nothing else is left.
+    # The schema's file has columns and no rows: the columns are known even if no other file is read.
     rows = _parquet([catalog.schema_url(), *catalog.urls(paths)])
     if catalog.schema.names == catalog.stored.names:
         return rows
-    # What none of the files has yet is null.
+    # Columns that no file has yet are null.
     columns = (quoted(one.name) if one.name in catalog.stored.names else _null(one) for one in catalog.schema)
-    return f"(SELECT {', '.join(columns)} FROM {rows})"  # noqa: S608 it may only read what is read anyway
+    return f"(SELECT {', '.join(columns)} FROM {rows})"  # noqa: S608 the connection limits what can be read
 
 
 def _null(field: pa.Field) -> str:
@@ -139,14 +139,14 @@ def _parquet(urls: list[str]) -> str:
 def _log(store: Store, name: LogTable) -> QuerySource:
     schema = SCHEMAS[name]
     none = f"SELECT {', '.join(map(_null, schema))} WHERE false"
-    # Columns that the file of an older night lacks are null; a file has none that the schema does not have.
+    # Columns that an older night's file lacks are null. No file has columns outside the schema.
     urls = [store.url_of(key) for key in store.list(keys.log_tables(name)) if key.endswith(".parquet")]
-    both = f"{none} UNION ALL BY NAME SELECT * FROM {_parquet(urls)}" if urls else none  # noqa: S608 it may only read what is read anyway
+    both = f"{none} UNION ALL BY NAME SELECT * FROM {_parquet(urls)}" if urls else none  # noqa: S608 the connection limits what can be read
     return QuerySource(tuple(schema.names), f"({both})")
 
 
 def readable(name: str, table: Any) -> Any:
-    """Return what the caller gives with the columns that DuckDB does not know as ones that it does."""
+    """Return the caller's table, with columns of types that DuckDB lacks converted to types that it has."""
     if not isinstance(table, pa.Table):
         return table
     for at, field in enumerate(table.schema):

@@ -1,1 +1,1 @@
-"""What is known of a user's function without running it: its digest, what it holds, whether its results may be kept."""
+"""Inspect a user's function without running it: its digest, its values, and whether its results may be cached."""

@@ -1,4 +1,4 @@
-"""Which bytecode instruction consumes a value that another one leaves on the interpreter's stack."""
+"""Find the bytecode instruction that consumes a value which another one leaves on the interpreter's stack."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import dis
 from collections.abc import Sequence
 
 _BEFORE_CALL = dis.opmap.get("PRECALL")
-"""Python 3.11 says in two parts what a call takes, the first of which moves nothing by itself."""
+"""Python 3.11 splits the stack effect of a call into two instructions; the first one moves nothing itself."""
 
 Steps = Sequence[dis.Instruction]
-"""Instructions of a function, without those that move nothing."""
+"""Instructions of a function, without those that do not change the stack."""
 
 
 def consumer(steps: Steps, at: int) -> tuple[int, int] | None:
-    """Return the step that takes the value which one step leaves on the stack, and how many lie above that value.
+    """Return the step that takes the value which step `at` leaves on the stack, and the number of values above it.
 
-    None where a jump comes first: what happens then is not followed.
+    None if a jump comes first: jumps are not followed.
     """
     above = 0
     for after in range(at + 1, len(steps)):
@@ -35,7 +35,7 @@ def consumer(steps: Steps, at: int) -> tuple[int, int] | None:
 
 
 def _taken(operation: str, effect: int) -> int:
-    """Return how many values an operation takes from the stack."""
+    """Return the number of values that an operation takes from the stack."""
     if operation in ("LOAD_ATTR", "LOAD_METHOD"):
         return 1
     if operation.startswith(("STORE_", "DELETE_", "POP_", "RETURN_")):
@@ -44,17 +44,17 @@ def _taken(operation: str, effect: int) -> int:
 
 
 def is_call(step: dis.Instruction) -> bool:
-    """Tell whether an instruction calls a function."""
+    """Return whether an instruction calls a function."""
     return step.opname.startswith("CALL") and not step.opname.startswith("CALL_INTRINSIC")
 
 
 def begins_call(step: dis.Instruction) -> bool:
-    """Tell whether what an instruction loads is to be called."""
+    """Return whether an instruction loads an object in order to call it."""
     return "NULL" in step.argrepr
 
 
 def calls(steps: Steps) -> dict[int, str]:
-    """Return at which steps global functions are called, with their names."""
+    """Return the names of the global functions that are called, by the number of the step that calls them."""
     loads = [(at, str(one.argval)) for at, one in enumerate(steps) if one.opname == "LOAD_GLOBAL" and begins_call(one)]
     ends = [(consumer(steps, at), name) for at, name in loads]
     return {end[0]: name for end, name in ends if end is not None and is_call(steps[end[0]])}

@@ -1,4 +1,4 @@
-"""The parts of a function object, also of those that the standard library generates."""
+"""Take function objects apart, including those that the standard library generates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gozen.quickdb.user_code.instructions import is_of_numbers
 
 
 def content(cell: types.CellType) -> Any:
-    """Return what a variable of an enclosing function has."""
+    """Return the value of a variable of an enclosing function; None if it is unbound."""
     try:
         return cell.cell_contents
     except ValueError:  # a function that refers to itself before it is bound
@@ -24,7 +24,7 @@ def content(cell: types.CellType) -> Any:
 
 
 def names_of(code: types.CodeType) -> Iterator[str]:
-    """Yield the names of globals and attributes in a function, and in those inside of it."""
+    """Yield the names of globals and attributes in a function and in its inner functions."""
     yield from code.co_names
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
@@ -32,7 +32,7 @@ def names_of(code: types.CodeType) -> Iterator[str]:
 
 
 def cached_function(cached: Any) -> Callable[..., Any]:
-    """Return what `functools.lru_cache` was given: ``__wrapped__`` says anything, the cache itself refers to it."""
+    """Return the function of a `functools.lru_cache` by its reference: ``__wrapped__`` can be set to anything."""
     found = [one for one in gc.get_referents(cached) if callable(one) and not isinstance(one, type)]
     function: Callable[..., Any] = found[0] if found else cached.__wrapped__
     return function
@@ -40,16 +40,16 @@ def cached_function(cached: Any) -> Callable[..., Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Surroundings:
-    """What a function finds when it is called.
+    """The values that a function can reach when it is called.
 
     Parameters
     ----------
     held
-        Values of the variables of enclosing functions, and defaults, by name.
+        Values of the variables of enclosing functions and of defaults, by name.
     lasting
-        Names of what outlives a call and can be changed, and whether it is data.
+        Names of variables that outlive a call and whose values can be changed, and whether `is_data` is true for each.
     sets
-        Names of sets of other than numbers.
+        Names of variables with sets that contain other values than numbers.
     """
 
     held: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Surroundings:
 
 
 def surroundings(function: types.FunctionType) -> Surroundings:
-    """Return what a function finds when it is called."""
+    """Return the values that a function can reach when it is called."""
     code = function.__code__
     enclosed = dict(zip(code.co_freevars, map(content, function.__closure__ or ()), strict=True))
     names = code.co_varnames[: code.co_argcount]
@@ -73,19 +73,19 @@ def surroundings(function: types.FunctionType) -> Surroundings:
 
 
 def is_generated(function: types.FunctionType) -> bool:
-    """Tell whether the standard library has made a function, for a dataclass or a named tuple."""
+    """Return whether the standard library generated a function, for a dataclass or a named tuple."""
     if function.__code__.co_names == ("_tuple_new",):
         return function.__globals__.get("_tuple_new") is tuple.__new__
     return function.__code__ in _GENERATED
 
 
 def is_fixed(value: Any) -> bool:
-    """Tell whether a value cannot be changed."""
+    """Return whether a value is immutable."""
     return isinstance(value, bool | int | float | complex | str | bytes | tuple | frozenset | np.generic | None)
 
 
 def is_data(value: Any) -> bool:
-    """Tell whether methods of a value are those of data: a module may have an ``append`` that is something else."""
+    """Return whether a value is data, whose ``append`` changes it; the ``append`` of a module may do anything."""
     return not isinstance(value, types.ModuleType | types.FunctionType | types.BuiltinFunctionType | type)
 
 
@@ -96,7 +96,7 @@ class _Record:
 
 _Pair = collections.namedtuple("_Pair", "one")
 FIELD = type(vars(_Pair)["one"])
-"""What a named tuple has under each of its names."""
+"""The type of a named tuple's fields."""
 
 _GENERATED = frozenset(
     function.__code__
@@ -104,4 +104,4 @@ _GENERATED = frozenset(
     if (function := getattr(one, "__func__", one)) and isinstance(function, types.FunctionType)
     if is_installed_function(function)
 )
-"""What the standard library puts into each dataclass and named tuple."""
+"""The code of methods that the standard library adds to each dataclass and named tuple."""

@@ -1,7 +1,7 @@
-"""The values that a function holds, as bytes: to send them, and to detect changes by a call.
+"""Pickle the values that a function refers to, in order to send them, and to detect changes by a call.
 
-Instructions show a change by name. One of an element that a method returns, or of an argument that has come through
-three functions, is seen here, after it has happened.
+The bytecode shows changes of a named variable (`lasting_changes`). Other changes, for example of an element that a
+method returns, or of an argument that was passed through three functions, are detected here after the call.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ import numpy as np
 from gozen.quickdb.user_code.function_parts import cached_function
 
 _WHOLE = 1 << 20
-"""Bytes of an array up to which each counts; of a larger one as many, at equal distances."""
+"""An array of up to this many bytes is hashed completely; of a larger one about as many bytes, equally spaced."""
 
 
-class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle says nothing of its types
-    """Writes functions and classes by value.
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type annotations
+    """Pickles like cloudpickle, and also functions with `functools.lru_cache` and `functools.cached_property` by value.
 
-    So it does with `functools.lru_cache`, which pickle knows by name alone, and `functools.cached_property`, in which
-    Python 3.11 has a lock.
+    The standard pickle writes the former only by name, and the latter contains a lock in Python 3.11.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle says no
 
 
 def _reduced_cache(cached: Any) -> tuple[Any, ...]:
-    """Say how a function with `functools.lru_cache` is made again, empty."""
+    """Reduce a function with `functools.lru_cache`: it is rebuilt with an empty cache."""
     return _with_cache, (cached_function(cached), cached.cache_parameters())
 
 
@@ -50,12 +49,12 @@ def _reduced_property(kept: functools.cached_property[Any]) -> tuple[Any, ...]:
 
 def _with_name(function: Callable[..., Any], name: str | None) -> Any:
     kept = functools.cached_property(function)
-    if name is not None:  # a class that is made again by cloudpickle does not say it
+    if name is not None:  # `__set_name__` is not called when cloudpickle rebuilds a class
         kept.__set_name__(object, name)
     return kept
 
 
-# Of the class: a table that is set on an object is not looked at.
+# Set on the class, because a table that is set on an object is ignored.
 Pickler.dispatch_table = cloudpickle.Pickler.dispatch_table.new_child(
     {
         functools._lru_cache_wrapper: _reduced_cache,
@@ -65,12 +64,12 @@ Pickler.dispatch_table = cloudpickle.Pickler.dispatch_table.new_child(
 
 
 class _StatePickler(Pickler):
-    """Leaves out what `functools.cached_property` has kept in an object, which is no change."""
+    """Leaves out values that `functools.cached_property` has cached in an object: these do not count as changes."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return what stands for an object, or NotImplemented where it is written as ever."""
+        """Return how an object is rebuilt, or NotImplemented for the default."""
         attributes = getattr(obj, "__dict__", None)
-        # Functions and modules have one too, and are most of what is written.
+        # Functions and modules have a `__dict__` too; most objects are of these kinds and are skipped first.
         if (
             isinstance(attributes, dict)
             and type(obj).__module__ != "builtins"
@@ -86,9 +85,9 @@ def _kept_properties(kind: type) -> set[str]:
 
 
 def state(*values: Any) -> bytes | None:
-    """Return the same as long as nothing has changed in values and in what functions among them hold.
+    """Return a digest that changes if values change, or the values that functions among them refer to.
 
-    It is of this process alone. None is the state of what cannot be written.
+    Digests are comparable only within this process. None means that the values cannot be pickled.
     """
     digest = hashlib.sha256()
     written = io.BytesIO()
@@ -102,5 +101,5 @@ def state(*values: Any) -> bytes | None:
 
 def _bytes(buffer: pickle.PickleBuffer) -> Any:
     array = np.frombuffer(buffer.raw(), np.uint8)
-    # An odd distance: one of whole numbers would meet the same byte of each.
+    # An odd stride: a multiple of the item size would read the same byte of each number.
     return array if len(array) <= _WHOLE else np.ascontiguousarray(array[:: len(array) // _WHOLE | 1])

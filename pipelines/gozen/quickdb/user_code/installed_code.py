@@ -1,4 +1,4 @@
-"""Tell installed code from the user's own, by the code and not by its name."""
+"""Distinguish installed code from the user's, by the object and not only by its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLACES = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "plat
 
 
 def is_installed_module(name: str | None) -> bool:
-    """Tell whether a module belongs to Python, to what is installed, or to Gozen; not so what nobody has imported."""
+    """Return whether a module is imported and belongs to Python, to an installed package or to Gozen."""
     if name == "builtins":
         return True
     name = name or "__main__"
@@ -26,19 +26,19 @@ def is_installed_module(name: str | None) -> bool:
 
 
 def is_own_module(module: types.ModuleType) -> bool:
-    """Tell whether a module is the user's, and not what a script or notebook is itself."""
+    """Return whether a module is the user's, and is not the script or notebook itself."""
     return module.__name__ != "__main__" and not is_installed_module(module.__name__)
 
 
 def is_installed_function(function: types.FunctionType) -> bool:
-    """Tell whether a function is installed: its globals are those of its module. `functools.wraps` cannot lend them."""
+    """Return whether a function is installed, by its globals: `functools.wraps` copies names, but not globals."""
     name = function.__globals__.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) else None
     return getattr(module, "__dict__", None) is function.__globals__ and is_installed_module(name)
 
 
 def is_installed_class(kind: type) -> bool:
-    """Tell whether a class is installed: its module has it under its name, or nothing in it is of Python."""
+    """Return whether a class is installed: its installed module has it by name, or it has no Python functions."""
     if not is_installed_module(kind.__module__):
         return False
     found: Any = sys.modules.get(kind.__module__)

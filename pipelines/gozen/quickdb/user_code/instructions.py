@@ -1,4 +1,4 @@
-"""Analyse a function's bytecode without running it: names used, values changed, sets."""
+"""Analyse a function's bytecode without running it: the names that it uses, changed values, uses of sets."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _REFUSED = {
     "BUILD_SET": "makes a set, whose order hangs on hashes",
 }
 _ORDERLESS = frozenset({"sorted", "len", "min", "max", "any", "all", "bool"})
-"""Functions for which the order of what they are given does not matter."""
+"""Functions whose result does not depend on the order of their argument."""
 
 _SET_OPERATIONS = frozenset({"|", "&", "-", "^"})
 _FILLING = frozenset({"add", "discard", "remove", "update", "clear", "isdisjoint", "issubset", "issuperset"})
-"""Methods of a set to which its order does not matter, and which give no set."""
+"""Methods of a set that do not depend on its order and do not return a set."""
 
 _MAKERS = _ORDERLESS | {"list", "tuple", "dict", "enumerate", "sum", "zip", "iter", "reversed"}
-"""Functions that go through what they are given."""
+"""Functions that iterate over their argument and do not return a set."""
 
 
 @dataclass
 class Uses:
-    """What a function and those inside of it do.
+    """The names that a function and its inner functions use, and the operations that are refused.
 
     Parameters
     ----------
     globals, attributes, imports
-        Names that are looked up: globally, in an object, as a module.
+        Names of globals, of attributes and of imported modules.
     chains
-        Names of globals with the attributes that follow them, as ``numpy``, ``linalg``, ``norm``.
+        Names of globals with the attributes that follow them, for example ``(numpy, linalg, norm)``.
     stored
-        Names of attributes that it gives to objects, and of what a class inside of it has.
+        Names of attributes that it sets, and of members of classes that it defines.
     handed
-        Names of global functions to which it hands what outlives a call, and as which of their arguments.
+        Names of global functions to which it passes values that outlive a call, with the position of the argument.
     refused
-        What it does that may give another result the next time.
+        Descriptions of operations that may give a different result in the next run.
     """
 
     globals: set[str] = field(default_factory=set)
@@ -60,27 +60,29 @@ class Uses:
 
 
 def read(code: types.CodeType, outer: Mapping[str, bool], sets: Collection[str], hidden: Collection[str] = ()) -> Uses:
-    """Read a function.
+    """Analyse the bytecode of a function and of its inner functions.
 
     Parameters
     ----------
+    code
+        The function's code.
     outer
-        Names of variables whose values outlive the call and can be changed, and whether they hold data (not so modules,
-        classes and functions, whose methods may have any name).
+        Names of variables whose values outlive the call and can be changed, and whether the values are data; modules,
+        classes and functions are not data, because their methods may have any name.
     sets
-        Names of globals, and of variables of an enclosing function, that are sets of other than numbers.
+        Names of globals and of variables of enclosing functions with sets that contain other values than numbers.
     hidden
-        Names that do not stand for what Python has under them.
+        Names that are globals of the function, and so may hide Python's built-in functions.
     """
     found = Uses()
-    # What a function finds in an enclosing one outlives it, but not where that one is inside of it too.
+    # A variable of an enclosing function outlives the call, unless that function is an inner function of `code` itself.
     _read(code, outer, _Sets(sets, _ORDERLESS.difference(hidden), _MAKERS.difference(hidden)), found, code.co_freevars)
     return found
 
 
 @dataclass(frozen=True)
 class _Sets:
-    """How sets are told: names of such, functions to which their order does not matter, or that make no set."""
+    """Names of variables with sets, of functions that ignore the order of a set, and of functions that make no set."""
 
     names: Collection[str]
     orderless: Collection[str]
@@ -126,7 +128,7 @@ def _take_name(operation: str, name: str, found: Uses) -> None:
 
 
 def _disordered(steps: Steps, sets: _Sets) -> Iterator[str]:
-    """Yield what is done with sets and with views of dicts that may depend on the order of a set."""
+    """Yield descriptions of uses of sets and of views of dicts that may depend on the order of a set."""
     ends = calls(steps)
     for at, step in enumerate(steps):
         if step.opname in _GLOBAL and step.argval in ("set", "frozenset"):
@@ -148,12 +150,12 @@ def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:
 
 
 def is_of_numbers(values: Collection[object]) -> bool:
-    """Tell whether a set has the same order in each process, if it was made in the same way."""
+    """Return whether a set contains only numbers; made in the same way, it has the same order in each process."""
     return all(type(one) in (int, bool) or (type(one) is float and one == one) for one in values)
 
 
 def _is_orderless(steps: Steps, made: int, ends: Mapping[int, str], sets: _Sets, *, stored: bool = False) -> bool:
-    """Tell whether a set, which a step leaves on the stack, is asked for no order."""
+    """Return whether the order of a set, which step `made` leaves on the stack, does not matter to its use."""
     found = consumer(steps, made)
     if found is None:
         return False
@@ -169,11 +171,11 @@ def _is_orderless(steps: Steps, made: int, ends: Mapping[int, str], sets: _Sets,
 
 
 def _is_filled_and_asked(steps: Steps, name: str, ends: Mapping[int, str], sets: _Sets) -> bool:
-    """Tell whether a local variable with a set is filled, and asked for what has no order, and nothing else."""
+    """Return whether no use of a local variable with a set depends on the order of the set."""
     for at, step in enumerate(steps):
         if not step.opname.startswith("LOAD_FAST"):
             continue
-        if isinstance(step.argval, tuple) and name in step.argval:  # Python 3.13 loads two at a time
+        if isinstance(step.argval, tuple) and name in step.argval:  # Python 3.13 loads two variables in one instruction
             return False
         is_filled = steps[at + 1].opname in ("LOAD_ATTR", "LOAD_METHOD") and steps[at + 1].argval in _FILLING
         if step.argval == name and not is_filled and not _is_orderless(steps, at, ends, sets, stored=True):
@@ -182,7 +184,7 @@ def _is_filled_and_asked(steps: Steps, name: str, ends: Mapping[int, str], sets:
 
 
 def _is_plain_view(steps: Steps, at: int, ends: Mapping[int, str], sets: _Sets) -> bool:
-    """Tell whether a view of a dict is gone through, or is the first argument of a function that makes no set."""
+    """Return whether a view of a dict is iterated over, or is the first argument of a function that makes no set."""
     if at + 1 == len(steps) or not is_call(steps[at + 1]):
         return False
     found = consumer(steps, at + 1)

@@ -1,8 +1,8 @@
-"""Decide whether a function's results may be kept: a positive list over all code that it can reach.
+"""Decide whether a function's results may be cached: check all code that it can reach against an allow-list.
 
-A function may have data, its own code and what `pure_names` lists. By those it reaches nothing else: each name of an
-attribute in its code must be harmless for whatever it is asked of. So a library that reads a file, in whatever language
-it is written, is found by the way to it.
+A function may use data, the user's code and the objects that `pure_names` lists. Each attribute name in its code must
+be harmless on every object on which it may be looked up, so these lead to nothing else. A library that reads a file is
+found even if it is compiled, because the function needs a name that is not listed in order to reach it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from gozen.quickdb.user_code.instructions import Uses, is_of_numbers, read
 from gozen.quickdb.user_code.pure_names import ATTRIBUTES
 
 
-def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 what the API calls it
-    """Return why the result of functions may be another one the next time; empty where it is the same.
+def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 its name in the API
+    """Return why the results of functions may differ in the next run; empty text if they cannot.
 
     Parameters
     ----------
     map, others
         The functions.
     shared
-        The second argument of `map`.
+        The second argument of `map`, or None.
     """
     judge = _Judge()
     try:
@@ -42,28 +42,28 @@ def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A0
         for value in (map, *others, shared):
             judge.take(value)
         judge.settle()
-    except Exception as error:  # what objects do when they are looked at is theirs, and must not end a job
+    except Exception as error:  # the user's objects may raise anything when inspected, which must not end a job
         return f"it cannot be looked through: {type(error).__name__}: {error}"
     return judge.reasons[0] if judge.reasons else ""
 
 
 class _Judge:
-    """Goes through what functions can reach; `reasons` has what speaks against them."""
+    """Walks through everything that functions can reach; `reasons` lists why results may not be cached."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
-        self._seen: dict[int, Any] = {}  # with the objects, whose ids are given again when they are gone
+        self._seen: dict[int, Any] = {}  # keeps the objects: Python reuses the ids of deleted ones
         self._holders: list[Any] = []
-        self._lasting: set[int] = set()  # classes of which there are objects that outlive a call
+        self._lasting: set[int] = set()  # ids of classes with objects that outlive a call
         self._asked: dict[str, str] = {}
         self._own: set[str] = set()
-        self._library: dict[type, None] = {}  # classes whose objects have names that the user's may have too
+        self._library: dict[type, None] = {}  # library classes, which may share attribute names with the user's
         self._settled: set[tuple[int, str, bool]] = set()
         self._read: set[tuple[int, tuple[str, ...]]] = set()
         self._at = ""
 
     def take(self, value: Any) -> None:
-        """Take a value that the functions can reach."""
+        """Check a value that the functions can reach."""
         if type(value) in (str, bytes) and value_kinds.may_be_the_time(value):
             self._because(f"has the text {value[:40]!r}, and NumPy takes 'now' for the time")
         if type(value) in value_kinds.DATA or id(value) in self._seen:
@@ -77,7 +77,7 @@ class _Judge:
         handle(self, value)
 
     def function(self, value: types.FunctionType, outer: tuple[str, ...] = ()) -> None:
-        """Take a function, some arguments of which outlive a call."""
+        """Check a function; `outer` names those of its arguments that outlive a call."""
         self._seen[id(value)] = value
         if is_generated(value) or (id(value), outer) in self._read:
             return
@@ -92,7 +92,7 @@ class _Judge:
         self._at = before
 
     def settle(self) -> None:
-        """Look up all names of attributes that the code has, wherever they may be found."""
+        """Look up each attribute name in the code on every object that may have it; refuse unlisted names."""
         while not self.reasons:
             pairs = [(one, name) for one in self._holders for name in sorted(self._asked)]
             new = [(*pair, key) for pair in pairs if (key := self._key(*pair)) not in self._settled]
@@ -110,7 +110,7 @@ class _Judge:
                 self._refuse(f".{name}")
 
     def _is_hidden(self, name: str) -> bool:
-        """Tell whether an object that is not the user's may have something else under a name of theirs."""
+        """Return whether an object of a library may have another attribute of the same name as the user's."""
         return name in pure.hidden() or any(hasattr(kind, name) for kind in self._library)
 
     def _key(self, holder: Any, name: str) -> tuple[int, str, bool]:
@@ -159,7 +159,7 @@ class _Judge:
                 self._refuse(f"the module {name}")
 
     def _follow(self, value: Any, attributes: Sequence[str]) -> None:
-        """Take what an expression such as ``numpy.linalg.norm`` is, and nothing else of its modules."""
+        """Check the value of an expression such as ``numpy.linalg.norm``, but nothing else in its modules."""
         for at, name in enumerate(attributes):
             if not isinstance(value, types.ModuleType):
                 self._ask(attributes[at:])
@@ -194,7 +194,7 @@ class _Judge:
 
     def _items(self, values: Iterable[Any]) -> None:
         for one in values:
-            if type(one) not in (float, int):  # of which there may be millions
+            if type(one) not in (float, int):  # skipped, because there may be millions
                 self.take(one)
 
     def _method(self, value: types.MethodType) -> None:
@@ -233,7 +233,7 @@ class _Judge:
         self._dunders(value)
 
     def _dunders(self, kind: type) -> None:
-        """Take what operators and statements call without a name."""
+        """Check special methods, which operators and statements call without a name."""
         for name, one in vars(kind).items():
             if value_kinds.is_private(name) and name not in value_kinds.OF_EVERY_CLASS:
                 self._own.add(name)

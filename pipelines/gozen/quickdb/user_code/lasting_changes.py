@@ -1,4 +1,4 @@
-"""Detect changes that outlive a call, which make results depend on the number of calls."""
+"""Detect changes that outlive a call, because they make results depend on earlier calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CHANGING = words("""
     resize intersection_update difference_update symmetric_difference_update appendleft extendleft popleft rotate
     subtract move_to_end
 """)
-"""Methods that change what they belong to."""
+"""Methods that change their object."""
 
 _WRITING = words("""
     at copyto put place putmask fill_diagonal put_along_axis insort insort_left insort_right heapify heappush heappop
@@ -23,7 +23,7 @@ _WRITING = words("""
 _CONTAINERS = frozenset({
     ("STORE_SUBSCR", 1), ("DELETE_SUBSCR", 1), ("STORE_SLICE", 2), ("STORE_ATTR", 0), ("DELETE_ATTR", 0),
 })  # fmt: skip
-"""Operations that change a value, by how many others lie above it on the stack."""
+"""Operations that change a value, each with the number of values above it on the stack."""
 
 _LOOKS_UP = ("LOAD_ATTR", "LOAD_METHOD")
 _CHANGED = ""
@@ -32,14 +32,21 @@ _CHANGED = ""
 def changes(
     steps: Steps, outer: Mapping[str, bool], constants: Sequence[object]
 ) -> tuple[list[str], set[tuple[str, int]]]:
-    """Return which variables a function changes, also under another name, and which functions it hands them to.
+    """Return which lasting variables a function changes (also by another name), and to which functions it passes them.
 
     Parameters
     ----------
+    steps
+        The function's instructions.
     outer
-        Names of variables that outlive a call, and whether they hold data.
+        Names of variables that outlive a call, and whether their values are data.
     constants
-        Those of the function.
+        The constants of the function.
+
+    Returns
+    -------
+    tuple
+        Names of changed variables; pairs of a function's name and the position of the argument.
     """
     names = {name: (name, data) for name, data in outer.items()}
     ends = calls(steps)
@@ -61,19 +68,20 @@ def changes(
 
 
 def _is_written(steps: Steps, at: int, constants: Sequence[object]) -> bool:
-    """Tell whether a value is the first argument of a function that changes it, or is given as ``out=``."""
+    """Return whether a value is the first argument of a function that changes it, or is passed as ``out=``."""
     found = consumer(steps, at)
     if found is None or not is_call(steps[found[0]]):
         return False
     if at and steps[at - 1].argval in _WRITING:
         return True
     before = steps[found[0] - 1]
-    names = constants[before.arg or 0] if before.opname == "KW_NAMES" else before.argval  # of the values on top
+    # Names of the keyword arguments, whose values are on top of the stack.
+    names = constants[before.arg or 0] if before.opname == "KW_NAMES" else before.argval
     return isinstance(names, tuple) and found[1] < len(names) and names[len(names) - 1 - found[1]] == "out"
 
 
 def _fate(steps: Steps, at: int, data: bool) -> str | None:
-    """Return `_CHANGED` where a value is changed, the name under which it or what is in it is stored, or None."""
+    """Return `_CHANGED` if a value is changed, the variable to which it or a part of it is assigned, or None."""
     direct = True
     while (found := consumer(steps, at)) is not None:
         at, above = found

@@ -1,4 +1,4 @@
-"""Library objects that depend only on their arguments: those of `pure_names`, compared by identity."""
+"""Recognise the library objects listed in `pure_names`, whose results depend only on arguments, by identity."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PATCH_INSIDE = ("_reads", "_number", "_rows", "_made")
 
 
 _COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarrow", "fast-histogram", "bottleneck")
-"""Packages from which a result may come, also by what one of them uses where it is there."""
+"""Packages whose versions may affect results; bottleneck is used by another one if it is installed."""
 
 
 def software() -> str:
-    """Return the versions of Python and of the libraries that make a result; Gozen's own is `code_version`."""
+    """Return the versions of Python and of the libraries that affect results; `code_version` has Gozen's."""
     return f"python {sys.version} {_libraries()}"
 
 
@@ -40,7 +40,7 @@ def _version(package: str) -> str:
 
 @functools.cache
 def hidden() -> frozenset[str]:
-    """Return names that values of every function have and that lead out of it: ``tofile``, ``format``, ``gi_frame``."""
+    """Return attributes of common types that are not allowed, such as ``tofile``, ``format`` and ``gi_frame``."""
     import collections
     import re
 
@@ -52,12 +52,12 @@ def hidden() -> frozenset[str]:
 
 
 def is_known_module(name: str) -> bool:
-    """Tell whether anything of a module is known."""
+    """Return whether any name of a module is listed."""
     return name in MODULES
 
 
 def known_in(module: types.ModuleType, name: str) -> list[Any]:
-    """Return what a module has under a name that is known, in a list; an empty one where that is something else."""
+    """Return the listed object of a module under a name, in a list; the list is empty if there is none."""
     found = getattr(module, name, None) if name in MODULES[module.__name__].split() else None
     if isinstance(found, types.ModuleType):
         return [found] if found is sys.modules.get(f"{module.__name__}.{name}") else []
@@ -66,15 +66,15 @@ def known_in(module: types.ModuleType, name: str) -> list[Any]:
 
 
 def is_known(value: object) -> bool:
-    """Tell whether a function or class is one that is known: by its identity, as names can be borrowed."""
+    """Return whether a function or class is listed, by its identity, because any object may have a listed name."""
     return id(value) in _of_builtins() or any(id(value) in _of_module(name) for name in MODULES if name in sys.modules)
 
 
 @functools.cache
 def _table(module: str) -> Mapping[str, Any]:
-    """Return the functions and classes of a module that are known, without those that somebody has replaced."""
+    """Return the listed functions and classes of a module, without those that were replaced."""
     found = importlib.import_module(module)
-    # Packages such as SciPy import what is below them when it is first asked for, which takes seconds.
+    # Submodules are left out: packages such as SciPy import them on first access, which takes seconds.
     names = [name for name in MODULES[module].split() if f"{module}.{name}" not in MODULES and hasattr(found, name)]
     objects = {name: getattr(found, name) for name in names}
     replaced = {
@@ -95,6 +95,6 @@ def _of_builtins() -> frozenset[int]:
 
 
 def is_known_builtin(name: str) -> bool:
-    """Tell whether a name that no module has stands for something that is known; what makes sets is looked at apart."""
+    """Return whether a name is that of a listed built-in, or of a set, whose uses `instructions` checks."""
     is_listed = name in BUILTINS and id(vars(builtins).get(name)) in _of_builtins()
     return is_listed or name in ("set", "frozenset")

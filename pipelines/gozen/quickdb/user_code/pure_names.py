@@ -1,7 +1,7 @@
 """Names of library functions whose results depend only on their arguments.
 
-Everything else is taken to read something: a file, the environment, a clock, chance. Before you add a name, read its
-documentation and what it calls: a default such as ``method="bootstrap"`` may draw random numbers.
+Every other function is assumed to depend on more: a file, the environment, a clock, random numbers. Before you add a
+name, read its documentation and its code: a default such as ``method="bootstrap"`` may draw random numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a table."""
+    """Return the words of a text."""
     return text.split()
 
 
@@ -24,7 +24,7 @@ BUILTINS = frozenset(
     ValueError Warning ZeroDivisionError
 """)
 )
-"""Not `set`, whose order is that of hashes; not `getattr`, `vars`, `eval`, by which every name is in reach."""
+"""Without `set`, whose order depends on hashes, and without `getattr`, `vars` and `eval`, which can reach any name."""
 
 _NUMPY = """
     False_ ScalarType True_ abs absolute acos acosh add all allclose amax amin angle any append apply_along_axis
@@ -184,11 +184,11 @@ ATTRIBUTES = frozenset(
     __post_init__ __len__
 """)
 )
-"""What may be asked of a number, a text, a list, a dict, an array, a pattern, a patch, a region, an exception."""
+"""Attributes allowed on a number, text, list, dict, array, pattern, patch, region or exception."""
 
 KINDS = words("""
     ndarray float64 dtype ufunc MaskedArray str bytes int float complex list tuple dict set range slice type
     property object BaseException memoryview FunctionType MethodType BuiltinFunctionType GeneratorType CoroutineType
     ModuleType CodeType FrameType TracebackType partial deque Counter Pattern Match
 """)
-"""Types of values that every function may have."""
+"""Types of values that every function can make."""

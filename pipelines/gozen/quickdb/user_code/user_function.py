@@ -36,20 +36,20 @@ from gozen.version import code_version
 
 @dataclass
 class UserCode:
-    """All functions of a job, walked through.
+    """The functions of a job, with a digest of everything that they refer to.
 
     Parameters
     ----------
     strings
-        Texts that occur in them, in their order.
+        Texts that occur in them, in order.
     files
-        Where those stand that workers cannot import.
+        Names of the files with their source, if workers cannot import them.
     modules
-        The user's own modules that they use.
+        The user's modules that they use, by name.
     names
         Names of globals and attributes that they use.
     why_not_kept
-        Why a result cannot be kept for another time; empty where it can.
+        Why results cannot be cached; empty if they can.
     """
 
     strings: dict[str, None] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class UserCode:
     names: set[str] = field(default_factory=set)
     why_not_kept: str = ""
     _hash: Any = field(default_factory=hashlib.sha256)
-    _seen: dict[int, tuple[int, Any]] = field(default_factory=dict)  # with the objects: ids of what is gone come again
+    _seen: dict[int, tuple[int, Any]] = field(default_factory=dict)  # with objects: ids of deleted ones are reused
 
     @classmethod
     def of(cls, *functions: Any, shared: Any = None) -> UserCode:
-        """Walk through functions, and what is shared with the first of them."""
+        """Inspect functions, and the value that is shared with the first of them."""
         found = cls(why_not_kept=why_not_kept(*functions, shared=shared) if functions else "")
         found._add(code_version(), software(), _settings_of_process())
         for value in (*functions, shared):
@@ -71,20 +71,20 @@ class UserCode:
 
     @property
     def digest(self) -> str | None:
-        """The same for the same code and values; None where a result cannot be kept for another time."""
+        """The same as `identity`, or None if results cannot be cached."""
         return None if self.why_not_kept else self.identity
 
     @property
     def identity(self) -> str:
-        """The same for the same code and values."""
+        """A digest (hexadecimal SHA-256) that is equal for equal code and values."""
         return str(self._hash.hexdigest())
 
     def sources(self) -> dict[str, list[str]]:
-        """Return the lines of the files that workers do not have, notebook cells among them."""
+        """Return the lines of source files that workers do not have, including notebook cells, by file name."""
         return {name: lines for name in sorted(self.files) if (lines := linecache.getlines(name))}
 
     def pickled(self, value: Any) -> bytes:
-        """Pickle a value, the user's own modules by value, as workers cannot import them."""
+        """Pickle a value; the user's modules are pickled by value, because workers cannot import them."""
         mine = [one for one in self.modules.values() if one.__name__ not in cloudpickle.list_registry_pickle_by_value()]
         for module in mine:
             cloudpickle.register_pickle_by_value(module)
@@ -97,7 +97,7 @@ class UserCode:
         return written.getvalue()
 
     def take(self, value: Any) -> None:
-        """Take a value into the digest, and what it refers to."""
+        """Add a value, and everything that it refers to, to the digest."""
         if type(value) in _PLAIN:
             self._plain(value)
             return
@@ -126,7 +126,7 @@ class UserCode:
         self._add("array", value.dtype.descr, value.shape, fortran)
         if value.dtype.hasobject:
             self.take(value.ravel().tolist())
-        if type(value) is not np.ndarray:  # one with a mask, or with a unit
+        if type(value) is not np.ndarray:  # a masked array, or an array with a unit
             self._other(value)
         elif not value.dtype.hasobject:
             self._hash.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.nbytes else b"")
@@ -156,7 +156,7 @@ class UserCode:
             return
         self._note_module(value.__module__)
         self.files.add(value.__code__.co_filename)
-        self._add(value.__name__, value.__qualname__)  # by which a function may call a column of its result
+        self._add(value.__name__, value.__qualname__)  # its result may contain its name
         self.take(value.__code__)
         for one in (value.__defaults__, value.__kwdefaults__, vars(value)):
             self.take(one)
@@ -191,9 +191,9 @@ class UserCode:
         self._add("module", value.__name__, getattr(value, "__version__", ""))
         if is_own_module(value):
             self._note_module(value.__name__)
-            with contextlib.suppress(OSError):  # in an archive of ZIP, or removed since
+            with contextlib.suppress(OSError):  # the module is in a ZIP archive, or its file was deleted
                 self._hash.update(Path(value.__file__).read_bytes() if value.__file__ else b"")
-            self._attributes(vars(value))  # what was set in it since, and further modules of the user's
+            self._attributes(vars(value))  # includes later assignments, and further modules of the user
 
     def _class(self, value: type) -> None:
         self._add("class", value.__module__, value.__name__, value.__qualname__)
@@ -217,14 +217,14 @@ class UserCode:
     def _other(self, value: Any) -> None:
         kind = type(value)
         self.take(kind)
-        compiled = getattr(value, "py_func", None)  # by Numba
+        compiled = getattr(value, "py_func", None)  # the Python function of one that Numba compiled
         if isinstance(compiled, types.FunctionType):
             self.take(compiled)
         elif kind is np.vectorize:
             self.take({name: one for name, one in vars(value).items() if not name.startswith("_")})
         elif not is_installed_class(kind) and kind.__reduce_ex__ is _REDUCE_EX and hasattr(value, "__dict__"):
             self.take(vars(value))
-        elif kind.__module__ in _TREES:  # its bytes have addresses
+        elif kind.__module__ in _TREES:  # its pickle contains addresses of memory
             for name in ("data", "indices", "size", "leafsize", "boxsize", "__dict__"):
                 self.take(getattr(value, name, None))
         elif kind in _BY_ARGUMENTS:
@@ -235,18 +235,18 @@ class UserCode:
     def _pickle(self, value: Any) -> None:
         try:
             self._hash.update(cloudpickle.dumps(value, protocol=5))
-        except Exception:  # what cannot be pickled is said when the job is sent
+        except Exception:  # the job reports this when it is sent
             self.why_not_kept = self.why_not_kept or f"it uses a {type(value).__qualname__}, which cannot be pickled"
 
     def _note_module(self, module: str | None) -> None:
-        """Remember a module of the user's own."""
+        """Add a module to `modules` if it is the user's."""
         found = sys.modules.get(module or "__main__")
         if found is not None and found.__name__ != "__main__" and not is_installed_module(found.__name__):
             self.modules[found.__name__] = found
 
 
 def _settings_of_process() -> str:
-    """Return what else numbers and texts depend on."""
+    """Return the settings of this process that affect numbers and texts: NumPy's printing and errors, the locale."""
     return f"{np.get_printoptions()} {np.geterr()} {locale.setlocale(locale.LC_ALL)}"
 
 
@@ -260,7 +260,7 @@ _UNTOLD = frozenset({
     "__firstlineno__", "__static_attributes__", "__builtins__", "__cached__", "__loader__", "__spec__", "__path__",
     "__dataclass_fields__", "__annotate__", "__annotate_func__", "__annotations_cache__",
 })  # fmt: skip
-"""Attributes of modules and classes that say where they stand, or what somebody reads."""
+"""Attributes of modules and classes left out of the digest: they describe origin or documentation, not behaviour."""
 
 _HANDLERS: list[tuple[Any, Callable[[UserCode, Any], None]]] = [
     (np.generic, UserCode._scalar),

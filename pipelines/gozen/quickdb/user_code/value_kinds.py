@@ -1,4 +1,4 @@
-"""Types of values that a function may hold, and class attributes that do not affect results."""
+"""Types of values that a function may refer to, and class attributes that do not affect results."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ OF_EVERY_CLASS = frozenset({
     "__annotate__", "__annotate_func__", "__annotations_cache__", "__orig_bases__", "__parameters__",
 })  # fmt: skip
 TIMES = re.compile(r"(^|[<>=|,\s])M8(\[|,|$)|datetime64")
-"""Types of NumPy's times, as they are written."""
+"""Matches the names of NumPy's datetime types, such as ``M8[s]``."""
 
 FROZEN = ("__init__", "__setattr__", "__delattr__", "__hash__")
-"""Methods that the standard library generates for a frozen dataclass, which may have its own ``__init__``, ``__hash__``."""
+"""Methods that the standard library generates for a frozen dataclass."""
 
 _GENERATED = "__create_fn__.<locals>."
 _OF_ARRAYS = ("scipy.spatial", "scipy.interpolate")
@@ -49,7 +49,7 @@ CONTAINERS = (
 
 
 def items_of(container: Any) -> Iterable[Any]:
-    """Return the objects in a container: none of an array of numbers."""
+    """Return the objects in a container; an array of numbers gives none."""
     if isinstance(container, np.ndarray):
         return tuple(container.ravel().tolist()) if container.dtype.hasobject else ()
     if isinstance(container, dict):
@@ -58,13 +58,13 @@ def items_of(container: Any) -> Iterable[Any]:
 
 
 def may_be_the_time(text: str | bytes) -> bool:
-    """Tell whether NumPy may read the clock for a text: "now" as a ``datetime64`` is the time."""
+    """Return whether NumPy may read the clock for a text: "now" as a ``datetime64`` is the current time."""
     text = text.decode("latin-1") if isinstance(text, bytes) else text
     return text.strip().lower() in ("now", "today") or TIMES.search(text) is not None
 
 
 def is_scalar_or_type(value: Any) -> bool:
-    """Tell whether a value is a scalar of NumPy's, or says a type."""
+    """Return whether a value is a NumPy scalar, or a data type, field or schema."""
     if isinstance(value, np.dtype):
         return value.kind != "M"
     if isinstance(value, pa.DataType | pa.Field | pa.Schema):
@@ -75,12 +75,12 @@ def is_scalar_or_type(value: Any) -> bool:
 
 
 def is_computed(value: object) -> bool:
-    """Tell whether a value is a tree or a curve of SciPy's, which is made of arrays alone."""
+    """Return whether a value is a tree or an interpolator of SciPy, which is built only from arrays."""
     return name_of(type(value)).startswith(_OF_ARRAYS) and is_known(type(value))
 
 
 def held_by(computed: object) -> list[Any]:
-    """Return the attributes of a tree or a curve, but for functions of SciPy's that it has for itself."""
+    """Return the values of the attributes of a tree or interpolator, without SciPy's private functions in it."""
     attributes = getattr(computed, "__dict__", {})
     return [one for name, one in attributes.items() if not (name.startswith("_") and _is_of_scipy(one))]
 
@@ -92,7 +92,7 @@ def _is_of_scipy(value: object) -> bool:
 
 
 def is_told_by_attributes(value: object) -> bool:
-    """Tell whether an object of a user's class arrives as its attributes, and has nothing else: no C of a library."""
+    """Return whether an object of a user's class consists only of its attributes, with no state in compiled code."""
     own = own_kinds(type(value))
     special = (vars(one).get(name) for one in own for name in PICKLING)
     bases = set(type(value).__mro__).difference(own)
@@ -100,18 +100,18 @@ def is_told_by_attributes(value: object) -> bool:
 
 
 def name_of(value: object) -> str:
-    """Return the name of a function or class of a library, or what kind of object it is."""
+    """Return the full name of a function or class, or the class of another object, for messages."""
     name, kind = getattr(value, "__qualname__", None), type(value)
     return f"{getattr(value, '__module__', None)}.{name}" if name else f"a {kind.__module__}.{kind.__qualname__}"
 
 
 def own_kinds(kind: type) -> list[type]:
-    """Return those of the classes of an object that are the user's."""
+    """Return the base classes of a class, itself included, that are the user's."""
     return [one for one in kind.__mro__ if not is_installed_class(one)]
 
 
 def is_private(name: str) -> bool:
-    """Tell whether an attribute is one that Python itself uses."""
+    """Return whether a name has the form ``__name__``, which Python itself uses."""
     return name.startswith("__") and name.endswith("__")
 
 
