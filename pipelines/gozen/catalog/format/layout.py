@@ -68,7 +68,7 @@ def night_of_path(path: str) -> int:
 
 
 def generation(name: str, number: int) -> str:
-    """Return the folder of a generation; its data files are never changed, and are deleted only with the generation."""
+    """Return the folder of a generation; its data files never change, and are deleted only with it."""
     return f"{keys.catalog(name)}/{name}.g{number}"
 
 
