@@ -34,7 +34,7 @@ PARTITION_ROWS = 20_000_000
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What a compaction did.
+    """The result of a compaction.
 
     Parameters
     ----------

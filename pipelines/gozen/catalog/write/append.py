@@ -25,7 +25,7 @@ from gozen.errors import BadRequest
 
 @dataclass(frozen=True)
 class AppendReport:
-    """What an append did.
+    """The result of an append.
 
     Parameters
     ----------
