@@ -27,7 +27,7 @@ _LIGHTCURVES = {"source_id", "mjd", "flux", "flags", "exposure", "sensor", "fram
 """A ``source`` table with all these columns is a light-curve table."""
 
 PARTITION_ORDER = 5
-"""HEALPix order of new partitions, 3.4 square degrees each; some fifty exposures of 18 frames put 20 M rows into one."""
+"""Order of new partitions, 3.4 square degrees each; some fifty exposures of 18 frames fill one with 20 M rows."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def write_table(
     store
         The archive.
     name
-        The table. It is immutable: writing it again with the same rows, in any order, changes nothing.
+        The table. It is immutable: writing the same rows again changes nothing, in any order if their ids are distinct.
     schema
         Its columns, which include ``_healpix_29``, ``source_id``, ``ra`` and ``dec`` (degrees). The metadata
         ``encoding`` of a field names its encoding; by default it follows from name and type (`with_encodings`). The
