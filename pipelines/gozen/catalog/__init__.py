@@ -1,7 +1,8 @@
 """HATS tables: light curves, objects, reference catalogues, and tables that users import.
 
-``format`` says what a table consists of; ``read`` looks up, ``write`` appends a night or writes a table, ``maintain``
-compacts, releases and verifies; ``match`` matches positions, ``reference`` and ``imports`` read other catalogues.
+``format`` defines the files of a table. ``read`` looks up rows. ``write`` appends a night or writes a complete table.
+``maintain`` compacts, releases and verifies tables. ``match`` cross-matches positions. ``reference`` writes and reads
+the reference catalogue. ``imports`` imports the tables of users.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def open_catalog(store: Store, name: str) -> Catalog:
     Returns
     -------
     Catalog
-        A reader that keeps seeing this version until it is refreshed.
+        A reader of this version; `Catalog.refresh` returns a reader of the current one.
 
     Raises
     ------
@@ -35,6 +36,6 @@ def open_catalog(store: Store, name: str) -> Catalog:
     """
     from gozen.catalog.read.lookup import (
         Catalog,
-    )  # Arrow is a second of start-up that `import gozen.catalog` must not cost
+    )  # imported here: Arrow takes a second to load, and `import gozen.catalog` must stay fast
 
     return Catalog.open(store, name)

@@ -1,1 +1,1 @@
-"""What a table consists of in the archive: columns, keys, manifests, row-group index, HATS side files, ids."""
+"""The storage format of a table: columns, keys, manifests, row-group index, HATS side files, source ids."""

@@ -1,4 +1,4 @@
-"""Digest of a table's values, independent of how they are encoded or split into files."""
+"""Digest of a table's values, independent of their encoding and their row groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pyarrow as pa
 
 
 class Content:
-    """The digest of a table's rows, taken part by part in the order of the sky.
+    """The digest of a table's rows, which are added part by part, sorted by sky position.
+
+    For numbers and booleans the digest does not depend on the division into parts. For texts it does.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ class Content:
         self._rows = 0
 
     def add(self, part: pa.Table) -> None:
-        """Take the next rows."""
+        """Add the next rows to the digest."""
         for column, kind, values, nulls in zip(part.columns, self._types, self._values, self._nulls, strict=True):
             if column.null_count:
                 nulls.update((np.flatnonzero(column.is_null().to_numpy()) + self._rows).tobytes())
@@ -34,7 +36,7 @@ class Content:
         self._rows += len(part)
 
     def digest(self) -> str:
-        """Return the digest of all."""
+        """Return the digest of all rows that were added, in hexadecimal."""
         whole = hashlib.sha256()
         for values, nulls in zip(self._values, self._nulls, strict=True):
             whole.update(values.digest() + nulls.digest())
@@ -49,7 +51,7 @@ def digest(schema: pa.Schema, parts: Iterable[pa.Table]) -> str:
     schema
         The table's columns.
     parts
-        Its rows, one part behind the other.
+        Its rows, one part after the other. A table with text columns must be divided in the same way each time.
     """
     content = Content(schema)
     for part in parts:
@@ -58,7 +60,7 @@ def digest(schema: pa.Schema, parts: Iterable[pa.Table]) -> str:
 
 
 def _bytes(column: pa.Array, kind: pa.DataType) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of values; what stands under a null does not count."""
+    """Yield the bytes of a column's values; a null counts as zero, False or empty, whatever is stored under it."""
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         filled = column.fill_null(False if pa.types.is_boolean(kind) else 0) if column.null_count else column
         yield np.ascontiguousarray(filled.to_numpy(zero_copy_only=False)).data.cast("B")

@@ -1,7 +1,7 @@
 """Write the HATS side files for readers that list folders (LSDB, Spark), derived from a manifest.
 
-Order of the writes: data files, manifest, then these; the list of partitions after the maps, and the switch of
-``collection.properties`` last, so that such a reader sees whole files of a table that only grows.
+The order of the writes is: data files, manifest, maps, list of partitions, ``collection.properties``. With this order,
+such a reader sees only complete files while the table grows.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from gozen.catalog.format.healpix import ORDER
 from gozen.catalog.format.manifest import Kind, Manifest
 
 MAP_ORDER = 8
-"""LSDB 0.11 prunes cones by a map of this order."""
+"""HEALPix order of the maps; LSDB 0.11 uses a map of this order to skip partitions outside a cone."""
 
 
 class Coverage(NamedTuple):
-    """Numbers of rows in pixels of order 8, arrays of one length."""
+    """Numbers of rows in HEALPix pixels of order 8; both arrays have shape (N,)."""
 
     pixel: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -36,7 +36,7 @@ def coverage_of(healpix29: NDArray[np.int64]) -> Coverage:
 
 
 def add_coverages(parts: Iterable[tuple[int, Coverage]]) -> Coverage:
-    """Add coverages, each times its factor (-1 takes one away); pixels without rows are left out."""
+    """Return the sum of coverages, each times its factor (-1 subtracts); pixels without rows are left out."""
     counts = np.zeros(12 * 4**MAP_ORDER, np.int64)
     for factor, part in parts:
         counts[part.pixel] += factor * part.rows
@@ -60,7 +60,7 @@ def write_map(coverage: Coverage) -> bytes:
 
 
 def read_map(data: bytes) -> Coverage:
-    """Return what `write_map` wrote."""
+    """Return the coverage in a map that `write_map` made."""
     from astropy.io import fits
 
     with fits.open(io.BytesIO(data)) as found:
@@ -68,12 +68,12 @@ def read_map(data: bytes) -> Coverage:
 
 
 def publish(store: Store, published: Manifest) -> None:
-    """Bring the files for directory readers up to a version, or to a later one that another writer made meanwhile."""
+    """Update the side files to a version, or to a later one that another writer committed meanwhile."""
     newest = published
     while True:
         _write_side_files(store, newest)
         after = manifest.current_or_raise(store, published.name)
-        # A slow writer may put older side files over newer ones: whoever ends last has written the newest.
+        # A slow writer may overwrite newer side files with older ones. The writer that ends last corrects this.
         if after.version == newest.version:
             return
         newest = after
@@ -103,13 +103,13 @@ def partition_info(partitions: list[layout.Partition]) -> bytes:
 
 
 def replace(store: Store, key: str, data: bytes) -> None:
-    """Write an object unless it holds these bytes already."""
+    """Write an object unless it contains these bytes already."""
     if not (store.exists(key) and store.read(key) == data):
         store.write(key, data)
 
 
 def describe(store: Store, version: Manifest) -> None:
-    """Write what a directory reader needs beside the data files of a generation."""
+    """Write the side files of a generation: schema, maps, properties, list of partitions."""
     folder = layout.generation(version.name, version.generation)
     counts = store.read(version.key_of(version.coverage))
     replace(store, f"{folder}/dataset/_common_metadata", store.read(version.key_of(version.schema)))

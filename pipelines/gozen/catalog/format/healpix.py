@@ -1,6 +1,6 @@
-"""HEALPix (nested) pixels of positions, neighbours and cones, in arrays and degrees.
+"""Nested HEALPix pixels of positions, neighbours and cones. Positions are arrays in degrees.
 
-`cdshealpix` is imported on first use: it brings astropy and costs a second.
+`cdshealpix` is imported on first use, because it loads astropy, which takes a second.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pixels(ra: ArrayLike, dec: ArrayLike, order: int = ORDER) -> NDArray[np.int6
 
 
 def with_neighbours(pixel: ArrayLike, order: int) -> NDArray[np.int64]:
-    """Return the sorted set of these pixels and of the (up to eight) neighbours of each."""
+    """Return these pixels and their neighbours (up to eight each), sorted, without duplicates."""
     from cdshealpix.nested import neighbours
 
     around: NDArray[np.int64] = neighbours(np.atleast_1d(np.asarray(pixel)), order)
@@ -52,7 +52,15 @@ def with_neighbours(pixel: ArrayLike, order: int) -> NDArray[np.int64]:
 
 
 def ring_ranges(pixel: int, order: int, cell_order: int) -> NDArray[np.int64]:
-    """Return ranges of ``_healpix_29`` of the cells of a deeper order that touch a pixel from outside, shape (M, 2)."""
+    """Return the ranges of ``_healpix_29`` of the ring of smaller cells just outside a pixel, shape (M, 2).
+
+    Parameters
+    ----------
+    pixel, order
+        The pixel.
+    cell_order
+        HEALPix order of the cells, not below `order`.
+    """
     from cdshealpix.nested import external_neighbours
 
     edge, corner = external_neighbours(np.array([pixel]), order, cell_order - order)
@@ -80,7 +88,7 @@ def cone_ranges(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
     Returns
     -------
     NDArray[np.int64]
-        Sorted and merged, shape (M, 2); a little more sky than the cone, never less.
+        Sorted and merged, shape (M, 2). They cover slightly more sky than the cone, never less.
     """
     from astropy import units
     from astropy.coordinates import Latitude, Longitude
@@ -100,7 +108,7 @@ def cone_ranges(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
 
 
 def separation(ra: float, dec: float, other_ra: ArrayLike, other_dec: ArrayLike) -> NDArray[np.float64]:
-    """Return the angle from one position to others, degrees in and out (haversine: exact for small angles)."""
+    """Return the angles from one position to others, all in degrees (haversine formula: exact for small angles)."""
     ra2, dec2 = np.radians(np.asarray(other_ra, np.float64)), np.radians(np.asarray(other_dec, np.float64))
     ra1, dec1 = np.radians(ra), np.radians(dec)
     half = np.sin((dec2 - dec1) / 2) ** 2 + np.cos(dec1) * np.cos(dec2) * np.sin((ra2 - ra1) / 2) ** 2
@@ -114,12 +122,12 @@ def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
 
 
 def _order_of(radius: float) -> int:
-    """Return the order whose pixels are about a quarter of the radius, so that a cone takes some dozens of them."""
+    """Return the order whose pixels are a quarter to half of the radius wide: a few dozen of them cover a cone."""
     return int(np.clip(np.floor(np.log2(58.6 / radius)) + _CONE_DEPTH, 0, ORDER - _CONE_DEPTH))
 
 
 def merged(ranges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return ranges [start, stop), shape (M, 2), sorted, those that touch made one."""
+    """Return ranges [start, stop), shape (M, 2), sorted; ranges that touch or overlap become one."""
     if len(ranges) == 0:
         return ranges.reshape(0, 2)
     ranges = ranges[np.argsort(ranges[:, 0])]

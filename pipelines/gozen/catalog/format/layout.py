@@ -1,4 +1,4 @@
-"""Keys of the parts of a table below ``catalogs/{name}/`` (docs/reference/tables.md). Text only."""
+"""Keys of the parts of a table below ``catalogs/{name}/`` (docs/explanation/tables.md). No I/O."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from gozen.archive import keys
 from gozen.catalog.format.healpix import ORDER
 
 SEVERAL_NIGHTS = 0
-"""What the name of a file begins with that compaction made of several nights."""
+"""The number in place of the night in the name of a file that compaction merged from several nights."""
 
 DEEPEST = 11
-"""The order of the smallest partitions, of 1.7 arcmin."""
+"""HEALPix order of the smallest partitions, which are 1.7 arcmin wide."""
 
 _PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)")
 
 
 @dataclass(frozen=True, order=True)
 class Partition:
-    """A HEALPix pixel (nested) whose rows share a folder.
+    """A nested HEALPix pixel whose rows share a folder.
 
     Parameters
     ----------
     order, pixel
-        The pixel.
+        HEALPix order, and number of the pixel at this order.
     """
 
     order: int
@@ -36,7 +36,7 @@ class Partition:
 
     @property
     def folder(self) -> str:
-        """The folder below ``dataset/``, as HATS names it."""
+        """The folder below ``dataset/``, named as HATS requires."""
         return f"Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}"
 
     @property
@@ -51,24 +51,24 @@ class Partition:
 
     @property
     def stop(self) -> int:
-        """The ``_healpix_29`` after the last of the pixel."""
+        """One more than the last ``_healpix_29`` of the pixel."""
         return (self.pixel + 1) << 2 * (ORDER - self.order)
 
 
 def partition_of(path: str) -> Partition:
-    """Return the partition that a data file's path names."""
+    """Return the partition in the path of a data file."""
     found = _PARTITION.search(path)
     assert found, f"{path} names no partition"
     return Partition(int(found[1]), int(found[2]))
 
 
 def night_of_path(path: str) -> int:
-    """Return the night that a data file's name begins with."""
+    """Return the number, usually the night, with which the name of a data file begins."""
     return int(path.rsplit("/", 1)[1].split("-", 1)[0])
 
 
 def generation(name: str, number: int) -> str:
-    """Return the folder of a generation; nothing inside its dataset is ever rewritten or removed."""
+    """Return the folder of a generation; its data files never change, and are deleted only with it."""
     return f"{keys.catalog(name)}/{name}.g{number}"
 
 
@@ -78,7 +78,7 @@ def data_key(name: str, number: int, path: str) -> str:
 
 
 def margin(name: str, number: int, arcsec: float) -> str:
-    """Return the name of the margin of this width that belongs to a generation."""
+    """Return the name of the margin of a generation; ``arcsec`` is its width."""
     base = f"{name}_{arcsec:g}arcs"
     return base if number == 1 else f"{base}.g{number}"
 
@@ -89,27 +89,27 @@ def manifest(name: str, version: int) -> str:
 
 
 def release(rerun: str) -> str:
-    """Return the path, below the collection, of the manifest that a release has of it."""
+    """Return the path, below the collection, of the manifest of a table in a release."""
     return f"release/{rerun}.json"
 
 
 def retired(name: str, number: int) -> str:
-    """Return the key of the note since when a generation is not the current one."""
+    """Return the key of the note that records since when an older generation is unused."""
     return f"{keys.catalog(name)}/retired/{number:09d}.json"
 
 
 def unfinished(name: str, number: int) -> str:
-    """Return the key of the note since when a generation lies above the current one, in no release."""
+    """Return the key of the note that records since when a generation above the current one is in no release."""
     return f"{keys.catalog(name)}/unfinished/{number:09d}.json"
 
 
 def removed(name: str, number: int) -> str:
-    """Return the key of the note that a generation is being removed, or is gone: no version may name it any more."""
+    """Return the key of the note that a generation is being deleted or was deleted: no new version may name it."""
     return f"{keys.catalog(name)}/removed/{number:09d}.json"
 
 
 def generation_of(name: str, key: str) -> int | None:
-    """Return the generation that a key below a collection lies in, its margin included; None for anything else."""
+    """Return the generation to which a key below a collection belongs, or None; margins belong to generations too."""
     folder = key.removeprefix(f"{keys.catalog(name)}/").split("/", 1)[0]
     found = re.fullmatch(rf"{re.escape(name)}(_[0-9.]+arcs)?(\.g(\d+))?", folder)
     if not found or not (found[1] or found[2]):
@@ -118,12 +118,12 @@ def generation_of(name: str, key: str) -> int | None:
 
 
 def manifests(name: str) -> str:
-    """Return the prefix of all manifests."""
+    """Return the prefix of the keys of all manifests."""
     return f"{keys.catalog(name)}/manifest"
 
 
 def claim(name: str, number: int) -> str:
-    """Return the key whose exclusive creation makes a generation number its creator's own."""
+    """Return the key that reserves a generation number for the process that creates it."""
     return f"{keys.catalog(name)}/generation/{number:09d}"
 
 
@@ -133,7 +133,7 @@ def journal(name: str, number: int) -> str:
 
 
 def partitions_for(healpix29: NDArray[np.int64], existing: Iterable[Partition], order: int) -> list[Partition]:
-    """Return the partitions that sorted positions fall into: those that exist, and pixels of ``order`` for new sky.
+    """Return the partitions of sorted positions: existing ones, and new ones of ``order`` where none exists.
 
     Parameters
     ----------
@@ -142,13 +142,13 @@ def partitions_for(healpix29: NDArray[np.int64], existing: Iterable[Partition], 
     existing
         The table's partitions, of any order, none inside another.
     order
-        At which new sky opens. Where a pixel of it holds deeper partitions already, new sky between them opens at the
-        deepest order of those, so that no partition ever lies inside another.
+        HEALPix order of new partitions. If such a pixel already contains smaller partitions, a new one between them
+        gets the deepest of their orders, because no partition may be inside another.
 
     Returns
     -------
     list[Partition]
-        In the order of the sky, each with at least one row.
+        Sorted by sky position, each with at least one row.
     """
     known = sorted(existing, key=lambda p: p.start)
     starts = np.array([p.start for p in known], np.int64)

@@ -1,6 +1,7 @@
-"""Numbered manifests: the files of one version of a table, and how the next version is committed.
+"""Numbered manifests: each lists the files of one version of a table; a new manifest commits the next version.
 
-A manifest is made only if absent; the highest number is the current version; who comes second rereads and tries again.
+A manifest is created only if its number is free, and the highest number is the current version. If two writers race,
+the second one rereads and tries again.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class DataFile:
     Parameters
     ----------
     path
-        Below the generation's ``dataset/``.
+        Path below the generation's ``dataset/``.
     rows, bytes
-        How many.
+        Number of rows, and size of the file.
     """
 
     path: str
@@ -47,22 +48,22 @@ class Manifest:
     kind
         The HATS type: ``source`` (many rows a star) or ``object``.
     generation
-        The folder that the files stand in.
+        The number of the folder that contains the files.
     order
-        HEALPix order at which new sky opens a partition.
+        HEALPix order of new partitions.
     schema, index, coverage
         Paths below the collection: an empty Parquet file with the table's columns, the row-group index, and the FITS
         map of rows for each pixel of order 8.
     files
         Sorted by path.
     nights
-        For each night the path of the list of what it holds.
+        For each night the path of the list of its exposures, with their runs and sensors.
     journal
-        How many entries of the journal of registered objects are in the table (`gozen.catalog.write.source_registry`).
+        Number of journal entries that are in the table ``objects`` (`gozen.catalog.write.source_registry`).
     margin
-        The name of the margin, where the table has one.
+        The name of the margin; empty without one.
     content
-        What the table was made from, where it was written in one go.
+        Digest of the rows (`gozen.catalog.format.content_digest`) if the table was written in one step; else empty.
     """
 
     name: str
@@ -86,19 +87,19 @@ class Manifest:
 
     @property
     def partitions(self) -> list[layout.Partition]:
-        """The partitions that hold rows, in the order of the sky."""
+        """The partitions with rows, sorted by sky position."""
         return sorted({layout.partition_of(file.path) for file in self.files}, key=lambda p: p.start)
 
     def key_of(self, part: str) -> str:
-        """Return the key of a part that this manifest names by its path below the collection."""
+        """Return the key of a part from its path below the collection, as this manifest names it."""
         return f"{keys.catalog(self.name)}/{part}"
 
     def key_of_file(self, path: str) -> str:
-        """Return the key of a data file."""
+        """Return the key of a data file from its path below ``dataset/``."""
         return layout.data_key(self.name, self.generation, path)
 
     def to_json(self) -> bytes:
-        """Return the manifest's bytes, the same for the same version."""
+        """Return the manifest as JSON; equal manifests give equal bytes."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True).encode()
 
 
@@ -110,7 +111,7 @@ def read(store: Store, name: str, version: int) -> Manifest:
     MissingObject
         There is no such version.
     UnreadableInput
-        The manifest was written by a later Gozen, or is damaged.
+        The manifest was written by a newer Gozen, or is damaged.
     """
     return read_key(store, layout.manifest(name, version))
 
@@ -129,14 +130,14 @@ def read_key(store: Store, key: str) -> Manifest:
 
 
 def current(store: Store, name: str) -> Manifest | None:
-    """Read the manifest of the highest version, or None where there is no such table."""
-    # Another writer may commit after this list: its number is taken then, and `commit` says so.
+    """Return the manifest of the highest version, or None if there is no such table."""
+    # Another writer may commit after this listing. Then the next number is taken, and `commit` returns False.
     listed = store.list(layout.manifests(name))
     return read(store, name, max(int(key[-14:-5]) for key in listed)) if listed else None
 
 
 def current_or_raise(store: Store, name: str) -> Manifest:
-    """Read the manifest of the highest version; `MissingObject` names the table where there is none."""
+    """Return the manifest of the highest version; raise `MissingObject` if there is no such table."""
     manifest = current(store, name)
     if manifest is None:
         raise MissingObject(f"the archive {store.url} has no table {name!r}: append a night first (gozen night append)")
@@ -144,18 +145,18 @@ def current_or_raise(store: Store, name: str) -> Manifest:
 
 
 def commit(store: Store, manifest: Manifest) -> bool:
-    """Make a version the current one; False when another writer took its number. Raises as `check_not_removed`."""
+    """Make a version the current one; return False if its number is taken. Raises as `check_not_removed`."""
     check_not_removed(store, manifest)
     return store.create(layout.manifest(manifest.name, manifest.version), manifest.to_json())
 
 
 def check_not_removed(store: Store, manifest: Manifest) -> None:
-    """Check, before a version is named, that nobody removes its generation as the leftover of a killed writer.
+    """Raise an error if the generation of a new version was deleted as the leftover of a killed writer.
 
     Raises
     ------
     StorageUnavailable
-        Somebody does.
+        The generation was deleted, or is being deleted.
     """
     if store.exists(layout.removed(manifest.name, manifest.generation)):
         raise StorageUnavailable(
@@ -165,7 +166,7 @@ def check_not_removed(store: Store, manifest: Manifest) -> None:
 
 
 def claim_generation(store: Store, name: str, after: int) -> int:
-    """Take a generation number above ``after`` that no other writer has, dead ones included."""
+    """Reserve the lowest generation number above ``after`` that no writer, not even a killed one, has reserved."""
     number = after + 1
     while not store.create(layout.claim(name, number), b""):
         number += 1
@@ -173,9 +174,10 @@ def claim_generation(store: Store, name: str, after: int) -> int:
 
 
 def first_generation(store: Store, name: str) -> int:
-    """Take the generation number of a table that has no version yet: the lowest under which nothing lies.
+    """Return the generation number for a table that has no version yet: the lowest one that has no files.
 
-    A claim alone does not count. Whoever made it was killed before its first version, or is about to write the same.
+    A reserved number without files is used too. The process that reserved it was killed before its first version, or is
+    about to write the same empty version.
     """
     number = 1
     while not store.create(layout.claim(name, number), b"") and store.list(layout.generation(name, number)):

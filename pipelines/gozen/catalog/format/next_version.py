@@ -1,6 +1,6 @@
-"""Make the next version of a table: data files into a generation, then the manifest that names them.
+"""Make the next version of a table: write data files into a generation, then build the manifest that names them.
 
-What goes in, and why, is decided by the callers (`append`, `source_registry`, `reference_table`).
+The callers (`append`, `source_registry`, `write_table`) decide which rows to write.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from gozen.catalog.format.manifest import DataFile, Kind, Manifest
 from gozen.catalog.format.schema import lightcurve_schema
 
 Put = Callable[[str, bytes], None]
-"""Writes bytes under a path below ``dataset/``."""
+"""A function that writes bytes under a path below ``dataset/``."""
 
 _LIGHTCURVES = {"source_id", "mjd", "flux", "flags", "exposure", "sensor", "frame"}
-"""Columns by which a table of light curves is known."""
+"""A ``source`` table with all these columns is a light-curve table."""
 
 PARTITION_ORDER = 5
-"""New sky opens pixels of 3.4 square degrees; some fifty exposures of 18 frames fill one with 20 M rows."""
+"""Order of new partitions, 3.4 square degrees each; some fifty exposures of 18 frames fill one with 20 M rows."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A data file as it is to stand in the next version.
+    """A data file of the next version, with its share of the index and of the coverage.
 
     Parameters
     ----------
     file
-        What the manifest says of it.
+        Its entry in the manifest.
     groups
-        Its rows of the index.
+        Its rows in the row-group index.
     coverage
-        Its rows in each pixel of order 8.
+        Number of its rows in each pixel of order 8.
     """
 
     file: DataFile
@@ -50,7 +50,7 @@ class Written:
 
 
 def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = PARTITION_ORDER) -> Manifest:
-    """Return the current version of a table, its empty first one where there is none yet.
+    """Return the current version of a table; create an empty first version if there is none.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ def create(store: Store, name: str, kind: Kind, schema: pa.Schema, order: int = 
     schema
         The columns of the first version.
     order
-        HEALPix order at which new sky opens a partition.
+        HEALPix order of new partitions.
     """
     found = manifest.current(store, name)
     if found is None:
         generation = manifest.first_generation(store, name)
         empty = Manifest(name, 1, kind, generation, order, "", "", "")
-        # Two that make the table at once make the same first version: it does not matter whose stands.
+        # If two processes create the table at once, their first versions are equal: either may win.
         manifest.commit(
             store,
             described(store, empty, schema, row_group_index.SCHEMA.empty_table(), hats_files.coverage_of(_NOWHERE)),
@@ -91,23 +91,23 @@ def write_file(
     Parameters
     ----------
     rows
-        All of one partition, in any order.
+        All rows to write, in any order.
     partition
-        That partition.
+        The partition of all these rows.
     night
-        The night that the file's name begins with.
+        The number with which the file's name begins.
     schema
         The table's columns.
     put
         Writes the file.
     row_group
-        Rows that a row group aims at.
+        Target number of rows in a row group.
     """
     rows = partition_parquet.sorted_rows(rows)
     healpix = partition_parquet.numbers(rows, "_healpix_29")
     cuts = partition_parquet.row_group_cuts(healpix, partition_parquet.numbers(rows, "source_id"), row_group)
     data = partition_parquet.encoded(rows, cuts, schema)
-    # Named by content: an attempt after a kill finds its file again, and none writes over another's.
+    # The name contains a digest: a retry after a kill finds its file again, and no writer overwrites another's file.
     path = f"{partition.folder}/{night}-{digest(data)}.parquet"
     put(path, data)
     return Written(
@@ -118,7 +118,7 @@ def write_file(
 
 
 def writer(store: Store, name: str, generation: int) -> Put:
-    """Return a function that writes data files into a generation, never over one that is there."""
+    """Return a function that writes data files into a generation and never overwrites an existing one."""
 
     def put(path: str, data: bytes) -> None:
         put_new(store, layout.data_key(name, generation, path), data)
@@ -129,7 +129,7 @@ def writer(store: Store, name: str, generation: int) -> Put:
 def successor(
     store: Store, base: Manifest, schema: pa.Schema, added: Iterable[Written], dropped: Iterable[Written] = ()
 ) -> Manifest:
-    """Write what the next version's manifest names, and return that manifest, not yet committed.
+    """Write schema, index and coverage of the next version; return its manifest, not yet committed.
 
     Parameters
     ----------
@@ -138,9 +138,9 @@ def successor(
     base
         The version to build on.
     schema
-        The columns, those of the base among them.
+        The columns of the next version, which include those of the base.
     added, dropped
-        Files that come and that go.
+        Files that are in the next version but not in the base, and the reverse.
     """
     came = {one.file.path: one for one in added}
     gone = {one.file.path: one for one in dropped if one.file.path not in came}
@@ -162,7 +162,7 @@ def successor(
 
 
 def described(store: Store, version: Manifest, schema: pa.Schema, groups: pa.Table, coverage: Coverage) -> Manifest:
-    """Write schema, index and coverage of a version under names of their content, and name them in its manifest."""
+    """Write schema, index and coverage of a version under names with their digests; return the manifest with them."""
     return replace(
         version,
         schema=put_part(store, version.name, "schema", "parquet", partition_parquet.empty_file(schema)),
@@ -172,30 +172,30 @@ def described(store: Store, version: Manifest, schema: pa.Schema, groups: pa.Tab
 
 
 def put_part(store: Store, name: str, folder: str, suffix: str, data: bytes) -> str:
-    """Write an object under a name of its content; return its path below the collection."""
+    """Write an object under the digest of its bytes; return its path below the collection."""
     path = f"{folder}/{digest(data)}.{suffix}"
     put_new(store, f"{keys.catalog(name)}/{path}", data)
     return path
 
 
 def put_new(store: Store, key: str, data: bytes) -> None:
-    """Write an object whose name is its content, unless another attempt wrote the same bytes."""
-    # Two that both find the key free write the same bytes, as the name says what is inside.
+    """Write an object whose name contains its digest, unless it exists already."""
+    # If two writers both find the key free, they write the same bytes, because the key contains their digest.
     if store.exists(key):
-        store.settle([key])  # that attempt may have been killed before its name was on the disk
+        store.settle([key])  # its writer may have been killed before the file's name was safely on the disk
     else:
         store.write(key, data)
 
 
 def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[str]) -> None:
-    """Take files over into another generation: hard links on a disk, copies elsewhere."""
+    """Link data files of a version into another generation: hard links on a disk, copies on S3."""
     store.copy_all({base.key_of_file(path): layout.data_key(base.name, generation, path) for path in paths})
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
-    """Return the columns of both: the old in their order, each new one behind the one it follows in the new.
+    """Return the columns of both schemas: the old ones in their order, each new one after its predecessor in `new`.
 
-    What the new says of a column that both have, such as its meaning, holds for the rows of both.
+    If both have a column with the same type, its metadata (unit, description, encoding) come from `new`.
     """
     same = {field.name: field for field in new if field.name in old.names and old.field(field.name).type == field.type}
     fields = [same.get(field.name, field) for field in old]
@@ -208,21 +208,21 @@ def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
 
 
 def readable_schema(kind: Kind, stored: pa.Schema) -> pa.Schema:
-    """Return the columns that a table is read with: those it has, and in light curves those that Gozen added since.
+    """Return the columns with which a table is read: the stored ones, and for light curves those of newer Gozens.
 
     Parameters
     ----------
     kind
         The HATS type of the table.
     stored
-        The columns that its manifest names.
+        The columns that are stored with the table.
     """
     is_lightcurves = kind == "source" and set(stored.names) >= _LIGHTCURVES
     return union_schema(stored, lightcurve_schema()) if is_lightcurves else stored
 
 
 def digest(data: bytes) -> str:
-    """Return the part of a name that says what is inside: 12 hexadecimal digits of SHA-256."""
+    """Return the digest that is part of a name: the first 12 hexadecimal digits of SHA-256."""
     return hashlib.sha256(data).hexdigest()[:12]
 
 

@@ -17,13 +17,14 @@ from gozen.archive.small_parquet import read_parquet
 from gozen.catalog.format.schema import encoding_of
 
 ROW_GROUP = 65_536
-"""Rows of a row group of objects, which are read many at a time."""
+"""Rows in a row group of an object table: large, because objects are read many at a time."""
 
 SOURCE_ROW_GROUP = 2_048
-"""Rows of a row group of a light-curve table: a look-up decodes the whole of one (docs/decisions/0008)."""
+"""Rows in a row group of a light-curve table: small, because a look-up decodes complete ones (docs/decisions/0008)."""
 
 _ENCODINGS = {"split": "BYTE_STREAM_SPLIT", "delta": "DELTA_BINARY_PACKED", "plain": "PLAIN"}
-_PRUNED_BY = ("_healpix_29", "source_id", "ra", "dec", "mjd", "night", "first_night")  # else a third of a footer
+# Only these columns have statistics: those of all columns would be a third of a footer.
+_PRUNED_BY = ("_healpix_29", "source_id", "ra", "dec", "mjd", "night", "first_night")
 _TIE_BREAKERS = ("exposure", "sensor", "frame", "run", "x", "y", "flux")
 
 
@@ -34,9 +35,9 @@ def numbers(table: pa.Table, name: str) -> NDArray[Any]:
 
 
 def sorted_rows(table: pa.Table) -> pa.Table:
-    """Sort by (``_healpix_29``, ``source_id``, ``mjd``), equal keys by what is left: the input's order is forgotten."""
+    """Sort by (``_healpix_29``, ``source_id``, ``mjd``); exposure, sensor, frame and further columns break ties."""
     keys = _keys(table)
-    order = np.argsort(keys[0], kind="stable")  # rows that come in time, the usual case, are right already
+    order = np.argsort(keys[0], kind="stable")  # faster, and enough if rows come in order of time, the usual case
     if not _ascending(keys, order):
         order = np.lexsort(keys[::-1])
     if not _ascending(keys, order):
@@ -48,13 +49,13 @@ def sorted_rows(table: pa.Table) -> pa.Table:
 
 
 def _taken(table: pa.Table, order: pa.Array) -> pa.Table:
-    """Take rows by columns: from many chunks it is four times slower, and all joined at once are the rows twice."""
+    """Take rows column by column: on many chunks it is four times slower, and joining all at once doubles memory."""
     columns = [column.combine_chunks().take(order) for column in table.columns]
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def is_sorted(table: pa.Table) -> bool:
-    """Tell whether rows are in the order that `sorted_rows` gives them, as far as the sort keys say."""
+    """Tell whether rows are sorted by ``_healpix_29``, ``source_id`` and ``mjd``."""
     keys = _keys(table)
     return bool((np.lexsort(keys[::-1]) == np.arange(len(table))).all())
 
@@ -64,7 +65,7 @@ def _keys(table: pa.Table) -> list[NDArray[Any]]:
 
 
 def _ascending(keys: list[NDArray[Any]], order: NDArray[np.intp]) -> bool:
-    """Tell whether rows in this order ascend strictly in the keys, the first of which counts most."""
+    """Tell whether rows in this order ascend strictly by the keys, the first key first."""
     settled = np.zeros(max(len(order) - 1, 0), bool)
     for key in keys:
         ordered = key[order]
@@ -75,27 +76,27 @@ def _ascending(keys: list[NDArray[Any]], order: NDArray[np.intp]) -> bool:
 
 
 def _codes(table: pa.Table, name: str) -> NDArray[np.int64]:
-    """Return each value's rank; equal values, and all nulls, share one."""
+    """Return the rank of each value; equal values have the same rank, and so have all nulls."""
     column = table.column(name)
     values = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
     return np.asarray(pc.rank(values, "ascending", tiebreaker="dense")).astype(np.int64)
 
 
 def row_group_cuts(healpix29: NDArray[np.int64], source_id: NDArray[np.int64], size: int = ROW_GROUP) -> list[int]:
-    """Return where row groups begin and, last, where the final one ends.
+    """Return the row numbers at which row groups begin and, last, the number of rows.
 
     Parameters
     ----------
     healpix29, source_id
-        Of sorted rows, shape (N,).
+        Columns of the sorted rows, shape (N,).
     size
-        Rows that a group aims at.
+        Target number of rows in a group.
 
     Returns
     -------
     list[int]
-        From 0 to N. A group ends at the last star that fits into `size` rows; a single star with more gets a group of
-        its own up to twice `size`, beyond that it is cut.
+        From 0 to N. A group ends after the last star that fits into `size` rows. A star with more rows gets a separate
+        group; if it has more than twice `size`, it is cut.
     """
     change = (healpix29[1:] != healpix29[:-1]) | (source_id[1:] != source_id[:-1])
     stars = np.concatenate([np.flatnonzero(change) + 1, [len(healpix29)]])
@@ -111,9 +112,9 @@ def row_group_cuts(healpix29: NDArray[np.int64], source_id: NDArray[np.int64], s
 
 
 def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
-    """Return the Parquet file of sorted rows: LZ4, a row group between each two cuts, encoded as fields say."""
+    """Return sorted rows as a Parquet file with LZ4, a row group between two cuts, and the encodings of `schema`."""
     sink = io.BytesIO()
-    table = table.cast(schema)  # once: it costs more than to write a small row group
+    table = table.cast(schema)  # once, not for each row group: a cast costs more than writing a small row group
     with pq.ParquetWriter(sink, schema, **options(schema)) as writer:
         for start, stop in itertools.pairwise(cuts):
             writer.write_table(table.slice(start, stop - start), row_group_size=stop - start)
@@ -121,10 +122,10 @@ def encoded(table: pa.Table, cuts: list[int], schema: pa.Schema) -> bytes:
 
 
 def options(schema: pa.Schema) -> dict[str, Any]:
-    """Return what PyArrow's writer is told for these columns."""
+    """Return the options of PyArrow's writer for these columns."""
     encodings = {field.name: encoding_of(field) for field in schema if not pa.types.is_nested(field.type)}
     return {
-        "compression": "lz4",  # zstd takes 10 us for each page of a look-up, and a look-up reads some fifty pages
+        "compression": "lz4",  # zstd takes 10 us to decode a page, and a look-up reads some fifty pages
         "use_dictionary": [name for name, encoding in encodings.items() if encoding == "dictionary"],
         "column_encoding": {name: _ENCODINGS[e] for name, e in encodings.items() if e != "dictionary"},
         "write_statistics": [name for name in _PRUNED_BY if name in schema.names],
@@ -152,12 +153,12 @@ def small_file(table: pa.Table) -> bytes:
 
 
 def decoded(data: bytes) -> pa.Table:
-    """Read a whole small Parquet file."""
+    """Return the table of a small Parquet file."""
     return read_parquet(data)
 
 
 def byte_ranges(metadata: pq.FileMetaData) -> Iterator[tuple[int, int]]:
-    """Yield the bytes [start, stop) that each row group of a file takes."""
+    """Yield the byte range [start, stop) of each row group of a file."""
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         chunks = [group.column(column) for column in range(group.num_columns)]

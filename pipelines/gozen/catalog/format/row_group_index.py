@@ -1,4 +1,4 @@
-"""The row-group index: byte ranges of row groups with their part of the sky and their ids. No I/O."""
+"""The row-group index: for each row group its byte range, and the ranges of its positions and ids. No I/O."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def rows_of_file(path: str, data: bytes, rows: pa.Table, cuts: list[int]) -> pa.
     Parameters
     ----------
     path
-        Of the file, below ``dataset/``.
+        Path of the file below ``dataset/``.
     data
         Its bytes.
     rows
         Its sorted rows.
     cuts
-        Where its row groups begin, and the end.
+        The row numbers at which its row groups begin and, last, the number of rows.
 
     Returns
     -------
     pa.Table
-        One row for each row group: ``start`` to ``stop`` are its bytes, ``footer`` to ``size`` those of the footer.
+        One row for each row group. Its bytes are [``start``, ``stop``); the footer's bytes are [``footer``, ``size``).
     """
     healpix, source = partition_parquet.numbers(rows, "_healpix_29"), partition_parquet.numbers(rows, "source_id")
     ranges = np.array(list(partition_parquet.byte_ranges(pq.read_metadata(io.BytesIO(data)))), np.int64).reshape(-1, 2)
@@ -65,7 +65,17 @@ def rows_of_file(path: str, data: bytes, rows: pa.Table, cuts: list[int]) -> pa.
 
 
 def next_index(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table]) -> pa.Table:
-    """Return the index of the next version, in the order of the sky, of files and of row groups."""
+    """Return the index of the next version, sorted by partition, file and row group.
+
+    Parameters
+    ----------
+    old
+        The index of the version before.
+    dropped
+        Paths of files that the next version does not have.
+    added
+        Index rows of new files.
+    """
     gone = pa.array(sorted(set(dropped)), pa.string())
     kept = old.filter(pa.compute.invert(pa.compute.is_in(old.column("file"), value_set=gone)))
     table = pa.concat_tables([kept, *added]).combine_chunks()
@@ -77,16 +87,16 @@ def next_index(old: pa.Table, dropped: Iterable[str], added: Iterable[pa.Table])
 
 
 def cut_range(groups: pa.Table, start: int, stop: int, size: int) -> list[int]:
-    """Return where ranges of ``_healpix_29`` begin that hold about `size` rows each, and where the last one ends.
+    """Divide a range of ``_healpix_29`` into ranges with about `size` rows each; return their edges.
 
     Parameters
     ----------
     groups
-        The row groups of some files.
+        Index rows of the files that contain the rows.
     start, stop
         The range to divide.
     size
-        Rows.
+        Target number of rows in a range.
     """
     least = partition_parquet.numbers(groups, "healpix_min")
     order = np.argsort(least, kind="stable")
@@ -96,7 +106,7 @@ def cut_range(groups: pa.Table, start: int, stop: int, size: int) -> list[int]:
 
 
 def _files(table: pa.Table) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the paths in an index, and for each row the number of its path."""
+    """Return the distinct paths in an index, and for each row the number of its path."""
     column = table.column("file").combine_chunks().dictionary_encode()
     return column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64)
 
@@ -114,12 +124,12 @@ class RowGroup:
 
 
 class RowGroups:
-    """The index of one version, ready for look-ups whose cost does not depend on the table's size.
+    """The index of one version, prepared for fast look-ups by bisection over the partitions.
 
     Parameters
     ----------
     table
-        As `merged` returns it.
+        The index, sorted as `next_index` returns it.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -134,13 +144,13 @@ class RowGroups:
         self._stops = [p.stop for p in self.partitions]
 
     def of_id(self, source_id: int, ranges: NDArray[np.int64]) -> list[RowGroup]:
-        """Return the row groups that may hold a source, which lies in these ranges of ``_healpix_29``."""
+        """Return the row groups that may contain a source, from its id and ranges of ``_healpix_29`` around it."""
         at = self._of(ranges)
         least, most = self._array["source_id_min"][at], self._array["source_id_max"][at]
         return self._groups(at[(least <= source_id) & (source_id <= most)])
 
     def of_ranges(self, ranges: NDArray[np.int64]) -> list[RowGroup]:
-        """Return the row groups that overlap ranges [start, stop) of ``_healpix_29``, shape (M, 2), sorted."""
+        """Return the row groups that overlap sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
         return self._groups(self._of(ranges))
 
     def _of(self, ranges: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ Encoding = Literal["dictionary", "split", "delta", "plain"]
 
 
 class Flag(IntFlag):
-    """Bits of the column ``flags``; each says something about one source on one frame."""
+    """Bits of the column ``flags``, which is set for one source on one frame; `FLAG_MEANING` describes them."""
 
     SATURATED = 1 << 0
     EDGE = 1 << 1
@@ -52,12 +52,12 @@ class Column:
     Parameters
     ----------
     name, type, unit
-        As in the file; the unit is empty where there is none.
+        As in the file; the unit is empty if the column has none.
     meaning
-        One phrase, shown in the documentation and kept in the file.
+        A short description, shown in the documentation and stored in the file.
     encoding
-        Parquet encoding: ``dictionary`` for what is constant per star or exposure or has few values, ``split``
-        (BYTE_STREAM_SPLIT) for measured floats, where it takes half the bytes, ``delta`` for growing integers.
+        Parquet encoding: ``dictionary`` for values that are constant per star or exposure, or few; ``split``
+        (BYTE_STREAM_SPLIT) for measured floats, whose size it halves; ``delta`` for ascending integers.
     required
         Whether every row must have a value.
     """
@@ -145,19 +145,19 @@ def lightcurve_columns(further_diameters: Sequence[int] = ()) -> tuple[Column, .
     Parameters
     ----------
     further_diameters
-        Aperture diameters in pixels that were measured beside the calibrated one.
+        Diameters in pixels of the apertures that were measured in addition to the calibrated one.
     """
     return (*_KEY, *_PLACE, *_FLUX, *_further(sorted(set(further_diameters))), *_CALIBRATED, *_STAR)
 
 
 def lightcurve_schema(further_diameters: Sequence[int] = ()) -> pa.Schema:
-    """Return the Arrow schema of the light-curve table, units and flag bits in its metadata (docs/reference/tables.md).
+    """Return the Arrow schema of the light-curve table; its metadata contain units and flag bits.
 
     Parameters
     ----------
     further_diameters
-        Aperture diameters in pixels that were measured beside the calibrated one; each adds ``flux_{d}``
-        and ``flux_err_{d}``.
+        Diameters in pixels of the apertures that were measured in addition to the calibrated one; each adds
+        ``flux_{d}`` and ``flux_err_{d}``.
     """
     return schema_of(lightcurve_columns(further_diameters))
 
@@ -168,9 +168,10 @@ def lightcurve_table(columns: Mapping[str, Any], further_diameters: Sequence[int
     Parameters
     ----------
     columns
-        Arrays of one length (or Arrow arrays) by column name; NaN becomes null. A column that is absent is null
-        throughout: so are ``_healpix_29``, and, for sources without a reference star, ``source_id``, ``ra`` and
-        ``dec`` (masked arrays or Arrow arrays with nulls), until the append gives them an id.
+        Arrays of one length by column name, NumPy or Arrow; NaN becomes null, except in Arrow arrays. An absent column
+        is null in all rows. Leave out ``_healpix_29``: `append_night` sets it. For sources without a reference star,
+        ``source_id``, ``ra`` and ``dec`` are null (masked arrays, or Arrow arrays with nulls) until `append_night`
+        gives them an id.
     further_diameters
         As in `lightcurve_schema`.
 
@@ -196,7 +197,7 @@ def schema_of(columns: Sequence[Column]) -> pa.Schema:
 
 
 def encoding_of(field: pa.Field) -> Encoding:
-    """Return the Parquet encoding that a field asks for; plain where it says nothing."""
+    """Return the Parquet encoding in a field's metadata, or ``plain`` without one."""
     named: Encoding = (field.metadata or {}).get(b"encoding", b"plain").decode()
     return named
 

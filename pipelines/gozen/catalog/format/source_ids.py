@@ -1,8 +1,9 @@
-"""Gozen's own source ids: the layout, and how to tell them from Gaia's. `write.source_registry` gives them out.
+"""Source ids that Gozen creates: their bits, and how they differ from Gaia's. `write.source_registry` assigns them.
 
-A Gaia ``source_id`` holds the HEALPix-12 pixel in bits 35 to 62, a data-processing-centre code in ``(id >> 32) & 7``
-(0, 1 and 3 occur; its highest bit is spare) and 32 bits of running and component number: data model of
-``gaia_source``, Gaia DR3 documentation §20.1.1, and GAIA-C3-TN-ARI-BAS-020. Ours set that spare bit, 34.
+A Gaia ``source_id`` contains the HEALPix-12 pixel in bits 35 to 62, a data-processing-centre code in
+``(id >> 32) & 7`` (0, 1 and 3 occur, and its highest bit is unused), and 32 bits of running and component number: see
+the data model of ``gaia_source``, Gaia DR3 documentation §20.1.1, and GAIA-C3-TN-ARI-BAS-020. Gozen's ids set the
+unused bit, number 34.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ _Integers = TypeVar("_Integers", int, NDArray[np.int64])
 
 
 def own_source_id(healpix12: _Integers, number: _Integers) -> _Integers:
-    """Return an id of ours.
+    """Return the Gozen id of a numbered object in a HEALPix-12 pixel.
 
     Parameters
     ----------
     healpix12
         The nested HEALPix pixel of order 12 of the object's registered position.
     number
-        Counts the objects of that pixel, 0 to 2**33 - 1.
+        Number of the object in that pixel, 0 to 2**33 - 1.
 
     Returns
     -------
     int or NDArray[np.int64]
-        ``id >> 35`` is the pixel again, bit 34 says that the id is ours.
+        ``id >> 35`` is the pixel; bit 34 is set, which no Gaia id has.
     """
     return (healpix12 << PIXEL_SHIFT) | (1 << OWN_BIT) | number
 
 
 def own_id_of_position(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
-    """Return ids of ours for stars of a reference catalogue that has none: they depend on the position alone.
+    """Return Gozen ids, computed from positions alone, for the stars of a reference catalogue without ids.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def own_id_of_position(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
     Returns
     -------
     NDArray[np.int64]
-        Distinct for positions more than 2 mas apart, and never one that `own_source_id` gives to a counted object.
+        Different for positions more than 2 mas apart. `own_source_id` never returns one of them for a numbered object.
     """
     cell = healpix.pixels(ra, dec, _CELL_ORDER)
     below = 2 * (_CELL_ORDER - PIXEL_ORDER)
@@ -61,21 +62,21 @@ def own_id_of_position(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
 
 
 def next_to(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the ids, of those that positions make, after these, in the same pixels: for what shares a position."""
+    """Return for each position-based id the next one in its HEALPix-12 pixel: for stars that share a position."""
     cell = (1 << 2 * (_CELL_ORDER - PIXEL_ORDER)) - 1
     return cast("NDArray[np.int64]", (source_id & ~cell) | ((source_id + 1) & cell))
 
 
 def is_own(source_id: ArrayLike) -> NDArray[np.bool_]:
-    """Tell which ids are ours, not Gaia's."""
+    """Tell which ids Gozen created, as opposed to Gaia's."""
     return cast("NDArray[np.bool_]", (np.asarray(source_id, np.int64) >> OWN_BIT) & 1 == 1)
 
 
 def pixel_of(source_id: _Integers) -> _Integers:
-    """Return the nested HEALPix-12 pixel in an id, Gaia's or ours."""
+    """Return the nested HEALPix-12 pixel of an id, Gaia's or Gozen's."""
     return source_id >> PIXEL_SHIFT
 
 
 def number_of(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number within the pixel of ids of ours."""
+    """Return the number within the pixel that Gozen ids contain."""
     return cast("NDArray[np.int64]", source_id & ((1 << OWN_BIT) - 1))

@@ -1,1 +1,1 @@
-"""Care of tables: compaction, releases, removal of old generations, verification."""
+"""Maintenance of tables: compaction, releases, deletion of old generations, verification."""

@@ -1,6 +1,7 @@
 """Compact a table: write its next generation with fewer files per partition and no oversized partitions.
 
-Files that it does not touch are shared. The generation before stays as it is for whoever reads it (`old_generations`).
+The files of other partitions are linked on a disk, and copied on S3. The previous generation does not change, so its
+readers can finish; `old_generations` deletes it later.
 """
 
 from __future__ import annotations
@@ -25,26 +26,26 @@ from gozen.catalog.write import margins
 from gozen.catalog.write.write_table import partitions_of
 
 MOST_FILES = 16
-"""Files of a partition above which it is merged: a look-up reads one row group of each."""
+"""A partition with more files is merged, because a look-up reads a row group of every file."""
 
 PARTITION_ROWS = 20_000_000
-"""Rows of a partition above which it is split."""
+"""A partition with more rows is split."""
 
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What a compaction did.
+    """The result of a compaction.
 
     Parameters
     ----------
     name, version, generation
-        The table's version that holds it.
+        The table, and its version and generation afterwards.
     files_before, files_after
-        Data files.
+        Number of data files.
     merged
-        Partitions that were written anew.
+        Number of partitions that were rewritten.
     split
-        Those of them that became several.
+        Number of these that were split into several.
     """
 
     name: str
@@ -58,7 +59,7 @@ class CompactReport:
 
 @dataclass(frozen=True)
 class _Rewritten:
-    """Partitions as they stand in a generation that no version names yet."""
+    """Rewritten partitions in a generation that no version names yet."""
 
     base: Manifest
     generation: int
@@ -77,10 +78,11 @@ def compact(
     most_files: int = MOST_FILES,
     partition_rows: int = PARTITION_ROWS,
 ) -> CompactReport:
-    """Merge the files of partitions that have many, and split partitions that have grown, in the next generation.
+    """Merge the files of partitions with many files and split large partitions, in the next generation.
 
-    The rows stay the same. Readers of the generation before are not disturbed; an append at the same time is taken
-    over. Safe to kill at any point; where there is nothing to do, nothing changes.
+    The rows do not change. Readers of the previous generation are not disturbed. Rows that are appended meanwhile are
+    included; if rows were replaced meanwhile, the compaction starts again. The process may be killed at any point. If
+    no partition needs it, there is no new generation.
 
     Parameters
     ----------
@@ -89,11 +91,11 @@ def compact(
     name
         The table.
     everything
-        Whether every partition is brought to one file.
+        Whether every partition with more than one file is merged.
     most_files
-        Files that a partition may have.
+        Maximum number of files in a partition.
     partition_rows
-        Rows that a partition may have.
+        Maximum number of rows in a partition.
 
     Raises
     ------
@@ -107,10 +109,10 @@ def compact(
         base = manifest.current_or_raise(store, name)
         wanted = partitions_to_merge(base.files, 1 if everything else most_files, partition_rows)
         if not wanted:
-            # A compaction that was killed after its commit left the side files of the generation before.
+            # A compaction that was killed after its commit left the side files of the previous generation.
             hats_files.publish(store, base)
             return CompactReport(name, base.version, base.generation, len(base.files), len(base.files))
-        # An append that took the number has mostly added files only: what was merged is then not merged again.
+        # If an append took the number, it has usually only added files. Then the merged files are used again.
         if done is None or not _still_right(done, base):
             done = _rewritten(store, base, wanted, partition_rows)
         version = _successor(store, base, done)
@@ -123,14 +125,14 @@ def compact(
 
 
 def partitions_to_merge(files: Iterable[DataFile], most_files: int, most_rows: int) -> list[Partition]:
-    """Decide which partitions are written anew: those with more files or more rows than they may have.
+    """Return the partitions to rewrite: those with too many files or too many rows, sorted by sky position.
 
     Parameters
     ----------
     files
-        Of a version.
+        The files of a version.
     most_files, most_rows
-        What a partition may have.
+        Maximum number of files and of rows in a partition.
     """
     of: dict[Partition, list[DataFile]] = {}
     for file in files:
@@ -143,7 +145,7 @@ def partitions_to_merge(files: Iterable[DataFile], most_files: int, most_rows: i
 
 
 def _still_right(done: _Rewritten, base: Manifest) -> bool:
-    """Tell whether what was written fits a later version: it only has files more, none in a partition that split."""
+    """Tell whether the rewritten partitions fit a later version: it only adds files, none in a split partition."""
     if base.generation != done.base.generation or not set(done.base.files) <= set(base.files):
         return False
     split = {one for one, files in done.parts.items() if [layout.partition_of(f.file.path) for f in files] != [one]}
@@ -183,7 +185,7 @@ def _groups_of(groups: pa.Table, files: list[DataFile]) -> pa.Table:
 
 
 def _successor(store: Store, base: Manifest, done: _Rewritten) -> Manifest:
-    """Take over what was not written anew, and return the manifest of the next version, not yet committed."""
+    """Link the files of all other partitions; return the manifest of the next version, not yet committed."""
     kept = [file for file in base.files if file.path not in done.dropped]
     next_version.link_files(store, base, done.generation, [file.path for file in kept])
     added = list(itertools.chain.from_iterable(done.parts.values()))

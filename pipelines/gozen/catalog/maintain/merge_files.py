@@ -1,4 +1,7 @@
-"""Merge sorted data files of a partition piece by piece, with memory independent of its size."""
+"""Merge the sorted data files of a partition piece by piece.
+
+Only two decoded pieces are in memory at a time. The encoded file and the keys of all rows are in memory too.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,22 @@ from gozen.catalog.read import row_group_reader
 from gozen.catalog.write import conform_rows
 
 PIECE_ROWS = 1_000_000
-"""Rows that are in memory together, twice: one piece is decoded while the one before is written."""
+"""Rows of a piece. Two pieces are in memory: one is decoded while the one before is written."""
 
 
 class SortedFiles:
-    """The files of one partition, read in the order of the sky.
+    """The files of one partition, from which rows are read sorted by sky position.
 
     Parameters
     ----------
     store
         The archive.
     version
-        The table.
+        The version of the table.
     paths
-        Of the files, below ``dataset/``.
+        Paths of the files below ``dataset/``.
     groups
-        Their rows of the index.
+        Their rows in the row-group index.
     schema
         The table's columns.
     """
@@ -80,22 +83,22 @@ class SortedFiles:
 def merged_file(
     source: SortedFiles, partition: Partition, night: int, schema: pa.Schema, put: Put, row_group: int
 ) -> Written:
-    """Write the rows of a partition, sorted, as one file, with row groups cut as by `next_version.write_file`.
+    """Write the sorted rows of a partition as one file, with the row groups that `next_version.write_file` would make.
 
     Parameters
     ----------
     source
-        The files.
+        The files to merge.
     partition
-        Which rows, and where the file stands.
+        The partition whose rows are written.
     night
-        The night that the file's name begins with.
+        The number with which the file's name begins.
     schema
         The table's columns.
     put
         Writes the file.
     row_group
-        Rows that a row group aims at.
+        Target number of rows in a row group.
     """
     edges = row_group_index.cut_range(source.groups, partition.start, partition.stop, PIECE_ROWS)
     ranges = list(itertools.pairwise(edges))
@@ -128,7 +131,7 @@ def _written(
 
 
 def _cut(pieces: Iterable[pa.Table], row_group: int) -> Iterator[tuple[pa.Table, list[int]]]:
-    """Yield rows with the cuts of their row groups; the last group of a piece waits for the next one's rows."""
+    """Yield rows with the cuts of their row groups; the last group of a piece is joined to the next piece."""
     rest: pa.Table | None = None
     for piece in pieces:
         part = piece if rest is None else pa.concat_tables([rest, piece]).unify_dictionaries()
@@ -149,7 +152,7 @@ def _cuts(part: pa.Table, row_group: int) -> list[int]:
 def _ahead(
     pool: ThreadPoolExecutor, read: Callable[[int, int], pa.Table], ranges: list[tuple[int, int]]
 ) -> Iterator[pa.Table]:
-    """Yield the rows of each range; the next one is read meanwhile."""
+    """Yield the rows of each range; the next range is read at the same time."""
     pending = pool.submit(read, *ranges[0])
     for one in ranges[1:]:
         part = pending.result()

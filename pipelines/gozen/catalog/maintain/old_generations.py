@@ -1,4 +1,4 @@
-"""Garbage collection of generations: note since when they are unused, and delete them after a delay."""
+"""Garbage collection of generations: record since when each is unused, and delete it after a delay."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gozen.errors import BadRequest
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of a generation that is neither the current one nor in a release.
+    """The result for a generation that is neither the current one nor in a release.
 
     Parameters
     ----------
     generation
         Its number.
     since
-        When it was first seen so.
+        When it was first seen to be unused.
     files
-        How many objects went; 0 where its time is not up.
+        Number of objects that were deleted; 0 if its time is not over, or if it came into use again.
     """
 
     generation: int
@@ -34,10 +34,10 @@ class Removal:
 
 
 def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
-    """Note for each generation that is neither current nor in a release since when it is so; return all of them.
+    """Record since when each generation is neither current nor in a release; return these times.
 
-    One above the current may be of a writer that has not finished; its note is another, so that its time as an old one
-    begins when it has been current.
+    A generation above the current one may belong to a writer that has not finished. It gets a different note, so that
+    its time as an old generation starts only after a newer one has replaced it.
 
     Parameters
     ----------
@@ -46,7 +46,12 @@ def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
     name
         The table.
     now
-        With a time zone.
+        The present time, with a time zone.
+
+    Returns
+    -------
+    dict[int, datetime]
+        For each such generation, when it was first seen to be unused.
     """
     newest = manifest.current_or_raise(store, name).generation
     used = {version.generation for version in released(store, name).values()}
@@ -54,17 +59,17 @@ def retire(store: Store, name: str, now: datetime) -> dict[int, datetime]:
     found = {}
     for number in sorted(lying - used - {newest}):
         key = layout.retired(name, number) if number < newest else layout.unfinished(name, number)
-        # `create` keeps the time of the first look: with each `write` the delay would begin anew.
+        # `create` keeps the first time. With `write`, every run would restart the delay.
         store.create(key, json.dumps({"since": now.isoformat()}).encode())
         found[number] = datetime.fromisoformat(json.loads(store.read(key))["since"])
     return found
 
 
 def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Removal]:
-    """Remove generations that have been out of use for so many days.
+    """Delete generations that have been unused for a number of days.
 
-    A reader that began while one was current has these days to finish, and so has a writer whose generation was seen:
-    what a killed compaction or release left goes in the same way.
+    Readers that opened a generation while it was current have these days to finish. So have writers of an unfinished
+    generation, because it looks like the leftover of a killed compaction or release, which is deleted in the same way.
 
     Parameters
     ----------
@@ -73,14 +78,19 @@ def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Re
     name
         The table.
     now
-        With a time zone.
+        The present time, with a time zone.
     days
-        Since the generation was first seen to be out of use. 0 is for a table that nobody reads or writes.
+        Days since the generation was first seen to be unused. Use 0 only while no process reads or writes the table.
 
     Returns
     -------
     list[Removal]
-        Each generation that is neither the current one nor in a release.
+        One for each generation that is neither the current one nor in a release.
+
+    Raises
+    ------
+    BadRequest
+        `days` is negative.
     """
     if not days >= 0:
         raise BadRequest(f"generations cannot be removed {days} days after their end: give 0 or more")
@@ -90,23 +100,23 @@ def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Re
     use = _Use(store, name)
     held = store.list(keys.catalog(name)) if gone else []
     for number in sorted(gone - use.now()[0]):
-        # A writer that is slower than those days looks for this note before it names the generation.
+        # A writer that takes longer than these days checks for this note before its manifest names the generation.
         store.create(layout.removed(name, number), json.dumps({"since": now.isoformat()}).encode())
         for key in held:
             if layout.generation_of(name, key) != number:
                 continue
-            used, margins = use.now()  # removing takes minutes, and a writer may have finished since
+            used, margins = use.now()  # deletion takes minutes, and a writer may have finished meanwhile
             if number not in used and key.split("/")[2] not in margins:
                 store.delete(key)
                 files[number] += 1
-    # A writer has named it since: with the note in place no later version of it could be committed.
+    # A writer has named the generation meanwhile. If the note remained, its later versions could not be committed.
     for number in gone & use.now()[0]:
         store.delete(layout.removed(name, number))
     return [Removal(number, since, files[number]) for number, since in retired.items()]
 
 
 class _Use:
-    """Generations and margins that the current version or a release names, looked up again and again."""
+    """The generations and margins that the current version and the releases name; reread when manifests are added."""
 
     def __init__(self, store: Store, name: str) -> None:
         self._store, self._name = store, name
@@ -114,8 +124,8 @@ class _Use:
         self._versions: list[manifest.Manifest] = []
 
     def now(self) -> tuple[set[int], set[str]]:
-        """Return the numbers of the generations and the names of the margins; manifests never change."""
-        # Until two looks agree: a version that is committed while manifests are read counts too.
+        """Return the numbers of the generations and the names of the margins in use at present."""
+        # List again until nothing is new: a version may be committed while manifests are read. Manifests never change.
         while self._listed != (listed := self._list()):
             self._listed = listed
             current = manifest.current_or_raise(self._store, self._name)

@@ -1,6 +1,7 @@
-"""Releases (``rerun``): named versions of tables that never change, in generations of their own.
+"""Releases (``rerun``): named versions of tables that never change, in separate generations.
 
-``releases/{rerun}.json`` is made only if absent, and last: what it names is whole (docs/decisions/0017).
+``releases/{rerun}.json`` is written last, and only if it does not exist. So all that it names is complete
+(docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class Release:
     Parameters
     ----------
     name
-        Of the release.
+        The name of the release.
     tables
-        The version of each table by the word that it goes by, e.g. ``forced``.
+        The version of each table, by the table's name in the release, e.g. ``forced``.
     """
 
     name: str
@@ -41,10 +42,11 @@ class Release:
 
 
 def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
-    """Release the current versions of tables under a name; run again, it gives what was released.
+    """Release the current versions of tables under a name; a second call returns the existing release.
 
-    The files are shared: hard links on a disk, copies made by the server elsewhere. Safe to kill at any point: what was
-    taken up then stays in the release, and running it again completes it.
+    On a disk, the release shares its files with the tables by hard links; on S3, the server copies the files. The
+    process may be killed at any point. A second call then completes the release; tables that were already added keep
+    their version.
 
     Parameters
     ----------
@@ -53,12 +55,12 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
     rerun
         The name of the release.
     tables
-        Names of tables, by the word that each goes by in the release.
+        The name of each table in the archive, by its name in the release.
 
     Raises
     ------
     BadRequest
-        The name is taken by a release of other tables, there are no tables, or a table has no rows.
+        The name belongs to a release of other tables, no tables are given, or a table has no rows.
     MissingObject
         A table does not exist.
     """
@@ -66,12 +68,12 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
     if not tables:
         raise BadRequest(f"the release {rerun!r} names no table: give at least one, as in forced=s20a_wide_forced")
     if not store.exists(key):
-        for name in tables.values():  # a wrong name is said before anything is written
+        for name in tables.values():  # check all names before anything is written
             if not manifest.current_or_raise(store, name).files:
                 raise BadRequest(f"the table {name!r} has no rows: there is nothing to release")
         named = {word: {"collection": n, "manifest": _frozen(store, rerun, n)} for word, n in sorted(tables.items())}
         content = {"format": FORMAT, "rerun": rerun, "tables": named}
-        # Somebody may have made this release meanwhile: below it is read, and compared with what was asked.
+        # Another process may have made this release meanwhile. The code below reads it and compares its tables.
         store.create(key, json.dumps(content, indent=1, sort_keys=True).encode())
     found = read_release(store, rerun)
     held = {word: version.name for word, version in found.tables.items()}
@@ -89,14 +91,14 @@ def releases(store: Store) -> list[str]:
 
 
 def read_release(store: Store, rerun: str) -> Release:
-    """Read what a release names.
+    """Read a release with the manifests of its tables.
 
     Raises
     ------
     RerunNotFound
-        There is none of this name; the message names those that are like it.
+        There is no release of this name; the message lists similar names.
     UnreadableInput
-        It was written by a later Gozen, or is damaged.
+        The release was written by a newer Gozen, or is damaged.
     """
     key = keys.release(rerun)
     if not store.exists(key):
@@ -113,14 +115,14 @@ def read_release(store: Store, rerun: str) -> Release:
 
 
 def released(store: Store, name: str) -> dict[str, Manifest]:
-    """Return what releases hold of a table, by release; those included that were killed and can be completed."""
+    """Return the released versions of a table, by release; incomplete releases of killed processes are included."""
     folder = f"{keys.catalog(name)}/release"
     found = [key for key in store.list(folder) if key.endswith(".json")]
     return {key.removeprefix(f"{folder}/").removesuffix(".json"): manifest.read_key(store, key) for key in found}
 
 
 def _frozen(store: Store, rerun: str, name: str) -> str:
-    """Take a table's current version over into a generation of its own; return the path of its manifest."""
+    """Link a table's current version into a separate generation; return the path of its manifest."""
     path = layout.release(rerun)
     key = f"{keys.catalog(name)}/{path}"
     if not store.exists(key):
@@ -132,7 +134,7 @@ def _frozen(store: Store, rerun: str, name: str) -> str:
             catalog = Catalog(store, version)
             version = margins.write(store, version, _MARGIN_ARCSEC, catalog.schema, catalog.within)
         hats_files.describe(store, version)
-        # Linking takes long, and until it is named this generation looks like the leftover of a killed writer.
+        # Linking takes long. Until a manifest names this generation, it looks like the leftover of a killed writer.
         manifest.check_not_removed(store, version)
         store.create(key, version.to_json())
     return path

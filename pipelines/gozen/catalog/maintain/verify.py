@@ -1,4 +1,4 @@
-"""Verify a table: compare each file with manifest, index, sort order, partition and the checksum in its name."""
+"""Verify a table: check each file against manifest, index, sort order, partition and the digest in its name."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _APPEND = "LSDB and Spark count its rows: run the append of its night again (goz
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with a table.
+    """A fault of a table.
 
     Parameters
     ----------
     key
-        The object.
+        The key of the faulty object.
     what
-        What is wrong.
+        The fault; a phrase that continues the key.
     remedy
-        What to do.
+        How to repair it.
     """
 
     key: str
@@ -44,16 +44,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a check of a table found.
+    """The result of a check of a table.
 
     Parameters
     ----------
     name
         The table.
     files, rows, bytes
-        Checked, those of releases included.
+        Totals of the data files in the manifests, including those of releases.
     problems
-        In the order in which they were found.
+        The faults, in the order in which they were found.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Verified:
 
 
 def verify(store: Store, name: str) -> Verified:
-    """Read all of a table and of its releases, and say what is wrong and what to do; it changes nothing.
+    """Read a table and its releases completely, and return what is wrong and how to repair it; change nothing.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def verify(store: Store, name: str) -> Verified:
 
 
 def _version(store: Store, version: Manifest) -> Iterator[Problem]:
-    """Check what a manifest names."""
+    """Check all objects that a manifest names, and the side files of its generation."""
     parts, problems = _parts(store, version)
     yield from problems
     if {version.schema, version.index, version.coverage} - set(parts):
@@ -112,7 +112,7 @@ def _version(store: Store, version: Manifest) -> Iterator[Problem]:
 
 
 def _parts(store: Store, version: Manifest) -> tuple[dict[str, bytes], list[Problem]]:
-    """Read what stands beside the data files, by its path below the collection."""
+    """Read schema, index, coverage and contents of nights, by path below the collection; return faults too."""
     parts: dict[str, bytes] = {}
     problems = []
     for path in (version.schema, version.index, version.coverage, *version.nights.values()):
@@ -128,7 +128,7 @@ def _parts(store: Store, version: Manifest) -> tuple[dict[str, bytes], list[Prob
 
 
 def _sums(version: Manifest, groups: pa.Table, said: Coverage, found: list[Coverage]) -> Iterator[Problem]:
-    """Compare the index with the files of the manifest, and the coverage with what they hold."""
+    """Compare the index with the files of the manifest, and the coverage with the rows of these files."""
     lost = set(groups["file"].to_pylist()) - {file.path for file in version.files}
     if lost:
         yield Problem(version.key_of(version.index), f"lists {min(lost)}, which the manifest does not", _RESTORE)
@@ -139,7 +139,7 @@ def _sums(version: Manifest, groups: pa.Table, said: Coverage, found: list[Cover
 def _file(
     store: Store, version: Manifest, file: DataFile, schema: pa.Schema, groups: pa.Table, found: list[Coverage]
 ) -> Iterator[str]:
-    """Say what is wrong with a data file; take what it covers."""
+    """Yield the faults of a data file; append the coverage of a readable one to `found`."""
     try:
         data = store.read(version.key_of_file(file.path))
     except MissingObject:
@@ -188,7 +188,7 @@ def _rows(file: DataFile, data: bytes, rows: pa.Table, schema: pa.Schema, groups
 
 
 def _folder(store: Store, version: Manifest) -> Iterator[Problem]:
-    """Check what directory readers find in the generation: its side files, and files that no manifest names."""
+    """Check what directory readers find in the generation: its side files, and files that are not in its manifest."""
     folder = layout.generation(version.name, version.generation)
     wanted = {
         "hats.properties": hats_files.properties(version, version.rows, version.kind),
@@ -207,7 +207,7 @@ def _folder(store: Store, version: Manifest) -> Iterator[Problem]:
 
 
 def _collection(store: Store, newest: Manifest) -> Iterator[Problem]:
-    """Check that the collection leads to the current generation, and to a margin that is there."""
+    """Check that ``collection.properties`` names the current generation, and that the margin exists."""
     key = f"{keys.catalog(newest.name)}/collection.properties"
     if not store.exists(key) or f"={newest.name}.g{newest.generation}\n" not in store.read(key).decode():
         yield Problem(key, f"does not name the current generation {newest.generation}", _PUBLISH)

@@ -1,1 +1,1 @@
-"""Writing tables: a night appended to the light curves, or a whole table in one go."""
+"""Writing tables: append a night to the light curves, or write a complete table in one step."""

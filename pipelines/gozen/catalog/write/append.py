@@ -25,22 +25,22 @@ from gozen.errors import BadRequest
 
 @dataclass(frozen=True)
 class AppendReport:
-    """What an append did.
+    """The result of an append.
 
     Parameters
     ----------
     night
         The night.
     version
-        The table's version that holds it.
+        The table's version that contains the night.
     rows_added, rows_replaced
-        Rows that came, and rows of an older run that went.
+        Number of new rows, and of removed rows of an older run.
     exposures
-        Those of which rows came.
+        Exposures with new rows.
     files
-        Data files written.
+        Number of data files that the version adds.
     new_objects
-        Sources that got an id of ours.
+        Number of sources that got a new Gozen id.
     """
 
     night: int
@@ -55,30 +55,30 @@ class AppendReport:
 def append_night(
     store: Store, name: str, night: str | int, tables: Iterable[pa.Table], *, memory: int = MEMORY
 ) -> AppendReport:
-    """Append the rows of a night; run again with the same rows, it changes nothing.
+    """Append the rows of a night to a light-curve table; a second call with the same rows changes nothing.
 
-    An exposure and sensor that the table holds already is passed over. An exposure that comes in another run than the
-    table's replaces all rows of that exposure, in a new generation. Sources without a reference star are grouped within
-    1 arcsec and get ids of ours, kept across nights in the table ``objects``. Safe to kill at any point and to run
-    beside another append.
+    A sensor of an exposure that the table contains already is skipped. If an exposure comes from another run than in
+    the table, all its rows are replaced, in a new generation. Sources without a reference star are grouped within
+    1 arcsec. Each group gets a Gozen id, which the table ``objects`` keeps across nights. The process may be killed at
+    any point, and appends may run at the same time.
 
     Parameters
     ----------
     store
         The archive.
     name
-        The table, e.g. ``lightcurves``; made where there is none.
+        The table, e.g. ``lightcurves``; created if it does not exist.
     night
         ``YYYYMMDD``.
     tables
-        Rows as `format.schema.lightcurve_table` builds them, for instance one table a sensor and exposure.
+        Rows as `format.schema.lightcurve_table` builds them, for example one table for each exposure and sensor.
     memory
-        Bytes of rows that stay in memory; more goes to the temporary folder.
+        Bytes of rows to keep in memory; beyond that, rows are written to the temporary folder.
 
     Raises
     ------
     BadRequest
-        The night is no date, rows do not fit the table, or an exposure comes in two runs.
+        The night is not a valid date, rows do not fit the table, or an exposure comes in two runs.
     """
     day = _day(night)
     base = next_version.create(store, name, "source", lightcurve_schema())
@@ -87,16 +87,16 @@ def append_night(
         while True:
             base = manifest.current_or_raise(store, name)
             version, report = _next_version(store, base, day, buckets, incoming)
-            # Who loses the number builds on the winner's version; files written already are found by their names.
+            # If another writer took the number, build on its version; files that are written already are found again.
             if version.version == base.version or manifest.commit(store, version):
-                # Also where nothing changed: an append that was killed after its commit left the side files of before.
+                # Also if nothing changed: an append that was killed after its commit left the old side files.
                 if version.files:
                     hats_files.publish(store, version)
                 return replace(report, new_objects=created)
 
 
 def read_contents(store: Store, version: Manifest, night: int) -> dict[str, HeldRun]:
-    """Read what a version holds of a night, by exposure."""
+    """Read the contents of a night in a version: run and sensors of each exposure."""
     if str(night) not in version.nights:
         return {}
     content = json.loads(store.read(version.key_of(version.nights[str(night)])))
@@ -106,7 +106,15 @@ def read_contents(store: Store, version: Manifest, night: int) -> dict[str, Held
 def _collect(
     store: Store, night: int, tables: Iterable[pa.Table], buckets: Buckets, memory: int
 ) -> tuple[Contents, int]:
-    """Take all rows into the buckets, those without a reference star after they have got an id of ours."""
+    """Add all rows to the buckets; rows without a reference star first get a Gozen id.
+
+    Returns
+    -------
+    incoming
+        Exposures, runs and sensors of the rows.
+    created
+        Number of new ids.
+    """
     incoming: Contents = {}
     nameless: list[pa.Table] = []
     created = waiting = 0
@@ -124,7 +132,7 @@ def _collect(
 
 
 def _identify(store: Store, night: int, nameless: list[pa.Table], buckets: Buckets) -> int:
-    """Give rows without a reference star ids of ours and take them into the buckets; return how many ids are new."""
+    """Give Gozen ids to rows without a reference star, and add them to the buckets; return the number of new ids."""
     if not nameless:
         return 0
     unknown = pa.concat_tables(nameless, promote_options="permissive")
@@ -136,7 +144,7 @@ def _identify(store: Store, night: int, nameless: list[pa.Table], buckets: Bucke
 
 
 def _placed(part: pa.Table) -> pa.Table:
-    """Set ``_healpix_29`` from the catalogue's position."""
+    """Return rows with ``_healpix_29`` computed from ``ra`` and ``dec``."""
     pixel = healpix.pixels(partition_parquet.numbers(part, "ra"), partition_parquet.numbers(part, "dec"))
     return part.set_column(part.column_names.index("_healpix_29"), "_healpix_29", pa.array(pixel))
 
@@ -152,7 +160,8 @@ def _next_version(
     known = partition_parquet.schema(store.read(base.key_of(base.schema)))
     schema = next_version.union_schema(known, lightcurve_schema(buckets.diameters()))
     to_come = _new_files(base, night, buckets, change, schema, _discard) if stray else ()
-    # A stray file that is not named now would count twice for directory readers: the next generation lacks it.
+    # Directory readers would count rows twice in a stray file that this append does not name. If there is one, the
+    # append makes a new generation, without it.
     moves = bool(change.replaced or stray - {one.file.path for one in to_come})
     generation = manifest.claim_generation(store, base.name, base.generation) if moves else base.generation
     put = next_version.writer(store, base.name, generation)
@@ -173,17 +182,18 @@ def _next_version(
 
 
 def _with_contents(store: Store, version: Manifest, night: int, after: Contents) -> Manifest:
-    """Write what a version holds of a night, and name it."""
+    """Write the contents of a night in a version; return the manifest that names them."""
     content = {exposure: asdict(one) for exposure, one in after.items()}
     part = next_version.put_part(store, version.name, "contents", "json", json.dumps(content, sort_keys=True).encode())
     return replace(version, nights={**version.nights, str(night): part})
 
 
 def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str]:
-    """Return files of the night in the generation that no version names, and that hold exposures of the next one.
+    """Return files of the night that the manifest does not name and that have rows of the next version's exposures.
 
-    A writer was killed, or came second. A directory reader counts them, so rows that they share with a named file would
-    count twice. Those of other exposures do not: the append that is to come names them.
+    They are left by a writer that was killed, or that lost a race. Directory readers read them too, and would count
+    rows twice that a named file also contains. Unnamed files of other exposures are not returned: a later append of
+    these exposures names them.
     """
     folder = f"{layout.generation(base.name, base.generation)}/dataset/"
     data = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")) if key.endswith(".parquet"))
@@ -220,7 +230,7 @@ def _new_files(
 def _replaced(
     store: Store, base: Manifest, night: int, change: NightChange, schema: pa.Schema, put: Put
 ) -> tuple[list[Written], list[Written]]:
-    """Return the files that hold replaced exposures, and what is written in their place."""
+    """Return the files with rows of replaced exposures, and the files that are written instead, without these rows."""
     dropped: list[Written] = []
     kept: list[Written] = []
     for file in base.files if change.replaced else ():
@@ -243,7 +253,7 @@ def _replaced(
 
 
 def _holds(store: Store, base: Manifest, path: str, schema: pa.Schema, exposures: frozenset[str]) -> bool:
-    """Tell whether a file has rows of these exposures, of which it reads nothing else: it may be a whole partition."""
+    """Tell whether a file has rows of these exposures; only one column is read, because the file may be large."""
     key = base.key_of_file(path)
     file = row_group_reader.opened(store, key, schema)
     with row_group_reader.damage_named(store, key):
@@ -252,7 +262,7 @@ def _holds(store: Store, base: Manifest, path: str, schema: pa.Schema, exposures
 
 
 def _discard(path: str, data: bytes) -> None:
-    """Take a file that is only to be named."""
+    """Write nothing: for a dry run that needs only the names of the files."""
 
 
 def _day(night: str | int) -> int:

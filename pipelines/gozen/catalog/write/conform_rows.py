@@ -19,32 +19,32 @@ _GIVEN_BY_APPEND = ("_healpix_29", *_IDENTITY)
 
 @dataclass(frozen=True, order=True)
 class HeldRun:
-    """Which run of an exposure the table holds, and of which sensors."""
+    """The run of an exposure that a table contains, and its sensors."""
 
     run: str
     sensors: tuple[int, ...] = field(default=())
 
 
 Contents = Mapping[str, HeldRun]
-"""What a table holds of one night, by exposure."""
+"""Run and sensors of each exposure that a table contains of one night."""
 
 
 def conformed(table: pa.Table, night: int) -> pa.Table:
-    """Return rows with the table's columns in order, texts as dictionaries.
+    """Return rows with the light-curve table's columns, in order; texts are dictionary-encoded.
 
     Parameters
     ----------
     table
-        Columns of docs/reference/tables.md; those that are absent are null. ``_healpix_29`` need not be there;
-        ``source_id``, ``ra`` and ``dec`` are null for a source that the reference catalogue lacks, which then needs
-        ``ra_meas, dec_meas``.
+        Columns of docs/reference/tables.md; absent ones become null. ``_healpix_29`` may be absent. ``source_id``,
+        ``ra`` and ``dec`` are null for a source that is not in the reference catalogue; it then needs ``ra_meas`` and
+        ``dec_meas``.
     night
-        Of every row.
+        ``YYYYMMDD``; every row must be of this night.
 
     Raises
     ------
     BadRequest
-        A column is unknown or of another type, a value that each row needs is missing, or a row is of another night.
+        A column is unknown or has another type, a required value is missing, or a row is of another night.
     """
     columns = lightcurve_columns(further_diameters(table.column_names))
     schema = schema_of(columns)
@@ -62,12 +62,12 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
 
 
 def further_diameters(names: Sequence[str]) -> list[int]:
-    """Return the aperture diameters that columns ``flux_{d}`` name."""
+    """Return the aperture diameters ``d``, in pixels, for which there is a column ``flux_{d}``."""
     return [int(name[5:]) for name in names if name.startswith("flux_") and name[5:].isdigit()]
 
 
 def with_columns_of(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows with exactly these columns, in order, null where they have none; texts as dictionaries."""
+    """Return rows with exactly these columns, in order; absent ones are null, and texts are dictionary-encoded."""
     present = set(rows.column_names)
     arrays = [
         rows.column(f.name).cast(_working(f.type)) if f.name in present else pa.nulls(len(rows), _working(f.type))
@@ -77,7 +77,7 @@ def with_columns_of(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def split_by_identity(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the rows with a complete identity, ``source_id``, ``ra`` and ``dec``, and the others."""
+    """Return the rows that have all of ``source_id``, ``ra`` and ``dec``, and the other rows."""
     if not any(rows.column(name).null_count for name in _IDENTITY):
         return rows, rows.slice(0, 0)
     known = _complete(rows, _IDENTITY)
@@ -85,7 +85,7 @@ def split_by_identity(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def identified(rows: pa.Table, identity: Mapping[str, pa.Array]) -> pa.Table:
-    """Return rows with ``_healpix_29, source_id, ra, dec`` set and marked as unmatched."""
+    """Return rows with the columns of ``identity`` (``source_id``, ``ra``, ``dec``) set and the flag UNMATCHED."""
     for name, values in identity.items():
         rows = rows.set_column(rows.column_names.index(name), name, values)
     marked = pc.bit_wise_or(rows.column("flags"), pa.scalar(int(Flag.UNMATCHED), pa.uint16()))
@@ -93,7 +93,7 @@ def identified(rows: pa.Table, identity: Mapping[str, pa.Array]) -> pa.Table:
 
 
 def contents_of(rows: pa.Table) -> dict[str, HeldRun]:
-    """Return what rows hold, by exposure.
+    """Return run and sensors of each exposure in the rows.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def contents_of(rows: pa.Table) -> dict[str, HeldRun]:
 
 
 def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
-    """Return the contents of both; `BadRequest` where they name two runs of an exposure."""
+    """Return the contents of both; raise `BadRequest` if they contain two runs of one exposure."""
     both = dict(one)
     for exposure, held in other.items():
         before = both.get(exposure, HeldRun(held.run))
@@ -123,18 +123,18 @@ def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
 
 @dataclass(frozen=True)
 class NightChange:
-    """What an append does to a night: pure decision.
+    """The changes that an append makes to a night.
 
     Parameters
     ----------
     new
         Sensors to add, by exposure.
     replaced
-        Exposures whose rows, of another run, go.
+        Exposures whose rows, of another run, are removed.
     after
-        The contents of the night then.
+        The contents of the night after the append.
     whole
-        Whether all incoming rows are new.
+        Whether all incoming rows are added.
     """
 
     new: Contents
@@ -144,7 +144,7 @@ class NightChange:
 
 
 def decide_night_change(held: Contents, incoming: Contents) -> NightChange:
-    """Decide what of the incoming contents is new and what it replaces: the run that is asked for last is held."""
+    """Decide which incoming sensors are new and which exposures are replaced: an incoming run replaces an older one."""
     replaced = frozenset(e for e, one in incoming.items() if e in held and held[e].run != one.run)
     kept = {exposure: one for exposure, one in held.items() if exposure not in replaced}
     new = {exposure: _rest(one, kept.get(exposure)) for exposure, one in incoming.items()}
@@ -153,7 +153,7 @@ def decide_night_change(held: Contents, incoming: Contents) -> NightChange:
 
 
 def have_rows_in_common(one: Contents, other: Contents) -> bool:
-    """Tell whether two have rows in common, or would hold two runs of an exposure together."""
+    """Tell whether two contents share a sensor of an exposure, or have different runs of an exposure."""
     both = [(held, other[exposure]) for exposure, held in one.items() if exposure in other]
     return any(held.run != beside.run or set(held.sensors) & set(beside.sensors) for held, beside in both)
 
@@ -179,7 +179,7 @@ def selected(rows: pa.Table, new: Contents) -> pa.Table:
 
 
 def without(rows: pa.Table, night: int, exposures: frozenset[str]) -> pa.Table:
-    """Return the rows of all exposures but these of a night."""
+    """Return the rows without those of some exposures of a night."""
     named = pc.is_in(rows.column("exposure"), value_set=pa.array(sorted(exposures)))
     return rows.filter(pc.invert(pc.and_(named, pc.equal(rows.column("night"), night))))
 
@@ -191,7 +191,7 @@ def _key(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _working(kind: pa.DataType) -> pa.DataType:
-    """Texts as dictionaries: sorting moves four bytes for each instead of the text."""
+    """Return the type in memory: texts become dictionaries, because sorting then moves four bytes, not the text."""
     return _TEXT if pa.types.is_string(kind) else kind
 
 

@@ -18,14 +18,14 @@ _PIECE = 65_536
 
 
 class SortedRuns:
-    """Tables of one schema, taken in any order and given back sorted; a context manager that removes what it spilled.
+    """Rows of tables, added in any order and returned sorted; a context manager that deletes its temporary files.
 
     Parameters
     ----------
     schema
-        Of every table.
+        The schema of every table.
     memory
-        Bytes that are gathered before they are sorted and go to the temporary folder.
+        Bytes to collect in memory; if there are more, they are sorted and written to the temporary folder.
     """
 
     def __init__(self, schema: pa.Schema, memory: int = MEMORY) -> None:
@@ -49,19 +49,19 @@ class SortedRuns:
             self._folder.cleanup()
 
     def add(self, table: pa.Table) -> None:
-        """Take rows."""
+        """Add rows."""
         self._gathered.append(table)
         self._bytes += table.nbytes
         if self._bytes > self._memory:
             self._spill()
 
     def finish(self) -> None:
-        """Sort what was gathered last; from now on rows can be asked for."""
+        """Sort the rows that were added last; must be called before rows are counted or read."""
         if self._gathered:
             self._keep(self._sorted())
 
     def count(self, start: int, stop: int) -> int:
-        """Return how many rows lie in [start, stop) of ``_healpix_29``."""
+        """Return the number of rows in [start, stop) of ``_healpix_29``."""
         return sum(int(np.diff(np.searchsorted(places, [start, stop]))[0]) for places in self._places)
 
     def rows(self, start: int, stop: int) -> pa.Table:
@@ -74,7 +74,10 @@ class SortedRuns:
         return self._merged(parts)
 
     def ranges(self, ranges: NDArray[np.int64]) -> pa.Table:
-        """Return the sorted rows in ranges [start, stop) of ``_healpix_29``, shape (M, 2), sorted and merged."""
+        """Return the sorted rows in ranges [start, stop) of ``_healpix_29``, shape (M, 2).
+
+        The ranges must be sorted, and must not overlap.
+        """
         parts = []
         for run, places in zip(self._runs, self._places, strict=True):
             edges = np.searchsorted(places, ranges)
@@ -111,10 +114,10 @@ class SortedRuns:
 
 
 def _pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Yield the table in batches; whole in memory already, so that nothing is copied but what is written."""
+    """Yield the table in batches with the same dictionaries: an Arrow file may contain only one for each column."""
     yield from table.unify_dictionaries().combine_chunks().to_batches(max_chunksize=_PIECE)
 
 
 def _mapped(path: Path) -> pa.Table:
-    """Return the rows of a spilled run: the system pages them in and out."""
+    """Return the rows of a sorted file as a memory map, so the operating system loads and drops its pages."""
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

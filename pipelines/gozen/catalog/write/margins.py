@@ -1,4 +1,4 @@
-"""Build the margin of a table: for each partition the rows just outside it, which cross-matches need."""
+"""Write the margin of a table: for each partition the rows just outside it, which cross-matches need."""
 
 from __future__ import annotations
 
@@ -18,51 +18,60 @@ from gozen.catalog.format.layout import Partition
 from gozen.catalog.format.manifest import Manifest
 
 Ranges = Callable[[NDArray[np.int64]], pa.Table]
-"""Gives the sorted rows in ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
+"""A function that returns the sorted rows in ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
 
 _CELL_ARCSEC = 211_076.0
-"""Square root of the area of a pixel of order 0 (Górski et al. 2005, ApJ 622, 759); it halves with each order."""
+"""Square root of a pixel's area at order 0, in arcsec (Górski et al. 2005, ApJ 622, 759); it halves with each order."""
 
 
 def cell_order(arcsec: float) -> int:
-    """Return the order of cells, a ring of which is wider than the margin everywhere on the sky.
+    """Return the deepest order of cells whose ring around a partition is wider than the margin everywhere on the sky.
 
-    They are 2.5 times as wide or more: a pixel is narrowest in the caps of the poles, some half of its area's root.
+    The square root of a cell's area is at least 2.5 times the margin, because the narrowest pixels, near the poles, are
+    about half as wide as the square root of their area.
     """
     return max(0, min(healpix.ORDER, math.floor(math.log2(_CELL_ARCSEC / (2.5 * arcsec)))))
 
 
 def width(name: str) -> float:
-    """Return the width in arcsec that a margin's name says."""
+    """Return the width in arcsec from the name of a margin."""
     found = re.search(r"_([0-9.]+)arcs", name)
     assert found, f"{name} names no margin"
     return float(found[1])
 
 
 def deepest(arcsec: float | None, order: int) -> int:
-    """Return the deepest order of a partition: a ring of cells goes around none that is smaller than a cell."""
+    """Return the deepest order of partitions with a margin: a partition must not be smaller than a margin cell.
+
+    Parameters
+    ----------
+    arcsec
+        The margin's width; None without a margin.
+    order
+        The deepest order without a margin.
+    """
     return order if arcsec is None else min(order, cell_order(arcsec))
 
 
 def write(
     store: Store, version: Manifest, arcsec: float, schema: pa.Schema, ranges: Ranges, night: int = 0
 ) -> Manifest:
-    """Write the margin of a version as a HATS catalogue of its own, and return the manifest that names it.
+    """Write the margin of a version as a separate HATS catalogue, and return the manifest that names it.
 
     Parameters
     ----------
     store
         The archive.
     version
-        The table; its partitions count.
+        The version of the table; the margin has the same partitions.
     arcsec
         The margin's width.
     schema
         The table's columns.
     ranges
-        Gives the table's rows.
+        Returns the table's rows.
     night
-        The number that names of files begin with.
+        The number with which the names of the files begin.
     """
     name = layout.margin(version.name, version.generation, arcsec)
     folder = f"{keys.catalog(version.name)}/{name}"
@@ -87,7 +96,7 @@ def _describe(
     schema: pa.Schema,
     written: dict[Partition, next_version.Written],
 ) -> None:
-    """Write what a directory reader needs beside the margin's files."""
+    """Write the HATS side files of the margin."""
     around = hats_files.add_coverages([(1, one.coverage) for one in written.values()])
     extra = {
         "obs_collection": version.margin,

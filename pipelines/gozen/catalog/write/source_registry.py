@@ -1,7 +1,8 @@
-"""Registry of Gozen's own sources: gives ids and keeps them across nights in the table ``objects``.
+"""Registry of sources without a reference star: assigns their ids and keeps them in the table ``objects``.
 
-A registration is one entry in a numbered journal, made only if absent: two appends at once cannot give one id twice,
-nor one source two ids. The HATS table is derived from the journal, the same by whoever does it.
+A registration is one entry in a numbered journal, created only if its number is free. So two appends at the same time
+cannot use one id for two sources, or give one source two ids. The HATS table is derived from the journal; every process
+derives the same table.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gozen.catalog.read.lookup import Catalog
 
 OBJECTS = "objects"
 RADIUS = 1.0
-"""Arcsec within which measurements belong to one source (docs/reference/tables.md)."""
+"""Measurements within this distance, in arcsec, belong to one source (docs/reference/tables.md)."""
 
 _PARTITION_ORDER = 3
 _SCHEMA = schema_of(OBJECT_COLUMNS)
@@ -31,35 +32,35 @@ FloatArray = NDArray[np.float64]
 
 
 def register(store: Store, night: int, ra: FloatArray, dec: FloatArray) -> tuple[Mapping[str, pa.Array], int]:
-    """Give positions the identity of the known object within 1 arcsec, or of a new one.
+    """Assign each position to the nearest registered object within 1 arcsec, and register new objects for the others.
 
     Parameters
     ----------
     store
         The archive.
     night
-        ``YYYYMMDD``, the first night of what is new.
+        ``YYYYMMDD``, the first night of the new objects.
     ra, dec
-        Measured, ICRS degrees, shape (N,).
+        Measured positions, ICRS degrees, shape (N,).
 
     Returns
     -------
     identity
-        Arrow arrays ``source_id, ra, dec`` of length N: the nearest object's, at its registered position.
+        Arrow arrays ``source_id, ra, dec`` of length N: id and registered position of each position's object.
     created
-        How many objects are new.
+        Number of new objects.
     """
     positions, inverse = _distinct(ra, dec)
     while True:
         base = _published(store)
         known = _near(store, base, positions)
         found = new_objects(known, positions, night)
-        # Who loses the number looks again: the winner may have registered these very sources.
+        # If another writer took the number, compare again: it may have registered the same sources.
         if not len(found) or store.create(
             layout.journal(OBJECTS, base.journal + 1), partition_parquet.small_file(found)
         ):
             break
-    # A kill before this leaves an entry that is not in the table: whoever comes next puts it there.
+    # A kill before this line leaves an entry that is not in the table yet; the next `_published` adds it.
     hats_files.publish(store, _published(store))
     every = pa.concat_tables([known, found])
     nearest = _nearest(every, positions)[inverse]
@@ -67,22 +68,22 @@ def register(store: Store, night: int, ra: FloatArray, dec: FloatArray) -> tuple
 
 
 def new_objects(known: pa.Table, positions: FloatArray, night: int) -> pa.Table:
-    """Decide which new objects positions need.
+    """Return the new objects to register for positions. No I/O.
 
     Parameters
     ----------
     known
-        All registered objects in the HEALPix-12 pixels of the positions and in the pixels around.
+        All registered objects in the HEALPix-12 pixels of the positions and in the neighbouring pixels.
     positions
-        Distinct ra and dec in degrees, in the order of the sky, shape (N, 2).
+        Distinct ra and dec in ICRS degrees, sorted by ``_healpix_29``, shape (N, 2).
     night
-        Their first night.
+        The first night of the new objects.
 
     Returns
     -------
     pa.Table
-        Rows of the table ``objects``. A position within 1 arcsec of a known or an earlier new object needs none; ids
-        count on from the highest number in their pixel.
+        Rows of the table ``objects``. A position within 1 arcsec of a known object, or of an earlier new one, needs no
+        new object. The numbers in the ids continue from the highest one in their pixel.
     """
     lonely = positions[_distance(known, positions) > RADIUS]
     leaders = lonely[_leaders(healpix.unit_vectors(lonely[:, 0], lonely[:, 1]))]
@@ -100,11 +101,11 @@ def new_objects(known: pa.Table, positions: FloatArray, night: int) -> pa.Table:
 
 
 def _published(store: Store) -> Manifest:
-    """Return the current version of the table, with every entry of the journal in it."""
+    """Return a version of the table with every entry of the journal; commit missing entries first."""
     base = next_version.create(store, OBJECTS, "object", _SCHEMA, _PARTITION_ORDER)
     while store.exists(layout.journal(OBJECTS, base.journal + 1)):
         entry = partition_parquet.decoded(store.read(layout.journal(OBJECTS, base.journal + 1)))
-        manifest.commit(store, _with_entry(store, base, entry))  # another writer's version is the same
+        manifest.commit(store, _with_entry(store, base, entry))  # if another writer was first, the loop rereads
         base = manifest.current_or_raise(store, OBJECTS)
     return base
 
@@ -128,7 +129,7 @@ def _near(store: Store, base: Manifest, positions: FloatArray) -> pa.Table:
 
 
 def _distinct(ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return distinct positions in the order of the sky, and where each row's stands."""
+    """Return the distinct positions, sorted by ``_healpix_29``, and for each input position its index among them."""
     positions, inverse = np.unique(np.stack([ra, dec], axis=1), axis=0, return_inverse=True)
     order = np.argsort(healpix.pixels(positions[:, 0], positions[:, 1]), kind="stable")
     rank = np.empty(len(order), np.intp)
@@ -149,7 +150,7 @@ def _tree(objects: pa.Table) -> Any:
 
 
 def _distance(objects: pa.Table, positions: FloatArray) -> FloatArray:
-    """Return the distance to the nearest object in arcsec, infinite where there is none."""
+    """Return the distance of each position to the nearest object, in arcsec; infinite without any object."""
     if not len(objects):
         return np.full(len(positions), np.inf)
     chord, _ = _tree(objects).query(healpix.unit_vectors(positions[:, 0], positions[:, 1]))
@@ -162,7 +163,7 @@ def _nearest(objects: pa.Table, positions: FloatArray) -> NDArray[np.intp]:
 
 
 def _leaders(vectors: FloatArray) -> NDArray[np.intp]:
-    """Return the positions that found an object: taken in order, each not within 1 arcsec of an earlier leader."""
+    """Return the indices of unit vectors that become objects: each not within 1 arcsec of an earlier one of them."""
     from scipy.spatial import cKDTree
 
     leads = np.ones(len(vectors), bool)
@@ -176,13 +177,13 @@ def _leaders(vectors: FloatArray) -> NDArray[np.intp]:
 
 
 def _rank_in_run(pixel: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0, 1, 2, ... within each run of equal, sorted pixels."""
+    """Return 0, 1, 2, ... for the rows of each pixel; the pixels are sorted."""
     _, first, inverse = np.unique(pixel, return_index=True, return_inverse=True)
     return np.arange(len(pixel)) - first[inverse]
 
 
 def _first_free(source_id: NDArray[np.int64], pixel: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each pixel the number after the highest that is taken there."""
+    """Return for each pixel the lowest number above all those in use there."""
     highest = np.full(len(pixel), -1, np.int64)
     own = np.sort(source_id)  # ids of a pixel ascend with their number
     most = source_ids.own_source_id(pixel, np.full(len(pixel), source_ids.MOST_NUMBERS))

@@ -16,18 +16,18 @@ from gozen.catalog.format.healpix import ORDER
 from gozen.catalog.write.conform_rows import further_diameters
 
 MEMORY = 2 << 30
-"""Bytes of Arrow data that stay in memory before they go to the temporary folder."""
+"""Bytes of Arrow data to keep in memory; if there are more, they are written to the temporary folder."""
 
 
 class Buckets:
-    """Tables split by HEALPix pixel; a context manager that removes its temporary folder.
+    """Rows collected by HEALPix pixel; a context manager that deletes its temporary folder.
 
     Parameters
     ----------
     order
-        HEALPix order of the split.
+        HEALPix order of the pixels.
     memory
-        Bytes that may stay in memory.
+        Bytes of rows to keep in memory.
     """
 
     def __init__(self, order: int, memory: int = MEMORY) -> None:
@@ -49,7 +49,7 @@ class Buckets:
             self._folder.cleanup()
 
     def add(self, table: pa.Table) -> None:
-        """Take rows that have ``_healpix_29``."""
+        """Add rows; every row needs ``_healpix_29``."""
         self._diameters |= set(further_diameters(table.column_names))
         pixel = partition_parquet.numbers(table, "_healpix_29") >> self._shift
         if len(pixel) and (pixel != pixel[0]).any():
@@ -62,7 +62,7 @@ class Buckets:
             self._spill()
 
     def diameters(self) -> list[int]:
-        """Return the further apertures that any of the rows have."""
+        """Return the diameters of all further apertures in the rows, in pixels, sorted."""
         return sorted(self._diameters)
 
     def pixels(self) -> list[int]:
@@ -70,7 +70,7 @@ class Buckets:
         return sorted({*self._held, *self._spilled})
 
     def rows(self, pixel: int) -> pa.Table:
-        """Return the rows of a pixel, in the order in which they came."""
+        """Return the rows of a pixel, in the order in which they were added."""
         spilled = [_read(path) for path in self._spilled.get(pixel, [])]
         return pa.concat_tables(
             [*spilled, *self._held.get(pixel, [])], promote_options="permissive"
@@ -95,6 +95,6 @@ def _read(path: Path) -> pa.Table:
 
 
 def _runs(values: np.ndarray) -> list[tuple[int, int]]:
-    """Return [first, last) of each run of equal values."""
+    """Return the range [first, last) of each run of equal values."""
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     return [(first, last) for first, last in itertools.pairwise(edges) if last > first]

@@ -8,7 +8,7 @@ from gozen.catalog.format.manifest import Kind
 from gozen.catalog.write.spill import MEMORY
 
 PARTITION_ROWS = 1_000_000
-"""Partitions split until they hold at most so many rows: a partition is what LSDB gives to one task."""
+"""Partitions are split until each has at most this number of rows: LSDB processes one partition in one task."""
 
 MARGIN_ARCSEC = 5.0
 
@@ -20,15 +20,15 @@ class TableOptions:
     Parameters
     ----------
     partition_rows
-        Most rows of a partition.
+        Maximum number of rows in a partition; one of the deepest order may have more.
     margin_arcsec
         Width of the margin; None for no margin.
     memory
-        Bytes of rows that stay in memory; more goes to the temporary folder.
+        Bytes of rows to keep in memory; beyond that, rows are written to the temporary folder.
     kind
         The HATS type.
     night
-        The number that names of its files begin with.
+        The number with which the names of its files begin.
     """
 
     partition_rows: int = PARTITION_ROWS

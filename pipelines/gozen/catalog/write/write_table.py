@@ -24,7 +24,7 @@ KEYS = ("_healpix_29", "source_id", "ra", "dec")
 
 _WHOLE_SKY = tuple(Partition(0, pixel) for pixel in range(12))
 _WRITERS = 2
-"""Partitions that are encoded together: Arrow's writer keeps one core busy."""
+"""Number of partitions that are encoded at the same time: Arrow's writer uses one core for each."""
 
 
 def write_table(
@@ -34,23 +34,25 @@ def write_table(
     chunks: Iterable[pa.Table],
     options: TableOptions = DEFAULT_OPTIONS,
 ) -> Manifest:
-    """Write a whole table as the collection ``catalogs/{name}``, in bounded memory.
+    """Write a complete table as the collection ``catalogs/{name}``, in bounded memory.
 
-    Partitions and row groups are cut by the rows' places and ids alone: tables that hold the same objects get the same.
+    With the same options, partitions and row groups depend only on the positions and ids of the rows. So tables with
+    the same objects get the same partitions and row groups.
 
     Parameters
     ----------
     store
         The archive.
     name
-        The table. It is immutable: written again with the same rows, in any order, nothing changes.
+        The table. It is immutable: writing the same rows again changes nothing, in any order if their ids are distinct.
     schema
-        Its columns, ``_healpix_29, source_id, ra, dec`` (degrees) among them; a field's metadata ``encoding`` says how
-        it is encoded, else its type decides. The schema's own metadata are kept.
+        Its columns, which include ``_healpix_29``, ``source_id``, ``ra`` and ``dec`` (degrees). The metadata
+        ``encoding`` of a field names its encoding; by default it follows from name and type (`with_encodings`). The
+        schema's metadata are stored.
     chunks
-        Its rows. A column that a chunk lacks is null there; ``_healpix_29`` is computed where it is missing.
+        Its rows. A column that is absent in a chunk is null there; ``_healpix_29`` is computed if it is missing.
     options
-        How it is cut, and how much of it stays in memory.
+        Size of partitions, margin, and memory. Use the same options when the same table is written again.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def write_table(
     Raises
     ------
     BadRequest
-        There are no rows, they do not fit the schema, or the archive holds other rows under this name.
+        There are no rows, they do not fit the schema, or the archive contains other rows under this name.
     """
     schema = with_encodings(schema)
     with SortedRuns(_working(schema), options.memory) as runs:
@@ -91,18 +93,18 @@ def partitions_of(
     deepest: int = layout.DEEPEST,
     within: Sequence[Partition] = _WHOLE_SKY,
 ) -> list[Partition]:
-    """Return the largest pixels that hold at most `most` rows each, in the order of the sky, those with none left out.
+    """Return the largest pixels with at most `most` rows each, sorted by sky position, without empty ones.
 
     Parameters
     ----------
     count
-        Tells how many rows lie in [start, stop) of ``_healpix_29``.
+        Returns the number of rows in [start, stop) of ``_healpix_29``.
     most
-        Rows.
+        Maximum number of rows in a pixel; a pixel of the order `deepest` may have more.
     deepest
-        The order at which splitting ends.
+        The HEALPix order at which splitting ends.
     within
-        The pixels to begin with; by default the whole sky.
+        The pixels to split; by default the 12 pixels of order 0.
     """
     done: list[Partition] = []
     pending = list(within)
@@ -117,12 +119,12 @@ def partitions_of(
 
 
 def conformed(chunk: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
-    """Return rows with the schema's columns, texts as dictionaries, ``_healpix_29`` set.
+    """Return rows with the schema's columns and ``_healpix_29``; texts are dictionary-encoded.
 
     Raises
     ------
     BadRequest
-        A column is unknown or of another type, or a key or a position is missing.
+        A column is unknown or has another type, or an id or a position is missing.
     """
     unknown = [one for one in chunk.column_names if one not in schema.names]
     missing = [one for one in KEYS if one not in schema.names or (one not in chunk.column_names and one != KEYS[0])]
@@ -145,7 +147,11 @@ def conformed(chunk: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
 
 
 def with_encodings(schema: pa.Schema) -> pa.Schema:
-    """Return the schema with an encoding for each field that names none: keys grow, floats split, texts repeat."""
+    """Return the schema with an encoding for every field.
+
+    A field that names none gets ``delta`` if it is ``_healpix_29`` or ``source_id``, ``split`` if it is a float,
+    ``dictionary`` if it is a text, else ``plain``.
+    """
     return pa.schema([_with_encoding(field) for field in schema], metadata=schema.metadata)
 
 
@@ -162,7 +168,7 @@ def _with_encoding(field: pa.Field) -> pa.Field:
 
 
 def _working(schema: pa.Schema) -> pa.Schema:
-    """Return the schema of rows on their way."""
+    """Return the schema of rows in memory, with texts as dictionaries."""
     return conform_rows.with_columns_of(schema.empty_table(), schema).schema
 
 
@@ -174,7 +180,7 @@ def _written(
     partitions: list[Partition],
     options: TableOptions,
 ) -> Manifest:
-    """Write all files of the first version into a generation of its own; return its manifest, not yet committed."""
+    """Write all files of the first version into a new generation; return its manifest, not yet committed."""
     generation = manifest.claim_generation(store, name, after=0)
     write = partial(
         next_version.write_file, night=options.night, schema=schema, put=next_version.writer(store, name, generation)
@@ -194,7 +200,7 @@ def _written(
 def _files(
     runs: SortedRuns, partitions: list[Partition], write: Callable[[pa.Table, Partition], Written], content: Content
 ) -> list[Written]:
-    """Write the file of each partition, a few together, and take its rows into the content."""
+    """Write the file of each partition, a few at the same time, and add its rows to the content digest."""
     files: list[Written] = []
     pending: deque[Future[Written]] = deque()
     with ThreadPoolExecutor(_WRITERS) as pool:
