@@ -143,7 +143,7 @@ def cut_out(image: Image, master: MasterFacts, wanted: CalibrationSetup, profile
     Raises
     ------
     UnreadableInput
-        The master's image is smaller than its header says.
+        The master's image is smaller than its header states.
     """
     own, part = (_seen(window, wanted.binning, profile) for window in (master.setup.window, wanted.window))
     if own == part:

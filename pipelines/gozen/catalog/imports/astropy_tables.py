@@ -115,7 +115,8 @@ def _of_text(kind: str, text: str) -> Any:
     except ValueError:
         if kind != "ascii.ecsv":
             raise
-        return Table.read(text, format=kind, fill_values=[("", "0"), ("null", "0")])  # as the Gaia archive writes it
+        # The Gaia archive writes missing values as an empty text or as `null`, which astropy refuses by default.
+        return Table.read(text, format=kind, fill_values=[("", "0"), ("null", "0")])
 
 
 def _of_columns(table: Any) -> pa.Table:

@@ -27,7 +27,7 @@ class StarSource(Protocol):
 
 @dataclass(frozen=True)
 class ReferenceCatalogue:
-    """Stars with known positions, motions and magnitudes; arrays of one length N, NaN where a value is unknown.
+    """Stars with positions, proper motions and magnitudes; arrays of shape (N,), NaN for unknown values.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def read_reference(
     data
         The file's bytes, if they have been read already.
     hdu, unit, encoding
-        As in `gozen.catalog.imports.import_table.import_table`.
+        As in `gozen.catalog.imports.import_table.ImportRequest`.
 
     Returns
     -------

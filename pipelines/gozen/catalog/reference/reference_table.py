@@ -50,7 +50,7 @@ def write_reference(
     Raises
     ------
     BadRequest
-        The catalogue is empty, or the archive holds other stars under this name.
+        The catalogue is empty, or the archive has a table of this name with other stars.
     """
     options = TableOptions(partition_rows, night=int(reference.epoch))
     return write_table(store, name, _SCHEMA, [reference_rows(reference)], options)

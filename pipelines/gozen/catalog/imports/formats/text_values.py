@@ -54,7 +54,8 @@ def _integers(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 def _fits_integers(texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
     """Return whether all texts are integers of a type; Arrow alone would also accept 0x10."""
     written = pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py() is not False
-    if pc.any(pc.match_substring_regex(texts, _MINUS_ZERO)).as_py():  # its sign counts in degrees of declination
+    # An integer would lose the sign of -0, which matters for degrees of declination.
+    if pc.any(pc.match_substring_regex(texts, _MINUS_ZERO)).as_py():
         return False
     return written and _works(partial(_integers, texts, kind))
 
