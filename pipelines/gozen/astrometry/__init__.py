@@ -1,1 +1,1 @@
-"""The WCS of a stack: by a hint and a reference catalogue, else blind, then refined on the reference stars."""
+"""WCS of a stack: solved with a hint and a reference catalogue, else blind; then refined on the reference stars."""

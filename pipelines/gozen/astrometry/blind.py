@@ -17,7 +17,7 @@ _STARS = 60
 
 @dataclass(frozen=True)
 class BlindMatch:
-    """A confirmed quad: the projection, and the index stars around it (degrees, at the epoch of the index)."""
+    """A confirmed blind solution: projection, and index stars of the field (degrees, at the epoch of the index)."""
 
     projection: Projection
     ra: Floats
@@ -25,7 +25,7 @@ class BlindMatch:
 
 
 def index_files(places: Iterable[Path]) -> list[Path]:
-    """Return the index files among files and folders, in order."""
+    """Return the index files among given files and in given folders; those of a folder are sorted by name."""
     found: list[Path] = []
     for place in places:
         found += sorted(place.glob("*index*.fits")) if place.is_dir() else [place] if place.is_file() else []
@@ -45,16 +45,18 @@ def solve_blind(
     ----------
     x, y
         Detections, brightest first, 0-based pixels.
+    indexes
+        Index files of astrometry.net.
     scale_arcsec
-        Lowest and highest pixel scale.
+        Lowest and highest pixel scale, arcsec per pixel.
     position
-        Right ascension, declination and radius of where the field may be, degrees; None: anywhere.
+        Right ascension, declination and radius of the cone to search, degrees; None searches the complete sky.
 
     Returns
     -------
-    The match, or None when no quad of stars is confirmed.
+    The match, or None if no quad of stars is confirmed, there are no index files, or fewer than four detections.
     """
-    import astrometry  # loads only where a blind solution is asked for
+    import astrometry  # imported here, because only blind solutions need it
 
     if not indexes or len(x) < 4:
         return None
@@ -64,7 +66,7 @@ def solve_blind(
             stars=stars.tolist(),
             size_hint=astrometry.SizeHint(*scale_arcsec),
             position_hint=astrometry.PositionHint(*position) if position else None,
-            # Tuning would add a distortion that our own refinement finds better from more stars.
+            # No tuning: `refine` fits the distortion better, because it uses more stars.
             solution_parameters=astrometry.SolutionParameters(sip_order=0, tune_up_logodds_threshold=None),
         )
     if not solution.has_match():

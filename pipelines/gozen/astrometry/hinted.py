@@ -1,4 +1,4 @@
-"""Solve a field with a hint: pairs of stars vote for an offset, then an affine fit to the reference catalogue."""
+"""Solve a field with a hint: find the offset that most pairs of stars share, then fit an affine projection."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TURNS_DEG = (0.0, -0.4, 0.4, -0.8, 0.8, -1.2, 1.2, -1.6, 1.6)
 
 @dataclass(frozen=True)
 class Match:
-    """Pairs of detections and reference stars that a projection brings together.
+    """A fitted projection, and its pairs of detections and reference stars.
 
     Parameters
     ----------
     source, star
-        Indices of the pairs.
+        Index of the detection and of the reference star of each pair.
     rms_px
-        Root mean square of their distance, per axis.
+        Root mean square distance of the pairs, pixels per axis.
     """
 
     projection: Projection
@@ -37,7 +37,7 @@ class Match:
 
 @dataclass(frozen=True)
 class FieldStars:
-    """Detections and reference stars of one field, not paired yet; both brightest first.
+    """Detections and reference stars of one field, not paired yet; both sorted with the brightest first.
 
     Parameters
     ----------
@@ -54,25 +54,27 @@ class FieldStars:
 
     @functools.cached_property
     def detections(self) -> cKDTree:
-        """The tree of (x, y)."""
+        """Search tree of the detections' (x, y)."""
         return tree_of(self.x, self.y)
 
 
 def solve_with_hint(stars: FieldStars, nominal: Projection, radius_px: float, minimum: int) -> Match | None:
-    """Find where the stars really are, given about where they should be.
+    """Find the projection of a field near a nominal one.
+
+    Rotations of up to 1.6 degrees from the nominal orientation are tried.
 
     Parameters
     ----------
     nominal
-        What header and profile promise.
+        Projection from header and profile.
     radius_px
-        How far the field may be off.
+        Largest error of the nominal pointing, pixels.
     minimum
-        Pairs that a solution needs.
+        Least number of pairs of a solution.
 
     Returns
     -------
-    The best match, or None when chance would do as well.
+    The match with most pairs, or None if there is none with more pairs than by chance.
     """
     best: Match | None = None
     for turn in _TURNS_DEG:
@@ -114,9 +116,9 @@ def _on_field(px: Floats, py: Floats, x: Floats, y: Floats, margin: float) -> ND
 
 
 def _voted_offset(x: Floats, y: Floats, px: Floats, py: Floats, radius_px: float) -> tuple[float, float]:
-    """Return the offset that most pairs share.
+    """Return the offset (x, y) that most pairs of a detection and a star share, pixels.
 
-    The pairs of true partners pile up within the error of scale and turn, all others spread over the whole radius.
+    The offsets of true pairs cluster within the errors of scale and rotation; all others spread over the radius.
     """
     dx, dy = (x[:, None] - px[None, :]).ravel(), (y[:, None] - py[None, :]).ravel()
     near = np.hypot(dx, dy) < radius_px
@@ -158,9 +160,10 @@ def _improve(start: Projection, stars: FieldStars, tolerance: float, brightest: 
 
 
 def least_squares(design: Floats, target: Floats) -> Floats:
-    """Solve an overdetermined system by its normal equations.
+    """Return the least-squares solution of an overdetermined linear system, shape (terms, quantities).
 
-    With columns of one size and few terms they lose no digit that matters, at a tenth of an SVD's cost.
+    It is computed by the normal equations. With scaled columns and few terms they are accurate enough, and take a
+    tenth of the time of an SVD.
 
     Parameters
     ----------
@@ -171,33 +174,33 @@ def least_squares(design: Floats, target: Floats) -> Floats:
     scaled = design / size
     try:
         fit = np.linalg.solve(scaled.T @ scaled, scaled.T @ target)
-    except np.linalg.LinAlgError:  # stars on one line: the smallest of all solutions
+    except np.linalg.LinAlgError:  # singular if all stars are on one line: take the solution of least norm
         fit = np.linalg.lstsq(scaled, target, rcond=None)[0]
     return np.asarray(fit / size[:, np.newaxis])
 
 
 def tree_of(x: Floats, y: Floats) -> cKDTree:
-    """Return the tree of detections that `pair` searches."""
+    """Return a search tree of detections, for `pair`."""
     return cKDTree(np.column_stack([x, y]), balanced_tree=False)
 
 
 def pair(detections: cKDTree, px: Floats, py: Floats, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pair stars with detections within a tolerance.
+    """Pair stars with detections, one to one, within a tolerance in pixels.
 
-    A star goes to its nearest detection; of the stars of one detection the nearest has it.
+    Each star is paired with its nearest detection; if that is nearest to several stars, only the nearest star gets it.
 
     Parameters
     ----------
     detections
-        As `tree_of` gives them.
+        Search tree from `tree_of`.
     px, py
-        Where the stars should be, pixels.
+        Predicted positions of the stars, pixels.
 
     Returns
     -------
     Indices of the detections and of their stars.
     """
-    # A bound on the distance ends most searches at once.
+    # With an upper bound of the distance, most searches of the tree end early.
     distance, source = detections.query(np.column_stack([px, py]), distance_upper_bound=tolerance)
     near = np.flatnonzero(np.isfinite(distance))
     nearest_first = near[np.argsort(distance[near], kind="stable")]
@@ -206,10 +209,10 @@ def pair(detections: cKDTree, px: Floats, py: Floats, tolerance: float) -> tuple
 
 
 def _better_than_chance(match: Match, field: FieldStars, minimum: int) -> bool:
-    """Tell whether far more stars agree than would by accident, and a good part of those that should.
+    """Return whether a match has far more pairs than by chance, and at least a fifth of the expected ones.
 
-    By accident a detection has a star within 2 pixels with the probability of the stars' density times 4 pi; the vote
-    and the fit choose among many accidents.
+    By chance, a detection has a star within 2 pixels with a probability of 4 pi times the density of stars per square
+    pixel. The limit is 5 sigma above that number, because vote and fit select the best of many chance offsets.
     """
     x, y = field.x, field.y
     px, py = match.projection.pixel(field.ra, field.dec)

@@ -1,4 +1,4 @@
-"""Refine a WCS with all reference stars: clipped fit, distortion (SIP) only if it improves other stars."""
+"""Refine a WCS with all reference stars: clipped fit, with SIP distortion only if cross-validation supports it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def refine(
     Parameters
     ----------
     first
-        Right to a few pixels.
+        Approximate projection, with errors of a few pixels at most.
     shape
         Rows and columns of the image.
     highest_order
-        Of the distortion that is tried.
+        Highest order of the distortion that is tried; 1 is none.
 
     Returns
     -------
-    The solution, or None when fewer than four stars pair up.
+    The solution, or None if fewer than four stars can be paired.
     """
     centre = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     ra0, dec0 = (float(value[0]) for value in first.sky(np.array([centre[0]]), np.array([centre[1]])))
@@ -47,7 +47,7 @@ def refine(
         better = _iterate(current, stars, order, tolerance)
         if better is None:
             break
-        # The distortion of most optics is odd: the second order may gain nothing and the third everything.
+        # Do not stop at an order that gains nothing: the distortion of most optics is odd, so the third may still gain.
         if order == 1 or _worth_it(current, better, stars):
             current, tolerance = better, max(4 * better.rms_px, 0.8)
     return with_inverse(current, shape) if current.stars >= 4 else None
@@ -56,7 +56,7 @@ def refine(
 def _linear_about(
     first: Projection, ra0: float, dec0: float, centre: tuple[float, float], method: Literal["hint", "blind"]
 ) -> Solution:
-    """Restate a projection about the middle of the image."""
+    """Convert a projection to one whose point of contact is the middle of the image."""
     x = centre[0] + np.array([-100.0, 100.0, 0.0, 0.0])
     y = centre[1] + np.array([0.0, 0.0, -100.0, 100.0])
     xi, eta = to_plane(*first.sky(x, y), ra0, dec0)
@@ -81,7 +81,7 @@ def _iterate(start: Solution, stars: FieldStars, order: int, tolerance: float) -
 
 
 def _near_detections(start: Solution, stars: FieldStars) -> FieldStars:
-    """Return the stars that may pair up; a deep catalogue has many more, and every later step projects all again."""
+    """Return only the stars near a detection, because each later step projects all stars of a deep catalogue again."""
     x, y = start.pixel(stars.ra, stars.dec)
     low = np.array([[stars.x.min()], [stars.y.min()]]) - _REACH_PX
     high = np.array([[stars.x.max()], [stars.y.max()]]) + _REACH_PX
@@ -103,7 +103,7 @@ def _fit(
     star: NDArray[np.intp],
     order: int,
 ) -> Solution:
-    """Fit plane coordinates by a polynomial in pixels, with a clip at 3.5 robust deviations, and restate it as SIP."""
+    """Fit plane coordinates by a polynomial in pixels, clipped at 3.5 robust sigma, and convert it to SIP."""
     linear = start.linear
     u, v = stars.x[source] - linear.x, stars.y[source] - linear.y
     target = np.column_stack(to_plane(stars.ra[star], stars.dec[star], linear.ra, linear.dec))
@@ -114,7 +114,7 @@ def _fit(
         fit = least_squares(design[kept], target[kept])
         rest = (design @ fit - target) / scale
         away = np.hypot(rest[:, 0], rest[:, 1])
-        # A Rayleigh distribution's median is 1.177 sigma.
+        # Distances follow a Rayleigh distribution, whose median is 1.177 sigma.
         kept = away < max(3.5 * float(np.median(away[kept])) / 1.177, 0.02)
     rms = float(np.sqrt((rest[kept] ** 2).mean()))
     return _as_solution(start, fit / size[:, None], order, rms, int(kept.sum()))
@@ -128,9 +128,9 @@ def _design(u: Floats, v: Floats, order: int) -> tuple[Floats, Floats]:
 
 
 def _as_solution(start: Solution, fit: Floats, order: int, rms: float, stars: int) -> Solution:
-    """Turn plane = c + M (u, v) + higher terms into a reference pixel, a matrix and SIP coefficients."""
+    """Convert the fit, plane = c + M (u, v) + higher terms, to a reference position, a matrix and SIP coefficients."""
     matrix = np.ascontiguousarray(fit[1:3].T)
-    # The constant is absorbed by the reference position, so that the reference pixel stays the middle.
+    # The constant c shifts the reference position on the sky, so the reference pixel remains the middle of the image.
     linear = Projection(start.linear.ra, start.linear.dec, start.linear.x, start.linear.y, matrix)
     offset = np.linalg.solve(matrix, fit[0])
     ra, dec = linear.sky(np.array([linear.x + offset[0]]), np.array([linear.y + offset[1]]))
@@ -141,9 +141,9 @@ def _as_solution(start: Solution, fit: Floats, order: int, rms: float, stars: in
 
 
 def _worth_it(simple: Solution, rich: Solution, stars: FieldStars) -> bool:
-    """Tell whether stars that a fit has not seen lie closer to the richer solution.
+    """Return whether the solution with more terms predicts stars better that were not used in the fit.
 
-    Every fifth star in turn is left out of both fits and compared (cross-validation).
+    Five-fold cross-validation: a fifth of the stars in turn is left out of both fits and compared with them.
     """
     source, star = _pairs(rich, stars, max(4 * rich.rms_px, 0.8))
     linear = rich.linear
@@ -155,7 +155,7 @@ def _worth_it(simple: Solution, rich: Solution, stars: FieldStars) -> bool:
 
 
 def _unseen(design: Floats, target: Floats, fold: NDArray[np.intp]) -> float:
-    """Return the median distance of stars to fits that have not seen them."""
+    """Return the median distance of stars from fits in which they were not used, degrees."""
     rest = []
     for number in range(_FOLDS):
         out = fold == number

@@ -1,4 +1,4 @@
-"""A solved field: TAN projection with SIP distortion, pixel and sky coordinates, FITS cards."""
+"""WCS of a solved field: TAN projection with SIP distortion, conversion of coordinates, FITS cards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Card = tuple[str, str | float | int, str]
 
 
 def powers(order: int) -> list[tuple[int, int]]:
-    """Return the exponents (p, q) of the terms of a SIP polynomial, from the second order on."""
+    """Return the exponents (p, q) of the terms of a SIP polynomial, from order 2 up to `order`."""
     return [(p, total - p) for total in range(2, order + 1) for p in range(total, -1, -1)]
 
 
@@ -23,23 +23,23 @@ def powers(order: int) -> list[tuple[int, int]]:
 class Solution:
     """The WCS of one stack.
 
-    The SIP convention (Shupe et al. 2005, ASP Conf. 347, 491): pixels are first moved by the polynomials A and B, then
-    projected; AP and BP undo that move.
+    It follows the SIP convention (Shupe et al. 2005, ASP Conf. 347, 491): the polynomials A and B shift pixel positions
+    before the linear projection; AP and BP are the inverse of that shift.
 
     Parameters
     ----------
     linear
-        The projection of moved pixels.
+        The linear projection of shifted pixels.
     order
-        Of the distortion; 1 means none.
+        Order of the distortion; 1 is none.
     a, b, ap, bp
-        Coefficients in the order of `powers`; AP and BP have two linear terms and a constant before them.
+        Coefficients in the order of `powers`; AP and BP begin with the constant and the two linear terms.
     rms_px, rms_arcsec
-        Root mean square distance of the reference stars, per axis.
+        Root mean square distance of the reference stars from the solution, per axis.
     stars
-        How many they are.
+        Number of reference stars that were used.
     method
-        How the first solution was found.
+        Method of the first solution, before it was refined.
     """
 
     linear: Projection
@@ -54,13 +54,13 @@ class Solution:
     method: Literal["hint", "blind"]
 
     def sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return the ICRS position of 0-based pixels, degrees."""
+        """Return the ICRS positions (degrees) of 0-based pixels."""
         u, v = np.asarray(x - self.linear.x), np.asarray(y - self.linear.y)
         terms = _terms(u, v, powers(self.order))
         return self.linear.sky(x + self.a @ terms, y + self.b @ terms)
 
     def pixel(self, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-        """Return the 0-based pixel of ICRS positions in degrees; exact to 1e-4 pixel on the field."""
+        """Return the 0-based pixels of ICRS positions in degrees; accurate to 1e-4 pixel inside the field."""
         fx, fy = self.linear.pixel(np.asarray(ra), np.asarray(dec))
         x, y = fx, fy
         if self.order > 1:
@@ -71,7 +71,7 @@ class Solution:
 
     @property
     def orientation_deg(self) -> float:
-        """Position angle of the +y axis, north through east, degrees."""
+        """Position angle of the +y axis, from north through east, degrees."""
         return float(np.rad2deg(np.arctan2(self.linear.matrix[0, 1], self.linear.matrix[1, 1])))
 
     def cards(self) -> list[Card]:
@@ -115,7 +115,7 @@ class Solution:
 
 
 def with_inverse(solution: Solution, shape: tuple[int, int]) -> Solution:
-    """Return a solution with the polynomials that undo its distortion over a field of (rows, columns)."""
+    """Return a solution with the inverse polynomials AP and BP, fitted over a field of (rows, columns)."""
     if solution.order < 2:
         return solution
     ap, bp = inverse_terms(solution.linear, solution.order, solution.a, solution.b, shape)
@@ -125,7 +125,7 @@ def with_inverse(solution: Solution, shape: tuple[int, int]) -> Solution:
 def inverse_terms(
     linear: Projection, order: int, a: Floats, b: Floats, shape: tuple[int, int]
 ) -> tuple[Floats, Floats]:
-    """Fit the polynomials AP and BP that undo A and B over a field of the given shape (rows, columns)."""
+    """Fit the polynomials AP and BP, the inverse of A and B, over a field of the given shape (rows, columns)."""
     yy, xx = np.mgrid[0 : shape[0] : 25j, 0 : shape[1] : 25j]
     u, v = (xx - linear.x).ravel(), (yy - linear.y).ravel()
     terms = _terms(u, v, powers(order))
@@ -140,7 +140,7 @@ def _terms(u: Floats, v: Floats, exponents: list[tuple[int, int]]) -> Floats:
     if not exponents:
         return np.zeros((0, *np.shape(u)))
     highest = max(max(one) for one in exponents)
-    # A product is much cheaper than a power.
+    # Repeated products are much faster than powers.
     us, vs = [np.ones_like(u)], [np.ones_like(v)]
     for _ in range(highest):
         us.append(us[-1] * u)

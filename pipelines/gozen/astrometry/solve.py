@@ -1,4 +1,4 @@
-"""Find the WCS of a stack: with a hint, else blind; raise a named rejection if both fail."""
+"""Find the WCS of a stack: with a hint, else blind; raise `AstrometryFailed` if both fail."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from gozen.settings import AstrometrySettings
 Floats = NDArray[np.float64]
 _MARGIN = 1.2
 _BRIGHTEST = 1000
-"""Detections that a solution rests on: fainter ones lie less well, and cost as much."""
+"""Largest number of detections that are used: fainter ones have larger errors of position, at the same cost."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """What is known of a field before it is solved.
+    """A field to be solved.
 
     Parameters
     ----------
     x, y, flux
-        Detections, 0-based pixels of the active area, ADU.
+        Detections: 0-based pixels of the active area, and ADU.
     shape
         Rows and columns of the active area.
     pointing
-        Where the header and the profile put the middle of the sensor, or None.
+        Position of the middle of the sensor from header and profile; None if it is not known.
     year
         Julian year of the exposure.
     frame_id
-        For the messages.
+        Name of the frame, for the messages.
     """
 
     x: Floats
@@ -53,15 +53,15 @@ class Field:
 
 @dataclass(frozen=True)
 class SensorPointing:
-    """Where the middle of a sensor points, and how far its axes are turned against those of the telescope's field.
+    """Position of the middle of a sensor on the sky, and rotation of its axes relative to the optical axis.
 
     Parameters
     ----------
     ra, dec
         Degrees.
     turn_deg
-        Added to the profile's orientation: away from the optical axis the meridians lean, by several degrees at high
-        declination.
+        Rotation to add to the profile's orientation, degrees: the direction to north changes across the field, by
+        several degrees at high declination.
     """
 
     ra: float
@@ -70,7 +70,7 @@ class SensorPointing:
 
 
 def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: float | None) -> SensorPointing | None:
-    """Return where a sensor looks when the telescope points at (ra, dec), degrees; None where that is not known."""
+    """Return the pointing of a sensor if the telescope points at (ra, dec), degrees; None if that is not known."""
     sensor = profile.sensor(sensor_id)
     if ra is None or dec is None or sensor is None:
         return None
@@ -88,12 +88,12 @@ def solve_field(field: Field, reference: StarSource | None, profile: Profile, se
     Parameters
     ----------
     reference
-        Stars of at least the field; None to refine a blind solution on the stars of its index.
+        Reference stars that cover the field; None to solve blind, and refine with the stars of the index files.
 
     Raises
     ------
     AstrometryFailed
-        There are too few stars, no solution is found, or its residual exceeds the limit.
+        There are too few detections, no solution is found, or its residuals exceed the limit.
     """
     if len(field.x) < settings.minimum_stars:
         raise AstrometryFailed(
@@ -165,7 +165,7 @@ def _nominal(field: Field, profile: Profile, pointing: SensorPointing) -> Projec
 def _stars(
     field: Field, reference: StarSource, profile: Profile, centre: tuple[float, float], extra_px: float
 ) -> FieldStars:
-    """Gather detections and reference stars, both brightest first, the stars at the epoch of the exposure."""
+    """Return detections and reference stars, both brightest first; the stars at the epoch of the exposure."""
     half_diagonal_px = np.hypot(*field.shape) / 2 * _MARGIN + extra_px
     near = reference.cone(*centre, half_diagonal_px * profile.pixel_scale_arcsec / 3600)
     near = near[np.argsort(near.g, kind="stable")]

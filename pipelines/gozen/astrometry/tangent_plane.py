@@ -1,4 +1,4 @@
-"""The tangent plane and a linear WCS as numbers. For distortion and FITS cards see `solution`. No I/O."""
+"""Tangent-plane projection and linear WCS. For distortion and FITS cards see `solution`. No I/O."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Floats = NDArray[np.float64]
 
 
 def to_plane(ra: Floats, dec: Floats, ra0: float, dec0: float) -> tuple[Floats, Floats]:
-    """Project positions onto the plane that touches the sky at (ra0, dec0).
+    """Project positions onto the plane that is tangent to the sky at (ra0, dec0).
 
-    Gnomonic projection (Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3).
+    This is the gnomonic projection (Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3).
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def to_plane(ra: Floats, dec: Floats, ra0: float, dec0: float) -> tuple[Floats, 
 
     Returns
     -------
-    xi (east positive) and eta (north positive), degrees; NaN for positions of the far hemisphere.
+    xi (east positive) and eta (north positive), degrees; NaN for positions more than 89.4 degrees away.
     """
     a, d = np.deg2rad(ra - ra0), np.deg2rad(dec)
     sin0, cos0 = np.sin(np.deg2rad(dec0)), np.cos(np.deg2rad(dec0))
@@ -36,7 +36,7 @@ def to_plane(ra: Floats, dec: Floats, ra0: float, dec0: float) -> tuple[Floats, 
 
 
 def from_plane(xi: Floats, eta: Floats, ra0: float, dec0: float) -> tuple[Floats, Floats]:
-    """Invert `to_plane`; right ascension comes between 0 and 360 degrees."""
+    """Return the positions of points of the plane, the inverse of `to_plane`; right ascension in [0, 360) degrees."""
     x, e = np.deg2rad(xi), np.deg2rad(eta)
     sin0, cos0 = np.sin(np.deg2rad(dec0)), np.cos(np.deg2rad(dec0))
     ra = ra0 + np.rad2deg(np.arctan2(x, cos0 - e * sin0))
@@ -46,16 +46,16 @@ def from_plane(xi: Floats, eta: Floats, ra0: float, dec0: float) -> tuple[Floats
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear WCS: the plane that touches the sky at (ra, dec), and how pixels lie on it.
+    """A linear WCS: the plane that is tangent to the sky at (ra, dec), and the linear map of pixels to it.
 
     Parameters
     ----------
     ra, dec
-        The point of contact, degrees.
+        The tangent point, degrees.
     x, y
-        Its 0-based pixel.
+        The 0-based pixel of the tangent point.
     matrix
-        Degrees on the plane per pixel, shape (2, 2): rows xi and eta, columns x and y.
+        Degrees on the plane per pixel, shape (2, 2): rows are xi and eta, columns are x and y.
     """
 
     ra: float
@@ -65,12 +65,12 @@ class Projection:
     matrix: Floats
 
     def sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return the position of pixels, degrees."""
+        """Return the positions (degrees) of 0-based pixels."""
         xi, eta = self.matrix @ np.stack([x - self.x, y - self.y])
         return from_plane(xi, eta, self.ra, self.dec)
 
     def pixel(self, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-        """Return the 0-based pixel of positions."""
+        """Return the 0-based pixels of positions in degrees."""
         dx, dy = np.linalg.solve(self.matrix, np.stack(to_plane(ra, dec, self.ra, self.dec)))
         return dx + self.x, dy + self.y
 
@@ -82,16 +82,16 @@ class Projection:
 
 @dataclass(frozen=True)
 class PixelAxes:
-    """How the pixels of a sensor lie on the sky.
+    """Scale and orientation of a sensor's pixels on the sky.
 
     Parameters
     ----------
     scale_arcsec
-        Of a pixel.
+        Arcseconds per pixel.
     orientation_deg
-        Position angle of the +y axis, north through east.
+        Position angle of the +y axis, from north through east, degrees.
     mirrored
-        False: east is left when north is up.
+        False if east is left when north is up; True if it is right.
     """
 
     scale_arcsec: float
@@ -100,12 +100,16 @@ class PixelAxes:
 
 
 def nominal_projection(ra: float, dec: float, x: float, y: float, axes: PixelAxes) -> Projection:
-    """Make the projection that a profile and a pointing promise.
+    """Return the projection that is expected from a pointing and the pixel axes of a profile.
 
     Parameters
     ----------
     ra, dec
-        Of the pixel (x, y), degrees.
+        Position of the pixel (x, y), degrees.
+    x, y
+        0-based pixel, usually the middle of the sensor.
+    axes
+        Scale and orientation.
     """
     angle = np.deg2rad(axes.orientation_deg)
     up = np.array([np.sin(angle), np.cos(angle)])

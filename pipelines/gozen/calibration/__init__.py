@@ -1,1 +1,1 @@
-"""Calibration: raw pixels to calibrated ones, and the dark, bias and flat masters."""
+"""Calibration of raw pixels, and the dark, bias and flat masters."""

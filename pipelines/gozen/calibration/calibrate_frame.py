@@ -20,14 +20,18 @@ GOOD, SATURATED, DEAD = 0, 1, 2
 
 @dataclass(frozen=True)
 class Detector:
-    """What the calibration of one sensor needs: areas, gain, and what masters there are.
+    """Areas, gain and masters with which the frames of one sensor are calibrated.
 
     Parameters
     ----------
+    active, reference
+        Rows and columns of the active area and of the reference (overscan) columns; None if there are none.
+    overscan
+        ``frame`` to use one bias level for all rows; else each row has its own.
     dark
-        Bias and dark level of the active area in ADU, above the reference columns; zeros where there is no master.
+        Bias and dark level of the active area in ADU, above the reference columns; zeros without a master.
     inverse_flat
-        One over the normalised flat; ones where there is no master, NaN at dead pixels.
+        One over the normalised flat; ones without a master, NaN at dead pixels.
     """
 
     active: tuple[slice, slice]
@@ -42,12 +46,14 @@ class Detector:
 def detector_of(
     profile: Profile, sensor: str, gain: str, dark: Image | None = None, flat: Image | None = None
 ) -> Detector:
-    """Gather what the calibration of one sensor needs from the profile and the masters.
+    """Return the `Detector` of one sensor, from the profile and the masters.
 
     Parameters
     ----------
+    gain
+        Name of the gain in the profile.
     dark, flat
-        Masters of the active area's shape; NaN in the flat marks a dead pixel.
+        Masters with the shape of the active area; NaN in the flat marks a dead pixel.
     """
     shape = profile.active_shape
     known = profile.sensor(sensor)
@@ -65,15 +71,16 @@ def detector_of(
 
 
 def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.float32] | NDArray[np.float64]:
-    """Return the bias level of each active row, ADU: the mean of its reference columns, or that of the whole frame.
+    """Return the bias level of each active row in ADU, shape (rows,): the mean of the row's reference columns.
 
-    NaN where the reference columns of a row hold no number.
+    For the overscan ``frame``, all rows have the median of these means. The level is 0 without reference columns, and
+    NaN if those of a row have only NaN.
     """
     rows = detector.active[0]
     if detector.reference is None:
         return np.zeros(rows.stop - rows.start, np.float32)
     columns = native(raw[rows, detector.reference[1]])
-    # Numbers that need 64 bits lose what the sky adds to them if their level has fewer.
+    # With pixels in float64, a level in float32 would round away the signal of the sky.
     level = columns.mean(axis=1, dtype=np.float64 if columns.dtype == np.float64 else np.float32)
     if not np.isfinite(level).all():
         level = _mean_of_numbers(columns).astype(level.dtype)
@@ -91,17 +98,17 @@ def calibrate(
     Parameters
     ----------
     raw
-        Shape (rows, columns) of the raw frame, also as it lies in a FITS file.
+        The raw frame, shape (rows, columns); also in the stored form of FITS (`STORED`: big-endian with an offset).
     image, mask
-        Where to put the result, shape of the active area; new arrays by default.
+        Arrays for the result, with the shape of the active area; new arrays by default.
 
     Returns
     -------
     image
-        Shape of the active area, ADU: raw minus reference level and dark, over the flat. A dead pixel holds the mean
-        of its neighbours in the row, so that it shows no hole; its mask says so.
+        (raw - reference level - dark) / flat, ADU, shape of the active area. A dead pixel gets the mean of the nearest
+        live pixels in its row, so that the image has no holes; the mask marks it.
     mask
-        `GOOD`, `SATURATED` or `DEAD` for each pixel.
+        For each pixel `GOOD`, or the sum of `SATURATED` and `DEAD` as they apply.
     """
     shape = detector.dark.shape
     image = np.empty(shape, np.float32) if image is None else image
@@ -140,7 +147,7 @@ def _pass(
 def _pass_stored(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Do the same to uint16 as FITS keeps them, one row at a time, so that no copy of the frame is made."""
+    """Do the same for uint16 in the stored form of FITS, row by row, to avoid a copy of the frame."""
     rows, columns = image.shape
     line = np.empty(columns, np.uint16)
     for y in range(rows):
@@ -154,7 +161,7 @@ def _pass_stored(
 def _pass_wide(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Do the same to float64, whose level is taken off before they become float32."""
+    """Do the same for float64; the level is subtracted before the conversion to float32."""
     rows, columns = image.shape
     line = np.empty(columns, np.float32)
     for y in range(rows):
@@ -174,7 +181,7 @@ def _row(
         value = np.float32(raw[x])
         pixel = (value - level - dark[x]) * inverse_flat[x]
         image[x] = pixel
-        # Without a branch the compiler does many pixels at a time.
+        # The compiler vectorises this loop only if it has no branches.
         missing = np.uint8(not abs(pixel) < np.inf)
         mask[x] = np.uint8(value >= saturation) | missing << np.uint8(1)
         dead += int(missing)
@@ -184,7 +191,7 @@ def _row(
 
 @njit(cache=True)
 def _fill(row: Any, mask: Any) -> None:  # pragma: no cover (compiled)
-    """Give each dead pixel of a row the mean of the nearest live ones to its left and right."""
+    """Set each dead pixel of a row to the mean of the nearest live pixels at its left and right, 0 without any."""
     columns = len(row)
     x = 0
     while x < columns:

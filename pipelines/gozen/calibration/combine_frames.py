@@ -18,19 +18,16 @@ _HOT_FRACTION = 0.25
 
 
 def combine(frames: Iterable[Image]) -> Image:
-    """Return the mean of frames without outliers.
+    """Return the mean of frames without outliers; NaN if no frame has a number at a pixel.
 
-    A pixel further than 5 sigma from the median of its own values (cosmic hits, stars that moved between twilight
-    frames) is left out; sigma is the robust deviation of that pixel, but not less than the median over the row.
+    With three frames or more, a value further than 5 sigma from the median of the same pixel in all frames is left
+    out: cosmic-ray hits, or stars that moved between twilight frames. Sigma is the robust standard deviation of that
+    pixel, but not less than the median of sigma over the row.
 
     Parameters
     ----------
     frames
         Images of one shape; at least one.
-
-    Returns
-    -------
-    NaN where no frame has a number.
     """
     cube = np.stack(list(frames))
     out = np.empty(cube.shape[1:], np.float32)
@@ -49,7 +46,13 @@ def combine(frames: Iterable[Image]) -> Image:
 
 
 def _median(values: Image, known: NDArray[np.bool_]) -> Image:
-    """Return the median of each column over what is known, NaN where nothing is."""
+    """Return the median of the known values of each column, NaN if a column has none.
+
+    Parameters
+    ----------
+    values, known
+        Shape (frames, columns); `known` is a mask.
+    """
     if known.all():
         return np.asarray(np.median(values, axis=0))
     ordered = np.sort(np.where(known, values, np.inf), axis=0)
@@ -59,26 +62,26 @@ def _median(values: Image, known: NDArray[np.bool_]) -> Image:
 
 
 def dark_master(cube: RawCube, detector: Detector) -> Image:
-    """Return the bias and dark level of the active area, ADU above the reference columns; also that of bias frames."""
+    """Return the master of dark or bias frames: the level of the active area in ADU, above the reference columns."""
     return combine(_above_reference(cube, detector))
 
 
 def flat_master(cubes: Sequence[RawCube], detector: Detector, darks: Sequence[Image] = ()) -> Image:
-    """Return the flat, normalised to a median of 1, with NaN where a pixel is dead.
+    """Return the flat, normalised to a median of 1, with NaN at dead pixels.
 
-    Each frame is normalised before it is combined, so that twilight frames of different brightness count alike. A
-    pixel is dead below a fifth or above five times the median response, or where its dark level alone fills a quarter
-    of the full range.
+    Each frame is divided by its median before the frames are combined; so twilight frames of different brightness have
+    the same weight. A pixel is dead if its response is below a fifth or above five times the median, or if its dark
+    level is above a quarter of the saturation level.
 
     Parameters
     ----------
     darks
-        What is subtracted from the frames of each cube, where that is not the detector's dark.
+        The dark to subtract from the frames of each cube; by default the detector's dark for all.
 
     Raises
     ------
     SaturatedField
-        No frame is below saturation.
+        No frame has a median between zero and 90 % of saturation.
     """
     own = [replace(detector, dark=dark) for dark in darks] or [detector] * len(cubes)
     levels = [frame for cube, one in zip(cubes, own, strict=True) for frame in _normalised(cube, one)]

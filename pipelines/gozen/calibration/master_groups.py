@@ -1,4 +1,4 @@
-"""Decide which calibration frames make one master, and how masters of one exposure are named. No I/O."""
+"""Group calibration frames into masters, and name the masters of one exposure. No I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gozen.frames.exposure_grouping import same_time
 
 @dataclass(frozen=True)
 class MasterGroup:
-    """Frames of one master.
+    """The frames of one master.
 
     Parameters
     ----------
     name
-        Tells it from the other masters of its kind in the exposure; empty where it is the only one.
+        Distinguishes the master from others of its kind in the exposure; empty if it is the only one.
     members
-        Numbers of the frames, in the order given.
+        Indices of the frames, ascending.
     """
 
     name: str
@@ -28,10 +28,11 @@ class MasterGroup:
 
 
 def groups_of(kind: Calibration, setups: Sequence[CalibrationSetup]) -> list[MasterGroup]:
-    """Group calibration frames of one kind.
+    """Group calibration frames of one kind into masters.
 
-    Flats belong together by gain, filter, binning and window, whatever their exposure times; darks and biases by gain,
-    exposure time, binning and window, whatever the filter wheel stood at. Where the telescope pointed does not matter.
+    Flats of a group have the same gain, filter, binning and window; their exposure times may differ. Darks and biases
+    of a group have the same gain, exposure time, binning and window; their filters may differ. The pointing does not
+    matter.
     """
     found: list[list[int]] = []
     for number, setup in enumerate(setups):
@@ -45,7 +46,7 @@ def groups_of(kind: Calibration, setups: Sequence[CalibrationSetup]) -> list[Mas
 
 
 def by_time(setups: Sequence[CalibrationSetup]) -> list[list[int]]:
-    """Group frames by exposure time: those that take the same dark."""
+    """Group frames that need the same dark: by gain, exposure time, binning and window."""
     return [list(group.members) for group in groups_of("dark", setups)]
 
 
@@ -58,7 +59,7 @@ def _together(kind: Calibration, one: CalibrationSetup, other: CalibrationSetup)
 
 
 def _names(kind: Calibration, setups: Sequence[CalibrationSetup]) -> list[str]:
-    """Return a name for each group, of what differs among them; a number where that is not enough."""
+    """Name each group by the properties that differ among the groups; add a number if names are still equal."""
     if len(setups) == 1:
         return [""]
     columns = [
@@ -70,7 +71,7 @@ def _names(kind: Calibration, setups: Sequence[CalibrationSetup]) -> list[str]:
     ]
     telling = [column for column in columns if len(set(column)) > 1]
     names = ["_".join(words) for words in zip(*telling, strict=True)] if telling else ["group"] * len(setups)
-    # Filters r and R would be one file on a disk that knows no case.
+    # On a file system that ignores case, masters of the filters r and R would be the same file.
     seen: dict[str, int] = {}
     for place, name in enumerate(names):
         seen[name.casefold()] = seen.get(name.casefold(), 0) + 1

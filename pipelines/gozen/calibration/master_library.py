@@ -1,4 +1,4 @@
-"""Store and read masters: their header and image. `master_search` finds the one for an exposure."""
+"""Store and read masters: header and image. `master_search` finds the masters for an exposure."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class MasterImage:
     Parameters
     ----------
     mjd
-        Start of the exposure that it is named after, MJD (UTC).
+        Start of the exposure after which the master is named, MJD (UTC).
     cards
-        Further header cards: provenance.
+        Additional header cards, for provenance.
     """
 
     kind: Calibration
@@ -40,12 +40,12 @@ class MasterImage:
 
 
 def put_master(store: Store, processing: keys.Processing, sensor: str, master: MasterImage) -> Product:
-    """Store a master and return what its commit says of it.
+    """Store a master; return its record for the commit.
 
     Parameters
     ----------
     processing
-        Night and exposure that the master is named after.
+        Night and exposure after which the master is named.
     """
     kind, image, mjd = master.kind, master.image, master.mjd
     key = keys.master(kind, processing.night, processing.exposure, sensor)
@@ -63,12 +63,12 @@ def put_master(store: Store, processing: keys.Processing, sensor: str, master: M
 
 @functools.lru_cache(maxsize=4096)
 def master_facts(store: Store, key: str) -> MasterFacts:
-    """Read a master's header, once for a worker's exposures: a committed one never changes.
+    """Read the header of a master; it is cached in the process, because a committed master never changes.
 
     Raises
     ------
     UnreadableInput
-        It cannot be read, or is no master.
+        The file cannot be read, or is not a master.
     """
     try:
         with store.open(key) as stream:
@@ -86,7 +86,7 @@ def master_facts(store: Store, key: str) -> MasterFacts:
 
 
 def _camera_of_old(store: Store, key: str) -> str:
-    """Return the camera of a master that does not name it, from its commit."""
+    """Return the camera of an old master, whose header does not name it, from its commit; empty if unknown."""
     _, _, night, exposure, name = key.split("/")
     commit = read_commit(store, keys.Processing(night, exposure), name.removesuffix(".fits"))
     return commit.instrument if commit else ""
@@ -94,6 +94,6 @@ def _camera_of_old(store: Store, key: str) -> str:
 
 @functools.lru_cache(maxsize=16)
 def read_master(store: Store, key: str, shape: tuple[int, int] | None) -> tuple[Image, str]:
-    """Return the image and SHA-256 of a master; `UnreadableInput` where it has another shape or none."""
+    """Return the image and SHA-256 of a master; raise `UnreadableInput` if it has no image or another shape."""
     data = store.read(key)
     return read_plain(data, store.url_of(key), shape)[0], sha256(data)

@@ -1,4 +1,4 @@
-"""Decide which master fits which frames: camera, gain, filter, exposure time, window. No I/O."""
+"""Decide whether a master fits frames: camera, gain, filter, exposure time, window. No I/O."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Area = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class CalibrationSetup:
-    """How frames were taken, as far as their calibration depends on it; empty or None where nobody says.
+    """Settings of the camera on which the calibration depends; empty or None if they are not known.
 
     Parameters
     ----------
     exposure_s
-        Net exposure of one frame, seconds.
+        Net exposure time of one frame, seconds.
     binning, window
         As in `gozen.instrument.read_header.RawHeader`.
     """
@@ -37,12 +37,12 @@ class CalibrationSetup:
 
     @classmethod
     def of_header(cls, header: RawHeader) -> Self:
-        """Return how a raw frame was taken."""
+        """Return the setup of a raw frame."""
         return cls(header.gain, header.filter.strip(), header.exposure_s, header.binning, header.window)
 
     @classmethod
     def of_master(cls, words: Mapping[str, Any]) -> Self:
-        """Return how the frames of a master were taken, from its header words; an old master may lack some."""
+        """Return the setup of a master's frames, from its header keywords; an old master may lack some."""
 
         def text(word: str) -> str:
             value = words.get(word)
@@ -58,7 +58,7 @@ class CalibrationSetup:
         )
 
     def as_cards(self) -> list[tuple[str, str | int | float, str]]:
-        """Return the header cards of a master that `of_master` reads."""
+        """Return the header cards from which `of_master` reads the setup."""
         cards: list[tuple[str, str | int | float, str]] = [
             ("FILTER", self.filter, "filter"),
             ("GAINMODE", self.gain, "amplifier setting"),
@@ -70,14 +70,14 @@ class CalibrationSetup:
 
 @dataclass(frozen=True)
 class MasterFacts:
-    """What the header of a stored master says.
+    """Facts from the header of a stored master.
 
     Parameters
     ----------
     camera
-        Name of the instrument profile; empty where an old archive does not say.
+        Name of the instrument profile; empty if an old archive does not state it.
     mjd
-        Start of its first frame, MJD (UTC).
+        Start of the master's first frame, MJD (UTC).
     """
 
     key: str
@@ -87,9 +87,10 @@ class MasterFacts:
 
 
 def differences(kind: Calibration, master: MasterFacts, wanted: CalibrationSetup, profile: Profile) -> set[str]:
-    """Return in what a master does not fit frames: camera, gain, binning, window; filter of a flat, time of a dark.
+    """Return the properties in which a master does not fit frames; empty if it fits.
 
-    What an old master does not state counts as fitting; but a filter that is not stated does not.
+    Camera, gain, binning and window are compared, for a flat also the filter, for a dark also the exposure time. A
+    property that an old master does not state fits, except the filter.
     """
     own = master.setup
     found = set()
@@ -109,7 +110,10 @@ def differences(kind: Calibration, master: MasterFacts, wanted: CalibrationSetup
 
 
 def nearest_in_time(darks: Iterable[MasterFacts], exposure_s: float) -> MasterFacts | None:
-    """Return the dark whose exposure time has the ratio nearest to 1; of several the last."""
+    """Return the dark whose exposure time has the ratio nearest to 1, or None without darks.
+
+    Of darks with the same ratio (within 1 %), it is the latest.
+    """
 
     def ratio(dark: MasterFacts) -> float:
         own = dark.setup.exposure_s or 0.0
@@ -119,7 +123,7 @@ def nearest_in_time(darks: Iterable[MasterFacts], exposure_s: float) -> MasterFa
 
 
 def described(kind: Calibration, setup: CalibrationSetup) -> str:
-    """Return what a master of a kind has to fit, in words."""
+    """Return the properties that a master of this kind must fit, as text for messages."""
     words = [f"gain {setup.gain!r}" if setup.gain else "unknown gain"]
     if kind == "flat":
         words.insert(0, f"filter {setup.filter!r}" if setup.filter else "no stated filter")
@@ -129,17 +133,17 @@ def described(kind: Calibration, setup: CalibrationSetup) -> str:
 
 
 def master_shape(setup: CalibrationSetup, profile: Profile) -> tuple[int, int] | None:
-    """Return rows and columns of a master of the full frame; None where the profile does not tell them."""
+    """Return rows and columns of a full-frame master with the profile's binning; None for any other master."""
     return None if setup.window or setup.binning not in ("", profile.binning) else profile.active_shape
 
 
 def cut_out(image: Image, master: MasterFacts, wanted: CalibrationSetup, profile: Profile) -> Image:
-    """Return the part of a master that covers the window of frames.
+    """Return the part of a master's image that covers the window of frames.
 
     Raises
     ------
     UnreadableInput
-        The master's image is smaller than its header says.
+        The master's image is smaller than its header states.
     """
     own, part = (_seen(window, wanted.binning, profile) for window in (master.setup.window, wanted.window))
     if own == part:
@@ -161,9 +165,9 @@ def _contains(window: str, other: str, profile: Profile) -> bool:
 
 
 def _seen(window: str, binning: str, profile: Profile) -> Area:
-    """Return the rows and columns of a window that see the sky, in full pixels; empty ones where none do.
+    """Return the rows and columns of a window that are in the active area, in unbinned pixels; may be empty.
 
-    A joined pixel counts where it lies wholly in the active area.
+    A binned pixel counts only if it is completely in the active area.
     """
     described = zip(section_slices(profile.active), _steps(profile.binning), strict=True)
     active = [slice(one.start * step, one.stop * step) for one, step in described]
@@ -179,6 +183,6 @@ def _joined(active: slice, window: slice, step: int) -> slice:
 
 
 def _steps(binning: str) -> tuple[int, int]:
-    """Return the rows and columns that were joined."""
+    """Return the binning factors of rows and of columns, from text such as ``2x1`` (columns x rows)."""
     along_x, along_y = binning.split("x")
     return int(along_y), int(along_x)

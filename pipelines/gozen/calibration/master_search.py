@@ -1,4 +1,4 @@
-"""Find the masters for an exposure: of each kind the last one before it that fits, or the profile's substitute."""
+"""Find the masters for an exposure: of each kind the latest earlier one that fits, or the profile's substitute."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gozen.instrument.profile import Profile
 
 LOOK_BACK_DAYS = 60
 _LOOK_AHEAD_DAYS = 7
-"""How far a message about what is missing looks for masters that were taken too late."""
+"""Days after an exposure in which the message about a missing master searches for masters that came too late."""
 _MOST_NAMED = 5
 
 
@@ -37,10 +37,14 @@ class Master:
 
     Parameters
     ----------
+    image
+        Cut to the window of the frames that use it.
     mjd
-        Start of the exposure that it was made from, MJD (UTC).
+        Start of the exposure from which the master was made, MJD (UTC).
     age_days
-        From there to the exposure that uses it.
+        Days from then to the exposure that uses the master.
+    used
+        Record of its use, for the commit.
     """
 
     kind: Calibration
@@ -53,19 +57,20 @@ class Master:
 def find_masters(
     store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: CalibrationSetup
 ) -> dict[Calibration, Master]:
-    """Return the masters that frames of the sky are calibrated with: of each kind the last before them that fits.
+    """Return the masters for frames of the sky: of each kind the latest before the exposure that fits.
 
     Parameters
     ----------
     night, mjd
-        Of the exposure.
+        Night (``YYYYMMDD``) and time (MJD, UTC) of the exposure.
     wanted
-        How its frames were taken.
+        Setup of its frames.
 
     Raises
     ------
     UnreadableInput
-        None within `LOOK_BACK_DAYS` fits, which names what was looked for and what there is; or it cannot be read.
+        No master of the last `LOOK_BACK_DAYS` days fits and the profile allows no substitute (the message names the
+        wanted setup and the existing masters), or the master cannot be read.
     """
     look = _Look(store, profile, sensor, night, mjd, wanted)
     found = _level(look, profile.dark_mismatch or "refused")
@@ -77,9 +82,10 @@ def find_masters(
 def find_level(
     store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: CalibrationSetup
 ) -> dict[Calibration, Master]:
-    """Return the dark or bias that is subtracted from flat frames; parameters and errors are those of `find_masters`.
+    """Return the dark or bias to subtract from flat frames; parameters and errors are those of `find_masters`.
 
-    A flat is bright, so that a bias does where no dark has its exposure time, and else the dark nearest in time.
+    If no dark has the exposure time of the flat, a bias is used, or else the dark of the nearest exposure time: flats
+    are so bright that the difference is small. `dark_mismatch` of the profile may override this.
     """
     look = _Look(store, profile, sensor, night, mjd, wanted)
     return _level(look, profile.dark_mismatch or "nearest", or_bias="bias" in profile.masters)
@@ -88,12 +94,16 @@ def find_level(
 def warnings_of(
     used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile | None = None
 ) -> list[str]:
-    """Return a sentence for each master that does not fit exactly, and for what is not applied at all.
+    """Return a sentence for each master that does not fit exactly, and for each step that is not applied.
 
     Parameters
     ----------
+    used
+        The masters that the frames get.
+    wanted
+        Setup of the frames.
     read
-        The profile of the pixels that were read, where that is a part of the sensor.
+        Profile of the pixels that were read, if only a window of the sensor was.
     """
     asked = f"masters: [{', '.join(profile.masters)}] in the profile {profile.name}"
     found = []
@@ -120,21 +130,24 @@ def warnings_of(
 def check_level(
     used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile, sensor: str
 ) -> None:
-    """Refuse frames from which nothing takes the bias level, as a division by a flat would print the flat into it.
+    """Raise an error if the bias level of frames would not be subtracted.
 
-    A dark or bias of the same window holds the level: its frames were read as these were.
+    Dividing by a flat would then imprint the flat on the bias level. Reference columns give the level; so does a dark
+    or bias of the same window, because its frames were read without reference columns too.
 
     Parameters
     ----------
     used
         The masters that the frames get.
+    wanted
+        Setup of the frames.
     read
-        The profile of the pixels that were read.
+        Profile of the pixels that were read.
 
     Raises
     ------
     UnreadableInput
-        Neither reference columns nor a dark or bias hold the level.
+        Neither reference columns nor a dark or bias contain the level.
     """
     if _has_level(used, wanted, profile, read):
         return
@@ -148,7 +161,7 @@ def check_level(
 
 
 def _has_level(used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile) -> bool:
-    """Tell whether reference columns give the bias level of frames, or each dark and bias that is subtracted does."""
+    """Return whether the bias level of frames is known from reference columns, or is in each dark and bias used."""
     if profile.reference is None or read.reference is not None:
         return True
     own = [one.match for name, one in used.items() if not name.startswith("flat")]
@@ -177,7 +190,7 @@ def _level(look: _Look, rule: str, *, or_bias: bool = False) -> dict[Calibration
 
 
 def _scaled(look: _Look, other: MasterFacts) -> dict[Calibration, Master]:
-    """Return bias and dark, the dark current brought to the exposure time that is wanted."""
+    """Return bias and dark, with the dark current scaled to the exposure time of the frames."""
     bias, dark = look.bias(), look.load("dark", other, "scaled")
     factor = (look.wanted.exposure_s or 0.0) / (other.setup.exposure_s or 1.0)
     image = np.asarray(bias.image + np.float32(factor) * (dark.image - bias.image), np.float32)
@@ -186,7 +199,7 @@ def _scaled(look: _Look, other: MasterFacts) -> dict[Calibration, Master]:
 
 @dataclass
 class _Look:
-    """One search; it remembers what it saw, for the message that says why nothing fits."""
+    """One search for masters; `seen` has the masters that did not fit, for the error message."""
 
     store: Store
     profile: Profile
@@ -212,7 +225,7 @@ class _Look:
         return self.load("flat", max(unnamed, key=_when), "filter not stated")
 
     def last(self, kind: Calibration) -> MasterFacts | None:
-        """Return the last master that fits; it is looked for night by night, the nearest first."""
+        """Return the latest master before the exposure that fits, or None; nights are searched backwards."""
         self.seen[kind] = []
         for night in _nights(self.night, -LOOK_BACK_DAYS):
             before = [one for one in self.of_night(kind, night) if one.mjd <= self.mjd]
@@ -223,7 +236,7 @@ class _Look:
         return None
 
     def but_for(self, kind: Calibration, what: str) -> list[MasterFacts]:
-        """Return masters before the exposure that would fit but for one thing."""
+        """Return the masters before the exposure that do not fit in the property `what` only."""
         return [one for one in self.seen[kind] if differences(kind, one, self.wanted, self.profile) == {what}]
 
     def of_night(self, kind: Calibration, night: str) -> Iterator[MasterFacts]:
@@ -247,7 +260,7 @@ class _Look:
         return Master(kind, cut_out(image, master, self.wanted, self.profile), master.mjd, age, used)
 
     def missing(self, kind: Calibration) -> UnreadableInput:
-        """Return the error that says what was looked for and what there is."""
+        """Return the error for a missing master: it names the wanted setup and the masters that do not fit."""
         late = [
             one
             for night in _nights(self.night, _LOOK_AHEAD_DAYS)
@@ -283,7 +296,7 @@ def _when(master: MasterFacts) -> tuple[float, str]:
 
 
 def _nights(night: str, days: int) -> Iterable[str]:
-    """Yield a night and those before or after it: a look that costs the same however old the archive is."""
+    """Yield a night and the nights before (`days` < 0) or after it; so the cost does not grow with the archive."""
     first, step = datetime.strptime(night, "%Y%m%d"), 1 if days > 0 else -1
     for number in range(abs(days) + 1):
         yield f"{first + timedelta(days=step * number):%Y%m%d}"

@@ -1,1 +1,1 @@
-"""Calibrated light-curve rows: match with the reference, zero point, rows of a sensor, append of a night."""
+"""Calibrated light curves: match with reference stars, zero point, rows of a sensor, append of a night."""

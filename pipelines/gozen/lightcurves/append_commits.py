@@ -20,17 +20,17 @@ TABLE = "lightcurves"
 
 
 def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = None) -> list[SensorCommit]:
-    """Return the commits of a night that staged rows, one run for each exposure, in the order of their keys.
+    """Return the commits of a night that staged rows, of one run for each exposure, sorted by key.
 
     Parameters
     ----------
     exposures
-        Only these; None is all of the night.
+        Only commits of these exposures; None returns those of the complete night.
 
     Raises
     ------
     BadRequest
-        The night has no commits: nothing was reduced.
+        There are no commits: nothing was reduced.
     """
     folder = keys.commits(night)
     prefixes = [folder] if exposures is None else [f"{folder}/{exposure}" for exposure in exposures]
@@ -42,22 +42,22 @@ def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = N
 
 
 def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], None] = lambda: None) -> AppendReport:
-    """Append the calibrated detections of a night to the table and bring its observation log up to date.
+    """Append the calibrated detections of a night to the table, and update the night's observation log.
 
-    Run again it changes nothing; exposures that were reduced since come on top, and those that were reduced in a
-    later run replace their rows.
+    If nothing was reduced since the last call, nothing changes. Otherwise the rows of new exposures are added, and the
+    rows of exposures that were reduced again in a later run are replaced.
 
     Parameters
     ----------
     progress
-        Called after each sensor's rows are read.
+        Called each time after the rows of one sensor were read.
 
     Raises
     ------
     BadRequest
-        Nothing of the night is reduced.
+        No exposure of the night was reduced.
     UnreadableInput
-        Staged rows that a commit names cannot be read.
+        The staged rows of a commit cannot be read.
     """
     report = append_commits(store, night, staged_commits(store, night), table, progress)
     update_log(store, [night])
@@ -71,15 +71,15 @@ def append_commits(
     table: str = TABLE,
     progress: Callable[[], None] = lambda: None,
 ) -> AppendReport:
-    """Append the rows that commits of a night staged, at a cost that does not grow with the night; else as `append`.
+    """Append the staged rows of some commits of a night, as `append` does, but without the observation log.
 
-    The observation log stays as it is.
+    The cost depends on these commits only, not on the number of commits of the night.
     """
     return append_night(store, table, night, _staged(store, commits, progress))
 
 
 def _complete(rows: pa.Table, commit: SensorCommit) -> pa.Table:
-    """Add what an older Gozen did not stage and its commit tells: the filter, and the one aperture that there was."""
+    """Add the columns that older Gozen versions did not stage: the filter, from the commit, and the aperture."""
     if "filter" not in rows.column_names and commit.filter:
         rows = rows.append_column("filter", pa.repeat(commit.filter, len(rows)))
     if "aperture_diameter" not in rows.column_names:

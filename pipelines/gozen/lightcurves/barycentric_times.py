@@ -1,4 +1,4 @@
-"""Barycentric times for many rows at once, with their uncertainty."""
+"""Barycentric times of many rows, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _warned: set[bool] = set()
 
 
 class UncertainTime(UserWarning):
-    """Barycentric times are later than the Earth's rotation is measured in the installed tables."""
+    """Warning: some times are later than the last measured rotation of the Earth in the installed tables."""
 
 
 def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, place_m: Place) -> FloatArray:
-    """Return when light that was seen at a site passed the barycentre.
+    """Convert times of observation at a site to barycentric Julian dates (BJD, TDB).
 
-    Corrections are those of Eastman, Siverd & Gaudi 2010 (PASP 122, 935), Roemer's and Einstein's, for a source at
-    infinity; Shapiro's, up to 20 microseconds, is left out. They are computed each minute and interpolated, which is
-    right to 0.1 microseconds.
+    The Roemer and Einstein corrections of Eastman, Siverd & Gaudi 2010 (PASP 122, 935) are applied, for a source at
+    infinity. The Shapiro correction, up to 20 microseconds, is not. The corrections are computed for each minute and
+    interpolated, with an error below 0.1 microseconds.
 
     Parameters
     ----------
     mjd
-        UTC, shape (N,).
+        MJD (UTC), shape (N,).
     ra, dec
         ICRS degrees, shape (N,).
     place_m
-        Where the camera stands, geocentric, as `gozen.instrument.profile.Site.geocentric_m` says.
+        Geocentric x, y and z of the site in metres, from `gozen.instrument.profile.Site.geocentric_m`.
 
     Returns
     -------
     FloatArray
-        Barycentric Julian dates (TDB), shape (N,), resolved to 40 microseconds; NaN where `mjd` is.
+        Barycentric Julian dates (TDB), shape (N,), with a resolution of 40 microseconds (float64); NaN if `mjd` is NaN.
     """
     known = np.isfinite(mjd)
     found = np.full(len(mjd), np.nan)
@@ -66,7 +66,7 @@ def bjd_tdb(mjd: FloatArray, ra: FloatArray, dec: FloatArray, place_m: Place) ->
 
 
 def _at(mjd: FloatArray, place_m: Place) -> tuple[FloatArray, FloatArray]:
-    """Return TDB less UTC in days, shape (N,), and the site's place from the barycentre in metres, shape (N, 3)."""
+    """Return TDB - UTC in days, shape (N,), and the site's barycentric position in metres, shape (N, 3)."""
     from astropy import units
     from astropy.coordinates import EarthLocation, get_body_barycentric
     from astropy.time import Time
@@ -74,26 +74,26 @@ def _at(mjd: FloatArray, place_m: Place) -> tuple[FloatArray, FloatArray]:
     location = EarthLocation.from_geocentric(*place_m, unit=units.m)
     with installed_tables():
         time = Time(mjd, format="mjd", scale="utc", location=location)
-        # Half by half: as single numbers, Julian dates differ in steps of 40 microseconds.
+        # The two parts of the Julian dates are subtracted separately: one float64 has steps of 40 microseconds.
         late = ((time.tdb.jd1 - time.jd1) + (time.tdb.jd2 - time.jd2)).astype(np.float64)
-        # The ephemeris that astropy has in it: any other is fetched over the network.
+        # This ephemeris is part of astropy; any other is downloaded.
         earth = get_body_barycentric("earth", time, ephemeris="builtin").xyz
         place = (earth + location.get_gcrs(time).cartesian.xyz).to_value(units.m)
     return late, np.ascontiguousarray(place.T)
 
 
 def light_time_uncertainty_s(mjd: float, place_m: Place, tables: TableReach) -> float:
-    """Return what an unknown rotation of the Earth makes of the light time to a site at an MJD (UTC), seconds.
+    """Return the uncertainty of the light travel time at an MJD (UTC) due to the Earth's rotation, seconds.
 
-    The site is elsewhere on its circle of latitude: by 465 m for a second at the equator, which light takes 1.6
-    microseconds for.
+    If the rotation is wrong by one second, the position of a site on the equator is wrong by 465 m, which is 1.6
+    microseconds of light travel time.
     """
     from_axis_m = math.hypot(place_m[0], place_m[1])
     return _ROTATION_RAD_PER_S * from_axis_m * rotation_uncertainty_s(mjd, tables) / _LIGHT_M_PER_S
 
 
 def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
-    """Say how uncertain barycentric times are up to an MJD (UTC); empty where the tables have measured all of it."""
+    """Return a sentence on the uncertainty of times up to an MJD (UTC); empty if the measurements cover them."""
     if mjd <= tables.measured:
         return ""
     light_us = light_time_uncertainty_s(mjd, place_m, tables) * 1e6
@@ -111,15 +111,10 @@ def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
 
 
 def say_uncertainty(mjd: float, place_m: Place) -> None:
-    """Warn, once in a process, of times up to an MJD (UTC) that are later than the installed tables have measured.
-
-    Times that may lack a leap second, which is a much larger error, have a warning of their own.
-    """
-    tables = reach()
-    said = uncertainty(mjd, place_m, tables)
-    may_lack_leap_second = mjd > tables.leap_seconds
-    if said and may_lack_leap_second not in _warned:
-        _warned.update({False, may_lack_leap_second})
+    """Warn, once in each process, if times up to an MJD (UTC) are later than the measurements in the tables."""
+    said = "" if _said else uncertainty(mjd, place_m, reach())
+    if said:
+        _said.append(said)
         warnings.warn(said, UncertainTime, stacklevel=2)
 
 

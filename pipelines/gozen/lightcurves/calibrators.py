@@ -1,4 +1,4 @@
-"""Choose the calibrator stars of an exposure frame by frame, and count what each rule removes."""
+"""Choose the calibrator stars of an exposure from their flags on each frame; count the stars that each rule removes."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ SPOILING = {"saturated": Flag.SATURATED, "edge": Flag.EDGE, "dead pixel": Flag.D
 _LIMITS = (100.0, 50.0, 20.0, 10.0)
 _PLENTY = 50
 _FEW = 10
-"""Stars that stand alone calibrate better than many whose apertures hold the light of others."""
+"""If this many stars have no neighbours in the aperture, only these are used: better than many blended stars."""
 _CROWDED = 0.01
 _ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Calibrators:
-    """The stars that may calibrate; arrays of shape (sources,).
+    """The choice of calibrators; arrays of shape (sources,).
 
     Parameters
     ----------
     flux, flux_err
-        Mean over the frames on which the star is good, as it would be over all of them, ADU.
+        Mean over the frames on which the source is good, scaled to the mean over all frames, ADU.
     chosen
-        Which sources calibrate.
+        Mask of the calibrators.
     blended
-        Whether stars that share their aperture had to be taken.
+        Whether blended stars had to be used.
     known
-        How many sources are stars with a reference magnitude.
+        Number of sources with a reference magnitude.
     removed
-        How many of those each rule removed.
+        Number of those that each rule removed.
     """
 
     flux: Floats
@@ -51,7 +51,7 @@ class Calibrators:
 
     @property
     def sentence(self) -> str:
-        """What became of the stars, for messages and records."""
+        """Numbers of calibrators and of removed stars, as a sentence for messages and records."""
         counts = ", ".join(f"{count} {rule}" for rule, count in self.removed.items())
         found = (
             f"of {self.known} stars with a reference magnitude {int(self.chosen.sum())} calibrate; removed: {counts}"
@@ -61,18 +61,18 @@ class Calibrators:
 
 @dataclass(frozen=True)
 class CatalogueStars:
-    """What is known of each source's star without its fluxes on the frames; arrays of shape (sources,).
+    """Properties of each source that do not depend on single frames; arrays of shape (sources,).
 
     Parameters
     ----------
     g, colour
-        Magnitude and colour of the star; NaN where there is none.
+        Gaia G and BP - RP of the source's star; NaN if it has none.
     blended
-        Whether a detected neighbour's light is in the aperture.
+        Whether light of a detected neighbour is in the aperture.
     neighbours
-        Light of detected neighbours within the aperture over the source's own.
+        Light of detected neighbours in the aperture, relative to the source's own light.
     crowding
-        The same of the reference catalogue's neighbours.
+        The same for the neighbours in the reference catalogue; NaN if unknown.
     """
 
     g: Floats
@@ -85,12 +85,14 @@ class CatalogueStars:
 def choose_calibrators(
     frames: Sequence[FrameFluxes], stars: CatalogueStars, settings: CalibrationSettings
 ) -> Calibrators:
-    """Choose the stars whose mean flux makes the zero point.
+    """Choose the stars whose mean fluxes define the zero point.
 
     Parameters
     ----------
     frames
         Fluxes and flags of every source on each stacked frame.
+    stars
+        Catalogue properties of every source.
     """
     flags = np.stack([one.flags for one in frames])
     good = (flags & sum(SPOILING.values())) == 0
@@ -100,7 +102,7 @@ def choose_calibrators(
     removed = _spoiled(flags, known & ~left)
     strength = np.divide(flux, error, out=np.zeros_like(flux), where=left & (flux > 0))
     clear = left & ~stars.blended
-    # A deep catalogue knows neighbours that are too faint to be detected, but not to spoil an aperture.
+    # A deep catalogue has neighbours that are too faint to be detected, but bright enough to bias the flux.
     lonely = clear & ~(stars.crowding >= _CROWDED)
     if (lonely & (strength > _LIMITS[-1])).sum() >= _FEW:
         clear = lonely
@@ -115,15 +117,25 @@ def choose_calibrators(
 
 
 def _limit(strength: Floats) -> float:
-    """Return the signal-to-noise that calibrators need: the highest that leaves enough of them.
+    """Return the lower limit of the calibrators' signal-to-noise ratio: the highest that leaves 50 stars, else 10.
 
-    A faint star's aperture holds the light of others that are too faint to be seen, which biases it bright.
+    A high limit is better: undetected neighbours in the aperture make a faint star appear too bright.
     """
     return next((limit for limit in _LIMITS if (strength > limit).sum() >= _PLENTY), _LIMITS[-1])
 
 
 def _with_blended(alone: Chosen, others: Chosen, share: Floats, minimum: int) -> Chosen:
-    """Return the stars that stand alone or, where these are too few, those with the least light of others besides."""
+    """Return the isolated stars; if they are fewer than `minimum`, add the least blended of the others up to 10 stars.
+
+    Parameters
+    ----------
+    alone, others
+        Masks of the isolated stars and of the blended ones.
+    share
+        Light of neighbours in the aperture, relative to the star's own.
+    minimum
+        Number of isolated stars that is enough; if it is above 10, stars are added up to it.
+    """
     missing = max(minimum, _FEW) - int(alone.sum())
     if alone.sum() >= minimum or missing <= 0:
         return alone
@@ -134,17 +146,17 @@ def _with_blended(alone: Chosen, others: Chosen, share: Floats, minimum: int) ->
 
 
 def _spoiled(flags: NDArray[np.uint16], lost: Chosen) -> dict[str, int]:
-    """Count the lost stars by what spoils most of their frames."""
+    """Count the lost stars by the flag that they have on most frames."""
     often = np.stack([((flags & flag) > 0).sum(axis=0) for flag in SPOILING.values()])
     worst = np.argmax(often, axis=0)
     return {rule: int((lost & (worst == number)).sum()) for number, rule in enumerate(SPOILING)}
 
 
 def _mean_flux(frames: Sequence[FrameFluxes], good: Chosen) -> tuple[Floats, Floats]:
-    """Return each source's mean flux over its good frames and its error.
+    """Return the mean flux of each source over its good frames, and its error.
 
-    Frames differ by clouds and airmass; where a star misses some, its mean is set off by how bright the others' stars
-    are there, so that it means the same as that of a star that is good on all.
+    Frames differ in brightness by clouds and airmass. The brightness of each frame is measured from the other stars;
+    so the mean of a star that misses some frames is comparable to that of a star that is good on all frames.
     """
     flux, error = np.stack([one.flux[0] for one in frames]), np.stack([one.flux_err[0] for one in frames])
     bright = np.ones(len(frames))
@@ -160,7 +172,17 @@ def _mean_flux(frames: Sequence[FrameFluxes], good: Chosen) -> tuple[Floats, Flo
 
 
 def _weighted(values: Floats, counted: Chosen, bright: Floats, power: int = 1) -> Floats:
-    """Return the sum of values over the summed brightness of the frames that count, scaled to a mean frame."""
+    """Return the sum of values over the counted frames, divided by the sum of these frames' brightness to a power.
+
+    Parameters
+    ----------
+    values, counted
+        Shape (frames, sources).
+    bright
+        Brightness of each frame relative to the mean frame, shape (frames,).
+    power
+        1 for fluxes, 2 for their variances.
+    """
     weight = (counted * bright[:, None]).sum(axis=0)
     total = np.where(counted, values, 0.0).sum(axis=0)
     return np.asarray(np.divide(total, weight**power, out=np.zeros_like(total), where=weight > 0))

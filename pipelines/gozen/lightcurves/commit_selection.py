@@ -15,12 +15,12 @@ from gozen.resources.sky_circle import SkyCircle
 
 
 def reach_of(profile: Profile) -> float:
-    """Return the radius of a sensor's field, deg: half its diagonal."""
+    """Return half the diagonal of a sensor's field, degrees."""
     return math.hypot(*profile.active_shape) / 2 * profile.pixel_scale_arcsec / 3600
 
 
 def nights_with(store: Store, exposures: Collection[str]) -> list[str]:
-    """Return the nights of which something is reduced, or those that have one of some exposures."""
+    """Return the nights with commits, sorted; if exposures are given, only the nights with commits of these."""
     found = [parsed for key in store.list("exposures") if (parsed := keys.parse_commit(key)) is not None]
     return sorted({one.processing.night for one in found if not exposures or one.processing.exposure in exposures})
 
@@ -33,16 +33,17 @@ def selected_commits(
     region: SkyCircle | None = None,
     reach_deg: float = 0.0,
 ) -> list[SensorCommit]:
-    """Return the commits of a night that staged rows and meet what is asked, in the order of their keys.
+    """Return the commits of a night that staged rows and meet all conditions, sorted by key.
 
     Parameters
     ----------
     exposures
-        Only these; empty for all.
+        Only commits of these exposures; empty for all.
     run
-        Only this processing; None takes the one in force of each exposure.
+        Only commits of this run; None uses the run in force of each exposure.
     region, reach_deg
-        Only sensors within this distance of the circle, deg: half the diagonal of a sensor's field.
+        Only sensors whose centre is at most `reach_deg` degrees outside of the circle `region`; use half the diagonal
+        of a sensor's field. Without a region, all sensors.
     """
     listed = [key for key in store.list(keys.commits(night)) if _is_of(key, exposures, run)]
     chosen: Iterable[CommitKey] = in_force(listed)
@@ -51,7 +52,7 @@ def selected_commits(
 
 
 def named_exposures(commits: Sequence[SensorCommit]) -> list[str]:
-    """Return the exposures that commits belong to."""
+    """Return the exposures of some commits, sorted."""
     return sorted({commit.exposure for commit in commits})
 
 

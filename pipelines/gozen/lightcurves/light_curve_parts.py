@@ -1,4 +1,4 @@
-"""Split rows into light curves: one for each source and filter. No I/O."""
+"""Split rows into light curves, one for each source and filter. No I/O."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from gozen.catalog.format.partition_parquet import numbers
 
 OLDER_DIAMETER_PX = 21
-"""Of the calibrated aperture, where a row of an older Gozen does not say."""
+"""Diameter of the calibrated aperture, pixels, for rows of older Gozen versions that do not state it."""
 
 
 @dataclass(frozen=True)
 class LightCurvePart:
-    """One source in one filter.
+    """Rows of one source in one filter.
 
     Parameters
     ----------
     filter
-        Empty where it is not known.
+        Empty if it is not known.
     rows
-        Which rows, in their order.
+        Row numbers, ascending.
     """
 
     source_id: int
@@ -33,7 +33,7 @@ class LightCurvePart:
 
 
 def parts(rows: pa.Table) -> list[LightCurvePart]:
-    """Split rows by source and filter, sources in the order in which they first appear, and so each one's filters."""
+    """Split rows by source and filter; sources, and filters of a source, are in the order of their first rows."""
     source, names = numbers(rows, "source_id"), filters_of(rows)
     found: dict[int, dict[str, list[int]]] = {}
     for row, (one, name) in enumerate(zip(source.tolist(), names, strict=True)):
@@ -46,7 +46,7 @@ def parts(rows: pa.Table) -> list[LightCurvePart]:
 
 
 def filters_of(rows: pa.Table) -> list[str]:
-    """Return each row's filter; empty where it is not known."""
+    """Return the filter of each row; empty if it is not known."""
     if "filter" not in rows.column_names:
         return [""] * len(rows)
     named: list[str] = pc.fill_null(rows["filter"].cast(pa.string()), "").to_pylist()

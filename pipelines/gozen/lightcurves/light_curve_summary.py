@@ -17,18 +17,18 @@ _MAD = 1.4826
 
 @dataclass(frozen=True)
 class LightCurveSummary:
-    """One source's light curve in one filter, in numbers.
+    """Statistics of the light curve of one source in one filter.
 
     Parameters
     ----------
     filter
-        Empty where it is not known.
+        Empty if it is not known.
     distance_arcsec
-        From the centre of the circle that was looked up; None for a look-up by id.
-    detected
-        Points that are not below 5 sigma.
+        Distance from the centre of the cone that was looked up; None for a look-up by id.
+    points, detected, exposures
+        Numbers of points, of points without the flag `NOT_DETECTED`, and of exposures.
     mag, scatter
-        Median and 1.4826 MAD of the calibrated magnitudes; NaN where there are none.
+        Median and 1.4826 MAD of the calibrated magnitudes; NaN if there are none.
     flags
         Names of all flags that occur.
     """
@@ -60,12 +60,12 @@ class LightCurveSummary:
 
 
 def summaries(rows: pa.Table, centre: tuple[float, float] | None = None) -> list[LightCurveSummary]:
-    """Summarise each source's light curve in each filter, the source nearest to the centre first.
+    """Summarise the light curve of each source in each filter, the source nearest to the centre first.
 
     Parameters
     ----------
     rows
-        Of the light-curve table, all columns.
+        Rows of the light-curve table, with all columns.
     centre
         RA and Dec, degrees; None keeps the order of the rows.
     """

@@ -1,4 +1,4 @@
-"""Match sources with stars of the reference catalogue by position at the epoch of the exposure."""
+"""Match sources with reference stars by their positions at the epoch of the exposure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ def match_stars(ra: Floats, dec: Floats, star_ra: Floats, star_dec: Floats, radi
     Parameters
     ----------
     ra, dec
-        Of the sources, degrees, shape (N,).
+        Positions of the sources, degrees, shape (N,).
     star_ra, star_dec
-        Of the stars at the same epoch, degrees, shape (M,).
+        Positions of the stars at the same epoch, degrees, shape (M,).
     radius_arcsec
         Largest distance of a pair.
 
     Returns
     -------
-    Index of each source's star, -1 where it has none. A star goes to the nearest source that claims it.
+    Index of each source's star, -1 if it has none, shape (N,). If a star is the nearest star of several sources, only
+    the nearest of these gets it; the others get none.
     """
     out = np.full(len(ra), -1, np.intp)
     if len(ra) == 0 or len(star_ra) == 0:
@@ -40,16 +41,16 @@ def match_stars(ra: Floats, dec: Floats, star_ra: Floats, star_dec: Floats, radi
 
 
 def neighbour_light(ra: Floats, dec: Floats, g: Floats, reach_arcsec: float) -> Floats:
-    """Return the light of each star's neighbours in a catalogue, relative to its own.
+    """Return the summed light of each star's neighbours in a catalogue, relative to the star's own, shape (N,).
 
-    A deep catalogue knows the stars that are too faint to be detected but not to spoil an aperture.
+    A deep catalogue has neighbours that are too faint to be detected, but bright enough to bias the flux.
 
     Parameters
     ----------
     ra, dec, g
         Positions (degrees) and magnitudes, shape (N,).
     reach_arcsec
-        Distance within which a neighbour's light counts.
+        Largest distance of a neighbour.
     """
     out = np.zeros(len(ra))
     if len(ra) < 2:

@@ -1,4 +1,4 @@
-"""Build the light-curve rows of a sensor's exposure: every source on every frame, as an Arrow table."""
+"""Build the light-curve rows of one sensor and exposure: every source on every frame, as an Arrow table."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _POGSON = 2.5 / np.log(10)
 
 @dataclass(frozen=True)
 class SensorSources:
-    """The sources of one sensor's stack, placed and matched; arrays of shape (sources,).
+    """Sources of one sensor's stack, with positions and matched stars; arrays of shape (sources,).
 
     Parameters
     ----------
     x, y
         0-based pixels of the active area.
     ra, dec
-        Measured on the stack, ICRS degrees.
+        Positions measured on the stack, ICRS degrees.
     star
-        Index into ``stars``, -1 for a source that is in no catalogue.
+        Index into ``stars``, -1 for a source that matches no reference star.
     stars
         Reference stars.
     blended
-        Whether a neighbour's light is in the aperture.
+        Whether light of a neighbour is in the aperture.
     scale_arcsec
-        Of a pixel.
+        Pixel scale, arcsec per pixel.
     calibrated_by_blends
-        Whether the zero point rests on blended stars.
+        Whether the zero point was computed from blended stars.
     """
 
     x: Floats
@@ -52,11 +52,11 @@ class SensorSources:
 
     @property
     def matched(self) -> NDArray[np.bool_]:
-        """Which sources are stars of the catalogue."""
+        """Mask of the sources that match a reference star."""
         return np.asarray(self.star >= 0)
 
     def of_star(self, values: Floats) -> Floats:
-        """Return a quantity of each source's star, NaN for a source without one."""
+        """Return a value of each source's star, given the values of all stars; NaN for a source without a star."""
         if len(values) == 0:
             return np.full(len(self.star), np.nan)
         return np.where(self.matched, values[self.star], np.nan)
@@ -64,14 +64,14 @@ class SensorSources:
 
 @dataclass(frozen=True)
 class FrameRows:
-    """What was measured on one frame.
+    """Measurements of all sources on one frame.
 
     Parameters
     ----------
     frame
         Number of the frame in the cube, from 0.
     mjd
-        Mid-exposure of each source's row, MJD (UTC), shape (sources,).
+        Mid-exposure time of the detector row of each source, MJD (UTC), shape (sources,).
     """
 
     frame: int
@@ -81,12 +81,12 @@ class FrameRows:
 
 @dataclass(frozen=True)
 class RowLabels:
-    """What all rows of one sensor's exposure have in common.
+    """Values that are equal in all rows of one sensor and exposure.
 
     Parameters
     ----------
     band
-        The filter, as the header has it; empty where it does not say.
+        Filter as in the header; empty if the header does not state it.
     """
 
     processing: Processing
@@ -97,18 +97,18 @@ class RowLabels:
 def sensor_rows(
     sources: SensorSources, frames: list[FrameRows], apertures: ApertureSet, zero: ZeroPoint | None, labels: RowLabels
 ) -> pa.Table:
-    """Build the rows of one sensor's exposure, frame by frame.
+    """Build the rows of one sensor and exposure, frame by frame.
 
     Parameters
     ----------
     apertures
-        In which the frames were measured.
+        Apertures in which the frames were measured; the first is calibrated.
     zero
-        The calibration; None leaves magnitudes null and says so in the flags.
+        Zero point; None leaves magnitudes null and sets the flag `NO_CALIBRATION`.
 
     Returns
     -------
-    A table of the light-curve schema; sources without a star have a null id until a night is appended.
+    A table of the light-curve schema. Sources without a star have null ids; the append of the night gives them ids.
     """
     count, further = len(frames), apertures.diameters_px[1:]
     flux = np.stack([frame.fluxes.flux for frame in frames])
@@ -182,7 +182,7 @@ def _source_flags(sources: SensorSources, zero: ZeroPoint | None) -> NDArray[np.
 def _magnitudes(
     sources: SensorSources, flux: Floats, error: Floats, faintest: Floats, zero: ZeroPoint | None
 ) -> dict[str, object]:
-    """Return calibrated magnitudes, their errors and limits; nothing without a calibration."""
+    """Return the columns of magnitudes, their errors, limits and the zero point; empty without a calibration."""
     if zero is None:
         return {}
     colour = sources.of_star(sources.stars.bp_rp)

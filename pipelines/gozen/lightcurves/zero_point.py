@@ -1,4 +1,4 @@
-"""Fit zero point and colour term of a sensor's exposure against Gaia."""
+"""Fit zero point and colour term of one sensor and exposure to Gaia magnitudes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from gozen.settings import CalibrationSettings
 Floats = NDArray[np.float64]
 _ROUNDS = 20
 _FLOOR_MAG = 0.005
-"""No flat is better than this; keeps one bright star from deciding the fit."""
+"""Error floor of each star, magnitudes: the best accuracy of a flat. Else one bright star would dominate the fit."""
 _LEAST_CLIP_MAG = 0.1
 _COLOUR_RANGE_MAG = 0.3
-"""Between the bluest and the reddest tenth of the stars: one odd star tells no colour term."""
+"""Least difference of the 10th and 90th percentile of the colours for which a colour term is fitted.
+
+With the full range of colours, one unusual star would be enough.
+"""
 _COLOUR_STARS = 8
 
 
 @dataclass(frozen=True)
 class ZeroPoint:
-    """``mag = -2.5 log10(flux) + zp + colour_term * bp_rp``.
+    """Photometric calibration: ``mag = -2.5 log10(flux) + zp + colour_term * bp_rp``.
 
     Parameters
     ----------
     zp, zp_err, colour_term, colour_term_err
-        Magnitudes; the colour term is 0 with error NaN where the stars' colours do not tell it.
+        Magnitudes. The colour term is 0, with error NaN, if the range of the stars' colours is too small to fit it.
     colour
-        Median BP - RP of the calibrators, which stands in for an unknown colour.
+        Median BP - RP of the calibrators, which is used for a star of unknown colour.
     scatter
-        Robust deviation of the kept calibrators, magnitudes.
+        Robust standard deviation of the residuals of the kept calibrators, magnitudes.
     kept
-        Which of the given stars the fit rests on.
+        Mask of the given stars that the fit used after clipping.
     """
 
     zp: float
@@ -46,18 +49,18 @@ class ZeroPoint:
 
     @property
     def stars(self) -> int:
-        """How many calibrators were kept."""
+        """Number of calibrators that the fit used after clipping."""
         return int(self.kept.sum())
 
     def magnitude(self, flux: Floats, colour: Floats) -> Floats:
-        """Return the calibrated magnitude, NaN where the flux is not positive.
+        """Return calibrated magnitudes, NaN for fluxes that are not positive.
 
         Parameters
         ----------
         flux
             ADU.
         colour
-            BP - RP; NaN stands for the calibrators' median.
+            BP - RP; NaN is replaced by the median of the calibrators.
         """
         known = np.where(np.isfinite(colour), colour, self.colour)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -66,7 +69,7 @@ class ZeroPoint:
 
 
 def of_known_colour(usable: NDArray[np.bool_], colour: Floats, settings: CalibrationSettings) -> NDArray[np.bool_]:
-    """Return the usable stars whose colour is known or, where these are too few, all of them."""
+    """Return the usable stars whose colour is known; if these are fewer than `minimum_stars`, all usable stars."""
     known = usable & np.isfinite(colour)
     return known if known.sum() >= settings.minimum_stars else usable
 
@@ -78,9 +81,9 @@ class StarFluxes:
     Parameters
     ----------
     flux, flux_err
-        Measured, ADU.
+        Measured fluxes and errors, ADU.
     g, colour
-        Gaia G and BP - RP; NaN where unknown.
+        Gaia G and BP - RP; NaN if unknown.
     """
 
     flux: Floats
@@ -90,22 +93,22 @@ class StarFluxes:
 
 
 def fit_zero_point(stars: StarFluxes, settings: CalibrationSettings, name: str, why: str = "") -> ZeroPoint:
-    """Fit the zero point and colour term, clipping outliers until they stay the same.
+    """Fit the zero point and colour term; outliers are clipped until the set of kept stars does not change.
 
     Parameters
     ----------
     stars
-        The calibrators; those without a positive flux or magnitude are left out, and one without colour helps the zero
-        magnitude where no star has one.
+        The calibrators. Stars without a positive flux or a magnitude are not used; stars without a colour only if
+        fewer than `minimum_stars` have one.
     name
-        Of the exposure and sensor, for the messages.
+        Exposure and sensor, for the messages.
     why
-        What became of the other stars, for the messages.
+        Sentence on the stars that were removed before, for the messages.
 
     Raises
     ------
     TooFewCalibrators
-        Fewer stars than the limit can be used or are kept, or the clipping does not settle.
+        Fewer than `minimum_stars` stars are usable or are kept, or the clipping does not converge.
     """
     flux, flux_err, g, colour = stars.flux, stars.flux_err, stars.g, stars.colour
     usable = (flux > 0) & np.isfinite(g) & np.isfinite(flux_err)
@@ -139,7 +142,7 @@ def _tells_colour(colour: Floats) -> bool:
 def _clipped_fit(
     design: Floats, target: Floats, variance: Floats, settings: CalibrationSettings, name: str, why: str
 ) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-    # A mismatch would bend the first fit, in which it could stay.
+    # Clip before the first fit: a mismatched star would distort the fit so much that it could survive the clipping.
     away = np.abs(target - np.median(target))
     kept = away < min(max(settings.clip_sigma * 1.4826 * float(np.median(away)), _LEAST_CLIP_MAG), 1.0)
     photons = variance
@@ -153,11 +156,11 @@ def _clipped_fit(
         fit = covariance @ (design[kept].T @ (target[kept] * weight))
         rest = target - design @ fit
         spread = max(1.4826 * float(np.median(np.abs(rest[kept]))), 1e-4)
-        # What photons do not explain (flat, colour, variability) counts alike for bright and faint stars.
+        # Scatter beyond the photon noise (flat, colour, variability) adds the same variance to bright and faint stars.
         variance = photons + max(spread**2 - float(np.median(photons[kept])), 0.0)
         now = np.abs(rest) < settings.clip_sigma * np.maximum(spread, np.sqrt(variance))
         if turn >= _ROUNDS // 2:
-            now &= kept  # a star on the limit must not come and go for ever
+            now &= kept  # else a star on the limit may be dropped and added again for ever
         if turn > 0 and (now == kept).all():
             return np.asarray(fit, np.float64), covariance, rest, kept
         kept = now

@@ -1,1 +1,1 @@
-"""Import of users' tables: positions, ids and units are recognised, rows are read in batches."""
+"""Import of users' tables: recognise positions, ids and units, and read rows in batches."""

@@ -1,4 +1,4 @@
-"""Spellings of angular units in files, and their size in degrees. No I/O."""
+"""Spellings of angular units in files, and their sizes in degrees. No I/O."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _HOURS = frozenset(
 
 
 def is_angle(text: str) -> bool:
-    """Tell whether a text is one of the usual spellings of an angle's unit."""
+    """Return whether a text is a usual spelling of a unit of angles."""
     return _bare(text) in _DEGREES or _bare(text) in _HOURS
 
 
 def is_hours(text: str) -> bool:
-    """Tell whether a unit is that of hours of right ascension."""
+    """Return whether a unit means hours of right ascension."""
     return _bare(text) in _HOURS
 
 
 def degrees_in(text: str) -> float | None:
-    """Return how many degrees a unit is, 15 for an hour; None where it is no unit of angles."""
+    """Return the size of a unit in degrees, 15 for an hour; None if it is not a unit of angles."""
     bare = _bare(text)
     return _DEGREES.get(bare, 15.0 if bare in _HOURS else factor(text, "deg"))
 
 
 def factor(text: str, wanted: str) -> float | None:
-    """Return how many of a wanted unit one of another is; None where it cannot be converted, or nobody knows it."""
+    """Return the factor that converts the unit `text` to the unit `wanted`; None if it is unknown or does not fit."""
     from astropy import units
 
     for spelling in ({}, {"format": "vounit"}, {"format": "cds"}, {"format": "fits"}):
@@ -52,12 +52,14 @@ def factor(text: str, wanted: str) -> float | None:
 
 
 def in_degrees(angles: ArrayLike) -> NDArray[np.float64]:
-    """Return angles that a caller gives as degrees: a unit that they carry counts, a masked one is NaN.
+    """Return a caller's angles in degrees, shape (N,).
+
+    Plain numbers are degrees; astropy quantities and columns with a unit are converted; masked values become NaN.
 
     Raises
     ------
     BadRequest
-        They carry a unit that is not one of angles.
+        The angles have a unit that is not one of angles.
     """
     unit = getattr(angles, "unit", None)
     each = 1.0 if unit is None else degrees_in(str(unit))

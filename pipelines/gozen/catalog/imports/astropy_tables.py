@@ -21,14 +21,14 @@ FORMATS = "Parquet, FITS, VOTable, ECSV, Arrow or CSV"
 
 
 def kind_of(name: str, head: bytes) -> str:
-    """Return the name that astropy has for a file's format; empty for CSV and its kin, which astropy need not read.
+    """Return astropy's name of a file's format; empty for CSV and similar text, which is read without astropy.
 
     Parameters
     ----------
     name
         The file's name, of which only the ending counts.
     head
-        Its first bytes.
+        First bytes of the file.
     """
     if is_fits(head):
         return "fits"
@@ -44,19 +44,21 @@ def kind_of(name: str, head: bytes) -> str:
 
 
 def is_fits(head: bytes) -> bool:
-    """Tell from its first bytes whether a file is FITS."""
+    """Return whether a file is FITS, by its first bytes."""
     return head[:6] == b"SIMPLE"
 
 
 def of_fits_rows(header: Any, data: bytes, rows: int) -> pa.Table:
-    """Return rows of a binary table of a FITS file, as `parsed` returns the whole.
+    """Return some rows of a binary table of a FITS file, in the form of `parse_with_astropy`.
 
     Parameters
     ----------
     header
-        That of the table.
+        Header of the table.
     data
         The bytes of these rows.
+    rows
+        Number of rows.
     """
     from astropy.io import fits
 
@@ -75,23 +77,23 @@ def _block(header: Any) -> bytes:
 
 
 def parse_with_astropy(kind: str, data: bytes, asked: FileRequest) -> pa.Table:
-    """Return the table of a file that astropy reads; units and descriptions stand in the metadata of its fields.
+    """Return the table of a file that astropy reads; the metadata of its fields has units and descriptions.
 
     Parameters
     ----------
     kind
-        As `kind_of` gives it.
+        Format, from `kind_of`.
     data
         The file's bytes.
     asked
-        Which table is meant.
+        The table of the file to read, and the encoding of its text.
 
     Raises
     ------
     NotATableError
-        No table of the file is meant, or a column is of a kind that cannot be kept.
+        The file does not have the wanted table, or a column has a type that cannot be stored.
     Exception
-        Whatever astropy raises for what is no such file.
+        Any error of astropy, if the file does not have this format.
     """
     from astropy.table import Table
 
@@ -113,7 +115,8 @@ def _of_text(kind: str, text: str) -> Any:
     except ValueError:
         if kind != "ascii.ecsv":
             raise
-        return Table.read(text, format=kind, fill_values=[("", "0"), ("null", "0")])  # as the Gaia archive writes it
+        # The Gaia archive writes missing values as an empty text or as `null`, which astropy refuses by default.
+        return Table.read(text, format=kind, fill_values=[("", "0"), ("null", "0")])
 
 
 def _of_columns(table: Any) -> pa.Table:
@@ -129,7 +132,7 @@ def _of_columns(table: Any) -> pa.Table:
 
 
 def _parts(name: str, column: Any) -> list[tuple[str, Any]]:
-    """Return a column, or the plain ones that one of sky coordinates or of durations is made of."""
+    """Return a column and its name; sky coordinates become two columns in degrees, durations become seconds."""
     from astropy.table import Column
     from astropy.time import TimeDelta
 
@@ -140,7 +143,7 @@ def _parts(name: str, column: Any) -> list[tuple[str, Any]]:
 
 
 def _array(name: str, column: Any) -> pa.Array:
-    """Return a column of astropy's; a time becomes its ISO text, a column of vectors one of lists."""
+    """Return an astropy column as an Arrow array; a time becomes ISO text, a vector becomes a list."""
     if hasattr(column, "isot"):
         return pa.array(np.ma.filled(column.isot, "").tolist(), pa.string())
     values = np.ma.asarray(column.data if hasattr(column, "data") else column.value)

@@ -1,11 +1,12 @@
-"""Guess which column is right ascension, declination, id or magnitude, by the usual column names. No I/O."""
+"""Recognise right ascension, declination, id and magnitude by the usual column names. No I/O."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-# Names as the Gaia archive, VizieR (exact case: Gmag is Gaia's G, gmag is Sloan's g) and plain tables spell them.
+# Names in the Gaia archive, in VizieR and in plain tables; magnitudes are case-sensitive, because in VizieR Gmag is
+# Gaia's G and gmag is Sloan's g.
 _EXACT: Mapping[str, tuple[str, ...]] = {
     "g": ("phot_g_mean_mag", "Gmag", "G", "MAG", "mag", "MAG_INST", "mag_inst", "MAG_AUTO"),
     "bp_rp": ("bp_rp", "BP-RP", "BP_RP", "bp-rp"),
@@ -29,13 +30,16 @@ _ANY_CASE: Mapping[str, tuple[str, ...]] = {
     "ref_epoch": ("ref_epoch", "epoch"),
 }  # fmt: skip
 WORDS = (*_ANY_CASE, *_EXACT)
-"""What a column of a catalogue of stars may hold."""
+"""Quantities that a column of a star catalogue may contain."""
 
 _IN_BRACKETS = re.compile(r"^(.*[^\s\[(])\s*[\[(]([^\[\]()]+)[\])]\s*$", re.DOTALL)
 
 
 def recognised(names: Sequence[str]) -> dict[str, str]:
-    """Return which of a file's column names holds what, by the usual spellings; the first in our order wins."""
+    """Return the file's column name for each quantity of `WORDS` that is recognised.
+
+    If several columns have usual names of a quantity, the name that comes first in the lists above wins.
+    """
     lower = {name_without_unit(name).lower(): name for name in reversed(names)}
     any_case = {word: next((lower[n] for n in known if n in lower), None) for word, known in _ANY_CASE.items()}
     exact = {word: next((n for n in known if n in names), None) for word, known in _EXACT.items()}
@@ -43,17 +47,17 @@ def recognised(names: Sequence[str]) -> dict[str, str]:
 
 
 def spellings_of(names: Sequence[str], name: str) -> list[str]:
-    """Return the names that differ from one in case, blanks or a unit in brackets only, itself among them."""
+    """Return the names that are equal to `name`, except for case, outer blanks and a unit in brackets."""
     return [one for one in names if name_without_unit(one).lower() == name_without_unit(name).lower()]
 
 
 def name_without_unit(name: str) -> str:
-    """Return a name without blanks around it and without a unit in brackets, as in ``RA (deg)``."""
+    """Return a name without outer blanks and without a unit in brackets, such as that of ``RA (deg)``."""
     found = _IN_BRACKETS.match(name)
     return (found.group(1) if found else name).strip()
 
 
 def unit_in(name: str) -> str:
-    """Return the unit in brackets at a name's end; empty where there is none."""
+    """Return the unit in brackets at the end of a name; empty if there is none."""
     found = _IN_BRACKETS.match(name)
     return found.group(2).strip() if found else ""

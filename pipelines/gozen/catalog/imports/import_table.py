@@ -37,20 +37,20 @@ _KEY_FIELDS = (
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Parameters
     ----------
     version
-        The table.
+        The manifest of the table.
     ra, dec
-        The file's columns that hold the positions; of those in several columns all, with commas.
+        The file's columns of the positions; names are joined by commas if an angle is in several columns.
     source
-        Where ``source_id`` comes from: the file's column, or empty for ids of ours.
+        The file's column from which ``source_id`` was read; empty if Gozen made the ids.
     left_out
-        Rows without a position.
+        Number of rows without a position, which were not imported.
     notes
-        Sentences about what looks wrong with the positions, and which of several tables was taken.
+        Sentences about suspicious positions.
     """
 
     version: Manifest
@@ -63,26 +63,26 @@ class Imported:
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What a user says of a file; what is left out, the file says.
+    """A user's choices for an import; None means that the file decides.
 
     Parameters
     ----------
     ra, dec
-        Columns of the positions; those with the usual names where none are given. What is not in degrees by the file's
-        own word, or is sexagesimal text, becomes degrees.
+        Columns of the positions; by default those with usual names. Other units and sexagesimal text are converted to
+        degrees.
     source_id
-        The column of ids. Ids have to say where their objects are, as Gaia's do, to be looked up; others stay a column
-        of their own and the objects get ids of ours, made from their positions.
+        Column of the ids. An object can be looked up by its id only if the id contains its position, as Gaia's ids do.
+        If most ids do not, they are imported as an ordinary column, and Gozen makes new ids from the positions.
     unit
-        Of the positions, over what the file says: ``rad``, ``arcsec`` or, for the two, ``hourangle,deg``.
+        Unit of the positions, which overrides the file's: ``rad``, ``arcsec`` or, one for each, ``hourangle,deg``.
     hdu
-        Which table of a FITS file (number or EXTNAME) or of a VOTable (number, ID or name).
+        Table of a FITS file (number or EXTNAME) or of a VOTable (number, ID or name).
     encoding
-        Of a text file that is neither UTF-8 nor has a byte order mark.
+        Encoding of a text file that is neither UTF-8 nor has a byte order mark.
     data
-        The file's bytes, where they have been read already.
+        The file's bytes, if they have been read already.
     storage
-        How S3 is reached, where the file is there.
+        Access to S3, if the file is there.
     """
 
     ra: str | None = None
@@ -100,7 +100,7 @@ class ImportRequest:
         return table_stream.open_table_stream(url, self.storage, self.data, FileRequest(self.hdu, self.encoding, mine))
 
     def columns(self, url: str, names: list[str]) -> tuple[dict[str, str], dict[str, SplitAngle]]:
-        """Return the file's names of position and id, and the angles that are split over several columns."""
+        """Return the file's column names of position and id, and the angles that are split over several columns."""
         return _found(url, names, {"ra": self.ra, "dec": self.dec, "source_id": self.source_id})
 
 
@@ -111,13 +111,13 @@ class _Located:
     Parameters
     ----------
     columns
-        The file's names of position and id.
+        The file's column names of position and id.
     good
-        Which rows of the file.
+        Mask of these rows, one element for each row of the file.
     identity, ra, dec
-        Of these rows; degrees.
+        Ids and positions (degrees) of these rows only.
     source
-        The file's column that ``identity`` comes from, or empty.
+        The file's column of ``identity``; empty if Gozen made the ids.
     """
 
     columns: Mapping[str, str]
@@ -136,31 +136,32 @@ def import_table(
     request: ImportRequest = ImportRequest(),
     options: TableOptions = DEFAULT_OPTIONS,
 ) -> Imported:
-    """Make a collection of a table file; imported again, nothing changes.
+    """Import a table file as a collection; to import the same file again changes nothing.
 
-    Parquet, Arrow, FITS and CSV are read in batches, and only positions and ids stay in memory, 24 bytes a row. Other
-    formats, and a Parquet file that is compressed as a whole, are read whole.
+    Parquet, Arrow, FITS and CSV are read in batches; only positions and ids are kept in memory, 24 bytes a row. Other
+    formats, compressed Parquet files, and FITS tables in ASCII or with arrays of variable length are read into memory
+    completely.
 
     Parameters
     ----------
     store
         The archive.
     url
-        FITS, CSV, ECSV, Parquet, Arrow or VOTable, a path or any fsspec URL.
+        FITS, CSV, ECSV, Parquet, Arrow or VOTable file: a path or any fsspec URL.
     name
-        Of the collection.
+        Name of the collection.
     request
-        Columns, units and encoding, where the file does not say them.
+        Columns, units and encoding, if the file does not state them.
     options
-        How the table is written.
+        Options of the table that is written.
 
     Raises
     ------
     BadRequest
-        A column that was named is not there, ids are not one for each row, or the archive holds another table of this
-        name.
+        A named column does not exist, a named id column does not have one id for each row, more than a thousand rows
+        share a position, or the archive has another table of this name.
     UnreadableInput
-        The file cannot be read, has no positions, or they are not angles.
+        The file cannot be read, has no positions, its positions are not angles, or it changed during the import.
     """
     units = units_asked(request.unit)
     file = request.open(url)
@@ -191,7 +192,7 @@ def _located(file: TableStream, request: ImportRequest, units: Mapping[str, str]
 
 
 def _pieces(file: TableStream, rest: Sequence[str], schema: pa.Schema, rows: _Located) -> Iterator[pa.Table]:
-    """Yield the rows that are good, with their ids and positions, in the schema's columns."""
+    """Yield the rows that have a position, with their ids and positions, in the schema's columns."""
     at = done = 0
     for batch in file.batches(rest or file.schema.names[:1]):
         mine = rows.good[at : at + len(batch)]
@@ -209,12 +210,12 @@ def _pieces(file: TableStream, rest: Sequence[str], schema: pa.Schema, rows: _Lo
 
 
 def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return ids of ours for positions in degrees, those at one place told apart by the rows' order.
+    """Make ids from positions in degrees; rows at the same position get different ids, in their order.
 
     Raises
     ------
     BadRequest
-        More than a thousand rows share a place: they are measurements, not objects.
+        More than a thousand rows share a position: they are measurements, not objects.
     """
     found = source_ids.own_id_of_position(ra, dec)
     for _ in range(_MOST_AT_ONE_PLACE):
@@ -231,7 +232,7 @@ def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int
 
 
 def _found(url: str, names: list[str], named: dict[str, str | None]) -> tuple[dict[str, str], dict[str, SplitAngle]]:
-    """Return the file's names of position and id, and the angles that are split over several columns."""
+    """Return the file's column names of position and id, and the angles that are split over several columns."""
     has = ", ".join(names) or "none"
     lost = [one for one in named.values() if one is not None and one not in names]
     if lost:
@@ -253,7 +254,7 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> tuple[di
 
 
 def _kept_fields(url: str, schema: pa.Schema, rest: Sequence[str]) -> list[pa.Field]:
-    """Return the fields of the columns that are kept, under names that are not those of our keys."""
+    """Return the fields of the other columns; one that is named like a key column gets the suffix ``_file``."""
     taken, fields = {*KEYS, *(name.lower() for name in rest if name.lower() not in KEYS)}, []
     for name in rest:
         try:

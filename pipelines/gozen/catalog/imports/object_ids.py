@@ -1,4 +1,4 @@
-"""Decide which column of a file can serve as object ids, and read ids without changing them. No I/O."""
+"""Decide whether a column of a file can serve as object ids, and read ids exactly. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Degrees = NDArray[np.float64]
 def ids_of(
     url: str, table: pa.Table, name: str | None, place: tuple[Degrees, Degrees], *, must: bool
 ) -> NDArray[np.int64] | None:
-    """Return a file's ids where objects can be looked up by them, else None.
+    """Return a file's ids if objects can be looked up by them, else None.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def ids_of(
     table
         The rows with a position.
     name
-        The column of ids; None where there is none.
+        The column of ids; None if there is none.
     place
         Right ascension and declination of the rows, degrees.
     must
@@ -40,7 +40,7 @@ def ids_of(
     Raises
     ------
     BadRequest
-        The user named a column that does not hold an id for each row.
+        The user named a column that does not have one integer id for each row.
     """
     if name is None:
         return None
@@ -51,7 +51,7 @@ def ids_of(
 
 
 def exact_ids(column: pa.ChunkedArray) -> tuple[str, NDArray[np.int64] | None]:
-    """Return what is wrong with a column as ids, or nothing and the ids."""
+    """Return an empty text and the ids of a column; or the reason why it has no usable ids, and None."""
     if column.null_count:
         return f"has no id in {column.null_count} rows: ids are integers, one for each row", None
     wrong, whole = _whole_numbers(column)
@@ -73,7 +73,7 @@ def exact_ids(column: pa.ChunkedArray) -> tuple[str, NDArray[np.int64] | None]:
 
 
 def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
-    """Return what is wrong with values as whole numbers, and them."""
+    """Return the reason why values are not integers (empty if they are), and the values."""
     kind = column.type
     if pa.types.is_integer(kind):
         return "", column
@@ -100,7 +100,10 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
 
 
 def ids_match_positions(ids: NDArray[np.int64], ra: Degrees, dec: Degrees) -> bool:
-    """Tell Gaia's ids from running numbers: most of them carry a pixel near the star."""
+    """Return whether ids contain their positions, as Gaia's do and running numbers do not.
+
+    An id of Gaia contains a HEALPix pixel; it must be that of the star or a neighbour, for most ids of a sample.
+    """
     pixel = healpix.pixels(ra, dec, PIXEL_ORDER)
     near = [np.isin(pixel_of(one), healpix.with_neighbours(here, PIXEL_ORDER)) for one, here in _sample(ids, pixel)]
     return not near or float(np.mean(near)) > 0.5

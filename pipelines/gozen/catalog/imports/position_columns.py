@@ -24,21 +24,21 @@ _FORMS = "write degrees (10.6847) or hours, minutes, seconds (00:42:44.3)"
 _SLACK = 1e-6
 _HOURS_A_DAY = 24.0
 _SLENDER = 4
-"""Times as long as wide a camera's field may be; hours that are taken for degrees make it 15 times."""
+"""Largest aspect ratio of a camera's field; if hours are read as degrees, the width is wrong by a factor of 15."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Positions of a file.
+    """Positions of a file's rows; arrays of shape (N,).
 
     Parameters
     ----------
     ra, dec
-        ICRS degrees, as in the file where that has degrees; rows of length N.
+        ICRS degrees; values that the file has in degrees are unchanged.
     good
-        Rows with a position on the sky.
+        Mask of the rows with a position on the sky.
     notes
-        Sentences about what looks wrong.
+        Sentences about suspicious positions.
     """
 
     ra: Degrees
@@ -48,12 +48,12 @@ class Places:
 
 
 def units_asked(text: str | None) -> dict[str, str]:
-    """Return the units of right ascension and declination that a user writes: ``rad``, or ``hourangle,deg``.
+    """Return the units of right ascension and declination from a user's text, ``rad`` or ``hourangle,deg``.
 
     Raises
     ------
     BadRequest
-        They are no units of angles.
+        The text is not one or two units of angles.
     """
     if text is None:
         return {}
@@ -73,16 +73,16 @@ def places(url: str, table: pa.Table, names: Mapping[str, str], asked: Mapping[s
     url
         The file, for messages.
     table
-        Its columns of positions, units in the metadata of their fields.
+        The columns of positions, with units in the metadata of their fields.
     names
-        Which holds what.
+        The column name of ``ra`` and of ``dec``.
     asked
-        Units that the user names; they win over the file's.
+        Units that the user named; they override the file's.
 
     Raises
     ------
     UnreadableInput
-        A unit is not one of angles, a value is not an angle, or most rows lie outside the sky.
+        A unit is not one of angles, a value is not an angle, or most rows are outside of the sky.
     """
     units = {word: asked.get(word) or _unit(table.schema.field(names[word])) for word in names}
     ra, dec = (_degrees(url, names[w], table.column(names[w]), units[w], w) for w in ("ra", "dec"))
@@ -109,7 +109,7 @@ def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: str)
             f"the column {name} of the table {url} has the unit {unit!r}, which is not one of a {_SPOKEN[word]}: say "
             "what it is, as in --unit deg or --unit hourangle,deg"
         )
-    if pa.types.is_time(column.type):  # what readers of CSV take 08:18:29 for
+    if pa.types.is_time(column.type):  # readers of CSV read 08:18:29 as a time of day
         column = column.cast(pa.time64("ns")).cast(pa.int64())
         clock = cast("Degrees", column.cast(pa.float64()).to_numpy()) / 3.6e12
         return clock * _of_sexagesimal(unit, word)
@@ -123,7 +123,10 @@ def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: str)
 
 
 def _of_sexagesimal(unit: str, word: str) -> float:
-    """Return the degrees of the first part of a text of three: hours of right ascension unless degrees are named."""
+    """Return the degrees of one unit of the first field of sexagesimal text: 15 for hours, 1 for degrees.
+
+    Right ascension is in hours, unless its unit says degrees.
+    """
     return 15.0 if word == "ra" and (not unit or angle_units.is_hours(unit)) else 1.0
 
 
@@ -150,7 +153,7 @@ def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: s
 
 
 def _number(texts: pa.ChunkedArray) -> Degrees:
-    """Return a part of texts as numbers: 0 where a text does not have it, NaN where there is no text."""
+    """Return one field of sexagesimal texts as numbers: 0 if a text does not have the field, NaN for null."""
     written = pc.if_else(pc.equal(texts, ""), "0", texts)
     return cast("Degrees", written.cast(pa.float64()).to_numpy())
 
@@ -162,7 +165,7 @@ def _refuse(url: str, name: str, texts: pa.ChunkedArray, wrong: pa.Array, why: s
 
 
 def floats(url: str, name: str, column: pa.ChunkedArray) -> Degrees:
-    """Return a column of a file as numbers, NaN for null; `UnreadableInput` where it holds none."""
+    """Return a column of a file as float64, NaN for null; raise `UnreadableInput` if it does not contain numbers."""
     if pa.types.is_boolean(column.type):
         raise UnreadableInput(f"the column {name} of the table {url} holds true and false: name one that holds numbers")
     try:
@@ -186,7 +189,10 @@ def _off_the_sky(
     off: Mapping[str, NDArray[np.bool_]],
     rows: int,
 ) -> list[str]:
-    """Return what to say of rows outside the sky; where they are most, the columns or their unit are wrong."""
+    """Return notes about rows outside of the sky.
+
+    If most rows are outside, the columns or their unit must be wrong: raise `UnreadableInput`.
+    """
     said = []
     for word, limit in (("dec", "±90"), ("ra", "±360")):
         count = int(off[word].sum())
@@ -204,13 +210,13 @@ def _off_the_sky(
 
 
 def _is_a_field(ra: Degrees, dec: Degrees) -> bool:
-    """Tell whether stars cover about as much of the sky in width as in height, as they do not where hours are taken."""
+    """Return whether stars cover a field of about equal width and height; they do not if RA is in hours."""
     width, height = np.ptp(ra) * np.cos(np.radians(dec.mean())), np.ptp(dec)
     return len(ra) > 2 and height / _SLENDER < width < height * _SLENDER
 
 
 def _maybe_other_units(ra: Degrees, dec: Degrees) -> list[str]:
-    """Return a word on positions that fit into hours or radians, where the file states no unit."""
+    """Return a note if positions without a stated unit would also fit hours or radians."""
     if not len(ra) or np.abs(ra).max() > _HOURS_A_DAY:
         return []
     if np.abs(ra).max() <= 2 * np.pi and np.abs(dec).max() <= np.pi / 2:

@@ -1,7 +1,8 @@
 """Positions with hours, minutes and seconds in separate columns, as in CDS and VizieR tables. No I/O.
 
-`RAh RAm RAs` are hours of right ascension, `DE- DEd DEm DEs` sign and degrees of declination; the names are those of
-the standard for catalogues at the CDS (https://cds.unistra.fr/doc/catstd-3.3.htx).
+`RAh RAm RAs` are hours, minutes and seconds of right ascension; `DE- DEd DEm DEs` are sign, degrees, minutes and
+seconds of declination. The CDS standard for catalogues defines these names
+(https://cds.unistra.fr/doc/catstd-3.3.htx).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PARTS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
     "ra": (("", "rah", "ram", "ras"),),
     "dec": (("de-", "ded", "dem", "des"), ("dec-", "decd", "decm", "decs")),
 }
-"""Names of sign, whole, minutes and seconds, in small letters."""
+"""Column names of sign, hours or degrees, minutes and seconds, in lower case."""
 _SIGNS = frozenset(signs for spellings in _PARTS.values() for signs, *_ in spellings if signs)
 _LIMITS = {"ra": 24.0, "dec": 90.0}
 _SLACK = 1e-6
@@ -32,14 +33,16 @@ _OLD_EQUINOX = re.compile(r"\bB?(?:1950|1900|1875|1855)(?:\.0)?\b")
 
 @dataclass(frozen=True)
 class SplitAngle:
-    """The columns of right ascension or declination.
+    """The columns of a right ascension or declination that is split over several columns.
 
     Parameters
     ----------
     word
         ``ra`` or ``dec``.
+    whole
+        Column of hours or degrees.
     sign, seconds
-        None where there is no such column.
+        None if there is no such column.
     """
 
     word: str
@@ -55,12 +58,12 @@ class SplitAngle:
 
     @property
     def label(self) -> str:
-        """What the angle is called in messages."""
+        """Name of the angle in messages: its columns, joined by commas."""
         return ", ".join(self.columns)
 
 
 def split_angles(names: Iterable[str]) -> dict[str, SplitAngle]:
-    """Return which of a file's columns are the parts of right ascension and declination."""
+    """Find the columns of a file that are parts of right ascension or declination."""
     lower = {name_without_unit(name).lower(): name for name in names}
     found: dict[str, SplitAngle] = {}
     for word, spellings in _PARTS.items():
@@ -71,22 +74,23 @@ def split_angles(names: Iterable[str]) -> dict[str, SplitAngle]:
 
 
 def have_positions(names: Sequence[str]) -> bool:
-    """Tell whether columns hold positions under the usual names, whole or in parts."""
+    """Return whether there are columns of positions with the usual names, each angle in one column or in parts."""
     return {"ra", "dec"} <= {*recognised(names), *split_angles(names)}
 
 
 def is_sign(name: str) -> bool:
-    """Tell whether a column holds the signs of declinations: there a dash is a value."""
+    """Return whether a column contains the signs of declinations: a dash is a value there, not a missing one."""
     return name_without_unit(name).lower() in _SIGNS
 
 
 def with_joined(url: str, table: pa.Table, splits: Iterable[SplitAngle]) -> pa.Table:
-    """Return a table with a column of degrees more for each split angle, under the angle's label.
+    """Add a column of degrees to a table for each split angle, named by the angle's label.
 
     Raises
     ------
     UnreadableInput
-        A part is not a number within its limits, the sign of a declination is not known, or the equinox is an old one.
+        A part is not a number within its limits, the sign of a declination is not known, or the equinox is older than
+        J2000.
     """
     for one in splits:
         said = (table.schema.field(one.whole).metadata or {}).get(b"description", b"")
@@ -110,7 +114,7 @@ def _degrees(url: str, table: pa.Table, angle: SplitAngle) -> NDArray[np.float64
     _check(url, angle.whole, np.abs(whole) > _LIMITS[angle.word], whole, f"more than {_LIMITS[angle.word]:g}")
     for name, values, limit in ((angle.minutes, minutes, 60), (angle.seconds or "", seconds, 60 + _SLACK)):
         _check(url, name, (values < 0) | (values >= limit), values, "not between 0 and 60")
-    # Poor positions have no seconds, or no minutes either; seconds without minutes are not a position.
+    # Rough positions have no seconds, or neither minutes nor seconds; seconds without minutes are not a position.
     minutes = np.where(np.isnan(minutes) & np.isnan(seconds), 0.0, minutes)
     each = 15.0 if angle.word == "ra" else 1.0
     found: NDArray[np.float64] = sign * (np.abs(whole) + minutes / 60 + np.nan_to_num(seconds) / 3600) * each
@@ -118,7 +122,10 @@ def _degrees(url: str, table: pa.Table, angle: SplitAngle) -> NDArray[np.float64
 
 
 def _sign(url: str, table: pa.Table, angle: SplitAngle, whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return -1 or 1 for each row: of -00 degrees only a column of signs, a text or floating point knows it."""
+    """Return -1 or 1 for each row, from the column of signs, or else from the sign of the degrees.
+
+    An integer column cannot store -00: it is refused if it contains both 0 and negative values.
+    """
     south = np.signbit(whole) & ~np.isnan(whole)
     if angle.word == "ra":
         _check(url, angle.whole, south, whole, "negative")
@@ -163,7 +170,7 @@ def parts_of(splits: Mapping[str, SplitAngle]) -> list[str]:
 
 
 def refuse_units(url: str, splits: Mapping[str, SplitAngle], unit: str | None) -> None:
-    """Raise `BadRequest` where a user gives a unit for angles whose parts have units by their names."""
+    """Raise `BadRequest` if a user gives a unit for split angles: the names of their columns define the units."""
     if splits and unit is not None:
         raise BadRequest(
             f"the positions of the table {url} stand in {', '.join(parts_of(splits))}: hours or degrees, minutes and "

@@ -1,4 +1,4 @@
-"""Batch readers, one for each format; formats without batches are read whole."""
+"""Batch readers, one for each format; formats without batches are read completely."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from gozen.catalog.imports.formats.compression import Batches, Open, unpacked
 from gozen.catalog.imports.formats.file_request import FileRequest, NotATableError, refuse_doubles
 
 BATCH = 65_536
-"""Most rows of a batch; wide rows make fewer."""
+"""Largest number of rows in a batch; batches of wide rows have fewer."""
 
 _BATCH_BYTES = 4 << 20
 _BUFFER = 1 << 20
 HEAD = 4096
-"""Bytes from which a format is told."""
+"""Number of first bytes by which a format is recognised."""
 
 _ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def open_batches(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
-    """Return a file's columns, in types that a table of the archive keeps, and what begins to read some of them.
+    """Return a file's columns, with the types that a table of the archive stores, and a function that reads batches.
 
     Parameters
     ----------
     name
         The file's name, of which only the ending counts.
     head
-        Its first bytes.
+        First bytes of the file.
     begin
-        Opens it.
+        Opens the file.
     asked
-        What the user says of it.
+        The user's choices.
 
     Raises
     ------
     NotATableError
-        What is wrong with the file, where that can be said in plain words.
+        The file is not a table that can be imported; the message says why.
     Exception
-        Whatever the format's library raises for what is no such file.
+        Any error of the format's library, if the file does not have this format.
     """
     content = unpacked(head, begin)
     if content is not None:
@@ -81,14 +81,14 @@ def _without_ending(name: str) -> str:
 
 
 def _held(content: Open) -> Open:
-    """Return what opens a compressed file that is read from its end."""
+    """Decompress a file into memory, for a format that is read from its end; return a function that opens it."""
     with content() as stream:
         data = stream.read()
     return lambda: io.BytesIO(data)
 
 
 def _plain(schema: pa.Schema, read: Batches) -> tuple[pa.Schema, Batches]:
-    """Return a reader whose columns have the types that a table of the archive keeps."""
+    """Convert a reader's columns to the types that a table of the archive stores."""
     kept = pa.schema([field.with_type(column_types.plain(field.type) or field.type) for field in schema])
     if kept.equals(schema):
         return schema.remove_metadata(), read

@@ -1,4 +1,4 @@
-"""Read user tables in batches; Parquet, FITS and CSV are never held in memory whole."""
+"""Read user tables in batches, so that large Parquet, FITS and CSV files need not fit into memory."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _NOTHING = FileRequest()
 
 @dataclass(frozen=True)
 class TableStream:
-    """A table file whose rows can be gone through as often as is needed, always in the same order.
+    """An open table file; its rows can be read several times, always in the same order.
 
     Parameters
     ----------
     url
         The file, for messages.
     schema
-        Its columns; units and descriptions stand in the metadata ``unit`` and ``description`` of the fields.
+        Its columns; the metadata ``unit`` and ``description`` of a field are those of its column.
     read
-        Begins to read some of the columns.
+        Reads some of the columns in batches.
     is_unchanged
-        Tells whether the file is still the one that was opened.
+        Returns whether the file is unchanged since it was opened.
     """
 
     url: str
@@ -49,7 +49,7 @@ class TableStream:
         Raises
         ------
         UnreadableInput
-            The file is damaged where its begin did not show it.
+            The file is damaged behind the part that was read when it was opened.
         """
         found = self.read(names)
         while True:
@@ -60,21 +60,21 @@ class TableStream:
             yield batch
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return a few columns whole."""
+        """Return all rows of some columns."""
         fields = [self.schema.field(name) for name in names]
         return pa.concat_tables([pa.schema(fields).empty_table(), *self.batches(names)])
 
 
 @contextlib.contextmanager
 def _named(url: str) -> Iterator[None]:
-    """Turn what is raised by the library of a format into an error that names the file."""
+    """Convert the errors of a format's library into an error that names the file."""
     try:
         yield
     except GozenError:
         raise
     except NotATableError as error:
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
-    except Exception as error:  # each library has its own
+    except Exception as error:  # each library has error classes of its own
         raise UnreadableInput(f"cannot read the table {url} as {astropy_tables.FORMATS}: {error}") from error
 
 
@@ -88,22 +88,22 @@ def open_table_stream(
     url
         A path or any fsspec URL.
     storage
-        How S3 is reached.
+        Access to S3.
     data
-        The file's bytes, where they have been read already.
+        The file's bytes, if they have been read already.
     asked
-        What the user says of the file.
+        The user's choices: table of the file, encoding, columns.
 
     Raises
     ------
     UnreadableInput
-        The file cannot be read, or is no table.
+        The file cannot be read, or is not a table.
     StorageUnavailable
         The storage does not answer.
     """
     parent, _, name = url.rstrip("/").rpartition("/")
     with _named(url):
-        if data is None and Path(url).is_fifo():  # which can be gone through once
+        if data is None and Path(url).is_fifo():  # a pipe can be read only once
             data = Path(url).read_bytes()
 
     def begin() -> IO[bytes]:

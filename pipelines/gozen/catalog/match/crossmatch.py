@@ -1,4 +1,4 @@
-"""Cross-match positions within a radius, in memory or against a table, with threads."""
+"""Cross-match positions within a radius, in memory or against a table, in several threads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WIDEST_ARCSEC = 3600.0
 _BLOCK = 65_536
 _CELL_ORDER = 8
-"""Of the pieces of sky of a table that are read: 14 arcmin, or larger ones where the radius is wide."""
+"""HEALPix order of the cells that are read from a table: 14 arcmin; cells are larger if the radius is large."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,14 +36,14 @@ _Pairs = tuple[Integers, Integers, Floats]
 
 @dataclass(frozen=True)
 class Matches:
-    """Pairs, by row and then by separation; arrays of one length.
+    """Pairs of matching positions, sorted by row and then by separation; arrays of one length.
 
     Parameters
     ----------
     row, other
-        Which position of the first and of the second list.
+        Indices into the first and into the second list of positions.
     separation_arcsec
-        Their angle.
+        Angle between the two, arcsec.
     """
 
     row: Integers
@@ -69,20 +69,21 @@ def crossmatch(
     Parameters
     ----------
     ra, dec
-        ICRS degrees, shape (N,), or in the unit that they carry; what is not a number or masked matches nothing.
+        ICRS degrees, shape (N,); quantities with another unit are converted. NaN, masked values and declinations
+        beyond 90 degrees match nothing.
     other_ra, other_dec
-        ICRS degrees, shape (M,).
+        The same for the second list, shape (M,).
     radius_arcsec
         Arcsec, above 0 and up to 3600.
     nearest
-        Whether only the nearest of each position's matches is kept.
+        Whether to keep only the nearest match of each position.
     threads
-        By default one a core.
+        Number of threads; by default one for each core.
 
     Raises
     ------
     BadRequest
-        The radius makes no sense, or the arrays differ in length.
+        The radius is outside of these limits, the unit is not one of angles, or `ra` and `dec` differ in length.
     """
     from gozen.catalog.match import crossmatch_kernel
 
@@ -116,34 +117,34 @@ def crossmatch_table(
     nearest: bool = False,
     threads: int | None = None,
 ) -> pa.Table:
-    """Find the rows of a table within a radius of positions; one partition is in memory at a time.
+    """Find the rows of a table within a radius of positions; only one partition is in memory at a time.
 
     Parameters
     ----------
     store
         The archive.
     table
-        Its name, or a version of it.
+        Name of the table, or an open version of it.
     ra, dec
-        ICRS degrees, shape (N,), or in the unit that they carry.
+        ICRS degrees, shape (N,); quantities with another unit are converted. NaN and masked values match nothing.
     radius_arcsec
         Arcsec, above 0 and up to 3600.
     columns
-        Of the table; all where none are given.
+        Columns of the table to return; None returns all.
     nearest
-        Whether only the nearest of each position's matches is kept.
+        Whether to keep only the nearest match of each position.
     threads
-        By default one a core.
+        Number of threads; by default one for each core.
 
     Returns
     -------
     pa.Table
-        ``row`` (of the positions), ``separation_arcsec`` and the columns, by row and then by separation.
+        ``row`` (index of the position), ``separation_arcsec`` and the columns, sorted by row, then by separation.
 
     Raises
     ------
     BadRequest
-        The radius makes no sense, or the table has no such column.
+        The radius is outside of these limits, the unit is not one of angles, or the table has no such column.
     MissingObject
         The archive has no such table.
     """
@@ -172,7 +173,7 @@ def crossmatch_table(
 
 
 def _pieces(catalog: Catalog, cell: Integers, order: int) -> Iterator[tuple[Integers, Partition]]:
-    """Yield each partition with the cells in which a match may lie: those of the positions, and those around."""
+    """Yield each partition with its cells that may contain matches: the positions' cells and their neighbours."""
     wanted = healpix.with_neighbours(np.unique(cell), order) if len(cell) else cell
     shift = 2 * (healpix.ORDER - order)
     for partition in catalog.manifest.partitions:
@@ -192,7 +193,8 @@ def _first_of_each(pairs: pa.Table) -> pa.Table:
     return pairs.take(pa.array(first))
 
 
-def _pair(ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Floats]:
+def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
+    """Return the indices of the positions that are on the sky (None for all), and their RA in [0, 360) and Dec."""
     alpha, delta = in_degrees(ra), in_degrees(dec)
     if len(alpha) != len(delta):
         raise BadRequest(f"{len(alpha)} right ascensions do not match {len(delta)} declinations: give one for each")
@@ -208,12 +210,12 @@ def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, 
         alpha, delta = alpha[rows], delta[rows]
     if len(alpha) and not 0 <= alpha.min() <= alpha.max() < 360:
         alpha = alpha % 360.0
-        alpha[alpha == 360.0] = 0.0  # what a tiny negative angle becomes
+        alpha[alpha == 360.0] = 0.0  # the remainder of a tiny negative angle rounds to 360
     return rows, alpha, delta
 
 
 def _sorted(pool: ThreadPoolExecutor, workers: int, ra: Floats, dec: Floats, zones: Zones) -> Grid:
-    """Sort positions into buckets; each thread fills some of them."""
+    """Sort positions into the buckets of a grid; each thread fills its share of the buckets."""
     from gozen.catalog.match import crossmatch_kernel
 
     many = 2 << max(int(len(ra) - 1).bit_length(), 1)

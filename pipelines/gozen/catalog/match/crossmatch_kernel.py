@@ -1,8 +1,9 @@
 """Compiled kernel of cross-matches: a hashed grid of zones on the sphere.
 
-A zone of declination is at least four radii high and is cut into cells of right ascension as wide; cells that are
-neighbours in a zone are neighbours in memory, zones share memory by chance, which costs a comparison and changes no
-result. Method: the zones algorithm, Gray, Nieto-Santisteban & Szalay 2006, MSR-TR-2006-52, with a hash for the zones.
+A zone of declination is at least four radii high. It is divided in right ascension into cells that are at least as
+wide as the zone is high. Neighbouring cells of a zone are neighbours in memory. Cells of different zones may share a
+bucket of the hash table: this costs some more comparisons, but changes no result. Method: the zones algorithm, Gray,
+Nieto-Santisteban & Szalay 2006, MSR-TR-2006-52, with a hash for the zones.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ _RADII = 4.0
 _LOWEST = 1.0 / 3600
 _NO_ROOM = -1
 _SPREAD = np.int64(2654435761)
-_inlined = njit(cache=True, nogil=True, inline="always")  # calls in the innermost loops cost a fifth of the time
+_inlined = njit(cache=True, nogil=True, inline="always")  # else calls in the innermost loops take a fifth of the time
 
 
 class Zones(NamedTuple):
-    """How the sphere is cut: the height of a zone in degrees, and the number of cells in each zone from the south."""
+    """Division of the sphere: height of a zone in degrees, and number of cells in each zone, the southernmost first."""
 
     height: float
     cells: Integers
 
 
 class Grid(NamedTuple):
-    """Points by bucket: where each bucket starts, shape (B + 1,), and x, y, z and row of each point, shape (N, 4)."""
+    """Points sorted by bucket: first point of each bucket, shape (B + 1,); x, y, z and row of each point, (N, 4)."""
 
     zones: Zones
     start: NDArray[np.int32]
@@ -40,7 +41,7 @@ class Grid(NamedTuple):
 
 
 def zones(radius: float) -> Zones:
-    """Cut the sphere for a radius in degrees."""
+    """Return the division of the sphere for a search radius in degrees."""
     height = max(_RADII * radius, _LOWEST)
     edges = np.minimum(np.arange(int(np.ceil(180 / height)) + 1) * height - 90, 90.0)
     narrow = np.cos(np.radians(np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))))
@@ -49,7 +50,7 @@ def zones(radius: float) -> Zones:
 
 @njit(cache=True, nogil=True)
 def buckets(ra: Floats, dec: Floats, zones: Zones, mask: int, out: Integers) -> None:
-    """Fill `out`, shape (N,), with the bucket of each position in degrees, right ascension in [0, 360)."""
+    """Write the bucket of each position into `out`, shape (N,); positions in degrees, right ascension in [0, 360)."""
     height, cells = zones
     for i in range(len(ra)):
         zone = min(int((dec[i] + 90) / height), len(cells) - 1)
@@ -59,7 +60,7 @@ def buckets(ra: Floats, dec: Floats, zones: Zones, mask: int, out: Integers) -> 
 
 @njit(cache=True, nogil=True)
 def counted(bucket: Integers, low: int, high: int, start: NDArray[np.int32]) -> None:
-    """Count in ``start[b + 1]`` how many rows there are in each bucket b of [low, high)."""
+    """Count the rows of each bucket b of [low, high) in ``start[b + 1]``."""
     for one in bucket:
         if low <= one < high:
             start[one + 1] += 1
@@ -69,7 +70,10 @@ def counted(bucket: Integers, low: int, high: int, start: NDArray[np.int32]) -> 
 def placed(
     ra: Floats, dec: Floats, bucket: Integers, low: int, high: int, at: NDArray[np.int32], point: Floats
 ) -> None:
-    """Put the rows of the buckets in [low, high) where ``at`` says, which moves on: x, y, z of the unit sphere, row."""
+    """Write unit vector and row number of the points of buckets [low, high) into `point`.
+
+    ``at[b]`` is the next free place of bucket b; it is increased for each point.
+    """
     for i in range(len(bucket)):
         if low <= bucket[i] < high:
             to = at[bucket[i]]
@@ -89,18 +93,18 @@ def near(
     ra, dec
         Degrees, right ascension in [0, 360), shape (N,).
     first
-        The number of the first position.
+        The number of the first position; positions are counted from it.
     grid
         The points.
     radius
         Degrees.
     nearest
-        Whether to keep one for each position: the nearest, of equally near ones that of the lowest row.
+        Whether to keep only the nearest point of each position; of equally near ones, that of the lowest row.
 
     Returns
     -------
     position, row, squared chord
-        One of each for each pair, by position and then by distance.
+        Arrays with one element for each pair, sorted by position and then by distance.
     """
     row, squared = np.empty(max(2 * len(ra), 16), np.int64), np.empty(max(2 * len(ra), 16), np.float64)
     count = np.empty(len(ra), np.int64)
@@ -120,7 +124,7 @@ def _matched(
     ra: float, dec: float, zones: Zones, start: NDArray[np.int32], point: Floats, radius: float, nearest: bool,
     row: Integers, squared: Floats, begin: int,
 ) -> int:  # fmt: skip
-    """Write the matches of a position from `begin` on; return where they end, or that there is no room for them."""
+    """Write the matches of a position from index `begin` on; return their end, or `_NO_ROOM` if the arrays are full."""
     height, cells = zones
     limit = (2 * np.sin(np.radians(radius) / 2)) ** 2
     here, aside = _unit_vector(ra, dec), _aside(dec, radius)
@@ -142,7 +146,7 @@ def _searched(
     point: Floats, low: int, high: int, here: tuple[float, float, float], limit: float, nearest: bool,
     row: Integers, squared: Floats, begin: int, found: int,
 ) -> int:  # fmt: skip
-    """Add those of the points [low, high) that lie near to the matches of a position; return where these end."""
+    """Add the points of [low, high) within the radius to the matches of a position; return the end of the matches."""
     x, y, z = here
     for k in range(low, high):
         dx, dy, dz = point[k, 0] - x, point[k, 1] - y, point[k, 2] - z
@@ -156,12 +160,12 @@ def _searched(
 
 @_inlined
 def _inserted(number: int, apart: float, row: Integers, squared: Floats, begin: int, found: int) -> int:
-    """Insert a match among those of its position, by distance and then by row, unless it is there already."""
+    """Insert a match among those of its position, sorted by distance and row; skip it if it is there already."""
     at = found
     while at > begin and (squared[at - 1] > apart or (squared[at - 1] == apart and row[at - 1] > number)):
         at -= 1
     if at > begin and squared[at - 1] == apart and row[at - 1] == number:
-        return found  # two cells share a bucket, whose points are met twice
+        return found  # two cells of the search share a bucket, so its points come twice
     for back in range(found, at, -1):
         squared[back], row[back] = squared[back - 1], row[back - 1]
     squared[at], row[at] = apart, number
@@ -182,7 +186,7 @@ def _unit_vector(ra: float, dec: float) -> tuple[float, float, float]:
 
 @njit(cache=True, nogil=True)
 def _aside(dec: float, radius: float) -> float:
-    """Return how far in right ascension a circle reaches to each side, degrees; all the way round with a pole in it."""
+    """Return the half-width of a circle in right ascension, degrees; 360 if the circle contains a pole."""
     reach = np.sin(np.radians(radius)) / max(np.cos(np.radians(dec)), 1e-300)
     return float(np.degrees(np.arcsin(reach)) * (1 + 1e-9) + 1e-12) if reach < 1 else 360.0
 
@@ -196,7 +200,7 @@ def _zones_within(dec: float, radius: float, height: float, many: int) -> tuple[
 
 @njit(cache=True, nogil=True)
 def _cells_within(ra: float, aside: float, many: int) -> tuple[int, int]:
-    """Return the first and the last cell of a zone that a circle touches, modulo their number, none of them twice."""
+    """Return the first and the last cell of a zone that a circle touches; take them modulo `many`, each occurs once."""
     west, east = int(np.floor((ra - aside) / 360 * many)), int(np.floor((ra + aside) / 360 * many))
     return (west, east) if east - west < many else (0, many - 1)
 

@@ -1,1 +1,1 @@
-"""Reading tables: a star, a cone, row groups out of files."""
+"""Read tables: a star, a cone, row groups of files."""

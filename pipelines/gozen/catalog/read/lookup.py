@@ -1,4 +1,4 @@
-"""Look up a star or a cone: manifest, row-group index, byte ranges. Never lists the bucket to find data."""
+"""Look up a star or a cone by manifest, row-group index and byte ranges, without listing the bucket."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PIXELS = 12 * 4**source_ids.PIXEL_ORDER
 
 @dataclass(frozen=True)
 class CatalogInfo:
-    """What a version of a table is.
+    """Facts of a version of a table.
 
     Parameters
     ----------
     name, version, generation
-        Which one.
+        Name of the table, number of the version, and of the generation of files that it names.
     rows, files, partitions, bytes
-        How much.
+        Numbers of rows, data files and partitions, and size of the data files.
     nights
         ``YYYYMMDD``, sorted.
     columns
@@ -52,7 +52,7 @@ class CatalogInfo:
 
 
 class Catalog:
-    """One version of a table, read by its manifest; keeps the index, the footers it has read, and local files open.
+    """One version of a table, read by its manifest; caches the index and footers, and keeps local files open.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ class Catalog:
     Attributes
     ----------
     stored
-        The columns that the table's files have, some of them perhaps.
+        The columns of the table's files; an older file may lack some.
     schema
-        The columns that can be asked for.
+        The columns that can be read: those stored and, for light curves, those that newer Gozen versions added (null).
     """
 
     def __init__(self, store: Store, version: Manifest) -> None:
@@ -83,42 +83,42 @@ class Catalog:
 
     @classmethod
     def open(cls, store: Store, name: str) -> Catalog:
-        """Open the current version; `MissingObject` where there is no such table."""
+        """Open the current version; raise `MissingObject` if the table does not exist."""
         return cls(store, manifest.current_or_raise(store, name))
 
     def refresh(self) -> Catalog:
-        """Return the current version, or this one where it is."""
+        """Return the current version: this object if no newer version exists."""
         if not self._store.exists(layout.manifest(self.manifest.name, self.manifest.version + 1)):
             return self
         return Catalog.open(self._store, self.manifest.name)
 
     def lightcurve(self, source_id: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return all rows of one source, in time.
+        """Return all rows of one source, sorted by time.
 
         Parameters
         ----------
         source_id
-            Gaia's, or one of ours.
+            A Gaia id, or an id that Gozen made.
         columns
-            Names; all where none are given.
+            Names; None reads all.
 
         Returns
         -------
         pa.Table
-            Empty where the table does not have the source.
+            Empty if the table does not have the source.
         """
         pixel = source_ids.pixel_of(source_id)
         if not 0 <= pixel < _PIXELS:
             return self._empty(columns)
         shift = 2 * (healpix.ORDER - source_ids.PIXEL_ORDER)
         found = self._of_id(source_id, np.array([[pixel << shift, (pixel + 1) << shift]]), columns)
-        if not len(found):  # the star has left the pixel in which Gaia first saw it
+        if not len(found):  # a star's id names a pixel that the star may have left by its proper motion
             around = healpix.with_neighbours(pixel, source_ids.PIXEL_ORDER)
             found = self._of_id(source_id, healpix.pixel_ranges(around, source_ids.PIXEL_ORDER), columns)
         return found
 
     def cone(self, ra: float, dec: float, radius_arcsec: float, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return all rows whose catalogue position lies within a cone, star by star, in time.
+        """Return all rows whose catalogue position is within a cone, star by star, each star's sorted by time.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Catalog:
         radius_arcsec
             Arcsec.
         columns
-            Names; all where none are given.
+            Names; None reads all.
 
         Raises
         ------
@@ -157,16 +157,16 @@ class Catalog:
         return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29",), inside, columns, _STAR_ORDER)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return every row: for small tables."""
+        """Return all rows of the table; only for small tables."""
         return self.within(np.array([[0, 12 << 2 * healpix.ORDER]]), columns)
 
     def urls(self, paths: Collection[str] | None = None) -> list[str]:
-        """Return the address of every file of this version: the explicit list that a SQL engine is given.
+        """Return the addresses of the data files of this version, to give to a SQL engine.
 
         Parameters
         ----------
         paths
-            Only of these, as the index has them.
+            Only these files, by their paths in the index; None returns all.
         """
         files = (file.path for file in self.manifest.files if paths is None or file.path in paths)
         return [self._address(self.manifest.key_of_file(path)) for path in files]
@@ -179,7 +179,7 @@ class Catalog:
         return str(self._store.path(key) or self._store.url_of(key))
 
     def info(self) -> CatalogInfo:
-        """Return what this version is."""
+        """Return the facts of this version."""
         files = self.manifest.files
         return CatalogInfo(
             self.manifest.name,
@@ -207,15 +207,15 @@ class Catalog:
         columns: Sequence[str] | None,
         sort: Sequence[str],
     ) -> pa.Table:
-        """Read the rows that `choose` picks by the keys, and bring those of a partition's files into one order."""
+        """Read the rows that `choose` picks by the key columns; sort them if a partition has several files."""
         names = self._names(columns)
         paths = {group.path for group in groups}
-        # Partitions come in the order of the sky, and files that nights left in one partition lie over each other.
+        # Partitions are in the order of the sky already; the files of one partition, one a night, overlap on the sky.
         apart = len({path.rpartition("/")[0] for path in paths}) if sort is _STAR_ORDER else 1
         several = len(paths) > apart
         order = [name for name in sort if several and name in self.schema.names]
         wanted = self._schema_of((*names, *(name for name in order if name not in names)))
-        # To look at the keys first pays where the rest is much and a group may turn out to have nothing.
+        # Reading the keys first pays off if many columns are wanted and some groups may have no matching row.
         twice = len(groups) > 1 and len(wanted) > _FEW_COLUMNS
         first = list(keys if twice else dict.fromkeys([*wanted.names, *keys]))
         parts = []
@@ -235,7 +235,7 @@ class Catalog:
     def _part(
         self, group: RowGroup, first: Sequence[str], choose: Callable[[pa.Table], Rows], wanted: pa.Schema
     ) -> pa.Table | None:
-        """Read the first columns of a group, and the rest of those wanted if rows are chosen."""
+        """Read the columns `first` of a group, then the other wanted columns; None if no row is chosen."""
         key = self.manifest.key_of_file(group.path)
         known = self._files.read(key, group, first)
         rows = choose(known)
@@ -267,20 +267,23 @@ class Catalog:
 
 
 def _in_ranges(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> Rows:
-    """Return the rows of a sorted column that lie in sorted ranges [start, stop)."""
+    """Return the row numbers of a sorted column whose values are in sorted ranges [start, stop)."""
     edges = np.searchsorted(healpix29, ranges)
     parts = [np.arange(first, last) for first, last in edges.tolist() if last > first]
     return np.concatenate(parts) if parts else np.empty(0, np.intp)
 
 
 def _runs(ra: Degrees, dec: Degrees) -> Rows:
-    """Return where each run of equal positions, a star's rows, begins, and the end: a distance is for all its rows."""
+    """Return the first row of each star (a run of equal positions), and the number of rows at the end.
+
+    The distance to the cone's centre is then computed once for each star.
+    """
     changes = np.flatnonzero((ra[1:] != ra[:-1]) | (dec[1:] != dec[:-1])) + 1
     return np.concatenate([[0], changes, [len(ra)]]) if len(ra) else np.zeros(1, np.intp)
 
 
 def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
-    """Return rows of a row group; where they lie together, as a star's do, without a copy."""
+    """Return some rows of a row group; contiguous rows, such as those of a star, are not copied."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return table.slice(int(rows[0]), len(rows))
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
@@ -291,7 +294,7 @@ def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
 
 
 def _fitted(part: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give rows of a file the table's types and order, and the columns that an older file lacks, as nulls."""
+    """Convert rows of a file to the table's types and column order; columns that an older file lacks become null."""
     present = set(part.column_names)
     if present.issuperset(schema.names):
         part = part.select(schema.names)

@@ -1,4 +1,4 @@
-"""Read row groups from data files: local files stay open, remote row groups are fetched and cached."""
+"""Read row groups from data files: local files are kept open, remote row groups are fetched and cached."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from gozen.catalog.format.row_group_index import RowGroup
 from gozen.errors import MissingObject, StorageUnavailable, UnreadableInput
 
 OPEN_FILES = 256
-"""Local files that stay open: opening one costs as much as reading six columns of a row group."""
+"""Local files that are kept open: to open one costs as much as to read six columns of a row group."""
 
 KEPT_BYTES = 64 * 2**20
-"""Row groups of files elsewhere that are kept; one of a light-curve table has some 60 kB."""
+"""Size of the cache of remote row groups, bytes; a row group of a light-curve table has some 60 kB."""
 
 AT_ONCE = 16
-"""Requests that are under way together: each waits some 20 ms, and a star has a row group for each of its nights."""
+"""Concurrent requests: each takes some 20 ms, and a star has one row group for each of its nights."""
 
 
 _VERIFY = "`gozen catalog verify` says what is wrong with the table and what to do"
 
 
 class DataFiles:
-    """The data files of a table, read by row group; keeps footers, row groups, local files open. Threads may share it.
+    """Reader of a table's data files by row group, with caches of footers and row groups; it is thread-safe.
 
     Parameters
     ----------
@@ -48,19 +48,23 @@ class DataFiles:
         self._lock = threading.Lock()
 
     def fetch(self, wanted: Iterable[tuple[str, RowGroup]]) -> None:
-        """Have row groups and footers at hand that do not lie on this machine: all requests of one kind at once."""
+        """Fetch the remote row groups and footers that are not cached yet, with concurrent requests."""
         far = [one for one in wanted if self._store.path(one[0]) is None and not self._is_kept(*one)]
         if len(far) > 1:
             with ThreadPoolExecutor(min(AT_ONCE, len(far))) as pool:
                 list(pool.map(lambda one: self._fetched(*one), far))
 
     def read(self, key: str, group: RowGroup, columns: Sequence[str]) -> pa.Table:
-        """Read those of the columns that the file has: one request at most, and one for the footer when it is new.
+        """Read the wanted columns of a row group; columns that the file does not have are left out.
+
+        A remote row group costs at most one request, and one more if the file's footer is not cached.
 
         Raises
         ------
         UnreadableInput
-            The file is not there, is cut short or damaged; the message names it.
+            The file is missing (`MissingObject`), cut short or damaged; the message names it.
+        StorageUnavailable
+            The storage does not answer.
         """
         with damage_named(self._store, key):
             return self._read(key, group, columns)
@@ -69,7 +73,7 @@ class DataFiles:
         footer = self._footer(key, group)
         wanted = [name for name in columns if name in footer.names]
         with self._lock:
-            file = self._open.pop(key, None)  # no other thread may read by this one meanwhile
+            file = self._open.pop(key, None)  # taken out, because two threads must not read from one open file
         file = file or self._opened(key, footer)
         if file is None:
             part = pa.PythonFile(window(group.start, self._bytes(key, group), group.size), mode="r")
@@ -119,17 +123,17 @@ class DataFiles:
 
 @dataclass(frozen=True)
 class Footer:
-    """A file's footer, and its columns."""
+    """Parsed footer of a Parquet file, and the names of the file's columns."""
 
     metadata: pq.FileMetaData
     names: frozenset[str]
 
     @classmethod
     def of(cls, data: bytes | memoryview) -> Footer:
-        """Parse the bytes from the footer's begin to the file's end."""
+        """Parse the bytes from the start of the footer to the end of the file."""
         metadata = pq.read_metadata(pa.BufferReader(data))
         leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
-        roots = (leaf.path.split(".", 1)[0] for leaf in leaves)  # a column of lists has another name at its leaf
+        roots = (leaf.path.split(".", 1)[0] for leaf in leaves)  # a list column is named at its root, not at its leaf
         return cls(metadata, frozenset(roots).union(leaf.name for leaf in leaves))
 
     def opened(self, source: pa.NativeFile) -> pq.ParquetFile:
@@ -139,7 +143,7 @@ class Footer:
 
 @contextlib.contextmanager
 def damage_named(store: Store, key: str) -> Iterator[None]:
-    """Turn what goes wrong with a data file into an error that names it and says what to do."""
+    """Convert errors of reading a data file into errors that name the file and say what to do."""
     url = store.url_of(key)
     try:
         yield
@@ -154,14 +158,17 @@ def damage_named(store: Store, key: str) -> Iterator[None]:
 
 
 def opened(store: Store, key: str, schema: pa.Schema) -> pq.ParquetFile:
-    """Open a data file to read all of it, texts as dictionaries; raises as `DataFiles.read`."""
+    """Open a data file to read all of it, with text columns as dictionaries.
+
+    Raises the errors of `DataFiles.read`.
+    """
     path = store.path(key)
     with damage_named(store, key):
         if path is not None and not path.exists():
             raise MissingObject(key)
         source = pa.memory_map(str(path)) if path is not None else pa.BufferReader(store.read(key))
         metadata = pq.read_metadata(source)
-        has = set(metadata.schema.names)  # an older file lacks columns of the table
+        has = set(metadata.schema.names)  # an older file may lack columns of the table
         texts = [field.name for field in schema if pa.types.is_string(field.type) and field.name in has]
         return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, pre_buffer=False)
 
@@ -171,16 +178,18 @@ def _first_line(error: BaseException) -> str:
 
 
 def window(start: int, data: bytes, size: int) -> RangedFile:
-    """Return a part of a file that answers as the file does, and with `UnreadableInput` outside of the part.
+    """Return a file object for a part of a file: offsets are those of the complete file.
+
+    Reading outside of the part raises `UnreadableInput`.
 
     Parameters
     ----------
     start
-        Where the part begins in the file.
+        Offset of the part in the file, bytes.
     data
-        The part.
+        The bytes of the part.
     size
-        Of the whole file.
+        Size of the complete file, bytes.
     """
     memory = memoryview(data)
 

@@ -1,1 +1,1 @@
-"""The reference catalogue: in memory, from a user's file, as a table of the archive."""
+"""The reference catalogue: in memory, read from a user's file, or as a table of the archive."""

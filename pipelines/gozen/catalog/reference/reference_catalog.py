@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 
 class StarSource(Protocol):
-    """Anything that gives the reference stars of a cone: a catalogue in memory, or one in the archive."""
+    """A source of the reference stars of a cone: a catalogue in memory, or one in the archive."""
 
     def cone(self, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
         """Return the stars within ``radius`` degrees of a position in degrees."""
@@ -27,18 +27,18 @@ class StarSource(Protocol):
 
 @dataclass(frozen=True)
 class ReferenceCatalogue:
-    """Stars with known positions, motions and magnitudes; arrays of one length N, NaN where a value is unknown.
+    """Stars with positions, proper motions and magnitudes; arrays of shape (N,), NaN for unknown values.
 
     Parameters
     ----------
     source_id
-        Gaia DR3 id, or an id of ours, int64.
+        Gaia DR3 id, or an id that Gozen made from the position, int64.
     ra, dec
         ICRS degrees at `epoch`.
     pmra, pmdec
         Proper motion, mas/yr; `pmra` includes cos(dec).
     parallax
-        mas.
+        Milliarcseconds.
     ruwe
         Renormalised unit weight error.
     g, bp_rp
@@ -67,7 +67,7 @@ class ReferenceCatalogue:
         return ReferenceCatalogue(**picked, epoch=self.epoch)
 
     def cone(self, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
-        """Return the stars within a cone, by their catalogue positions, in the catalogue's order.
+        """Return the stars whose catalogue positions are within a cone, in the catalogue's order.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class ReferenceCatalogue:
         Returns
         -------
         ra, dec
-            ICRS degrees, shape (N,), ra in [0, 360). A star of unknown motion stays where it is.
+            ICRS degrees, shape (N,). A star of unknown motion keeps its position.
         """
         return propagated(self.ra, self.dec, self.pmra, self.pmdec, year - self.epoch)
 
@@ -98,10 +98,10 @@ class ReferenceCatalogue:
 def propagated(
     ra: FloatArray, dec: FloatArray, pmra: FloatArray, pmdec: FloatArray, years: FloatArray | float
 ) -> tuple[FloatArray, FloatArray]:
-    """Move positions along their proper motion, as straight uniform motion on the tangent plane.
+    """Apply proper motion to positions, as uniform straight motion on the tangent plane.
 
-    The Hipparcos and Tycho Catalogues vol. 1 (ESA SP-1200, 1997) §1.5.5, without radial velocity and parallax: right at
-    the poles, and within 1 mas over 50 years for all but a few dozen of the nearest stars.
+    Method: The Hipparcos and Tycho Catalogues vol. 1 (ESA SP-1200, 1997) §1.5.5, without radial velocity and parallax.
+    It is valid at the poles, and within 1 mas over 50 years for all but a few dozen of the nearest stars.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def propagated(
     Returns
     -------
     ra, dec
-        Degrees, ra in [0, 360).
+        Degrees; `ra` in [0, 360), but unchanged for a star without motion.
     """
     alpha, delta = np.radians(ra), np.radians(dec)
     east = np.nan_to_num(pmra) * years * _MAS
@@ -145,30 +145,31 @@ def read_reference(
     Parameters
     ----------
     url
-        A path or any fsspec URL; compressed files are fine.
+        A path or any fsspec URL; the file may be compressed.
     columns
-        Which of the file's columns holds what, where the usual names (Gaia archive, VizieR, plain RA and DEC) do not
-        tell: keys ``source_id, ra, dec, pmra, pmdec, parallax, ruwe, g, bp_rp, ref_epoch``.
+        The file's column for each quantity, if it is not one of the usual names (Gaia archive, VizieR, plain RA and
+        DEC): keys ``source_id, ra, dec, pmra, pmdec, parallax, ruwe, g, bp_rp, bp, rp, ref_epoch``.
     epoch
-        Julian year of the positions, where the file does not say. Otherwise the file's ``ref_epoch``, the epoch that
-        a column description states, 2000.0 for ``RAJ2000``, or that of Gaia DR3, 2016.0.
+        Julian year of all positions; it overrides the file. By default the file's ``ref_epoch``, else the epoch that
+        the description of the RA column states, else 2000.0 for ``RAJ2000`` and for positions in several columns,
+        else that of Gaia DR3, 2016.0.
     data
-        The file's bytes, where they have been read already.
+        The file's bytes, if they have been read already.
     hdu, unit, encoding
-        As in `gozen.catalog.imports.import_table.import_table`.
+        As in `gozen.catalog.imports.import_table.ImportRequest`.
 
     Returns
     -------
     ReferenceCatalogue
-        In the file's order, rows without a position left out. Stars of a file without integer ids get ids of ours,
-        made from their positions.
+        In the file's order, without the rows that have no position. If the file has no Gaia ids, Gozen makes ids from
+        the positions. Positions of several epochs are brought to their median epoch.
 
     Raises
     ------
     BadRequest
-        What the columns are said to hold, or the unit, does not exist.
+        A key of `columns` or the unit is not known.
     UnreadableInput
-        The file is missing, is none of these formats, or has no positions; the message lists the columns found.
+        The file is missing, has none of these formats, or has no positions; the message lists the columns found.
     """
     said = ReferenceFileSettings(hdu=hdu, unit=unit, encoding=encoding)
     found = read_columns(str(url), columns or {}, data, said)

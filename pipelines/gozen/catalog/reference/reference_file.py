@@ -1,4 +1,4 @@
-"""Read a user's star table as reference catalogue, recognising the usual column names."""
+"""Read a user's star table as a reference catalogue; the usual column names are recognised."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StarColumns:
-    """What a file says about its stars: positions each at its own epoch, NaN for unknown values, rows of length N."""
+    """Stars of a file: each position at its own epoch, NaN for unknown values, arrays of shape (N,)."""
 
     source_id: NDArray[np.int64]
     ra: NDArray[np.float64]
@@ -47,7 +47,15 @@ class StarColumns:
 
 
 def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
-    """Read a file from a path or any fsspec URL, S3 with the site's settings; `UnreadableInput` where it cannot be."""
+    """Read a file from a path or any fsspec URL, S3 with the site's settings.
+
+    Raises
+    ------
+    UnreadableInput
+        The file cannot be read.
+    StorageUnavailable
+        The storage does not answer.
+    """
     parent, _, name = url.rstrip("/").rpartition("/")
     try:
         return open_store(parent or ("/" if url.startswith("/") else "."), storage).read(name)
@@ -60,25 +68,25 @@ def read_bytes(url: str, storage: StorageSettings | None = None) -> bytes:
 def read_columns(
     url: str, mapping: Mapping[str, str], data: bytes | None = None, said: ReferenceFileSettings = _NOTHING_SAID
 ) -> StarColumns:
-    """Read a file and pick its columns.
+    """Read the columns of a reference catalogue from a file.
 
     Parameters
     ----------
     url
         A path or any fsspec URL.
     mapping
-        The file's names of our columns, over the recognised ones.
+        The file's column name for each quantity (keys as in `WORDS`); it overrides the recognised names.
     data
-        Its bytes, where they have been read already.
+        The file's bytes, if they have been read already.
     said
-        Its table, unit and encoding, where the file does not tell.
+        The table of the file, the unit of positions and the text encoding, if the file does not state them.
 
     Raises
     ------
     BadRequest
-        The mapping names a column of ours that does not exist, or the unit is not one of angles.
+        A key of the mapping is not known, or the unit is not one of angles.
     UnreadableInput
-        The file cannot be read, lacks a mapped column, has no ra and dec, or a unit that is none of theirs.
+        The file cannot be read, lacks a mapped column, has no ra and dec, or has a unit that does not fit a column.
     """
     unknown = sorted(set(mapping) - set(WORDS))
     if unknown:
@@ -136,7 +144,7 @@ def _picked(
 
 
 def _factor(url: str, field: pa.Field, word: str) -> float:
-    """Return what makes a column's numbers ours: motions and parallaxes come in seconds of arc and degrees, too."""
+    """Return the factor that converts a column to mas/yr or mas; 1 if the column states no unit or needs none."""
     unit: str = (field.metadata or {}).get(b"unit", b"").decode().strip()
     if word not in _UNITS or not unit:
         return 1.0

@@ -1,4 +1,4 @@
-"""The reference catalogue as a HATS collection: written once with a 5-arcsec margin, read by cone."""
+"""Reference catalogue as a HATS collection: written once with a margin of 5 arcsec, read by cone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SCHEMA = schema_of(REFERENCE_COLUMNS)
 
 @dataclass(frozen=True)
 class StoredReference:
-    """A reference catalogue in the archive, read cone by cone."""
+    """A reference catalogue in the archive; each call reads one cone."""
 
     store: Store
     name: str
 
     def cone(self, ra: float, dec: float, radius: float) -> ReferenceCatalogue:
-        """Return the stars of a cone; raises as `reference_cone`."""
+        """Return the stars of a cone; errors are those of `reference_cone`."""
         return reference_cone(self.store, self.name, ra, dec, radius)
 
 
@@ -41,16 +41,16 @@ def write_reference(
     store
         The archive.
     name
-        The table, e.g. ``gaia``. It is immutable: written again with the same stars, nothing changes.
+        Name of the table, e.g. ``gaia``. The table is immutable: to write the same stars again changes nothing.
     reference
         The stars.
     partition_rows
-        Most stars of a partition.
+        Largest number of stars in a partition.
 
     Raises
     ------
     BadRequest
-        The catalogue is empty, or the archive holds other stars under this name.
+        The catalogue is empty, or the archive has a table of this name with other stars.
     """
     options = TableOptions(partition_rows, night=int(reference.epoch))
     return write_table(store, name, _SCHEMA, [reference_rows(reference)], options)
@@ -66,7 +66,7 @@ def reference_cone(store: Store, name: str, ra: float, dec: float, radius: float
     name
         The table, e.g. ``gaia``.
     ra, dec, radius
-        Degrees; by catalogue position.
+        Centre and radius, degrees. Stars are selected by their catalogue positions.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def reference_cone(store: Store, name: str, ra: float, dec: float, radius: float
 
 
 def reference_rows(reference: ReferenceCatalogue) -> pa.Table:
-    """Return the rows of the table; NaN is null."""
+    """Return the stars as rows of the table; NaN becomes null."""
     values = {column: getattr(reference, field) for field, column in _COLUMNS.items()}
     values["_healpix_29"] = healpix.pixels(reference.ra, reference.dec)
     values["source_id"] = reference.source_id

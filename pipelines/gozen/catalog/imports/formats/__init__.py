@@ -1,1 +1,1 @@
-"""Table file formats: recognise a file, decompress it, and give its columns Arrow types."""
+"""Formats of table files: recognise a file, decompress it, and convert its columns to Arrow types."""

@@ -1,4 +1,4 @@
-"""Read Arrow files (Feather, IPC file and stream), and the units in metadata of Arrow and Parquet files."""
+"""Read Arrow files (Feather, IPC file and stream), and units from the metadata of Arrow and Parquet files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MEANING_KEYS = ("description", "doc", "comment")
 
 
 def is_arrow(head: bytes) -> bool:
-    """Tell from its first bytes whether a file is one of Arrow's."""
+    """Return whether a file is an Arrow file, by its first bytes."""
     return head.startswith((b"ARROW1", b"\xff\xff\xff\xff"))
 
 
 def open_arrow(head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
-    """Return the columns of an Arrow file, and what begins to read some of them."""
+    """Return the columns of an Arrow file, and a function that reads some of them in batches."""
     is_file = head.startswith(b"ARROW1")
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -42,10 +42,10 @@ def open_arrow(head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
 
 
 def with_units(schema: pa.Schema) -> pa.Schema:
-    """Return columns with what the file says of them as metadata ``unit`` and ``description``.
+    """Return a schema whose fields have the metadata ``unit`` and ``description``, if the file states them.
 
-    That is said by the fields themselves, by a VOTable within a Parquet file (VOParquet), by astropy's or by pandas'
-    metadata.
+    They are read from the metadata of the fields, a VOTable inside a Parquet file (VOParquet), or the metadata that
+    astropy or pandas writes.
     """
     whole = _of_votable(schema) | _of_astropy(schema) | _of_pandas(schema)
     fields = []
@@ -88,7 +88,7 @@ def _of_astropy(schema: pa.Schema) -> dict[str, tuple[str, str]]:
 
 
 def _of_pandas(schema: pa.Schema) -> dict[str, tuple[str, str]]:
-    """Return what ``df.attrs["units"]`` says, where it maps columns to units."""
+    """Return the units of ``df.attrs["units"]`` (or ``"unit"``), if that maps columns to units."""
     text = _text(schema, b"PANDAS_ATTRS")
     said = json.loads(text) if text else {}
     units = said.get("units", said.get("unit")) if isinstance(said, dict) else None

@@ -1,4 +1,4 @@
-"""Which Arrow types a table of the archive keeps, and how other types are converted. No I/O."""
+"""Arrow types that a table of the archive can store, and conversion of other types. No I/O."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
 _NOT_KEPT = (pa.types.is_union, pa.types.is_interval)
 _DECIMAL_DIGITS = 38
-"""Of decimal128; DuckDB reads wrong numbers out of wider ones without a word."""
+"""Most digits of decimal128; DuckDB reads wrong numbers from wider decimals without an error."""
 
 
 def plain(kind: pa.DataType) -> pa.DataType | None:
-    """Return the type that a column becomes: the same values without the file's encodings; None where there is none."""
+    """Return the type in which a column is stored: without the encodings of the file; None if it cannot be stored."""
     if isinstance(kind, pa.UuidType):
         return pa.string()
     if isinstance(kind, pa.BaseExtensionType):
@@ -60,18 +60,18 @@ def _plain_number(kind: pa.DataType) -> pa.DataType:
         return pa.date32()
     if pa.types.is_time32(kind):
         return pa.time32("ms")
-    if pa.types.is_timestamp(kind) and kind.unit == "s":  # which Parquet does not have
+    if pa.types.is_timestamp(kind) and kind.unit == "s":  # Parquet has no timestamps in seconds
         return pa.timestamp("ms", kind.tz)
     return kind
 
 
 def plain_field(field: pa.Field) -> pa.Field:
-    """Return a field with the type that it becomes.
+    """Return a field with the type in which it is stored.
 
     Raises
     ------
     NotATableError
-        No table of the archive can hold it.
+        A table of the archive cannot store this type.
     """
     kind = plain(field.type)
     if kind is None:
@@ -83,12 +83,12 @@ def plain_field(field: pa.Field) -> pa.Field:
 
 
 def converted(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Return a column as the type that `plain` gives for it.
+    """Convert a column to the type that `plain` returns for it.
 
     Raises
     ------
     NotATableError
-        A value does not fit, as a decimal of more than 38 digits.
+        A value does not fit the type, for example a decimal of more than 38 digits.
     """
     if column.type.equals(kind):
         return column
@@ -104,7 +104,7 @@ def converted(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.Chunk
 def _cast(chunk: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
         return chunk.cast(kind)
-    except pa.ArrowNotImplementedError:  # views and dictionaries inside of lists
+    except pa.ArrowNotImplementedError:  # Arrow cannot cast views and dictionaries inside of lists
         return pa.array(chunk.to_pylist(), kind)
 
 

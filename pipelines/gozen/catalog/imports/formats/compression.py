@@ -1,4 +1,4 @@
-"""Decompress files, recognised by their first bytes and not by their names, as streams."""
+"""Decompress files as streams; the format is recognised by the first bytes, not by the name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pyarrow as pa
 from gozen.catalog.imports.formats.file_request import NotATableError, joined_names
 
 Open = Callable[[], AbstractContextManager[IO[bytes]]]
-"""Opens a file from its begin."""
+"""Function that opens a file at its start."""
 Batches = Callable[[Sequence[str]], Iterator[pa.Table]]
-"""Begins to read some columns of a file."""
+"""Function that reads some columns of a file in batches."""
 
 _ZIP = b"PK\x03\x04"
 _PACKED: dict[bytes, Callable[[IO[bytes]], object]] = {
@@ -40,12 +40,12 @@ _OTHER = {
 
 
 def unpacked(head: bytes, begin: Open) -> Open | None:
-    """Return what opens the content of a compressed file; None where the file is not compressed.
+    """Return a function that opens the decompressed content of a file; None if the file is not compressed.
 
     Raises
     ------
     NotATableError
-        It is of a kind that is known and not read, or an archive of several files.
+        The file has a known format that Gozen does not read, or is an archive of several files.
     """
     for magic, kind in _OTHER.items():
         if head.startswith(magic):

@@ -1,4 +1,4 @@
-"""Read CSV and similar text in blocks: one type for all rows of a column, errors with line numbers."""
+"""Read CSV and similar text in blocks; a column has one type in all blocks, and errors name the line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gozen.catalog.imports.split_positions import is_sign
 
 _BLOCK = 1 << 20
 _EXACT = 2.0**53
-"""From here on float64 does not hold every integer: a column that Arrow takes for numbers may be one of ids."""
+"""Above this, float64 cannot represent every integer: a column that Arrow reads as float64 may contain ids."""
 
 _MOST_LOOKS = 8
 _NO_ROWS = "it has a line of names but no rows (lines that begin with # are comments)"
@@ -30,18 +30,18 @@ _WRONG_COLUMN = re.compile(r"In CSV column #(\d+)")
 
 @dataclass(frozen=True)
 class TextTable:
-    """A text table and how it is written.
+    """A text table and its dialect.
 
     Parameters
     ----------
     begin
-        Opens it.
+        Opens the file.
     dialect, encoding
-        How it is written.
+        Separator, names and so on, and the text encoding.
     old_ends
-        Whether its lines end with a carriage return alone.
+        Whether lines end with a carriage return only.
     quoted
-        Whether values stand in quotes, which may hold the end of a line.
+        Whether values may be in double quotes, and so contain line ends.
     """
 
     begin: Open
@@ -52,7 +52,7 @@ class TextTable:
 
     @classmethod
     def of(cls, begin: Open, asked: FileRequest) -> TextTable:
-        """Tell from a file's first block how it is written."""
+        """Detect encoding and dialect from the first block of a file."""
         with begin() as stream:
             head = stream.read(_BLOCK)
         encoding = encoding_of(head, asked.encoding)
@@ -66,19 +66,23 @@ class TextTable:
         names: Sequence[str] | None = None,
         look: Callable[[bytes], None] = lambda _: None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield batches; columns without a type get the one of their first block.
+        """Yield batches of rows.
 
         Parameters
         ----------
+        types
+            Types of columns; Arrow infers the others from the first block.
+        names
+            Columns to read; None reads all.
         look
-            Is given each block of rows before Arrow is.
+            Called with each block of rows before Arrow reads it.
 
         Raises
         ------
         NotATableError
-            A row has too many or too few values; the message has its line.
+            A row has too many or too few values; the message names its line.
         pyarrow.ArrowInvalid
-            A value is not of its column's type.
+            A value does not have its column's type.
         """
         wrong: list[str] = []
 
@@ -118,7 +122,7 @@ class TextTable:
         return text_lines(stream, self.encoding, b"\r" if self.old_ends else b"\n")
 
     def refuse_open_quotes(self, last: pa.RecordBatch) -> None:
-        """Raise `NotATableError` where a double quote is never closed: all lines behind it would be one value."""
+        """Raise `NotATableError` if a double quote is never closed: all later lines would become one value."""
         value = last.column(last.num_columns - 1)[-1].as_py()
         if not isinstance(value, str) or "\n" not in value:
             return
@@ -138,7 +142,7 @@ class TextTable:
         return Lines(stream, self.encoding, self.dialect.first, look, by_blanks=by_blanks, old_ends=self.old_ends)
 
     def _ragged(self, row: str) -> NotATableError:
-        """Return what names the line of a row that does not have a value for each name."""
+        """Return the error for a row that does not have one value for each name; it names the line."""
         separator = self.dialect.separator
         values = cells(row, "\t" if separator == " " else separator)
         first = row.split("\n")[0].rstrip("\r")
@@ -166,12 +170,14 @@ def _counted(count: int, what: str) -> str:
 
 
 def open_delimited(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
-    """Return the columns of a text table, once all rows have shown to hold them, and what begins to read some.
+    """Return the columns of a text table, and a function that reads some of them in batches.
+
+    All rows are read once to find types that fit every value.
 
     Raises
     ------
     NotATableError
-        A line is not like the others, or not in the file's encoding.
+        A line does not have one value for each column, or is not in the file's encoding.
     """
     table = TextTable.of(begin, asked)
     try:
@@ -179,7 +185,7 @@ def open_delimited(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]
     except NotATableError:
         if table.quoted:
             raise
-        table = replace(table, quoted=True)  # the first quotes may come late
+        table = replace(table, quoted=True)  # the first block had no quotes, but a later one may
         types, texts = _types(table)
     units = dict(zip(table.dialect.names, table.dialect.units, strict=True))
     final = {name: texts[name].type if name in texts else types[name] for name in table.dialect.names}
@@ -197,14 +203,14 @@ def open_delimited(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]
 
 
 def _types(table: TextTable) -> tuple[dict[str, pa.DataType], dict[str, TextColumn]]:
-    """Return the types by which columns are read, and what makes values of those that are read as texts."""
+    """Return the types with which Arrow reads the columns, and the converters of those that it reads as text."""
     as_text: set[str] = set()
     for look in range(_MOST_LOOKS):
         if look == _MOST_LOOKS - 1:
             as_text = set(table.dialect.names)
         try:
             types, texts, doubtful = _look(table, as_text)
-        except pa.ArrowInvalid as error:  # a value far down is not like those of the first block
+        except pa.ArrowInvalid as error:  # a later value does not fit the type that Arrow inferred from the first block
             doubtful = _wrong(error, table.dialect.names)
             if not doubtful - as_text:
                 raise
@@ -215,7 +221,10 @@ def _types(table: TextTable) -> tuple[dict[str, pa.DataType], dict[str, TextColu
 
 
 def _look(table: TextTable, as_text: set[str]) -> tuple[dict[str, pa.DataType], dict[str, TextColumn], set[str]]:
-    """Go through all rows; return types, finders of the types of texts, and columns that Arrow may have rounded."""
+    """Read all rows; return the types, the converters of text columns, and the columns that Arrow may have changed.
+
+    It stops at the first batch with such a column, which then has to be read as text.
+    """
     types: dict[str, pa.DataType] = {}
     texts: dict[str, TextColumn] = {}
     padded: list[bool] = []
@@ -244,14 +253,17 @@ def _look(table: TextTable, as_text: set[str]) -> tuple[dict[str, pa.DataType], 
 
 
 def _may_be_rounded(column: pa.Array) -> bool:
-    """Tell whether numbers may be integers beyond float64, or integers with a missing one that looks like a number."""
-    if pc.any(pc.is_nan(column)).as_py():  # a `nan` with blanks around it, which is not null to Arrow
+    """Return whether a float64 column may contain integers that were rounded.
+
+    Either a number is beyond 2^53, or a NaN made Arrow read a column of integers as float64.
+    """
+    if pc.any(pc.is_nan(column)).as_py():  # Arrow does not read a `nan` with blanks around it as null
         return True
     limits = pc.min_max(column).as_py()
     return limits["max"] is not None and not -_EXACT < limits["min"] <= limits["max"] < _EXACT
 
 
 def _wrong(error: pa.ArrowInvalid, names: Sequence[str]) -> set[str]:
-    """Return the column that an error of Arrow names, all where it names none."""
+    """Return the column that an error of Arrow names; all columns if it names none."""
     found = _WRONG_COLUMN.search(str(error))
     return {names[int(found.group(1))]} if found and int(found.group(1)) < len(names) else set(names)

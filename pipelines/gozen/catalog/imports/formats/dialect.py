@@ -1,4 +1,4 @@
-"""Detect how a text table is written: separator, column names, units, first row. No I/O."""
+"""Detect the dialect of a text table: separator, column names, units, first row. No I/O."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text table is written.
+    """The dialect of a text table.
 
     Parameters
     ----------
     separator
-        Of values; a blank stands for any number of blanks and TABs.
+        Separator of values; a blank means any number of blanks and TABs.
     names, units
-        Of the columns; a unit is empty where none is given.
+        Names and units of the columns; a unit is empty if none is given.
     unnamed
-        Numbers of the columns without a name, which got one of ours.
+        Numbers (from 0) of the columns without a name in the file; they are named ``column1`` and so on.
     first
-        Lines before the first row.
+        Number of lines before the first row.
     decimal
-        The decimal sign.
+        Decimal sign: a point or a comma.
     """
 
     separator: str
@@ -55,28 +55,28 @@ class _Line:
 
 
 def sniffed(head: str, columns: frozenset[str] = frozenset(), *, is_whole: bool = False) -> Dialect:
-    """Tell how a table is written.
+    """Detect the dialect of a text table.
 
     Parameters
     ----------
     head
-        The begin of the file.
+        The start of the file.
     columns
-        Names that the user gave.
+        Column names that the user gave.
     is_whole
-        Whether that is all of it.
+        Whether `head` is the complete file.
 
     Raises
     ------
     NotATableError
-        There are no lines, no names, a name twice, or no separator.
+        There are no rows, no names, a name occurs twice, or no separator is found.
     """
     lines = [_Line(number, text) for number, text in enumerate(_LINE_END.split(head), 1)]
     if not is_whole and len(lines) > 1:
-        lines = lines[:-1]  # it may be cut
+        lines = lines[:-1]  # the last line may be incomplete
     comments = _comments(lines)
     kept = [one for one in lines if one.text.strip() and one not in comments]
-    if kept and kept[0].text.lower().startswith("sep="):  # a hint that Excel writes for itself
+    if kept and kept[0].text.lower().startswith("sep="):  # Excel writes this line for itself
         kept = kept[1:]
     if not kept:
         raise NotATableError("it has no rows" if comments else "it is empty")
@@ -89,13 +89,13 @@ def sniffed(head: str, columns: frozenset[str] = frozenset(), *, is_whole: bool 
     first = kept[_lines_of(kept, separator, first_row) - 1].number if first_row else kept[0].number - 1
     sample = rows[first_row:]
     if sample and len(sample[0]) == len(names) + 1 and not sample[0][-1]:
-        names = [*names, ""]  # a separator ends each row
+        names = [*names, ""]  # each row ends with a separator, which makes one more, empty value
     decimal = _decimal(sample, separator)
     return _named(Dialect(separator, tuple(names), tuple(units), frozenset(), first, decimal), kept[0].number)
 
 
 def _comments(lines: Sequence[_Line]) -> list[_Line]:
-    """Return the lines that begin with #, but not those within a quoted text that goes over several lines."""
+    """Return the lines that begin with #, except those inside a quoted text of several lines."""
     found, quotes = [], 0
     for one in lines:
         if one.text.lstrip().startswith("#") and not quotes % 2:
@@ -118,7 +118,7 @@ def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def _lines_of(kept: Sequence[_Line], separator: str, rows: int) -> int:
-    """Return how many lines some rows take: a quoted name may hold the end of a line."""
+    """Return the number of lines of the first rows: a quoted name may contain a line end."""
     if separator == " ":
         return rows
     reader = csv.reader((f"{one.text}\n" for one in kept), delimiter=separator, skipinitialspace=True)
@@ -128,7 +128,10 @@ def _lines_of(kept: Sequence[_Line], separator: str, rows: int) -> int:
 
 
 def _separator(kept: Sequence[_Line]) -> str:
-    """Return the separator that cuts all lines into as many values as the first, else the one that cuts most."""
+    """Return the separator that splits all lines into as many values as the first line (one more or less is allowed).
+
+    If none does, or several do, it is the one that gives most values, with blanks as the last choice.
+    """
     texts = [one.text for one in kept]
     widths = {one: [len(row) for row in _rows(texts, one)] for one in (*_SEPARATORS, " ")}
 
@@ -151,7 +154,7 @@ def _separator(kept: Sequence[_Line]) -> str:
 def _names(
     rows: list[list[str]], before: Sequence[_Line], separator: str, columns: frozenset[str], line: _Line
 ) -> tuple[list[str], int]:
-    """Return the names and how many rows they take: none where they stand in the last comment."""
+    """Return the names and the number of rows that they take: 1, or 0 if a comment above the rows has them."""
     first = rows[0]
     known = set(first) & columns or {"ra", "dec"} & set(recognised(first))
     if known or not any(map(_is_number, first)):
@@ -167,7 +170,7 @@ def _names(
 
 
 def _below(rows: list[list[str]], names: list[str], taken: int) -> tuple[list[str], int]:
-    """Return the units of a row below the names, and where the values begin: a row of dashes is none of them."""
+    """Return the units from a row below the names, and the first row of values; a row of dashes is skipped."""
     at, units = taken, [""] * len(names)
     if len(rows) > at and _is_rule(rows[at]):
         return units, at + 1
@@ -176,7 +179,7 @@ def _below(rows: list[list[str]], names: list[str], taken: int) -> tuple[list[st
         at += 1
     elif not (len(rows) > at + 1 and _is_rule(rows[at + 1]) and _has_no_position(rows[at], names)):
         return units, at
-    else:  # VizieR: units, maybe none for the positions, and dashes
+    else:  # VizieR: a row of units, in which those of positions may be empty, and a row of dashes
         units, at = (rows[at] + units)[: len(names)], at + 1
     return units, at + (len(rows) > at and _is_rule(rows[at]))
 
@@ -191,14 +194,17 @@ def _is_units(row: list[str], names: list[str]) -> bool:
 
 
 def _has_no_position(row: list[str], names: list[str]) -> bool:
-    """Tell whether a row can be one of units: dashes may stand below a row of values, too, where all are missing."""
+    """Return whether a row has no values of positions, so that it may be a row of units.
+
+    The dashes below it do not show that: they may also be a row of missing values below a row of values.
+    """
     of_positions = _of_positions(names)
     places = [one for name, one in zip(names, row, strict=False) if name in of_positions]
     return not any(map(_is_number, row)) and not any(one[:1].isdigit() or one[:1] in {*"+-−"} for one in places if one)
 
 
 def _of_positions(names: list[str]) -> list[str]:
-    """Return the names of right ascension and declination; of those in parts, of their hours and degrees."""
+    """Return the columns of right ascension and declination; of split angles, those of hours and degrees."""
     found = {word: one.whole for word, one in split_angles(names).items()} | recognised(names)
     return [found[word] for word in ("ra", "dec") if word in found]
 
@@ -214,7 +220,7 @@ def _decimal(sample: list[list[str]], separator: str) -> str:
 
 
 def _named(found: Dialect, line: int) -> Dialect:
-    """Give columns without a name one of ours; refuse a name that stands twice."""
+    """Name the columns without a name ``column1`` and so on; refuse a name that occurs twice."""
     names, unnamed = list(found.names), set()
     for at, name in enumerate(names):
         if not name:

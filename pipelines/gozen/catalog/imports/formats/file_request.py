@@ -1,4 +1,4 @@
-"""What a user says about a table file besides its address, and how an unreadable file is named."""
+"""A user's choices for a table file, and the errors of files that are not readable tables."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 
 class NotATableError(Exception):
-    """What is wrong with a file, in words that say where and what to write; the caller names the file."""
+    """A file is not a table that can be imported; the message says why and what to do, the caller adds the file."""
 
 
 @dataclass(frozen=True)
 class FileRequest:
-    """What a user says of a file.
+    """A user's choices for a file.
 
     Parameters
     ----------
     hdu
-        Which table of a FITS file (number or EXTNAME) or of a VOTable (number from 1, ID or name).
+        Table of a FITS file (number or EXTNAME) or of a VOTable (number from 1, ID or name).
     encoding
-        Of a text table that is neither UTF-8 nor UTF-16 with a byte order mark.
+        Encoding of a text table that is neither UTF-8 nor UTF-16 with a byte order mark.
     columns
-        Names of columns that the user gave: a line that holds one of them is a line of names.
+        Column names that the user gave: a line that contains one of them is the line of names.
     """
 
     hdu: str | None = None
@@ -30,18 +30,28 @@ class FileRequest:
 
 
 def joined_names(tables: list[str]) -> str:
-    """Return the tables of a file for a message."""
+    """Return names joined by semicolons, for a message."""
     return "; ".join(tables)
 
 
 def unclear(count: int, hdu: str, there: str) -> str:
-    """Return what is wrong with the ``--hdu`` that a user wrote, where it is not the name of one table."""
+    """Return the message for a ``--hdu`` that names no table or several.
+
+    Parameters
+    ----------
+    count
+        Number of tables that it names.
+    hdu
+        The user's text.
+    there
+        The tables of the file.
+    """
     names = "no table of it goes" if not count else f"{count} tables of it go"
     return f"{names} by --hdu {hdu}: {there}" + ("; name it by its number" if count else "")
 
 
 def refuse_doubles(names: Sequence[str]) -> None:
-    """Raise `NotATableError` where two columns have one name, or a column has none."""
+    """Raise `NotATableError` if two columns have the same name, or a column has none."""
     if not all(one.strip() for one in names):
         at = next(at for at, one in enumerate(names, 1) if not one.strip())
         raise NotATableError(f"its column {at} has no name: give each a name of its own")

@@ -26,7 +26,7 @@ _BATCH_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class FitsTable:
-    """One table of a FITS file: its number, header, and the byte at which its rows begin."""
+    """One table of a FITS file: number of the HDU, header, and offset of the first row in bytes."""
 
     number: int
     header: Any
@@ -34,7 +34,7 @@ class FitsTable:
 
     @property
     def name(self) -> str:
-        """EXTNAME; empty where there is none."""
+        """EXTNAME; empty if there is none."""
         return str(self.header.get("EXTNAME", "")).strip()
 
     @property
@@ -48,21 +48,24 @@ class FitsTable:
 
 
 def open_fits_table(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
-    """Return a reader of the rows of a table, None where they have parts that lie behind all rows, and the table.
+    """Choose a table of a FITS file; return its columns with a batch reader, and the table.
+
+    The first is None for a table that cannot be read in batches: an ASCII table, or one with arrays of variable
+    length, whose values are stored behind all rows.
 
     Parameters
     ----------
     begin
         Opens the file.
     asked
-        Which table is meant.
+        The user's choice of a table.
     batch
-        Most rows of a batch.
+        Largest number of rows in a batch.
 
     Raises
     ------
     NotATableError
-        There is no such table, several may be meant, or it is compressed as a table.
+        There is no such table, the choice is ambiguous, or the table is compressed by fpack.
     """
     with begin() as stream:
         table = choose_fits_table(list(_tables(stream)), asked)
@@ -81,7 +84,7 @@ def open_fits_table(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[
                     raise EOFError(f"it ends behind row {at + len(data) // header['NAXIS1']} of {header['NAXIS2']}")
                 yield astropy_tables.of_fits_rows(header, data, count)
 
-    # A column without a text in one batch may have one in the next.
+    # A text column that is empty in one batch has type null there, but may have texts in the next.
     schema = pa.unify_schemas([astropy_tables.of_fits_rows(header, b"", 0).schema, *(one.schema for one in tables())])
 
     def read(names: Sequence[str]) -> Iterator[pa.Table]:
@@ -91,7 +94,13 @@ def open_fits_table(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[
 
 
 def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTable:
-    """Return the table that is meant: the one that is named, the only one, or the only one with positions."""
+    """Return the named table, else the only table, else the only table with positions.
+
+    Raises
+    ------
+    NotATableError
+        There is no such table, the choice is ambiguous, the table is compressed by fpack, or its names are not unique.
+    """
     there = joined_names([str(one) for one in tables])
     if not tables:
         raise NotATableError("it is FITS without a table: its extensions hold images only")
@@ -110,19 +119,19 @@ def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTa
 
 
 def has_positions(names: Sequence[str], columns: frozenset[str]) -> bool:
-    """Tell whether columns hold positions: those that the user named, or those with the usual names."""
+    """Return whether a table has one of the columns that the user named or, if none are named, usual position names."""
     return bool(columns & set(names)) if columns else have_positions(names)
 
 
 def _tables(stream: IO[bytes]) -> Iterator[FitsTable]:
-    """Yield the tables, images that are compressed as tables left out."""
+    """Yield the tables of a FITS file, without images that are stored as compressed tables."""
     from astropy.io import fits
 
     number = -1
     while True:
         try:
             header = fits.Header.fromfile(stream)
-        except (EOFError, OSError):  # the end, or what is no header any more
+        except (EOFError, OSError):  # the end of the file, or bytes behind the last HDU that are not a header
             if number < 0:
                 raise
             return

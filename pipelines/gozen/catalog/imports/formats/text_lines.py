@@ -1,4 +1,4 @@
-"""Turn a text table into UTF-8 lines for Arrow: encodings, comments, blanks as separators."""
+"""Convert a text table to UTF-8 lines for Arrow: encodings, comments, blanks as separators."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 
 
 def encoding_of(head: bytes, asked: str | None) -> str:
-    """Return the encoding that the user names, or the one that a byte order mark shows; else UTF-8.
+    """Return the encoding that the user named, else that of the byte order mark, else UTF-8.
 
     Raises
     ------
     NotATableError
-        Python knows no such encoding.
+        Python does not have the named encoding.
     """
     if asked is not None:
         try:
-            "".encode(asked)  # which also refuses codecs of Python that are not for text, as base64 is
+            "".encode(asked)  # this also refuses codecs that are not text encodings, such as base64
         except (LookupError, ValueError) as error:
             raise NotATableError(
                 f"there is no encoding {asked!r}: write utf-8, latin-1, cp1252, cp932 or euc_jp"
@@ -43,12 +43,12 @@ def encoding_of(head: bytes, asked: str | None) -> str:
 
 
 def decoded(head: bytes, encoding: str) -> str:
-    """Return the begin of a file as text, without a character that is cut at its end.
+    """Decode the start of a file; an incomplete character at its end is left out.
 
     Raises
     ------
     NotATableError
-        It is not written so.
+        The bytes are not in this encoding.
     """
     try:
         return codecs.getincrementaldecoder(encoding)().decode(head)
@@ -58,12 +58,12 @@ def decoded(head: bytes, encoding: str) -> str:
 
 
 def text_lines(stream: IO[bytes], encoding: str, end: bytes = b"\n") -> Iterator[tuple[int, str]]:
-    """Yield each line of a file and its number, to name a line by it.
+    """Yield the number (from 1) and the text of each line of a file, to name lines in messages.
 
     Raises
     ------
     NotATableError
-        A line is not written in the encoding.
+        A line is not in this encoding.
     """
     pieces = _blocks(stream)
     if encoding == "utf-16":
@@ -106,15 +106,15 @@ class Lines(io.RawIOBase):
     stream
         The file.
     encoding
-        Of the file.
+        Encoding of the file.
     skip
-        Lines before the first row.
+        Number of lines before the first row.
     look
-        Is given each block of rows.
+        Called with each block of rows.
     by_blanks
-        Whether blanks separate values; a TAB stands for them then.
+        Whether blanks separate values; they are replaced by TABs.
     old_ends
-        Whether lines end with a carriage return alone.
+        Whether lines end with a carriage return only.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Lines(io.RawIOBase):
         self._ended = False
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True: the stream can be read."""
         return True
 
     def read(self, size: int = -1) -> bytes:
@@ -148,7 +148,7 @@ class Lines(io.RawIOBase):
         return bytes(found)
 
     def _block(self, size: int) -> bytes:
-        """Return some whole lines as Arrow can read them."""
+        """Return the next complete lines in the form that Arrow reads; empty if the block has no line end."""
         data = self._stream.read(size)
         self._ended = not data
         if self._decoder is not None:
@@ -172,7 +172,7 @@ class Lines(io.RawIOBase):
 
     def _rows(self, block: bytes) -> bytes:
         if self._decoder is None and not block.isascii():
-            block.decode()  # else Arrow takes the column for bytes, and fails where it shows a row that is not good
+            block.decode()  # else Arrow reads the column as bytes, and its handler of invalid rows fails
         if b"#" in block:
             block = _uncommented(block)
         if not self._by_blanks:
@@ -184,14 +184,14 @@ class Lines(io.RawIOBase):
 
 
 def has_padded_integers(block: bytes) -> bool:
-    """Tell whether a value may be an integer that loses something as a number: zeros of 007, the sign of -0.
+    """Return whether a value may be an integer that must stay text: 007 would lose its zeros, -0 its sign.
 
-    Arrow takes such a value for a number without a word. This costs a tenth of what Arrow's reading does.
+    Arrow reads such a value as a number without an error. This check takes a tenth of the time of Arrow's reading.
 
     Parameters
     ----------
     block
-        Whole lines.
+        Complete lines.
     """
     text = b"\n\n" + block + b"\n"
     values = np.frombuffer(text, np.uint8)
@@ -207,7 +207,7 @@ def has_padded_integers(block: bytes) -> bool:
 
 
 def _uncommented(block: bytes) -> bytes:
-    """Leave out lines that begin with #, but not those within a quoted text that goes over several lines."""
+    """Remove the lines that begin with #, except those inside a quoted text of several lines."""
     if b'"' not in block:
         return _COMMENT.sub(b"", block)
     kept, at, quotes = [], 0, 0

@@ -1,4 +1,4 @@
-"""Values in text tables: spellings of missing values, and the type of a column of texts. No I/O."""
+"""Values in text tables: spellings of missing values, and the type of a text column. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MISSING = (
     "", "nan", "NaN", "NAN", "-nan", "-NaN", "NULL", "Null", "null", "N/A", "NA", "n/a", "#N/A", "#NA", "<NA>", "None",
     "\\N", "-", "--", "---",
 )  # fmt: skip
-"""Words for a missing number, date or boolean; every other word, -999 among them, is a value."""
+"""Spellings of a missing number, date or boolean; any other text is a value, also -999."""
 
 _MISSING = pa.array(MISSING, pa.string())
 _INTEGER = r"^[+-]?[0-9]+$"
@@ -29,13 +29,13 @@ def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def present(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return trimmed texts, null where a word says that the value is missing."""
+    """Return trimmed texts; those in `MISSING` become null."""
     texts = trimmed(column)
     return pc.if_else(pc.is_in(texts, value_set=_MISSING), pa.scalar(None, pa.string()), texts)
 
 
 def numbers(texts: pa.ChunkedArray, decimal: str = ".") -> pa.ChunkedArray:
-    """Return texts as float64: signs, exponents as Fortran writes them, decimal commas where these are used.
+    """Return texts as float64; signs, Fortran exponents (1D3) and, if `decimal` says so, decimal commas are read.
 
     Raises
     ------
@@ -52,15 +52,16 @@ def _integers(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _fits_integers(texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
-    """Tell whether all are integers of a type; Arrow by itself takes 0x10 for one, too."""
+    """Return whether all texts are integers of a type; Arrow alone would also accept 0x10."""
     written = pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py() is not False
-    if pc.any(pc.match_substring_regex(texts, _MINUS_ZERO)).as_py():  # its sign counts in degrees of declination
+    # An integer would lose the sign of -0, which matters for degrees of declination.
+    if pc.any(pc.match_substring_regex(texts, _MINUS_ZERO)).as_py():
         return False
     return written and _works(partial(_integers, texts, kind))
 
 
 def _fits_floats(texts: pa.ChunkedArray, decimal: str) -> bool:
-    """Tell whether all are numbers, and none an integer that float64 would round: that is an id."""
+    """Return whether all texts are numbers, and none is an integer that float64 would round: that would be an id."""
     wide = texts.filter(pc.match_substring_regex(texts, _WIDE_INTEGER))
     if any(int(float(one)) != int(one.partition(".")[0]) for one in wide.to_pylist()):
         return False
@@ -76,12 +77,14 @@ def _works(convert: Callable[[], pa.ChunkedArray]) -> bool:
 
 
 class TextColumn:
-    """Finds the type of a column of texts, batch by batch: the first in our order that all values fit.
+    """Type of a text column, found batch by batch: the first of these that fits all values.
+
+    The order is int64, uint64, float64, boolean, date, timestamp, text.
 
     Parameters
     ----------
     decimal
-        The decimal sign.
+        Decimal sign.
     """
 
     def __init__(self, decimal: str = ".") -> None:
@@ -91,7 +94,7 @@ class TextColumn:
         self._is_whole, self._is_padded = True, False
 
     def add(self, column: pa.ChunkedArray) -> None:
-        """Take the next values into account."""
+        """Drop the types that the next values do not fit."""
         if not self._left:
             return
         texts = present(column).drop_null()
@@ -102,7 +105,7 @@ class TextColumn:
 
     @property
     def type(self) -> pa.DataType:
-        """The type; null where no value is there, text where nothing else fits, and for integers such as 007."""
+        """The type: null if all values are missing; text if no other type fits, or for integers such as 007."""
         if self._is_whole and self._is_padded:
             return pa.string()
         if not self._has_values and self._left:
@@ -110,7 +113,7 @@ class TextColumn:
         return self._left[0] if self._left else pa.string()
 
     def convert(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Return values as `type`; texts are trimmed, and an empty one stays an empty text."""
+        """Convert values to `type`; texts are trimmed, and an empty text is not a missing value."""
         kind = self.type
         if pa.types.is_string(kind):
             return trimmed(column)

@@ -9,12 +9,12 @@ from gozen.catalog.imports.formats.fits_tables import has_positions
 
 
 def choose_votable_table(document: Any, asked: FileRequest) -> Any:
-    """Return the table of a parsed document that is meant: the one named, the only one, or the only one with positions.
+    """Return the named table of a parsed document, else the only table, else the only table with positions.
 
     Raises
     ------
     NotATableError
-        There is none, no such one, or several may be meant.
+        There is no such table, the choice is ambiguous, or no table has rows.
     """
     tables = [(number, one) for number, one in enumerate(document.iter_tables(), 1) if not one.is_empty()]
     there = joined_names([_line(number, one) for number, one in tables])
