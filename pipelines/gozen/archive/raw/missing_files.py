@@ -17,7 +17,8 @@ def nights_of_raw(store: Store) -> list[str]:
 def missing_raw_files(store: Store, night: str) -> tuple[list[str], list[str]]:
     """Return the keys of a night's missing raw files that no commit names, and messages about unreadable records.
 
-    Missing files that a commit names may have expired. Files that `gozen.archive.raw.forget` removed are not in the record.
+    Missing files that a commit names may have expired. Files that were removed by `gozen.archive.raw.forget` are not
+    missing, because the record does not name them.
     """
     gone, unreadable = [], []
     for exposure, held in raw_folders(store, night).items():

@@ -94,7 +94,7 @@ class Store(ABC):
         return self.create(key, data) or self.read(key) == data
 
     def stamp(self, key: str) -> tuple[int, ...] | None:
-        """Return a value that changes when an object changes in place; None if it is missing, or writes are atomic."""
+        """Return a value that changes with the object; None if it is missing, or if no writer can change it in part."""
         return None
 
     @abstractmethod
