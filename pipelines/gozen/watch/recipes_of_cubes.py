@@ -1,4 +1,4 @@
-"""Find the pipelines and the priority for a cube, from recipes that name its object, or from the settings."""
+"""Find the pipelines and the priority of a cube, from the recipe that asked for it or from the settings."""
 
 from __future__ import annotations
 

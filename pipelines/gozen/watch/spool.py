@@ -39,7 +39,7 @@ class _NamedBytes(io.BytesIO):
 
 
 def read_arrival(path: Path, profile: Profile) -> Arrival:
-    """Read the header of a file; the complete file is read only if the image is not in the first HDU.
+    """Read the header of a file; the complete file is read only if the image is compressed or not in the first HDU.
 
     Raises
     ------
@@ -95,20 +95,20 @@ class Intake:
             raise BadRequest(f"another gozen watch looks after {self._folder}; stop it first") from error
 
     def release(self) -> None:
-        """Let others watch the folder."""
+        """Release the lock, so that another watch can use the folder."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def take(self, arrival: Arrival, key: str) -> Path:
-        """Take one file into the archive under a key; return where it lies now.
+        """Add one file to the archive under a key; return its present path.
 
         Raises
         ------
         CorruptFile
             The archive has other bytes under this key.
         MissingObject
-            It went or changed since its header was read.
+            The file was deleted or has changed since its header was read.
         StorageUnavailable
             Folder or archive cannot be written.
         """

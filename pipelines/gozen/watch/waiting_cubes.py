@@ -147,7 +147,8 @@ def next_to_run(cubes: Iterable[QueuedCube], quiet_before: float) -> QueuedCube 
 def publishable(cubes: Iterable[QueuedCube]) -> list[Name]:
     """Return the exposures whose rows may be appended to the table, in the order of the queue.
 
-    An exposure waits for all exposures before it in the queue. So the table does not depend on which worker is faster.
+    An exposure waits while one before it in the queue is still being worked on. So the table does not depend on which
+    worker is faster.
     """
     names: list[Name] = []
     for cube in in_order(cubes):
