@@ -113,7 +113,7 @@ class ApertureNotMeasured(BadRequest):
 
 
 class ColumnNotFound(BadRequest):
-    """The tables have no such column; the message names the nearest ones."""
+    """The tables have no such column; the message names the most similar ones."""
 
 
 class TableNotFound(BadRequest):

@@ -33,7 +33,7 @@ def begin_worker(parent: int, kept_bytes: int) -> None:
     """
     # Ctrl-C reaches every process of the group, but the parent decides when its workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The pool has a worker for each core: threads inside a worker would only compete for its core.
+    # The workers of the pool run in parallel: threads inside a worker would only compete for its core.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMEXPR_NUM_THREADS="1")
     keep_freed_memory(kept_bytes)
     # The parent passes its id: if it has already died, `getppid` would return the process that adopted this one.

@@ -45,7 +45,7 @@ class Product(_CommitPart):
 
 
 class Rejection(_CommitPart):
-    """Why a gate refused the data."""
+    """The reason why a gate refused the data."""
 
     name: str = Field(description="Stable name of the error")
     message: str

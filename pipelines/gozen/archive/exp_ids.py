@@ -147,7 +147,7 @@ def read_purpose(store: Store, exposure_id: int) -> Purpose | None:
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether an exposure of this night has its number from this registry; then its camera records it."""
+    """Tell whether this registry gave an exposure of this night its number: its camera records it, or it is lost."""
     purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
     return purpose is not None and purpose.night == night
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SHOWN = 12
-"""Hexadecimal digits of a commit, and of a digest."""
+"""Number of hexadecimal digits that a version shows of a commit, and of a digest."""
 
 UNRELEASED = "0.1.dev0"
 """Number of the code before the first release tag."""

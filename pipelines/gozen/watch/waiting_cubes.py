@@ -81,7 +81,7 @@ class QueuedCube:
 
     @property
     def may_lack_masters(self) -> bool:
-        """Whether new masters may solve the error for which it is held; a cube that is not recorded remains held."""
+        """Whether new masters may resolve the error for which it is held; a cube that is not recorded remains held."""
         is_recorded = self.sensor in self.raw.sensors
         return self.state == State.HELD and is_recorded and isinstance(self.error, UnreadableInput)
 

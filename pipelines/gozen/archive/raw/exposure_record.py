@@ -66,7 +66,7 @@ def change_record(store: Store, night: str, exposure: str, change: RecordChange)
         return first
     note = new_note(change)
     while (whole := _settled(store, _new_key(night, exposure), note)) is None:
-        pass  # under a new name each time: another process may be about to delete the note with the last name
+        pass  # with a new name each time: another process may be about to delete the previous note
     return whole
 
 
@@ -222,7 +222,8 @@ def _write(store: Store, record: RawExposure) -> None:
 
 
 def _remove(store: Store, notes: _Notes) -> None:
-    with contextlib.suppress(GozenError):  # some roles in a bucket may not delete: a later process that may does it
+    # Some roles in a bucket may not delete objects: then a later process with this right deletes the notes.
+    with contextlib.suppress(GozenError):
         for key in notes:
             store.delete(key)
 

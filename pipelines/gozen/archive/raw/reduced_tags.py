@@ -97,7 +97,7 @@ def untag(store: Store, files: Iterable[str]) -> None:
 
 
 def _warn_of_missing(store: Store, commit: SensorCommit, files: Sequence[str]) -> None:
-    """Log a warning if files that this commit retains are already deleted, or may be in this moment."""
+    """Log a warning if files that this commit retains are already deleted, or may be deleted at this moment."""
     removing = removing_since(store, commit.night, commit.exposure, datetime.now(UTC)) is not None
     gone = [key for key in files if not store.exists(key)]
     if gone or removing:
