@@ -47,13 +47,13 @@ class _EntryHistory:
 
 
 class RenamesExposures(Protocol):
-    """Moves files that `Arriving` has already returned to other exposures."""
+    """Changes the exposures of files, after `Arriving` has returned these files."""
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
         """Move files of a night to other exposures."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
-        """Return records of the files of a night that were returned and are not in the archive yet."""
+        """Return records of a night's files that `Arriving` has returned and that are not in the archive yet."""
 
 
 class _OfArchive:
@@ -81,7 +81,7 @@ class Arriving:
     closed
         Tells whether a sensor of an exposure accepts no more files; by default if it has a commit.
     renaming
-        Moves files that were returned before to other exposures; by default all of them are in the archive.
+        Changes the exposures of files that were returned before; the default works if all of them are in the archive.
     utc_s
         Returns the present time, seconds since 1970.
     """
@@ -119,7 +119,7 @@ class Arriving:
         return sum(not one.over for one in self._seen.values()) + len(self._waiting)
 
     def spooled(self) -> tuple[list[FileGroup], list[Refusal]]:
-        """Return the files that an earlier watch left in its spool: each file once, after an error again."""
+        """Return the files that an earlier watch left in its spool; the next call tries unreadable files again."""
         self.trouble = None
         entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
         self._spooled |= {entry.name for entry in entries}
@@ -167,7 +167,7 @@ class Arriving:
             except StorageUnavailable as error:
                 self.trouble = error
                 return False
-        # Measured with the watch's clock: if the camera's clock is ahead, its files would seem too new for long.
+        # Measured with the watch's clock: if the camera's clock is ahead, its files would seem to be still in use.
         found = verdict(same=True, whole=seen.whole, quiet_s=now - seen.since, patience_s=self._patience_s)
         seen.over = found != "wait"
         return seen.over
@@ -183,7 +183,7 @@ class Arriving:
                 continue  # renamed or removed since the scan
             except StorageUnavailable as error:
                 self.trouble = error
-                # Forgotten, so that the file is read again: otherwise one failed read would ignore it for ever.
+                # Forgotten, so that the next scan reads the file again: after one failed read it would be ignored.
                 self._seen.pop(entry.name, None)
                 self._spooled.discard(entry.name)
         # Stored before they are sorted: if the archive fails while they are sorted, the next scan sorts them again.
@@ -211,7 +211,7 @@ class Arriving:
         return whole, refused
 
     def _sort_again(self) -> list[Refusal]:
-        """Assign waiting files, and returned ones that may still move, to exposures; return files that are left out."""
+        """Assign files to exposures: those that wait, and earlier ones that may still change; return rejected files."""
         self._read_anew()
         found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
         for night, moved in found.moved.items():

@@ -73,7 +73,7 @@ class Inbound:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no file in the folder is left to do, as far as the scans have seen."""
+        """Whether all files that the scans have found in the folder are handled."""
         return self.has_looked and not self.unread and not self._to_finish
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def forget(
 
 
 def _as_before(record: RawExposure, one: Forgotten) -> Forgotten:
-    """Return an earlier entry for the same removal, if any: a process that was killed before it deleted the file."""
+    """Return the entry of an earlier process that recorded this removal but did not delete the file, else ``one``."""
     same = [old for old in record.forgotten if (old.key, old.sha256) == (one.key, one.sha256)]
     return same[-1] if same and one.key in record.gone else one
 
