@@ -1,7 +1,7 @@
 """All named errors, and their exit codes.
 
-``Rejected`` is a result (a gate refused the data); everything under ``Failed`` means that the work could not be done.
-The class name is the stable name that stands in the status, the log, the tables and the message.
+`Rejected` is a result: a gate refused the data. `Failed` and its subclasses mean that the work could not be done. The
+name of the class is stable; it is used in the status, the log, the tables and the messages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """The contract between a pod and the policy that restarts it (docs/reference/errors.md)."""
+    """Exit codes; the restart policy of pods depends on them (docs/reference/errors.md)."""
 
     DONE = 0
     BAD_REQUEST = 64
@@ -23,13 +23,13 @@ class ExitCode(IntEnum):
 
 
 class GozenError(Exception):
-    """Root of the tree; its message is a sentence that names the thing, the value and what to do."""
+    """Base of all errors; the message is a sentence that names the object and the value, and gives advice."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     @property
     def name(self) -> str:
-        """The stable name: that of the class."""
+        """The stable name of the error: the name of the class."""
         return type(self).__name__
 
     def __str__(self) -> str:
@@ -37,14 +37,14 @@ class GozenError(Exception):
 
 
 class Rejected(GozenError):
-    """A gate refused the data: a result, recorded with its measured value and its limit.
+    """A gate refused the data: a result, which is recorded with the measured value and the limit.
 
     Parameters
     ----------
     message
-        What was refused and why.
+        The data that were refused, and the reason.
     value, limit
-        What the gate measured and what it allows, in the gate's unit; None where there is no number.
+        Measured value and limit, in the unit of the gate; None if there is no number.
     """
 
     exit_code = ExitCode.DONE
@@ -67,11 +67,11 @@ class SaturatedField(Rejected):
 
 
 class NoisyFrame(Rejected):
-    """The background noise is far above what sky and read-out predict."""
+    """The background noise is far above the noise predicted from sky and read-out."""
 
 
 class TrailedFrame(Rejected):
-    """The stars of the frame are drawn out: the mount jumped, drifted or was shaken."""
+    """The stars of the frame are elongated: the mount jumped, drifted or was shaken."""
 
 
 class InconsistentTime(Rejected):
@@ -79,11 +79,11 @@ class InconsistentTime(Rejected):
 
 
 class InconsistentPointing(Rejected):
-    """The coordinates in the header cannot be, or contradict the solution."""
+    """The coordinates in the header are impossible, or contradict the fitted WCS."""
 
 
 class AstrometryFailed(Rejected):
-    """No solution, or one that the reference stars do not confirm."""
+    """No WCS was found, or the reference stars do not confirm it."""
 
 
 class TooFewCalibrators(Rejected):
@@ -91,7 +91,7 @@ class TooFewCalibrators(Rejected):
 
 
 class CorruptFile(Rejected):
-    """The file is not the image that its name and header promise."""
+    """The file is damaged, or is not the image that its name and header describe."""
 
 
 class Blocked(Rejected):
@@ -103,41 +103,41 @@ class Failed(GozenError):
 
 
 class BadRequest(Failed):
-    """What was asked makes no sense; asking again will not help."""
+    """The request is not valid; to repeat it does not help."""
 
     exit_code = ExitCode.BAD_REQUEST
 
 
 class ApertureNotMeasured(BadRequest):
-    """The aperture that was asked for was not measured at the reduction."""
+    """The requested aperture was not measured in the reduction."""
 
 
 class ColumnNotFound(BadRequest):
-    """The tables have no such column; the message names the nearest ones."""
+    """The tables have no such column; the message names the most similar ones."""
 
 
 class TableNotFound(BadRequest):
-    """There is no table of this name; the message names those that there are."""
+    """There is no table with this name; the message lists the tables."""
 
 
 class RerunNotFound(BadRequest):
-    """There is no release of this name; the message names those that there are."""
+    """There is no release with this name; the message lists the releases."""
 
 
 class FunctionFailed(BadRequest):
-    """The user's own function raised, or gave what cannot be a result; the message has its traceback and the patch."""
+    """The user's function raised, or returned an invalid result; the message has the traceback and the patch."""
 
 
 class LimitExceeded(BadRequest):
-    """The user's function took more memory, time or room for its result than it may."""
+    """The user's function used more memory or time than allowed, or its result is too large."""
 
 
 class IsolationUnavailable(BadRequest):
-    """The kernel here cannot keep a user's function apart."""
+    """The kernel of this machine cannot isolate a user's function."""
 
 
 class UnreadableInput(Failed):
-    """Something that the whole group of sensors needs cannot be read: profile, masters, reference catalogue."""
+    """An input that all sensors of a task need cannot be read: profile, masters, reference catalogue."""
 
     exit_code = ExitCode.UNREADABLE_INPUT
 
@@ -147,35 +147,35 @@ class MissingObject(UnreadableInput):
 
 
 class RawFileMissing(MissingObject):
-    """A raw file that an exposure's record names is not in the archive any more."""
+    """A raw file that the record of an exposure names is not in the archive."""
 
 
 class Bug(Failed):
-    """Our mistake: an exception that nobody foresaw."""
+    """A fault in Gozen: an unexpected exception."""
 
     exit_code = ExitCode.BUG
 
 
 class StorageUnavailable(Failed):
-    """The archive cannot be read or written now: a full disk, a missing right, the network."""
+    """The archive cannot be read or written now: full disk, missing permission, network failure."""
 
     exit_code = ExitCode.STORAGE
 
 
 class WorkerLost(Failed):
-    """A worker process was killed by a signal; an out-of-memory kill shows so."""
+    """A worker process was killed by a signal, for example because memory ran out."""
 
     exit_code = ExitCode.STORAGE
 
 
 class ClusterUnavailable(Failed):
-    """The Kubernetes API server cannot be reached, or refuses us."""
+    """The Kubernetes API server cannot be reached, or denies the request."""
 
     exit_code = ExitCode.STORAGE
 
 
 class DeviceFailed(Failed):
-    """The telescope, dome, focuser or camera did not do what it was told."""
+    """The telescope, dome, focuser or camera did not carry out a command."""
 
     exit_code = ExitCode.STORAGE
 
@@ -190,12 +190,12 @@ _WORST_FIRST = (
 
 
 def worst(codes: list[ExitCode]) -> ExitCode:
-    """Return the exit code that a pod ends with after all its sensors."""
+    """Return the exit code of a pod from the exit codes of all its sensors: the worst."""
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.DONE)
 
 
 def as_gozen_error(error: BaseException) -> GozenError:
-    """Give an exception its name in the tree; an unknown one is a `Bug` and says so."""
+    """Return an exception as an error of Gozen; any other exception becomes a `Bug`."""
     if isinstance(error, GozenError):
         return error
     bug = Bug(f"{type(error).__name__}: {error}. This is a bug in Gozen; run again with --debug and report it")

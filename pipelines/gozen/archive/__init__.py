@@ -1,5 +1,6 @@
-"""The archive: which object has which key, and which code writes it.
+"""The archive: the key of every object, and the code that reads and writes the objects.
 
-``stores`` opens storage and moves bytes; ``raw`` keeps raw files and their records; ``commit`` is written last for each
-sensor; ``log`` makes a night's commits searchable; ``bucket_rules`` sets what an S3 bucket does by itself.
+``stores`` opens storage, reads and writes objects; ``raw`` manages raw files and their records; ``commit`` records the
+result of a sensor, after its products are stored; ``log`` makes the commits of a night searchable; ``bucket_rules``
+sets the life cycle and the policy of an S3 bucket.
 """

@@ -43,7 +43,7 @@ class BlockedSky(_ListPart):
 
 
 class TimeRange(_ListPart):
-    """From one moment to another, both included; without a zone they are UTC."""
+    """The time from one moment to another, both included; a moment without a time zone is UTC."""
 
     start: Utc
     end: Utc
@@ -56,7 +56,7 @@ class TimeRange(_ListPart):
 
 
 class BlockRule(_ListPart):
-    """One entry: data are blocked when they fit everything that it names."""
+    """One entry of the list: it blocks data that match all its fields; an empty field matches everything."""
 
     reason: str = Field(min_length=1)
     object: str | None = Field(None, description="Pattern with * and ?; case does not matter")
@@ -74,16 +74,16 @@ class BlockRule(_ListPart):
 
 @dataclass(frozen=True)
 class Observed:
-    """What the block list is compared with.
+    """The data that are compared with the block list.
 
     Parameters
     ----------
     mjd
         MJD (UTC) at which the exposure starts.
     ra, dec
-        Centre of the sensor, deg (ICRS); None where it is not known, and then no entry with a circle fits.
+        Centre of the sensor, deg (ICRS); None if it is not known: then no entry with a circle matches.
     radius_deg
-        Of the circle around the sensor: an entry fits when any part of it is covered.
+        Radius of the circle around the sensor, deg; an entry matches if its circle overlaps this one.
     """
 
     object: str
@@ -106,10 +106,10 @@ def load_block_list(path: Path) -> tuple[BlockRule, ...]:
     Raises
     ------
     UnreadableInput
-        It cannot be read, or an entry is not valid; the message names the entry, its field and what is wrong.
+        The file cannot be read, or an entry is not valid; the message names the entry, its field and the error.
     """
     try:
-        # The base loader leaves scalars as text, so that an exposure 00012345 does not become an octal number.
+        # The base loader keeps scalars as text; other loaders would read the exposure 00012345 as an octal number.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - safer than SafeLoader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableInput(f"cannot read the block list {path}: {error}") from error

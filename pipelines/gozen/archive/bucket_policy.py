@@ -1,11 +1,12 @@
 """Build the statements of a bucket policy for each role; `bucket_rules` sets them. No I/O.
 
-Whoever owns the bucket may do everything, and alone may delete, retain, expire, and change policy and life cycle.
+The owner of the bucket may do everything. Only the owner may delete and expire files, end a retention, and change the
+policy and the life cycle.
 
 References
 ----------
-Amazon S3 User Guide, "Policies and permissions in Amazon S3": an explicit Deny goes over what the owner of an object
-has by its access control list.
+Amazon S3 User Guide, "Policies and permissions in Amazon S3": an explicit Deny overrides the rights that an object's
+owner has by its access control list.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Literal, get_args
 Role = Literal["owner", "operator", "observer", "pipeline", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-# Ceph 16 looks for no second place where a star may end.
+# Ceph 16 does not backtrack: it tries only the first place where a star may end.
 _RECORDS = ("raw/*/*/exposure.json", "raw/*/*/record/*")
 _READS: Mapping[Role, Sequence[str]] = {
     "owner": ("*",),
@@ -57,17 +58,19 @@ def statements(bucket: str, prefix: str, principals: Mapping[Role, Sequence[str]
     Parameters
     ----------
     bucket
-        Its name.
+        Name of the bucket.
     prefix
-        Of the archive's keys, empty or with a slash at its end.
+        Prefix of the archive's keys in the bucket; empty, or with a slash at its end.
     principals
-        For each role the names (ARNs) of its users; a role without users gets no statements. The owner has to be named
-        where each user is an account of its own, as in Ceph: else he may not read what others put into his bucket.
+        For each role the ARNs of its users; a role without users gets no statements. Name the owner if each user is a
+        separate account, as in Ceph: otherwise the owner may not read objects that other users put into the bucket.
 
     Returns
     -------
-    For each role what it may do, and what it may never do: not even to the objects that it has put itself. All
-    may list names, or S3 would answer 403 instead of 404 for what is not there.
+    list of dict
+        For each role the actions that are allowed, and (except for the owner) the actions that are denied even for
+        objects that the user has put. Every role may list keys: without this right S3 answers 403 instead of 404 for a
+        missing object.
     """
     return [one for role in ROLES if principals.get(role) for one in _of_role(role, principals[role], bucket, prefix)]
 
@@ -89,7 +92,7 @@ def _of_role(role: Role, users: Sequence[str], bucket: str, prefix: str) -> list
     ]
     if role == "owner":
         return found
-    # Named one by one: Ceph 16 passes over NotAction.
+    # The actions are listed one by one because Ceph 16 ignores NotAction.
     never = [*_NEVER, *(() if role in _TAGS else _TAGGING)]
     denied = {"Effect": "Deny", **common, "Action": never, "Resource": [whole, f"{whole}/*"]}
     return [*found, {"Sid": _name(role, "Never", prefix), **denied}]

@@ -1,6 +1,6 @@
-"""Read and set a bucket's life-cycle rules and its policy.
+"""Read and set the life-cycle rules and the policy of a bucket.
 
-Rules and statements of others in the same bucket stay. What the policy says is in `gozen.archive.bucket_policy`.
+Other rules and statements in the same bucket are not changed. `gozen.archive.bucket_policy` builds the statements.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Rule = dict[str, Any]
 
 
 def bucket_of(store: Store) -> S3Store:
-    """Return an archive as one in a bucket.
+    """Return the store as an `S3Store`.
 
     Raises
     ------
     BadRequest
-        It lies elsewhere.
+        The archive is not in an S3 bucket.
     """
     if isinstance(store, S3Store):
         return store
@@ -40,14 +40,14 @@ def bucket_of(store: Store) -> S3Store:
 
 
 def rules_for(prefix: str, days: int) -> list[Rule]:
-    """Return the rules of an archive's life cycle.
+    """Return the life-cycle rules of an archive: raw files expire, and unfinished uploads are removed after a day.
 
     Parameters
     ----------
     prefix
-        Of its keys in the bucket, empty or with a slash at its end.
+        Prefix of the archive's keys in the bucket; empty, or with a slash at its end.
     days
-        After which a raw object expires that is reduced and not retained, counted from its making.
+        Days from the creation of a raw file to its expiry, if it has the tag ``reduced=true``.
     """
     where = prefix.rstrip("/") or "bucket"
     [(name, value)] = REDUCED.items()
@@ -68,7 +68,7 @@ def rules_for(prefix: str, days: int) -> list[Rule]:
 
 
 def life_cycle(store: S3Store) -> list[Rule]:
-    """Return the rules that stand in the bucket; raises as `set_life_cycle`."""
+    """Return all life-cycle rules of the bucket; raises as `set_life_cycle`."""
     rules: list[Rule] = []
     with _asking(store, "read the life cycle of", "a life cycle"):
         rules += store.client.get_bucket_lifecycle_configuration(Bucket=store.bucket).get("Rules", ())
@@ -76,14 +76,14 @@ def life_cycle(store: S3Store) -> list[Rule]:
 
 
 def set_life_cycle(store: S3Store, days: int) -> list[Rule]:
-    """Set the rules of this archive beside those of others; return all that then stand.
+    """Set the rules of this archive and keep all other rules; return all rules of the bucket.
 
     Raises
     ------
     BadRequest
-        The server has no life cycles, or does not keep the rule.
+        The server does not support life cycles, or does not store the rules.
     StorageUnavailable
-        The credentials may not do that, or the server is away.
+        The credentials do not allow it, or the server does not answer.
     """
     ours = rules_for(store.prefix, days)
     names = {rule["ID"] for rule in ours}
@@ -97,7 +97,7 @@ def set_life_cycle(store: S3Store, days: int) -> list[Rule]:
 
 
 def set_policy(store: S3Store, statements: Sequence[Mapping[str, Any]]) -> None:
-    """Set statements in the bucket's policy, in place of those of the same names; raises as `set_life_cycle`."""
+    """Set statements in the bucket's policy and replace those with the same ``Sid``; raises as `set_life_cycle`."""
     names = {one["Sid"] for one in statements}
     kept: list[Any] = []
     with _asking(store, "read the policy of", "policies"):
@@ -116,7 +116,7 @@ _INSTEAD = {
 
 @contextlib.contextmanager
 def _asking(store: S3Store, verb: str, what: str) -> Iterator[None]:
-    """Name errors about the bucket; that there is no such thing yet is none."""
+    """Turn errors about the bucket into Gozen's errors; a policy or life cycle that does not exist yet is no error."""
     with s3_errors(f"s3://{store.bucket}", verb):
         try:
             yield

@@ -1,6 +1,7 @@
-"""Read and write the commit of a sensor: products, quality and provenance; written last, never changed.
+"""Read and write the commit of a sensor: the record of its products, quality and provenance.
 
-A product exists when the commit names it. Look-ups over many commits: `gozen.archive.log.observation_log`.
+The commit is written after all products, and is never changed. A product counts only if a commit names it. To search
+many commits use `gozen.archive.log.search_log`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class _CommitPart(BaseModel):
 
 
 class Product(_CommitPart):
-    """An object that belongs to this processing."""
+    """An object in the archive that this processing has made."""
 
     key: str
     sha256: str = Field(pattern=SHA256)
@@ -44,7 +45,7 @@ class Product(_CommitPart):
 
 
 class Rejection(_CommitPart):
-    """Why a gate refused the data."""
+    """The reason why a gate refused the data."""
 
     name: str = Field(description="Stable name of the error")
     message: str
@@ -53,12 +54,12 @@ class Rejection(_CommitPart):
 
     @classmethod
     def of(cls, error: Rejected) -> Self:
-        """Record a refusal."""
+        """Return the record of a rejection error."""
         return cls(name=error.name, message=str(error), value=error.value, limit=error.limit)
 
 
 class GateRecord(_CommitPart):
-    """What one gate measured, on the sensor or on one frame."""
+    """The measurement of one gate, and whether the sensor or the frame passed it."""
 
     name: str
     value: Number = None
@@ -91,7 +92,7 @@ class FrameRecord(_CommitPart):
 
 
 class Summary(_CommitPart):
-    """What was reached on the sensor's stack; None where a step did not run."""
+    """Results of the sensor's stack: astrometry, photometry, counts; None if a step did not run."""
 
     ra: Number = Field(None, description="Centre of the active area, deg (ICRS)")
     dec: Number = None
@@ -120,7 +121,7 @@ class Summary(_CommitPart):
 
 
 class SensorCommit(_CommitPart):
-    """The record of one processing of one sensor's exposure."""
+    """The record of one processing of one sensor in one exposure."""
 
     form: int = Field(FORM, description="Version of this form")
     night: str
@@ -161,17 +162,17 @@ class SensorCommit(_CommitPart):
         return Processing(self.night, self.exposure, self.run)
 
     def lacks(self, files: int) -> bool:
-        """Tell whether it was made before some of so many raw files came."""
+        """Tell whether the reduction used fewer than ``files`` raw files, because some came later."""
         return self.rejection is None and files > max(len(self.provenance.inputs), len(self.frames))
 
     def to_json(self) -> bytes:
-        """Return the bytes that are stored: sorted keys, null for what is not a number, no wall clock."""
+        """Return the JSON bytes to store: sorted keys, null for NaN and infinity, no time of writing."""
         content = json.loads(self.model_dump_json())
         return (json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 class Outcome(StrEnum):
-    """What became of a commit."""
+    """The result of writing a commit."""
 
     WRITTEN = "written"
     SAME = "same"
@@ -179,17 +180,17 @@ class Outcome(StrEnum):
 
 
 def put_product(store: Store, key: str, data: bytes) -> Product:
-    """Store a product's bytes and return what the commit says of it."""
+    """Store the bytes of a product and return its entry for the commit."""
     store.write(key, data)
     return Product(key=key, sha256=sha256(data), size=len(data))
 
 
 def put_new_product(store: Store, key: str, data: bytes, version: str) -> Product:
-    """Store a product's bytes, without writing over a product that another version of Gozen has made.
+    """Store the bytes of a product, but do not overwrite a product of another version of Gozen.
 
-    Workers of different versions that reduce one sensor at once make different bytes, and the commit of the other may
-    name the product under this key. Then this product gets a key with its digest, which its commit names. A product of
-    the same version with other bytes is left over from an attempt whose inputs changed, and is replaced.
+    If workers of different versions reduce one sensor at the same time, their bytes differ, and the other worker's
+    commit may name the product under this key. In this case the product gets a key that contains its digest. A product
+    of the same version with other bytes is left over from an attempt whose inputs have changed since: it is replaced.
 
     Parameters
     ----------
@@ -215,7 +216,7 @@ def put_new_product(store: Store, key: str, data: bytes, version: str) -> Produc
 
 
 def _made_by(version: str, product: bytes) -> bool:
-    """Return whether a product names this version, and not a longer one that begins or ends with it."""
+    """Tell whether a product contains this version, not just as part of a longer version."""
     return re.search(rb"(?<![\w.+])" + re.escape(version.encode()) + rb"(?![\w.+])", product) is not None
 
 
@@ -227,13 +228,13 @@ def _present(store: Store, key: str) -> bytes:
 
 
 def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> Outcome:
-    """Put the commit of one sensor, unless there is one: a committed record is never rewritten.
+    """Store the commit of one sensor, unless it has one already: a commit is never overwritten.
 
     Returns
     -------
     Outcome
-        ``SAME`` when the same bytes were there, ``KEPT_FIRST`` when others were: they stay, and this processing has to
-        go under another run's name to be seen.
+        ``WRITTEN``; ``SAME`` if the same bytes were stored before; ``KEPT_FIRST`` if there is another commit, which is
+        kept. To keep the new result too, reduce again with another run name.
 
     Raises
     ------
@@ -248,23 +249,23 @@ def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> 
     data = commit.to_json()
     if store.create(key, data):
         return Outcome.WRITTEN
-    # The same bytes: the answer to this very commit was lost, or another worker of this version was first.
+    # The same bytes: the answer to an earlier request was lost, or another worker of this version was first.
     return Outcome.SAME if store.read(key) == data else Outcome.KEPT_FIRST
 
 
 def read_commit(store: Store, processing: Processing, sensor: str) -> SensorCommit | None:
-    """Return the commit of one sensor, or None where there is none.
+    """Return the commit of one sensor, or None if there is none.
 
     Raises
     ------
     UnreadableInput
-        What lies there is no commit, or one in a form that a later version writes.
+        The object is not a valid commit, or has the form of a later version of Gozen.
     """
     return load_commit(store, keys.commit(processing, sensor))
 
 
 def load_commit(store: Store, key: str) -> SensorCommit | None:
-    """Return the commit under a key, or None where there is none; raises as `read_commit`."""
+    """Return the commit under a key, or None if there is none; raises as `read_commit`."""
     try:
         data = store.read(key)
     except MissingObject:
@@ -272,7 +273,7 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
     try:
         content = json.loads(data)
         form = content.get("form")
-        # Before the fields: one that a later version has added would be called damage.
+        # Checked before the fields: otherwise a field that a later version has added would be reported as damage.
         if isinstance(form, int) and form > FORM:
             raise UnreadableInput(f"{store.url_of(key)} has form {form}, this version reads up to {FORM}: update gozen")
         return SensorCommit.model_validate(content)

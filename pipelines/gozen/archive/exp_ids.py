@@ -1,12 +1,14 @@
-"""EXP_ID registry: reservation, opening and outcome of each number, one create-once object each.
+"""The registry of exposure numbers (EXP_ID): reservation, opening and outcome of each number.
 
-    expid/{EXP_ID:08d}.json                                       for which exposure it is reserved
-    expid/by-name/{namespace}/{exposure}/{uid}-{attempt}.json     the number of an exposure's attempt
-    expid/opened/{EXP_ID:08d}.json                                the shutter opens: by whom and when
-    expid/closed/{EXP_ID:08d}.json                                how it ended: taken, or lost and why
-    expid/latest.json                                             a hint where to look for the next number
+Each of these objects is created once and never changed, except the hint:
 
-A number may be lost, by a crash between two of them; it is never used twice.
+    expid/{EXP_ID:08d}.json                                       the exposure that the number is reserved for
+    expid/by-name/{namespace}/{exposure}/{uid}-{attempt}.json     the number of one attempt of an exposure
+    expid/opened/{EXP_ID:08d}.json                                when the shutter opened, and the process
+    expid/closed/{EXP_ID:08d}.json                                the outcome: taken, or lost with the reason
+    expid/latest.json                                             a hint: the number that was reserved last
+
+A crash between two of these writes may leave a number unused; no number is used twice.
 """
 
 from __future__ import annotations
@@ -24,25 +26,25 @@ from gozen.errors import BadRequest, MissingObject, UnreadableInput
 LAST = 99_999_999
 _LATEST = "expid/latest.json"
 _NEVER_OPENED = 8
-"""Numbers without an opening after which `last_taken` gives up: each costs a request, and few are lost in a row."""
+"""Numbers without an opening that `last_taken` skips at most: each costs a request, and few are lost in a row."""
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a number is for.
+    """The attempt of an exposure that a number is reserved for.
 
     Parameters
     ----------
     namespace, observation, uid
-        The Observation; another one of the same name has another uid, and gets other numbers.
+        The Observation; a later one with the same name has another uid, and gets other numbers.
     step
-        Its step, counted from 1.
+        Step of the Observation, counted from 1.
     exposure
         Name of the Exposure.
     night
         ``YYYYMMDD`` for which the number is reserved.
     attempt
-        From 1; an exposure that was lost is begun again under another number.
+        Counted from 1; a lost exposure is repeated under another number.
     """
 
     namespace: str
@@ -56,16 +58,16 @@ class Purpose:
 
 @dataclass(frozen=True)
 class Opening:
-    """That a shutter opens.
+    """The opening of a shutter.
 
     Parameters
     ----------
     start
-        When, RFC 3339.
+        Time at which the shutter opens, RFC 3339.
     session
-        The process that opens it.
+        Name of the process that opens it.
     ends
-        When the exposure will be over, RFC 3339.
+        Planned end of the exposure, RFC 3339.
     """
 
     start: str
@@ -75,18 +77,18 @@ class Opening:
 
 @dataclass(frozen=True)
 class Closing:
-    """How an exposure ended.
+    """The outcome of an exposure.
 
     Parameters
     ----------
     result
         ``taken`` or ``lost``.
     why
-        One word for programs: Taken, Interrupted, DeviceFailed, OtherNight.
+        The reason, one word for programs: Taken, Interrupted, DeviceFailed, OtherNight.
     message
-        A sentence for people.
+        The reason, a sentence for people.
     sensors
-        That wrote their data, of an exposure that was taken.
+        Sensors that have written data, if the exposure was taken.
     """
 
     result: Literal["taken", "lost"]
@@ -104,65 +106,66 @@ def key_of(exposure_id: int) -> str:
 
 
 def reserve(store: Store, first_free: int, purpose: Purpose) -> int:
-    """Return the number of an exposure's attempt: the one that it has, or a new one.
+    """Return the number that an attempt of an exposure has, or reserve a new one.
 
     Parameters
     ----------
     first_free
-        Lowest number that may be given.
+        Lowest number that may be reserved.
 
     Raises
     ------
     BadRequest
-        All numbers are given.
+        No number is free.
     """
     known = reserved(store, purpose)
     if known is not None:
         return known
     number, body = max(first_free, _latest(store) + 1), _bytes(purpose)
-    # The hint may be old: numbers that others took since are passed over one by one.
+    # The hint may be old: numbers that other processes have taken since are skipped one by one.
     while not _take(store, number, purpose, body):
         number += 1
-    # Whoever names the exposure first wins; a number that was taken in vain is lost.
+    # If two processes reserve a number for this attempt, the first to write its name wins; the other number is lost.
     if not store.create(_name_key(purpose), json.dumps({"exposureId": number}).encode()):
         return _exposure_id(store, _name_key(purpose))
-    # Last, and over whatever stands: a kill before it, or a slower writer's lower number, costs some looks only.
+    # Last, as an overwrite: if this process is killed before, or a slower writer sets a lower number, the next
+    # reservation only has to skip some numbers.
     store.write(_LATEST, json.dumps({"exposureId": number}).encode())
     return number
 
 
 def reserved(store: Store, purpose: Purpose) -> int | None:
-    """Return the number of an exposure's attempt, if it has one; the night does not matter."""
+    """Return the number of an attempt, or None if it has none; the night does not matter."""
     with contextlib.suppress(MissingObject):
         return _exposure_id(store, _name_key(purpose))
     return None
 
 
 def read_purpose(store: Store, exposure_id: int) -> Purpose | None:
-    """Return what a number is for."""
+    """Return the attempt that a number is reserved for, or None if it is not reserved."""
     return _read(store, key_of(exposure_id), Purpose)
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether an exposure of the archive has its number from here: then its camera records it, or it is lost."""
+    """Tell whether this registry gave an exposure of this night its number: its camera records it, or it is lost."""
     purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
     return purpose is not None and purpose.night == night
 
 
 def open_shutter(store: Store, exposure_id: int, opening: Opening) -> bool:
-    """Say that the shutter opens; False when it has been opened under this number before."""
+    """Record that the shutter opens; return False if it was opened under this number before."""
     return store.create(f"expid/opened/{exposure_id:08d}.json", _bytes(opening))
 
 
 def read_opening(store: Store, exposure_id: int) -> Opening | None:
-    """Return when and by whom the shutter was opened under a number."""
+    """Return the opening of the shutter under a number, or None if it was not opened."""
     return _read(store, f"expid/opened/{exposure_id:08d}.json", Opening)
 
 
 def last_taken(store: Store, before: int) -> Opening | None:
-    """Return when the last exposure before a number was taken: that of the nearest lower number that has data.
+    """Return the opening of the last exposure before a number that has data, or None.
 
-    One that was lost, or ended without the camera's record, did not take the time that was planned for it.
+    An exposure that was lost, or has no record by the camera, did not use its planned time.
     """
     left = _NEVER_OPENED
     for number in range(before - 1, 0, -1):
@@ -176,7 +179,7 @@ def last_taken(store: Store, before: int) -> Opening | None:
 
 
 def close(store: Store, exposure_id: int, closing: Closing) -> Closing:
-    """Say how an exposure ended, unless somebody has said so before; return what stands."""
+    """Record the outcome of an exposure, unless it has one already; return the outcome that is recorded."""
     store.create(f"expid/closed/{exposure_id:08d}.json", _bytes(closing))
     stands = read_closing(store, exposure_id)
     assert stands is not None
@@ -184,7 +187,7 @@ def close(store: Store, exposure_id: int, closing: Closing) -> Closing:
 
 
 def read_closing(store: Store, exposure_id: int) -> Closing | None:
-    """Return how the exposure of a number ended."""
+    """Return the outcome of the exposure with a number, or None if none is recorded."""
     found = _read(store, f"expid/closed/{exposure_id:08d}.json", Closing)
     return found and Closing(found.result, found.why, found.message, tuple(found.sensors))
 
@@ -200,10 +203,10 @@ def _has_data(store: Store, number: int) -> bool:
 def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     if number > LAST:
         raise BadRequest(f"no EXP_ID is free up to {LAST}; another archive begins anew")
-    # Raw data that came in another way, such as by `gozen simulate`, have numbers that nobody reserved.
+    # Raw data from other sources, such as `gozen simulate`, have numbers that were not reserved here.
     if is_recorded(store, purpose.night, f"{number:08d}"):
         return False
-    # The same body is of this very attempt: killed after it took the number, or its answer was lost.
+    # The same body is from this attempt: it was killed after it took the number, or the answer was lost.
     return store.create(key_of(number), body) or store.read(key_of(number)) == body
 
 
@@ -214,7 +217,7 @@ def _name_key(purpose: Purpose) -> str:
 def _latest(store: Store) -> int:
     try:
         return _exposure_id(store, _LATEST)
-    except UnreadableInput:  # a hint that is absent or broken costs time, no more
+    except UnreadableInput:  # a missing or damaged hint only costs time
         return 0
 
 

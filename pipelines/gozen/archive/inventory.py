@@ -19,7 +19,7 @@ _OF_COMMITS = ("stack", "cube", "neo", "staging")
 
 @dataclass(frozen=True)
 class Holding:
-    """How much one folder of the archive holds."""
+    """The number and the total size (bytes) of the objects in one folder of the archive."""
 
     folder: str
     objects: int
@@ -28,16 +28,18 @@ class Holding:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of commits and products found.
+    """The result of a check of commits and products.
 
     Parameters
     ----------
-    commits, products, size
-        How many were read, and the products' bytes.
+    commits, products
+        Numbers of commits and products that were read.
+    size
+        Total size of the products, bytes, as their commits record it.
     problems
-        A sentence for each product, commit or record that is not what it should be, and each raw file that is gone.
+        A sentence for each wrong product, unreadable commit or record, and missing raw file.
     unnamed
-        Keys of objects that no commit names: a run that was interrupted, or came second, leaves them.
+        Keys of objects that no commit names: left by a run that was interrupted or whose commit came second.
     """
 
     commits: int
@@ -48,7 +50,7 @@ class Verification:
 
 
 def inventory(store: Store) -> list[Holding]:
-    """Return how much each folder holds, in the order of the key layout."""
+    """Return number and size of the objects in each folder, in the order of the key layout."""
     holdings = []
     for folder in FOLDERS:
         held = store.sizes(folder)
@@ -62,12 +64,12 @@ def nights_of_commits(store: Store) -> list[str]:
 
 
 def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
-    """Read every product that a commit names, and compare its size and SHA-256; look for recorded raw files.
+    """Compare every product with the size and SHA-256 in its commit, and check that recorded raw files exist.
 
     Parameters
     ----------
     nights
-        ``YYYYMMDD``; None is all.
+        Nights to check, ``YYYYMMDD``; None for all.
     """
     problems: list[str] = []
     named: set[str] = set()
@@ -93,7 +95,7 @@ def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
 
 
 def sweep(store: Store) -> int:
-    """Remove what killed writers left half-written, as `DirectoryStore.sweep`; on object storage there is nothing."""
+    """Remove half-written files of killed writers from a directory; return their number, 0 for other stores."""
     return store.sweep() if isinstance(store, DirectoryStore) else 0
 
 

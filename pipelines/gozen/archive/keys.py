@@ -1,6 +1,6 @@
-"""The key of every object in the archive (docs/explanation/archive.md). Text only, no I/O.
+"""The key of every object in the archive (docs/explanation/archive.md). No I/O.
 
-A table's inner keys (partitions, manifests) are the business of `gozen.catalog`.
+The keys inside a table (partitions, manifests) are defined in `gozen.catalog`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ RETAIN = "retain"
 _NIGHT = re.compile(r"[0-9]{8}")
 _PART = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
 RAW_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz")
-"""How the names of raw files end, in small letters."""
+"""Endings of the names of raw files, in lower case."""
 _PRODUCT_ENDINGS = (".fits.fz", ".fits", ".parquet")
 _NOT_OF_FRAME_ID = re.compile(r"(\.(fits?|fts))?(\.(gz|fz))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
 class Processing:
-    """One processing of one exposure: what a commit belongs to.
+    """One processing of one exposure; each commit belongs to one.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Processing:
     exposure
         The exposure's identifier.
     run
-        The name of this processing; another flat, code version or parameter set is another run.
+        The name of this processing; use another name for another flat, code version or set of parameters.
     """
 
     night: str
@@ -49,7 +49,7 @@ class Processing:
 
     @property
     def folder(self) -> str:
-        """The part that all keys of this processing share."""
+        """The part that all keys of this processing have in common."""
         return f"{self.night}/{self.exposure}/{self.run}"
 
 
@@ -61,14 +61,14 @@ class CommitKey(NamedTuple):
 
 
 def checked_night(night: str) -> str:
-    """Return a night as it was given; `BadRequest` when it is no ``YYYYMMDD``."""
+    """Return the night unchanged; raise `BadRequest` if it does not have the form ``YYYYMMDD``."""
     if not _NIGHT.fullmatch(night):
         raise BadRequest(f"night {night!r} is not a date of the form YYYYMMDD, as in 20240131")
     return night
 
 
 def date_of(night: str) -> date:
-    """Return the date of a night; `BadRequest` when it is no ``YYYYMMDD``, or no day of the calendar."""
+    """Return the date of a night; raise `BadRequest` if it is not a valid date of the form ``YYYYMMDD``."""
     try:
         return datetime.strptime(checked_night(night), "%Y%m%d").date()
     except ValueError as error:
@@ -76,12 +76,12 @@ def date_of(night: str) -> date:
 
 
 def raw(night: str, exposure: str, frame_id: str) -> str:
-    """Return the key of a raw file in the ring buffer."""
+    """Return the key of a raw file."""
     return f"{raw_folder(night, exposure)}/{_part('frame_id', frame_id)}.fits"
 
 
 def raw_folder(night: str, exposure: str) -> str:
-    """Return the prefix of the raw files of an exposure."""
+    """Return the prefix of an exposure's raw files, record and markers."""
     return f"raw/{checked_night(night)}/{_part('exposure', exposure)}"
 
 
@@ -106,17 +106,17 @@ def cube(processing: Processing, frame_id: str) -> str:
 
 
 def neo(processing: Processing, frame_id: str) -> str:
-    """Return the key of the cutouts and measurements of one sensor's movers."""
+    """Return the key of the cutouts and measurements of the moving objects on one sensor."""
     return f"neo/{processing.folder}/{_part('frame_id', frame_id)}.fits"
 
 
 def staging(processing: Processing, sensor: str) -> str:
-    """Return the key of the calibrated detections of one sensor, before the nightly append."""
+    """Return the key of the calibrated detections of one sensor, before they are appended to the table."""
     return f"staging/{processing.folder}/{_part('sensor', sensor)}.parquet"
 
 
 def beside(key: str, digest: str) -> str:
-    """Return the key of a product whose own key holds other bytes: its digest stands behind the name."""
+    """Return the key for a product if its usual key has other bytes: the digest is added to the name."""
     ending = next((one for one in _PRODUCT_ENDINGS if key.endswith(one)), "")
     return f"{key.removesuffix(ending)}-{digest[:12]}{ending}"
 
@@ -137,7 +137,7 @@ def commits(night: str) -> str:
 
 
 def parse_commit(key: str) -> CommitKey | None:
-    """Return what a commit's key names, or None for any other key."""
+    """Return the processing and the sensor of a commit's key, or None for any other key."""
     parts = key.split("/")
     if len(parts) != 5 or parts[0] != "exposures" or not parts[4].endswith(".json"):
         return None
@@ -148,10 +148,10 @@ def parse_commit(key: str) -> CommitKey | None:
 
 
 def runs_in_force(commits: Iterable[CommitKey]) -> dict[str, str]:
-    """Return the run that the tables hold, for each exposure of one night.
+    """Return, for each exposure of one night, the run whose rows are in the tables.
 
-    It is the last one of those that cover the most sensors, so that a later processing takes over when it is complete.
-    Runs follow one another in natural order: ``r10`` comes after ``r9``.
+    This is the run with commits for the most sensors; of several such runs, the last one. So a new run replaces the old
+    one as soon as it has as many sensors. Runs are sorted in natural order: ``r10`` comes after ``r9``.
     """
     sensors: dict[tuple[str, str], int] = {}
     for processing, _ in commits:
@@ -162,7 +162,7 @@ def runs_in_force(commits: Iterable[CommitKey]) -> dict[str, str]:
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:
-    """Return a sort key that counts digits as numbers."""
+    """Return a sort key that compares digits in a text as numbers."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
@@ -182,22 +182,22 @@ def catalog(name: str) -> str:
 
 
 def release(rerun: str) -> str:
-    """Return the key of what a release names."""
+    """Return the key of the file that describes a release."""
     return f"releases/{_part('release', rerun)}.json"
 
 
 def frame_id_of(name: str) -> str:
-    """Return the FRAME_ID that a raw file's name or key stands for: without folders and FITS endings."""
+    """Return the FRAME_ID of a raw file: its name or key without folders and FITS endings."""
     return _NOT_OF_FRAME_ID.sub("", PurePosixPath(name).name)
 
 
 def is_raw_file(name: str) -> bool:
-    """Tell whether a file's name or key is that of a raw file, as records, notes and markers beside it are not."""
+    """Tell whether a name or key is that of a raw file, and not of a record, note or marker in the same folder."""
     return name.lower().endswith(RAW_ENDINGS)
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text can name something in the archive, such as a table."""
+    """Tell whether a text is a valid name in the archive, for example of a table."""
     return _PART.fullmatch(text) is not None
 
 

@@ -22,7 +22,7 @@ Fit = Literal["exact", "scaled", "nearest", "filter not stated"]
 
 
 class MasterMatch(_ProvenancePart):
-    """How well a master fits the frames, and what it says of itself."""
+    """How well a calibration master matches the frames, and the keywords of its header that decide this."""
 
     fit: Fit = Field(description="Exact; or a dark of another exposure time; or a flat that does not name its filter")
     camera: str = Field("", description="Name of the instrument profile")
@@ -34,7 +34,7 @@ class MasterMatch(_ProvenancePart):
 
 
 class CalibrationUsed(_ProvenancePart):
-    """A calibration master that was applied."""
+    """A calibration master that was used for a reduction."""
 
     key: str = Field(description="Key in the archive, or a file's name")
     sha256: str = Field(pattern=SHA256)
@@ -43,14 +43,14 @@ class CalibrationUsed(_ProvenancePart):
 
 
 class ReferenceUsed(_ProvenancePart):
-    """The reference catalogue that the WCS and the zero point rest on."""
+    """The reference catalogue to which the WCS and the zero point were fitted."""
 
     name: str
     sha256: str = Field(pattern=SHA256)
 
 
 class Provenance(_ProvenancePart):
-    """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no wall clock."""
+    """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no time of processing."""
 
     code_version: str = Field(description="Number, commit and digest of the sources, as `gozen --version` says it")
     image_digest: str = Field("", description="Digest of the container image; empty outside of one")
@@ -68,7 +68,7 @@ class Provenance(_ProvenancePart):
     @field_validator("parameters", mode="before")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        # Tuples and paths would come back from JSON as something else, and a commit would differ from itself.
+        # Tuples and paths would come back from JSON as other types: a commit that was read again would not be equal.
         return json.loads(json.dumps(value, default=str))
 
     def as_json(self) -> str:
@@ -76,10 +76,10 @@ class Provenance(_ProvenancePart):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
 
     def as_cards(self) -> list[Card]:
-        """Return FITS header cards: word, value, comment.
+        """Return FITS header cards: keyword, value, comment.
 
-        The words have at most eight letters; a digest fills its card, so that it has no comment. ``GZINnnnn`` and
-        ``GZSHnnnn`` pair an input's name with its SHA-256; the parameters stand one a line under ``HISTORY``.
+        Keywords have at most eight characters. A digest has no comment because it fills its card. ``GZINnnnn`` is the
+        name of an input and ``GZSHnnnn`` its SHA-256. Each parameter has a ``HISTORY`` card.
         """
         cards: list[Card] = [("GZVERS", self.code_version, "version of Gozen")]
         if self.image_digest:
@@ -99,7 +99,7 @@ class Provenance(_ProvenancePart):
         return [(word, _ascii(value), comment) for word, value, comment in cards]
 
     def as_metadata(self) -> dict[bytes, bytes]:
-        """Return key-value metadata for a Parquet file: all of it as JSON, and the version by itself."""
+        """Return key-value metadata for a Parquet file: the code version, and the complete provenance as JSON."""
         return {b"gozen.version": self.code_version.encode(), b"gozen.provenance": self.as_json().encode()}
 
 
@@ -126,5 +126,5 @@ def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _ascii(value: str | int | float) -> str | int | float:
-    # A FITS header holds ASCII only; an observer's recipe may not.
+    # A FITS header may contain only ASCII, but a recipe may contain other characters.
     return value.encode("ascii", "backslashreplace").decode("ascii") if isinstance(value, str) else value

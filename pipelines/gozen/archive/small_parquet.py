@@ -1,6 +1,7 @@
-"""Read and write small Parquet files whole, in the calling thread.
+"""Read small Parquet files completely, in the calling thread.
 
-Arrow's threads may still be starting when a short command ends, which then aborts after it has printed its answer.
+With Arrow's thread pool a short command may end while the threads are still starting; the process then aborts after it
+has printed its answer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,6 @@ def read_parquet(data: bytes) -> pa.Table:
     Raises
     ------
     pyarrow.ArrowInvalid
-        They are no Parquet file.
+        The bytes are not a Parquet file.
     """
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)

@@ -1,4 +1,4 @@
-"""The record of a moving object in a commit, and its rows in ``tables/tracklets``: one for each point."""
+"""The record of a moving object in a commit, and its rows in ``tables/tracklets``, one for each position."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _TrackletPart(BaseModel):
 
 
 class TrackletPoint(_TrackletPart):
-    """One object at one moment."""
+    """The position and brightness of an object at one moment."""
 
     frame: int = Field(ge=0, description="number of the frame, from 0")
     end: Literal["start", "end", "either"] | None = Field(
@@ -64,19 +64,19 @@ class TrackletRecord(_TrackletPart):
 
 
 def tracklet_name(frame_id: str, exposure: str, run: str, number: int) -> str:
-    """Return the name of a cube's tracklet; short enough for ``trkSub`` of the Minor Planet Center."""
+    """Return the name of a tracklet: eight characters, as the Minor Planet Center allows for ``trkSub``."""
     digest = hashlib.sha256(f"{exposure}/{run}/{frame_id}/{number}".encode()).digest()
     value, letters = int.from_bytes(digest[:8], "big"), "0123456789abcdefghjkmnpqrstvwxyz"
     return "g" + "".join(letters[(value >> (5 * k)) & 31] for k in range(7))
 
 
 def tracklet_rows(which: dict[str, Any], records: Iterable[TrackletRecord]) -> list[dict[str, Any]]:
-    """Return the rows of a commit's tracklets.
+    """Return the rows of a commit's tracklets, one for each point.
 
     Parameters
     ----------
     which
-        What says which commit they belong to.
+        Columns that identify the commit; they are added to each row.
     """
     return [
         which | record.model_dump(exclude={"points"}) | point.model_dump()

@@ -1,4 +1,4 @@
-"""``python -m gozen.version [number | tag | chart]``: prints the version of a checkout for builds, installed or not."""
+"""``python -m gozen.version [number | tag | chart]``: print the version of a checkout for builds, installed or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find a version in a checkout, in a source archive, or in the record of an installation."""
+"""Find the version of the code: from a git checkout, a source archive, or the record of an installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gozen.version.git_checkout import Checkout
 from gozen.version.version_text import Code, next_after, number_of, order_of, parsed
 
 RECORD = "code_version.txt"
-"""What a build writes beside the metadata of the distribution: a release's own version has no commit."""
+"""File that a build adds to the metadata of the distribution, because a release's version number has no commit."""
 
 ARCHIVAL = ".git_archival.txt"
 _NAME = re.compile(r'^name = "gozen"$', re.MULTILINE)
@@ -21,12 +21,12 @@ _UNKNOWN = "0.0.dev0"
 
 
 def code_at(package: Path) -> Code:
-    """Return the code in a folder of the package ``gozen``.
+    """Return the version of a folder of the package ``gozen``.
 
     Parameters
     ----------
     package
-        The folder ``gozen``, in a tree of sources or in a folder of installed packages.
+        The folder ``gozen``, in a source tree or among installed packages.
     """
     root = source_tree(package)
     if root is not None:
@@ -37,9 +37,9 @@ def code_at(package: Path) -> Code:
 
 
 def source_tree(package: Path) -> Path | None:
-    """Return the tree of sources that a package lies in, or None.
+    """Return the root of the source tree that contains a package, or None.
 
-    Folders further up are not looked at: an installation may well lie in somebody else's checkout.
+    Folders further up are not searched, because an installation may be inside the checkout of another project.
     """
     root = package.parents[1]
     with contextlib.suppress(OSError):
@@ -49,15 +49,15 @@ def source_tree(package: Path) -> Path | None:
 
 
 def code_of_tree(root: Path, installed: Code | None = None) -> Code:
-    """Return the code of a tree of sources.
+    """Return the version of a source tree.
 
     Parameters
     ----------
     installed
-        What its last installation recorded. The commit may have changed since.
+        Version that the last installation recorded. The commit may have changed since.
     """
     digest = source_digest.digest_of([root / "pipelines" / "gozen", root / "operator" / "gozen_operator"])
-    # What came as an archive may have been put into another repository since, of a distribution for instance.
+    # The source archive first: it may have been added to another git repository, such as that of a distribution.
     found = _of_archive(root)
     if found is None and (root / ".git").exists():
         checkout = Checkout(root)
@@ -69,14 +69,14 @@ def code_of_tree(root: Path, installed: Code | None = None) -> Code:
 
 
 def of_commit(commit: str, tags: Mapping[str, str], installed: Code | None) -> Code:
-    """Decide the number of a commit: that of a tag on it, else the one it was installed as, else what comes next.
+    """Return the version of a commit: of its tag; else as it was installed; else the one after the highest tag.
 
     Parameters
     ----------
     tags
-        All tags that are known, with their commits.
+        All known tags, with their commits.
     installed
-        The last installation, which could ask git for the nearest tag.
+        Version of the last installation, which could get the nearest tag from git.
     """
     here = [tag for tag, one in tags.items() if commit and one == commit and number_of(tag)]
     if here:
@@ -87,7 +87,7 @@ def of_commit(commit: str, tags: Mapping[str, str], installed: Code | None) -> C
 
 
 def _of_archive(root: Path) -> Code | None:
-    """Return what a build or git has written into a source archive."""
+    """Return the version that a build or git has written into a source archive; None if this is not one."""
     with contextlib.suppress(OSError):
         if (root / "PKG-INFO").is_file():
             return parsed((root / "gozen.egg-info" / RECORD).read_text())
@@ -102,7 +102,7 @@ def _of_archive(root: Path) -> Code | None:
 
 
 def _installed(package: Path | None = None) -> Code | None:
-    """Return what the installation has recorded, of this package alone where one is given."""
+    """Return the version that the installation recorded; with ``package``, only if it is installed there."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         found = metadata.distribution("gozen")
         if package is None or Path(str(found.locate_file("gozen"))).resolve() == package.resolve():

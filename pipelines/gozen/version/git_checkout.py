@@ -1,6 +1,7 @@
 """Read commit and tags from the files of a git repository, without running git.
 
-Such a process costs milliseconds in each of many workers, is missing in images, and refuses a folder of another user.
+A git process takes milliseconds in each of many workers; images do not contain git, and it refuses folders of other
+users.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from pathlib import Path
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TAGS = "refs/tags/"
 _MOST_STEPS = 5
-"""References that may point to one another; git itself follows as many."""
+"""Longest chain of references to follow, the same as git's."""
 
 
 class Checkout:
-    """The repository of a folder.
+    """The git repository of a working tree.
 
     Parameters
     ----------
     root
-        The top of the working tree: the folder that holds ``.git``, which is a file in a worktree and a submodule.
+        Top folder of the working tree, with ``.git``, which is a file in linked worktrees and submodules.
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,7 +34,7 @@ class Checkout:
 
     @property
     def commit(self) -> str:
-        """The commit that is checked out; empty before the first one, and where references are in another form."""
+        """The commit that is checked out; empty before the first commit, or if the references have another format."""
         name = "HEAD"
         for _ in range(_MOST_STEPS):
             found = self._value(name)
@@ -43,7 +44,7 @@ class Checkout:
         return ""
 
     def tags(self) -> dict[str, str]:
-        """Return the commit of each tag; another object's name for an annotated one that is fetched into a pack."""
+        """Return the commit of each tag; for a loose annotated tag with its object in a pack, the tag object's name."""
         tops = {name: self._peeled.get(name, one) for name, one in self._packed.items() if name.startswith(_TAGS)}
         loose = self._common / _TAGS
         for path in sorted(loose.rglob("*")) if loose.is_dir() else ():
@@ -52,21 +53,21 @@ class Checkout:
         return {name.removeprefix(_TAGS): one for name, one in tops.items()}
 
     def _value(self, name: str) -> str:
-        """Return what a reference says; a worktree has a HEAD of its own and shares the branches."""
+        """Return the content of a reference; a linked worktree has its own HEAD and shares the branches."""
         for folder in (self._git, self._common):
             if found := _read(folder / name).strip():
                 return found
         return self._packed.get(name, "")
 
     def _commit_of(self, name: str) -> str:
-        """Return the commit that a tag's object names; the object itself where it is a commit."""
+        """Return the commit that a tag object names; the same name if the object is a commit."""
         for _ in range(_MOST_STEPS):
             if not _OBJECT.fullmatch(name):
                 return ""
             try:
                 stored = zlib.decompress((self._common / "objects" / name[:2] / name[2:]).read_bytes())
             except (OSError, zlib.error):
-                return name  # in a pack: a commit more often than an annotated tag
+                return name  # in a pack, which is not read here: mostly a commit, not an annotated tag
             kind, _, content = stored.partition(b"\0")
             if not kind.startswith(b"tag "):
                 return name
@@ -82,7 +83,7 @@ def _git_folder(root: Path) -> Path:
 
 
 def _packed_refs(text: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what each packed reference names, and the commit of each that names a tag's object."""
+    """Return the object of each packed reference, and the commit of each that refers to a tag object."""
     found: dict[str, str] = {}
     peeled: dict[str, str] = {}
     last = ""

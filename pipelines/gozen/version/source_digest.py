@@ -1,4 +1,4 @@
-"""Digest of package sources: the same for a checkout, a wheel and an image of a commit."""
+"""The digest of package sources: the same for a checkout, a wheel and an image of one commit."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SUFFIXES = (".py", ".typed", ".yaml", ".html", ".css", ".js")
-"""Of the files that are installed; what an editor or an interpreter leaves beside them does not count."""
+"""Suffixes of the files that are installed; files that an editor or the interpreter creates are not counted."""
 
 
 def digest_of(packages: Sequence[Path]) -> str:
-    """Return the digest of all source files of some packages; empty where there are none, as in a zip file.
+    """Return the SHA-256 of all source files of some packages; empty if there are none, as in a zip file.
 
-    A new file counts, which git would call untracked: it can be imported.
+    Files that git does not track count too, because they can be imported.
     """
     whole, some = hashlib.sha256(), False
     for package in packages:
         for path in _files(package):
             try:
                 content = path.read_bytes()
-            except OSError:  # removed meanwhile, or kept from this process
+            except OSError:  # deleted meanwhile, or not readable for this process
                 continue
             some = True
             name = path.relative_to(package.parent).as_posix()

@@ -1,1 +1,1 @@
-"""``gozen watch``: reduce and append what a camera writes into a folder, and report the backlog."""
+"""``gozen watch``: reduce the files that a camera writes into a folder, append the results, report the backlog."""

@@ -1,4 +1,4 @@
-"""Decide which files of the watched folder are complete, broken, or belong to one cube."""
+"""Decide which files in the watched folder are complete or broken, and which belong to one exposure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNIX_MJD = 40587.0
 
 @dataclass(frozen=True)
 class FileGroup:
-    """Files of one exposure that came; the last of them at the moment `last`, s of the watch's clock."""
+    """New files of one exposure; the last of them came at the time `last`, s of the watch's clock."""
 
     night: str
     exposure: str
@@ -47,17 +47,17 @@ class _EntryHistory:
 
 
 class RenamesExposures(Protocol):
-    """Gives other names to exposures that were given out."""
+    """Changes the exposures of files, after `Arriving` has returned these files."""
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
-        """Give files of a night to other exposures."""
+        """Move files of a night to other exposures."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
-        """Return records of what was given out of a night and is not in the archive yet."""
+        """Return records of a night's files that `Arriving` has returned and that are not in the archive yet."""
 
 
 class _OfArchive:
-    """Renames where all that was given out is in the archive."""
+    """Renames exposures whose files are all in the archive."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -70,20 +70,20 @@ class _OfArchive:
 
 
 class Arriving:
-    """What looks into one folder have seen so far.
+    """The files of one folder, as known from all scans so far; it returns those of complete exposures.
 
     Parameters
     ----------
     patience_s
-        Seconds without growth after which a short file counts as broken.
+        Seconds without growth after which an incomplete file counts as broken.
     settle_s
-        Seconds without another file that end an exposure without a number.
+        Seconds without another file after which an exposure without a number is complete.
     closed
-        Tells which sensors of which exposures are finished; by default those for which a commit stands.
+        Tells whether a sensor of an exposure accepts no more files; by default if it has a commit.
     renaming
-        Gives other names to what was given out before; by default all of that is in the archive.
+        Changes the exposures of files that were returned before; the default works if all of them are in the archive.
     utc_s
-        The present moment, seconds since 1970.
+        Returns the present time, seconds since 1970.
     """
 
     def __init__(
@@ -111,26 +111,26 @@ class Arriving:
         self._places: dict[ExposureName, list[Placed]] = {}
         self._left: set[Path] = set()
         self.trouble: StorageUnavailable | None = None
-        """Why a file could not be read at the last look; it is tried again at the next."""
+        """The error with which a file could not be read at the last scan; it is read again at the next one."""
 
     @property
     def unread(self) -> int:
-        """Files that were seen but are not whole yet, or whose exposure is not."""
+        """Number of files that are not complete yet, or whose exposure is not."""
         return sum(not one.over for one in self._seen.values()) + len(self._waiting)
 
     def spooled(self) -> tuple[list[FileGroup], list[Refusal]]:
-        """Return what an earlier watch left in its spool; each file once, those that could not be read again."""
+        """Return the files that an earlier watch left in its spool; the next call tries unreadable files again."""
         self.trouble = None
         entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
         self._spooled |= {entry.name for entry in entries}
         return self._read(entries, -math.inf)
 
     def awaited(self) -> set[tuple[str, str, str]]:
-        """Return night, exposure and sensor of the files that wait until their exposure is whole."""
+        """Return night, exposure and sensor of the files that wait until their exposure is complete."""
         return {(*name, one.arrival.frame.sensor) for name, placed in self._places.items() for one in placed}
 
     def look(self, now: float) -> tuple[list[FileGroup], list[Refusal]]:
-        """Look once more and return what has come since, by exposure, and what is no raw file.
+        """Scan the folder; return the new files of complete exposures, and the files that are not valid raw files.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Arriving:
             except StorageUnavailable as error:
                 self.trouble = error
                 return False
-        # Quiet by the watch's clock: the camera's may be ahead, and its files would never be old enough.
+        # Measured with the watch's clock: if the camera's clock is ahead, its files would seem to be still in use.
         found = verdict(same=True, whole=seen.whole, quiet_s=now - seen.since, patience_s=self._patience_s)
         seen.over = found != "wait"
         return seen.over
@@ -180,13 +180,13 @@ class Arriving:
             except CorruptFile as error:
                 refused.append(Refusal(entry.path, error))
             except MissingObject:
-                continue  # renamed or removed since the look
+                continue  # renamed or removed since the scan
             except StorageUnavailable as error:
                 self.trouble = error
-                # As if never seen: else one failed read would leave the file where it is for good.
+                # Forgotten, so that the next scan reads the file again: after one failed read it would be ignored.
                 self._seen.pop(entry.name, None)
                 self._spooled.discard(entry.name)
-        # Kept before they are sorted: when the archive fails there, the next look sorts them again.
+        # Stored before they are sorted: if the archive fails while they are sorted, the next scan sorts them again.
         self._waiting.update({one.path: (one, now) for one in arrivals})
         self._unsorted = self._unsorted or bool(arrivals)
         try:
@@ -197,10 +197,10 @@ class Arriving:
         return groups, refused + left_out
 
     def _sorted(self, now: float) -> tuple[list[FileGroup], list[Refusal]]:
-        """Put what waits to exposures and give out those that are whole.
+        """Assign waiting files to exposures, and return the complete exposures and the files that are left out.
 
-        Files without a number wait until their exposure is quiet, so that those that come in another order than they
-        were taken in find the same exposures under the same names.
+        Files without an exposure number wait until no more files come for their exposure. So the exposures and their
+        names do not depend on the order in which the files arrive.
         """
         refused = self._sort_again() if self._unsorted else []
         self._recent.see(self._places)
@@ -211,7 +211,7 @@ class Arriving:
         return whole, refused
 
     def _sort_again(self) -> list[Refusal]:
-        """Sort all that waits, and what was given out and may still change; return what is left out."""
+        """Assign files to exposures: those that wait, and earlier ones that may still change; return rejected files."""
         self._read_anew()
         found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
         for night, moved in found.moved.items():
@@ -236,7 +236,7 @@ class Arriving:
         return FileGroup(*name, placed, max(self._waiting[one.arrival.path][1] for one in placed))
 
     def _is_whole(self, group: FileGroup, now: float) -> bool:
-        """Tell whether an exposure is ready: numbered, or quiet, and no frame of a camera at work can be on its way."""
+        """Tell whether an exposure is complete: it has a number or is a cube, or no further frame is expected."""
         frame = group.files[-1].arrival.frame
         if frame.setup.exposure_id is not None or frame.taken.cube_s is not None:
             return True

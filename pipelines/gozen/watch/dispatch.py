@@ -1,4 +1,4 @@
-"""Send waiting cubes to the workers, and handle their results."""
+"""Send waiting cubes to the workers, handle the results, and publish them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,12 @@ _WARMING = "warming"
 
 
 class Outbound:
-    """Keeps the workers busy.
+    """Gives work to the worker processes: reductions, masters, and the append of finished exposures.
 
     Parameters
     ----------
     quiet_s
-        Seconds without another file after which a cube is whole; 0 where a cube is one file.
-    context
-        Of the watch.
+        Seconds without another file after which a cube is complete; 0 if a cube is a single file.
     """
 
     def __init__(
@@ -59,17 +57,17 @@ class Outbound:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is to be done or under way; what is held does not count."""
+        """Whether no work is waiting or in progress; cubes that are held do not count."""
         return not self._published and all(cube.state == State.HELD for cube in self._cubes.values())
 
     def step(self, now: float) -> None:
-        """Hand over what can be done now, unless the storage is in trouble."""
+        """Submit all work that can be done now, unless it has to wait after a storage error."""
         if now >= self.trouble.until:
             self._start(now)
             self._publish(now)
 
     def collect(self, timeout_s: float, now: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        """Wait for results and deal with them."""
+        """Wait for results and handle them."""
         for name, result in self._pool.finished(timeout_s, sleep):
             if name == _PUBLISHING:
                 self._after_publishing(result, now())
@@ -77,7 +75,7 @@ class Outbound:
                 self._after_reduction(self._cubes[name], result, now())
 
     def _start(self, now: float) -> None:
-        """Keep every worker busy and one task ahead, no more: what is express must not wait behind others."""
+        """Submit a task for each worker and one more; with a longer queue, express cubes would wait behind others."""
         while len(self._pool) <= self._pool.workers:
             cube = next_to_run(self._cubes.values(), now - self._quiet_s)
             if cube is None:
@@ -95,7 +93,7 @@ class Outbound:
         if isinstance(result, list):
             self._release_held()
         error = result if isinstance(result, GozenError) else first_error(result)
-        # No fault of the cube: it waits for the storage and is tried again, however often.
+        # A storage error is not the fault of the cube: it is tried again without limit.
         if isinstance(error, StorageUnavailable):
             cube.state = State.WAITING
             self.trouble.failed(error, now)
@@ -114,14 +112,14 @@ class Outbound:
         self._reporter.went(now, cube.size)
 
     def _release_held(self) -> None:
-        """Try again what may have waited for masters."""
+        """Try cubes again that were held and may have needed the new masters."""
         for cube in self._cubes.values():
             if cube.may_lack_masters:
                 cube.state = State.WAITING
 
     def _publish(self, now: float) -> None:
         idle = not any(cube.state in UNDER_WAY for cube in self._cubes.values())
-        # One at a time: of two appends one loses the version's number and does its work again.
+        # One at a time: of two concurrent appends, one would fail to get the version number and start again.
         if self._published or (now < self._publish_after and not idle):
             return
         names = publishable(self._cubes.values())
@@ -147,7 +145,7 @@ class Outbound:
         self.trouble.succeeded()
         spent = result.append_s + result.log_s
         self._publish_after = now + spent * (1 / self._settings.publish_share - 1)
-        # A late file may have set one back while its rows were appended: that one stays.
+        # A late file may have changed the state of a cube while its rows were appended: this cube is not finished.
         over = [cube for cube in cubes if cube.state == State.DONE]
         self._reporter.published(over, result, now)
         self._inbound.finish(over)
@@ -156,14 +154,14 @@ class Outbound:
 
 
 def first_error(result: SensorCommit | list[MasterResult]) -> GozenError | None:
-    """Return the error of the first master that could not be made; a commit stands for none."""
+    """Return the error of the first master that could not be made; None for a commit, or if all were made."""
     if isinstance(result, SensorCommit):
         return None
     return next((one.error for one in result if one.error is not None), None)
 
 
 def import_reduction(number: int, _: SharedInputs) -> int:
-    """Load the code of the reduction, before the first cube comes."""
+    """Import the code of the reduction in a worker, before the first cube comes."""
     import gozen.reduction.reduce_sensor  # noqa: F401 - the compiled code
 
     return number

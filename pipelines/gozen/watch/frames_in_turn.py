@@ -1,4 +1,4 @@
-"""Whether another frame of an unnumbered exposure is expected, by the camera's latest frames. No I/O."""
+"""Decide whether another frame of an unnumbered exposure is expected, from the camera's latest frames. No I/O."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gozen.frames.exposure_grouping import PAUSE_FRAMES, PAUSE_S, FrameFacts, ba
 from gozen.resources.sky_circle import separation_deg
 
 _NEXT_FRAMES = 3
-"""Exposure times after which the next frame of a camera at work should have come."""
+"""Number of exposure times within which the next frame of a working camera comes."""
 _MOST_IN_TURN = 9
-"""Targets or filters in turn that are waited for without being told."""
+"""Largest number of targets or filters in rotation that is recognized without a setting."""
 _KEPT = 64
 _SERIES_KEPT = 1000
 _DAY_S = 86400.0
@@ -25,7 +25,7 @@ class RecentFrames:
     Parameters
     ----------
     tolerance_deg
-        How far two pointings of one exposure may lie apart, degrees.
+        Largest separation of two pointings of one exposure, degrees.
     """
 
     tolerance_deg: float
@@ -33,7 +33,7 @@ class RecentFrames:
     _ended: dict[tuple[str, ...], tuple[str, FrameFacts]] = field(default_factory=dict)
 
     def see(self, places: Mapping[ExposureName, Sequence[Placed]]) -> None:
-        """Note frames that wait; what lies long ago is forgotten."""
+        """Record the frames that wait, and forget old ones."""
         for (_, exposure), placed in places.items():
             for one in placed:
                 frame = one.arrival.frame
@@ -44,16 +44,16 @@ class RecentFrames:
                 self._frames[sensor] = dict(sorted(own.items())[-_KEPT:])
 
     def may_come_again(self, exposure: str, last: FrameFacts, utc_mjd: float) -> bool:
-        """Tell whether another frame of an exposure is to be expected.
+        """Tell whether another frame of an exposure is expected.
 
-        It is while the camera is at work, and has taken each other target or filter once at most since the last frame.
+        It is expected while the camera is working, if it has taken frames of no other exposure more than once since.
 
         Parameters
         ----------
         last
-            Of the exposure.
+            Last frame of the exposure.
         utc_mjd
-            The present moment.
+            The present time, MJD (UTC).
         """
         frames = self._frames.get(last.sensor, {})
         since = sorted(mjd for mjd in frames if mjd > last.taken.mjd and frames[mjd][0] != exposure)
@@ -64,12 +64,12 @@ class RecentFrames:
         return in_turn and _is_at_work(since[-1], frames[since[-1]][1], utc_mjd)
 
     def given_out(self, exposure: str, frames: Sequence[FrameFacts], is_closed: Callable[[str], bool]) -> str:
-        """Note that an exposure is whole; return a warning where it belongs to one that counted as whole too soon.
+        """Record that an exposure is complete; return a warning if it continues one that counted as complete too soon.
 
         Parameters
         ----------
         is_closed
-            Tells whether an exposure is reduced, or being reduced.
+            Tells whether an exposure has been reduced, or is being reduced.
         """
         first, last = frames[0], frames[-1]
         setup = last.setup
@@ -98,6 +98,6 @@ class RecentFrames:
 
 
 def _is_at_work(mjd: float, exposure_s: float, utc_mjd: float) -> bool:
-    """Tell whether the frame after one that began then can be on its way."""
+    """Tell whether the next frame may still come, after one that began at ``mjd``."""
     age_s = (utc_mjd - mjd) * _DAY_S - exposure_s
     return 0 <= age_s < _NEXT_FRAMES * exposure_s

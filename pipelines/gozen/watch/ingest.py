@@ -1,4 +1,4 @@
-"""Move complete files from the folder into the archive as cubes that wait for reduction."""
+"""Move complete files from the folder into the archive, and queue them as cubes for reduction."""
 
 from __future__ import annotations
 
@@ -27,16 +27,14 @@ log = logging.getLogger(__name__)
 
 
 class Inbound:
-    """Takes in what arrives.
+    """Moves files that arrive in the folder into the archive.
 
     Parameters
     ----------
     folder
-        Into which the camera writes.
+        Folder into which the camera writes.
     keep
-        Leave files where they are.
-    context
-        Of the watch.
+        Whether to copy the files and leave them in the folder.
     """
 
     def __init__(
@@ -65,34 +63,34 @@ class Inbound:
 
     @property
     def unread(self) -> int:
-        """Files that are seen but not whole yet, or wait to be put aside."""
+        """Number of files that are not complete yet, whose exposure is not, or that will be moved to ``refused``."""
         return self._arriving.unread + len(self._refusals)
 
     @property
     def has_looked(self) -> bool:
-        """Whether all that came together is known: a file counts when two looks have seen the same of it."""
+        """Whether the folder was scanned twice: a file is accepted after two scans have seen the same size and time."""
         return self._looks >= 2
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left in the folder, as far as anybody can know."""
+        """Whether all files that the scans have found in the folder are handled."""
         return self.has_looked and not self.unread and not self._to_finish
 
     def close(self) -> None:
-        """Remove what killed or ended workers left half-written, and let others watch the folder."""
-        with contextlib.suppress(StorageUnavailable):  # the next watch sweeps, too
+        """Remove half-written files of workers that have ended, and release the folder for another watch."""
+        with contextlib.suppress(StorageUnavailable):  # the next watch removes them
             self._sweep()
         self._intake.release()
 
     def step(self, now: float) -> None:
-        """Look, if it is time, and take one cube in.
+        """Scan the folder if it is time, and move the files of one cube into the archive.
 
         Raises
         ------
         StorageUnavailable
-            Folder or archive cannot be read or written now; the next step goes on where this one ended.
+            Folder or archive cannot be read or written now; the next step continues where this one stopped.
         BadRequest
-            Another watch looks after the folder.
+            Another watch is using the folder.
         """
         if not self._claimed:
             self._intake.claim()
@@ -105,7 +103,7 @@ class Inbound:
         if now >= self._next_look:
             self._next_look = now + self._settings.interval_s
             self._look(now)
-        # Here and below, off the list only when it is done: where the storage fails the next step tries again.
+        # Here and below an entry is removed after its work is done, so that the next step repeats it after an error.
         while self._to_finish:
             self._intake.finish(self._to_finish[0])
             self._to_finish.popleft()
@@ -120,15 +118,15 @@ class Inbound:
             raise self._arriving.trouble
 
     def next(self) -> QueuedCube | None:
-        """Return the cube that is taken in next."""
+        """Return the cube whose files are moved into the archive next, or None."""
         return next_to_take(self._cubes.values(), self._settings.queue_length)
 
     def has_more(self, name: CubeName) -> bool:
-        """Tell whether files of a cube came that are not in the archive yet."""
+        """Tell whether a cube has files that are not in the archive yet."""
         return bool(self._arrivals.get(name))
 
     def finish(self, cubes: Iterable[QueuedCube]) -> None:
-        """Let go of the files of cubes that are done, at the next step."""
+        """Remove the files of finished cubes from the spool, at the next step."""
         for cube in cubes:
             self._to_finish += cube.files
             self._arrivals.pop(cube.key, None)
@@ -146,7 +144,7 @@ class Inbound:
         self._accept(*found, now)
         for name in self._arriving.awaited():
             if name in self._cubes:
-                self._cubes[name].last = now  # it waits for files that are seen and not whole yet
+                self._cubes[name].last = now  # it waits for files that have come, but whose exposure is not complete
 
     def _accept(self, groups: Iterable[FileGroup], refused: Iterable[Refusal], now: float) -> None:
         self._refusals += refused
@@ -155,7 +153,7 @@ class Inbound:
                 self._add(group.night, group.exposure, one, group.last if math.isfinite(group.last) else now, now)
 
     def _is_closed(self, night: str, exposure: str, sensor: str) -> bool:
-        """Tell whether a sensor of an exposure is being reduced, or is."""
+        """Tell whether a sensor of an exposure has been reduced, or is being reduced."""
         cube = self._cubes.get((night, exposure, sensor))
         under_way = cube is not None and cube.state in (State.RUNNING, State.DONE)
         return under_way or self._held.closed(night, exposure, sensor)
@@ -167,7 +165,7 @@ class Inbound:
             self._cubes[name] = self._new_cube(name, one, now)
         cube = self._cubes[name]
         cube.last = last
-        # A late file of one that is being reduced: `Outbound` asks `has_more` when the worker answers.
+        # If the cube is being reduced, `Outbound` calls `has_more` when the worker has finished.
         if cube.state != State.RUNNING:
             cube.state = State.IN_FOLDER
         size = _size(one.arrival.path)
@@ -182,7 +180,7 @@ class Inbound:
         return QueuedCube(replace(raw, sensors={}, taken={}), sensor, express=express, seen=now, last=now)
 
     def _take(self, cube: QueuedCube) -> None:
-        """Take the files of one cube into the archive and record its exposure."""
+        """Move the files of one cube into the archive and record its exposure."""
         waiting = self._arrivals[cube.key]
         while waiting:
             one = waiting[0]
@@ -201,7 +199,7 @@ class Inbound:
             del self._cubes[cube.key]
             return
         try:
-            # A kill before this: the files lie in spool or folder, and the next watch takes them in again.
+            # If the watch is killed before this, the files are in spool or folder, and the next watch starts again.
             cube.raw = record_exposure(self._store, cube.raw_exposure)
             cube.state = State.WAITING
         except UnreadableInput as error:
@@ -213,4 +211,4 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        return 0  # it went since the look; taking it in will say so
+        return 0  # deleted since the scan; the move into the archive will report it

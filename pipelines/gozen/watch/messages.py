@@ -1,4 +1,4 @@
-"""The output of `gozen watch`: a line per exposure, the backlog at intervals, warnings that begin and end."""
+"""The output of `gozen watch`: a line per exposure, the backlog at intervals, and when warnings begin and end."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Tells people and programs how it goes.
+    """Reports results, errors and the backlog: to standard output, the log and a status file.
 
     Parameters
     ----------
     say
         Prints one line of the result.
     status
-        File that holds the present state as JSON; None for none.
+        File to which the present state is written as JSON; None for no file.
     start
-        Moment at which the watch began, s.
+        Time at which the watch began, s of its clock.
     """
 
     def __init__(
@@ -52,20 +52,20 @@ class Reporter:
         self._total: Counter[str] = Counter()
 
     def came(self, now: float, size: int, *, first: bool) -> None:
-        """Note a file of so many bytes; ``first`` when a cube begins with it."""
+        """Count a new file of ``size`` bytes; ``first`` if it is the first of its cube."""
         self._paces.came(now, size, first=first)
 
     def went(self, now: float, size: int) -> None:
-        """Note a cube that is reduced."""
+        """Count a cube that was reduced, of ``size`` bytes."""
         self._paces.went(now, size)
 
     def refused(self, path: Path, error: GozenError) -> None:
-        """Say that a file is left out, and where it lies now."""
+        """Report that a file is left out, the reason, and its present path."""
         self._total["refused"] += 1
         log.warning("left out, %s: %s; it lies at %s", error.name, error, path)
 
     def reduced(self, cube: QueuedCube, result: SensorCommit | Sequence[MasterResult]) -> None:
-        """Note what became of a cube."""
+        """Count the results of a cube and log its rejections and warnings."""
         commits = [result] if isinstance(result, SensorCommit) else [one.commit for one in result if one.commit]
         counts = self._outcomes.setdefault(cube.name, Counter())
         for commit in commits:
@@ -76,7 +76,7 @@ class Reporter:
             if commit.rejection is not None:
                 log.info("rejected, %s: %s", commit.rejection.name, commit.rejection.message)
             elif cube.calibrates and commit.warnings:
-                continue  # what is not in a master was told
+                continue  # the warnings have already named the files that are not in a master
             elif commit.lacks(len(cube.keys)):
                 log.warning(
                     "%s/%s: files came after it was reduced and are not in its result; give another run's name to "
@@ -84,7 +84,7 @@ class Reporter:
                 )  # fmt: skip
 
     def held(self, cube: QueuedCube, error: GozenError) -> None:
-        """Say that the work on a cube cannot be done, once for each reason."""
+        """Report that a cube cannot be reduced; each reason is reported once."""
         if str(error) not in self._held:
             log.warning("held, %s: %s/%s: %s", error.name, cube.raw.exposure, cube.sensor, error)
         self._held.add(str(error))
@@ -95,7 +95,7 @@ class Reporter:
         self._told.add(warning)
 
     def published(self, cubes: Sequence[QueuedCube], result: Published, now: float) -> None:
-        """Say which exposures can be looked up now."""
+        """Report the exposures whose rows can be looked up now."""
         seen: dict[tuple[str, str], QueuedCube] = {}
         for cube in in_order(cubes):
             seen.setdefault(cube.name, cube)
@@ -112,13 +112,13 @@ class Reporter:
         log.debug("published in %.2f s (table) and %.2f s (log)", result.append_s, result.log_s)
 
     def report(self, cubes: Collection[QueuedCube], unread: int, now: float, trouble: str = "") -> None:
-        """Report the pressure when it is time."""
+        """Report the backlog if it is time."""
         if now >= self._next:
             self._next = now + self._settings.report_s
             self.tell(cubes, unread, now, trouble)
 
     def tell(self, cubes: Iterable[QueuedCube], unread: int, now: float, trouble: str = "") -> None:
-        """Report the pressure now: a line, the status file, and warnings that began or ended."""
+        """Report the backlog now: a line, the status file, and warnings that began or ended."""
         free = self._free()
         if free is not None:
             self._paces.room(now, free)

@@ -1,4 +1,4 @@
-"""How fast data arrive and are reduced, the backlog, when the disk will be full, and warnings. No I/O."""
+"""Compute how fast data arrive and are reduced, the backlog, when the disk will be full, and warnings. No I/O."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from gozen.settings import WatchSettings
 from gozen.watch.waiting_cubes import QueuedCube, State
 
 WINDOW_S = 300.0
-"""Paces are means over this time, or over the time since the start where that is shorter."""
+"""Rates are means over this time, or over the time since the start if that is shorter."""
 _SHORT_SPAN_S = 60.0
-"""What comes at once at the start is no pace; and a disk is also used by others."""
+"""Shortest time for a rate: many files may come together at the start, and others also write to the disk."""
 _LATE_S = 60.0
 
 
 @dataclass(frozen=True)
 class Warned:
-    """A thing that somebody has to know before it hurts: its name and a sentence."""
+    """A warning: its name and a sentence."""
 
     name: str
     message: str
@@ -27,24 +27,24 @@ class Warned:
 
 @dataclass(frozen=True)
 class Pressure:
-    """What waits and how fast it comes and goes.
+    """The backlog, and the rates at which cubes arrive and are reduced.
 
     Parameters
     ----------
     folder, waiting, running, held
-        Cubes (sensor exposures) in each state.
+        Number of cubes (sensor exposures) in each state.
     unread
-        Files that are not whole yet.
+        Number of files that are not complete yet.
     oldest_s
-        Age of the oldest cube that is not reduced, s since it was seen.
+        Age of the oldest cube that is not reduced, s since it was first seen.
     waiting_bytes
-        Of raw data that are not reduced.
+        Size of the raw data that are not reduced, bytes.
     pace_in, pace_out
-        Cubes per second.
+        Cubes that arrive and that are reduced per second.
     room_bytes
-        What is left for raw data; None where nobody knows.
+        Space that is left for raw data, bytes; None if it is not known.
     room_s
-        How long that lasts at the present pace; None when it does not shrink.
+        Time until this space is used up at the present rate, s; None if it does not shrink.
     """
 
     folder: int
@@ -61,11 +61,11 @@ class Pressure:
 
     @property
     def unreduced(self) -> int:
-        """Cubes that are not reduced yet, without those that are held."""
+        """Number of cubes that are not reduced yet, without those that are held."""
         return self.folder + self.waiting + self.running
 
     def line(self) -> str:
-        """Return it as one line for people."""
+        """Return the backlog as one line for people."""
         room = "" if self.room_bytes is None else f", room {self.room_bytes / 1e9:.2f} GB"
         room += "" if self.room_s is None else f" ({duration(self.room_s)})"
         held = f", {self.held} held" if self.held else ""
@@ -75,17 +75,17 @@ class Pressure:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the fields as plain data for JSON."""
         return asdict(self)
 
 
 class Paces:
-    """What came and went in the last minutes.
+    """Arrivals, reductions and free space of the last `WINDOW_S` seconds.
 
     Parameters
     ----------
     start
-        Moment at which the watch began, s.
+        Time at which the watch began, s of its clock.
     """
 
     def __init__(self, start: float) -> None:
@@ -96,31 +96,31 @@ class Paces:
         self._room: deque[tuple[float, float]] = deque()
 
     def came(self, now: float, size: int, *, first: bool = True) -> None:
-        """Note a file of so many bytes that came; ``first`` when a cube begins with it."""
+        """Count a new file of ``size`` bytes; ``first`` if it is the first of its cube."""
         self._in.append((now, size))
         if first:
             self._cubes.append((now, 1))
 
     def went(self, now: float, size: int) -> None:
-        """Note a cube of so many bytes that is reduced."""
+        """Count a cube of ``size`` bytes that was reduced."""
         self._out.append((now, size))
 
     def room(self, now: float, free: float) -> None:
-        """Note how many bytes are free."""
+        """Record the number of free bytes."""
         self._room.append((now, free))
 
     def cubes(self, now: float) -> tuple[float, float]:
-        """Return cubes per second that come and go."""
+        """Return the cubes per second that arrive, and those that are reduced."""
         span = self._forget(now)
         return len(self._cubes) / span, len(self._out) / span
 
     def growth(self, now: float) -> float:
-        """Return by how many bytes per second the raw data that wait grow."""
+        """Return the growth of the raw data that are not reduced, bytes per second."""
         span = self._forget(now)
         return (sum(size for _, size in self._in) - sum(size for _, size in self._out)) / span
 
     def shrinkage(self, now: float) -> float:
-        """Return how many free bytes are lost per second."""
+        """Return the loss of free space on the disk, bytes per second; 0 while it is not known."""
         self._forget(now)
         if not self._room:
             return 0.0
@@ -137,16 +137,16 @@ class Paces:
 def pressure_of(
     cubes: Iterable[QueuedCube], paces: Paces, now: float, *, unread: int, free: float | None, limit: float | None
 ) -> Pressure:
-    """Return the pressure at a moment.
+    """Return the backlog and the rates at the time ``now``.
 
     Parameters
     ----------
     unread
-        Files that are not whole yet.
+        Number of files that are not complete yet.
     free
-        Bytes that the archive's disk has; None where there is no disk.
+        Free bytes on the disk of the archive; None if the archive is not on a disk.
     limit
-        Bytes that raw data which are not reduced may take; None is as many as the disk has.
+        Largest size of the raw data that are not reduced, bytes; None for the free space of the disk.
     """
     known = list(cubes)
     count = {state: sum(cube.state == state for cube in known) for state in State}
@@ -173,14 +173,14 @@ def pressure_of(
 
 
 def lasting(room: float, loss: float) -> float:
-    """Return how long room lasts, s, when it shrinks by ``loss`` bytes per second; infinite when it does not."""
+    """Return the time in s after which ``room`` bytes are used up at ``loss`` bytes per second; may be infinite."""
     if room <= 0:
         return 0.0
     return room / loss if loss > 0 else float("inf")
 
 
 def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
-    """Return what somebody has to know."""
+    """Return the warnings for a backlog."""
     found = []
     if now.room_bytes is not None and now.room_bytes <= 0:
         found.append(
@@ -224,7 +224,7 @@ def changes(before: Sequence[Warned], after: Sequence[Warned]) -> tuple[list[War
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a duration as text in s, min or h."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

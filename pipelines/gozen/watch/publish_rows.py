@@ -1,4 +1,4 @@
-"""Append reduced exposures to the table and the observation log, as a task for a worker."""
+"""Append reduced exposures to the table and update the observation log, as a task for a worker."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gozen.watch.waiting_cubes import Name
 
 @dataclass(frozen=True)
 class Publication:
-    """Exposures that are to be published.
+    """The exposures to publish.
 
     Parameters
     ----------
     portions
-        Exposures of one night each, appended in one step.
+        Groups of exposures; each group is of one night and is appended in one step.
     without_rows
-        Exposures that only the log gets: calibration.
+        Calibration exposures, which are added only to the log.
     """
 
     portions: tuple[tuple[Name, ...], ...]
@@ -30,7 +30,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published:
-    """What it came to: rows that the table got, and seconds spent."""
+    """The result: the number of rows added to the table, and the seconds spent on table and log."""
 
     rows: int
     append_s: float
@@ -38,9 +38,9 @@ class Published:
 
 
 def publish(what: Publication, shared: SharedInputs) -> Published:
-    """Append portions one after the other and bring the log of their nights up to date.
+    """Append the portions one after the other and rebuild the log of their nights.
 
-    Each portion is a version of the table of its own, so that the table does not hang on how often this is called.
+    Each portion is a separate version of the table, so the table does not depend on how often this is called.
 
     Raises
     ------
@@ -60,5 +60,5 @@ def publish(what: Publication, shared: SharedInputs) -> Published:
 def _append(portion: Sequence[Name], shared: SharedInputs) -> int:
     night = portion[0][0]
     commits = staged_commits(shared.store, night, [exposure for _, exposure in portion])
-    # Exposures without rows must not make a version.
+    # Exposures without rows must not make a new version of the table.
     return append_commits(shared.store, night, commits).rows_added if commits else 0

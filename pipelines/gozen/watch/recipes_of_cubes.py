@@ -1,4 +1,4 @@
-"""Find the pipelines for a cube, from recipes that name its object or from its header, and its priority."""
+"""Find the pipelines and the priority of a cube, from the recipe that asked for it or from the settings."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Asked = list[tuple[PlannedExposure, Observation]]
 
 
 class Orders:
-    """The recipes of a watch, read for each night anew.
+    """The recipes of a watch, interpreted anew for each night.
 
     Parameters
     ----------
     recipes
-        Recipes or Observations.
+        Files with recipes or Observations.
     pipelines
-        What to make of every exposure; empty: what recipe or header say.
+        Pipelines for every exposure; if empty, those of the recipe or the header.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Orders:
         self._asked: dict[str, Asked] = {}
         self._taken: dict[str, dict[str, RawExposure]] = {}
         self._reach = PointingReach.of(profile)
-        self._of_night("20000101")  # a recipe that makes no sense is refused at once
+        self._of_night("20000101")  # so that an invalid recipe is refused at the start
 
     def is_express(self, raw: RawExposure) -> bool:
-        """Tell whether an exposure goes before others: a target of opportunity, or an object of the settings."""
+        """Tell whether an exposure is reduced before others: its recipe or the settings make its object express."""
         if raw.data_type != "OBJECT":
             return False
         asked = self._asked_for(raw)
@@ -56,17 +56,17 @@ class Orders:
         return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
 
     def forget(self, night: str) -> None:
-        """Look at what was taken in a night anew: exposures have got other names."""
+        """Forget the exposures of a night, because they were renamed; they are read again from the archive."""
         self._taken.pop(night, None)
 
     def masters(self, cube: QueuedCube) -> MasterWork | None:
-        """Return the master that is made of a calibration cube; None when the camera needs none of this kind."""
+        """Return the master to make from a calibration cube; None if the camera needs none of this kind."""
         if cube.raw.data_type.lower() not in self._profile.masters:
             return None
         return masters_wanted([cube.raw_exposure], self._profile.masters)[0]
 
     def work(self, cube: QueuedCube) -> SensorWork | None:
-        """Return the reduction of a cube of the sky; None where its recipe leaves the sensor out."""
+        """Return the reduction task of a sky cube; None if its recipe leaves the sensor out."""
         raw = cube.raw
         processing = Processing(raw.night, raw.exposure, self._settings.run)
         files = raw.sensors[cube.sensor]
@@ -86,7 +86,10 @@ class Orders:
         )
 
     def _asked_for(self, raw: RawExposure) -> tuple[PlannedExposure, Observation] | None:
-        """Return what an exposure answers; other exposures of its night are looked at only where that matters."""
+        """Return the step of a recipe that asked for an exposure, and its Observation; None if no recipe did.
+
+        Other exposures of the night are read only if several steps have the same object.
+        """
         target = raw.object.strip()
         asked = [one for one in self._of_night(raw.night) if one[0].exposure.spec.object.strip() == target]
         taken = self._taken_of(raw, target) if len(asked) > 1 else [raw]
@@ -94,7 +97,7 @@ class Orders:
         return next((one for one in asked if one[0] is found), None)
 
     def _taken_of(self, raw: RawExposure, target: str) -> list[RawExposure]:
-        """Return the exposures of a target in a night, by time; the archive is asked once for each night."""
+        """Return the exposures of a target in a night, by time; the archive is read once for each night."""
         if raw.night not in self._taken:
             found = raw_exposures(open_archive(self._settings), raw.night)
             self._taken[raw.night] = {one.exposure: one for one in found}
@@ -104,7 +107,7 @@ class Orders:
         return sorted(same, key=lambda one: (one.mjd, one.exposure))
 
     def _of_night(self, night: str) -> Asked:
-        """Return what is asked of the sky, in the order of the recipes and their steps."""
+        """Return the steps of a night that observe the sky, in the order of the recipes and their steps."""
         if night not in self._asked:
             found: Asked = []
             for name, text in self._texts:

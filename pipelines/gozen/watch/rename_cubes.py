@@ -1,4 +1,4 @@
-"""Rename waiting cubes when later files show that their exposure's name is wrong."""
+"""Move files of waiting cubes to other cubes when later files show that they belong to another exposure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Arrivals = defaultdict[CubeName, deque[Placed]]
 
 
 class CubeRenaming:
-    """Gives files of cubes that nobody reduces yet to other cubes.
+    """Moves files of cubes that are not being reduced yet to other cubes.
 
     Parameters
     ----------
     cubes
-        What the watch knows of; they change.
+        All cubes of the watch; changed in place.
     arrivals
-        Files of cubes that are not in the archive yet; they change.
+        Files of cubes that are not in the archive yet; changed in place.
     """
 
     def __init__(self, store: Store, orders: Orders, cubes: Cubes, arrivals: Arrivals) -> None:
@@ -35,19 +35,19 @@ class CubeRenaming:
         self._begun: tuple[str, Sequence[Moved]] | None = None
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
-        """Give files of a night to other exposures.
+        """Move files of a night to other exposures.
 
         Raises
         ------
         StorageUnavailable
-            The archive cannot be read or written now. `finish` ends what has begun; until then none of these cubes is
-            reduced.
+            The archive cannot be read or written now. `finish` completes the move later; until then none of these cubes
+            is reduced.
         """
         self._begun = night, moved
         for one in moved:
             cube = self._cubes.get(_name(night, one.file.exposure, one))
             if cube is not None:
-                # Not to be reduced under the old name while the archive may have half of the new one.
+                # So that it is not reduced under the old name while the archive may contain half of the change.
                 cube.state = State.IN_FOLDER
         ahead = self._ahead(moved)
         archived = [one for one in moved if one.file.key not in ahead]
@@ -56,15 +56,15 @@ class CubeRenaming:
         self.finish()
 
     def finish(self) -> None:
-        """End a renaming that has begun: what the archive has under its new key belongs to its new cube."""
+        """Complete a move that was begun: files that the archive has under their new keys go to their new cubes."""
         if self._begun is None:
             return
         night, moved = self._begun
         finish_renaming(self._store, night)
         ahead = self._ahead(moved)
-        # Asked of the archive: where it has refused the renaming, the files have their old keys and cubes.
+        # The archive decides: if it refused the renaming, the files still have their old keys and cubes.
         done = [one for one in moved if one.changes and (one.file.key in ahead or self._store.exists(one.key))]
-        # All out before one goes in: the first cube may take the name that the second is to leave.
+        # All files are removed from their cubes before one is added: two exposures may exchange their names.
         parts = [self._taken_out(night, one) for one in done]
         for one, part in zip(done, parts, strict=True):
             if part is not None:
@@ -76,7 +76,7 @@ class CubeRenaming:
         self._begun = None
 
     def promised(self, night: str) -> list[RawExposure]:
-        """Return records of the files of a night that are to come into the archive."""
+        """Return records of the files of a night that are not in the archive yet."""
         return [
             record_of(night, name[1], waiting)
             for name, waiting in self._arrivals.items()
@@ -84,7 +84,7 @@ class CubeRenaming:
         ]
 
     def _ahead(self, moved: Iterable[Moved]) -> set[str]:
-        """Return the keys of files that are in the queue alone; one of a killed watch may be in the archive, too."""
+        """Return the old keys of files that are in the queue and not also in the archive, as after a killed watch."""
         waiting = {placed.key for found in self._arrivals.values() for placed in found}
         return {key for one in moved if (key := one.file.key) in waiting and not self._store.exists(key)}
 
@@ -92,7 +92,7 @@ class CubeRenaming:
         name, key = _name(night, one.file.exposure, one), one.file.key
         cube = self._cubes.get(name)
         if cube is None:
-            return None  # a command took it in
+            return None  # another command moved it into the archive
         waiting = self._arrivals[name]
         own = [placed for placed in waiting if placed.key == key]
         self._arrivals[name] = deque(placed for placed in waiting if placed.key != key)
@@ -117,7 +117,7 @@ class CubeRenaming:
         self._arrivals[name] += [replace(placed, key=key) for placed in part.waiting]
 
     def _settle(self, name: CubeName) -> None:
-        """Bring a cube up to date with its files, or remove it where it has none any more."""
+        """Update a cube after its files have changed; remove it if it has no files any more."""
         cube = self._cubes[name]
         waiting = self._arrivals[name]
         if not cube.keys and not waiting:
@@ -135,7 +135,7 @@ class CubeRenaming:
 
 @dataclass(frozen=True)
 class _CubeShare:
-    """What a cube had of one file."""
+    """The part of a cube that belongs to one raw file."""
 
     cube: QueuedCube
     waiting: list[Placed]

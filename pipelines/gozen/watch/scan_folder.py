@@ -1,4 +1,4 @@
-"""List the FITS files of the watched folder, and whether each is complete. Changes nothing."""
+"""List the FITS files of the watched folder and tell whether each is complete. Changes no files."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from gozen.archive.stores.store import named_errors
 from gozen.frames.fits_units import FITS_BLOCK
 
 SPOOL = ".gozen"
-"""Files that are being worked on; hidden, so that nobody else's look finds them."""
+"""Folder for files that are being worked on; hidden, so that other programs do not list them."""
 REFUSED = "refused"
-"""Files that cannot be read, kept for people."""
+"""Folder for files that cannot be read, for people to inspect."""
 _CARD = 80
 _LONGEST_HEADER = 2000 * FITS_BLOCK
-"""Bytes; a file that is no FITS file is not read to its end in search of ``END``."""
+"""Size in bytes after which the search for ``END`` stops: a file that is not FITS is not read completely."""
 _NUMBER = re.compile(rb"=\s*([+-]?\d+)")
 Verdict = Literal["wait", "whole", "broken"]
 
 
 @dataclass(frozen=True)
 class FolderEntry:
-    """One file as a look saw it; two equal entries say that nobody wrote in between.
+    """One file as a scan saw it; if two entries are equal, the file was not written in between.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class FolderEntry:
 
 
 def fits_files_below(folder: Path, left: list[Path] | None = None) -> list[FolderEntry]:
-    """Return the FITS files below a folder, in order of name; hidden and refused ones are left out.
+    """Return the FITS files below a folder, sorted by name, without hidden and refused files.
 
-    A link to a file counts as the file.
+    A symbolic link to a file counts as the file.
 
     Parameters
     ----------
     left
-        Is filled with the links that are not followed: to folders, or to nothing.
+        List to which links that are not followed are added: links to folders and broken links.
 
     Raises
     ------
@@ -69,18 +69,18 @@ def look_at_spool(folder: Path) -> list[FolderEntry]:
 
 
 def verdict(*, same: bool, whole: bool, quiet_s: float, patience_s: float) -> Verdict:
-    """Decide what a file is.
+    """Decide whether a file is complete or broken, or has to wait.
 
     Parameters
     ----------
     same
-        Whether two looks saw the same size and time.
+        Whether two scans have seen the same size and time.
     whole
         Whether the file is as long as its headers say.
     quiet_s
-        Seconds since it last changed.
+        Seconds since its last change.
     patience_s
-        Seconds after which nobody is taken to be writing any more.
+        Seconds without a change after which an incomplete file counts as broken.
     """
     if not same:
         return "wait"
@@ -90,14 +90,14 @@ def verdict(*, same: bool, whole: bool, quiet_s: float, patience_s: float) -> Ve
 
 
 def is_whole(path: Path, size: int) -> bool:
-    """Tell whether a file is as long as its FITS headers promise (FITS standard 4.0, sections 3 and 4).
+    """Tell whether a file is as long as its FITS headers say (FITS standard 4.0, sections 3 and 4).
 
-    A file compressed by gzip is whole when it can be decompressed to its end.
+    A file compressed by gzip is complete if it can be decompressed to its end.
 
     Raises
     ------
     StorageUnavailable, MissingObject
-        It cannot be read.
+        The file cannot be read.
     """
     with named_errors(str(path), "read"), path.open("rb") as stream:
         if stream.read(2) == b"\x1f\x8b":
@@ -107,14 +107,14 @@ def is_whole(path: Path, size: int) -> bool:
             header = header_at(stream, place)
             first = b"SIMPLE" if place == 0 else b"XTENSION"
             if header is None or not header.startswith(first):
-                # Behind the first image anything may stand; at the beginning it is no FITS file, or not yet.
+                # After the first HDU other bytes are allowed; at the start of the file it is not a FITS file (yet).
                 return place > 0 and header is not None
             place += len(header) + _padded(_data_length(header))
         return place == size and size > 0
 
 
 def header_at(stream: IO[bytes], place: int) -> bytes | None:
-    """Return the blocks of the header that begins at a place; None when the file ends before ``END``."""
+    """Return the header that begins at byte ``place``, in full blocks; None if the file ends before ``END``."""
     stream.seek(place)
     blocks = bytearray()
     while len(blocks) < _LONGEST_HEADER:
@@ -155,7 +155,7 @@ def _gzip_ends(path: Path) -> bool:
 
 
 def _data_length(header: bytes) -> int:
-    """Return the bytes of data after a header: |BITPIX|/8 GCOUNT (PCOUNT + NAXIS1 ... NAXISn)."""
+    """Return the size in bytes of the data after a header: |BITPIX|/8 * GCOUNT * (PCOUNT + NAXIS1 * ... * NAXISn)."""
     words: dict[bytes, int] = {}
     for start in range(0, len(header), _CARD):
         number = _NUMBER.match(header, start + 8, start + _CARD)

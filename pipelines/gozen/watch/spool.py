@@ -1,8 +1,8 @@
-"""Move files from the watched folder into the archive in repeatable steps; every file always has a name.
+"""Move files from the watched folder into the archive in steps that can be repeated; no step can lose a file.
 
-A file goes to the hidden spool beside it, then into the archive under its raw key; the spool lets go of it when its
-rows are in the table. So what is in folder and spool is what is not finished, and a watch that was killed needs no
-other memory. With ``keep`` files are copied and stay where they are.
+A file is moved to the hidden spool in the watched folder, then added to the archive under its raw key. It is removed
+from the spool when its rows are in the table. So the files in folder and spool are exactly those that are not finished,
+and a watch that was killed continues from them. With ``keep`` files are copied and stay where they are.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _IMAGE = re.compile(rb"NAXIS   = +[2-9] ")
 
 
 class _NamedBytes(io.BytesIO):
-    """Bytes that have a file's name, for messages."""
+    """Bytes with the name of a file, for messages."""
 
     name = ""
 
 
 def read_arrival(path: Path, profile: Profile) -> Arrival:
-    """Read a file's header, without its pixels where they are not compressed.
+    """Read the header of a file; the complete file is read only if the image is compressed or not in the first HDU.
 
     Raises
     ------
     CorruptFile
-        It is no raw file of this camera.
+        The file is not a raw file of this camera.
     """
     stamp = stamp_of(path)
     with named_errors(str(path), "read"), path.open("rb") as stream:
@@ -61,12 +61,12 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
 
 
 class Intake:
-    """Moves files of one folder.
+    """Moves the files of one folder into the archive.
 
     Parameters
     ----------
     keep
-        Leave the files where they are: the archive gets copies.
+        Whether to copy the files and leave them in the folder.
     """
 
     def __init__(self, folder: Path, store: Store, *, keep: bool = False) -> None:
@@ -74,12 +74,12 @@ class Intake:
         self._lock: IO[str] | None = None
 
     def claim(self) -> None:
-        """Keep a second watch away from the folder.
+        """Lock the folder against a second watch.
 
         Raises
         ------
         BadRequest
-            There is one already.
+            Another watch is using the folder.
         StorageUnavailable
             The folder cannot be written.
         """
@@ -89,44 +89,44 @@ class Intake:
             (self._folder / SPOOL).mkdir(exist_ok=True)
             self._lock = (self._folder / SPOOL / "lock").open("w")
         try:
-            # The kernel lets go of it when the process dies; the mere presence of a file would outlive a kill.
+            # The kernel releases this lock when the process dies; a lock that is only a file would remain.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadRequest(f"another gozen watch looks after {self._folder}; stop it first") from error
 
     def release(self) -> None:
-        """Let others watch the folder."""
+        """Release the lock, so that another watch can use the folder."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def take(self, arrival: Arrival, key: str) -> Path:
-        """Take one file into the archive under a key; return where it lies now.
+        """Add one file to the archive under a key; return its present path.
 
         Raises
         ------
         CorruptFile
             The archive has other bytes under this key.
         MissingObject
-            It went or changed since its header was read.
+            The file was deleted or has changed since its header was read.
         StorageUnavailable
             Folder or archive cannot be written.
         """
         path = arrival.path
         if path.exists() and arrival.stamp not in (None, stamp_of(path)):
             raise MissingObject(f"{path} has changed; the next look will see it anew")
-        # Renamed, unless it stays, before it is read: a camera that uses the name again makes another file.
+        # Moved before it is read (without `keep`): if the camera uses the name again, it makes another file.
         held = self.spooled(path)
         with named_errors(str(held), "read"), held.open("rb") as stream:
             compressed = stream.read(2) == _GZIP_MAGIC
             shared = os.fstat(stream.fileno()).st_nlink > 1
         if compressed:
-            # The archive's name ends in .fits, so that is what it holds.
+            # Stored decompressed, because the key in the archive ends in .fits.
             with named_errors(str(held), "read"), gzip.open(held) as stream:
                 data = stream.read()
             fits = self._store.create(key, data) or self._store.read(key) == data
         elif self._keep or shared:
-            # Whoever has another name of the file could write into the archive by it.
+            # Copied: through another name of the file, a program could write into the object in the archive.
             with named_errors(str(held), "read"):
                 data = held.read_bytes()
             fits = self._store.create(key, data) or self._store.read(key) == data
@@ -137,16 +137,16 @@ class Intake:
         return held
 
     def finish(self, path: Path) -> None:
-        """Let go of a file whose work is done."""
+        """Delete a file from the spool when its work is done, and the folders that are empty then."""
         if self._keep:
             return
         with named_errors(str(path), "delete"):
-            # An earlier try may have removed it and failed at the folder.
+            # An earlier attempt may have deleted the file and failed at the folder.
             path.unlink(missing_ok=True)
             self._remove_empty(path.parent)
 
     def refuse(self, path: Path) -> Path:
-        """Put a file aside for people to look at; return where it lies now. A link stays where it is."""
+        """Move a file to ``refused`` for people to inspect; return its new path. A link is not moved."""
         if self._keep or path.is_symlink():
             return path
         target = self._folder / REFUSED / path.name
@@ -160,16 +160,16 @@ class Intake:
         return target
 
     def spooled(self, path: Path) -> Path:
-        """Move a file into the spool, unless it is there already or stays where it is; return where it lies now."""
+        """Move a file into the spool, unless it is there already or files are kept; return its new path."""
         spool = self._folder / SPOOL
         if self._keep or path.is_relative_to(spool):
             return path
         target = spool / path.relative_to(self._folder)
         if not path.exists() and target.exists():
-            return target  # an earlier try came as far as this
+            return target  # an earlier attempt has moved it
         number = 1
         while target.exists():
-            # An earlier file of this name is still being worked on.
+            # An earlier file with this name is still being worked on.
             number += 1
             target = spool / str(number) / path.relative_to(self._folder)
         with named_errors(f"{path} (with --keep files stay where they are)", "write"):
@@ -193,12 +193,12 @@ class Intake:
 
 
 def _move_content(link: Path, target: Path) -> None:
-    """Put a copy of the file that a link means in place of the link; that file stays as it is."""
+    """Copy the target of a link to ``target`` and delete the link; the linked file is not changed."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.copyfile(link, partial)
     with partial.open("rb") as stream:
-        os.fsync(stream.fileno())  # the link goes: an empty file in its place would be refused for good
+        os.fsync(stream.fileno())  # before the link is deleted: after a power failure the copy would be empty
     partial.replace(target)
     sync_folder(target.parent)
-    # Last: a kill before this leaves the file twice, never not at all.
+    # Last, so that a kill before this leaves the file twice and never loses it.
     link.unlink()

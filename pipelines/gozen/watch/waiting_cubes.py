@@ -1,4 +1,4 @@
-"""The cubes that `gozen watch` still has to reduce, and their order. No I/O."""
+"""The cubes that `gozen watch` still has to reduce or publish, and their order. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CubeName = tuple[str, str, str]
 
 
 class State(StrEnum):
-    """How far a cube is."""
+    """The progress of a cube."""
 
     IN_FOLDER = "in folder"
     WAITING = "waiting"
@@ -29,25 +29,24 @@ UNDER_WAY = (State.IN_FOLDER, State.WAITING, State.RUNNING)
 
 @dataclass
 class QueuedCube:
-    """One sensor's part of an exposure, from its arrival to the table.
+    """One sensor's part of an exposure, from its arrival until its rows are in the table.
 
     Parameters
     ----------
     raw
-        The exposure; with all its sensors' files once this one is in the archive.
+        Record of the exposure; with the files of all its sensors, once this sensor's files are in the archive.
     express
-        Whether it goes before others.
+        Whether it is reduced before others.
     seen, last
-        Moments at which its first and its last file were seen, s of the watch's clock.
+        Times at which its first and its last file were seen, s of the watch's clock.
     size
-        Bytes of its files.
+        Total size of its files, bytes.
     files
-        Where those lie that are in the archive, with their keys: in the spool, or in the folder that they are copied
-        from.
+        For each of its files that is in the archive: its local path, in the spool or in the folder, and its key.
     keys
-        Their keys in the archive.
+        Keys of its files in the archive.
     error
-        For which it is held.
+        The error for which it is held.
     """
 
     raw: RawExposure
@@ -77,23 +76,23 @@ class QueuedCube:
         return replace(self.raw, sensors={self.sensor: self.keys})
 
     def hold(self, error: GozenError) -> None:
-        """Leave it until the watch starts again, or until what it lacks is there."""
+        """Do not try it again until the watch is restarted or new masters are made."""
         self.state, self.error = State.HELD, error
 
     @property
     def may_lack_masters(self) -> bool:
-        """Whether it is held for something that masters may mend: what could not be recorded stays held."""
+        """Whether new masters may resolve the error for which it is held; a cube that is not recorded remains held."""
         is_recorded = self.sensor in self.raw.sensors
         return self.state == State.HELD and is_recorded and isinstance(self.error, UnreadableInput)
 
     @property
     def calibrates(self) -> bool:
-        """Whether a master is made of it."""
+        """Whether it is a calibration cube, from which a master is made."""
         return self.raw.data_type != "OBJECT"
 
     @property
     def rank(self) -> tuple[int, float, str, str]:
-        """Place in the queue: calibration first, for all need it; then express; then the oldest."""
+        """Sort key of the queue: calibration first, because all other cubes need it; then express; then the oldest."""
         return (0 if self.calibrates else 1 if self.express else 2, self.raw.mjd, self.raw.exposure, self.sensor)
 
 
@@ -101,17 +100,17 @@ Cubes = dict[CubeName, QueuedCube]
 
 
 def in_order(cubes: Iterable[QueuedCube]) -> list[QueuedCube]:
-    """Return cubes in the order in which they are served."""
+    """Return cubes in the order of the queue."""
     return sorted(cubes, key=lambda cube: cube.rank)
 
 
 def next_to_take(cubes: Iterable[QueuedCube], queue_length: int) -> QueuedCube | None:
-    """Return the cube that goes from the folder into the archive next, or None.
+    """Return the cube to move from the folder into the archive next, or None.
 
     Parameters
     ----------
     queue_length
-        When so many wait in the archive, only what goes before them is taken in.
+        If this many cubes wait in the archive, only calibration and express cubes are moved.
     """
     known = list(cubes)
     full = sum(cube.state in (State.WAITING, State.RUNNING) for cube in known) >= queue_length
@@ -121,15 +120,15 @@ def next_to_take(cubes: Iterable[QueuedCube], queue_length: int) -> QueuedCube |
 
 
 def next_to_run(cubes: Iterable[QueuedCube], quiet_before: float) -> QueuedCube | None:
-    """Return the cube that is reduced next, or None.
+    """Return the cube to reduce next, or None.
 
-    A cube of the sky waits for the calibration of its sensor that is known already, and calibrations of one sensor go
-    one after the other, so that the masters do not hang on how fast the machine is.
+    A sky cube waits for all known calibration cubes of its sensor, and the calibration cubes of one sensor are reduced
+    one after the other. So the masters that are used do not depend on the speed of the machine.
 
     Parameters
     ----------
     quiet_before
-        Only cubes whose last file was seen before this moment are whole.
+        Cubes whose last file was seen after this time are not complete, and wait.
     """
     known = list(cubes)
     calibrating = {cube.sensor for cube in known if cube.calibrates and cube.state in UNDER_WAY}
@@ -146,10 +145,10 @@ def next_to_run(cubes: Iterable[QueuedCube], quiet_before: float) -> QueuedCube 
 
 
 def publishable(cubes: Iterable[QueuedCube]) -> list[Name]:
-    """Return the exposures whose rows may go into the table, in the order of the queue.
+    """Return the exposures whose rows may be appended to the table, in the order of the queue.
 
-    None goes before one that stands ahead of it and is still worked on: so the table does not hang on which worker was
-    faster.
+    An exposure waits while one before it in the queue is still being worked on. So the table does not depend on which
+    worker is faster.
     """
     names: list[Name] = []
     for cube in in_order(cubes):
@@ -161,14 +160,14 @@ def publishable(cubes: Iterable[QueuedCube]) -> list[Name]:
 
 
 def portions(names: Sequence[Name], size: int, *, idle: bool) -> list[list[Name]]:
-    """Cut exposures into portions of one night each that are appended in one step.
+    """Divide exposures into portions; each is of one night and is appended in one step.
 
     Parameters
     ----------
     size
-        Exposures of a portion.
+        Number of exposures in a portion.
     idle
-        Nothing else is to come: the last portion may be smaller.
+        Whether no other exposure is in progress: then the last portion may be smaller, else it has to wait.
     """
     cut: list[list[Name]] = []
     for name in names:

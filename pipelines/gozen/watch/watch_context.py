@@ -1,4 +1,4 @@
-"""What the two sides of a watch share: ingest and dispatch."""
+"""The objects that ingest and dispatch of a watch share."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gozen.watch.waiting_cubes import Cubes
 
 @dataclass(frozen=True)
 class WatchContext:
-    """One watch.
+    """Settings, recipes, reporter and cubes of one watch.
 
     Parameters
     ----------
     orders
-        What is asked of what comes.
+        The recipes: pipelines and priorities of new cubes.
     reporter
-        Tells people and programs.
+        Reports results, errors and the backlog.
     cubes
-        What the watch knows of: new ones are added, those that are done are removed.
+        All cubes of the watch: new ones are added, finished ones are removed.
     """
 
     settings: WatchSettings

@@ -22,9 +22,9 @@ from gozen.watch.watch_context import WatchContext
 
 @dataclass(frozen=True)
 class WatchClock:
-    """Time as a watch sees it, s."""
+    """The clock of a watch, s."""
 
-    # Not the time of day: NTP may set that back, and nothing would be looked at for as long.
+    # Monotonic: if NTP set the clock back, the folder would not be scanned for that long.
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -39,32 +39,32 @@ def run_watch(
     until_idle: bool = False,
     clock: WatchClock = WatchClock(),
 ) -> ExitCode:
-    """Look after a folder until the process is interrupted, or until all is done.
+    """Watch a folder until the process is interrupted, or with ``until_idle`` until all work is done.
 
     Parameters
     ----------
     folder
-        Into which the camera writes.
+        Folder into which the camera writes.
     orders
-        What is asked of what comes.
+        The recipes: pipelines and priorities of new cubes.
     reporter
-        Tells people and programs.
+        Reports results, errors and the backlog.
     keep
-        Leave files where they are.
+        Whether to copy the files and leave them in the folder.
     until_idle
-        Return as soon as nothing is left to do, and raise when the storage is in trouble instead of waiting.
+        Whether to return as soon as no work is left, and to raise on a storage error instead of waiting.
 
     Returns
     -------
     ExitCode
-        The worst of what is held.
+        The worst exit code of the cubes that are held.
 
     Raises
     ------
     StorageUnavailable
-        With ``until_idle``.
+        The storage failed; only with ``until_idle``.
     BadRequest
-        Another watch looks after the folder.
+        Another watch is using the folder.
     UnreadableInput
         The profile or the reference catalogue cannot be read.
     """
@@ -91,7 +91,7 @@ def run_watch(
             more = inbound.next() is not None and not trouble.message
             outbound.collect(0.0 if more else watch.interval_s, clock.now, clock.sleep)
     finally:
-        # First: `inbound` removes half-written files of processes that are over.
+        # First, because `inbound` removes the half-written files of processes that have ended.
         pool.stop()
         inbound.close()
 

@@ -1,1 +1,1 @@
-"""The observation log: a night's commits as three Parquet tables, and look-ups in them."""
+"""The observation log: three Parquet tables for each night, built from its commits, and searches in them."""

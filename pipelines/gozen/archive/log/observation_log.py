@@ -1,8 +1,7 @@
-"""Build the observation log: three tables of a night, made from its commits.
+"""Build and read the observation log: three tables for each night, built from its commits.
 
-``tables/exposures`` has a row for each sensor's commit; ``tables/quality`` has one for each frame and one for each
-gate; ``tables/tracklets`` has one for each point of a moving object. Looking things up in them is in
-`gozen.archive.log.search_log`.
+``tables/exposures`` has a row for each sensor's commit, ``tables/quality`` one for each gate and each frame, and
+``tables/tracklets`` one for each point of a moving object. `gozen.archive.log.search_log` searches them.
 """
 
 from __future__ import annotations
@@ -103,11 +102,11 @@ SCHEMAS: dict[LogTable, pa.Schema] = {"exposures": EXPOSURES, "quality": QUALITY
 
 
 def rebuild_night(store: Store, night: str) -> int:
-    """Write the tables of a night from its commits; return how many commits they hold.
+    """Write the tables of a night from its commits; return the number of commits in them.
 
-    Of each exposure the tables hold one run, that of `gozen.archive.keys.runs_in_force`. Commits never change, so the
-    rows of those that the tables hold already are kept. The same commits give the same bytes. It may run beside
-    another one: whoever writes last has seen all commits.
+    The tables contain one run of each exposure, that of `gozen.archive.keys.runs_in_force`. Commits never change, so
+    rows that are in the tables already are reused. The same commits give the same bytes. Several rebuilds may run at
+    the same time: the last one to write has read all commits.
 
     Raises
     ------
@@ -131,20 +130,20 @@ def rebuild_night(store: Store, night: str) -> int:
         for table, rows in fresh.items():
             merged = _merged(held[table], known, pa.Table.from_pylist(rows, SCHEMAS[table]), chosen)
             store.write(keys.log_table(table, night), _bytes(merged))
-        # A commit came meanwhile: another rebuild may have seen it, and written before this one wrote over it.
+        # If a commit came meanwhile, repeat: another rebuild may have written its rows, and this one overwrote them.
         if store.list(keys.commits(night)) == listed:
             return len(chosen)
 
 
 def in_force(listed: Sequence[str]) -> list[CommitKey]:
-    """Return, of the keys of a night's commits, those whose rows the tables hold."""
+    """Return the commits of a night whose rows belong in the tables, from the keys of all its commits."""
     found = [one for one in map(keys.parse_commit, listed) if one is not None]
     runs = keys.runs_in_force(found)
     return sorted(one for one in found if one.processing.run == runs[one.processing.exposure])
 
 
 def exposure_row(commit: SensorCommit) -> dict[str, Any]:
-    """Return a commit's row in the table of exposures."""
+    """Return the row of a commit in ``tables/exposures``."""
     own = {name: getattr(commit, name) for name in EXPOSURES.names if name in SensorCommit.model_fields}
     return {
         **own,
@@ -159,19 +158,19 @@ def exposure_row(commit: SensorCommit) -> dict[str, Any]:
 
 
 def quality_rows(commit: SensorCommit) -> list[dict[str, Any]]:
-    """Return a commit's rows in the table of quality: its gates, then its frames."""
+    """Return the rows of a commit in ``tables/quality``: its gates, then its frames."""
     which = _which(commit)
     gates = [which | _gate_row(gate) for gate in commit.gates]
     return gates + [which | _frame_row(frame) for frame in commit.frames]
 
 
 def read_log_table(store: Store, table: LogTable, night: str) -> pa.Table:
-    """Return one night's table; empty where there is none. Columns that an old file lacks are null.
+    """Return a table of one night; an empty one if it does not exist. Columns that an old file lacks are null.
 
     Raises
     ------
     UnreadableInput
-        What lies there is no Parquet table.
+        The object is not a Parquet table.
     """
     schema, key = SCHEMAS[table], keys.log_table(table, night)
     try:
@@ -216,12 +215,12 @@ def _held(store: Store, table: LogTable, night: str) -> pa.Table:
     try:
         return read_log_table(store, table, night)
     except UnreadableInput:
-        # A damaged table is made again: the commits are what counts.
+        # A damaged table is rebuilt from the commits, which have all its data.
         return SCHEMAS[table].empty_table()
 
 
 def _known(held: Mapping[LogTable, pa.Table]) -> set[Name]:
-    # All tables have to stand for the same commits; else a writer was killed between them, and all is read again.
+    # If the tables are not of the same commits, a writer was killed between them: then all commits are read again.
     marks = [table.schema.metadata or {} for table in held.values()]
     if any(mark.get(b"gozen.form") != FORM or mark != marks[0] for mark in marks):
         return set()

@@ -19,7 +19,9 @@ from gozen.resources.sky_circle import SkyCircle
 
 @dataclass(frozen=True)
 class LogSelection:
-    """What is looked for; None is anything. Texts may hold ``*`` and ``?``, and case does not matter.
+    """The conditions of a search; None matches everything.
+
+    Texts are patterns with ``*`` and ``?``; upper and lower case are the same.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ class LogSelection:
     reason
         Name of a rejection, such as ``NoisyFrame``.
     circle
-        The centre of the sensor, or the middle of the tracklet, lies in it (not for quality).
+        The centre of the sensor, or the middle of the tracklet, is inside it (not for quality).
     """
 
     first_night: str | None = None
@@ -59,7 +61,7 @@ _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
 
 
 def nights(store: Store, selection: LogSelection | None = None) -> list[str]:
-    """Return the nights that the log has, in order, within the selection's."""
+    """Return the nights of the log that the selection includes, in order."""
     selection = selection or LogSelection()
     logged = (key.rsplit("/", 1)[1].removesuffix(".parquet") for key in store.list("tables/exposures"))
     first, last = selection.first_night or "00000000", selection.last_night or "99999999"
@@ -67,7 +69,7 @@ def nights(store: Store, selection: LogSelection | None = None) -> list[str]:
 
 
 def search_exposures(store: Store, selection: LogSelection | None = None) -> pa.Table:
-    """Return the rows of ``tables/exposures`` that fit, one for each exposure and sensor, in order of time."""
+    """Return the rows of ``tables/exposures`` that match, one for each exposure and sensor, in order of time."""
     selection = selection or LogSelection()
     found = _search(store, "exposures", selection, _EXPOSURE_TEXTS)
     if selection.circle is not None:
@@ -85,25 +87,25 @@ def search_tracklets(
     significance: float = 0.0,
     points: bool = False,
 ) -> pa.Table:
-    """Return moving objects, one row for each, or one for each of their points, in order of time.
+    """Return the moving objects that match, in order of time: one row for each object, or one for each of its points.
 
     Parameters
     ----------
     tracklet
-        Name of one.
+        Name of a tracklet.
     kind
         ``mover``, ``streak`` or ``cosmic``.
     rate
-        Lowest and highest, arcsec/min; what has no known rate fits only when any does.
+        Lowest and highest rate, arcsec/min; objects without a rate match only the default.
     significance
-        Lowest; what has none, as streaks on a single frame, fits only 0.
+        Lowest significance; objects without one, such as streaks on a single frame, match only 0.
     points
-        Whether to give every point.
+        Whether to return a row for every point.
 
     Raises
     ------
     BadRequest
-        The selection asks for what the table of tracklets does not have.
+        The selection has a condition for which the table has no column.
     """
     selection = selection or LogSelection()
     asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
@@ -126,7 +128,7 @@ def search_tracklets(
 
 def _one_each(found: pa.Table) -> pa.Table:
     names = found["tracklet"].to_pylist()
-    # A tracklet's rows follow one another.
+    # The table is sorted, so the rows of a tracklet are consecutive.
     first = [index for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
     which = ("night", "exposure", "run", "sensor", "object", "frame_id")
     return found.take(pa.array(first, pa.int64())).select([*which, *OF_TRACKLET])
@@ -140,19 +142,19 @@ def search_quality(
     gates: bool = True,
     refused_only: bool = False,
 ) -> pa.Table:
-    """Return the rows of ``tables/quality`` that fit.
+    """Return the rows of ``tables/quality`` that match.
 
     Parameters
     ----------
     frames, gates
-        Whether to give the rows of frames, and of gates.
+        Whether to return the rows of frames, and those of gates.
     refused_only
-        Only what a gate refused.
+        Whether to return only rows in which a gate refused the data.
 
     Raises
     ------
     BadRequest
-        The selection asks for what the table of quality does not have.
+        The selection has a condition for which the table has no column.
     """
     selection = selection or LogSelection()
     asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]

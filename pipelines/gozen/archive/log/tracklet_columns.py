@@ -1,4 +1,4 @@
-"""Columns of ``tables/tracklets``: one for each field of a tracklet's record."""
+"""Columns of ``tables/tracklets``: one for each field of a tracklet's record and of its points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rebuild a night's observation log; the one rule for masters, reductions, appends and the watch."""
+"""Update the observation log after a step: the same rule for masters, reductions, appends and `gozen watch`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from gozen.archive.stores.open_store import Store
 
 
 def update_log(store: Store, nights: Iterable[str], *, divided: bool = False) -> None:
-    """Rebuild the log of nights at the end of a step that wrote their commits or rows; raises as `rebuild_night`.
+    """Rebuild the log of some nights, after a step that wrote their commits or rows; raises as `rebuild_night`.
 
-    Every step does so, except one that is divided among processes, each with a part of the sensors: every part would
-    rebuild the log of the whole night. The append that comes after all parts rebuilds it.
+    Every step calls this at its end. With ``divided`` nothing is rebuilt: if each of several processes reduces some of
+    the sensors, each would rebuild the log of the complete night. The append that follows rebuilds it once.
 
     Parameters
     ----------
     nights
-        Those that the step wrote to; each is rebuilt once.
+        Nights to which the step wrote; each is rebuilt once.
     divided
-        Whether this process does only a part of the step.
+        Whether the step is divided among several processes, of which this is one.
     """
     for night in () if divided else sorted(set(nights)):
         rebuild_night(store, night)

@@ -1,1 +1,1 @@
-"""Raw files in the archive: the record of each exposure, and how raw files are kept, expired and forgotten."""
+"""Raw files in the archive: the record of each exposure, and how raw files are retained, expired and forgotten."""

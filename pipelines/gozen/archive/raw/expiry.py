@@ -1,4 +1,7 @@
-"""Raw-data retention: decide which raw files may be deleted, and delete them. On S3 also: `reduced_tags`."""
+"""Raw-data retention: decide which raw files may be deleted, and delete them.
+
+On S3 the life cycle of the bucket can delete them instead: see `gozen.archive.raw.reduced_tags`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Fate = Literal["expired", "not yet", "retained", "not reduced"]
 
 @dataclass(frozen=True)
 class RawObject:
-    """One raw file and what becomes of it."""
+    """One raw file, its size in bytes, and whether it is deleted."""
 
     key: str
     size: int
@@ -32,28 +35,33 @@ def expire(
     dry_run: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[RawObject]:
-    """Remove raw files whose time is up, and say what became of each.
+    """Delete the raw files that have expired; return the fate of every raw file.
 
-    A file goes when a commit of its exposure stands for it, its night ended ``keep_days`` ago, and it is not retained:
-    neither by the marker `gozen.archive.keys.retain_marker` nor by its commit. Both are looked at again before each
-    file, as an archive takes hours.
+    A file is deleted if a commit of its exposure names it, its night ended ``keep_days`` ago, and it is not retained
+    by the marker `gozen.archive.keys.retain_marker` or by a commit. Marker and commits are read again before each
+    deletion, because the run through an archive may take hours.
 
     Parameters
     ----------
     now
-        The moment at which it is decided, with a time zone.
+        The moment with which the ages are computed, with a time zone.
     keep_days
-        Days after the end of the night, as `night_end` has it.
+        Days to keep raw files after the end of the night (see `night_end`).
     dry_run
-        Remove nothing.
+        Whether to delete nothing.
     clock
-        Gives the present moment, for the notes of `gozen.archive.raw.removal_notes`.
+        Returns the present moment, for the notes of `gozen.archive.raw.removal_notes`.
+
+    Returns
+    -------
+    list of RawObject
+        With the fate ``expired`` for files that were deleted, or with ``dry_run`` would be.
     """
     objects: list[RawObject] = []
     for name, held in sorted(exposures_held(store).items()):
         found = _raw_objects(store, *name, held, now, keep_days)
         if not dry_run and any(one.fate == "expired" for one in found):
-            # By the clock, not `now`: an archive takes hours, and a note dated by its beginning would be old too soon.
+            # From the clock, not `now`: a run takes hours, and a note with the time of its start would expire too soon.
             with removal_noted(store, *name, clock()):
                 found = _removed(store, *name, found, now, keep_days)
         objects += found
@@ -63,14 +71,14 @@ def expire(
 def fate_of(
     frame_id: str, committed: Mapping[str, bool], *, marked: bool, night: str, now: datetime, keep_days: float
 ) -> Fate:
-    """Decide what becomes of one raw file.
+    """Return the fate of one raw file.
 
     Parameters
     ----------
     committed
-        For each FRAME_ID that a commit stands for, whether a commit retains it.
+        For each FRAME_ID that a commit names, whether a commit retains its raw files.
     marked
-        Whether the exposure has the marker that retains it.
+        Whether the exposure has the marker that retains its raw files.
     """
     if marked or committed.get(frame_id, False):
         return "retained"
@@ -80,17 +88,17 @@ def fate_of(
 
 
 def night_end(night: str) -> datetime:
-    """Return the moment after which no site still has this night: noon of the next date at UTC-12."""
+    """Return the moment when this night has ended at every site on Earth: noon of the next date at UTC-12."""
     return datetime.strptime(keys.checked_night(night), "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=2)
 
 
 def is_due(night: str, now: datetime, keep_days: float) -> bool:
-    """Tell whether the time of a night's raw files is up; with infinite days it never is."""
+    """Tell whether a night ended at least ``keep_days`` ago; with infinite days it never did."""
     return (now - night_end(night)) / timedelta(days=1) >= keep_days
 
 
 def committed_frames(store: Store, listed: Iterable[str]) -> dict[str, bool]:
-    """Return the FRAME_IDs that commits stand for, each with whether one of these retains it; other keys are none."""
+    """Return the FRAME_IDs that commits name, and whether a commit retains each; other keys are ignored."""
     retained: dict[str, bool] = {}
     for key in listed:
         commit = load_commit(store, key) if keys.parse_commit(key) else None
@@ -102,12 +110,12 @@ def committed_frames(store: Store, listed: Iterable[str]) -> dict[str, bool]:
 
 
 def frame_ids(commit: SensorCommit) -> set[str]:
-    """Return the FRAME_IDs of the raw files that a commit stands for."""
+    """Return the FRAME_IDs of the raw files that were the input of a commit."""
     return {commit.frame_id, *map(keys.frame_id_of, commit.provenance.inputs)}
 
 
 def exposures_held(store: Store, prefix: str = "raw") -> dict[tuple[str, str], dict[str, int]]:
-    """Return what lies in the ring buffer: by night and exposure the keys with their lengths."""
+    """Return the keys and sizes (bytes) of the objects of each (night, exposure) under ``raw``, without notes."""
     exposures: dict[tuple[str, str], dict[str, int]] = {}
     for key, size in store.sizes(prefix).items():
         parts = key.split("/")
@@ -117,7 +125,7 @@ def exposures_held(store: Store, prefix: str = "raw") -> dict[tuple[str, str], d
 
 
 def standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
-    """Return what decides: whether the exposure has the marker, and which commits there are, none of which changes."""
+    """Return whether the exposure has the retention marker, and the keys of its commits, which never change."""
     return (
         store.exists(keys.retain_marker(night, exposure)),
         store.list(f"{keys.commits(night)}/{exposure}"),
@@ -127,14 +135,14 @@ def standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
 def _removed(
     store: Store, night: str, exposure: str, found: Iterable[RawObject], now: datetime, keep_days: float
 ) -> list[RawObject]:
-    """Remove what has expired of one exposure, each file only if that holds at its turn; return what became of each."""
+    """Delete the expired files of one exposure, each only if it is still expired at its turn; return the fates."""
     seen: tuple[bool, list[str]] | None = None
     committed: Mapping[str, bool] = {}
     became = []
     for one in found:
         fate = one.fate
         if fate == "expired":
-            # Until two looks agree: a marker or commit that came while commits were read still saves this file.
+            # Repeated until nothing changes: a marker or commit that comes while commits are read still saves the file.
             while seen != (seen := standing(store, night, exposure)):
                 committed = committed_frames(store, seen[1])
             name = keys.frame_id_of(one.key)
@@ -150,7 +158,7 @@ def _raw_objects(
 ) -> list[RawObject]:
     marker = keys.retain_marker(night, exposure)
     due = is_due(night, now, keep_days)
-    # Commits are read only where something may go: the rest stays whatever they say.
+    # Commits are read only if the night is due: otherwise no file is deleted, whatever they say.
     committed = committed_frames(store, store.list(f"{keys.commits(night)}/{exposure}")) if due else {}
     return [
         RawObject(
@@ -159,5 +167,5 @@ def _raw_objects(
             fate_of(keys.frame_id_of(key), committed, marked=marker in held, night=night, now=now, keep_days=keep_days),
         )
         for key, size in held.items()
-        if keys.is_raw_file(key)  # the marker and the record of what was taken stay
+        if keys.is_raw_file(key)  # the marker and the record of the exposure are not deleted
     ]

@@ -1,11 +1,12 @@
-"""Read and change the records of exposures, also while other processes change them.
+"""Read and change the records of exposures, even while other processes change them.
 
     raw/{night}/{exposure}/exposure.json        the record
-    raw/{night}/{exposure}/record/{note}.json   changes under way; they count as if they stood in the record
+    raw/{night}/{exposure}/record/{note}.json   a change in progress; it counts as part of the record
 
-No store that we know writes an object over only if it is unchanged. So a process notes its change first, reads the
-record with all notes, writes it, and looks again until it stands. Notes go when the record holds all of them and nobody
-else is at work: whoever comes later reads it as it is then.
+The stores have no compare-and-swap: a process cannot overwrite an object only if it is unchanged. So a process first
+writes its change as a note. Then it reads the record and all notes, writes the record with all changes, and repeats
+this until the record that it reads has all changes. Notes are deleted when the record has all of them and no other
+process is changing it.
 """
 
 from __future__ import annotations
@@ -40,40 +41,40 @@ __all__ = [
 
 _Notes = Mapping[str, Note]
 _HERE: set[str] = set()
-"""Notes that this process works on: others of its own are of an attempt that ended with an error."""
+"""Keys of the notes that this process is working on; its other notes are from attempts that ended with an error."""
 
 
 def record_exposure(store: Store, fresh: RawExposure) -> RawExposure:
-    """Record files of an exposure, beside those that are recorded already; return all of it.
+    """Add files to the record of an exposure; return the complete record.
 
     Raises
     ------
     UnreadableInput
-        What lies there is not a record.
+        The object under the record's key is not a valid record.
     StorageUnavailable
         The archive cannot be read or written.
     """
-    store.create(_key(fresh.night, fresh.exposure), fresh.to_json())  # mostly nobody else is there, and this is all
+    store.create(_key(fresh.night, fresh.exposure), fresh.to_json())  # usually there is no record yet: this is enough
     return change_record(store, fresh.night, fresh.exposure, RecordChange(add=fresh))
 
 
 def change_record(store: Store, night: str, exposure: str, change: RecordChange) -> RawExposure:
-    """Change the record of an exposure, whoever else changes it meanwhile; return it as it is then."""
+    """Change the record of an exposure, even if other processes change it at the same time; return the result."""
     first, notes = _state(store, night, exposure)
-    # Where notes lie, somebody may still write a record from before: what stands now may be gone in a moment.
+    # If there are notes, another process may still overwrite the record with an older state, without this change.
     if not notes and _same(first, applied(first, change)):
         return first
     note = new_note(change)
     while (whole := _settled(store, _new_key(night, exposure), note)) is None:
-        pass  # under another name each time: the last one may be on the list of somebody who removes notes
+        pass  # with a new name each time: another process may be about to delete the previous note
     return whole
 
 
 def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
-    """Note a change, and bring it into the record; None where it has to be noted again."""
+    """Write the note of a change and add the change to the record; return None if it has to be noted again."""
     _HERE.add(own)
     try:
-        # Before the record is read: whoever reads it from now on sees this change too.
+        # Before the record is read, so that every process that reads it from now on includes this change.
         store.create(own, note.to_json())
         return _brought_in(store, own, note)
     finally:
@@ -87,39 +88,40 @@ def _brought_in(store: Store, own: str, note: Note) -> RawExposure | None:
         whole = _with(first, notes)
         if _same(first, whole):
             break
-        # Another writer that read the same record may write over this one: it counts when a look finds it there.
+        # Another writer that read the same record may overwrite this one, so the record is read again.
         _write(store, whole)
     if _are_at_work(notes, own):
-        store.write(own, note.ended().to_json())  # the last one who is at work takes the notes away
-        # Two that end together may each have left the notes to the other: both look once more after their mark.
+        store.write(own, note.ended().to_json())  # the last process that is still working deletes the notes
+        # If two processes end together, each may have left the notes to the other: both read once more after this mark.
         first, notes = _state(store, night, exposure, {own: note})
         whole = _with(first, notes)
         if _are_at_work(notes, own):
             return whole
-        # One that has just ended wrote what it read before this change, and will not write again.
+        # A process that has just ended may have written a record without this change, and will not write again.
         if not _same(first, whole):
             return None
-    # Only those that the record was seen to hold: one that came since belongs to a writer at work.
+    # Only notes whose changes the record has: a note that came later belongs to a process that is still working.
     _remove(store, notes)
     if set(store.list(_folder(night, exposure))) <= set(notes):
         return whole
-    return whole if _are_at_work(_state(store, night, exposure)[1], own) else None  # somebody left his note to this one
+    # If no other process is working, one has left its note for this process to delete: the change is noted again.
+    return whole if _are_at_work(_state(store, night, exposure)[1], own) else None
 
 
 def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
-    """Return what is recorded of an exposure; None where nothing is.
+    """Return the record of an exposure with all changes in progress; None if there is no record.
 
     Raises
     ------
     UnreadableInput
-        What lies there is not a record.
+        The object under the record's key is not a valid record.
     """
     record = _with(*_state(store, night, exposure))
     return None if record.says_nothing else record
 
 
 def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]) -> RawExposure | None:
-    """Return what is recorded of an exposure, as `read_record`, where its keys were listed just now."""
+    """Return the record of an exposure as `read_record`, but with fewer requests, from a list of its keys."""
     found = [key for key in listed if is_of_record(key)]
     if not found:
         return None
@@ -130,14 +132,14 @@ def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]
 
 
 def raw_exposures(store: Store, night: str) -> list[RawExposure]:
-    """Return the recorded exposures of a night, by time, without those whose files were all taken out again."""
+    """Return the recorded exposures of a night, by time, without those from which all files were removed."""
     records = (listed_record(store, night, *one) for one in raw_folders(store, night).items())
     found = [one for one in records if one is not None and (one.sensors or not one.forgotten)]
     return sorted(found, key=lambda one: (one.mjd, one.exposure))
 
 
 def raw_folders(store: Store, night: str) -> dict[str, list[str]]:
-    """Return the keys of a night's raw data, records and other objects beside them, by exposure."""
+    """Return, for each exposure of a night, the keys of its raw files, its record and the objects next to them."""
     folders: dict[str, list[str]] = {}
     for key in store.list(f"raw/{night}"):
         folders.setdefault(key.split("/")[2], []).append(key)
@@ -156,18 +158,18 @@ def is_of_record(key: str) -> bool:
 
 
 def _state(store: Store, night: str, exposure: str, known: _Notes = MappingProxyType({})) -> tuple[RawExposure, _Notes]:
-    """Return the record without what is noted, and the notes that were there before it was read.
+    """Return the stored record, without the changes in notes, and the notes that existed before it was read.
 
     Parameters
     ----------
     known
-        Notes that need not be read.
+        Notes that need not be read, by key.
     """
     while True:
-        # The list before the record: a note that goes in between is in the record that is then read.
+        # The notes are listed first: if one is deleted in between, the record that is then read has its change.
         listed = store.list(_folder(night, exposure))
         first = _first(store, night, exposure)
-        with contextlib.suppress(MissingObject):  # taken over into the record since: it is read again
+        with contextlib.suppress(MissingObject):  # the note is in the record now: the record is read again
             return first, {key: known.get(key) or _note(store, key) for key in listed}
 
 
@@ -195,7 +197,7 @@ def _note(store: Store, key: str) -> Note:
 
 
 def _with(first: RawExposure, notes: _Notes) -> RawExposure:
-    # By what the notes say, not by when they were found: all who join them write the same bytes.
+    # Sorted by the content of the notes, so that all processes that merge them write the same bytes.
     ordered = sorted(notes.items(), key=lambda one: (one[1].since, one[0]))
     return reduce(applied, (note.change for _, note in ordered), first)
 
@@ -205,7 +207,7 @@ def _same(one: RawExposure, other: RawExposure) -> bool:
 
 
 def _are_at_work(notes: _Notes, own: str) -> bool:
-    """Tell whether others than the one with this note may still write the record."""
+    """Tell whether any process or thread, except the one with the note ``own``, may still write the record."""
     now = datetime.now(UTC)
     others = [(key, one) for key, one in notes.items() if key != own and one.is_active(now)]
     return any(key in _HERE or not one.is_of_this_process for key, one in others)
@@ -220,7 +222,8 @@ def _write(store: Store, record: RawExposure) -> None:
 
 
 def _remove(store: Store, notes: _Notes) -> None:
-    with contextlib.suppress(GozenError):  # roles in a bucket may record and not delete: the next one who may does
+    # Some roles in a bucket may not delete objects: then a later process with this right deletes the notes.
+    with contextlib.suppress(GozenError):
         for key in notes:
             store.delete(key)
 

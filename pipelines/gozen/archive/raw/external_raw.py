@@ -1,6 +1,6 @@
-"""Raw data outside the archive (``rawURL``): which folders the site allows, and which files they contain.
+"""Raw data outside the archive (``rawURL``): check that the site allows the folder, and list its files.
 
-They are read where they are and never copied, tagged or removed.
+Such files are only read; they are never copied, tagged or deleted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _PLAIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~+=,@/-]*")
 
 
 def refusal(url: str, prefixes: Iterable[str]) -> str | None:
-    """Return why raw data must not be read from a URL; None where they may.
+    """Return the reason why raw data must not be read from a URL; None if they may be read.
 
     Parameters
     ----------
     prefixes
-        URLs of folders; what lies below one of them may be read.
+        URLs of folders; all files below them may be read.
     """
     _, _, path = url.partition("://")
     if not _PLAIN.fullmatch(url) or {"..", "."} & set(path.split("/")):
@@ -51,7 +51,7 @@ def open_outside(url: str, settings: Settings) -> Store:
 
 
 def files_of_sensors(folder: Store, profile: Profile) -> dict[str, tuple[str, ...]]:
-    """Return the raw files in a folder, by the sensor that their names tell; files with other names are left out."""
+    """Return the raw files in a folder by sensor, which the file name gives; files with other names are left out."""
     found: dict[str, list[str]] = {}
     for key in folder.list(""):
         sensor = profile.sensor_of_name(frame_id_of(key)) if is_raw_file(key) else None

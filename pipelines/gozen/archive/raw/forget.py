@@ -1,4 +1,4 @@
-"""Remove raw files that no commit names from the archive, and record the removal."""
+"""Remove raw files from the archive, if no commit names them, and record the removal."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 def forget(
     store: Store, night: str, exposure: str, names: Sequence[str], *, now: datetime, why: str = ""
 ) -> list[Forgotten]:
-    """Take raw files of an exposure out of the archive; its record keeps which they were.
+    """Remove raw files of an exposure from the archive, and list them in its record.
 
     Parameters
     ----------
     names
-        Of the files, with or without folder and ending; none for all files of the exposure.
+        Names of the files, with or without folder and ending; empty for all files of the exposure.
     now
         The present moment, with a time zone.
     why
-        For the record.
+        The reason, for the record.
 
     Raises
     ------
     BadRequest
-        There is no such file, or a commit names it: what is reduced must be traceable to its raw files.
+        There is no such file, or a commit names it: reduced data must be traceable to their raw files.
     """
     record = read_record(store, night, exposure) or RawExposure(night, exposure, "", "", 0.0)
     files = [key for key in store.list(keys.raw_folder(night, exposure)) if keys.is_raw_file(key)]
@@ -49,7 +49,7 @@ def forget(
     gone = [
         _as_before(record, Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why)) for key in chosen
     ]
-    # The record first: a file that it no longer names counts as taken out, whenever this process is killed.
+    # The record first: if this process is killed before a file is deleted, the file already counts as removed.
     change_record(store, night, exposure, RecordChange(forgotten=tuple(gone)))
     for number, one in enumerate(gone):
         named = _delete(store, one.key, names_in)
@@ -60,18 +60,18 @@ def forget(
 
 
 def _as_before(record: RawExposure, one: Forgotten) -> Forgotten:
-    """Return what a record says already of a file that is still there: whoever took it out was killed meanwhile."""
+    """Return the entry of an earlier process that recorded this removal but did not delete the file, else ``one``."""
     same = [old for old in record.forgotten if (old.key, old.sha256) == (one.key, one.sha256)]
     return same[-1] if same and one.key in record.gone else one
 
 
 def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection[str]) -> None:
-    """Check, before a commit names them, that raw files of an exposure have not been taken out of the archive.
+    """Check that raw files were not removed from the archive; called before a commit names them.
 
     Raises
     ------
     StorageUnavailable
-        One was.
+        A file was removed.
     """
     record = read_record(store, night, exposure) if raw else None
     gone = sorted(record.gone & set(raw)) if record is not None else []
@@ -83,11 +83,11 @@ def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection
 
 
 def _delete(store: Store, key: str, names_in: _CommittedNames) -> Mapping[str, str]:
-    """Delete a file, unless a commit names it by then: the file stays, and the names of the commits are returned."""
+    """Delete a file; if a commit names it by now, keep or restore it and return the commits by FRAME_ID, else {}."""
     try:
-        # Kept in memory: a commit that comes during the removal gets its file back.
+        # Kept in memory: if a commit that names the file comes during the deletion, the file is restored.
         data = store.read(key)
-    except MissingObject:  # somebody else has taken it out
+    except MissingObject:  # another process has removed it
         return {}
     named = names_in.now()
     if keys.frame_id_of(key) in named:
@@ -110,14 +110,14 @@ def _chosen(store: Store, name: str, files: Iterable[str], exposure: str) -> str
 
 
 class _CommittedNames:
-    """The FRAME_IDs that commits of an exposure name, looked up again and again; each commit is read once."""
+    """The FRAME_IDs that the commits of an exposure name; new commits are read at each call, each commit once."""
 
     def __init__(self, store: Store, night: str, exposure: str) -> None:
         self._store, self._prefix = store, f"{keys.commits(night)}/{exposure}"
         self._of: dict[str, set[str]] = {}
 
     def now(self) -> Mapping[str, str]:
-        """Return each name with the key of the first commit that has it."""
+        """Return for each FRAME_ID the key of the first commit that names it."""
         listed = [key for key in self._store.list(self._prefix) if keys.parse_commit(key)]
         for key in listed:
             if key not in self._of:
@@ -134,7 +134,7 @@ def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
 
 
 def _put_back(before: RawExposure, back: Sequence[Forgotten]) -> RecordChange:
-    """Return the change that names files again as a record did before they were taken out."""
+    """Return the change that restores files in the record as they were before their removal."""
     here = {one.key for one in back}
     others = {key for files in before.sensors.values() for key in files if key not in here}
     return RecordChange(recalled=tuple(back), add=without(before, others))

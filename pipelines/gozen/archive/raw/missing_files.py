@@ -1,4 +1,4 @@
-"""Find raw files that are recorded but were deleted by something other than Gozen."""
+"""Find raw files that an exposure's record names and that were deleted by something other than Gozen."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from gozen.errors import UnreadableInput
 
 
 def nights_of_raw(store: Store) -> list[str]:
-    """Return the nights of which there are raw files or records of them, in order."""
+    """Return the nights that have raw files or records of exposures, in order."""
     return sorted({key.split("/")[1] for key in store.list("raw")})
 
 
 def missing_raw_files(store: Store, night: str) -> tuple[list[str], list[str]]:
-    """Return the keys of raw files of a night that are gone and no commit stands for, and why records cannot be read.
+    """Return the keys of a night's missing raw files that no commit names, and messages about unreadable records.
 
-    Files for which a commit stands may have expired; those that were taken out are not recorded any more.
+    Missing files that a commit names may have expired. Files that were removed by `gozen.archive.raw.forget` are not
+    missing, because the record does not name them.
     """
     gone, unreadable = [], []
     for exposure, held in raw_folders(store, night).items():
@@ -35,5 +36,5 @@ def missing_raw_files(store: Store, night: str) -> tuple[list[str], list[str]]:
 
 
 def _is_gone(store: Store, key: str) -> bool:
-    """Tell whether a file is gone still: it may have come after its folder was listed."""
+    """Tell whether a file is still missing: it may have been written after its folder was listed."""
     return not store.exists(key)

@@ -1,6 +1,6 @@
-"""The contents of an exposure's record: files of each sensor, when and where they were taken. No I/O.
+"""The record of an exposure: the raw files of each sensor, and when and where they were taken. No I/O.
 
-Where records lie in the archive, and how several processes change one: `gozen.archive.raw.exposure_record`.
+`gozen.archive.raw.exposure_record` stores records in the archive.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ _OPTIONAL = ("root", "setup", "taken", "forgotten")
 
 @dataclass(frozen=True)
 class Setup:
-    """What all files of one exposure have in common besides object and kind of data.
+    """Properties, besides object and data type, that all files of one exposure have in common.
 
     Parameters
     ----------
     camera
         Name of the instrument profile.
     exposure_s
-        Net exposure of one frame, seconds; of a flat field that of its first frame.
+        Net exposure of one frame, seconds; for flat fields, of the first frame.
     window
-        FITS section of the sensor; empty for all of it.
+        FITS section of the sensor; empty for the full sensor.
     exposure_id
-        The number that the headers give; None where they give none.
+        The exposure number in the headers; None if they have none.
     """
 
     camera: str
@@ -46,9 +46,9 @@ class Taken:
     mjd
         Start of its first pixel, MJD (UTC).
     ra, dec
-        Pointing, degrees; None where the header does not say.
+        Pointing, degrees; None if the header does not give it.
     cube_s
-        Length of a cube, seconds; None for a single frame.
+        Duration of a cube, seconds; None for a single frame.
     """
 
     mjd: float
@@ -59,7 +59,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """A raw file that was taken out of the archive again: which, with what SHA-256, when (UTC) and why."""
+    """A raw file that was removed from the archive: its key and SHA-256, the time (UTC) and the reason."""
 
     key: str
     sha256: str
@@ -69,26 +69,27 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class RawExposure:
-    """What was taken in one exposure.
+    """The record of one exposure.
 
     Parameters
     ----------
     night, exposure
-        As in the keys of the archive.
+        Night (``YYYYMMDD``) and identifier, as in the keys of the archive.
     object, data_type
         From the header.
     mjd
         Start of the first frame, MJD (UTC).
     sensors
-        Keys of each sensor's raw files, in the order of their names.
+        Keys of each sensor's raw files, sorted.
     setup
-        Of camera and filter; None where whoever wrote the record did not say.
+        Camera, filter and so on; None if the writer of the record did not give them.
     taken
-        When and where each file was taken, by key, as far as it is known.
+        When and where each file was taken, by key; files for which this is unknown are left out.
     forgotten
-        Files that were taken out again.
+        Files that were removed from the archive.
     root
-        URL of the folder that the keys begin at, where that is not the archive; see `gozen.archive.raw.external_raw`.
+        URL of the folder to which the keys are relative, if it is not the archive; see
+        `gozen.archive.raw.external_raw`.
     """
 
     night: str
@@ -104,24 +105,24 @@ class RawExposure:
 
     @property
     def gone(self) -> set[str]:
-        """Keys that were taken out and did not come back."""
+        """Keys of files that were removed and not added again."""
         here = {key for files in self.sensors.values() for key in files}
         return {one.key for one in self.forgotten} - here
 
     @property
     def says_nothing(self) -> bool:
-        """Whether it names neither files, past ones included, nor a target or a kind of data."""
+        """Whether the record is empty: no files, no removed files, no object and no data type."""
         return not (self.object or self.data_type or self.sensors or self.forgotten)
 
     @property
     def pointing(self) -> tuple[float, float] | None:
-        """Where the telescope looked first, degrees; None where no file says it."""
+        """The first known pointing: right ascension and declination, degrees; None if no file has one."""
         known = [one for one in self.taken.values() if one.ra is not None and one.dec is not None]
         first = min(known, key=lambda one: one.mjd, default=None)
         return None if first is None or first.ra is None or first.dec is None else (first.ra, first.dec)
 
     def to_json(self) -> bytes:
-        """Return the bytes of the record."""
+        """Return the record as JSON bytes, without ``root``."""
         content = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OPTIONAL}
         if self.setup is not None:
             content["setup"] = asdict(self.setup)
@@ -133,10 +134,9 @@ class RawExposure:
 
 
 def merge_records(old: RawExposure | None, fresh: RawExposure) -> RawExposure:
-    """Return an exposure with the files of an earlier record of it and those of a fresh one.
+    """Return the record of an exposure with the files of an earlier record and of a new one.
 
-    What the earlier one says of a file, a target or a setup stands, so that two who join the same records in another
-    order agree.
+    If both have values for a file, the object or the setup, those of the earlier record are kept.
     """
     if old is None or not old.sensors:
         return fresh if old is None else replace(fresh, forgotten=old.forgotten)
@@ -157,7 +157,7 @@ def merge_records(old: RawExposure | None, fresh: RawExposure) -> RawExposure:
 
 
 def without(record: RawExposure, gone: Collection[str]) -> RawExposure:
-    """Return an exposure without some of its files."""
+    """Return a record without some of its files."""
     sensors = {name: set(files) - set(gone) for name, files in record.sensors.items()}
     return replace(
         record,
@@ -167,12 +167,12 @@ def without(record: RawExposure, gone: Collection[str]) -> RawExposure:
 
 
 def parse_record(data: bytes) -> RawExposure:
-    """Return the exposure that the bytes of a record describe.
+    """Return the record that was stored as these bytes.
 
     Raises
     ------
     ValueError
-        They are not a record; the message says in what.
+        The bytes are not a valid record; the message gives the reason.
     """
     try:
         content = json.loads(data)
@@ -186,5 +186,5 @@ def parse_record(data: bytes) -> RawExposure:
 
 
 def by_sensor(sensors: dict[str, list[str]] | dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
-    """Return the files of each sensor in the order of their names."""
+    """Return the files of each sensor, sorted."""
     return {name: tuple(sorted(files)) for name, files in sorted(sensors.items())}

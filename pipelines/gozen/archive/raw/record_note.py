@@ -1,4 +1,4 @@
-"""A change to an exposure's record, and the note that a process writes while it makes one. No I/O."""
+"""A change to an exposure's record, and the note that a process writes while it makes the change. No I/O."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gozen.archive.raw.raw_exposure import Forgotten, RawExposure, merge_records
 from gozen.archive.stores.partial_files import is_alive, this_machine
 
 _OVER = timedelta(days=1)
-"""Age at which a process of another machine is over: a change takes seconds."""
+"""Age of a note after which its process counts as ended, even on another machine: a change takes seconds."""
 
 
 @dataclass(frozen=True)
 class RecordChange:
-    """What changes in a record; made twice, it changes nothing more.
+    """A change to a record; to apply it twice has the same effect as once.
 
     Parameters
     ----------
     leave
-        Keys of files that it names no longer, and says nothing more of.
+        Keys of files to remove from the record without a trace, for example because they were renamed.
     forgotten, recalled
-        Files that were taken out of the archive, and those that were not after all.
+        Files that are removed from the archive, and earlier entries for such files that are withdrawn.
     add
-        Files that it names as well.
+        A record with the files to add.
     """
 
     leave: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class RecordChange:
 
 
 def applied(record: RawExposure, change: RecordChange) -> RawExposure:
-    """Return a record after a change."""
+    """Return the record after a change."""
     kept = tuple(one for one in record.forgotten if one not in change.recalled)
     fresh = tuple(one for one in change.forgotten if one not in kept)
     left = without(record, {*change.leave, *(one.key for one in change.forgotten)})
@@ -49,16 +49,16 @@ def applied(record: RawExposure, change: RecordChange) -> RawExposure:
 
 @dataclass(frozen=True)
 class Note:
-    """A change of a process.
+    """A note of a change that a process is making.
 
     Parameters
     ----------
     machine, pid
-        The process, as `gozen.archive.stores.partial_files` names it.
+        The process: its machine as named by `gozen.archive.stores.partial_files`, and its process id.
     since
-        When it noted the change, with a time zone.
+        Time at which the note was written, with a time zone.
     is_ended
-        Whether it will not write the record for this change any more.
+        Whether the process has finished and will not write the record for this change again.
     """
 
     change: RecordChange
@@ -68,24 +68,24 @@ class Note:
     is_ended: bool = field(default=False)
 
     def ended(self) -> Note:
-        """Return the note of a process that leaves the rest to others."""
+        """Return the note with the mark that its process has finished."""
         return replace(self, is_ended=True)
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether this process made it."""
+        """Whether this process wrote the note."""
         return self.machine == this_machine() and self.pid == os.getpid()
 
     def is_active(self, now: datetime) -> bool:
         """Tell whether the process may still write the record."""
-        # `since` is by the writer's clock: a day leaves room for clocks that are hours apart.
+        # `since` is from the writer's clock, which may be hours off: a day is long enough all the same.
         if self.is_ended or now - self.since > _OVER:
             return False
-        # Nobody here can see a process of another machine: its note counts until it is old.
+        # A process on another machine cannot be checked from here: its note counts until it is old.
         return self.machine != this_machine() or is_alive(self.pid)
 
     def to_json(self) -> bytes:
-        """Return the bytes of the note."""
+        """Return the note as JSON bytes."""
         change: dict[str, Any] = asdict(replace(self.change, add=None))
         if self.change.add is not None:
             change["add"] = json.loads(self.change.add.to_json())
@@ -94,12 +94,12 @@ class Note:
 
 
 def new_note(change: RecordChange) -> Note:
-    """Return a note of this process."""
+    """Return a new note of this process for a change."""
     return Note(change, this_machine(), os.getpid(), datetime.now(UTC))
 
 
 def parse_note(data: bytes) -> Note:
-    """Return the note that bytes stand for; `ValueError` says why they are none."""
+    """Return the note that was stored as these bytes; raise `ValueError` if they are not a valid note."""
     try:
         content: Mapping[str, Any] = json.loads(data)
         change = dict(content["change"])

@@ -1,7 +1,7 @@
-"""Set and remove the S3 tag ``reduced=true``, by which the bucket's life cycle deletes raw files.
+"""Set and remove the S3 tag ``reduced=true``: the bucket's life cycle deletes raw files that have it.
 
-What is tagged too late stays a little longer; what must not be tagged is looked at again after the tag was set, so that
-whoever retains an exposure meanwhile is heard by one of the two.
+A tag that is set late does no harm: the file is only deleted later. After a tag is set, retention is checked once more,
+so that a retention that is set at the same time is not missed.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tagged:
-    """How many raw files may expire, and how many may not: retained or not reduced."""
+    """The numbers of raw files that may expire, and of others: retained or not reduced."""
 
     reduced: int
     other: int
 
 
 def mark_reduced(store: Store, commit: SensorCommit, raw: Iterable[str]) -> None:
-    """Tag the raw files that a commit stands for, unless they are retained; done again, it changes nothing.
+    """Tag the raw files that a commit names, unless they are retained; to repeat this changes nothing.
 
     Parameters
     ----------
     commit
-        As it stands in the archive.
+        The commit that is stored in the archive.
     raw
         Keys of the sensor's raw files in this archive.
 
     Raises
     ------
     StorageUnavailable
-        The storage is away, or the credentials may not tag.
+        The storage does not answer, or the credentials do not allow tags.
     """
     names = frame_ids(commit)
     files = [key for key in raw if keys.frame_id_of(key) in names]
@@ -64,23 +64,23 @@ def mark_reduced(store: Store, commit: SensorCommit, raw: Iterable[str]) -> None
 
 
 def refresh(store: Store, prefix: str = "raw") -> Tagged:
-    """Bring the tags of all raw files up to date: after killed processes, and after a retention was ended.
+    """Correct the tags of all raw files: after processes were killed, or a retention was ended.
 
     Parameters
     ----------
     prefix
-        ``raw``, or the part of it of a night or an exposure.
+        ``raw``, or the prefix of a night or an exposure in it.
 
     Raises
     ------
     BadRequest
-        The store has no tags.
+        The store does not support tags.
     """
     reduced = other = 0
     for (night, exposure), held in sorted(exposures_held(store, prefix).items()):
         files = [key for key in held if keys.is_raw_file(key)]
         seen = None
-        # Until two looks agree: what is retained while its files are tagged is tagged anew.
+        # Repeated until nothing changes: an exposure may be retained while its files are being tagged.
         while seen != (seen := standing(store, night, exposure)):
             marked, listed = seen
             committed = {} if marked else committed_frames(store, listed)
@@ -92,12 +92,12 @@ def refresh(store: Store, prefix: str = "raw") -> Tagged:
 
 
 def untag(store: Store, files: Iterable[str]) -> None:
-    """Take the tags of raw files away, so that the bucket keeps them."""
+    """Remove the tags of raw files, so that the bucket does not delete them."""
     _tag(store, files, {})
 
 
 def _warn_of_missing(store: Store, commit: SensorCommit, files: Sequence[str]) -> None:
-    """Say what a commit came too late to retain: those who remove files look at commits just before."""
+    """Log a warning if files that this commit retains are already deleted, or may be deleted at this moment."""
     removing = removing_since(store, commit.night, commit.exposure, datetime.now(UTC)) is not None
     gone = [key for key in files if not store.exists(key)]
     if gone or removing:

@@ -1,7 +1,7 @@
 """Notes that raw files of an exposure are being deleted: ``raw/{night}/{exposure}/removing/{run}.json``.
 
-Whoever removes makes a note first and then looks at retention; whoever retains sets the marker first and then looks for
-notes. So of two that meet, one always sees the other.
+A process that deletes files writes a note first and then reads the retention. A process that retains an exposure sets
+the retention marker first and then reads the notes. So if both run at the same time, at least one sees the other.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from gozen.archive.stores.open_store import Store
 from gozen.errors import MissingObject
 
 _ENDED = timedelta(days=1)
-"""Age at which a note is one of a killed process: an exposure takes minutes."""
+"""Age after which a note counts as left by a killed process: to delete the files of an exposure takes minutes."""
 
 
 @contextlib.contextmanager
 def removal_noted(store: Store, night: str, exposure: str, now: datetime) -> Iterator[None]:
-    """Let those who retain an exposure know, as long as its raw files are being removed.
+    """Keep a note in the archive while the raw files of an exposure are being deleted; a context manager.
 
     Parameters
     ----------
     now
         The present moment, with a time zone.
     """
-    # One for each run: under a shared name the first run to end would take away the note of the others.
+    # Each run has its own note: with one shared note the first run to end would delete that of the others.
     key = f"{_folder(night, exposure)}/{uuid.uuid4().hex}.json"
     for old in store.list(_folder(night, exposure)):
         since = _since(store, old)
@@ -43,7 +43,7 @@ def removal_noted(store: Store, night: str, exposure: str, now: datetime) -> Ite
 
 
 def removing_since(store: Store, night: str, exposure: str, now: datetime) -> datetime | None:
-    """Return since when raw files of an exposure are being removed; None when nobody does."""
+    """Return the time since which raw files of an exposure are being deleted; None if they are not."""
     found = (_since(store, key) for key in store.list(_folder(night, exposure)))
     return min((one for one in found if one is not None and now - one <= _ENDED), default=None)
 

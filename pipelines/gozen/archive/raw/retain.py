@@ -1,4 +1,4 @@
-"""Retain the raw files of an exposure, end the retention, and count the files that remain."""
+"""Retain the raw files of an exposure, or end the retention, and count the files that are left."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True)
 class Retained:
-    """What is retained of an exposure.
+    """The result of retaining an exposure.
 
     Parameters
     ----------
     kept
-        Raw files that are there and stay.
+        Number of raw files that exist and are retained.
     gone
-        Keys of those that are recorded and not there any more, most of them expired.
+        Keys of recorded raw files that do not exist any more, mostly because they have expired.
     """
 
     kept: int
@@ -42,19 +42,19 @@ def retain(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
 ) -> Retained:
-    """Keep the raw files of an exposure from expiring; return what is there once nobody can remove them any more.
+    """Retain the raw files of an exposure; wait for deletions that have begun, then return the files that are left.
 
     Parameters
     ----------
     patience_s
-        Seconds to wait for a removal that has begun.
+        Longest time to wait for a deletion that has begun, seconds.
 
     Raises
     ------
     StorageUnavailable
-        The removal has not ended by then. The exposure is retained, but what is left of it is not known yet.
+        The deletion has not ended by then. The exposure is retained, but more of its files may still be deleted.
     """
-    # Before the look for removals: one that begins after this line sees the marker, an earlier one is waited for.
+    # Before deletions are looked up: a later one sees the marker, and an earlier one is found and waited for.
     store.create(keys.retain_marker(night, exposure), b"")
     if store.has_tags:
         untag(store, raw_files(store, night, exposure))
@@ -68,15 +68,15 @@ def retain(
                 "run this again to see what stays"
             )
         sleep(_LOOK_S)
-        # Counted, not measured: a clock that is set meanwhile makes the wait neither short nor endless.
+        # Counted, not measured, so that a change of the clock makes the wait neither short nor endless.
         waited += _LOOK_S
-    # Counted after the last removal: a list from before it would promise files that are gone.
+    # Listed after the last deletion: an earlier list would contain files that are deleted by now.
     here = raw_files(store, night, exposure)
     return Retained(len(here), tuple(sorted(_recorded(store, night, exposure) - set(here))))
 
 
 def release(store: Store, night: str, exposure: str) -> int:
-    """Let the raw files of an exposure expire again; return how many there are."""
+    """Let the raw files of an exposure expire again; return their number."""
     store.delete(keys.retain_marker(night, exposure))
     if store.has_tags:
         refresh(store, keys.raw_folder(night, exposure))
@@ -91,6 +91,6 @@ def raw_files(store: Store, night: str, exposure: str) -> list[str]:
 def _recorded(store: Store, night: str, exposure: str) -> set[str]:
     try:
         record = read_record(store, night, exposure)
-    except UnreadableInput:  # it says nothing, and nothing is retained by it
+    except UnreadableInput:  # retention does not need the record: only the missing files are not reported
         return set()
     return set() if record is None else {key for files in record.sensors.values() for key in files}

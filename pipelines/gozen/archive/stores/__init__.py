@@ -1,1 +1,1 @@
-"""Storage: objects under keys in a directory, on S3 or on any fsspec URL; `open_store` opens all. No key layout."""
+"""Storage of objects under keys: in a directory, on S3 or under any fsspec URL; `open_store` opens them."""

@@ -1,4 +1,4 @@
-"""A store on a local directory: temporary file, ``fsync``, then rename or link."""
+"""A store in a local directory; it writes a temporary file, calls ``fsync``, then renames or links the file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gozen.errors import BadRequest, StorageUnavailable
 
 PARTIAL = ".partial"
 _TICK_NS = 20_000_000
-"""Nanoseconds; kernels date files by a tick of 4 or 10 ms, so that two writes within one bear the same time."""
+"""Nanoseconds; kernels date files by a tick of 4 or 10 ms: two writes within one tick have the same time."""
 _LOOKS = 20
 
 
 class DirectoryStore(Store):
-    """A store on a local directory: temporary file, ``fsync``, then rename or link."""
+    """A store in a local directory; every write is atomic and survives a power failure."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(str(root))
         self.root = root
 
     def path(self, key: str) -> Path:
-        """Return the object's local path; `BadRequest` for a key that would leave the root."""
+        """Return the object's local path; raise `BadRequest` if the key would point outside the root."""
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:
             raise BadRequest(f"{key!r} is not a key of the archive {self.url}: it leaves the root")
         return self.root / key
@@ -40,7 +40,7 @@ class DirectoryStore(Store):
             return self.path(key).read_bytes()
 
     def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
-        """Return an object's bytes in memory that the caller lends; `StorageUnavailable` when it changes meanwhile."""
+        """Read an object into memory of the caller; raise `StorageUnavailable` if the file changes meanwhile."""
         name = self.url_of(key)
         with (
             named_errors(name, "read"),
@@ -58,36 +58,36 @@ class DirectoryStore(Store):
             return os.pread(stream.fileno(), stop - start, start)
 
     def write(self, key: str, data: bytes) -> None:
-        """Put an object in one atomic step."""
+        """Write an object atomically; replace an older one."""
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
-            # A rename over the old object: a reader meets the one or the other, never a half-written file.
+            # By a rename, so that a reader gets the old or the new object, never a half-written file.
             partial.replace(self.path(key))
             sync_folder(self.path(key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put an object only if the key is free."""
+        """Write an object only if the key is free; return False if it is not."""
         with named_errors(self.url_of(key), "write"), self._partial(key, data) as partial:
             made = True
             try:
-                # A link fails where the name is taken; a rename would replace the object of whoever was first.
+                # A link fails if the name is taken; a rename would replace the object of a process that was faster.
                 os.link(partial, self.path(key))
             except FileExistsError:
                 made = False
-            # Also where another process was first: it may have been killed before it came to this.
+            # Also if another process was first: it may have been killed before it synced the folder.
             sync_folder(self.path(key).parent)
         return made
 
     def take(self, key: str, path: Path) -> bool:
-        """Make an object of a local file by a link, where both lie on one file system."""
+        """Add a local file as an object: by a link if both are on one file system, else by a copy."""
         target = self.path(key)
         try:
             with named_errors(str(path), "read"), path.open("rb") as stream:
-                # Whoever wrote this file may not have synced it: after a power cut the link would name an empty object.
+                # The file may not be synced yet: after a power failure the object would be empty.
                 os.fsync(stream.fileno())
             _make_folder(target.parent)
             os.link(path, target)
         except OSError:
-            # Another file system, one without links, or a key that is taken: what stands in the way is named there.
+            # Another file system, one without links, or a key that is taken: the copy works or reports the cause.
             if not (target.is_file() and target.samefile(path)):
                 return super().take(key, path)
         with named_errors(self.url_of(key), "write"):
@@ -95,13 +95,13 @@ class DirectoryStore(Store):
         return True
 
     def stamp(self, key: str) -> tuple[int, ...] | None:
-        """Return a file's number, length and time of change; None when it is gone."""
+        """Return the inode, length and modification time (ns) of a file; None if it does not exist."""
         with named_errors(self.url_of(key), "read"):
             try:
                 found = self.path(key).stat()
             except FileNotFoundError:
                 return None
-        # The inode too: a file that was renamed over this one may have its length and its time.
+        # The inode too, because a file that was renamed over this one may have the same length and time.
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def exists(self, key: str) -> bool:
@@ -118,30 +118,30 @@ class DirectoryStore(Store):
         """Return the sorted keys below a prefix."""
         with named_errors(self.url_of(prefix), "list"):
             found = (p.relative_to(self.root).as_posix() for p in self.path(prefix).rglob("*") if p.is_file())
-            # A half-written file is no object: whoever lists would read it before its writer is done.
+            # Half-written files are left out: the caller would read them before they are complete.
             return sorted(key for key in found if not key.startswith(PARTIAL))
 
     def copy(self, key: str, to: str) -> None:
-        """Make an object of another one's bytes by a link; one that is there already stays."""
+        """Copy an object by a link; an object that exists under the new key is not replaced."""
         self._link(key, to)
         self.settle([to])
 
     def copy_all(self, pairs: Mapping[str, str]) -> None:
-        """Link many files, and then make each folder outlive a power cut once."""
+        """Copy many objects by links, then sync each of their folders once."""
         with ThreadPoolExecutor(COPIES) as pool:
             list(pool.map(self._link, pairs.keys(), pairs.values()))
         self.settle(pairs.values())
 
     def settle(self, keys: Iterable[str]) -> None:
-        """Write the folders of objects, and those above them in the archive, to the disk: each once."""
-        # Those above too: the killed process may have made them, and not have come to write their parents.
+        """Sync the folders of objects, and the folders above them in the archive, each once."""
+        # Those above too: a killed process may have made them and not have synced their parents.
         folders = {folder for key in keys for folder in self.path(key).parents if folder.is_relative_to(self.root)}
         for folder in sorted(folders, reverse=True):
             with named_errors(str(folder), "write"):
                 sync_folder(folder)
 
     def delete(self, key: str) -> None:
-        """Remove an object."""
+        """Delete an object; a missing one is no error."""
         with named_errors(self.url_of(key), "delete"):
             self.path(key).unlink(missing_ok=True)
 
@@ -151,7 +151,7 @@ class DirectoryStore(Store):
             return self.path(key).open("rb")
 
     def sweep(self, left_s: float = LEFT_S) -> int:
-        """Remove what killed writers left behind, as `partial_files.sweep`; return how many files were removed."""
+        """Remove half-written files of killed writers, as `partial_files.sweep`; return their number."""
         return sweep(self.root / PARTIAL, left_s)
 
     def _link(self, key: str, to: str) -> None:
@@ -169,7 +169,7 @@ class DirectoryStore(Store):
             with partial.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
-                # Before the name: else a power cut may keep the name and lose the bytes.
+                # Before the rename or link: otherwise a power failure may keep the name and lose the bytes.
                 os.fsync(stream.fileno())
             yield partial
         finally:
@@ -178,19 +178,21 @@ class DirectoryStore(Store):
 
 @contextlib.contextmanager
 def unchanged(descriptor: int, name: str) -> Iterator[int]:
-    """Yield an open file's length; fail when it changes in the meantime, as a half of each would pass for a whole.
+    """Yield the length of an open file; raise if the file changes before the context ends.
+
+    Otherwise bytes from before and after the change would pass for one file.
 
     Raises
     ------
     StorageUnavailable
-        Somebody writes to the file.
+        The file is being written.
     """
     before = os.fstat(descriptor)
     for _ in range(_LOOKS):
-        # A time in the future is by another clock, as a file server's: taken for fresh, it would stay so for hours.
+        # A time in the future is from another clock, such as a file server's: to wait for it could take hours.
         if not 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
             break
-        # A second write within a tick of the file system's clock would leave no trace.
+        # A second write within the same tick would not change the time of the file, so it would go unnoticed.
         time.sleep(_TICK_NS / 1e9)
         before = os.fstat(descriptor)
     else:
@@ -206,13 +208,13 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
 def _make_folder(folder: Path) -> None:
     missing = list(itertools.takewhile(lambda parent: not parent.exists(), (folder, *folder.parents)))
     folder.mkdir(parents=True, exist_ok=True)
-    # A power cut takes a folder whose parent was not written, with the synced object inside it.
+    # After a power failure a folder whose parent was not synced is lost, with the synced object in it.
     for made in missing:
         sync_folder(made.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Write a folder to the disk: a name outlives a power cut only when its folder has been written too."""
+    """Sync a folder to the disk: without this a new name in it may be lost in a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A store on any other fsspec URL on which a put is atomic. For S3 see `s3_store`."""
+"""A store under any fsspec URL, except S3, for which see `s3_store`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gozen.archive.stores.store import Store, named_errors
 
 
 class ObjectStore(Store):
-    """A store on any other fsspec file system, where a put is atomic by itself."""
+    """A store on an fsspec file system that writes objects atomically by itself."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         with named_errors(url, "open"):
-            # A remembered listing would hide what another writer has committed since.
+            # A cached listing would hide objects that another process has written since.
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
 
     def _full(self, key: str) -> str:
@@ -33,12 +33,12 @@ class ObjectStore(Store):
             return bytes(self._fs.cat_file(self._full(key), start=start, end=stop))
 
     def write(self, key: str, data: bytes) -> None:
-        """Put an object in one atomic step."""
+        """Write an object; replace an older one."""
         with named_errors(self.url_of(key), "write"):
             self._fs.pipe_file(self._full(key), data)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put an object only if the key is free."""
+        """Write an object only if the key is free; return False if it is not."""
         with named_errors(self.url_of(key), "write"):
             try:
                 self._fs.pipe_file(self._full(key), data, mode="create")
@@ -63,7 +63,7 @@ class ObjectStore(Store):
             return sorted(name.removeprefix(root) for name in self._fs.find(self._full(prefix)))
 
     def delete(self, key: str) -> None:
-        """Remove an object."""
+        """Delete an object; a missing one is no error."""
         with named_errors(self.url_of(key), "delete"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._full(key))
 

@@ -1,7 +1,8 @@
-"""Open storage by its URL: a directory, S3, or another fsspec file system. Nothing else opens storage.
+"""Open storage by its URL: a directory, S3, or another fsspec file system. All storage is opened here.
 
-Writes are atomic (a reader sees the old object, the new one or none), creation is exclusive, and a library's error
-leaves here under its name in `gozen.errors`, with the object named. What the keys mean stands in `gozen.archive.keys`.
+Writes are atomic: a reader sees the old object, the new one or none. `create` never overwrites an object. Errors of
+libraries are turned into those of `gozen.errors`; their message names the object. `gozen.archive.keys` defines the
+keys.
 """
 
 from __future__ import annotations
@@ -17,34 +18,34 @@ from gozen.settings import Settings, StorageSettings
 __all__ = ["Store", "open_archive", "open_store"]
 
 _S3 = re.compile(r"(?:^|(?<=::))s3[an]?://", re.IGNORECASE)
-"""S3 as Hadoop and fsspec spell it too, which would reach it in a way of their own."""
+"""S3 URLs, also as Hadoop and fsspec spell them; otherwise fsspec would open them with its own S3 client."""
 
 
 def open_archive(settings: Settings) -> Store:
-    """Open the archive that the settings name; raises as `open_store`."""
+    """Open the archive of the settings; raises as `open_store`."""
     return open_store(settings.archive, settings.storage)
 
 
 def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store:
-    """Open a root for reading and writing; nothing is created before the first write.
+    """Open a store for reading and writing; nothing is created before the first write.
 
     Parameters
     ----------
     url
         A directory, ``s3://bucket/prefix``, a ``file://`` URL or any other fsspec URL.
     storage
-        How an S3 server is reached; by default Amazon's.
+        How to reach the S3 server; Amazon's by default.
 
     Raises
     ------
     BadRequest
-        The protocol is unknown, or its package is not installed.
+        The URL is not valid, its protocol is unknown, or the package for the protocol is not installed.
     """
     text = _S3.sub("s3://", str(url))
     if "://" not in text or text.startswith("file://"):
         return DirectoryStore(Path(text.removeprefix("file://")).expanduser().absolute())
     try:
-        # Libraries of protocols that are not used are not loaded.
+        # Imported here, so that the libraries of other protocols are not loaded.
         if text.startswith("s3://"):
             from gozen.archive.stores.s3_store import S3Store
 

@@ -1,4 +1,4 @@
-"""Half-written files of a directory store: their names, and which of them no process writes any more."""
+"""Half-written files of a directory store: name them, and remove those that no process writes any more."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ from pathlib import Path
 from gozen.archive.stores.store import named_errors
 
 LEFT_S = 86400.0
-"""Age at which the writer of another machine's file is over: Jobs end in hours, an object takes minutes."""
+"""Age (s) after which a file of another machine counts as abandoned: Jobs end in hours, a write takes minutes."""
 _COUNT = itertools.count()
-"""Threads of one process write at once; the process number alone would give them one file."""
+"""Part of the name: threads of one process write at the same time, and their files need different names."""
 
 
 def partial_name() -> str:
-    """Return a new name for a half-written file, which tells a later run whose it is."""
+    """Return a new name for a half-written file; it contains the machine and the id of the process."""
     return f"{this_machine()}-{os.getpid()}-{next(_COUNT)}"
 
 
 def this_machine() -> str:
-    """Return a name for all processes that see the same numbers of processes: of the host and its PID namespace."""
+    """Return a name for the host and its PID namespace: processes with the same name see the same process ids."""
     try:
         namespace = (
             Path("/proc/self/ns/pid").stat().st_ino
-        )  # pods in the host's network share its name, not its processes
+        )  # pods in the host's network have the host's name but separate process ids
     except OSError:
-        namespace = 0  # this system has none
+        namespace = 0  # this system has no PID namespaces
     return f"{socket.gethostname()}.{namespace}"
 
 
 def sweep(folder: Path, left_s: float = LEFT_S) -> int:
-    """Remove what killed writers left in a folder of half-written files; return how many files went.
+    """Remove the half-written files of killed writers from a folder; return the number of files removed.
 
-    Those of this machine go when their process is over. Nobody can tell that of other machines, and each pod is one:
-    their files go when they are old. Should such a writer live all the same, its write fails as a whole.
+    Files of this machine are removed if their process has ended. The processes of other machines, and each pod counts
+    as one, cannot be checked: their files are removed when they are old. If such a writer still runs after all, its
+    write fails and leaves no partial object.
 
     Parameters
     ----------
     left_s
-        Seconds since another machine last wrote to its file, by the clock of the file server.
+        Age in seconds of a file of another machine, since its last change, by the clock of the file server.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def sweep(folder: Path, left_s: float = LEFT_S) -> int:
         if machine != this_machine():
             others.append(partial)
         elif pid.isdecimal() and not is_alive(int(pid)):
-            # Where another process has got the number since, the file stays until that one ends: no harm.
+            # If another process has the same id by now, the file is removed only after that process has ended.
             gone.append(partial)
     if others:
         now = _server_time(folder)
@@ -65,7 +66,7 @@ def sweep(folder: Path, left_s: float = LEFT_S) -> int:
 
 
 def _server_time(folder: Path) -> float:
-    """Return the present moment by the clock that dates the files: a file server's may be another than ours."""
+    """Return the present time by the clock that dates the files; a file server's clock may differ from this one's."""
     probe = folder / partial_name()
     with named_errors(str(probe), "write"):
         try:
@@ -76,7 +77,7 @@ def _server_time(folder: Path) -> float:
 
 
 def _written(path: Path, gone: float) -> float:
-    """Return when a file was last written to, s since 1970; `gone` where it is not there any more."""
+    """Return the time when a file was last written, s since 1970; ``gone`` if it does not exist any more."""
     try:
         return path.lstat().st_mtime
     except FileNotFoundError:
@@ -84,7 +85,7 @@ def _written(path: Path, gone: float) -> float:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that was killed and that nobody has waited for does not."""
+    """Tell whether a process is running; a zombie is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -92,9 +93,9 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     try:
-        # After the last bracket: a process's name may itself hold brackets and blanks.
+        # After the last bracket, because the name of a process may contain brackets and blanks.
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
     except FileNotFoundError:
-        return not Path("/proc/self").exists()  # it has just ended, or this system has no /proc
+        return not Path("/proc/self").exists()  # the process has just ended, or this system has no /proc

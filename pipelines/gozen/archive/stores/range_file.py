@@ -1,4 +1,4 @@
-"""Read an object piece by piece, by byte ranges, through the interface of a file."""
+"""Read byte ranges of an object through the interface of a file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 Piece = Callable[[int, int], bytes | memoryview]
-"""Returns bytes ``start`` to ``stop``."""
+"""A function of ``start`` and ``stop`` that returns these bytes; ``stop`` is exclusive."""
 
 
 class RangedFile(io.RawIOBase):
-    """A file of which only that is fetched which is read.
+    """A file that fetches only the bytes that are read.
 
     Parameters
     ----------
     size
-        Of the whole, bytes.
+        Size of the file, bytes.
     piece
-        Fetches a range, in one request where that is one.
+        Fetches a range of bytes.
     name
-        What messages call it.
+        Name of the file in messages.
     """
 
     def __init__(self, size: int, piece: Piece, name: str = "") -> None:
@@ -29,11 +29,11 @@ class RangedFile(io.RawIOBase):
         self._size, self._piece, self._at = size, piece, 0
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return True: the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that it can be read anywhere."""
+        """Return True: the position can be set."""
         return True
 
     def tell(self) -> int:
@@ -41,13 +41,13 @@ class RangedFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position."""
+        """Set the position, and return it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         self._at = max(start + offset, 0)
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return so many bytes from the position on, or all, fetched at once."""
+        """Return up to ``size`` bytes from the position on, or all the rest, fetched at once."""
         return bytes(self._next(self._size if size is None or size < 0 else size))
 
     def readall(self) -> bytes:
@@ -55,11 +55,11 @@ class RangedFile(io.RawIOBase):
         return self.read()
 
     def read_buffer(self, size: int) -> memoryview:
-        """Return so many bytes from the position on as they were fetched; PyArrow reads so, without a copy."""
+        """Return up to ``size`` bytes from the position on without a copy; PyArrow calls this."""
         return memoryview(self._next(size))
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; return how many bytes there were."""
+        """Read into a buffer; return the number of bytes read."""
         data = self._next(len(buffer))
         buffer[: len(data)] = data
         return len(data)

@@ -1,4 +1,4 @@
-"""Server, region and current keys of a bucket, the same for every S3 client of the process."""
+"""The server, region and current credentials of a bucket, the same for every S3 client of the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.exceptions import NoCredentialsError
 
 @dataclass(frozen=True)
 class Keys:
-    """Credentials of one moment."""
+    """The S3 credentials at one moment."""
 
     key: str
     secret: str = field(repr=False)
@@ -22,22 +22,22 @@ class Keys:
 
 @dataclass(frozen=True)
 class S3Access:
-    """What a client needs.
+    """Everything that a client needs to reach a bucket.
 
     Parameters
     ----------
     host
-        With its port.
+        Host name of the server, with its port.
     tls
-        Whether it is asked by https.
+        Whether the server is reached by https.
     in_path
-        Whether the bucket's name stands in the path, not before the host's name.
+        Whether the name of the bucket is in the path (path style), not in the host name (virtual-hosted style).
     region
-        That requests are signed for.
+        Region for which requests are signed.
     keys
-        Of this moment.
+        Credentials at this moment.
     authorities
-        File of the certificates of the authorities to trust; None where those of the system are.
+        File with the CA certificates to trust; None for those of the system.
     """
 
     host: str
@@ -49,18 +49,18 @@ class S3Access:
 
 
 class BucketAccess:
-    """Asks botocore how it reaches a bucket now: what holds for its own requests holds for all clients.
+    """Finds how botocore reaches a bucket now, so that other clients reach it in the same way.
 
     Parameters
     ----------
     client
-        Botocore's.
+        S3 client of botocore.
     credentials
-        Returns what says which keys are used now; None where there are none.
+        Returns botocore's credentials; None if there are none.
     bucket
-        Its name.
+        Name of the bucket.
     authorities
-        As `S3Access` has them.
+        File with the CA certificates to trust, as in `S3Access`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BucketAccess:
         client.meta.events.register("before-send.s3.HeadBucket", self._hold)
 
     def keys(self) -> Keys:
-        """Return the keys of this moment; `NoCredentialsError` where there are none."""
+        """Return the credentials at this moment; raise `NoCredentialsError` if there are none."""
         current = self._credentials()
         if current is None:
             raise NoCredentialsError
@@ -80,7 +80,7 @@ class BucketAccess:
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
     def access(self) -> S3Access:
-        """Return all of it; the region is the one to which a server has sent botocore, if one has."""
+        """Return how to reach the bucket; if the server has redirected botocore to another region, that region."""
         request = self._signed()
         url = urlsplit(request.url)
         in_path = url.path.startswith(f"/{self._bucket}")
@@ -98,7 +98,7 @@ class BucketAccess:
         )
 
     def _signed(self) -> Any:
-        """Return a request as botocore would send it. A presigned URL would name another host of Amazon's."""
+        """Return a request as botocore would send it, without sending it; a presigned URL may have another host."""
         self._thread.holds = True
         try:
             self._client.head_bucket(Bucket=self._bucket)

@@ -1,4 +1,4 @@
-"""Make the S3 clients of a process, all with the same server, region and keys."""
+"""Make the S3 clients of a process, all with the same server, region and credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gozen.settings import StorageSettings
 
 @dataclass(frozen=True)
 class BucketClients:
-    """What a process has of its own."""
+    """The S3 clients of one process; processes must not share them."""
 
     client: Any
     ranges: RangeClient
@@ -30,19 +30,19 @@ class BucketClients:
 
 
 def connect(url: str, bucket: str, settings: StorageSettings) -> BucketClients:
-    """Make the clients of a bucket; nothing is asked yet.
+    """Make the clients of a bucket; no request is sent yet.
 
     Raises
     ------
     BadRequest
-        A setting, or a file of Amazon's clients, makes no sense.
+        A setting, or an AWS configuration file, is not valid.
     """
     config = Config(
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
         s3={"addressing_style": settings.addressing},
-        # Other servers may not know the newer checksums; TLS, or without it the signature, covers the content.
+        # Servers other than Amazon's may not support the newer checksums; TLS or the signature protects the content.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra="gozen",
@@ -60,7 +60,7 @@ def connect(url: str, bucket: str, settings: StorageSettings) -> BucketClients:
 
 
 def _authorities(session: Session) -> str | None:
-    """Return the file of certificates that botocore takes, by its own rules, for its clients."""
+    """Return the file of CA certificates that botocore uses by its own rules; None for those of the system."""
     return session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or None
 
 
@@ -72,5 +72,5 @@ def _session() -> Session:
 
 @functools.cache
 def _loader() -> Loader:
-    """Return what reads botocore's description of S3: 0.1 s for the first client of a process, 0.01 s for the next."""
+    """Return a cached loader of botocore's S3 description: 0.1 s for the first client of a process, then 0.01 s."""
     return create_loader()

@@ -1,7 +1,8 @@
-"""Reload S3 keys when their source changes, so that they can be rotated without a restart.
+"""Reload S3 credentials when their source changes, so that they can be rotated without a restart.
 
-Botocore looks once for each client. What changes may be the environment, as in a notebook, or a file: a Kubernetes
-Secret that is mounted as a file changes in one step. Keys that expire, of a role or of a machine, botocore renews.
+Botocore loads credentials once for each client. Their source may be the environment, which may change in a notebook, or
+a file, such as a mounted Kubernetes Secret, which changes atomically. Botocore itself renews the credentials of roles
+and machines, which expire.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from gozen.archive.stores.s3_environment import S3Variables, s3_variables
 _FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
 
 Mark = tuple[int, int, int] | None
-"""Inode, time and length of a file; None where there is none."""
+"""Inode, modification time (ns) and length of a file; None if it does not exist."""
 State = tuple[S3Variables, tuple[Mark, ...]]
 
 
 class Following:
-    """Botocore's component ``credential_provider``.
+    """A ``credential_provider`` component for botocore that reloads changed credentials.
 
     Parameters
     ----------
     load
-        Goes through all places where keys may stand; returns None where none has any.
+        Loads the credentials from all their possible sources; returns None if no source has any.
     """
 
     def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
 
     def load_credentials(self) -> Credentials:
-        """Return credentials that follow what they come from; keys that are made later are found too."""
+        """Return credentials that are reloaded when their source changes, even if there are none yet."""
         return _Followed(self._load)
 
 
@@ -49,21 +50,22 @@ class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
         self._newest: Any = None
 
     def get_frozen_credentials(self) -> Any:
-        """Return the keys of this moment; the last ones, where what is there now cannot be read or is no key.
+        """Return the current credentials; the previous ones if the current source cannot be read or has none.
 
         Raises
         ------
         NoCredentialsError
-            There have been none so far.
+            No credentials have been found so far.
         """
         with self._lock:
-            # Before the keys are loaded: files that change in between differ at the next request, and are read again.
+            # Before the credentials are loaded: if a file changes in between, the next request loads it again.
             seen = _state()
             if self._newest is None:
                 self._newest = self._load()
                 self._seen = seen
             elif seen != self._seen:
-                # A file caught half-written: the old keys serve, and as `_seen` stays old the next request looks again.
+                # If a file is half-written, the old credentials are used; `_seen` is not updated, so that the next
+                # request tries again.
                 with contextlib.suppress(BotoCoreError, OSError):
                     self._newest = self._load() or self._newest
                     self._seen = seen
@@ -80,7 +82,7 @@ def _state() -> State:
 
 def _mark(path: str) -> Mark:
     with contextlib.suppress(OSError):
-        # `stat` follows links: Kubernetes changes a mounted Secret by pointing a link at another folder.
+        # `stat` follows links: Kubernetes updates a mounted Secret by changing a link to another folder.
         found = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 before each request, in a third of the time
         return found.st_ino, found.st_mtime_ns, found.st_size
     return None

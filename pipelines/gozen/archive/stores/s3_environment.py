@@ -1,4 +1,4 @@
-"""Environment variables that name S3 keys and region, and their precedence. No client."""
+"""Environment variables for S3 credentials, certificates and region, and the precedence of the region. No I/O."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ VARIABLES = (
     "AWS_EC2_METADATA_DISABLED",
     "AWS_CA_BUNDLE",
 )
-"""Those that decide which keys are used, and whose certificates are trusted."""
+"""Environment variables that decide which credentials are used and which certificates are trusted."""
 
 S3Variables = tuple[str | None, ...]
-"""Their values, None where one is not set."""
+"""Values of `VARIABLES`, in the same order; None for one that is not set."""
 
 
 def s3_variables(environment: Mapping[str, str] = os.environ) -> S3Variables:
-    """Return what the variables are now."""
+    """Return the current values of `VARIABLES`."""
     return tuple(environment.get(name) for name in VARIABLES)
 
 
 def set_s3_variables(values: S3Variables, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the variables as another process has them: a worker keeps the environment that it was started with."""
+    """Set `VARIABLES` to values of another process: a worker has the old environment from its start."""
     for name, value in zip(VARIABLES, values, strict=True):
         if value is None:
             environment.pop(name, None)
@@ -44,20 +44,20 @@ def set_s3_variables(values: S3Variables, environment: MutableMapping[str, str] 
 
 
 def region_of(setting: str | None, environment: Mapping[str, str], configured: str | None) -> str | None:
-    """Return the region of the bucket: what is said first, in the order of Amazon's newer clients.
+    """Return the region of the bucket, in the order of precedence of Amazon's newer clients.
 
     Parameters
     ----------
     setting
         ``storage.region``.
     environment
-        Has ``AWS_REGION`` and ``AWS_DEFAULT_REGION``, of which botocore knows the second only.
+        Environment with ``AWS_REGION`` and ``AWS_DEFAULT_REGION``; botocore itself reads only the second.
     configured
-        What the file of ``AWS_CONFIG_FILE`` says for the profile.
+        Region of the profile in the file ``AWS_CONFIG_FILE``.
 
     Returns
     -------
     str or None
-        None where nothing is said; empty text says nothing.
+        None if no region is set; an empty text counts as not set.
     """
     return setting or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or configured or None

@@ -1,4 +1,4 @@
-"""Map S3 and network errors to Gozen's errors, with what to do. No I/O."""
+"""Map S3 and network errors to Gozen's errors, with advice to the user. No I/O."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REFUSED = {
     "507": _FULL,
     "ConditionalRequestConflict": "another writer is at the same object: run again",
 }
-"""Codes that another try, once somebody has seen to it, may well not meet again."""
+"""Advice for error codes that may not come again after the user has acted: `StorageUnavailable`."""
 
 _SENSELESS = {
     "InvalidBucketName": "a bucket is called by 3 to 63 small letters, digits, dots and dashes",
@@ -47,7 +47,7 @@ _SENSELESS = {
     "MethodNotAllowed": "storage.endpoint_url names no S3 server that can do it",
     "NotImplemented": "the server cannot do that: another S3 server can",
 }
-"""Codes that will come again: what was asked, or a setting, is wrong."""
+"""Advice for error codes that will come again because the request or a setting is wrong: `BadRequest`."""
 
 _NO_CREDENTIALS = (
     "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
@@ -57,7 +57,7 @@ _NO_CREDENTIALS = (
 
 @contextlib.contextmanager
 def s3_errors(name: str, verb: str) -> Iterator[None]:
-    """Turn what botocore raises about an object into the project's own error, naming the object and what to do."""
+    """Turn botocore's errors about an object into Gozen's errors, which name the object and give advice."""
     try:
         yield
     except GozenError:
@@ -69,39 +69,39 @@ def s3_errors(name: str, verb: str) -> Iterator[None]:
 
 
 def code_of(error: ClientError) -> str:
-    """Return the code of a server's answer; of one without a body, as to HEAD, the HTTP status."""
+    """Return the error code of a server's answer; the HTTP status if the answer has no body, as for HEAD."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_taken(error: ClientError) -> bool:
-    """Tell whether the server says that a key is not free, to a PUT that asked for it (``If-None-Match: *``)."""
+    """Tell whether a PUT with ``If-None-Match: *`` failed because the key is not free."""
     return code_of(error) in ("PreconditionFailed", "412")
 
 
 def is_conflict(error: ClientError) -> bool:
-    """Tell whether two such PUTs met, so that the server let neither through."""
+    """Tell whether a PUT failed because another PUT to the same key was in progress."""
     return code_of(error) in ("ConditionalRequestConflict", "OperationAborted", "409")
 
 
 def was_repeated(error: ClientError) -> bool:
-    """Tell whether the request was made before, so that an earlier one may have taken effect."""
+    """Tell whether botocore repeated the request, so that an earlier attempt may have taken effect."""
     return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
 
 
 def is_beyond(error: ClientError) -> bool:
-    """Tell whether a range begins behind the end of an object."""
+    """Tell whether a byte range begins after the end of the object."""
     return code_of(error) in ("InvalidRange", "416")
 
 
 def of_answer(error: ClientError, name: str, verb: str) -> GozenError:
-    """Name what a server answered.
+    """Return Gozen's error for an error that the server answered.
 
     Parameters
     ----------
     name
-        Address of the object.
+        URL of the object.
     verb
-        What was being done: read, write, list, delete.
+        The operation, for the message: read, write, list, delete.
     """
     code = code_of(error)
     message = error.response.get("Error", {}).get("Message") or code
@@ -117,7 +117,7 @@ def of_answer(error: ClientError, name: str, verb: str) -> GozenError:
 
 
 def of_client(error: Exception, name: str, verb: str) -> GozenError:
-    """Name what kept a request from being made or answered; parameters are those of `of_answer`."""
+    """Return Gozen's error for a request that was not sent or not answered; parameters as in `of_answer`."""
     what = f"cannot {verb} {name}: "
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
         return BadRequest(what + _NO_CREDENTIALS)

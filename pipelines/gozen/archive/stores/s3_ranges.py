@@ -1,7 +1,7 @@
-"""Fetch many byte ranges of an object at once, by a client that needs a third of botocore's processor time.
+"""Fetch many byte ranges of an object at once, with a client that needs a third of botocore's processor time.
 
-It makes no second attempt and names no error: whatever goes wrong is left to botocore (`s3_store`), so that one
-place alone repeats requests and says what happened.
+This client does not retry and raises no errors. If it fails, the caller (`s3_store`) reads with botocore, so that
+retries and errors are handled in one place.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from obstore.store import S3Store as Bucket
 
 GIVE_UP = 3
-"""Failures in a row after which it rests: it may not reach a server that botocore does, as behind a proxy."""
+"""Failures in a row after which the client pauses: it may not reach a server that botocore reaches through a proxy."""
 REST_S = 60.0
 
 Range = tuple[int, int]
 Clock = Callable[[], float]
 _threads_of: dict[str, int] = {}
-"""The process that the client's threads belong to, under ``process``, once there are any."""
+"""Under ``process``: id of the process in which the client has started its threads."""
 
 
 class Breaker:
-    """Decides whether a client is asked that has failed: not for a minute after some failures in a row, then once.
+    """A circuit breaker: after `GIVE_UP` failures in a row a client is not used for `REST_S` seconds, then tried once.
 
     Parameters
     ----------
     clock
-        Seconds that only grow.
+        A monotonic clock, seconds.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -49,14 +49,14 @@ class Breaker:
         self._lock = threading.Lock()
 
     def lets_through(self) -> bool:
-        """Tell whether to ask it now; after a rest the first to ask is told so, the others when that has gone well."""
+        """Tell whether to use the client now; after a pause True only for one thread, until its attempt succeeds."""
         with self._lock:
             if self._failures < GIVE_UP:
                 return True
             now = self._clock()
             if now < self._rests_until:
                 return False
-            # Before the one attempt: a server that does not answer then holds one thread, not all.
+            # Before the one attempt, so that a server that does not answer blocks one thread, not all.
             self._rests_until = now + REST_S
             return True
 
@@ -73,14 +73,14 @@ class Breaker:
 
 
 class RangeClient:
-    """Fetches ranges of the objects of a bucket; threads share it.
+    """Fetches byte ranges of the objects in a bucket; threads may share it.
 
     Parameters
     ----------
     asked
-        Says how the bucket is reached.
+        How to reach the bucket.
     clock
-        Seconds that only grow.
+        A monotonic clock, seconds.
     """
 
     def __init__(
@@ -92,35 +92,35 @@ class RangeClient:
         self._breaker = Breaker(clock)
 
     def fetch(self, path: str, ranges: Sequence[Range]) -> list[memoryview] | None:
-        """Return bytes [start, stop) of an object for each range; None where it could not get all of them."""
-        # Its threads do not live on in a process that was forked from one that had them.
+        """Return bytes [start, stop) of an object for each range; None if one of them could not be fetched."""
+        # The client's threads do not exist in a process that was forked from the one that started them.
         if _threads_of.setdefault("process", os.getpid()) != os.getpid():
             return None
         try:
             import obstore
         except ImportError:
-            return None  # the image of the operator has no need of it
+            return None  # the operator's image does not contain it
         if not self._breaker.lets_through():
             return None
         starts, stops = [one[0] for one in ranges], [one[1] for one in ranges]
         try:
             found = obstore.get_ranges(self._opened(), path, starts=starts, ends=stops, coalesce=0)
         except (FileNotFoundError, obstore.exceptions.NotFoundError):
-            self._breaker.went_well()  # the server answered; botocore says what is missing
+            self._breaker.went_well()  # the server answered; botocore will report the missing object
             return None
         except (obstore.exceptions.BaseError, BotoCoreError, OSError, ValueError):
             self._breaker.failed()
             with self._lock:
-                self._of = None  # the next attempt asks for the way again: botocore may have been sent elsewhere
+                self._of = None  # the next attempt makes a new client: botocore may have been redirected meanwhile
             return None
         self._breaker.went_well()
         parts = [memoryview(one) for one in found]
         if any(len(part) != stop - start for part, (start, stop) in zip(parts, ranges, strict=True)):
-            return None  # it was cut short in the meantime
+            return None  # the object was replaced by a shorter one meanwhile
         return parts
 
     def _opened(self) -> Bucket:
-        """Return a client with the keys of this moment."""
+        """Return a client with the current credentials."""
         keys = self._asked.keys()
         with self._lock:
             if self._of is None or self._of[0] != keys:
@@ -137,7 +137,7 @@ class RangeClient:
             "timeout": timedelta(seconds=settings.read_timeout_s),
             "user_agent": "gozen",
         }
-        if access.authorities:  # besides those of the system; botocore trusts these alone
+        if access.authorities:  # added to those of the system, whereas botocore trusts only these
             options["root_certificate"] = Path(access.authorities).read_bytes()
         return Bucket(
             self._bucket,
@@ -145,7 +145,7 @@ class RangeClient:
             virtual_hosted_style_request=not access.in_path,
             region=access.region,
             credential_provider=lambda: _given(access.keys),
-            # Botocore repeats what fails here; attempts of both would multiply.
+            # No retries here, because botocore repeats a failed request with its own retries.
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=settings.read_timeout_s)},
             client_options=options,
         )

@@ -1,7 +1,7 @@
 """A store in an S3 bucket: one request per call, exclusive creation by ``If-None-Match``.
 
-`open_store` decides the settings, `s3_clients` makes the clients, `s3_upload` sends large objects in parts, and
-`s3_errors` names what goes wrong.
+`open_store` passes the settings, `s3_clients` makes the clients, `s3_upload` sends large objects in parts, and
+`s3_errors` turns errors into Gozen's.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 from gozen.settings import StorageSettings
 
 _COPY_LIMIT = 5 * 2**30
-"""Bytes; the server refuses to copy a larger object in one request."""
+"""Size in bytes of the largest object that the server copies in one request."""
 _HEAD_BYTES = 256 * 1024
 _PAUSE_S = 0.1
 _MARK = "gozen-call"
 _BROKEN = (HTTPClientError, IncompleteReadError)
-"""What breaks off while a body is read: botocore's own attempts end when the headers have come."""
+"""Errors while a body is read; botocore retries only until the headers have arrived."""
 
 Answer = TypeVar("Answer")
 
 
 class S3Store(Store):
-    """A store in an S3 bucket, shared by threads; a forked or spawned process makes connections of its own.
+    """A store in an S3 bucket; threads may share it, and a forked or spawned process makes new connections.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ class S3Store(Store):
         self._of_process: tuple[int, BucketClients | None] = (0, None)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Only address and settings reach a worker: sockets cannot be shared, and no key is pickled.
+        # A worker gets only URL and settings: connections cannot be shared, and credentials must not be pickled.
         return S3Store, (self.url, self._settings)
 
     @property
     def identity(self) -> str:
-        """Its address, and how the server is reached."""
+        """A text that is the same for stores with the same URL and settings."""
         return f"{self.url} {self._settings!r}"
 
     def read(self, key: str) -> bytes:
@@ -72,14 +72,14 @@ class S3Store(Store):
         return self._get(key, _whole)
 
     def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
-        """Return an object's bytes in memory that the caller lends."""
+        """Read an object into memory of the caller."""
 
         def fill(answer: dict[str, Any], body: Any) -> memoryview:
             size = int(field(answer, "ContentLength"))
             memory, filled = room(size)[:size], 0
             while filled < size and (count := body.readinto(memory[filled:])):
                 filled += count
-            # A connection that closes early looks like the end: behind it the lent memory still holds another object.
+            # A connection that closes early looks like the end of the body; the rest of the memory has old content.
             if filled < size:
                 raise IncompleteReadError(actual_bytes=filled, expected_bytes=size)
             return memory
@@ -93,30 +93,30 @@ class S3Store(Store):
         try:
             return self._get(key, _whole, Range=f"bytes={start}-{stop - 1}")
         except StorageUnavailable as error:
-            # Bytes behind the end are none, as in a file.
+            # A range after the end has no bytes, as in a file.
             if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
                 return b""
             raise
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Return bytes [start, stop) of an object for each range: all requests at once."""
+        """Return bytes [start, stop) of an object for each range; all requests are sent at once."""
         found = self._connection.ranges.fetch(self._full(key), ranges)
         return found if found is not None else super().read_ranges(key, ranges)
 
     def write(self, key: str, data: bytes) -> None:
-        """Put an object in one atomic step."""
+        """Write an object atomically; replace an older one."""
         self._put(key, len(data), lambda start, stop: data[start:stop], {})
 
     def create(self, key: str, data: bytes) -> bool:
-        """Put an object only if the key is free; True for this very call also where the answer to it was lost."""
+        """Write an object only if the key is free; True also if this call wrote it but the answer was lost."""
         return self._create(key, len(data), lambda start, stop: data[start:stop])
 
     def take(self, key: str, path: Path) -> bool:
-        """Make an object of a local file part by part; False when the key holds other bytes."""
+        """Add a local file as an object; return False if the key has other bytes."""
         with named_errors(str(path), "read"), path.open("rb") as stream:
 
             def part(start: int, stop: int) -> bytes:
-                # Threads send parts at once, and a repeated creation begins anew: no position is shared.
+                # Threads send parts at the same time, and a retry starts again: they must not share a position.
                 return os.pread(stream.fileno(), stop - start, start)
 
             size = os.fstat(stream.fileno()).st_size
@@ -132,26 +132,26 @@ class S3Store(Store):
 
     def size(self, key: str) -> int:
         """Return an object's length in bytes."""
-        # The answer to HEAD has no room to say what is missing: the object, the bucket or the user.
+        # Not HEAD: its answer has no body, so it does not say whether the object, the bucket or the user is missing.
         try:
             place: str = self._get(key, _place, Range="bytes=0-0")
         except StorageUnavailable as error:
             if isinstance(error.__cause__, ClientError) and is_beyond(error.__cause__):
-                return 0  # there is not even a first byte
+                return 0  # the object is empty: it has no first byte
             raise
         return int(place.rpartition("/")[2])
 
     def list(self, prefix: str) -> list[str]:
-        """Return the sorted keys below a prefix: a request for each thousand."""
+        """Return the sorted keys below a prefix; each request returns up to a thousand."""
         return list(self.sizes(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the lengths of the objects below a prefix by their sorted keys."""
+        """Return the lengths in bytes of the objects below a prefix by their sorted keys."""
         with s3_errors(self.url_of(prefix), "list"):
             return dict(sorted(self._listed(prefix)))
 
     def copy(self, key: str, to: str) -> None:
-        """Make an object of another one's bytes, within the server where it can."""
+        """Copy an object; the server copies objects up to 5 GiB itself."""
         if self.size(key) > _COPY_LIMIT:
             super().copy(key, to)
             return
@@ -160,22 +160,22 @@ class S3Store(Store):
             self.client.copy_object(Bucket=self.bucket, Key=self._full(to), CopySource=source)
 
     def delete(self, key: str) -> None:
-        """Remove an object."""
+        """Delete an object; a missing one is no error."""
         with s3_errors(self.url_of(key), "delete"):
             self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
 
     def open(self, key: str) -> IO[bytes]:
-        """Open an object for reading; what is read is fetched, a quarter of a megabyte at least."""
+        """Open an object for reading; each request fetches at least 256 KiB."""
         fetch = functools.partial(self.read_range, key)
         return io.BufferedReader(RangedFile(self.size(key), fetch, key.rsplit("/", 1)[-1]), _HEAD_BYTES)
 
     @property
     def has_tags(self) -> bool:
-        """Objects can bear tags."""
+        """True: objects on S3 can have tags."""
         return True
 
     def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
-        """Give an object these tags in place of those that it has."""
+        """Replace the tags of an object."""
         tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
         with s3_errors(self.url_of(key), "tag"):
             self.client.put_object_tagging(Bucket=self.bucket, Key=self._full(key), Tagging=tagging)
@@ -186,23 +186,23 @@ class S3Store(Store):
         return self._connection.client
 
     def access(self) -> S3Access:
-        """Return how the bucket is reached now, for a client that is not of ours.
+        """Return how to reach the bucket now, for clients of other libraries.
 
         Raises
         ------
         BadRequest
-            There are no keys.
+            There are no credentials.
         """
         with s3_errors(self.url, "read"):
             return self._connection.asked.access()
 
     @property
     def _connection(self) -> BucketClients:
-        # Two processes that write to one connection would read each other's answers.
+        # Processes must not share a connection: they would read each other's answers.
         process, connection = self._of_process
         if connection is None or process != os.getpid():
             connection = connect(self.url, self.bucket, self._settings)
-            # Two threads may both come here: each gets clients that work, and the last ones are kept.
+            # Two threads may both come here: each gets working clients, and the last ones are kept.
             self._of_process = (os.getpid(), connection)
         return connection
 
@@ -210,18 +210,18 @@ class S3Store(Store):
         return self.prefix + key
 
     def _get(self, key: str, use: Callable[[dict[str, Any], Any], Answer], **request: str) -> Answer:
-        """Get an object and use answer and body, from the beginning when the connection breaks on the way."""
+        """Get an object and pass answer and body to ``use``; start again if the connection breaks."""
         with s3_errors(self.url_of(key), "read"):
             for tries in range(1, self._settings.attempts + 1):
                 last = tries == self._settings.attempts
                 try:
                     found = self.client.get_object(Bucket=self.bucket, Key=self._full(key), **request)
-                except ValueError:  # a header that broke off, such as half a date
+                except ValueError:  # an incomplete header, such as half a date
                     if last:
                         raise
                     continue
                 try:
-                    # A body that broke off, or that nobody reads to its end, holds its connection until it is closed.
+                    # A body that is not read to its end keeps its connection until it is closed.
                     with contextlib.closing(found["Body"]) as body:
                         return use(found, body)
                 except _BROKEN:
@@ -234,7 +234,7 @@ class S3Store(Store):
         request = {"Bucket": self.bucket, "Prefix": folder}
         while True:
             page = self.client.list_objects_v2(**request)
-            field(page, "Name")  # else an answer without its end would pass for a short list
+            field(page, "Name")  # otherwise an incomplete answer would pass for a short list
             for one in page.get("Contents", ()):
                 yield one["Key"].removeprefix(self.prefix), int(one["Size"])
             if not page.get("IsTruncated"):
@@ -242,7 +242,7 @@ class S3Store(Store):
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def _create(self, key: str, size: int, part: Part) -> bool:
-        # By its mark this call knows its own object again, when a request that had taken effect is made once more.
+        # The mark shows whether an existing object is from an earlier attempt of this call whose answer was lost.
         mark = {_MARK: secrets.token_hex(8)}
         for tries in range(1, self._settings.attempts + 1):
             try:
@@ -251,7 +251,7 @@ class S3Store(Store):
                 cause = error.__cause__
                 if isinstance(cause, ClientError) and is_taken(cause):
                     return (tries > 1 or was_repeated(cause)) and self._metadata(key).get(_MARK) == mark[_MARK]
-                # Two creators at once: S3 may tell both to come again.
+                # If two processes create the object at the same time, S3 may refuse both: try again.
                 if tries == self._settings.attempts or not (isinstance(cause, ClientError) and is_conflict(cause)):
                     raise
                 time.sleep(_PAUSE_S * 2**tries)
@@ -277,14 +277,14 @@ class S3Store(Store):
 
 
 def _place(answer: dict[str, Any], body: Any) -> str:
-    """Return which bytes of how many an answer says to have, if it has them: else its headers may have broken off."""
+    """Return the ``Content-Range`` of an answer; raise if body or headers are incomplete."""
     _whole(answer, body)
     return str(field(answer, "ContentRange"))
 
 
 def _whole(answer: dict[str, Any], body: Any) -> bytes:
     data = bytes(body.read())
-    # An answer that broke off before it gave a length would pass for a short object: `field` refuses it.
+    # `field` raises if there is no length: an answer that broke off in its headers would pass for a short object.
     if len(data) < int(field(answer, "ContentLength")):
         raise IncompleteReadError(actual_bytes=len(data), expected_bytes=answer["ContentLength"])
     return data

@@ -1,4 +1,4 @@
-"""Upload one object to S3, in one request or in parts; nothing is visible before the last request."""
+"""Upload one object to S3, in one request or in parts; readers see nothing before the last request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from gozen.archive.stores.range_file import RangedFile
 
 PART = 16 * 2**20
-"""Bytes of a part of a large object; S3 takes 10,000 of at least 5 MiB."""
+"""Size of a part of a large object, bytes; S3 accepts up to 10,000 parts of at least 5 MiB."""
 SINGLE = 4 * PART
-"""Bytes up to which an object is put in one request."""
+"""Size of the largest object that is sent in one request, bytes."""
 _AT_ONCE = 4
-"""Parts under way together; their memory is that of an object of `SINGLE` bytes."""
+"""Parts that are sent at the same time; together they need as much memory as an object of `SINGLE` bytes."""
 _LIMIT = 5 * 2**30
-"""Bytes of the largest object that S3 takes in one request."""
+"""Size of the largest object that S3 accepts in one request, bytes."""
 
 log = logging.getLogger(__name__)
 Part = Callable[[int, int], bytes]
-"""Returns bytes ``start`` to ``stop`` of what is to be put."""
+"""A function of ``start`` and ``stop`` that returns these bytes of the new object; ``stop`` is exclusive."""
 
 
 def put(
@@ -33,17 +33,21 @@ def put(
     condition: Mapping[str, str],
     metadata: Mapping[str, str],
 ) -> None:
-    """Put an object; errors are botocore's.
+    """Write an object; raises errors of botocore.
 
     Parameters
     ----------
     target
         ``Bucket`` and ``Key``.
-    metadata
-        Stands beside the object.
+    size
+        Size of the object, bytes.
+    part
+        Returns a range of its bytes.
     condition
-        ``IfNoneMatch``, or nothing; it holds for the request that makes the object. Ceph 16 does not look
-        at it where parts are put together, so what has a condition goes in one request as far as S3 allows.
+        ``IfNoneMatch``, or empty. Ceph 16 ignores it for uploads in parts, so an object with a condition is sent in one
+        request up to the size that S3 allows.
+    metadata
+        S3 metadata to store with the object.
     """
     if size <= SINGLE:
         client.put_object(Body=part(0, size), Metadata=metadata, **target, **condition)
@@ -61,21 +65,21 @@ def put(
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             parts = list(pool.map(send, range(1, -(-size // PART) + 1)))
-        # S3 begins its answer with 200 before it knows: one that broke off says nothing, and counts as a failure.
+        # S3 starts its answer with status 200 before the parts are joined: an incomplete answer counts as a failure.
         field(client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **condition), "ETag")
     except BaseException:
-        # Ctrl-C too: parts that nobody puts together are invisible, but take room and are paid for.
+        # Also on Ctrl-C: parts that are never joined are invisible, but they use space and cost money.
         _forget(client, upload)
         raise
 
 
 def field(answer: Mapping[str, Any], name: str) -> Any:
-    """Return what every whole answer has; one without it broke off among its headers or before its body.
+    """Return a field that every complete answer has.
 
     Raises
     ------
     IncompleteReadError
-        It is not there.
+        The field is missing: the connection broke in the headers or before the body.
     """
     if name not in answer:
         raise IncompleteReadError(actual_bytes=0, expected_bytes=name)

@@ -27,7 +27,7 @@ _HINTS = {
 
 
 COPIES = 8
-"""Objects that are copied together: on an object store each waits for its answer."""
+"""Objects that are copied at the same time: on an object store each copy waits for an answer."""
 
 
 class Store(ABC):
@@ -36,7 +36,7 @@ class Store(ABC):
     Parameters
     ----------
     url
-        The root, as it is shown to people.
+        URL or path of the root, as shown in messages.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,24 +47,24 @@ class Store(ABC):
 
     @property
     def identity(self) -> str:
-        """What is the same for two stores that reach the same objects on the same way."""
+        """A text that is the same for two stores that reach the same objects with the same settings."""
         return self.url
 
     def url_of(self, key: str) -> str:
-        """Return the full address of an object."""
+        """Return the URL or path of an object."""
         return f"{self.url}/{key}"
 
     @abstractmethod
     def read(self, key: str) -> bytes:
-        """Return an object's bytes; `MissingObject` when there is none."""
+        """Return an object's bytes; raise `MissingObject` if there is none."""
 
     def read_into(self, key: str, room: Callable[[int], memoryview]) -> memoryview:
-        """Return an object's bytes, where the store can, in memory that the caller lends; else in new memory.
+        """Read an object into memory of the caller if the store can do this, else into new memory; return its bytes.
 
         Parameters
         ----------
         room
-            Gives at least so many bytes of writable memory.
+            Returns writable memory of at least the given number of bytes.
         """
         return memoryview(self.read(key))
 
@@ -73,28 +73,28 @@ class Store(ABC):
         """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Return bytes [start, stop) of an object for each range, where the store can by requests made together."""
+        """Return bytes [start, stop) of an object for each range; some stores send all requests at once."""
         return [memoryview(self.read_range(key, *one)) for one in ranges]
 
     @abstractmethod
     def write(self, key: str, data: bytes) -> None:
-        """Put an object in one atomic step, over an older one if there is one."""
+        """Write an object atomically; replace an older one."""
 
     @abstractmethod
     def create(self, key: str, data: bytes) -> bool:
-        """Put an object only if the key is free; False when somebody else was first."""
+        """Write an object only if the key is free; return False if it is not."""
 
     def take(self, key: str, path: Path) -> bool:
-        """Make an object of a local file that nobody writes to any more; False when the key holds other bytes.
+        """Add a complete local file as an object; return False if the key has other bytes.
 
-        A directory on the same file system gets a link of the file, anything else a copy.
+        A directory store on the same file system links the file; other stores copy it.
         """
         with named_errors(str(path), "read"):
             data = path.read_bytes()
         return self.create(key, data) or self.read(key) == data
 
     def stamp(self, key: str) -> tuple[int, ...] | None:
-        """Return what differs once an object has changed; None when it is gone, or is only ever changed whole."""
+        """Return a value that changes with the object; None if it is missing, or if no writer can change it in part."""
         return None
 
     @abstractmethod
@@ -103,18 +103,18 @@ class Store(ABC):
 
     @abstractmethod
     def size(self, key: str) -> int:
-        """Return an object's length in bytes; `MissingObject` when there is none."""
+        """Return an object's length in bytes; raise `MissingObject` if there is none."""
 
     @abstractmethod
     def list(self, prefix: str) -> list[str]:
-        """Return the sorted keys below a prefix (a folder, without the final slash); empty when there are none."""
+        """Return the sorted keys below a prefix (a folder, without the final slash); empty if there are none."""
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the lengths in bytes of the objects below a prefix by their sorted keys; raises as `list`."""
         return {key: self.size(key) for key in self.list(prefix)}
 
     def copy(self, key: str, to: str) -> None:
-        """Make an object of another one's bytes; a directory links the file.
+        """Copy an object to another key; a directory store links the file.
 
         Raises
         ------
@@ -124,19 +124,19 @@ class Store(ABC):
         self.write(to, self.read(key))
 
     def copy_all(self, pairs: Mapping[str, str]) -> None:
-        """Copy many objects, each key to the one that it is mapped to; raises as `copy`."""
+        """Copy many objects: each key of the mapping to its value; raises as `copy`."""
         with ThreadPoolExecutor(COPIES) as pool:
             list(pool.map(self.copy, pairs.keys(), pairs.values()))
 
-    def settle(self, keys: Iterable[str]) -> None:  # noqa: B027 - where a put is one step, there is nothing to do
-        """Make sure that objects which were found outlive a power cut, before another object names them.
+    def settle(self, keys: Iterable[str]) -> None:  # noqa: B027 - nothing to do for stores with atomic writes
+        """Make sure that existing objects survive a power failure, before another object refers to them.
 
-        What this process has put does so already; what it found may be of a process that was killed before `fsync`.
+        Objects that this process wrote already do. Others may be from a process that was killed before ``fsync``.
         """
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object; an absent one is no error."""
+        """Delete an object; a missing one is no error."""
 
     @abstractmethod
     def open(self, key: str) -> IO[bytes]:
@@ -144,38 +144,38 @@ class Store(ABC):
 
     @property
     def has_tags(self) -> bool:
-        """Whether objects can bear tags, by which a bucket's life cycle knows them."""
+        """Whether objects can have tags, by which the life cycle of a bucket selects objects."""
         return False
 
     def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
-        """Give an object these tags in place of those that it has.
+        """Replace the tags of an object.
 
         Raises
         ------
         BadRequest
-            The store has no tags.
+            The store does not support tags.
         MissingObject
             There is no such object.
         """
         raise BadRequest(f"{self.url} has no tags; they are for an archive on S3")
 
     def path(self, key: str) -> Path | None:
-        """Return the object's local path, or None when it has none (an object store)."""
+        """Return the object's local path, or None if the store has no local files."""
         return None
 
 
 def check_unchanged(store: Store, stamps: Mapping[str, tuple[int, ...] | None]) -> None:
-    """Check that what was read is still what lies there; one that is gone cannot have been half old and half new.
+    """Check that objects did not change while they were read; a deleted object passes, because its bytes are not mixed.
 
     Parameters
     ----------
     stamps
-        Of each object, from before it was read.
+        For each key the `Store.stamp` from before the object was read.
 
     Raises
     ------
     StorageUnavailable
-        Somebody writes to an object.
+        An object has changed.
     """
     for key, before in stamps.items():
         if before is not None and store.stamp(key) not in (None, before):
@@ -186,7 +186,7 @@ def check_unchanged(store: Store, stamps: Mapping[str, tuple[int, ...] | None]) 
 
 @contextlib.contextmanager
 def named_errors(name: str, verb: str) -> Iterator[None]:
-    """Turn an ``OSError`` about an object into the project's own error, naming the object and what to do."""
+    """Turn an ``OSError`` about an object into Gozen's error, which names the object and gives advice."""
     try:
         yield
     except GozenError:
