@@ -274,7 +274,7 @@ def _group(rows: Any, columns: Any, reach: int) -> Any:  # pragma: no cover (com
 
 @njit(cache=True)
 def _shapes(hits: Any, label: Any, groups: int) -> Any:  # pragma: no cover (compiled)
-    """Measure each group: x, y and sum of its highest box, second moments along its axes, mean x and y, angle, noise."""
+    """Measure each group: x, y and sum of its highest box, moments along its axes, mean x and y, angle, noise."""
     out = np.zeros((groups, 9))
     moments = np.zeros((groups, 6))
     for i in range(len(hits)):
