@@ -22,7 +22,7 @@ from gozen.photometry.sky_background import FrameSky
 
 Floats = NDArray[np.float64]
 _STAR_FRACTION = 0.7
-"""Largest fraction of a star's light that seeing, scintillation and half a pixel of shift may leave in the difference."""
+"""Largest fraction of a star's light that seeing, scintillation and half a pixel of shift leave in the difference."""
 _STACK_SIGMA = 3.0
 _SPREAD_PX = 2
 _HALO_FWHM = 2.0
