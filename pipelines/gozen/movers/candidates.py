@@ -20,8 +20,8 @@ _FWHM_PER_SIGMA = 2.3548
 _SHARP_SIGMA = 4.0
 _NEAR_FWHM, _FAR_FWHM = 1.5, 2.5
 _MOST_RAW, _MOST = 500_000, 20_000
-"""Largest number of pixels above the threshold that are read from a frame, and the number after the test against the
-local noise at which the frame counts as defective and gives no candidates."""
+"""Largest number of pixels above the threshold that are read from a frame. If the second number of them also exceed the
+local noise, the frame is defective and gives no candidates."""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Line:
     rate_x, rate_y
         Rate of motion, pixels per unit of time.
     rate_error
-        Standard error of the rate, per axis.
+        Standard error of the rate, per axis, pixels per unit of time.
     time
         Weighted mean of the members' times.
     rms_px
@@ -215,7 +215,7 @@ def _grow(
     expected = np.zeros(room)
     found, pairs = 0, 0
     line = np.full(frames, -1, np.int64)
-    # A pair that already lies on a grown line would grow the same line again.
+    # A pair that is already on a line would grow the same line again.
     on = np.full(len(x), -1, np.int64)
     for a in range(len(x)):
         for other in range(frame[a] + 1, min(frame[a] + gap + 2, frames)):

@@ -153,7 +153,7 @@ def _rests(
                 for i in range(most):
                     column_values[i], column_weights[i] = values[i, r, c], weights[i, r, c]
                 sky = _typical(column_values, column_weights)
-                # 0 for a pixel whose sky is unknown; off the image NaN, which NaN * 0 keeps.
+                # Multiplication by 0 gives 0 for a pixel whose sky is unknown, and keeps NaN for a pixel off the image.
                 known = used[r, c] > 0 and not np.isnan(sky)
                 out[k, r, c] = own[r, c] - light[k] * sky if known else own[r, c] * 0.0
     return out

@@ -71,7 +71,7 @@ class Streak:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """x and y of the middle between the ends, pixels."""
+        """The point in the middle between the ends: x and y, pixels."""
         return float(self.x.mean()), float(self.y.mean())
 
     def distance(self, x: Floats, y: Floats) -> Floats:

@@ -45,7 +45,8 @@ def windowed_centroids(
 def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float, sky: Floats | float = 0.0) -> float:
     """Return the median full width at half maximum of stars, pixels; NaN if none can be measured.
 
-    The Gaussian window reduces a star's width from s to s', with 1/s'^2 = 1/s^2 + 1/window^2. This is corrected.
+    The Gaussian window reduces a star's width from s to s', with 1/s'^2 = 1/s^2 + 1/window^2; the result is corrected
+    for it.
 
     Parameters
     ----------

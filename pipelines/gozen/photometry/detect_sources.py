@@ -169,7 +169,10 @@ def _extract(image: Image, noise: Image, mask: NDArray[np.bool_] | None, setting
 
 
 def typical_fwhm(found: NDArray[Any]) -> float:
-    """Return the median full width at half maximum of the brighter half of unflagged detections, pixels."""
+    """Return the median full width at half maximum of the brighter half of unflagged detections, pixels.
+
+    It is limited to 1.2 to 20 pixels; without any such detection it is 2.5.
+    """
     good = found[found["flag"] == 0]
     if len(good) == 0:
         return 2.5

@@ -84,7 +84,7 @@ class TimedMotion:
         return self._clock() < self._ends
 
     def stop(self) -> None:
-        """End the movement at once."""
+        """End the movement at once, as if the device had reached its target."""
         self._ends = self._clock()
 
 
