@@ -206,7 +206,7 @@ def _middle(image: Image) -> tuple[float, float]:
 
 
 def _within(image: Image, anchors: Anchors, shift: Shift) -> int:
-    """Return how many anchors lie on the frame."""
+    """Return how many anchors are on the frame."""
     x, y = shift.place(anchors.x, anchors.y)
     rows, columns = image.shape
     return int(((x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)).sum())
