@@ -1,1 +1,1 @@
-"""Objects that are on single frames but not on the stack: movers, streaks, flares."""
+"""Detect and measure objects that are on single frames but not on the stack: movers, streaks, flares."""

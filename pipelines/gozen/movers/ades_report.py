@@ -1,8 +1,8 @@
-"""Tracklets in the Astrometry Data Exchange Standard (ADES) of the Minor Planet Center, as pipe-separated values.
+"""Write tracklets in the Astrometry Data Exchange Standard (ADES) of the Minor Planet Center. No I/O.
 
-Source: ADES Description, version of 2022, and its schema ``submit.xsd`` (IAU Commission X2; the repository
-IAU-ADES/ADES-Master) for the form and the limits of each field, and the center's page "ADES Field Values" for what a
-field may hold. Pure.
+The format is pipe-separated values (PSV). Sources: the ADES Description, version of 2022, and its schema ``submit.xsd``
+(IAU Commission X2; the repository IAU-ADES/ADES-Master) for the form and the limits of each field; the center's page
+"ADES Field Values" for the permitted values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from gozen.errors import BadRequest
 
-# The description wants permID first, even where it is empty: by it a reader knows the line of keywords.
+# The description requires permID as the first column, even if it is empty: readers recognize the keyword line by it.
 _COLUMNS = (
     ("permID", 6),
     ("trkSub", 8),
@@ -44,22 +44,22 @@ _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Station:
-    """Who observed with what: the header that the center requires.
+    """Observatory, people and telescope, for the header that the center requires.
 
     Parameters
     ----------
     code
-        The observatory's code, as 381 for Kiso.
+        The observatory's code, for example 381 for Kiso.
     submitter, observers, measurers
-        Names of people, as ``A. Observer``.
+        Names of people in the form ``A. Observer``.
     design, aperture_m, detector
-        Of the telescope.
+        Design of the telescope, its aperture in metres, and its kind of detector.
     mode
-        Kind of instrument: ``CMO`` for a CMOS sensor, ``CCD``, ``VID``.
+        Kind of instrument: ``CMO`` for a CMOS sensor, ``CCD`` or ``VID`` (video).
     catalogue
-        Reference of positions and magnitudes, as the center spells it: ``Gaia3`` is Gaia DR3.
+        Reference catalogue of positions and magnitudes, in the center's spelling: ``Gaia3`` is Gaia DR3.
     band
-        Of the magnitudes; ``G`` is Gaia's.
+        Band of the magnitudes; ``G`` is Gaia's.
     """
 
     code: str
@@ -93,8 +93,8 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
     Parameters
     ----------
     points
-        Rows of ``tables/tracklets``. Left out are cosmic hits and streaks whose direction is unknown: which of their
-        ends belongs to which moment is unknown, too.
+        Rows of ``tables/tracklets``. Cosmic-ray hits are left out. Streaks of unknown direction are left out too,
+        because it is unknown which end belongs to the start of the exposure.
 
     Raises
     ------
@@ -145,25 +145,25 @@ def _line(point: dict[str, Any], station: Station) -> str:
 
 def _photometry(point: dict[str, Any], station: Station) -> tuple[str, str, str, str]:
     mag = point["mag"]
-    # A magnitude that cannot be one, as of a field without calibration, must not go out.
+    # An impossible magnitude, for example of a field without calibration, must not be submitted.
     if mag is None or not 0 < mag <= _FAINTEST:
         return "", "", "", ""
     return f"{mag:.2f}", _error(point["mag_err"], 2), station.band, station.catalogue
 
 
 def _right_ascension(ra: float) -> str:
-    """Return degrees from 0 to below 360, rounded too."""
+    """Return degrees as text, below 360 even after rounding."""
     return f"{round(ra % 360, 6) % 360:.6f}"
 
 
 def _error(value: float | None, decimals: int) -> str:
-    """Return a standard error as the schema takes it: above zero, of few digits, or nothing."""
+    """Return a standard error as text: above zero, as the schema requires; empty if it is unknown or too large."""
     if value is None or not math.isfinite(value) or value > _LARGEST_ERROR:
         return ""
     return f"{max(value, 10**-decimals):.{decimals}f}"
 
 
 def _time(mjd: float) -> str:
-    """Return UTC to a millisecond: a double holds MJD to some microseconds."""
+    """Return UTC rounded to a millisecond: an MJD in double precision is accurate to about a microsecond."""
     moment = _MJD_EPOCH + timedelta(days=mjd)
     return (moment + timedelta(microseconds=500)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

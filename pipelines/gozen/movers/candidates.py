@@ -1,4 +1,4 @@
-"""Detections on one frame that are not on the stack: compiled box sums of the difference, grouped and measured."""
+"""Detect sources on one frame that are not on the stack: box sums of the difference, grouped and measured. Compiled."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ _FWHM_PER_SIGMA = 2.3548
 _SHARP_SIGMA = 4.0
 _NEAR_FWHM, _FAR_FWHM = 1.5, 2.5
 _MOST_RAW, _MOST = 500_000, 20_000
-"""Places above the threshold that a frame may have, and those that are left when each is judged by the noise about it;
-a frame with more shows no sky but a defect."""
+"""Largest number of pixels above the threshold that are read from a frame. If the second number of them also exceed the
+local noise, the frame is defective and gives no candidates."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What one frame has and the stack has not; arrays of shape (candidates,).
+    """Detections on one frame that are not on the stack; arrays of shape (candidates,).
 
     Parameters
     ----------
     frame
-        Number of the frame.
+        Index of the frame.
     x, y
-        Place on the frame, 0-based pixels.
+        Position on the frame, 0-based pixels.
     flux
-        In the box, ADU.
+        Flux in the box, ADU.
     snr
-        Of the box.
+        Signal-to-noise of the flux in the box.
     error_px
-        Of the place, per axis.
+        Standard error of the position, per axis, pixels.
     length_px
-        Extent along the major axis of what is above the threshold.
+        Length of the region above the threshold along its major axis, pixels.
     elongation
-        Ratio of the axes of what is above the threshold.
+        Ratio of the major to the minor axis of the region above the threshold.
     angle
-        Of the major axis, radians from the x axis.
+        Angle of the major axis from the x axis, radians.
     sharp
-        Whether the light is in fewer pixels than a star's can be: a cosmic hit or a hot pixel.
+        Whether the light is more concentrated than a star's can be: a cosmic-ray hit or a hot pixel.
     """
 
     frame: int
@@ -65,7 +65,7 @@ class Candidates:
         return len(self.x)
 
     def where(self, chosen: NDArray[np.bool_]) -> Candidates:
-        """Return some of them."""
+        """Return the candidates that a mask selects."""
         return Candidates(self.frame, *(getattr(self, name)[chosen] for name in _ARRAYS))
 
 
@@ -74,20 +74,20 @@ _ARRAYS = ("x", "y", "flux", "snr", "error_px", "length_px", "elongation", "angl
 
 @dataclass(frozen=True)
 class FrameDifference:
-    """What one frame has more than the stack.
+    """The difference of one frame and the stack.
 
     Parameters
     ----------
     frame
-        Number of the frame.
+        Index of the frame.
     rest
-        The difference, ADU.
+        The difference, shape (rows, columns), ADU.
     mask
-        Of the frame: pixels that are saturated or dead.
+        Mask of the frame: bits of the pixels that are saturated or dead.
     template, shift
-        What was taken off the frame, and where it stands against the frame.
+        The template that was subtracted, and the shift of the frame against it.
     noise
-        Of one pixel of the frame, ADU.
+        Noise of one pixel of the frame, ADU.
     """
 
     frame: int
@@ -99,14 +99,14 @@ class FrameDifference:
 
 
 def find_candidates(seen: FrameDifference, sharpest: float, threshold_sigma: float) -> Candidates:
-    """Find what stands out of the difference of a frame and its stack.
+    """Find the significant sources in the difference of a frame and the stack.
 
     Parameters
     ----------
     sharpest
-        Largest part of its light in three by three pixels that a star has in one.
+        Largest fraction of a star's light in 3 x 3 pixels that falls into the brightest of them.
     threshold_sigma
-        Significance of a box sum.
+        Smallest signal-to-noise of a box sum.
     """
     frame, rest, noise = seen.frame, seen.rest, seen.noise
     template, shift = seen.template.on_frame(seen.shift)
@@ -125,7 +125,8 @@ def find_candidates(seen: FrameDifference, sharpest: float, threshold_sigma: flo
     level, spread = _surroundings(rest, x, y, _NEAR_FWHM * template.fwhm, _FAR_FWHM * template.fwhm + box)
     trailed = length > 2 * template.fwhm + box
     own = shape[:, 8]
-    # Stray light and the wings of bright stars change from frame to frame, by more than the noise and over many pixels.
+    # Subtract the level of the surroundings: stray light and the wings of bright stars change from frame to frame by
+    # more than the noise.
     peak = np.where(trailed, peak, peak - box * box * level)
     snr = peak / (np.maximum(own, np.where(trailed, 0, spread)) * box)
     cx, cy = windowed_centroids(rest, x, y, template.fwhm / _FWHM_PER_SIGMA)
@@ -144,13 +145,13 @@ def find_candidates(seen: FrameDifference, sharpest: float, threshold_sigma: flo
 
 
 def none_found(frame: int) -> Candidates:
-    """Return a frame's candidates when there are none."""
+    """Return the candidates of a frame that has none."""
     none = np.zeros(0)
     return Candidates(frame, *(none,) * 8, np.zeros(0, np.bool_))
 
 
 def _sharp(rest: Image, x: Floats, y: Floats, noise: Floats, sharpest: float) -> NDArray[np.bool_]:
-    """Tell whose brightest pixel has more of the light than a star's, by more than the noise explains."""
+    """Tell which candidates have a significantly larger fraction of their light in one pixel than a star."""
     core, around = cores(rest, x, y, np.zeros(len(x)))
     with np.errstate(divide="ignore", invalid="ignore"):
         fraction, error = core / around, noise / around
@@ -158,7 +159,7 @@ def _sharp(rest: Image, x: Floats, y: Floats, noise: Floats, sharpest: float) ->
 
 
 def _spoiled(mask: Mask, x: Floats, y: Floats) -> NDArray[np.bool_]:
-    """Tell which places have a saturated or dead pixel among their three by three."""
+    """Tell which positions have a saturated or dead pixel within 3 x 3 pixels, or are at the edge."""
     rows, columns = mask.shape
     row, column = np.rint(y).astype(int), np.rint(x).astype(int)
     out = (row < 1) | (column < 1) | (row > rows - 2) | (column > columns - 2)
@@ -171,7 +172,7 @@ def _spoiled(mask: Mask, x: Floats, y: Floats) -> NDArray[np.bool_]:
 
 @njit(cache=True)
 def _surroundings(rest: Any, xs: Any, ys: Any, near: float, far: float) -> Any:  # pragma: no cover (compiled)
-    """Return median and robust deviation of the ring about each place."""
+    """Return median and robust standard deviation of the pixels in a ring around each position."""
     rows, columns = rest.shape
     level, spread = np.zeros(len(xs)), np.zeros(len(xs))
     reach = int(np.ceil(far))
@@ -195,7 +196,7 @@ def _surroundings(rest: Any, xs: Any, ys: Any, near: float, far: float) -> Any: 
 def _hits(
     rest: Any, allowance: Any, box: int, limit: Any, dx: int, dy: int, most: int
 ) -> Any:  # pragma: no cover (compiled)
-    """Return row, column and sum of the boxes above the limit and the allowance, in the order of the rows."""
+    """Return row, column and sum of the boxes above the limit plus the allowance, sorted by row; at most ``most``."""
     rows, columns = rest.shape
     half = box // 2
     out = np.empty((most, 3), np.float32)
@@ -215,7 +216,7 @@ def _hits(
         middle = row - half
         if middle < half + 1 or middle - dy < 0 or middle - dy >= rows:
             continue
-        # Rows that are cut to one length let the compiler do several pixels at a time.
+        # Slices of equal length let the compiler vectorize the loops.
         more = allowance[middle - dy, first - dx : last - dx]
         for c in range(width):
             sums[c] = -more[c]
@@ -242,7 +243,7 @@ def _highest(values: Any) -> Any:  # pragma: no cover (compiled)
 
 @njit(cache=True)
 def _group(rows: Any, columns: Any, reach: int) -> Any:  # pragma: no cover (compiled)
-    """Number the groups of places that hang together within ``reach`` pixels; places are in the order of rows."""
+    """Label the groups of pixels that are connected within ``reach`` pixels along each axis; input sorted by row."""
     count = len(rows)
     parent = np.arange(count)
     first = 0
@@ -273,7 +274,7 @@ def _group(rows: Any, columns: Any, reach: int) -> Any:  # pragma: no cover (com
 
 @njit(cache=True)
 def _shapes(hits: Any, label: Any, groups: int) -> Any:  # pragma: no cover (compiled)
-    """Return x, y and sum of each group's highest box, its second moments along its axes, middle, angle and noise."""
+    """Measure each group: x, y and sum of its highest box, moments along its axes, mean x and y, angle, noise."""
     out = np.zeros((groups, 9))
     moments = np.zeros((groups, 6))
     for i in range(len(hits)):

@@ -1,4 +1,4 @@
-"""Group candidates that do not move into flares and other sources that are not on the stack. No I/O."""
+"""Group candidates at the same position on several frames: flares and other sources not on the stack. No I/O."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gozen.movers.link_tracklets import Points, log10_chance
 
 Floats = NDArray[np.float64]
 REACH_PX = 3.0
-"""Within which of its latest position a source is the same."""
+"""Largest distance of a candidate from the latest position of a group, pixels."""
 _LONGEST_GAP = 2
 
 
 @dataclass(frozen=True)
 class FoundFlare:
-    """A source that appears on frames but not on the stack, and stays where it is.
+    """A source that does not move, and is on some frames but not on the stack.
 
     Parameters
     ----------
     members
         Indices of its points, in the order of time.
     x, y
-        Mean place, pixels of the stack.
+        Mean position, pixels of the stack.
     significance
-        Minus the decimal logarithm of how many such groups chance makes.
+        -log10 of the expected number of such groups by chance.
     """
 
     members: NDArray[np.int64]
@@ -36,17 +36,18 @@ class FoundFlare:
 
 
 def group_flares(points: Points, frames: int, area_px: float, minimum_significance: float) -> list[FoundFlare]:
-    """Group points by the latest position of each group.
+    """Group points that are near the latest position of a group.
 
-    The chance is counted as for lines (`link_tracklets.link`): the number of points times the probability that
-    as many others fall within 3 pixels of one, so that a single appearance, which a hit can imitate, is never enough.
+    The significance is computed as for lines (`gozen.movers.link_tracklets.link`). The expected number is the number
+    of points times the probability that as many other points are within 3 pixels of one by chance. A single point is
+    never enough, because a cosmic-ray hit looks the same.
 
     Parameters
     ----------
     frames
-        Of the cube.
+        Number of frames of the cube.
     area_px
-        Of the field.
+        Area of the field, pixels.
     """
     groups: list[list[int]] = []
     for index in np.lexsort((points.y, points.frame)):

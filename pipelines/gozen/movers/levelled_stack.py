@@ -1,7 +1,7 @@
-"""Stack a cube whose sky changes: the mean of its frames, each after its own sky was subtracted.
+"""Stack a cube whose sky changes: subtract the sky of each frame, then average.
 
-Where all frames reach the same place, a plain mean will do. Where only some do, its sky is that of those, and steps
-from one border to the next.
+If all frames cover the same pixels, a plain mean suffices. If only some frames cover a pixel, a plain mean has the sky
+of those frames, so its sky level changes in steps at the frames' borders.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _STEADY = 0.1
 
 
 def is_steady(stack: Stack, skies: list[FrameSky]) -> bool:
-    """Tell whether the plain mean of frames will do.
+    """Tell whether a plain mean of the frames suffices: all cover the same pixels, or their sky hardly changes.
 
     Parameters
     ----------
     skies
-        Of the stacked frames against the stack.
+        Sky of each stacked frame, minus the stack's background.
     """
     reached = stack.weight > 0
     if not (stack.weight[reached] < len(stack.frames)).any():
@@ -35,20 +35,20 @@ def is_steady(stack: Stack, skies: list[FrameSky]) -> bool:
 
 
 def own_sky(image: Image, is_sky: NDArray[np.bool_], shift: Shift) -> FrameSky:
-    """Return the sky of a frame itself, not what it has above that of the stack."""
+    """Measure the sky of a frame itself, not its difference from the stack."""
     return frame_sky(image, np.zeros_like(image), is_sky, shift)
 
 
 @dataclass
 class LevelledMean:
-    """A mean that grows by one frame at a time.
+    """A running mean to which frames are added one at a time.
 
     Parameters
     ----------
     total
-        Sum of the frames on the stack's pixels, ADU.
+        Sum of the frames, in the pixels of the stack, ADU.
     weight
-        How many frames reach each of them.
+        Number of frames that cover each pixel.
     """
 
     total: Image
@@ -56,18 +56,18 @@ class LevelledMean:
 
     @classmethod
     def of(cls, shape: tuple[int, ...]) -> LevelledMean:
-        """Return that of no frames."""
+        """Return an empty mean, with images of this shape."""
         return cls(np.zeros(shape, np.float32), np.zeros(shape, np.int16))
 
     def add(self, rest: Image, shift: Shift) -> None:
-        """Add a frame that has lost its sky.
+        """Add a frame whose sky is subtracted.
 
         Parameters
         ----------
         rest
             The frame without its sky, ADU.
         shift
-            By which it has drifted and turned against the stack.
+            Shift and rotation of the frame against the stack.
         """
         if shift.turn is not None:
             self.total += shift.onto_reference(rest, np.float32(0))
@@ -81,5 +81,5 @@ class LevelledMean:
         self.weight[here] += 1
 
     def image(self) -> Image:
-        """Return the mean; zero where no frame reaches."""
+        """Return the mean, ADU; 0 in pixels that no frame covers."""
         return np.asarray(self.total / np.maximum(self.weight, 1), np.float32)

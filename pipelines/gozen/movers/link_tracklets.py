@@ -1,7 +1,7 @@
-"""Link candidates of many frames to straight lines, and compute how likely each is by chance. No I/O.
+"""Link candidates of many frames to straight lines, and compute how likely each line is by chance. No I/O.
 
-A line is grown from a pair of candidates on neighbouring frames: the straight line through its points predicts the
-place on the next frame, the nearest candidate within the uncertainty of that prediction joins.
+A line starts from a pair of candidates on neighbouring frames. The straight line through its points predicts the
+position on the next frame; the nearest candidate within the uncertainty of the prediction is added.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GATE_SIGMA = 4.0
 _SMALLEST_GATE_PX = 0.8
 _LARGEST_GATE_PX = 8.0
 _OWN = 0.7
-"""Of a line's points that no better line has taken, for it to be another object."""
+"""Smallest fraction of a line's points that no better line uses: with fewer, the line is a copy of the better one."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Points:
     Parameters
     ----------
     frame
-        Index of the frame; frames without candidates count.
+        Index of the frame, also counting frames without candidates.
     x, y
-        Place in the frame of the stack, pixels.
+        Position on the stack, pixels.
     error_px
-        Of the place, per axis.
+        Standard error of the position, per axis, pixels.
     snr
         Signal-to-noise.
     """
@@ -49,7 +49,7 @@ class Points:
         return len(self.x)
 
     def where(self, chosen: NDArray[np.bool_]) -> Points:
-        """Return some of them."""
+        """Return the points that a mask selects."""
         return Points(*(getattr(self, name)[chosen] for name in ("frame", "x", "y", "error_px", "snr")))
 
 
@@ -62,17 +62,17 @@ class Line:
     members
         Indices of the points, in the order of time.
     x, y
-        Place at the mean of the members' times, pixels.
+        Position at ``time``, pixels of the stack.
     rate_x, rate_y
-        Pixels per unit of time.
+        Rate of motion, pixels per unit of time.
     rate_error
-        Of the rate, per axis.
+        Standard error of the rate, per axis, pixels per unit of time.
     time
-        Mean of the members' times.
+        Weighted mean of the members' times.
     rms_px
-        Of the members about the line, per axis.
+        Root mean square distance of the members from the line, per axis, pixels.
     significance
-        Minus the decimal logarithm of how many such lines chance makes.
+        -log10 of the expected number of such lines by chance.
     """
 
     members: Indices
@@ -87,22 +87,22 @@ class Line:
 
     @property
     def rate(self) -> float:
-        """Length of the rate, pixels per unit of time."""
+        """Speed, pixels per unit of time."""
         return float(np.hypot(self.rate_x, self.rate_y))
 
 
 @dataclass(frozen=True)
 class LineLimits:
-    """What a line must be.
+    """Limits that a line must satisfy.
 
     Parameters
     ----------
     maximum_rate
-        Pixels per unit of time.
+        Largest speed, pixels per unit of time.
     minimum_points, minimum_significance
-        What a line needs.
+        Smallest number of points and smallest significance of a line.
     maximum_gap
-        Frames that may be missing between the pair that a line is grown from.
+        Largest number of frames between the two points of the starting pair.
     """
 
     maximum_rate: float
@@ -115,18 +115,18 @@ def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimi
     """Link points to lines, the most significant first; no point is in two lines.
 
     The significance is that of the a-contrario method (Desolneux, Moisan & Morel 2000, Int. J. Comput. Vision 40, 7):
-    the expected number of lines as good as this one if all points were strewn at random. It is the number of pairs
-    from which lines were grown times the probability that as many further points join by chance. Where the line
-    predicts a place within a circle of area a, a point is there with the probability 1 - exp(-a d), with d the density
-    of points, or that about this place where it is higher; the probability of m such successes whose expected number
-    is u is at most exp(m - u - m ln(m/u)) (Chernoff's bound; Hoeffding 1963, J. Am. Stat. Assoc. 58, 13).
+    -log10 of the expected number of lines as good as this one if all points were at random positions. The expected
+    number is the number of starting pairs times the probability that as many further points join by chance. If the
+    line predicts a position within a circle of area a, the circle contains a point with the probability 1 - exp(-a d).
+    Here d is the mean density of points, or the local density if that is higher. The probability of m successes, if u
+    are expected, is at most exp(m - u - m ln(m/u)) (Chernoff's bound; Hoeffding 1963, J. Am. Stat. Assoc. 58, 13).
 
     Parameters
     ----------
     times
-        Of each frame, in any unit, increasing.
+        Time of each frame, in any unit, increasing.
     shape
-        Rows and columns of the field, which the density refers to.
+        Rows and columns of the field, for the density of points.
     """
     minimum_points, minimum_significance = limits.minimum_points, limits.minimum_significance
     if len(points) < max(minimum_points, 2):
@@ -162,7 +162,7 @@ def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimi
 
 
 def log10_chance(successes: NDArray[Any], expected: Floats) -> Floats:
-    """Return the decimal logarithm of a bound on the probability of so many successes when so many are expected."""
+    """Return log10 of an upper bound on the probability of ``successes`` or more if ``expected`` are expected."""
     m, u = np.asarray(successes, float), np.maximum(expected, 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.where(m > u, m - u - m * np.log(np.maximum(m, 1e-12) / u), 0.0)
@@ -170,14 +170,18 @@ def log10_chance(successes: NDArray[Any], expected: Floats) -> Floats:
 
 
 def _densities(frame: Indices, x: Floats, y: Floats, frames: int, shape: tuple[int, int]) -> Floats:
-    """Return the density of points at each point, per pixel and frame: of all, or of its surroundings if higher."""
+    """Return the density at each point, per pixel and frame.
+
+    It is the mean or the local density, whichever is higher, plus half the density on the point's frame.
+    """
     overall = np.bincount(frame, minlength=frames) / (shape[0] * shape[1])
     rows, columns = int(shape[0] // _CELL_PX) + 1, int(shape[1] // _CELL_PX) + 1
     row = np.clip(y // _CELL_PX, 0, rows - 1).astype(int)
     column = np.clip(x // _CELL_PX, 0, columns - 1).astype(int)
     cells = np.zeros((rows + 2, columns + 2))
     np.add.at(cells, (row + 1, column + 1), 1.0)
-    # A line's own points must not make it look like noise: what a frame has on average is taken off the neighbourhood.
+    # One point per frame is subtracted from the local counts: otherwise the points of a slow object would make it look
+    # like noise.
     turned = [np.roll(cells, (j, k), (0, 1)) for j in (-1, 0, 1) for k in (-1, 0, 1)]
     near = np.sum(turned, axis=0)[1:-1, 1:-1]
     local = np.maximum(near - frames, 0) / (9 * _CELL_PX**2 * frames)
@@ -204,14 +208,14 @@ def _line(members: Indices, points: Points, times: Floats, significance: float) 
 def _grow(
     frame: Any, x: Any, y: Any, error: Any, start: Any, times: Any, density: Any, fastest: float, gap: int, least: int
 ) -> Any:  # pragma: no cover (compiled)
-    """Grow a line from each pair; return the members of those that are long enough, chance's share, and the pairs."""
+    """Grow a line from each pair; return the members of the long ones, their expected chance members, and the pairs."""
     frames = len(times)
     room = 256
     members = np.full((room, frames), -1, np.int64)
     expected = np.zeros(room)
     found, pairs = 0, 0
     line = np.full(frames, -1, np.int64)
-    # A pair that already lies on a grown line would grow the same line again.
+    # A pair that is already on a line would grow the same line again.
     on = np.full(len(x), -1, np.int64)
     for a in range(len(x)):
         for other in range(frame[a] + 1, min(frame[a] + gap + 2, frames)):
@@ -264,7 +268,7 @@ def _from(y: Any, low: int, high: int, value: float) -> int:  # pragma: no cover
 def _extend(
     line: Any, a: int, b: int, frame: Any, x: Any, y: Any, error: Any, start: Any, times: Any, density: Any, least: int
 ) -> float:  # pragma: no cover (compiled)
-    """Fill a line from its pair, and return the expected number of chance members; -1 when it stays too short."""
+    """Extend a line from its pair, and return the expected number of chance members; -1 if the line is too short."""
     frames = len(times)
     line[frame[a]], line[frame[b]] = a, b
     sums = np.zeros(7)
@@ -274,7 +278,7 @@ def _extend(
     chance, count = 0.0, 2
     first, last = frame[a], frame[b]
     for step in range(frames):
-        # From the pair outwards: between its two, then after it, then before it.
+        # Frames between the two points of the pair first, then those after it, then those before it.
         if step < last - first - 1:
             k = first + 1 + step
         elif step < frames - first - 2:
@@ -309,7 +313,7 @@ def _add(sums: Any, t: float, x: float, y: float, error: float) -> None:  # prag
 
 @njit(cache=True)
 def _predicted(sums: Any, t: float) -> Any:  # pragma: no cover (compiled)
-    """Return the place at a time and its variance per axis, of the weighted straight line."""
+    """Return the position of the weighted straight line at a time, and its variance per axis."""
     w, middle = sums[0], sums[1] / sums[0]
     spread = sums[2] - middle * sums[1]
     rate_x, rate_y = (sums[4] - middle * sums[3]) / spread, (sums[6] - middle * sums[5]) / spread
@@ -321,7 +325,7 @@ def _predicted(sums: Any, t: float) -> Any:  # pragma: no cover (compiled)
 def _nearest(
     k: int, px: float, py: float, variance: float, x: Any, y: Any, error: Any, start: Any
 ) -> Any:  # pragma: no cover (compiled)
-    """Return the nearest point of a frame within the gate, or -1, and the gate that was searched."""
+    """Return the nearest point of a frame within the search radius, or -1, and that radius, pixels."""
     widest = 0.0
     best, found, used = np.inf, -1, 0.0
     i = _from(y, start[k], start[k + 1], py - _LARGEST_GATE_PX)

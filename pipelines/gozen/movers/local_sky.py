@@ -1,6 +1,7 @@
-"""Sky level and noise near a position of a difference image, where they differ from those of the frame.
+"""Measure the sky level and noise near a position of a difference image, if they are higher than those of the frame.
 
-Along borders the sky changes within a few pixels (vignetting, stray light), so that the sample there runs along them.
+Near borders the sky changes within a few pixels (vignetting, stray light), so pixels there are sampled along the
+border.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from gozen.calibration.calibrate_frame import Image
 
 _TILE, _REACH, _STEP = 32, 32, 4
 _BORDER, _PIECE = 48, 16
-"""Pixels from a border within which the sample runs along it, and the length of border that has one sample."""
+"""Distance from a border within which pixels are sampled along it, and the length of border that shares one sample,
+pixels."""
 _LEAST = 16
 _SURE = 4.0
-"""Standard errors by which level and noise must differ from those of the frame to replace them."""
+"""Number of standard errors by which level and noise must exceed those of the frame to replace them."""
 
 
 @dataclass(frozen=True)
 class LevelGround:
-    """A difference of a frame and the stack, in which level and noise about a place are measured.
+    """A difference of a frame and the stack, in which local level and noise are measured.
 
     Parameters
     ----------
     rest
         The difference, ADU.
     allowance
-        As in `gozen.movers.stack_template.Template`; infinite where nothing is known.
+        As in `gozen.movers.stack_template.Template`; infinite for pixels that cannot be searched.
     noise
-        Of a pixel of the frame, ADU.
+        Noise of one pixel of the frame, ADU.
     dx, dy
-        Whole pixels by which the frame has drifted against the stack.
+        Shift of the frame against the stack, whole pixels.
     """
 
     rest: Image
@@ -46,16 +48,20 @@ class LevelGround:
 
 
 def clear_hits(hits: NDArray[Any], ground: LevelGround, box: int, threshold: float) -> NDArray[Any]:
-    """Return the hits that are above the threshold of their neighbourhood, too, with its noise as a fourth column.
+    """Return the hits that also exceed the threshold with the local sky level and noise.
 
     Parameters
     ----------
     hits
-        Row, column and box sum of each, in the order of the rows.
+        Row, column and box sum of each hit, sorted by row, shape (hits, 3).
     box
         Side of the box, pixels.
     threshold
-        In units of the noise of a box.
+        Threshold in units of the noise of a box sum.
+
+    Returns
+    -------
+    The remaining hits, with the local noise of one pixel (ADU) as a fourth column.
     """
     allowance, dx, dy = ground.allowance, ground.dx, ground.dy
     level, spread = _about(hits, ground.rest, allowance, np.float32(ground.noise), dx, dy).T
@@ -66,7 +72,7 @@ def clear_hits(hits: NDArray[Any], ground: LevelGround, box: int, threshold: flo
 
 @njit(cache=True)
 def _about(hits: Any, rest: Any, allowance: Any, noise: Any, dx: int, dy: int) -> Any:  # pragma: no cover (compiled)
-    """Return level and noise about each hit; those of one tile, or of one piece along a border, share a sample."""
+    """Return level and noise near each hit; hits in one tile, or in one piece along a border, share a sample."""
     rows, columns = rest.shape
     tiles = np.full((rows // _TILE + 1, columns // _TILE + 1, 2), np.nan, np.float32)
     pieces = np.full((4, _BORDER, max(rows, columns) // _PIECE + 1, 2), np.nan, np.float32)
@@ -117,7 +123,10 @@ def _sample(
 
 @njit(cache=True)
 def _judged(values: Any, noise: Any) -> Any:  # pragma: no cover (compiled)
-    """Return level and noise of a sample, those of the frame unless it differs surely; infinite for a small one."""
+    """Return level and noise of a sample; those of the frame if not significantly higher.
+
+    The noise of a sample that is too small is infinite.
+    """
     if len(values) < _LEAST:
         return np.float32(0), np.float32(np.inf)
     level = np.median(values)

@@ -31,28 +31,30 @@ _BRIGHT, _STARS, _FEWEST_STARS = 30.0, 100, 5
 
 @dataclass(frozen=True)
 class Scene:
-    """The frames of a cube as movers are measured on them; lists have one entry for each frame.
+    """The frames of a cube and the quantities needed to measure movers on them; lists have one entry for each frame.
 
     Parameters
     ----------
     images
-        Calibrated frames, ADU.
+        Calibrated frames, shape (frames, rows, columns), ADU.
     background
         Map of the stack's sky, ADU.
     skies
-        What each frame's sky has above that; None for a frame that is not measured.
+        Sky of each frame minus that map; None for a frame that is not measured.
     light
-        The stars' light over that on the stack.
-    fwhm, widths
-        Of the stars as measured, which apertures follow, and of their profile on each frame, pixels.
+        Ratio of the stars' flux on each frame to that on the stack.
+    fwhm
+        Measured full width at half maximum of the stars, pixels; apertures scale with it.
+    widths
+        FWHM of the stars' Moffat profile on each frame, pixels.
     exponent
-        Of the Moffat profile of the stars.
+        Exponent of the stars' Moffat profile.
     growth
-        Flux of a star in the calibrated aperture over that in the movers' aperture, on each frame.
+        Ratio of a star's flux in the calibrated aperture to that in the movers' aperture, on each frame.
     e_per_adu
-        Inverse gain.
+        Electrons per ADU.
     exposure
-        Of a frame, in the unit of the frames' times.
+        Exposure time of a frame, in the unit of the frames' times.
     """
 
     images: Image
@@ -76,33 +78,34 @@ class Scene:
 
     @staticmethod
     def diameter_of(fwhm: float) -> float:
-        """Return the diameter of the aperture that movers are measured with, pixels."""
+        """Return the diameter of the aperture for movers, pixels."""
         return 2 * _RADIUS_FWHM * fwhm
 
 
 @dataclass(frozen=True)
 class Track:
-    """One object on the frames where it is seen; arrays of shape (points,), the film of shape (frames, side, side).
+    """One object on the frames where it is detected; arrays of shape (points,).
 
     Parameters
     ----------
     frame
-        Numbers of the frames.
+        Indices of the frames.
     x, y
-        Windowed centroids on the frame, 0-based pixels.
+        Positions on the frame by a fit of a trailed Gaussian, 0-based pixels.
     error_px
-        Of the place, per axis.
+        Standard error of the position, per axis, pixels.
     flux, flux_err
-        In the calibrated aperture, ADU.
+        Flux in the calibrated aperture and its error, ADU.
     linked
-        Whether the point was found by itself; else the others said where to look.
+        Whether the point was detected as a candidate; False if its position was predicted from the other points.
     rate_excess
-        Error of the rate over that of points whose errors are independent; those of a slow object are not, because
-        what of its light is taken for sky is so on all frames.
+        Ratio of the error of the rate to that of points with independent errors. The errors of a slow object are not
+        independent, because part of its light is taken for sky on all frames.
     film
-        Cutouts of the frames about the line, minus the sky without the object, ADU.
+        Cutouts of the frames along the path, without the sky, shape (frames, side, side), ADU; NaN for frames that
+        are not measured.
     line
-        What the points were linked by.
+        The line that linked the points.
     """
 
     frame: NDArray[np.int64]
@@ -118,9 +121,14 @@ class Track:
 
 
 def aperture_growth(frame: PlacedFrame, sources: Sources, wide_px: float, narrow_px: float) -> float:
-    """Return a star's flux in a wide aperture (the calibrated) over that in a narrow one (the movers'); NaN if unknown.
+    """Return the ratio of a star's flux in a wide aperture to that in a narrow one; NaN if too few stars are bright.
 
-    It is the median of bright stars that are not merged, and follows the seeing of the frame.
+    It is the median of bright, isolated stars. It is measured on each frame because it depends on the seeing.
+
+    Parameters
+    ----------
+    wide_px, narrow_px
+        Diameters of the calibrated aperture and of the aperture for movers, pixels.
     """
     strong = np.flatnonzero(~sources.merged & (sources.flux > _BRIGHT * sources.noise * wide_px))
     strong = strong[np.argsort(-sources.flux[strong], kind="stable")[:_STARS]]
@@ -138,19 +146,19 @@ def aperture_growth(frame: PlacedFrame, sources: Sources, wide_px: float, narrow
 def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: Scene) -> Track:
     """Measure an object on every good frame that its line crosses.
 
-    The sky that is taken off a frame is that of the others less the object, whose places and flux there are those of
-    the path through all of them.
+    The sky under the object is measured on the other frames. The object's light on those frames is subtracted first,
+    with the positions and the flux of the path that fits all frames.
 
     Parameters
     ----------
     line
-        In the frame of the stack.
+        The object's line, in pixels of the stack.
     linked
-        Numbers of the frames on which it was found by itself.
+        Indices of the frames on which the object was detected as a candidate.
     times
-        Of each frame, in the unit of the line.
+        Time of each frame, in the unit of the line.
     good
-        Numbers of the frames that passed the gates.
+        Indices of the frames that passed the quality gates.
     """
     seen = np.array([k for k in good if scene.shifts[k].measured], np.int64)
     since = np.asarray(times, float)[seen] - line.time
@@ -204,14 +212,14 @@ def _stamps(seen: NDArray[np.int64], path: StraightPath, scene: Scene) -> Stamps
 
 
 def _motion(shift: Shift, x: float, y: float) -> tuple[float, float]:
-    """Return how far a place of the stack stands from there on a frame, pixels."""
+    """Return the displacement on a frame of a position on the stack, pixels."""
     there = shift.place(np.array([x]), np.array([y]))
     return float(there[0][0]) - x, float(there[1][0]) - y
 
 
 @dataclass(frozen=True)
 class _FollowedObject:
-    """An object that is followed: its path, the cutouts about it, how it looks on the frames, and the frames."""
+    """An object that is being measured: its path, cutouts along it, its model profile, and the frames."""
 
     path: StraightPath
     stamps: Stamps
@@ -220,11 +228,11 @@ class _FollowedObject:
 
 
 def _points(one: _FollowedObject, shared: Overlap, rests: Floats) -> Floats:
-    """Return place on the frame, its error, flux and its error, shape (5, frames); NaN where nothing is seen."""
+    """Return x and y on the frame, their error, the flux and its error, shape (5, frames); NaN if not detected."""
     path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     half = rests.shape[1] // 2
     fits = fit_frames(rests, path, stamps, optics, _SEARCH_STEPS)
-    # The highest place of a faint object is pulled about by more than the slope there says.
+    # For a faint object, noise moves the best-fit position by more than the linear error estimate.
     nonlinear = 1 + _NONLINEAR * (fits.error / optics.sigma) ** 2
     error = np.hypot(fits.error * shared.place * nonlinear, optics.jitter)
     off = fits.place - path.place
@@ -232,8 +240,9 @@ def _points(one: _FollowedObject, shared: Overlap, rests: Floats) -> Floats:
     out = np.full((5, len(rests)), np.nan)
     if not seen.any():
         return out
-    # Light is summed where the object is, which the path knows better than a faint point does: at the highest place
-    # near it, noise makes objects brighter. Where points scatter by more than chance explains, the path knows less.
+    # The aperture is between the path and the fitted position, weighted by their errors. An aperture on the fitted
+    # position of a faint object would overestimate its flux, because the fit prefers positive noise. If the points
+    # scatter by more than their errors, the path has less weight.
     chance = 1 + 2 / np.sqrt(seen.sum())
     spare = optics.jitter**2 + max(float(np.mean((off**2 - chance * error**2)[:, seen])), 0.0)
     place = stamps.within(path.place + off * spare / (spare + fits.error**2), half)
@@ -242,7 +251,7 @@ def _points(one: _FollowedObject, shared: Overlap, rests: Floats) -> Floats:
         column, row = (int(value) for value in np.rint(place[:, k]) + corner[:, k])
         mask = scene.masks[stamps.index[k], max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         flux, noise, expected = _flux(one, rests[k], int(k), place[:, k])
-        # What a point should be decides whether it counts: to drop the faint ones would make the object brighter.
+        # Points are selected by their expected flux: a selection by measured flux would bias the object bright.
         absent = expected - flux > _ABSENT_SIGMA * np.hypot(noise, _VARIES * expected)
         if mask.any() or expected < _LEAST_SNR * noise or absent:
             continue
@@ -253,7 +262,7 @@ def _points(one: _FollowedObject, shared: Overlap, rests: Floats) -> Floats:
 
 
 def _flux(one: _FollowedObject, rest: Floats, number: int, place: Floats) -> tuple[float, float, float]:
-    """Return the flux at a place in the calibrated aperture, the noise of its sky, and the flux of the path."""
+    """Return flux and sky noise at a position, and the flux that the path predicts, all in the calibrated aperture."""
     path, stamps, optics, scene = one.path, one.stamps, one.optics, one.scene
     radius = Scene.diameter_of(scene.fwhm) / 2
     still = np.zeros(2)
@@ -263,7 +272,7 @@ def _flux(one: _FollowedObject, rest: Floats, number: int, place: Floats) -> tup
     width = float(optics.widths[number])
     add_trail(trail, x, y, optics.motion, width, 1.0, optics.table)
     add_trail(star, x, y, still, width, 1.0, optics.table)
-    # Stars tell what a circle misses of their light; what the trail's shape misses more is calculated.
+    # The stars' growth corrects for light outside a circle; the model adds the correction for the trail's shape.
     growth = scene.growth[stamps.index[number]] * float((circle * star).sum() / (weight * trail).sum())
     flux, noise = float((weight * rest).sum()), float(optics.noise[number] * np.sqrt((weight**2).sum()))
     expected = float(path.flux[number] * stamps.light[number] * (weight * trail).sum())
@@ -271,11 +280,11 @@ def _flux(one: _FollowedObject, rest: Floats, number: int, place: Floats) -> tup
 
 
 def _capsule(shape: tuple[int, ...], x: float, y: float, radius: float, motion: tuple[float, float]) -> Floats:
-    """Return the part of each pixel that lies within a radius of a trail whose middle is at (x, y)."""
+    """Return the fraction of each pixel within a radius of a trail with its middle at (x, y)."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     length = float(np.hypot(*motion))
     ux, uy = (motion[0] / length, motion[1] / length) if length > 0 else (1.0, 0.0)
     along, across = (columns - x) * ux + (rows - y) * uy, (rows - y) * ux - (columns - x) * uy
     distance = np.hypot(np.maximum(np.abs(along) - length / 2, 0), across)
-    # As of the circles of `gozen.photometry.aperture_sums`: a straight edge in each pixel makes them larger.
+    # As for the circles of `gozen.photometry.aperture_sums`, a straight edge within each pixel enlarges the area.
     return np.asarray(np.clip(np.sqrt(radius**2 - 1 / 12) - distance + 0.5, 0, 1))

@@ -1,7 +1,8 @@
 """Covariance of the measurements of a slow object, whose sky is estimated from frames that contain it. No I/O.
 
-The sky under an object is what its other frames show there, less the object's own light on them, which its line tells.
-The slower an object, the more of its light is at the same place on all frames, and the less can be told apart.
+The sky under an object is measured on the other frames, after subtracting the object's light at the positions of its
+line. The slower the object, the more of its light is at the same position on all frames, and the less of it can be
+distinguished from the sky.
 """
 
 from __future__ import annotations
@@ -16,21 +17,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Overlap:
-    """What the common sky does to errors; the sky of each pixel is free, and stars are Gaussian.
+    """Effect of the common sky on errors, for a free sky level in each pixel and Gaussian stars.
 
     Parameters
     ----------
     place, flux
-        Error of each frame's place and flux over that with a known sky, shape (frames,).
+        Ratio of the error of each frame's position and flux to that with a known sky, shape (frames,).
     rate
-        Error of a straight line's rate over that of points with independent errors.
+        Ratio of the error of a straight line's rate to that of points with independent errors.
     along, across
-        Matrices that turn a step of the line and its flux, found with all else held, to the step that ends there:
-        of place, rate and relative flux along the motion (place in units of ``unit``), of place and rate across it.
+        Matrices that convert a correction measured against a fixed sky into the correction that the fit needs. Along
+        the motion: position (in units of ``unit``), rate and relative flux, shape (3, 3). Across it: position and
+        rate, shape (2, 2).
     unit
-        Length that makes a step along the motion and a relative change of the flux alike, pixels.
+        Length by which a correction along the motion is divided, to be comparable with a relative change of the flux,
+        pixels.
     brighter
-        By what to enlarge a step of the flux alone.
+        Factor for a correction of the flux alone.
     """
 
     place: Floats
@@ -43,19 +46,19 @@ class Overlap:
 
 
 def overlap(times: Floats, rate: float, sigma: float, trail: float, weight: Floats) -> Overlap:
-    """Return how the frames of an object overlap.
+    """Return the effect of the overlap between an object's images on different frames.
 
-    The information about places and fluxes is that of least squares with a free sky in each pixel: that with a known
-    sky, less what the weighted mean of the frames takes away.
+    The information matrix of positions and fluxes is that of least squares with a free sky in each pixel: the matrix
+    for a known sky minus the information that the weighted mean of the frames uses up.
 
     Parameters
     ----------
     times
-        From the middle, shape (frames,).
+        Time of each frame from the middle, shape (frames,).
     rate
-        Pixels per unit of time.
+        Speed of the object, pixels per unit of time.
     sigma, trail
-        Width of a star, and motion during the exposure, pixels.
+        Gaussian width of a star, and motion during the exposure, pixels.
     weight
         Inverse variance of each frame.
     """
@@ -82,7 +85,7 @@ def overlap(times: Floats, rate: float, sigma: float, trail: float, weight: Floa
 
 
 def _solved(information: Floats, line: Floats) -> tuple[Floats, Floats]:
-    """Return the step matrix of a line, and the covariance of single points when the line tells the others."""
+    """Return the correction matrix of a line, and the covariance of single points with the others on the line."""
     own = np.diag(np.diag(information))
     normal = np.linalg.inv(line.T @ information @ line)
     left = np.eye(len(own)) - (information - own) @ line @ normal @ line.T

@@ -1,7 +1,7 @@
-"""Reject trails that stay at the same place on the sky: spikes, reflections, borders.
+"""Reject trails that are at the same position on several frames: spikes, reflections, borders.
 
-Spikes of saturated stars, reflections and vignetted borders differ from the stack on many frames; what moves is gone
-from its place on the next.
+Spikes of saturated stars, reflections and vignetted borders differ from the stack on many frames. A moving object has
+left its position by the next frame.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from gozen.movers.trail_strip import Floats, Line, offsets_across, places, strip
 from gozen.photometry.frame_shift import Shift
 
 RestAt = Callable[[int, Floats, Floats], Floats]
-"""The difference of a frame and the stack at places on the frame, ADU; NaN where nothing is known."""
+"""Return the difference of a frame (by index) and the stack at positions x, y on the frame, ADU; NaN if unknown."""
 _NEIGHBOURS, _AROUND = 2, 8
 _NEXT, _LATER = 0.5, 0.33
-"""Part of a trail's light at its place on one frame beside it in time, and on two of those around it."""
+"""A trail persists if its position has more than the first fraction of its light on the previous or the next frame, or
+more than the second on two of the eight nearest frames."""
 
 _DRAWN_OUT = 2.0
 
@@ -33,26 +34,27 @@ def without_lasting(
     Parameters
     ----------
     frames
-        Numbers of the frames that are searched, in the order of time.
+        Indices of the searched frames, in the order of time.
     shifts
-        Of every frame against the stack.
+        Shift of every frame against the stack.
     fwhm
-        Of the stars, pixels.
+        Full width at half maximum of the stars, pixels.
     """
     return [streak for streak in streaks if not _lasts(streak, frames, shifts, rest_at, fwhm)]
 
 
 def without_lasting_ridges(found: list[Candidates], shifts: list[Shift], fwhm: float, box: int) -> list[Candidates]:
-    """Return the candidates of each frame without those that are drawn out and yet at the same place a frame later.
+    """Remove elongated candidates that have another one at the same position on the previous or the next frame.
 
-    An object that trails by so much moves as far until the next frame; the rim of a reflection does not.
+    An object with such a trail moves by the length of the trail until the next frame; the edge of a reflection does
+    not move.
 
     Parameters
     ----------
     found
         Candidates of each searched frame, in the order of time.
     box
-        Side of the box whose sum is compared, pixels.
+        Side of the box of the search, pixels.
     """
     drawn = [(one.length_px > 2 * fwhm + box) & (one.elongation > _DRAWN_OUT) for one in found]
     places = [np.column_stack(shifts[one.frame].back(one.x, one.y)) for one in found]
@@ -75,7 +77,7 @@ def _lasts(streak: Streak, frames: list[int], shifts: list[Shift], rest_at: Rest
 
 
 def _light(streak: Streak, index: int, shifts: list[Shift], rest_at: RestAt, fwhm: float) -> float:
-    """Return the typical light per pixel where a trail would be on a frame, ADU; zero if it is not known."""
+    """Return the median light per pixel at a trail's position on another frame, ADU; zero if it is unknown."""
     own, other = shifts[streak.frame], shifts[index]
     line = _line(*other.place(*own.back(streak.x, streak.y)))
     half = streak.length_px / 2
@@ -88,5 +90,5 @@ def _light(streak: Streak, index: int, shifts: list[Shift], rest_at: RestAt, fwh
 
 
 def _line(x: Floats, y: Floats) -> Line:
-    """Return the middle and the angle of a trail between two ends."""
+    """Return middle and angle of a trail from x and y of its two ends."""
     return float(x.mean()), float(y.mean()), float(np.arctan2(np.diff(y)[0], np.diff(x)[0]))

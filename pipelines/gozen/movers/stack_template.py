@@ -1,4 +1,4 @@
-"""The template for each frame of a cube, made from the stack, and the tolerated residual near stars."""
+"""Subtract the stack from each frame of a cube, and compute the tolerated residual near stars."""
 
 from __future__ import annotations
 
@@ -22,35 +22,36 @@ from gozen.photometry.sky_background import FrameSky
 
 Floats = NDArray[np.float64]
 _STAR_FRACTION = 0.7
-"""Of a star's light on the stack that seeing, scintillation and half a pixel of shift may leave in the difference."""
+"""Largest fraction of a star's light that seeing, scintillation and half a pixel of shift leave in the difference."""
 _STACK_SIGMA = 3.0
 _SPREAD_PX = 2
 _HALO_FWHM = 2.0
 _CLOUD = 0.05
 _WIDE_FWHM = 3.0
-"""Diameter of a circle from which seeing takes little light."""
+"""Diameter of an aperture whose flux hardly depends on the seeing."""
 _SHARPEST = 0.7
-"""Part of the light in one of three by three pixels for stars half a pixel wide; a single hit pixel has all of it."""
+"""Largest fraction of the light in 3 x 3 pixels that falls into one of them, for stars half a pixel wide. For a
+cosmic-ray hit on a single pixel it is 1."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """The stack of a cube as a frame should look.
+    """The model of a frame without moving objects, computed from the stack.
 
     Parameters
     ----------
     image
-        The stack, ADU of one frame, with its background.
+        The stack with its background, shape (rows, columns), ADU.
     background
-        Its background map, ADU.
+        The background map of the stack, ADU.
     allowance
-        What the sum of a box may exceed its threshold by beside stars, ADU; infinite where nothing can be said.
+        Amount that is added to the threshold of a box sum near stars, ADU; infinite for pixels that cannot be searched.
     box
-        Side of the box whose sum is compared, pixels (odd); close to the best matched one for the stars' width.
+        Side of the box for sums, pixels (odd); close to the optimum for the stars' width.
     fwhm
-        Of the stars, pixels.
+        Full width at half maximum of the stars, pixels.
     carried
-        Whether it lies as on a frame that is turned; where the stack does not reach, it is NaN.
+        Whether the template is resampled to the pixels of a rotated frame; pixels outside the stack are then NaN.
     """
 
     image: Image
@@ -61,7 +62,7 @@ class Template:
     carried: bool = False
 
     def on_frame(self, shift: Shift) -> tuple[Template, Shift]:
-        """Return the template as it lies on a frame that is turned, and the shift that is left; else itself."""
+        """Resample the template to a rotated frame; return it and the shift that remains (unchanged if not rotated)."""
         if shift.turn is None:
             return self, shift
         nothing, never = np.float32(np.nan), np.float32(np.inf)
@@ -71,17 +72,17 @@ class Template:
         return lying, replace(shift, dx=0.0, dy=0.0, turn=None)
 
     def cover(self, shift: Shift) -> KnownPixels:
-        """Return where something can be said about a frame."""
+        """Return the pixels of a frame with this shift that can be searched."""
         return KnownPixels(self.known, round(shift.dx), round(shift.dy))
 
     @functools.cached_property
     def known(self) -> NDArray[np.bool_]:
-        """Of the stack's pixels, those that something can be said about."""
+        """Whether each pixel of the stack can be searched: covered, not dead, not near a saturated one."""
         return np.isfinite(self.allowance)
 
 
 def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
-    """Return the stack without what is in only one part of it: an object that crosses it slowly leaves less there.
+    """Return the stack without light that is in only some parts of the cube, such as that of slow objects.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
 
     Returns
     -------
-    The lowest of the parts, raised by what the noise takes off it.
+    The minimum of the parts in each pixel, corrected for the bias of the minimum by noise, ADU.
     """
     still = Shift(0.0, 0.0, 0.0, 0)
     whole = Template(stack.image, stack.image, stack.image, 3, 1.0)
@@ -107,13 +108,13 @@ def make_template(stack: Stack, image: Image, background: Image, sources: Source
     Parameters
     ----------
     stack
-        Of the whole cube.
+        Stack of all frames of the cube.
     image
-        What the frames are compared with: the stack, or `lower_stack`.
+        The image to subtract from the frames: the stack, or the result of `lower_stack`.
     background
-        Map that was subtracted from the stack to detect, ADU.
+        Background map of the stack from the detection, ADU.
     fwhm
-        Of the stars on the frames, pixels.
+        Full width at half maximum of the stars on the frames, pixels.
     """
     box = box_of(fwhm)
     stars = image - background
@@ -128,21 +129,21 @@ def make_template(stack: Stack, image: Image, background: Image, sources: Source
 
 
 def without_stars(template: Template) -> Template:
-    """Return a template of the sky alone, for a frame that there is nothing else to compare with."""
+    """Return a template with the sky but without stars, for a cube with only one frame."""
     allowance = np.where(np.isinf(template.allowance), template.allowance, np.float32(0))
     return Template(template.background, template.background, allowance, template.box, template.fwhm)
 
 
 def box_of(fwhm: float) -> int:
-    """Return the odd side of the box that sees a faint star best.
+    """Return the odd side of the box with the highest signal-to-noise for a faint star, pixels; at least 3.
 
-    For a Gaussian the signal-to-noise in a square is highest at a side of 1.19 FWHM, and flat about it.
+    For a Gaussian star, the signal-to-noise in a square has a broad maximum at a side of 1.19 FWHM.
     """
     return max(3, 2 * round((1.19 * fwhm - 1) / 2) + 1)
 
 
 def sharpest_star(frame: PlacedFrame, template: Template, sources: Sources) -> float:
-    """Return the largest part of its light in three by three pixels that a star of this frame has in one pixel."""
+    """Return the largest fraction of a star's light in 3 x 3 pixels that falls into one of them, on this frame."""
     strong = np.flatnonzero(~sources.merged & (sources.flux > 100 * sources.noise * template.fwhm))
     x, y = frame.shift.place(sources.x[strong], sources.y[strong])
     level = sources.background[strong] + frame.sky.at(x, y)
@@ -154,14 +155,15 @@ def sharpest_star(frame: PlacedFrame, template: Template, sources: Sources) -> f
 
 
 def star_light(frame: PlacedFrame, whole: Image, sources: Sources, fwhm: float) -> float:
-    """Return the stars' light on a frame over that on the stack: clouds make it less than one.
+    """Return the ratio of the stars' flux on a frame to that on the stack; below 1 under clouds.
 
     Parameters
     ----------
     whole
-        The stack; `lower_stack` would not do, whose stars lack what seeing takes off them.
+        The image of the stack. The result of `lower_stack` is not suitable: its stars are too faint, because the
+        seeing varies between the parts.
     fwhm
-        Of the stars, pixels.
+        Full width at half maximum of the stars, pixels.
     """
     order = np.argsort(-sources.flux, kind="stable")[:200]
     x, y = sources.x[order], sources.y[order]
@@ -176,12 +178,13 @@ def star_light(frame: PlacedFrame, whole: Image, sources: Sources, fwhm: float) 
 
 
 def difference(frame: PlacedFrame, template: Template, light: float) -> Image:
-    """Return a frame minus the stack and minus the frame's own sky; zero where the stack does not reach.
+    """Subtract the stack, and the difference of their skies, from a frame; 0 in pixels outside the stack.
 
     Parameters
     ----------
     light
-        By which the stars are fainter (or brighter) than on the stack; a small change does no harm and costs time.
+        Ratio of the stars' flux on the frame to that on the stack. A deviation from 1 by less than 5 % is ignored, to
+        save time.
     """
     image, sky = frame.image, frame.sky
     template, shift = template.on_frame(frame.shift)
@@ -197,7 +200,7 @@ def difference(frame: PlacedFrame, template: Template, light: float) -> Image:
 
 
 def difference_at(frame: PlacedFrame, template: Template, light: float, x: Floats, y: Floats) -> Floats:
-    """Return the same at places on the frame, between pixels; NaN where nothing is known."""
+    """Return `difference` interpolated at positions on the frame, ADU; NaN where it is unknown."""
     image, shift = frame.image, frame.shift
     column, row = shift.back(x, y) if shift.turn else (x - round(shift.dx), y - round(shift.dy))
     model, level = (
@@ -223,7 +226,7 @@ def _subtract(image: Any, model: Any, sky: Any, place: Any, dx: int, dy: int) ->
         high = min(low + 1, len(sky) - 1)
         part = np.float32(place[row] - low)
         rest = np.float32(1) - part
-        # Rows that are cut to one length let the compiler do several pixels at a time.
+        # Slices of equal length let the compiler vectorize the loop.
         here, there = out[row, first:last], model[row - dy, first - dx : last - dx]
         line, below, above = image[row, first:last], sky[low, first:last], sky[high, first:last]
         for c in range(len(here)):
@@ -233,7 +236,7 @@ def _subtract(image: Any, model: Any, sky: Any, place: Any, dx: int, dy: int) ->
 
 @njit(cache=True)
 def box_sums(image: Any, box: int) -> Any:  # pragma: no cover (compiled)
-    """Return the sum of the box about each pixel, zero along the edges."""
+    """Return the sum of the box around each pixel; 0 along the edges."""
     rows, columns = image.shape
     half = box // 2
     out = np.zeros((rows, columns), np.float32)
@@ -255,7 +258,7 @@ def box_sums(image: Any, box: int) -> Any:  # pragma: no cover (compiled)
 
 
 def _widened(image: Image, reach: int) -> Image:
-    """Return the highest value within a square about each pixel."""
+    """Return the maximum within ``reach`` pixels of each pixel, along each axis."""
     out = image.copy()
     for step in range(1, reach + 1):
         np.maximum(out[step:], image[:-step], out=out[step:])
@@ -276,7 +279,7 @@ def _blot(image: Any, rows: Any, columns: Any, reach: Any) -> None:  # pragma: n
 
 @njit(cache=True)
 def cores(image: Any, xs: Any, ys: Any, level: Any) -> Any:  # pragma: no cover (compiled)
-    """Return the highest pixel near each place, and the sum of the three by three about it, above a level."""
+    """Return the highest pixel near each position, and the sum of the 3 x 3 pixels around it, both minus a level."""
     rows, columns = image.shape
     core, around = np.zeros(len(xs)), np.zeros(len(xs))
     for i in range(len(xs)):

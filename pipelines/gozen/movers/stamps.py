@@ -18,33 +18,33 @@ _MOST = 32
 _FEWEST = 3
 _CLEAR_FWHM = 2.5
 _TRIMMED = 8
-"""Of so many values the highest and the lowest are left out: cosmic hits, flashes and other movers."""
+"""Of every 8 values, the highest and the lowest are left out: cosmic-ray hits, flashes and other movers."""
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """Squares about an object on each frame; arrays of shape (frames,) unless said otherwise.
+    """Square cutouts around an object, one for each frame; arrays of shape (frames,) unless noted otherwise.
 
     Parameters
     ----------
     images, masks, background
-        Of the whole cube: every frame, and the map of the stack's sky.
+        All frames of the cube and their masks, and the map of the stack's sky.
     index
-        Numbers of the frames.
+        Indices of the frames.
     column, row
         Middle of each square on the stack, pixels.
     dx, dy
-        Shifts of the frames, whole pixels.
+        Shift of each frame at its square, whole pixels.
     rest_of_shift
-        What is left of them, pixels, shape (2, frames).
+        Remaining fraction of the shifts, pixels, shape (2, frames).
     excess
-        Sky of a frame above the stack's at each square, ADU, shape (squares, frames).
+        Sky of a frame minus that of the stack at each square, ADU, shape (squares, frames).
     light
-        The stars' light over that on the stack.
+        Ratio of the stars' flux on each frame to that on the stack.
     weight
-        Inverse variance of a frame's pixels in units of the stack's light.
+        Inverse variance of a frame's pixels, after division by ``light``.
     others
-        For each square the frames that show its sky best, -1 where there are no more, shape (frames, most).
+        For each square, the frames from which its sky is measured, as positions in ``index``, shape (frames, most).
     """
 
     images: Image
@@ -62,24 +62,26 @@ class Stamps:
     others: Whole
 
     def within(self, place: Floats, half: int) -> Floats:
-        """Return places on the stack as pixels of each frame's square, shape (2, frames)."""
+        """Convert positions on the stack to pixels of each frame's square, shape (2, frames)."""
         return np.asarray(place + self.rest_of_shift - np.stack([self.column, self.row]) + half)
 
     def corner(self, half: int) -> Whole:
-        """Return the frame's pixel that is the first of each square, shape (2, frames)."""
+        """Return x and y on the frame of the first pixel of each square, shape (2, frames)."""
         return np.asarray(np.stack([self.column + self.dx, self.row + self.dy]) - half)
 
     def without(self, half: int, place: Floats, flux: Floats, optics: Optics) -> Floats:
-        """Return the squares minus their sky, shape (frames, side, side); NaN off the image, 0 where nothing is known.
+        """Return the squares minus their sky, shape (frames, side, side), ADU.
+
+        Pixels off the image are NaN. Pixels without a measured sky are 0.
 
         Parameters
         ----------
         half
-            Of the side, without the middle.
+            Half of the side without the middle pixel: the side is ``2 * half + 1``.
         place
-            Of the object on the stack, pixels, shape (2, frames).
+            Position of the object on the stack, pixels, shape (2, frames).
         flux
-            Of the object, in units of the stack's light.
+            Flux of the object on each frame, divided by ``light``, ADU.
         """
         x, y = place + self.rest_of_shift
         return np.asarray(
@@ -92,12 +94,17 @@ class Stamps:
 
 
 def which_others(x: Floats, y: Floats, fwhm: float) -> Whole:
-    """Return for each frame those that show the sky there: all of a short cube, else clear ones that are near in time.
+    """Choose the frames from which the sky under an object is measured, for each of its frames.
+
+    In a short cube these are all other frames; in a long one, the nearest in time on which the object is at another
+    position.
 
     Parameters
     ----------
     x, y
-        The object, shape (frames,).
+        Position of the object on each frame, in pixels of the stack, shape (frames,).
+    fwhm
+        Full width at half maximum of the stars, pixels.
     """
     count = len(x)
     most = min(_MOST, count - 1)
@@ -146,7 +153,7 @@ def _rests(
                 for i in range(most):
                     column_values[i], column_weights[i] = values[i, r, c], weights[i, r, c]
                 sky = _typical(column_values, column_weights)
-                # A pixel that is dead on all frames says nothing; off the image there is none.
+                # Multiplication by 0 gives 0 for a pixel whose sky is unknown, and keeps NaN for a pixel off the image.
                 known = used[r, c] > 0 and not np.isnan(sky)
                 out[k, r, c] = own[r, c] - light[k] * sky if known else own[r, c] * 0.0
     return out
@@ -154,7 +161,7 @@ def _rests(
 
 @njit(cache=True)
 def _typical(values: Any, weights: Any) -> float:  # pragma: no cover (compiled)
-    """Return the weighted mean of what has a weight, without the extremes; NaN for too few."""
+    """Return the weighted mean of the values without the extremes; NaN for fewer than three values with a weight."""
     count = 0
     total, norm = 0.0, 0.0
     for i in range(len(values)):
@@ -185,9 +192,9 @@ def _cut(
     image: Any, mask: Any, background: Any, column: int, row: int, dx: int, dy: int, excess: float,
     light: float, weight: float, model: Any, values: Any, weights: Any,
 ) -> None:  # pragma: no cover (compiled)  # fmt: skip
-    """Cut a square out of a frame, minus its sky and a model of light; NaN, and without weight, beyond the image.
+    """Cut a square out of a frame, minus its sky and a model of the object.
 
-    What is saturated or dead has no weight either.
+    Pixels beyond the image are NaN with weight 0. Saturated and dead pixels have weight 0.
     """
     rows, columns = image.shape
     side = len(values)

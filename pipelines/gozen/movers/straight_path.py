@@ -16,7 +16,7 @@ _STEPS, _SETTLED = 12, 0.1
 _FARTHEST_PX = 1.0
 _OUTLIER = 5.0
 _VARIES = 0.1
-"""By what part an object's light may change from frame to frame where its measurement is no better."""
+"""Fraction by which an object's flux is assumed to vary from frame to frame."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class StraightPath:
     Parameters
     ----------
     since
-        Times from the middle.
+        Time of each frame, from the middle.
     start
-        Place in the middle, on the stack, pixels, shape (2,).
+        Position on the stack at the middle, pixels, shape (2,).
     rate
-        Pixels per unit of time, shape (2,).
+        Rate of motion, pixels per unit of time, shape (2,).
     flux
-        On each frame, in units of the stack's light.
+        Flux on each frame, scaled to the stack's transparency, ADU.
     """
 
     since: Floats
@@ -42,22 +42,22 @@ class StraightPath:
 
     @property
     def place(self) -> Floats:
-        """Place on the stack at each frame, shape (2, frames)."""
+        """Position on the stack at the time of each frame, pixels, shape (2, frames)."""
         return np.asarray(self.start[:, None] + self.rate[:, None] * self.since)
 
 
 @dataclass(frozen=True)
 class Fits:
-    """What a frame by itself says, where all else is known; arrays of shape (frames,), NaN where it says nothing.
+    """Separate fits of each frame, with the sky taken as known; arrays of shape (frames,), NaN if a fit failed.
 
     Parameters
     ----------
     place
-        On the stack, pixels, shape (2, frames).
+        Position on the stack, pixels, shape (2, frames).
     error
-        Per axis, of the frame's own noise, pixels.
+        Standard error of the position from the frame's noise, per axis, pixels.
     flux
-        In units of the stack's light.
+        Flux, scaled to the stack's transparency, ADU.
     """
 
     place: Floats
@@ -66,29 +66,37 @@ class Fits:
 
 
 def settle(path: StraightPath, stamps: Stamps, optics: Optics, half: int) -> tuple[StraightPath, Overlap]:
-    """Find the path and flux that explain all frames together with the sky behind.
+    """Fit the path and the flux of an object to all frames, together with the sky behind it.
 
-    Each step takes the object as it is known off all frames but one, to see the sky on that one. What a step finds is
-    enlarged by what it is known to fall short (see `gozen.movers.overlap`).
+    For each frame, a step measures the sky on the other frames, after subtracting the object by its current path and
+    flux. A step alone would correct too little, because the sky contains part of the object; its correction is
+    enlarged by the known factor (see `gozen.movers.overlap`).
+
+    Parameters
+    ----------
+    half
+        Half of the side of the cutouts, without the middle pixel.
     """
     for step in range(_STEPS):
         fits = fit_frames(stamps.without(half, path.place, path.flux, optics), path, stamps, optics)
         shared = overlap(path.since, float(np.hypot(*path.rate)), optics.sigma, optics.trail, stamps.weight)
         path, moved, changed = _stepped(path, fits, shared, stamps.weight, still=step == 0)
         typical = float(np.nanmedian(fits.error)) if np.isfinite(fits.error).any() else np.inf
-        # What is left after a step is a small part of it.
+        # The error that remains after a step is a small fraction of the step.
         if step and moved < _SETTLED * typical and changed < _SETTLED * typical / shared.unit:
             break
     return path, shared
 
 
 def fit_frames(rests: Floats, path: StraightPath, stamps: Stamps, optics: Optics, steps: int = 1) -> Fits:
-    """Measure place and flux on each frame, minus its sky.
+    """Measure position and flux on each frame separately.
 
     Parameters
     ----------
+    rests
+        Cutouts without their sky, shape (frames, side, side), ADU.
     steps
-        Of the search for the place. A single one suffices near the path, and is linear.
+        Largest number of iterations for the position. One is enough near the path, and makes the fit linear.
     """
     x, y = stamps.within(path.place, rests.shape[1] // 2)
     out = np.full((3, len(rests)), np.nan)
@@ -101,7 +109,7 @@ def fit_frames(rests: Floats, path: StraightPath, stamps: Stamps, optics: Optics
         px, py = fit_trail(rest, x[k], y[k], optics.motion, optics.sigma, slope, steps)
         out[:, k] = px - x[k], py - y[k], flux / stamps.light[k]
     out[:, ~np.isfinite(out).all(axis=0)] = np.nan
-    # The error is that of the flux expected, not of one that chance has made high or low.
+    # The error uses the expected flux, because the measured one is high or low by chance.
     flux = np.where(expected > 0, expected, np.maximum(out[2] * stamps.light, 1e-9))
     error = np.where(np.isfinite(out[2]), place_error(optics) * optics.place_noise(flux) / flux, np.nan)
     return Fits(path.place + out[:2], error, out[2])
@@ -110,7 +118,7 @@ def fit_frames(rests: Floats, path: StraightPath, stamps: Stamps, optics: Optics
 def _stepped(
     path: StraightPath, fits: Fits, shared: Overlap, weight: Floats, *, still: bool
 ) -> tuple[StraightPath, float, float]:
-    """Return the next path, by how much its ends move (pixels), and by what part its flux changes."""
+    """Return the next path, the displacement of its ends (pixels), and the relative change of its flux."""
     good = np.isfinite(fits.error)
     if good.sum() < 3:
         return path, 0.0, 0.0
@@ -140,7 +148,7 @@ def _stepped(
 
 
 def _line(since: Floats, off: Floats, weight: Floats) -> Floats:
-    """Fit straight lines to two axes, leaving out what is far off both; return place and rate of each, shape (2, 2)."""
+    """Fit a straight line along each of two axes, without outliers; return position and rate of each, shape (2, 2)."""
     design = np.column_stack([np.ones_like(since), since])
     for _ in range(2):
         fit = np.linalg.lstsq(design * np.sqrt(weight)[:, None], (off * np.sqrt(weight)).T, rcond=None)[0]

@@ -1,4 +1,4 @@
-"""Objects that trail within a frame: measure ends, flux and width, and link trails of several frames."""
+"""Measure objects that trail within a frame (ends, flux, width), and link their trails on several frames."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Floats = NDArray[np.float64]
 _ELONGATED, _BRIGHT_ELONGATED, _BRIGHT_SNR = 3.0, 1.5, 50.0
 _LONG_FWHM = 4.0
 _THIN = 3.5
-"""Length over width that a trail has; what is above the threshold of a bright one is wider."""
+"""Smallest ratio of length to width of a trail; larger than that of candidates, which the search box widens."""
 _SHORTEST_PX = 12.0
 _AMONG_STARS = 2.5
 _HITS_PX = 6.0
-"""By which the box and the wings of a bright trail widen what is above the threshold."""
+"""Amount by which the box and the wings of a bright trail widen the region above the threshold, pixels."""
 _NARROW = 0.7
-"""A line narrower than this part of a star's width never passed through the telescope."""
+"""A line narrower than this fraction of a star's FWHM did not pass through the optics: it is a cosmic ray."""
 _WIDEST = 3.0
-"""A satellite out of focus or in bad seeing is wider than the stars; what is wider yet is stray light."""
+"""Largest width in FWHM: a satellite can be out of focus, and so wider than the stars; wider light is stray light."""
 _PARALLEL = 0.1
 _SAME_LENGTH = 0.2
 
@@ -38,18 +38,20 @@ class Streak:
 
     Parameters
     ----------
+    frame
+        Index of the frame.
     x, y
-        Of its two ends, 0-based pixels of the frame, shape (2,); along x, or along y where it stands upright.
+        Positions of its two ends, 0-based pixels of the frame, shape (2,), sorted by x, then by y.
     error_px
-        Of the ends, per axis.
+        Standard error of the ends, per axis, pixels.
     flux, flux_err
-        Of the whole trail, ADU.
+        Flux of the complete trail and its error, ADU.
     width_px
-        Full width at half maximum across.
+        Full width at half maximum across the trail, pixels.
     kind
-        ``cosmic`` when it is narrower than a star can be.
+        ``cosmic`` if it is narrower than a star can be, else ``streak``.
     whole
-        Whether the sky beyond each end is known, shape (2,): not so where a trail leaves the frame or the stack.
+        Whether the sky beyond each end is known, shape (2,); False if the trail leaves the frame or the stack there.
     """
 
     frame: int
@@ -64,16 +66,16 @@ class Streak:
 
     @property
     def length_px(self) -> float:
-        """From end to end."""
+        """Distance from end to end, pixels."""
         return float(np.hypot(np.diff(self.x)[0], np.diff(self.y)[0]))
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Half way between the ends."""
+        """The point in the middle between the ends: x and y, pixels."""
         return float(self.x.mean()), float(self.y.mean())
 
     def distance(self, x: Floats, y: Floats) -> Floats:
-        """Return how far places are from the trail."""
+        """Return the distance of positions from the trail, pixels."""
         along, across = _turned(self, x, y)
         return np.hypot(np.maximum(np.abs(along) - self.length_px / 2, 0), across)
 
@@ -86,18 +88,20 @@ def find_streaks(
     Parameters
     ----------
     rest
-        Difference of the frame and the stack (or the background, where there is but one frame), ADU.
+        Difference of the frame and the stack (or the background, if there is only one frame), ADU.
+    cover
+        Pixels of the frame that can be searched.
     found
-        Candidates of the frame: long and thin ones begin a trail, which is then followed to both sides.
+        Candidates of the frame. Each long, thin one starts a trail, which is followed in both directions.
     noise
-        Of a pixel, ADU.
+        Noise of one pixel, ADU.
     fwhm
-        Of the stars, pixels.
+        Full width at half maximum of the stars, pixels.
     among_stars
-        Whether stars are on the image, too: long ones, blends and galaxies must not count, so a trail has to be longer.
+        Whether the image also contains stars. If so, a trail must be longer, to exclude blends and galaxies.
     """
     thin = found.length_px / found.elongation < _WIDEST * fwhm + _HITS_PX
-    # The wings of a bright trail are above the threshold, too, and make it look thicker.
+    # The wings of a bright trail are also above the threshold, which lowers its elongation.
     bright = (found.snr > _BRIGHT_SNR) & (found.elongation > _BRIGHT_ELONGATED)
     elongated = (found.elongation > _ELONGATED) | bright
     times = _AMONG_STARS if among_stars else 1.0
@@ -121,18 +125,18 @@ def find_streaks(
 
 
 def link_streaks(streaks: list[Streak], times: Floats, exposure: float) -> list[list[Streak]]:
-    """Join the trails of one object on several frames.
+    """Group the trails of each object on several frames, sorted by their first frame.
 
-    Two trails belong together when the step between their middles is parallel to both and as long as their length and
-    the time between the frames say. A trail that is cut, by a border or a saturated star, has no known length: it joins
-    whole ones whose motion leads over it, and else stays alone.
+    Two trails belong together if the step between their middles is parallel to both, and as long as expected from
+    their length and the time between the frames. A trail that is cut by a border or a saturated star has no known
+    length. It is added to complete trails whose motion passes over it; otherwise it is a group of one.
 
     Parameters
     ----------
     times
-        Of each frame.
+        Time of each frame.
     exposure
-        Of a frame, in the same unit.
+        Exposure time of a frame, in the same unit.
     """
     chains: list[list[Streak]] = []
     ordered = sorted(streaks, key=lambda one: (not one.whole.all(), one.frame, -one.flux))
@@ -153,7 +157,7 @@ def _joins(chain: list[Streak], streak: Streak, times: Floats, exposure: float) 
 
 
 def _lies_on(complete: list[Streak], cut: Streak, times: Floats) -> bool:
-    """Tell whether a cut trail is a part of where whole ones say that their object was on its frame."""
+    """Tell whether a cut trail is part of the trail that the complete ones predict on its frame."""
     first, last = complete[0], complete[-1]
     speed = np.subtract(last.middle, first.middle) / (times[last.frame] - times[first.frame])
     near = min(complete, key=lambda one: abs(times[one.frame] - times[cut.frame]))
@@ -168,7 +172,7 @@ def _lies_on(complete: list[Streak], cut: Streak, times: Floats) -> bool:
 
 
 def heading(chain: list[Streak]) -> int:
-    """Return +1 when an object went from the first end to the second, -1 for the other way, 0 when one cannot say."""
+    """Return +1 if the object moves from the first end to the second, -1 for the opposite, 0 for a single trail."""
     if len(chain) < 2:
         return 0
     first, last = chain[0], chain[-1]
@@ -204,7 +208,7 @@ def _measured(trail: Trail, frame: int, noise: float, fwhm: float) -> Streak:
     order = np.lexsort((y, x))
     length = max(trail.high - trail.low, 1.0)
     core = 2 * half_width(fwhm) + 1
-    # The half-light point of an edge as wide as a star, in the noise of one such width.
+    # Error of the half-light point of an edge as wide as a star, from the noise in one such width.
     steep = max(trail.flux / length * fwhm, 1e-9)
     error = float(np.hypot(0.1, fwhm * noise * np.sqrt(core * fwhm) / steep))
     kind: Kind = "cosmic" if trail.width < _NARROW * fwhm else "streak"

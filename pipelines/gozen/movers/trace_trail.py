@@ -1,6 +1,6 @@
 """Follow a trail along its line to both ends, and measure its width and its flux above the sky.
 
-What begins a trail, and which trails belong together, is in `gozen.movers.streaks`.
+Trails are started and linked in `gozen.movers.streaks`.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from gozen.movers.trail_strip import (
 _FARTHER = 2.0
 _PASSES = 4
 _STRUCTURE = 3.0
-"""Times that a trail stands above what its sides differ by from a slope."""
+"""Smallest ratio of a trail's brightness to the unevenness of the sky on its sides."""
 _BEYOND_FWHM = 2.0
 _BARE = 0.5
-"""Part of a trail that may lie where nothing is known of one of its sides."""
+"""Largest fraction of a trail along which the sky on one of its sides may be unknown."""
 
 
 @dataclass(frozen=True)
 class Trail:
-    """A trail as it was followed.
+    """Ends, flux and width of a trail.
 
     Parameters
     ----------
     line
-        A place on it, pixels, and its direction, radians from the x axis.
+        x and y of a point on the trail, pixels, and its angle from the x axis, radians.
     low, high
-        Its ends, pixels along the line from that place.
+        Its ends, pixels along the line from that point.
     flux, flux_err
-        Of all of it, ADU; where something hides it, as bright as elsewhere.
+        Flux of the complete trail and its error, ADU. Hidden parts are assumed to be as bright as the other parts.
     width
-        Full width at half maximum across, pixels.
+        Full width at half maximum across the trail, pixels.
     whole
         Whether the sky beyond each end is known, shape (2,).
     """
@@ -67,20 +67,24 @@ def trace(
     ----------
     rest
         Difference of the frame and the stack, ADU.
+    cover
+        Pixels of the frame that can be searched.
     start
-        Place of the piece's middle, its angle and length.
+        x and y of the piece's middle, pixels, its angle from the x axis, radians, and its length, pixels.
     noise
-        Of a pixel, ADU.
+        Noise of one pixel, ADU.
+    fwhm
+        Full width at half maximum of the stars, pixels.
 
     Returns
     -------
-    The trail; None for what is no line of light with sky on both its sides.
+    The trail; None if it is not a line of light with sky on both sides.
     """
     x, y, angle, length = start
     across = offsets_across(fwhm)
     low, high = -length / 2, length / 2
     for _ in range(_PASSES):
-        # Each pass looks farther, so that a long trail is followed whole and a short one costs little.
+        # Each pass searches farther: a long trail is followed to its ends, and a short one costs little time.
         reach = _FARTHER * (high - low) + 20 * fwhm
         along = np.arange(np.floor(low - reach), np.ceil(high + reach) + 1)
         strip = strip_of(along, across, values_along(rest, cover, (x, y, angle), along, across), fwhm)
@@ -104,7 +108,10 @@ def trace(
 
 
 def _stands_out(strip: Strip, inside: Flags) -> bool:
-    """Tell a line from sky that is as uneven beside it: a reflection's rim, a border. A gradient does no harm."""
+    """Tell whether a line is clearly brighter than the unevenness of the sky on its sides.
+
+    The edge of a reflection or a border is not. A linear gradient of the sky is allowed.
+    """
     both = inside & np.isfinite(strip.left) & np.isfinite(strip.right)
     if both.sum() < max(2, (1 - _BARE) * inside.sum()):
         return False
@@ -131,7 +138,7 @@ def _flux(strip: Strip, inside: Flags, length: float, noise: float) -> tuple[flo
 def _ends(
     along: Floats, light: Floats, known: tuple[float, float], noise: float, fwhm: float
 ) -> tuple[float, float] | None:
-    """Return where a trail's light falls to half, outwards from the piece that is known; short gaps do not end it."""
+    """Return the points at which a trail's light falls to half, outwards from a known piece, across short gaps."""
     reach = max(round(fwhm), 1)
     on = np.isfinite(light)
     window = np.ones(2 * reach + 1)
@@ -145,7 +152,7 @@ def _ends(
         return None
     bright = (smooth > level / 2) & on
     gap = max(4 * fwhm, 0.05 * (known[1] - known[0]))
-    # Where nothing is known a trail is neither seen nor missed.
+    # Unknown pixels do not count towards a gap.
     seen = np.cumsum(on)
     ends = []
     for sign in (-1, 1):
@@ -163,7 +170,7 @@ def _ends(
 
 
 def _line_through(along: Floats, strip: Floats, across: Floats) -> tuple[float, float]:
-    """Return slope and offset of the light's middle across a strip; robust against stars that touch it."""
+    """Fit slope and offset of the light's centroid across a strip; robust against stars that touch the trail."""
     pieces = np.array_split(np.arange(len(along)), max(min(len(along) // 6, 40), 2))
     places, middles, weights = [], [], []
     for piece in pieces:
@@ -185,7 +192,7 @@ def _line_through(along: Floats, strip: Floats, across: Floats) -> tuple[float, 
 
 
 def _width(profile: Floats, across: Floats) -> float:
-    """Return the full width at half maximum of a profile about its middle, by interpolation; inf when it has none."""
+    """Return the full width at half maximum of the peak near a profile's middle, interpolated; inf if it has none."""
     middle = len(profile) // 2
     near = slice(middle // 2, len(profile) - middle // 2)
     peak = middle // 2 + int(np.argmax(profile[near]))

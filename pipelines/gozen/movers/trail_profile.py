@@ -1,4 +1,4 @@
-"""Model profiles of trailed stars: Moffat trails to subtract, Gaussian trails to measure with."""
+"""Model profiles of trailed stars: Moffat trails for subtraction, Gaussian trails for positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 _PER_FWHM = 64
 _REACH_FWHM = 6
 _FINE, _COARSE = (0.15, 6.0), (0.3, 2.5)
-"""Length of the parts of a trail, and how far its light is drawn, in FWHM."""
+"""Step along a trail, and radius of the drawn profile, in FWHM."""
 _EXPONENTS = np.concatenate([np.arange(1.6, 6, 0.05), [8.0, 12.0, 30.0]])
 _SETTLED_PX, _SLOPE_PX = 1e-3, 0.25
 _FWHM_PER_SIGMA, _WINDOW = 2.3548, 1.5
@@ -21,24 +21,24 @@ _FWHM_PER_SIGMA, _WINDOW = 2.3548, 1.5
 
 @dataclass(frozen=True)
 class Optics:
-    """How an object looks on each frame; arrays of shape (frames,) unless said otherwise.
+    """The model of an object's image on each frame; arrays of shape (frames,) unless noted otherwise.
 
     Parameters
     ----------
     fwhm
-        Typical one of the stars, pixels.
+        Typical full width at half maximum of the stars, pixels.
     widths
-        Of the stars on each frame, pixels.
+        FWHM of the stars' Moffat profile on each frame, pixels.
     table
-        Profile of the stars, as of `gozen.movers.trail_profile.moffat_table`.
+        Radial profile of the stars from `gozen.movers.trail_profile.moffat_table`.
     motion
-        During an exposure, pixels, shape (2,).
+        Motion during an exposure along x and y, pixels, shape (2,).
     noise
-        Of a pixel, ADU.
+        Noise of one pixel on each frame, ADU.
     e_per_adu
-        Inverse gain.
+        Electrons per ADU.
     jitter
-        By how much a star's place differs from the frame's shift, pixels.
+        Scatter of the stars' positions about the frame's shift, pixels.
     """
 
     fwhm: float
@@ -50,39 +50,39 @@ class Optics:
     jitter: Floats
 
     def place_noise(self, flux: Floats) -> Floats:
-        """Return the noise that errors of places come from, ADU per pixel, with the photons of the object's own.
+        """Return the noise for position errors, including the object's photon noise, ADU per pixel.
 
-        They count where its gradient is, at about half its height.
+        The photon noise is that at half of the object's peak, because the gradient there determines the position.
         """
         per_flux = 1 / (4 * np.pi * self.sigma * np.hypot(self.sigma, self.trail / np.sqrt(12)))
         return np.asarray(np.sqrt(self.noise**2 + np.maximum(flux, 0) * per_flux / self.e_per_adu))
 
     @property
     def sigma(self) -> float:
-        """Width of a star, pixels."""
+        """Standard deviation of a Gaussian star, pixels."""
         return self.fwhm / _FWHM_PER_SIGMA
 
     @property
     def trail(self) -> float:
-        """Length of the motion during an exposure, pixels."""
+        """Length of the trail during an exposure, pixels."""
         return float(np.hypot(*self.motion))
 
 
 def moffat_of(growth: float, fwhm: float, wide_px: float, narrow_px: float) -> tuple[float, float]:
-    """Return exponent and FWHM of the Moffat profile that is as wide, and grows as much between circles, as the stars.
+    """Return exponent and FWHM of the Moffat profile that matches the stars' measured width and growth.
 
-    The flux within a radius is that of Trujillo et al. 2001, MNRAS 328, 977, equation 3. The width of stars is that of
-    `gozen.photometry.centroids.star_fwhm` in a window of one and a half times theirs, which is the FWHM of Gaussian
-    stars only: the wings of others widen it.
+    The flux within a radius is that of Trujillo et al. 2001, MNRAS 328, 977, equation 3. The measured width is that of
+    `gozen.photometry.centroids.star_fwhm` with a window of 1.5 times the stars' width. It equals the FWHM only for
+    Gaussian stars; the wings of a Moffat profile increase it, which is corrected here.
 
     Parameters
     ----------
     growth
-        Flux in the wide circle over that in the narrow one.
+        Ratio of a star's flux in the wide circle to that in the narrow one.
     fwhm
-        Of the stars as measured, pixels.
+        Measured FWHM of the stars, pixels.
     wide_px, narrow_px
-        Diameters of the circles.
+        Diameters of the circles, pixels.
     """
     true = fwhm / _widened(_EXPONENTS)
     width = true / (2 * np.sqrt(2 ** (1 / _EXPONENTS) - 1))
@@ -92,12 +92,12 @@ def moffat_of(growth: float, fwhm: float, wide_px: float, narrow_px: float) -> t
 
 
 def _widened(exponents: Floats) -> Floats:
-    """Return by how much Moffat stars look wider than they are in a Gaussian window."""
+    """Return the ratio of the FWHM measured in a Gaussian window to the true FWHM, for Moffat stars."""
     radius = np.linspace(0, 6, 301)
     width = 1 / (2 * np.sqrt(2 ** (1 / exponents[:, None]) - 1))
     light = radius * (1 + (radius / width) ** 2) ** -exponents[:, None]
     seen = np.ones(len(exponents))
-    # The window is as wide as the star looks, and that hangs on the window.
+    # The window's width depends on the measured width, and that on the window: iterate.
     for _ in range(8):
         window = (_WINDOW * seen / _FWHM_PER_SIGMA) ** 2
         part = light * np.exp(-(radius**2) / (2 * window[:, None]))
@@ -107,7 +107,7 @@ def _widened(exponents: Floats) -> Floats:
 
 
 def moffat_table(exponent: float) -> Floats:
-    """Return the profile of a star of unit flux and FWHM against the radius, in steps of 1/64 FWHM."""
+    """Return the radial profile of a star of unit flux and unit FWHM, in steps of 1/64 FWHM."""
     width = 1 / (2 * np.sqrt(2 ** (1 / exponent) - 1))
     radius = np.arange(_REACH_FWHM * _PER_FWHM + 1) / _PER_FWHM
     return np.asarray((exponent - 1) / (np.pi * width**2) * (1 + (radius / width) ** 2) ** -exponent)
@@ -117,9 +117,9 @@ def moffat_table(exponent: float) -> Floats:
 def add_trail(
     out: Any, x: float, y: float, motion: Any, fwhm: float, flux: float, table: Any, fine: bool = True
 ) -> None:  # pragma: no cover (compiled)
-    """Add a star of some flux that moves by ``motion`` (x, y), with (x, y) in the middle, to an image.
+    """Add a star that moves by ``motion``, with (x, y) in the middle of its trail, to an image.
 
-    The coarse way leaves out wings below a thousandth of the peak.
+    If not ``fine``, the wings beyond 2.5 FWHM are left out.
     """
     part_fwhm, reach = _FINE if fine else _COARSE
     parts = 1 + int(np.hypot(motion[0], motion[1]) / (part_fwhm * fwhm))
@@ -139,9 +139,9 @@ def add_trail(
 
 
 def place_error(optics: Optics) -> float:
-    """Return the error of a place, per axis, of an object of unit flux on a frame of unit noise, pixels.
+    """Return the standard error of a position, per axis, for unit flux and unit noise per pixel, pixels.
 
-    The place is that of the best Gaussian trail, but the object is a Moffat one.
+    The position is that of the best-fit Gaussian trail; the object is a Moffat trail.
     """
     half = int(3 * optics.fwhm + optics.trail / 2) + 1
     kernel = np.empty((3, 2 * half + 1, 2 * half + 1))
@@ -161,10 +161,10 @@ def place_error(optics: Optics) -> float:
 def fit_trail(
     image: Any, x: float, y: float, motion: Any, sigma: float, flux: float, steps: int
 ) -> Any:  # pragma: no cover (compiled)
-    """Return the place of the Gaussian trail that matches an image best, NaN where the search leaves the image.
+    """Return x and y of the Gaussian trail that best fits an image; NaN if the search leaves the image.
 
-    Without motion that is the Gaussian-windowed centroid, which the positions of the stars are, too. The flux is what
-    is expected; a single step is linear in the image, so that noise of any size averages out.
+    Without motion this is the Gaussian-windowed centroid, as for the positions of stars. ``flux`` is the expected
+    flux. With a single step the result is linear in the image, so noise of any amplitude averages out.
     """
     side = len(image)
     kernel = np.empty((3, side, side))
@@ -201,7 +201,7 @@ def fit_trail(
 def trail_flux(
     image: Any, x: float, y: float, motion: Any, fwhm: float, table: Any
 ) -> float:  # pragma: no cover (compiled)
-    """Return the flux of a trail at a place, weighted by its own light."""
+    """Return the flux of a trail at a position by a least-squares fit of its profile."""
     side = len(image)
     model = np.zeros((side, side))
     add_trail(model, x, y, motion, fwhm, 1.0, table)
@@ -215,7 +215,7 @@ def trail_flux(
 
 @njit(cache=True)
 def _gaussian_trail(out: Any, x: float, y: float, motion: Any, sigma: float) -> None:  # pragma: no cover (compiled)
-    """Fill in the profile of unit flux and its derivatives by place."""
+    """Write the profile of unit flux and its derivatives by x and y into ``out``, shape (3, side, side)."""
     side = out.shape[1]
     out[:] = 0
     parts = 1 + int(np.hypot(motion[0], motion[1]) / (0.5 * sigma))

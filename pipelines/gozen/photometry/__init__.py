@@ -1,1 +1,1 @@
-"""Sources on the stack, the shift of every frame, and the flux of every source on every frame."""
+"""Detect sources on the stack, measure the shift of every frame, and the flux of every source on every frame."""

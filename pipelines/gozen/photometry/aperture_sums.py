@@ -1,4 +1,4 @@
-"""Compiled sums over circles and ellipses: flux, area and flags for each source on one frame."""
+"""Sum the pixels of one frame in circles and ellipses: flux, area and flags for each source. Compiled."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gozen.calibration.calibrate_frame import Image, Mask
 
 Floats = NDArray[np.float64]
 _FAST = {"nnan", "ninf", "nsz"}
-"""No freedom to change the order of sums: the same frame gives the same bytes with any compiler and processor."""
+"""Fast-math flags without ``reassoc``: a changed order of sums would give other bytes on another processor."""
 _LANES = 16
-"""Pixels that the widest vector unit takes at once: each lane has a sum of its own, over every sixteenth column."""
+"""Pixels that the widest vector unit processes at once. Each lane sums every sixteenth column."""
 _TOUCHED = np.float32(1e-3)
 _OFF = -1e6
 _ONE, _HALF, _NONE = np.float32(1), np.float32(0.5), np.float32(0)
@@ -24,18 +24,18 @@ _ONE, _HALF, _NONE = np.float32(1), np.float32(0.5), np.float32(0)
 
 @dataclass(frozen=True)
 class ApertureSums:
-    """What one aperture holds at each source.
+    """Sums in one aperture at each source; arrays of shape (sources,).
 
     Parameters
     ----------
     flux
-        Sum of the pixels, ADU; the background is still in it.
+        Sum of the pixels, ADU, including the background.
     area
-        Pixels of the aperture that lie on the image, with fractions.
+        Area of the aperture on the image, pixels, with fractions.
     saturated, dead
-        Whether a pixel of the aperture is so.
+        Whether the aperture contains a saturated or dead pixel.
     edge
-        Whether the aperture reaches beyond the image.
+        Whether the aperture extends beyond the image.
     """
 
     flux: Floats
@@ -53,7 +53,7 @@ def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: f
     image, mask
         A calibrated frame and its mask, shape (rows, columns).
     x, y
-        Centres, 0-based pixels (the centre of the first pixel is 0, 0); any may lie off the image.
+        Centres, 0-based pixels (the centre of the first pixel is 0, 0); they may be off the image or NaN.
     diameter_px
         Diameter of the circles.
     """
@@ -61,12 +61,12 @@ def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: f
 
 
 def nested_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameters_px: Sequence[float]) -> list[ApertureSums]:
-    """Sum an image over circles of several sizes about the same places, so that each place is visited once.
+    """Sum an image over concentric circles of several diameters, in one pass.
 
-    The other parameters are those of `aperture_sums`.
+    The parameters are those of `aperture_sums`, except that there are several diameters.
     """
     outer = np.array(diameters_px, float) / 2
-    # A straight edge in each pixel makes a circle larger by pi/12 pixels, whatever its radius.
+    # `_covered` takes the edge as straight within a pixel, which makes every circle larger by pi/12 pixels.
     radii = np.sqrt(np.maximum(outer**2 - 1 / 12, 0.0))
     known = np.isfinite(x) & np.isfinite(y)
     sums, bits = _sum_circles(image, mask, np.where(known, x, _OFF), np.where(known, y, _OFF), radii, outer)
@@ -111,7 +111,7 @@ def _circle(
         dy = np.float32(abs(row - y))
         for begin in range(left, left + 2 * half + 1, _LANES):
             offset = np.float32(begin - x)
-            # Both branches do the same; only the one whose length is known is fast.
+            # Both branches do the same. The first has a fixed number of steps, so the compiler can vectorize it.
             if begin >= 0 and begin + _LANES <= columns:
                 for lane in range(_LANES):
                     weight = _covered(abs(np.float32(lane) + offset), dy, reach)
@@ -128,15 +128,15 @@ def _circle(
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy", inline="always")
 def _covered(dx: Any, dy: Any, radius: Any) -> Any:  # pragma: no cover (compiled)
-    """Return how much of a pixel lies in a circle, whose edge is taken as straight within the pixel.
+    """Return the fraction of a pixel inside a circle, with the circle's edge taken as straight within the pixel.
 
-    A square that a straight line crosses is cut into a triangle, then a parallelogram, then a triangle; the formula
-    holds without a branch, so that 16 pixels are done at once. The area of a circle of 10 pixels is right to
-    1e-3, that of one of 21 pixels to 2e-4, without a bias.
+    As a straight edge moves across a square, the area that it adds is a triangle, then a parallelogram, then a
+    triangle. One formula without branches covers all three, so 16 pixels are computed at once. The area of a circle of
+    10 pixels is accurate to 1e-3 and that of 21 pixels to 2e-4, without a bias.
     """
     square = dx * dx + dy * dy + np.float32(1e-12)
     inverse = _ONE / np.sqrt(square)
-    # The limits matter at the centre alone, where there is no direction, and on the axes.
+    # The limits matter only at the centre, where the edge has no direction, and on the axes.
     steep = max(max(dx, dy) * inverse, np.float32(0.7))
     flat = max(min(dx, dy) * inverse, np.float32(1e-3))
     inside = radius - square * inverse
@@ -156,9 +156,9 @@ class Ellipses:
     x, y
         Centres, 0-based pixels.
     a, b, theta
-        Half axes, pixels, and the angle from the rows to the longer one, radians.
+        Semi-axes, pixels, and the angle from the x axis to the longer one, radians.
     radius
-        Scale of the half axes.
+        Factor by which the semi-axes are multiplied.
     """
 
     x: Floats
@@ -170,7 +170,7 @@ class Ellipses:
 
 
 def ellipse_sums(image: Image, ellipses: Ellipses) -> tuple[Floats, NDArray[np.int64]]:
-    """Sum the pixels whose centres lie in ellipses.
+    """Sum the pixels whose centres are inside ellipses.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def ellipse_sums(image: Image, ellipses: Ellipses) -> tuple[Floats, NDArray[np.i
 
     Returns
     -------
-    Sums, and the number of pixels in each; NaN and 0 for an ellipse that reaches beyond the image.
+    Sums, and the number of pixels in each; NaN and 0 for an ellipse that extends beyond the image.
     """
     a, b = ellipses.a, ellipses.b
     cos, sin = np.cos(ellipses.theta), np.sin(ellipses.theta)

@@ -1,4 +1,4 @@
-"""Gaussian-windowed centroids of stars near given positions. Compiled."""
+"""Measure Gaussian-windowed centroids and widths of stars, and find peaks. Compiled."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ def windowed_centroids(
 ) -> tuple[Floats, Floats]:
     """Return the Gaussian-windowed centroids of stars.
 
-    The iteration is that of SExtractor's ``XWIN_IMAGE`` (Bertin, SExtractor manual, "Windowed positional parameters"),
-    whose accuracy for a star is close to that of a fitted profile.
+    The iteration is that of SExtractor's ``XWIN_IMAGE`` (Bertin, SExtractor manual, "Windowed positional parameters").
+    Its accuracy for a star is close to that of a fitted profile.
 
     Parameters
     ----------
     image
         Shape (rows, columns).
     x, y
-        Where to begin, 0-based pixels.
+        Starting positions, 0-based pixels.
     sigma_px
-        Of the window; best that of the stars.
+        Standard deviation of the window, pixels; ideally that of the stars.
     search_px
-        First step to the brightest pixel within so many pixels.
+        Start from the brightest 3 x 3 pixels within this distance along each axis; 0 starts from (x, y).
     sky
-        To subtract, at each place or everywhere.
+        Sky level to subtract, ADU: one value, or one for each star.
 
     Returns
     -------
-    Centroids, NaN where the iteration leaves the window or the image.
+    x and y of the centroids; NaN where the iteration does not converge, or leaves the window or the image.
     """
     out = _centroids(image, x, y, np.broadcast_to(np.asarray(sky, float), np.shape(x)), sigma_px, search_px)
     return out[:, 0], out[:, 1]
 
 
 def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float, sky: Floats | float = 0.0) -> float:
-    """Return the median full width at half maximum of stars, pixels; NaN where none can be measured.
+    """Return the median full width at half maximum of stars, pixels; NaN if none can be measured.
 
-    The Gaussian window narrows the second moment from s to s', with 1/s'^2 = 1/s^2 + 1/window^2, which is undone.
+    The Gaussian window reduces a star's width from s to s', with 1/s'^2 = 1/s^2 + 1/window^2; the result is corrected
+    for it.
 
     Parameters
     ----------
@@ -54,9 +55,9 @@ def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float, sky: Floats |
     x, y
         Centroids, 0-based pixels.
     sigma_px
-        Of the window.
+        Standard deviation of the window, pixels.
     sky
-        To subtract, at each place or everywhere.
+        Sky level to subtract, ADU: one value, or one for each star.
     """
     moments = _moments(image, x, y, np.broadcast_to(np.asarray(sky, float), np.shape(x)), sigma_px)
     good = moments[(moments > 0) & (moments < 0.95 * sigma_px**2)]
@@ -121,7 +122,7 @@ def _centroids(image: Any, xs: Any, ys: Any, sky: Any, sigma: float, search: int
                 my += line * down[j] * (row - reach + j - y)
             if total <= 0:
                 break
-            # The window halves the displacement of a star as wide as itself.
+            # The window halves the measured offset of a star that is as wide as the window.
             dx, dy = 2 * mx / total, 2 * my / total
             x, y = x + dx, y + dy
             if abs(x - x0) > reach or abs(y - y0) > reach:
@@ -136,7 +137,7 @@ def _centroids(image: Any, xs: Any, ys: Any, sky: Any, sigma: float, search: int
 
 @njit(cache=True)
 def _peak(image: Any, x: float, y: float, search: int) -> Any:  # pragma: no cover (compiled)
-    """Return the brightest place near (x, y), judged by the sum of three by three pixels."""
+    """Return the pixel near (x, y) with the largest sum over its 3 x 3 pixels."""
     rows, columns = image.shape
     best, bx, by = -np.inf, x, y
     for r in range(max(int(y) - search, 1), min(int(y) + search + 2, rows - 1)):
@@ -151,7 +152,7 @@ def _peak(image: Any, x: float, y: float, search: int) -> Any:  # pragma: no cov
 
 
 def bright_peaks(image: Image, threshold: float) -> tuple[Floats, Floats, Floats]:
-    """Return place and height of every pixel above a threshold that no neighbour exceeds, the highest first."""
+    """Return x, y and value of the local maxima above a threshold, the highest first."""
     found = _peaks(image, threshold)
     found = found[np.argsort(-found[:, 2], kind="stable")]
     return found[:, 0], found[:, 1], found[:, 2]
@@ -169,7 +170,7 @@ def _peaks(image: Any, threshold: float) -> Any:  # pragma: no cover (compiled)
             highest = True
             for j in range(-1, 2):
                 for k in range(-1, 2):
-                    # Of equal neighbours the first is the peak.
+                    # Of equal neighbours only the first is a peak.
                     other = image[r + j, c + k]
                     if other > value or (other == value and (j < 0 or (j == 0 and k < 0))):
                         highest = False

@@ -1,4 +1,4 @@
-"""Sources on a stack: background, detection and shape by ``sep``, positions by windowed centroids."""
+"""Detect sources on a stack: background, detection and shape by ``sep``, positions by windowed centroids."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548
 _LEAST_BUFFER = 300_000
 _DEBLENDING_LEVELS = 16
-"""SExtractor's 32 split five more of 1,500 sources, for as much time as all the rest of the detection."""
+"""SExtractor's 32 levels split five more of 1,500 sources, and double the time of the detection."""
 _NARROW = 0.1
-"""Part of the image up to which the sky of its seams may be that of their neighbours."""
+"""Largest fraction of pixels covered by fewer frames for which their sky is interpolated from the other pixels."""
 _KRON_FACTOR = 2.5
-"""Of the first-moment radius (Kron 1980, ApJS 43, 305), as for SExtractor's ``MAG_AUTO``."""
+"""Factor on the first-moment radius (Kron 1980, ApJS 43, 305), as for SExtractor's ``MAG_AUTO``."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of one stack, in the order of their row.
+    """The sources of one stack, sorted by y; arrays of shape (sources,).
 
     Parameters
     ----------
     x, y
-        0-based pixels.
+        Centroids, 0-based pixels.
     a, b, theta
-        Second-moment axes, pixels, and position angle, radians.
+        Semi-axes from the second moments, pixels, and the angle from the x axis to the long one, radians.
     auto_radius
-        Scale of the (a, b) ellipse for ``flux_auto``.
+        Factor on the (a, b) ellipse for ``flux_auto``.
     peak
-        Highest pixel above the background, ADU.
+        Highest pixel, background subtracted, ADU.
     flux
         Isophotal flux, ADU.
     merged
-        Whether the detection was split from a neighbour.
+        Whether deblending separated the source from a neighbour.
     background, noise
-        Of the stack at the source, ADU per pixel.
+        Background and noise of the stack at the source, ADU per pixel.
     fwhm
-        Median over the unblended bright sources, pixels.
+        Median full width at half maximum of the brighter sources without ``sep`` flags, pixels.
     """
 
     x: Floats
@@ -74,14 +74,14 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
     stack
         Shape (rows, columns), ADU.
     weight
-        Frames that each pixel is the mean of, same shape; pixels without any are left out.
+        Number of frames averaged in each pixel, same shape; pixels with 0 are masked.
 
     Returns
     -------
     sources
-        Everything above the threshold.
+        All sources above the threshold.
     background
-        The map that was subtracted, ADU.
+        The background map that was subtracted, shape (rows, columns), ADU.
     """
     blank = weight == 0
     mask = blank if blank.any() else None
@@ -110,9 +110,10 @@ def detect(stack: Image, weight: NDArray[Any], settings: DetectionSettings) -> t
 def _sky(
     stack: Image, weight: NDArray[Any], blank: NDArray[np.bool_] | None, mesh_px: int
 ) -> tuple[Image, Image, Image]:
-    """Return the background, the image above it, and its noise.
+    """Return the background, the image minus the background, and the noise.
 
-    The mesh is too coarse for the steps at which the number of frames changes; there the noise follows from the number.
+    The mesh is too coarse for the steps between pixels with different numbers of frames. There the noise is scaled by
+    the number of frames.
     """
     partial = weight < weight.max()
     share = float(partial.mean())
@@ -131,9 +132,9 @@ def _sky(
 
 
 def _maps(image: Image, mask: NDArray[np.bool_] | None, mesh_px: int) -> tuple[Image, Image]:
-    """Return the maps of sky and noise by ``sep``, from every second row.
+    """Return the maps of sky and noise by ``sep``, computed from every second row.
 
-    Half the pixels of a mesh give its sky to 3 % of the noise, which nothing that is measured on a frame can see.
+    Half the pixels of a mesh cell give its sky to 3 % of the noise, which is negligible in every measurement.
     """
     rows = np.ascontiguousarray(image[::2])
     masked = None if mask is None else np.ascontiguousarray(mask[::2])
@@ -143,9 +144,10 @@ def _maps(image: Image, mask: NDArray[np.bool_] | None, mesh_px: int) -> tuple[I
 
 
 def _extract(image: Image, noise: Image, mask: NDArray[np.bool_] | None, settings: DetectionSettings) -> NDArray[Any]:
-    """Run ``sep.extract`` on the image in units of its noise, which takes half the time that a map of the noise takes.
+    """Run ``sep.extract`` on the image divided by its noise.
 
-    It touches its whole buffer at every call, so that the smallest that holds the pixels above the threshold is best.
+    This takes half the time of a call with a noise map. ``sep`` writes to its complete pixel buffer at every call, so
+    the buffer is made only as large as the pixels above the threshold need.
     """
     noise = np.maximum(noise, np.float32(1e-30))
     strength = image / noise
@@ -167,7 +169,10 @@ def _extract(image: Image, noise: Image, mask: NDArray[np.bool_] | None, setting
 
 
 def typical_fwhm(found: NDArray[Any]) -> float:
-    """Return the median full width at half maximum of the brighter half of unflagged detections, pixels."""
+    """Return the median full width at half maximum of the brighter half of unflagged detections, pixels.
+
+    It is limited to 1.2 to 20 pixels; without any such detection it is 2.5.
+    """
     good = found[found["flag"] == 0]
     if len(good) == 0:
         return 2.5
@@ -176,7 +181,7 @@ def typical_fwhm(found: NDArray[Any]) -> float:
 
 
 def _positions(image: Image, found: NDArray[Any], fwhm: float) -> tuple[Floats, Floats]:
-    """Refine the isophotal barycentres; where the window wanders off to a neighbour they stay."""
+    """Return windowed centroids, or the isophotal barycentre if the window has moved to a neighbour."""
     x, y = windowed_centroids(image, found["x"], found["y"], fwhm / _FWHM_PER_SIGMA)
     keep = ~(np.hypot(x - found["x"], y - found["y"]) < max(1.0, fwhm / 2))
     return np.where(keep, found["x"], x), np.where(keep, found["y"], y)
@@ -186,7 +191,7 @@ def _auto_radius(image: Image, found: NDArray[Any]) -> Floats:
     if len(found) == 0:
         return np.zeros(0)
     kron, _ = sep.kron_radius(image, found["x"], found["y"], found["a"], found["b"], found["theta"], 6.0)
-    # SExtractor's lower limit of 3.5 on the ellipse keeps faint sources from shrinking to their core.
+    # SExtractor's lower limit of 3.5: without it the ellipse of a faint source would cover only its core.
     return np.asarray(np.maximum(_KRON_FACTOR * np.nan_to_num(kron, nan=0.0), 3.5), float)
 
 

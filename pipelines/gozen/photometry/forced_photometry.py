@@ -1,4 +1,4 @@
-"""Forced photometry: the flux of every stack source on every frame, with errors, flags and the limit of the place."""
+"""Forced photometry: measure the flux of every stack source on one frame, with errors and flags."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _WIDEST_PX = 60.0
 
 @dataclass(frozen=True)
 class FrameFluxes:
-    """Every source on one frame; arrays of shape (apertures, sources) or (sources,).
+    """Fluxes of every source on one frame.
 
     Parameters
     ----------
     flux, flux_err
-        Of each aperture, background subtracted, ADU.
+        Flux in each aperture, background subtracted, and its error, shape (apertures, sources), ADU.
     flux_auto
-        Within the ellipse that the source has on the stack, ADU; NaN where that leaves the image.
+        Flux in the source's Kron ellipse from the stack, ADU; NaN if the ellipse extends beyond the image or is too
+        large.
     sky_err
-        Part of the error of the first aperture that does not come from the source, ADU.
+        Error of the flux in the first aperture without the source's photon noise, ADU.
     row
-        Of the source on the frame, 0-based pixels of the active area.
+        y of the source on the frame, 0-based pixels of the active area.
     flags
         Bits of `gozen.catalog.format.schema.Flag`.
     """
@@ -48,14 +49,14 @@ class FrameFluxes:
 
 @dataclass(frozen=True)
 class ApertureSet:
-    """What fluxes are measured in.
+    """The apertures in which fluxes are measured.
 
     Parameters
     ----------
     diameters_px
-        Of the circles; the first one is calibrated, and the one that flags and limits speak of.
+        Diameters of the circles. The first one is calibrated; flags and limits refer to it.
     limit_sigma
-        Significance below which a source counts as not detected.
+        Signal-to-noise below which a source is flagged as not detected.
     """
 
     diameters_px: tuple[int, ...]
@@ -70,9 +71,9 @@ def measure_frame(
     Parameters
     ----------
     noise
-        Of one pixel of this frame at each source, ADU.
+        Noise of one pixel of this frame at each source, ADU, shape (sources,).
     e_per_adu
-        Inverse gain.
+        Electrons per ADU.
     """
     x, y = frame.shift.place(sources.x, sources.y)
     level = sources.background + frame.sky.at(x, y)
@@ -87,18 +88,19 @@ def measure_frame(
 
 
 def blended(sources: Sources, flux: Floats, reach_px: float) -> NDArray[np.bool_]:
-    """Tell which sources share their aperture with a neighbour.
+    """Tell which sources are blended with a neighbour.
 
     Parameters
     ----------
     flux
-        Of each source, ADU.
+        Flux of each source, ADU.
     reach_px
         Distance within which a neighbour's light enters the aperture.
 
     Returns
     -------
-    True where a neighbour within reach has more than 2 % of the source's own flux.
+    True if deblending separated the source from a neighbour, or if a neighbour within reach has more than 2 % of its
+    flux.
     """
     out = sources.merged.copy()
     if len(sources) < 2:
@@ -110,7 +112,7 @@ def blended(sources: Sources, flux: Floats, reach_px: float) -> NDArray[np.bool_
 
 
 def neighbours_share(sources: Sources, flux: Floats, reach_px: float) -> Floats:
-    """Return the flux of each source's neighbours within reach over its own; infinite for a source without flux."""
+    """Return the flux of each source's neighbours within reach over its flux; infinite if its flux is not positive."""
     total = np.zeros(len(sources))
     if len(sources) >= 2:
         pairs = cKDTree(np.column_stack([sources.x, sources.y])).query_pairs(reach_px, output_type="ndarray")
@@ -134,7 +136,7 @@ def _frame_flags(sums: ApertureSums, shift: Shift) -> NDArray[np.uint16]:
 def _auto_flux(image: Image, sources: Sources, x: Floats, y: Floats, level: Floats) -> Floats:
     if len(sources) == 0:
         return np.zeros(0)
-    # An ellipse that leaves the image has no meaningful area, one that fills it no meaningful background.
+    # An ellipse beyond the image has no meaningful area; a very large one has no meaningful background.
     radius = np.where(sources.a * sources.auto_radius > _WIDEST_PX, np.inf, sources.auto_radius)
     total, pixels = ellipse_sums(image, Ellipses(x, y, sources.a, sources.b, sources.theta, radius))
     return total - level * pixels

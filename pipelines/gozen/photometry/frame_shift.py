@@ -20,10 +20,11 @@ _BIN = 4
 _STEP_PX = 3
 _AGREE_PX = 0.7
 _WIDEST_PX = 1.5
-"""Stars that stand farther from the common shift are others; seeing moves neighbours by less."""
+"""A star farther from the common shift than this is a wrong match: the seeing moves neighbouring stars by less."""
 _ROUNDS = 6
 _TRIAL_DEG = (0.3, -0.3, 0.6, -0.6, 0.9, -0.9)
-"""Steps that the outermost stars of a few hundred pixels find themselves within the search from one to the next."""
+"""Rotations to try. Between two of them, the outermost stars of a field of a few hundred pixels move by less than the
+search radius."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Anchors:
     Parameters
     ----------
     x, y
-        Their places on the reference, 0-based pixels.
+        Positions on the reference, 0-based pixels.
     fwhm
-        Of the stars, pixels.
+        Full width at half maximum of the stars, pixels.
     reference
-        The image that they stand on.
+        The reference image, shape (rows, columns), ADU.
     sky
-        Of the reference at each star, ADU.
+        Sky of the reference at each star, ADU.
     """
 
     x: Floats
@@ -50,24 +51,24 @@ class Anchors:
 
     @functools.cached_property
     def coarse(self) -> Image:
-        """The reference, binned, for the correlation, which few cubes need."""
+        """The binned reference for the cross-correlation; computed on first use, because few cubes need it."""
         return _binned(self.reference)
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Where a frame's stars stand against the reference.
+    """The shift and rotation of a frame against the reference.
 
     Parameters
     ----------
     dx, dy
-        Frame minus reference in the middle of the image, pixels.
+        Position on the frame minus position on the reference, at the middle of the image, pixels.
     residual
-        Robust deviation of the stars about the shift, pixels; NaN where there is none.
+        Robust standard deviation of the stars about the fit, per axis, pixels; NaN if nothing was fitted.
     stars
-        How many stars the shift rests on; 0 means that it is only a guess.
+        Number of stars in the fit; 0 if the shift is only a guess.
     turn
-        Rotation and scale against the reference; None where the stars show none.
+        Rotation, scale and shear against the reference; None if they are not significant.
     """
 
     dx: float
@@ -78,55 +79,57 @@ class Shift:
 
     @property
     def measured(self) -> bool:
-        """Whether enough stars agreed."""
+        """Whether at least three stars agreed on the shift."""
         return self.stars >= _MINIMUM_ANCHORS
 
     def place(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return where places of the reference stand on the frame, pixels."""
+        """Convert positions on the reference to positions on the frame, pixels."""
         if self.turn is None:
             return x + self.dx, y + self.dy
         mx, my = self.turn.motion(x, y)
         return x + self.dx + mx, y + self.dy + my
 
     def back(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return where places of the frame stand on the reference, pixels."""
+        """Convert positions on the frame to positions on the reference, pixels."""
         x, y = x - self.dx, y - self.dy
         return (x, y) if self.turn is None else self.turn.undone(x, y)
 
     def onto_frame(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
-        """Return an image of the reference as it lies on the frame, by the nearest pixel."""
+        """Resample an image from the reference's pixels to the frame's, by the nearest pixel."""
         return _carried(image, fill, *self.back(*_CORNER))
 
     def onto_reference(self, image: NDArray[Any], fill: Any) -> NDArray[Any]:
-        """Return an image of the frame as it lies on the reference, by the nearest pixel."""
+        """Resample an image from the frame's pixels to the reference's, by the nearest pixel."""
         return _carried(image, fill, *self.place(*_CORNER))
 
 
 UNSHIFTED = Shift(0.0, 0.0, float("nan"), 0)
 _CORNER = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
-"""The first pixel and its neighbours along x and y: where they go tells where all go."""
+"""x and y of the first pixel and its neighbours along x and y: three points determine a linear transformation."""
 
 
 def _carried(image: NDArray[Any], fill: Any, x: Floats, y: Floats) -> NDArray[Any]:
-    """Return for each pixel what an image has at the place to which the pixel goes, if `_CORNER` goes to (x, y)."""
+    """Resample an image by the nearest pixel, with the linear transformation that maps `_CORNER` to (x, y)."""
     along, up = (x[1] - x[0], y[1] - y[0]), (x[2] - x[0], y[2] - y[0])
     return np.asarray(carried(image, fill, x[0], y[0], along[0] - 1, up[0], along[1], up[1] - 1, 0.0, 0.0))
 
 
 @dataclass(frozen=True)
 class AnchorStars:
-    """Stars of the reference that may become anchors; arrays of shape (stars,).
+    """Stars of the reference from which the anchors are chosen; arrays of shape (stars,).
 
     Parameters
     ----------
-    x, y, flux
-        Their places, 0-based pixels, and what orders them.
+    x, y
+        Positions, 0-based pixels.
+    flux
+        Fluxes; the brightest stars are chosen.
     usable
         False for stars that are saturated or blended.
     fwhm
-        Of the stars, pixels.
+        Full width at half maximum of the stars, pixels.
     sky
-        To subtract, at each star or everywhere, ADU.
+        Sky level to subtract, ADU: one value, or one for each star.
     """
 
     x: Floats
@@ -138,14 +141,14 @@ class AnchorStars:
 
 
 def choose_anchors(image: Image, stars: AnchorStars, most: int = _MAXIMUM_ANCHORS) -> Anchors:
-    """Choose the brightest usable stars that have no neighbour, and measure their places.
+    """Choose the brightest usable stars, and measure their centroids.
 
     Parameters
     ----------
     image
         The reference.
     most
-        How many at most.
+        Largest number of anchors.
     """
     count = min(most, int(stars.usable.sum()))
     order = np.argsort(np.where(stars.usable, -stars.flux, np.inf), kind="stable")[:count]
@@ -156,20 +159,20 @@ def choose_anchors(image: Image, stars: AnchorStars, most: int = _MAXIMUM_ANCHOR
 
 
 def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 0.0) -> Shift:
-    """Measure the shift and turn of one frame.
+    """Measure the shift and rotation of one frame.
 
     Parameters
     ----------
     image
         The frame.
     guess
-        The shift of the frame before it.
+        The expected shift, usually that of the previous frame.
     excess
-        What the frame's sky has more than that of the reference, ADU.
+        Sky of the frame minus sky of the reference, ADU.
 
     Returns
     -------
-    The shift; where too few stars agree (clouds), the guess with no stars to its name.
+    The shift; if too few stars agree (clouds), the guess with ``stars`` 0.
     """
     near = _by_centroids(image, anchors, guess, excess)
     if near.stars < max(_MINIMUM_ANCHORS, _within(image, anchors, guess) // 2):
@@ -179,7 +182,7 @@ def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 
             turned = (_turned(start, angle, image) for start in (guess, jump) for angle in _TRIAL_DEG)
             near = max((_by_centroids(image, anchors, one, excess) for one in turned), key=_stars)
     if near.turn is not None and near.turn != guess.turn and near.stars < 0.8 * _within(image, anchors, near):
-        # Stars that the turn moved out of the first search.
+        # The rotation moved some stars out of the first search: search again near the fitted positions.
         near = max(near, _by_centroids(image, anchors, near, excess), key=_stars)
     return near if near.measured else replace(guess, residual=float("nan"), stars=0)
 
@@ -189,7 +192,7 @@ def _stars(shift: Shift) -> int:
 
 
 def _turned(shift: Shift, angle_deg: float, image: Image) -> Shift:
-    """Return a guess that is turned further about the middle of the image."""
+    """Return a guess with a further rotation about the middle of the image."""
     angle = np.deg2rad(angle_deg)
     cos, sin = float(np.cos(angle)) - 1, float(np.sin(angle))
     old, (x0, y0) = shift.turn, _middle(image)
@@ -203,7 +206,7 @@ def _middle(image: Image) -> tuple[float, float]:
 
 
 def _within(image: Image, anchors: Anchors, shift: Shift) -> int:
-    """Return how many anchors lie on the frame."""
+    """Return how many anchors are on the frame."""
     x, y = shift.place(anchors.x, anchors.y)
     rows, columns = image.shape
     return int(((x >= 0) & (y >= 0) & (x <= columns - 1) & (y <= rows - 1)).sum())
@@ -228,7 +231,7 @@ def _by_centroids(image: Image, anchors: Anchors, guess: Shift, excess: float) -
 
 @dataclass(frozen=True)
 class _MovedStars:
-    """Places of stars on the reference, and how far they stand from there on the frame."""
+    """Positions of stars on the reference, and their displacement on the frame, pixels."""
 
     x: Floats
     y: Floats
@@ -239,12 +242,12 @@ class _MovedStars:
 def _settled(
     stars: _MovedStars, away: tuple[Floats, Floats], agreeing: NDArray[np.bool_], middle: tuple[float, float]
 ) -> Shift:
-    """Fit shift and turn to the stars that agree; those that a turn brings into agreement join them.
+    """Fit shift and rotation to the stars that agree; add stars that agree after the rotation is fitted.
 
     Parameters
     ----------
     away
-        How far the stars stand from where the guess puts them.
+        Displacement of the stars from their positions by the guess, pixels.
     """
     x, y, dx, dy = stars.x, stars.y, stars.dx, stars.dy
     rest = away[0] - np.median(away[0][agreeing]), away[1] - np.median(away[1][agreeing])
@@ -266,9 +269,9 @@ def _settled(
 
 
 def _not_by_chance(count: int) -> int:
-    """Return how many of so many centroids must agree to be stars.
+    """Return how many of ``count`` centroids must agree for the agreement to be significant.
 
-    Where there is no star, the search ends anywhere in its box, so that some always agree.
+    If no star is visible, the search ends at a random place in its box, so a few centroids always agree by chance.
     """
     chance = count * np.pi * _AGREE_PX**2 / (2 * _STEP_PX + 1) ** 2
     return max(_MINIMUM_ANCHORS, int(np.ceil(chance + 6 * np.sqrt(chance))))
@@ -287,7 +290,7 @@ def _by_correlation(image: Image, anchors: Anchors) -> Shift:
 
 
 def _binned(image: Image) -> Image:
-    """Bin an image and limit it, so that neither one bright star nor the sky decides the correlation."""
+    """Bin an image and clip its values: unclipped, one bright star or the sky would dominate the correlation."""
     rows, columns = (size // _BIN * _BIN for size in image.shape)
     small = image[:rows, :columns].reshape(rows // _BIN, _BIN, columns // _BIN, _BIN).sum(axis=(1, 3))
     low, middle = np.percentile(small[::3, ::3], (15.865, 50))

@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 _FEWEST_STARS = 6
 _CHANCE = 1e-6
-"""Probability that a turn is taken where there is none, if the stars' places scatter at random."""
+"""Probability of a false rotation, if the stars' positions scatter at random."""
 _SEEN_PX = 0.1
-"""A motion of the outermost stars below which nothing that is measured knows the difference."""
+"""A rotation that moves the outermost star by less than this is ignored: it changes no measurement."""
 _SHEAR_STARS = 12
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The linear part of the change from the reference to a frame: rotation, scale and what refraction shears.
+    """The linear part of the transformation from the reference to a frame: rotation, scale and shear by refraction.
 
     Parameters
     ----------
     xx, xy, yx, yy
-        What a pixel along x or y adds to the motion along x (``xx``, ``xy``) and along y (``yx``, ``yy``).
+        The transformation matrix minus the unit matrix: the displacement along x is ``xx * (x - x0) + xy * (y - y0)``,
+        that along y is ``yx * (x - x0) + yy * (y - y0)``.
     x0, y0
-        Place on the reference that only the shift moves, 0-based pixels.
+        Position on the reference that the transformation leaves unchanged, 0-based pixels.
     """
 
     xx: float
@@ -44,16 +45,16 @@ class Turn:
 
     @property
     def scale(self) -> float:
-        """Lengths on the frame over those on the reference."""
+        """Ratio of lengths on the frame to lengths on the reference."""
         return float(np.hypot(2 + self.xx + self.yy, self.yx - self.xy) / 2)
 
     def motion(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return what places on the reference move by beside the shift, pixels."""
+        """Return the displacement of positions on the reference, without the shift, pixels."""
         u, v = x - self.x0, y - self.y0
         return self.xx * u + self.xy * v, self.yx * u + self.yy * v
 
     def undone(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return the places on the reference of places on the frame from which the shift is taken off."""
+        """Apply the inverse: convert positions on the frame, minus the shift, to positions on the reference."""
         u, v = x - self.x0, y - self.y0
         a, b, c, d = 1 + self.xx, self.xy, self.yx, 1 + self.yy
         whole = a * d - b * c
@@ -63,16 +64,20 @@ class Turn:
 def fit_turn(
     x: Floats, y: Floats, dx: Floats, dy: Floats, middle: tuple[float, float]
 ) -> tuple[float, float, Turn | None]:
-    """Return the shift of the middle, and the turn where the stars show one: a rotation with scale, or more.
+    """Fit the shift of the middle, and a rotation with scale (and shear) if it is significant.
 
     Parameters
     ----------
     x, y
-        Of stars on the reference, pixels.
+        Positions of stars on the reference, pixels.
     dx, dy
-        By how much each moved, pixels.
+        Displacement of each star, pixels.
     middle
-        Place on the reference that the turn leaves where it is.
+        Position on the reference about which the frame is rotated, pixels.
+
+    Returns
+    -------
+    Shift along x and y, pixels, and the linear transformation; None if it is not significant.
     """
     plain = float(dx.mean()), float(dy.mean()), None
     if len(x) < _FEWEST_STARS:
@@ -93,15 +98,15 @@ def fit_turn(
 
 
 def _is_sure(before: float, after: float, freedom: int) -> bool:
-    """Tell whether two more terms lower the sum of squares by more than chance does.
+    """Tell whether two more terms reduce the sum of squares significantly.
 
-    The probability is that of the F test with 2 and ``freedom`` degrees of freedom, for which it has this closed form.
+    The probability is that of the F test with 2 and ``freedom`` degrees of freedom, which has this closed form.
     """
     return bool((after / max(before, 1e-12)) ** (freedom / 2) < _CHANCE)
 
 
 def _sheared(u: Floats, v: Floats, ex: Floats, ey: Floats, before: float) -> tuple[float, float, float, float] | None:
-    """Return the four terms of a change that is not the same along both axes, or None where stars do not show one."""
+    """Fit a transformation with shear: return its four terms, or None if the shear is not significant."""
     uu, uv, vv = float(u @ u), float(u @ v), float(v @ v)
     whole = uu * vv - uv * uv
     if whole <= 1e-6 * uu * vv:
@@ -119,7 +124,7 @@ def _sheared(u: Floats, v: Floats, ex: Floats, ey: Floats, before: float) -> tup
 def carried(
     image: Any, fill: Any, dx: float, dy: float, xx: float, xy: float, yx: float, yy: float, x0: float, y0: float
 ) -> Any:  # pragma: no cover (compiled)
-    """Return for each pixel the nearest one of an image at the place that it is moved to; ``fill`` beyond the image."""
+    """Resample an image by the nearest pixel after a shift and a linear transformation; ``fill`` beyond the image."""
     rows, columns = image.shape
     out = np.full((rows, columns), fill, image.dtype)
     for r in range(rows):

@@ -1,4 +1,4 @@
-"""Average a cube, each frame shifted by whole pixels and rotated."""
+"""Average the frames of a cube, each aligned by the nearest pixel."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class Stack:
     Parameters
     ----------
     image
-        Shape of the active area, ADU of one frame; 0 where no frame reaches.
+        The mean, shape of the active area, ADU; 0 in pixels that no frame covers.
     weight
-        Frames that each pixel is the mean of.
+        Number of frames averaged in each pixel.
     mask
-        Pixels that are saturated or dead on a frame, as in `gozen.calibration.calibrate_frame`.
+        Bits of the pixels that are saturated or dead on any frame, as in `gozen.calibration.calibrate_frame`. Pixels
+        that no frame covers are marked as saturated.
     frames
-        Which frames went in.
+        Indices of the averaged frames.
     """
 
     image: Image
@@ -42,16 +43,16 @@ class Stack:
 def stack_frames(images: Frames, masks: Masks, shifts: list[Shift], frames: list[int]) -> Stack:
     """Average the chosen frames.
 
-    Whole pixels keep the noise of neighbouring pixels independent, which detection relies on; the rest of a shift, at
-    most half a pixel, is in the positions measured on the frame. Of a frame that is turned each pixel of the stack
-    gets the nearest one.
+    Frames are shifted by whole pixels, without interpolation, because detection needs independent noise in
+    neighbouring pixels. The rest of a shift, at most half a pixel, is contained in the positions measured on the
+    frame. For a rotated frame, each pixel of the stack takes the nearest pixel of the frame.
 
     Parameters
     ----------
     images, masks, shifts
-        Of every frame of the cube; images of shape (frames, rows, columns).
+        Images, masks and shifts of all frames of the cube; images and masks of shape (frames, rows, columns).
     frames
-        Indices of those to average; at least one.
+        Indices of the frames to average; at least one.
     """
     chosen = np.array(frames)
     if any(shifts[index].turn is not None for index in frames):
@@ -63,7 +64,7 @@ def stack_frames(images: Frames, masks: Masks, shifts: list[Shift], frames: list
 
 
 def _terms(shifts: list[Shift], frames: list[int]) -> NDArray[np.float64]:
-    """Return place on the frame of the stack's first pixel, and what a step along x and along y adds, per frame."""
+    """Return for each frame the position of the stack's first pixel, and its change per pixel along x and along y."""
     x, y = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
     placed = np.array([shifts[index].place(x, y) for index in frames])
     return np.stack([placed[..., 0], placed[..., 1] - placed[..., 0], placed[..., 2] - placed[..., 0]], axis=1)
@@ -71,7 +72,7 @@ def _terms(shifts: list[Shift], frames: list[int]) -> NDArray[np.float64]:
 
 @njit(cache=True, error_model="numpy")
 def _turned_mean(images: Any, masks: Any, terms: Any, chosen: Any) -> Any:  # pragma: no cover (compiled)
-    """Average the nearest pixel of each frame; a pixel that only some frames reach is the mean of those."""
+    """Average the nearest pixel of each frame; a pixel that only some frames cover is the mean of those."""
     rows, columns = images.shape[1:]
     mean = np.zeros((rows, columns), np.float32)
     weight = np.zeros((rows, columns), np.int16)
@@ -94,7 +95,7 @@ def _turned_mean(images: Any, masks: Any, terms: Any, chosen: Any) -> Any:  # pr
 
 @njit(cache=True, error_model="numpy")
 def _mean(images: Any, masks: Any, dx: Any, dy: Any, chosen: Any) -> Any:  # pragma: no cover (compiled)
-    """Average row by row, so that the sums stay in the cache while all frames are read once."""
+    """Average row by row, so that the sums remain in the processor's cache while each frame is read once."""
     rows, columns = images.shape[1:]
     mean = np.zeros((rows, columns), np.float32)
     weight = np.zeros((rows, columns), np.int16)
@@ -112,7 +113,7 @@ def _mean(images: Any, masks: Any, dx: Any, dy: Any, chosen: Any) -> Any:  # pra
 
 @njit(cache=True)
 def _add(row: Any, flags: Any, dx: int, total: Any, weight: Any, mask: Any) -> None:  # pragma: no cover (compiled)
-    """Add one row of a frame that has drifted by dx pixels."""
+    """Add one row of a frame that is shifted by dx pixels."""
     begin, end = max(-dx, 0), min(len(row) - dx, len(row))
     count = max(end - begin, 0)
     total, weight, mask = total[begin : begin + count], weight[begin : begin + count], mask[begin : begin + count]

@@ -1,4 +1,4 @@
-"""A calibrated frame together with where it stands against the stack and what its sky has above the stack's."""
+"""A calibrated frame with its shift and its sky relative to the stack."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PlacedFrame:
-    """A frame on which places and levels of the stack are known.
+    """A calibrated frame with its shift and its sky relative to the stack.
 
     Parameters
     ----------
     image, mask
-        The calibrated frame, shape (rows, columns), ADU.
+        The calibrated frame, ADU, and its mask, shape (rows, columns).
     shift
-        Of the frame against the stack.
+        Shift of the frame against the stack.
     sky
-        Of the frame, above the stack's background.
+        Sky of the frame minus the stack's background.
     """
 
     image: Image

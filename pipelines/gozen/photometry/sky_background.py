@@ -1,4 +1,4 @@
-"""The sky of a frame at each source: the stack's background plus the difference of the frame, on a mesh."""
+"""Measure the difference between the sky of a frame and the stack's background, on a mesh."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gozen.photometry.frame_shift import Shift
 
 Floats = NDArray[np.float64]
 _CELL_PX = 128
-"""Real skies differ from frame to frame on this scale; with the smoothing the mesh adds under 2 % to the noise of a
-21-pixel aperture."""
+"""Scale on which real skies change from frame to frame. With the smoothing, the mesh adds less than 2 % to the noise of
+a 21-pixel aperture."""
 _STEP = 2
 _LEAST_PIXELS = 50
 _NO_SKY = np.float32(1e30)
@@ -25,16 +25,16 @@ _LANES = 64
 
 @dataclass(frozen=True)
 class FrameSky:
-    """What a frame's sky has above the stack's background.
+    """The difference between a frame's sky and the stack's background.
 
     Parameters
     ----------
     excess
-        Mesh of the difference, ADU per pixel.
+        The difference in each cell of a mesh, ADU per pixel.
     cell
-        Rows and columns of one cell, pixels.
+        Height and width of one cell, pixels.
     noise
-        Robust deviation of the frame about the sky, ADU per pixel.
+        Standard deviation of the frame's sky pixels after clipping, ADU.
     """
 
     excess: Floats
@@ -42,22 +42,22 @@ class FrameSky:
     noise: float
 
     def at(self, x: Floats, y: Floats) -> Floats:
-        """Return the excess at places on the frame, ADU per pixel."""
+        """Interpolate the difference at positions on the frame, ADU per pixel."""
         place = np.stack([(y + 0.5) / self.cell[0] - 0.5, (x + 0.5) / self.cell[1] - 0.5])
         return np.asarray(map_coordinates(self.excess, place, order=1, mode="nearest"), np.float64)
 
 
 def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_], shift: Shift) -> FrameSky:
-    """Measure a frame's sky against the stack's background.
+    """Measure the difference between a frame's sky and the stack's background.
 
     Parameters
     ----------
     image, background
         The frame and the stack's background map, shape (rows, columns), ADU.
     is_sky
-        Pixels of the stack away from every source and defect.
+        True for pixels of the stack without sources or defects, shape (rows, columns).
     shift
-        Of the frame against the stack: where the frame has drifted, its sources have, too.
+        Shift of the frame against the stack; background and ``is_sky`` are shifted by it.
     """
     rows, columns = image.shape
     down, across = max(round(rows / _CELL_PX), 1), max(round(columns / _CELL_PX), 1)
@@ -74,7 +74,7 @@ def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_], shift:
 
 
 def _smoothed(mesh: Floats) -> Floats:
-    """Return a mesh weighted 1-2-1 along both axes, which leaves a plane as it is, and its noise at 0.4."""
+    """Smooth a mesh with weights 1-2-1 along both axes; a plane is unchanged, the noise is multiplied by 0.4."""
     wide = np.pad(mesh, 1, mode="reflect", reflect_type="odd")
     wide = (wide[:-2] + 2 * wide[1:-1] + wide[2:]) / 4
     return (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
@@ -84,7 +84,7 @@ def _smoothed(mesh: Floats) -> Floats:
 def _mesh(
     image: Any, background: Any, is_sky: Any, dx: int, dy: int, down: int, across: int
 ) -> Any:  # pragma: no cover (compiled)
-    """Return mean and deviation of the excess in each cell of a frame that has drifted by whole pixels."""
+    """Return mean and deviation of the difference in each cell of a frame that is shifted by whole pixels."""
     rows, columns = image.shape
     mesh = np.empty((down, across, 2))
     cell = np.empty((rows // down // _STEP + 2) * (columns // across + 2), np.float32)
@@ -93,7 +93,7 @@ def _mesh(
         for i in range(across):
             x1, x2 = max(i * columns // across, dx), min((i + 1) * columns // across, columns + dx)
             count, width = 0, max(x2 - x1, 0)
-            # Every second row is enough.
+            # Every second row is accurate enough, in half the time.
             for y in range(y1, y2, _STEP):
                 _excess(
                     image[y, x1 : x1 + width],
@@ -115,7 +115,7 @@ def _excess(row: Any, background: Any, is_sky: Any, out: Any) -> None:  # pragma
 
 @njit(cache=True)
 def _clipped(values: Any) -> Any:  # pragma: no cover (compiled)
-    """Return mean and deviation after three clips at 3 sigma, which cost less than one median; NaN for too few."""
+    """Return mean and deviation after three clips at 3 sigma, faster than one median; NaN if too few pixels remain."""
     mean, spread = np.float32(0.0), np.float32(1e20)
     for _ in range(4):
         count, first, second = _moments(values, mean, np.float32(3 * spread + 1e-6))
@@ -129,9 +129,9 @@ def _clipped(values: Any) -> Any:  # pragma: no cover (compiled)
 
 @njit(cache=True, fastmath={"nnan", "ninf", "nsz"})
 def _moments(values: Any, mean: Any, reach: Any) -> Any:  # pragma: no cover (compiled)
-    """Return count, sum and sum of squares of what is within reach of a mean.
+    """Return count, sum and sum of squares of the deviations from ``mean`` that are within ``reach``.
 
-    Each lane has its own sums, so that many are done at once, in the same order on every processor.
+    Each lane has separate sums, so many values are added at once, in the same order on every processor.
     """
     count, total, squares = np.zeros(_LANES, np.float32), np.zeros(_LANES, np.float32), np.zeros(_LANES, np.float32)
     whole = len(values) // _LANES * _LANES

@@ -1,4 +1,4 @@
-"""Measure how elongated the stars of a frame are: jumps and drifts of the mount make trails."""
+"""Measure the elongation of a frame's stars, which is large if the mount jumps or drifts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _FEWEST_STARS = 5
 
 
 def star_elongation(image: Image, x: Floats, y: Floats, sigma_px: float, sky: Floats | float = 0.0) -> float:
-    """Return the long axis of a frame's stars over the short one; NaN where fewer than five can be measured.
+    """Return the ratio of the long to the short axis of a frame's stars; NaN if fewer than five can be measured.
 
-    The medians of the stars' second moments are taken before the axes: the noise of a single faint star, which makes it
-    longer in any direction, and a neighbour's light do not count. The window is undone as in
-    `gozen.photometry.centroids.star_fwhm`.
+    The axes are computed from the medians of the stars' second moments, because noise elongates each faint star in a
+    random direction. The median also removes the effect of a neighbour's light. The effect of the window is corrected
+    as in `gozen.photometry.centroids.star_fwhm`.
 
     Parameters
     ----------
     image
         Shape (rows, columns).
     x, y
-        Places of stars, 0-based pixels.
+        Positions of stars, 0-based pixels.
     sigma_px
-        Of the Gaussian window.
+        Standard deviation of the Gaussian window, pixels.
     sky
-        To subtract, at each place or everywhere.
+        Sky level to subtract, ADU: one value, or one for each star.
     """
     moments = _second_moments(image, x, y, np.broadcast_to(np.asarray(sky, float), np.shape(x)), sigma_px)
     found = moments[np.isfinite(moments).all(axis=1)]

@@ -1,1 +1,1 @@
-"""A simulated camera and sky: raw files for the demo and the tests, and the truth about them."""
+"""A simulated camera and sky: raw files for the demo and the tests, with tables of the true values."""

@@ -38,7 +38,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Target:
-    """A field to observe: its name and the telescope's pointing, degrees."""
+    """A field to observe: its name, and the telescope's pointing (ra and dec, degrees)."""
 
     name: str
     ra: float
@@ -47,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True)
 class SimulatedNight:
-    """What is to happen in a simulated night: a DARK, a FLAT, then each dither of each field.
+    """The plan of a simulated night: a DARK, a FLAT, then each dither of each field.
 
     Parameters
     ----------
@@ -56,21 +56,23 @@ class SimulatedNight:
     targets
         The fields.
     dithers
-        Offsets from the field, arcsec on the sky, east and north.
+        Offsets from the field towards east and north, arcsec on the sky.
     sensors
-        Those that take part; all of the profile's by default.
+        Ids of the sensors that expose; by default all of the profile.
     nframe, calibration_frames
-        Frames of an exposure of the sky, and of a DARK or FLAT (as many by default).
+        Number of frames of an exposure of the sky, and of a DARK or FLAT (by default the same).
     seed
-        Of the sky and of all noise.
+        Seed of the sky and of all noise.
     events
-        What happens; by default `typical_events`.
+        Events on the sky; by default `typical_events`.
     conditions
-        Numbers of the air, the telescope and the sky.
+        Properties of the air, the telescope and the sky.
     tycho
-        Index for the bright stars; by default Debian's, where it is installed.
+        Index of the bright stars; by default that of the Debian package, if it is installed.
     pipelines, gain
-        As in `SimulatedExposure`.
+        As in `gozen.simulator.simulated_camera.SimulatedExposure`.
+    first_exposure_id
+        Number of the first exposure; the others follow.
     """
 
     night: str
@@ -89,22 +91,26 @@ class SimulatedNight:
 
     @property
     def quiet_sky(self) -> SimulatedSky:
-        """The sky before anything happens on it."""
+        """The sky without events."""
         return SimulatedSky(self.seed, (), self.conditions, self.tycho or find_index())
 
 
 @dataclass(frozen=True)
 class NightSummary:
-    """What a simulated night left in the archive.
+    """The exposures and files of a simulated night.
 
     Parameters
     ----------
+    night
+        Date on which the night began, ``YYYYMMDD``.
     exposures
-        What was taken, in order.
+        The exposures, in order.
     raw
         Keys of the raw files.
     events
-        What was injected.
+        The simulated events.
+    sensors
+        Ids of the sensors.
     reference
         Key of the reference catalogue.
     """
@@ -120,19 +126,19 @@ class NightSummary:
 def simulate_night(
     store: Store, profile: Profile, wanted: SimulatedNight, *, progress: Progress | None = None, run: Run = map
 ) -> NightSummary:
-    """Simulate a night into an archive: raw files, their truth and the reference catalogue.
+    """Simulate a night into an archive: raw files, tables of the true values, and the reference catalogue.
 
     Parameters
     ----------
     progress
-        Called with the number of files done, of all, and the key of the last.
+        Called after each file with the number of finished files, the number of all files, and the file's key.
     run
-        `map`, or a process pool's ``map``.
+        `map`, or the ``map`` of a process pool.
 
     Raises
     ------
     BadRequest
-        The night is no date, or what `SimulatedCamera.expose` refuses.
+        The night is not a valid date, or an exposure is invalid (see `SimulatedCamera.expose`).
     """
     sky, plan = wanted.quiet_sky, plan_night(profile.site, wanted)
     camera = SimulatedCamera(profile, sky, store)
@@ -156,7 +162,7 @@ def plan_night(site: Site, wanted: SimulatedNight) -> list[SimulatedExposure]:
     Raises
     ------
     BadRequest
-        The night is no date.
+        The night is not a valid date.
     """
     try:
         evening = dt.datetime.strptime(wanted.night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
@@ -195,10 +201,11 @@ def _fields(wanted: SimulatedNight) -> list[SimulatedExposure]:
 
 
 def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
-    """Return events that the given exposures will see: one of each kind, on stars that stand alone.
+    """Return events that are visible in the given exposures.
 
-    On the first sensor of the first exposure of the sky: a flare, a transient, and a slow, a fast and a streaking
-    mover; an eclipse on its last sensor; a thin cloud over its second exposure, if there is one.
+    The first sensor of the first exposure of the sky has a flare, a transient, and a slow, a fast and a streaking
+    mover. Its last sensor has an eclipse. The second exposure, if there is one, has a thin cloud. Flare and eclipse
+    are on stars without a close neighbour; they are left out if a sensor has no such star.
     """
     seen = [order for order in orders if order.data_type == "OBJECT"]
     if not seen:
@@ -215,7 +222,7 @@ def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
 
 
 def lone_stars(order: SensorExposure, brightest: float, faintest: float) -> SensorField:
-    """Return the stars of a sensor within magnitudes that have no neighbour, edge or dead column near, bright first."""
+    """Return a sensor's stars in a magnitude range, with no neighbour, edge or dead column nearby; brightest first."""
     field_ = sensor_field(order)
     rows, columns = order.profile.active_shape
     fixed = pattern(order.sky.seed, order.sensor, order.profile.active_shape, order.profile.shape[0])
@@ -232,7 +239,7 @@ def lone_stars(order: SensorExposure, brightest: float, faintest: float) -> Sens
 
 
 def empty_place(order: SensorExposure) -> tuple[Floats, Floats]:
-    """Return the pixel, arrays of shape (1,), that is farthest from any star among some drawn in the inner sensor."""
+    """Return the position farthest from any star, of 200 random ones: x and y, 0-based pixels, arrays of shape (1,)."""
     field_ = sensor_field(order)
     rows, columns = order.profile.active_shape
     u, v = stream(order.sky.seed, "empty place", order.exposure).uniform(0.2, 0.8, (2, 200))
@@ -260,7 +267,7 @@ def _eclipses(order: SensorExposure) -> list[Event]:
 
 
 def _lone_star(order: SensorExposure, g: float) -> int | None:
-    """Return the id of the lone star that is nearest to a magnitude, if the sensor has one from 12.5 to 18."""
+    """Return the id of the isolated star nearest to a magnitude; None if the sensor has none between 12.5 and 18."""
     stars = lone_stars(order, 12.5, 18.0).stars
     return int(stars.source_id[np.argmin(np.abs(stars.g - g))]) if len(stars) else None
 

@@ -1,6 +1,6 @@
-"""The simulated camera: take exposures; store raw cubes, their truth and the reference catalogue.
+"""The simulated camera: take exposures; store raw cubes, tables of the true values, and the reference catalogue.
 
-Where the work is done (here, in a pool) is the caller's choice, by the ``run`` function.
+The caller's ``run`` function determines whether the work is done in this process or in a process pool.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REFERENCE_MARGIN_DEG = 0.05
 
 
 class Run(Protocol):
-    """Anything like ``map``: a process pool's ``map`` does the sensors in parallel."""
+    """A function like ``map``; with the ``map`` of a process pool the sensors are simulated in parallel."""
 
     def __call__(self, task: Callable[[SensorExposure], str], orders: Iterable[SensorExposure], /) -> Iterable[str]:
         """Apply the task to each order and return the results in order."""
@@ -43,15 +43,17 @@ class SimulatedExposure:
     Parameters
     ----------
     ra, dec
-        Where the telescope says that it points, degrees.
+        Pointing that the telescope reports, degrees.
     start
-        When the sequence starts, MJD (UTC).
+        Start of the sequence, MJD (UTC).
+    nframe
+        Number of frames.
     data_type
         ``OBJECT``, ``DARK`` or ``FLAT``.
     sensors
-        Those that take part; all of the profile's by default.
+        Ids of the sensors that expose; by default all of the profile.
     pipelines, gain
-        What the header asks of the reduction, and the amplifier setting; those of the profile by default.
+        Pipelines that the header requests, and the amplifier setting; by default those of the profile.
     """
 
     exposure_id: int
@@ -70,16 +72,16 @@ class SimulatedExposure:
 
 @dataclass(frozen=True)
 class SimulatedCamera:
-    """A camera of some profile under a simulated sky.
+    """A camera under a simulated sky.
 
     Parameters
     ----------
     profile
-        What the camera is; its raw data must be cubes.
+        Instrument profile of the camera; its raw data must be cubes.
     sky
-        What it looks at.
+        The simulated sky.
     store
-        The archive that receives the raw files.
+        The archive into which the raw files are written.
     timing
         Frame, exposure and row times.
     """
@@ -95,20 +97,26 @@ class SimulatedCamera:
         Parameters
         ----------
         run
-            `map` by default; give a process pool's ``map`` to use more cores. The bytes do not depend on it.
+            `map` by default; the ``map`` of a process pool uses more cores. The files have the same bytes.
 
         Raises
         ------
         BadRequest
-            A sensor, data type or gain that the profile does not have, no frames, or an archive that already holds the
-            sky of another seed.
+            The profile has raw files of single frames, or lacks a sensor or the gain; the data type is unknown; there
+            are no frames; or the archive contains the reference catalogue of another sky.
         """
         orders = self.orders(exposure)
         update_reference(self.store, self.sky, orders)
         return list(run(partial(expose_sensor, self.store), orders))
 
     def orders(self, exposure: SimulatedExposure) -> list[SensorExposure]:
-        """Return what `expose` would have each sensor do; errors are the same."""
+        """Return the description of each sensor's exposure, without simulating it.
+
+        Raises
+        ------
+        BadRequest
+            As for `expose`, except that the archive is not checked.
+        """
         profile, one = self.profile, exposure
         chosen = [sensor.id for sensor in profile.sensors] if one.sensors is None else list(one.sensors)
         gain = one.gain or profile.default_gain
@@ -152,7 +160,7 @@ class SimulatedCamera:
 
 
 def expose_sensor(store: Store, order: SensorExposure) -> str:
-    """Simulate one sensor's exposure, store the truth and then the raw file, and return the raw file's key."""
+    """Simulate one sensor's exposure; store its tables of true values, then the raw file; return the raw file's key."""
     for kind, table in truth_tables.sensor_tables(order).items():
         truth_tables.write_truth(store, truth_tables.sensor_key(order.night, order.exposure, order.sensor, kind), table)
     key = keys.raw(order.night, order.exposure, order.frame_id)
@@ -161,12 +169,12 @@ def expose_sensor(store: Store, order: SensorExposure) -> str:
 
 
 def update_reference(store: Store, sky: SimulatedSky, orders: Iterable[SensorExposure]) -> None:
-    """Add the fields of some exposures to the reference catalogue of the archive's simulated sky.
+    """Add the fields of exposures to the archive's reference catalogue of the simulated sky.
 
     Raises
     ------
     BadRequest
-        The archive holds the reference catalogue of another sky.
+        The archive contains the reference catalogue of another sky.
     """
     mine = {b"gozen.seed": str(sky.seed).encode(), b"gozen.tycho": (sky.tycho.name if sky.tycho else "").encode()}
     known: set[int] = set()

@@ -1,7 +1,7 @@
-"""Tables of the simulated truth: positions, fluxes and times, with their keys and columns.
+"""Tables of the true values of simulated exposures: positions, fluxes and times, with their keys and columns.
 
-Magnitudes follow ``G = zp_adu + colour_term * (BP-RP) - 2.5 log10(flux)`` with the flux in ADU per frame through a
-clear sky on a response of 1; clouds multiply the flux.
+Magnitudes follow ``G = zp_adu + colour_term * (BP-RP) - 2.5 log10(flux)``. The flux is in ADU per frame, for a clear
+sky and pixels of response 1. Clouds multiply the flux by their transmission.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ def events_key(night: str) -> str:
 
 
 def sensor_key(night: str, exposure: str, sensor: str, kind: str) -> str:
-    """Return the key of a table about one sensor in one exposure: sensor, frames, stars, variables or movers."""
+    """Return the key of a table of one sensor's exposure; ``kind`` is sensor, frames, stars, variables or movers."""
     return f"truth/{night}/{exposure}/{sensor}/{kind}.parquet"
 
 
 def read_truth(store: Store, key: str) -> pa.Table:
-    """Read a table of the truth."""
+    """Read a table of true values."""
     return read_parquet(store.read(key))
 
 
 def write_truth(store: Store, key: str, table: pa.Table) -> None:
-    """Write a table of the truth, the same bytes for the same rows."""
+    """Write a table of true values; the same rows give the same bytes."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     store.write(key, sink.getvalue().to_pybytes())
 
 
 def sensor_tables(order: SensorExposure) -> dict[str, pa.Table]:
-    """Return all tables about one sensor's exposure, by kind; calibration exposures have only ``sensor``."""
+    """Return all tables of one sensor's exposure, by kind; calibration exposures have only ``sensor``."""
     tables = {"sensor": sensor_table(order)}
     if order.data_type == "OBJECT":
         seen = sensor_field(order)
@@ -65,7 +65,7 @@ def sensor_tables(order: SensorExposure) -> dict[str, pa.Table]:
 
 
 def sensor_table(order: SensorExposure) -> pa.Table:
-    """Return one row: the pointing, the true projection, the times and the magnitude model."""
+    """Return a table of one row: the pointing, the true projection, the times and the magnitude model."""
     place = order.projection
     row = {
         "exposure": order.exposure,
@@ -94,7 +94,7 @@ def sensor_table(order: SensorExposure) -> pa.Table:
 
 
 def frames_table(order: SensorExposure) -> pa.Table:
-    """Return a row for each frame: its start, displacement, seeing, and the clouds at the middle row."""
+    """Return a row for each frame: its start, displacement, seeing, and the transmission at the middle row."""
     frames = np.arange(order.nframe)
     states = [order.frame_state(int(frame)) for frame in frames]
     start = order.timing.row_start(order.utc_mjd, 0, np.array(0.0)) + frames * order.timing.frame_s / _DAY_S
@@ -115,9 +115,10 @@ def frames_table(order: SensorExposure) -> pa.Table:
 def stars_table(order: SensorExposure, seen: SensorField) -> pa.Table:
     """Return a row for each star whose centre is on the sensor.
 
-    ``x``, ``y`` are 0-based in the active area and without the dance of the frames; ``mjd_first`` is the middle of the
-    exposure of the star's row on frame 0 (add ``frame * frame_s``); ``peak_adu`` is the raw value of a well-centred
-    pixel; ``neighbour_flux_adu`` is what other stars within 13 pixels give together.
+    ``x`` and ``y`` are 0-based pixels of the active area, without the displacement of the frames by the air.
+    ``mjd_first`` is the middle of the exposure of the star's row on frame 0; for other frames add ``frame * frame_s``
+    seconds. ``peak_adu`` is the raw value of the brightest pixel of a star at the centre of a pixel.
+    ``neighbour_flux_adu`` is the total flux of other stars within 13 pixels.
     """
     on = on_sensor(order, seen.x, seen.y)
     stars = seen.stars.take(on)
@@ -145,10 +146,10 @@ def stars_table(order: SensorExposure, seen: SensorField) -> pa.Table:
 
 
 def variables_table(order: SensorExposure, seen: SensorField) -> pa.Table:
-    """Return a row for each frame of each flare, eclipse and transient on the sensor, clouds included.
+    """Return a row for each frame of each flare, eclipse and transient on the sensor.
 
-    ``factor`` is the flux over that of the table of stars; for a transient, whose ``source_id`` is null, over that at
-    its maximum.
+    ``factor`` is the ratio of the flux to that in the table of stars, including clouds. A transient has a null
+    ``source_id``; its ``factor`` is relative to the flux at its maximum.
     """
     rows: list[dict[str, object]] = []
     for event, index in variables(order, seen):
@@ -162,10 +163,11 @@ def variables_table(order: SensorExposure, seen: SensorField) -> pa.Table:
 
 
 def movers_table(order: SensorExposure) -> pa.Table:
-    """Return a row for each frame on which a mover's middle is on the sensor.
+    """Return a row for each frame on which the middle of a mover's trail is on the sensor.
 
-    ``mjd`` is the middle of the exposure of the row on which the mover then is; ``x``, ``y``, ``ra`` and ``dec`` are
-    its place at that moment; start and end are where its own rows' exposures begin and end.
+    ``mjd`` is the middle of the exposure of the row on which the mover is at that time; ``x``, ``y``, ``ra`` and
+    ``dec`` are its position then. The columns ``_start`` and ``_end`` are its positions at the start and the end of
+    the exposure of the row that it crosses at that time.
     """
     rows: list[dict[str, object]] = []
     for mover in order.sky.movers():
@@ -194,18 +196,18 @@ def events_table(events: tuple[Event, ...]) -> pa.Table:
 
 
 def on_sensor(order: SensorExposure, x: Floats, y: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Tell which 0-based pixels lie in the active area."""
+    """Tell which positions (0-based pixels) are in the active area."""
     rows, columns = order.profile.active_shape
     return np.asarray((x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5))
 
 
 def row_middle(order: SensorExposure, frame: int, y: Floats) -> Floats:
-    """Return the MJD of the middle of the exposure of the row at ``y`` (0-based, active area, a fraction counts)."""
+    """Return the MJD of the middle of the exposure of the row at ``y`` (0-based, active area, with fractions)."""
     return order.timing.row_middle(order.utc_mjd, frame, y + section_slices(order.profile.active)[0].start)
 
 
 def neighbour_flux(x: Floats, y: Floats, flux: Floats) -> Floats:
-    """Return, for each star, the flux of all others within 13 pixels (the aperture of Tomo-e and the seeing)."""
+    """Return for each star the flux of all others within 13 pixels: the radius of Tomo-e's aperture plus the seeing."""
     finite = np.isfinite(x) & np.isfinite(y)
     places = np.where(finite, x, -1e6), np.where(finite, y, -1e6)
     tree = cKDTree(np.column_stack(places))
@@ -268,7 +270,7 @@ def _variable_rows(
 
 
 def _crossing(order: SensorExposure, mover: Mover, frame: int, part: float) -> tuple[float, float, float]:
-    """Return moment and place at which a mover stands on a row that has done a ``part`` of its exposure."""
+    """Return MJD, x and y at which a mover crosses a row of which a fraction ``part`` of the exposure has passed."""
     first = section_slices(order.profile.active)[0].start
     y = order.profile.active_shape[0] / 2
     mjd, x = order.utc_mjd, 0.0

@@ -1,1 +1,1 @@
-"""The simulated camera: from light on a sensor to raw FITS files."""
+"""Parts of the simulated camera: from light on a sensor to raw FITS files."""

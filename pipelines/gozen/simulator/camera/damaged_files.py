@@ -1,4 +1,4 @@
-"""Damage a good FITS file in the ways in which files break between camera and archive."""
+"""Damage a valid FITS file in the ways in which files break between camera and archive."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from gozen.errors import BadRequest
 
 
 def truncated(data: bytes) -> bytes:
-    """Cut a file off in the middle of its pixels, as an interrupted copy does."""
+    """Cut the file off within its pixels, like an interrupted copy."""
     return data[: len(data) * 3 // 5]
 
 
 def wrong_shape(data: bytes) -> bytes:
-    """Leave out the last quarter of the columns; the header is consistent, the camera is not this one."""
+    """Remove the last quarter of the columns: the header matches the data, but not the camera's profile."""
     header, pixels = _read(data)
     return _write(header, pixels[..., : pixels.shape[-1] * 3 // 4])
 
 
 def missing_word(data: bytes) -> bytes:
-    """Take out UTC, without which no frame has a time."""
+    """Remove the keyword UTC, without which no frame has a time."""
     header, pixels = _read(data)
     del header["UTC"]
     return _write(header, pixels)
 
 
 def contradicting_times(data: bytes) -> bytes:
-    """Let the sequence start after its first pixel: UTC-EXP is put to the next second behind UTC."""
+    """Set UTC-EXP to one second after UTC, so that the sequence starts after the first pixel's exposure."""
     header, pixels = _read(data)
     later = np.datetime64(header["UTC"]) + np.timedelta64(1_000_000, "us")
     header["UTC-EXP"] = str(later)
@@ -39,14 +39,14 @@ def contradicting_times(data: bytes) -> bytes:
 
 
 def impossible_pointing(data: bytes) -> bytes:
-    """Let the telescope point to declination +119 degrees."""
+    """Set the telescope's declination to +119 degrees."""
     header, pixels = _read(data)
     header["DEC"] = "+119:00:00.00"
     return _write(header, pixels)
 
 
 def not_a_number(data: bytes) -> bytes:
-    """Store floating-point pixels, some of which are NaN."""
+    """Convert the pixels to floating point and set some to NaN."""
     header, pixels = _read(data)
     floats = pixels.astype(np.float32)
     floats[..., ::97, ::89] = np.nan
@@ -64,12 +64,17 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def damage(store: Store, key: str, kind: str) -> None:
-    """Replace a raw file by a broken copy of itself.
+    """Replace a raw file by a damaged copy.
+
+    Parameters
+    ----------
+    kind
+        A key of `DAMAGES`.
 
     Raises
     ------
     BadRequest
-        There is no such kind of damage.
+        The kind of damage does not exist.
     """
     if kind not in DAMAGES:
         raise BadRequest(f"no damage {kind!r}; give one of {', '.join(DAMAGES)}")

@@ -32,18 +32,19 @@ Image = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pattern:
-    """What is fixed in a sensor.
+    """The fixed patterns of a sensor.
 
     Parameters
     ----------
     response
-        Relative sensitivity with vignetting, mean 1 over the pixels that live, shape of the active area.
+        Relative sensitivity with vignetting, shape of the active area; its mean is 1 without the dead pixels, which
+        have 0.
     dark
         Dark current, electrons per second, shape of the active area.
     column_bias, row_bias
         Offsets of the active columns and of all rows, ADU.
     dead_columns
-        0-based columns of the active area that see nothing.
+        Columns of the active area without signal, 0-based.
     """
 
     response: Image
@@ -55,7 +56,7 @@ class Pattern:
 
 @lru_cache(maxsize=2)
 def pattern(seed: int, sensor_id: str, shape: tuple[int, int], raw_rows: int) -> Pattern:
-    """Draw the fixed patterns of a sensor whose active area has this shape, in raw frames of so many rows."""
+    """Draw the fixed patterns of a sensor with an active area of this shape and raw frames of ``raw_rows`` rows."""
     rng = stream(seed, "pattern", sensor_id)
     rows, columns = shape
     response = _vignetting(rng, shape) * (1 + _PIXEL_RESPONSE * rng.standard_normal(shape, dtype=np.float32))
@@ -85,7 +86,7 @@ def read_out(
     Parameters
     ----------
     rng
-        The frame's own stream.
+        Random stream of the frame.
     light
         Expected electrons on an ideal sensor, shape of the active area.
     exposure_s
@@ -94,8 +95,9 @@ def read_out(
     Returns
     -------
     numpy.ndarray
-        The raw frame, ADU, shape ``profile.shape``: Poisson noise of light and dark current, read noise, bias, and
-        outside of the active area only bias and read noise. The row bias is the same in the reference columns.
+        The raw frame, ADU, shape ``profile.shape``. The active area has light and dark current with Poisson noise,
+        read noise and bias; the other pixels have only bias and read noise. The row bias of the active area is the
+        same in the reference columns.
     """
     rows, columns = profile.shape
     drift = _FRAME_DRIFT_ADU * rng.standard_normal()
@@ -124,7 +126,7 @@ def _digitise(
     guides: Guides,
     raw: npt.NDArray[np.uint16],
 ) -> None:
-    """Turn expected electrons into noisy numbers; above saturation they bend towards the ceiling."""
+    """Convert expected electrons to noisy ADU; above saturation, values approach the ceiling exponentially."""
     saturation, ceiling = limits
     room = ceiling - saturation
     for row in range(raw.shape[0]):

@@ -1,4 +1,4 @@
-"""The light on a sensor during one frame: sky, stars and events; no detector, no noise."""
+"""Compute the light on a sensor during one frame: sky, stars and events, without detector effects and noise."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class SensorField:
     Parameters
     ----------
     stars
-        With their catalogue positions.
+        The stars, with their catalogue positions.
     ra, dec
-        Degrees, at the exposure's epoch.
+        Positions at the exposure's epoch, degrees.
     x, y
-        0-based pixels of the active area, without the dance of the frames.
+        0-based pixels of the active area, without the displacement of the frames by the air.
     flux_e
-        Electrons on one frame through a clear sky, for a response of 1.
+        Electrons on one frame, for a clear sky and a response of 1.
     """
 
     stars: Stars
@@ -45,7 +45,7 @@ class SensorField:
 
 
 def sensor_field(order: SensorExposure) -> SensorField:
-    """Return the stars that give light to a sensor: those on it and those whose halo reaches it."""
+    """Return the stars that light a sensor: those on it, and those outside whose halo reaches it."""
     place = order.projection
     radius_deg = (place.reach_px + _HALO_PX) * place.scale_arcsec / 3600
     stars = order.sky.stars(place.ra, place.dec, radius_deg)
@@ -55,7 +55,7 @@ def sensor_field(order: SensorExposure) -> SensorField:
 
 
 def displaced(order: SensorExposure, state: FrameState, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return where the air puts undisturbed pixels in a frame."""
+    """Displace positions (0-based pixels) by the air and the guiding of a frame."""
     rows, columns = order.profile.active_shape
     u, v = x / columns * 2 - 1, y / rows * 2 - 1
     local = state.local @ np.stack([u, v, u * v])
@@ -89,14 +89,14 @@ def sky_light(order: SensorExposure, seen: SensorField, frame: int) -> npt.NDArr
 
 
 def variables(order: SensorExposure, seen: SensorField) -> list[tuple[Flare | Eclipse, int]]:
-    """Return the events of stars in the field, with the star's index."""
+    """Return the flares and eclipses of stars in the field, each with the star's index in ``seen``."""
     places = {int(source): index for index, source in enumerate(seen.stars.source_id)}
     events = [event for event in order.sky.events if isinstance(event, Flare | Eclipse)]
     return [(event, places[event.source_id]) for event in events if event.source_id in places]
 
 
 def mover_path(order: SensorExposure, mover: Mover, mjd: Floats) -> tuple[Floats, Floats]:
-    """Return the undisturbed 0-based pixels of a mover at some moments."""
+    """Return the 0-based pixels of a mover at given times (MJD), without displacement by the air."""
     return order.projection.pixels(*mover.position(mjd))
 
 
@@ -108,7 +108,7 @@ def _add_mover(
     state: FrameState,
     passed: Floats,
 ) -> None:
-    """Add a mover along the part of its path that the frame can see."""
+    """Add a mover along its path between the start of the frame's first row and the end of its last."""
     opens = order.row_start(frame)
     length_s = (opens[-1] - opens[0]) * _DAY_S + order.timing.exposure_s
     speed_px_s = math.hypot(mover.rate_ra, mover.rate_dec) / order.projection.scale_arcsec
@@ -124,7 +124,7 @@ def _add_mover(
 
 
 def calibration_light(order: SensorExposure, frame: int) -> npt.NDArray[np.float32]:
-    """Return the expected electrons of one frame of a DARK, or of a FLAT under a light that slowly fades."""
+    """Return the expected electrons of one frame: 0 for a DARK; for a FLAT, the light of a slowly fading lamp."""
     level = 0.0
     if order.data_type == "FLAT":
         amplifier = order.amplifier

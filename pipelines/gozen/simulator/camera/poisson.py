@@ -1,4 +1,4 @@
-"""Poisson random numbers for night-sky levels, compiled: exact, and 2.6 times as fast as the general method."""
+"""Draw Poisson random numbers for night-sky levels: exact, and 2.6 times as fast as the general method. Compiled."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Guides = npt.NDArray[np.uint8]
 
 @lru_cache(maxsize=1)
 def poisson_tables() -> tuple[Floats, Guides]:
-    """Return the cumulative distributions of the means 0, 1/4, 1/2, ... 64, and where a search in them starts.
+    """Return the cumulative distributions for the means 0, 1/4, 1/2, ..., 63 3/4, and the starting points of a search.
 
-    The distribution of 64 leaves 1e-31 beyond the last count.
+    Even for the largest mean, the probability beyond the last count is only about 1e-31.
     """
     means = np.arange(int(_MOST * _LEVELS_PER_UNIT)) / _LEVELS_PER_UNIT
     counts = np.arange(_LARGEST_COUNT)
@@ -38,11 +38,11 @@ def poisson_tables() -> tuple[Floats, Guides]:
 
 @numba.njit(cache=True)
 def poisson(rng: np.random.Generator, mean: float, cumulative: Floats, guides: Guides) -> int:
-    """Return a Poisson number.
+    """Draw a Poisson random number.
 
-    The sum of two Poisson numbers is one of the summed mean: the first has the next lower mean of the tables and is
-    found by inversion from a guide (Devroye 1986, Non-Uniform Random Variate Generation, sections III.2.4 and X.3.3),
-    the second has less than 1/4 and is nearly always zero.
+    The sum of two Poisson numbers is a Poisson number with the sum of their means. The first has the next lower mean
+    of the tables; it is drawn by inversion with a guide table (Devroye 1986, Non-Uniform Random Variate Generation,
+    sections III.2.4 and X.3.3). The second has a mean below 1/4 and is usually zero.
     """
     if mean < _LEAST or mean >= _MOST:
         return int(rng.poisson(mean))

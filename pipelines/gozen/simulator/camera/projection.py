@@ -22,17 +22,19 @@ class CameraProjection:
     Parameters
     ----------
     ra, dec
-        Tangent point, degrees; it falls on the pixel (``x0``, ``y0``).
+        Tangent point, degrees.
     position_angle_deg
-        Of the +y axis at the tangent point, north through east.
+        Position angle of the +y axis at the tangent point, north through east.
     scale_arcsec
-        Per pixel.
+        Pixel scale, arcsec per pixel.
     mirrored
-        False: east is left when north is up.
+        If False, east is left when north is up.
     x0, y0
         0-based pixel of the tangent point, which is also the centre of the distortion.
     distortion
         Relative displacement at a distance of ``reach_px``; it grows with the square of the distance.
+    reach_px
+        Distance from the centre to the corner of the active area, pixels.
     """
 
     ra: float
@@ -46,13 +48,13 @@ class CameraProjection:
     reach_px: float
 
     def pixels(self, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-        """Return 0-based pixels of positions (degrees); NaN for the far half of the sky."""
+        """Convert positions (degrees) to 0-based pixels; NaN at 90 degrees or more from the tangent point."""
         u, v = self._matrix() @ np.stack(tangent_plane(self.ra, self.dec, ra, dec))
         stretch = 1 + self.distortion * (u * u + v * v) / self.reach_px**2
         return self.x0 + u * stretch, self.y0 + v * stretch
 
     def sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return ra and dec (degrees) of 0-based pixels."""
+        """Convert 0-based pixels to ra and dec, degrees."""
         du, dv = np.asarray(x) - self.x0, np.asarray(y) - self.y0
         u, v = du, dv
         for _ in range(8):
@@ -69,7 +71,10 @@ class CameraProjection:
 
 
 def tangent_plane(ra0: float, dec0: float, ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-    """Return gnomonic coordinates (degrees, east and north) about (``ra0``, ``dec0``); NaN for the far half."""
+    """Convert positions to gnomonic coordinates (east and north, degrees) about (``ra0``, ``dec0``).
+
+    Positions 90 degrees or more from there give NaN.
+    """
     lon, lat, lat0 = np.radians(ra - ra0), np.radians(dec), math.radians(dec0)
     cosine = np.sin(lat) * math.sin(lat0) + np.cos(lat) * math.cos(lat0) * np.cos(lon)
     depth = np.where(cosine > 0, cosine, np.nan)
@@ -79,7 +84,7 @@ def tangent_plane(ra0: float, dec0: float, ra: Floats, dec: Floats) -> tuple[Flo
 
 
 def from_tangent_plane(ra0: float, dec0: float, xi: Floats, eta: Floats) -> tuple[Floats, Floats]:
-    """Return ra and dec (degrees) of gnomonic coordinates (degrees)."""
+    """Convert gnomonic coordinates about (``ra0``, ``dec0``) to ra and dec, all in degrees."""
     x, y, lat0 = np.radians(xi), np.radians(eta), math.radians(dec0)
     across = math.cos(lat0) - y * math.sin(lat0)
     dec = np.arctan2(math.sin(lat0) + y * math.cos(lat0), np.hypot(x, across))
@@ -89,17 +94,17 @@ def from_tangent_plane(ra0: float, dec0: float, xi: Floats, eta: Floats) -> tupl
 def project(
     profile: Profile, sensor_id: str, ra: float, dec: float, *, seed: int, rotation_deg: float, distortion_px: float
 ) -> CameraProjection:
-    """Place a sensor of a camera that really points to (``ra``, ``dec``).
+    """Return the projection of one sensor of a camera whose true pointing is (``ra``, ``dec``), degrees.
 
-    All sensors lie in one plane, so a sensor far from the centre is turned against its local north by the convergence
+    All sensors are in one plane, so a sensor far from the centre is rotated against its local north by the convergence
     of the meridians.
 
     Parameters
     ----------
     seed
-        Of the small rotation and scale deviation that the sensor always has.
+        Seed of the sensor's small rotation and scale deviation, which are the same in every exposure.
     rotation_deg
-        Standard deviation of the rotation.
+        Standard deviation of the rotation, degrees.
     distortion_px
         Displacement in the corner of the active area, pixels.
     """

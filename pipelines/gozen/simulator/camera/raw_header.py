@@ -1,4 +1,4 @@
-"""The FITS header of a raw file of the simulated camera (format version 0.730)."""
+"""Build the FITS header and the bytes of a raw file of the simulated camera (format version 0.730)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HEADER_VERSION = "0.730"
 
 @dataclass(frozen=True)
 class RawWords:
-    """What the header of one sensor's raw cube says.
+    """The values in the header of one sensor's raw cube.
 
     Parameters
     ----------
     sequence_mjd, utc_mjd
-        MJD (UTC) at which the sequence, and the first pixel, start.
+        Start of the sequence, and of the first pixel's exposure, MJD (UTC).
     ra, dec
-        Degrees: where the telescope says that it points, the centre of the focal plane.
+        Pointing that the telescope reports, for the centre of the focal plane, degrees.
     """
 
     sensor: str
@@ -48,7 +48,7 @@ class RawWords:
 
 
 def frame_id(night: str, exposure_id: int, sensor: str) -> str:
-    """Return the frame's name, ``TMQ{quadrant}{YYYYMMDD}{EXP_ID:08d}{chip:02d}``."""
+    """Return FRAME_ID, the name of one sensor's exposure: ``TMQ{quadrant}{YYYYMMDD}{EXP_ID:08d}{chip:02d}``."""
     return f"TMQ{sensor[:1]}{night}{exposure_id:08d}{sensor[1:]:0>2}"
 
 
@@ -113,7 +113,7 @@ def raw_header(words: RawWords, profile: Profile, timing: Timing) -> fits.Header
 
 def fits_bytes(header: fits.Header, cube: npt.NDArray[np.uint16]) -> bytes:
     """Return a FITS file of an unsigned 16-bit cube, shape (frames, rows, columns)."""
-    # With BZERO 32768 the unsigned number is stored as a signed one with its first bit turned.
+    # BZERO is 32768: FITS stores an unsigned number as a signed one, which differs only in the first bit.
     stored = cube ^ np.uint16(0x8000)
     if sys.byteorder == "little":
         stored.byteswap(inplace=True)

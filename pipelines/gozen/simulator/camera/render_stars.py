@@ -1,7 +1,7 @@
 """Render stars and trails as Moffat profiles, in electrons. Compiled.
 
-The effective PSF already contains the pixel, so a pixel's value is the profile at its centre (Anderson & King 2000,
-PASP 112, 1360). Each row of a rolling shutter has its own exposure.
+The profile is the effective PSF, which includes the integration over a pixel: a pixel's value is the profile at its
+centre (Anderson & King 2000, PASP 112, 1360). Because of the rolling shutter, each row has a separate exposure.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import numpy.typing as npt
 from gozen.simulator.sky.star_arrays import Floats
 
 BETA = 4
-"""Exponent of the Moffat profile; turbulence gives 4.765 (Trujillo et al. 2001, MNRAS 328, 977), optics lower it."""
+"""Exponent of the Moffat profile; turbulence alone gives 4.765 (Trujillo et al. 2001, MNRAS 328, 977), optics reduce
+it."""
 _FAINTEST_E = 0.005
 _MAXIMUM_RADIUS_PX = 250.0
 
 
 def moffat_width(fwhm_px: float) -> float:
-    """Return the Moffat profile's core width (pixels) of a full width at half maximum."""
+    """Convert a full width at half maximum to the core width of the Moffat profile, pixels."""
     return fwhm_px / (2.0 * math.sqrt(2.0 ** (1.0 / BETA) - 1.0))
 
 
 def encircled(radius_px: float, width_px: float) -> float:
-    """Return the fraction of the flux within a radius (pixels)."""
+    """Return the fraction of a star's flux within a radius."""
     return 1.0 - (1.0 + (radius_px / width_px) ** 2) ** (1 - BETA)
 
 
@@ -49,13 +50,13 @@ def add_stars(
     image
         Electrons, shape (rows, columns); changed in place.
     x, y
-        0-based pixels, shape (n,); stars beyond the edge give what reaches the image.
+        0-based pixels, shape (n,); of stars beyond the edge, only the light on the image is added.
     flux
-        Electrons of the whole star, shape (n,).
+        Total flux of each star, electrons, shape (n,).
     row_factor
-        What each row gets of it, shape (rows,).
+        Factor on the flux in each row, shape (rows,).
     width
-        Of the Moffat profile, pixels.
+        Core width of the Moffat profile, pixels.
     """
     rows, columns = image.shape
     inverse = 1.0 / (width * width)
@@ -93,13 +94,13 @@ def add_trail(
     image, row_factor, width
         As for `add_stars`.
     x, y, seconds
-        The path: 0-based pixels at equidistant moments, shape (n,), n > 1.
+        The path: 0-based pixels at equidistant times, shape (n,), n > 1.
     flux
-        Electrons that one whole exposure would collect.
+        Total flux of the object in one full exposure, electrons.
     row_start
-        When each row's exposure starts, on the clock of ``seconds``, shape (rows,).
+        Start of each row's exposure, on the same time scale as ``seconds``, shape (rows,).
     exposure_s
-        Net exposure of a row.
+        Net exposure of a row, seconds.
     """
     rows, columns = image.shape
     inverse = 1.0 / (width * width)

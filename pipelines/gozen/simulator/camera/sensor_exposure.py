@@ -1,4 +1,4 @@
-"""The full, picklable description of one sensor's exposure; everything else is computed from it."""
+"""The complete, picklable description of one sensor's exposure, from which the simulation computes everything."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class FrameState:
-    """What the air and the telescope do during one frame.
+    """The displacement and the seeing of one frame.
 
     Parameters
     ----------
     dx, dy
-        Displacement of the whole frame, pixels.
+        Mean displacement of the frame, pixels.
     local
-        Its change over the sensor, shape (2, 3): along x, along y and along both, pixels at the edge.
+        Change of the displacement over the sensor, pixels at the edge, shape (2, 3): terms in x, y and x * y.
     fwhm_px
-        Seeing.
+        Full width at half maximum of the stars, pixels.
     """
 
     dx: float
@@ -43,16 +43,20 @@ class FrameState:
 
 @dataclass(frozen=True)
 class SensorExposure:
-    """The order for one sensor's cube. Everything that is drawn depends on the sky's seed and the names in here.
+    """The description of one sensor's exposure.
+
+    All random numbers depend only on the seed of the sky, the sensor, the exposure and the frame.
 
     Parameters
     ----------
     ra, dec
-        Where the telescope says that it points, degrees.
+        Pointing that the telescope reports, degrees.
     start_mjd
-        When the sequence starts, MJD (UTC); the first pixel follows a little later.
+        Start of the sequence, MJD (UTC); the first pixel's exposure starts 0.2 to 0.7 s later.
+    nframe
+        Number of frames.
     data_type
-        OBJECT, DARK or FLAT.
+        ``OBJECT``, ``DARK`` or ``FLAT``.
     """
 
     profile: Profile
@@ -74,28 +78,28 @@ class SensorExposure:
 
     @property
     def exposure(self) -> str:
-        """The exposure's name in keys and in the header."""
+        """Name of the exposure in keys and in the header."""
         return f"{self.exposure_id:08d}"
 
     @property
     def frame_id(self) -> str:
-        """The frame's name."""
+        """FRAME_ID in the header."""
         return raw_header.frame_id(self.night, self.exposure_id, self.sensor)
 
     @property
     def amplifier(self) -> Gain:
-        """The amplifier setting."""
+        """Properties of the amplifier setting."""
         return self.profile.gains[self.gain]
 
     @cached_property
     def utc_mjd(self) -> float:
-        """MJD (UTC) at which the first pixel starts, exactly as its text in the header says."""
+        """Start of the first pixel's exposure, MJD (UTC), rounded as in the header."""
         lead_s = stream(self.sky.seed, "lead", self.exposure).uniform(0.2, 0.7)
         return mjd_of_utc(utc_of_mjd(self.start_mjd + lead_s / _DAY_S))
 
     @cached_property
     def projection(self) -> CameraProjection:
-        """Where the sky really falls."""
+        """True projection of the sky onto the sensor, including the pointing error."""
         conditions = self.sky.conditions
         east, north = (
             conditions.pointing_error_arcsec
@@ -115,40 +119,40 @@ class SensorExposure:
 
     @cached_property
     def zero_point(self) -> float:
-        """Magnitude (at BP-RP = 0) that gives one electron per second on this sensor."""
+        """Zero point of this sensor: the magnitude (at BP-RP = 0) of one electron per second."""
         scatter = stream(self.sky.seed, "zero point", self.sensor).standard_normal()
         return self.sky.conditions.zero_point + self.sky.conditions.zero_point_scatter * float(scatter)
 
     @property
     def zero_point_adu(self) -> float:
-        """Magnitude (at BP-RP = 0) that gives one ADU per frame on this sensor."""
+        """Zero point of this sensor in ADU: the magnitude (at BP-RP = 0) of one ADU per frame."""
         return self.zero_point + 2.5 * math.log10(self.timing.exposure_s / self.amplifier.e_per_adu)
 
     @property
     def sky_e(self) -> float:
-        """Electrons of the sky per pixel and frame at the centre, for a response of 1."""
+        """Sky level at the centre, electrons per pixel and frame, for a response of 1."""
         area = self.projection.scale_arcsec**2
         return float(self.electrons(np.array(self.sky.conditions.sky_mag), np.array(0.0)) * area)
 
     @cached_property
     def row_numbers(self) -> Floats:
-        """Rows of the raw frame, 0-based, that the active area's rows are."""
+        """Row numbers of the active area in the raw frame, 0-based."""
         rows = section_slices(self.profile.active)[0]
         return np.arange(rows.start, rows.stop, dtype=float)
 
     def electrons(self, g: Floats, bp_rp: Floats) -> Floats:
-        """Return the electrons on one frame of objects of these magnitudes and colours."""
+        """Convert magnitudes and colours to electrons on one frame."""
         magnitude = self.zero_point + self.sky.conditions.colour_term * bp_rp - g
         return np.asarray(10 ** (0.4 * magnitude) * self.timing.exposure_s)
 
     def mean_factor(self, event: Flare | Eclipse | Transient, start_mjd: Floats) -> Floats:
-        """Return the mean of an event's factor, dimmed by the clouds, over exposures that start at ``start_mjd``."""
+        """Return the mean of an event's factor times the clouds' transmission, over exposures from ``start_mjd``."""
         return exposure_mean(
             lambda mjd: event.factor(mjd) * self.sky.transmission(mjd), start_mjd, self.timing.exposure_s
         )
 
     def frame_state(self, frame: int) -> FrameState:
-        """Return what the air and the telescope do during a frame (0-based)."""
+        """Draw the displacement and the seeing of a frame (0-based)."""
         conditions = self.sky.conditions
         rng = stream(self.sky.seed, "air", self.exposure, self.sensor, frame)
         dx, dy = conditions.dance_px * rng.standard_normal(2)
@@ -161,5 +165,5 @@ class SensorExposure:
         )
 
     def row_start(self, frame: int) -> Floats:
-        """Return the MJD at which each row of the active area starts its exposure in a frame."""
+        """Return the MJD at which the exposure of each row of the active area starts in a frame (0-based)."""
         return self.timing.row_start(self.utc_mjd, frame, self.row_numbers)

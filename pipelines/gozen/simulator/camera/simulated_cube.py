@@ -1,4 +1,4 @@
-"""Make the raw cube of one sensor as FITS bytes. Stores nothing."""
+"""Simulate the raw cube of one sensor as the bytes of a FITS file. No I/O."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def simulate_sensor(order: SensorExposure) -> bytes:
 
 
 def raw_words(order: SensorExposure) -> raw_header.RawWords:
-    """Return what the raw file's header says."""
+    """Return the values for the raw file's header."""
     return raw_header.RawWords(
         sensor=order.sensor,
         exposure=order.exposure,

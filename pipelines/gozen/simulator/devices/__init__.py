@@ -1,1 +1,1 @@
-"""The simulated observatory: drivers for telescope, dome, focuser and camera."""
+"""Drivers of the simulated observatory: telescope, dome, focuser and camera."""

@@ -1,4 +1,4 @@
-"""The simulated camera as a device driver: exposures take real time, files appear one after another."""
+"""A device driver for the simulated camera: exposures take real time, and files appear one after another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOOK_S = 0.02
 
 @dataclass
 class _Running:
-    """One exposure on its way."""
+    """An exposure in progress."""
 
     order: ExposureOrder
     ends: float
@@ -38,20 +38,22 @@ class _Running:
 
 
 class FilmingCamera:
-    """A camera that exposes as long as a real one and writes what `SimulatedCamera` sees.
+    """A camera that exposes as long as a real one, and writes the files of a `SimulatedCamera`.
 
-    The same order gives the same bytes. It dies with its process, and the exposure with it.
+    The same order gives the same bytes. If the process ends, a running exposure is lost.
 
     Parameters
     ----------
     camera
-        What it is and looks at, and the archive that receives its files.
+        The simulated camera, with its sky and the archive for its files.
+    faults
+        Calls that fail.
     speed_up
-        How many times faster than real.
+        Factor by which exposures are faster than real ones.
     events
-        Whether each exposure of the sky sees events, see `typical_events`.
+        Whether each exposure of the sky has the events of `typical_events`.
     clock
-        Seconds.
+        Monotonic clock, seconds.
     """
 
     def __init__(
@@ -73,12 +75,26 @@ class FilmingCamera:
         self._running: _Running | None = None
 
     def configure(self, order: ExposureOrder) -> None:
-        """Check that the camera can do what is asked for."""
+        """Check that the camera can take the exposure.
+
+        Raises
+        ------
+        BadRequest
+            As `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
+        DeviceFailed
+            The call is one of the faults.
+        """
         self._faults.check("camera.configure")
         sensor_orders(self._camera, order)
 
     def expose(self, order: ExposureOrder) -> None:
-        """Open the shutter."""
+        """Start the exposure in a thread and return at once.
+
+        Raises
+        ------
+        DeviceFailed
+            The camera is already exposing, or the call is one of the faults.
+        """
         self._faults.check("camera.expose")
         if self.state().phase == "exposing":
             raise DeviceFailed(f"the camera is exposing; {order.exposure} has to wait until it is done or aborted")
@@ -88,7 +104,7 @@ class FilmingCamera:
         thread.start()
 
     def state(self) -> CameraState:
-        """Return what it does."""
+        """Return the camera's phase, and the exposure that runs or ran last."""
         running = self._running
         if running is None:
             return CameraState()
@@ -101,7 +117,7 @@ class FilmingCamera:
         return CameraState("failed" if running.error else "done", exposure_id, message=running.error)
 
     def abort(self) -> None:
-        """End a running exposure; the sensor that is being written is finished, the record is not made."""
+        """Abort a running exposure: finish the file that is being written, but do not write the exposure's record."""
         if self._running is not None and self.state().phase == "exposing":
             self._running.abort.set()
             self._running.thread.join()
@@ -112,11 +128,11 @@ class FilmingCamera:
         try:
             taken = write_files(self._camera.store, self._orders(running.order), running.abort)
             while taken is not None and self._clock() < running.ends:
-                # The record says that the exposure has ended, so it must not be there before.
+                # The record means that the exposure has ended, so it must not be written earlier.
                 taken = None if running.abort.wait(_LOOK_S) else taken
             if taken is not None:
                 record_exposure(self._camera.store, taken)
-        except Exception as error:  # it is told by `state`, as a real camera would
+        except Exception as error:  # `state` reports it, like a real camera: raised here, it would end only the thread
             known = as_gozen_error(error)
             running.error = f"{known.name}: {known}"
 
@@ -129,7 +145,13 @@ class FilmingCamera:
 
 
 def sensor_orders(camera: SimulatedCamera, order: ExposureOrder) -> list[SensorExposure]:
-    """Return what each sensor does in an exposure; raises `BadRequest` as `SimulatedCamera.orders`."""
+    """Return the description of each sensor's exposure.
+
+    Raises
+    ------
+    BadRequest
+        As `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
+    """
     ra, dec = (order.pointing.ra, order.pointing.dec) if order.pointing else _NOWHERE
     exposure = SimulatedExposure(
         order.exposure_id,
@@ -149,14 +171,19 @@ def sensor_orders(camera: SimulatedCamera, order: ExposureOrder) -> list[SensorE
 
 
 def timing_of(tinteg_sec: float) -> Timing:
-    """Return the read-out times of frames of so many seconds; shorter ones than half a second are read out faster."""
+    """Return the read-out times of frames of ``tinteg_sec`` seconds; below half a second, rows are read out faster."""
     usual = Timing()
     part = tinteg_sec / usual.frame_s
     return Timing(tinteg_sec, usual.exposure_s * part, usual.row_s * min(part, 1.0))
 
 
 def write_files(store: Store, orders: Sequence[SensorExposure], abort: threading.Event) -> RawExposure | None:
-    """Write truth and raw files of an exposure and return the record that is to follow; None when it was aborted."""
+    """Write the tables of true values and the raw files of an exposure, one sensor after another.
+
+    Returns
+    -------
+    The record of the exposure, which the caller stores; None if the exposure was aborted.
+    """
     first = orders[0]
     update_reference(store, first.sky, orders)
     _add_events(store, first.night, first.sky.events)

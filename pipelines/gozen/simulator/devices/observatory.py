@@ -1,4 +1,4 @@
-"""The driver ``simulated``: an observatory without a telescope, for tests, demos and recipes."""
+"""The driver ``simulated``: an observatory without hardware, for tests, demos and trying recipes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def simulated(settings: Settings, profile: Profile, store: Store, clock: Clock =
     Parameters
     ----------
     settings
-        Its group ``observatory`` says how fast, under which sky and with which faults.
+        The group ``observatory`` sets the speed, the seed of the sky, events and faults.
     profile
-        What the camera is.
+        Instrument profile of the camera.
     store
-        The archive that receives raw files and truth.
+        The archive into which raw files and tables of true values are written.
     clock
-        Seconds that only grow.
+        Monotonic clock, seconds.
 
     Raises
     ------
     BadRequest
-        A fault names no verb.
+        A fault is not a valid verb.
     """
     said = settings.observatory
     faults = Faults(said.faults)

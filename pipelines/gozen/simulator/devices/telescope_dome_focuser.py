@@ -1,4 +1,7 @@
-"""Simulated telescope, dome and focuser: movements take time and can fail. Camera: `film_camera`."""
+"""Simulated telescope, dome and focuser: movements take time and can fail.
+
+The camera is in `gozen.simulator.devices.film_camera`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from gozen.errors import BadRequest, DeviceFailed
 from gozen.resources.recipe_steps import Pointing
 
 Clock = Callable[[], float]
-"""Seconds that only grow."""
+"""A monotonic clock, seconds."""
 
 SLEW_S, COVER_S, FOCUS_S, SLIT_S = 5.0, 3.0, 2.0, 10.0
 VERBS = ("telescope.point", "telescope.mirror_cover", "focuser.move", "dome.slit", "camera.configure", "camera.expose")
@@ -19,12 +22,17 @@ VERBS = ("telescope.point", "telescope.mirror_cover", "focuser.move", "dome.slit
 
 @dataclass
 class Faults:
-    """Which verbs fail, and when.
+    """The calls of devices that fail.
 
     Parameters
     ----------
     words
-        ``focuser.move`` fails each time, ``camera.expose@2`` the second time only.
+        One of `VERBS` each: ``focuser.move`` fails at every call, ``camera.expose@2`` only at the second call.
+
+    Raises
+    ------
+    BadRequest
+        A word is not valid.
     """
 
     words: tuple[str, ...] = ()
@@ -40,21 +48,27 @@ class Faults:
                 )
 
     def check(self, verb: str) -> None:
-        """Count a call, and raise `DeviceFailed` when it is one that fails."""
+        """Count a call.
+
+        Raises
+        ------
+        DeviceFailed
+            The call is one that fails.
+        """
         self._calls[verb] += 1
         if verb in self.words or f"{verb}@{self._calls[verb]}" in self.words:
             raise DeviceFailed(f"{verb} failed: the setting observatory.faults says so")
 
 
 class TimedMotion:
-    """What moves from one state to the next, within a time.
+    """A device whose movements take time.
 
     Parameters
     ----------
     clock
-        Seconds.
+        Monotonic clock, seconds.
     speed_up
-        How many times faster than real.
+        Factor by which movements are faster than real ones.
     """
 
     def __init__(self, clock: Clock, speed_up: float) -> None:
@@ -62,20 +76,20 @@ class TimedMotion:
         self._ends = clock()
 
     def begin(self, duration_s: float) -> None:
-        """Begin to move."""
+        """Start a movement of this duration, before the speed-up."""
         self._ends = self._clock() + duration_s / self._speed_up
 
     def busy(self) -> bool:
-        """Tell whether it still moves."""
+        """Tell whether the device is moving."""
         return self._clock() < self._ends
 
     def stop(self) -> None:
-        """Stop."""
+        """End the movement at once, as if the device had reached its target."""
         self._ends = self._clock()
 
 
 class SimulatedTelescope(TimedMotion):
-    """A mount that goes where it is told within seconds, and a mirror's cover."""
+    """A mount that reaches any field within seconds, and a mirror cover."""
 
     def __init__(self, clock: Clock, speed_up: float, faults: Faults) -> None:
         super().__init__(clock, speed_up)
@@ -84,25 +98,25 @@ class SimulatedTelescope(TimedMotion):
         self._cover: Literal["open", "close"] = "close"
 
     def point(self, pointing: Pointing) -> None:
-        """Go to a field and track it."""
+        """Slew to a field and track it."""
         self._faults.check("telescope.point")
         if pointing != self._pointing:
             self._pointing = pointing
             self.begin(SLEW_S)
 
     def where(self) -> Pointing | None:
-        """Return where it points."""
+        """Return the latest commanded pointing; None before the first."""
         return self._pointing
 
     def mirror_cover(self, state: Literal["open", "close"]) -> None:
-        """Open or close the mirror's cover."""
+        """Open or close the mirror cover."""
         self._faults.check("telescope.mirror_cover")
         if state != self._cover:
             self._cover = state
             self.begin(COVER_S)
 
     def conditions(self) -> Mapping[str, bool]:
-        """Return the states of cover and tracking; while it moves, it is neither open nor closed."""
+        """Return the states of cover and tracking; all are False during a movement."""
         still = not self.busy()
         return {
             "mirrorcover_open": still and self._cover == "open",
@@ -112,7 +126,7 @@ class SimulatedTelescope(TimedMotion):
 
 
 class SimulatedDome(TimedMotion):
-    """A dome whose slit opens within seconds."""
+    """A dome whose slit opens and closes within seconds."""
 
     def __init__(self, clock: Clock, speed_up: float, faults: Faults, *, is_open: bool) -> None:
         super().__init__(clock, speed_up)
@@ -127,7 +141,7 @@ class SimulatedDome(TimedMotion):
             self.begin(SLIT_S)
 
     def conditions(self) -> Mapping[str, bool]:
-        """Return the state of the slit."""
+        """Return the state of the slit: neither open nor closed during a movement."""
         still = not self.busy()
         return {
             "domeslit_open": still and self._slit == "open",
@@ -136,7 +150,7 @@ class SimulatedDome(TimedMotion):
 
 
 class SimulatedFocuser(TimedMotion):
-    """A focuser that goes anywhere."""
+    """A focuser that reaches any position within seconds."""
 
     def __init__(self, clock: Clock, speed_up: float, faults: Faults) -> None:
         super().__init__(clock, speed_up)
@@ -144,16 +158,16 @@ class SimulatedFocuser(TimedMotion):
         self._position_mm: float | None = None
 
     def move(self, position_mm: float) -> None:
-        """Go to a position, mm."""
+        """Move to a position, mm."""
         self._faults.check("focuser.move")
         if position_mm != self._position_mm:
             self._position_mm = position_mm
             self.begin(FOCUS_S)
 
     def position(self) -> float | None:
-        """Return the position, mm."""
+        """Return the latest commanded position, mm; None before the first."""
         return self._position_mm
 
     def conditions(self) -> Mapping[str, bool]:
-        """Return nothing: a focuser has no states that a recipe asks for."""
+        """Return no states: recipes wait for none of a focuser."""
         return {}

@@ -1,4 +1,4 @@
-"""Magnitudes and colours of stars and galaxies in five bands; no noise, no positions."""
+"""Draw magnitudes and colours of stars and galaxies in five bands, without measurement noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _STAR_SLOPE, _GALAXY_SLOPE = 0.08, 0.33
 _LIMIT, _FALL = 25.9, 0.25
 _STAR_SCATTER = 0.02
 
-# Knots over g-i of g-r, i-z and z-y: the stellar locus as Covey et al. 2007 (AJ 134, 2398, figure 3) have it, by eye.
+# g-i (first line), and g-r, i-z and z-y at these values: the stellar locus, read by eye from figure 3 of Covey et al.
+# 2007, AJ 134, 2398.
 _LOCUS = np.array(
     [
         [-0.50, 0.00, 0.30, 0.60, 1.00, 1.50, 1.90, 2.30, 2.70, 3.20, 3.80, 4.50],
@@ -23,7 +24,7 @@ _LOCUS = np.array(
         [-0.08, -0.03, 0.00, 0.03, 0.05, 0.09, 0.13, 0.20, 0.28, 0.39, 0.53, 0.70],
     ]
 )
-# Knots over redshift of g-r, r-i, i-z and z-y: the 4000-Angstrom break walks from g to y.
+# g-r, r-i, i-z and z-y at these redshifts: the 4000-Angstrom break moves from g to y.
 _REDSHIFT = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 2.0])
 _RED = np.array(
     [
@@ -44,17 +45,17 @@ _BLUE = np.array(
 
 
 def star_magnitudes(rng: np.random.Generator, count: int) -> Floats:
-    """Draw i magnitudes of stars: counts rise slowly, as away from the Galactic plane."""
+    """Draw i magnitudes of stars, whose counts rise slowly with magnitude, as at high Galactic latitude."""
     return np.interp(rng.random(count), *_cumulated(_STAR_SLOPE))
 
 
 def galaxy_magnitudes(rng: np.random.Generator, count: int) -> Floats:
-    """Draw i magnitudes of galaxies: counts rise by 0.33 dex a magnitude until detection ends (near 26)."""
+    """Draw i magnitudes of galaxies, whose counts rise by 0.33 dex per magnitude up to the detection limit near 26."""
     return np.interp(rng.random(count), *_cumulated(_GALAXY_SLOPE))
 
 
 def star_colours(rng: np.random.Generator, i: Floats) -> Floats:
-    """Draw g-r, r-i, i-z and z-y, shape (4, n), of stars of magnitudes ``i``: a turn-off peak, and red dwarfs."""
+    """Draw g-r, r-i, i-z and z-y, shape (4, n), of stars of magnitudes ``i``: turn-off stars and red dwarfs."""
     n = len(i)
     red = rng.random(n) < np.clip(0.35 + 0.06 * (i - 18), 0.3, 0.75)
     g_i = np.where(red, rng.normal(2.5, 0.5, n), 0.3 + rng.gamma(2.2, 0.18, n))
@@ -63,7 +64,7 @@ def star_colours(rng: np.random.Generator, i: Floats) -> Floats:
 
 
 def galaxy_colours(rng: np.random.Generator, i: Floats) -> Floats:
-    """Draw g-r, r-i, i-z and z-y, shape (4, n), of galaxies of magnitudes ``i``: a red and a blue kind, by redshift."""
+    """Draw g-r, r-i, i-z and z-y, shape (4, n), of red and blue galaxies of magnitudes ``i``, at random redshifts."""
     n = len(i)
     redshift = rng.gamma(3.0, np.clip(0.3 + 0.12 * (i - 20), 0.15, 1.1) / 2.67)
     red = rng.random(n) < np.clip(0.45 - 0.05 * (i - 19), 0.1, 0.5)
@@ -75,7 +76,7 @@ def galaxy_colours(rng: np.random.Generator, i: Floats) -> Floats:
 
 
 def magnitudes(i: Floats, colours: Floats) -> Floats:
-    """Return g, r, i, z and y, shape (5, n), from i and the four colours, shape (4, n)."""
+    """Compute g, r, i, z and y, shape (5, n), from i and the four colours, shape (4, n)."""
     g_r, r_i, i_z, z_y = colours
     r, z = i + r_i, i - i_z
     return np.stack([r + g_r, r, i, z, z - z_y])
@@ -83,7 +84,7 @@ def magnitudes(i: Floats, colours: Floats) -> Floats:
 
 @cache
 def _cumulated(slope: float) -> tuple[Floats, Floats]:
-    """Return the share of objects up to each of a row of magnitudes, and those magnitudes."""
+    """Return the cumulative distribution of magnitudes, and the magnitudes at which it is given."""
     grid = np.linspace(BRIGHTEST, FAINTEST, 2301)
     share = np.cumsum(10 ** (slope * (grid - _LIMIT)) / (1 + np.exp((grid - _LIMIT) / _FALL)))
     return (share - share[0]) / (share[-1] - share[0]), grid

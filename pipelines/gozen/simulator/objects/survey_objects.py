@@ -1,6 +1,6 @@
-"""Positions and types of a deep survey's objects, by tile, from the seed. No measurements.
+"""Draw positions and types of a deep survey's objects, tile by tile, from the seed. No measurements.
 
-A tile knows nothing of the other tiles nor of how many are made, so any way of cutting the work gives the same objects.
+A tile depends neither on the other tiles nor on their number, so the objects do not depend on how the work is split.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from gozen.simulator.sky.star_arrays import Floats, Integers
 Mask = npt.NDArray[np.bool_]
 
 FIELDS = {"XMM": (34.5, -4.8), "COSMOS": (150.1, 2.2), "GAMA15H": (216.5, 0.0), "VVDS": (336.5, 0.5)}
-"""Centres (ra, dec in degrees) of the fields, named after fields of HSC-SSP that lie there."""
+"""Centres (ra, dec in degrees) of the fields, with the names of the HSC-SSP fields at these positions."""
 
 TILE_ORDER = 9
 TILE_DEG2 = 360.0**2 / math.pi / (12 * 4**TILE_ORDER)
 OBJECTS_PER_TILE = 8192
-"""625,000 objects per square degree, as the wide layer of HSC-SSP (Aihara et al. 2022, PASJ 74, 247) has them."""
+"""Mean number of objects in a tile: 625,000 per square degree, as in the wide layer of HSC-SSP (Aihara et al. 2022,
+PASJ 74, 247)."""
 
 STAR_SHARE = 0.08
 COMPANION_SHARE = 0.004
@@ -39,27 +40,28 @@ _COVERAGE_ORDER = 7
 _SOMETIMES_MISSING = ("g", "r", "z", "y")
 _MISSING_SHARES = (0.75, 0.17, 0.08)
 _COMPANION_NUMBER = 1 << 32
-"""Companions may stand beyond their tile's edge: their numbers name their tile, and so never meet another's."""
+"""Bit in a companion's number. A companion can be beyond the edge of its tile; its number includes the tile, because
+otherwise it could be equal to that of an object of the next tile."""
 
 
 @dataclass(frozen=True)
 class SurveyObjects:
-    """Objects of one tile, all arrays of shape (n,) but for ``magnitudes``.
+    """Objects of one tile; arrays of shape (n,), except ``magnitudes``.
 
     Parameters
     ----------
     source_id
-        An id of ours: ``source_id >> 35`` is the nested HEALPix pixel of order 12.
+        Identifier assigned by Gozen: ``source_id >> 35`` is the nested HEALPix pixel of order 12.
     ra, dec
-        Degrees.
+        Position, degrees.
     is_star
-        Whether it is a point.
+        Whether the object is a point source.
     magnitudes
         True total magnitudes (AB) in g, r, i, z and y, shape (5, n).
     radius
         Half-light radius, arcsec; 0 for stars.
     twin
-        Index of the companion within 2 arcsec that has the same colours, -1 where there is none.
+        Index of the companion within 2 arcsec that has nearly the same colours; -1 if there is none.
     """
 
     source_id: Integers
@@ -74,14 +76,14 @@ class SurveyObjects:
         return len(self.source_id)
 
     def first(self, count: int) -> SurveyObjects:
-        """Return the first so many; a twin that is not among them is none."""
+        """Return the first ``count`` objects; references to twins that are not among them become -1."""
         kept = {field.name: getattr(self, field.name)[..., :count] for field in fields(self)}
         kept["twin"] = np.where(kept["twin"] < count, kept["twin"], -1)
         return SurveyObjects(**kept)
 
 
 def tile(seed: int, pixel: int) -> SurveyObjects:
-    """Return the objects of one nested HEALPix pixel of order 9; places are uniform on the sphere."""
+    """Draw the objects of one nested HEALPix pixel of order 9, uniformly on the sphere."""
     rng = stream(seed, "objects", pixel)
     count = int(rng.poisson(OBJECTS_PER_TILE))
     is_star = rng.random(count) < STAR_SHARE
@@ -109,7 +111,7 @@ def _companions(
     radius: Floats,
     number: Integers,
 ) -> Integers:
-    """Make the last objects companions of some of the others, in place; return each one's twin."""
+    """Make the last objects companions of some of the others, in place; return the index of each object's twin."""
     twin = np.full(len(ra), -1, np.int64)
     wanted = int(rng.binomial(len(ra), COMPANION_SHARE))
     first = len(ra) - wanted
@@ -128,7 +130,7 @@ def _companions(
 
 
 def missing_bands(seed: int, pixel: int) -> tuple[str, ...]:
-    """Return the bands in which the survey has not seen the pixel of order 7 that a tile lies in: mostly none."""
+    """Return the bands that the survey lacks in the HEALPix pixel of order 7 that contains a tile: usually none."""
     rng = stream(seed, "coverage", pixel >> 2 * (TILE_ORDER - _COVERAGE_ORDER))
     count = int(rng.choice(len(_MISSING_SHARES), p=_MISSING_SHARES))
     chosen = set(rng.permutation(len(_SOMETIMES_MISSING))[:count].tolist())
@@ -136,9 +138,10 @@ def missing_bands(seed: int, pixel: int) -> tuple[str, ...]:
 
 
 def tiles(seed: int, objects: int) -> Iterator[tuple[int, int]]:
-    """Yield the tiles that together hold so many objects, and how many to take of each: all but of the last.
+    """Yield the tiles that together contain ``objects`` objects, and how many to use of each.
 
-    The fields grow in turns from their centres.
+    All objects of a tile are used, except in the last tile. Tiles are taken from each field in turn, from its centre
+    outwards.
     """
     left = objects
     for pixel in _by_distance(math.ceil(objects / OBJECTS_PER_TILE * 1.1) + 8):
@@ -150,7 +153,7 @@ def tiles(seed: int, objects: int) -> Iterator[tuple[int, int]]:
 
 
 def _by_distance(count: int) -> list[int]:
-    """Return tiles by their rank in the distance from their field's centre, the fields in turns."""
+    """Return tiles sorted by their distance from the centre of their field, one of each field in turn."""
     each = math.ceil(count / len(FIELDS))
     reach = 1.1 * math.sqrt(each * TILE_DEG2 / math.pi) + 0.3
     ranked = [_around(*centre, reach)[:each] for centre in FIELDS.values()]

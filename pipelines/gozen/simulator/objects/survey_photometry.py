@@ -1,4 +1,4 @@
-"""Measure a survey's objects: fluxes with errors by depth, flags, shapes; arrays, one band at a time."""
+"""Simulate the measurements of a survey's objects: fluxes with errors by depth, flags and shapes, band by band."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from gozen.simulator.sky.star_arrays import Floats
 Measured = npt.NDArray[np.float32]
 
 ZERO_POINT = 27.0
-"""Magnitude of an instrumental flux of 1."""
+"""AB magnitude of an instrumental flux of 1 count."""
 NJY_PER_COUNT = 10 ** ((31.4 - ZERO_POINT) / 2.5)
-"""An AB magnitude is 31.4 - 2.5 log10(flux in nJy) (Oke & Gunn 1983, ApJ 266, 713)."""
+"""Flux of one count in nJy: an AB magnitude is 31.4 - 2.5 log10(flux in nJy) (Oke & Gunn 1983, ApJ 266, 713)."""
 
 DEPTH: Mapping[str, float] = {"g": 26.5, "r": 26.1, "i": 25.9, "z": 25.1, "y": 24.4}
-"""Magnitudes of points at 5 sigma, those of HSC-SSP's wide layer (Aihara et al. 2018, PASJ 70, S4, table 2)."""
+"""5 sigma limiting magnitudes of point sources in the wide layer of HSC-SSP (Aihara et al. 2018, PASJ 70, S4, table
+2)."""
 
 PIXEL_FLAGS = ("edge", "interpolatedcenter", "saturatedcenter", "crcenter", "bad")
 _PSF_SIGMA_ARCSEC: Mapping[str, float] = {"g": 0.33, "r": 0.31, "i": 0.25, "z": 0.29, "y": 0.29}
@@ -38,9 +39,10 @@ _BLENDED_SHARE = 0.03
 
 
 def object_columns(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, npt.NDArray[np.generic]]:
-    """Return what is said of an object as a whole: `isprimary`, `parent_id`, `deblend_nchild`.
+    """Return the columns that do not depend on the band: `isprimary`, `parent_id`, `deblend_nchild`.
 
-    A parent stands for the whole blend and is never primary; so are objects in the overlap of two pieces of sky.
+    A parent represents a complete blend and is never primary. Objects in the overlap of two pieces of sky are not
+    primary either.
     """
     rng = stream(seed, "primary", pixel, len(seen))
     count = len(seen)
@@ -56,10 +58,10 @@ def object_columns(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, npt.
 
 
 def forced(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
-    """Return for each band the columns of the table ``forced``, without the band's name before them.
+    """Return for each band the columns of the table ``forced``, named without the band.
 
-    Fluxes are negative where noise wins; an extendedness is NaN where a flux is. Flags of bad places are shared by the
-    bands, which see the same sky, and of bad pixels mostly not.
+    The flux of a faint object can be negative by noise; its extendedness is then NaN. Flags that depend on the sky,
+    such as near a bright star, are mostly the same in all bands; flags of bad pixels are independent.
     """
     count = len(seen)
     bad_place = _sprinkled(stream(seed, "places", pixel, count), count, _NEAR_BRIGHT_STAR)
@@ -78,7 +80,7 @@ def _fluxes(rng: np.random.Generator, band: str, magnitude: Floats, radius: Floa
     noise, further = rng.standard_normal((2, len(magnitude)), np.float32)
     error = np.sqrt(np.float32(sky**2) + point * np.float32(_COUNTS_PER_ELECTRON))
     psf = point + error * noise
-    # Both fluxes come from the same pixels, so their ratio has much less noise than either.
+    # Both fluxes are measured on the same pixels, so their ratio has much less noise than either.
     model = ((psf + np.float32(_MODEL_NOISE) * error * further) / in_psf).astype(np.float32)
     known = (psf > 0) & (model > 0)
     extended = np.where(known, psf < np.float32(_EXTENDED_BELOW) * model, np.float32(np.nan)).astype(np.float32)
@@ -112,7 +114,7 @@ def _flags(
 
 
 def measured(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, dict[str, Measured]]:
-    """Return for each band the columns of the table ``meas``: second moments (arcsec^2) and how blended it is."""
+    """Return for each band the columns of the table ``meas``: second moments (arcsec^2) and blendedness."""
     rng = stream(seed, "shapes", pixel, len(seen))
     count = len(seen)
     stretch = rng.normal(0, 0.25, (2, count)) * (seen.radius > 0)
@@ -132,7 +134,7 @@ def measured(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, dict[str, 
 
 
 def _sprinkled(rng: np.random.Generator, count: int, rate: float) -> Mask:
-    """Return a mask that is true at about this rate; much cheaper than a random number for each of many."""
+    """Return a random mask that is True at about this rate; much faster than a random number for each object."""
     mask = np.zeros(count, bool)
     mask[rng.integers(0, max(count, 1), int(rng.binomial(count, rate)))] = True
     return mask

@@ -1,4 +1,4 @@
-"""Write a simulated survey as a release, with the true pairs."""
+"""Write a simulated survey as a release, with the table of true pairs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from gozen.simulator.objects.survey_tables import WORDS, chunks, object_schema, 
 from gozen.simulator.truth_tables import write_truth
 
 PARTITION_ROWS = 500_000
-"""Rows of a partition, at most: two million objects in four fields are ten partitions and 37 patches."""
+"""Largest number of rows in a partition: two million objects in four fields have ten partitions and 37 patches."""
 
 MEMORY = 1 << 29
-"""Bytes of rows that are held; the rest waits on the disk."""
+"""Bytes of rows in memory; further rows are buffered on the disk."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What `simulate_objects` made.
+    """The result of `simulate_objects`.
 
     Parameters
     ----------
     tables
-        The manifest of each table by its word, ``forced`` and ``meas``.
+        The manifest of each table, by ``forced`` and ``meas``.
     pairs_key, pairs
-        Where the true pairs stand, and how many they are.
+        Key of the table of true pairs, and their number.
     """
 
     tables: Mapping[str, Manifest]
@@ -44,25 +44,25 @@ class Survey:
 def simulate_objects(
     store: Store, name: str, objects: int, *, seed: int = 1, progress: Callable[[], None] | None = None
 ) -> Survey:
-    """Write the object tables of a simulated survey and release them; run again, it completes what is there.
+    """Write the object tables of a simulated survey and release them. A second call completes an interrupted one.
 
     Parameters
     ----------
     store
         The archive.
     name
-        Of the release; the tables are ``{name}_forced`` and ``{name}_meas``.
+        Name of the release; the tables are ``{name}_forced`` and ``{name}_meas``.
     objects
-        In each of the tables.
+        Number of objects in each table.
     seed
-        Of the sky.
+        Seed of the sky.
     progress
-        Called `steps` times.
+        Called after each tile, `steps` times in total.
 
     Raises
     ------
     BadRequest
-        The archive holds another survey under this name.
+        The archive contains another survey with this name.
     """
     names = {word: keys.catalog(f"{name}_{word}").removeprefix("catalogs/") for word in WORDS}
     _claim(store, name, seed, objects)
@@ -76,7 +76,7 @@ def simulate_objects(
 
 
 def steps(seed: int, objects: int) -> int:
-    """Return how often `simulate_objects` reports progress."""
+    """Return how often `simulate_objects` calls ``progress``."""
     return (1 + len(WORDS)) * sum(1 for _ in tiles(seed, objects))
 
 
@@ -86,7 +86,7 @@ def pairs_key(name: str) -> str:
 
 
 def _claim(store: Store, name: str, seed: int, objects: int) -> None:
-    """Say in the archive what the truth of a name is, and refuse another."""
+    """Record seed and size of a survey in the archive; raise `BadRequest` if the name has others."""
     key = f"truth/{name}/objects.json"
     wanted = {"seed": seed, "objects": objects}
     if not store.create(key, json.dumps(wanted).encode()) and (found := json.loads(store.read(key))) != wanted:

@@ -1,4 +1,4 @@
-"""Columns and rows of the survey tables `forced` and `meas`, and which rows are true pairs."""
+"""Columns and rows of the survey tables `forced` and `meas`, and the table of true pairs."""
 
 from __future__ import annotations
 
@@ -56,22 +56,23 @@ Columns = Mapping[str, Any]
 
 
 def object_schema(word: str) -> pa.Schema:
-    """Return the columns of the table ``forced`` or ``meas``; the bands stand in the metadata as ``gozen_bands``."""
+    """Return the schema of the table ``forced`` or ``meas``; its metadata ``gozen_bands`` lists the bands."""
     whole, of_band = (_OBJECT, _FORCED) if word == "forced" else ((), _MEAS)
-    # What is asked together lies together: the bands of a quantity, and what is narrow beside the first flux.
+    # Columns that are read together are stored next to each other: the bands of a quantity, and the narrow columns
+    # before the first flux.
     banded = tuple(_of_band(column, band) for column in of_band for band in BANDS)
     return schema_of((*_KEY, *whole, *banded)).with_metadata({"gozen_bands": " ".join(BANDS)})
 
 
 def rows_of(seed: int, pixel: int, seen: SurveyObjects, word: str) -> pa.Table:
-    """Return the rows of a tile's objects in one of the tables; a band that the tile lacks is null.
+    """Return the rows of a tile's objects in one of the tables; columns of missing bands are null.
 
     Parameters
     ----------
     seed, pixel
-        The sky, and the tile (nested, order 9).
+        Seed of the sky, and nested HEALPix pixel of the tile, order 9.
     seen
-        Its objects.
+        Objects of the tile.
     word
         ``forced`` or ``meas``.
     """
@@ -93,7 +94,7 @@ def rows_of(seed: int, pixel: int, seen: SurveyObjects, word: str) -> pa.Table:
 
 
 def chunks(seed: int, objects: int, word: str, step: Callable[[], None] | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of so many objects, a tile at a time; call ``step`` after each."""
+    """Yield the rows of ``objects`` objects, one tile at a time; call ``step`` after each."""
     for pixel, count in tiles(seed, objects):
         yield rows_of(seed, pixel, tile(seed, pixel).first(count), word)
         if step is not None:
@@ -101,7 +102,7 @@ def chunks(seed: int, objects: int, word: str, step: Callable[[], None] | None =
 
 
 def pairs_of(seed: int, objects: int, step: Callable[[], None] | None = None) -> pa.Table:
-    """Return the true pairs: two objects within 2 arcsec of each other that have the same colours.
+    """Return the true pairs: two objects within 2 arcsec of each other with nearly the same colours.
 
     Returns
     -------

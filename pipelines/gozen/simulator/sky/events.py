@@ -1,6 +1,6 @@
-"""Simulated events: flares, eclipses, transients, movers and clouds, as pure functions of time.
+"""Simulated events: flares, eclipses, transients, movers and clouds, as functions of time. No I/O.
 
-An event is drawn by `frame_light`; here is only what it does. Times are MJD (UTC).
+`gozen.simulator.camera.frame_light` draws them on frames. Times are MJD (UTC).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 @dataclass(frozen=True)
 class Flare:
-    """A star brightens quickly and fades exponentially, as M dwarfs do (shape after Davenport 2014, ApJ 797, 122).
+    """A flare of a star: a quick rise and an exponential decay, as of M dwarfs (after Davenport 2014, ApJ 797, 122).
 
     Parameters
     ----------
     source_id
-        The star.
+        Identifier of the star.
     peak_mjd
-        Moment of the maximum.
+        Time of the maximum.
     amplitude
-        Extra flux at the maximum over the quiet flux.
+        Ratio of the additional flux at the maximum to the quiescent flux.
     rise_s, decay_s
-        Width of the Gaussian rise, and the time in which the flux falls to 1/e.
+        Time in which the additional flux rises (as a Gaussian) from 1/e to the maximum, and falls to 1/e again.
     """
 
     kind: ClassVar[str] = "flare"
@@ -43,18 +43,18 @@ class Flare:
     decay_s: float = 3.0
 
     def factor(self, mjd: Floats) -> Floats:
-        """Return the flux over the quiet flux."""
+        """Return the ratio of the flux to the quiescent flux."""
         return 1.0 + self.amplitude * _flare_shape(mjd, self.peak_mjd, self.rise_s, self.decay_s)
 
 
 @dataclass(frozen=True)
 class Transient:
-    """A flash where the catalogue has no star.
+    """A flash at a position without a star in the catalogue.
 
     Parameters
     ----------
     ra, dec
-        Degrees, at the epoch of the exposure.
+        Position at the epoch of the exposure, degrees.
     g, bp_rp
         Magnitude and colour at the maximum.
     peak_mjd, rise_s, decay_s
@@ -72,26 +72,26 @@ class Transient:
     decay_s: float = 3.0
 
     def factor(self, mjd: Floats) -> Floats:
-        """Return the flux over the flux at the maximum."""
+        """Return the ratio of the flux to the flux at the maximum."""
         return _flare_shape(mjd, self.peak_mjd, self.rise_s, self.decay_s)
 
 
 @dataclass(frozen=True)
 class Eclipse:
-    """A star dims periodically; the dip is a trapezoid.
+    """A star with periodic eclipses whose light curve is a trapezoid.
 
     Parameters
     ----------
     source_id
-        The star; the catalogue's magnitude is the one outside of eclipse.
+        Identifier of the star; its catalogue magnitude is that outside of eclipse.
     mid_mjd
         Middle of one eclipse.
     depth
-        Lost fraction of the flux, 0 to 1.
+        Fraction of the flux that is lost in mid-eclipse, 0 to 1.
     duration_s, ingress_s
-        From first to last contact, and the time that the light takes to fall.
+        Time from first to last contact, and time in which the flux falls.
     period_d
-        Days.
+        Period, days.
     """
 
     kind: ClassVar[str] = "eclipse"
@@ -104,7 +104,7 @@ class Eclipse:
     period_d: float = 0.1
 
     def factor(self, mjd: Floats) -> Floats:
-        """Return the flux over the flux outside of eclipse."""
+        """Return the ratio of the flux to the flux outside of eclipse."""
         phase = np.mod((mjd - self.mid_mjd) / self.period_d + 0.5, 1.0) - 0.5
         from_edge = self.duration_s / 2 - np.abs(phase) * self.period_d * _DAY_S
         return 1.0 - self.depth * np.clip(from_edge / self.ingress_s, 0.0, 1.0)
@@ -112,16 +112,16 @@ class Eclipse:
 
 @dataclass(frozen=True)
 class Mover:
-    """An object that moves on a straight line at a constant rate; a fast one leaves a streak on each frame.
+    """An object that moves at a constant rate; a fast one makes a streak on each frame.
 
     Parameters
     ----------
     ra, dec
-        Degrees, at ``epoch_mjd``.
+        Position at ``epoch_mjd``, degrees.
     rate_ra, rate_dec
-        arcsec/s on the sky; ``rate_ra`` includes cos(dec).
+        Rate, arcsec/s on the sky; ``rate_ra`` includes cos(dec).
     g, bp_rp
-        Magnitude of the whole object, and colour.
+        Total magnitude and colour.
     """
 
     kind: ClassVar[str] = "mover"
@@ -135,7 +135,7 @@ class Mover:
     bp_rp: float = 0.8
 
     def position(self, mjd: Floats) -> tuple[Floats, Floats]:
-        """Return ra and dec, degrees."""
+        """Return ra and dec at given times, degrees."""
         moved_deg = (np.asarray(mjd) - self.epoch_mjd) * _DAY_S / 3600.0
         ra = self.ra + self.rate_ra * moved_deg / math.cos(math.radians(self.dec))
         return np.mod(ra, 360.0), self.dec + self.rate_dec * moved_deg
@@ -143,7 +143,7 @@ class Mover:
 
 @dataclass(frozen=True)
 class Cloud:
-    """A cloud over the whole field: transmission falls over ``ramp_s``, stays, and comes back."""
+    """A cloud over the complete field: its transmission falls within ``ramp_s`` seconds, is constant, then rises."""
 
     kind: ClassVar[str] = "cloud"
     name: str
@@ -153,7 +153,7 @@ class Cloud:
     ramp_s: float = 1.0
 
     def factor(self, mjd: Floats) -> Floats:
-        """Return the fraction of the light that passes."""
+        """Return the transmission, 0 to 1."""
         inside = np.minimum(mjd - self.start_mjd, self.end_mjd - np.asarray(mjd)) * _DAY_S
         return 1.0 - (1.0 - self.transmission) * np.clip(inside / self.ramp_s, 0.0, 1.0)
 
@@ -164,7 +164,8 @@ Event = Flare | Transient | Eclipse | Mover | Cloud
 def exposure_mean(factor: Callable[[Floats], Floats], start_mjd: Floats, exposure_s: float) -> Floats:
     """Return the mean of a function of time over exposures that start at ``start_mjd`` (any shape).
 
-    Gauss-Legendre quadrature of eight points, applied to four quarters so that the kink of a flare costs nothing.
+    Gauss-Legendre quadrature with eight points is applied to each quarter of the exposure, so that the kink at a
+    flare's maximum costs little accuracy.
     """
     quarter = exposure_s / 4 / _DAY_S
     starts = np.asarray(start_mjd)[..., None] + quarter * np.arange(4)

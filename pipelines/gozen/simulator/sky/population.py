@@ -1,6 +1,6 @@
-"""The stars of a HEALPix tile, drawn from the seed and the number of the tile.
+"""Draw the stars of a HEALPix tile from the seed and the number of the tile.
 
-Two pointings that overlap see the same stars, because a tile knows nothing of pointings.
+A tile does not depend on the pointing, so overlapping pointings have the same stars.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gozen.simulator.sky.tycho import BrightStars
 TILE_ORDER = 8
 TILE_DEG2 = 360.0**2 / math.pi / (12 * 4**TILE_ORDER)
 TILE_RADIUS_DEG = 0.4
-"""Every place of a tile, and any star that moved into it since J2000, lies this close to the tile's centre."""
+"""Radius around a tile's centre that contains the tile, and the J2000 positions of stars that moved into it since."""
 ID_ORDER = 12
 _FINEST = 29
 BRIGHTEST, FAINTEST = 6.0, 20.5
-# Tycho-2 has 45 stars per square degree to 11.5 in the index; the rest is chosen so that about 1,500 sources stand on
-# the stack of 17 Tomo-e frames, with the flattening beyond 18 of star counts away from the Galactic plane.
+# The Tycho-2 index has 45 stars per square degree brighter than 11.5. The slopes give about 1,500 sources on a stack of
+# 17 Tomo-e frames; beyond 18, counts flatten as at high Galactic latitude.
 _BRIGHT_DENSITY, BRIGHT_LIMIT, _SLOPE = 45.0, 11.5, 0.345
 _BREAK, _FAINT_SLOPE = 18.0, 0.20
 _TYCHO_NUMBER = 1 << 24
@@ -39,16 +39,16 @@ def density(g: float) -> float:
 
 
 def magnitude(number: Floats) -> Floats:
-    """Return the magnitude to which there are so many stars per square degree: the inverse of `density`."""
+    """Return the magnitude up to which there are ``number`` stars per square degree: the inverse of `density`."""
     bright = BRIGHT_LIMIT + np.log10(number / _BRIGHT_DENSITY) / _SLOPE
     faint = _BREAK + np.log10(number / density(_BREAK)) / _FAINT_SLOPE
     return np.where(bright <= _BREAK, bright, faint)
 
 
 def tile(seed: int, pixel: int) -> Stars:
-    """Return the population of one nested HEALPix pixel of order 8.
+    """Draw the stars of one nested HEALPix pixel of order 8.
 
-    Places are uniform on the sphere: the centres of random pixels of order 29 inside the tile.
+    Positions are uniform on the sphere: the centres of random pixels of order 29 inside the tile.
     """
     rng = stream(seed, "population", pixel)
     bright, faint = density(BRIGHTEST), density(FAINTEST)
@@ -63,13 +63,13 @@ def tile(seed: int, pixel: int) -> Stars:
 
 
 def from_tycho(seed: int, bright: BrightStars) -> Stars:
-    """Give stars of the index what it lacks: seeded colours, motions and distances.
+    """Complete the stars of the index with random colours, proper motions and parallaxes from the seed.
 
-    ``g = VT - 0.15`` is near the mean of field stars at BP-RP 0.8 (Riello et al. 2021, A&A 649, A3); the place at J2000
-    is the index's.
+    ``g = VT - 0.15`` is near the mean of field stars at BP-RP 0.8 (Riello et al. 2021, A&A 649, A3). The position at
+    J2000 is that of the index.
     """
     g = bright.vt - 0.15
-    # A stream for each star, so that a star is the same in every cone that holds it.
+    # A random stream for each star, so that a star is the same in every cone that contains it.
     drawn = [nature(stream(seed, "tycho", int(row)), g[i : i + 1]) for i, row in enumerate(bright.row)]
     bp_rp, parallax, pmra, pmdec, ruwe = np.concatenate([np.zeros((5, 0)), *drawn], axis=1)
     ra, dec = moved(bright.ra, bright.dec, pmra, pmdec, EPOCH - 2000.0)
@@ -80,9 +80,10 @@ def from_tycho(seed: int, bright: BrightStars) -> Stars:
 def nature(rng: np.random.Generator, g: Floats) -> Floats:
     """Draw BP-RP, parallax (mas), proper motions (mas/yr) and RUWE, shape (5, n), of stars of magnitudes ``g``.
 
-    Colours are a turn-off peak and a red dwarf peak that grows with magnitude; distances follow from the main sequence
-    M_G = 1.9 + 3.2 (BP-RP) (a line through Gaia Collaboration, Babusiaux et al. 2018, A&A 616, A10, figure 1) and
-    motions from a tangential velocity of 30 km/s in each axis.
+    Colours have a peak of turn-off stars and one of red dwarfs, which are more numerous among faint stars. Parallaxes
+    follow from the main sequence M_G = 1.9 + 3.2 (BP-RP), a line through figure 1 of Gaia Collaboration, Babusiaux et
+    al. 2018, A&A 616, A10. Proper motions follow from tangential velocities with a standard deviation of 30 km/s per
+    axis.
     """
     n = len(g)
     red = rng.random(n) < np.clip(0.1 + 0.08 * (g - 11), 0.1, 0.7)
@@ -94,15 +95,15 @@ def nature(rng: np.random.Generator, g: Floats) -> Floats:
 
 
 def gaia_ids(pixels: Integers, numbers: Integers) -> Integers:
-    """Return ids of Gaia's form: a HEALPix pixel of order 12 above bit 35, a running number of 25 bits above bit 7.
+    """Return identifiers in Gaia's form: a HEALPix pixel of order 12 from bit 35, a running number from bit 7.
 
-    Gaia DR3 documentation, table ``gaia_source``, column ``source_id``.
+    Source: Gaia DR3 documentation, table ``gaia_source``, column ``source_id``.
     """
     return (pixels.astype(np.int64) << 35) | (numbers.astype(np.int64) << 7)
 
 
 def tiles_in_cone(ra: float, dec: float, radius_deg: float) -> list[int]:
-    """Return the tiles that a cone (degrees) touches, in order."""
+    """Return the tiles that overlap a cone (degrees), sorted."""
     lon, lat = Longitude(ra * units.deg), Latitude(dec * units.deg)
     pixels, _, _ = nested.cone_search(lon, lat, radius_deg * units.deg, TILE_ORDER, flat=True)
     return sorted(int(pixel) for pixel in pixels)

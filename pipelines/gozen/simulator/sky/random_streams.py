@@ -1,4 +1,4 @@
-"""Random streams that depend only on their purpose, not on order or place of the work."""
+"""Random streams that depend only on a seed and their purpose, not on the order or the process of the work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def stream(seed: int, *keys: int | str) -> np.random.Generator:
-    """Return the generator that belongs to a seed and to the keys that say what it is for.
+    """Return the random generator for a seed and for keys that describe its purpose.
 
     The same seed and keys give the same numbers in every process; different keys give independent streams.
     """

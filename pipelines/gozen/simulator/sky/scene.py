@@ -1,4 +1,4 @@
-"""The sky of one night: the stars in a cone, their events, and the transparency."""
+"""The simulated sky: the stars in a cone, events, and the transparency."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from gozen.simulator.sky.tycho import find_index, stars_in_cone
 
 @dataclass(frozen=True)
 class Conditions:
-    """Air, telescope and lamp. The defaults are those of an average night at Kiso with Tomo-e Gozen.
+    """Properties of air, telescope and flat-field lamp; the defaults are an average night with Tomo-e Gozen at Kiso.
 
     Parameters
     ----------
     fwhm_arcsec, fwhm_scatter
-        Seeing, and its relative scatter from frame to frame.
+        Full width at half maximum of the seeing, and its relative scatter from frame to frame.
     dance_px, local_dance_px
-        Standard deviation of each frame's displacement, and of the part that differs over the sensor, pixels.
+        Standard deviation of the displacement of each frame by the air, and of its change over the sensor, pixels.
     drift_px_s
         Guiding error, pixels per second along +x.
     sky_mag
-        Brightness of the sky, mag/arcsec2 in the camera's own band.
+        Brightness of the sky, mag/arcsec2 in the camera's band.
     zero_point, zero_point_scatter
-        Magnitude (at BP-RP = 0) that gives one electron per second, and its scatter from sensor to sensor.
+        Magnitude (at BP-RP = 0) of one electron per second, and its scatter from sensor to sensor.
     colour_term
-        ``G = zero point + colour_term (BP-RP) - 2.5 log10(flux)``.
+        Colour term in ``G = zero point + colour_term (BP-RP) - 2.5 log10(flux)``.
     pointing_error_arcsec
-        Standard deviation, in each axis, of the true pointing about the header's.
+        Standard deviation per axis of the difference between the true pointing and that in the header.
     rotation_deg, distortion_px
-        Of the sensors, see `gozen.simulator.camera.projection.project`.
+        Rotation and distortion of the sensors, see `gozen.simulator.camera.projection.project`.
     flat_fraction
-        Level of a flat field over saturation.
+        Ratio of the level of a flat field to the saturation level.
     """
 
     fwhm_arcsec: float = 4.0
@@ -66,18 +66,18 @@ class Conditions:
 
 @dataclass(frozen=True)
 class SimulatedSky:
-    """Stars and events that belong to one seed; small, and equal in every process.
+    """Stars and events for one seed: a small object to send to processes, which all draw the same stars from it.
 
     Parameters
     ----------
     seed
-        Of the population and of everything that the camera draws.
+        Seed of the stars and of all random numbers of the camera.
     events
-        What happens.
+        Events on the sky.
     conditions
-        Air, telescope and lamp.
+        Properties of air, telescope and flat-field lamp.
     tycho
-        Index whose stars are the bright end, or None: then the population covers it.
+        Index of real stars for the bright end; if None, bright stars are random as well.
     """
 
     seed: int = 1
@@ -86,16 +86,16 @@ class SimulatedSky:
     tycho: Path | None = field(default_factory=find_index)
 
     def tile(self, pixel: int) -> Stars:
-        """Return the stars of one nested HEALPix pixel of order 8, each of which belongs to one tile only."""
+        """Return the stars of one nested HEALPix pixel of order 8; each star is in exactly one pixel."""
         return _tile(self.seed, self.tycho, pixel)
 
     def stars(self, ra: float, dec: float, radius_deg: float) -> Stars:
-        """Return the stars whose catalogue positions lie in a cone (degrees)."""
+        """Return the stars with catalogue positions inside a cone (degrees)."""
         stars = concatenate([self.tile(pixel) for pixel in tiles_in_cone(ra, dec, radius_deg)])
         return stars.take(healpix.separation(ra, dec, stars.ra, stars.dec) <= radius_deg)
 
     def transmission(self, mjd: Floats) -> Floats:
-        """Return the fraction of the light that the clouds let pass."""
+        """Return the transmission of all clouds together, 0 to 1."""
         passed = np.ones(np.shape(mjd))
         for event in self.events:
             if isinstance(event, Cloud):
@@ -103,11 +103,11 @@ class SimulatedSky:
         return passed
 
     def movers(self) -> list[Mover]:
-        """Return the events that move."""
+        """Return the moving objects."""
         return [event for event in self.events if isinstance(event, Mover)]
 
     def transients(self) -> list[Transient]:
-        """Return the events that happen where there is no star."""
+        """Return the transients."""
         return [event for event in self.events if isinstance(event, Transient)]
 
 

@@ -1,4 +1,4 @@
-"""A set of stars as arrays, at the reference epoch or another."""
+"""A set of stars as arrays, with positions at the reference epoch or another."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _MAS_PER_DEG = 3.6e6
 
 @dataclass(frozen=True)
 class Stars:
-    """Stars with the quantities of Gaia DR3, all arrays of shape (n,).
+    """Stars with the quantities of Gaia DR3; arrays of shape (n,).
 
     Parameters
     ----------
     source_id
-        Gaia-shaped: ``source_id >> 35`` is the nested HEALPix pixel of order 12.
+        Identifier in Gaia's form: ``source_id >> 35`` is the nested HEALPix pixel of order 12.
     ra, dec
-        Degrees, at the epoch 2016.0.
+        Position at the epoch 2016.0, degrees.
     pmra, pmdec
-        mas/yr; ``pmra`` includes cos(dec).
+        Proper motion, mas/yr; ``pmra`` includes cos(dec).
     parallax
-        mas.
+        Parallax, mas.
     ruwe
         Renormalised unit weight error of the astrometric solution.
     g, bp_rp
-        Magnitude and colour.
+        G magnitude and BP-RP colour.
     """
 
     source_id: Integers
@@ -52,11 +52,11 @@ class Stars:
         return len(self.source_id)
 
     def take(self, which: npt.NDArray[np.bool_] | Integers) -> Stars:
-        """Return the stars of a mask or of indices."""
+        """Return the stars selected by a mask or by indices."""
         return Stars(*(getattr(self, field.name)[which] for field in fields(self)))
 
     def at(self, mjd: float) -> tuple[Floats, Floats]:
-        """Return ra and dec, degrees, moved by proper motion to a moment; parallax is left out."""
+        """Return ra and dec with proper motion applied to a time, without parallax, degrees."""
         return moved(self.ra, self.dec, self.pmra, self.pmdec, julian_year(mjd) - EPOCH)
 
 
@@ -66,7 +66,7 @@ def julian_year(mjd: float) -> float:
 
 
 def moved(ra: Floats, dec: Floats, pmra: Floats, pmdec: Floats, years: float) -> tuple[Floats, Floats]:
-    """Move positions (degrees) by proper motions (mas/yr, ``pmra`` with cos(dec)) over some years."""
+    """Move positions (degrees) by proper motions (mas/yr, ``pmra`` with cos(dec)) over a number of years."""
     moved_ra = ra + pmra * years / _MAS_PER_DEG / np.cos(np.radians(dec))
     return np.mod(moved_ra, 360.0), dec + pmdec * years / _MAS_PER_DEG
 
@@ -77,7 +77,7 @@ def concatenate(parts: Sequence[Stars]) -> Stars:
 
 
 def reference_table(stars: Stars) -> pa.Table:
-    """Return the stars, each once and sorted by ``source_id``, under the column names of Gaia DR3."""
+    """Return a table of the stars with the column names of Gaia DR3, without duplicates, sorted by ``source_id``."""
     _, first = np.unique(stars.source_id, return_index=True)
     unique = stars.take(first)
     return pa.table(

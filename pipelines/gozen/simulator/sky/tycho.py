@@ -1,6 +1,6 @@
-"""Read bright stars with real positions from an astrometry.net index of Tycho-2, as in Debian.
+"""Read bright stars with real positions from an astrometry.net index of Tycho-2, such as Debian's package.
 
-Only the stars of a cone are taken. The index has positions (J2000) and VT magnitudes, no motions and no colours.
+The index has positions (J2000) and VT magnitudes, but no proper motions or colours.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PATTERN = "index-tycho2-07*.fits"
 
 @dataclass(frozen=True)
 class BrightStars:
-    """Stars of the index, arrays of shape (n,).
+    """Stars of the index; arrays of shape (n,).
 
     Parameters
     ----------
     row
-        Row in the index, which names the star.
+        Row in the index, which identifies the star.
     ra, dec
-        Degrees, epoch J2000.
+        Position at the epoch J2000, degrees.
     vt
         Tycho VT magnitude.
     """
@@ -49,7 +49,7 @@ class _Tree:
 
 
 def find_index(folder: Path = INDEX_FOLDER) -> Path | None:
-    """Return the Tycho-2 index of a folder, or None where it is not installed."""
+    """Return the path of the Tycho-2 index in a folder; None if it is not installed."""
     return next(iter(sorted(folder.glob(_PATTERN))), None)
 
 
@@ -62,12 +62,12 @@ def stars_in_cone(index: Path, ra: float, dec: float, radius_deg: float) -> Brig
         An astrometry.net index with a ``kdtree_data_stars`` table (three unsigned 32-bit integers per star: a unit
         vector, scaled by ``kdtree_range_stars``) and a ``MAG_VT`` table in the same order.
     ra, dec, radius_deg
-        Degrees.
+        Centre and radius of the cone, degrees.
 
     Raises
     ------
     UnreadableInput
-        The file is not such an index.
+        The file is not a valid index of this form.
     """
     tree = _open(index)
     centre = _unit_vectors(np.array([ra]), np.array([dec]))[0]
@@ -90,7 +90,7 @@ def stars_in_cone(index: Path, ra: float, dec: float, radius_deg: float) -> Brig
 
 
 def _unit_vectors(ra: Floats, dec: Floats) -> Floats:
-    """Return the unit vectors, shape (n, 3), of positions in degrees."""
+    """Convert positions in degrees to unit vectors, shape (n, 3)."""
     lon, lat = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
 
