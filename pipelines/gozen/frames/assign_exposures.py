@@ -127,7 +127,7 @@ class _Night:
         self._out.notes += filter(None, (self._note(base, raw) for base, raw in self._late.fixed))
 
     def _note(self, base: str, raw: RawExposure) -> str:
-        """Return a message that an exposure keeps its name although earlier files came; empty if all belong to it."""
+        """Return a note that an exposure keeps its name although earlier files came; empty if all belong to it."""
         later = {
             name
             for (night, name), placed in self._out.groups.items()
@@ -205,7 +205,7 @@ class _Night:
             return False  # expired, and cannot be compared any more
 
     def _free_key(self, one: Arrival, exposure: str) -> str:
-        """Return the key of a file; if it is taken, add a number, or refuse a file that has its name from the header."""
+        """Return the key of a file; if it is taken, add a number, or refuse a file whose header names it."""
         key = keys.raw(self._night, exposure, one.frame_id)
         if one.header.frame_id is not None and key in self._used:
             # Refused here, not when it is copied: it must not be remembered, or later files would be compared with it.

@@ -1,4 +1,4 @@
-"""Base model, names, times, metadata and conditions that all resources share."""
+"""Define the base model, names, times, metadata and conditions that all resources share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pydantic.alias_generators import to_camel
 API_VERSION = "gozen.astro/v1alpha1"
 
 NAME_LENGTH = 52
-"""Longest name of a resource: its Job's pods append an index to it, and a host name ends at 63 characters."""
+"""Longest name of a resource: its Job's pods append an index to it, and a host name has at most 63 characters."""
 
 OBSERVATION_NAME_LENGTH = 48
-"""Longest name of an Observation: its Exposures append a step number, ``-008``."""
+"""Longest name of an Observation: its Exposures append a step number, such as ``-008``."""
 
 FITS_TEXT_LENGTH = 68
 """Longest text in one FITS header card (FITS standard 4.0, section 4.2.1)."""
@@ -49,9 +49,10 @@ class WireModel(BaseModel):
 
 
 def rules(*expressions: tuple[str, str]) -> ConfigDict:
-    """Return a model's configuration with rules that the API server checks: a CEL expression and what it says.
+    """Return a model's configuration with rules that the API server checks: CEL expressions and their messages.
 
-    Each stands beside the validator that says the same on a laptop. ``oldSelf`` makes one of changes only.
+    A Python validator of the model makes the same check without a cluster. Rules with ``oldSelf`` are checked only when
+    a resource is changed.
     """
     checks: list[JsonValue] = [{"rule": expression, "message": message} for expression, message in expressions]
     return ConfigDict(json_schema_extra={"x-kubernetes-validations": checks})
@@ -79,7 +80,7 @@ def written(moment: datetime) -> str:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(written, return_type=str)]
-"""A moment, kept in UTC; RFC 3339 text on the wire."""
+"""A moment in UTC; RFC 3339 text in YAML and JSON."""
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS-1123 label: lower-case letters, digits and dashes."""
@@ -187,7 +188,7 @@ class Resource(WireModel):
         return value
 
     def wire(self) -> dict[str, Any]:
-        """Return the resource as plain data in the words of the wire: what YAML and the API server hold."""
+        """Return the resource as plain data with the field names of YAML and of the API server."""
         data = self.model_dump(mode="json", exclude_none=True)
         data["metadata"] = self.metadata.model_dump(mode="json", exclude_defaults=True)
         order = ("apiVersion", "kind", "metadata", "spec", "status")
