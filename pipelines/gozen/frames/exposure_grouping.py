@@ -271,7 +271,7 @@ def base_name(frame: FrameFacts) -> str:
     if frame.data_type != "OBJECT":
         kind = frame.data_type.lower()
         return name if kind in name else f"{kind}-{name}"
-    # A target that looks like an exposure's number must not take its name.
+    # A target whose name looks like an exposure number must not get the name of that exposure.
     return f"object-{name}" if number_name(name) == name else name
 
 

@@ -219,7 +219,7 @@ def _pixels(unit: ImageUnit, data: bytes | memoryview, name: str) -> NDArray[Any
             pixels = np.asarray(hdus[unit.number].data)
             return pixels.astype(pixels.dtype.newbyteorder(">"), copy=False)
     kind = np.dtype(fits.BITPIX2DTYPE[unit.words["BITPIX"]]).newbyteorder(">")
-    # A copy of a cube of 90 MB would take longer than its calibration.
+    # A view, not a copy: copying a cube of 90 MB would take longer than its calibration.
     return np.frombuffer(data, kind, math.prod(unit.shape), unit.begin).reshape(unit.shape)
 
 

@@ -143,7 +143,7 @@ def _gain(value: Any, profile: Profile, source: str) -> str:
 
 
 def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[str, str]:
-    """Return binning and window as `RawHeader` has them."""
+    """Return binning and window in the form of `RawHeader`."""
     rules, binning = profile.header, profile.binning
     joined = _each(words, rules.binning, "binning", source)
     placed = _each(words, rules.window, "window", source)

@@ -140,7 +140,7 @@ class Camera(Protocol):
         """Open the shutter and return at once; the exposure continues in the background."""
 
     def state(self) -> CameraState:
-        """Return the camera's state. It must survive a restart of the observer, which asks for it again."""
+        """Return the camera's state; a camera outside the observer's process keeps it when the observer restarts."""
 
     def abort(self) -> None:
         """Stop a running exposure without a record; do nothing if none is running."""

@@ -83,7 +83,7 @@ def find_moving(
     wander = float(np.nanmax([aligned.shifts[index].residual for index in frames]))
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]], wander)]
     on_light = _on_light(points, compared)
-    # A mover is near a star on a few frames only; residual light that shifts with the telescope is on one on most.
+    # A mover is near stars on a few frames only; residual light of a star, which shifts with the telescope, on most.
     moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
     tracks: list[Track] = []
     if moving:

@@ -43,7 +43,7 @@ class Measurement:
     frame_zero
         Zero point of each measured frame, by frame number.
     calibrators
-        The stars that the zero point was fitted to, and why others were not used.
+        The stars that the zero point was fitted to, and how many others each rule removed.
     apertures
         Apertures of the measurement; the calibrated one is the first.
     """

@@ -57,7 +57,7 @@ def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[Pipeli
     if refusal is not None:
         log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, refusal.name, refusal)
     commit = commit_of(unread, reached, refusal)
-    # A commit is permanent: it must not come from a file that was overwritten during the reduction, or was removed.
+    # A commit is permanent: it must not use a raw file that was overwritten or forgotten during the reduction.
     check_unchanged(raw_store, stamps)
     check_not_forgotten(shared.store, work.processing.night, work.processing.exposure, work.raw_here)
     outcome = write_commit(shared.store, work.processing, commit)

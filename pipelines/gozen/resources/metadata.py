@@ -33,7 +33,10 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d
 
 
 class WireModel(BaseModel):
-    """A part of a resource: camelCase on the wire, snake_case in Python, no unknown fields, no silent conversions."""
+    """Base class of all parts of a resource: camelCase in YAML and JSON, snake_case in Python.
+
+    Unknown fields and values of another type are refused.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -95,13 +98,13 @@ SensorId = Annotated[str, Field(max_length=16, pattern=r"^[A-Za-z0-9]+$")]
 """A sensor as the instrument profile names it, such as ``121``."""
 
 RunName = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-"""The name of one processing, such as ``r1``."""
+"""The name of one processing run, such as ``r1``."""
 
 RightAscension = Annotated[float, Field(ge=0, lt=360)]
-"""Degrees, ICRS."""
+"""Right ascension, degrees, ICRS."""
 
 Declination = Annotated[float, Field(ge=-90, le=90)]
-"""Degrees, ICRS."""
+"""Declination, degrees, ICRS."""
 
 
 class ObjectMeta(WireModel):
@@ -167,7 +170,7 @@ Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=_
 
 
 class Resource(WireModel):
-    """What an Observation, an Exposure and a LightCurveJob have in common."""
+    """Base class of Observation, Exposure and LightCurveJob."""
 
     model_config = rules(
         (f"self.metadata.name.size() <= {NAME_LENGTH}", f"the name is longer than {NAME_LENGTH} characters"),

@@ -35,7 +35,7 @@ def make_night_masters(
     sensors
         Sensors to use; empty for all.
     divided
-        Whether other processes work on the other sensors, as in `gozen.archive.log.update_log`.
+        Whether other processes work on the other sensors; if so, the log is not updated here.
     finished
         Called with each result as soon as it is available.
 

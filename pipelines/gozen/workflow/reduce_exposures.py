@@ -75,7 +75,7 @@ def reduce_exposures(
     store
         The archive that the settings name.
     divided
-        Whether other processes work on the other sensors, as in `gozen.archive.log.update_log`.
+        Whether other processes work on the other sensors; if so, the log is not updated here.
     finished
         Called with each result as soon as it is available.
 
