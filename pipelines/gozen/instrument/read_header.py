@@ -68,7 +68,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     Parameters
     ----------
     words
-        Header keywords and their values, such as a `fits.Header`.
+        Header keywords and their values, such as an astropy ``fits.Header``.
     source
         The file's name, for messages.
 
