@@ -1,4 +1,7 @@
-"""The ``gozen`` command: one module per verb, thin over `workflow`; heavy imports happen inside a verb."""
+"""The ``gozen`` command: one thin module per subcommand on top of `gozen.workflow`.
+
+Slow imports are inside the functions, so that ``gozen --help`` is fast.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 import threading
 
 QUERY_THREAD = "gozen sql"
-"""Name of the thread in which a query is asked."""
+"""Name of the thread in which a query runs."""
 
 
 def main() -> None:
@@ -16,7 +19,7 @@ def main() -> None:
 
     code = run(sys.argv[1:])
     if any(thread.name == QUERY_THREAD for thread in threading.enumerate()):
-        # A query that could not be stopped is still inside DuckDB, which Python's own end would abort.
+        # A query that could not be stopped still runs in DuckDB; a normal exit of Python would crash it.
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)

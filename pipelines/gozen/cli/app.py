@@ -1,4 +1,4 @@
-"""Assemble the command: each verb is one line, grouped by task."""
+"""Assemble the command: each subcommand is one line, grouped by task."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ LOOK_UP = "Look up"
 MAINTAIN = "Maintain"
 MORE = "From other packages"
 PLUGINS = "gozen.commands"
-"""Entry-point group: other packages add a `typer.Typer` or a function as a verb."""
+"""Entry-point group in which other packages register a `typer.Typer` or a function as a subcommand."""
 
 _EPILOG = "--archive, --config and --debug may be anywhere in the command."
 
 
 def build_app() -> typer.Typer:
-    """Return the command with all its verbs, those of other packages included."""
+    """Return the command with all its subcommands, including those of other packages."""
     app = typer.Typer(
         name="gozen",
         help="Turn the raw frames of a camera that films the sky into light curves in searchable tables.",
@@ -95,7 +95,7 @@ def _add_plugins(app: typer.Typer) -> None:
     for entry in metadata.entry_points(group=PLUGINS):
         try:
             verb = entry.load()
-        except Exception:  # a broken plugin must not take the other verbs with it
+        except Exception:  # a broken plugin must not disable the other subcommands
             typer.echo(f"gozen: the verb {entry.name!r} of {entry.value} cannot be loaded and is left out", err=True)
             continue
         if isinstance(verb, typer.Typer):

@@ -1,4 +1,4 @@
-"""``gozen archive tag``, ``lifecycle`` and ``policy``: rules and rights of the archive's bucket."""
+"""``gozen archive tag``, ``lifecycle`` and ``policy``: life-cycle rules and permissions of the archive's bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_DAYS = 36_500
 _SPARE_DAYS = 2
-"""A file counts from when it was made; a night ends at most so many days later."""
+"""Days to add: a bucket counts from the creation of a file, and a night ends at most this many days later."""
 
 Users = Annotated[list[str] | None, typer.Option(metavar="ARN", help="User of this role; may be repeated.")]
 Set = Annotated[bool, typer.Option("--set", help="Set it in the bucket; without this option it is only printed.")]
@@ -53,7 +53,7 @@ def lifecycle(
 
 
 def days_of_rule(keep_days: float) -> int:
-    """Return the days after which a bucket may remove files that are kept for some days after their night."""
+    """Return the age in days at which a bucket may remove files that must be kept `keep_days` after their night."""
     if keep_days > _MOST_DAYS:
         raise BadRequest(
             f"keep_raw_days is {keep_days:g}, and the rule of a bucket takes at most {_MOST_DAYS} days: without the "

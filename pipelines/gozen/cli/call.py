@@ -19,15 +19,15 @@ RESUME = "interrupted: what was committed stays; run the same command again and 
 def run(args: list[str]) -> int:
     """Run the command line and return its exit code.
 
-    A known error is one line on standard error, ``gozen: CorruptFile: ...``; ``--debug`` adds the traceback.
+    An error is printed as one line on standard error, ``gozen: CorruptFile: ...``; ``--debug`` adds the traceback.
     """
-    # The first process of a container gets no default for SIGTERM: it would outlive the end of its pod's patience.
+    # Process 1 of a container has no default handler of SIGTERM: it would run on until its pod's grace period ends.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _call(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has enough; the interpreter must not write to it again at its end.
+        # The reader of a pipe, such as `head`, has closed it: the interpreter must not flush to it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except (KeyboardInterrupt, typer.Abort):
@@ -57,7 +57,7 @@ def _call(args: list[str]) -> int:
 def _report(error: Exception) -> int:
     usage = getattr(error, "format_message", None)
     if usage is not None:
-        if not usage():  # a verb of verbs was called without one: its help has been printed
+        if not usage():  # a group was called without a subcommand: its help has been printed
             return ExitCode.BAD_REQUEST
         ctx = getattr(error, "ctx", None)
         path = ctx.command_path if ctx is not None else "gozen"
@@ -65,7 +65,7 @@ def _report(error: Exception) -> int:
         return ExitCode.BAD_REQUEST
     known = as_gozen_error(error)
     _say(f"{known.name}: {known}")
-    # Data that were refused are a result where a commit says so; here nothing was done.
+    # A rejection has exit code 0 if it is recorded in a commit; here nothing was recorded.
     return known.exit_code or ExitCode.UNREADABLE_INPUT
 
 

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def values(column: pa.ChunkedArray) -> list[Any]:
-    """Return a column as Python has it; dates and times beyond Python's years as text."""
+    """Return the values of a column as Python objects; dates and times that Python cannot represent become text."""
     import pyarrow as pa
 
     try:
         return list(column.to_pylist())
-    except (OverflowError, ValueError):  # the years 1 to 9999, and nanoseconds where pandas is not installed
+    except (OverflowError, ValueError):  # years outside 1 to 9999, or nanoseconds without pandas
         if pa.types.is_nested(column.type):
             return [_of_scalar(one) for chunk in column.chunks for one in chunk]
         return list(column.cast(pa.string()).to_pylist())
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can have it.
+    """Return a value in a form that JSON can represent.
 
-    Dates and times become ISO 8601, bytes base64, a map with keys of text an object, any other map a list of pairs,
-    what is not a finite number null.
+    Dates and times become ISO 8601 text, bytes base64, a map with text keys an object, any other map a list of pairs,
+    and floats that are not finite null.
     """
     match value:
         case None | bool() | str() | int():
@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """Return a value in one cell: what has parts as JSON, bytes as base64, nothing for null."""
+    """Return a value as the text of one cell: nested values as JSON, bytes as base64, null as an empty text."""
     if value is None:
         return ""
     found = plain(value)
@@ -61,7 +61,7 @@ def text(value: Any) -> str:
 
 
 def for_csv(table: pa.Table) -> pa.Table:
-    """Return a table with only such columns as CSV has a form of."""
+    """Return a table in which nested and binary columns are converted to text, because CSV cannot represent them."""
     import pyarrow as pa
 
     columns = []
@@ -87,7 +87,7 @@ def _of_map(pairs: list[tuple[Any, Any]]) -> Any:
 
 
 def _of_scalar(scalar: pa.Scalar) -> Any:
-    """Return a value with parts, a date that Python does not have as text."""
+    """Return a nested value as Python objects; dates that Python cannot represent become text."""
     import pyarrow as pa
 
     if not scalar.is_valid:

@@ -1,4 +1,4 @@
-"""The terminal: one console for results, one for messages, and logging."""
+"""Set up the terminal: one console for results, one for messages, and logging."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _PLAIN_WIDTH = 200
 
 
 def results() -> Console:
-    """Return the console for results, on standard output; wide where that is a file or a pipe."""
+    """Return the console for results, on standard output; lines are wide if that is a file or a pipe."""
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=_PLAIN_WIDTH)
 
 
 def say(sentence: str) -> None:
-    """Print one line of a verb's result, unbroken however narrow the terminal is."""
+    """Print one line of a result, without line breaks even on a narrow terminal."""
     results().print(sentence, soft_wrap=True)
 
 
@@ -27,7 +27,7 @@ def messages() -> Console:
 
 
 def set_up_log(*, debug: bool) -> None:
-    """Send the log to standard error: from INFO on for ours, or all of ours with ``--debug``."""
+    """Send the log to standard error: Gozen's messages from INFO (DEBUG with ``--debug``), others from WARNING."""
     console = messages()
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=debug, log_time_format="%H:%M:%S")

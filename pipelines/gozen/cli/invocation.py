@@ -1,4 +1,4 @@
-"""The global options of a call, and the settings and archive that follow from them."""
+"""Hold the global options of a call, and load the settings and open the archive with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gozen.settings import Settings
 
 GLOBAL_OPTIONS = {"--archive": 1, "--config": 1, "--debug": 0}
-"""Options that may stand anywhere on the line, and how many values each takes."""
+"""Options that are valid anywhere on the command line, and the number of values that each takes."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Invocation:
     debug: bool = False
 
     def flags(self, **flags: Any) -> dict[str, Any]:
-        """Return the settings that flags give, the global ones included."""
+        """Return the settings that are given by flags, including the global options."""
         return {"archive": self.archive, **flags}
 
     def settings(self, **flags: Any) -> Settings:
-        """Return the settings, with the flags of a verb over them; a flag that is None counts as not given."""
+        """Return the settings; flags of the subcommand override them, unless they are None."""
         from gozen.settings import load_settings, settings_file
 
         with settings_file(self.config):
@@ -49,7 +49,7 @@ def invocation(ctx: typer.Context) -> Invocation:
 
 
 def hoist(args: list[str]) -> list[str]:
-    """Move the global options to the front, so that they may stand after the verb too."""
+    """Move the global options to the front, so that they are also valid after the subcommand."""
     front: list[str] = []
     rest: list[str] = []
     place = 0

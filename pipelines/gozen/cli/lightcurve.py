@@ -105,7 +105,7 @@ def _angle(text: str, unit: Literal["hours", "degrees"]) -> float:
 
 
 def _check_name(path: Path) -> None:
-    # Said before the look-up, and without matplotlib.
+    # Checked before the look-up, and without importing matplotlib.
     if path.suffix.lower() not in (".png", ".svg"):
         raise BadRequest(f"cannot draw into {path}: the name of a picture ends in .png or .svg")
 
@@ -172,7 +172,7 @@ def _show(found: pa.Table, columns: Sequence[str], most: int, place: tuple[float
 
 
 def _by_filter(found: pa.Table) -> pa.Table:
-    """Return rows star by star, of each star filter by filter."""
+    """Return the rows grouped by star, and for each star by filter."""
     import numpy as np
     import pyarrow as pa
 
@@ -196,7 +196,7 @@ def _title(source: int | None, place: tuple[float, float], radius: float) -> str
 
 
 def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], radius: float, refused: int) -> str:
-    """Say that nothing was found, and what is nearest."""
+    """Return the message that nothing was found; it names the nearest source."""
     info = catalog.info()
     nights = "1 night" if len(info.nights) == 1 else f"{len(info.nights)} nights"
     has = f"the table {info.name} has {info.rows:,} rows of {nights}"

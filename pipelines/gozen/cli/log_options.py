@@ -1,4 +1,4 @@
-"""The options that select from the observation log."""
+"""Define the options that select from the observation log."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ Radius = Annotated[float, _option("--radius", "Radius of the circle, deg.")]
 def selection(
     night: str | None, ra: float | None = None, dec: float | None = None, radius: float = 1.0, **texts: str | None
 ) -> LogSelection:
-    """Return what the options select together.
+    """Return the selection that the options define together.
 
     Parameters
     ----------
     night
-        One, or a range of which either end may be left out.
+        A night, or a range ``FIRST:LAST`` in which either end may be left out.
     ra, dec, radius
-        A circle, degrees; none without ``ra`` and ``dec``.
+        A circle, degrees; no circle without ``ra`` and ``dec``.
     texts
-        The other options, by the names of the selection.
+        The other options, by their names in `LogSelection`.
 
     Raises
     ------
     BadRequest
-        A night is none, or the circle is none on the sky.
+        A night is not a valid date, or the circle is not valid.
     """
     from gozen.archive.log.search_log import LogSelection
 
@@ -73,7 +73,7 @@ def _circle(ra: float | None, dec: float | None, radius: float) -> SkyCircle | N
 
 
 def title(what: str, count: int, store: Store) -> str:
-    """Return the heading of a table, which says what the log has when nothing was found."""
+    """Return the heading of a table; if nothing was found, it names the nights in the log."""
     from gozen.archive.log.search_log import nights
 
     if count:

@@ -53,7 +53,7 @@ def append(
 
 
 def _circle(called: Invocation, region: str | None) -> tuple[SkyCircle | None, float]:
-    """Return the circle that was asked for, and the radius of a sensor's field, deg."""
+    """Return the requested circle, and the radius of a sensor's field, deg."""
     from gozen.instrument.profile import load_profile
     from gozen.lightcurves.commit_selection import reach_of
     from gozen.resources.sky_circle import SkyCircle
@@ -74,7 +74,7 @@ def _say_appended(one: AppendedNight, table: str) -> None:
 
 
 def _write_result(path: Path, done: Sequence[AppendedNight]) -> None:
-    """Write what a pod reports to the operator."""
+    """Write the counts that a pod reports to the operator."""
     from gozen.archive.stores.store import named_errors
 
     counts = {

@@ -1,4 +1,4 @@
-"""Archive the raw files that a verb gets, with a progress bar, and print what was taken and left out."""
+"""Archive the raw files that a subcommand gets, with a progress bar, and print which were archived and left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def take_in_and_say(store: Store, profile: Profile, paths: Sequence[Path]) -> list[RawExposure]:
-    """Take files in, print what came and what was left out; raises as `gozen.workflow.take_in_files.take_in_files`."""
+    """Archive files, and print the exposures and the files left out; errors are those of `take_in_files`."""
     from gozen.workflow.take_in_files import take_in_files
 
     exposures = take_in_files(store, profile, paths, progress=counted, left_out=say_left_out)

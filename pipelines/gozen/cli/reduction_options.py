@@ -1,4 +1,4 @@
-"""Options that the reducing verbs share."""
+"""Define the options that the subcommands for reductions share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Workers = Annotated[int | None, typer.Option(help="Number of worker processes; d
 
 
 def pipeline_names(text: str | None) -> list[str]:
-    """Return pipelines that were named on the line; `BadRequest` for one that there is not."""
+    """Return the pipelines named on the command line; raise `BadRequest` if one does not exist."""
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     unknown = [name for name in names if name not in PIPELINE_NAMES]
     if unknown:

@@ -81,7 +81,7 @@ def _carry_out(
 
 
 def _say_missing(observation: Observation, answered: Answered, exposures: Sequence[RawExposure]) -> None:
-    """Say which exposures have no raw data, and what the night has instead."""
+    """Print which planned exposures have no raw data, and which exposures the night has."""
     for step in answered.missing:
         spec, place = step.exposure.spec, step.pointing
         where = "" if place is None or spec.data_type != "OBJECT" else _at((place.ra, place.dec))
@@ -94,7 +94,7 @@ def _say_missing(observation: Observation, answered: Answered, exposures: Sequen
 
 
 def _say_unasked(unasked: Sequence[RawExposure]) -> None:
-    """Say which exposures of the sky no step asks for."""
+    """Print the science exposures that no step asks for."""
     for one in unasked:
         messages().print(
             f"not asked for: {one.night} {one.exposure}: no step of the recipe asks for {one.object!r}"

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from gozen.instrument.profile import Profile
 
 _DITHERS = ((0.0, 0.0), (0.0, 1440.0), (-1980.0, 1440.0), (-1980.0, 0.0))
-"""Arcsec east and north: the four of a survey field."""
+"""Offsets towards east and north, arcsec: the four exposures of a survey field."""
 
 
 class _NightUnlessNamed(TyperGroup):
-    """A group whose verb ``night`` need not be said."""
+    """A command group in which the subcommand ``night`` may be left out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put ``night`` first, unless a verb or a call for help stands there."""
+        """Insert ``night`` as first argument, unless that is a subcommand or a help option."""
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if named else ["night", *args])
 

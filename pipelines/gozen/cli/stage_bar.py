@@ -1,4 +1,4 @@
-"""The progress bar of a verb, on standard error."""
+"""Show the progress bar of a subcommand, on standard error."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gozen.cli.console import messages
 
 @contextmanager
 def counted(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar while a stage lasts, and give the function to call after each step.
+    """Show a progress bar during a stage; yield the function to call after each step.
 
-    On a file or pipe it prints nothing.
+    If standard error is a file or a pipe, nothing is printed.
     """
     console = messages()
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()

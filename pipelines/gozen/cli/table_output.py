@@ -30,7 +30,7 @@ Parquet = Annotated[
 
 @dataclass(frozen=True)
 class Form:
-    """How a table is given out: one of CSV, JSON and Parquet, or a table for people."""
+    """The output format of a table: one of CSV, JSON and Parquet, else a table on the terminal."""
 
     csv: bool = False
     json: bool = False
@@ -44,14 +44,14 @@ class Form:
 def show(
     table: pa.Table, columns: Sequence[str], form: Form, title: str, formats: Mapping[str, str] | None = None
 ) -> None:
-    """Give out a table.
+    """Print a table or write it to a file.
 
     Parameters
     ----------
     columns
-        Those that people see on the terminal; programs get all.
+        Columns that are shown on the terminal; the other formats contain all.
     formats
-        How the numbers of some columns are written on the terminal.
+        Number formats of columns on the terminal, by column.
     """
     if form.csv:
         from pyarrow import csv
@@ -70,7 +70,7 @@ def show(
 
 
 def write_json(content: Any) -> None:
-    """Print JSON, of dates, bytes and what is not a number as `gozen.cli.cell_text.plain` has them."""
+    """Print JSON; `gozen.cli.cell_text.plain` converts dates, bytes and values that are not finite."""
     sys.stdout.write(json.dumps(cell_text.plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -101,7 +101,11 @@ def _print(table: pa.Table, columns: Sequence[str], title: str, formats: Mapping
 
 
 def text_of(value: Any, form: str | None = None) -> str:
-    """Return a value as a person reads it: nothing for null, six digits of a small number, a date's digits kept."""
+    """Return a value as text for the terminal.
+
+    Null becomes an empty text. Floats below 10,000 have five significant digits; larger ones, such as MJD, have five
+    decimals.
+    """
     if value is None:
         return ""
     if form is not None:

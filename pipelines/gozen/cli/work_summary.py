@@ -18,14 +18,14 @@ _NAMED_SENSORS = 4
 
 
 def say_taken_in(exposures: Iterable[RawExposure]) -> None:
-    """Print a line for each exposure with all that the archive has of it."""
+    """Print a line for each exposure, with the numbers of its sensors and files in the archive."""
     for one in exposures:
         count = sum(len(found) for found in one.sensors.values())
         say(f"{one.night} {one.exposure}: {one.data_type} {one.object!r}, {len(one.sensors)} sensors, {count} files")
 
 
 def say_left_out(refused: Sequence[CorruptFile]) -> None:
-    """Print each reason once, with the files that it holds for: a wrong profile refuses a whole night alike."""
+    """Print each reason once, with the files that it applies to: a wrong profile refuses all files of a night alike."""
     reasons: dict[str, list[str]] = {}
     for error in refused:
         name, _, reason = str(error).partition(": ")
@@ -51,7 +51,7 @@ def say_reduced(found: Sequence[SensorResult]) -> None:
     say(_totals(found))
     _print_warnings(found)
     for (what, name), several in sorted(_reasons(found).items()):
-        # One cloud over 84 sensors is one message, not 84.
+        # A cloud over 84 sensors must give one message, not 84.
         say(f"{what}, {name}: {_places([_place(one) for one in several])}: {_message(several[0])}")
     nights = sorted({one.work.processing.night for one in found if one.commit and "staging" in one.commit.products})
     if nights:
@@ -69,7 +69,7 @@ def _totals(found: Iterable[SensorResult]) -> str:
 
 
 def _reasons(found: Iterable[SensorResult]) -> dict[tuple[str, str], list[SensorResult]]:
-    """Return the results that a person must hear of, by what happened and its name."""
+    """Return the results to report, grouped by outcome and reason."""
     reasons: dict[tuple[str, str], list[SensorResult]] = {}
     for result in found:
         if result.commit is None:
@@ -84,7 +84,7 @@ def _reasons(found: Iterable[SensorResult]) -> dict[tuple[str, str], list[Sensor
 
 
 def _print_warnings(found: Iterable[SensorResult]) -> None:
-    """Print each warning once, with the sensors that it holds for; those done before were told then."""
+    """Print each warning once, with its sensors; warnings of sensors that were done before are not repeated."""
     warned: dict[str, list[str]] = {}
     for one in found:
         if one.commit is not None and not one.skipped:

@@ -1,1 +1,1 @@
-"""FITS input and output, and which raw files make an exposure."""
+"""Read and write FITS files, and group raw files into exposures."""

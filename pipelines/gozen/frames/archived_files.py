@@ -1,4 +1,4 @@
-"""The exposures and files of a night that are already in the archive."""
+"""Read the exposures and raw files of a night that are already in the archive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
 
 Closed = Callable[[str, str, str], bool]
-"""Tells whether a sensor (last) of an exposure of a night is finished, so that no file joins it."""
+"""Returns, for a night, an exposure and a sensor, whether the sensor is finished, so that no file is added to it."""
 _NIGHTS = 2
 _EXPOSURES = 1000
 
@@ -33,12 +33,12 @@ class ArchivedExposures:
         self._ahead: dict[str, list[RawExposure]] = {}
 
     def for_files(self, night: str, numbers: Iterable[str | None]) -> list[RawExposure]:
-        """Return the exposures that files of a night may have to do with.
+        """Return the exposures that files of a night may belong to.
 
         Parameters
         ----------
         numbers
-            The exposure number of each file; a night is read whole only for files without one.
+            The exposure number of each file; the complete night is read only if a file has no number.
         """
         names = {number_name(number) for number in numbers}
         if None not in names and night not in self._whole:
@@ -48,7 +48,7 @@ class ArchivedExposures:
         return list(self._night(night).values())
 
     def remember(self, fresh: RawExposure) -> None:
-        """Take note of files that are to be recorded in an exposure; what lies long ago is forgotten."""
+        """Add files that will be recorded in an exposure to the cache; the oldest entries are dropped from it."""
         whole, name = self._whole.get(fresh.night), (fresh.night, fresh.exposure)
         if whole is not None:
             whole[fresh.exposure] = merge_records(whole.get(fresh.exposure), fresh)
@@ -62,18 +62,18 @@ class ArchivedExposures:
             del self._single[next(iter(self._single))]
 
     def forget(self, night: str, ahead: Iterable[RawExposure] = ()) -> None:
-        """Read a night anew when it is asked for again.
+        """Drop a night from the cache, so that it is read again when it is next needed.
 
         Parameters
         ----------
         ahead
-            What is to be recorded of it and is not in the archive yet.
+            Exposures of the night that will be recorded and are not in the archive yet.
         """
         self._whole.pop(night, None)
         self._ahead[night] = list(ahead)
 
     def closed(self, night: str, exposure: str, sensor: str) -> bool:
-        """Tell whether a commit stands for a sensor of an exposure."""
+        """Return whether a sensor of an exposure has a commit."""
         found = map(keys.parse_commit, self.store.list(f"{keys.commits(night)}/{exposure}"))
         return any(one is not None and one.sensor == sensor for one in found)
 
@@ -81,10 +81,10 @@ class ArchivedExposures:
         if (night, name) not in self._single:
             try:
                 found = read_record(self.store, night, name)
-            except UnreadableInput:  # whoever records files of this exposure says so; the others go on
+            except UnreadableInput:  # it is reported when files of this exposure are recorded
                 found = RawExposure(night, name, "", "", 0.0)
             if found is not None and (found.setup is None or len(found.taken) < sum(map(len, found.sensors.values()))):
-                # Whoever wrote it did not say all that is asked now.
+                # The record was written without some of the facts that are needed now.
                 found = _completed(self.store, night, name, self.store.list(keys.raw_folder(night, name)), self.profile)
             self._single[night, name] = found
         return self._single[night, name]
@@ -100,13 +100,14 @@ class ArchivedExposures:
 
 
 def held_exposures(store: Store, night: str, profile: Profile) -> list[RawExposure]:
-    """Return what the archive has of a night, records completed from the headers of files that they do not describe.
+    """Return the exposures of a night; files that the records do not describe are read and added.
 
-    Files whose headers cannot be read are left out; an exposure of which nothing is known keeps its name.
+    Files whose headers cannot be read are left out. An exposure without any readable file is returned with its name
+    only.
     """
     folders = raw_folders(store, night)
     completed = [_completed(store, night, exposure, found, profile) for exposure, found in folders.items()]
-    # Of an exposure whose files have moved to others its record alone is left: it is none, and its name is free.
+    # If all files of an exposure were moved to others, only its record is left: it does not exist, its name is free.
     return [one for one in completed if not one.says_nothing or not all(map(is_of_record, folders[one.exposure]))]
 
 
@@ -124,7 +125,7 @@ def _completed(store: Store, night: str, exposure: str, found: list[str], profil
 
 
 def described(record: RawExposure, frames: dict[str, FrameFacts]) -> RawExposure:
-    """Return a record with what files say that it does not describe yet; see `read_frames`."""
+    """Return a record with files added that it does not describe yet; `read_frames` returns their facts."""
     if not frames:
         return record
     sensors = {name: set(files) for name, files in record.sensors.items()}
@@ -144,7 +145,7 @@ def described(record: RawExposure, frames: dict[str, FrameFacts]) -> RawExposure
 def read_frames(
     store: Store, found: Iterable[str], profile: Profile
 ) -> tuple[dict[str, FrameFacts], list[CorruptFile]]:
-    """Read the headers of raw files in an archive; return the facts of each by key, and why some cannot be read."""
+    """Read the headers of raw files in an archive; return the facts of each by key, and the errors of others."""
     frames: dict[str, FrameFacts] = {}
     refused: list[CorruptFile] = []
     for key in found:
@@ -161,12 +162,12 @@ def read_frames(
 
 
 def frame_of(header: RawHeader, profile: Profile, shape: tuple[int, ...]) -> FrameFacts:
-    """Return the facts of a raw file by which it belongs with others.
+    """Return the facts of a raw file that decide which exposure it belongs to.
 
     Parameters
     ----------
     shape
-        Of its image: (rows, columns) or (frames, rows, columns).
+        Shape of its image: (rows, columns) or (frames, rows, columns).
     """
     count = shape[0] if len(shape) == 3 else 1
     cube_s = count * header.frame_time_s if profile.raw == "cube" or count > 1 else None

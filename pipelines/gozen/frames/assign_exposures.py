@@ -1,4 +1,4 @@
-"""Assign incoming raw files to exposures: new, known, duplicate; and the key of each."""
+"""Assign incoming raw files to new or known exposures, give each a key, and refuse duplicates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ExposureName = tuple[str, str]
 
 @dataclass(frozen=True)
 class Placed:
-    """A raw file and the key that it gets in the archive, or has there."""
+    """A raw file, and its present or future key in the archive."""
 
     arrival: Arrival
     key: str
@@ -31,7 +31,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A raw file that is not taken, and why."""
+    """A raw file that is not taken into the archive, and why."""
 
     path: Path
     reason: CorruptFile
@@ -39,25 +39,25 @@ class Refusal:
 
 @dataclass
 class Sorted:
-    """Raw files by night and exposure, those that are left out, and what changes in the archive."""
+    """Raw files by night and exposure, the refused ones, and changes in the archive."""
 
     groups: dict[ExposureName, list[Placed]] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
     moved: dict[str, list[Moved]] = field(default_factory=dict)
-    """By night the files in the archive that were sorted again, where one of them changes to another exposure."""
+    """Archived files that were assigned again, by night; only nights in which one of them changes its exposure."""
     notes: list[str] = field(default_factory=list)
-    """Which exposures keep a name that they would not have, had all files come at once."""
+    """Messages on exposures that keep a name which they would not have if all files had come at once."""
 
 
 def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: Closed | None = None) -> Sorted:
-    """Put raw files to the exposures of their nights; where they are earlier, those in the archive are sorted again.
+    """Assign raw files to exposures; if they are earlier than archived files, those are assigned again.
 
     Parameters
     ----------
     held
-        What the archive has.
+        The exposures in the archive.
     closed
-        Tells which sensors of which exposures are finished; by default those for which a commit stands.
+        Returns whether a sensor of an exposure is finished; by default, whether it has a commit.
     """
     nights: dict[str, list[Arrival]] = {}
     for one in sorted(arrivals, key=lambda one: (one.header.utc_start, len(one.path.name), str(one.path))):
@@ -69,7 +69,7 @@ def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: 
 
 
 def other_file(path: Path, key: str) -> CorruptFile:
-    """Return what is said of a raw file whose place in the archive is taken."""
+    """Return the error for a raw file whose key in the archive belongs to another file."""
     return CorruptFile(
         f"{path.name}: the archive has another file as {key}; nothing is written over, "
         "so give it another FRAME_ID or exposure number if it is one of its own"
@@ -78,7 +78,7 @@ def other_file(path: Path, key: str) -> CorruptFile:
 
 @dataclass(frozen=True)
 class _KnownFile:
-    """A file that is in the archive, or came before."""
+    """A file that is in the archive or was assigned before."""
 
     place: Place
     exposure: str
@@ -86,7 +86,7 @@ class _KnownFile:
 
 
 class _Night:
-    """Puts the files of one night, in the order of time, to exposures."""
+    """Assigns the files of one night to exposures, in order of time."""
 
     def __init__(
         self, held: ArchivedExposures, night: str, arrivals: list[Arrival], closed: Closed, out: Sorted
@@ -109,7 +109,7 @@ class _Night:
             self._note_known(raw)
 
     def sort(self, arrivals: list[Arrival]) -> None:
-        """Put each file to its exposure, or among the refused."""
+        """Assign each file to its exposure, or add it to the refused ones."""
         waiting = deque(self._late.loose)
         moved: list[Moved] = []
         for one in arrivals:
@@ -127,7 +127,7 @@ class _Night:
         self._out.notes += filter(None, (self._note(base, raw) for base, raw in self._late.fixed))
 
     def _note(self, base: str, raw: RawExposure) -> str:
-        """Say that an exposure keeps its name though earlier files came; empty where all of these belong to it."""
+        """Return a note that an exposure keeps its name although earlier files came; empty if all belong to it."""
         later = {
             name
             for (night, name), placed in self._out.groups.items()
@@ -142,7 +142,7 @@ class _Night:
         )
 
     def _placed_again(self, file: Loose) -> Moved:
-        """Put a file that is in the archive to the exposure that it belongs to now."""
+        """Assign a file in the archive to the exposure that it belongs to now."""
         frame = file.frame
         exposure, key = self._exposures.place(frame, file.key), file.key
         if exposure != file.exposure:
@@ -184,7 +184,7 @@ class _Night:
         return exposure, key
 
     def _check_alone(self, one: Arrival, frame: FrameFacts, before: list[_KnownFile]) -> None:
-        """Refuse a file that is there already under another name, or another frame of the same moment."""
+        """Refuse a file that is a copy of a known one under another name, or another frame with the same start."""
         for seen in before:
             if self._is_same(one.path, seen.place):
                 raise CorruptFile(
@@ -192,7 +192,7 @@ class _Night:
                     "nothing is lost when it is removed"
                 )
         if before and frame.data_type == "OBJECT":
-            # Calibration frames need no times of their own.
+            # Only science frames need distinct times.
             raise CorruptFile(
                 f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start, "
                 "so one of the two has the wrong time; correct it if it is another frame, or remove it"
@@ -202,13 +202,13 @@ class _Night:
         try:
             return self._doubles.same(path, other)
         except MissingObject:
-            return False  # expired, so that nobody can compare it
+            return False  # expired, and cannot be compared any more
 
     def _free_key(self, one: Arrival, exposure: str) -> str:
-        """Return the key of a file; where its name is taken it gets a number, or is refused if its header names it."""
+        """Return the key of a file; if it is taken, add a number, or refuse a file whose header names it."""
         key = keys.raw(self._night, exposure, one.frame_id)
         if one.header.frame_id is not None and key in self._used:
-            # Refused only when it is copied, it would stay in memory, and later files would be compared with it.
+            # Refused here, not when it is copied: it must not be remembered, or later files would be compared with it.
             raise other_file(one.path, key)
         number = 1
         while one.header.frame_id is None and self._is_taken(key, one):
@@ -219,7 +219,7 @@ class _Night:
     def _is_taken(self, key: str, one: Arrival) -> bool:
         if key in self._used:
             return True
-        # What a killed process left there without a record may be this very file.
+        # A killed process may have left this same file there, without a record.
         return self._held.store.exists(key) and not self._is_same(one.path, key)
 
 
@@ -228,7 +228,7 @@ def _moment(sensor: str, mjd: float, exposure_id: str | None) -> tuple[object, .
 
 
 def _named(key: str, one: Arrival) -> bool:
-    """Tell whether a file has the name of what lies under a key, perhaps with the number that made it unique."""
+    """Return whether a key has a file's name, with or without the number that made it unique."""
     name = keys.frame_id_of(key)
     base, _, number = name.rpartition("-")
     return one.frame_id in (name, base if number.isdecimal() else name)

@@ -13,11 +13,11 @@ from gozen.frames.raw import parse_file
 
 _COMPRESSED = (b"ZIMAGE  =", b"ZCMPTYPE=")
 Place = Path | str
-"""Of a raw file: a path outside the archive, or a key in it."""
+"""The location of a raw file: a path outside the archive, or a key in it."""
 
 
 class Doubles:
-    """Compares raw files that start at the same moment; each is read once."""
+    """Compares raw files that start at the same moment, by cached digests."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -26,12 +26,12 @@ class Doubles:
         self._compressed: set[Place] = set()
 
     def same(self, one: Place, other: Place) -> bool:
-        """Tell whether two files of one sensor and moment are one frame; False where one cannot be read.
+        """Return whether two files of one sensor and moment are the same frame; False if one is not readable as FITS.
 
         Raises
         ------
         StorageUnavailable, MissingObject
-            A file is not there now.
+            A file cannot be reached, or does not exist.
         """
         try:
             if self._digest(one) == self._digest(other):

@@ -1,4 +1,4 @@
-"""Decide which raw files make one exposure, and its name, from their headers. No I/O."""
+"""Group raw files into exposures, and name these, by the files' headers. No I/O."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gozen.instrument.profile import Profile
 from gozen.resources.sky_circle import separation_deg
 
 PAUSE_S = 1800.0
-"""Half an hour without a frame ends an exposure."""
+"""An exposure ends after half an hour without a frame, seconds."""
 PAUSE_FRAMES = 10
-"""So do ten exposure times, if they are longer."""
+"""Number of exposure times without a frame that end an exposure, if they are longer than `PAUSE_S`."""
 _DAY_S = 86400.0
 _SAME_TIME = 0.01
 _FIELD_SHARE = 0.1
 _SLUG_LENGTH = 48
 _COMPARED = ("filter", "gain", "binning", "window")
-"""In which files of one exposure number must agree, besides target, kind and exposure time."""
+"""Setup fields in which files with one exposure number must agree, besides target, kind of data and exposure time."""
 
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """What of a raw file decides with which others it belongs."""
+    """The facts about a raw file that decide which exposure it belongs to."""
 
     object: str
     data_type: str
@@ -35,18 +35,18 @@ class FrameFacts:
 
 
 def tolerance_deg(profile: Profile) -> float:
-    """Return how far two pointings of one exposure may lie apart, degrees."""
+    """Return the largest separation of two pointings of one exposure, degrees."""
     field_arcsec = min(profile.active_shape) * profile.pixel_scale_arcsec
     return max(_FIELD_SHARE * field_arcsec, 2 * profile.pointing_uncertainty_arcsec) / 3600
 
 
 def slug(text: str) -> str:
-    """Return a text as a name for keys: lower case, digits and dashes."""
+    """Return a text as a name for keys: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_SLUG_LENGTH].strip("-") or "unnamed"
 
 
 def number_name(exposure_id: str | None) -> str | None:
-    """Return the name that an exposure's number gives it; None where there is none, or it is no number."""
+    """Return the name of an exposure by its number (eight digits); None if there is none, or it is not a number."""
     if exposure_id is None or not (exposure_id.isascii() and exposure_id.isdigit()):
         return None
     return f"{int(exposure_id):08d}"
@@ -54,7 +54,7 @@ def number_name(exposure_id: str | None) -> str | None:
 
 @dataclass
 class _Exposure:
-    """An exposure while files are put to it."""
+    """An exposure to which files are being assigned."""
 
     name: str
     object: str
@@ -68,7 +68,7 @@ class _Exposure:
 
     @property
     def pause_days(self) -> float:
-        """How long after its last frame, or before its first, a file may still belong to it."""
+        """The longest time after its last frame or before its first in which a file still belongs to it, days."""
         if self.cube_s is not None:
             # Cubes of one exposure start together.
             return self.cube_s / 2 / _DAY_S
@@ -80,22 +80,22 @@ class _Exposure:
         if self.cube_s is None:
             self.end = max(self.end, taken.mjd)
         known = self.first.get(frame.sensor)
-        # A frame without a pointing says nothing that others could be compared with.
+        # Later pointings are compared with this one, so a frame that has a pointing is preferred.
         if known is None or (taken.ra is None, taken.mjd) < (known.ra is None, known.mjd):
             self.first[frame.sensor] = taken
 
 
 class Exposures:
-    """The exposures of one night while files are put to them; give files in the order of time.
+    """The exposures of one night, to which files are assigned; files must come in order of time.
 
     Parameters
     ----------
     tolerance
-        How far two pointings of one exposure may lie apart, degrees.
+        Largest separation of two pointings of one exposure, degrees.
     known
-        Exposures that the archive has, of any camera; they keep their names and files.
+        Exposures in the archive, of any camera; they keep their names and files.
     closed
-        Tells whether a sensor of an exposure that the archive has is finished, so that nothing joins it.
+        Returns whether a sensor of an archived exposure is finished, so that no file is added to it.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Exposures:
             self._add_known(one)
 
     def place(self, frame: FrameFacts, source: str) -> str:
-        """Return the name of the exposure that a file belongs to, a new one where it begins one.
+        """Return the name of the exposure that a file belongs to; create the exposure if there is none.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Exposures:
         Raises
         ------
         CorruptFile
-            It contradicts the other files of its exposure number.
+            The file contradicts the other files of its exposure number.
         """
         if frame.setup.exposure_id is not None:
             exposure = self._of_number(frame, frame.setup.exposure_id, source)
@@ -172,14 +172,14 @@ class Exposures:
 
     @staticmethod
     def _rank(frame: FrameFacts, one: _Exposure) -> tuple[bool, float, float]:
-        # The nearest pointing first: so frames of two fields that touch are kept apart.
+        # The nearest pointing first: this separates frames of two adjacent fields.
         apart = _apart(frame, one)
         return apart is None, apart or 0.0, -one.end
 
     def _begin(self, frame: FrameFacts) -> _Exposure:
         mjd = frame.taken.mjd
         base = base_name(frame)
-        # A number is the name, also where nothing else is known of what has it.
+        # A file with an exposure number joins the exposure of that name, even if nothing is known about its files.
         name = base if base in self._unknown and frame.setup.exposure_id is not None else self._free_name(base)
         fresh = _Exposure(name, frame.object, frame.data_type, frame.setup, mjd, mjd, frame.taken.cube_s)
         self._register(fresh, frame)
@@ -217,12 +217,12 @@ class Exposures:
 
 
 def contradiction(frame: FrameFacts, object_: str, data_type: str, setup: Setup) -> str:
-    """Return in which word a file differs from the others of its number; empty where in none.
+    """Return a message on the first quantity in which a file differs from the others of its number; else an empty text.
 
     Parameters
     ----------
     object_, data_type, setup
-        What the others say.
+        Values of the other files.
     """
     pairs = [("object", frame.object, object_), ("data_type", frame.data_type, data_type)]
     pairs += [(name, getattr(frame.setup, name), getattr(setup, name)) for name in _COMPARED]
@@ -235,12 +235,12 @@ def contradiction(frame: FrameFacts, object_: str, data_type: str, setup: Setup)
 
 
 def same_time(one: float, other: float) -> bool:
-    """Tell whether two exposure times are the same, to one per cent."""
+    """Return whether two exposure times are equal to one per cent."""
     return abs(one - other) <= _SAME_TIME * max(abs(one), abs(other))
 
 
 def _series(frame: FrameFacts) -> tuple[str, ...]:
-    """Return the words in which files without a number must agree: never a pointing, and never a flat's exposure."""
+    """Return the values in which files without a number must agree; pointings and exposure times are not among them."""
     setup, kind = frame.setup, frame.data_type
     settings = (setup.camera, kind, setup.gain, setup.binning, setup.window)
     if kind == "OBJECT":
@@ -249,7 +249,7 @@ def _series(frame: FrameFacts) -> tuple[str, ...]:
 
 
 def _apart(frame: FrameFacts, one: _Exposure) -> float | None:
-    """Return how far a file's pointing lies from the first of its sensor, degrees; None where nobody can say."""
+    """Return the distance of a file's pointing from the first one of its sensor, degrees; None if one is unknown."""
     first, taken = one.first.get(frame.sensor), frame.taken
     if frame.data_type != "OBJECT" or first is None or first.ra is None or first.dec is None:
         return None
@@ -263,7 +263,7 @@ def _number_key(camera: str, number: str) -> tuple[str, str]:
 
 
 def base_name(frame: FrameFacts) -> str:
-    """Return what an exposure that begins with a file is called: its number, else its target or kind of calibration."""
+    """Return the name of an exposure by its first file: its number, else its target or kind of calibration."""
     number = frame.setup.exposure_id
     if number is not None:
         return number_name(number) or slug(number)
@@ -271,12 +271,12 @@ def base_name(frame: FrameFacts) -> str:
     if frame.data_type != "OBJECT":
         kind = frame.data_type.lower()
         return name if kind in name else f"{kind}-{name}"
-    # A target that looks like an exposure's number must not take its name.
+    # A target whose name looks like an exposure number must not get the name of that exposure.
     return f"object-{name}" if number_name(name) == name else name
 
 
 def number_of(name: str, base: str) -> int:
-    """Return which exposure of its base name one is, from 1; 0 where Gozen did not name it so."""
+    """Return the number of an exposure among those with its base name, from 1; 0 if its name has another form."""
     number = name.removeprefix(base)
     if not name.startswith(base) or (number and not (number[0] == "-" and number[1:].isdecimal())):
         return 0

@@ -1,4 +1,4 @@
-"""Find images and headers in the bytes of a FITS file; pixels stay bytes."""
+"""Find images and headers in the bytes of a FITS file; pixels are not converted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_HEADER = 100 * FITS_BLOCK
 _OF_AN_ARRAY = frozenset(
     ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "BZERO", "BSCALE", "BLANK")
 ).union(("EXTNAME", "EXTVER", "EXTLEVEL", "INHERIT", "CHECKSUM", "DATASUM"), (f"NAXIS{axis}" for axis in range(1, 10)))
-"""Words that describe their own array, so that an extension never takes them from the primary header."""
+"""Keywords that describe the array of their own unit; an extension never inherits them from the primary header."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class ImageUnit:
     Parameters
     ----------
     number
-        Of its header and data unit: 0 is the primary one.
+        Number of its header and data unit (HDU); 0 is the primary one.
     name
-        ``EXTNAME``; empty where there is none.
+        ``EXTNAME``; empty if there is none.
     words
-        Its header, with the primary header's words where it lacks them.
+        Its header; keywords that it lacks are inherited from the primary header.
     shape
-        As in NumPy: the fastest axis last.
+        Shape as in NumPy: the fastest axis is last.
     begin
-        Where its pixels begin in the file, bytes; None where they are compressed.
+        Byte offset of its pixels in the file; None if they are compressed.
     """
 
     number: int
@@ -56,19 +56,19 @@ class ImageUnit:
         return f"HDU {self.number}" + (f" ({self.name})" if self.name else "")
 
     def is_called(self, wanted: int | str) -> bool:
-        """Tell whether a number, or a name in small or capital letters, means this image."""
+        """Return whether an HDU number, or a name (case does not matter), is that of this image."""
         if isinstance(wanted, int):
             return self.number == wanted
         return self.name.casefold() == wanted.strip().casefold()
 
 
 def unpacked(data: bytes | memoryview, name: str) -> bytes | memoryview:
-    """Return the bytes of a FITS file, which may come packed by gzip.
+    """Return the bytes of a FITS file, decompressed if they are gzip data.
 
     Raises
     ------
     CorruptFile
-        There are none, or they cannot be unpacked.
+        The file is empty or cannot be decompressed.
     """
     if len(data) == 0:
         raise CorruptFile(f"{name}: the file is empty")
@@ -81,12 +81,12 @@ def unpacked(data: bytes | memoryview, name: str) -> bytes | memoryview:
 
 
 def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> ImageUnit:
-    """Return the image of an unpacked file that a profile names, or the first one; nothing behind it is looked at.
+    """Return the image of an unpacked file that a profile names, or the first one; the rest of the file is not read.
 
     Raises
     ------
     CorruptFile
-        It is no FITS file, there is no such image, or a header cannot be read.
+        It is not a valid FITS file, there is no such image, or a header cannot be read.
     """
     with quiet():
         first = _plain_first(data)
@@ -104,16 +104,16 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
 
 
 def image_names(data: bytes | memoryview, name: str) -> tuple[str, ...]:
-    """Return number and name of each image of an unpacked file, as far as its headers can be read."""
+    """Return number and name of each image of an unpacked file, up to the first unreadable header."""
     found = []
     with quiet(), opened(data, name, disable_image_compression=True) as hdus, contextlib.suppress(CorruptFile):
         for unit in _images(hdus, data, name):
-            found.append(str(unit))  # noqa: PERF401 those before a header that cannot be read count
+            found.append(str(unit))  # noqa: PERF401 images before an unreadable header must be kept
     return tuple(found)
 
 
 def opened(data: bytes | memoryview, name: str, **options: Any) -> fits.HDUList:
-    """Open unpacked bytes as FITS, without a copy of them and with pixels as they are stored."""
+    """Open unpacked bytes as FITS, without a copy and without scaling the pixels."""
     memory = memoryview(data)
     file = RangedFile(len(memory), lambda start, stop: memory[start:stop])
     try:
@@ -124,14 +124,14 @@ def opened(data: bytes | memoryview, name: str, **options: Any) -> fits.HDUList:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Read a damaged file as far as it goes; what is missing shows when the pixels or the words are read."""
+    """Suppress astropy's warnings on a damaged file: missing parts raise an error when pixels or keywords are read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         yield
 
 
 def _plain_first(data: bytes | memoryview) -> ImageUnit | None:
-    """Return the image that a file begins with; None where only astropy can tell, which takes five times as long."""
+    """Return the image at the start of a file; None if it needs astropy's parser, which takes five times as long."""
     header = _first_header(data)
     if not header.startswith(b"SIMPLE  =                    T"):
         return None
@@ -152,7 +152,7 @@ def _plain_first(data: bytes | memoryview) -> ImageUnit | None:
 
 
 def _first_header(data: bytes | memoryview) -> bytes:
-    """Return the blocks of the first header; nothing where it has no end in the first `_LONGEST_HEADER` bytes."""
+    """Return the blocks of the first header; empty if it does not end in the first `_LONGEST_HEADER` bytes."""
     for stop in range(FITS_BLOCK, min(len(data), _LONGEST_HEADER) + 1, FITS_BLOCK):
         block = bytes(data[stop - FITS_BLOCK : stop])
         if any(block[start : start + 80] == _END_BYTES for start in range(0, FITS_BLOCK, 80)):
@@ -193,11 +193,11 @@ def _inheriting(unit: ImageUnit, primary: Words) -> ImageUnit:
 
 
 def _of_compressed(words: Words) -> Words:
-    """Return the words of a compressed image, of which the table that holds it keeps some under other names."""
+    """Return the header of a compressed image; its table stores some keywords under other names (``ZNAXIS``)."""
     own = {word: value for word, value in words.items() if not word.startswith(("ZNAXIS", "NAXIS"))}
     own |= {word[1:]: value for word, value in words.items() if word.startswith("ZNAXIS")}
     own["BITPIX"] = words["ZBITPIX"]
-    # Both are in use for the value of an undefined pixel in an image of integers.
+    # Both ZBLANK and BLANK are in use for the value of an undefined pixel in an image of integers.
     if "ZBLANK" in words:
         own["BLANK"] = words["ZBLANK"]
     return own

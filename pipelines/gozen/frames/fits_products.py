@@ -1,6 +1,6 @@
 """Write FITS products: scaled int16 images (Rice) and float32 masters, with checksums.
 
-The bytes depend on nothing but the content: what FITS libraries stamp with the clock gets the exposure's own time.
+The bytes depend only on the content: time stamps, which FITS libraries take from the clock, are the exposure's time.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _FIRST_CARDS: tuple[Card, ...] = (
     ("EXTEND", True, "the image is in the next unit"),
 )
 _STEPS_PER_SIGMA = 4.0
-"""Quantisation by a quarter of the noise adds 1/(2 * 12 * 16) = 0.26 % to it."""
+"""Quantisation steps per sigma of the noise. A step of sigma/4 increases the noise by 1/(2 * 12 * 16) = 0.26 %."""
 _TILE_ROWS = 16
 
 
 def scaling(image: NDArray[np.float32], noise: float) -> tuple[float, float]:
-    """Return BSCALE and BZERO that keep an image's range in int16, in steps of a quarter of its noise if that fits.
+    """Return BSCALE and BZERO that fit an image's range into int16; the step is a quarter of the noise if that fits.
 
     Parameters
     ----------
     noise
-        Of one pixel, in the image's unit.
+        Noise of one pixel, in the image's unit.
     """
     low, high = _range(image.ravel())
     if low > high:
@@ -49,7 +49,7 @@ def scaling(image: NDArray[np.float32], noise: float) -> tuple[float, float]:
 
 @njit(cache=True)
 def _range(pixels: Any) -> tuple[float, float]:  # pragma: no cover (compiled)
-    """Return the lowest and the highest number, the other way round where there is none."""
+    """Return the lowest and the highest finite value; (inf, -inf) if there is none."""
     low, high = np.float32(np.inf), np.float32(-np.inf)
     for i in range(len(pixels)):
         value = pixels[i]
@@ -66,20 +66,20 @@ def compressed(
     when: str,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
 ) -> bytes:
-    """Return a FITS file that holds an image or a cube as scaled int16 with Rice compression.
+    """Return a FITS file with an image or a cube as scaled int16, Rice-compressed.
 
     Parameters
     ----------
     image
         Shape (rows, columns) or (frames, rows, columns); NaN becomes BLANK.
     cards
-        Header cards: word, value, comment.
+        Header cards: keyword, value, comment.
     noise
-        Of one pixel, which the steps are chosen by.
+        Noise of one pixel, which sets the quantisation step.
     when
-        Time that the checksums carry, FITS date.
+        Time in the comments of the checksums, FITS date.
     tables
-        Binary tables to add, by extension name: columns by name.
+        Binary tables to add, by extension name; each has its columns by name.
     """
     scale, zero = scaling(image, noise)
     planes = image if image.ndim == 3 else image[np.newaxis]
@@ -97,7 +97,7 @@ def compressed(
 def _tile_table(
     tiles: Sequence[Tiles], shape: tuple[int, ...], tile_rows: int, cards: Sequence[Card], scale: float, zero: float
 ) -> tuple[list[Card], bytes]:
-    """Return header and data of the binary table that a compressed image is kept in (FITS standard 4.0, section 10)."""
+    """Return header and data of the binary table that stores a compressed image (FITS standard 4.0, section 10)."""
     lengths = np.concatenate([plane.lengths for plane in tiles])
     ends = np.cumsum(lengths)
     # Heaps of 2 GB and more need descriptors of 64 bits.
@@ -138,7 +138,7 @@ def _tile_table(
 
 
 def plain(image: NDArray[np.float32], cards: Sequence[Card], when: str) -> bytes:
-    """Return a FITS file that holds an image as float32."""
+    """Return a FITS file with an image as float32."""
     rows, columns = image.shape
     first: tuple[Card, ...] = (
         ("SIMPLE", True, "conforms to the FITS standard"),
@@ -151,16 +151,16 @@ def plain(image: NDArray[np.float32], cards: Sequence[Card], when: str) -> bytes
 
 
 def read_plain(data: bytes, name: str, shape: tuple[int, int] | None) -> tuple[NDArray[np.float32], fits.Header]:
-    """Read what `plain` wrote.
+    """Read a file that `plain` wrote.
 
     Raises
     ------
     UnreadableInput
-        The bytes are no such file, or of another shape.
+        The bytes are not such a file, or the image has another shape.
     """
     try:
         with warnings.catch_warnings():
-            # A truncated file shows when its pixels are read; the warning would only say it twice.
+            # A truncated file raises an error when its pixels are read; the warning would only repeat it.
             warnings.simplefilter("ignore", AstropyWarning)
             with fits.open(io.BytesIO(data), memmap=False) as hdus:
                 image, header = np.asarray(hdus[0].data, np.float32), hdus[0].header.copy()
@@ -174,7 +174,7 @@ def read_plain(data: bytes, name: str, shape: tuple[int, int] | None) -> tuple[N
 
 
 def with_checksums(data: bytes, when: str) -> bytes:
-    """Return the same FITS file with DATASUM and CHECKSUM in every unit, stamped with a given time."""
+    """Return the same FITS file with DATASUM and CHECKSUM in every unit; their comments contain the given time."""
     with fits.open(io.BytesIO(data), disable_image_compression=True, memmap=False) as hdus:
         buffer = io.BytesIO()
         for hdu in hdus:
@@ -186,7 +186,7 @@ def with_checksums(data: bytes, when: str) -> bytes:
 def _written(hdus: fits.HDUList) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # A long comment is cut at the card's end, which loses nothing that matters.
+        # Astropy warns if it truncates a long comment; nothing important is lost.
         warnings.simplefilter("ignore", VerifyWarning)
         hdus.writeto(buffer)
     return buffer.getvalue()

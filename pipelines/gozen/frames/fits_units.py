@@ -1,4 +1,4 @@
-"""FITS header and data units as bytes: cards, padding, checksums with a given time."""
+"""Write FITS header and data units as bytes: cards, padding, checksums with a given time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numba import njit
 
 Card = tuple[str, Any, str]
 FITS_BLOCK = 2880
-"""Bytes of a block: headers and data are filled up to whole ones (FITS standard 4.0, section 3.1)."""
+"""Bytes of a block: headers and data are padded to complete blocks (FITS standard 4.0, section 3.1)."""
 _TEXT = 72
 _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
 _EMPTY = "0" * 16
@@ -25,11 +25,11 @@ def unit(cards: Sequence[Card], data: bytes, when: str) -> bytes:
     Parameters
     ----------
     cards
-        Word, value, comment; the mandatory ones first. A float that is no number becomes an undefined value.
+        Keyword, value, comment; the mandatory ones first. A float that is not finite becomes an undefined value.
     data
-        Without the padding.
+        Data without the padding.
     when
-        Time that the checksums carry, FITS date.
+        Time in the comments of the checksums, FITS date.
     """
     padding = bytes(-len(data) % FITS_BLOCK)
     data_sum = _ones_complement_sum(data)
@@ -45,14 +45,14 @@ def unit(cards: Sequence[Card], data: bytes, when: str) -> bytes:
 
 def _header(cards: Sequence[Card]) -> bytes:
     with warnings.catch_warnings():
-        # A long comment is cut at the card's end, which loses nothing that matters.
+        # Astropy warns if it truncates a long comment; nothing important is lost.
         warnings.simplefilter("ignore", VerifyWarning)
         text = "".join(image for card in cards for image in _images(*card)) + "END".ljust(80)
     return text.ljust(-(-len(text) // FITS_BLOCK) * FITS_BLOCK).encode("ascii")
 
 
 def _images(word: str, value: Any, comment: str) -> list[str]:
-    """Return the lines of one card; a text too long for one is continued."""
+    """Return the lines of one card; a text that is too long for one line is continued."""
     if word in ("HISTORY", "COMMENT"):
         parts = [value[start : start + _TEXT] for start in range(0, len(value), _TEXT)] or [""]
         return [f"{word:8s}{part}".ljust(80) for part in parts]
@@ -61,7 +61,7 @@ def _images(word: str, value: Any, comment: str) -> list[str]:
 
 
 def _ones_complement_sum(data: bytes) -> int:
-    """Return the sum of big-endian 32-bit words whose carries are added at the low end."""
+    """Return the ones' complement sum of big-endian 32-bit words: carries are added at the low end."""
     whole = len(data) // 4 * 4
     rest = int.from_bytes(data[whole:].ljust(4, b"\0"), "big")
     return _fold(int(_sum_of_words(np.frombuffer(data, "<u4", whole // 4))) + rest)
@@ -84,7 +84,7 @@ def _fold(total: int) -> int:
 
 
 def _encoded(value: int) -> str:
-    """Return a sum as sixteen characters, letters and digits only, whose own sum is that value."""
+    """Encode a checksum as 16 letters and digits (FITS standard 4.0, appendix J)."""
     columns = []
     for shift in (24, 16, 8, 0):
         quotient, remainder = divmod(value >> shift & 0xFF, 4)

@@ -1,4 +1,4 @@
-"""Parse the cards of a FITS header from its bytes, also non-standard ones."""
+"""Parse the cards of a FITS header from its bytes, including non-standard ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from astropy.io import fits
 Words = dict[str, Any]
 _QUOTED = re.compile(r"'+([^']*)")
 _LONG_NUMBER = 1e4
-"""From which on a float of days is coarser than a tenth of a microsecond."""
+"""Number of days from which on the spacing of floats is more than a tenth of a microsecond."""
 _COMMENTARY = ("COMMENT", "HISTORY", "CONTINUE", "")
 END = "END".ljust(80)
 _PLAIN = re.compile(
@@ -20,14 +20,14 @@ _PLAIN = re.compile(
     r"(?:'(?P<text>[^']*)'|(?P<truth>[TF])|(?P<whole>-?[1-9][0-9]{0,8}|0)|(?P<real>-?[0-9]{1,4}\.[0-9]{1,12}))"
     r" *(?:/.*)?"
 )
-"""What most cards look like. Astropy's parser takes ten times as long for one, and reads all others."""
+"""The form of most cards. Astropy's parser, which is ten times slower, reads all others."""
 _PRINTABLE = dict.fromkeys((*range(32), *range(127, 160)), " ") | dict.fromkeys(range(160, 256), "?")
 
 
 def header_words(data: bytes) -> Words:
-    """Return the first value of each word in the bytes of a header; a card that cannot be parsed stays as its text.
+    """Return the first value of each keyword in the bytes of a header; a card that cannot be parsed gives its text.
 
-    So only a rule that reads such a card refuses the file, and names it.
+    A file is therefore refused only if a rule reads the invalid card, and the message names the card.
     """
     text = data.decode("latin-1").translate(_PRINTABLE)
     words: Words = {}
@@ -39,7 +39,7 @@ def header_words(data: bytes) -> Words:
 
 
 def _cards(lines: list[str]) -> Iterator[str]:
-    """Yield each card up to the end of the header, with the lines that continue it."""
+    """Yield each card up to the end of the header, together with its CONTINUE lines."""
     card = ""
     for line in lines:
         if line.startswith("CONTINUE") and card:
@@ -64,14 +64,14 @@ def _plain_value(card: re.Match[str]) -> Any:
 
 def _parsed(card: fits.Card) -> tuple[str, Any]:
     try:
-        # The raw ones: a text of word, colon and number is no record of several values here.
+        # The raw keyword and value: astropy would split a text such as `word: 1` into a record-valued card.
         return card.rawkeyword, _all_digits(card)
     except (fits.VerifyError, ValueError):
         return card.keyword, _text_of(card)
 
 
 def _all_digits(card: fits.Card) -> Any:
-    """Return a card's value; as its text where it has more digits than a float keeps, as Julian dates do."""
+    """Return a card's value, or its text if it has more digits than a float can represent, as Julian dates do."""
     value = card.rawvalue
     if not isinstance(value, float) or abs(value) < _LONG_NUMBER:
         return value
@@ -80,7 +80,7 @@ def _all_digits(card: fits.Card) -> Any:
 
 
 def _mended(line: str) -> str:
-    """Return a card whose value follows its equals sign directly in the form of the standard."""
+    """Return a card with the space that the standard requires after the equals sign, if the value follows directly."""
     value_follows = line[8:9] == "=" and line[9:10] != " " and line[79:] == " "
     return f"{line[:8]}= {line[9:79]}" if value_follows and line[:8].strip() not in _COMMENTARY else line
 

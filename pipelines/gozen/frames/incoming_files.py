@@ -1,4 +1,4 @@
-"""List raw files outside the archive, and read their headers. `assign_exposures` groups them."""
+"""List raw files outside the archive and read their headers; `assign_exposures` groups them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gozen.instrument.read_header import RawHeader, read_header
 
 @dataclass(frozen=True)
 class Arrival:
-    """One raw file outside the archive, and what its header says.
+    """One raw file outside the archive, and its header.
 
     Parameters
     ----------
     frame
-        What of it decides where it belongs.
+        The facts that decide which exposure it belongs to.
     stamp
-        Its size and time (ns) when the header was read; None where nobody can change it.
+        Its size and modification time (ns) when the header was read; None if the file cannot change.
     """
 
     path: Path
@@ -35,24 +35,24 @@ class Arrival:
 
     @property
     def frame_id(self) -> str:
-        """The name that it gets in the archive."""
+        """The name of the file in the archive: that in its header, else its file name without ending."""
         return self.header.frame_id or stem(self.path)
 
 
 def stem(path: Path) -> str:
-    """Return a FITS file's name without what says that it is one, or compressed."""
+    """Return a FITS file's name without its ending, such as ``.fits`` or ``.fits.gz``."""
     name = path.name.lower()
     suffix = next((one for one in sorted(RAW_ENDINGS, key=len, reverse=True) if name.endswith(one)), path.suffix)
     return path.name[: len(path.name) - len(suffix)]
 
 
 def fits_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the FITS files among files and folders, folders with all below them, in order of name.
+    """Return the given files, and all FITS files below the given folders, sorted by name within each folder.
 
     Raises
     ------
     BadRequest
-        A path does not exist, or there is no FITS file at all.
+        A path does not exist, or no file is found.
     """
     found: list[Path] = []
     listed = list(paths)
@@ -71,7 +71,7 @@ def fits_files(paths: Iterable[Path]) -> list[Path]:
 def read_arrivals(
     files: Sequence[Path], profile: Profile, progress: Callable[[], None] = lambda: None
 ) -> tuple[list[Arrival], list[CorruptFile]]:
-    """Read the headers of raw files; those that cannot be read are returned as their errors."""
+    """Read the headers of raw files; return the readable files, and the errors of the others."""
     arrivals, refused = [], []
     for path in files:
         try:
@@ -86,7 +86,7 @@ def read_arrivals(
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Return a file's size and time (ns): both stay as long as nobody writes to it."""
+    """Return a file's size and modification time (ns), to detect later writes."""
     with named_errors(str(path), "read"):
         seen = path.stat()
     return seen.st_size, seen.st_mtime_ns

@@ -1,8 +1,9 @@
 """Move raw files in the archive to other exposures; the plan is written first, so a kill loses nothing.
 
-    raw/{night}/renaming/plan.json      what changes; there only while it does
+    raw/{night}/renaming/plan.json      the plan; it exists only while files are being moved
 
-Whoever takes in or records files of a night ends what a killed process has begun. One process of a night at a time.
+If the process is killed, the next one that takes in or records files of the night completes the plan. Only one
+process at a time may move files of a night.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from gozen.archive.stores.partial_files import is_alive, this_machine
 from gozen.errors import MissingObject, StorageUnavailable
 
 _HERE: set[str] = set()
-"""Plans that this process carries out: others of its own are of an attempt that ended with an error."""
+"""Plans that this process is carrying out. Another plan with this process's id is left from an attempt that failed."""
 _OVER = timedelta(minutes=10)
-"""Age at which a process that renames is over: the files of a night take seconds, or minutes in a bucket."""
+"""Age of a plan at which its process counts as dead: moving takes seconds on a disk, and minutes in a bucket."""
 
 
 @dataclass(frozen=True)
 class Renaming:
-    """Raw files of a night that change to other exposures.
+    """The plan to move raw files of a night to other exposures.
 
     Parameters
     ----------
     keys
         The new key of each file, by its old one.
     changes
-        By exposure, what changes in its record.
+        The change of each exposure's record, by exposure.
     """
 
     night: str
@@ -45,19 +46,20 @@ class Renaming:
     changes: Mapping[str, RecordChange]
 
     def to_json(self) -> bytes:
-        """Return the bytes of the plan, with the process that carries it out."""
+        """Return the plan as JSON, with the id of the process that carries it out."""
         changes = {name: json.loads(new_note(change).to_json()) for name, change in self.changes.items()}
         return (json.dumps({"keys": dict(self.keys), "changes": changes}, sort_keys=True, indent=1) + "\n").encode()
 
 
 def rename(store: Store, renaming: Renaming) -> list[RawExposure]:
-    """Carry out a renaming; return the exposures as they are recorded then.
+    """Carry out a renaming; return the new records of the exposures.
 
     Raises
     ------
     StorageUnavailable
-        An exposure was reduced or retained meanwhile, another file came, or another process renames files of the night.
-        Nothing has changed then. Where the archive cannot be written, `finish_renaming` ends what has begun.
+        An exposure was reduced or retained meanwhile, a new key is taken, or another process renames files of the
+        night; in these cases nothing is changed. Or the archive cannot be written; then `finish_renaming` completes
+        the plan later.
     """
     _check(store, renaming)
     key = _key(renaming.night)
@@ -71,17 +73,17 @@ def rename(store: Store, renaming: Renaming) -> list[RawExposure]:
 
 
 def finish_renaming(store: Store, night: str) -> None:
-    """End the renaming of a night that a process has left half done, if there is one.
+    """Complete the renaming of a night that a process has left unfinished, if there is one.
 
     Raises
     ------
     StorageUnavailable
-        The process is still at work, the plan cannot be read, or another file lies where one is to go.
+        The process is still at work, the plan cannot be read, or another file has one of the new keys.
     """
     key = _key(night)
     if not store.exists(key):
         return
-    with contextlib.suppress(MissingObject):  # the process has just come to its end
+    with contextlib.suppress(MissingObject):  # the process has just finished
         renaming, notes = _parsed(store, night)
         if any(_is_at_work(key, note) for note in notes):
             raise _at_work(store, night)
@@ -89,7 +91,7 @@ def finish_renaming(store: Store, night: str) -> None:
 
 
 def is_fixed(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether the files of an exposure may not change to another any more: it is retained, or a commit stands."""
+    """Return whether the files of an exposure must not move to another one: it is retained or has a commit."""
     return store.exists(keys.retain_marker(night, exposure)) or bool(store.list(f"{keys.commits(night)}/{exposure}"))
 
 
@@ -103,9 +105,9 @@ def _check(store: Store, renaming: Renaming) -> None:
 
 
 def _carry_out(store: Store, renaming: Renaming) -> list[RawExposure]:
-    """Do what is left to do; done twice, or by two at once, it changes nothing more."""
+    """Carry out the remaining steps of a plan; this is idempotent, even if two processes do it at the same time."""
     night = renaming.night
-    # Copied, recorded, then removed: wherever a kill comes, a record names a key under which the file lies.
+    # Copy, record, then delete: if the process is killed at any point, some record names an existing key of the file.
     for old, new in renaming.keys.items():
         with contextlib.suppress(MissingObject):  # moved already
             _copy(store, old, new)
@@ -113,17 +115,17 @@ def _carry_out(store: Store, renaming: Renaming) -> list[RawExposure]:
     for old, new in renaming.keys.items():
         if not is_fixed(store, night, _exposure(old)):
             store.delete(old)
-        # After the removal: a commit that came just before it names the old key, so the file goes back there.
+        # Checked again after the deletion: a commit written just before names the old key, so the file is put back.
         if is_fixed(store, night, _exposure(old)):
             _put_back(store, renaming, old, new)
-    # Last: as long as the plan lies there, whoever comes next ends what was begun.
+    # Last: while the plan exists, the next process completes it.
     store.delete(_key(night))
     return [record for record in records if record.sensors]
 
 
 def _put_back(store: Store, renaming: Renaming, old: str, new: str) -> None:
-    """Leave a file where it was, as a commit that came since names it there."""
-    with contextlib.suppress(MissingObject):  # an earlier try has put it back
+    """Move a file back to its old key, because a commit written meanwhile names that key."""
+    with contextlib.suppress(MissingObject):  # an earlier attempt has put it back
         _copy(store, new, old)
     night, added = renaming.night, renaming.changes[_exposure(new)].add
     if added is not None:
@@ -140,7 +142,7 @@ def _alone(added: RawExposure, new: str, old: str) -> RawExposure:
 
 
 def _copy(store: Store, key: str, to: str) -> None:
-    """Put a file under another key too."""
+    """Copy a file to another key."""
     path = store.path(key)
     if path is not None and not path.exists():
         raise MissingObject(f"{key} is gone")
@@ -171,7 +173,7 @@ def _parsed(store: Store, night: str) -> tuple[Renaming, list[Note]]:
 
 
 def _is_at_work(key: str, note: Note) -> bool:
-    # Should it live all the same, two carry out one plan, which changes nothing more.
+    # If the process is alive after all, two processes carry out the same plan, which is harmless.
     if datetime.now(UTC) - note.since > _OVER:
         return False
     if note.machine != this_machine():

@@ -1,4 +1,4 @@
-"""Problems of a raw file beyond its header: missing pixels, overflow, images that are not read."""
+"""Find problems of a raw file beyond its header: missing pixels, overflow, images that are not read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gozen.instrument.profile import Profile
 
 
 def findings(path: Path, profile: Profile) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read a raw file whole, and return what keeps its pixels from being used, and what a person should know.
+    """Read a complete raw file; return the errors that make its pixels unusable, and notes for the user.
 
     Raises
     ------
     StorageUnavailable, MissingObject
-        It cannot be read.
+        The file cannot be read.
     """
     with named_errors(str(path), "read"):
         data = path.read_bytes()
@@ -38,7 +38,7 @@ def findings(path: Path, profile: Profile) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def notes_on_images(file: RawFile, profile: Profile) -> tuple[str, ...]:
-    """Name the images of a file that are not read, where the profile does not choose one."""
+    """Return a note that names the images of a file that are not read, unless the profile chooses one."""
     if profile.hdu is not None or len(file.images) < 2:
         return ()
     return (

@@ -1,6 +1,6 @@
-"""Raw data of one sensor and exposure: a cube file, or one file per frame, read frame by frame.
+"""Read the raw data of one sensor and exposure: a cube file, or one file per frame.
 
-Nothing here calibrates; a file that is not what it promises is a `CorruptFile`.
+Nothing is calibrated here; an invalid or contradictory file raises `CorruptFile`.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from gozen.instrument.read_header import RawHeader, read_header
 from gozen.instrument.readout import read_out
 
 _HEAD_BYTES = 256 * 1024
-"""Of a file, which hold the header of almost any; the pixels of a cube are 90 MB."""
+"""Bytes to read first: they contain the header of almost any file, while the pixels of a cube are 90 MB."""
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """One raw file: its header words and its frames.
+    """One raw file: its header and its frames.
 
     Parameters
     ----------
     frames
-        Pixels of shape (frames, rows, columns); big-endian integers stay as they stand in the file.
+        Pixels of shape (frames, rows, columns), big-endian as in the file.
     offset, scale, blank
         As in `gozen.frames.stored_pixels.Scaling`.
     images
-        Number and name of each image in the file, where that is known.
+        Number and name of each image in the file, if known.
     """
 
     name: str
@@ -57,24 +57,24 @@ class RawFile:
     images: tuple[str, ...] = ()
 
     def frame(self, index: int) -> Pixels:
-        """Return one frame in native order: uint16 for unsigned 16-bit data, else floats that hold each number."""
+        """Return one frame in native byte order: uint16 for unsigned 16-bit data, else floats that are exact."""
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
-        """Return one frame as it lies in the file where that is FITS's form of uint16, else as `frame` does."""
+        """Return one frame as stored in the file if it is FITS's form of uint16, else the same as `frame`."""
         return apply_scaling(self.frames[index], Scaling(self.offset, self.scale, self.blank), self.name)
 
 
 @dataclass(frozen=True)
 class RawCube:
-    """All frames of one sensor in one exposure, in the order of time.
+    """All frames of one sensor in one exposure, in order of time.
 
     Parameters
     ----------
     header
-        The quantities of the first file.
+        Header quantities of the first file.
     frame_id
-        Name of the cube, after which its products are called.
+        Name of the cube; its products are named after it.
     start
         MJD (UTC) at which the first pixel of each frame starts.
     """
@@ -91,7 +91,7 @@ class RawCube:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of each file."""
+        """SHA-256 of each file, by name."""
         return {file.name: file.sha256 for file in self.files}
 
     def frame(self, index: int) -> Pixels:
@@ -99,13 +99,13 @@ class RawCube:
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
-        """Return the same as it lies in the file, where that is FITS's form of uint16: no copy is made."""
+        """Return the same as stored in the file, without a copy, if it is FITS's form of uint16."""
         if len(self.files) == 1:
             return self.files[0].stored(index)
         return self.files[index].stored(0)
 
     def read_out(self, profile: Profile) -> Profile:
-        """Return the profile of the pixels that the frames hold, where they are binned or a window of the sensor."""
+        """Return the profile adapted to the frames: they may be binned, or a window of the sensor."""
         return read_out(profile, self.header.binning, self.header.window, _frame_shape(self.files[0]), self.frame_id)
 
 
@@ -120,9 +120,9 @@ def read_words(source: Path | IO[bytes], hdu: int | str | None = None) -> tuple[
     Raises
     ------
     CorruptFile
-        The file is no FITS file or holds no such image.
+        The file is not a valid FITS file or contains no such image.
     StorageUnavailable, MissingObject
-        It cannot be read.
+        The file cannot be read.
     """
     name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "stream"))
     with named_errors(name, "read"), contextlib.ExitStack() as closing:
@@ -138,7 +138,7 @@ def read_words(source: Path | IO[bytes], hdu: int | str | None = None) -> tuple[
 
 
 def words_of_image(header: bytes, name: str) -> tuple[dict[str, Any], tuple[int, ...]]:
-    """Read a header that begins a file and describes an image, as `read_words` does, in a third of the time.
+    """Return the keywords and shape of a header at the start of a file, as `read_words` does, in a third of the time.
 
     Raises
     ------
@@ -167,16 +167,16 @@ def read_file(
     Parameters
     ----------
     room
-        Lends memory for the file's bytes, which the frames lie in; new memory by default.
+        Returns memory of a given size for the file's bytes, which the frames are views of; new memory by default.
     hdu
         Number or name of the image; the first one by default.
 
     Raises
     ------
     CorruptFile
-        It is truncated, no FITS file, or holds no such image.
+        The file is truncated, not a valid FITS file, or contains no such image.
     RawFileMissing
-        It is not there.
+        The file does not exist.
     """
     try:
         data = store.read_into(key, room or _new_memory)
@@ -193,43 +193,43 @@ def _new_memory(size: int) -> memoryview:
 
 
 def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None) -> RawFile:
-    """Make a raw file of the bytes of a FITS file."""
+    """Return the raw file that the bytes of a FITS file contain."""
     content = unpacked(data, name)
     unit = find_image(content, name, hdu)
     scaling = scaling_of(unit.words, name)
     try:
         pixels = _pixels(unit, content, name)
-    except Exception as error:  # the decoders of compressed pixels raise types of their own
+    except Exception as error:  # the decoders of compressed pixels raise many types of errors
         raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
     if pixels.ndim == 2:
         pixels = pixels[np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
     digest = hashlib.sha256(data).hexdigest()
-    # Most files end with their first image, and need not be walked through again.
+    # Most files end after their first image: a second pass over all units is not needed.
     ends = hdu is None and unit.begin is not None and unit.begin + pixels.nbytes + FITS_BLOCK > len(content)
     names = (str(unit),) if ends else image_names(content, name)
     return RawFile(name, unit.words, pixels, scaling.offset, digest, scaling.scale, scaling.blank, names)
 
 
 def _pixels(unit: ImageUnit, data: bytes | memoryview, name: str) -> NDArray[Any]:
-    """Return the pixels of an image: where they lie in the file's bytes, or decompressed."""
+    """Return the pixels of an image: a view of the file's bytes, or decompressed."""
     if unit.begin is None:
         with quiet(), opened(data, name) as hdus:
             pixels = np.asarray(hdus[unit.number].data)
             return pixels.astype(pixels.dtype.newbyteorder(">"), copy=False)
     kind = np.dtype(fits.BITPIX2DTYPE[unit.words["BITPIX"]]).newbyteorder(">")
-    # A copy of a cube of 90 MB would take longer than its calibration.
+    # A view, not a copy: copying a cube of 90 MB would take longer than its calibration.
     return np.frombuffer(data, kind, math.prod(unit.shape), unit.begin).reshape(unit.shape)
 
 
 def as_meant(file: RawFile, profile: Profile) -> RawFile:
-    """Return a file whose 16-bit pixels are taken for signed or unsigned ones, as the profile says.
+    """Return a file whose 16-bit pixels are interpreted as signed or unsigned, according to the profile.
 
     Raises
     ------
     CorruptFile
-        The profile does not say, and pixels look as if they had run over.
+        The profile does not set it, and pixels seem to have overflowed.
     """
     if file.frames.dtype != STORED or (file.offset, file.scale) != (0, 1) or profile.unsigned is False:
         return file
@@ -254,7 +254,7 @@ def _frame_shape(file: RawFile) -> tuple[int, int]:
 
 
 def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
-    """Make a cube of the raw files of one sensor and exposure.
+    """Combine the raw files of one sensor and exposure to a cube.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     Raises
     ------
     CorruptFile
-        A file's shape is not the profile's, a header word is missing, or two files contradict one another.
+        A file's shape does not fit the profile, a header keyword is missing, or two files contradict each other.
     """
     headers = [read_header(file.words, profile, file.name) for file in files]
     files = [as_meant(file, profile) for file in files]
@@ -291,9 +291,9 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
 
 
 def _words_in_common(header: RawHeader) -> tuple[str, ...]:
-    """Return the words that all files of a cube must share; see `gozen.frames.exposure_grouping`.
+    """Return the quantities that all files of a cube must share; see `gozen.frames.exposure_grouping`.
 
-    With the shutter closed the filter wheel does not matter.
+    The filter is not compared for darks and biases, which are taken with the shutter closed.
     """
     always = ("sensor", "data_type", "gain", "binning", "window")
     kinds = {"OBJECT": ("object", "filter", "exposure_s"), "FLAT": ("filter",)}

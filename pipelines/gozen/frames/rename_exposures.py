@@ -1,4 +1,4 @@
-"""Rename exposures that are not reduced yet to the names that later files show to be right."""
+"""Regroup archived exposures that are not reduced yet, if files that arrive late belong before or into them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Loose:
 
 @dataclass(frozen=True)
 class Moved:
-    """Where a loose file belongs now."""
+    """The exposure and key that a loose file has after it was assigned again."""
 
     file: Loose
     exposure: str
@@ -32,20 +32,20 @@ class Moved:
 
     @property
     def changes(self) -> bool:
-        """Whether it belongs to another exposure than before."""
+        """Whether the file belongs to another exposure than before."""
         return self.exposure != self.file.exposure
 
 
 @dataclass(frozen=True)
 class Late:
-    """The exposures that files which come are earlier than, or fall into.
+    """The archived exposures that late files precede or fall into.
 
     Parameters
     ----------
     loose
-        By time, the files of those that may still change.
+        Files of the exposures that may still change, in order of time.
     fixed
-        Those that may not, with their names without a number.
+        Exposures that must not change, each with its base name (without a number).
     """
 
     loose: list[Loose]
@@ -55,16 +55,16 @@ class Late:
 def late_exposures(
     known: Iterable[RawExposure], fresh: Sequence[FrameFacts], camera: str, is_fixed: Callable[[RawExposure], bool]
 ) -> Late:
-    """Return what files that come may change: exposures of their names with a frame that was taken later.
+    """Return the exposures that arriving files may change: those of the same name with a frame that was taken later.
 
-    Files that come in the order of time change nothing that is there.
+    Files that arrive in order of time change nothing in the archive.
 
     Parameters
     ----------
     fresh
-        What comes.
+        Facts of the arriving files.
     is_fixed
-        Tells whether a sensor of an exposure is finished, or its files are to stay.
+        Returns whether an exposure must not change: one of its sensors is finished, or it is retained.
     """
     arriving = [(base_name(frame), frame.taken.mjd) for frame in fresh if frame.setup.exposure_id is None]
     if not arriving:
@@ -84,7 +84,7 @@ def late_exposures(
 
 
 def _roots(bases: set[str]) -> dict[str, str]:
-    """Return by base name the shortest one that may share a name with it: `m-67-2` is also the second `m-67`."""
+    """Return for each base name the shortest one that can produce the same name: `m-67-2` is also the second `m-67`."""
     roots = {}
     for base in bases:
         root = base
@@ -95,7 +95,7 @@ def _roots(bases: set[str]) -> dict[str, str]:
 
 
 def _base_of(raw: RawExposure, camera: str) -> str:
-    """Return the name of an exposure without its number; empty where Gozen has not named it, or not for this camera."""
+    """Return the name of an exposure without its number; empty if Gozen did not choose it, or for another camera."""
     if raw.setup is None or raw.setup.camera != camera or raw.setup.exposure_id is not None:
         return ""
     keys = [key for files in raw.sensors.values() for key in files]
@@ -117,17 +117,17 @@ def _files(raw: RawExposure) -> list[Loose]:
 
 
 def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExposure]:
-    """Give loose files in the archive the exposures that they belong to; return these exposures as recorded now.
+    """Move loose files in the archive to the exposures that they belong to; return the new records of these.
 
     Parameters
     ----------
     moved
-        All files of the exposures that change, also those that stay.
+        All files of the exposures that change, including those that are not moved.
 
     Raises
     ------
     StorageUnavailable
-        As `gozen.frames.move_raw_files.rename`.
+        As in `gozen.frames.move_raw_files.rename`.
     """
     names = sorted({one.exposure for one in moved} | {one.file.exposure for one in moved})
     changes = {name: _change(night, name, moved) for name in names}
@@ -135,7 +135,7 @@ def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExpos
 
 
 def _change(night: str, name: str, moved: Sequence[Moved]) -> RecordChange:
-    """Return what changes in the record of an exposure: it is made anew of the files that belong to it now."""
+    """Return the change of an exposure's record: it is rebuilt from the files that belong to the exposure now."""
     own = {one.key: one.file.frame for one in moved if one.exposure == name}
     known = {*own, *(one.file.key for one in moved if one.file.exposure == name)}
     fresh = described(RawExposure(night, name, "", "", 0.0), own)

@@ -1,8 +1,8 @@
-"""Rice compression of images as FITS defines it: float pixels to scaled int16, tile by tile. Compiled.
+"""Rice compression of images as FITS defines it: float pixels to scaled int16, tile by tile (compiled code).
 
-The form is that of RICE_1 with blocks of 32 pixels and two bytes each (FITS standard 4.0, section 10.4.1; Rice, Yeh &
-Miller 1993, AIAA 93-4541): the first pixel as it is, then for each block the number of bits that are kept as they are,
-and for each difference to the pixel before its high part as so many zeros and a one, and its low part in those bits.
+The format is RICE_1 with blocks of 32 pixels of two bytes each (FITS standard 4.0, section 10.4.1; Rice, Yeh & Miller
+1993, AIAA 93-4541). The first pixel is stored as is. For each block follows the number k of low bits; each difference
+to the previous pixel is stored as its high part in unary and its k low bits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BLOCK = 32
 _SCALE_BITS, _WHOLE_BITS, _FITTING_BITS = np.uint64(4), np.uint64(16), np.uint64(32)
 _MOST_BITS = 14
 _WORST_BYTES = 2.2
-"""Of a pixel: sixteen bits, and the block's four."""
+"""Upper limit of compressed bytes per pixel: 16 bits, and 4 bits per block."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Tiles:
     Parameters
     ----------
     heap
-        Their bytes.
+        The bytes of all tiles.
     lengths
-        Bytes of each tile.
+        Number of bytes of each tile.
     """
 
     heap: bytes
@@ -39,16 +39,16 @@ class Tiles:
 
 
 def rice_tiles(image: NDArray[np.float32], scale: float, zero: float, tile_rows: int) -> Tiles:
-    """Compress an image in tiles of whole rows.
+    """Compress an image in tiles of complete rows.
 
     Parameters
     ----------
     image
         Shape (rows, columns); NaN becomes `BLANK`.
     scale, zero
-        A level is (pixel - zero) / scale, rounded and limited to -32767 to 32767.
+        The stored level is (pixel - zero) / scale, rounded and limited to -32767 to 32767.
     tile_rows
-        Rows of a tile; the last one may have fewer.
+        Number of rows of a tile; the last tile may have fewer.
     """
     rows = len(image)
     heap = np.empty(int(image.size * _WORST_BYTES) + 64 * (rows // tile_rows + 2), np.uint8)
@@ -62,7 +62,7 @@ def _compress(
     image: Any, scale: Any, zero: Any, tile_rows: int, heap: Any, lengths: Any
 ) -> int:  # pragma: no cover (compiled)
     rows, columns = image.shape
-    # One level more at the front, so that the first one has one before it, too.
+    # One more level at the front, so that the first level has a predecessor.
     levels = np.empty(1 + tile_rows * columns, np.int16)
     words = np.empty(tile_rows * columns, np.uint32)
     size = 0
@@ -83,20 +83,20 @@ def _compress(
 def _quantise(row: Any, scale: Any, zero: Any, levels: Any) -> None:  # pragma: no cover (compiled)
     for x in range(len(row)):
         level = np.rint((row[x] - zero) / scale)
-        # The comparison is false for what is no number.
+        # The comparison is false for NaN.
         limited = min(max(level, np.float32(-32767)), np.float32(32767)) if level == level else np.float32(BLANK)
         levels[x] = np.int16(limited)
 
 
 @njit(cache=True)
 def _encode(levels: Any, out: Any) -> Any:  # pragma: no cover (compiled)
-    """Write one tile, whose first level is there twice, into words and return how many bytes it takes."""
+    """Write one tile, whose first level is given twice, into words; return the number of bytes."""
     count = len(levels) - 1
     size, word, held = _write(out, 0, np.uint64(0), np.uint64(0), np.uint64(np.uint16(levels[0])), _WHOLE_BITS)
     differences = np.zeros(BLOCK, np.uint16)
     for begin in range(0, count, BLOCK):
         block = min(BLOCK, count - begin)
-        # Both do the same; only the one whose length is known is fast.
+        # Both branches do the same; the first is fast, because the compiler knows its length.
         if block == BLOCK:
             total = _differences(levels[begin : begin + BLOCK + 1], BLOCK, differences)
         else:
@@ -123,7 +123,7 @@ def _encode(levels: Any, out: Any) -> Any:  # pragma: no cover (compiled)
 def _write_block(
     out: Any, size: int, word: Any, held: Any, differences: Any, kept: Any
 ) -> Any:  # pragma: no cover (compiled)
-    """Write a whole block, two differences at a time where they fit into one word."""
+    """Write a complete block, two differences at a time if they fit into one word."""
     one, low = np.uint64(1), (np.uint64(1) << kept) - np.uint64(1)
     for j in range(0, BLOCK, 2):
         first, second = np.uint64(differences[j]), np.uint64(differences[j + 1])
@@ -140,7 +140,7 @@ def _write_block(
 
 @njit(cache=True)
 def _write_one(out: Any, size: int, word: Any, held: Any, value: Any, kept: Any) -> Any:  # pragma: no cover (compiled)
-    """Write one difference, whose high part may be thousands of zeros."""
+    """Write one difference; its high part may be thousands of zeros."""
     one = np.uint64(1)
     high = value >> kept
     while high > _WHOLE_BITS:
@@ -151,7 +151,7 @@ def _write_one(out: Any, size: int, word: Any, held: Any, value: Any, kept: Any)
 
 @njit(cache=True, inline="always")
 def _write(out: Any, size: int, word: Any, held: Any, code: Any, length: Any) -> Any:  # pragma: no cover (compiled)
-    """Add up to 32 bits, without a branch: a word is written each time, and kept once it is whole."""
+    """Add up to 32 bits without a branch: the word is written at each call, and `size` grows once it is full."""
     word = (word << length) | code
     held += length
     out[size] = _swapped(word << (np.uint64(64) - held) >> np.uint64(32))
@@ -160,7 +160,7 @@ def _write(out: Any, size: int, word: Any, held: Any, code: Any, length: Any) ->
 
 @njit(cache=True, inline="always")
 def _swapped(word: Any) -> Any:  # pragma: no cover (compiled)
-    """Return a word whose bytes lie in memory with the highest first."""
+    """Return a word with its bytes swapped: big-endian in memory."""
     value = np.uint32(word)
     inner = ((value & np.uint32(0xFF00)) << np.uint32(8)) | ((value >> np.uint32(8)) & np.uint32(0xFF00))
     return np.uint32((value << np.uint32(24)) | inner | (value >> np.uint32(24)))
@@ -168,10 +168,10 @@ def _swapped(word: Any) -> Any:  # pragma: no cover (compiled)
 
 @njit(cache=True, inline="always")
 def _differences(levels: Any, count: int, out: Any) -> Any:  # pragma: no cover (compiled)
-    """Give the differences of levels to the ones before, their sign in the lowest bit, and return their sum."""
+    """Write the differences of levels to the previous ones, with the sign in the lowest bit; return their sum."""
     total = np.uint32(0)
     for j in range(count):
-        # Numbers of 32 bits throughout, so that the compiler takes many at once; the difference itself has 16.
+        # 32-bit numbers throughout, so that the compiler can vectorise; the difference itself has 16 bits.
         step = np.int32(np.int16(np.int32(levels[j + 1]) - np.int32(levels[j])))
         folded = np.uint32((step << np.int32(1)) ^ (step >> np.int32(31))) & np.uint32(0xFFFF)
         out[j] = np.uint16(folded)
@@ -181,7 +181,7 @@ def _differences(levels: Any, count: int, out: Any) -> Any:  # pragma: no cover 
 
 @njit(cache=True)
 def _kept_bits(total: int, count: int) -> Any:  # pragma: no cover (compiled)
-    """Return how many low bits of a block's differences are kept as they are, by their mean."""
+    """Return how many low bits of a block's differences are stored as they are, by the mean of the differences."""
     mean = np.int64(max((total - count // 2 - 1) / count, 0.0)) >> 1
     bits = 0
     while mean > 0:

@@ -1,4 +1,4 @@
-"""The time of a source: mid-exposure of its detector row on its frame (docs/explanation/light-curves.md)."""
+"""Compute the time of a source: mid-exposure of its detector row on its frame (docs/explanation/light-curves.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mid_exposure(
     start
         MJD (UTC) at which the first pixel of the frame starts.
     row
-        0-based row on the raw frame; fractions count.
+        0-based row on the raw frame; it may be fractional.
     row_time_s
         Time from row to row, seconds; 0 for a global shutter.
     exposure_s

@@ -1,4 +1,4 @@
-"""Convert stored pixels to numbers without loss; find undefined and overflowed ones. No I/O."""
+"""Convert stored pixels to numbers without loss; find undefined and overflowed pixels. No I/O."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gozen.errors import CorruptFile
 Pixels = NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
 Stored = NDArray[np.int16]
 STORED = np.dtype(">i2")
-"""How FITS keeps uint16: big-endian, with 32768 subtracted (``BZERO``)."""
+"""FITS's form of uint16: big-endian int16, with 32768 subtracted (``BZERO``)."""
 _EXACT_IN_FLOAT64 = 2**53
 _EXACT_OFFSET = 2**23
-"""With an offset up to here every integer of 16 bits is exact in float32."""
+"""Largest offset with which every 16-bit integer is exact in float32."""
 _FAR_ADU, _BRIGHT_ADU, _ALMOST_FULL = 1000.0, 3277.0, 28000.0
 _FIRST, _LAST, _ALL = slice(None, -1), slice(1, None), slice(None)
 _NEIGHBOURS = (
@@ -27,17 +27,17 @@ _NEIGHBOURS = (
     ((_ALL, _FIRST), (_ALL, _LAST)),
     ((_ALL, _LAST), (_ALL, _FIRST)),
 )
-"""Where pixels lie, and where their neighbours above, below, to the right and to the left do."""
+"""Slices of pixels and of their neighbours in the next row, previous row, next column and previous column."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What makes numbers of stored ones: ``BZERO + BSCALE * stored`` (FITS standard 4.0, section 4.4.2.5).
+    """The conversion of stored values to pixel values: ``BZERO + BSCALE * stored`` (FITS standard 4.0, 4.4.2.5).
 
     Parameters
     ----------
     blank
-        Stored integer of an undefined pixel (``BLANK``); None where there is none.
+        Stored integer of an undefined pixel (``BLANK``); None if there is none.
     """
 
     offset: float = 0.0
@@ -46,7 +46,7 @@ class Scaling:
 
     @property
     def is_of_uint16(self) -> bool:
-        """Whether stored int16 are uint16 in FITS's form."""
+        """Whether stored int16 values are FITS's form of uint16."""
         return self.offset == 32768 and self.scale == 1
 
 
@@ -56,20 +56,20 @@ def scaling_of(words: Mapping[str, Any], name: str) -> Scaling:
     Raises
     ------
     CorruptFile
-        One of them is no number, or BSCALE is zero, so that the pixels mean nothing.
+        One of them is not a number, or BSCALE is zero; the pixels are then meaningless.
     """
     offset, scale = (_number(words, *of, name) for of in (("BZERO", 0.0), ("BSCALE", 1.0)))
     if scale == 0:
         raise CorruptFile(f"{name}: BSCALE = 0, so that all pixels are the same")
     blank = words.get("BLANK")
-    # For floats the standard has NaN instead, and an undefined BLANK marks nothing.
+    # The standard defines BLANK for integers only (floats have NaN), and a BLANK without a value marks no pixels.
     if not isinstance(blank, str | int | float) or _number(words, "BITPIX", 16.0, name) < 0:
         return Scaling(offset, scale)
     return Scaling(offset, scale, int(_number(words, "BLANK", 0.0, name)))
 
 
 def native(pixels: Pixels | Stored) -> Pixels:
-    """Return pixels in native order; those in FITS's form of uint16 become uint16."""
+    """Return pixels in native byte order; FITS's form of uint16 is converted to uint16."""
     if pixels.dtype != STORED:
         return cast("Pixels", pixels)
     # Adding 32768 to a two's complement number flips its highest bit.
@@ -79,15 +79,15 @@ def native(pixels: Pixels | Stored) -> Pixels:
 
 
 def apply_scaling(stored: NDArray[Any], scaling: Scaling, name: str) -> Pixels | Stored:
-    """Return the numbers of a frame, NaN where a pixel is undefined.
+    """Return the values of a frame; undefined pixels are NaN.
 
-    They stay as they are stored where that is FITS's form of uint16; else they are float32 where that holds each
-    number exactly, and float64 where it does not.
+    FITS's form of uint16 is returned as stored, unless a pixel is undefined, and unscaled uint16 as uint16. All others
+    become float32 if that is exact for every value, else float64.
 
     Raises
     ------
     CorruptFile
-        An integer is so large that float64 does not hold it either.
+        An integer is too large to be exact in float64.
     """
     whole = stored.dtype.kind in "iu"
     undefined = stored == scaling.blank if whole and scaling.blank is not None else np.zeros(0, np.bool_)
@@ -109,14 +109,14 @@ def apply_scaling(stored: NDArray[Any], scaling: Scaling, name: str) -> Pixels |
 
 
 def run_over(frame: NDArray[Any]) -> int:
-    """Return how many pixels of a signed frame are probably those of an unsigned one, above 32767 ADU.
+    """Return how many pixels of a signed frame are probably overflowed values of an unsigned one, above 32767 ADU.
 
-    Such a pixel is negative, and bright ones lie around it: the middle of a star, or a sky that is brighter itself.
+    Such a pixel is negative and surrounded by bright ones, as in the middle of a star; or the sky itself is negative.
 
     Parameters
     ----------
     frame
-        Integers of 16 bits that are taken for signed ones.
+        16-bit integers, interpreted as signed.
     """
     if frame.min() >= 0:
         return 0
@@ -135,13 +135,13 @@ def run_over(frame: NDArray[Any]) -> int:
 
 
 def far_below(frame: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which pixels are negative, and more than 1000 ADU below the median."""
+    """Return which pixels are negative, and more than 1000 ADU below the median."""
     return np.asarray(frame < min(0.0, float(np.median(frame)) - _FAR_ADU))
 
 
 def _wide(stored: NDArray[Any], scaling: Scaling, name: str) -> NDArray[np.float64]:
     if stored.dtype.kind == "i" and stored.dtype.itemsize == 8:
-        # Unsigned integers of 64 bits are kept with half their range subtracted, which float64 cannot add.
+        # Unsigned 64-bit integers are stored with 2^63 subtracted; adding it in float64 would not be exact.
         unsigned = scaling.offset == 2.0**63 and scaling.scale == 1
         kept = stored.astype(np.int64)
         whole = kept.view(np.uint64) ^ np.uint64(1 << 63) if unsigned else kept

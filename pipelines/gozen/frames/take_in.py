@@ -33,7 +33,7 @@ def take_in(
     arrivals: Iterable[Arrival],
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[list[RawExposure], list[CorruptFile]]:
-    """Copy raw files into the archive and record each exposure; files that are there already are left as they are.
+    """Copy raw files into the archive and record each exposure; files that are already there are not changed.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def take_in(
 
     Returns
     -------
-    The exposures, by time, each with all files that the archive has of it; and why files are left out: they cannot be
-    unpacked, are there under another name, or the archive has another file in their place.
+    The exposures in order of time, each with all its files in the archive; and the errors of files that are left out:
+    they cannot be unpacked, are in the archive under another name, or their key belongs to another file.
 
     Raises
     ------
     StorageUnavailable
-        The archive cannot be written, or a file changes while it is taken in.
+        The archive cannot be written, or a file changes while it is copied.
     """
     held = ArchivedExposures(store, profile)
     found = sort_arrivals(held, arrivals)
@@ -67,7 +67,7 @@ def take_in(
                 refused.append(error)
             progress()
         if copied:
-            # What was there already may be of a process that was killed before it was on the disk.
+            # Files found in the archive may come from a process that was killed before they were synced to disk.
             store.settle(one.key for one in copied)
             taken[night, exposure] = record_exposure(store, record_of(night, exposure, copied))
         elif (known := read_record(store, night, exposure)) is not None:
@@ -81,22 +81,22 @@ def record_of(night: str, exposure: str, placed: Iterable[Placed]) -> RawExposur
 
 
 def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFile]:
-    """Record raw files of a night that no record names, as those of a camera that writes to the archive.
+    """Record raw files of a night that no record names, such as those of a camera that writes into the archive.
 
     Returns
     -------
-    Why files are left out: their headers cannot be read, so that nobody knows their sensor.
+    The errors of files that are left out: their headers cannot be read, so their sensors are unknown.
     """
     refused: list[CorruptFile] = []
-    # A killed renaming leaves files under two keys: recorded now, they would count in two exposures.
+    # A killed renaming leaves files under two keys: if they were recorded now, they would count in two exposures.
     finish_renaming(store, night)
     for exposure, found in raw_folders(store, night).items():
         recorded = listed_record(store, night, exposure, found)
-        # A file that `forget` has recorded and, killed, not yet removed is no late file.
+        # `forget` records a file as gone before it deletes it: if it was killed in between, the file is not a new one.
         known = {*recorded.gone, *(key for files in recorded.sensors.values() for key in files)} if recorded else set()
-        # Other objects, such as the marker that retains an exposure, are no data.
+        # Other objects, such as the marker that retains an exposure, are not data.
         fresh = [key for key in found if is_raw_file(key) and key not in known]
-        # What a camera is writing for the observer, or has left unfinished, counts when its own record is there.
+        # Files that a camera is writing for the observer, or has left unfinished, count once the observer records them.
         if fresh and not is_reserved(store, night, exposure):
             refused += _record_raw(store, night, exposure, fresh, profile)
     return refused
@@ -110,12 +110,12 @@ def _record_raw(store: Store, night: str, exposure: str, raw: Iterable[str], pro
 
 
 def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile) -> RawExposure:
-    """Return an exposure whose raw files lie outside the archive, as it would be recorded.
+    """Return the record of an exposure whose raw files are outside the archive; it is not written.
 
     Raises
     ------
     UnreadableInput
-        There are no files with the names of raw files, or none that can be read.
+        No file has a name of raw files, or none is readable.
     """
     sensors = files_of_sensors(folder, profile)
     if not sensors:
@@ -139,7 +139,7 @@ def _copy(store: Store, key: str, arrival: Arrival) -> None:
         if arrival.stamp is not None and arrival.stamp != stamp_of(path):
             raise StorageUnavailable(f"cannot take {path} in: it changed after its header was read; run again")
         data = stream.read()
-    # The archive's name ends in .fits, so that is what it holds.
+    # The key in the archive ends in .fits, so the content must not be compressed.
     data = bytes(unpacked(data, path.name))
     fresh = not store.exists(key) and store.create(key, data)
     if not fresh and store.read(key) != data:

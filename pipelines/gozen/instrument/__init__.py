@@ -1,1 +1,1 @@
-"""The camera: site, sensors, areas, scale, read-out and header keywords, from a YAML profile."""
+"""Describe a camera by a YAML profile: site, sensors, areas, pixel scale, read-out and header keywords."""

@@ -1,7 +1,6 @@
-"""The installed tables of leap seconds and Earth rotation, used offline, and how far they reach.
+"""Use the installed tables of leap seconds and Earth rotation offline, and report the dates that they cover.
 
-Here is the one place that sets astropy's limits on their age aside: what is computed needs no network, and no newer
-tables than those that are there.
+Only this module disables astropy's limits on the age of these tables: no computation needs a network or newer tables.
 """
 
 from __future__ import annotations
@@ -21,18 +20,19 @@ _MJD_ZERO = date(1858, 11, 17).toordinal()
 _DAY_S = 86400
 _EXPIRES = re.compile(r"File expires on\s+(\d+ \w+ \d{4})")
 _LARGEST_UT1_UTC_S = 0.9
-"""Leap seconds keep UT1-UTC below it (ITU-R TF.460-6)."""
+"""Limit of UT1-UTC, which leap seconds keep (ITU-R TF.460-6)."""
 _SLOWEST_S_PER_DAY = 0.004
-"""By which UT1-UTC has changed at most in a day since 1962 (IERS EOP 20 C04)."""
+"""Largest change of UT1-UTC in a day since 1962 (IERS EOP 20 C04)."""
 _ASTROPY = threading.RLock()
 
 
 @contextmanager
 def installed_tables() -> Iterator[None]:
-    """Let astropy compute times and places with the tables that are installed, whatever their age.
+    """Let astropy compute times and positions with the installed tables, whatever their age.
 
-    Nothing is fetched, refused or warned of meanwhile; `reach` and `rotation_uncertainty_s` say what the age costs. One
-    thread at a time: astropy keeps its limits for the whole process.
+    Inside the context nothing is downloaded, and old tables cause no errors and no warnings. `reach` and
+    `rotation_uncertainty_s` give the resulting uncertainty. Only one thread at a time can enter, because astropy's
+    limits are global to the process.
     """
     from astropy.utils import iers
     from astropy.utils.exceptions import AstropyWarning
@@ -41,7 +41,7 @@ def installed_tables() -> Iterator[None]:
     with (
         _ASTROPY,
         iers.conf.set_temp("auto_download", False),
-        # Astropy refuses predictions older than 30 days, which is what a machine without network has.
+        # Astropy refuses predictions older than 30 days, but a machine without network has no others.
         iers.conf.set_temp("auto_max_age", None),
         iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
         warnings.catch_warnings(),
@@ -53,16 +53,16 @@ def installed_tables() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class TableReach:
-    """How far the installed tables reach.
+    """The dates that the installed tables cover.
 
     Parameters
     ----------
     measured, predicted
         MJD up to which the Earth's rotation is measured, and predicted.
     leap_seconds
-        MJD up to which it is known whether there are leap seconds.
+        MJD up to which leap seconds are known.
     last_ut1_utc_s
-        The last prediction, which stands for all later days, seconds.
+        The last predicted UT1-UTC, seconds; it is used for all later days.
     """
 
     measured: float
@@ -73,16 +73,16 @@ class TableReach:
 
 @cache
 def reach() -> TableReach:
-    """Return how far the installed tables reach."""
+    """Return the dates that the installed tables cover."""
     from astropy.utils import iers
 
     with installed_tables():
         table = iers.IERS_Auto.open()
     found = _EXPIRES.search(_leap_seconds())
-    # A file that names no end counts as expired long ago: warned of in vain, never missed.
+    # A file without an expiry date counts as expired: a needless warning is better than a missed one.
     expires = datetime.strptime(found[1], "%d %B %Y").replace(tzinfo=UTC).toordinal() if found else 0
     return TableReach(
-        measured=float(table.meta["predictive_mjd"]) - 1,  # that is the first day of predictions
+        measured=float(table.meta["predictive_mjd"]) - 1,  # `predictive_mjd` is the first day of predictions
         predicted=float(table["MJD"][-1].value),
         leap_seconds=float(expires - _MJD_ZERO),
         last_ut1_utc_s=float(table["UT1_UTC"][-1].value),
@@ -90,10 +90,10 @@ def reach() -> TableReach:
 
 
 def rotation_uncertainty_s(mjd: float, tables: TableReach) -> float:
-    """Return how far UT1-UTC of the installed tables may be from the truth, seconds.
+    """Return the largest error of UT1-UTC from the installed tables, seconds.
 
-    Predictions are as good as IERS Bulletin A says, 0.00025 s times the days since to the power of 0.75; after the last
-    one it may change by 4 ms a day, up to what leap seconds allow.
+    The error of a prediction is 0.00025 s times the 0.75th power of the days since the last measurement (IERS Bulletin
+    A). After the last prediction the error grows by 4 ms a day, up to the limit that leap seconds set.
     """
     ahead, beyond = max(mjd - tables.measured, 0.0), max(mjd - tables.predicted, 0.0)
     largest = _LARGEST_UT1_UTC_S + abs(tables.last_ut1_utc_s)
@@ -101,13 +101,13 @@ def rotation_uncertainty_s(mjd: float, tables: TableReach) -> float:
 
 
 def day_length_s(mjd: int) -> int:
-    """Return the seconds of a UTC day: 86,400, or 86,401 where a leap second ends it."""
+    """Return the length of a UTC day, seconds: 86,400, or 86,401 if it ends with a leap second."""
     return _DAY_S + _leap_days().get(mjd, 0)
 
 
 @cache
 def _leap_days() -> dict[int, int]:
-    # Each line gives TAI-UTC from a day on: the day before was the longer one.
+    # Each line gives TAI-UTC from a day on; the leap second is at the end of the day before.
     rows = [line.split() for line in _leap_seconds().splitlines() if line.strip() and not line.startswith("#")]
     steps = [(int(float(row[0])), int(row[4])) for row in rows]
     return {day - 1: now - before for (_, before), (day, now) in pairwise(steps)}

@@ -1,4 +1,4 @@
-"""Rules of a profile that find quantities in a header: keyword, kind, unit. `read_header` applies them."""
+"""Define a profile's rules that find quantities in a header: keyword, kind, unit. `read_header` applies them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIME_KINDS = ("utc", "local", "jd", "mjd", "unix")
 
 
 class WordPart(BaseModel):
-    """A part of a profile: nothing but what is named, and never changed."""
+    """Base class of the parts of a profile: unknown keys are refused, and values are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ignored_types=(cached_property,))
 
@@ -32,7 +32,7 @@ HeaderWord = Annotated[str, AfterValidator(_header_word)]
 
 
 class WordRule(WordPart):
-    """How one quantity is read from a header: a word, several that are joined, or a constant."""
+    """The rule that reads one quantity from a header: a keyword, several joined keywords, or a constant."""
 
     word: HeaderWord | None = None
     words: tuple[HeaderWord, ...] = ()
@@ -58,7 +58,7 @@ class WordRule(WordPart):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The words that are read."""
+        """The keywords that are read; none for a constant."""
         return self.words or ((self.word,) if self.word else ())
 
 
@@ -67,11 +67,11 @@ def _number(rule: WordRule) -> WordRule:
 
 
 NumberRule = Annotated[WordRule, AfterValidator(_number)]
-"""A rule whose kind is a number where it does not say."""
+"""A rule whose kind is `number` unless the profile gives another."""
 
 
 class WindowRule(WordRule):
-    """How the part of the sensor that was read is found: a FITS section, or numbers in four words."""
+    """The rule for the part of the sensor that was read out: a FITS section, or numbers in four keywords."""
 
     form: Literal["section", "ends", "size"] = Field(
         "section", description="`ends`: words for x1, x2, y1, y2; `size`: words for x1, y1, columns, rows"
@@ -81,7 +81,7 @@ class WindowRule(WordRule):
 
 
 class HeaderWords(WordPart):
-    """The rule for each quantity that a raw file's header gives."""
+    """The rules for all quantities in a raw file's header."""
 
     object: WordRule
     data_type: WordRule

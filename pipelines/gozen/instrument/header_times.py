@@ -25,18 +25,18 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:E[+-]?[0-9]{1,3})?")
 
 
 def read_moment(parts: Sequence[Any], rule: WordRule, zone: str, timesys: Any = None) -> float:
-    """Read a moment from the values of a rule's words.
+    """Read a moment from the values of a rule's keywords.
 
     Parameters
     ----------
     parts
-        Of one word, or of those of the date, of the time of day and of the offset from UTC.
+        Value of one keyword, or the values of those for date, time of day and offset from UTC.
     rule
-        Of one of the kinds of time.
+        A rule of one of `TIME_KINDS`.
     zone
         IANA time zone of the site, for ``kind: local``.
     timesys
-        What the header's TIMESYS says; None where it has none. The rule's own goes before it.
+        The header's TIMESYS, or None. The rule's `timesys` has priority over it.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def read_moment(parts: Sequence[Any], rule: WordRule, zone: str, timesys: Any = 
     Raises
     ------
     ValueError
-        The values are no moment; the message says why.
+        The values are not a valid moment; the message says why.
     """
     if rule.kind == "unix":
         day, ns = divmod(round(_plausible(number_of(parts, rule) / 86400 + _UNIX_DAY) * 86400 * NS), 86400 * NS)
@@ -69,7 +69,7 @@ def read_moment(parts: Sequence[Any], rule: WordRule, zone: str, timesys: Any = 
 
 
 def mjd_of_day(day: int, nanoseconds: int) -> float:
-    """Return the MJD (UTC) of nanoseconds after the beginning of a day, rounded once."""
+    """Return the MJD (UTC) of a moment given in nanoseconds after the start of a day; it is rounded only once."""
     length = day_length_s(day) * NS
     return (day * length + nanoseconds) / length
 
@@ -80,12 +80,12 @@ def number_of(parts: Sequence[Any], rule: WordRule) -> Decimal:
     Raises
     ------
     ValueError
-        It is no finite number.
+        The value is not a finite number.
     """
     raw = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
     if isinstance(raw, bool):
-        raise ValueError("a logical value")  # noqa: TRY004  # as for every other value that cannot be read
-    # A header may write an exponent as Fortran does.
+        raise ValueError("a logical value")  # noqa: TRY004  # the same error as for every other unreadable value
+    # A header may write an exponent with D, as Fortran does.
     text = repr(float(raw)) if isinstance(raw, float) else str(raw).strip().upper().replace("D", "E")
     if text.lstrip("+-").lower() in ("nan", "inf", "infinity"):
         raise ValueError("not a finite number")
@@ -101,7 +101,7 @@ def _plausible(mjd: Decimal) -> Decimal:
 
 
 def _scale(timesys: Any) -> str:
-    """Return one of UTC, TAI, TT, TDB, GPS; a realization in brackets, as in TT(TAI), does not count."""
+    """Return one of UTC, TAI, TT, TDB, GPS; a realization in brackets, as in TT(TAI), is ignored."""
     name = str(timesys or "").strip().upper().partition("(")[0].strip()
     if not name:
         return "UTC"
@@ -123,7 +123,7 @@ def _in_utc(day: int, nanoseconds: int, scale: str) -> float:
 
 
 def _offset_at(minute: dt.datetime, zone: str) -> dt.timedelta:
-    """Return how far clocks in a zone are from UTC; refuse an hour that clocks pass twice, or leave out."""
+    """Return the offset of a time zone from UTC; refuse local times that occur twice or never (daylight saving)."""
     first, second = (minute.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
     before, after = first.utcoffset() or dt.timedelta(), second.utcoffset() or dt.timedelta()
     if before == after:

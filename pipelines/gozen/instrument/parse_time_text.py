@@ -25,16 +25,16 @@ _MOMENT = re.compile(rf"{_DATE}(?:(?:T| +){_CLOCK}(?: *{_OFFSET})?)?")
 
 @dataclass(frozen=True)
 class Reading:
-    """A text taken apart.
+    """The parts of a date with time of day.
 
     Parameters
     ----------
     minute
-        Date, hour and minute on the clock that was read.
+        Date, hour and minute, on the clock of the text.
     nanoseconds
-        Within the minute; from 60 s on in a leap second.
+        Nanoseconds within the minute; 60 s or more in a leap second.
     offset
-        Of that clock from UTC; None where the text does not say.
+        Offset of that clock from UTC; None if the text has none.
     """
 
     minute: dt.datetime
@@ -43,7 +43,7 @@ class Reading:
 
 
 def joined(parts: Sequence[Any]) -> str:
-    """Join the words of the date, of the time of day and of the offset; one of the first two may hold both."""
+    """Join the values for date, time of day and offset to one text; either of the first two may contain both."""
     first, *rest = (str(part).strip().upper() for part in parts)
     if not rest:
         return first
@@ -58,7 +58,7 @@ def joined(parts: Sequence[Any]) -> str:
 
 
 def _of_two(whole: re.Match[str], rest: Sequence[str]) -> str:
-    """Join a whole moment and what follows: an offset, or the time of day once more."""
+    """Join a complete moment and the next values: an offset, or the time of day once more."""
     if re.fullmatch(_OFFSET, rest[0]):
         return " ".join((whole[0], *rest))
     text = f"{whole['date']}T{' '.join(rest)}"
@@ -66,7 +66,7 @@ def _of_two(whole: re.Match[str], rest: Sequence[str]) -> str:
     if again is None:
         return text
     here, there = _ns_of_day(whole["clock"]), _ns_of_day(again["clock"])
-    # Many programs write midnight where they mean the date alone.
+    # Many programs write midnight if they mean only the date.
     if here and abs(here - there) > NS:
         raise ValueError(f"{whole[0]!r} and {rest[0]!r} are two times of day; name one of the two words alone")
     return text + (whole["offset"] or "") if again["offset"] is None else text
@@ -78,12 +78,12 @@ def _ns_of_day(clock: str) -> int:
 
 
 def parse_moment(text: str) -> Reading:
-    """Take a date with its time of day apart.
+    """Parse a date with its time of day.
 
     Raises
     ------
     ValueError
-        It is none; the message says why, and which forms are understood.
+        The text is not a valid moment; the message says why, and which forms are understood.
     """
     found = _MOMENT.fullmatch(text.upper())
     if found is None:
@@ -93,7 +93,7 @@ def parse_moment(text: str) -> Reading:
         raise ValueError(f"a date without a time of day; name its word too, `words: [DATE-OBS, TIME-OBS]`; {FORMS}")
     day = _date(found["date"])
     hours, minutes, ns = _hours_minutes_ns(found["clock"])
-    # Seconds of 60 are read on any day: programs round 59.9996 s so, and a leap second may be newer than our tables.
+    # Seconds of 60 are valid on any day: programs round 59.9996 s to it, and the tables may lack a new leap second.
     if hours > 24 or minutes > 59 or ns >= 61 * NS or (hours == 24 and (minutes or ns)):
         raise ValueError(f"{found['clock']!r} is not a time of day; {FORMS}")
     minute = dt.datetime.combine(day, dt.time()) + dt.timedelta(hours=hours, minutes=minutes)
@@ -119,7 +119,7 @@ def _date(text: str) -> dt.date:
 
 
 def _full_year(years: str) -> str:
-    """Return the year of ``DD/MM/YY``: 1969 to 2068; programs that count from 1900 write 102 for 2002."""
+    """Return the year of ``DD/MM/YY``, 1969 to 2068. Some programs count from 1900: they write 102 for 2002."""
     year = int(years)
     if len(years) == 4:
         return years

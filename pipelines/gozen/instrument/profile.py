@@ -1,4 +1,4 @@
-"""The model of an instrument profile, and loading one. For header rules see `header_rules`."""
+"""Define the model of an instrument profile, and load one. Rules for headers are in `header_rules`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LARGEST_SENSOR = 32767
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 FOLDER = "GOZEN_PROFILES"
-"""Environment variable that names a folder of further profiles, each under its name with ``.yaml``."""
+"""Environment variable that names a folder of further profiles, files ``<name>.yaml``."""
 
 
 def _zone(value: str) -> str:
@@ -68,7 +68,7 @@ def _apertures(value: Any) -> Any:
 Section = Annotated[str, AfterValidator(lambda text: (section_slices(text), text)[1])]
 LEAST_DIAMETER_PX, MOST_DIAMETER_PX = 2, 101
 Apertures = Annotated[tuple[int, ...] | Literal["auto"], BeforeValidator(_apertures)]
-"""Diameters of apertures, pixels, the calibrated one first; or ``auto``, one chosen by the seeing."""
+"""Diameters of apertures, pixels, the calibrated one first; or ``auto``: one that is chosen by the seeing."""
 
 
 def _decimal(value: Any) -> Any:
@@ -81,7 +81,7 @@ Decimal = Annotated[float, BeforeValidator(_decimal)]
 
 
 class Site(WordPart):
-    """Where the camera stands; night, twilight, airmass and barycentric times need it."""
+    """The camera's site, which is needed for night, twilight, airmass and barycentric times."""
 
     name: str
     longitude_deg: Decimal = Field(ge=-180, le=360, description="East positive")
@@ -121,7 +121,7 @@ SensorNumber = Annotated[str, AfterValidator(_sensor_number)]
 
 
 class Sensor(WordPart):
-    """One sensor and its place in the focal plane."""
+    """One sensor and its position in the focal plane."""
 
     id: SensorNumber
     x_arcsec: float = Field(0.0, description="Offset of its centre on the sky, east positive")
@@ -140,7 +140,7 @@ class Gain(WordPart):
 class Profile(WordPart):
     """An instrument profile.
 
-    Areas are FITS sections of the raw image (``[x1:x2,y1:y2]``, 1-based, inclusive), as they stand in headers.
+    Areas are FITS sections of the raw image (``[x1:x2,y1:y2]``, 1-based, inclusive), as in headers.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
@@ -212,7 +212,7 @@ class Profile(WordPart):
         return rows.stop - rows.start, columns.stop - columns.start
 
     def sensor_of_name(self, frame_id: str) -> str | None:
-        """Return the sensor that a raw file's name (without ending) tells; None where it tells none of ours."""
+        """Return the sensor that a raw file's name (without ending) gives; None if it gives none of this profile."""
         if self.raw_names is None:
             return self.sensors[0].id if len(self.sensors) == 1 else None
         found = re.fullmatch(self.raw_names, frame_id)
@@ -220,7 +220,7 @@ class Profile(WordPart):
         return sensor.id if sensor else None
 
     def sensor(self, sensor_id: str) -> Sensor | None:
-        """Return the sensor of this id, or None."""
+        """Return the sensor with this id, or None."""
         return next((sensor for sensor in self.sensors if sensor.id == sensor_id), None)
 
 
@@ -231,12 +231,12 @@ def shipped_profiles() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """Load a profile that ships, by name, or any other, by path.
+    """Load a profile by name (from the folder in `FOLDER`, else one that ships with Gozen) or by path.
 
     Raises
     ------
     UnreadableInput
-        There is no such profile, or it contradicts itself; the message names the entry, its value and what is allowed.
+        There is no such profile, or it is invalid; the message names the entry, its value and the allowed values.
     """
     folder = os.environ.get(FOLDER)
     if folder and (Path(folder) / f"{name}.yaml").is_file():
@@ -254,12 +254,12 @@ def load_profile(name: str) -> Profile:
 
 
 def parse_profile(text: str, source: str) -> Profile:
-    """Make a profile from YAML text, read as strictly as a recipe; ``source`` stands in the messages.
+    """Return the profile in a YAML text, which is read as strictly as a recipe; ``source`` is its name in messages.
 
     Raises
     ------
     UnreadableInput
-        It is no YAML 1.2, names a key twice, contradicts itself, or can never read a file.
+        The text is not valid YAML 1.2, has a key twice, contradicts itself, or can never read a file.
     """
     try:
         documents = parse(text, source)

@@ -28,13 +28,13 @@ class Quantity:
     Parameters
     ----------
     words
-        The header words of its rule; empty for a constant, or where the profile has no rule.
+        The header keywords of its rule; empty for a constant, or if the profile has no rule.
     value
-        What stands in the header, as it stands there.
+        Its text in the header, unchanged.
     converted
-        What Gozen takes it for; None where it is not there.
+        The value that Gozen reads; None if the quantity is missing.
     problem
-        Why it cannot be read; empty where it can.
+        Why it cannot be read; empty if it can.
     """
 
     name: str
@@ -46,16 +46,16 @@ class Quantity:
 
 @dataclass(frozen=True)
 class QuantityCheck:
-    """One file against a profile.
+    """The result of checking one file against a profile.
 
     Parameters
     ----------
     night
-        The night that the file belongs to; None where its time cannot be read.
+        The night that the file belongs to; None if its time cannot be read.
     problems
-        A sentence for each thing that keeps the file from being reduced.
+        One sentence for each reason why the file cannot be reduced.
     notes
-        A sentence for each thing that does not, but that a person should know.
+        One sentence for each other fact that the user should know.
     """
 
     source: str
@@ -72,11 +72,11 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
     Parameters
     ----------
     words
-        Header words and their values.
+        Header keywords and their values.
     shape
-        Of the image: (rows, columns) or (frames, rows, columns).
+        Shape of the image: (rows, columns) or (frames, rows, columns).
     source
-        The file's name, for the messages.
+        The file's name, for messages.
     """
     quantities = tuple(_quantity(words, name, profile, source) for name in HeaderWords.model_fields)
     problems = [quantity.problem for quantity in quantities if quantity.problem]
@@ -94,7 +94,7 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
             )
     except CorruptFile as error:
         if str(error) not in problems:
-            # Such as a data type that the profile has no meaning for: each word is readable, together they are not.
+            # Each keyword was readable, but the header is still invalid: for example an unknown data type.
             problems += [] if any(quantity.problem for quantity in quantities) else [str(error)]
     problems += _shape_problems(shape, profile, source, header)
     frames = 1 if len(shape) == 2 else shape[0] if len(shape) == 3 else 0
@@ -123,7 +123,7 @@ def _shown(value: Any, rule: WordRule) -> str:
 
 
 def _with_start(quantity: Quantity, header: RawHeader, profile: Profile) -> Quantity:
-    """Return the time of a file as it is used, where the header gives the middle or the end of the exposure."""
+    """Return the start time with its derivation, if the header gives the middle or the end of the exposure."""
     moment = profile.header.utc_start.moment
     if quantity.name != "utc_start" or moment == "start":
         return quantity
@@ -136,7 +136,7 @@ def _moment(mjd: float) -> str:
 
 
 def _as_used(quantity: Quantity, header: RawHeader) -> Quantity:
-    """Return binning and window as they are used: what their words say is put together."""
+    """Return binning or window as used, combined from the values of all their keywords."""
     if quantity.name not in ("binning", "window") or quantity.converted is None:
         return quantity
     return replace(quantity, converted=getattr(header, quantity.name) or "all of the sensor")

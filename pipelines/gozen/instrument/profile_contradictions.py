@@ -24,11 +24,14 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "window": ("text",),
     "pipelines": ("text",),
 }
-"""What the quantities of a header are; text may be anything; kinds of times are checked with the rules."""
+"""Allowed kinds of the quantities' rules. A quantity that is missing here is text, and its rule may have any kind.
+
+`header_rules` checks the kinds of times.
+"""
 
 
 def contradictions(profile: Profile) -> Iterator[str]:
-    """Yield a sentence for each reason why no file, or no master, can ever be read by a profile."""
+    """Yield a sentence for each reason why a profile can never read a file or a master."""
     if "flat" in profile.masters and not {"dark", "bias"} & set(profile.masters):
         yield (
             f"masters [{', '.join(profile.masters)}] has a flat without a dark or bias, which every flat needs; "
@@ -82,7 +85,7 @@ def _gains(profile: Profile) -> Iterator[str]:
 
 
 def _is_written(name: str, kind: str) -> bool:
-    """Tell whether a name is what a number looks like once it was read from a header."""
+    """Return whether a name has the form of a number after it was read from a header."""
     try:
         return name == (str(int(name)) if kind == "integer" else f"{float(name):g}")
     except ValueError:

@@ -32,13 +32,13 @@ class RawHeader:
     utc_start, utc_sequence
         MJD (UTC) at which the first pixel of the first frame, and the sequence, start.
     exposure_s, frame_time_s, row_time_s
-        Net exposure of a frame, time from frame to frame, and from row to row, seconds.
+        Net exposure of a frame, time from frame to frame, and time from row to row, seconds.
     ra, dec
-        Pointing of the telescope, degrees; None where the header does not say.
+        Pointing of the telescope, degrees; None if the header does not give it.
     binning
-        Pixels joined along x and y, such as ``2x2``.
+        Pixels binned along x and y, such as ``2x2``.
     window
-        FITS section of the sensor that was read, ``[x1:x2,y1:y2]``; empty for all of it.
+        FITS section of the sensor that was read out, ``[x1:x2,y1:y2]``; empty for the full sensor.
     """
 
     object: str
@@ -68,14 +68,14 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     Parameters
     ----------
     words
-        Header words and their values; a FITS header will do.
+        Header keywords and their values, such as an astropy ``fits.Header``.
     source
-        The file's name, for the messages.
+        The file's name, for messages.
 
     Raises
     ------
     CorruptFile
-        A word is missing or does not say what the rule expects; the message names the word, its value and the rule.
+        A keyword is missing, or its value does not have the form that the rule expects.
     """
     rules = profile.header
 
@@ -123,7 +123,7 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
 def _length_s(
     words: Mapping[str, Any], profile: Profile, exposure_s: float, frame_time_s: float, row_time_s: float
 ) -> float:
-    """Return how long a file's whole exposure lasts, from its first pixel's start to its last pixel's end, seconds."""
+    """Return the duration of a file's exposure, from the start of the first pixel to the end of the last, seconds."""
     frames = _count(words, "NAXIS3", 1) if profile.raw == "cube" else 1
     rows = _count(words, "NAXIS2", profile.shape[0])
     return (frames - 1) * frame_time_s + (rows - 1) * row_time_s + exposure_s
@@ -143,7 +143,7 @@ def _gain(value: Any, profile: Profile, source: str) -> str:
 
 
 def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[str, str]:
-    """Return binning and window as `RawHeader` has them."""
+    """Return binning and window in the form of `RawHeader`."""
     rules, binning = profile.header, profile.binning
     joined = _each(words, rules.binning, "binning", source)
     placed = _each(words, rules.window, "window", source)
@@ -155,7 +155,7 @@ def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[s
 
 
 def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: str) -> list[str]:
-    """Return the text of each word of a rule; none where the header does not say."""
+    """Return the text of each keyword of a rule; an empty list if one is missing."""
     if rule is None:
         return []
     alone = [rule.model_copy(update={"word": word, "words": ()}) for word in rule.sources] or [rule]
@@ -164,9 +164,9 @@ def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: st
 
 
 def impossible_place(header: RawHeader) -> tuple[str, float, float] | None:
-    """Return what is impossible in the coordinates of a frame of the sky, the value and its limit, degrees.
+    """Return a message on impossible coordinates of a science frame, the value and its limit, degrees.
 
-    None where nothing is; dark and flat frames may carry any coordinates.
+    Return None if the coordinates are possible; calibration frames may have any coordinates.
     """
     if header.data_type != "OBJECT":
         return None
@@ -183,7 +183,7 @@ def night_of_mjd(mjd: float, site: Site) -> str:
 
 
 def utc_of_mjd(mjd: float) -> dt.datetime:
-    """Return the UTC date and time of an MJD, to the microsecond; a leap second is the first of the next day."""
+    """Return the UTC date and time of an MJD, to the microsecond; a leap second becomes the next day's first second."""
     day = math.floor(mjd)
     return _MJD_ZERO + dt.timedelta(days=day, seconds=(mjd - day) * day_length_s(day))
 
@@ -202,16 +202,16 @@ def read_quantity(
     Parameters
     ----------
     name, source
-        The quantity's and the file's name, for the messages.
+        The quantity's and the file's name, for messages.
     default
-        What is returned when the rule is optional and a word is missing.
+        Returned if the rule is optional and a keyword is missing.
     zone
         IANA time zone of the site, for ``kind: local``.
 
     Raises
     ------
     CorruptFile
-        A word is missing or does not say what the rule expects.
+        A keyword is missing, or its value does not have the form that the rule expects.
     """
     parts: list[Any] = [rule.value]
     if rule.value is None:
@@ -231,18 +231,18 @@ def read_quantity(
 
 
 def _as_written(words: Mapping[str, Any], rule: WordRule, text: str) -> str:
-    """Return a target as the header writes it: its leading blanks count, those at its end mean nothing in FITS."""
+    """Return a target as in the header: leading blanks are kept; trailing ones, which FITS ignores, are removed."""
     written = words.get(rule.word) if rule.word else None
     return written.rstrip() if isinstance(written, str) and written.strip() == text else text
 
 
 def _says_something(value: Any) -> bool:
-    # astropy has an object of its own for a word without a value.
+    # Astropy has a special object for a keyword without a value.
     return isinstance(value, str | int | float) and bool(str(value).strip())
 
 
 def _is_no_number(value: Any, rule: WordRule) -> bool:
-    """Tell whether a header says by NaN that a number is not known."""
+    """Return whether a header marks a number as unknown by NaN."""
     return rule.kind != "text" and str(value).strip().lower() == "nan"
 
 
@@ -254,21 +254,21 @@ def _identifier(value: Any, name: str, source: str) -> str | None:
 
 
 def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) -> Any:
-    """Convert a header's value, or a list of those of several words, as a rule says.
+    """Convert a header's value, or a list of the values of several keywords, by a rule.
 
-    Times become MJD (UTC), angles degrees (``hours`` times 15).
+    Times become MJD (UTC); angles become degrees (``hours`` times 15).
 
     Parameters
     ----------
     zone
         IANA time zone of the site, for ``kind: local``.
     timesys
-        What the header's TIMESYS says; None where it has none.
+        The header's TIMESYS, or None.
 
     Raises
     ------
     ValueError
-        The value does not have the form that the rule's kind asks for.
+        The value does not have the form of the rule's kind.
     """
     parts = raw if isinstance(raw, list) else [raw]
     if rule.kind in TIME_KINDS:

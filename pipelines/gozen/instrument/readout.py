@@ -1,4 +1,4 @@
-"""Interpret binning and window of a frame, and adapt the profile to the pixels that were read."""
+"""Interpret binning and window of a frame, and adapt the profile to the pixels that were read out."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _BINNING = re.compile(r"\s*[(\[]?\s*([1-9]\d?)(?:\.0*)?(?:\s*[xX*,;:\s]\s*([1-9]
 
 
 def read_binning(texts: Sequence[str]) -> str:
-    """Return the pixels that were joined along x and y, such as ``2x2``.
+    """Return the binning along x and y, such as ``2x2``.
 
     Parameters
     ----------
     texts
-        ``2``, ``2x2`` or ``2 2`` in one word, or the numbers of two words.
+        ``2``, ``2x2`` or ``2 2`` of one keyword, or the numbers of two keywords.
 
     Raises
     ------
     ValueError
-        They have none of these forms.
+        The texts have none of these forms.
     """
     found = _BINNING.fullmatch(" ".join(texts))
     if not found:
@@ -34,19 +34,19 @@ def read_binning(texts: Sequence[str]) -> str:
 
 
 def read_window(texts: Sequence[str], binning: str, profile: Profile) -> str:
-    """Return the part of the sensor that was read as a FITS section in full pixels; empty for all of it.
+    """Return the part of the sensor that was read out, as a FITS section in unbinned pixels; empty for the full sensor.
 
     Parameters
     ----------
     texts
-        A FITS section, or four numbers, as the profile's rule says.
+        A FITS section, or four numbers, according to the profile's rule.
     binning
-        As `read_binning` gives it.
+        Binning as returned by `read_binning`.
 
     Raises
     ------
     ValueError
-        They have another form, or lie outside the sensor.
+        The texts have another form, or the window is not within the sensor.
     """
     columns, rows = _ends(texts, _steps(binning), profile)
     window = f"[{columns.start + 1}:{columns.stop},{rows.start + 1}:{rows.stop}]"
@@ -60,21 +60,21 @@ def read_window(texts: Sequence[str], binning: str, profile: Profile) -> str:
 
 
 def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int], source: str) -> Profile:
-    """Return the profile of the pixels that a frame holds: shape, areas, pixel scale, and where its centre looks.
+    """Return the profile adapted to a frame's pixels: shape, areas, pixel scale and offsets of the sensors' centres.
 
     Parameters
     ----------
     binning, window
         As in `gozen.instrument.read_header.RawHeader`.
     shape
-        Rows and columns of the frame. Columns beside the active area may be read with every window, or be left out.
+        Rows and columns of the frame. A windowed frame may or may not include the columns outside the active area.
     source
-        The file's name, for the messages.
+        The file's name, for messages.
 
     Raises
     ------
     CorruptFile
-        The frame has another shape than binning and window say, or holds no pixel that sees the sky.
+        The frame's shape contradicts binning and window, or no pixel is in the active area.
     """
     if binning == profile.binning and not window:
         if shape == profile.shape:
@@ -105,7 +105,7 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
 
 @dataclass(frozen=True)
 class _Axis:
-    """Columns or rows of the whole sensor, in full pixels."""
+    """Columns or rows of the full sensor, in unbinned pixels."""
 
     length: int
     active: slice
@@ -114,7 +114,7 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Side:
-    """Columns or rows of a frame; `seen` are those of the sensor, in full pixels, that `active` holds."""
+    """Columns or rows of a frame; `seen` are the sensor's unbinned pixels that `active` covers."""
 
     length: int
     active: slice | None
@@ -124,7 +124,7 @@ class _Side:
 
 @lru_cache(maxsize=64)
 def _cut(content: str, binning: str, window: str, shape: tuple[int, int]) -> Profile | None:
-    """Cut a profile, given as JSON, once for all frames of a sequence; None where the shape is another one."""
+    """Cut a profile, given as JSON so that the result can be cached; return None if the shape does not match."""
     profile = Profile.model_validate_json(content)
     for with_overscan in (False, True):
         rows, columns = _sides(profile, binning, window, with_overscan=with_overscan)
@@ -141,7 +141,7 @@ def _sides(profile: Profile, binning: str, window: str, *, with_overscan: bool) 
 
 
 def _within(axis: _Axis, window: slice, step: int) -> _Side:
-    """Return what is left of an axis where nothing but the window was read."""
+    """Return the part of an axis that was read, if only the window was read."""
     length, active = (window.stop - window.start) // step, _joined(axis.active, window, step)
     reference = _joined(axis.reference, window, step) if axis.reference else None
     if active is None:
@@ -151,7 +151,7 @@ def _within(axis: _Axis, window: slice, step: int) -> _Side:
 
 
 def _beside(axis: _Axis, window: slice, step: int) -> _Side:
-    """Return the same where the columns outside the active area were read with each row of the window."""
+    """Return the same if the columns outside the active area were read too, with each row of the window."""
     before, after = slice(0, axis.active.start), slice(axis.active.stop, axis.length)
     inside = slice(max(window.start, before.stop), min(window.stop, after.start))
     count = max(inside.stop - inside.start, 0) // step
@@ -167,7 +167,7 @@ def _beside(axis: _Axis, window: slice, step: int) -> _Side:
 
 
 def _joined(area: slice, window: slice, step: int) -> slice | None:
-    """Return where the joined pixels that lie wholly in an area are in a window; None where there are none."""
+    """Return the binned pixels of a window that are completely inside an area; None if there are none."""
     first = max(math.ceil((area.start - window.start) / step), 0)
     last = (min(area.stop, window.stop) - window.start) // step
     return slice(first, last) if last > first else None
@@ -204,13 +204,13 @@ def _section(columns: slice, rows: slice) -> str:
 
 
 def _steps(binning: str) -> tuple[int, int]:
-    """Return the rows and columns that were joined."""
+    """Return the binning factors along rows (y) and columns (x)."""
     along_x, along_y = binning.split("x")
     return int(along_y), int(along_x)
 
 
 def _axes(profile: Profile) -> tuple[_Axis, _Axis]:
-    """Return rows and columns of the sensor in full pixels."""
+    """Return rows and columns of the sensor in unbinned pixels."""
     active = section_slices(profile.active)
     reference = section_slices(profile.reference) if profile.reference else (None, None)
     rows, columns = (
@@ -225,7 +225,7 @@ def _times(pixels: slice, step: int) -> slice:
 
 
 def _ends(texts: Sequence[str], steps: tuple[int, int], profile: Profile) -> tuple[slice, slice]:
-    """Return the columns and rows of a window in full pixels, counted from 0."""
+    """Return the columns and rows of a window in unbinned pixels, counted from 0."""
     rule = profile.header.window
     form, first, binned = (rule.form, rule.first, rule.binned) if rule else ("section", 1, False)
     along_y, along_x = steps if binned else (1, 1)

@@ -1,1 +1,1 @@
-"""How an Observation is carried out: its plan, the device drivers, and which raw data belong to its steps."""
+"""Plan an Observation, define the device drivers that execute it, and assign raw data to its steps."""

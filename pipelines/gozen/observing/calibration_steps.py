@@ -1,7 +1,7 @@
-"""Which calibration exposures of a recipe may serve a science exposure, before the frames exist. No I/O.
+"""Decide which calibration exposures of a recipe a science exposure may use, before the frames exist. No I/O.
 
-The rules are those of `calibration.master_match` and `master_search`, which go by the headers afterwards: what is not
-said yet counts as fitting.
+The rules are those of `gozen.calibration.master_match` and `master_search`, which use the headers later. A value that
+is not known yet counts as matching.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from gozen.resources.recipe_steps import DataType
 
 @dataclass(frozen=True)
 class Ordered:
-    """How an exposure is to be taken.
+    """The camera setup that is requested for an exposure.
 
     Parameters
     ----------
     sensors
-        Empty for all.
+        Sensors to expose; empty for all.
     gain, exposure_s
-        None where nobody says; the second is of one frame, seconds.
+        Amplifier setting, and exposure time of one frame in seconds; None if not known.
     """
 
     data_type: DataType
@@ -33,7 +33,7 @@ class Ordered:
 
 
 def kinds_for(data_type: DataType, profile: Profile) -> tuple[DataType, ...]:
-    """Return which calibration exposures the masters are made of that a profile applies to frames."""
+    """Return the kinds of calibration exposures that frames of a data type need, according to the profile."""
     darks: tuple[DataType, ...] = ("DARK",) if {"dark", "bias"} & set(profile.masters) else ()
     if data_type == "OBJECT":
         return (*darks, "FLAT") if "flat" in profile.masters else darks
@@ -41,7 +41,7 @@ def kinds_for(data_type: DataType, profile: Profile) -> tuple[DataType, ...]:
 
 
 def may_serve(calibration: Ordered, wanted: Ordered, profile: Profile) -> bool:
-    """Tell whether a master of a calibration exposure may be what an exposure is calibrated with."""
+    """Return whether an exposure may be calibrated with the master of a calibration exposure."""
     if calibration.data_type not in kinds_for(wanted.data_type, profile):
         return False
     if calibration.sensors and wanted.sensors and not set(calibration.sensors) & set(wanted.sensors):
@@ -53,9 +53,9 @@ def may_serve(calibration: Ordered, wanted: Ordered, profile: Profile) -> bool:
 
 
 def _time_fits(dark: Ordered, wanted: Ordered, profile: Profile) -> bool:
-    """Tell whether a dark has the exposure time of the frames, or another one serves as well."""
+    """Return whether a dark's exposure time matches the frames, or does not have to match."""
     if "dark" not in profile.masters or "bias" in profile.masters:
-        return True  # it may become a bias, which has no exposure time
+        return True  # it may be used as a bias, whose exposure time does not matter
     rule = profile.dark_mismatch or ("nearest" if wanted.data_type == "FLAT" else "refused")
     if rule != "refused" or dark.exposure_s is None or wanted.exposure_s is None:
         return True

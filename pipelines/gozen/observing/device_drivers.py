@@ -1,7 +1,7 @@
-"""Interfaces of telescope, dome, focuser and camera, and how a site's driver is found.
+"""Define the interfaces of telescope, dome, focuser and camera, and load a site's driver.
 
 A driver is an entry point of the group ``gozen.drivers``: a function of settings, instrument profile and archive that
-returns an `Observatory`. Verbs begin something and return; `busy` tells when it is done.
+returns an `Observatory`. Methods start an action and return at once; `busy` is True until the action is finished.
 """
 
 from __future__ import annotations
@@ -23,64 +23,64 @@ GROUP = "gozen.drivers"
 
 
 class Device(Protocol):
-    """Something that moves. A verb raises `DeviceFailed` when the device refuses; giving it twice does no harm."""
+    """A device that moves. A method raises `DeviceFailed` if the device refuses; methods are idempotent."""
 
     def busy(self) -> bool:
-        """Tell whether it still moves; raises `DeviceFailed` when the movement has failed."""
+        """Return whether it is still moving; raise `DeviceFailed` if the movement has failed."""
 
     def stop(self) -> None:
         """Stop moving, as soon as that is safe."""
 
     def conditions(self) -> Mapping[str, bool]:
-        """Return its states in the words of ``assert`` and ``wait``, such as ``domeslit_open``."""
+        """Return its states by the names that ``assert`` and ``wait`` use, such as ``domeslit_open``."""
 
 
 class Telescope(Device, Protocol):
-    """The mount and the mirror's cover. Conditions: ``mirrorcover_open``, ``mirrorcover_closed``, ``tracking``."""
+    """The mount and the mirror cover. Conditions: ``mirrorcover_open``, ``mirrorcover_closed``, ``tracking``."""
 
     def point(self, pointing: Pointing) -> None:
-        """Go to a field and track it; a telescope that offsets better than it points does a short way as an offset."""
+        """Slew to a field and track it. A driver may use an offset for a short distance, if this is more accurate."""
 
     def where(self) -> Pointing | None:
-        """Return where it says that it points; None before the first pointing."""
+        """Return the pointing that the telescope reports; None before the first pointing."""
 
     def mirror_cover(self, state: Literal["open", "close"]) -> None:
-        """Open or close the mirror's cover."""
+        """Open or close the mirror cover."""
 
 
 class Dome(Device, Protocol):
-    """The building. Conditions: ``domeslit_open``, ``domeslit_closed``."""
+    """The dome. Conditions: ``domeslit_open``, ``domeslit_closed``."""
 
     def slit(self, state: Literal["open", "close"]) -> None:
-        """Open or close the slit. No step of a recipe does: people and the weather decide."""
+        """Open or close the slit. No step of a recipe calls this: the operators decide, by the weather."""
 
 
 class Focuser(Device, Protocol):
-    """What moves along the optical axis."""
+    """The focuser, which moves along the optical axis."""
 
     def move(self, position_mm: float) -> None:
-        """Go to a position, mm."""
+        """Move to a position, mm."""
 
     def position(self) -> float | None:
-        """Return the position, mm; None when it is not known."""
+        """Return the position, mm; None if it is not known."""
 
 
 @dataclass(frozen=True)
 class ExposureOrder:
-    """One exposure as the camera gets it.
+    """The order for one exposure that the camera receives.
 
     Parameters
     ----------
     night, start
-        ``YYYYMMDD`` and the moment at which the shutter opens, UTC.
+        Night ``YYYYMMDD``, and the moment at which the shutter opens, UTC.
     pointing
-        Where the telescope says that it points; None for a dark or flat before any pointing.
+        The pointing that the telescope reports; None for a dark or flat before any pointing.
     tinteg_sec
         Integration time of one frame, s.
     sensors
-        As the profile names them; all that take part.
+        All sensors to expose, as the profile names them.
     observer, project
-        For the header.
+        Texts for the header.
     """
 
     exposure_id: int
@@ -99,7 +99,7 @@ class ExposureOrder:
 
     @property
     def duration_s(self) -> float:
-        """Time that the frames take, s."""
+        """Duration of all frames, s."""
         return self.nframe * self.tinteg_sec
 
     @property
@@ -110,18 +110,18 @@ class ExposureOrder:
 
 @dataclass(frozen=True)
 class CameraState:
-    """What a camera does.
+    """The state of a camera.
 
     Parameters
     ----------
     phase
-        ``exposing`` until everything is written; ``done`` or ``failed`` after an exposure, until the next.
+        ``exposing`` until all files are written; ``done`` or ``failed`` after an exposure, until the next one.
     exposure_id
-        Of the exposure that this is about; None when there was none yet.
+        EXP_ID of the present or last exposure; None if there was none yet.
     remaining_s
-        Time until it is done, s.
+        Time until the exposure is done, s.
     message
-        Why it failed.
+        Why the exposure failed.
     """
 
     phase: Literal["idle", "exposing", "done", "failed"] = "idle"
@@ -131,19 +131,19 @@ class CameraState:
 
 
 class Camera(Protocol):
-    """The camera. It writes raw files ``raw/{night}/{exposure}/{frame_id}.fits``, and ``exposure.json`` after them."""
+    """The camera. It writes the raw files ``raw/{night}/{exposure}/{frame_id}.fits``, and then ``exposure.json``."""
 
     def configure(self, order: ExposureOrder) -> None:
-        """Set gain, integration time and whatever else an exposure needs; raises `DeviceFailed` if it cannot."""
+        """Set gain, integration time and all else that an exposure needs; raise `DeviceFailed` if this fails."""
 
     def expose(self, order: ExposureOrder) -> None:
-        """Open the shutter and return; the exposure goes on by itself."""
+        """Open the shutter and return at once; the exposure continues in the background."""
 
     def state(self) -> CameraState:
-        """Return what it does. A camera that outlives the observer's process still knows the exposure."""
+        """Return the camera's state; a camera outside the observer's process keeps it when the observer restarts."""
 
     def abort(self) -> None:
-        """End a running exposure without a record; none running is no error."""
+        """Stop a running exposure without a record; do nothing if none is running."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Observatory:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """Everything that moves."""
+        """All devices that move."""
         return self.telescope, self.dome, self.focuser
 
     def conditions(self) -> dict[str, bool]:
@@ -165,7 +165,7 @@ class Observatory:
         return {word: holds for device in self.devices for word, holds in device.conditions().items()}
 
     def busy(self) -> bool:
-        """Tell whether anything moves."""
+        """Return whether any device is moving."""
         return any(device.busy() for device in self.devices)
 
 
@@ -173,12 +173,12 @@ Driver = Callable[[Settings, Profile, Store], Observatory]
 
 
 def load_observatory(settings: Settings, profile: Profile, store: Store) -> Observatory:
-    """Return the devices of the driver that ``observatory.driver`` names.
+    """Return the devices of the driver in the setting ``observatory.driver``.
 
     Raises
     ------
     BadRequest
-        There is no such driver, or it cannot be loaded, or makes no `Observatory`.
+        There is no such driver, it cannot be loaded, or it does not return an `Observatory`.
     DeviceFailed
         A device does not answer.
     """

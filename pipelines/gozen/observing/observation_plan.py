@@ -1,4 +1,4 @@
-"""Plan an Observation: what its steps expose, where and how. No telescope, no clock."""
+"""Plan an Observation: derive the exposures of its steps, with pointing and camera setup. No I/O."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ARCSEC_PER_DEGREE = 3600.0
 
 @dataclass(frozen=True)
 class PlannedExposure:
-    """An Exposure that will be made, with what telescope and camera must be set to.
+    """An Exposure that will be made, with the setup of telescope and camera.
 
     Parameters
     ----------
     exposure
-        The resource, without night and EXP_ID, which are known when the shutter opens.
+        The resource; its night and EXP_ID are unknown until the shutter opens.
     step
-        Its step among the Observation's operations, counted from 1.
+        Number of its step among the Observation's operations, from 1.
     pointing
         Centre of the field; None for a dark or flat before any pointing.
     tinteg_sec
@@ -43,7 +43,7 @@ class PlannedExposure:
 
 @dataclass(frozen=True)
 class _State:
-    """What the steps so far have set."""
+    """The setup after the steps so far."""
 
     pipelines: Sequence[PipelineName]
     gain: str
@@ -67,18 +67,18 @@ def exposures_of(
     Parameters
     ----------
     observation
-        What is asked for.
+        The request.
     instrument
         Name of the instrument profile.
     run
-        Name of the processing of the data.
+        Name of the processing run.
     default_pipelines, default_gain
-        The instrument's, for exposures before any ``setPipeline`` or ``gain``.
+        Defaults of the instrument, for exposures before any ``setPipeline`` or ``gain``.
 
     Raises
     ------
     BadRequest
-        A step makes no sense after those before it, such as an exposure of the sky before any pointing.
+        A step is not possible after those before it, for example a science exposure before any pointing.
     """
     state = _State(pipelines=default_pipelines, gain=default_gain)
     planned = []
@@ -91,12 +91,12 @@ def exposures_of(
 
 
 def pointings_of(observation: Observation) -> dict[int, Pointing]:
-    """Return where the telescope looks after each step that moves it, by step, counted from 1.
+    """Return the pointing after each step that moves the telescope, by the step's number from 1.
 
     Raises
     ------
     BadRequest
-        A dithering comes before any pointing, or leads over a pole.
+        A dithering comes before any pointing, or crosses a celestial pole.
     """
     state, found = _State(pipelines=(), gain=""), {}
     for step, operation in enumerate(observation.spec.operations, start=1):
@@ -107,19 +107,20 @@ def pointings_of(observation: Observation) -> dict[int, Pointing]:
 
 
 def offset(pointing: Pointing, dra_arcsec: float, ddec_arcsec: float) -> Pointing:
-    """Return a pointing moved on the sky.
+    """Return a pointing after an offset on the sky.
 
     Parameters
     ----------
     pointing
-        Where the telescope looks.
+        The pointing before the offset.
     dra_arcsec, ddec_arcsec
-        Offsets on the sky towards east and north, arcsec; the first is divided by the cosine of the declination.
+        Offsets on the sky towards east and north, arcsec; the first is divided by the cosine of the declination to
+        get the change of right ascension.
 
     Raises
     ------
     ValueError
-        The offset leads over a pole, or starts at one.
+        The offset crosses a celestial pole, or moves east or west from one.
     """
     dec = pointing.dec + ddec_arcsec / ARCSEC_PER_DEGREE
     if abs(dec) > 90 or (dra_arcsec and abs(pointing.dec) == 90):
@@ -129,12 +130,12 @@ def offset(pointing: Pointing, dra_arcsec: float, ddec_arcsec: float) -> Pointin
     if not dra_arcsec:
         return Pointing(ra=pointing.ra, dec=dec)
     ra = pointing.ra + dra_arcsec / ARCSEC_PER_DEGREE / math.cos(math.radians(pointing.dec))
-    # A tiny negative angle modulo 360 rounds to 360 itself.
+    # Modulo twice: a tiny negative angle modulo 360 is rounded to 360, which is not a valid right ascension.
     return Pointing(ra=ra % 360.0 % 360.0, dec=dec)
 
 
 def _after(state: _State, operation: Operation, place: str) -> _State:
-    """Return what is set after a step."""
+    """Return the setup after a step."""
     match operation:
         case Operation(pointing=Pointing() as pointing):
             return replace(state, pointing=pointing)

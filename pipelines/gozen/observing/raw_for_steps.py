@@ -19,12 +19,12 @@ from gozen.resources.yaml_resources import dump_resources
 
 @dataclass(frozen=True)
 class Answered:
-    """An Observation's steps, set against the raw data.
+    """The raw exposures that were found for the steps of an Observation.
 
     Parameters
     ----------
     pairs
-        Each planned exposure that was taken, with what was taken.
+        Pairs of a planned and a raw exposure; a planned exposure may have several.
     missing
         Planned exposures without raw data.
     """
@@ -34,20 +34,20 @@ class Answered:
 
     @property
     def calibrations(self) -> list[RawExposure]:
-        """The exposures that masters are made of."""
+        """The raw calibration exposures, from which masters are made."""
         return [raw for _, raw in self.pairs if raw.data_type != "OBJECT"]
 
 
 @dataclass(frozen=True)
 class PointingReach:
-    """How far, in degrees, the telescope may look from where a step points.
+    """Limits for comparing a raw exposure's pointing with that of a step, degrees.
 
     Parameters
     ----------
     same
-        Two pointings that are nearer to one another are one.
+        Two pointings within this distance count as the same.
     field
-        Beyond it, what was taken is another field, even if its target has the same name.
+        Beyond this distance an exposure is of another field, even if its target has the same name.
     """
 
     same: float
@@ -55,7 +55,7 @@ class PointingReach:
 
     @classmethod
     def of(cls, profile: Profile) -> PointingReach:
-        """Return that of a camera: its whole field from corner to corner."""
+        """Return the limits for a camera; `field` is its field of view from corner to corner."""
         rows, columns = profile.active_shape
         x, y = ([getattr(one, name) for one in profile.sensors] for name in ("x_arcsec", "y_arcsec"))
         width = columns * profile.pixel_scale_arcsec + max(x) - min(x)
@@ -66,21 +66,21 @@ class PointingReach:
 def assign_raw_to_steps(
     planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: PointingReach
 ) -> tuple[list[Answered], list[RawExposure]]:
-    """Find what was taken for each planned exposure: by kind of data, target and pointing, in the order of time.
+    """Find the raw exposures of each planned exposure, by kind of data, target and pointing, in order of time.
 
-    Steps that ask for the same get one exposure each, the first step the first. What remains goes to the last of them,
-    where exposures have no numbers: later parts, other filters and the further fields of a mosaic.
+    Steps that ask for the same get one exposure each, in order. If exposures have no numbers, the remaining ones are
+    assigned to the last of these steps: later parts, other filters, and further fields of a mosaic.
 
     Parameters
     ----------
     planned
         The steps of each Observation, in order.
     taken
-        In the order of time.
+        Raw exposures in order of time.
 
     Returns
     -------
-    What each Observation gets; and the exposures of the sky that no step asked for.
+    The result for each Observation; and the science exposures that no step asked for.
     """
     steps = [step for one in planned for step in one]
     found: dict[int, list[RawExposure]] = {number: [] for number in range(len(steps))}
@@ -98,12 +98,12 @@ def assign_raw_to_steps(
 def step_of(
     raw: RawExposure, steps: Sequence[PlannedExposure], taken: Iterable[RawExposure], reach: PointingReach
 ) -> PlannedExposure | None:
-    """Return the step that an exposure answers; the last that asks for its target there where all have one already.
+    """Return the step that a raw exposure belongs to; if all matching steps have one already, return the last of them.
 
     Parameters
     ----------
     taken
-        All exposures of its night as far as they are known, by time, also this one.
+        All known exposures of its night including this one, in order of time.
     """
     (answered,), _ = assign_raw_to_steps([steps], taken, reach)
     for step, one in answered.pairs:
@@ -116,7 +116,7 @@ def step_of(
 def _give(
     raw: RawExposure, steps: Sequence[PlannedExposure], found: dict[int, list[RawExposure]], reach: PointingReach
 ) -> bool:
-    """Give an exposure to a step; False where none asks for it."""
+    """Assign an exposure to a step; return False if none asks for it."""
     apart = {number: _apart(steps[number], raw) for number in _of_target(raw, steps)}
     near = {number: angle for number, angle in apart.items() if angle <= reach.field}
     if not near:
@@ -130,7 +130,7 @@ def _give(
 
 
 def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: PointingReach) -> bool:
-    """Give an exposure to the step that has the field beside it of the same target."""
+    """Assign an exposure to the step that has an adjacent field of the same target; return False if there is none."""
     place = raw.pointing
     if place is None or _is_numbered(raw):
         return False
@@ -144,14 +144,17 @@ def _give_beside(raw: RawExposure, found: dict[int, list[RawExposure]], reach: P
 
 
 def _of_target(raw: RawExposure, steps: Sequence[PlannedExposure]) -> list[int]:
-    """Return the steps of an exposure's target and kind; blanks at its ends do not count, as no step can write them."""
+    """Return the steps with an exposure's target and kind of data.
+
+    Blanks around the target are ignored, because a step cannot have them.
+    """
     wanted = raw.object.strip(), raw.data_type
     specs = [step.exposure.spec for step in steps]
     return [number for number, spec in enumerate(specs) if (spec.object.strip(), spec.data_type) == wanted]
 
 
 def _apart(step: PlannedExposure, raw: RawExposure) -> float:
-    """Return how far an exposure lies from where a step points, degrees; 0 where nobody can say."""
+    """Return the distance of an exposure from the pointing of a step, degrees; 0 if one of them is unknown."""
     place = raw.pointing
     if step.pointing is None or place is None or raw.data_type != "OBJECT":
         return 0.0
@@ -164,7 +167,7 @@ def _is_numbered(raw: RawExposure) -> bool:
 
 
 def works_of(observation: Observation, answered: Answered, run: str) -> list[SensorWork]:
-    """Return the reductions that an Observation asks for: every sensor of every exposure of the sky."""
+    """Return the reductions that an Observation asks for: all requested sensors of all its science exposures."""
     recipe = dump_resources([observation])
     works = []
     for step, raw in answered.pairs:
@@ -196,16 +199,16 @@ def works_of_exposures(
     *,
     retain_raw: bool = False,
 ) -> list[SensorWork]:
-    """Return the reductions of exposures that are named themselves, without a recipe.
+    """Return the reductions of given science exposures, without a recipe.
 
     Parameters
     ----------
     sensors
-        Which; empty for all.
+        Sensors to reduce; empty for all.
     pipelines
-        What to do; empty for what the headers say.
+        Pipelines to run; empty for those that the headers name.
     retain_raw
-        Whether the raw files do not expire.
+        Whether the raw files are kept from expiring.
     """
     return [
         SensorWork(

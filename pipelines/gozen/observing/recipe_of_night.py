@@ -1,4 +1,4 @@
-"""What a recipe, or a file of Observations, asks of one night at the site of one camera."""
+"""Read a recipe or a file of Observations for one night and one camera."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gozen.resources.observatory_recipe import load_observations
 
 
 def read_recipe(path: Path) -> str:
-    """Return the text of a recipe; `BadRequest` when it cannot be read."""
+    """Return the text of a recipe; raise `BadRequest` if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -31,25 +31,25 @@ def observations_of(text: str, source: str, night: str, profile: Profile) -> lis
     source
         Name of the file, for messages.
     night
-        ``YYYYMMDD``; the times of day in a recipe are within it.
+        ``YYYYMMDD``; the recipe's times of day are in this night.
     profile
-        Its site has the time zone.
+        Profile of the camera, for its site's time zone.
 
     Raises
     ------
     BadRequest
-        The night is no date, or the text is no recipe.
+        The night is not a valid date, or the text is not a valid recipe.
     """
     return load_observations(text, source, night=date_of(night), zone=ZoneInfo(profile.site.time_zone))
 
 
 def steps_of(observation: Observation, profile: Profile, run: str) -> list[PlannedExposure]:
-    """Return the exposures of an Observation with the defaults of a camera; raises as `exposures_of`.
+    """Return the exposures of an Observation, with the defaults of a camera; errors are those of `exposures_of`.
 
     Parameters
     ----------
     run
-        Name of the processing.
+        Name of the processing run.
     """
     return exposures_of(
         observation,

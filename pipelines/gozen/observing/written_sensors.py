@@ -1,4 +1,4 @@
-"""Which sensors of an exposure have written their raw data, by the camera's record."""
+"""Read which sensors of an exposure have written their raw data, from the camera's record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gozen.errors import UnreadableInput
 
 
 def sensors_taken(store: Store, night: str, exposure: str) -> frozenset[str] | None:
-    """Return the sensors that an exposure's record names; None while there is no record that can be read."""
+    """Return the sensors that an exposure's record names; None while there is no readable record."""
     try:
         record = read_record(store, night, exposure)
     except UnreadableInput:

@@ -1,1 +1,1 @@
-"""Checks of this machine for `gozen doctor`: packages, data, archive, resources."""
+"""Check this machine for `gozen doctor`: packages, data, archive, processor and memory."""

@@ -1,4 +1,4 @@
-"""Check that the archive can be written, and that S3 creates an object only once."""
+"""Check that the archive is writable, and that an S3 server refuses to create an object twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINIMUM_DISK_GB = 1.0
 
 
 def archive(settings: Settings) -> Finding:
-    """Check whether the archive of the settings can be written."""
+    """Check whether the archive in the settings is writable."""
     if "://" in settings.archive and not settings.archive.startswith("file://"):
         return _object_storage(settings)
     root = Path(settings.archive.removeprefix("file://")).expanduser().absolute()

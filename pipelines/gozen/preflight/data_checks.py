@@ -1,4 +1,4 @@
-"""Check the data of a reduction: time tables, instrument profile, catalogues, index files."""
+"""Check the data that a reduction needs: time tables, instrument profile, catalogues, index files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gozen.settings import Settings
 
 
 def time_zones() -> Finding:
-    """Check the database of time zones."""
+    """Check whether the time zone database is installed."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
@@ -24,7 +24,7 @@ def time_zones() -> Finding:
 
 
 def time_tables(now: datetime) -> Finding:
-    """Check whether the leap seconds are known for a moment."""
+    """Check whether the installed tables cover the leap seconds up to a moment."""
     from gozen.instrument.earth_rotation import reach
     from gozen.instrument.read_header import mjd_of_utc, utc_of_mjd
 
@@ -41,7 +41,7 @@ def time_tables(now: datetime) -> Finding:
 
 
 def instrument(settings: Settings) -> Finding:
-    """Check whether the instrument profile of the settings can be read."""
+    """Check whether the instrument profile in the settings is readable."""
     from gozen.instrument.profile import load_profile
 
     try:
@@ -60,7 +60,7 @@ def reference(settings: Settings) -> Finding:
 
 
 def index_files(settings: Settings) -> Iterator[Finding]:
-    """Check the index files for blind solutions, and those that the simulated sky takes its bright stars from."""
+    """Check the index files for blind solutions, and the Tycho-2 ones, whose stars the simulated sky contains."""
     found = [path for entry in settings.astrometry.index_files for path in _index_files_in(entry)]
     hint = "apt install astrometry-data-tycho2 (fields over 30'), or set astrometry.index_files"
     if found:

@@ -1,4 +1,4 @@
-"""The result of a check."""
+"""Define the result of a check."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ State = Literal["ok", "optional", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Parameters
     ----------
     state
-        ``missing`` keeps the main job from running, ``optional`` only takes something away.
+        ``missing`` if a reduction cannot run without it, ``optional`` if only a feature is missing.
     hint
-        How to get it; empty where it is there.
+        How to get it; empty if it is present.
     """
 
     name: str

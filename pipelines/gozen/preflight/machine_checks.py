@@ -25,7 +25,7 @@ def memory() -> Finding:
 
 
 def isolation() -> Finding:
-    """Check whether the kernel can isolate a user's function."""
+    """Check whether the kernel can isolate user-defined functions."""
     from gozen.quickdb.isolation import available
 
     reason = available()
@@ -35,7 +35,7 @@ def isolation() -> Finding:
 
 
 def chromium() -> Finding:
-    """Find a browser."""
+    """Check whether a Chromium browser is installed."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         path = shutil.which(name)
         if path:

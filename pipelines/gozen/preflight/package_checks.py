@@ -17,7 +17,7 @@ def python() -> Finding:
 
 
 def packages() -> Iterator[Finding]:
-    """Check each package that Gozen cannot do without."""
+    """Check each package that Gozen requires."""
     from packaging.requirements import Requirement
 
     for text in metadata.requires("gozen") or []:

@@ -1,1 +1,1 @@
-"""The gates that data pass before they are used; each refusal is a named reason with its value and limit."""
+"""Quality gates, which data must pass before they are used; each rejection has a name, a value and a limit."""

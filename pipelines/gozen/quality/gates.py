@@ -1,4 +1,4 @@
-"""Quality gates: each function measures a value, compares it with its limit, and raises a named rejection."""
+"""Quality gates: each function compares a measured value with its limit, and raises a named rejection beyond it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gozen.instrument.read_header import RawHeader, impossible_place, utc_of_mjd
 from gozen.settings import GateSettings
 
 _EARLIEST_MJD = 36934.0
-"""The day before 1960: no digital camera is older."""
+"""Start of the year 1960: no digital camera is older."""
 _LATEST_MJD = 88069.0
-"""The year 2100."""
+"""Start of the year 2100."""
 _SAMPLE = slice(None, None, 11)
 _QUANTILES = (0.15865, 0.5, 0.84135)
 
@@ -34,17 +34,17 @@ class FrameLevel:
 def frame_level(image: Image) -> FrameLevel:
     """Measure the sky of a calibrated frame from every eleventh pixel of every eleventh row.
 
-    Stars cover a few per cent of the pixels, which moves a median and a quartile by less than the gates ask for.
+    Stars cover a few per cent of the pixels, which changes the median and the deviation by less than the gates need.
     """
     sample = image[_SAMPLE, _SAMPLE].ravel()
     ranks = [int(part * (len(sample) - 1)) for part in _QUANTILES]
     low, middle, high = np.partition(sample, ranks)[ranks].astype(float)
-    # The lower half of the distribution is free of stars.
+    # Stars widen only the upper half of the distribution.
     return FrameLevel(float(middle), float(min(middle - low, high - middle)))
 
 
 def check_pixels(raw: Pixels | Stored, detector: Detector, settings: GateSettings, frame: int) -> float:
-    """Refuse a frame without numbers, and one whose median is close to saturation.
+    """Reject a frame of which most pixels are undefined, or whose median is close to saturation.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def check_pixels(raw: Pixels | Stored, detector: Detector, settings: GateSetting
     Raises
     ------
     CorruptFile
-        More than half of the sampled pixels are no numbers.
+        More than half of the sampled pixels are NaN or infinite.
     SaturatedField
         The median exceeds the limit.
     """
@@ -79,11 +79,11 @@ def check_pixels(raw: Pixels | Stored, detector: Detector, settings: GateSetting
 
 
 def check_noise(level: FrameLevel, detector: Detector, settings: GateSettings, frame: int) -> float:
-    """Refuse a frame whose noise is far above that of its sky and read-out.
+    """Reject a frame whose noise is much higher than its sky and read noise predict.
 
     Returns
     -------
-    The measured noise over the predicted one.
+    Ratio of the measured noise to the predicted one.
 
     Raises
     ------
@@ -104,16 +104,16 @@ def check_noise(level: FrameLevel, detector: Detector, settings: GateSettings, f
 
 
 def check_elongation(elongation: float, settings: GateSettings, frame: int) -> float:
-    """Refuse a frame whose stars are trails; one without stars to measure (NaN) passes.
+    """Reject a frame whose stars are trailed; a frame without measurable stars (NaN) passes.
 
     Returns
     -------
-    The length of the stars over their width.
+    Ratio of the stars' length to their width.
 
     Raises
     ------
     TrailedFrame
-        It exceeds the limit.
+        The ratio exceeds the limit.
     """
     if elongation > settings.elongation:
         raise TrailedFrame(
@@ -126,16 +126,16 @@ def check_elongation(elongation: float, settings: GateSettings, frame: int) -> f
 
 
 def check_time(cube: RawCube) -> float:
-    """Refuse time stamps that cannot be, or that contradict one another.
+    """Reject time stamps that are impossible or contradict each other.
 
     Returns
     -------
-    Seconds from the start of the sequence to that of the first frame; 0 where the header does not give both.
+    Seconds from the start of the sequence to that of the first frame; 0 if the header does not give both.
 
     Raises
     ------
     InconsistentTime
-        A stamp lies outside 1960 to 2100, UTC-EXP does not precede UTC, or frames do not follow one another.
+        A time is outside 1960 to 2100, the sequence starts after its first frame, or frames are not in order of time.
     """
     header = cube.header
     start: NDArray[np.float64] = cube.start
@@ -163,12 +163,12 @@ def check_time(cube: RawCube) -> float:
 
 
 def check_coordinates(header: RawHeader, frame_id: str) -> None:
-    """Refuse impossible coordinates; dark and flat frames may carry any.
+    """Reject impossible coordinates of a science frame; calibration frames may have any coordinates.
 
     Raises
     ------
     InconsistentPointing
-        A declination beyond the poles, or a right ascension outside 0 to 360 degrees.
+        The declination is outside -90 to 90 degrees, or the right ascension outside 0 to 360 degrees.
     """
     found = impossible_place(header)
     if found:
@@ -177,11 +177,11 @@ def check_coordinates(header: RawHeader, frame_id: str) -> None:
 
 
 def check_pointing(offset_deg: float, settings: GateSettings, frame_id: str) -> float:
-    """Refuse a solution that lies far from where the header says the telescope pointed.
+    """Reject an astrometric solution that is far from the pointing in the header.
 
     Returns
     -------
-    The offset, degrees.
+    The same offset, degrees.
 
     Raises
     ------

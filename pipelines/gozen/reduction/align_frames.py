@@ -25,23 +25,23 @@ _PEAKS = 400
 _FIRST_ANCHORS = 50
 _PEAK_WINDOW_PX = 2.0
 _WINDOW = 1.5
-"""Width of the window in which stars' shapes are measured, over theirs."""
+"""Width of the window in which the shapes of stars are measured, relative to the width of the stars."""
 _REFERENCES = 5
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class RoughAlignment:
-    """Where the frames of a cube stand against one of them.
+    """The shifts of a cube's frames relative to one of them.
 
     Parameters
     ----------
     cube
-        Its trailed frames are refused, which may be all.
+        The frames; trailed ones are rejected, possibly all.
     skip
-        First frames that are measured but not stacked.
+        Number of frames at the start that are measured but not stacked.
     shifts, elongation
-        As those of `AlignedStack`, but for the frame that they are measured against.
+        As in `AlignedStack`, but shifts are relative to one frame.
     """
 
     cube: CalibratedCube
@@ -52,20 +52,20 @@ class RoughAlignment:
 
 @dataclass(frozen=True)
 class AlignedStack:
-    """The stack of a cube, its sources, and where each frame stands against it.
+    """The stack of a cube, its sources, and the shift of each frame relative to it.
 
     Parameters
     ----------
     cube
-        The frames; those that are trailed are refused.
+        The frames; trailed ones are rejected.
     background
-        Map that was subtracted from the stack to detect, ADU.
+        Background map that was subtracted from the stack before detection, ADU.
     shifts
-        Of every frame against the stack.
+        Shift of every frame relative to the stack.
     fwhm
-        Of the stars on every frame, pixels.
+        FWHM of the stars on every frame, pixels.
     elongation
-        Length of every frame's stars over their width.
+        Length of the stars over their width, for every frame.
     """
 
     cube: CalibratedCube
@@ -77,26 +77,28 @@ class AlignedStack:
     elongation: list[float]
 
     def frame(self, index: int, sky: FrameSky) -> PlacedFrame:
-        """Return a frame with its place against the stack and its sky."""
+        """Return a frame with its mask, its shift relative to the stack, and its sky."""
         return PlacedFrame(self.cube.images[index], self.cube.masks[index], self.shifts[index], sky)
 
 
 def align_roughly(cube: CalibratedCube, skip: int, gates: GateSettings) -> RoughAlignment:
-    """Measure the frames, which may have drifted and turned, against the middle one, and refuse those with trails.
+    """Measure the shifts of the frames relative to one near the middle, and reject trailed frames.
+
+    Frames may be shifted and rotated.
 
     Parameters
     ----------
     skip
-        First frames that are measured but not stacked.
+        Number of frames at the start that are measured but not stacked.
     """
     shifts, elongation = _against_middle(cube, cube.for_stack(skip), gates.elongation)
     return RoughAlignment(without_trailed(cube, elongation, gates), skip, shifts, elongation)
 
 
 def align(rough: RoughAlignment, settings: DetectionSettings) -> AlignedStack:
-    """Stack the frames, find the sources of the stack, and measure the frames against it.
+    """Stack the frames, detect the sources of the stack, and measure the shifts again relative to the stack.
 
-    The stars of one frame, which the rough alignment used, are few and noisy.
+    The rough alignment used the stars of one frame, which are few and noisy.
 
     Raises
     ------
@@ -120,10 +122,10 @@ def align(rough: RoughAlignment, settings: DetectionSettings) -> AlignedStack:
 
 
 def _against_middle(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple[list[Shift], list[float]]:
-    """Return the shift of each frame against one of them, and how long its stars are."""
+    """Return the shift of each frame relative to one of them, and the elongation of its stars."""
     middle, anchors, long = _reference(cube, chosen, longest)
     shifts, elongation = {middle: Shift(0.0, 0.0, 0.0, len(anchors.x))}, {middle: long}
-    # Outwards from the middle, so that each guess is that of a neighbour in time.
+    # Outwards from the middle: the first guess of each shift is that of the previous neighbour in time.
     for order in (range(middle + 1, len(cube.images)), range(middle - 1, -1, -1)):
         guess = UNSHIFTED
         for index in order:
@@ -135,7 +137,7 @@ def _against_middle(cube: CalibratedCube, chosen: list[int], longest: float) -> 
 
 
 def _reference(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple[int, Anchors, float]:
-    """Return the frame nearest the middle whose stars are round, its stars and their elongation."""
+    """Return the frame nearest the middle whose stars are round, its anchor stars and their elongation."""
     middle, saturation_adu = len(chosen) // 2, cube.detector.saturation_adu
     found: list[tuple[int, Anchors, float]] = []
     for index in (chosen[k] for k in sorted(range(len(chosen)), key=lambda k: abs(k - middle))[:_REFERENCES]):
@@ -148,7 +150,7 @@ def _reference(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple
 
 
 def _elongation(image: Image, level: FrameLevel, anchors: Anchors, shift: Shift, excess: float) -> float:
-    """Return the elongation of the anchors or, where they are not found (they may be trails), of the highest peaks."""
+    """Return the elongation of the anchor stars; if they are not found (perhaps trailed), of the highest peaks."""
     window = anchors.fwhm / 2.3548 * _WINDOW
     if shift.measured:
         return star_elongation(image, *shift.place(anchors.x, anchors.y), window, anchors.sky + excess)
@@ -157,7 +159,7 @@ def _elongation(image: Image, level: FrameLevel, anchors: Anchors, shift: Shift,
 
 
 def _first_anchors(image: Image, level: FrameLevel, saturation_adu: float) -> Anchors:
-    """Choose anchors on a single frame by its highest peaks: a real detection would cost as much as the stack's."""
+    """Choose anchor stars among the highest peaks of one frame: a full detection would take as long as the stack's."""
     x, y, height = bright_peaks(image, level.background + _PEAK_SIGMA * level.noise)
     x, y, height = x[:_PEAKS], y[:_PEAKS], height[:_PEAKS] - level.background
     fwhm = star_fwhm(image, x, y, _PEAK_WINDOW_PX, level.background)
@@ -168,7 +170,7 @@ def _first_anchors(image: Image, level: FrameLevel, saturation_adu: float) -> An
 
 
 def _alone(x: Floats, y: Floats, reach_px: float) -> NDArray[np.bool_]:
-    """Tell which places have no other one within reach."""
+    """Return which positions have no other one within reach."""
     if len(x) == 0:
         return np.zeros(0, bool)
     near = np.hypot(x[:, None] - x, y[:, None] - y) < reach_px

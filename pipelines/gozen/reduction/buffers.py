@@ -10,19 +10,19 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class Workspace:
-    """Named arrays for one cube at a time: what was put into them is gone when the next cube is reduced."""
+    """Named arrays for one cube at a time; the next cube overwrites their content."""
 
     def __init__(self) -> None:
         self._memory: dict[str, NDArray[np.uint8]] = {}
 
     def room(self, name: str, size: int) -> memoryview:
-        """Return at least so many bytes, with what was left in them."""
+        """Return at least `size` bytes, not cleared."""
         kept = self._memory.get(name)
         if kept is None or len(kept) < size:
             kept = self._memory[name] = np.empty(size, np.uint8)
         return kept.data
 
     def array(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
-        """Return an array with what was left in it."""
+        """Return an array, not cleared."""
         size = math.prod(shape) * np.dtype(kind).itemsize
         return np.frombuffer(self.room(name, size)[:size], kind).reshape(shape)

@@ -1,4 +1,4 @@
-"""Calibrate the frames of a cube and apply the gates; rejected frames are kept with their reason."""
+"""Calibrate the frames of a cube and apply the gates; rejected frames remain in the cube, with the reason."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class CalibratedCube:
     Parameters
     ----------
     raw, detector
-        What was calibrated, and with what.
+        The raw frames, and the detector (with its masters) that they were calibrated with.
     images, masks
-        Of every frame, shape (frames, rows, columns) of the active area.
+        Pixels (ADU) and masks of all frames, shape (frames, rows, columns) of the active area.
     levels
         Sky and noise of every frame.
     rejections
-        Why a frame was refused, by its number.
+        Reason of each rejected frame, by frame number.
     gates
-        What each gate measured.
+        Value that each gate measured.
     """
 
     raw: RawCube
@@ -48,22 +48,22 @@ class CalibratedCube:
         return [index for index in range(len(self.images)) if index not in self.rejections]
 
     def for_stack(self, skip: int) -> list[int]:
-        """Return the frames that the stack is made of: the good ones after the first `skip`, or all good ones."""
+        """Return the numbers of the frames to stack: the good ones after the first `skip`, else all good ones."""
         return [index for index in self.good if index >= skip] or self.good
 
 
 def calibrate_cube(raw: RawCube, detector: Detector, settings: GateSettings, workspace: Workspace) -> CalibratedCube:
-    """Calibrate every frame and pass it through the gates.
+    """Calibrate every frame and apply the gates to it.
 
     Parameters
     ----------
     workspace
-        Lends the memory for images and masks.
+        Memory for images and masks; the next cube overwrites it.
 
     Raises
     ------
     Rejected
-        As `check_any_good`.
+        All frames are rejected; see `check_any_good`.
     """
     shape = (raw.nframe, *detector.dark.shape)
     images, masks = workspace.array("images", shape, np.float32), workspace.array("masks", shape, np.uint8)
@@ -90,12 +90,12 @@ def calibrate_cube(raw: RawCube, detector: Detector, settings: GateSettings, wor
 
 
 def without_trailed(cube: CalibratedCube, elongation: Sequence[float], settings: GateSettings) -> CalibratedCube:
-    """Return the cube with those frames refused whose stars are trails, which may be all.
+    """Return the cube with the trailed frames rejected; these may be all frames.
 
     Parameters
     ----------
     elongation
-        Of every frame; NaN where it has no stars to measure, which is no reason to refuse it.
+        Elongation of the stars on every frame; NaN if it has no stars to measure. Such a frame is not rejected.
     """
     gates: list[GateRecord] = []
     rejections: dict[int, Rejected] = {}
@@ -110,12 +110,12 @@ def without_trailed(cube: CalibratedCube, elongation: Sequence[float], settings:
 
 
 def check_any_good(cube: CalibratedCube) -> None:
-    """Refuse a cube that has no good frame.
+    """Reject a cube that has no good frame.
 
     Raises
     ------
     Rejected
-        The reason of the first frame, when all frames are refused for one reason; `CorruptFile` when for several.
+        No frame is good: the reason of the first frame if all have the same kind of reason, else `CorruptFile`.
     """
     if not cube.good:
         raise _of_all(cube.rejections, cube.raw.frame_id)

@@ -1,4 +1,4 @@
-"""The stack without moving objects, and the difference of each frame from it."""
+"""Make the stack without moving objects, and the difference of each frame from it."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ from gozen.reduction.measure_stars import sky_pixels
 
 Floats = NDArray[np.float64]
 _THIRD_FRAMES = 3
-"""From which number a third of the frames is quiet enough to stand for the stack."""
+"""Fewest frames in a third of the cube for its mean to be quiet enough to replace the stack."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The frames of a cube and what they are compared with; lists have one entry for each frame.
+    """The frames of a cube and the template that they are compared with; lists have one entry for each frame.
 
     Parameters
     ----------
     skies
-        What each good frame's sky has above the template's background.
+        Sky of each good frame above the template's background.
     sources
-        Of the stack; their background is that of the template.
+        Sources of the stack; their background is the template's.
     light
-        The stars' light over that on the stack.
+        Flux of the stars relative to their flux on the stack.
     alone
-        Whether there is but one frame, which is compared with its background: only trails can be told from stars.
+        Whether there is only one frame. It is compared with its background, and only trails can be distinguished
+        from stars.
     """
 
     images: Image
@@ -57,21 +58,21 @@ class Compared:
     alone: bool
 
     def frame(self, index: int) -> PlacedFrame:
-        """Return a good frame."""
+        """Return a good frame with its mask, shift and sky."""
         return PlacedFrame(self.images[index], self.masks[index], self.shifts[index], self.skies[index])
 
     def rest(self, index: int) -> Image:
-        """Return the difference of a frame, ADU."""
+        """Return the difference of a frame from the template, ADU."""
         return difference(self.frame(index), self.template, self.light[index])
 
     def rest_at(self, index: int, x: Floats, y: Floats) -> Floats:
-        """Return the difference of a frame at places between its pixels, ADU; NaN where nothing is known."""
+        """Return the difference of a frame interpolated at positions, ADU; NaN where nothing is known."""
         return difference_at(self.frame(index), self.template, self.light[index], x, y)
 
 
 @dataclass(frozen=True)
 class _Ground:
-    """What differences are made from: a stack, its background, and the skies of the frames above that."""
+    """The input of the differences: a stack, its background, and the sky of each frame above that background."""
 
     stack: Stack
     background: Image
@@ -85,11 +86,11 @@ def compare(frames: list[int], fwhm: float, aligned: AlignedStack, skies: dict[i
     Parameters
     ----------
     frames
-        Numbers of those that are compared.
+        Numbers of the frames to compare.
     fwhm
-        Of the stars, pixels.
+        FWHM of the stars, pixels.
     skies
-        Of each good frame against the stack.
+        Sky of each good frame relative to the stack.
     """
     images, masks, shifts = aligned.cube.images, aligned.cube.masks, aligned.shifts
     alone = len(images) == 1
@@ -109,7 +110,7 @@ def compare(frames: list[int], fwhm: float, aligned: AlignedStack, skies: dict[i
 
 
 def _levelled(frames: list[int], aligned: AlignedStack) -> _Ground:
-    """Return the stack of the frames without their skies."""
+    """Return the stack of the frames, with each frame's own sky subtracted first."""
     is_sky = sky_pixels(aligned)
     skies = {index: own_sky(aligned.cube.images[index], is_sky, aligned.shifts[index]) for index in frames}
     stack = aligned.stack

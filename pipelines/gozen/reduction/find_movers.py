@@ -28,23 +28,23 @@ _FLARE_SNR = 5.0
 _LEAST_MOTION_PX = 3.0
 _RATE_SIGMA = 5.0
 _WANDER = 6.0
-"""Times the typical distance of stars from the common shift that those in the corners go in a cube."""
+"""Displacement of stars in the corners over a cube, in units of the typical residual from the common shift."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is on frames and not on the stack.
+    """The objects that are on frames but not on the stack.
 
     Parameters
     ----------
     tracks
         Moving objects, measured.
     chains
-        Trails within a frame; those of one object together.
+        Trails within frames; each list has the trails of one object.
     flares
-        What does not move.
+        Objects that do not move.
     hits
-        Candidates that are sharper than a star.
+        Number of candidates that are sharper than a star (cosmic rays).
     """
 
     tracks: list[Track]
@@ -56,14 +56,14 @@ class Found:
 def find_moving(
     aligned: AlignedStack, skies: dict[int, FrameSky], diameter_px: float, settings: MoverSettings
 ) -> Found:
-    """Find what moves, trails or flashes.
+    """Find moving objects, trails and flares.
 
     Parameters
     ----------
     skies
-        Of each good frame.
+        Sky of each good frame.
     diameter_px
-        Of the calibrated aperture.
+        Diameter of the calibrated aperture.
     """
     cube, raw = aligned.cube, aligned.cube.raw
     frames = [index for index in cube.good if aligned.shifts[index].measured or raw.nframe == 1]
@@ -83,7 +83,7 @@ def find_moving(
     wander = float(np.nanmax([aligned.shifts[index].residual for index in frames]))
     moving = [line for line in lines if _moves(line, times[points.frame[line.members]], wander)]
     on_light = _on_light(points, compared)
-    # A mover passes a star; light that wanders with the telescope stays on itself.
+    # A mover is near stars on a few frames only; residual light of a star, which shifts with the telescope, on most.
     moving = [line for line in moving if on_light[line.members].mean() <= 0.5]
     tracks: list[Track] = []
     if moving:
@@ -105,7 +105,7 @@ def _is_sure(track: Track, settings: MoverSettings) -> bool:
 
 
 def _peaks(frames: list[int], compared: Compared, settings: MoverSettings) -> tuple[list[Candidates], list[Streak]]:
-    """Return what each good frame has and the stack has not: peaks, and trails."""
+    """Return the peaks of each good frame that the stack does not have, and the trails."""
     found: list[Candidates] = []
     streaks: list[Streak] = []
     for index in frames:
@@ -125,7 +125,7 @@ def frame_step_s(cube: RawCube) -> float:
 
 
 def frame_times(cube: RawCube) -> Floats:
-    """Return the start of each frame in units of the typical time from frame to frame."""
+    """Return the start of each frame after the first, in units of the typical time from frame to frame."""
     return np.asarray((cube.start - cube.start[0]) * 86400 / frame_step_s(cube))
 
 
@@ -156,13 +156,13 @@ def _points(found: list[Candidates], aligned: AlignedStack) -> Points:
 
 
 def _moves(line: Line, times: Floats, wander: float) -> bool:
-    """Tell whether a line goes farther than stars do, which wander about the common shift where the field turns."""
+    """Return whether an object moves farther than stars do: if the field rotates, stars move about the common shift."""
     moved = line.rate * float(np.ptp(times))
     return moved >= _LEAST_MOTION_PX + _WANDER * wander and line.rate >= _RATE_SIGMA * line.rate_error
 
 
 def _on_light(points: Points, compared: Compared) -> NDArray[np.bool_]:
-    """Tell which points are fainter than what the stack may leave there: a star, or the rim of a reflection."""
+    """Return which points are fainter than the light that a star or the rim of a reflection may leave there."""
     allowance, box = compared.template.allowance, compared.template.box
     rows, columns = allowance.shape
     row = np.clip(np.rint(points.y).astype(int), 0, rows - 1)
@@ -177,7 +177,7 @@ def _linked(line: Line, points: Points) -> set[int]:
 
 @dataclass(frozen=True)
 class _Stars:
-    """How stars look: their width, and their flux in the calibrated aperture over that in the movers', by frame."""
+    """The shape of stars: their FWHM and, for each frame, the flux ratio of the calibrated to the movers' aperture."""
 
     fwhm: float
     diameter_px: float
@@ -185,7 +185,7 @@ class _Stars:
 
 
 def _growth(aligned: AlignedStack, skies: dict[int, FrameSky], diameter_px: float, fwhm: float) -> Floats:
-    """Return the growth of stars from the movers' to the calibrated aperture on each frame; NaN where unknown."""
+    """Return each frame's flux ratio of stars, calibrated aperture over the movers' aperture; NaN where unknown."""
     growth, narrow = np.full(len(aligned.cube.images), np.nan), Scene.diameter_of(fwhm)
     for index, sky in skies.items():
         growth[index] = aperture_growth(aligned.frame(index, sky), aligned.sources, diameter_px, narrow)
@@ -215,7 +215,7 @@ def _scene(
 
 
 def _off_lines(points: Points, moving: list[Line], on_light: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which points are bright enough for a flare and neither on light of the stack nor on a line."""
+    """Return which points are bright enough for a flare, and neither on light of the stack nor on a mover's line."""
     free = (points.snr >= _FLARE_SNR) & ~on_light
     for line in moving:
         free[line.members] = False
@@ -223,7 +223,7 @@ def _off_lines(points: Points, moving: list[Line], on_light: NDArray[np.bool_]) 
 
 
 def _off_sources(points: Points, sources: Sources, fwhm: float, wander: float) -> NDArray[np.bool_]:
-    """Tell which points are not beside a source of the stack, which is measured there."""
+    """Return which points are not near a source of the stack: the light of those is measured as the source's."""
     if not len(sources):
         return np.ones(len(points), np.bool_)
     near, _ = cKDTree(np.column_stack([sources.x, sources.y])).query(np.column_stack([points.x, points.y]))

@@ -1,4 +1,4 @@
-"""Light-curve rows of sources that are on frames but not on the stack (``origin=frame``)."""
+"""Make light-curve rows of sources that are on frames but not on the stack (``origin=frame``)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _FLASH_FRAMES = 2
 
 
 def flare_rows(flares: list[FoundFlare], measured: Measured) -> pa.Table:
-    """Measure flares on every good frame, before and after as well, and return the rows of those that flash.
+    """Measure flare candidates on every good frame, and return the rows of the real flares.
 
-    What stands out in the smallest aperture on fewer than two frames is no flare but an unsteady sky.
+    A candidate that is bright in the smallest aperture on fewer than two frames is not a flare, but an unsteady sky.
     """
     found, context, aligned = measured.found, measured.context, measured.solved.aligned.stack
     everywhere = _on_frames(_as_sources(flares, aligned), aligned, found)
@@ -67,7 +67,7 @@ def _marked(rows: pa.Table) -> pa.Table:
 
 
 def _as_sources(flares: list[FoundFlare], aligned: AlignedStack) -> Sources:
-    """Return flares as sources of the stack, with the shape of a star."""
+    """Return flares in the form of sources of the stack, with the shape of a star."""
     count, fwhm = len(flares), aligned.sources.fwhm
     x, y = np.array([flare.x for flare in flares]), np.array([flare.y for flare in flares])
     sigma = np.full(count, fwhm / _FWHM_PER_SIGMA)

@@ -1,4 +1,4 @@
-"""Make one master from matching calibration frames, with the dark or bias that fits, and store it."""
+"""Make one master from matching calibration frames, and store it; a flat needs a matching dark or bias."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gozen.reduction.sensor_work import SharedInputs
 
 @dataclass(frozen=True)
 class CalibrationFile:
-    """A raw file, of one frame or more, and what its header says."""
+    """A raw file of one or more frames, and its header."""
 
     file: RawFile
     header: RawHeader
 
     @property
     def setup(self) -> CalibrationSetup:
-        """How it was taken."""
+        """The camera setup with which the file was taken."""
         return CalibrationSetup.of_header(self.header)
 
 
@@ -39,13 +39,13 @@ class Combined:
     Parameters
     ----------
     group
-        Tells it from others of its kind in the exposure; empty where it is the only one.
+        Distinguishes it from other masters of its kind in the exposure; empty if it is the only one.
     setup, mjd
-        Of its first frame; MJD (UTC) of the start.
+        Camera setup and start, MJD (UTC), of its first frame.
     used
-        Masters that it was made with.
+        Other masters that were used to make it.
     inputs
-        Name of each raw file and its SHA-256.
+        SHA-256 of each raw file, by its name.
     """
 
     kind: Calibration
@@ -61,7 +61,7 @@ class Combined:
 
     @property
     def name(self) -> str:
-        """Of the product in the commit."""
+        """Name of the product in the commit."""
         return f"{self.kind}_{self.group}" if self.group else self.kind
 
 
@@ -73,14 +73,14 @@ def combine_frames(
     Parameters
     ----------
     frames
-        In the order of time.
+        Files in order of time.
 
     Raises
     ------
     Rejected
-        The frames give no master.
+        No master can be made from the frames.
     UnreadableInput
-        A flat has no dark or bias that fits.
+        A flat has no matching dark or bias.
     """
     cubes = [assemble([frames[number].file for number in part], shared.profile) for part in _parts(kind, frames)]
     image, used, warnings = _combined(kind, cubes, night, sensor, shared)
@@ -92,12 +92,12 @@ def combine_frames(
 def store_master(
     one: Combined, processing: Processing, sensor: str, shared: SharedInputs, provenance: Provenance
 ) -> Product:
-    """Store a master and return what the commit says of it.
+    """Store a master and return its record for the commit.
 
     Parameters
     ----------
     processing
-        Of the exposure that it is named after.
+        Processing of the exposure that the master is named after.
     """
     own = provenance.model_copy(update={"calibration": one.used, "inputs": one.inputs})
     cards = [
@@ -112,14 +112,14 @@ def store_master(
 
 
 def _parts(kind: Calibration, frames: Sequence[CalibrationFile]) -> list[list[int]]:
-    """Return the frames that take the same dark; a dark or bias takes none."""
+    """Return the numbers of the frames in groups that need the same dark; those of a dark or bias are one group."""
     return by_time([one.setup for one in frames]) if kind == "flat" else [list(range(len(frames)))]
 
 
 def _combined(
     kind: Calibration, cubes: Sequence[RawCube], night: str, sensor: str, shared: SharedInputs
 ) -> tuple[Image, dict[str, CalibrationUsed], tuple[str, ...]]:
-    """Return the master, the masters that it was made with, and what to warn of."""
+    """Return the image of a master, the other masters that were used, and warnings."""
     detector = detector_of(cubes[0].read_out(shared.profile), sensor, cubes[0].header.gain)
     if kind != "flat":
         return dark_master(cubes[0], detector), {}, ()
@@ -139,7 +139,7 @@ def _combined(
 
 
 def note_used(used: dict[str, CalibrationUsed], name: str, one: CalibrationUsed) -> None:
-    """Record a master once, under its kind, or its kind and a number where frames needed several."""
+    """Record a master once, under its kind; further masters of a kind get a number (``dark2``)."""
     if any(one.key == known.key for known in used.values()):
         return
     count = sum(known.startswith(name) for known in used)

@@ -1,4 +1,4 @@
-"""Measure all sources of an aligned stack on every frame, and calibrate them."""
+"""Measure all sources of an aligned stack on every frame, and calibrate their fluxes."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ Floats = NDArray[np.float64]
 _SOURCE_SIGMA = 3.0
 _GROW_PX = 4
 _MATCH_PX = 0.5
-"""Least radius of a match: a smaller part of a pixel loses true pairs, and no other star is that near."""
+"""Smallest matching radius: a smaller one would lose true pairs; other stars are hardly ever that near."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured on one sensor's exposure.
+    """The photometry of one sensor's exposure.
 
     Parameters
     ----------
     rows
-        Of the light-curve table.
+        Rows of the light-curve table.
     zero
-        The calibration; None where the reference catalogue has no magnitudes.
+        The zero point; None if the reference catalogue has no magnitudes.
     frame_zero
-        Zero point of each measured frame, by its number.
+        Zero point of each measured frame, by frame number.
     calibrators
-        The stars that the calibration was made with, and what became of the others.
+        The stars that the zero point was fitted to, and how many others each rule removed.
     apertures
-        In which it was measured, the calibrated one first.
+        Apertures of the measurement; the calibrated one is the first.
     """
 
     rows: pa.Table
@@ -70,14 +70,14 @@ def place_sources(
     apertures: ApertureSet,
     settings: CalibrationSettings,
 ) -> SensorSources:
-    """Give the stack's sources their positions and their stars."""
+    """Return the stack's sources with their sky positions and their stars in the reference catalogue."""
     sources, year = aligned.sources, julian_year(float(aligned.cube.raw.start[0]))
     ra, dec = solution.sky(sources.x, sources.y)
     rows, columns = aligned.stack.image.shape
     middle = solution.sky(np.array([columns / 2]), np.array([rows / 2]))
     radius = np.hypot(rows, columns) * solution.linear.scale_arcsec / 3600
     stars = (reference or _no_stars()).cone(float(middle[0][0]), float(middle[1][0]), radius)
-    # The centroids of coarse pixels are no better than a part of one.
+    # With coarse pixels, the error of a centroid is a fraction of a pixel, which may exceed the set radius.
     radius_arcsec = max(settings.match_radius_arcsec, _MATCH_PX * solution.linear.scale_arcsec)
     star = match_stars(ra, dec, *stars.at_epoch(year), radius_arcsec)
     near = blended(sources, sources.flux, apertures.diameters_px[0] / 2 + sources.fwhm)
@@ -115,7 +115,7 @@ def measure(
 
 
 def measure_frames(aligned: AlignedStack, apertures: ApertureSet) -> tuple[dict[int, FrameSky], dict[int, FrameFluxes]]:
-    """Return the sky of each good frame and the fluxes of the stack's sources on it, by its number."""
+    """Return the sky of each good frame and the fluxes of the stack's sources on it, by frame number."""
     is_sky, cube = sky_pixels(aligned), aligned.cube
     skies, fluxes = {}, {}
     for index in cube.good:
@@ -126,19 +126,19 @@ def measure_frames(aligned: AlignedStack, apertures: ApertureSet) -> tuple[dict[
 
 
 def frame_rows(cube: CalibratedCube, fluxes: Mapping[int, FrameFluxes]) -> list[FrameRows]:
-    """Return what was measured on each frame together with the time of each source's row there."""
+    """Return the fluxes on each frame together with the mid-exposure times of the sources' detector rows."""
     return [FrameRows(index, _row_times(cube, index, one), one) for index, one in fluxes.items()]
 
 
 def sky_pixels(aligned: AlignedStack) -> NDArray[np.bool_]:
-    """Return the pixels of the stack that hold neither a source nor a defect."""
+    """Return a mask of the stack's pixels that contain neither a source nor a defect."""
     threshold = _SOURCE_SIGMA * _typical(aligned.sources.noise)
     bright = aligned.stack.image - aligned.background > threshold
     return np.asarray(~_grown(bright) & (aligned.stack.mask == 0))
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a mask that reaches `_GROW_PX` pixels further along rows and columns together."""
+    """Return a mask dilated by `_GROW_PX` pixels; the distance is that along rows plus that along columns."""
     for _ in range(_GROW_PX):
         wider = mask.copy()
         wider[1:] |= mask[:-1]
@@ -150,7 +150,7 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _noise(aligned: AlignedStack, sky: FrameSky) -> Floats:
-    """Return the noise of one pixel of a frame at each source: the stack's map, scaled to this frame."""
+    """Return the noise of one pixel of a frame at each source: the stack's noise, scaled to this frame."""
     local = aligned.sources.noise
     return np.asarray(local * (sky.noise / _typical(local)))
 
@@ -160,7 +160,7 @@ def _typical(noise: Floats) -> float:
 
 
 def _row_times(cube: CalibratedCube, index: int, fluxes: FrameFluxes) -> Floats:
-    """Return the middle of the exposure of each source's row on a frame, MJD (UTC)."""
+    """Return the mid-exposure time of each source's detector row on a frame, MJD (UTC)."""
     row, header = fluxes.row + cube.detector.active[0].start, cube.raw.header
     return mid_exposure(float(cube.raw.start[index]), row, header.row_time_s, header.exposure_s)
 
@@ -172,7 +172,7 @@ def _calibrators(
     settings: CalibrationSettings,
     diameter_px: int,
 ) -> Calibrators | None:
-    """Choose the stars that calibrate, by their fluxes on the stacked frames; None without reference magnitudes."""
+    """Choose the calibrators by their fluxes on the stacked frames; None if there are no reference magnitudes."""
     if not np.isfinite(sources.stars.g).any():
         return None
     reach_px = diameter_px / 2
@@ -201,9 +201,10 @@ def _calibrate(
 def _frame_zeros(
     fluxes: dict[int, FrameFluxes], calibrators: Calibrators | None, zero: ZeroPoint | None
 ) -> dict[int, float]:
-    """Return each frame's zero point: how bright the calibrators that are good on it are there.
+    """Return each frame's zero point: the common one plus how much brighter its good calibrators are, in magnitudes.
 
-    Each is compared with itself on the other frames, not with the catalogue: which of them a frame has must not matter.
+    Each star is compared with its mean over the frames, not with the catalogue: a frame's zero point must not depend
+    on which calibrators are good on it.
     """
     if zero is None or calibrators is None:
         return {}

@@ -1,4 +1,4 @@
-"""The product ``neo``: a FITS file with cutouts of each mover and streak, and a table of their points."""
+"""Write the product ``neo``: a FITS file with cutouts of each mover and streak, and a table of their points."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ _COLUMNS = tuple(name for name in TrackletPoint.model_fields if name != "end")
 def film_bytes(
     records: Sequence[TrackletRecord], found: Found, cube: CalibratedCube, context: ReductionContext
 ) -> bytes:
-    """Return the FITS file: for each tracklet an image cube named after it, and one table POINTS of all of them.
+    """Return the FITS file: an image cube for each tracklet, named after it, and one table POINTS for all of them.
 
-    Frames of a mover are cut out about its line, minus what stands there without it; frames without it are NaN.
+    The frames of a mover are cut out around its line, and the light that is there without it is subtracted. Frames
+    without the mover are NaN.
     """
     films = [track.film for track in found.tracks]
     films += [_of_chain(chain, cube) for chain in found.chains]
@@ -107,7 +108,7 @@ def _number(value: Any) -> Any:
 
 
 def _of_chain(chain: list[Streak], calibrated: CalibratedCube) -> Image:
-    """Cut out the frames of a trail, about the middle of each, minus the median; a very long one is cut short."""
+    """Cut out each frame of a trail around its middle, minus the median; cutouts have at most `_LARGEST_PX` a side."""
     side = min(int(max(streak.length_px for streak in chain)) + 2 * _MARGIN_PX + 1, _LARGEST_PX) | 1
     return np.stack([_about(calibrated.images[streak.frame], streak.middle, side) for streak in chain])
 

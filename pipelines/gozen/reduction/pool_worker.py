@@ -1,4 +1,4 @@
-"""The worker's side of `process_pool`: open the shared inputs once, then do tasks with them."""
+"""The worker's side of `process_pool`: open the shared inputs once, then run tasks with them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 KEPT_BYTES = 512 * 2**20
-"""Freed memory that a worker keeps: the frames of a cube come again with the next."""
+"""Freed memory that a worker keeps: the next cube needs as much again."""
 
 _bench: SharedInputs | None = None
 _open_shared_inputs: OpenInputs | None = None
 
 
 def start_worker(open_shared_inputs: OpenInputs, parent: int) -> None:
-    """Make a new process a worker, and open its shared."""
+    """Make a new process a worker, and open its shared inputs."""
     global _bench, _open_shared_inputs
     begin_worker(parent, KEPT_BYTES)
     _open_shared_inputs = open_shared_inputs
-    # A worker that cannot begin would count as killed; the first task tries again and says what is wrong.
+    # A worker that fails to start would count as killed; the first task tries again and reports the error.
     with contextlib.suppress(Exception):
         _bench = open_shared_inputs()
 
 
 def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result | GozenError:
-    """Do a task in a worker, with its shared inputs; an exception comes back under its name."""
+    """Run a task in a worker with its shared inputs; an exception is returned as a named error."""
     global _bench
     assert _open_shared_inputs is not None
     try:
@@ -43,5 +43,5 @@ def call_task(do: Callable[[Task, SharedInputs], Result], task: Task) -> Result 
     except Exception as error:
         named = as_gozen_error(error)
         log.debug("a task failed", exc_info=error)
-        # Made of its text alone: an exception that the parent cannot unpickle would break the whole pool.
+        # Rebuilt from its text only: an exception that the parent cannot unpickle would break the pool.
         return type(named)(str(named))

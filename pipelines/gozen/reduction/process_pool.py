@@ -1,6 +1,6 @@
-"""A pool of warm worker processes: results as they come; a lost worker loses no task.
+"""Run tasks in a pool of persistent worker processes; the tasks of a killed worker are tried again.
 
-What happens inside a worker is in `gozen.reduction.pool_worker`. QuickDB has workers of its own (decision 0039).
+The worker's side is in `gozen.reduction.pool_worker`. QuickDB has separate workers (decision 0039).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _UNDER_WAY = 2
-"""Tasks for each worker that its pool has: one at work, one that waits. All of them are suspects when a worker dies."""
+"""Tasks that the pool gets per worker: one runs, one waits. If a worker dies, all of them are suspects."""
 
 _TRIES = 2
-"""The first death may be due to a task beside it; at the second it was alone."""
+"""Attempts per task: at the first, another task may have killed the worker; at the second, the task runs alone."""
 _LOST = "the worker process was killed by a signal, twice; it may need more memory: use fewer --workers and run again"
 
 
@@ -42,10 +42,10 @@ class _PoolTask:
 
 
 class WorkerPool:
-    """Processes that open the shared once and then work until they are stopped.
+    """Processes that open the shared inputs once and then run tasks until they are stopped.
 
-    When one dies, what was under way is tried once more, each task alone, so that only the one that kills its worker
-    ends as `WorkerLost`.
+    If a process dies, the tasks under way are tried once more, one at a time. Only a task whose worker dies again ends
+    as `WorkerLost`.
 
     Parameters
     ----------
@@ -67,46 +67,46 @@ class WorkerPool:
         return len(self._pending) + len(self._suspects) + len(self._queued)
 
     def submit(self, name: Hashable, do: Callable[[Any, SharedInputs], Any], what: Any) -> None:
-        """Hand over a task: a function of a module, called with ``what`` (picklable) and the process's shared."""
+        """Queue a task: ``do``, a module-level function, is called with ``what`` (picklable) and the shared inputs."""
         self._queued.append(_PoolTask(name, do, what))
         self._feed()
 
     def finished(
         self, timeout_s: float | None = None, sleep: Callable[[float], None] = time.sleep
     ) -> list[tuple[Any, Any]]:
-        """Return names and results (or named errors) of what is finished; wait for the first, at most ``timeout_s``.
+        """Return (name, result or named error) of each finished task; wait for the first one at most ``timeout_s``.
 
-        Tasks that end at the same time come in the order in which they were started.
+        Tasks that are finished at the same call are returned in the order in which they were started.
         """
         if not self._pending:
             sleep(timeout_s or 0.0)
             return []
         ready, _ = wait(self._pending, timeout=timeout_s, return_when=FIRST_COMPLETED)
         results, lost = [], []
-        for future in [one for one in self._pending if one in ready]:  # a set has no order that a person expects
+        for future in [one for one in self._pending if one in ready]:  # `ready` is a set, without an order
             task = self._pending.pop(future)
             try:
                 results.append((task.name, future.result()))
             except BrokenProcessPool:
                 lost.append(task)
         if lost:
-            # A broken pool fails all that was under way, and does not say whose worker died.
+            # A broken pool fails all tasks under way, and does not report which one's worker died.
             results += self._after_loss([*lost, *self._pending.values()])
         self._feed()
         return results
 
     def stop(self) -> None:
-        """End the processes at once; what they committed stays.
+        """Kill the processes at once; their commits remain in the archive.
 
-        They are not asked to end by themselves: one that is killed at that moment keeps the lock of the queue, the
-        others never hear of the end, and Python would wait for them for ever.
+        A clean shutdown could block for ever: if a process is killed during it, it keeps the lock of the task queue,
+        and the others never receive the request to end.
         """
         for process in list((self._pool._processes or {}).values()):
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        # A fresh interpreter in each worker: threads and locks of the parent do not survive a fork.
+        # Spawned, not forked: the parent's threads do not exist after a fork, and locks that they held stay locked.
         begin = self._open_shared_inputs, os.getpid()
         return ProcessPoolExecutor(self.workers, get_context("spawn"), start_worker, begin)
 
@@ -123,7 +123,7 @@ class WorkerPool:
         return [(one.name, WorkerLost(_LOST)) for one in again if one.tries >= _TRIES]
 
     def _feed(self) -> None:
-        """Start what may be started: a suspect alone, else so many tasks that every worker has one and the next."""
+        """Submit a suspect alone; if there are none, submit queued tasks up to `_UNDER_WAY` per worker."""
         while self._suspects or self._queued:
             is_suspect_under_way = any(task.tries for task in self._pending.values())
             if self._pending and (self._suspects or is_suspect_under_way):
@@ -132,7 +132,7 @@ class WorkerPool:
                 return
             queue = self._suspects or self._queued
             task = queue[0]
-            # A worker may die between two tasks: the pool is broken before anybody waits for a result of it.
+            # A worker may die between two tasks: then `submit` fails, because the pool is already broken.
             with contextlib.suppress(BrokenProcessPool):
                 self._pending[self._pool.submit(call_task, task.do, task.what)] = task
                 queue.popleft()
@@ -143,25 +143,25 @@ class WorkerPool:
 def run_all(
     tasks: Sequence[Task], do: Callable[[Task, SharedInputs], Result], open_shared_inputs: OpenInputs, workers: int
 ) -> Iterator[tuple[Task, Result | GozenError]]:
-    """Do tasks in worker processes, those first that come first.
+    """Run tasks in worker processes, in the order given.
 
     Parameters
     ----------
     tasks
-        Picklable.
+        Picklable values.
     do
-        A function of a module, called with a task and the process's shared.
+        A module-level function, called with a task and the shared inputs of the process.
     open_shared_inputs, workers
         As for `WorkerPool`.
 
     Yields
     ------
-    Each task with its result, or with the named error that it ended in.
+    Each finished task with its result or its named error.
 
     Raises
     ------
     KeyboardInterrupt
-        After the workers are stopped; what they committed stays.
+        Raised after the workers are stopped; their commits remain in the archive.
     """
     if not tasks:
         return

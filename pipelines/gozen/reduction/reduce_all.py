@@ -22,11 +22,11 @@ def reduce_all(
     Parameters
     ----------
     store
-        The archive, for the commits that exist.
+        The archive: existing commits are read from it.
 
     Yields
     ------
-    Each sensor's result: first those that were committed before, then each as it is finished.
+    The result of each sensor: first those committed before, then the others as they finish.
     """
     committed = _committed(works, store)
     waiting = []
@@ -37,7 +37,7 @@ def reduce_all(
         else:
             yield _done_before(work, done, store)
     if waiting:
-        open_shared_inputs()  # an unreadable reference catalogue is one error here, not one for each sensor
+        open_shared_inputs()  # here an unreadable reference catalogue is one error, in the workers one per sensor
     for work, found in run_all(waiting, reduce_here, open_shared_inputs, workers):
         if isinstance(found, GozenError):
             yield SensorResult(work, None, found)
@@ -47,7 +47,7 @@ def reduce_all(
 
 def reduce_here(work: SensorWork, shared: SharedInputs) -> SensorCommit:
     """Reduce one sensor in this process."""
-    from gozen.reduction.reduce_sensor import reduce_sensor  # the compiled code loads in the workers only
+    from gozen.reduction.reduce_sensor import reduce_sensor  # only the workers need to load the compiled code
 
     commit = reduce_sensor(work, shared)
     mark_reduced(shared.store, commit, work.raw_here)
@@ -55,9 +55,9 @@ def reduce_here(work: SensorWork, shared: SharedInputs) -> SensorCommit:
 
 
 def _committed(works: Sequence[SensorWork], store: Store) -> set[str]:
-    """Return the keys of the commits that exist, by one listing for each processing.
+    """Return the keys of the existing commits, with one listing for each processing.
 
-    A missing commit is read by the worker alone, just before the reduction: another process may have come first.
+    The worker checks for a missing commit again just before the reduction: another process may have written it.
     """
     folders = {keys.commits_of(work.processing) for work in works}
     return {key for folder in folders for key in store.list(folder)}
@@ -68,7 +68,7 @@ def _key(work: SensorWork) -> str:
 
 
 def _done_before(work: SensorWork, commit: SensorCommit, store: Store) -> SensorResult:
-    """Return the result of a sensor that is committed; whoever did that may have been killed before the tags."""
+    """Return the result of a committed sensor, and tag its raw files: the first process may have been killed before."""
     try:
         mark_reduced(store, commit, work.raw_here)
     except StorageUnavailable as error:

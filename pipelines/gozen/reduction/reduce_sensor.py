@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[PipelineStep[Any]] = STEPS) -> SensorCommit:
-    """Reduce one sensor's exposure, or return the commit that is there already.
+    """Reduce one sensor's exposure, or return its commit if there is one already.
 
     Parameters
     ----------
     work
-        What is to be reduced.
+        The sensor and its raw files.
     shared
         Archive, profile, settings and reference catalogue.
     steps
@@ -35,7 +35,7 @@ def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[Pipeli
 
     Returns
     -------
-    The commit in the archive; its status says whether a gate refused the data, its products name what exists.
+    The commit in the archive: its status says whether a gate rejected the data, and it names the stored products.
 
     Raises
     ------
@@ -50,27 +50,27 @@ def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[Pipeli
     if not work.raw:
         raise UnreadableInput(f"{work.processing.folder} sensor {work.sensor} has no raw files")
     raw_store = shared.raw_store(work.raw_root)
-    # From before the files are read: what changes afterwards is noticed.
+    # Taken before the files are read, to notice a change during the reduction.
     stamps = {key: raw_store.stamp(key) for key in work.raw}
     unread = Unread(None, work, shared, _first_provenance(work, shared))
     reached, refusal = last_stage(unread, steps)
     if refusal is not None:
         log.info("%s sensor %s: %s: %s", work.processing.folder, work.sensor, refusal.name, refusal)
     commit = commit_of(unread, reached, refusal)
-    # A commit stays for ever: it must not rest on a file half old and half new, nor on one that was taken out.
+    # A commit is permanent: it must not use a raw file that was overwritten or forgotten during the reduction.
     check_unchanged(raw_store, stamps)
     check_not_forgotten(shared.store, work.processing.night, work.processing.exposure, work.raw_here)
     outcome = write_commit(shared.store, work.processing, commit)
-    # Another worker was first: its commit names its own products, and is the one that counts.
+    # Another worker committed first: only its commit is valid, and it names that worker's products.
     if outcome is Outcome.KEPT_FIRST:
         return read_commit(shared.store, work.processing, work.sensor) or commit
     return commit
 
 
 def last_stage(unread: Unread, steps: Sequence[PipelineStep[Any]]) -> tuple[Stage, Rejected | None]:
-    """Reduce a sensor as far as its gates allow; return the last stage that was reached, and the refusal or None.
+    """Reduce a sensor until a gate rejects it; return the last stage that was reached, and the rejection or None.
 
-    A refusal ends the reduction but for those steps of the pipelines that show why.
+    After a rejection only the steps with `after_refusal` run: their images show what is wrong.
     """
     reached: Stage = unread
     refusal: Rejected | None = None

@@ -26,14 +26,14 @@ from gozen.reduction.sensor_stages import (
 
 
 def commit_of(unread: Unread, reached: Stage, refusal: Rejected | None) -> SensorCommit:
-    """Return the commit of a sensor as far as its reduction went.
+    """Return the commit of a sensor, with the results of all stages that were reached.
 
     Parameters
     ----------
     unread, reached
-        The first stage and the last one.
+        The first stage and the last one that was reached.
     refusal
-        The gate's refusal that ended it, or None.
+        The rejection by a gate that ended the reduction, or None.
     """
     work, read, searched = unread.work, reached.find(Read), reached.find(Searched)
     commit = SensorCommit(
@@ -65,7 +65,7 @@ def _products(reached: Stage) -> dict[str, Product]:
 
 
 def _gates(reached: Stage, refusal: Rejected | None) -> tuple[GateRecord, ...]:
-    """Return the records of the sensor's gates, then those of its frames, then that of the gate that refused it."""
+    """Return the records of the sensor's gates, then those of its frames, then that of the gate that rejected it."""
     cube = _frames(reached)
     of_frames = cube.gates if cube else ()
     failed = (_failed(refusal),) if refusal else ()
@@ -80,7 +80,7 @@ def _provenance(unread: Unread, reached: Stage) -> Provenance:
 
 
 def _frames(reached: Stage) -> CalibratedCube | None:
-    """Return the calibrated frames, with those refused that were found to be trailed."""
+    """Return the calibrated frames; if alignment was reached, trailed frames are among the rejected ones."""
     roughly, calibrated = reached.find(RoughlyAligned), reached.find(Calibrated)
     if roughly is not None:
         return roughly.rough.cube

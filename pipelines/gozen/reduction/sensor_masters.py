@@ -1,4 +1,4 @@
-"""Make the masters of a night, sensor by sensor: darks and biases first, then flats."""
+"""Make the masters of a night, sensor by sensor: biases and darks first, then flats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gozen.reduction.sensor_work import SharedInputs
 from gozen.version import code_version
 
 RUN = "r1"
-"""A master has one run: another one needs another exposure."""
+"""The only run of a master: a new master needs a new exposure."""
 _KIND: dict[str, Calibration] = {"DARK": "dark", "BIAS": "bias", "FLAT": "flat"}
 _ORDER: tuple[Calibration, ...] = ("bias", "dark", "flat")
 
@@ -41,14 +41,14 @@ class MasterWork:
 
 @dataclass(frozen=True)
 class MasterResult:
-    """What became of one calibration exposure: a commit that names its masters or refuses the data, or an error.
+    """The result of one calibration exposure: a commit that names its masters or rejects the data, or an error.
 
     Parameters
     ----------
     kind, exposure
-        Which exposure; empty where the error came before the first one.
+        Kind of master and name of the exposure; empty if the error came before the first exposure.
     camera
-        Name of the profile that it was made with.
+        Name of the instrument profile that was used.
     """
 
     sensor: str
@@ -60,18 +60,18 @@ class MasterResult:
 
     @property
     def made(self) -> list[tuple[str, str]]:
-        """Kind and key of each master."""
+        """Kind and archive key of each master."""
         products = self.commit.products if self.commit and self.problem is None else {}
         return [(name.partition("_")[0], product.key) for name, product in products.items()]
 
     @property
     def exit_code(self) -> ExitCode:
-        """A refusal is a result, and so is done."""
+        """Exit code of the error, if any; a rejection is a result and counts as done."""
         return self.error.exit_code if self.error else ExitCode.DONE
 
     @property
     def problem(self) -> str | None:
-        """Why there is no master; None when there is one."""
+        """Why there is no master; None if there is one."""
         if self.error is not None:
             return f"{self.error.name}: {self.error}"
         if self.commit and self.camera and self.commit.instrument not in ("", self.camera):
@@ -81,19 +81,19 @@ class MasterResult:
 
 
 def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camera: str = "") -> list[MasterWork]:
-    """Return the exposures of a night that give masters, sensor by sensor.
+    """Return the exposures of a night from which masters are made, sensor by sensor.
 
     Parameters
     ----------
     kinds
-        Those that the profile asks for.
+        Kinds of master that the profile asks for.
     camera
-        Name of the profile: exposures that are recorded as another camera's are passed over.
+        Name of the profile: exposures recorded by another camera are skipped.
 
     Raises
     ------
     BadRequest
-        None of the exposures is one to make a master of.
+        The profile asks for no masters, or none of the exposures can become one.
     """
     if not kinds:
         raise BadRequest("the profile asks for no masters (`masters: []`), so there are none to make")
@@ -112,16 +112,16 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
 
 
 def _camera(exposure: RawExposure) -> str:
-    """Return the camera that an exposure is recorded as; empty where the record does not say."""
+    """Return the camera in the record of an exposure; empty if the record has none."""
     return exposure.setup.camera if exposure.setup else ""
 
 
 def make_masters(works: Sequence[MasterWork], open_shared_inputs: OpenInputs, workers: int) -> Iterator[MasterResult]:
-    """Make the masters of sensors in worker processes; those that are committed are passed on.
+    """Make the masters of sensors in worker processes; existing commits are returned as they are.
 
     Yields
     ------
-    The result of each master, a sensor's together.
+    The result of each exposure; the results of one sensor come together.
     """
     for work, found in run_all(works, make_sensor_masters, open_shared_inputs, workers):
         if isinstance(found, GozenError):
@@ -131,9 +131,10 @@ def make_masters(works: Sequence[MasterWork], open_shared_inputs: OpenInputs, wo
 
 
 def make_sensor_masters(work: MasterWork, shared: SharedInputs) -> list[MasterResult]:
-    """Make the masters of one sensor; an error with one does not stop those that can do without it.
+    """Make the masters of one sensor; after an error the others are still tried.
 
-    Where the archive cannot be written, none of the others is tried: what they lack would seem to be the error.
+    If the archive cannot be read or written, none of the others is tried: they would fail because a master is missing,
+    and hide the cause.
     """
     results = []
     for kind, exposure in work.wanted:
@@ -156,7 +157,7 @@ def make_sensor_masters(work: MasterWork, shared: SharedInputs) -> list[MasterRe
 
 
 def _make(processing: Processing, exposure: RawExposure, sensor: str, shared: SharedInputs) -> SensorCommit:
-    """Make the masters of one sensor's exposure; its commit names them, or says why there are none."""
+    """Make the masters of one sensor's exposure; return a commit that names them, or says why there are none."""
     store, raw = shared.raw_store(exposure.root), exposure.sensors[sensor]
     stamps = {key: store.stamp(key) for key in raw}
     provenance = Provenance(code_version=code_version(), image_digest=shared.settings.image_digest)
@@ -188,7 +189,7 @@ def _make(processing: Processing, exposure: RawExposure, sensor: str, shared: Sh
 
 
 def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[list[CalibrationFile], list[Rejected]]:
-    """Read raw files and their headers; those that cannot be read are returned as their errors."""
+    """Read raw files and their headers; return the readable ones, in order of time, and the errors of the others."""
     frames: list[CalibrationFile] = []
     refused: list[Rejected] = []
     for key in raw:
@@ -203,7 +204,7 @@ def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[li
 def _combined(
     kind: Calibration, frames: Sequence[CalibrationFile], night: str, sensor: str, shared: SharedInputs
 ) -> tuple[list[Combined], list[Rejected]]:
-    """Return the masters of one kind that frames give, and why some give none."""
+    """Return the masters of one kind that are made from frames, and the reasons if some groups give none."""
     own = [one for one in frames if _KIND.get(one.header.data_type) == kind]
     made: list[Combined] = []
     refused: list[Rejected] = []

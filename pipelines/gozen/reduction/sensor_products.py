@@ -1,4 +1,4 @@
-"""FITS products of a sensor's exposure: header cards, stack and cube."""
+"""Write the FITS products of a sensor's exposure: header cards, stack and cube."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ISO = "%Y-%m-%dT%H:%M:%S.%f"
 def stack_bytes(
     aligned: AlignedStack, solved: Solved | None, zero_point: float | None, context: ReductionContext
 ) -> bytes:
-    """Return the calibrated stack as a FITS file: scaled int16, Rice; pixels that no frame reaches are blank."""
+    """Return the calibrated stack as a FITS file (scaled int16, Rice); pixels that no frame covers are blank."""
     stack, raw = aligned.stack, aligned.cube.raw
     image = np.where(stack.weight > 0, stack.image, np.nan).astype(np.float32)
     noise = float(np.median(aligned.sources.noise)) if len(aligned.sources) else float(np.nanstd(image))
@@ -36,10 +36,12 @@ def stack_bytes(
 
 
 def cube_bytes(aligned: AlignedStack, solved: Solved | None, context: ReductionContext) -> bytes:
-    """Return the calibrated cube as a FITS file, with a table FRAMES of each frame's time, shift and refusal.
+    """Return the calibrated cube as a FITS file, with a table FRAMES.
 
-    The WCS is the stack's. On a frame a star of the stack stands ``DX + XX u + XY v`` and ``DY + YX u + YY v`` pixels
-    from its place there, u and v from the middle of the image; ``XX`` to ``YY`` are 0 without a turn.
+    The table has the time and shift of each frame, and whether the frame is rejected. The WCS is that of the stack.
+    The position of a star on a frame is that on the stack plus ``DX + XX u + XY v`` pixels in x and
+    ``DY + YX u + YY v`` in y; u and v are its position from the middle of the image. Without a rotation, ``XX`` to
+    ``YY`` are 0.
     """
     cube, raw = aligned.cube, aligned.cube.raw
     frames = list(range(raw.nframe))

@@ -1,6 +1,6 @@
-"""Stages of a sensor's reduction: each value holds the stage before it and the records of its step.
+"""Stages of a sensor's reduction: each contains the stage before it and the records of its own step.
 
-A commit can be made of any of them.
+A commit can be built from any stage.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Kind = TypeVar("Kind", bound="Stage")
 
 @dataclass(frozen=True)
 class ReductionContext:
-    """What the steps of one sensor's reduction share, once its raw pixels and its masters are known.
+    """The inputs that the steps of one sensor's reduction share, once its raw pixels and masters are read.
 
     Parameters
     ----------
     profile
-        That of the pixels that were read: of a window, or of binned ones.
+        Instrument profile, adapted to the pixels that were read out (a window, or binned pixels).
     provenance
-        Of all products.
+        Provenance of all products.
     """
 
     work: SensorWork
@@ -60,7 +60,7 @@ class ReductionContext:
 
     @property
     def processing(self) -> Processing:
-        """What the products belong to."""
+        """Night, exposure and run of the products."""
         return self.work.processing
 
     @property
@@ -78,7 +78,7 @@ class Stage:
     before
         The stage that was reached before; None for the first one.
     gates, warnings, products
-        What this step alone adds to the commit.
+        Records that this step adds to the commit.
     """
 
     before: Stage | None
@@ -93,13 +93,13 @@ class Stage:
         return (*(self.before.chain if self.before else ()), self)
 
     def find(self, kind: type[Kind]) -> Kind | None:
-        """Return the last stage of a kind, or None where it was not reached."""
+        """Return the last stage of a class, or None if it was not reached."""
         return next((stage for stage in reversed(self.chain) if isinstance(stage, kind)), None)
 
 
 @dataclass(frozen=True)
 class Unread(Stage):
-    """Nothing is read yet."""
+    """The first stage: nothing is read yet."""
 
     work: SensorWork
     shared: SharedInputs
@@ -113,7 +113,7 @@ class Opened(Stage):
     Parameters
     ----------
     unreadable
-        Why single frames were left out; they count after the others.
+        Why single frames were left out; in the records they are numbered after the others.
     """
 
     before: Unread
@@ -123,35 +123,35 @@ class Opened(Stage):
 
 @dataclass(frozen=True)
 class Read(Stage):
-    """The raw files are one cube, with a header."""
+    """The raw files are assembled to one cube with a header."""
 
     before: Opened
     cube: RawCube
 
     @property
     def work(self) -> SensorWork:
-        """What is reduced."""
+        """The sensor's exposure that is reduced."""
         return self.before.before.work
 
     @property
     def shared(self) -> SharedInputs:
-        """What all reductions share."""
+        """The inputs that all reductions share."""
         return self.before.before.shared
 
     @property
     def provenance(self) -> Provenance:
-        """The provenance with the raw files."""
+        """The provenance, with the digests of the raw files."""
         return self.before.before.provenance.model_copy(update={"inputs": self.cube.inputs})
 
     @property
     def pipelines(self) -> tuple[str, ...]:
-        """What to do: what was asked, else what the header says, else the profile's default."""
+        """Pipelines to run: those requested, else those that the header names, else the profile's default."""
         return self.work.pipelines or self.cube.header.pipelines or tuple(self.shared.profile.default_pipelines)
 
 
 @dataclass(frozen=True)
 class HeaderChecked(Stage):
-    """The header agrees with the sensor, the sky and the clock."""
+    """The header is checked: sensor, coordinates and times are plausible."""
 
     before: Read
 
@@ -178,39 +178,39 @@ class Calibrated(Stage):
 
     @property
     def context(self) -> ReductionContext:
-        """What all steps share."""
+        """The inputs that all steps share."""
         return self.before.context
 
 
 @dataclass(frozen=True)
 class RoughlyAligned(Stage):
-    """The frames are measured against one of them."""
+    """The shifts of the frames are measured relative to one of them."""
 
     before: Calibrated
     rough: RoughAlignment
 
     @property
     def context(self) -> ReductionContext:
-        """What all steps share."""
+        """The inputs that all steps share."""
         return self.before.context
 
 
 @dataclass(frozen=True)
 class Aligned(Stage):
-    """The frames are stacked and aligned with the stack: from here on pipelines run, one after the other."""
+    """The frames are stacked and aligned with the stack; after this stage the pipelines run, one after the other."""
 
     before: RoughlyAligned
     stack: AlignedStack
 
     @property
     def context(self) -> ReductionContext:
-        """What all steps share."""
+        """The inputs that all steps share."""
         return self.before.context
 
 
 @dataclass(frozen=True)
 class Fitted(Stage):
-    """A solution fits the stack; whether it is where the telescope pointed is not known."""
+    """An astrometric solution fits the stack; it is not yet compared with the telescope's pointing."""
 
     aligned: Aligned
     fit: Solution
@@ -218,40 +218,40 @@ class Fitted(Stage):
 
 @dataclass(frozen=True)
 class Solved(Stage):
-    """The stack has its place on the sky."""
+    """The astrometric solution of the stack is accepted."""
 
     aligned: Aligned
     solution: Solution
 
     @property
     def context(self) -> ReductionContext:
-        """What all steps share."""
+        """The inputs that all steps share."""
         return self.aligned.context
 
 
 @dataclass(frozen=True)
 class Measured(Stage):
-    """The sources are measured on every frame, and calibrated."""
+    """The sources are measured on every good frame; their fluxes are calibrated if there are reference magnitudes."""
 
     solved: Solved
     found: Measurement
 
     @property
     def context(self) -> ReductionContext:
-        """What all steps share."""
+        """The inputs that all steps share."""
         return self.solved.context
 
 
 @dataclass(frozen=True)
 class Searched(Stage):
-    """What moves and what flashes is found.
+    """Movers, streaks and flares are found.
 
     Parameters
     ----------
     flares
-        How many sources flash.
+        Number of flares.
     flashes
-        Their light-curve rows.
+        Light-curve rows of the flares.
     """
 
     tracklets: tuple[TrackletRecord, ...]
@@ -261,4 +261,4 @@ class Searched(Stage):
 
 @dataclass(frozen=True)
 class Stored(Stage):
-    """Products are stored; nothing else is new."""
+    """A product is stored; nothing else is new."""

@@ -1,4 +1,4 @@
-"""What to reduce, with what, and the result: plain values that travel to worker processes."""
+"""The input and the result of a sensor's reduction, as plain values that are sent to and from worker processes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class SensorWork:
     raw
         Keys of its raw files: one cube, or a file for each frame.
     pipelines
-        What to do; empty: what the header says, else the profile's default.
+        Pipelines to run; if empty, those that the header names, else the profile's default.
     object
-        Stands in where the header cannot be read.
+        Name of the target, used only if the header cannot be read.
     recipe_name, recipe
-        For the provenance.
+        Name and text of the recipe, for the provenance.
     raw_root
-        URL of the folder of the raw files, where that is not the archive.
+        URL of the folder of the raw files, if they are not in the archive.
     """
 
     processing: Processing
@@ -46,20 +46,20 @@ class SensorWork:
 
     @property
     def raw_here(self) -> tuple[str, ...]:
-        """Keys of the raw files that lie in the archive."""
+        """Keys of the raw files that are in the archive."""
         return self.raw if self.raw_root is None else ()
 
 
 @dataclass(frozen=True)
 class SharedInputs:
-    """What every sensor's reduction shares.
+    """The inputs that all reductions in a process share.
 
     Parameters
     ----------
     reference
         The reference catalogue, or None.
     reference_used
-        Its name and digest.
+        Name and digest of the reference catalogue.
     workspace
         Memory for the cube that is being reduced.
     """
@@ -72,18 +72,18 @@ class SharedInputs:
     workspace: Workspace = field(default_factory=Workspace, compare=False)
 
     def raw_store(self, root: str | None) -> Store:
-        """Return where raw files lie: in the archive, or in a folder outside that the settings allow."""
+        """Return the store of raw files: the archive, or an external folder that the settings allow."""
         return self.store if root is None else open_outside(root, self.settings)
 
 
 @dataclass(frozen=True)
 class SensorResult:
-    """What became of one sensor: a commit, or the error that prevented it.
+    """The result of one sensor: a commit, or the error that prevented it.
 
     Parameters
     ----------
     skipped
-        Whether the commit was there before.
+        Whether the sensor was committed before, so that nothing was done.
     """
 
     work: SensorWork
@@ -93,5 +93,5 @@ class SensorResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """A rejection is a result, and so is done."""
+        """Exit code of the error, if any; a rejection is a result and counts as done."""
         return self.error.exit_code if self.error else ExitCode.DONE

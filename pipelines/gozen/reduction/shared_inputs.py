@@ -1,4 +1,4 @@
-"""Open what all reductions share: archive, profile, reference catalogue."""
+"""Open the inputs that all reductions share: archive, profile, reference catalogue."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SIMULATED_SKY = "truth/reference.parquet"
 def open_shared_inputs(settings: Settings) -> SharedInputs:
     """Open archive, profile and reference catalogue.
 
-    Without a setting the reference catalogue is the archive's collection ``gaia``, else that of its simulated sky, else
-    none: then fields are solved blind and fluxes stay uncalibrated.
+    If no reference catalogue is set, the archive's collection ``gaia`` is used, else the catalogue of its simulated
+    sky. Without either, fields are solved blind and fluxes are not calibrated.
 
     Raises
     ------
     BadRequest
-        Settings of a reference file are given without one, or make no sense.
+        Settings of a reference file are given without a file, or contradict each other.
     UnreadableInput
         The profile or the reference catalogue cannot be read.
     """

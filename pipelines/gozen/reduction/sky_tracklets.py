@@ -25,7 +25,7 @@ _POGSON = 2.5 / np.log(10)
 
 @dataclass(frozen=True)
 class Place:
-    """What turns pixels of a frame into sky, time and magnitudes."""
+    """The conversion from pixels and fluxes of a frame to sky positions, times and magnitudes."""
 
     aligned: AlignedStack
     solution: Solution
@@ -37,17 +37,17 @@ class Place:
         return self.aligned.cube.raw
 
     def sky(self, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return the ICRS position of places on a frame, degrees."""
+        """Return right ascension and declination (ICRS, degrees) of pixel positions on a frame."""
         return self.solution.sky(*self.aligned.shifts[frame].back(x, y))
 
     def time(self, frame: int, y: Floats) -> Floats:
-        """Return the middle of the exposure of rows of a frame, MJD (UTC)."""
+        """Return the mid-exposure time of rows of a frame, MJD (UTC)."""
         header = self.raw.header
         row = y + self.aligned.cube.detector.active[0].start
         return mid_exposure(float(self.raw.start[frame]), row, header.row_time_s, header.exposure_s)
 
     def magnitude(self, flux: Floats) -> Floats:
-        """Return magnitudes without a colour term; NaN without a calibration."""
+        """Return magnitudes without a colour term; NaN if there is no zero point."""
         if self.zero is None:
             return np.full(len(flux), np.nan)
         return self.zero.magnitude(flux, np.full(len(flux), np.nan))
@@ -66,18 +66,18 @@ def records_of(found: Found, place: Place, processing: Processing) -> list[Track
 
 @dataclass(frozen=True)
 class SkyMotion:
-    """A straight line on the sky.
+    """Motion along a straight line on the sky.
 
     Parameters
     ----------
     ra, dec, mjd
-        Where it is in the middle of its times, degrees and MJD.
+        Position (degrees) at the middle time, and that time (MJD).
     rate, rate_err
-        arcsec per minute; the error is per axis.
+        Rate in arcsec per minute; the error is per axis.
     angle
-        Position angle of the motion there, degrees.
+        Position angle of the motion at that position, degrees.
     rms
-        Of the points, arcsec per axis.
+        Scatter of the points about the line, arcsec per axis.
     """
 
     ra: float
@@ -97,14 +97,14 @@ def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_exce
     ra, dec
         ICRS degrees, shape (points,), at least two.
     mjd
-        Of each point, days.
+        Time of each point, days.
     error_arcsec
-        Per axis.
+        Position error of each point, per axis.
     rate_excess
-        By what the error of the rate exceeds that of points whose errors are independent.
+        Factor by which the error of the rate exceeds that of points with independent errors.
     """
     first = _motion_about((float(ra[0]), float(dec[0])), ra, dec, mjd, error_arcsec, rate_excess)
-    # Meridians are not parallel: the angle is that at the centre of the plane.
+    # Meridians are not parallel: the angle is only right at the tangent point, which must be the mean position.
     return _motion_about((first.ra, first.dec), ra, dec, mjd, error_arcsec, rate_excess)
 
 
@@ -118,7 +118,7 @@ def _motion_about(
     normal = np.linalg.inv(design.T @ (design * weight[:, None]))
     fit = normal @ design.T @ (weight[:, None] * np.column_stack([xi, eta]))
     rest = np.column_stack([xi, eta]) - design @ fit
-    # Points that scatter by more than their errors say make the rate worse, too.
+    # If the points scatter by more than their errors, the error of the rate grows in proportion.
     excess = max(1.0, float(np.sqrt(np.sum(weight[:, None] * rest**2) / max(2 * len(ra) - 4, 1))))
     (x0, y0), (vx, vy) = fit
     at = from_plane(np.array([x0 / 3600]), np.array([y0 / 3600]), *about)
@@ -172,7 +172,10 @@ def _positions(track: Track, place: Place) -> tuple[Floats, Floats]:
 
 
 def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
-    """Record the trails of one object; the direction of a lone one is unknown, so that its ends have no own time."""
+    """Record the trails of one object.
+
+    The direction of a single trail is unknown: both of its ends get the mid-exposure time.
+    """
     sign = heading(chain)
     complete = [streak for streak in chain if streak.whole.all()]
     joined = len(complete) > 1
@@ -186,7 +189,7 @@ def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
         mag = place.magnitude(np.array([streak.flux]))[0] if streak.flux > 0 else float("nan")
         for k, (end, moment) in enumerate((("start", -half), ("end", half))):
             if joined and not streak.whole[order[k]]:
-                continue  # where a trail is cut its object was not at the moment of an end
+                continue  # at a cut end, the object was not there at the start or the end of the exposure
             points.append(
                 TrackletPoint.model_validate(
                     {
@@ -208,7 +211,7 @@ def _of_chain(chain: list[Streak], place: Place) -> TrackletRecord:
     fit = _streak_motion(points, half, known=sign != 0)
     fields = _motion_fields(fit)
     if not complete:
-        # Where a trail leaves the frame its length is a lower limit, and so would the rate be.
+        # The length of a trail that leaves the frame is a lower limit, and its rate would be one too.
         fields |= {"rate_arcsec_min": None, "rate_err_arcsec_min": None}
     flux = float(np.mean([streak.flux for streak in complete or chain]))
     return TrackletRecord(

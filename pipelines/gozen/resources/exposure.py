@@ -1,4 +1,4 @@
-"""Exposure: one execution of an exposure step on all sensors; its name follows from its Observation."""
+"""Exposure: one execution of an exposure step on all its sensors; its name is derived from its Observation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PriorityClass = Literal["express", "default"]
 
 
 def exposure_name(observation: str, step: int) -> str:
-    """Return the name of the Exposure that a step of an Observation makes; it cannot be made twice."""
+    """Return the name of the Exposure of an Observation's step; because of the name it cannot be created twice."""
     return f"{observation}-{step:03d}"
 
 
 def _kept(*words: str) -> list[tuple[str, str]]:
-    """Return rules by which a field that always has a value keeps it."""
+    """Return rules that make fields immutable; the fields must always have a value."""
     return [
         (f"self.{word} == oldSelf.{word}", f"{word} cannot be changed; another run is another Exposure")
         for word in words
@@ -37,7 +37,7 @@ def _kept(*words: str) -> list[tuple[str, str]]:
 
 
 def _kept_once_given(*words: str) -> list[tuple[str, str]]:
-    """Return rules by which a field that may be left out keeps its value once it has one."""
+    """Return rules that make optional fields immutable once they have a value."""
     return [
         (
             f"!has(oldSelf.{word}) || (has(self.{word}) && self.{word} == oldSelf.{word})",

@@ -53,7 +53,7 @@ class Region(WireModel):
 
     @property
     def circle(self) -> SkyCircle:
-        """The same as data are selected by."""
+        """The region as the circle that selects data."""
         return SkyCircle(self.ra, self.dec, self.radius_deg)
 
 

@@ -1,4 +1,4 @@
-"""Base model, names, times, metadata and conditions that all resources share."""
+"""Define the base model, names, times, metadata and conditions that all resources share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pydantic.alias_generators import to_camel
 API_VERSION = "gozen.astro/v1alpha1"
 
 NAME_LENGTH = 52
-"""Longest name of a resource: its Job's pods append an index to it, and a host name ends at 63 characters."""
+"""Longest name of a resource: its Job's pods append an index to it, and a host name has at most 63 characters."""
 
 OBSERVATION_NAME_LENGTH = 48
-"""Longest name of an Observation: its Exposures append a step number, ``-008``."""
+"""Longest name of an Observation: its Exposures append a step number, such as ``-008``."""
 
 FITS_TEXT_LENGTH = 68
 """Longest text in one FITS header card (FITS standard 4.0, section 4.2.1)."""
@@ -33,7 +33,10 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d
 
 
 class WireModel(BaseModel):
-    """A part of a resource: camelCase on the wire, snake_case in Python, no unknown fields, no silent conversions."""
+    """Base class of all parts of a resource: camelCase in YAML and JSON, snake_case in Python.
+
+    Unknown fields and values of another type are refused.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -49,9 +52,10 @@ class WireModel(BaseModel):
 
 
 def rules(*expressions: tuple[str, str]) -> ConfigDict:
-    """Return a model's configuration with rules that the API server checks: a CEL expression and what it says.
+    """Return a model's configuration with rules that the API server checks: CEL expressions and their messages.
 
-    Each stands beside the validator that says the same on a laptop. ``oldSelf`` makes one of changes only.
+    A Python validator of the model makes the same check without a cluster. Rules with ``oldSelf`` are checked only when
+    a resource is changed.
     """
     checks: list[JsonValue] = [{"rule": expression, "message": message} for expression, message in expressions]
     return ConfigDict(json_schema_extra={"x-kubernetes-validations": checks})
@@ -79,7 +83,7 @@ def written(moment: datetime) -> str:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), PlainSerializer(written, return_type=str)]
-"""A moment, kept in UTC; RFC 3339 text on the wire."""
+"""A moment in UTC; RFC 3339 text in YAML and JSON."""
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS-1123 label: lower-case letters, digits and dashes."""
@@ -94,13 +98,13 @@ SensorId = Annotated[str, Field(max_length=16, pattern=r"^[A-Za-z0-9]+$")]
 """A sensor as the instrument profile names it, such as ``121``."""
 
 RunName = Annotated[str, Field(max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-"""The name of one processing, such as ``r1``."""
+"""The name of one processing run, such as ``r1``."""
 
 RightAscension = Annotated[float, Field(ge=0, lt=360)]
-"""Degrees, ICRS."""
+"""Right ascension, degrees, ICRS."""
 
 Declination = Annotated[float, Field(ge=-90, le=90)]
-"""Degrees, ICRS."""
+"""Declination, degrees, ICRS."""
 
 
 class ObjectMeta(WireModel):
@@ -166,7 +170,7 @@ Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=_
 
 
 class Resource(WireModel):
-    """What an Observation, an Exposure and a LightCurveJob have in common."""
+    """Base class of Observation, Exposure and LightCurveJob."""
 
     model_config = rules(
         (f"self.metadata.name.size() <= {NAME_LENGTH}", f"the name is longer than {NAME_LENGTH} characters"),
@@ -187,7 +191,7 @@ class Resource(WireModel):
         return value
 
     def wire(self) -> dict[str, Any]:
-        """Return the resource as plain data in the words of the wire: what YAML and the API server hold."""
+        """Return the resource as plain data with the field names of YAML and of the API server."""
         data = self.model_dump(mode="json", exclude_none=True)
         data["metadata"] = self.metadata.model_dump(mode="json", exclude_defaults=True)
         order = ("apiVersion", "kind", "metadata", "spec", "status")

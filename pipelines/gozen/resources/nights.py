@@ -16,7 +16,7 @@ def night_of(moment: datetime, zone: tzinfo) -> date:
     Parameters
     ----------
     moment
-        Any moment, with its own offset.
+        Any moment, with an offset from UTC.
     zone
         Time zone of the site.
     """
@@ -36,7 +36,7 @@ def read_time(text: object) -> time:
     Raises
     ------
     ValueError
-        The text is no time of day.
+        The text is not a valid time of day.
     """
     found = _TIME_OF_DAY.fullmatch(text) if isinstance(text, str) else None
     if not found:
@@ -53,12 +53,12 @@ def format_time(moment: datetime) -> str:
 
 
 def window(start: time, end: time, night: date, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Return the moments at which UTC times of day fall within a night.
+    """Return the start and end of a window, given as UTC times of day, within a night.
 
     Parameters
     ----------
     start, end
-        UTC times of day; the end is the first such time after the start, so that a window may cross midnight.
+        UTC times of day; the end is the first such time after the start, so a window may cross midnight.
     night
         The local date on which the night began.
     zone
@@ -72,7 +72,7 @@ def window(start: time, end: time, night: date, zone: tzinfo) -> tuple[datetime,
     Raises
     ------
     ValueError
-        The window does not fit between the noons.
+        The window is not within the night, local noon to noon.
     """
     begin, finish = bounds(night, zone)
     first = _next(start, begin - timedelta(microseconds=1))

@@ -1,4 +1,4 @@
-"""Observation: the steps that an astronomer requests. For the observatory's format see ``observatory_recipe``."""
+"""Observation: the steps that an astronomer requests. The observatory's format is in `observatory_recipe`."""
 
 from __future__ import annotations
 

@@ -58,16 +58,16 @@ def load_observations(text: str, source: str, *, night: date, zone: tzinfo) -> l
     Parameters
     ----------
     text
-        The file.
+        Content of the file.
     source
-        Its name, for messages.
+        Name of the file, for messages.
     night, zone
         The night for which a recipe is applied, and the time zone of the site.
 
     Raises
     ------
     BadRequest
-        The file is refused, or a resource in it is no Observation.
+        The file is invalid, or a resource in it is not an Observation.
     """
     if not _RESOURCE.search(_split(text)[0]):
         return [observation_from_recipe(text, source, night=night, zone=zone)]
@@ -84,19 +84,19 @@ def observation_from_recipe(text: str, source: str, *, night: date, zone: tzinfo
     Parameters
     ----------
     text
-        The recipe. What follows a line ``Comment:`` is kept to the letter.
+        The recipe. The text after a line ``Comment:`` is kept unchanged.
     source
         Name of the file, for messages.
     night
-        The night for which it is applied: the local date on which the night begins. Its times of day belong to it;
-        a recipe without ``Time Window`` may run all night.
+        The night for which it is applied: the local date on which the night begins. The recipe's times of day are
+        in this night; a recipe without ``Time Window`` may run all night.
     zone
         Time zone of the site.
 
     Raises
     ------
     BadRequest
-        A word or value that the recipe language does not have; the message names file, line, field and value.
+        The recipe has an unknown keyword or an invalid value; the message names file, line, field and value.
     """
     document = _read(text, source)
     assert isinstance(document.value, dict)
@@ -109,14 +109,14 @@ def observation_from_recipe(text: str, source: str, *, night: date, zone: tzinfo
 
 
 def recipe_from_observation(observation: Observation) -> str:
-    """Return an Observation in the observatory's own form.
+    """Return an Observation in the observatory's recipe format.
 
-    Applied for the same night at the same site, the text gives an equal Observation, if this one came from a recipe.
+    If the Observation came from a recipe, the text gives an equal Observation for the same night and site.
 
     Raises
     ------
     BadRequest
-        The Observation says something for which the recipe form has no word.
+        The Observation has a value that a recipe cannot express.
     """
     spec = observation.spec
     _refuse_what_has_no_word(observation)
@@ -144,13 +144,13 @@ def observation_name(spec: ObservationSpec) -> str:
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """Return what stands before the line ``Comment:`` and what follows it."""
+    """Return the text before the line ``Comment:`` and the text after it (None without such a line)."""
     found = _COMMENT.search(text)
     return (text[: found.start()], text[found.end() :]) if found else (text, None)
 
 
 def _read(text: str, source: str) -> Document:
-    """Return the recipe's words and values, with the comment among them."""
+    """Return the recipe's keywords and values, including the comment."""
     header, comment = _split(text)
     documents = parse(header, source)
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
@@ -185,7 +185,7 @@ def _time_window(document: Document, night: date, zone: tzinfo) -> TimeWindow:
 
 
 def _operation(document: Document, step: int) -> dict[str, object]:
-    """Return a step in the words of the wire."""
+    """Return a step with the field names of the resource."""
     assert isinstance(document.value, dict)
     path: Path = ("Operations", step)
     operation = document.value["Operations"][step]

@@ -1,6 +1,6 @@
 """Names of the pipelines that recipes, headers, profiles and commands may use.
 
-What each does: `gozen.reduction.steps.pipeline_table`.
+The steps of each pipeline are listed in `gozen.reduction.steps.pipeline_table`.
 """
 
 from __future__ import annotations

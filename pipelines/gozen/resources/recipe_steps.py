@@ -1,4 +1,4 @@
-"""The steps of a recipe; in YAML each is a mapping with one key, such as ``setFocus: 28.13``."""
+"""Define the steps of a recipe; in YAML each is a mapping with one key, such as ``setFocus: 28.13``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PipelineList = Annotated[
 SensorList = Annotated[list[SensorId], Field(max_length=512, json_schema_extra=_A_SET), AfterValidator(_distinct)]
 
 FrameCount = Annotated[int, Field(ge=1, le=100_000)]
-"""Frames of one exposure."""
+"""Number of frames of one exposure."""
 
 IntegrationTime = Annotated[float, Field(gt=0, le=86_400)]
-"""Seconds."""
+"""Integration time of one frame, seconds."""
 
 DeviceCondition = Annotated[str, Field(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
-"""A state of the observatory, in the words of its drivers, such as ``domeslit_open``."""
+"""A state of the observatory, as its drivers name it, such as ``domeslit_open``."""
 
 DeviceConditions = Annotated[list[DeviceCondition], Field(min_length=1, max_length=16)]
 
@@ -113,10 +113,10 @@ class Operation(WireModel):
 
     @property
     def kind(self) -> str:
-        """The word of this step on the wire, such as ``setFocus``."""
+        """The name of this step in YAML, such as ``setFocus``."""
         return next(field_words(Operation)[name] for name, value in self if value is not None)
 
 
 def field_words(model: type[WireModel]) -> dict[str, str]:
-    """Return the word on the wire of each field, by its Python name."""
+    """Return the YAML name of each field, by its Python name."""
     return {name: field.alias or name for name, field in model.model_fields.items()}

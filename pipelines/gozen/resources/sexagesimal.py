@@ -1,6 +1,6 @@
 """Read and write sexagesimal angles.
 
-Each user names the spellings that it accepts: recipes are strict, headers and tables come from other software.
+Each caller chooses the spellings that it accepts: recipes are strict; headers and tables come from other software.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _FIELD = r"[0-9]+(?:\.[0-9]*)?"
 IN_RECIPES = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>\d{1,3})(?::|\s+)(?P<minutes>\d{1,2})(?:(?::|\s+)(?P<seconds>\d{1,2}(?:\.\d*)?))?"
 )
-"""Fields of one to three digits between colons or spaces; the last may have decimals."""
+"""Two or three fields between colons or spaces, of up to three and two digits; the seconds may have decimals."""
 
 IN_HEADERS = re.compile(
     rf"[:\s]*(?P<sign>[+-]?)(?P<whole>{_FIELD})[:\s]+(?P<minutes>[+-]?{_FIELD})(?:[:\s]+(?P<seconds>[+-]?{_FIELD}))?[:\s]*"
 )
-"""Any number of digits, decimals in each field, more than one separator."""
+"""Like `IN_RECIPES`, but with any number of digits, decimals in each field, and repeated separators."""
 
 IN_TABLES = (
     r"^(?P<sign>[+\-−]?)\s*(?P<whole>\d+)\s*(?P<mark>[hHdD:°\s]|deg)\s*(?P<minutes>\d+(?:\.\d*)?)\s*"
     r"(?:(?:[mM:'′\s])\s*(?P<seconds>\d+(?:\.\d*)?)\s*(?:[sS\"″]|'')?|[mM'′]?)$"
 )
-"""Also letters and signs of units; text, as Arrow compiles it for a whole column."""
+"""Also letters and symbols of units. This is text, because Arrow compiles it to parse a complete column."""
 
 
 def parse(text: str, spelling: re.Pattern[str]) -> float:
@@ -39,7 +39,7 @@ def parse(text: str, spelling: re.Pattern[str]) -> float:
     Raises
     ------
     ValueError
-        The text is not spelled so, or its minutes or seconds are not from 0 to 60.
+        The text does not have this spelling, or its minutes or seconds are not between 0 and 60.
     """
     found = spelling.fullmatch(text)
     if not found:
@@ -52,7 +52,7 @@ def parse(text: str, spelling: re.Pattern[str]) -> float:
 
 
 def join_fields(whole: Size, minutes: Size, seconds: Size) -> Size:
-    """Return the size of an angle, or of each of a column, in the unit of its first field."""
+    """Return the absolute value of an angle, or of each angle of a column, in the unit of its first field."""
     return whole + minutes / 60 + seconds / 3600
 
 
@@ -64,12 +64,12 @@ def degrees(text: str, unit: Literal["hours", "degrees"]) -> float:
     text
         Two or three fields between colons or spaces.
     unit
-        What the first field counts: hours for a right ascension, degrees for a declination.
+        Unit of the first field: hours for a right ascension, degrees for a declination.
 
     Raises
     ------
     ValueError
-        The text is not of this form, or beyond 24 hours or 90 degrees.
+        The text does not have this form, or the angle exceeds 24 hours or 90 degrees.
     """
     example, largest = ("01:18:59.96", 24.0) if unit == "hours" else ("+29:42:38.6", 90.0)
     try:
@@ -87,11 +87,11 @@ def write(value: float, decimals: int, plus: Literal["", "+"] = "") -> str:
     Parameters
     ----------
     value
-        Hours or degrees.
+        The angle, hours or degrees.
     decimals
-        Of the seconds, at least one.
+        Number of decimals of the seconds, at least one.
     plus
-        Sign of an angle that is not negative.
+        Sign that is written before an angle that is not negative.
     """
     units = round(abs(value) * 3600 * 10**decimals)
     whole, fraction = divmod(units, 10**decimals)

@@ -1,4 +1,4 @@
-"""A circle on the sky, used wherever data are selected by position."""
+"""A circle on the sky, by which data are selected."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SkyCircle:
     Parameters
     ----------
     ra, dec
-        Its centre, ICRS degrees.
+        Centre, ICRS degrees.
     radius_deg
-        Degrees.
+        Radius, degrees.
     """
 
     ra: float
@@ -31,7 +31,7 @@ class SkyCircle:
 
     @classmethod
     def read(cls, text: str) -> SkyCircle:
-        """Read ``RA,DEC,RADIUS``; `BadRequest` when it is something else."""
+        """Parse ``RA,DEC,RADIUS`` (degrees); raise `BadRequest` if the text has another form."""
         try:
             ra, dec, radius = (float(part) for part in text.split(","))
         except ValueError:
@@ -43,20 +43,20 @@ class SkyCircle:
         return cls(ra, dec, radius)
 
     def __str__(self) -> str:
-        """Return the text that `read` reads."""
+        """Return the text that `read` parses."""
         return f"{self.ra},{self.dec},{self.radius_deg}"
 
     @property
     def radius_arcsec(self) -> float:
-        """The radius in arcsec, as a user writes it."""
+        """The radius in arcsec, without rounding errors of the conversion."""
         return round(self.radius_deg * 3600, 9)
 
     def touches(self, ra: float, dec: float, reach_deg: float = 0.0) -> bool:
-        """Tell whether a circle of radius ``reach_deg`` about a place overlaps this one."""
+        """Return whether a circle of radius ``reach_deg`` around a position overlaps this one."""
         return separation_deg(self.ra, self.dec, ra, dec) <= self.radius_deg + reach_deg
 
     def contains(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which places (degrees, shape (N,)) lie in it; NaN does not."""
+        """Return which positions (degrees, shape (N,)) are in the circle; NaN is not."""
         import numpy as np
 
         a, b = np.radians(self.dec), np.radians(dec)
@@ -66,7 +66,7 @@ class SkyCircle:
 
 
 def separation_deg(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
-    """Return the angle between two places on the sky, degrees (haversine: accurate for small angles)."""
+    """Return the angle between two positions on the sky, degrees (haversine: accurate for small angles)."""
     a, b = math.radians(dec1), math.radians(dec2)
     half = math.sin((b - a) / 2) ** 2 + math.cos(a) * math.cos(b) * math.sin(math.radians(ra2 - ra1) / 2) ** 2
     return math.degrees(2 * math.asin(math.sqrt(min(half, 1.0))))

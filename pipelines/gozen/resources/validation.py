@@ -1,4 +1,4 @@
-"""Turn plain data into models; validation errors become one `BadRequest` with file, line, field and value."""
+"""Convert plain data to models; validation errors become one `BadRequest` with file, line, field and value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gozen.resources.yaml_document import Document, Path
 Model = TypeVar("Model", bound=WireModel)
 
 MOST_PROBLEMS = 10
-"""Problems that one message lists."""
+"""Largest number of problems that one message lists."""
 
 _SHOULD_BE = {
     "model_type": "it should be a mapping",
@@ -37,23 +37,24 @@ _SUBJECT = re.compile(r"^\w+ should")
 def validate(
     model: type[Model], value: object, document: Document, origin: Callable[[Path], Path] = lambda path: path
 ) -> Model:
-    """Return the model of plain data.
+    """Return plain data as a model.
 
     Parameters
     ----------
     model
-        What the data should be.
+        The class of the model.
     value
-        The data, in the words of the wire.
+        The data, with the field names of YAML.
     document
-        The file from which they come, for the lines.
+        The file from which the data come, for line numbers.
     origin
-        Where in the document a value on the wire comes from.
+        Returns the path in the document of a path in the data.
 
     Raises
     ------
     BadRequest
-        It lists every problem on a line of its own: file, line, field, value and what to do.
+        The data are invalid. Each problem is on a separate line of the message: file, line, field, value and what to
+        do.
     """
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
@@ -67,12 +68,12 @@ def validate(
 
 
 def admitted(model: type[Model], value: object) -> Model:
-    """Return the model of what an API server has admitted; optional fields that a later version knows are left out.
+    """Return an object that the API server has admitted as a model; fields of a later version are left out.
 
     Raises
     ------
     pydantic.ValidationError
-        This version does not understand it for another reason.
+        The object is invalid for this version for another reason than unknown fields.
     """
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
@@ -84,7 +85,7 @@ def admitted(model: type[Model], value: object) -> Model:
         try:
             for path in later:
                 _remove(rest, path)
-        except (LookupError, TypeError):  # the path of a choice between models is none of the data
+        except (LookupError, TypeError):  # the path of a union's error names the model; it is not a path in the data
             raise error from None
         return model.model_validate(rest, by_alias=True, by_name=False)
 
@@ -96,7 +97,7 @@ def _remove(value: Any, path: Path) -> None:
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """Return the sentence that refuses a word: what it is, what may be meant, what there is."""
+    """Return the message that refuses an unknown name; it has the most similar name and all known ones."""
     words = list(known)
     by_lower_case = {candidate.lower(): candidate for candidate in words}
     near = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
@@ -105,13 +106,13 @@ def unknown(what: str, word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: short."""
+    """Return a value as text for messages, at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def label(path: Path) -> str:
-    """Return a path as people write it: ``spec.operations[2].pointing.ra``."""
+    """Return a path in readable form, such as ``spec.operations[2].pointing.ra``."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(parts).removeprefix(".") or "the document"
 
@@ -123,7 +124,7 @@ def _sentence(model: type[WireModel], detail: ErrorDetails, document: Document, 
 
 
 def _without_step(path: Path) -> Path:
-    """Leave out a recipe's list of operations: the line says which step it is."""
+    """Return a path without a recipe's list of operations: the line number already identifies the step."""
     return path[2:] if len(path) > 2 and path[0] == "Operations" else path
 
 

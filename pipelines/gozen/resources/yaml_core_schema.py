@@ -1,4 +1,4 @@
-"""YAML 1.2's core schema: what a plain scalar means; `yaml_document` reads and `yaml_dump` writes by it."""
+"""Interpret plain scalars by YAML 1.2's core schema, which `yaml_document` (reading) and `yaml_dump` (writing) use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse strict YAML 1.2 into plain data with line numbers. Knows no resources."""
+"""Parse strict YAML 1.2 into plain data with line numbers, for any kind of file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from gozen.errors import BadRequest
 from gozen.resources.yaml_core_schema import scalar
 
 Path = tuple[str | int, ...]
-"""The way from the root of a document to a value: keys and indices."""
+"""Path from the root of a document to a value: keys and indices."""
 
 DEEPEST = 32
-"""Levels of nesting; a resource needs seven."""
+"""Largest number of nested levels; a resource needs seven."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data and where they stand in their file.
+    """Plain data and their line numbers in the file.
 
     Parameters
     ----------
@@ -36,18 +36,18 @@ class Document:
     lines: Mapping[Path, int] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
-        """Return the line of a value, or of the nearest thing around it that is in the file."""
+        """Return the line of a value, or of the innermost value around it that is in the file."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def refuse(self, path: Path, problem: str) -> BadRequest:
-        """Return the error that names file and line."""
+        """Return an error that names file and line of a value."""
         return refusal(self.source, self.line(path), problem)
 
 
 def refusal(source: str, line: int, problem: str) -> BadRequest:
-    """Return the error of one line of a file."""
+    """Return an error that names file and line."""
     return BadRequest(f"{source} line {line}: {problem}")
 
 
@@ -64,7 +64,7 @@ def parse(text: str, source: str) -> list[Document]:
     Raises
     ------
     BadRequest
-        The text is no YAML, gives a key twice, or uses anchors or tags, which a resource never needs.
+        The text is not valid YAML, has a key twice, or uses anchors or tags, which no resource needs.
     """
     reader = _Reader(source)
     content = text.removeprefix("\ufeff")
@@ -94,7 +94,7 @@ def _advice(error: yaml.MarkedYAMLError) -> str:
 
 @dataclass
 class _Open:
-    """A mapping or list that has begun and not yet ended."""
+    """A mapping or list that has started but not ended."""
 
     value: dict[str, object] | list[object]
     path: Path
@@ -102,7 +102,7 @@ class _Open:
 
 
 class _Reader:
-    """Builds documents from parse events, without recursion, so that no nesting can exhaust the stack."""
+    """Builds documents from parse events, without recursion: deep nesting cannot overflow the stack."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -113,7 +113,7 @@ class _Reader:
         self._root: object = None
 
     def take(self, event: yaml.Event) -> None:
-        """Add what one parse event says."""
+        """Process one parse event."""
         assert event.start_mark is not None
         self.line = line = event.start_mark.line + 1
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:

@@ -10,14 +10,14 @@ from gozen.resources.yaml_core_schema import BASED_INT, FLOAT
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text so that readers of YAML 1.1 and of 1.2 both take it for text; never writes an alias."""
+    """Writes text that parsers of YAML 1.1 and 1.2 both read as text, and never writes an alias."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Tell that equal parts are written out each time."""
+        """Return True: a value that occurs twice is written twice."""
         return True
 
 
-# pyyaml's own resolvers know YAML 1.1; these add what only 1.2 reads as a number, so that such text is quoted.
+# PyYAML's resolvers know YAML 1.1; these add texts that only YAML 1.2 reads as numbers, so that they are quoted.
 for _kind, _pattern in (("float", FLOAT), ("int", BASED_INT)):
     _whole = re.compile(rf"(?:{_pattern.pattern})\Z")
     _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _whole, list("-+.0123456789"))

@@ -1,4 +1,4 @@
-"""Resources from YAML text and back, one or many to a file. The observatory's own form: ``observatory_recipe``."""
+"""Read and write resources as YAML text, one or more per file. The observatory's format is in `observatory_recipe`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS: dict[str, type[AnyResource]] = {
 
 
 def load_resources(text: str, source: str) -> list[AnyResource]:
-    """Return the resources of a YAML text, in its order.
+    """Return the resources in a YAML text, in their order.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def load_resources(text: str, source: str) -> list[AnyResource]:
     Raises
     ------
     BadRequest
-        No resource, an unknown kind, or a field that is refused; the message names file, line, field and value.
+        There is no resource, a kind is unknown, or a field is invalid; the message names file, line, field and value.
     """
     documents = parse(text, source)
     if not documents:

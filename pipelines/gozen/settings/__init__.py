@@ -1,6 +1,6 @@
-"""All settings: flags override the environment (``GOZEN_...``), which overrides ``gozen.toml``.
+"""All settings of a site: flags override the environment (``GOZEN_...``), which overrides ``gozen.toml``.
 
-What the camera is stands in an instrument profile, what is asked of a night in a recipe; here is what the site decides.
+The camera is described in an instrument profile, and the observations of a night in recipes.
 """
 
 from gozen.settings.observatory_settings import ObservatorySettings, ObserverSettings

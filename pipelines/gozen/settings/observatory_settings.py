@@ -8,7 +8,7 @@ from gozen.settings.section import SettingsSection
 
 
 class ObservatorySettings(SettingsSection):
-    """The telescope and the camera that the observer drives; what the simulated ones do."""
+    """Telescope and camera that the observer controls, and the behaviour of the simulated ones."""
 
     driver: str = Field("simulated", description="Name of an entry point of the group gozen.drivers")
     options: dict[str, str] = Field({}, description="Options of a driver from another package")

@@ -10,7 +10,7 @@ from gozen.settings.section import SettingsSection
 
 
 class QuickDBSettings(SettingsSection):
-    """User Python next to the data (``gozen.quickdb``)."""
+    """Users' Python functions that run next to the data (``gozen.quickdb``)."""
 
     rerun: str | None = Field(None, description="Release that a job reads if it names none; default: the live tables")
     engine: str = Field("local", description="local, dask, or the address of a Dask scheduler, as tcp://host:8786")

@@ -18,12 +18,12 @@ _MOVED = {
     "photometry.further_diameters_px": "the apertures belong to the camera: take it out, and write "
     "aperture_diameters_px (the calibrated aperture first, such as [21, 10], or auto) into the instrument profile"
 }
-"""What was a setting once, and what to do about one that is still given."""
+"""Former settings, and what to do if one is still given."""
 _PREFIX, _BELOW = "GOZEN_", "__"
 _OTHERS = re.compile(r"OPERATOR_|(\w+_)?SERVICE_(HOST|PORT)|(\w+_)?PORT(_\d+_|$)")
-"""Settings of the operator, which reads them itself, and the addresses of Services that Kubernetes gives every pod."""
+"""Variables to ignore: the operator's settings, and the addresses of Services that Kubernetes sets in every pod."""
 _ALIKE = 0.8
-"""From here on a name is taken for a misspelling; programs around Gozen may have variables of their own."""
+"""Lowest similarity at which a name counts as a misspelling; below it, it may be a variable of another program."""
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -61,14 +61,14 @@ def _explain(error: ValidationError) -> str:
 
 
 def misspelt_variables(names: Iterable[str]) -> dict[str, str]:
-    """Return the environment variables that look like settings and set none, each with what to write instead.
+    """Return the environment variables that look like settings but are not, each with advice.
 
-    Wrong names inside of a group, such as ``GOZEN_GATES__NOISE``, are not among them: `Settings` itself refuses those.
+    Wrong names inside a group, such as ``GOZEN_GATES__NOISE``, are not included: `Settings` itself refuses those.
 
     Parameters
     ----------
     names
-        Of all environment variables; their case does not count.
+        Names of all environment variables, in any case.
     """
     groups = tuple(f"{name}{_BELOW}".upper() for name in Settings.model_fields)
     found = {}

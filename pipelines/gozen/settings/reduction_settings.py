@@ -10,7 +10,7 @@ from gozen.settings.section import SettingsSection
 
 
 class DetectionSettings(SettingsSection):
-    """Sources on the stack."""
+    """Detection of sources on the stack."""
 
     threshold_sigma: float = Field(
         3.0, gt=0, description="Detection threshold on the smoothed stack, in units of the noise of one pixel"
@@ -20,13 +20,13 @@ class DetectionSettings(SettingsSection):
 
 
 class PhotometrySettings(SettingsSection):
-    """Fluxes on every frame; the apertures are the camera's, and stand in its profile."""
+    """Photometry on every frame; the apertures are in the instrument profile."""
 
     limit_sigma: float = Field(5.0, gt=0, description="Significance of the limiting magnitude")
 
 
 class MoverSettings(SettingsSection):
-    """What moves, and what is on frames but not on the stack."""
+    """Detection of moving objects, trails and flares: sources that are on frames but not on the stack."""
 
     threshold_sigma: float = Field(4.0, ge=3, description="Significance of a candidate on one frame")
     maximum_rate_px: float = Field(30.0, gt=0, description="Fastest motion that is linked, pixels per frame")
@@ -40,7 +40,7 @@ class MoverSettings(SettingsSection):
 
 
 class ReferenceFileSettings(SettingsSection):
-    """How the reference catalogue is read where it is a table file, as by the options of ``gozen catalog import``."""
+    """How to read a reference catalogue that is a table file; the options of ``gozen catalog import`` are the same."""
 
     hdu: str | None = Field(
         None,
@@ -59,7 +59,7 @@ class ReferenceFileSettings(SettingsSection):
 
 
 class AstrometrySettings(SettingsSection):
-    """The WCS of a stack."""
+    """Astrometric solution (WCS) of the stack."""
 
     index_files: tuple[Path, ...] = Field(
         (Path("/usr/share/astrometry"),), description="Index files, or folders with index files, for blind solutions"
@@ -70,7 +70,7 @@ class AstrometrySettings(SettingsSection):
 
 
 class CalibrationSettings(SettingsSection):
-    """The zero point and colour term of one sensor and exposure."""
+    """Fit of the zero point and colour term of one sensor and exposure."""
 
     match_radius_arcsec: float = Field(
         1.0, gt=0, description="Match radius between detections and reference stars; at least half a pixel"

@@ -1,4 +1,4 @@
-"""The base class of all sections of the settings."""
+"""Define the base class of all sections of the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source of every setting: flag, environment, file or default."""
+"""Find the source of every setting: flag, environment, file or default."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting in force.
+    """The effective value of one setting.
 
     Parameters
     ----------
     name
-        With dots between group and setting, as in ``gates.noise_ratio``.
+        Name, with a dot between group and setting, as in ``gates.noise_ratio``.
     source
         ``flag``, ``environment``, the settings file, or ``default``.
     """
@@ -37,7 +37,7 @@ class Setting:
 
 
 def explain_settings(**flags: Any) -> list[Setting]:
-    """Return every setting with its value and where it comes from; raises as `load_settings`."""
+    """Return every setting with its value and source; errors are those of `load_settings`."""
     values = load_settings(**flags).model_dump(mode="json")
     given = {name: value for name, value in flags.items() if value is not None}
     layers = (

@@ -1,4 +1,4 @@
-"""The settings object with all its sections."""
+"""Define the settings object with all its sections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gozen.settings.watch_settings import WatchSettings
 
 
 class Settings(BaseSettings):
-    """Everything that a site decides, printed by ``gozen config``."""
+    """All settings of a site; ``gozen config`` prints them."""
 
     model_config = SettingsConfigDict(env_prefix="GOZEN_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
@@ -68,5 +68,5 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags win over the environment, which wins over the file."""
+        """Return the sources in order of priority: flags, environment, file."""
         return init_settings, env_settings, TomlFile(settings_cls)

@@ -10,7 +10,7 @@ from gozen.settings.section import SettingsSection
 
 
 class StorageSettings(SettingsSection):
-    """How an archive on S3 is reached; credentials come from the environment, as for every S3 client."""
+    """Connection to an archive on S3; credentials come from the environment, as for every S3 client."""
 
     endpoint_url: str | None = Field(
         None, pattern=r"^https?://[^/@\s]+/?$", description="Address of the S3 server; default: Amazon's"

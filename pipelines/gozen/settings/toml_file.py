@@ -18,14 +18,14 @@ _NAMED_FILE: ContextVar[Path | None] = ContextVar("settings file", default=None)
 
 
 class TomlFile(PydanticBaseSettingsSource):
-    """``gozen.toml`` in the working directory, or the file that ``GOZEN_CONFIG`` names."""
+    """Settings from the file that ``--config`` or ``GOZEN_CONFIG`` names, else from ``./gozen.toml``."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        """Refuse: the whole file is read at once, below."""
+        """Raise `NotImplementedError`: pydantic requires this method, but `__call__` reads the complete file."""
         raise NotImplementedError
 
     def __call__(self) -> dict[str, Any]:
-        """Return what the file says, nothing without a file; `BadRequest` when it cannot be read."""
+        """Return the content of the file, empty without a file; raise `BadRequest` if it cannot be read."""
         path = config_file()
         if path is None:
             return {}
@@ -36,7 +36,7 @@ class TomlFile(PydanticBaseSettingsSource):
 
 
 def config_file() -> Path | None:
-    """Return the settings file that is in force, or None."""
+    """Return the path of the settings file that is used, or None."""
     named = _NAMED_FILE.get() or os.environ.get("GOZEN_CONFIG")
     path = Path(named) if named else Path("gozen.toml")
     return path if named or path.is_file() else None
@@ -44,7 +44,7 @@ def config_file() -> Path | None:
 
 @contextlib.contextmanager
 def settings_file(path: Path | None) -> Iterator[None]:
-    """Make a file the settings file for a while, before ``GOZEN_CONFIG``; None changes nothing."""
+    """Use a file as the settings file inside the context, instead of ``GOZEN_CONFIG``; None changes nothing."""
     token = _NAMED_FILE.set(path or _NAMED_FILE.get())
     try:
         yield

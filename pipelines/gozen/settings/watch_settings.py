@@ -8,7 +8,7 @@ from gozen.settings.section import SettingsSection
 
 
 class WatchSettings(SettingsSection):
-    """The folder into which a camera writes (``gozen watch``)."""
+    """Watching the folder into which a camera writes (``gozen watch``)."""
 
     interval_s: float = Field(0.5, gt=0, description="Seconds between two checks of the folder")
     patience_s: float = Field(

@@ -1,1 +1,1 @@
-"""The steps from raw files to rows in a table, for commands and notebooks. Nothing here prints."""
+"""The steps from raw files to rows in a table, for commands and notebooks. They print nothing."""

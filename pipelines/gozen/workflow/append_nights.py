@@ -19,18 +19,18 @@ from gozen.workflow.stage_progress import StageProgress, no_progress
 
 @dataclass(frozen=True)
 class AppendRequest:
-    """What to append; without nights, exposures and region it is everything that is reduced.
+    """The selection of results to append; without nights, exposures and region, all that are reduced.
 
     Parameters
     ----------
     nights
-        ``YYYYMMDD``; empty for those that have one of the exposures, or for all.
+        Nights ``YYYYMMDD``; empty for those with one of the exposures, or for all.
     exposures
-        Only these; empty for all.
+        Only these exposures; empty for all.
     run
-        Only this processing; None takes the last of each exposure.
+        Only this processing run; None for the last run of each exposure.
     region, reach_deg
-        Only sensors whose field, of this radius, touches the circle.
+        Only sensors whose field, a circle with radius `reach_deg`, overlaps the region.
     """
 
     nights: tuple[str, ...] = ()
@@ -41,18 +41,18 @@ class AppendRequest:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether only a part of a night is asked for."""
+        """Whether only a part of a night is selected."""
         return bool(self.exposures or self.region or self.run)
 
 
 @dataclass(frozen=True)
 class AppendedNight:
-    """What one night gave to the table.
+    """The result of appending one night.
 
     Parameters
     ----------
     exposures
-        Those whose commits were read; the table may have had their rows before.
+        Exposures whose commits were read; the table may have had their rows before.
     """
 
     night: str
@@ -68,17 +68,17 @@ def append_nights(
     progress: StageProgress = no_progress,
     finished: Callable[[AppendedNight], None] = lambda _: None,
 ) -> list[AppendedNight]:
-    """Append the rows of nights to a table and bring their logs up to date; run again, it changes nothing.
+    """Append the rows of nights to a table, and update the observation log; a second call changes nothing.
 
     Parameters
     ----------
     finished
-        Called with each night as soon as the table has its rows.
+        Called with each night as soon as its rows are in the table.
 
     Raises
     ------
     BadRequest
-        Nothing that is asked for is reduced, or nothing of a night that is named.
+        Nothing that is selected is reduced, or nothing of one of the named nights.
     UnreadableInput
         Rows that a commit names cannot be read.
     """

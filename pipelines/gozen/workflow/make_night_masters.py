@@ -26,27 +26,27 @@ def make_night_masters(
     progress: StageProgress = no_progress,
     finished: Callable[[MasterResult], None] = lambda _: None,
 ) -> list[MasterResult]:
-    """Make the masters of exposures in worker processes and bring the log of their nights up to date.
+    """Make the masters of exposures in worker processes, and update the observation log of their nights.
 
     Parameters
     ----------
     store
         The archive that the settings name.
     sensors
-        Which; empty for all.
+        Sensors to use; empty for all.
     divided
-        Whether other processes do the other sensors, as `gozen.archive.log.update_log` has it.
+        Whether other processes work on the other sensors; if so, the log is not updated here.
     finished
-        Called with each result as it comes.
+        Called with each result as soon as it is available.
 
     Returns
     -------
-    A result for each master, its error included; one that is committed already counts too.
+    A result for each sensor and calibration exposure, including errors and those that were committed before.
 
     Raises
     ------
     BadRequest
-        None of the exposures is one to make a master of.
+        The profile asks for no masters, or none of the exposures can become one.
     """
     works = [
         one for one in masters_wanted(exposures, profile.masters, profile.name) if not sensors or one.sensor in sensors

@@ -1,4 +1,4 @@
-"""Which night, exposures and sensors a command works on."""
+"""Select the night, exposures and sensors that a command works on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gozen.workflow.stage_progress import LeftOut, ignore
 
 
 def only_night(store: Store, named: str | None = None) -> str:
-    """Return the night that was named, or the only one that the archive has raw data of.
+    """Return the named night, or the only night of which the archive has raw data.
 
     Raises
     ------
     BadRequest
-        There is none, or more than one.
+        No night is named, and the archive has raw data of none or of more than one.
     """
     if named is not None:
         return named
@@ -34,7 +34,7 @@ def only_night(store: Store, named: str | None = None) -> str:
 
 
 def common_night(exposures: Sequence[RawExposure]) -> str | None:
-    """Return the night of exposures, None without exposures; `BadRequest` when they are of more than one."""
+    """Return the night of exposures, or None without exposures; raise `BadRequest` if there are several nights."""
     nights = sorted({one.night for one in exposures})
     if len(nights) > 1:
         raise BadRequest(f"the raw files are of {len(nights)} nights; choose one with --night: {nights}")
@@ -49,21 +49,21 @@ def exposures_of_night(
     *,
     left_out: LeftOut = ignore,
 ) -> list[RawExposure]:
-    """Return a night's exposures of one camera; those that came without a record get one now.
+    """Return a night's exposures of one camera; write the records of those that have none.
 
     Parameters
     ----------
     names
-        Those that matter: where all of them have records, the rest of the night is not read.
+        Exposures that are needed: if all of them have records, only they are returned, whatever their camera.
     left_out
-        Receives the reasons why files get no record.
+        Receives the reasons why files are not recorded.
 
     Raises
     ------
     BadRequest
-        The night is no date, or the archive has no raw data of this night and camera.
+        The night is not a valid date, or the archive has no raw data of this night and camera.
     """
-    from gozen.frames.take_in import record_missing  # astropy loads only where headers are read
+    from gozen.frames.take_in import record_missing  # imported late: astropy is only needed if headers are read
 
     date_of(night)
     records = [read_record(store, night, name) for name in names or ()]
@@ -82,7 +82,7 @@ def exposures_of_night(
 
 
 def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:
-    """Return those exposures that are named, all without names; `BadRequest` when there is none of them."""
+    """Return the named exposures, or all without names; raise `BadRequest` if none of the names exists."""
     chosen = [one for one in exposures if not names or one.exposure in names]
     if names and not chosen:
         raise BadRequest(f"no exposure {', '.join(names)}; there are {', '.join(one.exposure for one in exposures)}")
@@ -90,21 +90,21 @@ def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> 
 
 
 def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequence[str], url: str) -> RawExposure:
-    """Return the one exposure whose raw data lie in a folder outside the archive.
+    """Return the exposure whose raw data are in a folder outside the archive.
 
     Parameters
     ----------
     names
-        The name of the exposure, and no other.
+        The name of the exposure; exactly one.
     url
-        The folder; it must be under one of the setting ``raw_url_prefixes``.
+        URL of the folder, under one of the prefixes in the setting ``raw_url_prefixes``.
 
     Raises
     ------
     BadRequest
-        Not one exposure is named, or the settings do not allow the folder.
+        The number of names is not one, or the settings do not allow the folder.
     UnreadableInput
-        The folder has no raw file that can be read.
+        The folder has no readable raw file.
     """
     from gozen.frames.take_in import exposure_outside
 
@@ -115,7 +115,7 @@ def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequenc
 
 
 def check_sensors(sensors: Sequence[str], profile: Profile) -> None:
-    """Raise `BadRequest` when the camera lacks one of the sensors."""
+    """Raise `BadRequest` if the camera lacks one of the sensors."""
     known = [one.id for one in profile.sensors]
     unknown = [name for name in sensors if name not in known]
     if unknown:
@@ -128,16 +128,16 @@ def part_of(sensors: Sequence[str], profile: Profile, part: int, size: int) -> l
     Parameters
     ----------
     sensors
-        Those to divide into groups; empty for all of the camera.
+        Sensors to divide into groups; empty for all of the camera.
     part
         Number of the group, from 0.
     size
-        Sensors in a group.
+        Number of sensors in a group.
 
     Raises
     ------
     BadRequest
-        There are not so many groups.
+        There is no group of this number.
     """
     divided = sensors or [one.id for one in profile.sensors]
     chosen = list(divided[part * size : (part + 1) * size])

@@ -1,4 +1,4 @@
-"""Reduce exposures of the sky, and update the observation log."""
+"""Reduce science exposures, and update the observation log."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def works_of_night(
     retain_raw: bool = False,
     divided: bool = False,
 ) -> list[SensorWork]:
-    """Return the reductions of named exposures of a night, or of all that are of the sky.
+    """Return the reductions of named science exposures of a night, or of all.
 
     Parameters
     ----------
     exposures
-        Those that the night has.
+        All exposures of the night.
     names
-        Which; empty for all.
+        Exposures to reduce; empty for all.
     sensors, pipelines, run, retain_raw
-        As `gozen.observing.raw_for_steps.works_of_exposures` takes them.
+        As in `gozen.observing.raw_for_steps.works_of_exposures`.
     divided
-        Whether the sensors are a part of the camera's, of which an exposure may have no raw data: then the list may be
-        empty.
+        Whether the sensors are only a part of the camera: an exposure may have no raw data of them, so the result may
+        be empty.
 
     Raises
     ------
     BadRequest
-        The night lacks one of the exposures, or none is of the sky.
+        The night lacks one of the named exposures, or there is nothing to reduce.
     """
     wanted = [one for one in exposures if not names or one.exposure in names]
     absent = sorted(set(names) - {one.exposure for one in wanted})
@@ -68,20 +68,20 @@ def reduce_exposures(
     progress: StageProgress = no_progress,
     finished: Callable[[SensorResult], None] = lambda _: None,
 ) -> list[SensorResult]:
-    """Reduce sensors in worker processes and bring the log of their nights up to date.
+    """Reduce sensors in worker processes, and update the observation log of their nights.
 
     Parameters
     ----------
     store
         The archive that the settings name.
     divided
-        Whether other processes do the other sensors, as `gozen.archive.log.update_log` has it.
+        Whether other processes work on the other sensors; if so, the log is not updated here.
     finished
-        Called with each result as it comes.
+        Called with each result as soon as it is available.
 
     Returns
     -------
-    A result for each sensor, its error included; first those that were committed before.
+    A result for each sensor, including errors; those committed before come first.
     """
     sweep(store)
     results = []
@@ -90,6 +90,6 @@ def reduce_exposures(
             results.append(result)
             finished(result)
             step()
-    sweep(store)  # a worker may have been lost
+    sweep(store)  # a killed worker may have left partial files
     update_log(store, (work.processing.night for work in works), divided=divided)
     return results

@@ -22,14 +22,14 @@ from gozen.workflow.stage_progress import StageProgress, no_progress
 
 @dataclass(frozen=True)
 class RecipePlan:
-    """The Observations of a recipe with what the night has for each.
+    """The Observations of a recipe, with the raw exposures that the night has for each.
 
     Parameters
     ----------
     exposures
-        All of the night.
+        All exposures of the night.
     unasked
-        Exposures of the sky that no step asks for.
+        Science exposures that no step asks for.
     """
 
     answers: tuple[tuple[Observation, Answered], ...]
@@ -38,7 +38,7 @@ class RecipePlan:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the plan alone ends with: a step without raw data counts for more than an exposure without a step."""
+        """Exit code of the plan: a step without raw data is more severe than an exposure that no step asks for."""
         if any(answered.missing for _, answered in self.answers):
             return ExitCode.UNREADABLE_INPUT
         return ExitCode.NOT_ASKED_FOR if self.unasked else ExitCode.DONE
@@ -46,12 +46,12 @@ class RecipePlan:
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What a recipe came to.
+    """The result of running a recipe.
 
     Parameters
     ----------
     sensors
-        None where nothing was reduced, as the archive could not store the masters.
+        Results of the sensors; None if nothing was reduced, because the archive could not store the masters.
     """
 
     plan: RecipePlan
@@ -60,7 +60,7 @@ class RecipeResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The worst of plan, masters and sensors."""
+        """The most severe exit code of plan, masters and sensors."""
         made, reduced = ([one.exit_code for one in found or ()] for found in (self.masters, self.sensors))
         return worst([self.plan.exit_code, *made, *reduced])
 
@@ -68,19 +68,19 @@ class RecipeResult:
 def plan_recipe(
     observations: Sequence[Observation], exposures: Sequence[RawExposure], profile: Profile, run: str
 ) -> RecipePlan:
-    """Find the exposures of a night that answer the steps of Observations.
+    """Find the exposures of a night that belong to the steps of Observations.
 
     Parameters
     ----------
     exposures
-        In the order of time.
+        Raw exposures in order of time.
     run
-        Name of the processing.
+        Name of the processing run.
 
     Raises
     ------
     BadRequest
-        A step makes no sense after those before it.
+        A step is not possible after those before it.
     """
     planned = [steps_of(observation, profile, run) for observation in observations]
     answers, unasked = assign_raw_to_steps(planned, exposures, PointingReach.of(profile))
@@ -97,22 +97,22 @@ def run_recipe(
     begun: Callable[[Observation, Answered], None] = lambda *_: None,
     master_finished: Callable[[MasterResult], None] = lambda _: None,
 ) -> RecipeResult:
-    """Make the masters that the Observations of a plan ask for, then reduce their exposures of the sky.
+    """Make the masters that the Observations of a plan ask for, then reduce their science exposures.
 
-    Run again, it finishes the rest and redoes nothing. Where the archive cannot store the masters, the sky is not
-    reduced: without them it would fail for a reason that is not the right one.
+    A second call completes the rest and repeats nothing. If the archive cannot store the masters, science exposures are
+    not reduced: they would fail because masters are missing, and hide the cause.
 
     Parameters
     ----------
     begun
         Called with each Observation before its masters are made.
     master_finished
-        Called with each master as it comes.
+        Called with the result of each master as soon as it is available.
 
     Raises
     ------
     BadRequest
-        The calibration exposures of an Observation are none that the camera makes masters of.
+        No master can be made from the calibration exposures of an Observation.
     """
     masters: list[MasterResult] = []
     for observation, answered in plan.answers:

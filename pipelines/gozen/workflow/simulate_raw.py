@@ -19,8 +19,8 @@ from gozen.workflow.stage_progress import StageProgress, no_progress
 def simulate_raw(
     store: Store, profile: Profile, night: SimulatedNight, workers: int, *, progress: StageProgress = no_progress
 ) -> NightSummary:
-    """Simulate the raw files of a night and record their exposures; raises as `simulate_night`."""
-    # Each worker makes its own arrays; threads inside it would fight over the core.
+    """Simulate the raw files of a night and record their exposures; errors are those of `simulate_night`."""
+    # One worker per core: more threads inside a worker would compete for its core.
     files = len(night.sensors or profile.sensors) * (2 + len(night.targets) * len(night.dithers))
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     with (
@@ -33,12 +33,12 @@ def simulate_raw(
 
 
 def fields_of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Target], int]:
-    """Return the fields that a recipe takes exposures of, and the number of frames of each exposure.
+    """Return the field of each science exposure of a recipe, and the number of frames per exposure.
 
     Raises
     ------
     BadRequest
-        The recipe cannot be read, takes no exposure of the sky, or exposures of different numbers of frames.
+        The recipe cannot be read, has no science exposure, or its exposures have different numbers of frames.
     """
     observations = observations_of(read_recipe(path), path.name, night, profile)
     planned = [step for one in observations for step in steps_of(one, profile, "r1")]

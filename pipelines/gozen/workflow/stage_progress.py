@@ -1,4 +1,4 @@
-"""Interface for the progress of a step and for files that it leaves out."""
+"""Define the interfaces for the progress of a stage and for files that it leaves out."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import AbstractContextManager, contextmanager
 from gozen.errors import CorruptFile
 
 StageProgress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""Shows the progress of a stage: its title and its number of steps; gives the function to call after each step."""
+"""Shows the progress of a stage, given its title and number of steps; yields a function to call after each step."""
 
 LeftOut = Callable[[Sequence[CorruptFile]], None]
-"""Receives the reasons why files are left out, at the end of each stage that refuses some."""
+"""Receives the reasons why files are left out, at the end of each stage."""
 
 
 @contextmanager
 def no_progress(_title: str, _total: int) -> Iterator[Callable[[], None]]:
-    """Show nothing."""
+    """Show no progress."""
     yield lambda: None
 
 
 def ignore(refused: Sequence[CorruptFile]) -> None:
-    """Pass over files that are left out."""
+    """Ignore files that are left out."""

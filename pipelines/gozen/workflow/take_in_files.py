@@ -22,21 +22,21 @@ def take_in_files(
     progress: StageProgress = no_progress,
     left_out: LeftOut = ignore,
 ) -> list[RawExposure]:
-    """Copy raw files into the archive and return their exposures, by time.
+    """Copy raw files into the archive and return their exposures, in order of time.
 
     Parameters
     ----------
     paths
         FITS files, or folders of them.
     left_out
-        Receives what cannot be read or taken in; the other files are taken in all the same.
+        Receives the errors of files that cannot be read or copied; the other files are not affected.
 
     Raises
     ------
     BadRequest
-        No file could be read.
+        A path does not exist, or no file could be read.
     StorageUnavailable
-        The archive cannot be written, or a file changes while it is taken in.
+        The archive cannot be written, or a file changes while it is copied.
     """
     files = fits_files(paths)
     with progress("reading headers", len(files)) as step:

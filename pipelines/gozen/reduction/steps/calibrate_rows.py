@@ -1,4 +1,4 @@
-"""Pipeline ``wcs``, second part: measure and calibrate the sources, store their rows."""
+"""Pipeline ``wcs``, second part: measure and calibrate the sources, and store their light-curve rows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _gates(found: Measurement, settings: CalibrationSettings) -> tuple[GateRecor
 
 
 def store_rows(measured: Measured, reached: Stage) -> Stored:
-    """Store the light-curve rows, with those of what flashes."""
+    """Store the light-curve rows, including those of flares."""
     context, rows = measured.context, measured.found.rows
     searched = reached.find(Searched)
     metadata = {**(rows.schema.metadata or {}), **context.provenance.as_metadata()}

@@ -1,4 +1,4 @@
-"""From raw files to an aligned stack: the first steps of every reduction."""
+"""Reduce raw files to an aligned stack: the first steps of every reduction."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def stages_to_stack(unread: Unread) -> Iterator[Stage]:
     Raises
     ------
     Rejected
-        A gate refuses the data; the last stage that was yielded is what was reached.
+        A gate rejects the data; the stage yielded last is the one that was reached.
     UnreadableInput
         There are no masters.
     """
@@ -117,7 +117,7 @@ def _observed(read: Read, shared: SharedInputs) -> Observed:
 
 
 def _find_masters(checked: HeaderChecked) -> Prepared:
-    """Find the masters that fit the frames; note what is done without or does not fit exactly."""
+    """Find the masters that match the frames; warn of missing ones and of inexact matches."""
     read = checked.before
     work, shared, cube = read.work, read.shared, read.cube
     night, wanted = work.processing.night, CalibrationSetup.of_header(cube.header)

@@ -1,4 +1,4 @@
-"""Pipeline ``neo``: find what moves and flashes, record it, store the films."""
+"""Pipeline ``neo``: find movers, streaks and flares, record them, and store their cutouts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gozen.reduction.sky_tracklets import Place, records_of
 
 
 def search_movers(measured: Measured, reached: Stage) -> Searched:
-    """Find and record what moves and what flashes."""
+    """Find and record movers, streaks and flares, and store the cutouts."""
     found, context, aligned = measured.found, measured.context, measured.solved.aligned.stack
     moving = find_moving(aligned, found.skies, found.apertures.diameters_px[0], context.settings.movers)
     place = Place(aligned, measured.solved.solution, found.zero)

@@ -1,6 +1,6 @@
-"""The table of pipelines. To add one: a module with its step, a line here, its name in `resources`.
+"""The table of pipelines. To add one, write a module with its step, and add a line here and its name to `resources`.
 
-The names that a recipe may use: `gozen.resources.pipeline_names`.
+The names that a recipe may use are in `gozen.resources.pipeline_names`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class PipelineStep(Generic[Source]):
     pipeline
         Name of the pipeline that it belongs to.
     needs
-        The stage that it starts from; where that was not reached the step does not run.
+        The stage that it starts from; the step does not run if that stage was not reached.
     take
-        Returns the next stage from the one that it needs and the last one, which its own follows. It raises `Rejected`
-        where a gate refuses the data.
+        Gets the stage that it needs and the last stage that was reached; returns the next stage. It raises `Rejected`
+        if a gate rejects the data.
     after_refusal
-        Whether it runs also when a step before it refused the data.
+        Whether it runs even if an earlier step rejected the data.
     """
 
     pipeline: str
@@ -41,7 +41,7 @@ class PipelineStep(Generic[Source]):
     after_refusal: bool = False
 
     def follow(self, reached: Stage) -> Stage:
-        """Return the stage after this step; the one that was reached, where the step cannot run."""
+        """Return the stage after this step, or `reached` if the step cannot run."""
         source = reached.find(self.needs)
         return reached if source is None else self.take(source, reached)
 
@@ -55,4 +55,4 @@ STEPS: tuple[PipelineStep[Any], ...] = (
     PipelineStep("stack", Aligned, store_stack, after_refusal=True),
     PipelineStep("cube", Aligned, store_cube, after_refusal=True),
 )
-"""In the order in which they run."""
+"""All steps, in the order in which they run."""

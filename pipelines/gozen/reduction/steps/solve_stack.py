@@ -1,4 +1,4 @@
-"""Pipeline ``wcs``, first part: solve the stack, and compare it with the header's pointing."""
+"""Pipeline ``wcs``, first part: solve the stack, and compare the solution with the header's pointing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gozen.resources.sky_circle import separation_deg
 
 
 def fit_solution(aligned: Aligned, reached: Stage) -> Fitted:
-    """Fit a solution to the sources of the stack.
+    """Fit an astrometric solution to the sources of the stack.
 
     Raises
     ------
     AstrometryFailed
-        None fits.
+        No solution fits.
     """
     context, sources, raw = aligned.context, aligned.stack.sources, aligned.stack.cube.raw
     rows, columns = aligned.stack.stack.image.shape
@@ -31,12 +31,12 @@ def fit_solution(aligned: Aligned, reached: Stage) -> Fitted:
 
 
 def check_place(fitted: Fitted, reached: Stage) -> Solved:
-    """Compare a solution with where the telescope pointed, if the header says it.
+    """Compare a solution with the telescope's pointing, if the header has it.
 
     Raises
     ------
     InconsistentPointing
-        They are too far from one another.
+        The two are too far apart.
     """
     aligned, fit = fitted.aligned, fitted.fit
     pointing, gates = pointing_of(aligned), aligned.context.settings.gates
@@ -50,6 +50,6 @@ def check_place(fitted: Fitted, reached: Stage) -> Solved:
 
 
 def pointing_of(aligned: Aligned) -> SensorPointing | None:
-    """Return where the header says that the sensor points, or None."""
+    """Return the sensor's pointing according to the header, or None."""
     header = aligned.stack.cube.raw.header
     return sensor_pointing(aligned.context.profile, aligned.context.work.sensor, header.ra, header.dec)

@@ -1,4 +1,4 @@
-"""Pipelines ``stack`` and ``cube``: store images, also of rejected data."""
+"""Pipelines ``stack`` and ``cube``: store images, even of rejected data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gozen.reduction.sensor_stages import Aligned, Measured, Solved, Stage, Stor
 
 
 def store_stack(aligned: Aligned, reached: Stage) -> Stored:
-    """Store the stack, with its place on the sky and its zero point where these are known."""
+    """Store the stack, with its WCS and its zero point if these are known."""
     context, measured = aligned.context, reached.find(Measured)
     zero = measured.found.zero.zp if measured and measured.found.zero else None
     data = stack_bytes(aligned.stack, reached.find(Solved), zero, context)
@@ -18,7 +18,7 @@ def store_stack(aligned: Aligned, reached: Stage) -> Stored:
 
 
 def store_cube(aligned: Aligned, reached: Stage) -> Stored:
-    """Store the calibrated frames, with their place on the sky where it is known."""
+    """Store the calibrated frames, with the WCS of the stack if it is known."""
     context = aligned.context
     data = cube_bytes(aligned.stack, reached.find(Solved), context)
     key = keys.cube(context.processing, aligned.stack.cube.raw.frame_id)
