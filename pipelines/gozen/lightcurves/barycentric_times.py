@@ -111,10 +111,15 @@ def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
 
 
 def say_uncertainty(mjd: float, place_m: Place) -> None:
-    """Warn, once in each process, if times up to an MJD (UTC) are later than the measurements in the tables."""
-    said = "" if _said else uncertainty(mjd, place_m, reach())
-    if said:
-        _said.append(said)
+    """Warn, once in each process, if times up to an MJD (UTC) are later than the measurements in the tables.
+
+    Times that may lack a leap second, which is a much larger error, have a warning of their own.
+    """
+    tables = reach()
+    said = uncertainty(mjd, place_m, tables)
+    may_lack_leap_second = mjd > tables.leap_seconds
+    if said and may_lack_leap_second not in _warned:
+        _warned.update({False, may_lack_leap_second})
         warnings.warn(said, UncertainTime, stacklevel=2)
 
 

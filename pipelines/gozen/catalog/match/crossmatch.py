@@ -193,8 +193,7 @@ def _first_of_each(pairs: pa.Table) -> pa.Table:
     return pairs.take(pa.array(first))
 
 
-def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
-    """Return the indices of the positions that are on the sky (None for all), and their RA in [0, 360) and Dec."""
+def _pair(ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Floats]:
     alpha, delta = in_degrees(ra), in_degrees(dec)
     if len(alpha) != len(delta):
         raise BadRequest(f"{len(alpha)} right ascensions do not match {len(delta)} declinations: give one for each")
@@ -202,7 +201,7 @@ def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, 
 
 
 def _positions(ra: ArrayLike, dec: ArrayLike) -> tuple[Integers | None, Floats, Floats]:
-    """Return which positions are on the sky, None for all, and these, right ascension in [0, 360)."""
+    """Return the indices of the positions that are on the sky (None for all), and their RA in [0, 360) and Dec."""
     alpha, delta = _pair(ra, dec)
     good = np.isfinite(alpha) & (np.abs(delta) <= 90)
     rows = None if good.all() else np.flatnonzero(good)

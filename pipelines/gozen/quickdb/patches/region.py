@@ -234,7 +234,7 @@ def _moc_of(text: str) -> Any:
     try:
         return MOC.from_string(text)
     except Exception as error:  # mocpy passes on any exception of its parser
-        raise BadRequest(f"region {text!r} is no MOC: write order/pixels, as 5/12-15 7/9") from error
+        raise BadRequest(f"region {text!r} is not a MOC: write order/pixels, as 5/12-15 7/9") from error
 
 
 def _angles(ra: Any, dec: Any) -> tuple[Any, Any]:

@@ -133,7 +133,7 @@ def _parsed(text: str) -> list[exp.Expr]:
     except RecursionError as error:
         raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # the parser gets any text and may raise anything
-        raise BadRequest(f"this is no SQL that can be read: {type(error).__name__}: {error}") from error
+        raise BadRequest(f"this is not SQL that can be read: {type(error).__name__}: {error}") from error
 
 
 def _written(tree: exp.Expr) -> str:
