@@ -273,7 +273,9 @@ class Adopting(Index):
 def with_all_nights(index: Index, exposure: Any, facts: Any) -> Any:
     """A mutant that waits for calibration of every night."""
     darks = [
-        card for _, card in index.cards("Exposure") if isinstance(card, ExposureEntry) and card.data_type == "DARK"
+        entry
+        for _, entry in index.entries("Exposure")
+        if isinstance(entry, ExposureEntry) and entry.data_type == "DARK"
     ]
     before = [one for one in darks if not one.complete and (one.exposure_id or 0) < exposure.spec.exposure_id]
     return replace(facts, calibration=[one.name for one in before])

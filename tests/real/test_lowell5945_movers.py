@@ -79,14 +79,14 @@ def reduce_frames(shared, exposure, paths):
 
 
 @pytest.fixture(scope="module")
-def reduced(observed, shared):
-    return reduce_frames(shared, "roachapproach", sorted(observed("lowell5945").glob("2019*.gz")))
+def reduced(observed, shared_inputs):
+    return reduce_frames(shared_inputs, "roachapproach", sorted(observed("lowell5945").glob("2019*.gz")))
 
 
 @pytest.fixture(scope="module")
-def moonlit(observed, shared):
+def moonlit(observed, shared_inputs):
     dark, moon = (sorted(observed(name).glob("2019*.gz")) for name in ("lowell5945", "lowell5945_moon"))
-    return reduce_frames(shared, "moonrise", [*dark, *moon])
+    return reduce_frames(shared_inputs, "moonrise", [*dark, *moon])
 
 
 def offsets(record, rows):

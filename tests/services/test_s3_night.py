@@ -206,7 +206,7 @@ def test_trouble_has_a_name_and_an_exit_code(
 ) -> None:
     for name, value in {"GOZEN_STORAGE__ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true", **changes}.items():
         monkeypatch.setenv(name, value)
-    done = command("reduce", NIGHT, "--run", "r2", cwd=night_on_s3, check=False)
+    done = command("reduce", NIGHT, "--run", "refused", cwd=night_on_s3, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
