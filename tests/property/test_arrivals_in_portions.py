@@ -34,6 +34,7 @@ from gozen.watch.ingest import Inbound
 from gozen.watch.messages import Reporter
 from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.waiting_cubes import Cubes, State
+from gozen.watch.watch_context import WatchContext
 
 from ..interruptions import Killed
 
@@ -161,9 +162,8 @@ def watch(folder: Path, store: Store, portions: Iterable[Sequence[Path]], settin
     reporter = Reporter(lambda _: None, settings.watch, store, None, 0.0)
 
     def started() -> tuple[Inbound, Cubes]:
-        cubes: Cubes = {}
-        orders = Orders(CAMERA, settings)
-        return Inbound(folder / "in", shared, settings.watch, orders, reporter, cubes, keep=False), cubes
+        context = WatchContext(settings.watch, Orders(CAMERA, settings), reporter)
+        return Inbound(folder / "in", shared, context, keep=False), context.cubes
 
     inbound, cubes = started()
     now, waiting = 0.0, deque(portions)
