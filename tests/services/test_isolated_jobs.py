@@ -185,9 +185,9 @@ def asks_with_outside(patch):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (outside, "no answer: these bytes are not a value: a field of a dtype does not lie in its element"),
+        (outside, "not an answer: these bytes are not a value: a field of a dtype does not lie in its element"),
         (returns_outside, "a field of a dtype does not lie in its element"),
-        (asks_with_outside, "no answer: these bytes are not a value: 67 is not the tag of a value"),
+        (asks_with_outside, "not an answer: these bytes are not a value: 67 is not the tag of a value"),
     ],
 )
 def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, said):
