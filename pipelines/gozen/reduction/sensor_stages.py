@@ -170,42 +170,39 @@ class Prepared(Stage):
 
 
 @dataclass(frozen=True)
-class Calibrated(Stage):
+class InContext(Stage):
+    """A stage that has the context of the stage before."""
+
+    before: Prepared | InContext
+
+    @property
+    def context(self) -> ReductionContext:
+        """The inputs that all steps share."""
+        return self.before.context
+
+
+@dataclass(frozen=True)
+class Calibrated(InContext):
     """The frames are calibrated."""
 
     before: Prepared
     cube: CalibratedCube
 
-    @property
-    def context(self) -> ReductionContext:
-        """The inputs that all steps share."""
-        return self.before.context
-
 
 @dataclass(frozen=True)
-class RoughlyAligned(Stage):
+class RoughlyAligned(InContext):
     """The shifts of the frames are measured relative to one of them."""
 
     before: Calibrated
     rough: RoughAlignment
 
-    @property
-    def context(self) -> ReductionContext:
-        """The inputs that all steps share."""
-        return self.before.context
-
 
 @dataclass(frozen=True)
-class Aligned(Stage):
+class Aligned(InContext):
     """The frames are stacked and aligned with the stack; after this stage the pipelines run, one after the other."""
 
     before: RoughlyAligned
     stack: AlignedStack
-
-    @property
-    def context(self) -> ReductionContext:
-        """The inputs that all steps share."""
-        return self.before.context
 
 
 @dataclass(frozen=True)
