@@ -111,6 +111,8 @@ def test_a_night_has_the_exposures_of_one_camera(camera: Camera) -> None:
     other = parse_profile(PROFILE.replace("name: tiny", "name: other"), "other")
     with pytest.raises(BadRequest, match="are of tiny, not of other; see --instrument"):
         exposures_of_night(camera.store, other, NIGHT)
+    with pytest.raises(BadRequest, match="the raw data of m-44 are of tiny, not of other; see --instrument"):
+        exposures_of_night(camera.store, other, NIGHT, ["m-44"])
     with pytest.raises(BadRequest, match="no raw data of the night 20240302"):
         exposures_of_night(camera.store, camera.profile, "20240302")
     with pytest.raises(BadRequest, match="'20240231' is not a date"):

@@ -54,14 +54,15 @@ def exposures_of_night(
     Parameters
     ----------
     names
-        Exposures that are needed: if all of them have records, only they are returned, whatever their camera.
+        Exposures that are needed: if all of them have records, only they are returned.
     left_out
         Receives the reasons why files are not recorded.
 
     Raises
     ------
     BadRequest
-        The night is not a valid date, or the archive has no raw data of this night and camera.
+        The night is not a valid date, or the archive has no raw data of this night and camera; a named exposure is of
+        another camera.
     """
     from gozen.frames.take_in import record_missing  # imported late: astropy is only needed if headers are read
 
@@ -69,16 +70,28 @@ def exposures_of_night(
     records = [read_record(store, night, name) for name in names or ()]
     known = [one for one in records if one is not None]
     if records and len(known) == len(records):
+        own = _of_camera(known, profile)
+        others = [one for one in known if one not in own]
+        if others:
+            raise _other_camera(f"the raw data of {', '.join(one.exposure for one in others)}", others, profile)
         return known
     left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
     if not found:
         raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
-    own = [one for one in found if one.setup is None or one.setup.camera == profile.name]
+    own = _of_camera(found, profile)
     if not own:
-        others = ", ".join(sorted({one.setup.camera for one in found if one.setup}))
-        raise BadRequest(f"the raw data of the night {night} are of {others}, not of {profile.name}; see --instrument")
+        raise _other_camera(f"the raw data of the night {night}", found, profile)
     return own
+
+
+def _of_camera(exposures: Sequence[RawExposure], profile: Profile) -> list[RawExposure]:
+    return [one for one in exposures if one.setup is None or one.setup.camera == profile.name]
+
+
+def _other_camera(what: str, exposures: Sequence[RawExposure], profile: Profile) -> BadRequest:
+    cameras = ", ".join(sorted({one.setup.camera for one in exposures if one.setup}))
+    return BadRequest(f"{what} are of {cameras}, not of {profile.name}; see --instrument")
 
 
 def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:
