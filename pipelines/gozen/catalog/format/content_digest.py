@@ -1,9 +1,9 @@
-"""Digest of a table's values, independent of their encoding and their row groups."""
+"""Digest of a table's values, independent of their encoding, their row groups and their division into parts."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,8 @@ import pyarrow as pa
 class Content:
     """The digest of a table's rows, which are added part by part, sorted by sky position.
 
-    For numbers and booleans the digest does not depend on the division into parts. For texts it does.
+    Each column has three digests: of its values, of the lengths of its texts, and of the rows without a value. Each of
+    them gets the same bytes however the rows are divided into parts.
 
     Parameters
     ----------
@@ -23,23 +24,26 @@ class Content:
     def __init__(self, schema: pa.Schema) -> None:
         self._types = list(schema.types)
         self._values = [hashlib.sha256(f"{field.name} {field.type}".encode()) for field in schema]
+        self._lengths = [hashlib.sha256() for _ in schema]
         self._nulls = [hashlib.sha256() for _ in schema]
         self._rows = 0
 
     def add(self, part: pa.Table) -> None:
         """Add the next rows to the digest."""
-        for column, kind, values, nulls in zip(part.columns, self._types, self._values, self._nulls, strict=True):
+        digests = zip(part.columns, self._types, self._values, self._lengths, self._nulls, strict=True)
+        for column, kind, values, lengths, nulls in digests:
             if column.null_count:
                 nulls.update((np.flatnonzero(column.is_null().to_numpy()) + self._rows).tobytes())
-            for data in _bytes(column.combine_chunks(), kind):
-                values.update(data)
+            of_values, of_lengths = _bytes(column.combine_chunks(), kind)
+            values.update(of_values)
+            lengths.update(of_lengths)
         self._rows += len(part)
 
     def digest(self) -> str:
         """Return the digest of all rows that were added, in hexadecimal."""
         whole = hashlib.sha256()
-        for values, nulls in zip(self._values, self._nulls, strict=True):
-            whole.update(values.digest() + nulls.digest())
+        for values, lengths, nulls in zip(self._values, self._lengths, self._nulls, strict=True):
+            whole.update(values.digest() + lengths.digest() + nulls.digest())
         return whole.hexdigest()
 
 
@@ -51,7 +55,7 @@ def digest(schema: pa.Schema, parts: Iterable[pa.Table]) -> str:
     schema
         The table's columns.
     parts
-        Its rows, one part after the other. A table with text columns must be divided in the same way each time.
+        Its rows, one part after the other.
     """
     content = Content(schema)
     for part in parts:
@@ -59,16 +63,18 @@ def digest(schema: pa.Schema, parts: Iterable[pa.Table]) -> str:
     return content.digest()
 
 
-def _bytes(column: pa.Array, kind: pa.DataType) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of a column's values; a null counts as zero, False or empty, whatever is stored under it."""
+def _bytes(column: pa.Array, kind: pa.DataType) -> tuple[bytes | memoryview, bytes]:
+    """Return the bytes of a column's values, and those of the lengths of texts.
+
+    A null counts as zero, False or empty, whatever is stored under it.
+    """
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         filled = column.fill_null(False if pa.types.is_boolean(kind) else 0) if column.null_count else column
-        yield np.ascontiguousarray(filled.to_numpy(zero_copy_only=False)).data.cast("B")
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return np.ascontiguousarray(filled.to_numpy(zero_copy_only=False)).data.cast("B"), b""
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
         whole = column.cast(kind).fill_null("" if pa.types.is_string(kind) else b"")
         offsets = np.frombuffer(whole.buffers()[1], np.int32)[whole.offset : whole.offset + len(whole) + 1]
-        yield np.diff(offsets).tobytes()
-        if whole.buffers()[2] is not None:
-            yield memoryview(whole.buffers()[2])[offsets[0] : offsets[-1]]
-    else:
-        yield repr(column.to_pylist()).encode()
+        texts = whole.buffers()[2]
+        return memoryview(texts)[offsets[0] : offsets[-1]] if texts is not None else b"", np.diff(offsets).tobytes()
+    shown = [repr(value).encode() for value in column.to_pylist()]
+    return b"".join(shown), np.array(list(map(len, shown)), np.int32).tobytes()
