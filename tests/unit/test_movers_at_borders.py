@@ -13,13 +13,16 @@ import pytest
 from scipy.ndimage import map_coordinates
 from tests.moonlit_scenes import COLUMNS, ROWS, Sky, Trail, searched
 
-from gozen.movers.candidates import none_found
+from gozen.movers.candidates import FrameDifference, find_candidates, none_found
 from gozen.movers.levelled_stack import LevelledMean
 from gozen.movers.persistence import without_lasting
+from gozen.movers.stack_template import Template
 from gozen.movers.streaks import Streak, find_streaks, link_streaks
 from gozen.movers.trace_trail import trace
 from gozen.movers.trail_strip import KnownPixels
 from gozen.photometry.frame_shift import Shift
+
+from ..star_fields import gaussians
 
 MOONLIT = Sky(moon=10, dither=25, vignetting=0.7, saturated=3)
 NIGHTS = {
@@ -210,3 +213,14 @@ def test_a_cut_trail_elsewhere_stays_alone(moved):
 def test_trails_that_are_all_cut_stay_alone():
     times, trails = film([(30, 50), (70, 90), (110, 130), (150, 170), (190, 210)])
     assert len(link_streaks(trails, times, 1.0)) == 6
+
+
+def test_a_frame_whose_whole_sky_is_brighter_is_searched_to_its_last_row():
+    shape, noise = (1000, 800), 3.0
+    rest = np.random.default_rng(1).normal(20, noise, shape).astype(np.float32)  # each of 800,000 boxes is a hit
+    rest += gaussians(shape, np.array([400.0]), np.array([950.0]), np.array([900.0])).astype(np.float32)
+    flat = np.zeros(shape, np.float32)
+    template = Template(flat, flat, flat, 5, 3.3)
+    frame = FrameDifference(0, rest, np.zeros(shape, np.uint8), template, Shift(0.0, 0.0, 0.0, 9), noise)
+    found = find_candidates(frame, 0.7, 5.0)
+    assert np.hypot(found.x - 400, found.y - 950).min() < 0.5

@@ -139,6 +139,12 @@ def test_east_is_to_the_left_and_the_tolerance_a_circle():
     np.testing.assert_allclose(np.hypot(circle.get_xdata(), circle.get_ydata()), 0.05)
 
 
+def test_each_of_many_events_is_drawn():
+    point = np.array([1.0])
+    figure = draw_fluxes([(f"event {number}", point, point, point) for number in range(9)])
+    assert all(lines(figure, f"event {number}") for number in range(9))
+
+
 def test_events_stand_on_the_line_of_equality():
     figure = draw_fluxes([("flare", np.array([1.0, 2.0]), np.array([1.01, 1.98]), np.array([0.01, 0.02]))])
     assert lines(figure, "flare")

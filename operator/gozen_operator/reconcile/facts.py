@@ -212,7 +212,6 @@ class LightCurveFacts:
     """
 
     apertures: Apertures | None
-    reference: str | None = None
     writer: str | None = None
     waiting_for: Sequence[str] = ()
     job: JobSeen | None = None

@@ -19,9 +19,8 @@ Floats = NDArray[np.float64]
 _FWHM_PER_SIGMA = 2.3548
 _SHARP_SIGMA = 4.0
 _NEAR_FWHM, _FAR_FWHM = 1.5, 2.5
-_MOST_RAW, _MOST = 500_000, 20_000
-"""Largest number of pixels above the threshold that are read from a frame. If the second number of them also exceed the
-local noise, the frame is defective and gives no candidates."""
+_MOST = 20_000
+"""Largest number of pixels above the local noise; a frame with more is defective and gives no candidates."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def find_candidates(seen: FrameDifference, sharpest: float, threshold_sigma: flo
     box = template.box
     limit = np.float32(threshold_sigma * noise * box)
     dx, dy = round(shift.dx), round(shift.dy)
-    hits = _hits(rest, template.allowance, box, limit, dx, dy, _MOST_RAW)
+    hits = _hits(rest, template.allowance, box, limit, dx, dy)
     hits = clear_hits(hits, LevelGround(rest, template.allowance, noise, dx, dy), box, threshold_sigma)
     if len(hits) == 0 or len(hits) >= _MOST:
         return none_found(frame)
@@ -193,13 +192,11 @@ def _surroundings(rest: Any, xs: Any, ys: Any, near: float, far: float) -> Any: 
 
 
 @njit(cache=True)
-def _hits(
-    rest: Any, allowance: Any, box: int, limit: Any, dx: int, dy: int, most: int
-) -> Any:  # pragma: no cover (compiled)
-    """Return row, column and sum of the boxes above the limit plus the allowance, sorted by row; at most ``most``."""
+def _hits(rest: Any, allowance: Any, box: int, limit: Any, dx: int, dy: int) -> Any:  # pragma: no cover (compiled)
+    """Return row, column and sum of the boxes above the limit plus the allowance, sorted by row."""
     rows, columns = rest.shape
     half = box // 2
-    out = np.empty((most, 3), np.float32)
+    out = np.empty((rows * columns, 3), np.float32)  # memory that is not written to costs nothing
     count = 0
     total = np.zeros(columns, np.float32)
     first, last = max(dx, 0) + box, min(columns + dx, columns) - box
@@ -227,7 +224,7 @@ def _hits(
         if _highest(sums) <= limit:
             continue
         for c in range(width):
-            if sums[c] > limit and count < most:
+            if sums[c] > limit:
                 out[count, 0], out[count, 1], out[count, 2] = middle, first + c, sums[c] + more[c]
                 count += 1
     return out[:count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,7 +81,9 @@ def draw_fluxes(events: Sequence[tuple[str, Floats, Floats, Floats]], *, theme: 
     with themed(theme):
         figure = new_figure(4.4, 4.0)
         panel = figure.add_subplot()
-        for (name, injected, recovered, error), colour, mark in zip(events, theme.series, "osD^vp", strict=False):
+        for (name, injected, recovered, error), colour, mark in zip(
+            events, itertools.cycle(theme.series), itertools.cycle("osD^vp*"), strict=False
+        ):
             style: dict[str, Any] = {
                 "ls": "none",
                 "marker": mark,

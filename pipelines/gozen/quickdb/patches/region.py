@@ -88,8 +88,6 @@ class Box:
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover the region."""
-        west, width = self._sides()
-        west + width
         from cdshealpix.nested import healpix_to_lonlat
 
         _, width = self._sides()
