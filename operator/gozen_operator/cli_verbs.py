@@ -106,7 +106,7 @@ def cancel(kind: KindName, name: str, namespace: Namespace = None) -> None:
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     api.delete(key, manifest["metadata"]["uid"])
-    typer.echo(f"{key.kind} {name} is cancelled; what is in the archive stays")
+    typer.echo(f"{key.kind} {name} is cancelled; data in the archive remain")
 
 
 def _read(file: Path, night: str | None, instrument: str) -> list[Any]:

@@ -132,7 +132,7 @@ def unknown_variables(names: Iterable[str]) -> list[str]:
 
 
 def _variables(model: type[BaseModel], prefix: str = _PREFIX, *, tables_only: bool = False) -> Iterator[str]:
-    """Yield the variable of each setting and group; of tables, such as ``pods.limits``, each entry can be set, too."""
+    """Yield the variable of each setting and group; each entry of a table, such as ``pods.limits``, has one too."""
     for name, field in model.model_fields.items():
         variable, kind = f"{prefix}{name}".upper(), field.annotation
         if not tables_only or any(get_origin(one) is dict for one in (kind, *get_args(kind))):

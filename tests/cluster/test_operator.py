@@ -188,7 +188,7 @@ BAD_EXPOSURES = {
     "unknown-sensor": ({"sensors": ["900"]}, "UnknownSensor", "tomoe has no sensor 900"),
     "unknown-camera": ({"instrument": "nobody"}, "UnknownInstrument", "nobody"),
     "not-reserved": ({"exposureId": None}, "NotReserved", "spec.exposureId is missing"),
-    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "spec.rawURL: s3://elsewhere/raw lies outside"),
+    "elsewhere": ({"rawURL": "s3://elsewhere/raw"}, "RawURLNotAllowed", "spec.rawURL: s3://elsewhere/raw is outside"),
 }
 
 

@@ -169,14 +169,14 @@ def test_a_table_without_known_columns_lists_what_it_has(store: Store, tmp_path:
 
 
 PEOPLE = {
-    "twice.csv": (b"ra,dec,ra\n10,1,10\n", 65, "the name ra stands twice in line 1, as columns 1 and 3"),
+    "twice.csv": (b"ra,dec,ra\n10,1,10\n", 65, "the name ra occurs twice in line 1, as columns 1 and 3"),
     "blank.csv": (b"name, RA, Dec\n a, 10, 1\n", 0, "1 rows, positions from RA and Dec"),
     "comment.csv": (b"# by hand\nname,ra,dec\na,40,1\n# later\nb,41,2\n", 0, "2 rows"),
     "semicolon.csv": (b"name;ra;dec\na;40,5;1\n", 0, "1 rows"),
     "ragged.csv": (b"name,ra,dec\na,40,1\nb,41\n", 65, "line 3 has 2 values, but there are 3 names"),
-    "wide.csv": (b"id,ra,dec\n18446744073709551615,40,1\n", 0, "ids of ours"),
+    "wide.csv": (b"id,ra,dec\n18446744073709551615,40,1\n", 0, "ids made from the positions"),
     "off.csv": (b"ra,dec\n40,1\n41,2\n-999,-999\n", 0, "1 of 3 rows have a declination beyond"),
-    "hours.csv": (b"ra,dec\n14,10\n", 0, "note: right ascensions are taken as degrees, but all lie between 0 and 24"),
+    "hours.csv": (b"ra,dec\n14,10\n", 0, "note: right ascensions are read as degrees, but all are between 0 and 24"),
 }
 
 
@@ -356,7 +356,7 @@ def shuffled(store: Store) -> str:
 DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
     "missing file": (lambda s: damaged_file(s, lambda _: b""), "is not there, but the manifest names it"),
     "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "cut short"),
-    "changed bytes": (shuffled, "does not hold what its name says"),
+    "changed bytes": (shuffled, "does not contain what its name says"),
     "no side file": (
         lambda s: s.delete("catalogs/lightcurves/lightcurves.g1/partition_info.csv") or "partition_info.csv",
         "out of date",

@@ -260,7 +260,9 @@ def may(do: Callable[[], object]) -> bool:
         return True
     except GozenError as error:
         said = f"{error.name}: {error}"
-    assert not said or re.match(r"StorageUnavailable: .*AccessDenied.*these credentials may not do that: ask", said)
+    assert not said or re.match(
+        r"StorageUnavailable: .*AccessDenied.*these credentials do not have the permission: ask", said
+    )
     return not said
 
 

@@ -185,8 +185,8 @@ def asks_with_outside(patch):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (outside, "not an answer: these bytes are not a value: a field of a dtype does not lie in its element"),
-        (returns_outside, "a field of a dtype does not lie in its element"),
+        (outside, "not an answer: these bytes are not a value: a field of a dtype is outside its element"),
+        (returns_outside, "a field of a dtype is outside its element"),
         (asks_with_outside, "not an answer: these bytes are not a value: 67 is not the tag of a value"),
     ],
 )

@@ -188,7 +188,7 @@ def wait_for_commits(server: S3Server, count: int, process: object) -> None:
     ("changes", "code", "said"),
     [
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, 75, "the server does not accept the credentials"),
-        ({"GOZEN_ARCHIVE": "s3://no-such-bucket"}, 64, "there is no such bucket; make it, or give another archive"),
+        ({"GOZEN_ARCHIVE": "s3://no-such-bucket"}, 64, "there is no such bucket; create it, or give another archive"),
         ({"GOZEN_STORAGE__ENDPOINT_URL": "http://127.0.0.1:9"}, 75, "check storage.endpoint_url"),
         ({"GOZEN_STORAGE__ENDPOINT_URL": "127.0.0.1:9"}, 64, "storage.endpoint_url"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 64, "set AWS_ACCESS_KEY_ID"),

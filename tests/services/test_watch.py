@@ -241,7 +241,7 @@ def test_with_once_storage_in_trouble_ends_it_with_75(place: Path, command) -> N
     (place / "archive" / "raw").write_text("in the way")
     done = command("watch", "incoming", "--once", cwd=place, check=False)
     assert done.returncode == 75
-    assert "a file stands where a folder is needed" in done.stderr
+    assert "a file is in the place of a folder" in done.stderr
     assert len(waiting(place)) == 8
 
 
@@ -286,15 +286,15 @@ def test_a_second_watch_is_refused(place: Path, start, command) -> None:
     until(lambda: bool(status(place)), process)
     done = command("watch", "incoming", "--once", cwd=place, check=False)
     assert done.returncode == 64
-    assert "another gozen watch looks after incoming" in done.stderr
+    assert "another `gozen watch` already watches incoming" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("nowhere",), "there is no folder nowhere"),
-        (("archive",), "lie in one another"),
-        ((".",), "lie in one another"),
+        (("archive",), "contain one another"),
+        ((".",), "contain one another"),
         (("incoming", "--pipelines", "wsc"), "unknown pipeline wsc"),
         (("incoming", "--recipe", "none.yaml"), "cannot read the recipe none.yaml"),
     ],

@@ -169,11 +169,11 @@ def test_a_station_needs_people():
 @pytest.mark.parametrize(
     ("part", "complaint"),
     [
-        ({"submitter": "A | Observer"}, "cannot stand"),
-        ({"observers": ("A. Observer\n! name B",)}, "cannot stand"),
-        ({"measurers": ("   ",)}, "cannot stand"),
-        ({"observers": ("A" * 101,)}, "cannot stand"),
-        ({"design": "S" * 36}, "cannot stand"),
+        ({"submitter": "A | Observer"}, "is not allowed in an ADES file"),
+        ({"observers": ("A. Observer\n! name B",)}, "is not allowed in an ADES file"),
+        ({"measurers": ("   ",)}, "is not allowed in an ADES file"),
+        ({"observers": ("A" * 101,)}, "is not allowed in an ADES file"),
+        ({"design": "S" * 36}, "is not allowed in an ADES file"),
         ({"mode": "film"}, "CMO, CCD, VID"),
         ({"aperture_m": 0.0}, "aperture"),
         ({"aperture_m": float("nan")}, "aperture"),

@@ -79,7 +79,7 @@ def test_a_recorded_raw_file_that_somebody_removed_is_named(store):
     store.delete(files[0])  # as expire does: a commit stands for it
     store.delete(files[2])
     (problem,) = verify(store).problems
-    assert problem.startswith(f"{store.url_of(files[2])}, which is recorded and not reduced: there is no such raw file")
+    assert problem.startswith(f"{store.url_of(files[2])}; it is recorded and not reduced, but the raw file is missing")
     assert verify(store, [NIGHT]).problems == (problem,)
     assert verify(store, ["20300101"]).problems == ()
     forgotten = Forgotten(files[2], "0" * 64, "2024-01-06T00:00:00Z")

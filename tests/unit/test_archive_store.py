@@ -192,7 +192,7 @@ def test_an_archive_of_another_owner_is_named(tmp_path):
 
 def test_a_file_where_a_folder_should_be_is_named(tmp_path):
     (tmp_path / "archive").write_text("not a folder")
-    with pytest.raises(StorageUnavailable, match="a file stands where a folder is needed"):
+    with pytest.raises(StorageUnavailable, match="a file is in the place of a folder"):
         open_store(tmp_path / "archive").write("stack/a", b"")
 
 
@@ -294,7 +294,7 @@ def test_a_stamp_tells_that_an_object_changed(tmp_path):
     assert store.stamp("raw/a") is None
     check_unchanged(store, {"raw/a": before})  # what was read whole may go
     store.write("raw/a", b"other")
-    with pytest.raises(StorageUnavailable, match=r"raw/a changed while it was reduced, nothing is committed"):
+    with pytest.raises(StorageUnavailable, match=r"raw/a changed while it was reduced, so nothing is committed"):
         check_unchanged(store, {"raw/a": before})
 
 

@@ -192,7 +192,9 @@ def test_a_lost_worker_is_75_in_one_line(call):
 def test_an_interrupt_is_130_and_says_how_to_go_on():
     done = process("interrupt")
     assert done.returncode == 130
-    assert done.stderr.splitlines()[-1].startswith("gozen: interrupted: what was committed stays; run the same command")
+    assert done.stderr.splitlines()[-1].startswith(
+        "gozen: interrupted: committed results are kept; run the same command"
+    )
     assert "Traceback" not in done.stderr
 
 

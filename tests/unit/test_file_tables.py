@@ -176,9 +176,9 @@ def test_the_table_of_a_fits_file_is_the_one_meant() -> None:
         read(two, "t.fits", hdu="9")
     with pytest.raises(UnreadableInput, match=r"2 tables of it go by --hdu STARS: .*; name it by its number"):
         read(fits_of(STARS, STARS), "t.fits", hdu="STARS")
-    with pytest.raises(UnreadableInput, match="FITS without a table"):
+    with pytest.raises(UnreadableInput, match="FITS file without a table"):
         read(fits_of(), "t.fits")
-    with pytest.raises(UnreadableInput, match="--hdu names one of a FITS file or a VOTable"):
+    with pytest.raises(UnreadableInput, match="--hdu is only for FITS files and VOTables"):
         read("ra,dec\n1,2\n", hdu="1")
 
 

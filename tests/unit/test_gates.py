@@ -123,7 +123,9 @@ def test_frames_that_do_not_follow_one_another():
 def test_a_sequence_precedes_its_first_pixel():
     start = 61364.5
     assert check_time(cube(start, utc_start=start, utc_sequence=start - 0.3 / 86400)) == pytest.approx(0.3, abs=1e-5)
-    with pytest.raises(InconsistentTime, match=r"2026-11-20T12:00:00\.2.* 0\.200 s after its first pixel") as refused:
+    with pytest.raises(
+        InconsistentTime, match=r"2026-11-20T12:00:00\.2.* 0\.200 s later than its first pixel"
+    ) as refused:
         check_time(cube(start, utc_start=start, utc_sequence=start + 0.2 / 86400))
     assert refused.value.value == pytest.approx(-0.2, abs=1e-5)
     assert refused.value.limit == 0.0
@@ -148,6 +150,6 @@ def test_impossible_coordinates(ra, dec, message):
 
 def test_pointing_against_the_stars():
     assert check_pointing(0.999, LIMITS, "TMQ1") == 0.999
-    with pytest.raises(InconsistentPointing, match=r"TMQ1: the stars lie 1\.001 deg .* limit is 1 deg") as refused:
+    with pytest.raises(InconsistentPointing, match=r"TMQ1: the stars are 1\.001 deg .* limit is 1 deg") as refused:
         check_pointing(1.001, LIMITS, "TMQ1")
     assert (refused.value.value, refused.value.limit) == (1.001, 1.0)

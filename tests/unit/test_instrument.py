@@ -80,8 +80,8 @@ def changed(**changes):
         ({"pixel_scale_arcsec": -1}, "pixel_scale_arcsec: Input should be greater than 0"),
         ({"shape": None}, "shape: Field required"),
         ({"pixelscale": 1.0}, "pixelscale: Extra inputs are not permitted"),
-        ({"active": "[1:20,1:21]"}, r"active \[1:20,1:21\] lies outside the raw frame of 30 columns and 20 rows"),
-        ({"reference": "[21:31,1:20]"}, "reference .* lies outside"),
+        ({"active": "[1:20,1:21]"}, r"active \[1:20,1:21\] is outside the raw frame of 30 columns and 20 rows"),
+        ({"reference": "[21:31,1:20]"}, "reference .* is outside"),
         ({"active": "1:20,1:20"}, r"is not a FITS section such as \[1:2000,1:1128\]"),
         ({"active": "[0:20,1:20]"}, "starts before pixel 1"),
         ({"default_gain": "mid"}, "default_gain 'mid' is not one of high, low"),
@@ -287,7 +287,7 @@ def test_a_header_is_read_by_the_rules(profile):
         ({"EXPTIME": 0.0}, "the exposure of a frame is 0 s"),
         ({"DATA-TYP": "LAMP"}, "data_type is 'LAMP', which is none of OBJECT, DARK, FLAT, BIAS"),
         ({"GAIN": "mid"}, "gain 'mid' is not one of the profile's: high, low"),
-        ({"DEC": "-00:61:00"}, "minutes and seconds lie between 0 and 60"),
+        ({"DEC": "-00:61:00"}, "minutes and seconds are between 0 and 60"),
         ({"FRAME_ID": "../../etc/passwd"}, "frame_id '../../etc/passwd' cannot name a file"),
         ({"DET_ID": "1/2"}, "sensor '1/2' cannot name a file"),
     ],
@@ -412,7 +412,7 @@ def test_a_check_knows_the_sensors_and_the_form_of_the_raw_data(profile):
     assert "sensor '999' is not in the profile small, which has 111, 112" in problem
     single = parse_profile(changed(raw="frames"), "small")
     (problem,) = check_file(WORDS, (18, 20, 30), single, "a.fits").problems
-    assert "holds 18 frames" in problem
+    assert "contains 18 frames" in problem
     (problem,) = check_file(WORDS | {"DATA-TYP": "LAMP"}, (20, 30), profile, "a.fits").problems
     assert "data_type is 'LAMP'" in problem
 

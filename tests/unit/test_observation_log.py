@@ -193,5 +193,5 @@ def test_a_circle_reaches_over_the_first_meridian(store):
 def test_what_cannot_be_asked_is_said(four):
     with pytest.raises(BadRequest, match="comes after the last"):
         LogSelection("20240107", "20240105")
-    with pytest.raises(BadRequest, match="search the exposures"):
+    with pytest.raises(BadRequest, match="use `gozen exposures`"):
         search_quality(four, LogSelection(status="rejected"))

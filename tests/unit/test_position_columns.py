@@ -120,11 +120,11 @@ def test_rows_outside_the_sky_are_left_out_and_said() -> None:
     ("ra", "dec", "unit", "says"),
     [
         ([0.5, 6.2], [-1.5, 1.5], "", "would fit radians: write --unit rad"),
-        ([0.5, 23.9], [-80.0, 80.0], "", "lie between 0 and 24: write --unit hourangle"),
+        ([0.5, 23.9], [-80.0, 80.0], "", "are between 0 and 24: if they are hours, write --unit hourangle"),
         ([0.5, 23.9], [-80.0, 80.0], "deg", None),
         ([0.5, 200.0], [-80.0, 80.0], "", None),
         ([20.0, 20.3, 20.7], [59.7, 60.0, 60.1], "", None),  # a field of a camera
-        ([1.33, 1.35, 1.38], [59.7, 60.0, 60.1], "", "lie between 0 and 24"),  # the same field in hours
+        ([1.33, 1.35, 1.38], [59.7, 60.0, 60.1], "", "are between 0 and 24"),  # the same field in hours
     ],
 )
 def test_positions_without_a_unit_that_fit_another_are_said(ra: list, dec: list, unit: str, says: str | None) -> None:
@@ -163,7 +163,7 @@ def test_positions_of_a_caller_heed_their_units_and_masks() -> None:
     np.testing.assert_array_equal(in_degrees(masked), [10.0, np.nan])
     np.testing.assert_allclose(in_degrees(np.radians([10.0, 20.0]) * units.rad), [10, 20])
     np.testing.assert_allclose(in_degrees(Table({"ra": masked}, units={"ra": "arcmin"})["ra"]), [1 / 6, np.nan])
-    with pytest.raises(BadRequest, match="positions in m"):
+    with pytest.raises(BadRequest, match="the positions have the unit m"):
         in_degrees([1.0] * units.m)
 
 

@@ -340,7 +340,10 @@ def test_every_number_of_a_dtype_is_checked_before_numpy_hears_of_it(dtype, monk
 @pytest.mark.parametrize(
     ("dtype", "said"),
     [
-        (np.dtype({"names": ["a"], "formats": [f"V{INNER}"], "offsets": [16], "itemsize": 8}), "lie in its element"),
+        (
+            np.dtype({"names": ["a"], "formats": [f"V{INNER}"], "offsets": [16], "itemsize": 8}),
+            "is outside its element",
+        ),
         (np.dtype([(("title", "a"), "i4")]), "a field with a title"),
         (np.dtype([("a", "S0"), ("b", "i4")]), "no dtype of numbers"),
     ],

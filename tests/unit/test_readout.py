@@ -92,7 +92,7 @@ def test_windows_are_sections_in_full_pixels(rule, words, window):
 @pytest.mark.parametrize(
     ("rule", "words", "says"),
     [
-        ("{word: SEC}", {"SEC": "[21:160,11:50]"}, "lies outside the sensor of 130 columns and 100 rows"),
+        ("{word: SEC}", {"SEC": "[21:160,11:50]"}, "is outside the sensor of 130 columns and 100 rows"),
         ("{word: SEC}", {"SEC": "21-60"}, "not a FITS section"),
         ("{words: [X, Y]}", {"X": 1, "Y": 2}, "neither a FITS section .* nor four whole numbers"),
         ("{words: [X, Y, W, H], form: size}", {"X": 0, "Y": 1, "W": 5, "H": 5}, "starts before pixel 1"),

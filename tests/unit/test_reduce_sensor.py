@@ -197,7 +197,7 @@ def test_another_archive_gets_the_same_bytes(good, night):
         ("truncated", "CorruptFile", "TMQ1202611200000000311.fits"),
         ("wrong-shape", "CorruptFile", "405 columns and 400 rows, the profile small says 540 and 400"),
         ("missing-word", "CorruptFile", "no word UTC"),
-        ("contradicting-times", "InconsistentTime", "1.000 s after its first pixel"),
+        ("contradicting-times", "InconsistentTime", "1.000 s later than its first pixel"),
         ("impossible-pointing", "InconsistentPointing", "the declination is 119 deg"),
     ],
 )

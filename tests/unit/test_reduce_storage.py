@@ -64,7 +64,9 @@ def test_raw_data_that_go_on_changing_are_not_committed(night, cut):
     raw = night.store.path(night.raw_key)
     raw.write_bytes(raw.read_bytes()[: raw.stat().st_size - cut])  # a part of it is CorruptFile, which would stay, too
     slow = SlowCopy(night.store.path("raw").parent)
-    with pytest.raises(StorageUnavailable, match=r"fits changed while it was reduced, nothing is committed; run again"):
+    with pytest.raises(
+        StorageUnavailable, match=r"fits changed while it was reduced, so nothing is committed; run again"
+    ):
         reduced(night, store=slow)
     assert read_commit(night.store, work_of(night).processing, SENSOR) is None
     assert reduced(night).status == ("rejected" if cut else "reduced")

@@ -246,7 +246,7 @@ def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(f
 def test_a_folder_has_one_watch(folder, store):
     first = Intake(folder, store)
     first.claim()
-    with pytest.raises(BadRequest, match="another gozen watch"):
+    with pytest.raises(BadRequest, match="another `gozen watch`"):
         Intake(folder, store).claim()
     first.release()
     Intake(folder, store).claim()

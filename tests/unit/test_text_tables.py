@@ -155,16 +155,16 @@ REFUSED = {
     "# only\n": "it has no rows",
     "name,ra,dec\n": "a line of names but no rows",
     "name,ra,dec\n#a,1,2\n": "lines that begin with # are comments",
-    "ra,dec,ra\n1,2,1\n": "the name ra stands twice in line 1, as columns 1 and 3",
-    "# a\nra, dec, ra\n1,2,1\n": "stands twice in line 2",
-    "a,40,1\nb,41,2\n": "line 1, 'a,40,1', holds values where the names of the columns should stand",
-    "My table\nname,ra,dec\na,1,2\n": "line 1, 'My table', should hold the names of columns",
+    "ra,dec,ra\n1,2,1\n": "the name ra occurs twice in line 1, as columns 1 and 3",
+    "# a\nra, dec, ra\n1,2,1\n": "occurs twice in line 2",
+    "a,40,1\nb,41,2\n": "line 1, 'a,40,1', contains values instead of the names of the columns",
+    "My table\nname,ra,dec\na,1,2\n": "line 1, 'My table', should contain the names of columns",
     "name,ra,dec\na,40,1\n# c\nb,41\n": r"line 4 has 2 values, but there are 3 names of columns: 'b,41'",
     "name,ra,dec\na,40,1\nb,41,2,3\n": "line 3 has 4 values, but there are 3 names",
     'name,ra,dec\n"a\nx",40,1\nb,41\n': "line 4 has 2 values",
     "a b c\n1 2 3\n4  5\n": "line 3 has 2 values, but there are 3 names",
     'name,ra,dec\nx,40,"1\nb,41,2\n': "a double quote begins the value '1' and is never closed",
-    "words\n": "should hold the names of columns, separated by commas",
+    "words\n": "should contain the names of columns, separated by commas",
 }
 
 

@@ -246,7 +246,7 @@ def appending(namespace: str, table: str) -> IndexKey:
 
 
 def waiting_for_exposures(namespace: str) -> IndexKey:
-    """Return the key of the LightCurveJobs that wait for Exposures."""
+    """Return the index key under which all LightCurveJobs that wait for Exposures are listed."""
     return IndexKey("waiting for Exposures", namespace)
 
 

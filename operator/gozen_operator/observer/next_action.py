@@ -84,7 +84,9 @@ def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
     """Return why no further step may begin: the process is stopping, it is suspended, or its time window has ended."""
     assert s.observation is not None
     if s.stopping:
-        return Finish("Unknown", "Interrupted", "the observer was told to end; another, or the next, goes on")
+        return Finish(
+            "Unknown", "Interrupted", "the observer was stopped; another observer, or its next process, continues"
+        )
     if not is_accepted(s.observation):
         return Finish("False", "NotAccepted", "the operator does not accept it any more; see the condition Accepted")
     if s.observation.spec.suspend:
@@ -186,7 +188,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
     ours = camera.exposure_id == number
     if ours and camera.phase == "exposing":
         if s.stopping and camera.remaining_s > s.limits.grace_s:
-            return Abort(number, f"the observer was told to end, {camera.remaining_s:.0f} s before the exposure does")
+            return Abort(number, f"the observer was stopped, {camera.remaining_s:.0f} s before the exposure does")
         return Wait(min(max(camera.remaining_s, POLL_S), s.limits.interval_s))
     written = tuple(sensor for sensor in wanted if sensor in (s.attempt.recorded or ()))
     # A complete record counts whatever the camera says: after a restart it may have forgotten the exposure.

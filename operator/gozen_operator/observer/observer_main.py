@@ -69,7 +69,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
         if ending.told:
             ends = ends or now.timestamp() + grace_s + _LATE_S
             if now.timestamp() > ends:
-                log.warning("there is no more time to end; the next process goes on from the archive")
+                log.warning("the time to end is over; the next process continues from the archive")
                 return
         try:
             pause_s = observer.turn(now, stopping=ending.told)

@@ -199,7 +199,7 @@ def _without_calibration(
     """Return the plan that records the end of the wait for calibration; the next reconcile continues."""
     reason = "CalibrationIncomplete"
     waited_s = settings.calibration_patience_s
-    message = f"it goes on without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
+    message = f"it is reduced without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))
     # Recorded before the Job exists: after a crash in between, the status still says what the result lacks.
@@ -237,7 +237,7 @@ def _working(reason: str, message: str) -> list[Known]:
 def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
     """Return reason and message of a Job that is not finished."""
     if job.queued:
-        return "WaitingForQuota", "its Job waits for room"
+        return "WaitingForQuota", "its Job waits for capacity"
     again = [end for end in job.ends if end.code not in (*ENDS_ALL, *ENDS_ITS_GROUP)]
     if not again:
         return "Running", f"Job {job.name}"

@@ -50,7 +50,7 @@ def _refusal(job: LightCurveJob, facts: LightCurveFacts) -> RequestProblem | Non
     if problem is not None:
         return RequestProblem("ApertureNotMeasured", f"spec.aperture {job.spec.aperture}: {problem}")
     if job.spec.cadence != "frame":
-        message = f"spec.cadence {job.spec.cadence}: tables hold every frame; write frame"
+        message = f"spec.cadence {job.spec.cadence}: tables contain every frame; write frame"
         return RequestProblem("CadenceNotOffered", message)
     return None
 

@@ -102,7 +102,7 @@ def _progress(
     if executed in ("True", "False"):
         return [accepted, *_open("Reducing", f"{len(waiting)} exposures are not reduced yet")]
     if observation.spec.suspend:
-        return [accepted, *_open("Suspended", "spec.suspend holds back what has not begun")]
+        return [accepted, *_open("Suspended", "spec.suspend prevents steps that have not begun")]
     if executed is None:
         window = observation.spec.time_window
         early = window is not None and now < window.start.timestamp()

@@ -61,7 +61,7 @@ def taken_by(name: str, other: Owner | None, mine: Owner) -> str:
         return f"a Job {name} that belongs to none of Gozen's resources has its name; delete that Job"
     whose = f"{other.key.kind} {other.key.name}"
     if other.key != mine.key:
-        return f"Job {name} belongs to {whose}, and has its name until that goes"
+        return f"Job {name} belongs to {whose}, and has its name until that one is deleted"
     return f"Job {name} belongs to the {whose} that was deleted; it begins when the cluster has removed that Job"
 
 

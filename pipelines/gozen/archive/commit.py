@@ -275,7 +275,10 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
         form = content.get("form")
         # Checked before the fields: otherwise a field that a later version has added would be reported as damage.
         if isinstance(form, int) and form > FORM:
-            raise UnreadableInput(f"{store.url_of(key)} has form {form}, this version reads up to {FORM}: update gozen")
+            raise UnreadableInput(
+                f"{store.url_of(key)} was written by a newer version (form {form}; this version reads up to {FORM}): "
+                "update gozen"
+            )
         return SensorCommit.model_validate(content)
     except (ValueError, AttributeError) as error:
         what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

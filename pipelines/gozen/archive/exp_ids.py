@@ -225,7 +225,9 @@ def _exposure_id(store: Store, key: str) -> int:
     content = _content(store, key)
     number = content.get("exposureId")
     if not isinstance(number, int):
-        raise UnreadableInput(f"{store.url_of(key)} holds no exposureId; move it away to reserve anew")
+        raise UnreadableInput(
+            f"{store.url_of(key)} contains no exposureId; move it away, and the number is reserved again"
+        )
     return number
 
 

@@ -107,7 +107,7 @@ def _commit_keys(store: Store, nights: Sequence[str]) -> Iterator[str]:
 def _raw_problems(store: Store, night: str) -> list[str]:
     gone, unreadable = missing_raw_files(store, night)
     return unreadable + [
-        f"{store.url_of(key)}, which is recorded and not reduced: there is no such raw file; give the same file to "
+        f"{store.url_of(key)}; it is recorded and not reduced, but the raw file is missing: give the same file to "
         "`gozen run` or `gozen watch` again, which takes it in"
         for key in gone
     ]

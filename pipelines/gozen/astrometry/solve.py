@@ -106,7 +106,7 @@ def solve_field(field: Field, reference: StarSource | None, profile: Profile, se
         raise AstrometryFailed(_advice(field, reference, settings))
     if solution.rms_px > settings.maximum_rms_px:
         raise AstrometryFailed(
-            f"{field.frame_id}: the reference stars lie {solution.rms_px:.3f} pixels from the solution; "
+            f"{field.frame_id}: the reference stars are {solution.rms_px:.3f} pixels from the solution; "
             f"the limit is {settings.maximum_rms_px:g}",
             value=solution.rms_px,
             limit=settings.maximum_rms_px,

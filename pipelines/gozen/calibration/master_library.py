@@ -78,9 +78,7 @@ def master_facts(store: Store, key: str) -> MasterFacts:
     try:
         taken = float(words["MJD-OBS"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableInput(
-            f"{store.url_of(key)} has no MJD-OBS, so it is not a master of ours; take it away"
-        ) from error
+        raise UnreadableInput(f"{store.url_of(key)} has no MJD-OBS, so Gozen did not make it: move it away") from error
     camera = str(words.get("INSTRUME") or "").strip() or _camera_of_old(store, key)
     return MasterFacts(key, camera, CalibrationSetup.of_master(words), taken)
 

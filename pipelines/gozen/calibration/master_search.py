@@ -152,16 +152,20 @@ def check_level(
     if _has_level(used, wanted, profile, read):
         return
     found = ", ".join(one.key for name, one in used.items() if not name.startswith("flat"))
-    why = f"{found} does not hold the bias level, as its frames have these columns" if found else "there is no bias"
+    why = (
+        f"{found} does not contain the bias level, because its frames have these columns"
+        if found
+        else "there is no bias"
+    )
     raise UnreadableInput(
-        f"sensor {sensor}: {_without_columns(wanted)}, and {why}: with the level in it a frame cannot be divided by a "
-        "flat, nor become one; read the columns with each window, or take dark or bias exposures of the same window "
-        "and run `gozen masters`, or give a profile without `reference` and `flat` to such frames"
+        f"sensor {sensor}: {_without_columns(wanted)}, and {why}, so the frames cannot be divided by a "
+        "flat: read the reference columns with each window; or take dark or bias exposures of the same window and run "
+        "`gozen masters`; or use a profile without `reference` and `flat` for such frames"
     )
 
 
 def _has_level(used: Mapping[str, CalibrationUsed], wanted: CalibrationSetup, profile: Profile, read: Profile) -> bool:
-    """Return whether the bias level of frames is known from reference columns, or is in each dark and bias used."""
+    """Return whether the bias level is known from reference columns, or contained in each dark and bias used."""
     if profile.reference is None or read.reference is not None:
         return True
     own = [one.match for name, one in used.items() if not name.startswith("flat")]

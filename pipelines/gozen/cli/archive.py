@@ -85,9 +85,9 @@ def expire(
     _print_lines(f"{one.key}: {went}" for one in found if one.fate == "expired")
     for fate, said in (
         ("expired", went),
-        ("not yet", "stay: their time is not up"),
+        ("not yet", "are kept: their retention time has not passed"),
         ("retained", "stay: retained"),
-        ("not reduced", "stay: no commit stands for them, and their time is up"),
+        ("not reduced", "are kept: their retention time has passed, but no commit names them"),
     ):
         of_fate = [one.size for one in found if one.fate == fate]
         if of_fate:

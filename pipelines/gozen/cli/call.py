@@ -13,7 +13,7 @@ import typer
 from gozen.cli.invocation import hoist
 from gozen.errors import ExitCode, as_gozen_error
 
-RESUME = "interrupted: what was committed stays; run the same command again and it finishes the rest"
+RESUME = "interrupted: committed results are kept; run the same command again to continue"
 
 
 def run(args: list[str]) -> int:

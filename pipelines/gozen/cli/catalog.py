@@ -108,7 +108,7 @@ def import_(
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     left = f", {done.left_out:,} rows without a position left out" if done.left_out else ""
-    ids = f"ids from {done.source}" if done.source else "ids of ours, made from the positions"
+    ids = f"ids from {done.source}" if done.source else "ids made from the positions"
     typer.echo(f"{name}: {done.version.rows:,} rows, positions from {done.ra} and {done.dec}, {ids}{left}")
 
 
@@ -168,10 +168,12 @@ def compact(
     if remove_older_than is None:
         waiting = retire(store, name, now)
         if waiting:
-            typer.echo(f"generations out of use that stay: {', '.join(map(str, waiting))} (--remove-older-than DAYS)")
+            typer.echo(
+                f"generations out of use that are kept: {', '.join(map(str, waiting))} (--remove-older-than DAYS)"
+            )
         return
     for one in remove_older(store, name, now, remove_older_than):
-        stays = f"stays: out of use since {one.since:%Y-%m-%d %H:%M} UTC"
+        stays = f"kept: out of use since {one.since:%Y-%m-%d %H:%M} UTC"
         went = f"removed, {one.files:,} files" if one.files else stays
         typer.echo(f"generation {one.generation}: {went}")
 
@@ -189,7 +191,7 @@ def release(
 
     words = dict(_word(one) for one in tables)
     if len(words) < len(tables):
-        raise BadRequest("a word stands twice: each table of a release goes by a word of its own")
+        raise BadRequest("a name occurs twice: give each table of a release another name")
     for word, version in make(invocation(ctx).store(), rerun, words).tables.items():
         typer.echo(
             f"{rerun}.{word}: {version.name} version {version.version}, {version.rows:,} rows, "
@@ -205,7 +207,9 @@ def _word(text: str) -> tuple[str, str]:
     if not equals:
         return text, text
     if not word or not name:
-        raise BadRequest(f"{text!r} names no table of a release: write it as forced=s20a_wide_forced")
+        raise BadRequest(
+            f"{text!r} does not name a table of a release: write NAME_IN_RELEASE=TABLE, such as forced=s20a_wide_forced"
+        )
     return word, name
 
 

@@ -203,7 +203,7 @@ def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], r
     if refused:
         return f"none of the {refused:,} points found is without flags; --all-flags shows them"
     if source is not None:
-        return f"no source {source}: {has}; look around its place with --ra --dec --radius"
+        return f"no source {source}: {has}; search near its position with --ra --dec --radius"
     where = f"no source within {radius:g} arcsec of ra {place[0]:.5f}, dec {place[1]:+.5f}"
     for wider in _WIDEST_SEARCH_ARCSEC:
         nearest = _nearest(catalog, place, wider) if wider > radius else None

@@ -68,7 +68,10 @@ def _circle(ra: float | None, dec: float | None, radius: float) -> SkyCircle | N
     if ra is None or dec is None:
         raise BadRequest("a circle needs both --ra and --dec")
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):
-        raise BadRequest(f"--ra {ra:g} --dec {dec:g} --radius {radius:g} is not a circle on the sky")
+        raise BadRequest(
+            f"--ra {ra:g} --dec {dec:g} --radius {radius:g} is not a circle on the sky: "
+            "ra is 0 to 360, dec -90 to 90, radius above 0 and up to 180, in degrees"
+        )
     return SkyCircle(ra, dec, radius)
 
 

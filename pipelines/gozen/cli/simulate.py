@@ -83,7 +83,7 @@ def simulate(
     made = simulate_raw(store, profile, simulated, settings.workers, progress=counted)
     for one in made.exposures:
         say(f"{one.exposure_id:08d}: {one.data_type} {one.object!r}, {one.nframe} frames")
-    say(f"{len(made.raw)} raw files in {store.url}; the truth stands under truth/")
+    say(f"{len(made.raw)} raw files in {store.url}; the true values are in truth/")
     say(f"next: gozen masters --night {night}, then gozen {'run ' + str(recipe) if recipe else 'reduce ' + night}")
 
 

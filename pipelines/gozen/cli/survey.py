@@ -25,5 +25,5 @@ def objects(
         made = simulate_objects(store, name, count, seed=seed, progress=step)
     for word, table in made.tables.items():
         say(f"{word}: {table.rows:,} rows in {len(table.partitions)} partitions, catalogs/{table.name}")
-    say(f"the release {name} is in {store.url}; {made.pairs:,} true pairs stand in {made.pairs_key}")
+    say(f"the release {name} is in {store.url}; {made.pairs:,} true pairs are in {made.pairs_key}")
     say(f'next: in Python, gozen.quickdb.connect().columns("{name}")')

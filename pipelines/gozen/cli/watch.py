@@ -63,7 +63,9 @@ def watch(
 
 def _check_apart(folder: Path, store: Store) -> None:
     if not folder.is_dir():
-        raise BadRequest(f"there is no folder {folder} to watch; make it, or name another one")
+        raise BadRequest(f"there is no folder {folder} to watch; create it, or name another one")
     root, watched = store.path(""), folder.resolve()
     if root is not None and (root.resolve().is_relative_to(watched) or watched.is_relative_to(root.resolve())):
-        raise BadRequest(f"the archive {store.url} and the watched folder {folder} lie in one another; keep them apart")
+        raise BadRequest(
+            f"the archive {store.url} and the watched folder {folder} contain one another; use separate folders"
+        )

@@ -99,7 +99,7 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
                 return unit
             seen.append(str(unit))
     if not seen:
-        raise CorruptFile(f"{name}: the file holds no image")
+        raise CorruptFile(f"{name}: the file contains no image")
     raise CorruptFile(f"{name}: no image is HDU {hdu!r}, which the profile names as `hdu`; there is {', '.join(seen)}")
 
 

@@ -89,6 +89,6 @@ def _text_of(card: fits.Card) -> str:
     try:
         text = str(card.image)[9:].strip()
     except ValueError:
-        return "characters that no FITS header may hold"
+        return "characters that are not allowed in a FITS header"
     quoted = _QUOTED.match(text)
     return quoted[1].strip() if quoted else text.partition("/")[0].strip(" '")

@@ -153,7 +153,7 @@ def _copy(store: Store, key: str, to: str) -> None:
         fits = store.create(to, data) or store.read(to) == data
     if not fits:
         raise StorageUnavailable(
-            f"{store.url_of(key)} is to become {store.url_of(to)}, where another file lies; move that away, run again, "
+            f"{store.url_of(key)} is to become {store.url_of(to)}, but another file is there; move it away, run again, "
             "and take it in again"
         )
 

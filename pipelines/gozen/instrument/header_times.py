@@ -107,8 +107,8 @@ def _scale(timesys: Any) -> str:
         return "UTC"
     if name not in _SCALES:
         raise ValueError(
-            f"TIMESYS = {timesys!r} is none of UTC, TAI, TT, TDB, GPS; where the word is in one of these, "
-            "the profile's rule says which, as `timesys: UTC`; clocks at the site are `kind: local`"
+            f"TIMESYS = {timesys!r} is not one of UTC, TAI, TT, TDB, GPS: if the times are in one of these, "
+            "write it into the profile's rule, such as `timesys: UTC`; if they are local times, write `kind: local`"
         )
     return _SCALES[name]
 

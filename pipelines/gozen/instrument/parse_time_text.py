@@ -90,7 +90,9 @@ def parse_moment(text: str) -> Reading:
         begun = re.match(rf"{_DATE}[T ]+", text.upper())
         raise ValueError(f"{text[begun.end() :]!r} is not a time of day; {FORMS}" if begun else FORMS)
     if found["clock"] is None:
-        raise ValueError(f"a date without a time of day; name its word too, `words: [DATE-OBS, TIME-OBS]`; {FORMS}")
+        raise ValueError(
+            f"a date without a time of day; name also the keyword of the time: `words: [DATE-OBS, TIME-OBS]`; {FORMS}"
+        )
     day = _date(found["date"])
     hours, minutes, ns = _hours_minutes_ns(found["clock"])
     # Seconds of 60 are valid on any day: programs round 59.9996 s to it, and the tables may lack a new leap second.
@@ -141,5 +143,5 @@ def _offset(text: str | None) -> dt.timedelta | None:
         return dt.timedelta()
     hours, minutes = int(found[2]), int(found[3] or 0)
     if hours > 14 or minutes > 59:
-        raise ValueError(f"{text!r} is not an offset from UTC, which lies between -14:00 and +14:00")
+        raise ValueError(f"{text!r} is not an offset from UTC, which is between -14:00 and +14:00")
     return dt.timedelta(hours=hours, minutes=minutes) * (-1 if found[1] == "-" else 1)

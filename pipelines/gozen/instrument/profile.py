@@ -190,7 +190,7 @@ class Profile(WordPart):
         for name in ("active", "reference"):
             section = getattr(self, name)
             if section and any(s.stop > n for s, n in zip(section_slices(section), (rows, columns), strict=True)):
-                raise ValueError(f"{name} {section} lies outside the raw frame of {columns} columns and {rows} rows")
+                raise ValueError(f"{name} {section} is outside the raw frame of {columns} columns and {rows} rows")
         if self.default_gain not in self.gains:
             raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
         if len({sensor.id for sensor in self.sensors}) != len(self.sensors):

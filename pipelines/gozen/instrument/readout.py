@@ -54,7 +54,7 @@ def read_window(texts: Sequence[str], binning: str, profile: Profile) -> str:
     axes = _axes(profile)
     if any(side.stop > axis.length for side, axis in zip(area, axes, strict=True)):
         size = f"{axes[1].length} columns and {axes[0].length} rows"
-        raise ValueError(f"window {' '.join(texts)!r} lies outside the sensor of {size}")
+        raise ValueError(f"window {' '.join(texts)!r} is outside the sensor of {size}")
     everything = tuple(slice(0, axis.length) for axis in axes)
     return "" if area in (everything, tuple(axis.active for axis in axes)) else window
 

@@ -110,7 +110,9 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
 
 def _check_text(text: str, longest: int) -> None:
     if not text.strip() or len(text) > longest or "|" in text or not text.isprintable():
-        raise BadRequest(f"{text!r} cannot stand in an ADES file: one line of at most {longest} letters without |")
+        raise BadRequest(
+            f"{text!r} is not allowed in an ADES file: write one line of at most {longest} letters without |"
+        )
 
 
 def _header(station: Station) -> list[str]:

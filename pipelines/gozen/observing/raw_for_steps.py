@@ -66,7 +66,7 @@ class PointingReach:
 def assign_raw_to_steps(
     planned: Sequence[Sequence[PlannedExposure]], taken: Iterable[RawExposure], reach: PointingReach
 ) -> tuple[list[Answered], list[RawExposure]]:
-    """Find the raw exposures of each planned exposure, by kind of data, target and pointing, in order of time.
+    """Match raw exposures to planned ones by kind of data, target and pointing, in order of time.
 
     Steps that ask for the same get one exposure each, in order. If exposures have no numbers, the remaining ones are
     assigned to the last of these steps: later parts, other filters, and further fields of a mosaic.

@@ -155,7 +155,7 @@ def check_time(cube: RawCube) -> float:
     if lead < 0:
         raise InconsistentTime(
             f"{cube.frame_id}: the sequence starts at {utc_of_mjd(header.utc_sequence or 0.0):%Y-%m-%dT%H:%M:%S.%f}, "
-            f"{-lead:.3f} s after its first pixel; it must not start later",
+            f"{-lead:.3f} s later than its first pixel; check the times in the header",
             value=lead,
             limit=0.0,
         )
@@ -190,7 +190,7 @@ def check_pointing(offset_deg: float, settings: GateSettings, frame_id: str) -> 
     """
     if offset_deg > settings.pointing_offset_deg:
         raise InconsistentPointing(
-            f"{frame_id}: the stars lie {offset_deg:.3f} deg from the header's pointing; "
+            f"{frame_id}: the stars are {offset_deg:.3f} deg from the header's pointing; "
             f"the limit is {settings.pointing_offset_deg:g} deg",
             value=offset_deg,
             limit=settings.pointing_offset_deg,

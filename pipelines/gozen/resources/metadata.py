@@ -174,7 +174,7 @@ class Resource(WireModel):
 
     model_config = rules(
         (f"self.metadata.name.size() <= {NAME_LENGTH}", f"the name is longer than {NAME_LENGTH} characters"),
-        ("!self.metadata.name.contains('.')", "the name may hold lower-case letters, digits and dashes only"),
+        ("!self.metadata.name.contains('.')", "the name may contain only lower-case letters, digits and dashes"),
     )
     longest_name: ClassVar[int] = NAME_LENGTH
 

@@ -128,7 +128,7 @@ class Observation(Resource):
             f"self.metadata.name.size() <= {OBSERVATION_NAME_LENGTH}",
             f"the name is longer than {OBSERVATION_NAME_LENGTH} characters, to which its Exposures add their step",
         ),
-        ("!self.metadata.name.contains('.')", "the name may hold lower-case letters, digits and dashes only"),
+        ("!self.metadata.name.contains('.')", "the name may contain only lower-case letters, digits and dashes"),
     )
     longest_name: ClassVar[int] = OBSERVATION_NAME_LENGTH
 

@@ -46,7 +46,7 @@ def parse(text: str, spelling: re.Pattern[str]) -> float:
         raise ValueError("not of the form dd:mm:ss.s")
     minutes, seconds = float(found["minutes"]), float(found["seconds"] or 0)
     if not (0 <= minutes < 60 and 0 <= seconds < 60):
-        raise ValueError("minutes and seconds lie between 0 and 60")
+        raise ValueError("minutes and seconds are between 0 and 60")
     size = join_fields(float(found["whole"]), minutes, seconds)
     return -size if found["sign"] == "-" else size
 

@@ -27,7 +27,7 @@ _SHOULD_BE = {
     "dict_type": "it should be a mapping",
     "list_type": "it should be a list",
     "string_type": "it should be text; put it in quotes",
-    "string_unicode": "it holds half of a Unicode character",
+    "string_unicode": "it contains half of a Unicode character",
     "string_pattern_mismatch": "it does not have the form that is asked for",
 }
 

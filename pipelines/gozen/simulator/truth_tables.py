@@ -148,7 +148,7 @@ def stars_table(order: SensorExposure, seen: SensorField) -> pa.Table:
 def variables_table(order: SensorExposure, seen: SensorField) -> pa.Table:
     """Return a row for each frame of each flare, eclipse and transient on the sensor.
 
-    ``factor`` is the ratio of the flux to that in the table of stars, including clouds. A transient has a null
+    ``factor`` is the flux on the frame over that in the table of stars; clouds are included. A transient has a null
     ``source_id``; its ``factor`` is relative to the flux at its maximum.
     """
     rows: list[dict[str, object]] = []

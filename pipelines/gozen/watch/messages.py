@@ -161,4 +161,4 @@ class Reporter:
                 partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
                 partial.replace(self._status)
         except GozenError as error:
-            log.warning("%s: %s; the reduction goes on", error.name, error)
+            log.warning("%s: %s; the reduction continues", error.name, error)

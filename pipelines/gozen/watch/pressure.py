@@ -186,7 +186,7 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
         found.append(
             Warned(
                 "RawRoomUsedUp",
-                f"raw data that are not reduced take {now.waiting_bytes / 1e9:.2f} GB, more than their room; "
+                f"raw data that are not reduced take {now.waiting_bytes / 1e9:.2f} GB, more than the space for them; "
                 "nothing is dropped, but the camera should pause",
             )
         )
@@ -194,7 +194,7 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
         found.append(
             Warned(
                 "RawRoomShort",
-                f"the room for raw data, {now.room_bytes / 1e9:.2f} GB, is used up in {duration(now.room_s)} at this "
+                f"the space for raw data, {now.room_bytes / 1e9:.2f} GB, is used up in {duration(now.room_s)} at this "
                 "pace: give more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
             )
         )

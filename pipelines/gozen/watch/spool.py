@@ -85,14 +85,14 @@ class Intake:
         """
         if self._keep:
             return
-        with named_errors(f"{self._folder} (with --keep files stay there and it need not be writable)", "write"):
+        with named_errors(f"{self._folder} (with --keep files are not moved and it need not be writable)", "write"):
             (self._folder / SPOOL).mkdir(exist_ok=True)
             self._lock = (self._folder / SPOOL / "lock").open("w")
         try:
             # The kernel releases this lock when the process dies; a lock that is only a file would remain.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise BadRequest(f"another gozen watch looks after {self._folder}; stop it first") from error
+            raise BadRequest(f"another `gozen watch` already watches {self._folder}; stop it first") from error
 
     def release(self) -> None:
         """Release the lock, so that another watch can use the folder."""
@@ -114,7 +114,7 @@ class Intake:
         """
         path = arrival.path
         if path.exists() and arrival.stamp not in (None, stamp_of(path)):
-            raise MissingObject(f"{path} has changed; the next look will see it anew")
+            raise MissingObject(f"{path} has changed; it is checked again")
         # Moved before it is read (without `keep`): if the camera uses the name again, it makes another file.
         held = self.spooled(path)
         with named_errors(str(held), "read"), held.open("rb") as stream:
@@ -172,7 +172,7 @@ class Intake:
             # An earlier file with this name is still being worked on.
             number += 1
             target = spool / str(number) / path.relative_to(self._folder)
-        with named_errors(f"{path} (with --keep files stay where they are)", "write"):
+        with named_errors(f"{path} (with --keep files are not moved)", "write"):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 if path.is_symlink():

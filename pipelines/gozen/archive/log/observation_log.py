@@ -179,7 +179,7 @@ def read_log_table(store: Store, table: LogTable, night: str) -> pa.Table:
         return schema.empty_table()
     except (pa.ArrowInvalid, OSError) as error:
         raise UnreadableInput(
-            f"{store.url_of(key)} is not a Parquet table ({error}); make it again with `gozen archive rebuild {night}`"
+            f"{store.url_of(key)} is not a Parquet table ({error}); rebuild it with `gozen archive rebuild {night}`"
         ) from error
     columns = [
         read.column(field.name).cast(field.type) if field.name in read.column_names else pa.nulls(len(read), field.type)

@@ -33,7 +33,7 @@ def refusal(url: str, prefixes: Iterable[str]) -> str | None:
     if any(url.rstrip("/") == one or url.startswith(f"{one}/") for one in allowed):
         return None
     known = f"allowed are {', '.join(allowed)}" if allowed else "no prefix is allowed here"
-    return f"{url} lies outside of what the setting raw_url_prefixes allows; {known}"
+    return f"{url} is outside the URLs that the setting raw_url_prefixes allows; {known}"
 
 
 def open_outside(url: str, settings: Settings) -> Store:

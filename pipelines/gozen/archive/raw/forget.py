@@ -55,7 +55,11 @@ def forget(
         named = _delete(store, one.key, names_in)
         if named:
             change_record(store, night, exposure, _put_back(record, gone[number:]))
-            raise _stays(one.key, named, f"{number} of {len(gone)} files were taken out before that commit came")
+            raise _stays(
+                one.key,
+                named,
+                f"{number} of {len(gone)} files were removed before that commit was written; the others remain",
+            )
     return gone
 
 

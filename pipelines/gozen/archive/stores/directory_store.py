@@ -197,12 +197,14 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
         before = os.fstat(descriptor)
     else:
         raise StorageUnavailable(
-            f"cannot read {name}: somebody writes to it again and again; run again when it is whole"
+            f"cannot read {name}: another process keeps writing to it; run again when the file is complete"
         )
     yield before.st_size
     after = os.fstat(descriptor)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise StorageUnavailable(f"cannot read {name}: it changed while it was read; run again when it is whole")
+        raise StorageUnavailable(
+            f"cannot read {name}: it changed while it was read; run again when the file is complete"
+        )
 
 
 def _make_folder(folder: Path) -> None:

@@ -51,9 +51,7 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
 
             return S3Store(text, storage or StorageSettings())
         if "::" in text and "s3://" in text:
-            raise BadRequest(
-                f"cannot open the archive {text!r}: write s3://bucket/prefix, without what stands before ::"
-            )
+            raise BadRequest(f"cannot open the archive {text!r}: write s3://bucket/prefix, without the part before ::")
         from gozen.archive.stores.fsspec_store import ObjectStore
 
         return ObjectStore(text)

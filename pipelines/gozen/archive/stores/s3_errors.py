@@ -13,11 +13,11 @@ from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailab
 
 _ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
 _NO_ACCESS = (
-    "these credentials may not do that: ask for the right to read and write in this bucket, "
+    "these credentials do not have the permission: ask for the right to read and write in this bucket, "
     "or for a new key if this one was revoked"
 )
 _NOT_ACCEPTED = "the server does not accept the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-_FULL = "the room is used up: free some space and run again, nothing committed is lost"
+_FULL = "the storage is full: free some space and run again; nothing that was committed is lost"
 _LATER = "try again when the storage answers"
 
 _REFUSED = {
@@ -107,7 +107,7 @@ def of_answer(error: ClientError, name: str, verb: str) -> GozenError:
     message = error.response.get("Error", {}).get("Message") or code
     what = f"cannot {verb} {name}: "
     if code == "NoSuchBucket":
-        return BadRequest(f"{what}there is no such bucket; make it, or give another archive")
+        return BadRequest(f"{what}there is no such bucket; create it, or give another archive")
     if code in _ABSENT and verb != "write":
         return MissingObject(f"{what}there is no such object")
     if code in _SENSELESS:

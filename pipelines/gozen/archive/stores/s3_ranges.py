@@ -67,7 +67,7 @@ class Breaker:
             self._rests_until = self._clock() + REST_S
 
     def went_well(self) -> None:
-        """Forget all failures."""
+        """Note a success: the count of failures begins again at 0."""
         with self._lock:
             self._failures = 0
 

@@ -146,7 +146,7 @@ class S3Store(Store):
         return list(self.sizes(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the lengths in bytes of the objects below a prefix by their sorted keys."""
+        """Return the length in bytes of each object below a prefix, by key, sorted by key."""
         with s3_errors(self.url_of(prefix), "list"):
             return dict(sorted(self._listed(prefix)))
 

@@ -16,13 +16,13 @@ _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
     errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
     errno.EROFS: "the file system is mounted read-only",
-    errno.EACCES: "this user may not do that: check the owner and the mode",
-    errno.EPERM: "this user may not do that: check the owner and the mode",
+    errno.EACCES: "this user does not have the permission: check owner and mode of the file",
+    errno.EPERM: "this user does not have the permission: check owner and mode of the file",
     errno.EFBIG: "the object is larger than this file system or the process's limit (`ulimit -f`) allows",
-    errno.ENOTDIR: "a file stands where a folder is needed: move it away or give another archive",
-    errno.EEXIST: "a file stands where a folder is needed: move it away or give another archive",
-    errno.EXDEV: "all folders of an archive have to lie on one file system",
-    errno.EISDIR: "a folder stands where an object is to be written: move it away",
+    errno.ENOTDIR: "a file is in the place of a folder: move it away or give another archive",
+    errno.EEXIST: "a file is in the place of a folder: move it away or give another archive",
+    errno.EXDEV: "all folders of an archive must be on one file system",
+    errno.EISDIR: "a folder is in the place of an object: move it away",
 }
 
 
@@ -180,7 +180,8 @@ def check_unchanged(store: Store, stamps: Mapping[str, tuple[int, ...] | None]) 
     for key, before in stamps.items():
         if before is not None and store.stamp(key) not in (None, before):
             raise StorageUnavailable(
-                f"{store.url_of(key)} changed while it was reduced, nothing is committed; run again when it is whole"
+                f"{store.url_of(key)} changed while it was reduced, so nothing is committed; "
+                "run again when the file is complete"
             )
 
 

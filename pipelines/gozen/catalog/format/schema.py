@@ -33,7 +33,7 @@ class Flag(IntFlag):
 FLAG_MEANING: Mapping[Flag, str] = {
     Flag.SATURATED: "a pixel of the aperture is at or above saturation",
     Flag.EDGE: "the aperture reaches beyond the active area",
-    Flag.BLENDED: "another source lies within the aperture",
+    Flag.BLENDED: "another source is within the aperture",
     Flag.DEAD_PIXEL: "a pixel of the aperture is dead, hot or not a number",
     Flag.NOT_ON_STACK: "found on single frames only",
     Flag.NO_CALIBRATION: "the exposure has no zero point: `mag` is null",
@@ -41,7 +41,7 @@ FLAG_MEANING: Mapping[Flag, str] = {
     Flag.REGISTRATION_FAILED: "the frame's shift against the stack could not be measured",
     Flag.UNMATCHED: "not in the reference catalogue: the id is ours",
     Flag.NO_COLOUR: "the star's colour is unknown: `mag` is without the colour term",
-    Flag.BLENDED_CALIBRATORS: "the zero point rests on stars whose apertures hold the light of others",
+    Flag.BLENDED_CALIBRATORS: "the zero point is computed from stars whose apertures contain the light of others",
 }
 
 
@@ -81,7 +81,7 @@ ORIGIN = pa.dictionary(pa.int8(), pa.string())
 
 _KEY = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "dictionary", True),
-    Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id of ours (bit 34 set)", "dictionary", True),
+    Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id that Gozen made (bit 34 set)", "dictionary", True),
     Column("ra", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
     Column("dec", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
 )
@@ -126,7 +126,7 @@ OBJECT_COLUMNS = (
 )
 REFERENCE_COLUMNS = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta", True),
-    Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id of ours (bit 34 set)", "delta", True),
+    Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id that Gozen made (bit 34 set)", "delta", True),
     Column("ra", pa.float64(), "deg", "position at `ref_epoch`", "split", True),
     Column("dec", pa.float64(), "deg", "position at `ref_epoch`", "split", True),
     Column("ref_epoch", pa.float64(), "yr", "Julian year of the position", "dictionary", True),

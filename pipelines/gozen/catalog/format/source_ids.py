@@ -62,7 +62,7 @@ def own_id_of_position(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
 
 
 def next_to(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each position-based id the next one in its HEALPix-12 pixel: for stars that share a position."""
+    """Return the next id in the HEALPix-12 pixel of each id, for stars whose position another star uses already."""
     cell = (1 << 2 * (_CELL_ORDER - PIXEL_ORDER)) - 1
     return cast("NDArray[np.int64]", (source_id & ~cell) | ((source_id + 1) & cell))
 

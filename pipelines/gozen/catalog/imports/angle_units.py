@@ -64,7 +64,9 @@ def in_degrees(angles: ArrayLike) -> NDArray[np.float64]:
     unit = getattr(angles, "unit", None)
     each = 1.0 if unit is None else degrees_in(str(unit))
     if each is None:
-        raise BadRequest(f"positions in {unit}: give degrees, or another unit of angles")
+        raise BadRequest(
+            f"the positions have the unit {unit}, which is not an angle: give degrees, or another unit of angles"
+        )
     values = getattr(angles, "value", angles) if unit is not None else angles
     plain = np.ma.filled(np.ma.asarray(values, np.float64), np.nan) if np.ma.isMaskedArray(values) else values
     return np.ascontiguousarray(

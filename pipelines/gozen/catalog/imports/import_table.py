@@ -29,7 +29,7 @@ from gozen.settings import StorageSettings
 _MOST_AT_ONE_PLACE = 1000
 _KEY_FIELDS = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta").field(),
-    Column("source_id", pa.int64(), "", "the file's id, or one of ours (bit 34 set)", "delta").field(),
+    Column("source_id", pa.int64(), "", "the file's id, or one that Gozen made (bit 34 set)", "delta").field(),
     Column("ra", pa.float64(), "deg", "right ascension as in the file").field(),
     Column("dec", pa.float64(), "deg", "declination as in the file").field(),
 )
@@ -206,7 +206,7 @@ def _pieces(file: TableStream, rest: Sequence[str], schema: pa.Schema, rows: _Lo
         columns = [kept.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True)]
         yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
     if at != len(rows.good) or not file.is_unchanged():
-        raise UnreadableInput(f"the table {file.url} changed while it was read: import it when nobody writes it")
+        raise UnreadableInput(f"the table {file.url} changed while it was read: import it when no process writes to it")
 
 
 def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -222,5 +222,8 @@ def _maybe_other_units(ra: Degrees, dec: Degrees) -> list[str]:
     if np.abs(ra).max() <= 2 * np.pi and np.abs(dec).max() <= np.pi / 2:
         return ["the positions are taken as degrees, but all of them would fit radians: write --unit rad if they are"]
     if ra.min() >= 0 and not _is_a_field(ra, dec):
-        return ["right ascensions are taken as degrees, but all lie between 0 and 24: write --unit hourangle if so"]
+        return [
+            "right ascensions are read as degrees, but all are between 0 and 24: "
+            "if they are hours, write --unit hourangle"
+        ]
     return []

@@ -165,7 +165,7 @@ def _check(url: str, name: str, wrong: NDArray[np.bool_], values: NDArray[np.flo
 
 
 def parts_of(splits: Mapping[str, SplitAngle]) -> list[str]:
-    """Return the columns of all split angles."""
+    """Return the columns of all angles that are given in parts, such as hours, minutes and seconds."""
     return [name for one in splits.values() for name in one.columns]
 
 

@@ -123,7 +123,7 @@ def _parts(store: Store, version: Manifest) -> tuple[dict[str, bytes], list[Prob
             problems.append(Problem(key, "is not there, but the manifest names it", _RESTORE))
             continue
         if next_version.digest(parts[path]) not in path:
-            problems.append(Problem(key, "does not hold what its name says", _RESTORE))
+            problems.append(Problem(key, "does not contain what its name says", _RESTORE))
     return parts, problems
 
 
@@ -149,7 +149,7 @@ def _file(
         yield f"has {len(data)} bytes, not the {file.bytes} of the manifest: it is cut short or another file"
         return
     if next_version.digest(data) not in file.path.rsplit("-", 1)[1]:
-        yield "does not hold what its name says: its bytes have changed"
+        yield "does not contain what its name says: its bytes have changed"
         return
     try:
         rows = pq.ParquetFile(pa.BufferReader(data)).read(
@@ -179,7 +179,7 @@ def _rows(file: DataFile, data: bytes, rows: pa.Table, schema: pa.Schema, groups
     partition = layout.partition_of(file.path)
     outside = int(((places < partition.start) | (places >= partition.stop)).sum())
     if outside:
-        yield f"has {outside} rows that do not lie in its partition"
+        yield f"has {outside} rows that do not belong to its partition"
     astray = int(
         (places != healpix.pixels(partition_parquet.numbers(rows, "ra"), partition_parquet.numbers(rows, "dec"))).sum()
     )
@@ -203,7 +203,7 @@ def _folder(store: Store, version: Manifest) -> Iterator[Problem]:
     named = {version.key_of_file(file.path) for file in version.files}
     for key in sorted(held - named):
         if key.endswith(".parquet"):
-            yield Problem(key, "stands in the generation, but no manifest names it", _APPEND)
+            yield Problem(key, "is in the generation, but no manifest names it", _APPEND)
 
 
 def _collection(store: Store, newest: Manifest) -> Iterator[Problem]:

@@ -115,7 +115,8 @@ def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
         before = both.get(exposure, HeldRun(held.run))
         if before.run != held.run:
             raise BadRequest(
-                f"exposure {exposure} comes in two runs, {before.run} and {held.run}: a table holds one; choose one"
+                f"exposure {exposure} is in two runs, {before.run} and {held.run}: "
+                "a table contains one of them; choose it"
             )
         both[exposure] = HeldRun(held.run, tuple(sorted({*before.sensors, *held.sensors})))
     return both

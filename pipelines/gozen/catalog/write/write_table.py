@@ -82,7 +82,7 @@ def write_table(
         else:
             content = digest(schema, (runs.rows(one.start, one.stop) for one in partitions))
     if found.content != content:
-        raise BadRequest(f"the archive {store.url} holds other rows as {name!r}: write these under another name")
+        raise BadRequest(f"the archive {store.url} contains other rows as {name!r}: write these under another name")
     hats_files.publish(store, found)
     return found
 

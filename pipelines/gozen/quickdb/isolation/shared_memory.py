@@ -83,11 +83,11 @@ class SharedMemory:
         return numbers
 
     def room_for(self, length: int) -> bool:
-        """Tell whether a piece for `length` bytes is free or can be created."""
+        """Return whether a shared-memory segment of `length` bytes is free or can be created."""
         return self._fits(length) or (not self.has_all and self._held() + _size(length) <= self._most)
 
     def takes(self, length: int) -> bool:
-        """Tell whether a piece for `length` bytes is free, or their number allows another; memory is not checked."""
+        """Return whether a segment of `length` bytes is free, or one more is allowed; memory is not checked."""
         return self._fits(length) or not self.has_all
 
     @property

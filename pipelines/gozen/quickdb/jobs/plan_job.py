@@ -205,7 +205,7 @@ def _pickled(program: Program, code: UserCode) -> bytes:
         return code.pickled(program)
     except Exception as error:  # whatever the user's objects raise
         raise FunctionFailed(
-            f"the function cannot be sent to the workers: {type(error).__name__}: {error}; it holds something that "
+            f"the function cannot be sent to the workers: {type(error).__name__}: {error}; it contains something that "
             "cannot be pickled, such as an open file or a connection: open it inside the function"
         ) from error
 

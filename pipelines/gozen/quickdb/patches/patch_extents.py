@@ -95,7 +95,7 @@ def patches_of(indexes: Mapping[str, pa.Table], kind: str, target: int = TARGET_
 
 
 def same_cuts(one: pa.Table, other: pa.Table) -> bool:
-    """Return whether two tables have the same row groups, and so row N of one belongs to row N of the other."""
+    """Return whether two tables have the same row groups, so that row N of one belongs to row N of the other."""
     if len(one) != len(other):
         return False
     keys = ("row_group", "rows", "healpix_min", "healpix_max", "source_id_min", "source_id_max")

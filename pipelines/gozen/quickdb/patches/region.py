@@ -33,7 +33,7 @@ class SkyRegion(Protocol):
     """An area of the sky."""
 
     def ranges(self) -> Ranges:
-        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover it or slightly more, shape (M, 2)."""
+        """Return sorted ranges [start, stop) of ``_healpix_29`` that cover the region (or more), shape (M, 2)."""
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which positions (ICRS degrees, and their ``_healpix_29``) are inside; all arrays have shape (N,)."""
@@ -218,7 +218,7 @@ def as_region(given: Any) -> SkyRegion:
     if hasattr(given, "to_depth29_ranges"):
         given = Pixels(np.asarray(given.to_depth29_ranges, np.uint64).astype(np.int64).reshape(-1, 2))
     if isinstance(given, type) or not isinstance(given, SkyRegion):
-        raise BadRequest(f"region {given!r} is none: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
+        raise BadRequest(f"region {given!r} is not a region: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
     if not len(given.ranges()):
         raise BadRequest(f"region {given!r} is empty: no piece of sky is left")
     return given

@@ -15,7 +15,9 @@ from gozen.reduction.measure_stars import Measurement, measure, place_sources
 from gozen.reduction.sensor_stages import Measured, Searched, Solved, Stage, Stored
 from gozen.settings import CalibrationSettings
 
-_BLENDS = "the zero point rests on stars whose apertures hold the light of others, as too few stand alone"
+_BLENDS = (
+    "the zero point is computed from stars whose apertures contain the light of others, because too few are isolated"
+)
 
 
 def measure_sources(solved: Solved, reached: Stage) -> Measured:

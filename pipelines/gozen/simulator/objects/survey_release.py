@@ -91,6 +91,6 @@ def _claim(store: Store, name: str, seed: int, objects: int) -> None:
     wanted = {"seed": seed, "objects": objects}
     if not store.create(key, json.dumps(wanted).encode()) and (found := json.loads(store.read(key))) != wanted:
         raise BadRequest(
-            f"the archive {store.url} holds another survey as {name!r} (seed {found['seed']}, {found['objects']:,} "
+            f"the archive {store.url} contains another survey as {name!r} (seed {found['seed']}, {found['objects']:,} "
             f"objects): give this one another --name"
         )

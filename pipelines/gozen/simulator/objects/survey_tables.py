@@ -17,14 +17,14 @@ from gozen.simulator.sky.star_arrays import Integers
 
 _KEY = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta", True),
-    Column("source_id", pa.int64(), "", "an id of ours (bit 34 set)", "delta", True),
+    Column("source_id", pa.int64(), "", "an id that Gozen made (bit 34 set)", "delta", True),
     Column("ra", pa.float64(), "deg", "position", "split", True),
     Column("dec", pa.float64(), "deg", "position", "split", True),
 )
 _OBJECT = (
     Column("isprimary", pa.bool_(), "", "no parent of a blend, and not in an overlap of two pieces", "plain", True),
     Column("parent_id", pa.int64(), "", "the blend that it was a part of; 0 where it stood alone", "dictionary", True),
-    Column("deblend_nchild", pa.int16(), "", "parts that a blend was taken apart into", "dictionary", True),
+    Column("deblend_nchild", pa.int16(), "", "parts into which a blend was separated", "dictionary", True),
 )
 _FORCED = (
     Column("cmodel_flag", pa.bool_(), "", "the fit of the model failed", "plain"),

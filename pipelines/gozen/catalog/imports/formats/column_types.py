@@ -76,7 +76,7 @@ def plain_field(field: pa.Field) -> pa.Field:
     kind = plain(field.type)
     if kind is None:
         raise NotATableError(
-            f"the column {field.name} has the type {field.type}, which a table of the archive cannot hold: "
+            f"the column {field.name} has the type {field.type}, which a table of the archive cannot contain: "
             "leave it out, or write it as numbers or text"
         )
     return pa.field(field.name, kind, metadata=field.metadata)

@@ -24,7 +24,7 @@ _EXACT = 2.0**53
 
 _MOST_LOOKS = 8
 _NO_ROWS = "it has a line of names but no rows (lines that begin with # are comments)"
-_LONG_ROW = "a row is longer than 1 MB: look for a double quote that nothing closes"
+_LONG_ROW = "a row is longer than 1 MB: search for a double quote without a closing one"
 _WRONG_COLUMN = re.compile(r"In CSV column #(\d+)")
 
 

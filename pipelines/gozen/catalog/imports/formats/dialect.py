@@ -146,7 +146,7 @@ def _separator(kept: Sequence[_Line]) -> str:
     if widths[best][0] > 1 and not is_title:
         return best
     raise NotATableError(
-        f"line {kept[0].number}, {_short(kept[0].text)}, should hold the names of columns, separated by commas, "
+        f"line {kept[0].number}, {_short(kept[0].text)}, should contain the names of columns, separated by commas, "
         "semicolons, TABs, | or blanks; write # before a line that is a title or a remark"
     )
 
@@ -164,7 +164,7 @@ def _names(
     if names:
         return next((one for one in names if "ra" in recognised(one) or have_positions(one)), names[0]), 0
     raise NotATableError(
-        f"line {line.number}, {_short(line.text)}, holds values where the names of the columns should stand: "
+        f"line {line.number}, {_short(line.text)}, contains values instead of the names of the columns: "
         "write a line of names above it, or name columns of this line by --ra and --dec"
     )
 
@@ -231,8 +231,8 @@ def _named(found: Dialect, line: int) -> Dialect:
     for at, name in enumerate(names):
         if name in names[:at]:
             raise NotATableError(
-                f"the name {name} stands twice in line {line}, as columns {names.index(name) + 1} and {at + 1}: "
-                "give each column a name of its own"
+                f"the name {name} occurs twice in line {line}, as columns {names.index(name) + 1} and {at + 1}: "
+                "give each column another name"
             )
     units = (*found.units, *[""] * len(names))[: len(names)]
     return replace(found, names=tuple(names), units=units, unnamed=frozenset(unnamed))

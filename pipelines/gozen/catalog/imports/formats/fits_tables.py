@@ -103,7 +103,7 @@ def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTa
     """
     there = joined_names([str(one) for one in tables])
     if not tables:
-        raise NotATableError("it is FITS without a table: its extensions hold images only")
+        raise NotATableError("it is a FITS file without a table: its extensions contain only images")
     if asked.hdu is not None:
         found = [one for one in tables if asked.hdu.strip().lower() in (str(one.number), one.name.lower())]
         if len(found) != 1:

@@ -55,7 +55,7 @@ class Reader:
         """Return the value that all the bytes encode; nothing may follow it."""
         value = self.read()
         if self.at != len(self.tree) or self.memory != len(self.data):
-            raise Malformed("something stands after its end")
+            raise Malformed("there are bytes after its end")
         return value
 
     def read(self) -> Any:
