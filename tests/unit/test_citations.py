@@ -36,6 +36,8 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _MODULE = re.compile(r"(?:`~?|^::: )(gozen(?:_operator)?(?:\.\w+)+)(?:\(\))?(?:`|$)", re.MULTILINE)
 _IMPORT = re.compile(r"^(?:>>> )?from (gozen[\w.]*) import ([\w, ]+)$", re.MULTILINE)
 _PART = re.compile(r"(?<!`)`~?([a-z_]\w*(?:\.\w+)+)(?:\(\))?`(?!`)")
+_TEST = re.compile(r"`(test_\w+)`")
+_DEFINED = re.compile(r"\bdef (test_\w+)")
 _FILE = re.compile(
     r"(?<![\w/(])((?:pipelines|operator)/gozen[\w/.-]*\w|(?:tests|benchmarks|charts|images)/[\w/.-]+\.\w+)"
 )
@@ -46,6 +48,21 @@ def files() -> list[Path]:
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     top = [path for path in ROOT.iterdir() if path.suffix in SUFFIXES or path.name == "Makefile"]
     return sorted(path for path in [*found, *top] if "__pycache__" not in path.parts)
+
+
+def tests(path: Path, text: str) -> Iterator[Problem]:
+    """Find names of tests, and of modules of tests, that do not exist."""
+    if path != HISTORY:
+        yield from (name for name in _TEST.findall(text) if name not in names_of_tests())
+
+
+@functools.cache
+def names_of_tests() -> frozenset[str]:
+    """Return the names of all tests, their helpers and their modules."""
+    paths = list((ROOT / "tests").rglob("*.py"))
+    return frozenset(path.stem for path in paths).union(
+        *(_DEFINED.findall(path.read_text(encoding="utf-8")) for path in paths)
+    )
 
 
 def elsewhere(path: Path, text: str) -> Iterator[Problem]:
@@ -184,7 +201,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[str]:
             yield from _bound(one.body)
 
 
-@pytest.mark.parametrize("check", [elsewhere, pages, decisions, links, modules, parts_of_names, source_files])
+@pytest.mark.parametrize("check", [elsewhere, pages, decisions, links, modules, parts_of_names, source_files, tests])
 def test_what_is_cited_exists(check: Check) -> None:
     found = [
         f"{path.relative_to(ROOT)}: {problem}"
@@ -199,6 +216,7 @@ def test_what_is_cited_exists(check: Check) -> None:
     ("check", "text"),
     [
         (elsewhere, '"""The layout of keys (DESI' + 'GN §4)."""'),
+        (tests, "as in `test_of_" + "nothing`"),
         (pages, "# see docs/reference/" + "no_such.md"),
         (decisions, "as in deci" + "sion 9999"),
         (decisions, "as in deci" + "sions 0001 and 9999"),

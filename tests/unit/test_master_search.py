@@ -1,7 +1,7 @@
 """Which master frames get: gain, filter, exposure time, binning, window, camera, age; and what is said of none.
 
 What a profile's `dark_mismatch` does, and masters of old archives, which say less. The way from raw frames to masters
-and to a commit that names them is in `test_masters_of_frames`.
+and to a commit that names them is in `test_night_masters`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from gozen.archive.commit import put_product
+from gozen.archive.commit import put_new_product
 from gozen.reduction.reduce_sensor import reduce_sensor
 from gozen.reduction.sensor_stages import Aligned, Measured, Stored
 from gozen.reduction.steps.pipeline_table import STEPS, PipelineStep
@@ -161,8 +161,12 @@ def test_the_pipelines_of_the_table_are_those_that_can_be_asked_for():
 def brightest(measured, reached):
     """Store the flux of the brightest source."""
     flux = measured.solved.aligned.stack.sources.flux.max()
-    key = f"brightest/{measured.context.processing.folder}.txt"
-    return Stored(reached, products={"brightest": put_product(measured.context.store, key, f"{flux:.1f}".encode())})
+    return stored(measured.context, reached, flux)
+
+
+def stored(context, reached, flux):
+    key, data = f"brightest/{context.processing.folder}.txt", f"{flux:.1f}".encode()
+    return Stored(reached, products={"brightest": put_new_product(context.store, key, data, context.version)})
 
 
 @pytest.mark.parametrize("place", [0, 2, len(STEPS)])
@@ -182,9 +186,7 @@ def test_a_further_pipeline_is_one_step_more(night, place):
 
 
 def early(aligned, reached):
-    key = f"brightest/{aligned.context.processing.folder}.txt"
-    data = f"{aligned.stack.sources.flux.max():.1f}".encode()
-    return Stored(reached, products={"brightest": put_product(aligned.context.store, key, data)})
+    return stored(aligned.context, reached, aligned.stack.sources.flux.max())
 
 
 def test_a_step_whose_stage_is_not_reached_does_not_run(night):

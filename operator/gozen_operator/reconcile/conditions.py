@@ -29,11 +29,6 @@ def moment(now: float) -> str:
     return datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z")
 
 
-def seconds(text: str) -> float:
-    """Return a moment of RFC 3339 as seconds since 1970."""
-    return datetime.fromisoformat(text).timestamp()
-
-
 def stored_conditions(resource: Observation | Exposure | LightCurveJob) -> list[dict[str, Any]]:
     """Return the conditions that a resource has, as plain data."""
     found = resource.status.conditions if resource.status else []

@@ -51,7 +51,6 @@ def reduce(
     else:
         exposures = exposures_of_night(store, profile, night, exposure, left_out=say_left_out)
     works = works_of_night(
-        night,
         exposures,
         exposure or [],
         run=settings.run,

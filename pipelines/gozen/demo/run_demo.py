@@ -40,7 +40,6 @@ class DemoResult:
         Commands to try next.
     """
 
-    archive: Path
     report: Path
     checks: tuple[Check, ...]
     movers: tuple[MoverRow, ...]
@@ -90,7 +89,7 @@ def run_demo(
     report = folder / REPORT
     with named_errors(str(report), "write"):
         report.write_text(page, encoding="utf-8")
-    return DemoResult(folder / ARCHIVE, report, checks, mover_rows(found.movers), commands)
+    return DemoResult(report, checks, mover_rows(found.movers), commands)
 
 
 def checks_of(found: Findings) -> tuple[Check, ...]:

@@ -25,14 +25,11 @@ class FoundFlare:
         Indices of its points, in the order of time.
     x, y
         Mean position, pixels of the stack.
-    significance
-        -log10 of the expected number of such groups by chance.
     """
 
     members: NDArray[np.int64]
     x: float
     y: float
-    significance: float
 
 
 def group_flares(points: Points, frames: int, area_px: float, minimum_significance: float) -> list[FoundFlare]:
@@ -63,11 +60,7 @@ def group_flares(points: Points, frames: int, area_px: float, minimum_significan
         significance = -(np.log10(max(len(points), 1)) + chance)
         if len(group) > 1 and significance >= minimum_significance:
             members = np.array(group, np.int64)
-            flares.append(
-                FoundFlare(
-                    members, float(points.x[members].mean()), float(points.y[members].mean()), float(significance)
-                )
-            )
+            flares.append(FoundFlare(members, float(points.x[members].mean()), float(points.y[members].mean())))
     return flares
 
 

@@ -43,14 +43,11 @@ class Found:
         Trails within frames; each list has the trails of one object.
     flares
         Objects that do not move.
-    hits
-        Number of candidates that are sharper than a star (cosmic rays).
     """
 
     tracks: list[Track]
     chains: list[list[Streak]]
     flares: list[FoundFlare]
-    hits: int
 
 
 def find_moving(
@@ -69,14 +66,14 @@ def find_moving(
     frames = [index for index in cube.good if aligned.shifts[index].measured or raw.nframe == 1]
     fwhm = float(np.nanmedian([aligned.fwhm[index] for index in frames])) if frames else float("nan")
     if not np.isfinite(fwhm):
-        return Found([], [], [], 0)
+        return Found([], [], [])
     compared = compare(frames, fwhm, aligned, skies)
     found, streaks = _peaks(frames, compared, settings)
     times = frame_times(raw)
     exposure = raw.header.exposure_s / frame_step_s(raw)
     chains = link_streaks(streaks, times, exposure)
     if compared.alone:
-        return Found([], chains, [], 0)
+        return Found([], chains, [])
     points = _points([one.where(~one.sharp) for one in found], aligned)
     limits = LineLimits(settings.maximum_rate_px, settings.minimum_points, settings.minimum_significance)
     lines = link(points, times, aligned.stack.image.shape, limits)
@@ -96,7 +93,7 @@ def find_moving(
     rows, columns = aligned.stack.image.shape
     flares = group_flares(points.where(free), raw.nframe, rows * columns, settings.flare_significance)
     kept = [track for track in tracks if _is_sure(track, settings)]
-    return Found(kept, chains, flares, int(sum(one.sharp.sum() for one in found)))
+    return Found(kept, chains, flares)
 
 
 def _is_sure(track: Track, settings: MoverSettings) -> bool:

@@ -95,11 +95,13 @@ def _other_camera(what: str, exposures: Sequence[RawExposure], profile: Profile)
 
 
 def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:
-    """Return the named exposures, or all without names; raise `BadRequest` if none of the names exists."""
-    chosen = [one for one in exposures if not names or one.exposure in names]
-    if names and not chosen:
-        raise BadRequest(f"no exposure {', '.join(names)}; there are {', '.join(one.exposure for one in exposures)}")
-    return chosen
+    """Return the named exposures, or all without names; raise `BadRequest` if one of the names does not exist."""
+    absent = sorted(set(names) - {one.exposure for one in exposures})
+    if absent:
+        have = ", ".join(one.exposure for one in exposures)
+        night = exposures[0].night if exposures else ""
+        raise BadRequest(f"the night {night} has no exposure {', '.join(absent)}; it has {have}")
+    return [one for one in exposures if not names or one.exposure in names]
 
 
 def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequence[str], url: str) -> RawExposure:

@@ -15,11 +15,11 @@ from gozen.reduction.reduce_all import reduce_all
 from gozen.reduction.sensor_work import SensorResult, SensorWork
 from gozen.reduction.shared_inputs import open_shared_inputs
 from gozen.settings import Settings
+from gozen.workflow.night_exposures import chosen_exposures
 from gozen.workflow.stage_progress import StageProgress, no_progress
 
 
 def works_of_night(
-    night: str,
     exposures: Sequence[RawExposure],
     names: Sequence[str],
     *,
@@ -48,11 +48,7 @@ def works_of_night(
     BadRequest
         The night lacks one of the named exposures, or there is nothing to reduce.
     """
-    wanted = [one for one in exposures if not names or one.exposure in names]
-    absent = sorted(set(names) - {one.exposure for one in wanted})
-    if absent:
-        have = ", ".join(one.exposure for one in exposures)
-        raise BadRequest(f"the night {night} has no exposure {', '.join(absent)}; it has {have}")
+    wanted = chosen_exposures(exposures, names)
     works = works_of_exposures(wanted, sensors, pipelines, run, retain_raw=retain_raw)
     if not works and not (divided and any(one.data_type == "OBJECT" for one in wanted)):
         raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")

@@ -1,4 +1,4 @@
-"""A change to an exposure's record, and the note that a process writes while it makes the change. No I/O."""
+"""A change to an exposure's record, and the note that a process writes while it makes it. No access to the archive."""
 
 from __future__ import annotations
 
