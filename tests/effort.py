@@ -166,6 +166,7 @@ BUDGET_S: dict[str, float] = {
     "unit/test_cli": 15,
     "unit/test_quickdb_region": 10,
     "unit/test_reduce_sensor": 15,
+    "unit/test_watch_storage_failures": 20,
 }
 """Processor seconds that a module of tests may cost in ``make test``, with all that it starts."""
 
@@ -187,5 +188,6 @@ BUDGET_ALL_S = {
     "services/test_notebooks": 200.0,
     "services/test_s3_faults": 1500.0,
     "services/test_sql_locked": 200.0,
+    "unit/test_watch_storage_failures": 60.0,
 }
 """The same in ``make test-all``, for modules that repeat more there or run there alone."""

@@ -168,6 +168,7 @@ def test_a_watched_file_is_safe_before_the_spool_lets_go_of_it(again: bool, tmp_
     (arrival,), _ = read_arrivals([shot], CAMERA)
     key = "raw/20240301/m-67/0.fits"
     if again:
+        arrival = intake.collect(arrival)
         intake.take(arrival, key)
     with recorded(root) as disk:
         if again:

@@ -50,7 +50,7 @@ def files() -> list[Path]:
     return sorted(path for path in [*found, *top] if "__pycache__" not in path.parts)
 
 
-def tests(path: Path, text: str) -> Iterator[Problem]:
+def cited_tests(path: Path, text: str) -> Iterator[Problem]:
     """Find names of tests, and of modules of tests, that do not exist."""
     if path != HISTORY:
         yield from (name for name in _TEST.findall(text) if name not in names_of_tests())
@@ -201,7 +201,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[str]:
             yield from _bound(one.body)
 
 
-@pytest.mark.parametrize("check", [elsewhere, pages, decisions, links, modules, parts_of_names, source_files, tests])
+@pytest.mark.parametrize("check", [elsewhere, pages, decisions, links, modules, parts_of_names, source_files, cited_tests])
 def test_what_is_cited_exists(check: Check) -> None:
     found = [
         f"{path.relative_to(ROOT)}: {problem}"
@@ -216,7 +216,7 @@ def test_what_is_cited_exists(check: Check) -> None:
     ("check", "text"),
     [
         (elsewhere, '"""The layout of keys (DESI' + 'GN §4)."""'),
-        (tests, "as in `test_of_" + "nothing`"),
+        (cited_tests, "as in `test_of_" + "nothing`"),
         (pages, "# see docs/reference/" + "no_such.md"),
         (decisions, "as in deci" + "sion 9999"),
         (decisions, "as in deci" + "sions 0001 and 9999"),

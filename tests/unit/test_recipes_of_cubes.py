@@ -9,8 +9,9 @@ from tests.reductions import SMALL
 
 from gozen.archive.raw.exposure_record import RawExposure, Setup, Taken, record_exposure
 from gozen.archive.stores.open_store import open_store
+from gozen.errors import UnreadableInput
 from gozen.instrument.profile import parse_profile
-from gozen.settings import Settings
+from gozen.settings import Settings, WatchSettings
 from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.waiting_cubes import QueuedCube
 
@@ -44,6 +45,18 @@ def test_two_steps_of_one_target_are_answered_by_an_exposure_each(tmp_path: Path
     work = orders(tmp_path, "".join(steps)).work(cube(2, 10.0))
     assert work is not None
     assert work.pipelines == ("wcs", "stack")
+
+
+def test_a_damaged_record_of_another_exposure_hides_the_step_and_makes_nothing_express(tmp_path: Path) -> None:
+    steps = STEP.format(ra=10, pipelines="wcs") * 2
+    asked = orders(tmp_path, steps)
+    open_store(tmp_path / "archive").write("raw/20260115/00000009/exposure.json", b"damaged")
+    assert not asked.is_express(cube(1, 10.0).raw)
+    with pytest.raises(UnreadableInput, match="00000009"):
+        asked.work(cube(1, 10.0))
+    express = Settings(archive=str(tmp_path / "archive"), watch=WatchSettings(express=["fie*"]))
+    asked = Orders(parse_profile(SMALL, "small"), express, [tmp_path / "0.yaml"])
+    assert asked.is_express(cube(1, 10.0).raw)
 
 
 def test_a_step_is_answered_where_it_points(tmp_path: Path) -> None:

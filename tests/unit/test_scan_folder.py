@@ -9,6 +9,7 @@ import errno
 import gzip
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,7 +198,7 @@ def test_finishing_it_again_after_an_error_removes_the_folders_that_are_left(fol
 
 def test_taking_it_again_changes_nothing(folder, store, profile):
     (folder / "a.fits").write_bytes(raw_bytes())
-    arrival = read_arrival(folder / "a.fits", profile)
+    arrival = Intake(folder, store).collect(read_arrival(folder / "a.fits", profile))
     held = Intake(folder, store).take(arrival, KEY)
     assert Intake(folder, store).take(arrival, KEY) == held
 
@@ -241,6 +242,53 @@ def test_a_file_that_changed_after_its_header_was_read_stays_for_the_next_look(f
         Intake(folder, store).take(arrival, KEY)
     assert (folder / "a.fits").exists()
     assert store.list("raw") == []
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_file_that_was_moved_without_an_answer_is_not_mixed_up_with_others_of_its_name(
+    tmp_path, folder, store, profile, monkeypatch, is_link
+):
+    def comes(text):
+        if is_link:
+            (tmp_path / text).write_text(text)
+            (folder / "a.fits").symlink_to(tmp_path / text)
+        else:
+            (folder / "a.fits").write_text(text)
+
+    intake = Intake(folder, store)
+    comes("first")
+    first = intake.spooled(folder / "a.fits")
+    comes("second")
+    step = "unlink" if is_link else "rename"
+    carry_out = getattr(Path, step)
+
+    def no_answer(*words):
+        carry_out(*words)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, no_answer)
+        with pytest.raises(StorageUnavailable):
+            intake.spooled(folder / "a.fits")
+    comes("third")
+    held = [first, intake.spooled(folder / "a.fits"), intake.spooled(folder / "a.fits")]
+    assert [path.read_text() for path in held] == ["first", "second", "third"]
+
+
+def test_a_link_that_could_not_be_deleted_is_moved_again(tmp_path, folder, store, monkeypatch):
+    (tmp_path / "a").write_text("a")
+    (folder / "a.fits").symlink_to(tmp_path / "a")
+    intake = Intake(folder, store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda _: (_ for _ in ()).throw(OSError(errno.EACCES, "Permission denied")))
+        with pytest.raises(StorageUnavailable):
+            intake.spooled(folder / "a.fits")
+    assert intake.spooled(folder / "a.fits") == folder / ".gozen/a.fits"
+    assert not os.path.lexists(folder / "a.fits")
+
+
+def test_a_refused_file_that_somebody_removes_stops_nothing(folder, store):
+    assert Intake(folder, store).refuse(folder / "gone.fits") == folder / "gone.fits"
 
 
 def test_a_folder_has_one_watch(folder, store):

@@ -1,10 +1,12 @@
-"""Delays between attempts while storage fails: doubled after each failure, reset by a success."""
+"""Delays between attempts while storage fails: doubled after each failed attempt, reset by a success."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
-from gozen.errors import StorageUnavailable
+from gozen.errors import StorageUnavailable, UnreadableInput
 
 log = logging.getLogger(__name__)
 FIRST_S = 1.0
@@ -22,21 +24,38 @@ class Backoff:
 
     def __init__(self, who: str) -> None:
         self._who = who
-        self._pause_s = FIRST_S
+        self._pause_s = 0.0
         self.message = ""
         """Message of the current error; empty if there is none."""
         self.until = 0.0
         """Time before which the work is not tried again, s of the watch's clock."""
 
-    def failed(self, error: StorageUnavailable, now: float) -> None:
-        """Record an error; the next attempt waits twice as long as the last time, up to `LONGEST_S`."""
+    def failed(self, error: StorageUnavailable, now: float, begun: float | None = None) -> None:
+        """Record an error; the next attempt waits twice as long as the last time, up to `LONGEST_S`.
+
+        Parameters
+        ----------
+        begun
+            Time at which the attempt began, if it ran beside others. If that was before the end of the present pause,
+            the attempt has met the same failure as an earlier one, and the pause begins again without being doubled.
+        """
         if str(error) != self.message:
             log.warning("%s: %s; this watch waits and tries again, nothing is lost", error.name, error)
+        if begun is None or begun >= self.until:
+            self._pause_s = min(2 * self._pause_s, LONGEST_S) if self._pause_s else FIRST_S
         self.message, self.until = str(error), now + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LONGEST_S)
 
     def succeeded(self) -> None:
         """Record a success."""
         if self.message:
             log.info("the trouble of %s is over", self._who)
-        self.message, self.until, self._pause_s = "", 0.0, FIRST_S
+        self.message, self.until, self._pause_s = "", 0.0, 0.0
+
+
+@contextlib.contextmanager
+def waiting_for_repair() -> Iterator[None]:
+    """Turn the error about a damaged or missing object into one after which the watch waits and tries again."""
+    try:
+        yield
+    except UnreadableInput as error:
+        raise StorageUnavailable(str(error)) from error

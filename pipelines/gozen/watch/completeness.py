@@ -20,6 +20,7 @@ from gozen.frames.incoming_files import Arrival
 from gozen.frames.rename_exposures import Moved, rearrange
 from gozen.frames.take_in import record_of
 from gozen.instrument.profile import Profile
+from gozen.watch.backoff import waiting_for_repair
 from gozen.watch.frames_in_turn import RecentFrames
 from gozen.watch.scan_folder import FolderEntry, fits_files_below, is_whole, look_at_spool, verdict
 from gozen.watch.spool import read_arrival
@@ -101,8 +102,8 @@ class Arriving:
         self._settle_s, self._closed, self._utc_s = settle_s, closed, utc_s
         self._renaming = renaming or _OfArchive(store)
         self._held = ArchivedExposures(store, profile)
-        self._seen: dict[str, _EntryHistory] = {}
-        self._spooled: set[str] = set()
+        self._seen: dict[Path, _EntryHistory] = {}
+        self._spooled: set[Path] = set()
         self._waiting: dict[Path, tuple[Arrival, float]] = {}
         self._unsorted = False
         self._stale: set[str] = set()
@@ -110,8 +111,14 @@ class Arriving:
         self._recent = RecentFrames(tolerance_deg(profile))
         self._places: dict[ExposureName, list[Placed]] = {}
         self._left: set[Path] = set()
-        self.trouble: StorageUnavailable | None = None
-        """The error with which a file could not be read at the last scan; it is read again at the next one."""
+        self.spool_trouble: StorageUnavailable | None = None
+        """The error for which `spooled` has to be called again."""
+        self._trouble: StorageUnavailable | None = None
+
+    @property
+    def trouble(self) -> StorageUnavailable | None:
+        """The error at the last scan of folder or spool; what could not be done is done at the next one."""
+        return self._trouble or self.spool_trouble
 
     @property
     def unread(self) -> int:
@@ -120,10 +127,12 @@ class Arriving:
 
     def spooled(self) -> tuple[list[FileGroup], list[Refusal]]:
         """Return the files that an earlier watch left in its spool; the next call tries unreadable files again."""
-        self.trouble = None
-        entries = [entry for entry in look_at_spool(self._folder) if entry.name not in self._spooled]
-        self._spooled |= {entry.name for entry in entries}
-        return self._read(entries, -math.inf)
+        entries = [entry for entry in look_at_spool(self._folder) if entry.path not in self._spooled]
+        self._spooled |= {entry.path for entry in entries}
+        self._trouble = None
+        found = self._read(entries, -math.inf)
+        self.spool_trouble = self._trouble
+        return found
 
     def awaited(self) -> set[tuple[str, str, str]]:
         """Return night, exposure and sensor of the files that wait until their exposure is complete."""
@@ -138,10 +147,10 @@ class Arriving:
             The folder cannot be read.
         """
         left: list[Path] = []
-        entries = {entry.name: entry for entry in fits_files_below(self._folder, left)}
+        entries = {entry.path: entry for entry in fits_files_below(self._folder, left)}
         self._name_left(left)
-        self._seen = {name: one for name, one in self._seen.items() if name in entries}
-        self.trouble = None
+        self._seen = {path: one for path, one in self._seen.items() if path in entries}
+        self._trouble = None
         ready = [entry for entry in entries.values() if self._is_ready(entry, now)]
         return self._read(ready, now)
 
@@ -153,9 +162,9 @@ class Arriving:
         self._left = set(links)
 
     def _is_ready(self, entry: FolderEntry, now: float) -> bool:
-        seen = self._seen.get(entry.name)
+        seen = self._seen.get(entry.path)
         if seen is None or seen.entry != entry:
-            self._seen[entry.name] = _EntryHistory(entry, now)
+            self._seen[entry.path] = _EntryHistory(entry, now)
             return False
         if seen.over:
             return False
@@ -165,7 +174,7 @@ class Arriving:
             except MissingObject:
                 return False
             except StorageUnavailable as error:
-                self.trouble = error
+                self._trouble = error
                 return False
         # Measured with the watch's clock: if the camera's clock is ahead, its files would seem to be still in use.
         found = verdict(same=True, whole=seen.whole, quiet_s=now - seen.since, patience_s=self._patience_s)
@@ -173,42 +182,60 @@ class Arriving:
         return seen.over
 
     def _read(self, entries: Iterable[FolderEntry], now: float) -> tuple[list[FileGroup], list[Refusal]]:
-        arrivals, refused = [], []
+        """Read new files, and return the complete exposures and the files that are left out.
+
+        If storage fails, all that is not returned remains here and is returned at a later scan; see `trouble`.
+        """
+        refused = self._read_headers(entries, now)
+        try:
+            with waiting_for_repair():
+                refused += self._sort_again() if self._unsorted else []
+        except StorageUnavailable as error:
+            self._trouble = error
+            return [], refused
+        return self._complete(now), refused
+
+    def _read_headers(self, entries: Iterable[FolderEntry], now: float) -> list[Refusal]:
+        """Add files to those that wait until their exposure is complete; return the files that are not raw files."""
+        refused = []
         for entry in entries:
             try:
-                arrivals.append(read_arrival(entry.path, self._profile))
+                arrival = read_arrival(entry.path, self._profile)
             except CorruptFile as error:
                 refused.append(Refusal(entry.path, error))
             except MissingObject:
-                continue  # renamed or removed since the scan
+                self._forget(entry)  # renamed or removed since the scan; it may come back
             except StorageUnavailable as error:
-                self.trouble = error
-                # Forgotten, so that the next scan reads the file again: after one failed read it would be ignored.
-                self._seen.pop(entry.name, None)
-                self._spooled.discard(entry.name)
-        # Stored before they are sorted: if the archive fails while they are sorted, the next scan sorts them again.
-        self._waiting.update({one.path: (one, now) for one in arrivals})
-        self._unsorted = self._unsorted or bool(arrivals)
-        try:
-            groups, left_out = self._sorted(now)
-        except StorageUnavailable as error:
-            self.trouble = error
-            return [], refused
-        return groups, refused + left_out
+                self._trouble = error
+                self._forget(entry)
+            else:
+                # Stored before it is sorted: if the archive fails meanwhile, the next scan sorts it again.
+                self._waiting[arrival.path] = arrival, now
+                self._unsorted = True
+        return refused
 
-    def _sorted(self, now: float) -> tuple[list[FileGroup], list[Refusal]]:
-        """Assign waiting files to exposures, and return the complete exposures and the files that are left out.
+    def _forget(self, entry: FolderEntry) -> None:
+        """Let the next scan read a file again: after one failed read it would be ignored."""
+        self._seen.pop(entry.path, None)
+        self._spooled.discard(entry.path)
+
+    def _complete(self, now: float) -> list[FileGroup]:
+        """Return the complete exposures, which then wait no longer.
 
         Files without an exposure number wait until no more files come for their exposure. So the exposures and their
         names do not depend on the order in which the files arrive.
         """
-        refused = self._sort_again() if self._unsorted else []
         self._recent.see(self._places)
-        whole = [self._group(name, placed) for name, placed in self._places.items()]
-        whole = [one for one in whole if self._is_whole(one, now)]
-        for group in whole:
-            self._give_out(group)
-        return whole, refused
+        found = [self._group(name, placed) for name, placed in self._places.items()]
+        complete = []
+        for group in [one for one in found if self._is_whole(one, now)]:
+            try:
+                self._give_out(group)
+            except StorageUnavailable as error:
+                self._trouble = error
+                break  # those before it are returned now, the others at a later scan
+            complete.append(group)
+        return complete
 
     def _sort_again(self) -> list[Refusal]:
         """Assign files to exposures: those that wait, and earlier ones that may still change; return rejected files."""
@@ -245,13 +272,15 @@ class Arriving:
         return group.last <= now - self._settle_s and not goes_on
 
     def _give_out(self, group: FileGroup) -> None:
-        del self._places[group.night, group.exposure]
-        for one in group.files:
-            del self._waiting[one.arrival.path]
-        self._held.remember(record_of(group.night, group.exposure, group.files))
+        """Let an exposure wait no longer, and log a warning if it counted as complete too soon before."""
         frames, closed = [one.arrival.frame for one in group.files], self._closed or self._held.closed
+        # First, because it alone reads the archive: after an error the exposure waits as before.
         warning = self._recent.given_out(
             group.exposure, frames, lambda before: closed(group.night, before, frames[-1].sensor)
         )
         if warning:
             log.warning("%s", warning)
+        del self._places[group.night, group.exposure]
+        for one in group.files:
+            del self._waiting[one.arrival.path]
+        self._held.remember(record_of(group.night, group.exposure, group.files))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from gozen.archive.commit import SensorCommit
-from gozen.errors import GozenError, StorageUnavailable
+from gozen.errors import GozenError, StorageUnavailable, UnreadableInput
 from gozen.reduction.process_pool import WorkerPool
 from gozen.reduction.reduce_all import reduce_here
 from gozen.reduction.sensor_masters import MasterResult, make_sensor_masters
@@ -51,6 +51,7 @@ class Outbound:
         self._orders, self._reporter = context.orders, context.reporter
         self._published: list[QueuedCube] = []
         self._publish_after = 0.0
+        self._begun: dict[Hashable, float] = {}
         self.trouble = Backoff("the workers")
         for number in range(pool.workers):
             pool.submit((_WARMING, number), import_reduction, number)
@@ -62,17 +63,23 @@ class Outbound:
 
     def step(self, now: float) -> None:
         """Submit all work that can be done now, unless it has to wait after a storage error."""
-        if now >= self.trouble.until:
+        if now < self.trouble.until:
+            return
+        try:
             self._start(now)
-            self._publish(now)
+        except StorageUnavailable as error:
+            self.trouble.failed(error, now)
+            return
+        self._publish(now)
 
     def collect(self, timeout_s: float, now: Callable[[], float], sleep: Callable[[float], None]) -> None:
         """Wait for results and handle them."""
         for name, result in self._pool.finished(timeout_s, sleep):
+            begun = self._begun.pop(name, None)
             if name == _PUBLISHING:
-                self._after_publishing(result, now())
+                self._after_publishing(result, now(), begun)
             elif name[0] != _WARMING:
-                self._after_reduction(self._cubes[name], result, now())
+                self._after_reduction(self._cubes[name], result, now(), begun)
 
     def _start(self, now: float) -> None:
         """Submit a task for each worker and one more; with a longer queue, express cubes would wait behind others."""
@@ -80,15 +87,27 @@ class Outbound:
             cube = next_to_run(self._cubes.values(), now - self._quiet_s)
             if cube is None:
                 return
-            wanted: Any = self._orders.masters(cube) if cube.calibrates else self._orders.work(cube)
+            try:
+                wanted: Any = self._orders.masters(cube) if cube.calibrates else self._orders.work(cube)
+            except UnreadableInput as error:
+                self._hold(cube, error)
+                continue
             if wanted is None:
                 self._done(cube, now)
                 continue
             cube.state = State.RUNNING
-            self._pool.submit(cube.key, make_sensor_masters if cube.calibrates else reduce_here, wanted)
+            self._submit(cube.key, make_sensor_masters if cube.calibrates else reduce_here, wanted, now)
+
+    def _submit(self, name: Hashable, do: Callable[[Any, SharedInputs], Any], what: object, now: float) -> None:
+        self._begun[name] = now
+        self._pool.submit(name, do, what)
 
     def _after_reduction(
-        self, cube: QueuedCube, result: SensorCommit | list[MasterResult] | GozenError, now: float
+        self,
+        cube: QueuedCube,
+        result: SensorCommit | list[MasterResult] | GozenError,
+        now: float,
+        begun: float | None,
     ) -> None:
         if isinstance(result, list):
             self._release_held()
@@ -96,16 +115,19 @@ class Outbound:
         # A storage error is not the fault of the cube: it is tried again without limit.
         if isinstance(error, StorageUnavailable):
             cube.state = State.WAITING
-            self.trouble.failed(error, now)
+            self.trouble.failed(error, now, begun)
         elif error is not None:
-            self._reporter.held(cube, error)
-            cube.hold(error)
+            self._hold(cube, error)
         elif not isinstance(result, GozenError):
             self.trouble.succeeded()
             self._reporter.reduced(cube, result)
             self._done(cube, now)
         if self._inbound.has_more(cube.key):
             cube.state = State.IN_FOLDER
+
+    def _hold(self, cube: QueuedCube, error: GozenError) -> None:
+        self._reporter.held(cube, error)
+        cube.hold(error)
 
     def _done(self, cube: QueuedCube, now: float) -> None:
         cube.state = State.DONE
@@ -130,12 +152,12 @@ class Outbound:
             return
         chosen: set[Name] = {one for part in cut for one in part} | set(other)
         self._published = [cube for cube in self._cubes.values() if cube.name in chosen and cube.state == State.DONE]
-        self._pool.submit(_PUBLISHING, publish, Publication(tuple(map(tuple, cut)), other))
+        self._submit(_PUBLISHING, publish, Publication(tuple(map(tuple, cut)), other), now)
 
-    def _after_publishing(self, result: Published | GozenError, now: float) -> None:
+    def _after_publishing(self, result: Published | GozenError, now: float, begun: float | None) -> None:
         cubes, self._published = self._published, []
         if isinstance(result, StorageUnavailable):
-            self.trouble.failed(result, now)
+            self.trouble.failed(result, now, begun)
             return
         if isinstance(result, GozenError):
             self._reporter.held(cubes[0], result)
@@ -154,10 +176,14 @@ class Outbound:
 
 
 def first_error(result: SensorCommit | list[MasterResult]) -> GozenError | None:
-    """Return the error of the first master that could not be made; None for a commit, or if all were made."""
+    """Return the error of the first master that could not be made; None for a commit, or if all were made.
+
+    A storage error comes before others, because the masters that it prevented can be made later.
+    """
     if isinstance(result, SensorCommit):
         return None
-    return next((one.error for one in result if one.error is not None), None)
+    errors = [one.error for one in result if one.error is not None]
+    return next((one for one in errors if isinstance(one, StorageUnavailable)), errors[0] if errors else None)
 
 
 def import_reduction(number: int, _: SharedInputs) -> int:

@@ -76,13 +76,16 @@ class RecentFrames:
         if setup.exposure_id is not None or last.taken.cube_s is not None or last.data_type != "OBJECT":
             return ""
         series = (base_name(last), last.sensor, setup.filter, f"{setup.exposure_s:g}", setup.gain)
-        before, ended = self._ended.pop(series, (exposure, first))
+        before, ended = self._ended.get(series, (exposure, first))
+        pause_s = (first.taken.mjd - ended.taken.mjd) * _DAY_S
+        goes_on = 0 < pause_s <= max(PAUSE_S, PAUSE_FRAMES * setup.exposure_s) and self._is_near(first, ended)
+        # Asked before anything is recorded: if the answer is an error, this is called again for the same exposure.
+        was_closed = before != exposure and goes_on and is_closed(before)
+        self._ended.pop(series, None)  # so that the series is the last one again
         self._ended[series] = exposure, last
         if len(self._ended) > _SERIES_KEPT:
             del self._ended[next(iter(self._ended))]
-        pause_s = (first.taken.mjd - ended.taken.mjd) * _DAY_S
-        goes_on = 0 < pause_s <= max(PAUSE_S, PAUSE_FRAMES * setup.exposure_s) and self._is_near(first, ended)
-        if before == exposure or not goes_on or not is_closed(before):
+        if not was_closed:
             return ""
         return (
             f"{exposure} goes on with what {before} had begun, whose last frame was taken {pause_s:.0f} s before and "

@@ -56,6 +56,7 @@ class Inbound:
         self._arriving = Arriving(
             folder, shared.store, shared.profile, settings.patience_s, settle_s, self._is_closed, self._renaming
         )
+        self._given: deque[tuple[FileGroup, Placed]] = deque()
         self._refusals: deque[Refusal] = deque()
         self._to_finish: deque[Path] = deque()
         self._claimed, self._resuming = False, not keep
@@ -64,7 +65,7 @@ class Inbound:
     @property
     def unread(self) -> int:
         """Number of files that are not complete yet, whose exposure is not, or that will be moved to ``refused``."""
-        return self._arriving.unread + len(self._refusals)
+        return self._arriving.unread + len(self._given) + len(self._refusals)
 
     @property
     def has_looked(self) -> bool:
@@ -74,7 +75,7 @@ class Inbound:
     @property
     def is_idle(self) -> bool:
         """Whether all files that the scans have found in the folder are handled."""
-        return self.has_looked and not self.unread and not self._to_finish
+        return self.has_looked and not self._resuming and not self.unread and not self._to_finish
 
     def close(self) -> None:
         """Remove half-written files of workers that have ended, and release the folder for another watch."""
@@ -96,21 +97,10 @@ class Inbound:
             self._intake.claim()
             self._claimed = True
             self._sweep()
+        self._scan(now)
+        self._clear()
+        # Again, because a scan may have begun a renaming: no file may be taken under its old name.
         self._renaming.finish()
-        if self._resuming:
-            self._accept(*self._arriving.spooled(), now)
-            self._resuming = self._arriving.trouble is not None
-        if now >= self._next_look:
-            self._next_look = now + self._settings.interval_s
-            self._look(now)
-        # Here and below an entry is removed after its work is done, so that the next step repeats it after an error.
-        while self._to_finish:
-            self._intake.finish(self._to_finish[0])
-            self._to_finish.popleft()
-        while self._refusals:
-            one = self._refusals[0]
-            self._reporter.refused(self._intake.refuse(one.path), one.reason)
-            self._refusals.popleft()
         cube = self.next()
         if cube is not None:
             self._take(cube)
@@ -135,6 +125,18 @@ class Inbound:
         if isinstance(self._store, DirectoryStore):
             self._store.sweep()
 
+    def _scan(self, now: float) -> None:
+        """Scan the spool of an earlier watch until it is read, and the folder if it is time."""
+        # What an error interrupted comes first: later files are compared with the names that it gives.
+        self._renaming.finish()
+        self._queue(now)
+        if self._resuming:
+            self._accept(*self._arriving.spooled(), now)
+            self._resuming = self._arriving.spool_trouble is not None
+        if now >= self._next_look:
+            self._next_look = now + self._settings.interval_s
+            self._look(now)
+
     def _look(self, now: float) -> None:
         try:
             found = self._arriving.look(now)
@@ -146,11 +148,28 @@ class Inbound:
             if name in self._cubes:
                 self._cubes[name].last = now  # it waits for files that have come, but whose exposure is not complete
 
+    def _clear(self) -> None:
+        """Remove finished files from the spool, and move refused files aside."""
+        # Here and below an entry is removed after its work is done, so that the next step repeats it after an error.
+        while self._to_finish:
+            self._intake.finish(self._to_finish[0])
+            self._to_finish.popleft()
+        while self._refusals:
+            one = self._refusals[0]
+            self._reporter.refused(self._intake.refuse(one.path), one.reason)
+            self._refusals.popleft()
+
     def _accept(self, groups: Iterable[FileGroup], refused: Iterable[Refusal], now: float) -> None:
         self._refusals += refused
-        for group in groups:
-            for one in group.files:
-                self._add(group.night, group.exposure, one, group.last if math.isfinite(group.last) else now, now)
+        self._given += [(group, one) for group in groups for one in group.files]
+        self._queue(now)
+
+    def _queue(self, now: float) -> None:
+        """Add files of complete exposures to their cubes."""
+        while self._given:
+            group, one = self._given[0]
+            self._add(group.night, group.exposure, one, group.last if math.isfinite(group.last) else now, now)
+            self._given.popleft()
 
     def _is_closed(self, night: str, exposure: str, sensor: str) -> bool:
         """Tell whether a sensor of an exposure has been reduced, or is being reduced."""
@@ -183,15 +202,15 @@ class Inbound:
         """Move the files of one cube into the archive and record its exposure."""
         waiting = self._arrivals[cube.key]
         while waiting:
-            one = waiting[0]
             try:
+                one = waiting[0] = replace(waiting[0], arrival=self._intake.collect(waiting[0].arrival))
                 cube.files[self._intake.take(one.arrival, one.key)] = one.key
                 cube.keys = tuple(sorted({*cube.keys, one.key}))
                 taken = one.arrival.frame.taken
                 begin = min(cube.raw.mjd, taken.mjd)
                 cube.raw = replace(cube.raw, mjd=begin, taken={**cube.raw.taken, one.key: taken})
             except CorruptFile as error:
-                self._refusals.append(Refusal(self._intake.spooled(one.arrival.path), error))
+                self._refusals.append(Refusal(waiting[0].arrival.path, error))
             except MissingObject as error:
                 log.warning("not taken in: %s", error)
             waiting.popleft()

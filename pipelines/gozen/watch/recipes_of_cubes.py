@@ -10,6 +10,7 @@ from pathlib import Path
 from gozen.archive.keys import Processing
 from gozen.archive.raw.exposure_record import RawExposure, raw_exposures
 from gozen.archive.stores.open_store import open_archive
+from gozen.errors import UnreadableInput
 from gozen.instrument.profile import Profile
 from gozen.observing.observation_plan import PlannedExposure
 from gozen.observing.raw_for_steps import PointingReach, step_of
@@ -47,10 +48,21 @@ class Orders:
         self._of_night("20000101")  # so that an invalid recipe is refused at the start
 
     def is_express(self, raw: RawExposure) -> bool:
-        """Tell whether an exposure is reduced before others: its recipe or the settings make its object express."""
+        """Tell whether an exposure is reduced before others: its recipe or the settings make its object express.
+
+        If a damaged record prevents that its step of a recipe is found, the settings alone count; `work` reports it.
+
+        Raises
+        ------
+        StorageUnavailable
+            The archive cannot be read.
+        """
         if raw.data_type != "OBJECT":
             return False
-        asked = self._asked_for(raw)
+        try:
+            asked = self._asked_for(raw)
+        except UnreadableInput:
+            asked = None
         if asked is not None and asked[0].exposure.spec.priority_class == "express":
             return True
         return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
@@ -66,7 +78,15 @@ class Orders:
         return masters_wanted([cube.raw_exposure], self._profile.masters)[0]
 
     def work(self, cube: QueuedCube) -> SensorWork | None:
-        """Return the reduction task of a sky cube; None if its recipe leaves the sensor out."""
+        """Return the reduction task of a sky cube; None if its recipe leaves the sensor out.
+
+        Raises
+        ------
+        StorageUnavailable
+            The archive cannot be read.
+        UnreadableInput
+            The record of another exposure of the night is damaged, so it is not known which step this one belongs to.
+        """
         raw = cube.raw
         processing = Processing(raw.night, raw.exposure, self._settings.run)
         files = raw.sensors[cube.sensor]

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from gozen.archive.raw.exposure_record import RawExposure, read_record
 from gozen.archive.stores.open_store import Store
+from gozen.errors import UnreadableInput
 from gozen.frames.assign_exposures import Placed
 from gozen.frames.move_raw_files import finish_renaming
 from gozen.frames.rename_exposures import Moved, rearrange
 from gozen.frames.take_in import record_of
+from gozen.watch.backoff import waiting_for_repair
 from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.waiting_cubes import CubeName, Cubes, QueuedCube, State
 
@@ -33,6 +35,7 @@ class CubeRenaming:
     def __init__(self, store: Store, orders: Orders, cubes: Cubes, arrivals: Arrivals) -> None:
         self._store, self._orders, self._cubes, self._arrivals = store, orders, cubes, arrivals
         self._begun: tuple[str, Sequence[Moved]] | None = None
+        self._unsettled: set[CubeName] = set()
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
         """Move files of a night to other exposures.
@@ -40,27 +43,35 @@ class CubeRenaming:
         Raises
         ------
         StorageUnavailable
-            The archive cannot be read or written now. `finish` completes the move later; until then none of these cubes
-            is reduced.
+            The archive cannot be read or written now, or a record is damaged. `finish` completes the move later; until
+            then none of these cubes is reduced.
         """
         self._begun = night, moved
-        for one in moved:
-            cube = self._cubes.get(_name(night, one.file.exposure, one))
-            if cube is not None:
-                # So that it is not reduced under the old name while the archive may contain half of the change.
-                cube.state = State.IN_FOLDER
+        for name in _names(night, moved) & set(self._cubes):
+            # So that it is not reduced under the old name while the archive may contain half of the change.
+            self._cubes[name].state = State.IN_FOLDER
         ahead = self._ahead(moved)
         archived = [one for one in moved if one.file.key not in ahead]
         if any(one.changes for one in archived):
-            rearrange(self._store, night, archived)
+            with waiting_for_repair():
+                rearrange(self._store, night, archived)
         self.finish()
 
     def finish(self) -> None:
         """Complete a move that was begun: files that the archive has under their new keys go to their new cubes."""
-        if self._begun is None:
-            return
-        night, moved = self._begun
-        finish_renaming(self._store, night)
+        if self._begun is not None:
+            self._move(*self._begun)
+            # Before the cubes are updated: if the archive fails then, the files must not be moved a second time.
+            self._begun = None
+        while self._unsettled:
+            name = min(self._unsettled)
+            if name in self._cubes:
+                self._settle(name)
+            self._unsettled.discard(name)
+
+    def _move(self, night: str, moved: Sequence[Moved]) -> None:
+        with waiting_for_repair():
+            finish_renaming(self._store, night)
         ahead = self._ahead(moved)
         # The archive decides: if it refused the renaming, the files still have their old keys and cubes.
         done = [one for one in moved if one.changes and (one.file.key in ahead or self._store.exists(one.key))]
@@ -69,11 +80,8 @@ class CubeRenaming:
         for one, part in zip(done, parts, strict=True):
             if part is not None:
                 self._put_in(_name(night, one.exposure, one), one.key, part)
-        names = {_name(night, name, one) for one in moved for name in (one.exposure, one.file.exposure)}
-        for name in names & set(self._cubes):
-            self._settle(name)
+        self._unsettled |= _names(night, moved)
         self._orders.forget(night)
-        self._begun = None
 
     def promised(self, night: str) -> list[RawExposure]:
         """Return records of the files of a night that are not in the archive yet."""
@@ -123,7 +131,10 @@ class CubeRenaming:
         if not cube.keys and not waiting:
             del self._cubes[name]
             return
-        record = read_record(self._store, *cube.name) if cube.keys else None
+        try:
+            record = read_record(self._store, *cube.name) if cube.keys else None
+        except UnreadableInput:
+            record = None  # `Inbound` reports it when it records the files of this cube
         is_recorded = record is not None and set(cube.keys) <= set(record.sensors.get(cube.sensor, ()))
         if record is not None and is_recorded:
             cube.raw = record
@@ -146,6 +157,10 @@ class _CubeShare:
 
 def _name(night: str, exposure: str, one: Moved) -> CubeName:
     return night, exposure, one.file.frame.sensor
+
+
+def _names(night: str, moved: Iterable[Moved]) -> set[CubeName]:
+    return {_name(night, name, one) for one in moved for name in (one.exposure, one.file.exposure)}
 
 
 def _size(path: Path) -> int:

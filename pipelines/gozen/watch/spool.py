@@ -13,6 +13,7 @@ import io
 import os
 import re
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -60,6 +61,14 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
     return Arrival(path, header, frame_of(header, profile, shape), stamp)
 
 
+@dataclass(frozen=True)
+class _Move:
+    """A move into the spool that was begun: where to, and which file or link it is."""
+
+    target: Path
+    identity: tuple[int, int] | None
+
+
 class Intake:
     """Moves the files of one folder into the archive.
 
@@ -72,6 +81,7 @@ class Intake:
     def __init__(self, folder: Path, store: Store, *, keep: bool = False) -> None:
         self._folder, self._store, self._keep = folder, store, keep
         self._lock: IO[str] | None = None
+        self._moving: dict[Path, _Move] = {}
 
     def claim(self) -> None:
         """Lock the folder against a second watch.
@@ -100,6 +110,27 @@ class Intake:
             self._lock.close()
             self._lock = None
 
+    def collect(self, arrival: Arrival) -> Arrival:
+        """Move one file into the spool; return it with its present path.
+
+        The camera may use its name again after that. So an attempt that follows a storage error has to be made with the
+        returned value.
+
+        Raises
+        ------
+        MissingObject
+            The file was deleted or has changed since its header was read.
+        StorageUnavailable
+            The folder cannot be written.
+        """
+        path = arrival.path
+        with named_errors(str(path), "read"):
+            is_there = not self._was_moved(path) and path.exists()
+        if is_there and arrival.stamp not in (None, stamp_of(path)):
+            raise MissingObject(f"{path} has changed; it is checked again")
+        held = self.spooled(path)
+        return arrival if held == path else replace(arrival, path=held, stamp=None)
+
     def take(self, arrival: Arrival, key: str) -> Path:
         """Add one file to the archive under a key; return its present path.
 
@@ -112,11 +143,8 @@ class Intake:
         StorageUnavailable
             Folder or archive cannot be written.
         """
-        path = arrival.path
-        if path.exists() and arrival.stamp not in (None, stamp_of(path)):
-            raise MissingObject(f"{path} has changed; it is checked again")
         # Moved before it is read (without `keep`): if the camera uses the name again, it makes another file.
-        held = self.spooled(path)
+        held = self.collect(arrival).path
         with named_errors(str(held), "read"), held.open("rb") as stream:
             compressed = stream.read(2) == _GZIP_MAGIC
             shared = os.fstat(stream.fileno()).st_nlink > 1
@@ -133,7 +161,7 @@ class Intake:
         else:
             fits = self._store.take(key, held)
         if not fits:
-            raise other_file(path, key)
+            raise other_file(arrival.path, key)
         return held
 
     def finish(self, path: Path) -> None:
@@ -156,31 +184,50 @@ class Intake:
             while target.exists():
                 number += 1
                 target = target.with_name(f"{path.name}.{number}")
-            path.rename(target)
+            try:
+                path.rename(target)
+            except FileNotFoundError:
+                return path  # somebody has removed it, or an attempt that ended with an error has moved it
         return target
 
     def spooled(self, path: Path) -> Path:
         """Move a file into the spool, unless it is there already or files are kept; return its new path."""
-        spool = self._folder / SPOOL
-        if self._keep or path.is_relative_to(spool):
+        if self._keep or path.is_relative_to(self._folder / SPOOL):
             return path
-        target = spool / path.relative_to(self._folder)
-        if not path.exists() and target.exists():
-            return target  # an earlier attempt has moved it
-        number = 1
+        with named_errors(f"{path} (with --keep files are not moved)", "write"):
+            if not self._was_moved(path):
+                self._move(path)
+        return self._moving.pop(path).target
+
+    def _was_moved(self, path: Path) -> bool:
+        """Tell whether an attempt that ended with an error has moved a file; a file that is at its path is another."""
+        move = self._moving.get(path)
+        return move is not None and move.target.exists() and _identity(path) != move.identity
+
+    def _move(self, path: Path) -> None:
+        begun = self._moving.get(path)
+        if begun is None or not begun.target.exists():
+            begun = self._moving[path] = _Move(self._free_place(path), _identity(path))
+        target = begun.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if path.is_symlink():
+                _move_content(path, target)
+            else:
+                path.rename(target)
+        except FileNotFoundError as error:
+            # A network file system may move the file, lose its answer, and then not find the file any more.
+            if not target.exists():
+                del self._moving[path]
+                raise MissingObject(f"{path} is gone") from error
+
+    def _free_place(self, path: Path) -> Path:
+        spool, below = self._folder / SPOOL, path.relative_to(self._folder)
+        target, number = spool / below, 1
         while target.exists():
             # An earlier file with this name is still being worked on.
             number += 1
-            target = spool / str(number) / path.relative_to(self._folder)
-        with named_errors(f"{path} (with --keep files are not moved)", "write"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                if path.is_symlink():
-                    _move_content(path, target)
-                else:
-                    path.rename(target)
-            except FileNotFoundError as error:
-                raise MissingObject(f"{path} is gone") from error
+            target = spool / str(number) / below
         return target
 
     def _remove_empty(self, folder: Path) -> None:
@@ -190,6 +237,15 @@ class Intake:
                     return
                 folder.rmdir()
             folder = folder.parent
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return inode and modification time (ns) of a file or a link; None if it does not exist."""
+    try:
+        seen = path.lstat()
+    except FileNotFoundError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns
 
 
 def _move_content(link: Path, target: Path) -> None:
