@@ -54,7 +54,8 @@ class OperatorSettings(BaseSettings):
 
     namespaces: tuple[str, ...] = Field(("default",), description="Namespaces whose resources the operator reconciles")
     lease_namespace: str | None = Field(
-        None, description="Namespace of the operator's Lease; default: the first of `namespaces`"
+        None,
+        description="Namespace of the Lease; the chart sets that of the release; default: the first of `namespaces`",
     )
     identity: str = Field(
         default_factory=own_identity,
@@ -62,7 +63,7 @@ class OperatorSettings(BaseSettings):
         description="Unique name of this process in the Lease; default: host, process, random token",
     )
     max_active_jobs: int = Field(
-        8, ge=1, description="Largest number of Exposures' Jobs at a time; express Exposures are first"
+        8, ge=1, description="Most Jobs of Exposures at one time, in each namespace; targets of opportunity start first"
     )
     raw_patience_s: float = Field(
         3600.0, gt=0, description="Seconds after which raw data that have not arrived count as missing"
@@ -72,7 +73,9 @@ class OperatorSettings(BaseSettings):
         ge=0,
         description="Seconds that an Exposure waits for its night's calibration; then it is reduced without it",
     )
-    look_s: float = Field(10.0, gt=0, description="Seconds between two checks for raw data in the archive")
+    look_s: float = Field(
+        10.0, gt=0, description="Seconds between two checks for the raw data of an Exposure in the archive"
+    )
     resync_s: float = Field(300.0, gt=0, description="Seconds after which every resource is reconciled again")
     exposure_ttl_s: float = Field(
         3600.0, ge=0, description="Seconds after which a finished Exposure is deleted from the API server"

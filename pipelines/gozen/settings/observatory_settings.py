@@ -11,13 +11,15 @@ class ObservatorySettings(SettingsSection):
     """Telescope and camera that the observer controls, and the behaviour of the simulated ones."""
 
     driver: str = Field("simulated", description="Name of an entry point of the group gozen.drivers")
-    options: dict[str, str] = Field({}, description="Options of a driver from another package")
+    options: dict[str, str] = Field({}, description="Options for a driver of another package, as name = text")
     move_timeout_s: float = Field(
         300.0, gt=0, description="Seconds after which a move that has not ended counts as failed"
     )
-    first_exposure_id: int = Field(1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned")
+    first_exposure_id: int = Field(
+        1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned; later ones count on from the last one"
+    )
     seed: int = Field(1, description="Random seed of the simulated sky; use one seed for one archive")
-    speed_up: float = Field(1.0, gt=0, description="How many times faster than real devices the simulated ones are")
+    speed_up: float = Field(1.0, gt=0, description="Simulated devices are this many times faster than real ones")
     events: bool = Field(
         False, description="Whether each simulated exposure of the sky contains a flare, movers and other events"
     )
@@ -42,6 +44,11 @@ class ObserverSettings(SettingsSection):
         120.0, gt=0, description="Seconds without renewal after which another observer may take over a claim"
     )
     attempts: int = Field(
-        3, ge=1, le=99, description="Number of attempts at an interrupted exposure, each under a new EXP_ID"
+        3,
+        ge=1,
+        le=99,
+        description="Attempts at an interrupted exposure, each under a new EXP_ID; then the recipe is cancelled",
     )
-    grace_s: float = Field(20.0, ge=0, description="Seconds after SIGTERM in which an exposure may be completed")
+    grace_s: float = Field(
+        20.0, ge=0, description="Seconds after SIGTERM for which a running exposure may continue; then it is aborted"
+    )

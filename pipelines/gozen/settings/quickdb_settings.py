@@ -12,14 +12,18 @@ from gozen.settings.section import SettingsSection
 class QuickDBSettings(SettingsSection):
     """Users' Python functions that run next to the data (``gozen.quickdb``)."""
 
-    rerun: str | None = Field(None, description="Release that a job reads if it names none; default: the live tables")
-    engine: str = Field("local", description="local, dask, or the address of a Dask scheduler, as tcp://host:8786")
-    isolate: bool = Field(False, description="Whether functions run isolated, without network, files and credentials")
-    memory_mb: int = Field(2048, gt=0, description="Memory limit of an isolated function")
-    seconds: float = Field(60.0, gt=0, description="Time limit of an isolated function for one block of patches")
-    result_mb: int = Field(256, gt=0, description="Size limit of an isolated function's result for one block")
-    sql_seconds: float = Field(60.0, gt=0, description="Time limit of an SQL query")
-    sql_memory_mb: int = Field(2048, gt=0, description="Memory limit of an SQL query and its result")
+    rerun: str | None = Field(
+        None, description="Release that a job reads if the job does not choose one; default: the live tables"
+    )
+    engine: str = Field("local", description="local, dask, or the address of a Dask scheduler, such as tcp://host:8786")
+    isolate: bool = Field(
+        False, description="true: functions run without network, files and credentials; use it on a shared service"
+    )
+    memory_mb: int = Field(2048, gt=0, description="Memory limit of an isolated function, MB")
+    seconds: float = Field(60.0, gt=0, description="Time limit of an isolated function for one block of patches, s")
+    result_mb: int = Field(256, gt=0, description="Size limit of an isolated function's result for one block, MB")
+    sql_seconds: float = Field(60.0, gt=0, description="Time limit of an SQL query, s")
+    sql_memory_mb: int = Field(2048, gt=0, description="Memory limit of an SQL query and its result, MB")
     sql_rows: int = Field(10_000_000, gt=0, description="Largest number of rows in the result of an SQL query")
     cache: Path = Field(Path("~/.cache/gozen/quickdb"), description="Folder of cached results")
-    cache_mb: int = Field(1024, ge=0, description="Size limit of that folder; 0 turns caching off")
+    cache_mb: int = Field(1024, ge=0, description="Size limit of that folder, MB; 0 turns caching off")

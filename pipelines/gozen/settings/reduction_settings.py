@@ -13,10 +13,12 @@ class DetectionSettings(SettingsSection):
     """Detection of sources on the stack."""
 
     threshold_sigma: float = Field(
-        3.0, gt=0, description="Detection threshold on the smoothed stack, in units of the noise of one pixel"
+        3.0,
+        gt=0,
+        description="Detection threshold on the smoothed stack, in units of the noise of one pixel before smoothing",
     )
-    minimum_area_px: int = Field(5, ge=1, description="Connected pixels above the threshold")
-    background_mesh_px: int = Field(64, ge=8, description="Mesh size of the background map")
+    minimum_area_px: int = Field(5, ge=1, description="Smallest number of connected pixels above the threshold")
+    background_mesh_px: int = Field(64, ge=8, description="Mesh size of the background map, pixels")
 
 
 class PhotometrySettings(SettingsSection):
@@ -28,14 +30,16 @@ class PhotometrySettings(SettingsSection):
 class MoverSettings(SettingsSection):
     """Detection of moving objects, trails and flares: sources that are on frames but not on the stack."""
 
-    threshold_sigma: float = Field(4.0, ge=3, description="Significance of a candidate on one frame")
+    threshold_sigma: float = Field(4.0, ge=3, description="Lowest significance of a candidate on one frame")
     maximum_rate_px: float = Field(30.0, gt=0, description="Fastest motion that is linked, pixels per frame")
     minimum_points: int = Field(4, ge=3, description="Smallest number of frames on which a tracklet is detected")
     minimum_significance: float = Field(
-        3.0, description="Minus log10 of the expected number of chance tracklets in a cube"
+        3.0, description="3 means: at most 0.001 chance tracklets expected per cube (minus log10)"
     )
-    minimum_snr: float = Field(5.0, gt=0, description="Median signal-to-noise of a tracklet's points")
-    flare_significance: float = Field(1.5, description="The same for sources that do not move and are not on the stack")
+    minimum_snr: float = Field(5.0, gt=0, description="Lowest median signal-to-noise of a tracklet's points")
+    flare_significance: float = Field(
+        1.5, description="As minimum_significance, for sources that do not move and are not on the stack"
+    )
     streak_snr: float = Field(10.0, gt=0, description="Lowest signal-to-noise of a trail within one frame")
 
 
@@ -51,7 +55,8 @@ class ReferenceFileSettings(SettingsSection):
     )
     encoding: str | None = Field(None, description="Encoding of a text file that is not UTF-8, such as latin-1")
     columns: dict[str, str] = Field(
-        {}, description="The file's names of ra, dec, g, bp_rp and the other columns, if they are not the usual ones"
+        {},
+        description='Names of the columns in the file, if not the usual ones: {ra = "RAJ2000", dec = "DEJ2000"}',
     )
     epoch: float | None = Field(
         None, ge=1800, le=2200, description="Epoch of the positions as a Julian year, instead of the file's"
@@ -64,7 +69,7 @@ class AstrometrySettings(SettingsSection):
     index_files: tuple[Path, ...] = Field(
         (Path("/usr/share/astrometry"),), description="Index files, or folders with index files, for blind solutions"
     )
-    maximum_rms_px: float = Field(0.35, gt=0, description="Largest rms residual of the reference stars")
+    maximum_rms_px: float = Field(0.35, gt=0, description="Largest rms residual of the reference stars, pixels")
     minimum_stars: int = Field(6, ge=4, description="Smallest number of reference stars for a solution")
     distortion_order: int = Field(3, ge=1, le=5, description="Highest SIP order that is tried; 1 means no distortion")
 
@@ -73,17 +78,20 @@ class CalibrationSettings(SettingsSection):
     """Fit of the zero point and colour term of one sensor and exposure."""
 
     match_radius_arcsec: float = Field(
-        1.0, gt=0, description="Match radius between detections and reference stars; at least half a pixel"
+        1.0,
+        gt=0,
+        description="Match radius between detections and reference stars, arcsec; if smaller, half a pixel is used",
     )
     minimum_stars: int = Field(5, ge=1, description="Smallest number of reference stars for a zero point")
     good_frames: float = Field(
         0.8,
         gt=0,
         le=1,
-        description="Fraction of the frames on which a star must be good if it is to calibrate the exposure",
+        description="A star calibrates only if it is good on this fraction of frames: "
+        "not saturated, not at the edge, not on a dead pixel",
     )
     clip_sigma: float = Field(
-        3.0, gt=0, description="Outliers beyond this number of robust standard deviations are rejected"
+        3.0, gt=0, description="Stars that deviate from the zero point by more than this many sigma are not used"
     )
 
 

@@ -36,14 +36,22 @@ class Settings(BaseSettings):
     reference: str | None = Field(
         None, description="Reference catalogue: a table file, or the name of a collection in the archive"
     )
-    run: str = Field("r1", pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Name of this run of the reduction")
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Number of worker processes")
+    run: str = Field(
+        "r1",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="Name of this run; choose a new name to reduce again with another flat, version or setting",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Number of worker processes; default: one per core",
+    )
     block_list: Path | None = Field(None, description="YAML file that lists data that must not be archived")
     raw_url_prefixes: tuple[str, ...] = Field(
         (), description="URLs below which an Exposure's rawURL may be; without any, no rawURL is allowed"
     )
     keep_raw_days: float = Field(
-        7.0, ge=0, description="Days for which reduced raw files are retained after their night"
+        7.0, ge=0, description="Days after the end of the night for which reduced raw files are kept"
     )
     image_digest: str = Field("", description="Digest of the container image, recorded in the provenance")
     detection: DetectionSettings = DetectionSettings()

@@ -12,7 +12,7 @@ class WatchSettings(SettingsSection):
 
     interval_s: float = Field(0.5, gt=0, description="Seconds between two checks of the folder")
     patience_s: float = Field(
-        60.0, ge=0, description="Seconds without growth after which an incomplete file counts as broken"
+        60.0, ge=0, description="Seconds without growth after which a file that is still too short counts as broken"
     )
     settle_s: float = Field(
         30.0,
@@ -20,15 +20,20 @@ class WatchSettings(SettingsSection):
         description="Seconds without a further file after which an exposure of single frames counts as complete",
     )
     queue_length: int = Field(
-        168, ge=1, description="Largest number of sensor exposures in the archive that wait for reduction"
+        168,
+        ge=1,
+        description="Largest number of exposures in the archive that wait for reduction, counted once for each sensor",
     )
     express: tuple[str, ...] = Field((), description="Objects that are reduced first, as patterns with * and ?")
     append_exposures: int = Field(1, ge=1, description="Number of exposures that are appended to the table in one step")
-    publish_share: float = Field(0.2, gt=0, le=1, description="Largest share of one worker's time for table and log")
-    report_s: float = Field(10.0, gt=0, description="Seconds between two reports about the queue")
-    warn_s: float = Field(
-        3600.0, ge=0, description="Time in advance, seconds, of the warning that the space for raw data runs out"
+    publish_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="While exposures wait, at most this share of one worker's time goes to appending rows and the log",
     )
+    report_s: float = Field(10.0, gt=0, description="Seconds between two reports about the queue")
+    warn_s: float = Field(3600.0, ge=0, description="Warn this many seconds before the space for raw data is full")
     raw_limit_gb: float | None = Field(
-        None, gt=0, description="Space for raw data that are not reduced yet; default: the free space of the disk"
+        None, gt=0, description="Space for raw data that are not reduced yet, GB; default: the free space of the disk"
     )
