@@ -322,6 +322,31 @@ def test_a_settings_file_can_be_given_after_the_verb(call, tmp_path):
     assert found["instrument"]["source"].endswith("site.toml")
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["apply", "one.yaml"],
+        ["get"],
+        ["get", "exposures"],
+        ["describe", "exp", "a"],
+        ["logs", "exp", "a"],
+        ["cancel", "exp", "a"],
+    ],
+)
+def test_a_verb_of_the_cluster_without_its_packages_names_them(call, tmp_path, monkeypatch, verb):
+    (tmp_path / "one.yaml").write_text(
+        "apiVersion: gozen.astro/v1alpha1\nkind: Exposure\nmetadata: {name: a}\n"
+        "spec: {night: '20240105', exposureId: 1, object: M 67, nframe: 2}\n"
+    )
+    for name in [name for name in sys.modules if name.split(".")[0] == "kubernetes"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    code, out, err = call(*verb)
+    assert (code, out) == (64, "")
+    assert err.startswith("gozen: BadRequest: ")
+    assert "pip install 'gozen[operator]'" in err
+
+
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(call, monkeypatch):
     found = {one["name"]: one for one in json.loads(call("doctor", "--json")[1])}
     assert found["numpy"]["state"] == found["Python"]["state"] == "ok"
