@@ -164,7 +164,8 @@ def verbs(tmp_path, monkeypatch):
 def test_other_packages_add_verbs_and_a_broken_one_does_no_harm(call):
     code, out, err = call("--help")
     assert code == 0
-    assert "Fail unforeseen." in out
+    assert out.index("─ On a cluster ─") < out.index("│ cancel ") < out.index("─ From other packages ─")
+    assert out.index("─ From other packages ─") < out.index("Fail unforeseen.")
     assert " broken " not in out
     assert "'broken' of failing:broken cannot be loaded" in err
 
