@@ -226,7 +226,27 @@ def test_global_options_may_stand_anywhere():
         "--csv",
     ]
     assert hoist(["x", "--archive=a b", "--", "--debug"]) == ["--archive=a b", "x", "--", "--debug"]
-    assert hoist(["x", "--archive"]) == ["--archive", "x"]
+
+
+@pytest.mark.parametrize(
+    ("args", "option"),
+    [
+        (["exposures", "--archive"], "--archive"),
+        (["exposures", "--config"], "--config"),
+        (["--archive"], "--archive"),
+        (["exposures", "--archive", "--csv"], "--archive"),
+        (["exposures", "--archive="], "--archive"),
+        (["exposures", "--config", ""], "--config"),
+    ],
+)
+def test_a_global_option_without_a_value_is_64_and_leaves_the_verb_alone(call, args, option):
+    assert call(*args) == (64, "", f"gozen: BadRequest: the option {option} needs a value\n")
+
+
+def test_a_verb_that_is_the_value_of_a_global_option_is_named(call):
+    code, out, err = call("--archive", "exposures")
+    assert (code, out) == (64, "")
+    assert "no verb; 'exposures' is the value of --archive" in err
 
 
 def test_exposures_are_printed_for_people_and_for_programs(call, archive, tmp_path):

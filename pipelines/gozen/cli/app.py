@@ -29,6 +29,7 @@ from gozen.cli import (
 )
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
+from gozen.errors import BadRequest
 from gozen.version import code_version
 
 OBSERVE = "Observe and simulate"
@@ -86,6 +87,9 @@ def _global_options(
         typer.echo(f"gozen {code_version()}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
+        for option, value in (("--archive", archive), ("--config", config)):
+            if value is not None:
+                raise BadRequest(f"the command has no verb; {str(value)!r} is the value of {option}")
         results().print(ctx.get_help())
         raise typer.Exit
     set_up_log(debug=debug)
