@@ -52,7 +52,7 @@ def get(
     name: Annotated[str | None, typer.Argument(help="Only this resource.")] = None,
     namespace: Namespace = None,
 ) -> None:
-    """List resources as kubectl does."""
+    """List resources of the cluster."""
     api, where = _connected(namespace)
     titles, rows = api.table(_kind(kind), where, name)
     if not rows:
@@ -129,10 +129,13 @@ def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
 
 def _connected(namespace: str | None) -> tuple[KubeApi, str]:
     """Return the API and the namespace that is meant."""
-    from kubernetes import config
+    try:
+        from kubernetes import config
 
-    from gozen_operator.api_server.client import KubeApi
-    from gozen_operator.api_server.connection import connect
+        from gozen_operator.api_server.client import KubeApi
+        from gozen_operator.api_server.connection import connect
+    except ImportError as error:
+        raise BadRequest(f"verbs of the cluster: {error}; pip install 'gozen[operator]'") from error
 
     api = KubeApi(connect())
     if namespace is None:

@@ -164,7 +164,8 @@ def verbs(tmp_path, monkeypatch):
 def test_other_packages_add_verbs_and_a_broken_one_does_no_harm(call):
     code, out, err = call("--help")
     assert code == 0
-    assert "Fail unforeseen." in out
+    assert out.index("─ On a cluster ─") < out.index("│ cancel ") < out.index("─ From other packages ─")
+    assert out.index("─ From other packages ─") < out.index("Fail unforeseen.")
     assert " broken " not in out
     assert "'broken' of failing:broken cannot be loaded" in err
 
@@ -227,7 +228,27 @@ def test_global_options_may_stand_anywhere():
         "--csv",
     ]
     assert hoist(["x", "--archive=a b", "--", "--debug"]) == ["--archive=a b", "x", "--", "--debug"]
-    assert hoist(["x", "--archive"]) == ["--archive", "x"]
+
+
+@pytest.mark.parametrize(
+    ("args", "option"),
+    [
+        (["exposures", "--archive"], "--archive"),
+        (["exposures", "--config"], "--config"),
+        (["--archive"], "--archive"),
+        (["exposures", "--archive", "--csv"], "--archive"),
+        (["exposures", "--archive="], "--archive"),
+        (["exposures", "--config", ""], "--config"),
+    ],
+)
+def test_a_global_option_without_a_value_is_64_and_leaves_the_verb_alone(call, args, option):
+    assert call(*args) == (64, "", f"gozen: BadRequest: the option {option} needs a value\n")
+
+
+def test_a_verb_that_is_the_value_of_a_global_option_is_named(call):
+    code, out, err = call("--archive", "exposures")
+    assert (code, out) == (64, "")
+    assert "no verb; 'exposures' is the value of --archive" in err
 
 
 def test_exposures_are_printed_for_people_and_for_programs(call, archive, tmp_path):
@@ -322,6 +343,31 @@ def test_a_settings_file_can_be_given_after_the_verb(call, tmp_path):
     found = {one["name"]: one for one in json.loads(call("config", "--json", "--config", "site.toml")[1])}
     assert found["instrument"]["value"] == "elsewhere.yaml"
     assert found["instrument"]["source"].endswith("site.toml")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["apply", "one.yaml"],
+        ["get"],
+        ["get", "exposures"],
+        ["describe", "exp", "a"],
+        ["logs", "exp", "a"],
+        ["cancel", "exp", "a"],
+    ],
+)
+def test_a_verb_of_the_cluster_without_its_packages_names_them(call, tmp_path, monkeypatch, verb):
+    (tmp_path / "one.yaml").write_text(
+        "apiVersion: gozen.astro/v1alpha1\nkind: Exposure\nmetadata: {name: a}\n"
+        "spec: {night: '20240105', exposureId: 1, object: M 67, nframe: 2}\n"
+    )
+    for name in [name for name in sys.modules if name.split(".")[0] == "kubernetes"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    code, out, err = call(*verb)
+    assert (code, out) == (64, "")
+    assert err.startswith("gozen: BadRequest: ")
+    assert "pip install 'gozen[operator]'" in err
 
 
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(call, monkeypatch):

@@ -29,12 +29,14 @@ from gozen.cli import (
 )
 from gozen.cli.console import results, set_up_log
 from gozen.cli.invocation import Invocation
+from gozen.errors import BadRequest
 from gozen.version import code_version
 
 OBSERVE = "Observe and simulate"
 REDUCE = "Reduce"
 LOOK_UP = "Look up"
 MAINTAIN = "Maintain"
+CLUSTER = "On a cluster"
 MORE = "From other packages"
 PLUGINS = "gozen.commands"
 """Entry-point group in which other packages register a `typer.Typer` or a function as a subcommand."""
@@ -85,6 +87,9 @@ def _global_options(
         typer.echo(f"gozen {code_version()}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
+        for option, value in (("--archive", archive), ("--config", config)):
+            if value is not None:
+                raise BadRequest(f"the command has no verb; {str(value)!r} is the value of {option}")
         results().print(ctx.get_help())
         raise typer.Exit
     set_up_log(debug=debug)
@@ -92,13 +97,18 @@ def _global_options(
 
 
 def _add_plugins(app: typer.Typer) -> None:
-    for entry in metadata.entry_points(group=PLUGINS):
+    for entry in sorted(metadata.entry_points(group=PLUGINS), key=_is_other):
         try:
             verb = entry.load()
         except Exception:  # a broken plugin must not disable the other subcommands
             typer.echo(f"gozen: the verb {entry.name!r} of {entry.value} cannot be loaded and is left out", err=True)
             continue
+        panel = MORE if _is_other(entry) else CLUSTER
         if isinstance(verb, typer.Typer):
-            app.add_typer(verb, name=entry.name, rich_help_panel=MORE)
+            app.add_typer(verb, name=entry.name, rich_help_panel=panel)
         else:
-            app.command(entry.name, rich_help_panel=MORE)(verb)
+            app.command(entry.name, rich_help_panel=panel)(verb)
+
+
+def _is_other(entry: metadata.EntryPoint) -> bool:
+    return not entry.module.startswith("gozen_operator.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gozen.errors import BadRequest
+
 if TYPE_CHECKING:
     from gozen.archive.stores.open_store import Store
     from gozen.settings import Settings
@@ -49,16 +51,30 @@ def invocation(ctx: typer.Context) -> Invocation:
 
 
 def hoist(args: list[str]) -> list[str]:
-    """Move the global options to the front, so that they are also valid after the subcommand."""
+    """Move the global options to the front, so that they are also valid after the subcommand.
+
+    Raises
+    ------
+    BadRequest
+        A global option has no value: the next word is missing, empty or an option.
+    """
     front: list[str] = []
     rest: list[str] = []
     place = 0
     while place < len(args):
         word = args[place]
-        name, has_value, _ = word.partition("=")
+        name, has_value, value = word.partition("=")
         if word == "--":
             return front + rest + args[place:]
         length = 1 if has_value else 1 + GLOBAL_OPTIONS.get(word, 0)
+        if GLOBAL_OPTIONS.get(name):
+            _check_value(name, [value] if has_value else args[place + 1 : place + length])
         (front if name in GLOBAL_OPTIONS else rest).extend(args[place : place + length])
         place += length
     return front + rest
+
+
+def _check_value(name: str, values: list[str]) -> None:
+    # Without this check the parser would take the verb, or the next option, as the value.
+    if not values or not values[0] or values[0].startswith("--"):
+        raise BadRequest(f"the option {name} needs a value")

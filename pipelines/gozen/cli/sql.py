@@ -30,7 +30,7 @@ def sql(
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Query the tables with SQL; a condition on a circle reads only the files near it."""
+    """Query the tables with SQL; a condition on a circle reads only the files whose sky area overlaps the circle."""
     from gozen.quickdb.connecting import connect
 
     form = table_output.Form(csv, json, parquet)
