@@ -1,8 +1,8 @@
 """A pytest plugin that chooses and orders the tests in a run of the suite; other calls of pytest run what they name.
 
-``make test`` leaves out tests with the mark ``test_all``, which states a reason, and tests with the mark ``proved_for``
-while the files that it names are the same as when the tests passed. Groups that mostly wait start first, then the
-modules that cost most.
+``make test`` leaves out tests with ``@pytest.mark.test_all``, which states a reason, and tests with the mark
+``proved_for`` while the files that it names are the same as when the tests passed. Groups that mostly wait start
+first, then the modules that cost most.
 """
 
 from __future__ import annotations

@@ -201,7 +201,9 @@ def _bound(body: list[ast.stmt]) -> Iterator[str]:
             yield from _bound(one.body)
 
 
-@pytest.mark.parametrize("check", [elsewhere, pages, decisions, links, modules, parts_of_names, source_files, cited_tests])
+@pytest.mark.parametrize(
+    "check", [elsewhere, pages, decisions, links, modules, parts_of_names, source_files, cited_tests]
+)
 def test_what_is_cited_exists(check: Check) -> None:
     found = [
         f"{path.relative_to(ROOT)}: {problem}"
