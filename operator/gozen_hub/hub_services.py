@@ -1,0 +1,60 @@
+"""Services and roles of the hub: what ends idle labs, and the pages about the data."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub.utils import subdomain_hook_idna
+
+from gozen_hub.hub_settings import HubSettings
+from gozen_hub.machine_labs import free_port
+
+PORTAL = "portal"
+_CULLER = "idle-culler"
+
+
+def services(settings: HubSettings, portal_token: str) -> list[dict[str, Any]]:
+    """Return the services of the hub."""
+    found: list[dict[str, Any]] = [_portal(settings, portal_token)]
+    if settings.idle.lab_s:
+        command = [sys.executable, "-m", "jupyterhub_idle_culler"]
+        times = [f"--timeout={settings.idle.lab_s}", f"--cull-every={settings.idle.check_s}"]
+        found.append({"name": _CULLER, "command": [*command, *times]})
+    return found
+
+
+def roles(settings: HubSettings) -> list[dict[str, Any]]:
+    """Return what users and services may do; each has only what it needs."""
+    user = {"name": "user", "scopes": ["self", f"access:services!service={PORTAL}"]}
+    culler = {
+        "name": _CULLER,
+        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+        "services": [_CULLER],
+    }
+    return [user, *([culler] if settings.idle.lab_s else [])]
+
+
+def portal_page(settings: HubSettings) -> str:
+    """Return the address of the portal, on which people land after log-in."""
+    path = f"/services/{PORTAL}/"
+    if not settings.user_hosts:
+        return path
+    parts = urlsplit(settings.public_url)
+    host = subdomain_hook_idna(PORTAL, parts.hostname, "service")
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{path}"
+
+
+def _portal(settings: HubSettings, token: str) -> dict[str, Any]:
+    redirect = f"{portal_page(settings)}oauth_callback"
+    common = {"name": PORTAL, "oauth_no_confirm": True, "oauth_redirect_uri": redirect, "display": False}
+    if settings.portal_url:  # a pod of its own
+        return {**common, "url": settings.portal_url, "api_token": token, "oauth_client_id": f"service-{PORTAL}"}
+    environment = {"GOZEN_ARCHIVE": settings.archive.url, **settings.archive.environment}
+    return {
+        **common,
+        "url": f"http://127.0.0.1:{free_port()}",
+        "command": [sys.executable, "-m", "gozen.portal"],
+        "environment": {name: value for name, value in environment.items() if value},
+    }

@@ -1,0 +1,205 @@
+"""Everything that a site decides about its hub: a YAML file, which the chart writes from its values `hub.settings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gozen.errors import BadRequest
+from gozen.resources.yaml_document import parse
+
+VARIABLE = "GOZEN_HUB_SETTINGS"
+"""Environment variable with the path of the file."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OpenIdSettings(_Group):
+    """An OpenID Connect provider, such as Keycloak, Dex or the institute's own."""
+
+    client_id: str = Field(description="Identifier of the hub at the provider")
+    client_secret_file: Path = Field(description="File with the secret of the hub at the provider")
+    authorize_url: str = Field(description="Page of the provider to which the browser is sent for log-in")
+    token_url: str = Field(description="Address at which the hub exchanges the provider's code for a token")
+    userdata_url: str = Field(description="Address at which the hub reads the user's claims")
+    logout_url: str = Field("", description="Page to which the browser is sent after log-out; empty: the hub's own")
+    label: str = Field("OpenID", description="Name of the provider on the log-in button")
+    username_claim: str = Field("preferred_username", description="Claim that becomes the name of the user")
+    groups_claim: str = Field("groups", description="Claim that lists the groups of the user")
+    allowed_groups: frozenset[str] = Field(
+        frozenset(), description="Groups whose members may log in; empty: everyone whom the provider knows"
+    )
+    scope: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes that the hub asks for")
+
+
+class TestLoginSettings(_Group):
+    """Log-in with one shared password, for tests and demonstrations."""
+
+    __test__ = False  # pytest would take it for a class of tests
+
+    users: frozenset[str] = Field(min_length=1, description="Names that may log in")
+    password_file: Path = Field(description="File with the password of all these users, 8 characters or more")
+    admin_password_file: Path | None = Field(None, description="File with the password of the admins, 32 or more")
+
+
+class LoginSettings(_Group):
+    """How people log in."""
+
+    method: Literal["openid", "system", "test"] = Field(
+        "openid",
+        description="openid: a provider; system: accounts of this machine (PAM, without Kubernetes); "
+        "test: one shared password",
+    )
+    openid: OpenIdSettings | None = Field(None, description="The provider, for the method openid")
+    test: TestLoginSettings | None = Field(None, description="Users and password, for the method test")
+    admins: frozenset[str] = Field(frozenset(), description="Users that may open the hub's admin page")
+
+    @model_validator(mode="after")
+    def _complete(self) -> LoginSettings:
+        if self.method != "system" and getattr(self, self.method) is None:
+            raise ValueError(f"the log-in method {self.method!r} needs the group {self.method!r}")
+        return self
+
+
+class Profile(_Group):
+    """A size of lab that users can choose."""
+
+    title: str = Field(description="Name on the page")
+    description: str = Field("", description="A sentence below the name")
+    image: str | None = Field(None, description="Image; default: that of `lab`")
+    cpu: float = Field(2.0, gt=0, description="Most processors that the lab may use")
+    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves")
+    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that the lab may use")
+    memory_guarantee: str = Field("512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves")
+
+
+class HomeSettings(_Group):
+    """The home folder of each user, which outlives the lab."""
+
+    size: str = Field("10Gi", description="Size of the volume")
+    storage_class: str | None = Field(None, description="StorageClass; default: that of the cluster")
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
+        "ReadWriteOnce", description="ReadWriteOnce keeps all servers of a user on one node"
+    )
+    when_user_is_deleted: Literal["keep", "delete"] = Field(
+        "keep", description="What happens to the volume of a user whom an administrator deletes"
+    )
+
+
+class LabSettings(_Group):
+    """The lab of each user."""
+
+    image: str = Field("ghcr.io/gozen-project/gozen-lab:latest", description="Image of the lab")
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When Kubernetes pulls the image"
+    )
+    pull_secrets: tuple[str, ...] = Field((), description="Names of Secrets with access to the registry")
+    profiles: tuple[Profile, ...] = Field(
+        (Profile(title="Standard"),), min_length=1, description="Sizes to choose from; the first is the default"
+    )
+    start_timeout_s: int = Field(300, ge=10, description="Seconds until a start that has not succeeded is given up")
+    environment: dict[str, str] = Field({}, description="Further environment variables of labs")
+    home: HomeSettings = HomeSettings()
+    node_selector: dict[str, str] = Field({}, description="Labels of the nodes that run labs")
+
+
+class IdleSettings(_Group):
+    """When a server that nobody uses ends: no request, no busy kernel, no running command, no connection."""
+
+    lab_s: int = Field(3600, ge=0, description="Seconds without activity after which a lab ends; 0: never")
+    check_s: int = Field(300, ge=1, description="Seconds between two checks")
+
+
+class QuotaSettings(_Group):
+    """The most that the pods of one user may use together."""
+
+    cpu: float = Field(8.0, gt=0, description="Processors (limits)")
+    memory: str = Field("32Gi", description="Memory (limits)")
+    pods: int = Field(20, ge=1, description="Pods")
+    storage: str = Field("50Gi", description="Size of all volumes")
+    secrets: int = Field(10, ge=1, description="Secrets")
+
+
+class Binding(_Group):
+    """An account that gets a ClusterRole in each namespace of a user."""
+
+    role: str = Field(description="Name of the ClusterRole")
+    service_account: str = Field(description="Name of the service account")
+    namespace: str = Field(description="Namespace of the service account")
+
+
+class NamespaceSettings(_Group):
+    """The namespaces of users; the chart writes all but the quota."""
+
+    prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$", description="Begin of each name")
+    service_url: str = Field("", description="Address of the service that makes namespaces; the chart sets it")
+    hub_account: str = Field("", description="Account that may ask the service, as namespace/name")
+    quota: QuotaSettings = QuotaSettings()
+    policies: dict[str, dict[str, Any]] = Field(
+        {}, description="NetworkPolicies of each namespace by name; all other connections are denied"
+    )
+    bindings: dict[str, Binding] = Field({}, description="Accounts that may act in each namespace, by name")
+
+
+class ArchiveAccess(_Group):
+    """How labs reach the archive, only for reading."""
+
+    url: str = Field("", description="The archive: a folder, or s3://bucket/prefix")
+    environment: dict[str, str] = Field({}, description="Settings of the archive as environment variables of labs")
+    claim: str = Field("", description="PersistentVolumeClaim with the archive; labs mount it read-only at /data")
+
+
+class HubSettings(_Group):
+    """Everything that a site decides about its hub."""
+
+    public_url: str = Field(
+        "http://127.0.0.1:8000", pattern=r"^https?://[^/]+/?$", description="Address that users type into the browser"
+    )
+    user_hosts: bool = Field(
+        True,
+        description="Each user's server has a host name of its own below that of `public_url`: its pages cannot act in "
+        "the name of other users",
+    )
+    where: Literal["cluster", "machine"] = Field("cluster", description="Labs are pods, or processes of this machine")
+    bind: str = Field("127.0.0.1", description="Address at which a hub on one machine listens")
+    hub_url: str = Field("", description="Address of the hub for labs in other namespaces; the chart sets it")
+    proxy_api_url: str = Field("", description="Address at which the proxy takes orders; the chart sets it")
+    portal_url: str = Field("", description="Address of the portal's pod; empty: the hub starts the portal itself")
+    state: Path = Field(Path("/srv/hub"), description="Folder of the hub's database and cookie secret")
+    notebooks: Path = Field(Path("/opt/gozen/notebooks"), description="Folder of the notebooks that each user gets")
+    login: LoginSettings
+    lab: LabSettings = LabSettings()
+    idle: IdleSettings = IdleSettings()
+    namespaces: NamespaceSettings = NamespaceSettings()
+    archive: ArchiveAccess = ArchiveAccess()
+
+    @property
+    def host(self) -> str:
+        """Host name of the public address, without the port."""
+        return str(urlsplit(self.public_url).hostname)
+
+
+def read_hub_settings(path: Path) -> HubSettings:
+    """Read the settings from a YAML file.
+
+    Raises
+    ------
+    BadRequest
+        The file cannot be read, or a setting is unknown, missing or out of range; the message names it.
+    """
+    try:
+        documents = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{path}: the settings of the hub cannot be read: {error}") from error
+    if len(documents) != 1:
+        raise BadRequest(f"{path}: the settings of the hub are one YAML document; this file has {len(documents)}")
+    try:
+        return HubSettings.model_validate(documents[0].value)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise BadRequest(f"{path}: {'; '.join(problems)}") from error

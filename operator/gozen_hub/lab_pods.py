@@ -1,0 +1,116 @@
+"""The pods of labs in a cluster: what KubeSpawner is told, computed from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gozen_hub.hub_settings import HubSettings, Profile
+
+HOME = "/home/gozen"
+DATA = "/data"
+CREDENTIALS = "/etc/gozen/s3"
+CREDENTIALS_SECRET = "gozen-archive"  # noqa: S105 - the name of a Secret
+USER_ID = 10001
+_LABELS = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "lab"}
+_RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def pod_traits(settings: HubSettings) -> dict[str, Any]:
+    """Return the configuration of KubeSpawner.
+
+    Labs run under the level `restricted` of pod security, without a token of Kubernetes.
+    """
+    lab, home = settings.lab, settings.lab.home
+    first = lab.profiles[0]
+    return {
+        "enable_user_namespaces": True,
+        "user_namespace_template": f"{settings.namespaces.prefix}-{{username}}",
+        "slug_scheme": "safe",
+        "image": first.image or lab.image,
+        "image_pull_policy": lab.pull_policy,
+        "image_pull_secrets": list(lab.pull_secrets),
+        "cmd": ["gozen-lab"],
+        "uid": USER_ID,
+        "gid": USER_ID,
+        "fs_gid": USER_ID,
+        "allow_privilege_escalation": False,
+        "container_security_context": {"capabilities": {"drop": ["ALL"]}},
+        "pod_security_context": {**_RESTRICTED, "fsGroupChangePolicy": "OnRootMismatch"},
+        "automount_service_account_token": False,
+        "service_account": "default",
+        "enable_services": False,
+        "extra_pod_config": {"enableServiceLinks": False},
+        "common_labels": {"app.kubernetes.io/name": "gozen", **_LABELS},
+        "storage_pvc_ensure": True,
+        "pvc_name_template": "home",
+        "storage_capacity": home.size,
+        "storage_class": home.storage_class,
+        "storage_access_modes": [home.access_mode],
+        "delete_pvc": home.when_user_is_deleted == "delete",
+        "volumes": _volumes(settings),
+        "volume_mounts": _mounts(settings),
+        "working_dir": HOME,
+        "notebook_dir": HOME,
+        "environment": lab_environment(settings),
+        "node_selector": dict(lab.node_selector),
+        "start_timeout": lab.start_timeout_s,
+        "http_timeout": lab.start_timeout_s,
+        "delete_stopped_pods": True,
+        "profile_list": [] if len(lab.profiles) == 1 else [_profile(one, settings) for one in lab.profiles],
+        "profile_form_template": "",
+        **_size(first),
+    }
+
+
+def lab_environment(settings: HubSettings) -> dict[str, str]:
+    """Return the environment of a lab: where the archive is, and how it is read."""
+    archive = settings.archive
+    found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
+    if archive.url.startswith("s3://"):
+        found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
+        found["AWS_EC2_METADATA_DISABLED"] = "true"
+    found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
+    return {**{name: value for name, value in found.items() if value}, **settings.lab.environment}
+
+
+def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if settings.archive.url.startswith("s3://"):
+        # Not required: without it a lab starts, and says what is missing when the archive is read.
+        secret = {"secretName": CREDENTIALS_SECRET, "optional": True, "defaultMode": 0o440}
+        found.append({"name": "s3", "secret": secret})
+    if settings.archive.claim:
+        claim = {"claimName": settings.archive.claim, "readOnly": True}
+        found.append({"name": "data", "persistentVolumeClaim": claim})
+    return found
+
+
+def _mounts(settings: HubSettings) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"name": "home", "mountPath": HOME}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    if settings.archive.url.startswith("s3://"):
+        found.append({"name": "s3", "mountPath": CREDENTIALS, "readOnly": True})
+    if settings.archive.claim:
+        found.append({"name": "data", "mountPath": DATA, "readOnly": True})
+    return found
+
+
+def _profile(profile: Profile, settings: HubSettings) -> dict[str, Any]:
+    lab = settings.lab
+    return {
+        "display_name": profile.title,
+        "description": profile.description,
+        "default": profile is lab.profiles[0],
+        "kubespawner_override": {"image": profile.image or lab.image, **_size(profile)},
+    }
+
+
+def _size(profile: Profile) -> dict[str, Any]:
+    return {
+        "cpu_limit": profile.cpu,
+        "cpu_guarantee": profile.cpu_guarantee,
+        "mem_limit": profile.memory,
+        "mem_guarantee": profile.memory_guarantee,
+    }

@@ -1,0 +1,1 @@
+"""The service that makes users' namespaces, so that the hub itself needs no rights to make them."""
