@@ -25,7 +25,8 @@ def main() -> None:
     source = os.environ.get(VARIABLE)
     if source:
         give_notebooks(Path(source), Path.home() / "notebooks")
-    command = [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]]
+    config = Path(__file__).with_name("lab_config.py")
+    command = [sys.executable, "-m", "jupyterhub.singleuser", f"--config={config}", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606 - signals must reach the lab itself
 
 

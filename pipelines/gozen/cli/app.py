@@ -37,6 +37,7 @@ REDUCE = "Reduce"
 LOOK_UP = "Look up"
 MAINTAIN = "Maintain"
 CLUSTER = "On a cluster"
+GROUP = "For a group of people"
 MORE = "From other packages"
 PLUGINS = "gozen.commands"
 """Entry-point group in which other packages register a `typer.Typer` or a function as a subcommand."""
@@ -97,18 +98,18 @@ def _global_options(
 
 
 def _add_plugins(app: typer.Typer) -> None:
-    for entry in sorted(metadata.entry_points(group=PLUGINS), key=_is_other):
+    for entry in sorted(metadata.entry_points(group=PLUGINS), key=lambda entry: _panel(entry) == MORE):
         try:
             verb = entry.load()
         except Exception:  # a broken plugin must not disable the other subcommands
             typer.echo(f"gozen: the verb {entry.name!r} of {entry.value} cannot be loaded and is left out", err=True)
             continue
-        panel = MORE if _is_other(entry) else CLUSTER
+        panel = _panel(entry)
         if isinstance(verb, typer.Typer):
             app.add_typer(verb, name=entry.name, rich_help_panel=panel)
         else:
             app.command(entry.name, rich_help_panel=panel)(verb)
 
 
-def _is_other(entry: metadata.EntryPoint) -> bool:
-    return not entry.module.startswith("gozen_operator.")
+def _panel(entry: metadata.EntryPoint) -> str:
+    return {"gozen_operator": CLUSTER, "gozen_hub": GROUP}.get(entry.module.partition(".")[0], MORE)

@@ -1,0 +1,99 @@
+"""An extension of the lab's server: work that goes on without requests counts as activity.
+
+JupyterHub ends a lab without activity. By itself a lab reports requests and the output of kernels. A cell that computes
+for hours without output, or a script in a terminal, would be ended in the middle of its work. Connections such as SSH
+pass through the hub's proxy, which counts them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+CHECK_S = 30.0
+BUSY = 0.05
+"""Part of a processor above which a process works; an idle kernel or shell uses less than a hundredth."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class ProcessSeen:
+    """A process at one moment: its identity, and the processor seconds that it has used."""
+
+    pid: int
+    start: int
+    used_s: float
+
+
+def kernel_is_busy(states: Iterable[str | None]) -> bool:
+    """Return whether a kernel executes a cell."""
+    return any(state == "busy" for state in states)
+
+
+def works(before: Iterable[ProcessSeen], now: Iterable[ProcessSeen], passed_s: float) -> bool:
+    """Return whether a process has computed since `before`; a process that is new counts from its start."""
+    known = {(one.pid, one.start): one.used_s for one in before}
+    return any(one.used_s - known.get((one.pid, one.start), 0.0) > BUSY * passed_s for one in now)
+
+
+def processes_of(user: int, without: int, proc: Path = Path("/proc")) -> list[ProcessSeen]:
+    """Return the processes of a user except one, the lab's server itself, which answers requests all the time."""
+    found = []
+    for folder in proc.iterdir():
+        if folder.name.isdigit() and int(folder.name) != without:
+            try:
+                owner, text = folder.stat().st_uid, (folder / "stat").read_text()
+            except OSError:  # it has ended since the folder was listed
+                continue
+            if owner == user:
+                found.append(_parsed(int(folder.name), text))
+    return found
+
+
+def _parsed(pid: int, stat: str) -> ProcessSeen:
+    # The name of the program is in parentheses, and may itself contain spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    return ProcessSeen(pid, int(fields[19]), (int(fields[11]) + int(fields[12])) / _TICKS)
+
+
+class Watch:
+    """Marks the lab as active while something works.
+
+    Parameters
+    ----------
+    settings
+        Those of the server's web application; its ``last_activity_times`` are what the lab reports to the hub.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._seen = self._processes()
+        self._seen_at = time.monotonic()
+
+    def check(self) -> None:
+        """Look once; called every `CHECK_S` seconds."""
+        kernels = self._settings["kernel_manager"]
+        states = [one.get("execution_state") for one in kernels.list_kernels()]
+        seen, now = self._processes(), time.monotonic()
+        if kernel_is_busy(states) or works(self._seen, seen, now - self._seen_at):
+            self._settings["last_activity_times"]["gozen_work"] = datetime.now(UTC)
+        self._seen, self._seen_at = seen, now
+
+    def _processes(self) -> list[ProcessSeen]:
+        return processes_of(os.getuid(), without=os.getpid())
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    from tornado.ioloop import PeriodicCallback
+
+    watch = Watch(server.web_app.settings)
+    PeriodicCallback(watch.check, CHECK_S * 1000).start()

@@ -1,0 +1,148 @@
+"""The configuration of JupyterHub: log-in, services and roles, labs in pods and on one machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from gozen.errors import BadRequest
+from gozen_hub.configure import configure
+from gozen_hub.hub_settings import HubSettings
+from gozen_hub.lab_pods import pod_traits
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    (tmp_path / "password").write_text("correct-horse\n")
+    (tmp_path / "empty").write_text("\n")
+    return tmp_path
+
+
+def settings(folder: Path, **more: Any) -> HubSettings:
+    login = {"method": "test", "test": {"users": ["hoshi"], "password_file": str(folder / "password")}}
+    base = {"public_url": "https://hub.example.org", "state": str(folder / "state"), "login": login}
+    return HubSettings.model_validate({**base, **more})
+
+
+def configured(found: HubSettings) -> Config:
+    c = Config()
+    configure(c, found)
+    return c
+
+
+def test_each_user_has_a_host_and_people_land_on_the_portal(secrets: Path) -> None:
+    c = configured(settings(secrets))
+    assert c.JupyterHub.subdomain_host == "https://hub.example.org"
+    assert c.JupyterHub.default_url == "https://portal--service.hub.example.org/services/portal/"
+    c = configured(settings(secrets, user_hosts=False))
+    assert "subdomain_host" not in c.JupyterHub
+    assert c.JupyterHub.default_url == "/services/portal/"
+
+
+def test_services_have_the_scopes_that_they_need_and_no_others(secrets: Path) -> None:
+    roles = {role["name"]: role for role in configured(settings(secrets)).JupyterHub.load_roles}
+    assert roles["user"]["scopes"] == ["self", "access:services!service=portal"]
+    assert "admin:users" not in roles["idle-culler"]["scopes"]
+    assert sorted(roles["idle-culler"]["scopes"]) == [
+        "delete:servers",
+        "list:users",
+        "read:servers",
+        "read:users:activity",
+    ]
+
+
+def test_idle_labs_end_after_the_time_that_is_set(secrets: Path) -> None:
+    services = {one["name"]: one for one in configured(settings(secrets, idle={"lab_s": 77})).JupyterHub.services}
+    assert services["idle-culler"]["command"][-2:] == ["--timeout=77", "--cull-every=300"]
+    c = configured(settings(secrets, idle={"lab_s": 0}))
+    assert [one["name"] for one in c.JupyterHub.services] == ["portal"]
+    assert [one["name"] for one in c.JupyterHub.load_roles] == ["user"]
+
+
+def test_the_openid_provider_decides_who_may_log_in(secrets: Path) -> None:
+    provider = {
+        "client_id": "gozen",
+        "client_secret_file": str(secrets / "password"),
+        "authorize_url": "https://id/a",
+        "token_url": "https://id/t",
+        "userdata_url": "https://id/u",
+    }
+    everyone = configured(settings(secrets, login={"method": "openid", "openid": provider}))
+    assert everyone.GenericOAuthenticator.oauth_callback_url == "https://hub.example.org/hub/oauth_callback"
+    assert everyone.GenericOAuthenticator.client_secret == "correct-horse"
+    assert everyone.Authenticator.allow_all is True
+    some = configured(
+        settings(secrets, login={"method": "openid", "openid": {**provider, "allowed_groups": ["astronomers"]}})
+    )
+    assert some.GenericOAuthenticator.allowed_groups == {"astronomers"}
+    assert "allow_all" not in some.Authenticator
+
+
+@pytest.mark.parametrize(("name", "message"), [("empty", "is empty"), ("none", "cannot be read")])
+def test_a_secret_that_is_missing_is_named(secrets: Path, name: str, message: str) -> None:
+    login = {"method": "test", "test": {"users": ["hoshi"], "password_file": str(secrets / name)}}
+    with pytest.raises(BadRequest, match=message) as refusal:
+        configured(settings(secrets, login=login))
+    assert name in str(refusal.value)
+
+
+def test_labs_are_restricted_pods_without_a_token(secrets: Path) -> None:
+    traits = pod_traits(settings(secrets))
+    assert traits["automount_service_account_token"] is False
+    assert traits["allow_privilege_escalation"] is False
+    assert traits["container_security_context"] == {"capabilities": {"drop": ["ALL"]}}
+    assert traits["pod_security_context"]["runAsNonRoot"] is True
+    assert traits["pod_security_context"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert traits["uid"] == 10001
+
+
+def test_homes_are_kept_unless_the_site_says_otherwise(secrets: Path) -> None:
+    assert pod_traits(settings(secrets))["delete_pvc"] is False
+    deleted = settings(secrets, lab={"home": {"when_user_is_deleted": "delete", "access_mode": "ReadWriteMany"}})
+    assert pod_traits(deleted)["delete_pvc"] is True
+    assert pod_traits(deleted)["storage_access_modes"] == ["ReadWriteMany"]
+
+
+def test_an_archive_on_s3_is_read_with_mounted_credentials(secrets: Path) -> None:
+    archive = {"url": "s3://sky/archive", "environment": {"GOZEN_STORAGE__ENDPOINT_URL": "http://s3:9000"}}
+    traits = pod_traits(settings(secrets, archive=archive))
+    assert traits["environment"]["GOZEN_ARCHIVE"] == "s3://sky/archive"
+    assert traits["environment"]["GOZEN_STORAGE__ENDPOINT_URL"] == "http://s3:9000"
+    assert traits["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/etc/gozen/s3/credentials"
+    mounts = {one["name"]: one for one in traits["volume_mounts"]}
+    assert mounts["s3"]["readOnly"] is True
+
+
+def test_an_archive_on_a_volume_is_mounted_read_only(secrets: Path) -> None:
+    traits = pod_traits(settings(secrets, archive={"claim": "archive"}))
+    assert traits["environment"]["GOZEN_ARCHIVE"] == "/data"
+    mounts = {one["name"]: one for one in traits["volume_mounts"]}
+    volumes = {one["name"]: one for one in traits["volumes"]}
+    assert mounts["data"] == {"name": "data", "mountPath": "/data", "readOnly": True}
+    assert volumes["data"]["persistentVolumeClaim"] == {"claimName": "archive", "readOnly": True}
+
+
+def test_profiles_are_sizes_and_images_of_the_settings_alone(secrets: Path) -> None:
+    assert pod_traits(settings(secrets))["profile_list"] == []
+    two = [{"title": "Small"}, {"title": "Large", "cpu": 8, "memory": "32G", "image": "big:1"}]
+    small, large = pod_traits(settings(secrets, lab={"profiles": two}))["profile_list"]
+    assert (small["default"], large["default"]) == (True, False)
+    assert large["kubespawner_override"]["mem_limit"] == "32G"
+    assert large["kubespawner_override"]["image"] == "big:1"
+
+
+def test_on_one_machine_labs_are_processes(secrets: Path) -> None:
+    here = settings(secrets, where="machine", public_url="http://localhost:8123")
+    c = configured(here)
+    assert c.JupyterHub.bind_url == "http://127.0.0.1:8123"
+    assert c.JupyterHub.spawner_class == "simple"
+    assert c.Spawner.home_dir_template.startswith(str(here.state))
+    assert c.Spawner.args == (["--allow-root"] if os.geteuid() == 0 else [])
+    assert here.state.stat().st_mode & 0o777 == 0o700
+    system = configured(settings(secrets, where="machine", login={"method": "system"}))
+    assert system.JupyterHub.spawner_class == "localprocess"
+    assert system.Spawner.args == []

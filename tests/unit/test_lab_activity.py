@@ -1,0 +1,86 @@
+"""Work without requests counts as activity: a silent cell, a script in a terminal; an idle shell does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gozen_hub.lab_activity import BUSY, ProcessSeen, Watch, kernel_is_busy, processes_of, works
+
+IDLE = ProcessSeen(7, 100, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("states", "busy"), [([], False), (["idle", "starting", None], False), (["idle", "busy"], True)]
+)
+def test_a_kernel_that_executes_a_cell_is_busy(states: list[str | None], busy: bool) -> None:
+    assert kernel_is_busy(states) is busy
+
+
+def test_a_process_works_if_it_computes() -> None:
+    assert not works([IDLE], [IDLE], 30.0)
+    assert not works([IDLE], [ProcessSeen(7, 100, 3.0 + 30 * BUSY)], 30.0)
+    assert works([IDLE], [ProcessSeen(7, 100, 3.1 + 30 * BUSY)], 30.0)
+
+
+def test_a_new_process_and_one_with_an_old_number_count_from_their_start() -> None:
+    assert works([], [ProcessSeen(8, 100, 30.0)], 30.0)
+    assert works([IDLE], [ProcessSeen(7, 200, 3.0)], 30.0)
+
+
+def test_processes_are_read_also_with_odd_names(tmp_path: Path) -> None:
+    for pid, name in ((11, "sh"), (12, "a) R (b"), (13, "lab")):
+        (tmp_path / str(pid)).mkdir()
+        fields = " ".join(str(number) for number in range(4, 60))
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S {fields}\n")
+    (tmp_path / "self").mkdir()
+    found = {one.pid: one for one in processes_of(os.getuid(), without=13, proc=tmp_path)}
+    assert sorted(found) == [11, 12]
+    assert found[11].start == 22
+    assert found[11].used_s == pytest.approx((14 + 15) / os.sysconf("SC_CLK_TCK"))
+    assert processes_of(os.getuid() + 1, without=13, proc=tmp_path) == []
+
+
+class Kernels:
+    def __init__(self, *states: str) -> None:
+        self.states = states
+
+    def list_kernels(self) -> list[dict[str, str]]:
+        return [{"execution_state": state} for state in self.states]
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, seen: list[ProcessSeen], *states: str) -> tuple[Watch, dict[str, Any]]:
+    monkeypatch.setattr("gozen_hub.lab_activity.processes_of", lambda *_, **__: seen)
+    settings: dict[str, Any] = {"kernel_manager": Kernels(*states), "last_activity_times": {}}
+    return Watch(settings), settings
+
+
+def test_a_silent_cell_is_activity(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, settings = watched(monkeypatch, [IDLE], "busy")
+    watch.check()
+    assert "gozen_work" in settings["last_activity_times"]
+
+
+def test_an_idle_lab_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, settings = watched(monkeypatch, [IDLE], "idle")
+    watch.check()
+    assert settings["last_activity_times"] == {}
+
+
+def test_a_script_that_computes_is_activity() -> None:
+    settings: dict[str, Any] = {"kernel_manager": Kernels("idle"), "last_activity_times": {}}
+    watch = Watch(settings)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as script:
+        try:
+            while not any(one.pid == script.pid and one.used_s > 0.2 for one in processes_of(os.getuid(), 0)):
+                time.sleep(0.01)
+            watch.check()
+        finally:
+            script.kill()
+    assert "gozen_work" in settings["last_activity_times"]

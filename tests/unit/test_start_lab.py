@@ -1,0 +1,58 @@
+"""The home of a user gets the notebooks once, and keeps what the user made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gozen_hub.start_lab import give_notebooks
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name in ("a.ipynb", "b.ipynb", "README.md"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_notebooks_are_copied_once(source: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home" / "notebooks"
+    assert give_notebooks(source, home) == ["a.ipynb", "b.ipynb"]
+    assert sorted(one.name for one in home.glob("*.ipynb")) == ["a.ipynb", "b.ipynb"]
+    assert not (home / "README.md").exists()
+    assert give_notebooks(source, home) == []
+
+
+def test_what_the_user_changed_or_deleted_is_not_touched(source: Path, tmp_path: Path) -> None:
+    home = tmp_path / "notebooks"
+    give_notebooks(source, home)
+    (home / "a.ipynb").write_text("mine")
+    (home / "b.ipynb").unlink()
+    (source / "c.ipynb").write_text("new")
+    assert give_notebooks(source, home) == ["c.ipynb"]
+    assert (home / "a.ipynb").read_text() == "mine"
+    assert not (home / "b.ipynb").exists()
+
+
+def test_a_notebook_of_the_user_with_the_same_name_is_kept(source: Path, tmp_path: Path) -> None:
+    home = tmp_path / "notebooks"
+    home.mkdir()
+    (home / "a.ipynb").write_text("mine")
+    give_notebooks(source, home)
+    assert (home / "a.ipynb").read_text() == "mine"
+
+
+def test_a_home_that_cannot_be_written_does_not_keep_the_lab_from_starting(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "notebooks").write_text("a file")
+    assert give_notebooks(source, tmp_path / "notebooks") == []
+    assert "were not copied" in caplog.text
+
+
+def test_a_damaged_record_does_not_keep_the_lab_from_starting(source: Path, tmp_path: Path) -> None:
+    (tmp_path / ".gozen-notebooks.json").write_text("{")
+    assert give_notebooks(source, tmp_path) == []
