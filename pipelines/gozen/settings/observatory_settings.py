@@ -16,7 +16,7 @@ class ObservatorySettings(SettingsSection):
         300.0, gt=0, description="Seconds after which a move that has not ended counts as failed"
     )
     first_exposure_id: int = Field(
-        1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned; later ones count on from the last one"
+        1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned; numbers continue from the last one"
     )
     seed: int = Field(1, description="Random seed of the simulated sky; use one seed for one archive")
     speed_up: float = Field(1.0, gt=0, description="Simulated devices are this many times faster than real ones")

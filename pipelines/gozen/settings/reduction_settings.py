@@ -34,11 +34,11 @@ class MoverSettings(SettingsSection):
     maximum_rate_px: float = Field(30.0, gt=0, description="Fastest motion that is linked, pixels per frame")
     minimum_points: int = Field(4, ge=3, description="Smallest number of frames on which a tracklet is detected")
     minimum_significance: float = Field(
-        3.0, description="3 means: at most 0.001 chance tracklets expected per cube (minus log10)"
+        3.0, description="Minus log10 of the number of chance tracklets expected per cube; 3 means 0.001"
     )
     minimum_snr: float = Field(5.0, gt=0, description="Lowest median signal-to-noise of a tracklet's points")
     flare_significance: float = Field(
-        1.5, description="As minimum_significance, for sources that do not move and are not on the stack"
+        1.5, description="Like minimum_significance, for sources that do not move and are not on the stack"
     )
     streak_snr: float = Field(10.0, gt=0, description="Lowest signal-to-noise of a trail within one frame")
 
