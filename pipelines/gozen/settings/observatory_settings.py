@@ -11,7 +11,7 @@ class ObservatorySettings(SettingsSection):
     """Telescope and camera that the observer controls, and the behaviour of the simulated ones."""
 
     driver: str = Field("simulated", description="Name of an entry point of the group gozen.drivers")
-    options: dict[str, str] = Field({}, description="Options for a driver of another package, as name = text")
+    options: dict[str, str] = Field({}, description="Options for a driver that is not part of Gozen, as name = text")
     move_timeout_s: float = Field(
         300.0, gt=0, description="Seconds after which a move that has not ended counts as failed"
     )
@@ -50,5 +50,7 @@ class ObserverSettings(SettingsSection):
         description="Attempts at an interrupted exposure, each under a new EXP_ID; then the recipe is cancelled",
     )
     grace_s: float = Field(
-        20.0, ge=0, description="Seconds after SIGTERM for which a running exposure may continue; then it is aborted"
+        20.0,
+        ge=0,
+        description="When stopped, finish an exposure that ends within this many seconds; abort a longer one",
     )
