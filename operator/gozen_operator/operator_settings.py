@@ -113,7 +113,9 @@ class OperatorSettings(BaseSettings):
     )
     port: int = Field(8080, ge=0, le=65535, description="Port of `/healthz` and `/metrics`")
     silence_s: float = Field(
-        900.0, gt=0, description="Seconds without an event or a resync after which `/healthz` answers 503"
+        900.0,
+        gt=0,
+        description="Seconds without an event of the API server or a resync after which `/healthz` answers 503",
     )
     stuck_s: float = Field(
         900.0, gt=0, description="Longest duration of one reconcile, seconds; above it `/healthz` answers 503"
