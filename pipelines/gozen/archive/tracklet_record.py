@@ -31,7 +31,7 @@ class TrackletPoint(_TrackletPart):
         description="end of a streak: start or end of the exposure, or either if unknown; null for other points",
     )
     mjd: float = Field(
-        description="d, MJD (UTC), mid-exposure of the detector row; at a known end of a streak, its start or end"
+        description="d, MJD (UTC), mid-exposure of the detector row; at a known end of a streak, the time of this end"
     )
     ra: float = Field(description="deg (ICRS), right ascension")
     dec: float = Field(description="deg (ICRS), declination")
@@ -68,7 +68,7 @@ class TrackletRecord(_TrackletPart):
     rate_err_arcsec_min: Number = Field(None, description="arcsec/min, standard error of the rate, per axis")
     position_angle_deg: Number = Field(
         None,
-        description="deg, direction of the motion, from north through east; of a streak on one frame, or the opposite",
+        description="deg, direction of motion, north through east; possibly the opposite for a streak on one frame",
     )
     rms_arcsec: Number = Field(None, description="arcsec, scatter of the points around the line, per axis")
     mag_mean: Number = Field(None, description="mag, magnitude of the mean flux")
