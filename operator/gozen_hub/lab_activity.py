@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-CHECK_S = 30.0
+INTERVAL = "JUPYTERHUB_ACTIVITY_INTERVAL"
+"""Environment variable: seconds between two reports of the lab to the hub, and between two checks here."""
+DEFAULT_S = 300
 BUSY = 0.05
 """Part of a processor above which a process works; an idle kernel or shell uses less than a hundredth."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -76,7 +78,7 @@ class Watch:
         self._seen_at = time.monotonic()
 
     def check(self) -> None:
-        """Look once; called every `CHECK_S` seconds."""
+        """Check once; called before each report to the hub."""
         kernels = self._settings["kernel_manager"]
         states = [one.get("execution_state") for one in kernels.list_kernels()]
         seen, now = self._processes(), time.monotonic()
@@ -96,4 +98,4 @@ def _load_jupyter_server_extension(server: Any) -> None:
     from tornado.ioloop import PeriodicCallback
 
     watch = Watch(server.web_app.settings)
-    PeriodicCallback(watch.check, CHECK_S * 1000).start()
+    PeriodicCallback(watch.check, float(os.environ.get(INTERVAL, DEFAULT_S)) * 500).start()

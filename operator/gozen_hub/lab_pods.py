@@ -70,6 +70,7 @@ def lab_environment(settings: HubSettings) -> dict[str, str]:
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
     found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
+    found["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(settings.idle.check_s)
     return {**{name: value for name, value in found.items() if value}, **settings.lab.environment}
 
 

@@ -1,0 +1,273 @@
+"""``gozen hub`` on one machine in a real browser: two people log in, get a lab beside the archive, and nobody else's.
+
+The same hub in a cluster is in tests/cluster/test_platform.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from .chromium import chromium
+
+GOZEN = Path(sys.executable).parent / "gozen"
+START_S = 90
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A running hub."""
+
+    port: int
+    state: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def password(self) -> str:
+        return (self.state / "password").read_text().strip()
+
+    def user_url(self, name: str) -> str:
+        return f"http://{name}.localhost:{self.port}/user/{name}"
+
+    def log_in(self, page: Page, name: str, password: str | None = None) -> None:
+        page.goto(f"{self.url}/hub/login")
+        page.fill("#username_input", name)
+        page.fill("#password_input", password or self.password)
+        page.click("#login_submit")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def started(folder: Path, archive: Path, *words: str, port: int | None = None) -> Hub:
+    port, log = port or free_port(), folder / "hub.log"
+    command = [GOZEN, "--archive", archive, "hub", "--port", str(port), "--state", folder / "state", *words]
+    with log.open("wb") as output:
+        # Started from a background job of a shell, a process ignores Ctrl-C.
+        process = subprocess.Popen(
+            list(map(str, command)),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            start_new_session=True,
+        )
+    hub = Hub(port, folder / "state", process)
+    end = time.monotonic() + START_S
+    while not answers(f"{hub.url}/hub/health"):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.2)
+    return hub
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def stopped(hub: Hub) -> list[int]:
+    """Send Ctrl-C, wait, and return the processes that are left of its session."""
+    hub.process.send_signal(signal.SIGINT)
+    hub.process.wait(60)
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if os.getsid(int(folder.name)) == hub.process.pid:
+                    found.append(int(folder.name))
+            except ProcessLookupError:
+                continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def hub(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    hub = started(tmp_path_factory.mktemp("hub"), demo / "archive", "--test-login", "hoshi", "--test-login", "sora")
+    yield hub
+    assert stopped(hub) == []
+
+
+def test_a_wrong_password_and_an_unknown_user_do_not_get_in(hub: Hub, browser: Browser) -> None:
+    for name, password in (("hoshi", "not-the-password"), ("tsuki", hub.password)):
+        page = browser.new_context().new_page()
+        hub.log_in(page, name, password)
+        page.wait_for_selector("text=Invalid username or password")
+        page.context.close()
+
+
+def test_a_user_lands_on_the_data_and_runs_the_first_notebook(hub: Hub, browser: Browser) -> None:
+    page = browser.new_context(locale="en-GB").new_page()
+    hub.log_in(page, "hoshi")
+    page.wait_for_url("**/services/portal/**")
+    page.goto(f"{hub.url}/hub/user-redirect/lab/tree/notebooks/light-curve.ipynb")
+    page.wait_for_selector(".jp-Notebook", timeout=120_000)
+    assert page.url.startswith(hub.user_url("hoshi"))
+    page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
+    assert page.locator("text=Jupyter news").count() == 0
+    page.click("text=Run >> nth=0")
+    page.click("text=Run All Cells")
+    page.wait_for_selector(".jp-OutputArea-output img", timeout=60_000)
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    page.context.close()
+
+
+def token_of(hub: Hub, page: Page, name: str) -> str:
+    """Return an API token of a user who is logged in at `page`, made on the hub's page for tokens."""
+    page.goto(f"{hub.url}/hub/token")
+    page.wait_for_load_state("networkidle")  # a click before the page's scripts have loaded does nothing
+    page.click("#request-token-form button[type=submit]")
+    page.wait_for_selector("#token-result", state="visible")
+    return page.inner_text("#token-result").strip()
+
+
+def status(url: str, token: str) -> int:
+    try:
+        with urllib.request.urlopen(request(url, token), timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def request(url: str, token: str, method: str = "GET", content: object = None) -> urllib.request.Request:
+    """Return a request to the hub or a lab; browsers know all names below localhost, Python does not."""
+    data = None if content is None else json.dumps(content).encode()
+    parts = urlsplit(url)
+    headers = {"Authorization": f"token {token}", "Content-Type": "application/json", "Host": parts.netloc}
+    address = urlunsplit(parts._replace(netloc=f"127.0.0.1:{parts.port}"))
+    return urllib.request.Request(address, data, headers, method=method)
+
+
+def called(url: str, token: str, method: str = "GET", content: object = None) -> Any:
+    """Return the answer of an API in JSON."""
+    with urllib.request.urlopen(request(url, token, method, content), timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_a_user_cannot_reach_the_lab_of_another(hub: Hub, browser: Browser) -> None:
+    page = browser.new_context().new_page()
+    hub.log_in(page, "sora")
+    page.wait_for_url("**/services/portal/**")
+    token = token_of(hub, page, "sora")
+    assert status(f"{hub.url}/hub/api/user", token) == 200
+    assert status(f"{hub.user_url('hoshi')}/api/contents", token) == 403
+    assert status(f"{hub.url}/hub/api/users/hoshi", token) == 404
+    assert status(f"{hub.user_url('hoshi')}/api/contents", "f" * 32) == 403
+    page.goto(f"{hub.user_url('hoshi')}/lab")
+    assert "403" in page.content()
+    page.context.close()
+
+
+def test_a_page_of_a_lab_cannot_act_as_its_visitor_at_the_hub(hub: Hub, browser: Browser) -> None:
+    page = browser.new_context().new_page()
+    hub.log_in(page, "hoshi")
+    page.wait_for_url("**/services/portal/**")
+    before = tokens(hub, page)
+    page.goto(f"{hub.user_url('hoshi')}/api/status")
+    assert page.evaluate(READ, f"{hub.url}/hub/api/user") == "blocked"
+    page.evaluate(POST, f"{hub.url}/hub/api/users/hoshi/tokens")
+    assert tokens(hub, page) == before
+    page.context.close()
+
+
+def tokens(hub: Hub, page: Page) -> int:
+    """Return the number of API tokens that the hub's page lists."""
+    page.goto(f"{hub.url}/hub/token")
+    return page.locator(".token-row").count()
+
+
+READ = """
+async (url) => {
+  try { return (await fetch(url, {credentials: "include"})).status } catch { return "blocked" }
+}
+"""
+POST = """
+async (url) => {
+  try { await fetch(url, {method: "POST", credentials: "include", mode: "no-cors"}) } catch { return "blocked" }
+}
+"""
+EXECUTE = """
+([url, code]) => new Promise((resolve, reject) => {
+  const socket = new WebSocket(url);
+  const header = {msg_id: "1", msg_type: "execute_request", username: "", session: "s", version: "5.3"};
+  const content = {code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false};
+  socket.onopen = () => socket.send(
+    JSON.stringify({header, parent_header: {}, metadata: {}, content, channel: "shell", buffers: []}));
+  socket.onmessage = (event) => {
+    const message = JSON.parse(event.data);
+    if (message.header.msg_type === "execute_reply") { resolve(message.content.status); socket.close(); }
+  };
+  socket.onclose = () => reject(new Error("the connection was closed"));
+})
+"""
+IDLE_S = 4
+
+
+@pytest.fixture
+def impatient(demo: Path, tmp_path: Path) -> Iterator[Hub]:
+    """Return a hub that ends a lab after a few seconds without activity."""
+    (tmp_path / "state").mkdir()
+    password = tmp_path / "state" / "password"
+    password.write_text("correct-horse\n")
+    port = free_port()
+    content = {
+        "public_url": f"http://localhost:{port}",
+        "where": "machine",
+        "state": str(tmp_path / "state"),
+        "login": {"method": "test", "test": {"users": ["hoshi"], "password_file": str(password)}},
+        "idle": {"lab_s": IDLE_S, "check_s": 1},
+    }
+    (tmp_path / "hub.yaml").write_text(json.dumps(content))
+    hub = started(tmp_path, demo / "archive", "--settings", str(tmp_path / "hub.yaml"), port=port)
+    yield hub
+    assert stopped(hub) == []
+
+
+def test_a_lab_ends_when_it_is_idle_and_not_while_a_silent_cell_computes(impatient: Hub, browser: Browser) -> None:
+    page = browser.new_context().new_page()
+    impatient.log_in(page, "hoshi")
+    page.wait_for_url("**/services/portal/**")
+    token = token_of(impatient, page, "hoshi")
+    page.goto(f"{impatient.url}/hub/user-redirect/api/status")
+    page.wait_for_url(f"{impatient.user_url('hoshi')}/api/status**", timeout=60_000)
+    lab = f"{impatient.user_url('hoshi')}/api"
+    kernel = called(f"{lab}/kernels", token, "POST", {"name": "python3"})["id"]
+    address = f"{lab.replace('http', 'ws', 1)}/kernels/{kernel}/channels?token={token}"
+    busy = f"import time; end = time.time() + {4 * IDLE_S}\nwhile time.time() < end: pass"
+    assert page.evaluate(EXECUTE, [address, busy]) == "ok"
+    page.context.close()
+    end = time.monotonic() + 60
+    while called(f"{impatient.url}/hub/api/users/hoshi", token)["server"]:
+        assert time.monotonic() < end, "an idle lab goes on"
+        time.sleep(0.5)
