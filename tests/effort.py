@@ -106,6 +106,7 @@ BUDGET_S: dict[str, float] = {
     "cluster/test_policies": 10,
     "cluster/test_secrets": 20,
     "cluster/test_story": 130,
+    "cluster/test_user_namespaces": 20,
     "property/test_arrivals_in_portions": 20,
     "property/test_catalog_append": 15,
     "property/test_catalog_histories": 30,
