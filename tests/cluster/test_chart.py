@@ -2,7 +2,8 @@
 
 Covered: every manifest is accepted where the `restricted` level is enforced; who may do what, asked of the API server;
 pods of each Deployment and of a Job; upgrades keep the hub's tokens; uninstalling keeps custom resources, Observations
-and volumes, and installing again takes them over. Not here: pods that run (test_story), templates (tests/unit/test_chart).
+and volumes, and installing again takes them over. Not here: pods that run (test_story), templates
+(tests/unit/test_chart).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The hub in the chart as Helm renders it: its settings, rights, pods, connections and ways in.
 
-Covered: the hub reads the file of settings; rights, each verb of them; tokens; restricted pods; allowed connections, also in
-users' namespaces; the portal's environment; Ingress and Gateway; refused values; warnings. Not here: an API server
+Covered: the hub reads the file of settings; rights, each verb of them; tokens; restricted pods; allowed connections, also
+in users' namespaces; the portal's environment; Ingress and Gateway; refused values; warnings. Not here: an API server
 (tests/cluster/test_chart, tests/cluster/test_user_namespaces), the programs themselves.
 """
 
@@ -135,7 +135,7 @@ def test_addresses_in_the_settings_are_those_of_services(chart: helm.Chart, sett
 
 
 def test_every_setting_of_the_hub_that_the_chart_does_not_give_itself_may_be_given(chart: helm.Chart) -> None:
-    """The schema of `hub.settings` is that of the model; the message of a failure is what belongs in the file."""
+    """The schema of the hub's settings is that of the model; a failure prints what belongs in the file."""
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["hub"]["properties"]["settings"]
     wanted = settings_schema() | {"description": schema["description"]}
     assert schema == wanted, json.dumps(wanted, indent=4)
