@@ -1,8 +1,8 @@
 """The hub in the chart as Helm renders it: its settings, rights, pods, connections and ways in.
 
-Covered: the hub reads the file of settings; rights, each verb of them; tokens; restricted pods; allowed connections, also
-in users' namespaces; the portal's environment; Ingress and Gateway; refused values; warnings. Not here: an API server
-(tests/cluster/test_chart, tests/cluster/test_user_namespaces), the programs themselves.
+Covered: the hub reads the file of settings; rights, each verb of them; tokens; restricted pods; allowed connections,
+also in users' namespaces; the portal's environment; Ingress and Gateway; refused values; warnings. Not here: an API
+server (tests/cluster/test_chart, tests/cluster/test_user_namespaces), the programs themselves.
 """
 
 from __future__ import annotations
@@ -350,7 +350,7 @@ def test_the_portal_is_told_what_the_hub_expects_of_it(chart: helm.Chart, settin
     assert told["JUPYTERHUB_API_URL"] == f"{settings.hub_url}/hub/api"
     command = pod(manifests, "proxy")["containers"][0]["command"]
     assert ("--host-routing" in command) == user_hosts
-    assert f"--default-target={settings.hub_url}" in command
+    assert {f"--default-target={settings.hub_url}", f"--error-target={settings.hub_url}/hub/error"} < set(command)
 
 
 @pytest.mark.parametrize("values", [S3, DISK], ids=["s3", "volume"])
