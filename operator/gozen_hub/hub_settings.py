@@ -1,4 +1,4 @@
-"""Everything that a site decides about its hub: a YAML file, which the chart writes from its values `hub.settings`."""
+"""Everything that a site decides about its hub: a YAML file, which the chart writes from its values for the hub."""
 
 from __future__ import annotations
 

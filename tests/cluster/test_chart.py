@@ -1,8 +1,9 @@
 """The chart on a real API server: installed, upgraded and uninstalled by Helm, with what it may do and may not.
 
 Covered: every manifest is accepted where the `restricted` level is enforced; who may do what, asked of the API server;
-pods of the operator, the observer and a Job; uninstalling keeps custom resources, Observations and the volume, and
-installing again takes them over. Not here: pods that run (test_story), templates (tests/unit/test_chart).
+pods of each Deployment and of a Job; upgrades keep the hub's tokens; uninstalling keeps custom resources, Observations
+and volumes, and installing again takes them over. Not here: pods that run (test_story), templates
+(tests/unit/test_chart).
 """
 
 from __future__ import annotations
@@ -28,11 +29,18 @@ pytestmark = pytest.mark.xdist_group("api")
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
 NAMESPACE = "chart"
 SECONDS_TO_EXPLAIN = 30
-VALUES = {
+VALUES: dict[str, Any] = {
     "archive": {"volume": {"hostPath": "/mnt/sky"}},
     "observer": {"enabled": True},
     "priorityClasses": {"express": {"name": "chart-express"}, "default": {"name": "chart-default"}},
+    "hub": {
+        "enabled": True,
+        "publicUrl": "https://sky.example.org",
+        "settings": {"login": {"method": "test", "test": {"users": ["ada"], "password_file": "/etc/gozen/login/word"}}},
+        "ingress": {"enabled": True, "tlsSecretName": "tls"},
+    },
 }
+HUB = ["gozen-hub", "gozen-namespaces", "gozen-portal", "gozen-proxy"]
 OBSERVATION = """
 apiVersion: gozen.astro/v1alpha1
 kind: Observation
@@ -75,17 +83,19 @@ def found(api_server: ApiServer, kind: str, *words: str) -> list[str]:
 
 
 def test_all_of_it_is_there(release: dict[str, Any], api_server: ApiServer) -> None:
-    assert found(api_server, "deployments") == ["gozen-observer", "gozen-operator"]
-    assert found(api_server, "configmaps", "--selector=app.kubernetes.io/part-of=gozen") == ["gozen-settings"]
-    assert len(found(api_server, "networkpolicies")) == 4
-    assert found(api_server, "persistentvolumeclaims") == ["gozen-archive"]
+    assert found(api_server, "deployments") == sorted(["gozen-observer", "gozen-operator", *HUB])
+    ours = "--selector=app.kubernetes.io/part-of=gozen"
+    assert found(api_server, "configmaps", ours) == ["gozen-hub", "gozen-settings"]
+    assert len(found(api_server, "networkpolicies")) == 8
+    assert found(api_server, "persistentvolumeclaims") == ["gozen-archive", "gozen-hub"]
+    assert found(api_server, "ingresses") == ["gozen-hub"]
     said = api_server.kubectl("get", "priorityclass", "chart-express", "chart-default", "--output=name", check=True)
     assert len(said.stdout.splitlines()) == 2
     explain = ("explain", "observation.spec.operations")
     wait_until(lambda: api_server.kubectl(*explain).returncode == 0, "the custom resources", SECONDS_TO_EXPLAIN)
 
 
-@pytest.mark.parametrize("name", ["operator", "observer"])
+@pytest.mark.parametrize("name", ["operator", "observer", "hub", "namespaces", "portal", "proxy"])
 def test_its_pods_pass_the_restricted_level(release: dict[str, Any], api_server: ApiServer, name: str) -> None:
     said = api_server.kubectl("get", "deployment", f"gozen-{name}", "-n", NAMESPACE, "--output=json", check=True).stdout
     accepted(api_server, json.loads(said)["spec"]["template"]["spec"])
@@ -168,6 +178,73 @@ def accepted(api_server: ApiServer, spec: dict[str, Any]) -> None:
             )
         ],
         *[
+            ("hub", f"{words} --all-namespaces", True)
+            for words in ("list pods", "watch pods", "list events", "watch events")
+        ],
+        *[
+            ("hub", words, False)
+            for words in (
+                "create pods",
+                "delete pods",
+                "create pods --all-namespaces",
+                "create pods --subresource=exec",
+                "get pods --subresource=log",
+                "create persistentvolumeclaims",
+                "get secrets",
+                "list secrets --all-namespaces",
+                "get configmaps",
+                "list nodes",
+                "get namespaces",
+                "create namespaces",
+                "create serviceaccounts --subresource=token",
+                "create tokenreviews.authentication.k8s.io",
+                "create rolebindings.rbac.authorization.k8s.io",
+                "bind clusterroles.rbac.authorization.k8s.io/gozen-hub-labs",
+                "impersonate users",
+            )
+        ],
+        *[
+            ("namespaces", words, True)
+            for words in (
+                "get namespaces",
+                "create namespaces",
+                "patch namespaces",
+                "patch resourcequotas --all-namespaces",
+                "patch limitranges --all-namespaces",
+                "patch serviceaccounts/default --all-namespaces",
+                "patch networkpolicies.networking.k8s.io --all-namespaces",
+                "patch rolebindings.rbac.authorization.k8s.io --all-namespaces",
+                "bind clusterroles.rbac.authorization.k8s.io/gozen-hub-labs",
+                "create tokenreviews.authentication.k8s.io",
+            )
+        ],
+        *[
+            ("namespaces", words, False)
+            for words in (
+                "list namespaces",
+                "delete namespaces",
+                "create pods",
+                "list pods",
+                "get secrets",
+                "create secrets",
+                "list nodes",
+                "patch serviceaccounts/gozen-hub",
+                "create serviceaccounts --subresource=token",
+                "delete networkpolicies.networking.k8s.io",
+                "delete rolebindings.rbac.authorization.k8s.io",
+                "create roles.rbac.authorization.k8s.io",
+                "create clusterrolebindings.rbac.authorization.k8s.io",
+                "bind clusterroles.rbac.authorization.k8s.io/cluster-admin",
+                "escalate clusterroles.rbac.authorization.k8s.io",
+                "impersonate users",
+            )
+        ],
+        *[
+            (account, words, False)
+            for account in ("proxy", "portal")
+            for words in ("get pods", "get secrets", "get configmaps", "list namespaces")
+        ],
+        *[
             ("pipeline", words, False)
             for words in (
                 "get pods",
@@ -188,6 +265,25 @@ def test_an_account_may_do_what_it_needs_and_no_more(
     assert said.stdout.split()[0] == ("yes" if allowed else "no"), said.stdout + said.stderr
 
 
+def test_an_upgrade_keeps_the_tokens_and_starts_only_what_reads_the_settings_again(
+    release: dict[str, Any], api_server: ApiServer, helm_config: helm.Config
+) -> None:
+    def state() -> tuple[dict[str, str], dict[str, int]]:
+        secret = api_server.kubectl("get", "secret", "gozen-hub", "-n", NAMESPACE, "--output=json", check=True)
+        said = api_server.kubectl("get", "deployments", "-n", NAMESPACE, "--output=json", check=True)
+        items = json.loads(said.stdout)["items"]
+        generations = {one["metadata"]["name"]: one["metadata"]["generation"] for one in items}
+        return json.loads(secret.stdout)["data"], generations
+
+    tokens, before = state()
+    assert set(tokens) == {"portal-token", "proxy-token"}
+    hub = VALUES["hub"] | {"settings": VALUES["hub"]["settings"] | {"idle": {"lab_s": 7200}}}
+    helm_config.upgrade(CHART, "gozen", {**VALUES, "hub": hub}, namespace=NAMESPACE)
+    kept, after = state()
+    assert kept == tokens
+    assert {name for name in before if before[name] != after[name]} == {"gozen-hub", "gozen-namespaces"}
+
+
 def test_it_is_upgraded_and_uninstalled_and_the_data_stay(
     release: dict[str, Any], api_server: ApiServer, helm_config: helm.Config
 ) -> None:
@@ -205,9 +301,9 @@ def test_it_is_upgraded_and_uninstalled_and_the_data_stay(
     assert found(api_server, "serviceaccounts") == []
     assert found(api_server, "networkpolicies") == []
     assert found(api_server, "observations.gozen.astro") == ["m101"]
-    assert found(api_server, "persistentvolumeclaims") == ["gozen-archive"]
+    assert found(api_server, "persistentvolumeclaims") == ["gozen-archive", "gozen-hub"]
     helm_config.install(CHART, "gozen", VALUES, namespace=NAMESPACE)
-    assert found(api_server, "deployments") == ["gozen-observer", "gozen-operator"]
+    assert found(api_server, "deployments") == sorted(["gozen-observer", "gozen-operator", *HUB])
     assert found(api_server, "observations.gozen.astro") == ["m101"]
 
 

@@ -2,7 +2,7 @@
 
 Covered: the schema; that settings reach the pods under names that Gozen reads; rights, each verb of them; pod security;
 policies; storage on S3 or on a volume; several namespaces; custom resources that stay. Not here: an API server
-(tests/cluster/test_chart).
+(tests/cluster/test_chart), the hub (test_chart_hub).
 """
 
 from __future__ import annotations
@@ -25,51 +25,18 @@ from gozen_operator.operator_settings import OperatorSettings, load_operator_set
 from gozen_operator.process.health_and_metrics import Health
 from gozen_operator.reconcile.job_manifests import exposure_job
 
-CHART = Path(__file__).parents[2] / "charts" / "gozen"
-S3 = {"archive": {"url": "s3://sky/archive", "s3": {"endpointUrl": "https://s3.sky:9000", "secretName": "keys"}}}
-DISK = {"archive": {"volume": {"hostPath": "/mnt/sky", "size": "10Ti"}}}
+from .rendered_chart import CHART, DISK, S3, Manifest, environment, of_kind, one_of, rendered, rules
+
 ALL = S3 | {
     "observer": {"enabled": True},
     "monitoring": {"serviceMonitor": {"enabled": True}, "dashboard": {"enabled": True}},
 }
-Manifest = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def chart() -> Iterator[helm.Chart]:
     with helm.Chart.load(CHART) as loaded:
         yield loaded
-
-
-def rendered(chart: helm.Chart, values: Manifest, name: str = "gozen") -> list[Manifest]:
-    """Return all manifests of a release in the namespace ``sky``."""
-    texts = chart.render(values, name=name, namespace="sky")
-    parts = (yaml.safe_load_all(text) for path, text in texts.items() if not path.endswith("NOTES.txt"))
-    return [one for part in parts for one in part if one]
-
-
-def of_kind(manifests: list[Manifest], kind: str, name: str = "") -> list[Manifest]:
-    return [one for one in manifests if one["kind"] == kind and one["metadata"]["name"].endswith(name)]
-
-
-def one_of(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
-    (found,) = of_kind(manifests, kind, name)
-    return found
-
-
-def environment(deployment: Manifest) -> dict[str, str]:
-    """Return what a Deployment's container sees, without its ConfigMap and Secret."""
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return {one["name"]: one.get("value", "a-pod") for one in container["env"]}
-
-
-def rules(manifests: list[Manifest], name: str) -> dict[str, list[str]]:
-    """Return the verbs of a Role by resource."""
-    found: dict[str, list[str]] = {}
-    for rule in one_of(manifests, "Role", name)["rules"]:
-        for resource in rule["resources"]:
-            found.setdefault(resource, []).extend(rule["verbs"])
-    return found
 
 
 @pytest.fixture
@@ -112,6 +79,10 @@ def test_a_chart_of_a_checkout_says_that_no_image_has_its_tag(chart: helm.Chart)
         texts = chart.render(values, name="gozen", namespace="sky")
         return next(text for path, text in texts.items() if path.endswith("NOTES.txt"))
 
+    hub = {"enabled": True, "publicUrl": "https://sky.example", "settings": {"login": {"method": "test"}}}
+    assert "give images.hub.tag, images.lab.tag, images.operator.tag, images.pipeline.tag, or" in notes(
+        S3 | {"hub": hub}
+    )
     tags = {name: {"tag": "mine"} for name in ("operator", "pipeline")}
     assert "give images.operator.tag, images.pipeline.tag, or" in notes(S3)
     assert "give images.observer.tag, or" in notes(S3 | {"images": tags, "observer": {"enabled": True}})
@@ -424,7 +395,7 @@ def test_every_value_has_a_comment_or_a_schema_that_explains_it(chart: helm.Char
 
     def undescribed(part: Manifest, path: str) -> Iterator[str]:
         for name, one in part.get("properties", {}).items():
-            if path.startswith(".") and "description" not in one and not path.endswith(".resources"):
+            if path.startswith(".") and "description" not in one and ".resources" not in path:
                 yield f"{path}.{name}"
             yield from undescribed(one, f"{path}.{name}")
 

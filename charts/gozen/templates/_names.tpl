@@ -155,3 +155,44 @@ affinity: {{ toJson . }}
 {{- list (dict "namespaceSelector" (dict "matchLabels" $labels)) | toJson }}
 {{- else }}[]{{ end -}}
 {{- end }}
+
+{{/* Ports of the object store's servers, as a JSON list. */}}
+{{- define "gozen.object-store-ports" -}}
+{{- $url := urlParse (.Values.archive.s3.endpointUrl | default "https://amazonaws.com") -}}
+{{- $port := splitList ":" $url.host | rest | first | default (ternary "80" "443" (eq $url.scheme "http")) | int -}}
+{{- .Values.networkPolicy.objectStore.ports | default (list $port) | toJson -}}
+{{- end }}
+
+{{/* Rule that lets a pod ask for names. */}}
+{{- define "gozen.dns-rule" -}}
+- ports:
+  {{- range .Values.networkPolicy.dns.ports }}
+  - { protocol: UDP, port: {{ . | int }} }
+  - { protocol: TCP, port: {{ . | int }} }
+  {{- end }}
+  to: {{ include "gozen.peers" (dict "root" . "to" .Values.networkPolicy.dns.to) }}
+{{- end }}
+
+{{/* Rule that lets a pod speak to the object store; empty if the archive is on a volume. */}}
+{{- define "gozen.object-store-rule" -}}
+{{- if .Values.archive.url -}}
+- ports:
+  {{- range include "gozen.object-store-ports" . | fromJsonArray }}
+  - { protocol: TCP, port: {{ . | int }} }
+  {{- end }}
+  to: {{ include "gozen.peers" (dict "root" . "to" (include "gozen.object-store" . | fromJsonArray)) }}
+{{- end }}
+{{- end }}
+
+{{/* How the object store is reached, as environment variables. */}}
+{{- define "gozen.store-environment" -}}
+{{- with .Values.archive.s3 }}
+{{- if .endpointUrl }}
+GOZEN_STORAGE__ENDPOINT_URL: {{ .endpointUrl | quote }}
+{{- end }}
+{{- if .region }}
+AWS_REGION: {{ .region | quote }}
+{{- end }}
+GOZEN_STORAGE__ADDRESSING: {{ .addressing }}
+{{- end }}
+{{- end }}

@@ -39,7 +39,8 @@ def namespace_app(connection: ApiConnection, settings: NamespaceSettings) -> Fas
     @app.put("/namespaces/{name}")
     def put(name: str, wanted: Wanted, authorization: Annotated[str, Header()] = "") -> JSONResponse:
         try:
-            caller = caller_of(connection, authorization.removeprefix("Bearer "), AUDIENCE) if authorization else None
+            token = authorization.removeprefix("Bearer ").strip()
+            caller = caller_of(connection, token, AUDIENCE) if token else None
             if caller is None or caller != settings.hub_account:
                 return _answer(HTTPStatus.FORBIDDEN, f"only {settings.hub_account} may ask for namespaces")
             make_namespace(connection, name, wanted.user, settings)

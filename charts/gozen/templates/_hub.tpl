@@ -1,0 +1,141 @@
+{{/* Address of a Service of the hub, for pods of any namespace. Arguments: root, service, port. */}}
+{{- define "gozen.hub-address" -}}
+http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespace }}.svc:{{ .port }}
+{{- end }}
+
+{{/* The public address without a slash at its end. */}}
+{{- define "gozen.public-url" -}}
+{{- .Values.hub.publicUrl | trimSuffix "/" -}}
+{{- end }}
+
+{{/* The host of the public address. */}}
+{{- define "gozen.public-host" -}}
+{{- (urlParse .Values.hub.publicUrl).hostname -}}
+{{- end }}
+
+{{/* The public address of the portal's host; with hosts of users each service has a host of its own, too. */}}
+{{- define "gozen.portal-origin" -}}
+{{- if .Values.hub.userHosts -}}
+{{- include "gozen.public-url" . | replace "://" "://portal--service." -}}
+{{- else -}}
+{{- include "gozen.public-url" . -}}
+{{- end -}}
+{{- end }}
+
+{{/* Names that browsers ask for, as a JSON list. */}}
+{{- define "gozen.public-hosts" -}}
+{{- $host := include "gozen.public-host" . -}}
+{{- ternary (list $host (printf "*.%s" $host)) (list $host) .Values.hub.userHosts | toJson -}}
+{{- end }}
+
+{{/* Begin of the names of users' namespaces. */}}
+{{- define "gozen.user-prefix" -}}
+{{- dig "namespaces" "prefix" "gozen-user" .Values.hub.settings -}}
+{{- end }}
+
+{{/* Labels of users' namespaces, as JSON: gozen_hub.namespaces.namespace_objects writes them. */}}
+{{- define "gozen.user-labels" -}}
+{"app.kubernetes.io/component": "user", "app.kubernetes.io/part-of": "gozen"}
+{{- end }}
+
+{{/* Accounts that act in users' namespaces, as a JSON object: name of the binding, ClusterRole, account. */}}
+{{- define "gozen.user-bindings" -}}
+{{- $name := include "gozen.name" . -}}
+{{- dict "hub" (dict "role" (printf "%s-hub-labs" $name) "service_account" (printf "%s-hub" $name) "namespace" .Release.Namespace) | toJson -}}
+{{- end }}
+
+{{/* Peers of a NetworkPolicy, as JSON. Arguments: root, component. */}}
+{{- define "gozen.hub-peer" -}}
+{{- $labels := include "gozen.selector" . | fromYaml -}}
+{{- $namespace := dict "matchLabels" (dict "kubernetes.io/metadata.name" .root.Release.Namespace) -}}
+{{- dict "namespaceSelector" $namespace "podSelector" (dict "matchLabels" $labels) | toJson -}}
+{{- end }}
+
+{{- define "gozen.labs-peer" -}}
+{{- $labels := dict "app.kubernetes.io/part-of" "gozen" "app.kubernetes.io/component" "lab" -}}
+{{- dict "namespaceSelector" (dict "matchLabels" (include "gozen.user-labels" . | fromJson)) "podSelector" (dict "matchLabels" $labels) | toJson -}}
+{{- end }}
+
+{{/* NetworkPolicies of each user's namespace, in which everything else is denied. */}}
+{{- define "gozen.user-policies" -}}
+{{- $lab := dict "app.kubernetes.io/component" "lab" -}}
+# Only hub and proxy reach a lab. It reaches names, the archive, its own namespace, and the hub, which it asks who its visitors are.
+labs:
+  podSelector: { matchLabels: { app.kubernetes.io/component: lab } }
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - ports: [{ protocol: TCP, port: 8888 }]
+    from:
+    - {{ include "gozen.hub-peer" (dict "root" . "component" "proxy") }}
+    - {{ include "gozen.hub-peer" (dict "root" . "component" "hub") }}
+  egress:
+  {{- include "gozen.dns-rule" . | nindent 2 }}
+  {{- include "gozen.object-store-rule" . | nindent 2 }}
+  - to: [{ podSelector: {} }]
+  - ports: [{ protocol: TCP, port: 8081 }]
+    to: [{{ include "gozen.hub-peer" (dict "root" . "component" "hub") }}]
+  {{- with .Values.hub.network.outside }}
+  - to: {{ toJson . }}
+  {{- end }}
+# A worker runs code of its user without the user's log-in: it reaches names, the archive, and pods of the same user.
+workers:
+  podSelector: { matchLabels: { app.kubernetes.io/component: dask } }
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - from: [{ podSelector: {} }]
+  egress:
+  {{- include "gozen.dns-rule" . | nindent 2 }}
+  {{- include "gozen.object-store-rule" . | nindent 2 }}
+  - to: [{ podSelector: {} }]
+{{- end }}
+
+{{/* The hub's settings: what the site decides, and what the chart knows. */}}
+{{- define "gozen.hub-settings" -}}
+{{- $name := include "gozen.name" . -}}
+{{- $environment := merge (include "gozen.store-environment" . | fromYaml) (include "gozen.environment" (dict "prefix" "GOZEN_" "settings" .Values.settings) | fromYaml) -}}
+{{- $lab := dict
+  "image" (include "gozen.image" (dict "root" . "image" .Values.images.lab))
+  "pull_policy" .Values.images.pullPolicy
+  "pull_secrets" .Values.images.pullSecrets -}}
+{{- $namespaces := dict
+  "prefix" (include "gozen.user-prefix" .)
+  "service_url" (include "gozen.hub-address" (dict "root" . "service" "namespaces" "port" 8080))
+  "hub_account" (printf "%s/%s-hub" .Release.Namespace $name)
+  "policies" (include "gozen.user-policies" . | fromYaml)
+  "bindings" (include "gozen.user-bindings" . | fromJson) -}}
+{{- $known := dict
+  "where" "cluster"
+  "public_url" (include "gozen.public-url" .)
+  "user_hosts" .Values.hub.userHosts
+  "hub_url" (include "gozen.hub-address" (dict "root" . "service" "hub" "port" 8081))
+  "proxy_api_url" (include "gozen.hub-address" (dict "root" . "service" "proxy-api" "port" 8001))
+  "portal_url" (include "gozen.hub-address" (dict "root" . "service" "portal" "port" 8080))
+  "state" "/srv/hub"
+  "lab" $lab
+  "namespaces" $namespaces
+  "archive" (dict "url" .Values.archive.url "environment" $environment) -}}
+{{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
+{{- end }}
+
+{{/* What the pods of hub, proxy, portal and of the service for namespaces have in common. Arguments: root, component, token. */}}
+{{- define "gozen.hub-pod" -}}
+serviceAccountName: {{ include "gozen.name" .root }}-{{ .component }}
+automountServiceAccountToken: {{ .token }}
+enableServiceLinks: false
+securityContext: {{- include "gozen.pod-security" .root | nindent 2 }}
+{{- include "gozen.placement" .root.Values.hub }}
+{{- end }}
+
+{{/* The same of their containers. Arguments: root, component. */}}
+{{- define "gozen.hub-container" -}}
+name: {{ .component }}
+image: {{ include "gozen.image" (dict "root" .root "image" .root.Values.images.hub) }}
+imagePullPolicy: {{ .root.Values.images.pullPolicy }}
+resources: {{- get .root.Values.hub.resources .component | toYaml | nindent 2 }}
+securityContext: {{- include "gozen.container-security" .root | nindent 2 }}
+{{- end }}
+
+{{/* Name of the Secret with the tokens of proxy and portal. */}}
+{{- define "gozen.hub-secret" -}}
+{{- .Values.hub.secretName | default (printf "%s-hub" (include "gozen.name" .)) -}}
+{{- end }}

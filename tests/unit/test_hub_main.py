@@ -1,0 +1,55 @@
+"""The command of the hub's pod: it becomes JupyterHub with Gozen's configuration, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from gozen.errors import BadRequest
+from gozen_hub.hub_main import main
+from gozen_hub.hub_settings import VARIABLE
+
+SETTINGS = "login: {method: test, test: {users: [ada], password_file: /etc/gozen/login/password}}\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "hub.yaml"
+    path.write_text(SETTINGS)
+    monkeypatch.setenv(VARIABLE, str(path))
+    return path
+
+
+def test_it_becomes_jupyterhub(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    monkeypatch.setattr(sys, "argv", ["gozen-hub", "--debug"])
+    main()
+    ((python, module, name, config, *further),) = started
+    assert (python, module, name) == (sys.executable, "-m", "jupyterhub")
+    assert "configure(" in Path(config.removeprefix("--config=")).read_text()
+    assert further == ["--upgrade-db", "--debug"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, "cannot be read"), ("{}", "login: Field required"), (SETTINGS + "labs: {}\n", "labs: ")]
+)
+def test_settings_that_make_no_sense_are_one_line(
+    settings: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    said: str,
+) -> None:
+    settings.unlink() if text is None else settings.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["gozen-hub"])
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it starts"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"gozen-hub: BadRequest: {settings}: ")
+    assert said in line
+    assert ended.value.code == BadRequest.exit_code
