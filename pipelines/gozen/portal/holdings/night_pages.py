@@ -11,7 +11,7 @@ from gozen.archive.stores.open_store import open_archive
 from gozen.errors import UnreadableInput
 from gozen.settings import Settings
 
-NIGHTS_A_PAGE = 30
+NIGHTS_A_PAGE = 20
 _AT_ONCE = 8
 
 

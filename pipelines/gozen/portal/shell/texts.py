@@ -19,7 +19,7 @@ TEXTS: Mapping[str, Text] = {
     "skip": Text("Skip to the content", "本文へ移動"),
     "nav": Text("Pages", "ページ"),
     "nav_data": Text("Data", "データ"),
-    "nav_hub": Text("Servers and tokens", "サーバーとトークン"),
+    "nav_hub": Text("Servers", "サーバー"),
     "account": Text("Account", "アカウント"),
     "logged_in_as": Text("Logged in as", "ログイン中のユーザー"),
     "log_out": Text("Log out", "ログアウト"),
@@ -131,7 +131,8 @@ TEXTS: Mapping[str, Text] = {
         "Your lab and its files are not affected, but notebooks cannot read data until the archive is back. Reload "
         "this page in a minute. If it does not help, show the message below to the administrators.",
         "ラボと自分のファイルに影響はありませんが、アーカイブが復旧するまでノートブックからデータを読めません。"
-        "1 分ほど待ってこのページを再読み込みしてください。それでも直らないときは、下のメッセージを管理者に伝えてください。",
+        "1 分ほど待ってこのページを再読み込みしてください。"
+        "それでも直らないときは、下のメッセージを管理者に伝えてください。",
     ),
     "slow_title": Text("The archive is slow", "アーカイブの応答に時間がかかっています"),
     "slow_advice": Text(
