@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gozen.portal
-
 from gozen_hub.hub_services import portal_page, roles, services
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import pod_traits

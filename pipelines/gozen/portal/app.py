@@ -19,7 +19,7 @@ from gozen.portal.shell.hub_login import HubAway, HubLogin, LoginFailed
 from gozen.portal.shell.metrics import CONTENT_TYPE, Metrics
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.portal.shell.render import PORTAL, ErrorPage, Pages, stamp_of
-from gozen.portal.shell.security_headers import PUBLIC
+from gozen.portal.shell.security_headers import HEADERS, OVER_TLS, PUBLIC
 from gozen.settings import Settings
 
 _READ = ["GET", "HEAD"]
@@ -48,7 +48,8 @@ def make_app(settings: PortalSettings, site: Settings, *, patience_s: float = PA
     async def apologise(scope: Scope, receive: Receive, send: Send) -> None:
         await pages.error(Request(scope), ErrorPage(500, "bug"))(scope, receive, send)
 
-    return EveryAnswer(app, metrics, apologise)
+    headers = {**HEADERS, **(OVER_TLS if settings.https else {})}
+    return EveryAnswer(app, metrics, headers, apologise)
 
 
 def _probes(metrics: Metrics) -> APIRouter:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gozen.portal.shell.metrics import Metrics
-from gozen.portal.shell.security_headers import HEADERS, PRIVATE
+from gozen.portal.shell.security_headers import PRIVATE
 
 _log = logging.getLogger(__name__)
 Apologise = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -25,12 +25,14 @@ class EveryAnswer:
         The pages.
     metrics
         Where requests are counted.
+    headers
+        Headers of every answer.
     apologise
         Answers a request after an error that no page expected.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, apologise: Apologise) -> None:
-        self._app, self._metrics, self._apologise = app, metrics, apologise
+    def __init__(self, app: ASGIApp, metrics: Metrics, headers: Mapping[str, str], apologise: Apologise) -> None:
+        self._app, self._metrics, self._headers, self._apologise = app, metrics, headers, apologise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -45,7 +47,7 @@ class EveryAnswer:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", PRIVATE)
-                headers.update(HEADERS)
+                headers.update(self._headers)
             await send(message)
 
         try:

@@ -20,12 +20,13 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "X-Frame-Options": "DENY",
         # Not no-referrer: browsers would then send forms with `Origin: null`.
         "Referrer-Policy": "same-origin",
-        "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     }
 )
 """Headers of every answer."""
+OVER_TLS: Mapping[str, str] = MappingProxyType({"Cross-Origin-Opener-Policy": "same-origin"})
+"""Further headers, which browsers obey only over TLS and complain of without it."""
 PRIVATE = "no-store"
 """Cache-Control of pages: they are for one user."""
 PUBLIC = "public, max-age=3600"
