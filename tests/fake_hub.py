@@ -1,7 +1,6 @@
 """A hub for the tests of the portal: a small HTTP server that answers what the portal asks of JupyterHub.
 
-It exchanges codes for tokens, names the user of a token, and has the page to which the browser is sent for log-in. Tests
-say which codes and users there are.
+It exchanges codes for tokens, names the user of a token, and has the page to which the browser is sent for log-in.
 """
 
 from __future__ import annotations
@@ -88,7 +87,9 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 self._answer(500, {"message": "the database is gone"})
             elif path == "/hub/api/user":
                 name = hub.users.get(self.headers["Authorization"].removeprefix("token "))
-                self._answer(200, {"name": name, "kind": "user", "scopes": hub.scopes}) if name else self._answer(403, {})
+                self._answer(200, {"name": name, "kind": "user", "scopes": hub.scopes}) if name else self._answer(
+                    403, {}
+                )
             elif path == "/hub/api/oauth2/authorize":
                 self._answer(302, {}, Location=hub.begin(self.path))
             else:
@@ -107,12 +108,16 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
         def _answer(self, status: int, content: dict[str, Any], **headers: str) -> None:
             body = json.dumps(content).encode()
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     return Handler

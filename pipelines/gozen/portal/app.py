@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from gozen.portal.data_page import DataPage
 from gozen.portal.holdings.fresh_value import PATIENCE_S
@@ -39,17 +39,14 @@ def make_app(settings: PortalSettings, site: Settings, *, patience_s: float = PA
     session = Session(settings, HubLogin(settings))
     app = FastAPI(title="Gozen portal", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(_probes(metrics))
-    app.include_router(session_routes(settings, session, pages), prefix=settings.prefix.rstrip("/"))
-    app.include_router(_pages(session, pages, DataPage(settings, site, patience_s)), prefix=settings.prefix.rstrip("/"))
+    app.include_router(session_routes(settings, session, pages))
+    app.include_router(_pages(settings, session, pages, DataPage(settings, site, patience_s)))
     app.mount(f"{settings.prefix}static", _Static(directory=PORTAL / "static"), name="static")
     app.add_api_route(settings.prefix.rstrip("/") or "/portal", _to(settings.prefix), methods=_READ)
     _explain_errors(app, settings, pages)
 
-    async def apologise(scope: Scope, receive: Receive, send: Send) -> None:
-        await pages.error(Request(scope), ErrorPage(500, "bug"))(scope, receive, send)
-
     headers = {**HEADERS, **(OVER_TLS if settings.https else {})}
-    return EveryAnswer(app, metrics, headers, apologise)
+    return EveryAnswer(app, metrics, headers)
 
 
 def _probes(metrics: Metrics) -> APIRouter:
@@ -67,8 +64,8 @@ def _probes(metrics: Metrics) -> APIRouter:
     return router
 
 
-def _pages(session: Session, pages: Pages, data: DataPage) -> APIRouter:
-    router = APIRouter()
+def _pages(settings: PortalSettings, session: Session, pages: Pages, data: DataPage) -> APIRouter:
+    router = APIRouter(prefix=settings.prefix.rstrip("/"))
 
     @router.api_route("/", methods=_READ)
     async def what_data(request: Request) -> Response:
@@ -98,6 +95,10 @@ def _explain_errors(app: FastAPI, settings: PortalSettings, pages: Pages) -> Non
         answer = pages.error(request, ErrorPage(503, "away", settings.prefix))
         answer.headers["Retry-After"] = "30"
         return answer
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, _: Exception) -> Response:
+        return pages.error(request, ErrorPage(500, "bug"))  # the server itself logs the error
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

@@ -52,7 +52,7 @@ class Session:
         if await self.login.user_of_token(token, request.cookies.get("jupyterhub-session-id", "")) is None:
             raise LoginFailed("login_refused")
         answer = RedirectResponse(path, _SEE_OTHER)
-        self._forget(answer, self.login.state_cookies(request.cookies))
+        self._forget(answer, [self.login.state_cookie(asked.get("state", ""))])
         answer.set_cookie(self.login.cookie, token, path=self.login.cookie_path, **self._cookie)
         return answer
 
@@ -72,7 +72,7 @@ class Session:
 
 def session_routes(settings: PortalSettings, session: Session, pages: Pages) -> APIRouter:
     """Return the routes."""
-    router = APIRouter()
+    router = APIRouter(prefix=settings.prefix.rstrip("/"))
 
     @router.api_route("/oauth_callback", methods=["GET"])
     async def callback(request: Request) -> Response:

@@ -1,10 +1,9 @@
-"""What happens to every request and every answer: headers, metrics, and a page for an error of our own."""
+"""What happens to every request and every answer: headers and metrics."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,12 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gozen.portal.shell.metrics import Metrics
 from gozen.portal.shell.security_headers import PRIVATE
 
-_log = logging.getLogger(__name__)
-Apologise = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 class EveryAnswer:
-    """The outermost layer: nothing is answered without passing it.
+    """The outermost layer: nothing is answered without passing it, not even an error.
 
     Parameters
     ----------
@@ -27,19 +23,17 @@ class EveryAnswer:
         Where requests are counted.
     headers
         Headers of every answer.
-    apologise
-        Answers a request after an error that no page expected.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, headers: Mapping[str, str], apologise: Apologise) -> None:
-        self._app, self._metrics, self._headers, self._apologise = app, metrics, headers, apologise
+    def __init__(self, app: ASGIApp, metrics: Metrics, headers: Mapping[str, str]) -> None:
+        self._app, self._metrics, self._headers = app, metrics, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began, status = time.perf_counter(), 500
 
         async def with_headers(message: Message) -> None:
             nonlocal status
@@ -52,11 +46,6 @@ class EveryAnswer:
 
         try:
             await self._app(scope, receive, with_headers)
-        except Exception:
-            _log.exception("%s %s", scope["method"], scope["path"])  # the path only: the query may have a code
-            if status:
-                raise
-            await self._apologise(scope, receive, with_headers)
         finally:
             self._metrics.count(_route(scope), status, began)
 

@@ -109,6 +109,10 @@ class HubLogin:
         """Return the names of the cookies of log-ins that have begun."""
         return [name for name in cookies if name.startswith(f"{self._hub.state_cookie_name}-")]
 
+    def state_cookie(self, state: str) -> str:
+        """Return the name of the cookie of a log-in: each has its own, because two tabs may log in at the same time."""
+        return f"{self._hub.state_cookie_name}-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
+
     def start(self, path: str) -> StartedLogin:
         """Begin a log-in after which the browser shows a page of the portal."""
         state = secrets.token_urlsafe(24)
@@ -122,7 +126,7 @@ class HubLogin:
             "code_challenge_method": method,
         }
         value = self._signer.dumps({"state": state, "verifier": verifier, "path": path})
-        return StartedLogin(f"{self._hub.oauth_authorization_url}?{urlencode(asked)}", self._state_cookie(state), value)
+        return StartedLogin(f"{self._hub.oauth_authorization_url}?{urlencode(asked)}", self.state_cookie(state), value)
 
     async def finish(self, code: str, state: str, cookies: Mapping[str, str]) -> tuple[str, str]:
         """Exchange the code of the hub for a token; return the token and the path of the page that was asked for.
@@ -135,7 +139,7 @@ class HubLogin:
             The hub does not answer.
         """
         try:
-            begun = self._signer.loads(cookies.get(self._state_cookie(state), ""), max_age=STATE_S)
+            begun = self._signer.loads(cookies.get(self.state_cookie(state), ""), max_age=STATE_S)
         except BadSignature as error:
             raise LoginFailed("login_state") from error
         if not code or not secrets.compare_digest(begun["state"].encode(), state.encode()):
@@ -176,10 +180,6 @@ class HubLogin:
     def forget(self) -> None:
         """Ask the hub again about every token: somebody has logged out."""
         self._hub.cache.clear()
-
-    def _state_cookie(self, state: str) -> str:
-        # A name for each log-in: two tabs may log in at the same time.
-        return f"{self._hub.state_cookie_name}-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
 
 
 async def _answer(request: Awaitable[Any]) -> Any:

@@ -77,7 +77,7 @@ TEXTS: Mapping[str, Text] = {
     "kind_source": Text("light curves", "光度曲線"),
     "kind_object": Text("objects", "天体"),
     "kind_reference": Text("reference catalogue", "参照カタログ"),
-    "span": Text("{first} to {last}", "{first} ～ {last}"),
+    "span": Text("{first} to {last}", "{first} から {last} まで"),
     "damaged": Text("cannot be read", "読めません"),
     "reference_title": Text("Reference catalogue", "参照カタログ"),
     "reference_table": Text(
@@ -122,9 +122,11 @@ TEXTS: Mapping[str, Text] = {
     "empty_title": Text("The archive has no data yet", "アーカイブにはまだデータがありません"),
     "empty_advice": Text(
         "Labs work, and data appear here about a minute after the first night is appended. If you run this platform, "
-        "reduce and append a night ({night}), or make a simulated one ({demo}).",
+        "reduce and append a night ({night}), or make a simulated one ({demo}). If there should be data, check that "
+        "{archive} is the right address, and that it is mounted.",
         "ラボは使えます。最初の夜が追加されると、約 1 分後にここに現れます。管理者の方は、観測夜を整約して追加するか "
-        "({night})、模擬データをつくってください ({demo})。",
+        "({night})、模擬データをつくってください ({demo})。データがあるはずのときは、アドレス {archive} が正しいか、"
+        "マウントされているかを確認してください。",
     ),
     "away_title": Text("The archive cannot be read now", "アーカイブを読めません"),
     "away_advice": Text(
