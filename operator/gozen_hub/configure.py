@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import gozen.portal
 from gozen_hub.hub_services import portal_page, roles, services
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import pod_traits
@@ -14,6 +16,7 @@ from gozen_hub.machine_labs import free_port, machine_spawner, machine_traits, p
 
 HUB_PORT, PROXY_PORT, PROXY_API_PORT = 8081, 8000, 8001
 _CRYPT_KEY_BYTES = 32
+_PORTAL = Path(gozen.portal.__file__).parent
 
 
 def configure(c: Any, settings: HubSettings) -> None:
@@ -39,6 +42,9 @@ def configure(c: Any, settings: HubSettings) -> None:
     c.JupyterHub.services = services(settings, os.environ.get("GOZEN_HUB_PORTAL_TOKEN", ""))
     c.JupyterHub.load_roles = roles(settings)
     c.JupyterHub.authenticate_prometheus = False
+    # The hub's own pages look like the portal's, and contain its stylesheet: they work while the portal is away.
+    c.JupyterHub.template_paths = [str(_PORTAL / "hub_templates"), str(_PORTAL / "static")]
+    c.JupyterHub.template_vars = {"gozen_portal": portal_page(settings)}
     # Pages of the hub are never shown inside another page.
     c.JupyterHub.tornado_settings = {"headers": {"Content-Security-Policy": "frame-ancestors 'none'"}}
     c.Spawner.default_url = "/lab"

@@ -51,7 +51,11 @@ def _portal(settings: HubSettings, token: str) -> dict[str, Any]:
     common = {"name": PORTAL, "oauth_no_confirm": True, "oauth_redirect_uri": redirect, "display": False}
     if settings.portal_url:  # a pod of its own
         return {**common, "url": settings.portal_url, "api_token": token, "oauth_client_id": f"service-{PORTAL}"}
-    environment = {"GOZEN_ARCHIVE": settings.archive.url, **settings.archive.environment}
+    environment = {
+        "GOZEN_ARCHIVE": settings.archive.url,
+        **settings.archive.environment,
+        "GOZEN_NOTEBOOKS": str(settings.notebooks),
+    }
     return {
         **common,
         "url": f"http://127.0.0.1:{free_port()}",

@@ -1,0 +1,1 @@
+"""What the archive contains, as the first page shows it: tables, releases, nights; and the notebooks."""

@@ -1,0 +1,52 @@
+"""The notebooks that each user gets: their files, headings and first sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FIRST = "light-curve.ipynb"
+"""The notebook with which people begin."""
+_SENTENCE = re.compile(r"(.+?[.?!。])(\s|$)", re.DOTALL)
+_MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|[`*_]{1,2}(?=\S)|(?<=\S)[`*_]{1,2}")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook: the name of its file, its heading, and its first sentence."""
+
+    name: str
+    title: str
+    sentence: str = ""
+
+
+def notebooks(folder: Path | None) -> list[Notebook]:
+    """Return the notebooks of a folder, the one to begin with first; empty if the folder cannot be read."""
+    files = sorted(folder.glob("*.ipynb")) if folder is not None else []
+    return sorted(map(_described, files), key=lambda one: (one.name != FIRST, one.title.lower()))
+
+
+def _described(path: Path) -> Notebook:
+    try:
+        lines = list(_first_text(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        lines = []  # a damaged notebook is still listed: it can be opened, and the lab says what is wrong with it
+    title = next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
+    prose = " ".join(line.strip() for line in lines if not line.startswith("#")).strip()
+    sentence = _SENTENCE.match(prose)
+    return Notebook(path.name, _plain(title) or path.stem, _plain(sentence[1]) if sentence else "")
+
+
+def _first_text(path: Path) -> Iterator[str]:
+    """Yield the lines of the first cell of text."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            yield from "".join(cell["source"]).splitlines()
+            return
+
+
+def _plain(markdown: str) -> str:
+    return _MARKUP.sub(lambda found: found[1] or "", markdown)

@@ -1,0 +1,58 @@
+"""Forms that change something: read, and refused unless they come from a page of this portal."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from gozen.portal.shell.portal_settings import PortalSettings
+
+LONGEST = 4096
+"""Most bytes of a form."""
+FIELD = "form_token"
+"""Name of the field with the token of a form."""
+
+
+class ForeignForm(Exception):
+    """A form did not come from a page of this portal, or from one of another log-in."""
+
+
+def form_token(settings: PortalSettings, session: str) -> str:
+    """Return the token of the forms on pages of a log-in."""
+    return hmac.digest(settings.api_token.encode(), f"gozen portal: form of {session}".encode(), "sha256").hex()
+
+
+def check_form(settings: PortalSettings, headers: Mapping[str, str], fields: Mapping[str, str], session: str) -> None:
+    """Check where a form comes from.
+
+    Raises
+    ------
+    ForeignForm
+        The header ``Origin`` is missing or is not the portal's, or the token of the form is not that of this log-in.
+    """
+    if headers.get("origin") != settings.origin:
+        raise ForeignForm
+    if not hmac.compare_digest(fields.get(FIELD, "").encode(), form_token(settings, session).encode()):
+        raise ForeignForm
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form; a form that is too long or not of text is read as empty."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LONGEST:
+            return {}
+    try:
+        return dict(parse_qsl(body.decode("ascii"), max_num_fields=20))
+    except ValueError:
+        return {}
+
+
+def own_path(settings: PortalSettings, path: str) -> str:
+    """Return a path of this portal unchanged, and its first page for anything else."""
+    inside = path.startswith(settings.prefix) and not any(one in path for one in ("\\", "\r", "\n", "//", ".."))
+    return path if inside else settings.prefix

@@ -1,0 +1,254 @@
+"""The portal's first page: what it says about an archive, and what it says when there is nothing or no archive.
+
+Names in the archive and of users are hostile here. How the page looks is in tests/services.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+from tests.fake_hub import FakeHub, fake_hub
+from tests.portal_samples import PREFIX, browser, log_in, sample_archive, write_night, write_release, write_table
+
+from gozen.errors import StorageUnavailable
+from gozen.portal.holdings import archive_contents
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    with fake_hub() as opened:
+        yield opened
+
+
+def page(hub: FakeHub, archive, path: str = PREFIX, **changed) -> str:
+    """Return the page of a user who has logged in."""
+    with browser(hub, archive, **changed) as client:
+        log_in(client, hub)
+        answer = client.get(path)
+        assert answer.status_code == 200
+        return answer.text
+
+
+def text(html: str) -> str:
+    """Return the text of a page, without tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+class Tags(HTMLParser):
+    """The elements of a page with their attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_tables_releases_and_nights_with_rows_and_sizes(hub, tmp_path) -> None:
+    sample_archive(tmp_path)
+    found = text(page(hub, tmp_path))
+    assert "lightcurves light curves 21,180 822 kB 2 2026-01-14 to 2026-01-15" in found
+    assert "objects objects 26 3.6 kB" in found
+    assert "dr1 connect(rerun=&#34;dr1&#34;) lightcurves light curves 15,000 600 kB" in found
+    assert "2026-01-15 2 12:00–12:14 4 0" in found
+    assert "2026-01-14 1 12:00–12:00 2 0" in found
+    assert found.index("2026-01-15 2 12:00") < found.index("2026-01-14 1 12:00")
+    assert "2 nights 2026-01-15 last night" in " ".join(reversed_facts(found))
+
+
+def reversed_facts(found: str) -> list[str]:
+    """Return label and value of the large numbers in the order in which they are shown: the value first."""
+    words = re.findall(r"(nights|last night|releases) ([\d-]+)", found)
+    return [f"{value} {label}" for label, value in words]
+
+
+def test_sizes_are_given_in_bytes_for_programs(hub, tmp_path) -> None:
+    sample_archive(tmp_path)
+    assert '<data value="822000">822 kB</data>' in page(hub, tmp_path)
+
+
+def test_one_click_opens_the_first_notebook_and_the_lab(hub, tmp_path) -> None:
+    sample_archive(tmp_path)
+    links = [found["href"] for tag, found in Tags(page(hub, tmp_path)).found if tag == "a"]
+    assert f"{hub.url}/hub/user-redirect/lab/tree/notebooks/light-curve.ipynb" in links
+    assert f"{hub.url}/hub/user-redirect/lab" in links
+
+
+def test_notebooks_are_listed_by_their_headings_the_first_one_first(hub, tmp_path) -> None:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cells = {"a b.ipynb": "# All stars\n\nIt *counts* `stars`.\nMore.", "light-curve.ipynb": "# One star"}
+    for name, source in cells.items():
+        notebook = {"cells": [{"cell_type": "code", "source": "#"}, {"cell_type": "markdown", "source": source}]}
+        (folder / name).write_text(json.dumps(notebook))
+    (folder / "broken.ipynb").write_text("{")
+    found = page(hub, tmp_path / "archive", notebooks=folder)
+    assert re.findall(r'ipynb">([^<]+)</a>(?:<p>([^<]*)</p>)?', found)[1:] == [
+        ("One star", ""),
+        ("All stars", "It counts stars."),
+        ("broken", ""),
+    ]
+    assert "notebooks/a%20b.ipynb" in found
+
+
+def test_a_missing_table_of_the_first_notebook_is_said(hub, tmp_path) -> None:
+    write_table(sample := sample_archive(tmp_path / "a"), "other", "object", 1, 1)
+    assert "not in the archive yet" not in page(hub, tmp_path / "a")
+    sample.delete("catalogs/lightcurves/manifest/000000001.json")
+    assert "The first notebook reads the table lightcurves" in text(page(hub, tmp_path / "a"))
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_an_empty_archive_says_what_to_do(hub, tmp_path, language: str) -> None:
+    found = page(hub, tmp_path / "nothing", language=language)
+    assert {"en": "has no data yet", "ja": "まだデータがありません"}[language] in found
+    assert "gozen night append" in found
+    assert str(tmp_path / "nothing") in found
+    assert "light-curve.ipynb" in found
+
+
+def test_an_archive_that_cannot_be_read_says_why_and_leaves_the_lab(hub, monkeypatch) -> None:
+    monkeypatch.setenv("GOZEN_STORAGE__ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GOZEN_STORAGE__ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-s3")
+    found = page(hub, "s3://bucket/archive")
+    assert "The archive cannot be read now" in found
+    assert "127.0.0.1:9" in found
+    assert "secret-of-s3" not in found
+    assert "user-redirect/lab" in found
+
+
+def test_an_archive_that_is_back_is_shown_at_once(hub, tmp_path, monkeypatch) -> None:
+    sample_archive(tmp_path)
+    listed = archive_contents.tables
+
+    def away(store):
+        raise StorageUnavailable("the network is down")
+
+    with browser(hub, tmp_path) as client:
+        monkeypatch.setattr(archive_contents, "tables", away)
+        log_in(client, hub)
+        assert "the network is down" in client.get(PREFIX).text
+        monkeypatch.setattr(archive_contents, "tables", listed)
+        assert "21,180" in client.get(PREFIX).text
+
+
+def test_a_slow_archive_does_not_hold_up_the_page(hub, tmp_path, monkeypatch) -> None:
+    sample_archive(tmp_path)
+    listed, go = archive_contents.tables, threading.Event()
+
+    def slow(store):
+        assert go.wait(60)
+        return listed(store)
+
+    monkeypatch.setattr(archive_contents, "tables", slow)
+    with browser(hub, tmp_path, patience_s=0.05) as client:
+        log_in(client, hub)
+        found = client.get(PREFIX).text
+        assert "The archive is slow" in found
+        assert "light-curve.ipynb" in found
+        go.set()
+        while "The archive is slow" in client.get(PREFIX).text:
+            pass
+        assert "21,180" in client.get(PREFIX).text
+
+
+def test_the_archive_is_read_once_for_many_requests(hub, tmp_path, monkeypatch) -> None:
+    sample_archive(tmp_path)
+    listed, calls = archive_contents.tables, []
+    monkeypatch.setattr(archive_contents, "tables", lambda store: calls.append(1) or listed(store))
+    with browser(hub, tmp_path) as client:
+        log_in(client, hub)
+        for _ in range(5):
+            client.get(PREFIX)
+    assert len(calls) == 1
+
+
+def test_what_is_damaged_is_marked_and_the_rest_is_shown(hub, tmp_path) -> None:
+    store = sample_archive(tmp_path)
+    store.write("catalogs/broken/manifest/000000001.json", b"{")
+    store.write("releases/dr2.json", b"[]")
+    store.write("tables/exposures/20260116.parquet", b"not a table")
+    found = text(page(hub, tmp_path))
+    assert found.count("cannot be read") == 3
+    assert "gozen archive rebuild 20260116" in found
+    assert "21,180" in found
+
+
+def test_thousands_of_nights_come_in_pages(hub, tmp_path) -> None:
+    store = sample_archive(tmp_path, nights=())
+    nights = [
+        f"20{year:02}{month:02}{day:02}" for year in range(20, 23) for month in range(1, 13) for day in range(1, 11)
+    ]
+    for night in nights:
+        write_night(store, night)
+    with browser(hub, tmp_path) as client:
+        log_in(client, hub)
+        seen: list[str] = []
+        path: str | None = PREFIX
+        while path:
+            found = client.get(path).text
+            seen += re.findall(r'<time datetime="([\d-]+)"', found)
+            after = re.search(r'rel="next" href="([^"#]+)', found)
+            path = after and after[1]
+        assert seen == sorted((f"{one[:4]}-{one[4:6]}-{one[6:]}" for one in nights), reverse=True)
+        assert 'rel="prev"' not in client.get(PREFIX).text
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "99999999999999999999", "x", "", "1e9", "१"])
+def test_a_page_of_nights_that_does_not_exist_shows_the_nearest(hub, tmp_path, asked: str) -> None:
+    sample_archive(tmp_path)
+    assert "2026-01-15 2 12:00" in text(page(hub, tmp_path, f"{PREFIX}?page={asked}"))
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_names_in_the_archive_and_of_users_are_only_text(hub, tmp_path, language: str) -> None:
+    name = HOSTILE.replace("/", "")
+    store = sample_archive(tmp_path / "a")
+    write_table(store, name, "object", 1, 1)
+    write_release(store, name, {name: ("object", 1, 1)})
+    store.write(f"catalogs/{name}2/manifest/000000001.json", HOSTILE.encode())
+    folder = tmp_path / "n"
+    folder.mkdir()
+    cell = {"cell_type": "markdown", "source": f"# {HOSTILE}\n\n{HOSTILE}."}
+    (folder / f"{name}.ipynb").write_text(json.dumps({"cells": [cell]}))
+    hub.log_in_as = HOSTILE
+    found = page(hub, tmp_path / "a", language=language, notebooks=folder)
+    assert found.count("&lt;img src=x onerror=alert(1)&gt;") >= 6
+    for tag, attributes in Tags(found).found:
+        assert tag not in ("script", "iframe", "object")
+        assert not any(one.startswith("on") or one == "style" for one in attributes)
+        assert attributes.get("src", PREFIX).startswith(PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        (None, "There is none"),
+        ("/data/gaia.parquet", "with the file gaia.parquet"),
+        ("objects", "with the table objects of this archive"),
+        ("missing", "There is none"),
+    ],
+)
+def test_the_reference_catalogue_is_named(hub, tmp_path, reference, said: str, monkeypatch) -> None:
+    sample_archive(tmp_path)
+    if reference:
+        monkeypatch.setenv("GOZEN_REFERENCE", reference)
+    found = text(page(hub, tmp_path))
+    assert said in found
+    assert ("objects reference catalogue 26" in found) == (reference == "objects")
+
+
+def test_gaia_in_the_archive_is_the_reference_catalogue(hub, tmp_path) -> None:
+    write_table(sample_archive(tmp_path), "gaia", "object", 1_800_000_000, 250 * 10**9)
+    assert "gaia reference catalogue 1,800,000,000 250 GB" in text(page(hub, tmp_path))
