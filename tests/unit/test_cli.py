@@ -314,7 +314,7 @@ def test_what_cannot_be_retained_any_more_is_named(call, archive):
     here = [key for key in archive.list("raw") if key.endswith(".fits")]
     gone = keys.raw(NIGHT, "e1", "gone")
     record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
-    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: gone already\n2 raw files retained\n"
+    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: already deleted\n2 raw files retained\n"
 
 
 def test_the_log_can_be_made_again(call, archive):

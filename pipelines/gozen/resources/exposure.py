@@ -48,7 +48,7 @@ def _kept_once_given(*words: str) -> list[tuple[str, str]]:
 
 
 class ExposureSpec(WireModel):
-    """What was exposed and what is to be done with it."""
+    """The exposure, and how it is to be reduced."""
 
     model_config = rules(
         (
@@ -66,7 +66,7 @@ class ExposureSpec(WireModel):
     night: Night | None = None
     """YYYYMMDD, the local date on which the night began; known once it is exposed."""
     object: HeaderText
-    """What was looked at, in the observer's words: up to 68 printable ASCII characters, as FITS headers hold."""
+    """The observer's name of the target: at most 68 printable ASCII characters, because FITS headers allow no more."""
     instrument: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$")] = "tomoe"
     """The instrument profile."""
     data_type: DataType = "OBJECT"
@@ -84,9 +84,9 @@ class ExposureSpec(WireModel):
     run: RunName = "r1"
     """Name of this processing; another flat, version or parameter set is another run."""
     retain_raw: bool = False
-    """Whether the raw data are kept when their time in the ring buffer is up."""
+    """Whether the raw data are kept after their time in the ring buffer has passed."""
     priority_class: PriorityClass = "default"
-    """express goes first: targets of opportunity."""
+    """express is for targets of opportunity: their Jobs run first."""
     sensors_per_pod: Annotated[int, Field(ge=1, le=512)] = 7
     """Number of sensors that one pod reduces."""
 
@@ -148,6 +148,6 @@ class Exposure(Resource):
     kind: Literal["Exposure"] = "Exposure"
     """Exposure."""
     spec: ExposureSpec
-    """What was exposed and what is to be done with it."""
+    """The exposure, and how it is to be reduced."""
     status: ExposureStatus | None = None
     """What became of it."""

@@ -131,9 +131,9 @@ class ObjectMeta(WireModel):
     deletion_grace_period_seconds: int | None = None
     """Set by the API server, s."""
     finalizers: list[str] = []
-    """What must happen before the resource may go."""
+    """Tasks that must be complete before the resource is deleted."""
     owner_references: list[dict[str, Any]] = []
-    """The resources with which this one goes."""
+    """The resources with which this one is deleted."""
     managed_fields: list[dict[str, Any]] = []
     """Who wrote which field; set by the API server."""
 

@@ -74,9 +74,9 @@ class ObservationSpec(WireModel):
     operations: Annotated[list[Operation], Field(min_length=1, max_length=512)]
     """The steps, carried out in order."""
     comment: Annotated[str, Field(max_length=16_384)] = ""
-    """Free text, kept to the letter."""
+    """Free text, stored unchanged."""
     suspend: bool = False
-    """Whether what has not begun is held back."""
+    """Whether exposures and Jobs that have not begun are postponed."""
 
 
 class ExpectedExposure(WireModel):
@@ -87,7 +87,7 @@ class ExpectedExposure(WireModel):
     step: Annotated[int, Field(ge=1, le=512)]
     """Its step among the operations, counted from 1."""
     object: HeaderText
-    """What it looks at."""
+    """The observer's name of the target."""
 
 
 class Claim(WireModel):
@@ -102,7 +102,7 @@ class Claim(WireModel):
 
 
 class ObservationStatus(WireModel):
-    """What became of it; written by the operator, but for `claim`, `over` and the condition Executed."""
+    """The outcome. The operator writes it, except for `claim`, `over` and the condition Executed."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
@@ -111,7 +111,7 @@ class ObservationStatus(WireModel):
     claim: Claim | None = None
     """The observer that executes it; written by the observer."""
     over: bool | None = None
-    """Whether no observer has anything more to do with it, so that none looks at it again; written by the observer."""
+    """Whether the observers are done with it: they no longer list it; written by the observer."""
     exposures: Annotated[list[ExpectedExposure], Field(max_length=512)] = Field(default_factory=list)
     """The exposures that it makes, in order."""
     completed: Annotated[int, Field(ge=0)] = 0

@@ -39,7 +39,7 @@ FLAG_MEANING: Mapping[Flag, str] = {
     Flag.NO_CALIBRATION: "the exposure has no zero point: `mag` is null",
     Flag.NOT_DETECTED: "below 5 sigma on this frame: `limit` applies",
     Flag.REGISTRATION_FAILED: "the frame's shift against the stack could not be measured",
-    Flag.UNMATCHED: "not in the reference catalogue: the id is ours",
+    Flag.UNMATCHED: "not in the reference catalogue: Gozen computed the id",
     Flag.NO_COLOUR: "the star's colour is unknown: `mag` is without the colour term",
     Flag.BLENDED_CALIBRATORS: "the zero point is computed from stars whose apertures contain the light of others",
 }
@@ -91,7 +91,7 @@ _PLACE = (
     Column("mjd", pa.float64(), "d", "UTC, mid-exposure of the source's row on the frame", "split", True),
 )
 _CALIBRATED = (
-    Column("mag", pa.float32(), "mag", "calibrated magnitude; null where the flux is not positive"),
+    Column("mag", pa.float32(), "mag", "calibrated magnitude; null if the flux is not positive"),
     Column("mag_err", pa.float32(), "mag", "its standard error"),
     Column("limit", pa.float32(), "mag", "5 sigma at this place in this exposure"),
     Column("zp", pa.float32(), "mag", "zero point of the exposure and sensor", "dictionary"),
@@ -106,7 +106,7 @@ _CALIBRATED = (
     Column("run", pa.string(), "", "the processing of the exposure", "dictionary", True),
     Column("sensor", pa.int16(), "", "quadrant and chip, as in 121", "dictionary", True),
     Column("frame", pa.int16(), "", "number of the frame in the cube, from 0", "dictionary", True),
-    Column("filter", pa.string(), "", "as the raw header has it; null where that is not known", "dictionary"),
+    Column("filter", pa.string(), "", "as in the raw header; null if it is unknown", "dictionary"),
     Column(
         "aperture_diameter", pa.int16(), "pixel", "of the calibrated aperture; null in older rows: 21", "dictionary"
     ),
