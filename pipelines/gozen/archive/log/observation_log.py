@@ -32,10 +32,10 @@ _ARROW: dict[Any, pa.DataType] = {int | None: pa.int32(), str | None: pa.string(
 
 _WHICH = (
     ("night", pa.int32(), "YYYYMMDD, the local date on which the night began"),
-    ("exposure", pa.string(), "the exposure's identifier"),
-    ("run", pa.string(), "the processing of the exposure"),
-    ("sensor", pa.string(), "quadrant and chip, as in 121"),
-    ("object", pa.string(), "what was observed, in the observer's words"),
+    ("exposure", pa.string(), "number or name of the exposure"),
+    ("run", pa.string(), "name of the processing of the exposure, such as r1"),
+    ("sensor", pa.string(), "id of the sensor; of Tomo-e quadrant and chip, such as 121"),
+    ("object", pa.string(), "name of the target, as in the header"),
     ("data_type", pa.string(), "OBJECT, DARK, FLAT or BIAS"),
 )
 _REFUSED = (
