@@ -49,7 +49,7 @@ def apply(
         if made["metadata"].get("deletionTimestamp"):
             name = resource.metadata.name
             raise BadRequest(
-                f"{resource.kind} {name} is being deleted; when `gozen get` has it no more, apply it again"
+                f"{resource.kind} {name} is being deleted; apply it again when `gozen get` no longer lists it"
             )
         typer.echo(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
     typer.echo(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
@@ -102,7 +102,9 @@ def logs(kind: KindName, name: ResourceName, namespace: Namespace = None) -> Non
     job = (manifest.get("status") or {}).get("job")
     pods = api.pods_of(where, job["uid"]) if job else []
     if not pods:
-        raise BadRequest(f"{name} has no pods now: they are not made yet, or their Job has gone; see `gozen describe`")
+        raise BadRequest(
+            f"{name} has no pods now: they have not been created yet, or their Job was deleted; see `gozen describe`"
+        )
     for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):
         typer.echo(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
         if pod["status"].get("phase") != "Pending":

@@ -30,7 +30,7 @@ _HEADER = "# Made by `make crds` from the models in gozen.resources; changes bel
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """What Kubernetes has to know of a kind beside its schema.
+    """What Kubernetes has to know about a kind in addition to its schema.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ def test_files_that_retain_says_are_kept_are_kept(kind: type[MemoryStore]) -> No
     answers = []
     for store, fates, said, then in overtaken(partial(archive, kind, reduced()), remove, keep):
         if isinstance(said, StorageUnavailable):
-            assert "run this again to see what stays" in str(said)
+            assert "run this again to see which are kept" in str(said)
             answers.append("not known")
         else:
             assert held(store) == then
@@ -227,7 +227,7 @@ def test_what_is_reduced_while_it_is_taken_out_stays(named: tuple[str, ...]) -> 
             assert held(store) == set()
         else:
             assert isinstance(said, BadRequest)
-            assert "stays: the commit" in str(said)
+            assert "is kept: the commit" in str(said)
             assert held(store) >= set(named)
 
 

@@ -296,7 +296,7 @@ def test_raw_files_expire_when_asked(call, archive):
     assert code == 0
     assert "2 raw files, 0.0 MB: would go" in out
     assert call("archive", "retain", NIGHT, "e1")[0] == 0
-    assert "stay: retained" in call("archive", "expire")[1]
+    assert "kept: retained" in call("archive", "expire")[1]
     assert call("archive", "retain", NIGHT, "e1", "--undo")[0] == 0
     assert "removed" in call("archive", "expire", "--keep-days", "1")[1]
     assert archive.list("raw") == []
@@ -314,7 +314,7 @@ def test_what_cannot_be_retained_any_more_is_named(call, archive):
     here = [key for key in archive.list("raw") if key.endswith(".fits")]
     gone = keys.raw(NIGHT, "e1", "gone")
     record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
-    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: gone already\n2 raw files retained\n"
+    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: already deleted\n2 raw files retained\n"
 
 
 def test_the_log_can_be_made_again(call, archive):

@@ -107,7 +107,7 @@ def test_a_copy_is_named_and_a_raw_file_can_be_taken_out(camera: Camera, call: C
     done(camera, "m-67", **{"s-0.fits": "0" * 64})
     code, said = call("archive", "forget", NIGHT, "m-67", "s-0")
     assert code == ExitCode.BAD_REQUEST
-    assert "s-0.fits stays: the commit" in said
+    assert "s-0.fits is kept: the commit" in said
 
 
 def test_a_target_that_lies_elsewhere_is_told_with_both_places(camera: Camera, call: Call) -> None:

@@ -172,9 +172,9 @@ def test_the_table_of_a_fits_file_is_the_one_meant() -> None:
         UnreadableInput, match=r"several tables.*--hdu 2 \(STARS\): 1 rows of ra, dec; --hdu 3 \(OTHER\)"
     ):
         read(two, "t.fits")
-    with pytest.raises(UnreadableInput, match=r"no table of it goes by --hdu 9: --hdu 1 \(HEAD\)"):
+    with pytest.raises(UnreadableInput, match=r"none of its tables is named 9 \(--hdu\): --hdu 1 \(HEAD\)"):
         read(two, "t.fits", hdu="9")
-    with pytest.raises(UnreadableInput, match=r"2 tables of it go by --hdu STARS: .*; name it by its number"):
+    with pytest.raises(UnreadableInput, match=r"2 of its tables are named STARS \(--hdu\): .*; name it by its number"):
         read(fits_of(STARS, STARS), "t.fits", hdu="STARS")
     with pytest.raises(UnreadableInput, match="FITS file without a table"):
         read(fits_of(), "t.fits")

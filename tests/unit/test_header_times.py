@@ -187,10 +187,10 @@ def test_the_clock_at_the_site_is_read_in_the_zone_of_the_profile(zone: str, tex
 def test_a_local_time_that_clocks_show_twice_or_never_is_said() -> None:
     berlin = camera("Europe/Berlin", kind="local")
     twice = refusal(berlin, DATE__OBS="2026-10-25T02:30:00")
-    assert "2026-10-25 02:30 in Europe/Berlin: clocks were put back and showed this time twice" in twice
+    assert "2026-10-25 02:30 in Europe/Berlin: clocks were set back and showed this time twice" in twice
     assert "at 00:30 and 01:30 UTC" in twice
     never = refusal(berlin, DATE__OBS="2026-03-29T02:30:00")
-    assert "2026-03-29 02:30 in Europe/Berlin: clocks were put forward and left this time out" in never
+    assert "2026-03-29 02:30 in Europe/Berlin: clocks were set forward and skipped this time" in never
     assert start(berlin, DATE__OBS="2026-10-25T02:30:00+01:00") == mjd("2026-10-25T01:30:00")
 
 

@@ -341,7 +341,7 @@ def test_an_exposure_of_somebody_else_in_the_way_is_named(world):
     world.cluster.exposures["obs-006"] = foreign.model_copy(update={"metadata": meta})
     over = world.finish(observer)
     assert over.reason == "StepFailed"
-    assert "an Exposure obs-006 of somebody else has its name" in over.message
+    assert "the Exposure obs-006 exists and has another owner" in over.message
     owner = [{"name": recipe.metadata.name, "uid": "the one before"}]
     old = foreign.model_copy(update={"metadata": meta.model_copy(update={"owner_references": owner})})
     world.cluster.kept.clear()

@@ -157,7 +157,7 @@ def test_a_frame_that_does_not_fit_its_words_is_refused_and_named(binning, windo
 def test_pixels_joined_unequally_are_refused_with_file_word_value_and_what_to_do(rule, words):
     (problem,) = check_file(WORDS | words, (100, 65), camera(f"binning: {rule}"), "a.fits").problems
     assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another form")
-    assert problem.endswith("join pixels in that ratio, or give such frames a profile of their own with `binning: 2x1`")
+    assert problem.endswith("join pixels in that ratio, or give such frames a separate profile with `binning: 2x1`")
 
 
 def test_a_check_shows_binning_and_window_as_they_are_used():

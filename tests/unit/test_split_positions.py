@@ -109,7 +109,7 @@ def test_a_sign_that_integers_have_lost_is_refused(tmp_path: Path) -> None:
     lost = Table({"RAh": [1, 2], "RAm": [0, 0], "DEd": [0, -3], "DEm": [30, 0]})
     stream = io.BytesIO()
     lost.write(stream, format="fits")
-    with pytest.raises(UnreadableInput, match=r"nobody can tell \+00 from -00 degrees; add a column DE-"):
+    with pytest.raises(UnreadableInput, match=r"\+00 and -00 degrees cannot be distinguished; add a column DE-"):
         imported(tmp_path, stream.getvalue(), "t.fits")
 
 

@@ -1,8 +1,8 @@
 """The HTTP connection to the API server, used by operator, observer and command line.
 
-The client library gives addresses, credentials and TLS. Its typed verbs are not used: they turn plain data into models
-of their own, know no server-side apply, and repeat some requests by themselves. Here a request is sent once; the caller
-decides on a retry, and waits as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
+The client library gives addresses, credentials and TLS. Its typed verbs are not used: they convert plain data into the
+library's models, do not support server-side apply, and repeat some requests by themselves. Here a request is sent once;
+the caller decides on a retry, and waits as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ApiConnection:
         return found
 
     def unless_gone(self, request: ApiRequest) -> dict[str, Any] | None:
-        """Return as `answer`; None where the object is gone (404), or has another uid or version by now (409)."""
+        """Return as `answer`; None if the object no longer exists (404), or now has another uid or version (409)."""
         try:
             return self.answer(request)
         except RefusedError as refusal:

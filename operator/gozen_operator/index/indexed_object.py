@@ -23,7 +23,7 @@ class IndexedObject:
     text
         JSON of the manifest; empty for a Job, whose entry holds all that is needed.
     entry
-        None where the object is invalid for this version of Gozen.
+        None if the object is invalid for this version of Gozen.
     """
 
     uid: str
@@ -34,7 +34,7 @@ class IndexedObject:
 
 @dataclass(frozen=True, slots=True)
 class SeenResource:
-    """A resource as the index has it at one moment: model, manifest and Job are of that moment.
+    """A resource in the index at one moment: model, manifest and Job are of that moment.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ _MODELS = 512
 
 
 class ObjectChange(NamedTuple):
-    """The entry of an object before and after a change; None where there is none."""
+    """The entry of an object before and after a change; None if it did not exist."""
 
     key: Key
     before: IndexEntry | None
@@ -60,7 +60,7 @@ class Index:
         return len(self._objects)
 
     def put(self, manifest: Manifest) -> ObjectChange | None:
-        """Store an object and return the change; None where it is not newer than what is known."""
+        """Store an object and return the change; None if it is not newer than the known one."""
         key, meta = key_of(manifest), manifest["metadata"]
         uid, version = meta["uid"], int(meta["resourceVersion"])
         with self._lock:
@@ -161,12 +161,12 @@ class Index:
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
 
     def job_named(self, namespace: str, name: str) -> JobEntry | None:
-        """Return the entry of the Job of this name, whoever owns it."""
+        """Return the entry of the Job of this name; its owner is not compared."""
         entry = self.entry(Key("Job", namespace, name))
         return entry if isinstance(entry, JobEntry) else None
 
     def entry(self, key: Key) -> IndexEntry | None:
-        """Return the entry of an object; None where it is missing or invalid."""
+        """Return the entry of an object; None if it is missing or invalid."""
         cached = self._objects.get(key)
         return None if cached is None else cached.entry
 

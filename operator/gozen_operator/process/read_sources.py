@@ -38,7 +38,7 @@ def profile_of(name: str) -> Profile | RequestProblem:
     Raises
     ------
     StorageUnavailable
-        It cannot be read now, which is no reason to refuse a request.
+        It cannot be read now. A request is not refused for this reason.
     """
     try:
         return _profile(name, _version_of(name))

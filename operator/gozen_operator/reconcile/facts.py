@@ -13,7 +13,7 @@ from gozen.resources.pipeline_names import PipelineName
 
 @dataclass(frozen=True)
 class RequestProblem:
-    """Why a request is invalid: no such instrument profile, a URL that the site does not allow, and the like.
+    """Why a request is invalid: for example, there is no such instrument profile.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class PodEnd:
     index
         Its completion index: which group of sensors.
     code
-        Exit code; None where the pod ended without one.
+        Exit code; None if the pod ended without one.
     reason
         Kubernetes' reason, such as ``OOMKilled``.
     message
@@ -106,12 +106,12 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class ExposureFacts:
-    """What a reconcile knows about an Exposure besides the object itself.
+    """What a reconcile knows about an Exposure in addition to the object itself.
 
     Parameters
     ----------
     known_sensors
-        Of the instrument profile; empty where it cannot be read, which `problem` says.
+        Of the instrument profile; empty if it cannot be read, which `problem` says.
     problem
         Why the request is invalid by the profile and the settings of the site.
     duplicate_of
@@ -121,9 +121,9 @@ class ExposureFacts:
     suspended
         Whether its Observation is suspended.
     raw
-        Sensors whose raw data are in the archive; None where they were not read.
+        Sensors whose raw data are in the archive; None if they were not read.
     commits
-        Commits of its sensors; None where they were not read.
+        Commits of its sensors; None if they were not read.
     trouble
         Why the archive cannot be read now.
     calibration
@@ -131,7 +131,7 @@ class ExposureFacts:
     job
         Its own Job.
     job_of_another
-        Message about another owner's Job that has the name of its own Job; empty where there is none.
+        Message about another owner's Job that has the name of its own Job; empty if there is none.
     may_launch
         Whether a place among the active Jobs is free for it.
     ahead
@@ -161,7 +161,7 @@ class ExposureFacts:
 
 @dataclass(frozen=True)
 class ChildExposure:
-    """What an Observation needs to know of one of its Exposures."""
+    """What an Observation needs to know about one of its Exposures."""
 
     name: str
     complete: bool
@@ -171,7 +171,7 @@ class ChildExposure:
 
 @dataclass(frozen=True)
 class ObservationFacts:
-    """What a reconcile knows about an Observation besides the object itself.
+    """What a reconcile knows about an Observation in addition to the object itself.
 
     Parameters
     ----------
@@ -194,12 +194,12 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class LightCurveFacts:
-    """What a reconcile knows about a LightCurveJob besides the object itself.
+    """What a reconcile knows about a LightCurveJob in addition to the object itself.
 
     Parameters
     ----------
     apertures
-        Apertures that the reduction measures by the instrument's profile: diameters, pixel, or ``auto``; None where
+        Apertures that the reduction measures by the instrument's profile: diameters, pixel, or ``auto``; None if
         there is no such profile.
     writer
         Another LightCurveJob that writes to the table now or comes first.

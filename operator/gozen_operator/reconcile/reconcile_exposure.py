@@ -1,7 +1,7 @@
 """Decide what to do about an Exposure, from its spec and status, the facts and the time. No I/O.
 
-The archive decides what is reduced, the Exposure's status remembers its one Job; no memory of the operator counts.
-The retention of what is complete is decided here as well (`exposure_ttl_s`, `job_ttl_s`).
+The archive decides what is reduced, and the Exposure's status remembers its one Job. The operator's memory is not used.
+This module also decides how long complete resources are kept (`exposure_ttl_s`, `job_ttl_s`).
 """
 
 from __future__ import annotations
@@ -131,14 +131,14 @@ def _wait(
 ) -> Known | None:
     """Return what an Exposure waits for before its Job may begin; None when it waits for nothing."""
     if facts.duplicate_of is not None:
-        going = f"{_taken(exposure, facts)}, which is being deleted; it begins when that is gone"
+        going = f"{_taken(exposure, facts)}, which is being deleted; it begins after the deletion"
         return Known("Succeeded", "Unknown", "ExposureIdTaken", going)
     if facts.suspended:
         return Known("Succeeded", "Unknown", "Suspended", "its Observation is suspended")
     if facts.trouble is not None:
         return Known("Succeeded", "Unknown", "StorageUnavailable", facts.trouble)
     if facts.raw is None or facts.commits is None:
-        return Known("Succeeded", "Unknown", "WaitingForRaw", "the archive has not been looked at yet")
+        return Known("Succeeded", "Unknown", "WaitingForRaw", "the archive has not been read yet")
     missing = [sensor for sensor in wanted if sensor not in facts.raw and sensor not in facts.commits]
     if missing and not _patience_is_over(exposure, settings, now):
         there = len(wanted) - len(missing)
@@ -172,7 +172,7 @@ def _waiting(exposure: Exposure, wait: Known, sensors: int, now: float) -> Mappi
 def _again_s(
     exposure: Exposure, facts: ExposureFacts, reason: str, settings: OperatorSettings, now: float
 ) -> float | None:
-    """Return the seconds until the next reconcile; None where the change of another resource triggers it."""
+    """Return the seconds until the next reconcile; None if the change of another resource triggers it."""
     if reason in ("WaitingForRaw", "StorageUnavailable", "JobNameTaken", "ExposureIdTaken"):
         return settings.look_s
     if reason != "WaitingForCalibration":
@@ -246,7 +246,7 @@ def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:
-    """Return the plan that records the outcome; the Job stays, and is deleted with the Exposure."""
+    """Return the plan that records the outcome; the Job is kept, and is deleted with the Exposure."""
     found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
     known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
     status = whole_status(exposure, ExposureReport(known, found, facts.job, completed=True), now)

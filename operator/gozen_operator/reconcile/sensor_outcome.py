@@ -120,7 +120,7 @@ def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts
 
 
 def job_failure(job: JobSeen | None) -> tuple[str, str]:
-    """Return reason and message of a Job of one pod that failed, or that is gone."""
+    """Return reason and message of a Job of one pod that failed, or that was deleted."""
     if job is None:
         return "JobLost", "its Job was removed before it was done; delete the resource and apply it again"
     return end_of(job.ends[-1]) if job.ends else _job_end(job)
@@ -143,7 +143,7 @@ def end_of(end: PodEnd) -> tuple[str, str]:
         name, text = said[-1]
         return name, shortened(text, _LONGEST_MESSAGE)
     if end.reason == "OOMKilled" or end.code == 137:
-        return "WorkerLost", "the pod was killed, probably for want of memory: raise pods.limits.memory"
+        return "WorkerLost", "the pod was killed, probably because it needed more memory: raise pods.limits.memory"
     known: Mapping[int, str] = {int(code): name for code, name in _NAMES.items()}
     return known.get(end.code or -1, end.reason or "WorkerLost"), shortened(end.message, _LONGEST_MESSAGE)
 

@@ -202,7 +202,7 @@ def _has_data(store: Store, number: int) -> bool:
 
 def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     if number > LAST:
-        raise BadRequest(f"no EXP_ID is free up to {LAST}; another archive begins anew")
+        raise BadRequest(f"all EXP_IDs up to {LAST} are in use; another archive begins at 1 again")
     # Raw data from other sources, such as `gozen simulate`, have numbers that were not reserved here.
     if is_recorded(store, purpose.night, f"{number:08d}"):
         return False

@@ -90,7 +90,7 @@ def expire(
     for fate, said in (
         ("expired", went),
         ("not yet", "are kept: their retention time has not passed"),
-        ("retained", "stay: retained"),
+        ("retained", "kept: retained"),
         ("not reduced", "are kept: their retention time has passed, but no commit names them"),
     ):
         of_fate = [one.size for one in found if one.fate == fate]
@@ -118,9 +118,9 @@ def retain(
         _print_lines([f"{_raw_files(release(store, night, exposure))} may expire again"])
         return
     found = keep(store, night, exposure)
-    _print_lines(f"{key}: gone already" for key in found.gone)
+    _print_lines(f"{key}: already deleted" for key in found.gone)
     if not found.kept:
-        raise BadRequest(f"the raw files of the exposure {exposure} of {night} are gone: they expired just now")
+        raise BadRequest(f"the raw files of the exposure {exposure} of {night} no longer exist: they have just expired")
     _print_lines([f"{_raw_files(found.kept)} retained"])
 
 

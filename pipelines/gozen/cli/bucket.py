@@ -62,7 +62,7 @@ def days_of_rule(keep_days: float) -> int:
     if keep_days > _MOST_DAYS:
         raise BadRequest(
             f"keep_raw_days is {keep_days:g}, and the rule of a bucket takes at most {_MOST_DAYS} days: without the "
-            "rule all files stay; else write --days"
+            "rule all files are kept; else write --days"
         )
     return max(1, math.ceil(keep_days)) + _SPARE_DAYS
 

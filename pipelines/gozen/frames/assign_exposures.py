@@ -72,7 +72,7 @@ def other_file(path: Path, key: str) -> CorruptFile:
     """Return the error for a raw file whose key in the archive belongs to another file."""
     return CorruptFile(
         f"{path.name}: the archive has another file as {key}; nothing is written over, "
-        "so give it another FRAME_ID or exposure number if it is one of its own"
+        "so give it another FRAME_ID or exposure number if it is a separate one"
     )
 
 

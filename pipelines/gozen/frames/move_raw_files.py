@@ -78,7 +78,7 @@ def finish_renaming(store: Store, night: str) -> None:
     Raises
     ------
     StorageUnavailable
-        The process is still at work, the plan cannot be read, or another file has one of the new keys.
+        The process is still running, the plan cannot be read, or another file has one of the new keys.
     """
     key = _key(night)
     if not store.exists(key):
@@ -145,7 +145,7 @@ def _copy(store: Store, key: str, to: str) -> None:
     """Copy a file to another key."""
     path = store.path(key)
     if path is not None and not path.exists():
-        raise MissingObject(f"{key} is gone")
+        raise MissingObject(f"{key} no longer exists")
     if path is not None:
         fits = store.take(to, path)
     else:

@@ -130,9 +130,9 @@ def _offset_at(minute: dt.datetime, zone: str) -> dt.timedelta:
         return before
     said = f"{minute:%Y-%m-%d %H:%M} in {zone}"
     if before < after:
-        raise ValueError(f"{said}: clocks were put forward and left this time out")
+        raise ValueError(f"{said}: clocks were set forward and skipped this time")
     raise ValueError(
-        f"{said}: clocks were put back and showed this time twice, at {minute - before:%H:%M} and "
+        f"{said}: clocks were set back and showed this time twice, at {minute - before:%H:%M} and "
         f"{minute - after:%H:%M} UTC; give the profile a word in UTC, or with an offset from it"
     )
 

@@ -57,7 +57,7 @@ def _areas(profile: Profile) -> Iterator[str]:
     if active[0] <= reference[1] and reference[0] <= active[1]:
         yield (
             f"reference {profile.reference} has columns of the active area {profile.active}, which see the sky; "
-            "name columns beside it, or leave reference out"
+            "name columns outside it, or leave reference out"
         )
 
 

@@ -89,7 +89,7 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
         raise CorruptFile(
             f"{source}: {words or 'the header'} gives binning {binning}, whose pixels have another form than those of "
             f"the profile {profile.name} (binning {profile.binning}); join pixels in that ratio, or give such frames a "
-            f"profile of their own with `binning: {binning}`"
+            f"separate profile with `binning: {binning}`"
         )
     found = _cut(profile.model_dump_json(), binning, window, shape)
     if found is None:

@@ -30,7 +30,8 @@ class WatchSettings(SettingsSection):
         0.2,
         gt=0,
         le=1,
-        description="While exposures wait, at most this share of one worker's time goes to appending rows and the log",
+        description="While exposures wait, at most this fraction of the time of one worker is used to append rows and "
+        "to update the log",
     )
     report_s: float = Field(10.0, gt=0, description="Seconds between two reports about the queue")
     warn_s: float = Field(3600.0, ge=0, description="Warn this many seconds before the space for raw data is full")

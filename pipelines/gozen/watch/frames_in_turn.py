@@ -88,8 +88,8 @@ class RecentFrames:
         if not was_closed:
             return ""
         return (
-            f"{exposure} goes on with what {before} had begun, whose last frame was taken {pause_s:.0f} s before and "
-            f"which counted as whole; where a camera takes more than {_MOST_IN_TURN} targets or filters in turn, or "
+            f"{exposure} continues {before}, whose last frame was taken {pause_s:.0f} s before and "
+            f"which counted as complete; if a camera takes more than {_MOST_IN_TURN} targets or filters in turn, or "
             "pauses, set `watch.settle_s` to more than that"
         )
 

@@ -62,7 +62,7 @@ class Reporter:
     def refused(self, path: Path, error: GozenError) -> None:
         """Report that a file is left out, the reason, and its present path."""
         self._total["refused"] += 1
-        log.warning("left out, %s: %s; it lies at %s", error.name, error, path)
+        log.warning("left out, %s: %s; the file is now at %s", error.name, error, path)
 
     def reduced(self, cube: QueuedCube, result: SensorCommit | Sequence[MasterResult]) -> None:
         """Count the results of a cube and log its rejections and warnings."""

@@ -26,7 +26,7 @@ Asked = list[tuple[PlannedExposure, Observation]]
 
 
 class Orders:
-    """The recipes of a watch, interpreted anew for each night.
+    """The recipes of a watch, interpreted separately for each night.
 
     Parameters
     ----------

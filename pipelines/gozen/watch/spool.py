@@ -2,7 +2,7 @@
 
 A file is moved to the hidden spool in the watched folder, then added to the archive under its raw key. It is removed
 from the spool when its rows are in the table. So the files in folder and spool are exactly those that are not finished,
-and a watch that was killed continues from them. With ``keep`` files are copied and stay where they are.
+and a watch that was killed continues from them. With ``keep`` files are copied, and remain in the folder.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Intake:
             # A network file system may move the file, lose its answer, and then not find the file any more.
             if not target.exists():
                 del self._moving[path]
-                raise MissingObject(f"{path} is gone") from error
+                raise MissingObject(f"{path} no longer exists") from error
 
     def _free_place(self, path: Path) -> Path:
         spool, below = self._folder / SPOOL, path.relative_to(self._folder)

@@ -39,7 +39,7 @@ _WHICH = (
     ("data_type", pa.string(), "OBJECT, DARK, FLAT or BIAS"),
 )
 _REFUSED = (
-    ("reason", pa.string(), "name of the rejection; null where there is none"),
+    ("reason", pa.string(), "name of the rejection; null if there is none"),
     ("message", pa.string(), "the rejection in a sentence; for a gate, what its numbers do not say"),
     ("value", pa.float64(), "what the gate measured"),
     ("limit", pa.float64(), "what the gate allows"),
@@ -71,7 +71,7 @@ EXPOSURES = _schema(
         *_REFUSED,
         ("warnings", pa.string(), "what was done without, or with what does not fit exactly; empty for nothing"),
         *_summary_fields(),
-        *((kind, pa.string(), f"key of the {kind} in the archive; null where there is none") for kind in PRODUCTS),
+        *((kind, pa.string(), f"key of the {kind} in the archive; null if there is none") for kind in PRODUCTS),
         ("code_version", pa.string(), "version of Gozen"),
     )
 )
@@ -90,9 +90,9 @@ QUALITY = _schema(
         ("shift_x_px", pa.float64(), "pixel, place on the frame minus place on the stack, along columns"),
         ("shift_y_px", pa.float64(), "pixel, the same along rows"),
         ("shift_residual_px", pa.float64(), "pixel, root mean square of the stars about the shift"),
-        ("rotation_deg", pa.float64(), "deg, turn against the stack, x towards y; null where the stars show none"),
-        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a turn"),
-        ("n_stars", pa.int32(), "stars that the shift rests on"),
+        ("rotation_deg", pa.float64(), "deg, rotation against the stack, x towards y; null if the stars show none"),
+        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a rotation"),
+        ("n_stars", pa.int32(), "number of stars from which the shift was computed"),
         ("elongation", pa.float64(), "length of the stars over their width"),
         ("zero_point", pa.float64(), "mag, zero point of this frame"),
     )

@@ -132,8 +132,8 @@ class _CommittedNames:
 
 def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
     return BadRequest(
-        f"{key} stays: the commit {named[keys.frame_id_of(key)]} names it, and what is reduced must be "
-        f"traceable to its raw files; {became}"
+        f"{key} is kept: the commit {named[keys.frame_id_of(key)]} names it, and reduced data must be "
+        f"traceable to their raw files; {became}"
     )
 
 

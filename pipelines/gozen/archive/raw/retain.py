@@ -65,7 +65,7 @@ def retain(
             raise StorageUnavailable(
                 f"the exposure {exposure} of {night} is retained, but `gozen archive expire` has been removing its raw "
                 f"files since {since:%Y-%m-%d %H:%M:%S} UTC and may not have seen that yet; {count} are there now: "
-                "run this again to see what stays"
+                "run this again to see which are kept"
             )
         sleep(_LOOK_S)
         # Counted, not measured, so that a change of the clock makes the wait neither short nor endless.

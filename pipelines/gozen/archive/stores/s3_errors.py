@@ -35,19 +35,19 @@ _REFUSED = {
     "507": _FULL,
     "ConditionalRequestConflict": "another writer is at the same object: run again",
 }
-"""Advice for error codes that may not come again after the user has acted: `StorageUnavailable`."""
+"""Advice for error codes that may not recur after the user has acted: `StorageUnavailable`."""
 
 _SENSELESS = {
     "InvalidBucketName": "a bucket is called by 3 to 63 small letters, digits, dots and dashes",
     "AuthorizationHeaderMalformed": "set storage.region to the region of the bucket",
     "IllegalLocationConstraintException": "set storage.region to the region of the bucket",
-    "PermanentRedirect": "the bucket is elsewhere: set storage.region or storage.endpoint_url",
-    "301": "the bucket is elsewhere: set storage.region or storage.endpoint_url",
+    "PermanentRedirect": "the bucket is in another region or server: set storage.region or storage.endpoint_url",
+    "301": "the bucket is in another region or server: set storage.region or storage.endpoint_url",
     "KeyTooLongError": "the address is too long: give the archive a shorter prefix",
     "MethodNotAllowed": "storage.endpoint_url names no S3 server that can do it",
     "NotImplemented": "the server cannot do that: another S3 server can",
 }
-"""Advice for error codes that will come again because the request or a setting is wrong: `BadRequest`."""
+"""Advice for error codes that will recur because the request or a setting is wrong: `BadRequest`."""
 
 _NO_CREDENTIALS = (
     "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "

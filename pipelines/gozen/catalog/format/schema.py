@@ -114,7 +114,7 @@ _PLACE = (
     ),
 )
 _CALIBRATED = (
-    Column("mag", pa.float32(), "mag", "calibrated magnitude; null where the flux is not positive"),
+    Column("mag", pa.float32(), "mag", "calibrated magnitude; null if the flux is not positive"),
     Column("mag_err", pa.float32(), "mag", "its standard error"),
     Column("limit", pa.float32(), "mag", "magnitude of a source at 5 sigma of the sky noise, here on this frame"),
     Column("zp", pa.float32(), "mag", "zero point of the exposure and sensor", "dictionary"),

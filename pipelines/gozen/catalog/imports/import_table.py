@@ -226,7 +226,7 @@ def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int
         found[same] = source_ids.next_to(found[same])
     at = int(same[0])
     raise BadRequest(
-        f"more than {_MOST_AT_ONE_PLACE} rows lie at ra {ra[at]:.6f}, dec {dec[at]:.6f}: "
+        f"more than {_MOST_AT_ONE_PLACE} rows are at ra {ra[at]:.6f}, dec {dec[at]:.6f}: "
         "import a table with one row for each object"
     )
 

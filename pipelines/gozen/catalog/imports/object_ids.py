@@ -60,7 +60,7 @@ def exact_ids(column: pa.ChunkedArray) -> tuple[str, NDArray[np.int64] | None]:
     limits = pc.min_max(whole).as_py()
     if len(whole) and not 0 <= limits["min"] <= limits["max"] < 2**63:
         outside = limits["min"] if limits["min"] < 0 else limits["max"]
-        return f"holds {outside}, but ids lie between 0 and 2^63: leave --id out, and it stays a column", None
+        return f"holds {outside}, but ids are between 0 and 2^63: leave --id out, and it remains a column", None
     found: NDArray[np.int64] = whole.cast(pa.int64()).to_numpy()
     values, counts = np.unique(found, return_counts=True)
     if (counts > 1).any():
@@ -83,11 +83,11 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
         padded = pc.index(pc.match_substring_regex(column, _PADDED), pa.scalar(True)).as_py()
         if padded >= 0:
             lost = f"holds {column[padded].as_py()}, whose leading zeros an integer would lose"
-            return f"{lost}: leave --id out, and it stays a column of text", column
+            return f"{lost}: leave --id out, and it remains a column of text", column
         try:
             return "", column.cast(pa.uint64())
         except pa.ArrowInvalid:
-            return "holds ids beyond 2^64: leave --id out, and it stays a column", column
+            return "holds ids beyond 2^64: leave --id out, and it remains a column", column
     if pa.types.is_floating(kind):
         values = column.to_numpy()
         if np.isfinite(values).all() and (np.abs(values) < _LARGEST_EXACT).all() and (values % 1 == 0).all():

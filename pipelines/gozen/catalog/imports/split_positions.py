@@ -139,8 +139,8 @@ def _sign(url: str, table: pa.Table, angle: SplitAngle, whole: NDArray[np.float6
         south = dashes
     elif pa.types.is_integer(column.type) and south.any() and (whole == 0).any():
         raise UnreadableInput(
-            f"the column {angle.whole} of the table {url} holds integers, 0 among negative ones: nobody can tell +00 "
-            "from -00 degrees; add a column DE- of the signs, or write -00 as text"
+            f"the column {angle.whole} of the table {url} holds integers, 0 among negative ones: +00 and -00 "
+            "degrees cannot be distinguished; add a column DE- of the signs, or write -00 as text"
         )
     return np.where(south, -1.0, 1.0)
 
@@ -173,6 +173,6 @@ def refuse_units(url: str, splits: Mapping[str, SplitAngle], unit: str | None) -
     """Raise `BadRequest` if a user gives a unit for split angles: the names of their columns define the units."""
     if splits and unit is not None:
         raise BadRequest(
-            f"the positions of the table {url} stand in {', '.join(parts_of(splits))}: hours or degrees, minutes and "
+            f"the positions of the table {url} are in {', '.join(parts_of(splits))}: hours or degrees, minutes and "
             "seconds by these names; leave the unit out, or name other columns of positions"
         )

@@ -18,8 +18,8 @@ from gozen.catalog.format.manifest import DataFile, Manifest
 from gozen.catalog.maintain.release import released
 from gozen.errors import MissingObject
 
-_RESTORE = "restore it from a copy of the archive; else make the table anew: it is derived from commits or from a file"
-_PUBLISH = "run `gozen catalog compact` on the table, for a release `gozen catalog release` again: they write it anew"
+_RESTORE = "restore it from a copy of the archive; else make the table again: it is derived from commits or from a file"
+_PUBLISH = "run `gozen catalog compact` on the table, for a release `gozen catalog release` again: they rewrite it"
 _APPEND = "LSDB and Spark count its rows: run the append of its night again (gozen night append)"
 
 

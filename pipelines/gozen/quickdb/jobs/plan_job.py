@@ -75,7 +75,7 @@ class JobPlan:
     keys
         The cache key of each block's result; empty if results are not cached.
     rerun
-        The name of the release, for messages that tell the user how to open a patch; None for the live tables.
+        The name of the release, for messages that explain how to open a patch; None for the live tables.
     why_not_kept
         Why results are not cached; empty if they are, or if caching was not requested.
     learned
@@ -169,7 +169,7 @@ def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:
         return list(family.patches)
     found = overlapping(family.patches, region.ranges())
     if not found:
-        raise BadRequest(f"region {region!r}: no part of {', '.join(family.files)} lies in it")
+        raise BadRequest(f"region {region!r}: it contains no part of {', '.join(family.files)}")
     return found
 
 

@@ -217,7 +217,7 @@ def _require_few(node: dict[str, Any]) -> None:
 def _require_no_counting(node: dict[str, Any]) -> None:
     for one in _nodes(node):
         if one.get("function_name", "").lower() in _COUNTING | {"printf", "format"}:
-            raise BadRequest(f"{one['function_name']} may not stand in a lambda: write the list behind FROM")
+            raise BadRequest(f"{one['function_name']} is not allowed in a lambda: write the list behind FROM")
 
 
 def _require_narrow(node: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ def require_spelling(tree: exp.Expr) -> None:
             if first != name:
                 raise BadRequest(
                     f"{first!r} and {name!r} in {part.alias or 'a subquery'}: "
-                    "their names are the same but for case; rename one of them with AS"
+                    "their names differ only in upper and lower case; rename one of them with AS"
                 )
 
 

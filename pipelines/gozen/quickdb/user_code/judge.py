@@ -86,7 +86,7 @@ class _Judge:
         if is_installed_function(value):
             self._refuse(f"{value.__module__}.{value.__qualname__}")
         elif getattr(value, "__builtins__", None) is not vars(builtins):
-            self._because("has built-in functions of its own")
+            self._because("has its own built-in functions")
         else:
             self._users_function(value, outer)
         self._at = before
@@ -187,7 +187,7 @@ class _Judge:
 
     def _container(self, value: Any) -> None:
         if isinstance(value, set | frozenset) and not is_of_numbers(value):
-            self._because("has a set in other data; its order hangs on hashes")
+            self._because("has a set in other data; its order depends on hashes")
         if type(value) not in value_kinds.CONTAINERS:
             self._instance(value)
         self._items(value_kinds.items_of(value))
@@ -274,7 +274,7 @@ class _Judge:
             return
         self.take(kind)
         if not value_kinds.is_told_by_attributes(value):
-            self._because(f"has a {kind.__qualname__}, which is not told by its attributes")
+            self._because(f"has a {kind.__qualname__}, which its attributes do not describe completely")
             return
         attributes = getattr(value, "__dict__", {})
         self._own |= attributes.keys()
