@@ -41,10 +41,14 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
     """Compare every product with its commit, and search for missing raw files; exit code 65 if anything is wrong."""
+    from gozen.archive.inventory import require_nights, require_objects
     from gozen.archive.inventory import verify as check
 
     store = invocation(ctx).store()
-    found = check(store, nights)
+    require_nights(store, nights or [])
+    found = check(store, nights or None)
+    if not found.commits:
+        require_objects(store)
     if json:
         write_json({**vars(found), "problems": list(found.problems), "unnamed": list(found.unnamed)})
     else:
@@ -140,10 +144,11 @@ def forget(
 @app.command()
 def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
     """Rebuild the tables of the observation log from the commits."""
-    from gozen.archive.inventory import nights_of_commits
+    from gozen.archive.inventory import nights_of_commits, require_commits
     from gozen.archive.log.observation_log import rebuild_night
 
     store = invocation(ctx).store()
+    require_commits(store, nights or [])
     for night in nights or nights_of_commits(store):
         _print_lines([f"{night}: {rebuild_night(store, night)} sensor exposures"])
 

@@ -28,10 +28,13 @@ def tag(
     night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; default: all.")] = None,
 ) -> None:
     """On S3: update the tags of raw files by which the bucket deletes reduced files."""
-    from gozen.archive.keys import checked_night
+    from gozen.archive.inventory import require_nights
     from gozen.archive.raw.reduced_tags import refresh
 
-    found = refresh(_bucket(ctx), f"raw/{checked_night(night)}" if night else "raw")
+    store = _bucket(ctx)
+    if night is not None:
+        require_nights(store, [night])
+    found = refresh(store, "raw" if night is None else f"raw/{night}")
     typer.echo(f"{found.reduced} raw files may expire, {found.other} not: they are retained or not reduced")
 
 
@@ -94,4 +97,4 @@ def policy(
 def _bucket(ctx: typer.Context) -> S3Store:
     from gozen.archive.bucket_rules import bucket_of
 
-    return bucket_of(invocation(ctx).store())
+    return bucket_of(invocation(ctx).store(may_be_new=True))
