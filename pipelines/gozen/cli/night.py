@@ -39,8 +39,11 @@ def append(
     result: Annotated[Path | None, typer.Option(help="Write counts and the table's version to this file.")] = None,
 ) -> None:
     """Append the calibrated detections of nights to a light-curve table; a second run changes nothing."""
+    from gozen.archive.stores.output_files import check_output
     from gozen.workflow.append_nights import AppendRequest, append_nights
 
+    if result is not None:
+        check_output(result)
     called = invocation(ctx)
     store, (circle, reach_deg) = called.store(), _circle(called, region)
     if not (nights or exposure or region):
@@ -75,12 +78,12 @@ def _say_appended(one: AppendedNight, table: str) -> None:
 
 def _write_result(path: Path, done: Sequence[AppendedNight]) -> None:
     """Write the counts that a pod reports to the operator."""
-    from gozen.archive.stores.store import named_errors
+    from gozen.archive.stores.output_files import writing
 
     counts = {
         "exposures": sum(len(one.exposures) for one in done),
         "rows": sum(one.report.rows_added for one in done),
         "manifest": done[-1].report.version,
     }
-    with named_errors(str(path), "write"):
+    with writing(path):
         path.write_text(json.dumps(counts))

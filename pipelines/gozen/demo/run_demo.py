@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gozen.archive.stores.open_store import Store, open_archive
-from gozen.archive.stores.store import named_errors
+from gozen.archive.stores.output_files import writing
 from gozen.demo.compare_movers import compare_movers
 from gozen.demo.compare_stars import compare
 from gozen.demo.demo_night import FIELD, NIGHT, DemoPlan, make_night
@@ -87,7 +87,7 @@ def run_demo(
         page = render(report_of(store, found, checks, commands, plan))
         step()
     report = folder / REPORT
-    with named_errors(str(report), "write"):
+    with writing(report):
         report.write_text(page, encoding="utf-8")
     return DemoResult(report, checks, mover_rows(found.movers), commands)
 
@@ -199,7 +199,7 @@ def _made_with(found: Findings, plan: DemoPlan) -> tuple[tuple[str, str], ...]:
 def _prepare(folder: Path, plan: DemoPlan) -> None:
     """Delete the results of an earlier demo and write the plan; its file marks the folder as that of a demo."""
     marker = folder / PLAN
-    with named_errors(str(folder), "write"):
+    with writing(folder):
         if folder.exists() and any(folder.iterdir()) and not marker.exists():
             raise BadRequest(f"{folder} is not empty and holds no earlier demo: choose another with --folder")
         shutil.rmtree(folder / ARCHIVE, ignore_errors=True)
