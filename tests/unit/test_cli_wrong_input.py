@@ -1,8 +1,8 @@
 """Wrong input of a new user: what is not there, what is misspelt, what cannot be written, what is not on the sky.
 
 Each is one line with its name and exit code 64, before any work. The messages name what was given and what is valid.
-Covered: archives and nights that do not exist, words, paths of outputs, empty arguments, ranges of positions, and
-searches that find nothing. Leaves out what a library parses: see test_cli.py.
+Covered: archives, nights, tables and sensors that do not exist, words, paths of outputs, empty arguments, ranges of
+positions, and searches that find nothing. Leaves out what a library parses: see test_cli.py.
 """
 
 import errno
@@ -16,6 +16,7 @@ from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log.observation_log import rebuild_night
 from gozen.archive.stores.open_store import open_store
 from gozen.archive.stores.output_files import check_output, writing
+from gozen.catalog.format import layout
 from gozen.cli.call import run
 from gozen.cli.column_formats import format_of
 from gozen.cli.table_output import text_of
@@ -155,6 +156,19 @@ def test_a_word_that_does_not_exist_is_refused_with_those_that_do(call, archive,
     said = refusal(call, *args)
     assert args[-1] in said
     assert valid in said
+
+
+def test_a_sensor_that_the_camera_lacks_is_refused(call, archive, tmp_path):
+    assert "no sensor 999" in refusal(call, "masters", "--sensor", "999")
+    assert "the camera of the demo has 84 sensors" in refusal(call, "demo", "--sensors", "999")
+    assert not (tmp_path / "gozen-demo").exists()
+
+
+def test_a_table_that_does_not_exist_is_named_with_those_that_do(call, archive):
+    archive.write(layout.manifest("mine", 1), b"{}")
+    code, _, err = call("catalog", "info", "mein")
+    assert code == 65
+    assert "has no table 'mein': it has mine" in err
 
 
 def test_words_may_still_be_patterns(call, archive):

@@ -26,6 +26,7 @@ from gozen.workflow.stage_progress import StageProgress
 REPORT = "report.html"
 PLAN = "demo.json"
 ARCHIVE = "archive"
+INSTRUMENT = "tomoe"
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ def run_demo(
     BadRequest
         The folder has other contents, or no earlier demo for `report_only`.
     """
-    settings = Settings(archive=str(folder / ARCHIVE), instrument="tomoe", reference=None, run="r1", workers=workers)
+    settings = Settings(archive=str(folder / ARCHIVE), instrument=INSTRUMENT, reference=None, run="r1", workers=workers)
     if report_only:
         plan = _earlier_plan(folder)
     else:
+        _check_sensors(plan)
         _prepare(folder, plan)
         make_night(plan, settings, progress)
     store, profile = open_archive(settings), load_profile(settings.instrument)
@@ -194,6 +196,12 @@ def _made_with(found: Findings, plan: DemoPlan) -> tuple[tuple[str, str], ...]:
             (f"Raw data, first: {name}", f"SHA-256 {digest[:16]}…") for name, digest in sorted(used.inputs.items())
         ]
     return tuple(pairs)
+
+
+def _check_sensors(plan: DemoPlan) -> None:
+    known = len(load_profile(INSTRUMENT).sensors)
+    if plan.sensors > known:
+        raise BadRequest(f"--sensors {plan.sensors}: the camera of the demo has {known} sensors")
 
 
 def _prepare(folder: Path, plan: DemoPlan) -> None:
