@@ -237,8 +237,11 @@ def test_a_demo_cannot_be_written_into_a_file(call, tmp_path):
     assert "cannot write file: a file is in the place of a folder" in refusal(call, "demo", "--folder", "file")
 
 
-def test_a_device_is_not_replaced_by_a_table(call, archive):
-    assert "a device or a pipe" in refusal(call, "exposures", "--parquet", os.devnull)
+def test_a_pipe_is_not_replaced_by_a_table(call, archive, tmp_path):
+    # Never with /dev/null: without the check, root would replace the device of the machine by a table.
+    os.mkfifo(tmp_path / "pipe")
+    assert "a device or a pipe" in refusal(call, "exposures", "--parquet", "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize(

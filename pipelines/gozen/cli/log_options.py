@@ -106,7 +106,7 @@ def show_found(
     what
         What the rows are, in the plural.
     more
-        Conditions that the selection does not have, by their options; None and False are no conditions.
+        Further conditions by their options; None and False do not count.
     """
     if len(found):
         heading = f"1 {what.removesuffix('s')}" if len(found) == 1 else f"{len(found)} {what}"
