@@ -140,7 +140,9 @@ def current_or_raise(store: Store, name: str) -> Manifest:
     """Return the manifest of the highest version; raise `MissingObject` if there is no such table."""
     manifest = current(store, name)
     if manifest is None:
-        raise MissingObject(f"the archive {store.url} has no table {name!r}: append a night first (gozen night append)")
+        names = sorted({key.split("/")[1] for key in store.list("catalogs") if "/manifest/" in key})
+        remedy = f"it has {', '.join(names)}" if names else "append a night first (gozen night append)"
+        raise MissingObject(f"the archive {store.url} has no table {name!r}: {remedy}")
     return manifest
 
 
