@@ -402,7 +402,7 @@ def test_a_verb_of_verbs_alone_prints_its_help_and_no_error(call):
     [
         (("simulate", "--night", "2026011"), "night '2026011' is not a date"),
         (("simulate", "--night", "20260231"), "night '20260231' is not a date"),
-        (("simulate", "--dec", "95"), "'--dec': Input should be less than or equal to 90"),
+        (("simulate", "--dec", "95"), "invalid value '95' for --dec: it should be less than or equal to 90"),
         (("reduce", "2020-01-01"), "night '2020-01-01' is not a date"),
     ],
 )
