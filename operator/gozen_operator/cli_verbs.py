@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 
 if TYPE_CHECKING:
     from gozen_operator.api_server.client import KubeApi
@@ -41,7 +41,8 @@ def apply(
         if made["metadata"].get("deletionTimestamp"):
             name = resource.metadata.name
             raise BadRequest(
-                f"{resource.kind} {name} is being deleted; when `gozen get` has it no more, apply it again"
+                f"{resource.kind} {name} is being deleted; wait until `gozen get` does not list it any more, then "
+                "apply it again"
             )
         typer.echo(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
     typer.echo(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
@@ -90,11 +91,15 @@ def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)
     if _kind(kind) == "Observation":
-        raise BadRequest(f"an Observation has no pods: ask for its Exposures, {name}-...; `gozen get exp` lists them")
+        raise BadRequest(
+            f"an Observation has no pods; give one of its Exposures, {name}-..., which `gozen get exp` lists"
+        )
     job = (manifest.get("status") or {}).get("job")
     pods = api.pods_of(where, job["uid"]) if job else []
     if not pods:
-        raise BadRequest(f"{name} has no pods now: they are not made yet, or their Job has gone; see `gozen describe`")
+        raise BadRequest(
+            f"{name} has no pods now: either they are not created yet, or their Job was deleted; see `gozen describe`"
+        )
     for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):
         typer.echo(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
         if pod["status"].get("phase") != "Pending":
@@ -120,7 +125,7 @@ def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read {file}: {error}") from error
+        raise BadRequest(f"cannot read {file}: {reason_of(error)}") from error
     if night is None:
         return list(load_resources(text, file.name))
     zone = ZoneInfo(load_profile(instrument).site.time_zone)
@@ -135,7 +140,9 @@ def _connected(namespace: str | None) -> tuple[KubeApi, str]:
         from gozen_operator.api_server.client import KubeApi
         from gozen_operator.api_server.connection import connect
     except ImportError as error:
-        raise BadRequest(f"verbs of the cluster: {error}; pip install 'gozen[operator]'") from error
+        raise BadRequest(
+            f"the verbs for the cluster need another package ({error}): pip install 'gozen[operator]'"
+        ) from error
 
     api = KubeApi(connect())
     if namespace is None:
@@ -153,7 +160,7 @@ def _kind(text: str) -> str:
     for kind in KINDS:
         if text.lower() in (kind.short, kind.plural, kind.name.lower()):
             return kind.name
-    raise BadRequest(f"unknown kind {text!r}; there are obs (Observation), exp (Exposure), lcj (LightCurveJob)")
+    raise BadRequest(f"unknown kind {text!r}; the kinds are obs (Observation), exp (Exposure), lcj (LightCurveJob)")
 
 
 def _found(api: KubeApi, kind: str, name: str, namespace: str) -> tuple[Key, dict[str, Any]]:

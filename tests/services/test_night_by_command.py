@@ -323,7 +323,7 @@ def test_pods_that_share_an_exposure_end_as_one_run_does(night: Path, reduced: P
         (("night", "append", "--region", "10,20"), "is not a circle"),
         (("night", "append", "--region", "10,95,1"), "DEC from -90 to 90"),
         (("night", "append", NIGHT, "--region", "10,-80,1"), "nothing of the night 20260115 that is selected"),
-        (("night", "append", "--exposure", "nobody"), "nothing that is selected is reduced"),
+        (("night", "append", "--exposure", "nobody"), "no selected exposure is reduced"),
         (("night", "append", NIGHT, "--run", "r9"), "nothing of the night"),
         (("reduce", NIGHT, "--part", "9"), "have no such group"),
         (("masters", "--night", NIGHT, "--exposure", "nobody"), "no exposure nobody"),

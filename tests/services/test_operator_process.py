@@ -129,7 +129,7 @@ def test_a_look_that_hangs_is_seen_and_keeps_the_lease_until_it_ends(archive: St
         running = asyncio.create_task(process.run())
         await until(lambda: page(port, "healthz")[0] == 503)
         _, health = await asyncio.to_thread(page, port, "healthz")
-        assert "Exposure night/field has been looked at for" in health
+        assert "Exposure night/field has been reconciled for" in health
         _, metrics = await asyncio.to_thread(page, port, "metrics")
         aged = [one for one in metrics.splitlines() if one.startswith("gozen_oldest_look_sec")]
         assert float(aged[0].split()[1]) > 0.2

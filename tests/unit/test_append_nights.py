@@ -80,7 +80,7 @@ def test_a_circle_and_a_run_choose_among_the_commits(store: Store) -> None:
     assert counts(append_nights(store, AppendRequest(NIGHTS[:1], run="r2", region=near))) == [(NIGHTS[0], ("2",), ROWS)]
     with pytest.raises(BadRequest, match="nothing of the night 20240101 that is selected is reduced"):
         append_nights(store, AppendRequest(NIGHTS[:1], region=far))
-    with pytest.raises(BadRequest, match="nothing that is selected is reduced"):
+    with pytest.raises(BadRequest, match="no selected exposure is reduced"):
         append_nights(store, AppendRequest(region=far))
     # A field of the size of the distance touches it.
     assert append_nights(store, AppendRequest(NIGHTS[1:], region=far, reach_deg=180.0))

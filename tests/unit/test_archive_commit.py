@@ -67,7 +67,7 @@ def test_there_may_be_none(store):
 
 
 def test_a_commit_goes_where_it_belongs(store):
-    with pytest.raises(ValueError, match="20240105/e1/r1 does not belong under 20240105/e2/r1"):
+    with pytest.raises(ValueError, match="of 20240105/e1/r1, but its key is of 20240105/e2/r1"):
         write_commit(store, Processing("20240105", "e2"), commit())
 
 

@@ -248,7 +248,7 @@ def test_a_global_option_without_a_value_is_64_and_leaves_the_verb_alone(call, a
 def test_a_verb_that_is_the_value_of_a_global_option_is_named(call):
     code, out, err = call("--archive", "exposures")
     assert (code, out) == (64, "")
-    assert "no verb; 'exposures' is the value of --archive" in err
+    assert "no verb (such as reduce), because 'exposures' is read as the value of --archive" in err
 
 
 def test_exposures_are_printed_for_people_and_for_programs(call, archive, tmp_path):
@@ -314,7 +314,7 @@ def test_what_cannot_be_retained_any_more_is_named(call, archive):
     here = [key for key in archive.list("raw") if key.endswith(".fits")]
     gone = keys.raw(NIGHT, "e1", "gone")
     record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
-    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: gone already\n2 raw files retained\n"
+    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: it was deleted already\n2 raw files retained\n"
 
 
 def test_the_log_can_be_made_again(call, archive):
@@ -419,7 +419,7 @@ def test_files_that_the_profile_cannot_read_are_one_message(call, tmp_path):
     code, _, err = call("masters", "0.fits", "1.fits", "2.fits")
     assert code == 64
     assert err.count("left out, CorruptFile") == 1
-    assert "0.fits and 2 more: no FITS file" in err
+    assert "0.fits and 2 more: it is not a FITS file" in err
     assert "gozen instrument check tomoe 0.fits" in err
 
 

@@ -119,7 +119,7 @@ def test_rows_outside_the_sky_are_left_out_and_said() -> None:
 @pytest.mark.parametrize(
     ("ra", "dec", "unit", "says"),
     [
-        ([0.5, 6.2], [-1.5, 1.5], "", "would fit radians: write --unit rad"),
+        ([0.5, 6.2], [-1.5, 1.5], "", "if they are radians, write --unit rad"),
         ([0.5, 23.9], [-80.0, 80.0], "", "are between 0 and 24: if they are hours, write --unit hourangle"),
         ([0.5, 23.9], [-80.0, 80.0], "deg", None),
         ([0.5, 200.0], [-80.0, 80.0], "", None),
@@ -138,12 +138,12 @@ def test_positions_without_a_unit_that_fit_another_are_said(ra: list, dec: list,
         (pa.array([1, 2**63 - 1]), [1, 2**63 - 1]),
         (pa.array(["9007199254740993", "2"]), [9007199254740993, 2]),
         (pa.array([1.0, 2.0]), [1, 2]),
-        (pa.array([1, 2**63], pa.uint64()), "9223372036854775808, but ids lie between 0 and 2"),
+        (pa.array([1, 2**63], pa.uint64()), "9223372036854775808, but ids are from 0 to 2"),
         (pa.array([-5, 1]), "holds -5"),
         (pa.array([1.5, 2.0]), "no integers"),
         (pa.array([2.0**60, 1.0]), "rounded"),
         (pa.array([1, None]), "no id in 1 rows"),
-        (pa.array([7, 7, 8]), "1 ids that come more than once, as 7 does"),
+        (pa.array([7, 7, 8]), "1 ids that occur more than once, such as 7"),
         (pa.array(["340282366920938463463374607431768211455"]), "beyond 2"),
         (pa.array(["s1"]), "no integers"),
     ],
@@ -168,7 +168,7 @@ def test_positions_of_a_caller_heed_their_units_and_masks() -> None:
 
 
 def test_truth_values_are_not_positions() -> None:
-    with pytest.raises(UnreadableInput, match=r"column dec of the table t\.csv holds true and false: name one"):
+    with pytest.raises(UnreadableInput, match=r"column dec of the table t\.csv contains true and false: name a column"):
         degrees([1.0, 2.0], [True, False])
 
 

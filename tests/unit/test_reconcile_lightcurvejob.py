@@ -35,7 +35,7 @@ def test_an_aperture_that_the_profile_names_is_accepted(aperture):
 @pytest.mark.parametrize(
     ("aperture", "measured", "says"),
     [
-        (21, (9, 5), "ApertureNotMeasured: spec.aperture 21: those that are measured are 9, 5 pixel"),
+        (21, (9, 5), "ApertureNotMeasured: spec.aperture 21: the measured apertures are 9, 5 pixel"),
         (21, "auto", "leave spec.aperture out"),
         (21, None, "instrument profile cannot be read"),
     ],

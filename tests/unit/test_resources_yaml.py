@@ -93,7 +93,7 @@ def test_not_a_number_is_read_so_that_a_field_can_refuse_it():
     [
         ("a: 1\nb: 2\na: 3", "f.yaml line 3: 'a' given twice, first on line 1; remove one"),
         ("s:\n  - {x: 1, x: 2}", "f.yaml line 2: 'x' given twice, first on line 2"),
-        ("a: &here 1", "f.yaml line 1: anchor or alias 'here'; write the value out"),
+        ("a: &here 1", "f.yaml line 1: the anchor or alias 'here' is not allowed; write the value in full"),
         ("a: 1\nb: *here", "f.yaml line 2: anchor or alias 'here'"),
         (
             "a: !!python/object/apply:os.system [ls]",
@@ -216,7 +216,7 @@ status:
         ("setFocus: 28.13", "set_focus: 28.13", "line 9: spec.operations[0]: unknown field 'set_focus'"),
         ("name: m31", "name: M31", "line 4: metadata.name is 'M31'"),
         ("name: m31", f"name: {'m' * 49}", "the name has 49 characters; 48 are allowed"),
-        (OBSERVATION, "", "there is no resource in it"),
+        (OBSERVATION, "", "it contains no resource"),
         (OBSERVATION, "- 1", "a resource is a mapping"),
     ],
 )

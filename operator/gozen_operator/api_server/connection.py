@@ -65,7 +65,9 @@ class ApiConnection:
                 request.method, url, headers=headers, body=data, timeout=_TIMEOUT, retries=False
             )
         except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token file cannot be read now
-            raise ClusterUnavailable(f"{request}: the API server does not answer: {error}") from error
+            raise ClusterUnavailable(
+                f"{request}: the API server does not answer: {error}; check its address and the network"
+            ) from error
         wants_json = "json" in request.accept
         found = checked_answer(str(request), answer.status, answer.headers, answer.data, wants_json=wants_json)
         self.writes += request.method != "GET"
@@ -101,5 +103,7 @@ def connect() -> ApiConnection:
         try:
             config.load_kube_config()
         except config.ConfigException as error:
-            raise ClusterUnavailable(f"no cluster is configured: {error}; set KUBECONFIG") from error
+            raise ClusterUnavailable(
+                f"no cluster is configured: {error}; set KUBECONFIG to the path of a kubeconfig file"
+            ) from error
     return ApiConnection(client.ApiClient())

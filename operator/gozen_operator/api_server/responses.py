@@ -78,7 +78,8 @@ def checked_answer(
         return {"text": body.decode(errors="replace")}
     if found is None:
         raise ClusterUnavailable(
-            f"{what}: the answer is not understood: {_shown(body)} is not an object of JSON; is a proxy in between?"
+            f"{what}: the answer {_shown(body)} is not a JSON object; check whether a proxy answers instead of the "
+            "API server"
         )
     return found
 

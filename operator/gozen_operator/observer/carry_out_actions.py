@@ -118,7 +118,10 @@ class ActionExecutor:
             # It belongs to a deleted Observation of this name, and the garbage collector is about to remove it.
             self.tell(work, f"{title}: waits until the old Exposure {made.metadata.name} is gone", now)
             return self._site.settings.observer.interval_s
-        message = f"an Exposure {made.metadata.name} of somebody else has its name; delete it and apply this again"
+        message = (
+            f"an Exposure {made.metadata.name} exists that this Observation does not own; delete it and apply this "
+            "again"
+        )
         work.failure = Failure(action.step, message, blocked=True)
         return 0.0
 

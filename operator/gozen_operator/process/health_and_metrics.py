@@ -38,14 +38,22 @@ class Health:
         self._heard = clock()
         self.registry = registry = CollectorRegistry()
         self.reconcile_s = Histogram(
-            "gozen_reconcile_seconds", "Time of one look at a resource", ["kind"], registry=registry, buckets=_SECONDS
+            "gozen_reconcile_seconds",
+            ("Duration of one reconciliation of a resource"),
+            ["kind"],
+            registry=registry,
+            buckets=_SECONDS,
         )
-        self.errors = Total("gozen_reconcile_errors", "Looks that failed and are repeated", ["kind"], registry=registry)
-        self.queue = Gauge("gozen_queue_depth", "Resources that wait for a look", registry=registry)
+        self.errors = Total(
+            "gozen_reconcile_errors", ("Reconciliations that failed and are repeated"), ["kind"], registry=registry
+        )
+        self.queue = Gauge("gozen_queue_depth", "Resources that wait to be reconciled", registry=registry)
         self.silence = Gauge("gozen_event_age_seconds", "Age of the last event or resync", registry=registry)
-        self.look = Gauge("gozen_oldest_look_seconds", "Age of the oldest look that has not ended", registry=registry)
+        self.look = Gauge(
+            "gozen_oldest_look_seconds", ("Age of the oldest reconciliation that has not ended"), registry=registry
+        )
         self.writes = Gauge("gozen_api_writes", "Requests so far that changed something", registry=registry)
-        self.leads = Gauge("gozen_leader", "1 while this process holds the Lease", registry=registry)
+        self.leads = Gauge("gozen_leader", "1 while this process has the Lease", registry=registry)
         self.resources = Gauge("gozen_resources", "Resources by kind and reason", ["kind", "reason"], registry=registry)
         self.at_risk = Gauge(
             "gozen_raw_waiting_seconds",
@@ -87,7 +95,7 @@ class Health:
         if oldest is not None and oldest[1] > self._settings.stuck_s:
             key, age_s = oldest
             limit = f"longer than stuck_s, {self._settings.stuck_s:g} s"
-            found.append(f"{key.kind} {key.namespace}/{key.name} has been looked at for {age_s:.0f} s, {limit}")
+            found.append(f"{key.kind} {key.namespace}/{key.name} has been reconciled for {age_s:.0f} s, {limit}")
         return found
 
     async def serve(self, writes: Callable[[], int], queue: WorkQueue) -> web.AppRunner:

@@ -48,7 +48,9 @@ class Leadership:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), lease.RENEW_S)
         if not stop.is_set():
-            log.info("holding the Lease %s/%s as %s", self._tenure.namespace, lease.NAME, self._tenure.identity)
+            log.info(
+                ("this process has the Lease %s/%s as %s"), self._tenure.namespace, lease.NAME, self._tenure.identity
+            )
         renewing = asyncio.create_task(self._renew())
         try:
             yield renewing
@@ -69,7 +71,7 @@ class Leadership:
                 if await asyncio.wait_for(self._hold(), self.left_s()):
                     continue
             if not self.left_s():
-                log.error("the Lease is lost; this process ends so that no two act")
+                log.error("the Lease is lost; this process ends, so that two processes never act at the same time")
                 # Not sys.exit: it joins the workers, which would write on while another operator begins.
                 os._exit(int(ExitCode.STORAGE))
 
@@ -81,4 +83,8 @@ class Leadership:
             await asyncio.to_thread(self._tenure.give_back, time.time())
         except Exception as error:  # it runs out by itself
             known = as_gozen_error(error)
-            log.warning("the Lease is not given back: %s: %s", known.name, known)
+            log.warning(
+                ("the Lease cannot be released: %s: %s; another process can take it when it has expired"),
+                known.name,
+                known,
+            )

@@ -99,7 +99,7 @@ class ReopenedArchive:
         except Exception as error:
             # A client with stale credentials or a dead connection would fail at each later request too.
             self._store = None
-            log.warning("the archive cannot be asked: %s", error)
+            log.warning("the archive cannot be read: %s", error)
             return ArchiveAnswer(trouble=f"{type(error).__name__}: {error}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -78,7 +79,7 @@ def _problem(text: str, args: list[str]) -> str:
     if found is None:
         return text
     names = found[1].split(" / ")
-    given = [value for name, value in zip(args, args[1:], strict=False) if name in names]
+    given = [value for name, value in itertools.pairwise(args) if name in names]
     given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]
     value = f" {given[-1]!r}" if given else ""
     return f"invalid value{value} for {found[1]}: {problem_of(found[2])}"

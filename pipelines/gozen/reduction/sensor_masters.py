@@ -96,13 +96,13 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
         The profile asks for no masters, or none of the exposures can become one.
     """
     if not kinds:
-        raise BadRequest("the profile asks for no masters (`masters: []`), so there are none to make")
+        raise BadRequest("the profile requests no masters (`masters: []`), so there are none to make")
     own = [one for one in exposures if not camera or _camera(one) in ("", camera)]
     useful = [one for one in own if _KIND.get(one.data_type) in kinds]
     if not useful:
         found = ", ".join(sorted({one.data_type for one in exposures})) or "nothing"
         asked = " or ".join(kind.upper() for kind in kinds)
-        raise BadRequest(f"no {asked} exposure to make a master of; found {found}")
+        raise BadRequest(f"there is no {asked} exposure to make a master from; the exposures found are of type {found}")
     ordered = sorted(useful, key=lambda one: (_ORDER.index(_KIND[one.data_type]), one.mjd, one.exposure))
     sensors = sorted({sensor for one in useful for sensor in one.sensors})
     return [

@@ -32,7 +32,9 @@ class TomlFile(PydanticBaseSettingsSource):
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"cannot read the settings file {path}: {reason_of(error)}; correct it, or name another with --config") from error
+            raise BadRequest(
+                f"cannot read the settings file {path}: {reason_of(error)}; correct it, or name another with --config"
+            ) from error
 
 
 def config_file() -> Path | None:

@@ -62,7 +62,7 @@ class Reporter:
     def refused(self, path: Path, error: GozenError) -> None:
         """Report that a file is left out, the reason, and its present path."""
         self._total["refused"] += 1
-        log.warning("left out, %s: %s; it lies at %s", error.name, error, path)
+        log.warning("left out, %s: %s; the file is now at %s", error.name, error, path)
 
     def reduced(self, cube: QueuedCube, result: SensorCommit | Sequence[MasterResult]) -> None:
         """Count the results of a cube and log its rejections and warnings."""
@@ -79,8 +79,8 @@ class Reporter:
                 continue  # the warnings have already named the files that are not in a master
             elif commit.lacks(len(cube.keys)):
                 log.warning(
-                    "%s/%s: files came after it was reduced and are not in its result; give another run's name to "
-                    "reduce it with them", cube.raw.exposure, cube.sensor,
+                    "%s/%s: files arrived after it was reduced and are not in its result; reduce it under another "
+                    "run to include them", cube.raw.exposure, cube.sensor,
                 )  # fmt: skip
 
     def held(self, cube: QueuedCube, error: GozenError) -> None:
@@ -105,7 +105,7 @@ class Reporter:
             raw, express = cube.raw, ", express" if cube.express else ""
             self._say(
                 f"{raw.night} {raw.exposure}: {raw.data_type} {raw.object!r}{express}: sensors: {what}; "
-                f"{duration(now - cube.seen)} after it came"
+                f"{duration(now - cube.seen)} after it arrived"
             )
         self._total["exposures"] += len(seen)
         self._total["rows"] += result.rows

@@ -60,7 +60,7 @@ def mark_reduced(store: Store, commit: SensorCommit, raw: Iterable[str]) -> None
                 return
         _tag(store, files, {})
     except BadRequest as error:
-        log.warning("the raw files of %s sensor %s stay: %s", commit.processing.folder, commit.sensor, error)
+        log.warning("the raw files of %s sensor %s are kept: %s", commit.processing.folder, commit.sensor, error)
 
 
 def refresh(store: Store, prefix: str = "raw") -> Tagged:
@@ -102,7 +102,7 @@ def _warn_of_missing(store: Store, commit: SensorCommit, files: Sequence[str]) -
     gone = [key for key in files if not store.exists(key)]
     if gone or removing:
         log.warning(
-            "%s sensor %s retains its raw files, but %d of %d are gone%s",
+            "the raw files of %s sensor %s are retained, but %d of %d are deleted%s",
             commit.processing.folder,
             commit.sensor,
             len(gone),

@@ -57,7 +57,9 @@ class Cone:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.ra) and -90 <= self.dec <= 90 and 0 < self.radius <= 180):
-            raise BadRequest(f"{self} is not a circle on the sky: dec is -90 to 90, radius above 0, all in degrees")
+            raise BadRequest(
+                f"{self} is not a circle on the sky: give dec from -90 to 90 and a radius above 0, in degrees"
+            )
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover the region."""
@@ -84,7 +86,9 @@ class Box:
 
     def __post_init__(self) -> None:
         if not (-90 <= self.dec[0] < self.dec[1] <= 90 and np.isfinite(self.ra).all() and self.ra[0] != self.ra[1]):
-            raise BadRequest(f"{self} is not a box: give ra=(from, to) and dec=(from, to) in degrees, dec rising")
+            raise BadRequest(
+                f"{self} is not a box: give ra=(from, to) and dec=(from, to) in degrees, with the lower dec first"
+            )
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover the region."""
@@ -141,7 +145,7 @@ class Polygon:
         ra, dec = np.array(self.corners, float).reshape(-1, 2).T
         on_sky = len(set(self.corners)) > 2 and np.isfinite(ra).all() and (np.abs(dec) <= 90).all()
         if not on_sky or (self._plane(ra, dec)[2] <= 0).any():
-            raise BadRequest(f"{self} is not a polygon: it needs three different corners or more, within a hemisphere")
+            raise BadRequest(f"{self} is not a polygon: give at least three different corners within one hemisphere")
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover the region."""
@@ -220,7 +224,7 @@ def as_region(given: Any) -> SkyRegion:
     if isinstance(given, type) or not isinstance(given, SkyRegion):
         raise BadRequest(f"region {given!r} is not a region: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
     if not len(given.ranges()):
-        raise BadRequest(f"region {given!r} is empty: no piece of sky is left")
+        raise BadRequest(f"the region {given!r} is empty: give a region that contains a part of the sky")
     return given
 
 
@@ -232,7 +236,9 @@ def _moc_of(text: str) -> Any:
     try:
         return MOC.from_string(text)
     except Exception as error:  # mocpy passes on any exception of its parser
-        raise BadRequest(f"region {text!r} is not a MOC: write order/pixels, as 5/12-15 7/9") from error
+        raise BadRequest(
+            f"region {text!r} is not a MOC (coverage map): write order/pixels, such as 5/12-15 7/9"
+        ) from error
 
 
 def _angles(ra: Any, dec: Any) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ _REFUSED = {
     "STORE_GLOBAL": "changes the global {}",
     "DELETE_GLOBAL": "changes the global {}",
     "MATCH_CLASS": "matches a class by attributes",
-    "BUILD_SET": "makes a set, whose order hangs on hashes",
+    "BUILD_SET": "makes a set, whose order depends on hashes",
 }
 _ORDERLESS = frozenset({"sorted", "len", "min", "max", "any", "all", "bool"})
 """Functions whose result does not depend on the order of their argument."""
@@ -105,10 +105,10 @@ def _read(code: types.CodeType, outer: Mapping[str, bool], sets: _Sets, found: U
         if step.opname in _REFUSED:
             found.refused.append(_REFUSED[step.opname].format(name))
         elif step.opname in ("STORE_DEREF", "DELETE_DEREF") and name in free:
-            found.refused.append(f"changes {name}, which outlives a call")
+            found.refused.append(f"changes {name}, which lives longer than one call")
     found.refused += _disordered(steps, sets)
     changed, handed = changes(steps, outer, code.co_consts)
-    found.refused += [f"changes {name}, which outlives a call" for name in changed]
+    found.refused += [f"changes {name}, which lives longer than one call" for name in changed]
     found.handed |= handed
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
@@ -134,13 +134,13 @@ def _disordered(steps: Steps, sets: _Sets) -> Iterator[str]:
         if step.opname in _GLOBAL and step.argval in ("set", "frozenset"):
             call = consumer(steps, at)
             if call is None or not is_call(steps[call[0]]) or not _is_orderless(steps, call[0], ends, sets):
-                yield f"uses {step.argval}, whose order hangs on hashes"
+                yield f"uses {step.argval}, whose order depends on hashes"
         elif _is_set(step, sets.names) and not _is_orderless(steps, at, ends, sets):
-            yield "goes through a set, whose order hangs on hashes"
+            yield "iterates over a set, whose order depends on hashes"
         elif (
             step.opname in _ATTRIBUTE and step.argval in ("keys", "items") and not _is_plain_view(steps, at, ends, sets)
         ):
-            yield f"uses .{step.argval}() for other than to go through it, and a set of it has the order of hashes"
+            yield f"uses .{step.argval}() for something else than iteration; a set of it has the order of hashes"
 
 
 def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:
