@@ -1,6 +1,6 @@
 """``gozen apply/get/describe/logs/cancel``: work with the cluster without kubectl.
 
-They stand in the ``gozen`` command by the entry-point group ``gozen.commands``; nothing heavy loads before one runs.
+The entry-point group ``gozen.commands`` adds them to the ``gozen`` command; slow imports happen only when one runs.
 """
 
 from __future__ import annotations

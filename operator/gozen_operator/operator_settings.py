@@ -127,7 +127,7 @@ def unknown_variables(names: Iterable[str]) -> list[str]:
     Parameters
     ----------
     names
-        Of all environment variables; their case does not count.
+        Names of all environment variables; upper and lower case are equal.
     """
     known = set(_variables(OperatorSettings))
     tables = tuple(f"{one}{_BELOW}" for one in _variables(OperatorSettings, tables_only=True))

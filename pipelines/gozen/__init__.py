@@ -1,7 +1,7 @@
 """Gozen: from raw frames of a camera that films the sky to searchable light curves.
 
-The modules stand in the order in which data flows (see ``docs/reference``): importing this package imports none of
-them, so that ``import gozen`` costs nothing in a notebook. ``gozen.__version__`` is looked up when it is asked for.
+Importing this package imports none of its modules, so ``import gozen`` is fast in a notebook; see ``docs/reference``
+for the modules. ``gozen.__version__`` is computed at its first use.
 """
 
 from typing import TYPE_CHECKING

@@ -61,7 +61,7 @@ class KubeApi:
         return found
 
     def create_job(self, manifest: Manifest) -> Manifest | None:
-        """Create a Job and return it; where its name is taken, return the Job that has it, or None if that is gone."""
+        """Create a Job and return it; if a Job has its name, return that Job, or None if that was deleted."""
         meta = manifest["metadata"]
         try:
             return self._answer(ApiRequest("POST", path_of("Job", meta["namespace"]), _MANAGED, manifest))
@@ -72,7 +72,7 @@ class KubeApi:
             return self._unless_gone(ApiRequest("GET", path_of("Job", meta["namespace"], meta["name"])))
 
     def write_status(self, key: Key, version: str, status: Mapping[str, Any]) -> Manifest | None:
-        """Write the operator's part of a status by server-side apply; None when the resource is gone, or changed since.
+        """Write the operator's part of a status by server-side apply; None if the resource was deleted or changed.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class KubeApi:
         return self._unless_gone(ApiRequest("PATCH", path, {**_MANAGED, "force": "true"}, body, APPLY_PATCH))
 
     def expire_job(self, namespace: str, job: JobSeen, ttl_s: int) -> Manifest | None:
-        """Set the TTL of a Job and annotate that its outcome is recorded; None when the Job is gone."""
+        """Set the TTL of a Job and annotate that its outcome is recorded; None if the Job was deleted."""
         # The uid: a Job of this name that was created since must not expire before its outcome is recorded.
         meta = {"uid": job.uid, "annotations": {EXPIRES: "true"}}
         body = {"metadata": meta, "spec": {"ttlSecondsAfterFinished": ttl_s}}

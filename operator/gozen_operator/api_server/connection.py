@@ -49,7 +49,7 @@ class ApiConnection:
         Raises
         ------
         ClusterUnavailable
-            There is no answer, or none of an API server; `RefusedError` where the API server refuses.
+            There is no answer, or it is not from an API server; `RefusedError` if the API server refuses the request.
         """
         data = None if request.body is None else json.dumps(request.body)
         try:
@@ -74,7 +74,7 @@ class ApiConnection:
         return found
 
     def unless_gone(self, request: ApiRequest) -> dict[str, Any] | None:
-        """Return as `answer`; None where the object is gone (404), or has another uid or version by now (409)."""
+        """Return the same as `answer`; None if the object was deleted (404) or has another uid or version now (409)."""
         try:
             return self.answer(request)
         except RefusedError as refusal:

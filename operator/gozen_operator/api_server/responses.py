@@ -53,7 +53,7 @@ class RefusedError(ClusterUnavailable):
 def checked_answer(
     what: str, status: int, headers: Mapping[str, str], body: bytes, *, wants_json: bool = True
 ) -> dict[str, Any]:
-    """Return the content of an answer, under ``text`` where no JSON was requested.
+    """Return the content of an answer; it is under the key ``text`` if no JSON was requested.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def checked_answer(
 
 
 def retry_after_s(error: BaseException) -> float:
-    """Return the seconds to wait before a retry that an error names; 0 where it names none."""
+    """Return the seconds to wait before a retry that an error names; 0 if it names none."""
     return error.retry_after_s if isinstance(error, RefusedError) else 0.0
 
 

@@ -41,7 +41,7 @@ def awaited_calibration(index: Index, namespace: str, entry: ExposureEntry, prof
 
 
 def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profile, recipes: _Recipes) -> Ordered:
-    """Return the configuration of an Exposure; only its Observation's recipe holds gain and exposure time.
+    """Return the configuration of an Exposure; only its Observation's recipe has gain and exposure time.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profil
 
 
 def _recipe(index: Index, key: Key, profile: Profile) -> Mapping[str, tuple[str, float]]:
-    """Return gain and exposure time of each Exposure of an Observation; empty where its steps are invalid."""
+    """Return gain and exposure time of each Exposure of an Observation; empty if its steps are invalid."""
     try:
         found = index.resource(key)
         planned = exposures_of(found, default_gain=profile.default_gain) if isinstance(found, Observation) else []

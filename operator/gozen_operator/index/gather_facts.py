@@ -41,9 +41,9 @@ class ArchiveAnswer:
     Parameters
     ----------
     raw
-        Sensors whose raw data exist; None where they were not read.
+        Sensors whose raw data exist; None if they were not read.
     commits
-        By sensor; None where they were not read.
+        Commits by sensor; None if they were not read.
     trouble
         Why the archive cannot be read now.
     """
@@ -139,7 +139,7 @@ def lightcurve_facts(
     ends: Sequence[PodEnd],
     result: Mapping[str, int] | None,
 ) -> LightCurveFacts:
-    """Return the facts about a LightCurveJob; the apertures are None where there is no instrument profile."""
+    """Return the facts about a LightCurveJob; the apertures are None if there is no instrument profile."""
     namespace, owner = str(job.metadata.namespace), as_owner(job)
     with index.unchanged():
         seen = index.job_of(owner, job_name(job))

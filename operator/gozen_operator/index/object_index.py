@@ -39,7 +39,7 @@ _MODELS = 512
 
 
 class ObjectChange(NamedTuple):
-    """The entry of an object before and after a change; None where there is none."""
+    """The entry of an object before and after a change; None if there is none."""
 
     key: Key
     before: IndexEntry | None
@@ -60,7 +60,7 @@ class Index:
         return len(self._objects)
 
     def put(self, manifest: Manifest) -> ObjectChange | None:
-        """Store an object and return the change; None where it is not newer than what is known."""
+        """Store an object and return the change; None if the object is not newer than the stored one."""
         key, meta = key_of(manifest), manifest["metadata"]
         uid, version = meta["uid"], int(meta["resourceVersion"])
         with self._lock:
@@ -153,9 +153,9 @@ class Index:
             return None if cached is None else self._model(key, cached)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
-        """Return a resource's own Job, without the ends of its pods; a Job of another owner does not count.
+        """Return a resource's own Job, without the ends of its pods; a Job of another owner is ignored.
 
-        Nor does an expected Job: nobody knows yet whether it will be created.
+        An expected Job is ignored too, because its creation is not certain yet.
         """
         entry = self.job_named(owner.key.namespace, name)
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
@@ -166,7 +166,7 @@ class Index:
         return entry if isinstance(entry, JobEntry) else None
 
     def entry(self, key: Key) -> IndexEntry | None:
-        """Return the entry of an object; None where it is missing or invalid."""
+        """Return the entry of an object; None if it is missing or invalid."""
         cached = self._objects.get(key)
         return None if cached is None else cached.entry
 

@@ -23,7 +23,7 @@ def understood(what: str) -> Iterator[None]:
     Raises
     ------
     ClusterUnavailable
-        For every error; `RefusedError` where the API server refuses.
+        Any error occurred; `RefusedError` if the API server refused the request.
     """
     try:
         yield

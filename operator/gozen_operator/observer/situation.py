@@ -76,7 +76,7 @@ class Situation:
     recipe, uid
         Of the Observation that it claimed.
     observation
-        As the cluster has it now; None when it is gone.
+        The present object in the cluster; None if it was deleted.
     session
         This process.
     now, night, night_ends

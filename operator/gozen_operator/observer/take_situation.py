@@ -21,7 +21,7 @@ def take_situation(
     Parameters
     ----------
     observation
-        As the cluster has it now; None when it is gone.
+        The present object in the cluster; None if it was deleted.
     stopping
         Whether the process has received a signal to end.
 

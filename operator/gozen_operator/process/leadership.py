@@ -25,7 +25,7 @@ class Leadership:
     Parameters
     ----------
     identity
-        Name under which the process holds the Lease.
+        Name of the process in the Lease.
     """
 
     def __init__(self, api: lease.Leases, namespace: str, identity: str) -> None:

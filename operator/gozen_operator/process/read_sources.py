@@ -33,12 +33,12 @@ _NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def profile_of(name: str) -> Profile | RequestProblem:
-    """Return an instrument profile, or why there is none.
+    """Return an instrument profile, or the reason why there is none.
 
     Raises
     ------
     StorageUnavailable
-        It cannot be read now, which is no reason to refuse a request.
+        It cannot be read now; a request is not refused because of that.
     """
     try:
         return _profile(name, _version_of(name))

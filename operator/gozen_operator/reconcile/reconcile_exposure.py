@@ -1,7 +1,8 @@
 """Decide what to do about an Exposure, from its spec and status, the facts and the time. No I/O.
 
-The archive decides what is reduced, the Exposure's status remembers its one Job; no memory of the operator counts.
-The retention of what is complete is decided here as well (`exposure_ttl_s`, `job_ttl_s`).
+The archive shows which sensors are reduced, and the Exposure's status records its only Job; the decision does not use
+any memory of the operator. The deletion of complete Exposures and Jobs is decided here too (`exposure_ttl_s`,
+`job_ttl_s`).
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ def _waiting(exposure: Exposure, wait: Known, sensors: int, now: float) -> Mappi
 def _again_s(
     exposure: Exposure, facts: ExposureFacts, reason: str, settings: OperatorSettings, now: float
 ) -> float | None:
-    """Return the seconds until the next reconcile; None where the change of another resource triggers it."""
+    """Return the seconds until the next reconcile; None if the change of another resource triggers it."""
     if reason in ("WaitingForRaw", "StorageUnavailable", "JobNameTaken", "ExposureIdTaken"):
         return settings.look_s
     if reason != "WaitingForCalibration":

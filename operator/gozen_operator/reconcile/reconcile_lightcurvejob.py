@@ -116,7 +116,7 @@ def _launched(job: LightCurveJob) -> bool:
 def _status(
     job: LightCurveJob, known: Sequence[Known], facts: LightCurveFacts, now: float, *, done: bool = False
 ) -> dict[str, Any] | None:
-    """Return the whole status, or None where nothing has changed."""
+    """Return the complete status, or None if nothing has changed."""
     old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
     generation = job.metadata.generation or 0
     result = (facts.result or {}) if done else {}

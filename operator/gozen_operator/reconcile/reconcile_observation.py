@@ -161,7 +161,7 @@ def _status(
     children: Mapping[str, ChildExposure],
     now: float,
 ) -> dict[str, Any] | None:
-    """Return the operator's part of the status, or None where nothing has changed."""
+    """Return the operator's part of the status, or None if nothing has changed."""
     seen = observation.status
     # Fields of the observer: with them each reconcile would find the status changed, and write it again.
     old = seen.model_dump(mode="json", exclude_none=True, exclude={"claim", "over"}) if seen else {}

@@ -120,7 +120,7 @@ def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts
 
 
 def job_failure(job: JobSeen | None) -> tuple[str, str]:
-    """Return reason and message of a Job of one pod that failed, or that is gone."""
+    """Return reason and message of a Job with one pod that failed or was deleted."""
     if job is None:
         return "JobLost", "its Job was removed before it was done; delete the resource and apply it again"
     return end_of(job.ends[-1]) if job.ends else _job_end(job)

@@ -86,14 +86,14 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
     Parameters
     ----------
     kinds
-        Kinds of master that the profile asks for.
+        Kinds of master that the profile requests.
     camera
         Name of the profile: exposures recorded by another camera are skipped.
 
     Raises
     ------
     BadRequest
-        The profile asks for no masters, or none of the exposures can become one.
+        The profile requests no masters, or no exposure can become one.
     """
     if not kinds:
         raise BadRequest("the profile requests no masters (`masters: []`), so there are none to make")

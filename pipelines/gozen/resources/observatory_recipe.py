@@ -79,7 +79,7 @@ def load_observations(text: str, source: str, *, night: date, zone: tzinfo) -> l
 
 
 def observation_from_recipe(text: str, source: str, *, night: date, zone: tzinfo) -> Observation:
-    """Return the Observation that a recipe asks for.
+    """Return the Observation that a recipe describes.
 
     Parameters
     ----------

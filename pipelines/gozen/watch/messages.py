@@ -95,7 +95,7 @@ class Reporter:
         self._told.add(warning)
 
     def published(self, cubes: Sequence[QueuedCube], result: Published, now: float) -> None:
-        """Report the exposures whose rows can be looked up now."""
+        """Report the exposures whose rows are now in the table."""
         seen: dict[tuple[str, str], QueuedCube] = {}
         for cube in in_order(cubes):
             seen.setdefault(cube.name, cube)

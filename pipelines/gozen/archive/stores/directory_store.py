@@ -141,7 +141,7 @@ class DirectoryStore(Store):
                 sync_folder(folder)
 
     def delete(self, key: str) -> None:
-        """Delete an object; a missing one is no error."""
+        """Delete an object; a missing one is not an error."""
         with named_errors(self.url_of(key), "delete"):
             self.path(key).unlink(missing_ok=True)
 

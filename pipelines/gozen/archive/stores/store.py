@@ -136,7 +136,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Delete an object; a missing one is no error."""
+        """Delete an object; a missing one is not an error."""
 
     @abstractmethod
     def open(self, key: str) -> IO[bytes]:
