@@ -1,8 +1,8 @@
 """The HTTP connection to the API server, used by operator, observer and command line.
 
-The client library gives addresses, credentials and TLS. Its typed verbs are not used: they turn plain data into models
-of their own, know no server-side apply, and repeat some requests by themselves. Here a request is sent once; the caller
-decides on a retry, and waits as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
+The client library gives addresses, credentials and TLS. Its typed verbs are not used: they convert plain data into the
+library's models, do not support server-side apply, and repeat some requests without being asked. Here a request is sent
+once; the caller decides on a retry, and waits for the time in ``Retry-After`` (`gozen_operator.api_server.responses`).
 """
 
 from __future__ import annotations

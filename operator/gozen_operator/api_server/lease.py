@@ -1,8 +1,8 @@
 """Leader election by a Lease: one operator acts at a time. Decisions are pure, requests go by `Leases`.
 
-The race: two processes acquire a free Lease, or a holder that was stalled resumes. Each write names the version that
-was read, so that the API server rejects the second. A Lease expires by the clock of the process that waits, and its
-holder stops one renewal before another process may begin.
+The race: two processes try to acquire a free Lease, or a leader that was stalled resumes. Each write names the version
+that was read, so the API server rejects the second write. A Lease expires by the clock of the process that waits, and
+its holder stops one renewal before another process may begin.
 """
 
 from __future__ import annotations

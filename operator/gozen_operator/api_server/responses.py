@@ -1,7 +1,7 @@
 """Interpret answers of the API server: success, a refusal, or an answer that is not understood. No I/O.
 
-The status is read before the body: a load balancer, a proxy or a server that is starting may answer with an empty body
-or with HTML, whatever content type it names. A refusal says how long to wait before a retry.
+The status is read before the body: a load balancer, a proxy or a server that is starting can answer with an empty body
+or with HTML, under any content type. A refusal can contain the time to wait before a retry.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the index knows around an Exposure: its Job, queue position, Observation, duplicates. No I/O."""
+"""Index entries related to an Exposure: its Job, queue position, Observation, duplicates. No I/O."""
 
 from __future__ import annotations
 

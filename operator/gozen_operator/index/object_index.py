@@ -2,8 +2,8 @@
 
 It guards against two races. Events arrive late, twice or in the wrong order, while workers read: an older version never
 replaces a newer one, a deleted object does not return, and one lock makes each answer one of a single moment. Each
-write of the operator is put here at once, so that a reconcile sees it before the watch reports it.
-Objects are kept as compact text and are parsed when they are read: ten thousand need 25 MB.
+write of the operator is stored here at once, so a reconcile sees it before the watch reports it. Objects are kept as
+compact text and are parsed when they are read: ten thousand need 25 MB.
 """
 
 from __future__ import annotations

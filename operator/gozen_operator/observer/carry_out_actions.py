@@ -1,6 +1,6 @@
 """Carry out the action that `next_action` chose, on devices, archive and cluster.
 
-Each action is one step that a later process can find: a kill between two of them loses nothing.
+A later process can find out which actions were done, so a kill between two of them loses nothing.
 """
 
 from __future__ import annotations

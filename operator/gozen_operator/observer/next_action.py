@@ -1,7 +1,7 @@
 """Decide the observer's next action from the situation alone, whatever happened before. No I/O.
 
-Only cluster and archive count; the memory of this process merely saves movements. So it may be killed after any action:
-the next process continues there, and neither exposes twice nor forgets an exposure.
+Decisions depend only on cluster and archive; the memory of this process only avoids repeated movements. So the process
+can be killed after any action: the next process continues from that point, and neither repeats nor loses an exposure.
 """
 
 from __future__ import annotations

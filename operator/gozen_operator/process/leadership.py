@@ -1,7 +1,8 @@
 """Leader election in the process: wait for the Lease, renew it, release it.
 
-The race: a process that was stalled renews late, and another one leads already. So a process that has lost the Lease
-ends at once, and none of its work runs while the Lease is released. `api_server.lease` says who may take it.
+The race: a process that was stalled renews late, when another one is already the leader. So a process that has lost the
+Lease ends at once, and no process releases the Lease while its work still runs. `api_server.lease` decides whether a
+process can acquire it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Decide what to do about an Observation: validate, follow its Exposures, summarise, delete. No I/O.
 
-The observer executes it and says so in the condition ``Executed``, which the operator reads and never writes.
+The observer executes it and reports that in the condition ``Executed``, which the operator reads and never writes.
 """
 
 from __future__ import annotations
