@@ -149,7 +149,7 @@ def test_rows_without_a_position_are_left_out_and_vectors_are_kept(store: Store,
         ({}, {"ra": "ALPHA"}, BadRequest, "ALPHA"),
         ({"RA_ICRS": [f"star {i}" for i in range(COUNT)]}, {}, UnreadableInput, "'star 0', is not an angle"),
         ({"Source": np.zeros(COUNT, int)}, {"source_id": "Source"}, BadRequest, "more than once"),
-        ({"Source": [f"s{i}" for i in range(COUNT)]}, {"source_id": "Source"}, BadRequest, "no integers"),
+        ({"Source": [f"s{i}" for i in range(COUNT)]}, {"source_id": "Source"}, BadRequest, "ids are integers"),
         ({"DE_ICRS": np.full(COUNT, np.nan)}, {}, UnreadableInput, "no row with a position"),
     ],
 )
@@ -369,7 +369,7 @@ DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
     ),
     "no index": (
         lambda s: s.delete(manifest.current_or_raise(s, "lightcurves").key_of(
-            manifest.current_or_raise(s, "lightcurves").index)) or "index/", "is not there",
+            manifest.current_or_raise(s, "lightcurves").index)) or "index/", "does not exist",
     ),
 }  # fmt: skip
 

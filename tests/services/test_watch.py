@@ -293,8 +293,8 @@ def test_a_second_watch_is_refused(place: Path, start, command) -> None:
     ("words", "sentence"),
     [
         (("nowhere",), "the folder nowhere does not exist"),
-        (("archive",), "contain one another"),
-        ((".",), "contain one another"),
+        (("archive",), "overlap"),
+        ((".",), "overlap"),
         (("incoming", "--pipelines", "wsc"), "unknown pipeline wsc"),
         (("incoming", "--recipe", "none.yaml"), "cannot read the recipe none.yaml"),
     ],

@@ -86,10 +86,10 @@ def test_a_rejection_keeps_value_and_limit():
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "not a commit"),
-        ("[]", "not a commit"),
-        ('{"form": 99}', "update gozen"),
-        ('{"form": 1}', "Field required"),
+        ("{", "not a valid commit"),
+        ("[]", "not a valid commit"),
+        ('{"form": 99}', "update Gozen"),
+        ('{"form": 1}', "it is missing"),
     ],
 )
 def test_what_is_no_commit_is_named(store, content, says):

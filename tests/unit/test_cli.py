@@ -100,11 +100,11 @@ def test_the_version_is_printed(call):
     [
         (["exposure"], "No such command 'exposure'"),
         (["exposures", "--nigth", "1"], "No such option: --nigth"),
-        (["exposures", "--radius", "wide"], "Invalid value for '--radius'"),
+        (["exposures", "--radius", "wide"], "invalid value 'wide' for --radius"),
         (["instrument", "check"], "Missing argument 'PROFILE'"),
         (["exposures", "--night", "tonight"], "night 'tonight' is not a date of the form YYYYMMDD"),
         (["exposures", "--ra", "10"], "a circle needs both --ra and --dec"),
-        (["exposures", "--csv", "--json"], "give one of --csv, --json and --parquet"),
+        (["exposures", "--csv", "--json"], "give only one of --csv, --json and --parquet"),
         (["--config", "no.toml", "config"], "cannot read the settings file"),
         (["--archive", "nosuch://x", "exposures"], "cannot open the archive 'nosuch://x'"),
     ],

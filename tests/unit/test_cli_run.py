@@ -92,7 +92,7 @@ def test_files_that_came_after_a_numbered_exposure_was_reduced_are_told(camera: 
     done(camera, "00000007", **{"001.fits": "0" * 64})
     code, said = call("reduce", NIGHT)
     assert code == ExitCode.DONE
-    assert "came later, files are not in the result: 00000007/1: it was reduced before they came" in said
+    assert "came later, files are not in the result: 00000007/1: it was reduced before they arrived" in said
 
 
 def test_a_copy_is_named_and_a_raw_file_can_be_taken_out(camera: Camera, call: Call) -> None:

@@ -51,7 +51,7 @@ def test_the_simulated_observatory_is_found(load):
         ("absent", BadRequest, "(site_driver:absent) cannot be loaded"),
         ("broken", BadRequest, "does not start: KeyError: 'port'"),
         ("silent", DeviceFailed, "the mount does not answer"),
-        ("wrong", BadRequest, "made object, not an Observatory"),
+        ("wrong", BadRequest, "returned object, not an Observatory"),
     ],
 )
 def test_a_driver_that_will_not_do_is_named(load, name, error, said):

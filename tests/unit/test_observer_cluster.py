@@ -190,7 +190,7 @@ def test_what_the_client_says_of_credentials_and_connections(world):
             breaks(RuntimeError("the token is empty"), after=False),
             "list Observations: the request failed, or its answer cannot be read: RuntimeError: the token is empty",
         ),
-        (garbles(PAGE_OF_A_PROXY), "list Observations: the request failed, or its answer cannot be read: '<html>"),
+        (garbles(PAGE_OF_A_PROXY), "list Observations: the answer '<html>"),
     ]
     for fault, said in faults:
         api.faults[api.calls] = fault

@@ -109,10 +109,12 @@ def test_rows_outside_the_sky_are_left_out_and_said() -> None:
     found = degrees([40.0, -999.0, 400.0, 50.0, 60.0], [1.0, -999.0, 2.0, 3.0, 90.0], "deg")
     assert found.good.tolist() == [True, False, False, True, True]
     assert found.notes == (
-        "1 of 5 rows have a declination beyond ±90 degrees in dec, the first of -999: they are left out",
-        "2 of 5 rows have a right ascension beyond ±360 degrees in ra, the first of -999: they are left out",
+        "1 of 5 rows have a declination beyond ±90 degrees in the column dec (the first is -999): "
+        "these rows are left out",
+        "2 of 5 rows have a right ascension beyond ±360 degrees in the column ra (the first is -999): "
+        "these rows are left out",
     )
-    with pytest.raises(UnreadableInput, match=r"2 of 2 rows with a declination beyond ±90 .* 20000: .*--unit arcsec"):
+    with pytest.raises(UnreadableInput, match=r"2 of 2 rows with a declination beyond ±90 .* 20000\): .*--unit arcsec"):
         degrees([10.0, 20.0], [20000.0, 30000.0])
 
 
@@ -139,13 +141,13 @@ def test_positions_without_a_unit_that_fit_another_are_said(ra: list, dec: list,
         (pa.array(["9007199254740993", "2"]), [9007199254740993, 2]),
         (pa.array([1.0, 2.0]), [1, 2]),
         (pa.array([1, 2**63], pa.uint64()), "9223372036854775808, but ids are from 0 to 2"),
-        (pa.array([-5, 1]), "holds -5"),
-        (pa.array([1.5, 2.0]), "no integers"),
+        (pa.array([-5, 1]), "contains -5"),
+        (pa.array([1.5, 2.0]), "ids are integers"),
         (pa.array([2.0**60, 1.0]), "rounded"),
         (pa.array([1, None]), "no id in 1 rows"),
         (pa.array([7, 7, 8]), "1 ids that occur more than once, such as 7"),
         (pa.array(["340282366920938463463374607431768211455"]), "beyond 2"),
-        (pa.array(["s1"]), "no integers"),
+        (pa.array(["s1"]), "ids are integers"),
     ],
 )
 def test_ids_are_exact_or_refused(column: pa.Array, found: list[int] | str) -> None:
@@ -175,4 +177,4 @@ def test_truth_values_are_not_positions() -> None:
 def test_ids_with_leading_zeros_stay_text() -> None:
     wrong, found = exact_ids(pa.chunked_array([["007", "12"]]))
     assert found is None
-    assert "holds 007, whose leading zeros an integer would lose: leave --id out" in wrong
+    assert "contains 007, whose leading zeros an integer would lose: leave --id out" in wrong

@@ -139,7 +139,7 @@ def test_a_profile_of_joined_pixels_serves_other_binnings():
 @pytest.mark.parametrize(
     ("binning", "window", "shape", "says"),
     [
-        ("1x1", "", (100, 131), "131 columns and 100 rows, the profile cut says 130 and 100"),
+        ("1x1", "", (100, 131), "131 columns and 100 rows, but the profile cut has 130 and 100"),
         (
             "2x2",
             "",
@@ -161,7 +161,7 @@ def test_a_frame_that_does_not_fit_its_words_is_refused_and_named(binning, windo
 )
 def test_pixels_joined_unequally_are_refused_with_file_word_value_and_what_to_do(rule, words):
     (problem,) = check_file(WORDS | words, (100, 65), camera(f"binning: {rule}"), "a.fits").problems
-    assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another form")
+    assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another shape")
     assert problem.endswith(
         "use a binning with that ratio, or write another profile with `binning: 2x1` for such frames"
     )

@@ -89,7 +89,7 @@ def test_variables_of_others_are_let_alone(monkeypatch, name):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("archve = 'x'", "unknown setting 'archve'; `gozen config` lists all of them"),
+        ("archve = 'x'", "unknown setting 'archve' (in gozen.toml); `gozen config` lists all of them"),
         ("[gates]\nnoise = 3", "unknown setting 'gates.noise'"),
         ("[gates]\nnoise_ratio = 0.5", "setting gates.noise_ratio = 0.5 (in gozen.toml): it should be greater than 1"),
         ("run = 'no good'", "setting run = 'no good'"),

@@ -180,7 +180,7 @@ def test_a_packed_file_that_was_cut_short_is_left_out(tmp_path: Path, profile: P
     store = open_store(tmp_path / "archive")
     taken, (refused,) = take_in(store, profile, [replace(arrival, stamp=None)])
     assert taken == []
-    assert "cannot be unpacked" in str(refused)
+    assert "cannot be decompressed" in str(refused)
 
 
 def test_a_camera_that_writes_to_the_archive_needs_no_record(tmp_path: Path, profile: Profile) -> None:

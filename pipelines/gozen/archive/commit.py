@@ -20,7 +20,7 @@ from gozen.archive.keys import Processing
 from gozen.archive.provenance import SHA256, Provenance, sha256
 from gozen.archive.stores.open_store import Store
 from gozen.archive.tracklet_record import TrackletRecord
-from gozen.errors import MissingObject, Rejected, StorageUnavailable, UnreadableInput
+from gozen.errors import MissingObject, Rejected, StorageUnavailable, UnreadableInput, problem_of
 
 FORM = 1
 
@@ -281,7 +281,7 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
             )
         return SensorCommit.model_validate(content)
     except (ValueError, AttributeError) as error:
-        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        what = problem_of(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else "it is not a JSON object"
         raise UnreadableInput(
             f"{store.url_of(key)} is not a valid commit of a sensor: {what}; restore it from a copy, or move it away "
             "and reduce again"

@@ -60,7 +60,7 @@ def scaling_of(words: Mapping[str, Any], name: str) -> Scaling:
     """
     offset, scale = (_number(words, *of, name) for of in (("BZERO", 0.0), ("BSCALE", 1.0)))
     if scale == 0:
-        raise CorruptFile(f"{name}: BSCALE is 0, so all pixels have the same value; correct the header")
+        raise CorruptFile(f"{name}: BSCALE = 0, so all pixels have the same value; correct the header")
     blank = words.get("BLANK")
     # The standard defines BLANK for integers only (floats have NaN), and a BLANK without a value marks no pixels.
     if not isinstance(blank, str | int | float) or _number(words, "BITPIX", 16.0, name) < 0:

@@ -163,7 +163,7 @@ def _read(text: str, source: str) -> Document:
     if comment is None:
         return document
     if "Comment" in value:
-        raise refusal(source, comment_line, "'Comment' given twice; keep one of them")
+        raise refusal(source, comment_line, "'Comment' is given twice; keep one of them")
     return Document(value | {"Comment": comment}, source, {**document.lines, ("Comment",): comment_line})
 
 

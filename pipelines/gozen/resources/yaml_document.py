@@ -80,7 +80,7 @@ def parse(text: str, source: str) -> list[Document]:
         character = f"U+{ord(content[error.position]):04X}"
         raise refusal(source, line, f"the character {character} is not allowed in YAML; remove it") from error
     except (ValueError, OverflowError) as error:  # pyyaml lets these through for an escape beyond U+10FFFF
-        raise refusal(source, reader.line, f"the text is not valid YAML: {error}") from error
+        raise refusal(source, reader.line, "the text is not valid YAML: a \\U escape is beyond U+10FFFF") from error
     return [document for document in reader.documents if document.value is not None]
 
 

@@ -95,8 +95,8 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
         if np.isfinite(values).all() and (np.abs(values) < _LARGEST_EXACT).all() and (values % 1 == 0).all():
             return "", pa.chunked_array([values.astype(np.int64)])
         return (
-            "contains floats: ids beyond 2^53 that were stored as float64 are rounded, so take the ids from their "
-            "source",
+            "contains numbers that are not exact integers: ids are integers, and float64 rounds those beyond 2^53, "
+            "so take the ids from their source",
             column,
         )
     return f"has the type {kind}: ids are integers, one for each row", column
