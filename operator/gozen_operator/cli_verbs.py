@@ -19,18 +19,26 @@ if TYPE_CHECKING:
 MANAGER = "gozen-cli"
 
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace; default: that of the kubeconfig's context.")
+    str | None, typer.Option("--namespace", "-n", help="Namespace; default: that of the kubeconfig's current context.")
 ]
-KindName = Annotated[str, typer.Argument(metavar="KIND", help="obs, exp or lcj, or the full name of the kind.")]
+KindName = Annotated[
+    str, typer.Argument(metavar="KIND", help="Kind: obs (Observation), exp (Exposure) or lcj (LightCurveJob).")
+]
+ResourceName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the resource.")]
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(help="Observations, Exposures or LightCurveJobs in YAML, or a recipe.")],
-    night: Annotated[str | None, typer.Option(help="YYYYMMDD, for a recipe in the observatory's form.")] = None,
-    instrument: Annotated[str, typer.Option(help="Instrument whose site defines a recipe's local times.")] = "tomoe",
+    file: Annotated[Path, typer.Argument(help="YAML file of Observations, Exposures or LightCurveJobs; or a recipe.")],
+    night: Annotated[str | None, typer.Option(help="Night YYYYMMDD of a recipe; omit it for YAML.")] = None,
+    instrument: Annotated[
+        str, typer.Option(help="Instrument profile; its site defines when the night of a recipe begins.")
+    ] = "tomoe",
     namespace: Namespace = None,
 ) -> None:
-    """Create or change in the cluster the resources of a file; on a laptop, `gozen run` executes the same file."""
+    """Create or change the resources of a file in the cluster.
+
+    Without a cluster, `gozen run` reduces what the same recipe or the same Observations request.
+    """
     resources = _read(file, night, instrument)
     api, where = _connected(namespace)
     for resource in resources:
@@ -50,7 +58,7 @@ def apply(
 
 def get(
     kind: KindName = "obs",
-    name: Annotated[str | None, typer.Argument(help="Only this resource.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of one resource; default: all.")] = None,
     namespace: Namespace = None,
 ) -> None:
     """List resources of the cluster."""
@@ -62,8 +70,8 @@ def get(
     _columns([titles, *rows])
 
 
-def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
-    """Print a resource's conditions, its failed sensors and its events."""
+def describe(kind: KindName, name: ResourceName, namespace: Namespace = None) -> None:
+    """Print the state of a resource: conditions, sensors that were rejected or failed, and events."""
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     status, meta = manifest.get("status") or {}, manifest["metadata"]
@@ -86,7 +94,7 @@ def describe(kind: KindName, name: str, namespace: Namespace = None) -> None:
         _columns([["EVENT AT", "TYPE", "REASON", "MESSAGE"], *events])
 
 
-def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
+def logs(kind: KindName, name: ResourceName, namespace: Namespace = None) -> None:
     """Print the logs of the pods of an Exposure or a LightCurveJob."""
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)
@@ -106,8 +114,8 @@ def logs(kind: KindName, name: str, namespace: Namespace = None) -> None:
             typer.echo(api.log_of(where, pod["metadata"]["name"]).rstrip("\n"))
 
 
-def cancel(kind: KindName, name: str, namespace: Namespace = None) -> None:
-    """Cancel a resource: waiting work is dropped, running work is stopped, and data remain in the archive."""
+def cancel(kind: KindName, name: ResourceName, namespace: Namespace = None) -> None:
+    """Delete a resource and stop its work. Data in the archive are kept."""
     api, where = _connected(namespace)
     key, manifest = _found(api, kind, name, where)
     api.delete(key, manifest["metadata"]["uid"])

@@ -11,17 +11,12 @@ from gozen.settings import load_settings
 from gozen.version import code_version
 from gozen_operator.operator_settings import load_operator_settings
 
-USAGE = (
-    """gozen-operator: reconciles Observations, Exposures and LightCurveJobs.
+USAGE = """gozen-operator: creates Jobs for Observations, Exposures and LightCurveJobs.
 
-Settings come from the environment: """
-    """GOZEN_... for the archive and the instrument, as `gozen config` lists them, and
-GOZEN_OPERATOR_... for the """
-    """operator; docs/reference/operator.md lists these. It runs in a pod of the cluster, or
-anywhere with KUBECONFIG. """
-    """`gozen-operator --version` says which code this is.
+Settings come from the environment: GOZEN_... for the archive and the instrument, as `gozen config` lists them, and
+GOZEN_OPERATOR_... for the operator; docs/reference/operator.md lists these. It runs in a pod of the cluster, or
+anywhere with KUBECONFIG. `gozen-operator --version` says which code this is.
 """
-)
 
 
 def main() -> None:

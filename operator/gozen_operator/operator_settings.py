@@ -20,7 +20,7 @@ _BELOW = "__"
 
 
 class PodSettings(BaseModel):
-    """The pods that work on data."""
+    """Settings of the pods that reduce exposures and append rows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,19 +28,25 @@ class PodSettings(BaseModel):
     pull_policy: str = Field(
         "IfNotPresent", description="When Kubernetes pulls the image: Always, IfNotPresent or Never"
     )
-    service_account: str = Field("gozen-pipeline", description="Service account of the pods; it has no token")
-    settings_map: str = Field("gozen-settings", description="ConfigMap whose keys become environment variables")
-    profiles_map: str | None = Field(None, description="ConfigMap of further instrument profiles")
-    secret: str | None = Field(None, description="Secret with the file `credentials`, mounted at /etc/gozen/s3")
-    volume: dict[str, Any] | None = Field(None, description="Volume that holds the archive, mounted at /archive")
+    service_account: str = Field(
+        "gozen-pipeline", description="Service account of the pods; its token is not mounted in them"
+    )
+    settings_map: str = Field(
+        "gozen-settings", description="ConfigMap whose keys become environment variables of the pods"
+    )
+    profiles_map: str | None = Field(None, description="ConfigMap with additional instrument profiles")
+    secret: str | None = Field(
+        None, description="Secret whose key `credentials` contains the keys for S3, mounted at /etc/gozen/s3"
+    )
+    volume: dict[str, Any] | None = Field(None, description="Volume with the archive, mounted at /archive")
     requests: dict[str, str] = Field(
         {"cpu": "1", "memory": "2Gi"}, description="CPU and memory that Kubernetes reserves for a pod"
     )
     limits: dict[str, str] = Field({"memory": "4Gi"}, description="The most CPU and memory that a pod may use")
-    scratch_limit: str = Field("8Gi", description="Size limit of a pod's scratch folder")
+    scratch_limit: str = Field("8Gi", description="Size limit of a pod's folder for temporary files, /tmp")
     express_class: str = Field("gozen-express", description="Priority class of targets of opportunity")
     default_class: str = Field("gozen-default", description="Priority class of all other pods")
-    queue: str | None = Field(None, description="Name of the LocalQueue, if Kueue is installed")
+    queue: str | None = Field(None, description="Name of the LocalQueue, if the job queue Kueue is installed")
 
 
 def own_identity() -> str:
@@ -49,33 +55,42 @@ def own_identity() -> str:
 
 
 class OperatorSettings(BaseSettings):
-    """Everything that a site decides about the operator."""
+    """All settings of the operator."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_BELOW, extra="forbid", frozen=True)
 
     namespaces: tuple[str, ...] = Field(("default",), description="Namespaces whose resources the operator reconciles")
     lease_namespace: str | None = Field(
         None,
-        description="Namespace of the Lease; the chart sets that of the release; default: the first of `namespaces`",
+        description="Namespace of the Lease. The chart sets the namespace of the release; default: the first "
+        "of `namespaces`",
     )
     identity: str = Field(
         default_factory=own_identity,
         min_length=1,
-        description="Unique name of this process in the Lease; default: host, process, random token",
+        description="Name of this process in the Lease, which must be unique; default: host, process number, "
+        "random token",
     )
     max_active_jobs: int = Field(
-        8, ge=1, description="Most Jobs of Exposures at one time, in each namespace; targets of opportunity start first"
+        8,
+        ge=1,
+        description="Largest number of Jobs of Exposures at one time in each namespace; targets of opportunity "
+        "start first",
     )
     raw_patience_s: float = Field(
-        3600.0, gt=0, description="Seconds after which raw data that have not arrived count as missing"
+        3600.0,
+        gt=0,
+        description="Seconds after the creation of an Exposure after which raw data that have not arrived "
+        "count as missing",
     )
     calibration_patience_s: float = Field(
         3600.0,
         ge=0,
-        description="Seconds that an Exposure waits for its night's calibration; then it is reduced without it",
+        description="Seconds that an Exposure waits for the DARKs and FLATs of its night; then it is reduced "
+        "without them",
     )
     look_s: float = Field(
-        10.0, gt=0, description="Seconds between two checks for the raw data of an Exposure in the archive"
+        10.0, gt=0, description="Seconds between two checks whether the raw data of an Exposure are in the archive"
     )
     resync_s: float = Field(300.0, gt=0, description="Seconds after which every resource is reconciled again")
     exposure_ttl_s: float = Field(
@@ -89,14 +104,22 @@ class OperatorSettings(BaseSettings):
     job_ttl_s: int = Field(
         5400, ge=0, description="Seconds after which a finished Job is deleted if its resource is kept longer"
     )
-    job_deadline_s: int = Field(7200, ge=60, description="Seconds after which a Job that is not finished fails")
-    retries: int = Field(3, ge=0, description="Number of retries of a group of sensors after storage errors")
-    port: int = Field(8080, ge=0, le=65535, description="Port of /healthz and /metrics")
+    job_deadline_s: int = Field(
+        7200, ge=60, description="Longest duration of a Job, seconds; a Job that takes longer fails"
+    )
+    retries: int = Field(
+        3,
+        ge=0,
+        description="Number of further attempts for each group of sensors after a storage error or a killed pod",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="Port of `/healthz` and `/metrics`")
     silence_s: float = Field(
-        900.0, gt=0, description="Seconds without an event or a resync after which the operator is not healthy"
+        900.0,
+        gt=0,
+        description="Seconds without an event of the API server or a resync after which `/healthz` answers 503",
     )
     stuck_s: float = Field(
-        900.0, gt=0, description="Longest duration of one reconcile, seconds; above it the operator is not healthy"
+        900.0, gt=0, description="Longest duration of one reconcile, seconds; above it `/healthz` answers 503"
     )
     pods: PodSettings = PodSettings()
 

@@ -46,7 +46,7 @@ def keep_freed_memory(kept_bytes: int) -> bool:
 
     The kernel allocates returned memory again page by page, filled with zeros. This takes as long as the
     calibration or the map function that uses the memory. Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``,
-    so that each array above 128 kB is mapped anew. See mallopt(3).
+    so each array above 128 kB is mapped again. See mallopt(3).
 
     Parameters
     ----------

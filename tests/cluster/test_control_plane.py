@@ -17,7 +17,9 @@ from .api_server import ApiServer
 
 pytestmark = [
     pytest.mark.xdist_group("api"),
-    pytest.mark.test_all("counts writes, Events and memory with many Exposures; test_reconcile counts those of one"),
+    pytest.mark.test_all(
+        "counts writes, Events and memory for many Exposures; for one Exposure, test_reconcile counts them"
+    ),
 ]
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "control_plane.py"
 COUNTED = (

@@ -219,7 +219,7 @@ def test_every_rule_has_a_manifest_that_is_refused() -> None:
 
 def test_people_get_help(applied: ApiServer) -> None:
     explained = applied.kubectl("explain", "exposure.spec.pipelines", check=True).stdout
-    assert "What to make of the raw data" in explained
+    assert "Pipelines of the reduction" in explained
     header, row = applied.kubectl("get", "exp", check=True).stdout.splitlines()[:2]
     assert header.split() == [
         "NAME", "OBJECT", "NIGHT", "SENSORS", "REDUCED", "REJECTED", "FAILED", "SUCCEEDED", "REASON", "AGE"

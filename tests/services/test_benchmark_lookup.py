@@ -16,7 +16,9 @@ import pytest
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "lookup.py"
 LIMITS = {"append": "1.3", "bytes": "0.125", "id": "1.25", "cone": "1", "compaction/pyarrow": "1.3"}
 LIMITS |= {"crossmatch/ckdtree": "3", "large/small": "1.2"}
-pytestmark = pytest.mark.test_all("measures look-ups against peers; their answers are in test_catalog_append")
+pytestmark = pytest.mark.test_all(
+    "compares the speed of look-ups with other software; test_catalog_append checks their results"
+)
 
 
 def test_a_small_table_is_looked_up_by_all(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "night.py"
 pytestmark = pytest.mark.test_all(
-    "replays a night at its pace; test_watch and test_killed show order and losses on a small one"
+    "replays a night in real time; test_watch and test_killed check order and losses on a small night"
 )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "quickdb.py"
-pytestmark = pytest.mark.test_all("measures QuickDB; its answers are in test_quickdb")
+pytestmark = pytest.mark.test_all("measures the speed of QuickDB; test_quickdb checks its results")
 
 
 def test_a_small_survey_is_asked(tmp_path: Path) -> None:

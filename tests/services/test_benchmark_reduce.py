@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 PROGRAMS = Path(__file__).parents[2] / "benchmarks"
-pytestmark = pytest.mark.test_all("measures the reduction against peers; its accuracy is in tests/real")
+pytestmark = pytest.mark.test_all(
+    "compares the speed of the reduction with other software; tests/real checks its accuracy"
+)
 
 
 def run(program: str, *options: str, figures: Path) -> tuple[str, dict[str, Any]]:

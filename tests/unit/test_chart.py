@@ -440,5 +440,5 @@ def test_the_notes_warn_of_namespaces_that_others_may_look_after(
 ) -> None:
     values = S3 | {"operator": {"namespaces": namespaces}}
     notes = chart.render(values, name="gozen", namespace="sky")["gozen/templates/NOTES.txt"]
-    assert (f"no other release looks after {', '.join(namespaces)}: each" in notes) == others
-    assert ("those of their own namespace only" in notes) == several
+    assert (f"no other release manages {', '.join(namespaces)}: a Lease" in notes) == others
+    assert ("only for resources of its own namespace" in notes) == several

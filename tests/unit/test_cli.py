@@ -296,7 +296,7 @@ def test_raw_files_expire_when_asked(call, archive):
     assert code == 0
     assert "2 raw files, 0.0 MB: would go" in out
     assert call("archive", "retain", NIGHT, "e1")[0] == 0
-    assert "stay: retained" in call("archive", "expire")[1]
+    assert "kept: retained" in call("archive", "expire")[1]
     assert call("archive", "retain", NIGHT, "e1", "--undo")[0] == 0
     assert "removed" in call("archive", "expire", "--keep-days", "1")[1]
     assert archive.list("raw") == []

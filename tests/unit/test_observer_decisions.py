@@ -219,7 +219,7 @@ def test_a_failure_ends_the_exposure_that_is_running_but_keeps_one_that_was_take
     assert next_action(recorded).closing.result == "taken"
     taken = replace(aborted, attempt=opened(closing=Closing("taken", "Taken", "", ("111", "112"))))
     assert isinstance(next_action(taken), Create)
-    blocked = replace(taken, failure=Failure(3, "an Exposure of somebody else has its name", blocked=True))
+    blocked = replace(taken, failure=Failure(3, "an Exposure of this name has another owner", blocked=True))
     assert next_action(blocked).reason == "StepFailed"
 
 

@@ -181,7 +181,7 @@ def test_dark_frames_and_sensors_are_asked_for_by_parameters():
         ("- MirrorCover: open", "- MirrorCover:", "line 9: MirrorCover has no value"),
         ("MirrorCover: open", "MirrorCover: on", "line 9: MirrorCover is 'on'; it should be 'open' or 'close'"),
         ("Observer:", "Obsever:", "line 1: unknown word 'Obsever'; did you mean 'Observer'?"),
-        ("Project: Supernova Survey\n", "", "line 1: Project is missing; add it (The project that the data belong to"),
+        ("Project: Supernova Survey\n", "", "line 1: Project is missing; add it (Project of the data"),
         ("Priority: 0.75", "Priority: 7.5", "line 3: Priority is 7.5; it should be less than or equal to 1"),
         ("Priority: 0.75", "Priority: 0.75\nPriority: 1", "line 4: 'Priority' is given twice, first on line 3"),
         ("nframe: 12", "nfrane: 12", "line 12: unknown parameter 'nfrane'; did you mean 'nframe'?"),

@@ -257,7 +257,7 @@ def test_a_cadence_is_every_frame_or_whole_seconds(cadence):
         ("cadence: 1.5", "spec.cadence is 1.5; write frame, or whole seconds"),
         ("cadence: true", "spec.cadence is True; write frame, or whole seconds"),
         ("cadence: frames", "spec.cadence is 'frames'; write frame, or whole seconds"),
-        ("aperture: 1", "Diameter of the aperture, pixel"),
+        ("aperture: 1", "Diameter of an aperture in the profile, pixels"),
         ("matchRadiusArcsec: 0", "greater than 0"),
         ("referenceCatalog: Gaia DR3", "spec.referenceCatalog is 'Gaia DR3'"),
     ],

@@ -1,4 +1,4 @@
-"""Leader election by a Lease: one operator acts at a time. Decisions are pure, requests go by `Leases`.
+"""Leader election by a Lease: one operator acts at a time. Decisions are pure functions; requests are sent by `Leases`.
 
 The race: two processes try to acquire a free Lease, or a leader that was stalled resumes. Each write names the version
 that was read, so the API server rejects the second write. A Lease expires by the clock of the process that waits, and

@@ -34,7 +34,7 @@ class IndexedObject:
 
 @dataclass(frozen=True, slots=True)
 class SeenResource:
-    """A resource as the index has it at one moment: model, manifest and Job are of that moment.
+    """A resource in the index at one moment: model, manifest and Job are of that moment.
 
     Parameters
     ----------

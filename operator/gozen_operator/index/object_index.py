@@ -161,7 +161,7 @@ class Index:
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
 
     def job_named(self, namespace: str, name: str) -> JobEntry | None:
-        """Return the entry of the Job of this name, whoever owns it."""
+        """Return the entry of the Job of this name; its owner is not compared."""
         entry = self.entry(Key("Job", namespace, name))
         return entry if isinstance(entry, JobEntry) else None
 

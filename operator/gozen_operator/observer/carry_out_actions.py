@@ -110,13 +110,13 @@ class ActionExecutor:
         owners = {owner.get("uid"): owner.get("name") for owner in made.metadata.owner_references}
         # Also if a request whose answer was lost has created it, or a process that was killed before it noted that.
         if work.uid in owners:
-            log.info("%s: Exposure %s stands", work.name, made.metadata.name)
+            log.info("%s: Exposure %s exists", work.name, made.metadata.name)
             work.done.add(action.step)
             work.unsettled = [step for step in work.unsettled if step != action.step]
             return 0.0
         if work.name in owners.values():
             # It belongs to a deleted Observation of this name, and the garbage collector is about to remove it.
-            self.tell(work, f"{title}: waits until the old Exposure {made.metadata.name} is gone", now)
+            self.tell(work, f"{title}: waits until the old Exposure {made.metadata.name} is deleted", now)
             return self._site.settings.observer.interval_s
         message = (
             f"an Exposure {made.metadata.name} exists that this Observation does not own; delete it and apply this "

@@ -24,7 +24,7 @@ def purpose_of(recipe: Recipe, step: int, attempt: int, night: str = "") -> Purp
 
 
 def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
-    """Return the latest attempt of an exposure, as the archive has it.
+    """Return the latest attempt of an exposure, from the archive.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
         return Finish(
             "False",
             "NotAccepted",
-            ("the operator does not accept this Observation any more; see its condition Accepted"),
+            "the operator does not accept this Observation any more; see its condition Accepted",
         )
     if s.observation.spec.suspend:
         return Finish("Unknown", "Suspended", f"{len(s.done)} of {len(s.recipe.planned)} exposures are made")
@@ -119,7 +119,7 @@ def _still_moving(s: Situation, step: int) -> Action | None:
         return _fail(
             s,
             step,
-            (f"telescope, dome or focuser still moves after {s.move_timeout_s:g} s (observatory.move_timeout_s)"),
+            f"telescope, dome or focuser still moves after {s.move_timeout_s:g} s (observatory.move_timeout_s)",
         )
     return Wait(min(POLL_S, s.limits.interval_s), "waits, because telescope, dome or focuser still moves")
 

@@ -113,17 +113,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gozen-observer",
-        description="Claim the accepted Observation that comes first, execute its steps with the site's telescope and "
-        "camera, and create its Exposures. It may be killed at any moment: it neither exposes twice nor forgets.",
+        description="Claim the accepted Observation that is next, execute its steps with the telescope and the camera "
+        "of the site, and create its Exposures. It may be killed at any moment: it neither exposes twice nor forgets.",
         epilog="Settings: the groups `observer` and `observatory` of gozen.toml or the environment, such as "
-        "GOZEN_OBSERVATORY__DRIVER=simulated; `gozen config` lists all.",
+        "GOZEN_OBSERVATORY__DRIVER=simulated; `gozen config` lists all of them.",
     )
-    parser.add_argument("--archive", help="root of the archive: a directory or any fsspec URL")
-    parser.add_argument("--instrument", help="a profile that ships, or the path of one")
-    parser.add_argument("--namespace", help="namespace of the Observations (observer.namespace)")
-    parser.add_argument("--name", help="name under which it claims, one for each telescope (observer.name)")
-    parser.add_argument("--kubeconfig", help="file to reach the cluster by; default: the pod's own, or ~/.kube/config")
-    parser.add_argument("--debug", action="store_true", help="say more, with tracebacks")
+    parser.add_argument("--archive", help="root of the archive: a folder, or an address such as s3://bucket/folder")
+    parser.add_argument("--instrument", help="instrument profile: a name from `gozen instrument list`, or a path")
+    parser.add_argument("--namespace", help="namespace of the Observations; overrides the setting observer.namespace")
+    parser.add_argument(
+        "--name", help="name under which it claims Observations, one for each telescope; overrides observer.name"
+    )
+    parser.add_argument(
+        "--kubeconfig", help="kubeconfig file for the cluster; default: ~/.kube/config, or in a pod its service account"
+    )
+    parser.add_argument("--debug", action="store_true", help="print more messages, and the traceback of an error")
     parser.add_argument("--version", action="store_true", help="print the version")
     return parser
 

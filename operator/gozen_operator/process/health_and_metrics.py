@@ -1,7 +1,6 @@
 """Health and metrics: ``/healthz`` for the kubelet's probes, ``/metrics`` for Prometheus.
 
-They show whether events arrive, how old the oldest reconcile is, how many reconciles fail and are retried, and whether
-this process is the leader.
+They say whether events arrive, how old the oldest reconcile is, how many fail and are retried, and who leads.
 """
 
 from __future__ import annotations
@@ -39,19 +38,15 @@ class Health:
         self._heard = clock()
         self.registry = registry = CollectorRegistry()
         self.reconcile_s = Histogram(
-            "gozen_reconcile_seconds",
-            ("Duration of one reconciliation of a resource"),
-            ["kind"],
-            registry=registry,
-            buckets=_SECONDS,
+            "gozen_reconcile_seconds", "Duration of one reconcile", ["kind"], registry=registry, buckets=_SECONDS
         )
         self.errors = Total(
-            "gozen_reconcile_errors", ("Reconciliations that failed and are repeated"), ["kind"], registry=registry
+            "gozen_reconcile_errors", "Reconciles that failed and are repeated", ["kind"], registry=registry
         )
-        self.queue = Gauge("gozen_queue_depth", "Resources that wait to be reconciled", registry=registry)
+        self.queue = Gauge("gozen_queue_depth", "Resources that wait for a reconcile", registry=registry)
         self.silence = Gauge("gozen_event_age_seconds", "Age of the last event or resync", registry=registry)
         self.look = Gauge(
-            "gozen_oldest_look_seconds", ("Age of the oldest reconciliation that has not ended"), registry=registry
+            "gozen_oldest_look_seconds", "Age of the oldest reconcile that has not ended", registry=registry
         )
         self.writes = Gauge("gozen_api_writes", "Requests so far that changed something", registry=registry)
         self.leads = Gauge("gozen_leader", "1 while this process has the Lease", registry=registry)

@@ -50,7 +50,7 @@ class Leadership:
                 await asyncio.wait_for(stop.wait(), lease.RENEW_S)
         if not stop.is_set():
             log.info(
-                ("this process has the Lease %s/%s as %s"), self._tenure.namespace, lease.NAME, self._tenure.identity
+                "this process has the Lease %s/%s as %s", self._tenure.namespace, lease.NAME, self._tenure.identity
             )
         renewing = asyncio.create_task(self._renew())
         try:
@@ -85,7 +85,7 @@ class Leadership:
         except Exception as error:  # it runs out by itself
             known = as_gozen_error(error)
             log.warning(
-                ("the Lease cannot be released: %s: %s; another process can take it when it has expired"),
+                "the Lease cannot be released: %s: %s; another process can take it when it has expired",
                 known.name,
                 known,
             )

@@ -13,7 +13,7 @@ from gozen.resources.pipeline_names import PipelineName
 
 @dataclass(frozen=True)
 class RequestProblem:
-    """Why a request is invalid: no such instrument profile, a URL that the site does not allow, and the like.
+    """Why a request is invalid: for example, there is no such instrument profile.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class ExposureFacts:
-    """What a reconcile knows about an Exposure besides the object itself.
+    """What a reconcile knows about an Exposure in addition to the object itself.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class ExposureFacts:
 
 @dataclass(frozen=True)
 class ChildExposure:
-    """What an Observation needs to know of one of its Exposures."""
+    """What an Observation needs to know about one of its Exposures."""
 
     name: str
     complete: bool
@@ -171,7 +171,7 @@ class ChildExposure:
 
 @dataclass(frozen=True)
 class ObservationFacts:
-    """What a reconcile knows about an Observation besides the object itself.
+    """What a reconcile knows about an Observation in addition to the object itself.
 
     Parameters
     ----------
@@ -194,12 +194,12 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class LightCurveFacts:
-    """What a reconcile knows about a LightCurveJob besides the object itself.
+    """What a reconcile knows about a LightCurveJob in addition to the object itself.
 
     Parameters
     ----------
     apertures
-        Apertures that the reduction measures by the instrument's profile: diameters, pixel, or ``auto``; None where
+        Apertures that the reduction measures by the instrument's profile: diameters, pixel, or ``auto``; None if
         there is no such profile.
     writer
         Another LightCurveJob that writes to the table now or comes first.

@@ -151,7 +151,7 @@ def _wait(
         )
     if facts.calibration and _is_calibrated(exposure) and not _went_on(exposure):
         return Known(
-            "Succeeded", "Unknown", "WaitingForCalibration", (f"waits until {_some(facts.calibration)} is reduced")
+            "Succeeded", "Unknown", "WaitingForCalibration", f"waits until {_some(facts.calibration)} is reduced"
         )
     if facts.job_of_another:
         return Known("Succeeded", "Unknown", "JobNameTaken", facts.job_of_another)
@@ -161,7 +161,7 @@ def _wait(
             "Succeeded",
             "Unknown",
             "Queued",
-            (f"{facts.ahead} Exposures are ahead of it in the queue; at most {limit} Jobs run at the same time"),
+            f"{facts.ahead} Exposures are ahead of it in the queue; at most {limit} Jobs run at the same time",
         )
     return None
 
@@ -257,7 +257,7 @@ def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:
-    """Return the plan that records the outcome; the Job stays, and is deleted with the Exposure."""
+    """Return the plan that records the outcome; the Job is kept, and is deleted with the Exposure."""
     found = outcome_of(exposure.spec.sensors_per_pod, wanted, facts)
     known = [ACCEPTED, _raw(facts, wanted), *_done(found.succeeded, found.reason, found.message)]
     status = whole_status(exposure, ExposureReport(known, found, facts.job, completed=True), now)

@@ -84,7 +84,7 @@ def _too_late(observation: Observation, was_accepted: bool) -> RequestProblem:
     if was_accepted:
         return RequestProblem(
             "WindowClosed",
-            (f"spec.timeWindow.end {end} passed before the first step was started; apply it again with a later window"),
+            f"spec.timeWindow.end {end} passed before the first step was started; apply it again with a later window",
         )
     message = f"spec.timeWindow.end {end} is in the past; apply it again with a window in the future"
     return RequestProblem("WindowInThePast", message)

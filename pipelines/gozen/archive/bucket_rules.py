@@ -116,7 +116,7 @@ _INSTEAD = {
 
 @contextlib.contextmanager
 def _asking(store: S3Store, verb: str, what: str) -> Iterator[None]:
-    """Turn errors about the bucket into Gozen's errors; a policy or life cycle that does not exist yet is no error."""
+    """Turn errors about the bucket into Gozen's errors; a missing policy or life cycle is not an error."""
     with s3_errors(f"s3://{store.bucket}", verb):
         try:
             yield

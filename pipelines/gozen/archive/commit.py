@@ -83,10 +83,10 @@ class FrameRecord(_CommitPart):
     shift_y_px: Number = None
     shift_residual_px: Number = Field(None, description="Root mean square of the stars about the shift")
     rotation_deg: Number = Field(
-        None, description="Turn against the stack, x towards y; None where the stars show none"
+        None, description="Rotation against the stack, x towards y; None if the stars show none"
     )
-    scale: Number = Field(None, description="Lengths on the frame over those on the stack; None without a turn")
-    n_stars: int | None = Field(None, description="Stars that the shift rests on")
+    scale: Number = Field(None, description="Lengths on the frame over those on the stack; None without a rotation")
+    n_stars: int | None = Field(None, description="Number of stars from which the shift was computed")
     elongation: Number = Field(None, description="Length of the stars over their width")
     zero_point: Number = Field(None, description="Zero point of this frame, mag")
 
@@ -116,7 +116,7 @@ class Summary(_CommitPart):
     aperture_diameter_px: int | None = Field(None, description="Of the calibrated aperture, pixels")
     zero_point_scatter: Number = Field(None, description="Robust scatter of the calibrators, mag")
     limiting_magnitude: Number = None
-    n_tracklets: int | None = Field(None, description="Moving objects and streaks; None where `neo` did not run")
+    n_tracklets: int | None = Field(None, description="Moving objects and streaks; None if `neo` did not run")
     n_flares: int | None = Field(None, description="Sources that are on frames but not on the stack, and do not move")
 
 

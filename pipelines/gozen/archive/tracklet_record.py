@@ -27,38 +27,51 @@ class TrackletPoint(_TrackletPart):
 
     frame: int = Field(ge=0, description="number of the frame, from 0")
     end: Literal["start", "end", "either"] | None = Field(
-        None, description="which end of a streak: where its exposure starts or ends, or unknown; null for a point"
+        None,
+        description="end of a streak: start or end of the exposure, or either if unknown; null for other points",
     )
-    mjd: float = Field(description="d (UTC), middle of the exposure of the object's row; at a known end, its moment")
-    ra: float = Field(description="deg (ICRS)")
-    dec: float = Field(description="deg (ICRS)")
-    position_err_arcsec: float = Field(description="arcsec, standard error per axis of the measured place")
-    x: float = Field(description="pixel, place on the frame")
-    y: float = Field(description="pixel, place on the frame")
-    flux: Number = Field(None, description="ADU, in the calibrated aperture; of a streak, of the whole")
+    mjd: float = Field(
+        description="d, MJD (UTC), mid-exposure of the detector row; at a known end of a streak, the time of this end"
+    )
+    ra: float = Field(description="deg (ICRS), right ascension")
+    dec: float = Field(description="deg (ICRS), declination")
+    position_err_arcsec: float = Field(description="arcsec, standard error of the position, per axis")
+    x: float = Field(description="pixel, position on the frame")
+    y: float = Field(description="pixel, position on the frame")
+    flux: Number = Field(
+        None, description="ADU, flux in the calibrated aperture; for a streak, flux of the whole trail"
+    )
     flux_err: Number = Field(None, description="ADU, its standard error")
     mag: Number = Field(None, description="mag, calibrated, without a colour term")
     mag_err: Number = Field(None, description="mag, its standard error")
-    linked: bool = Field(True, description="false where the other points said where to look")
+    linked: bool = Field(
+        True,
+        description="true if the point was detected; false if its position was predicted from other points",
+    )
 
 
 class TrackletRecord(_TrackletPart):
     """One moving object in one cube."""
 
-    tracklet: str = Field(description="name: eight letters and digits, the same whenever the cube is reduced alike")
-    kind: Kind = Field(description="mover, streak (trails within a frame) or cosmic (narrower than a star)")
-    significance: Number = Field(None, description="minus the decimal logarithm of the number of such lines by chance")
-    n_frames: int = Field(ge=1, description="frames on which it is measured")
-    ra_mid: float = Field(description="deg (ICRS), on its line in the middle of its times")
-    dec_mid: float = Field(description="deg (ICRS), the same")
-    mjd_mid: float = Field(description="d (UTC), middle of its times")
-    rate_arcsec_min: Number = Field(None, description="arcsec/min, on the sky")
-    rate_err_arcsec_min: Number = Field(None, description="arcsec/min, standard error per axis")
-    position_angle_deg: Number = Field(
-        None, description="deg, of the motion, north through east; a lone streak: or the opposite"
+    tracklet: str = Field(
+        description="name, eight letters and digits; the same if the same exposure is reduced again under the same run"
     )
-    rms_arcsec: Number = Field(None, description="arcsec, of the points about the line, per axis")
-    mag_mean: Number = Field(None, description="mag, of the mean flux")
+    kind: Kind = Field(description="mover, streak (a trail within a frame) or cosmic (a trail narrower than a star)")
+    significance: Number = Field(
+        None, description="minus the decimal logarithm of the number of such lines expected by chance"
+    )
+    n_frames: int = Field(ge=1, description="number of frames on which it is measured")
+    ra_mid: float = Field(description="deg (ICRS), right ascension on the fitted line at mjd_mid")
+    dec_mid: float = Field(description="deg (ICRS), declination on the fitted line at mjd_mid")
+    mjd_mid: float = Field(description="d, MJD (UTC), middle between first and last measurement")
+    rate_arcsec_min: Number = Field(None, description="arcsec/min, rate on the sky")
+    rate_err_arcsec_min: Number = Field(None, description="arcsec/min, standard error of the rate, per axis")
+    position_angle_deg: Number = Field(
+        None,
+        description="deg, direction of motion, north through east; possibly the opposite for a streak on one frame",
+    )
+    rms_arcsec: Number = Field(None, description="arcsec, scatter of the points around the line, per axis")
+    mag_mean: Number = Field(None, description="mag, magnitude of the mean flux")
     snr: Number = Field(None, description="median signal-to-noise of a point")
     points: tuple[TrackletPoint, ...]
 

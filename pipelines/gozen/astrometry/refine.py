@@ -32,7 +32,7 @@ def refine(
     shape
         Rows and columns of the image.
     highest_order
-        Highest order of the distortion that is tried; 1 is none.
+        Highest order of the distortion that is tried; 1 means no distortion.
 
     Returns
     -------

@@ -31,7 +31,7 @@ class Solution:
     linear
         The linear projection of shifted pixels.
     order
-        Order of the distortion; 1 is none.
+        Order of the distortion; 1 means no distortion.
     a, b, ap, bp
         Coefficients in the order of `powers`; AP and BP begin with the constant and the two linear terms.
     rms_px, rms_arcsec

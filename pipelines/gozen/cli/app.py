@@ -41,14 +41,14 @@ MORE = "From other packages"
 PLUGINS = "gozen.commands"
 """Entry-point group in which other packages register a `typer.Typer` or a function as a subcommand."""
 
-_EPILOG = "--archive, --config and --debug may be anywhere in the command."
+_EPILOG = "You may write --archive, --config and --debug anywhere in the command."
 
 
 def build_app() -> typer.Typer:
     """Return the command with all its subcommands, including those of other packages."""
     app = typer.Typer(
         name="gozen",
-        help="Turn the raw frames of a camera that films the sky into light curves in searchable tables.",
+        help="Make light curves from the raw frames of a camera that films the sky, and search them in tables.",
         epilog=_EPILOG,
         add_completion=True,
         rich_markup_mode="rich",
@@ -78,10 +78,12 @@ def build_app() -> typer.Typer:
 
 def _global_options(
     ctx: typer.Context,
-    archive: Annotated[str | None, typer.Option(help="Root of the archive: a directory or any fsspec URL.")] = None,
+    archive: Annotated[
+        str | None, typer.Option(help="Root of the archive: a folder, or an address such as s3://bucket/folder.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file to use instead of gozen.toml.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Print more messages, and tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print more messages, and the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
     if version:
         typer.echo(f"gozen {code_version()}")

@@ -40,7 +40,10 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Compare every product with its commit, and search for missing raw files; exit code 65 if anything is wrong."""
+    """Check that the results of all reductions are complete and unchanged, and that no raw file is missing.
+
+    Each product is compared with the commit that names it. The exit code is 65 if there is a problem.
+    """
     from gozen.archive.inventory import verify as check
 
     store = invocation(ctx).store()
@@ -60,7 +63,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
 @app.command()
 def sweep(ctx: typer.Context) -> None:
-    """Delete incomplete files of killed processes; those of other machines only if they are older than a day."""
+    """Delete incomplete files that killed processes left; files of other machines only after a day."""
     from gozen.archive.inventory import sweep as clean
 
     _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])
@@ -70,11 +73,12 @@ def sweep(ctx: typer.Context) -> None:
 def expire(
     ctx: typer.Context,
     keep_days: Annotated[
-        float | None, typer.Option(min=0, help="Days after the night; default: the setting keep_raw_days.")
+        float | None,
+        typer.Option(min=0, help="Days to keep raw files after their night; default: the setting keep_raw_days."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which files would be deleted.")] = False,
 ) -> None:
-    """Delete raw files that are reduced and older than the retention time, except retained ones."""
+    """Delete raw files that are reduced, not retained, and older than the retention time."""
     from gozen.archive.raw.expiry import expire as expire_raw
 
     settings = invocation(ctx).settings(keep_raw_days=keep_days)
@@ -86,7 +90,7 @@ def expire(
     for fate, said in (
         ("expired", went),
         ("not yet", "are kept: their retention time has not passed"),
-        ("retained", "stay: retained"),
+        ("retained", "kept: retained"),
         ("not reduced", "are kept: their retention time has passed, but no commit names them"),
     ):
         of_fate = [one.size for one in found if one.fate == fate]
@@ -100,10 +104,10 @@ def expire(
 def retain(
     ctx: typer.Context,
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
-    exposure: Annotated[str, typer.Argument(help="Exposure.")],
-    undo: Annotated[bool, typer.Option("--undo", help="End the retention: let the raw files expire.")] = False,
+    exposure: Annotated[str, typer.Argument(help="Name or number of the exposure.")],
+    undo: Annotated[bool, typer.Option("--undo", help="End the protection: the raw files may expire again.")] = False,
 ) -> None:
-    """Exclude the raw files of an exposure from expiry."""
+    """Protect the raw files of an exposure, so they do not expire."""
     from gozen.archive.raw.retain import raw_files, release
     from gozen.archive.raw.retain import retain as keep
 
@@ -124,13 +128,17 @@ def retain(
 def forget(
     ctx: typer.Context,
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
-    exposure: Annotated[str, typer.Argument(help="Exposure.")],
+    exposure: Annotated[str, typer.Argument(help="Name or number of the exposure.")],
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="Names of raw files; default: all of the exposure.")
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="Names of raw files; default: all raw files of the exposure."),
     ] = None,
-    why: Annotated[str, typer.Option(help="Reason, which is recorded.")] = "",
+    why: Annotated[str, typer.Option(help="Reason; Gozen writes it to the record of the exposure.")] = "",
 ) -> None:
-    """Remove raw files from the archive; refused for files that a commit names."""
+    """Delete raw files of an exposure from the archive; refused if one of them was used by a reduction.
+
+    The record of the exposure keeps the names and checksums of the deleted files.
+    """
     from gozen.archive.raw.forget import forget as take_out
 
     found = take_out(invocation(ctx).store(), night, exposure, files or [], now=datetime.now(UTC), why=why)
@@ -139,7 +147,7 @@ def forget(
 
 @app.command()
 def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
-    """Rebuild the tables of the observation log from the commits."""
+    """Compute the tables of the observation log again, from the records of the reductions (commits)."""
     from gozen.archive.inventory import nights_of_commits
     from gozen.archive.log.observation_log import rebuild_night
 

@@ -19,15 +19,18 @@ _MOST_DAYS = 36_500
 _SPARE_DAYS = 2
 """Days to add: a bucket counts from the creation of a file, and a night ends at most this many days later."""
 
-Users = Annotated[list[str] | None, typer.Option(metavar="ARN", help="User of this role; may be repeated.")]
-Set = Annotated[bool, typer.Option("--set", help="Set it in the bucket; without this option it is only printed.")]
+Users = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ARN", help="User with this role, as an Amazon Resource Name; may be repeated."),
+]
+Set = Annotated[bool, typer.Option("--set", help="Also set it in the bucket; without this option it is only printed.")]
 
 
 def tag(
     ctx: typer.Context,
     night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; default: all.")] = None,
 ) -> None:
-    """On S3: update the tags of raw files by which the bucket deletes reduced files."""
+    """On S3: update the tags that mark raw files as reduced; the bucket deletes files with this tag."""
     from gozen.archive.keys import checked_night
     from gozen.archive.raw.reduced_tags import refresh
 
@@ -39,11 +42,13 @@ def lifecycle(
     ctx: typer.Context,
     days: Annotated[
         int | None,
-        typer.Option(min=1, help="Days after the creation of a file; default: the setting keep_raw_days plus two."),
+        typer.Option(
+            min=1, help="Age of a file in days at which the bucket deletes it; default: keep_raw_days plus two."
+        ),
     ] = None,
     set_: Set = False,
 ) -> None:
-    """On S3: show or set the rule by which the bucket deletes raw files that are reduced and not retained."""
+    """On S3: print or set the rule by which the bucket deletes raw files that are reduced and not retained."""
     from gozen.archive.bucket_rules import rules_for, set_life_cycle
 
     store = _bucket(ctx)
@@ -71,7 +76,7 @@ def policy(
     reader: Users = None,
     set_: Set = False,
 ) -> None:
-    """On S3: show or set the bucket policy."""
+    """On S3: print or set the bucket policy, which gives each user the rights of a role."""
     from gozen.archive.bucket_policy import statements
     from gozen.archive.bucket_rules import set_policy
 

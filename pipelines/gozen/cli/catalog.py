@@ -44,7 +44,7 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def info(ctx: typer.Context, name: Name, json: Json = False) -> None:
-    """Print a table's version, number of rows, columns with units, and the releases that contain it."""
+    """Describe a table: version, number of rows, columns with units, and the releases that contain it."""
     from gozen.catalog import open_catalog
     from gozen.catalog.maintain.release import released
 
@@ -75,30 +75,36 @@ def info(ctx: typer.Context, name: Name, json: Json = False) -> None:
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(help="FITS, CSV, ECSV, Parquet, Arrow or VOTable; a path or any fsspec URL.")],
+    file: Annotated[str, typer.Argument(help="Path or address of a FITS, CSV, ECSV, Parquet, Arrow or VOTable file.")],
     name: Annotated[str, typer.Option(help="Name of the table.")],
     ra: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column of right ascension; default: a usual name.")
+        str | None, typer.Option(metavar="COL", help="Column of right ascension; needed only if its name is unusual.")
     ] = None,
     dec: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column of declination; default: a usual name.")
+        str | None, typer.Option(metavar="COL", help="Column of declination; needed only if its name is unusual.")
     ] = None,
     id_: Annotated[
-        str | None, typer.Option("--id", metavar="COL", help="Column of ids; default: a usual name.")
+        str | None, typer.Option("--id", metavar="COL", help="Column of ids; needed only if its name is unusual.")
     ] = None,
     unit: Annotated[
-        str | None, typer.Option(help="Unit of the positions, instead of the file's: rad, arcsec, or hourangle,deg.")
+        str | None,
+        typer.Option(help="Unit of the positions, such as arcsec or hourangle,deg; overrides that of the file."),
     ] = None,
     hdu: Annotated[
-        str | None, typer.Option(help="Table of a FITS file (number or EXTNAME) or VOTable (number, ID or name).")
+        str | None,
+        typer.Option(help="Which of several tables to read: number or EXTNAME (FITS); number, ID or name (VOTable)."),
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of a text file that is not UTF-8, such as latin-1.")
     ] = None,
-    partition_rows: Annotated[int, typer.Option(min=1, help="Largest number of rows in a partition.")] = 1_000_000,
-    margin: Annotated[float, typer.Option(min=0, help="Width of the margin for cross-matches, arcsec; 0: none.")] = 5.0,
+    partition_rows: Annotated[
+        int, typer.Option(min=1, help="Maximum number of rows in a partition (a small area of the sky).")
+    ] = 1_000_000,
+    margin: Annotated[
+        float, typer.Option(min=0, help="Width of the margin around partitions for cross-matches, arcsec; 0: none.")
+    ] = 5.0,
 ) -> None:
-    """Import a file as a table; columns of positions and ids are recognised or named, all others are kept."""
+    """Make a table from a file. Gozen finds the columns of positions and ids by their names, and keeps all others."""
     from gozen.catalog.imports.import_table import ImportRequest, import_table
     from gozen.catalog.write.table_options import TableOptions
 
@@ -120,7 +126,10 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read every file of tables and releases, and report errors; exit code 65 if there are any."""
+    """Read every file of tables and releases, and report problems.
+
+    The exit code is 65 if there is a problem.
+    """
     from gozen.catalog.maintain import verify as check
 
     store = invocation(ctx).store()
@@ -141,17 +150,22 @@ def verify(
 def compact(
     ctx: typer.Context,
     name: Name,
-    everything: Annotated[bool, typer.Option("--all", help="Merge every partition into one file.")] = False,
-    most_files: Annotated[int, typer.Option(min=1, help="Largest number of files in a partition.")] = 16,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Merge every partition that has more than one file.")
+    ] = False,
+    most_files: Annotated[int, typer.Option(min=1, help="Merge partitions that have more files than this.")] = 16,
     partition_rows: Annotated[
-        int, typer.Option(min=1, help="Number of rows above which a partition is split.")
+        int, typer.Option(min=1, help="Split partitions that have more rows than this.")
     ] = 20_000_000,
     remove_older_than: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", min=0, help="Delete generations that have been out of use for this time."),
+        typer.Option(metavar="DAYS", min=0, help="Then delete old generations that have been unused for this time."),
     ] = None,
 ) -> None:
-    """Merge the files of partitions that have many, and split large partitions; readers may continue meanwhile."""
+    """Merge the small files of a table, and split large partitions. Other programs can read the table meanwhile.
+
+    The result is a new generation, which is a new folder of files. The previous one is kept.
+    """
     from gozen.catalog.maintain.compact import compact as merge
     from gozen.catalog.maintain.old_generations import remove_older, retire
 
@@ -183,10 +197,13 @@ def release(
     ctx: typer.Context,
     rerun: Annotated[str, typer.Argument(help="Name of the release.")],
     tables: Annotated[
-        list[str], typer.Argument(metavar="WORD=TABLE...", help="Tables, with the name of each in the release.")
+        list[str],
+        typer.Argument(
+            metavar="NAME=TABLE...", help="Tables, each with its name in the release; TABLE alone keeps its name."
+        ),
     ],
 ) -> None:
-    """Publish the current versions of tables under a permanent name; the release and the tables share files."""
+    """Give the current versions of tables a permanent name; later changes of the tables do not change the release."""
     from gozen.catalog.maintain.release import release as make
 
     words = dict(_word(one) for one in tables)

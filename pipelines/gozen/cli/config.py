@@ -11,7 +11,7 @@ from gozen.cli.table_output import Json, write_json
 
 
 def config(ctx: typer.Context, json: Json = False) -> None:
-    """Print all settings: value, source (flag, environment, file, default) and meaning."""
+    """Print all settings, each with its value, its source (flag, environment, file or default) and its meaning."""
     from gozen.settings import explain_settings, settings_file
 
     call = invocation(ctx)

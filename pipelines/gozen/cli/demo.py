@@ -16,22 +16,22 @@ from gozen.errors import ExitCode
 
 def demo(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Option(help="Output folder: new, empty, or of an earlier demo.")] = Path(
+    folder: Annotated[Path, typer.Option(help="Output folder: new, empty, or that of an earlier demo.")] = Path(
         "gozen-demo"
     ),
-    sensors: Annotated[int, typer.Option(min=1, help="Number of the camera's sensors.")] = 2,
+    sensors: Annotated[int, typer.Option(min=1, help="Number of sensors to simulate.")] = 2,
     dithers: Annotated[int, typer.Option(min=1, max=4, help="Number of exposures of the field.")] = 2,
-    nframe: Annotated[int, typer.Option(min=2, help="Frames of an exposure.")] = 18,
-    seed: Annotated[int, typer.Option(help="Random seed of the simulated sky.")] = 1,
+    nframe: Annotated[int, typer.Option(min=2, help="Number of frames in each exposure.")] = 18,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers of the simulated sky.")] = 1,
     workers: reduction_options.Workers = None,
     report_only: Annotated[
         bool,
-        typer.Option("--report-only", help="Only compare and report the demo in the folder, without running it again."),
+        typer.Option("--report-only", help="Only compare and report the data in the folder, without a new simulation."),
     ] = False,
 ) -> int:
-    """Simulate a night, reduce it, compare the results with the true values, and write a report; needs no root.
+    """Simulate a night, reduce it, compare the results with the true values, and write a report.
 
-    Exit code 70 if a result differs from its true value by more than the stated tolerance.
+    The exit code is 70 if a result differs from its true value by more than its tolerance. You need no root rights.
     """
     from gozen.demo.demo_night import DemoPlan
     from gozen.demo.mover_pictures import in_words

@@ -14,7 +14,10 @@ _STYLES = {"ok": "green", "optional": "yellow", "missing": "bold red"}
 
 
 def doctor(ctx: typer.Context, json: Json = False) -> None:
-    """Check what is installed, what is missing and how to install it; exit code 65 if `gozen run` cannot work."""
+    """Check this machine: print what is installed, what is missing and how to get it.
+
+    The exit code is 65 if Gozen cannot reduce data on this machine.
+    """
     from gozen.preflight.examine_machine import examine
 
     found = examine(invocation(ctx).settings())

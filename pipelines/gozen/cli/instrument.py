@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from gozen.instrument.profile import Profile
     from gozen.instrument.profile_check import QuantityCheck
 
-app = typer.Typer(help="List instrument profiles, and check what they read from your files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Print instrument profiles (descriptions of cameras), and check what a profile reads from your files.",
+    no_args_is_help=True,
+)
 
 ProfileName = Annotated[
     str | None,
-    typer.Argument(metavar="[PROFILE]", help="Name or path of the instrument profile; default: the setting."),
+    typer.Argument(
+        metavar="[PROFILE]", help="Name or path of the instrument profile; default: the setting `instrument`."
+    ),
 ]
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the instrument profiles that Gozen contains; you can describe any other camera in a YAML file."""
+    """List the profiles that are part of Gozen. You can describe any other camera in a YAML file."""
     from gozen.instrument.profile import load_profile, shipped_profiles
 
     profiles = [load_profile(name) for name in shipped_profiles()]
@@ -41,7 +46,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, profile: ProfileName = None, json: Json = False) -> None:
-    """Print a profile with all its values, including defaults."""
+    """Print all values of a profile, including defaults."""
     import yaml
 
     from gozen.instrument.profile import load_profile
@@ -55,11 +60,11 @@ def show(ctx: typer.Context, profile: ProfileName = None, json: Json = False) ->
 
 @app.command()
 def check(
-    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name or path of a profile.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FITS...", help="Raw files.")],
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name or path of the profile.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FITS...", help="Raw FITS files.")],
     json: Json = False,
 ) -> None:
-    """Show what a profile reads from FITS files: each quantity, its keyword, its value and how it is interpreted.
+    """Show what a profile reads from FITS files: each quantity, its keyword, its value and its interpretation.
 
     The exit code is 65 if a file cannot be read with the profile.
     """

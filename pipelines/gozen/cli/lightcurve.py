@@ -34,28 +34,35 @@ _BAD = ("SATURATED", "EDGE", "DEAD_PIXEL", "NO_CALIBRATION", "REGISTRATION_FAILE
 
 def lightcurve(
     ctx: typer.Context,
-    ra: Annotated[str | None, typer.Option(help="Right ascension: degrees, or hours such as 01:18:59.96.")] = None,
-    dec: Annotated[str | None, typer.Option(help="Declination: degrees, or sexagesimal such as +29:42:38.6.")] = None,
-    radius: Annotated[float, typer.Option(min=0, help="Radius, arcsec.")] = 2.0,
-    id_: Annotated[int | None, typer.Option("--id", help="Source id, of Gaia or of this table.")] = None,
+    ra: Annotated[
+        str | None,
+        typer.Option(help="Right ascension of the centre of a circle: degrees, or hours such as 01:18:59.96."),
+    ] = None,
+    dec: Annotated[
+        str | None, typer.Option(help="Declination of the centre of the circle: degrees, such as 29.71 or +29:42:38.6.")
+    ] = None,
+    radius: Annotated[float, typer.Option(min=0, help="Radius of the circle, arcsec.")] = 2.0,
+    id_: Annotated[int | None, typer.Option("--id", help="Id of a source: from Gaia, or assigned by Gozen.")] = None,
     good: Annotated[
         bool,
         typer.Option(
-            "--good/--all-flags", help="Omit points that are saturated, truncated, on dead pixels or uncalibrated."
+            "--good/--all-flags",
+            help="Omit points that are saturated, at an edge, on dead pixels, uncalibrated or not registered.",
         ),
     ] = False,
     filter_: Annotated[
-        str | None, typer.Option("--filter", metavar="NAME", help="Only rows in this filter, spelt as in the headers.")
+        str | None,
+        typer.Option("--filter", metavar="NAME", help="Only rows in this filter, written as in the headers."),
     ] = None,
-    columns: Annotated[str | None, typer.Option(help="Names separated by commas, or `all`.")] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot to this .png or .svg file.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Names of columns, separated by commas, or `all`.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Maximum number of rows on the terminal; 0 prints all.")] = 40,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a plot into this .png or .svg file.")] = None,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
     table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",
 ) -> None:
-    """Look up light curves by id or within a circle; if nothing is found, report the nearest source."""
+    """Look up light curves by id or within a circle. If nothing is found, report the nearest source."""
     from gozen.catalog import open_catalog
 
     form = table_output.Form(csv, json, parquet)

@@ -21,18 +21,24 @@ def _option(name: str, text: str) -> typer.models.OptionInfo:
     return option
 
 
-Night = Annotated[str | None, _option("--night", "Night YYYYMMDD, or a range YYYYMMDD:YYYYMMDD.")]
-Exposure = Annotated[str | None, _option("--exposure", "Exposure; * and ? stand for any text.")]
-Object = Annotated[str | None, _option("--object", "Object; * and ? stand for any text, case does not matter.")]
-Sensor = Annotated[str | None, _option("--sensor", "Sensor, as in 121; * and ? stand for any text.")]
-DataType = Annotated[str | None, _option("--data-type", "OBJECT, DARK, FLAT or BIAS.")]
-Filter = Annotated[str | None, _option("--filter", "Filter.")]
-Project = Annotated[str | None, _option("--project", "Project; * and ? stand for any text.")]
-Status = Annotated[str | None, _option("--status", "reduced or rejected.")]
-Reason = Annotated[str | None, _option("--reason", "Name of a rejection, as in NoisyFrame.")]
-Ra = Annotated[float | None, _option("--ra", "Right ascension of a circle, deg.")]
-Dec = Annotated[float | None, _option("--dec", "Declination of a circle, deg.")]
-Radius = Annotated[float, _option("--radius", "Radius of the circle, deg.")]
+Night = Annotated[
+    str | None, _option("--night", "Night YYYYMMDD, or a range YYYYMMDD:YYYYMMDD; either end may be omitted.")
+]
+Exposure = Annotated[str | None, _option("--exposure", "Exposure; * matches any text, ? any character.")]
+Object = Annotated[
+    str | None, _option("--object", "Target, in upper or lower case; * matches any text, ? any character.")
+]
+Sensor = Annotated[str | None, _option("--sensor", "Sensor, such as 121; * matches any text, ? any character.")]
+DataType = Annotated[str | None, _option("--data-type", "Kind of data: OBJECT, DARK, FLAT or BIAS.")]
+Filter = Annotated[
+    str | None, _option("--filter", "Filter, in upper or lower case; * matches any text, ? any character.")
+]
+Project = Annotated[str | None, _option("--project", "Project; * matches any text, ? any character.")]
+Status = Annotated[str | None, _option("--status", "Result: reduced or rejected.")]
+Reason = Annotated[str | None, _option("--reason", "Name of a rejection, such as NoisyFrame.")]
+Ra = Annotated[float | None, _option("--ra", "Right ascension of the centre of a circle, degrees.")]
+Dec = Annotated[float | None, _option("--dec", "Declination of the centre of the circle, degrees.")]
+Radius = Annotated[float, _option("--radius", "Radius of the circle, degrees.")]
 
 
 def selection(

@@ -28,10 +28,10 @@ def masters(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="FITS files or folders to copy into the archive and use; default: raw data in the archive."
+            help="FITS files or folders; they are first copied into the archive. Default: raw data in the archive."
         ),
     ] = None,
-    night: Annotated[str | None, typer.Option(help="YYYYMMDD, if no files are named.")] = None,
+    night: Annotated[str | None, typer.Option(help="Night YYYYMMDD, if you name no files.")] = None,
     exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
     instrument: reduction_options.Instrument = None,
@@ -40,7 +40,7 @@ def masters(
     part_size: reduction_options.PartSize = 7,
     raw_url: reduction_options.RawURL = None,
 ) -> int:
-    """Make master darks, biases and flats; each exposure then uses the latest matching ones before it."""
+    """Make dark, bias and flat masters. Each exposure of the sky then uses the last matching masters before it."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.workflow.night_exposures import chosen_exposures, exposure_at, exposures_of_night, only_night, part_of

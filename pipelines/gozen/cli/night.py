@@ -18,27 +18,35 @@ if TYPE_CHECKING:
     from gozen.resources.sky_circle import SkyCircle
     from gozen.workflow.append_nights import AppendedNight
 
-app = typer.Typer(help="Append the detections of a night to the light-curve table.", no_args_is_help=True)
+app = typer.Typer(help="Append the measurements of a night to the light-curve table.", no_args_is_help=True)
 
 
 @app.command("append")
 def append(
     ctx: typer.Context,
     nights: Annotated[
-        list[str] | None, typer.Argument(help="YYYYMMDD, one or more; default: those of the exposures or the region.")
+        list[str] | None, typer.Argument(help="One or more nights YYYYMMDD; default: those of --exposure or --region.")
     ] = None,
     exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
     region: Annotated[
-        str | None, typer.Option(help="Only sensors that overlap the circle RA,DEC,RADIUS, degrees.")
+        str | None, typer.Option(help="Only sensors that overlap this circle: RA,DEC,RADIUS in degrees.")
     ] = None,
     run_: Annotated[
         str | None,
-        typer.Option("--run", help="Only this run of the reduction; default: the last one of each exposure."),
+        typer.Option(
+            "--run", help="Only this run (the name of a processing); default: of each exposure the most complete run."
+        ),
     ] = None,
-    table: Annotated[str, typer.Option(help="Table to which the rows are appended.")] = "lightcurves",
-    result: Annotated[Path | None, typer.Option(help="Write counts and the table's version to this file.")] = None,
+    table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",
+    result: Annotated[
+        Path | None,
+        typer.Option(help="Write the number of exposures and rows and the version of the table to this file, as JSON."),
+    ] = None,
 ) -> None:
-    """Append the calibrated detections of nights to a light-curve table; a second run changes nothing."""
+    """Append the calibrated measurements of nights to a light-curve table.
+
+    Measurements that are in the table already are skipped. Those of another run replace the earlier ones.
+    """
     from gozen.workflow.append_nights import AppendRequest, append_nights
 
     called = invocation(ctx)

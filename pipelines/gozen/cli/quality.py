@@ -38,14 +38,18 @@ def quality(
     sensor: log_options.Sensor = None,
     data_type: log_options.DataType = None,
     reason: log_options.Reason = None,
-    gates: Annotated[bool, typer.Option("--gates", help="Print the gates with value and limit.")] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Print the frames (the default).")] = False,
-    refused: Annotated[bool, typer.Option("--refused", help="Only rejected data.")] = False,
+    gates: Annotated[
+        bool, typer.Option("--gates", help="Print the gates (checks of the data), with value and limit.")
+    ] = False,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Print the measurements of each frame (the default).")
+    ] = False,
+    refused: Annotated[bool, typer.Option("--refused", help="Print only data that a gate rejected.")] = False,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Search quality values: registration, sky and seeing of each frame, or each gate's value and limit."""
+    """Search the quality of frames: shift, sky, seeing. With --gates, search the values and limits of all checks."""
     from gozen.archive.log.search_log import search_quality
 
     if gates and frames:

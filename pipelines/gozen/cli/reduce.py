@@ -16,25 +16,27 @@ from gozen.errors import ExitCode, worst
 
 def reduce(
     ctx: typer.Context,
-    night: Annotated[str, typer.Argument(help="YYYYMMDD, the local date on which the night began.")],
-    exposure: Annotated[
-        list[str] | None, typer.Argument(help="Exposures; default: all that are not calibration.")
-    ] = None,
+    night: Annotated[str, typer.Argument(help="Night YYYYMMDD: the local date on which it began.")],
+    exposure: Annotated[list[str] | None, typer.Argument(help="Exposures; default: all exposures of the sky.")] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
     pipelines: Annotated[
         str | None,
-        typer.Option(help="wcs, stack, neo, cube, separated by commas; default: those named in the headers."),
+        typer.Option(
+            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those in the headers."
+        ),
     ] = None,
     instrument: reduction_options.Instrument = None,
     reference: reduction_options.Reference = None,
     run_: reduction_options.Run = None,
     workers: reduction_options.Workers = None,
-    retain_raw: Annotated[bool, typer.Option("--retain-raw", help="Exclude the raw files from expiry.")] = False,
+    retain_raw: Annotated[
+        bool, typer.Option("--retain-raw", help="Protect the raw files, so they do not expire.")
+    ] = False,
     part: reduction_options.Part = None,
     part_size: reduction_options.PartSize = 7,
     raw_url: reduction_options.RawURL = None,
 ) -> int:
-    """Reduce exposures whose raw data are in the archive, sensor by sensor."""
+    """Reduce exposures of a night from raw data in the archive, sensor by sensor."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.workflow.night_exposures import check_sensors, exposure_at, exposures_of_night, part_of

@@ -12,13 +12,20 @@ from gozen.resources.pipeline_names import PIPELINE_NAMES
 Instrument = Annotated[
     str | None, typer.Option(help="Instrument profile: a name from `gozen instrument list`, or a path.")
 ]
-Reference = Annotated[str | None, typer.Option(help="Reference catalogue: a table file, or a collection's name.")]
-Run = Annotated[str | None, typer.Option("--run", help="Name of this run of the reduction.")]
-Part = Annotated[int | None, typer.Option(min=0, help="Only this group of sensors, counted from 0; for pods.")]
-RawURL = Annotated[
-    str | None, typer.Option("--raw-url", help="Folder of the exposure's raw data, if it is not in the archive.")
+Reference = Annotated[
+    str | None, typer.Option(help="Reference catalogue: a table file, or the name of a table of the archive.")
 ]
-PartSize = Annotated[int, typer.Option(min=1, help="Number of sensors in a group.")]
+Run = Annotated[
+    str | None, typer.Option("--run", help="Name of this run; choose a new name to reduce data again in another way.")
+]
+Part = Annotated[
+    int | None, typer.Option(min=0, help="Number of the group of sensors to process, from 0. Pods use this option.")
+]
+RawURL = Annotated[
+    str | None,
+    typer.Option("--raw-url", help="Folder of the raw data of the exposure, if they are not in the archive."),
+]
+PartSize = Annotated[int, typer.Option(min=1, help="Number of sensors in each group.")]
 Workers = Annotated[int | None, typer.Option(help="Number of worker processes; default: one per core.")]
 
 

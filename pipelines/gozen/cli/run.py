@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 
 def run(
     ctx: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe in the observatory's form, or Observations in YAML.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe, or a YAML file of Observations.")],
     raw: Annotated[
-        list[Path] | None, typer.Option(help="FITS files or folders to copy into the archive first; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="FITS files or folders; they are first copied into the archive. May be repeated."),
     ] = None,
-    night: Annotated[str | None, typer.Option(help="YYYYMMDD; default: the night of the raw data.")] = None,
+    night: Annotated[str | None, typer.Option(help="Night YYYYMMDD; default: the night of the raw data.")] = None,
     instrument: reduction_options.Instrument = None,
     reference: reduction_options.Reference = None,
     run_: reduction_options.Run = None,
     workers: reduction_options.Workers = None,
 ) -> int:
-    """Reduce the exposures that a recipe requests; after an interruption, run it again to continue."""
+    """Reduce the exposures that a recipe requests. After an interruption, run it again to continue."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
     from gozen.observing.recipe_of_night import observations_of, read_recipe

@@ -41,24 +41,26 @@ app.command("objects")(survey.objects)
 def simulate(
     ctx: typer.Context,
     recipe: Annotated[
-        Path | None, typer.Argument(help="Recipe whose exposures are simulated; default: one field.")
+        Path | None, typer.Argument(help="Recipe whose exposures are simulated; default: one field, at --ra and --dec.")
     ] = None,
-    night: Annotated[str, typer.Option(help="YYYYMMDD, the local date on which the night begins.")] = "20260115",
-    ra: Annotated[float, typer.Option(min=0, max=360, help="Of the field, degrees.")] = 19.75,
-    dec: Annotated[float, typer.Option(min=-90, max=90, help="Of the field, degrees.")] = 29.71,
+    night: Annotated[str, typer.Option(help="Night YYYYMMDD: the local date on which it begins.")] = "20260115",
+    ra: Annotated[float, typer.Option(min=0, max=360, help="Right ascension of the field, degrees.")] = 19.75,
+    dec: Annotated[float, typer.Option(min=-90, max=90, help="Declination of the field, degrees.")] = 29.71,
     dithers: Annotated[
-        int, typer.Option(min=1, max=4, help="Number of exposures of the field, each offset by one sensor.")
+        int, typer.Option(min=1, max=4, help="Number of exposures of the field; the telescope moves between them.")
     ] = 1,
     sensors: Annotated[
-        str, typer.Option(help="Names of sensors separated by commas, a number of sensors, or `all`.")
+        str, typer.Option(help="Names of sensors, separated by commas; or a number of sensors; or `all`.")
     ] = "2",
-    nframe: Annotated[int, typer.Option(min=1, max=10000, help="Frames of an exposure.")] = 18,
-    seed: Annotated[int, typer.Option(help="Random seed of the simulated sky; use one seed for one archive.")] = 1,
-    events: Annotated[bool, typer.Option(help="Simulate a flare, an eclipse, movers and a cloud.")] = True,
+    nframe: Annotated[int, typer.Option(min=1, max=10000, help="Number of frames in each exposure.")] = 18,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers of the sky; an archive has only one seed.")] = 1,
+    events: Annotated[
+        bool, typer.Option(help="Also simulate a flare, an eclipse, a flash, moving objects and a cloud.")
+    ] = True,
     instrument: reduction_options.Instrument = None,
     workers: reduction_options.Workers = None,
 ) -> None:
-    """Simulate raw exposures of the sky, with a dark and a flat, and write the true values next to them."""
+    """Simulate raw exposures of the sky, with a dark and a flat, and write their true values to the folder truth/."""
     from gozen.archive.keys import date_of
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile

@@ -14,23 +14,30 @@ from gozen.cli.invocation import invocation
 def sql(
     ctx: typer.Context,
     query: Annotated[
-        str, typer.Argument(help="One SELECT in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) selects a circle.")
+        str,
+        typer.Argument(
+            help="One SELECT in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) selects a circle of 10 arcsec."
+        ),
     ],
     rerun: Annotated[
-        str | None, typer.Option(help="Release to query; default: that of the settings, or the live tables.")
+        str | None,
+        typer.Option(help="Release to query; default: the setting quickdb.rerun, otherwise the live tables."),
     ] = None,
     trusted: Annotated[
         bool,
         typer.Option(
-            "--trusted", help="Let the query read files, for example with read_csv; only for your own queries."
+            "--trusted", help="Allow the query to open files, for example with read_csv; only for your own queries."
         ),
     ] = False,
-    rows: Annotated[int, typer.Option(min=0, help="Rows shown on the terminal; 0 for all.")] = 40,
+    rows: Annotated[int, typer.Option(min=0, help="Maximum number of rows on the terminal; 0 prints all.")] = 40,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Query the tables with SQL; a condition on a circle reads only the files whose sky area overlaps the circle."""
+    """Query the tables in SQL.
+
+    With within(...) in the WHERE clause, only the parts of the table near the circle are read.
+    """
     from gozen.quickdb.connecting import connect
 
     form = table_output.Form(csv, json, parquet)

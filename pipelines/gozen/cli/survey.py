@@ -13,11 +13,13 @@ from gozen.cli.stage_bar import counted
 
 def objects(
     ctx: typer.Context,
-    name: Annotated[str, typer.Option(help="Name of the release, and prefix of its tables' names.")] = "s20a_wide",
+    name: Annotated[
+        str, typer.Option(help="Name of the release; the names of its tables begin with it.")
+    ] = "s20a_wide",
     count: Annotated[int, typer.Option("--objects", min=1, help="Number of objects in each table.")] = 2_000_000,
-    seed: Annotated[int, typer.Option(help="Random seed of the simulated sky.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers of the simulated sky.")] = 1,
 ) -> None:
-    """Write the object tables `forced` and `meas` of a simulated survey; a second run completes an interrupted one."""
+    """Write the object tables `forced` and `meas` of a simulated survey. If it is interrupted, run it again."""
     from gozen.simulator.objects.survey_release import simulate_objects, steps
 
     store = invocation(ctx).store()

@@ -21,10 +21,11 @@ from gozen.errors import BadRequest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, all columns.", rich_help_panel="Output")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, all columns.", rich_help_panel="Output")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.", rich_help_panel="Output")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.", rich_help_panel="Output")]
 Parquet = Annotated[
-    Path | None, typer.Option("--parquet", metavar="FILE", help="Write a Parquet file.", rich_help_panel="Output")
+    Path | None,
+    typer.Option("--parquet", metavar="FILE", help="Write the result to this Parquet file.", rich_help_panel="Output"),
 ]
 
 

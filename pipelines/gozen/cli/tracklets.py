@@ -35,25 +35,37 @@ _COLUMNS = (
 _POINTS = ("tracklet", "kind", "frame", "end", "mjd", "ra", "dec", "position_err_arcsec", "flux", "mag", "mag_err")
 _PANEL = "ADES"
 
-Kind = Annotated[str | None, typer.Option("--kind", help="mover, streak or cosmic.", rich_help_panel="Selection")]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        help="Kind: mover, streak (a trail within a frame) or cosmic (narrower than a star).",
+        rich_help_panel="Selection",
+    ),
+]
 Rate = Annotated[
     str | None,
     typer.Option(
-        "--rate", help="Rate, arcsec/min, as MIN:MAX; either end may be omitted.", rich_help_panel="Selection"
+        "--rate",
+        help="Rate on the sky, arcsec/min, as MIN:MAX; either end may be omitted.",
+        rich_help_panel="Selection",
     ),
 ]
 Significance = Annotated[
     float,
     typer.Option(
         "--significance",
-        help="Lowest significance: -log10 of the expected number of chance tracklets.",
+        help="Minimum significance: -log10 of the number of such lines expected by chance.",
         rich_help_panel="Selection",
     ),
 ]
 Ades = Annotated[
     Path | None,
     typer.Option(
-        "--ades", metavar="FILE", help="Write the format of the Minor Planet Center (ADES).", rich_help_panel="Output"
+        "--ades",
+        metavar="FILE",
+        help="Write a report for the Minor Planet Center, in its format ADES.",
+        rich_help_panel="Output",
     ),
 ]
 
@@ -78,16 +90,23 @@ def tracklets(
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
     ades: Ades = None,
-    station: Annotated[str, typer.Option(help="Observatory code.", rich_help_panel=_PANEL)] = "",
-    submitter: Annotated[str, typer.Option(help="Submitter, such as 'A. Observer'.", rich_help_panel=_PANEL)] = "",
+    station: Annotated[
+        str, typer.Option(help="Observatory code of the Minor Planet Center.", rich_help_panel=_PANEL)
+    ] = "",
+    submitter: Annotated[
+        str, typer.Option(help="Name of the submitter, such as 'A. Observer'.", rich_help_panel=_PANEL)
+    ] = "",
     observer: Annotated[
-        list[str] | None, typer.Option(help="Observer; may be repeated.", rich_help_panel=_PANEL)
+        list[str] | None,
+        typer.Option(help="Name of an observer; may be repeated; default: the submitter.", rich_help_panel=_PANEL),
     ] = None,
-    mode: Annotated[str, typer.Option(help="Type of sensor: CMO, CCD or VID.", rich_help_panel=_PANEL)] = "CMO",
+    mode: Annotated[
+        str, typer.Option(help="Type of sensor: CMO (CMOS), CCD or VID (video).", rich_help_panel=_PANEL)
+    ] = "CMO",
     design: Annotated[str, typer.Option(help="Design of the telescope.", rich_help_panel=_PANEL)] = "Schmidt",
     aperture: Annotated[float, typer.Option(help="Aperture of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
 ) -> None:
-    """Search moving objects: position, rate, magnitude and significance; export them for the Minor Planet Center."""
+    """Search the moving objects that the reduction found, and export them for the Minor Planet Center."""
     from gozen.archive.log.search_log import search_tracklets
 
     form = table_output.Form(csv, json, parquet)

@@ -25,24 +25,31 @@ def watch(
     ] = False,
     recipe: Annotated[
         list[Path] | None,
-        typer.Option(help="Recipe with the pipelines of exposures whose headers name none; may be repeated."),
+        typer.Option(
+            help="Recipe or Observations, with pipelines and priority of the objects that they name; may be repeated."
+        ),
     ] = None,
     express: Annotated[
-        list[str] | None, typer.Option(help="Object to reduce first, such as 'GRB*'; may be repeated.")
+        list[str] | None, typer.Option(help="Names of objects to reduce first, such as 'GRB*'; may be repeated.")
     ] = None,
     pipelines: Annotated[
         str | None,
-        typer.Option(help="wcs, stack, neo, cube, separated by commas; default: those named in recipe or header."),
+        typer.Option(
+            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those of recipe or header."
+        ),
     ] = None,
-    status: Annotated[Path | None, typer.Option(help="JSON file into which the state of the queue is written.")] = None,
+    status: Annotated[
+        Path | None, typer.Option(help="File to which the state of the queue is written, as JSON.")
+    ] = None,
     instrument: reduction_options.Instrument = None,
     reference: reduction_options.Reference = None,
     run_: reduction_options.Run = None,
     workers: reduction_options.Workers = None,
 ) -> int:
-    """Reduce files as they arrive in a folder, targets of opportunity first, and append them to the light curves.
+    """Reduce files as they arrive in a folder, and append the results to the light curves.
 
-    Files are moved from the folder into the archive. After a stop or a kill, the next start continues the work.
+    Files are moved from the folder into the archive. Targets of opportunity are reduced first. After a stop or a kill,
+    start the command again to continue.
     """
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile

@@ -166,8 +166,8 @@ def _film(one: _PicturedMover, cutouts: NDArray[np.float32]) -> Film:
     labels = tuple(f"frame {number + 1} of {len(cutouts)}" for number in shown)
     what = "a trail" if record.kind == "streak" else "a point"
     alt = (
-        f"Film of {len(shown)} frames of tracklet {record.tracklet}, the {one.name}: {what} that stays in the middle "
-        "while what it passes moves by."
+        f"Film of {len(shown)} frames of tracklet {record.tracklet}, the {one.name}: {what} that remains in the middle "
+        "while the stars move past it."
     )
     mag = "" if record.mag_mean is None else f", {record.mag_mean:.1f} mag"
     rate = "rate unknown" if record.rate_arcsec_min is None else f"{record.rate_arcsec_min:,.1f}″/min"

@@ -121,8 +121,8 @@ def _magnitudes(groups: list[PairedStars]) -> Picture | None:
         return None
     alt = f"Measured minus true magnitude and scatter against brightness, {used.sum()} stars compared of {len(g)}."
     caption = (
-        f"Dark points: isolated stars of {BRIGHTEST:g} to {FAINTEST:g} mag, which the numbers rest on; their median "
-        f"scatter may be {SCATTER_RATIO:g} times the line. Pale points: blended, flagged, variable or fainter."
+        f"Dark points: isolated stars of {BRIGHTEST:g} to {FAINTEST:g} mag, from which the numbers are computed; their "
+        f"median scatter may be {SCATTER_RATIO:g} times the line. Pale points: blended, flagged, variable or fainter."
     )
     return _both(
         "Magnitudes",

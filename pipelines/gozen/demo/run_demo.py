@@ -124,7 +124,7 @@ def commands_of(folder: Path, found: Findings) -> tuple[Command, ...]:
     if "quiet star" in by_name:
         one = by_name["quiet star"]
         place = f"--ra {one.ra:.5f} --dec {one.dec:.5f} --radius 30"
-        commands.append(Command(f"gozen lightcurve {place} {at}", "look up all that lies within 30″ of a star"))
+        commands.append(Command(f"gozen lightcurve {place} {at}", "look up all sources within 30″ of a star"))
     commands.append(Command(f"gozen tracklets {at}", "list what moves"))
     longest = max(mover_rows(found.movers), key=lambda row: row.frames or 0, default=None)
     if longest is not None and longest.tracklet is not None:

@@ -20,7 +20,7 @@ _SAME_TIME = 0.01
 _FIELD_SHARE = 0.1
 _SLUG_LENGTH = 48
 _COMPARED = ("filter", "gain", "binning", "window")
-"""Setup fields in which files with one exposure number must agree, besides target, kind of data and exposure time."""
+"""Setup fields that must agree in files of one exposure number, in addition to target, kind of data, exposure time."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _LONGEST_HEADER = 100 * FITS_BLOCK
 _OF_AN_ARRAY = frozenset(
     ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "BZERO", "BSCALE", "BLANK")
 ).union(("EXTNAME", "EXTVER", "EXTLEVEL", "INHERIT", "CHECKSUM", "DATASUM"), (f"NAXIS{axis}" for axis in range(1, 10)))
-"""Keywords that describe the array of their own unit; an extension never inherits them from the primary header."""
+"""Keywords that describe the array of their unit; an extension never inherits them from the primary header."""
 
 
 @dataclass(frozen=True)

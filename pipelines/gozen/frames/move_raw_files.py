@@ -78,7 +78,7 @@ def finish_renaming(store: Store, night: str) -> None:
     Raises
     ------
     StorageUnavailable
-        The process is still at work, the plan cannot be read, or another file has one of the new keys.
+        The process is still running, the plan cannot be read, or another file has one of the new keys.
     """
     key = _key(night)
     if not store.exists(key):

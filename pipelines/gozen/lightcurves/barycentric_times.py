@@ -113,7 +113,7 @@ def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
 def say_uncertainty(mjd: float, place_m: Place) -> None:
     """Warn, once in each process, if times up to an MJD (UTC) are later than the measurements in the tables.
 
-    Times that may lack a leap second, which is a much larger error, have a warning of their own.
+    A separate warning is for times that may lack a leap second, which is a much larger error.
     """
     tables = reach()
     said = uncertainty(mjd, place_m, tables)

@@ -24,7 +24,7 @@ def film_figure(
     Parameters
     ----------
     film
-        The cutouts of the product ``neo``: shape (frames, side, side), ADU; NaN where there are no data.
+        The cutouts of the product ``neo``: shape (frames, side, side), ADU; NaN for missing data.
     frames
         Numbers to print above the images; by default 0, 1, 2, ...
     """

@@ -47,8 +47,8 @@ class _PoolTask:
 class WorkerPool:
     """Processes that open the shared inputs once and then run tasks until they are stopped.
 
-    If a process dies, the tasks under way are tried once more, one at a time. Only a task whose worker dies again ends
-    as `WorkerLost`.
+    If a process dies, the tasks in progress are tried once more, one at a time. Only a task whose worker dies again
+    ends as `WorkerLost`.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class WorkerPool:
     def stop(self) -> None:
         """Kill the processes at once; their commits remain in the archive.
 
-        A clean shutdown could block for ever: if a process is killed during it, it keeps the lock of the task queue,
+        A clean shutdown could block without end: if a process is killed during it, it keeps the lock of the task queue,
         and the others never receive the request to end.
         """
         for process in list((self._pool._processes or {}).values()):

@@ -83,7 +83,7 @@ class SensorResult:
     Parameters
     ----------
     skipped
-        Whether the sensor was committed before, so that nothing was done.
+        Whether nothing was done because the sensor was committed before.
     """
 
     work: SensorWork

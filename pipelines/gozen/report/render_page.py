@@ -84,14 +84,14 @@ def _sections(report: DemoReport) -> list[tuple[str, str, str, str]]:
         (
             "movers",
             "What moves",
-            "Tracklets, found among the frames of each cube, beside the objects that were injected. Each film is cut "
-            "out about its object, minus what stands there without it.",
+            "Tracklets, found among the frames of each cube, next to the objects that were injected. Each film is cut "
+            "out around its object, and the sky without the object is subtracted.",
             _movers(report) if report.movers or report.films or report.fields else "",
         ),
         (
             "quality",
             "Quality",
-            "One row for each sensor and exposure. What a gate refused stands here with its reason.",
+            "One row for each sensor and exposure. Data that a gate rejected are listed with the reason.",
             _quality(report) if report.commits else "",
         ),
         (

@@ -48,7 +48,7 @@ def _kept_once_given(*words: str) -> list[tuple[str, str]]:
 
 
 class ExposureSpec(WireModel):
-    """What was exposed and what is to be done with it."""
+    """What was exposed, and how it is reduced."""
 
     model_config = rules(
         (
@@ -60,33 +60,33 @@ class ExposureSpec(WireModel):
     )
 
     observation_ref: ObjectReference | None = None
-    """The Observation that asked for it."""
+    """The Observation to which it belongs."""
     exposure_id: Annotated[int, Field(ge=1, le=99_999_999)] | None = None
-    """EXP_ID, reserved in the archive before the shutter opens."""
+    """EXP_ID, the number of the exposure. The observer reserves it; without it the Exposure is refused."""
     night: Night | None = None
-    """YYYYMMDD, the local date on which the night began; known once it is exposed."""
+    """Local date on which the night began, YYYYMMDD. Without it the Exposure is refused."""
     object: HeaderText
-    """What was looked at, in the observer's words: up to 68 printable ASCII characters, as FITS headers hold."""
+    """Name of the object: at most 68 printable ASCII characters, the limit of a FITS header."""
     instrument: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$")] = "tomoe"
-    """The instrument profile."""
+    """Name of the instrument profile."""
     data_type: DataType = "OBJECT"
     """OBJECT for the sky; DARK or FLAT for calibration frames."""
     sensors: SensorList = Field(default_factory=list)
-    """The sensors, as the instrument profile names them; an empty list means all."""
+    """Sensors to reduce, by their names in the instrument profile; an empty list means all."""
     nframe: FrameCount
     """Number of frames of each sensor."""
     pipelines: PipelineList = Field(default_factory=list)
-    """What to make of the raw data, of wcs, stack, neo and cube; an empty list keeps the raw data only."""
+    """Pipelines of the reduction: wcs, stack, neo, cube. OBJECT data with an empty list are not reduced."""
     raw_url: Annotated[str, Field(max_length=1024, pattern=r"^[a-z][a-z0-9+.-]*://\S+$")] | None = Field(
         default=None, alias="rawURL"
     )
-    """URL of the folder of its raw data where that is not the archive; only under prefixes that the site allows."""
+    """URL of the folder with its raw data, if they are not in the archive. The site must allow its prefix."""
     run: RunName = "r1"
-    """Name of this processing; another flat, version or parameter set is another run."""
+    """Name of this processing. To reduce again with another flat, version or setting, choose another name."""
     retain_raw: bool = False
-    """Whether the raw data are kept when their time in the ring buffer is up."""
+    """true: its raw files are kept and do not expire."""
     priority_class: PriorityClass = "default"
-    """express goes first: targets of opportunity."""
+    """Jobs of express Exposures start first. Targets of opportunity are express."""
     sensors_per_pod: Annotated[int, Field(ge=1, le=512)] = 7
     """Number of sensors that one pod reduces."""
 
@@ -101,53 +101,53 @@ class SensorOutcome(WireModel):
     """A sensor that was rejected or failed."""
 
     sensor: SensorId
-    """The sensor, as the instrument profile names it."""
+    """Name of the sensor in the instrument profile."""
     result: Literal["Rejected", "Failed"]
-    """Rejected: a gate refused the data. Failed: the work could not be done."""
+    """Rejected: a check (gate) refused the data. Failed: the sensor could not be reduced."""
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
     """Name of the rejection or error, such as SaturatedField."""
     message: Annotated[str, Field(max_length=512)] = ""
-    """What was measured and what was allowed."""
+    """The measured value and its limit, or the error."""
 
 
 class LaunchedJob(WireModel):
-    """A Job as the API server made it."""
+    """A Kubernetes Job that the operator created."""
 
     name: Annotated[str, Field(max_length=63)]
-    """Its name."""
+    """Name of the Job."""
     uid: Annotated[str, Field(max_length=64)]
-    """Its unique identifier."""
+    """Unique identifier (uid) of the Job."""
 
 
 class ExposureStatus(WireModel):
-    """What became of it; written by the operator. Results per sensor are in the archive."""
+    """The state of an Exposure, written by the operator. The result of each sensor is in the archive."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the spec that this status is about."""
+    """Generation (version number) of the spec that this status describes."""
     conditions: Conditions = Field(default_factory=list)
-    """What is known: Accepted, RawAvailable, Complete, Succeeded; CalibrationAvailable where it was not waited for."""
+    """Conditions: Accepted, RawAvailable, Complete, Succeeded; CalibrationAvailable only if it is False."""
     sensors: Annotated[int, Field(ge=0)] = 0
     """Number of sensors to reduce."""
     reduced: Annotated[int, Field(ge=0)] = 0
-    """Number of sensors whose products exist."""
+    """Number of sensors that were reduced; their products are in the archive."""
     rejected: Annotated[int, Field(ge=0)] = 0
-    """Number of sensors that a gate refused."""
+    """Number of sensors whose data a check (gate) refused."""
     failed: Annotated[int, Field(ge=0)] = 0
-    """Number of sensors for which the work could not be done."""
+    """Number of sensors that could not be reduced."""
     outcomes: Annotated[list[SensorOutcome], Field(max_length=512)] = Field(default_factory=list)
-    """The rejected and failed sensors only."""
+    """The sensors that were rejected or failed."""
     job: LaunchedJob | None = None
-    """The Job that reduces it, once it is launched; there is never a second one."""
+    """The Job that reduces it, after its creation. The operator never creates a second one."""
     completion_time: Moment | None = None
-    """When it was found that nothing more will happen."""
+    """Time at which the operator found it complete."""
 
 
 class Exposure(Resource):
-    """One execution of an exposure step: all sensors, nframe frames."""
+    """One execution of an `exposure` step: all sensors, nframe frames."""
 
     kind: Literal["Exposure"] = "Exposure"
-    """Exposure."""
+    """Kind of the resource: Exposure."""
     spec: ExposureSpec
-    """What was exposed and what is to be done with it."""
+    """What was exposed, and how it is reduced."""
     status: ExposureStatus | None = None
-    """What became of it."""
+    """The state, written by the operator."""

@@ -45,11 +45,11 @@ class Region(WireModel):
     """A circle on the sky."""
 
     ra: RightAscension
-    """Right ascension of its centre, deg, ICRS."""
+    """Right ascension of the centre, deg, ICRS."""
     dec: Declination
-    """Declination of its centre, deg, ICRS."""
+    """Declination of the centre, deg, ICRS."""
     radius_deg: Annotated[float, Field(gt=0, le=180)]
-    """Its radius, deg."""
+    """Radius of the circle, deg."""
 
     @property
     def circle(self) -> SkyCircle:
@@ -58,7 +58,7 @@ class Region(WireModel):
 
 
 class Selection(WireModel):
-    """Which exposures: those that meet all that is given."""
+    """The data to append: those that match all given fields."""
 
     model_config = rules(
         (
@@ -70,11 +70,11 @@ class Selection(WireModel):
     night: Night | None = None
     """All exposures of this night, YYYYMMDD."""
     exposures: Annotated[list[ExposureKey], Field(max_length=1024)] = Field(default_factory=list)
-    """These exposures, as the archive names them."""
+    """Exposures with these names in the archive: the EXP_ID in eight digits, such as 00000003."""
     region: Region | None = None
-    """Exposures that touch this circle."""
+    """Only data of sensors that overlap this circle."""
     run: RunName = "r1"
-    """The processing whose results are taken."""
+    """Name of the processing whose results are appended."""
 
     @model_validator(mode="after")
     def _selects_something(self) -> Self:
@@ -84,7 +84,7 @@ class Selection(WireModel):
 
 
 class LightCurveJobSpec(WireModel):
-    """What to gather, and how."""
+    """Which data to append, and to which table."""
 
     model_config = rules(
         ("self.selection == oldSelf.selection", "the selection cannot be changed; apply another LightCurveJob"),
@@ -102,46 +102,46 @@ class LightCurveJobSpec(WireModel):
     )
 
     selection: Selection
-    """Which exposures."""
+    """The data to append."""
     cadence: Cadence = "frame"
-    """One point for each frame, or the mean over so many whole seconds."""
+    """frame: one row for each frame. Whole seconds are refused as CadenceNotOffered in this version."""
     aperture: Annotated[int, Field(ge=2, le=101)] | None = None
-    """Diameter of the aperture, pixel; one of those measured at the reduction. Left out: the calibrated one."""
+    """Diameter of an aperture in the profile, pixels. It is only checked: rows contain all apertures."""
     reference_catalog: CatalogName = "gaia"
-    """The catalogue that sources are matched to."""
+    """Not used in this version: the reduction matches sources to the catalogue of the setting `reference`."""
     match_radius_arcsec: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """Largest distance of a match, arcsec."""
+    """Not used in this version: the reduction uses the setting `calibration.match_radius_arcsec`."""
     target_catalog: CatalogName = "lightcurves"
-    """The table that the light curves go to."""
+    """Name of the light-curve table to which the rows are appended."""
     publish: bool = False
-    """Whether the table is offered to users once the job has succeeded."""
+    """Not used in this version: rows are visible to users as soon as they are appended."""
 
 
 class LightCurveJobStatus(WireModel):
-    """What became of it; written by the operator."""
+    """The state of a LightCurveJob, written by the operator."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the spec that this status is about."""
+    """Generation (version number) of the spec that this status describes."""
     conditions: Conditions = Field(default_factory=list)
-    """What is known: Accepted, Complete, Succeeded."""
+    """Conditions: Accepted, Complete, Succeeded."""
     exposures: Annotated[int, Field(ge=0)] = 0
-    """Number of exposures that the selection found."""
+    """Number of exposures that were selected."""
     rows: Annotated[int, Field(ge=0)] = 0
     """Number of rows that were appended."""
     manifest: Annotated[int, Field(ge=0)] | None = None
-    """Version of the target table that first holds them."""
+    """Number of the first version of the table that contains these rows."""
     job: LaunchedJob | None = None
-    """The Job that appends them, once it is launched; there is never a second one."""
+    """The Job that appends the rows, after its creation. The operator never creates a second one."""
     completion_time: Moment | None = None
-    """When it was found that nothing more will happen."""
+    """Time at which the operator found it complete."""
 
 
 class LightCurveJob(Resource):
-    """Gather the light curves of reduced exposures into a table."""
+    """A request to append reduced exposures to a light-curve table."""
 
     kind: Literal["LightCurveJob"] = "LightCurveJob"
-    """LightCurveJob."""
+    """Kind of the resource: LightCurveJob."""
     spec: LightCurveJobSpec
-    """What to gather, and how."""
+    """Which data to append, and to which table."""
     status: LightCurveJobStatus | None = None
-    """What became of it."""
+    """The state, written by the operator."""

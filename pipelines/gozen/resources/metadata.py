@@ -52,10 +52,11 @@ class WireModel(BaseModel):
 
 
 def rules(*expressions: tuple[str, str]) -> ConfigDict:
-    """Return a model's configuration with rules that the API server checks: CEL expressions and their messages.
+    """Return a model's configuration with rules that the API server checks.
 
-    A Python validator of the model makes the same check without a cluster. Rules with ``oldSelf`` are checked only when
-    a resource is changed.
+    A rule is an expression in CEL, the expression language of Kubernetes, with the message for a failed check. A Python
+    validator of the model makes the same check without a cluster. Rules with ``oldSelf`` are checked only when a
+    resource is changed.
     """
     checks: list[JsonValue] = [{"rule": expression, "message": message} for expression, message in expressions]
     return ConfigDict(json_schema_extra={"x-kubernetes-validations": checks})
@@ -108,58 +109,58 @@ Declination = Annotated[float, Field(ge=-90, le=90)]
 
 
 class ObjectMeta(WireModel):
-    """Kubernetes' metadata of a resource; on a laptop only the name matters."""
+    """Metadata of a resource, as in Kubernetes. Without a cluster only the name is used."""
 
     name: Name
     """Name of the resource: lower-case letters, digits and dashes."""
     namespace: Annotated[str, Field(max_length=63)] | None = None
     """Namespace of the resource."""
     labels: dict[str, str] = {}
-    """Short texts to select by."""
+    """Short texts by which resources can be selected."""
     annotations: dict[str, str] = {}
-    """Texts that nothing selects by."""
+    """Texts that are not used for selection."""
     uid: str | None = None
-    """Set by the API server."""
+    """Unique identifier of the resource; set by the API server."""
     resource_version: str | None = None
-    """Set by the API server."""
+    """Version of the stored object; set by the API server."""
     generation: int | None = None
-    """Number of the present spec; set by the API server."""
+    """Version number of the spec; set by the API server."""
     creation_timestamp: Moment | None = None
-    """Set by the API server."""
+    """Time of creation; set by the API server."""
     deletion_timestamp: Moment | None = None
-    """When deletion was asked for; set by the API server."""
+    """Time at which deletion was requested; set by the API server."""
     deletion_grace_period_seconds: int | None = None
-    """Set by the API server, s."""
+    """Seconds between request and deletion; set by the API server."""
     finalizers: list[str] = []
-    """What must happen before the resource may go."""
+    """Tasks that must be done before the resource is deleted."""
     owner_references: list[dict[str, Any]] = []
-    """The resources with which this one goes."""
+    """Owners of the resource. It is deleted when they are deleted."""
     managed_fields: list[dict[str, Any]] = []
-    """Who wrote which field; set by the API server."""
+    """Clients that wrote each field; set by the API server."""
 
 
 class ObjectReference(WireModel):
-    """Another resource of the same namespace."""
+    """A reference to a resource in the same namespace."""
 
     name: Name
-    """Its name."""
+    """Name of the resource."""
 
 
 class Condition(WireModel):
-    """One thing that is known about a resource, as Kubernetes writes it."""
+    """One statement about the state of a resource, in the usual form of Kubernetes."""
 
     type: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
-    """What is said: Accepted, RawAvailable, CalibrationAvailable, Complete or Succeeded."""
+    """Name: Accepted, RawAvailable, CalibrationAvailable, Executed, Complete or Succeeded."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Whether the statement is true."""
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
-    """Why, in one word for programs."""
+    """Reason for the status, one word for programs."""
     message: Annotated[str, Field(max_length=4096)] = ""
-    """Why, in a sentence for people."""
+    """Reason for the status, a sentence for people."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the spec for which this was found."""
+    """Generation (version number) of the spec that this condition describes."""
     last_transition_time: Moment
-    """When the status last changed, UTC."""
+    """Time at which the status last changed, UTC."""
 
 
 def _keyed_by(word: str) -> dict[str, JsonValue]:
@@ -181,7 +182,7 @@ class Resource(WireModel):
     api_version: Literal["gozen.astro/v1alpha1"] = "gozen.astro/v1alpha1"
     """Group and version of the resource."""
     metadata: ObjectMeta
-    """Name, labels and what the API server adds."""
+    """Name, labels, and the fields that the API server adds."""
 
     @field_validator("metadata")
     @classmethod

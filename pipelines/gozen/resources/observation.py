@@ -1,4 +1,4 @@
-"""Observation: the steps that an astronomer requests. The observatory's format is in `observatory_recipe`."""
+"""Observation: the steps that an astronomer requests. Its form as a recipe is in `observatory_recipe`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from gozen.resources.recipe_steps import Operation
 
 
 class TimeWindow(WireModel):
-    """When an Observation may run."""
+    """The times between which an Observation may be executed."""
 
     model_config = rules(
         ("self.end > self.start", "the time window ends before it starts; give the earlier moment first")
     )
 
     start: Moment
-    """Not before this moment, UTC, RFC 3339."""
+    """Earliest time at which it may begin, as RFC 3339 text: 2024-03-01T12:00:00Z."""
     end: Moment
-    """Not after this moment, UTC, RFC 3339."""
+    """Latest time at which its last exposure may end, as RFC 3339 text."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -39,7 +39,7 @@ class TimeWindow(WireModel):
 
 
 class ObservationSpec(WireModel):
-    """What is asked for."""
+    """What the astronomer requests."""
 
     model_config = rules(
         (
@@ -62,79 +62,79 @@ class ObservationSpec(WireModel):
     )
 
     observer: HeaderText
-    """Who asks, up to 68 printable ASCII characters, as FITS headers hold."""
+    """Name of the person who requests it: at most 68 printable ASCII characters, the limit of a FITS header."""
     project: HeaderText
-    """The project that the data belong to, up to 68 printable ASCII characters."""
+    """Project of the data: at most 68 printable ASCII characters, the limit of a FITS header."""
     priority: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """From 0 to 1; the highest runs first."""
+    """Priority from 0 to 1; the highest is executed first."""
     target_of_opportunity: bool = False
-    """Whether it interrupts the queue and its data are reduced first."""
+    """true: it is executed before all others that have not begun, and its data are reduced first."""
     time_window: TimeWindow | None = None
-    """When it may run; always, if left out."""
+    """The times between which it may be executed; default: always."""
     operations: Annotated[list[Operation], Field(min_length=1, max_length=512)]
-    """The steps, carried out in order."""
+    """The steps, executed in this order."""
     comment: Annotated[str, Field(max_length=16_384)] = ""
-    """Free text, kept to the letter."""
+    """Free text, stored unchanged."""
     suspend: bool = False
-    """Whether what has not begun is held back."""
+    """true: no further step begins, and Exposures without a Job get none."""
 
 
 class ExpectedExposure(WireModel):
-    """One exposure that an Observation will make."""
+    """One planned exposure of an Observation."""
 
     name: Name
-    """Name of its Exposure."""
+    """Name of the Exposure resource."""
     step: Annotated[int, Field(ge=1, le=512)]
-    """Its step among the operations, counted from 1."""
+    """Number of the `exposure` step among the operations, counted from 1."""
     object: HeaderText
-    """What it looks at."""
+    """Name of the object."""
 
 
 class Claim(WireModel):
-    """Which observer executes an Observation; no other may, until it has been silent for long."""
+    """The observer that executes an Observation; another may take over if it does not renew its claim."""
 
     holder: Annotated[str, Field(min_length=1, max_length=63)]
     """Name of the observer, one for each telescope."""
     session: Annotated[str, Field(min_length=1, max_length=63)]
-    """The observer's process: a later one of the same name takes over."""
+    """Identifier of the observer's process. A later process of the same name takes over the claim."""
     renewed: Moment
-    """Last sign of life, UTC."""
+    """Time of the last renewal, UTC."""
 
 
 class ObservationStatus(WireModel):
-    """What became of it; written by the operator, but for `claim`, `over` and the condition Executed."""
+    """The state of an Observation. The observer writes `claim`, `over` and Executed, the operator the rest."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the spec that this status is about."""
+    """Generation (version number) of the spec that this status describes."""
     conditions: Conditions = Field(default_factory=list)
-    """What is known: Accepted, Executed (written by the observer), Complete, Succeeded."""
+    """Conditions: Accepted, Executed, Complete, Succeeded. The observer writes Executed."""
     claim: Claim | None = None
-    """The observer that executes it; written by the observer."""
+    """The observer that executes it. The observer writes this field."""
     over: bool | None = None
-    """Whether no observer has anything more to do with it, so that none looks at it again; written by the observer."""
+    """true: observers have finished with it and no longer list it. The observer writes this field."""
     exposures: Annotated[list[ExpectedExposure], Field(max_length=512)] = Field(default_factory=list)
-    """The exposures that it makes, in order."""
+    """Its planned exposures, in order."""
     completed: Annotated[int, Field(ge=0)] = 0
-    """Number of Exposures to which nothing more will happen."""
+    """Number of its Exposures that are complete."""
     succeeded: Annotated[int, Field(ge=0)] = 0
-    """Number of Exposures that were reduced; rejections are results too."""
+    """Number of its Exposures that succeeded. Rejected data count as success, because a rejection is a result."""
 
 
 class Observation(Resource):
-    """What an observer asks for: the steps of one recipe."""
+    """A request of an astronomer: the steps of one recipe."""
 
     model_config = rules(
         (
             f"self.metadata.name.size() <= {OBSERVATION_NAME_LENGTH}",
-            f"the name is longer than {OBSERVATION_NAME_LENGTH} characters, to which its Exposures add their step",
+            f"the name is longer than {OBSERVATION_NAME_LENGTH} characters; its Exposures append their step to it",
         ),
         ("!self.metadata.name.contains('.')", "the name may contain only lower-case letters, digits and dashes"),
     )
     longest_name: ClassVar[int] = OBSERVATION_NAME_LENGTH
 
     kind: Literal["Observation"] = "Observation"
-    """Observation."""
+    """Kind of the resource: Observation."""
     spec: ObservationSpec
-    """What is asked for."""
+    """What the astronomer requests."""
     status: ObservationStatus | None = None
-    """What became of it."""
+    """The state, written by the operator and the observer."""

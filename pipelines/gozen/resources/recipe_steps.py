@@ -42,7 +42,7 @@ Offset = Annotated[list[Annotated[float, Field(ge=-648_000, le=648_000)]], Field
 
 
 class Pointing(WireModel):
-    """Where the telescope looks: the centre of the field."""
+    """The position to which the telescope points: the centre of the field."""
 
     ra: RightAscension
     """Right ascension of the field centre, deg, ICRS."""
@@ -51,12 +51,12 @@ class Pointing(WireModel):
 
 
 class Parameters(WireModel):
-    """Camera parameters; those that are left out stay as they are."""
+    """Camera parameters. A parameter that is not given keeps its value."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     gain: GainName | None = None
-    """Amplifier setting: high, mid or low."""
+    """Gain of the amplifier: high, mid or low."""
     tinteg_sec: IntegrationTime | None = None
     """Integration time of one frame, s."""
     nframe: FrameCount | None = None
@@ -64,7 +64,7 @@ class Parameters(WireModel):
     data_type: DataType | None = None
     """OBJECT for the sky; DARK or FLAT for calibration frames."""
     sensors: SensorList | None = None
-    """Sensors to expose, as the instrument profile names them; an empty list means all."""
+    """Sensors to expose, by their names in the instrument profile; an empty list means all."""
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
@@ -79,28 +79,28 @@ class Parameters(WireModel):
 
 
 class Operation(WireModel):
-    """One step of an Observation: exactly one of these fields is given."""
+    """One step of an Observation. Give exactly one of these fields."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     set_focus: float | None = None
     """Move the focuser to this position, mm."""
     assert_: DeviceConditions | None = Field(default=None, alias="assert")
-    """Give up unless these conditions hold now; each is lower-case letters, digits and _, such as domeslit_open."""
+    """Fail unless these conditions are true. Names have lower-case letters, digits and _, such as domeslit_open."""
     pointing: Pointing | None = None
     """Point the telescope."""
     mirror_cover: Literal["open", "close"] | None = None
     """Open or close the mirror cover."""
     wait: DeviceConditions | None = None
-    """Wait until these conditions hold; each is lower-case letters, digits and _, such as mirrorcover_open."""
+    """Wait until these conditions are true. Names have lower-case letters, digits and _: mirrorcover_open."""
     set_pipeline: PipelineList | None = None
-    """Pipelines for the exposures that follow, of wcs, stack, neo and cube; an empty list means raw data only."""
+    """Pipelines for the following exposures: wcs, stack, neo, cube. With an empty list only raw data are kept."""
     set_parameter: Parameters | None = None
-    """Camera parameters for the exposures that follow."""
+    """Camera parameters for the following exposures."""
     exposure: HeaderText | None = None
-    """Expose, under this object name: up to 68 printable ASCII characters, as FITS headers hold."""
+    """Expose under this object name: at most 68 printable ASCII characters, the limit of a FITS header."""
     dithering: Offset | None = None
-    """Offset [dRA, dDec] from the present pointing, arcsec on the sky."""
+    """Offset [dRA, dDec] from the current pointing, arcsec on the sky; east and north are positive."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

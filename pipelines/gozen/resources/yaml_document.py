@@ -118,7 +118,7 @@ class _Reader:
         self.line = line = event.start_mark.line + 1
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             raise refusal(
-                self.source, line, (f"the anchor or alias {event.anchor!r} is not allowed; write the value in full")
+                self.source, line, f"the anchor or alias {event.anchor!r} is not allowed; write the value in full"
             )
         match event:
             case yaml.DocumentStartEvent():

@@ -11,12 +11,12 @@ class ObservatorySettings(SettingsSection):
     """Telescope and camera that the observer controls, and the behaviour of the simulated ones."""
 
     driver: str = Field("simulated", description="Name of an entry point of the group gozen.drivers")
-    options: dict[str, str] = Field({}, description="Options for a driver of another package, as name = text")
+    options: dict[str, str] = Field({}, description="Options for a driver that is not part of Gozen, as name = text")
     move_timeout_s: float = Field(
         300.0, gt=0, description="Seconds after which a move that has not ended counts as failed"
     )
     first_exposure_id: int = Field(
-        1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned; later ones count on from the last one"
+        1, ge=1, le=99_999_999, description="Lowest EXP_ID that is assigned; numbers continue from the last one"
     )
     seed: int = Field(1, description="Random seed of the simulated sky; use one seed for one archive")
     speed_up: float = Field(1.0, gt=0, description="Simulated devices are this many times faster than real ones")
@@ -50,5 +50,7 @@ class ObserverSettings(SettingsSection):
         description="Attempts at an interrupted exposure, each under a new EXP_ID; then the recipe is cancelled",
     )
     grace_s: float = Field(
-        20.0, ge=0, description="Seconds after SIGTERM for which a running exposure may continue; then it is aborted"
+        20.0,
+        ge=0,
+        description="When stopped, finish an exposure that ends within this many seconds; abort a longer one",
     )

@@ -13,7 +13,7 @@ class QuickDBSettings(SettingsSection):
     """Users' Python functions that run next to the data (``gozen.quickdb``)."""
 
     rerun: str | None = Field(
-        None, description="Release that a job reads if the job does not choose one; default: the live tables"
+        None, description="Release that a job reads if the job does not choose one; default: the current tables"
     )
     engine: str = Field("local", description="local, dask, or the address of a Dask scheduler, such as tcp://host:8786")
     isolate: bool = Field(
@@ -26,4 +26,4 @@ class QuickDBSettings(SettingsSection):
     sql_memory_mb: int = Field(2048, gt=0, description="Memory limit of an SQL query and its result, MB")
     sql_rows: int = Field(10_000_000, gt=0, description="Largest number of rows in the result of an SQL query")
     cache: Path = Field(Path("~/.cache/gozen/quickdb"), description="Folder of cached results")
-    cache_mb: int = Field(1024, ge=0, description="Size limit of that folder, MB; 0 turns caching off")
+    cache_mb: int = Field(1024, ge=0, description="Size limit of the folder of cached results, MB; 0 turns caching off")

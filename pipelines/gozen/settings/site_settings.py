@@ -29,17 +29,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOZEN_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    archive: str = Field("archive", description="Root of the archive: a directory or any fsspec URL")
+    archive: str = Field(
+        "archive", description="Location of the archive: a directory, s3://bucket/folder, or another fsspec URL"
+    )
     instrument: str = Field(
-        "tomoe", description="Name of an instrument profile that Gozen contains, or the path of a profile"
+        "tomoe", description="Name of an instrument profile that Gozen includes, or path of a profile file"
     )
     reference: str | None = Field(
-        None, description="Reference catalogue: a table file, or the name of a collection in the archive"
+        None, description="Reference catalogue: a table file, or the name of a table in the archive"
     )
     run: str = Field(
         "r1",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
-        description="Name of this run; choose a new name to reduce again with another flat, version or setting",
+        description="Name of this processing; choose a new name to reduce again with another flat, version or setting",
     )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -48,10 +50,10 @@ class Settings(BaseSettings):
     )
     block_list: Path | None = Field(None, description="YAML file that lists data that must not be archived")
     raw_url_prefixes: tuple[str, ...] = Field(
-        (), description="URLs below which an Exposure's rawURL may be; without any, no rawURL is allowed"
+        (), description="Prefixes of URLs that are allowed as the rawURL of an Exposure; default: none is allowed"
     )
     keep_raw_days: float = Field(
-        7.0, ge=0, description="Days after the end of the night for which reduced raw files are kept"
+        7.0, ge=0, description="Days for which reduced raw files are kept after the end of their night"
     )
     image_digest: str = Field("", description="Digest of the container image, recorded in the provenance")
     detection: DetectionSettings = DetectionSettings()

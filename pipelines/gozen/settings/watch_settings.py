@@ -12,7 +12,7 @@ class WatchSettings(SettingsSection):
 
     interval_s: float = Field(0.5, gt=0, description="Seconds between two checks of the folder")
     patience_s: float = Field(
-        60.0, ge=0, description="Seconds without growth after which a file that is still too short counts as broken"
+        60.0, ge=0, description="Seconds without growth after which a file that is too short counts as broken"
     )
     settle_s: float = Field(
         30.0,
@@ -24,13 +24,14 @@ class WatchSettings(SettingsSection):
         ge=1,
         description="Largest number of exposures in the archive that wait for reduction, counted once for each sensor",
     )
-    express: tuple[str, ...] = Field((), description="Objects that are reduced first, as patterns with * and ?")
+    express: tuple[str, ...] = Field((), description="Names of objects that are reduced first; * and ? are wildcards")
     append_exposures: int = Field(1, ge=1, description="Number of exposures that are appended to the table in one step")
     publish_share: float = Field(
         0.2,
         gt=0,
         le=1,
-        description="While exposures wait, at most this share of one worker's time goes to appending rows and the log",
+        description="While exposures wait, at most this fraction of the time of one worker is used to append rows and "
+        "to update the log",
     )
     report_s: float = Field(10.0, gt=0, description="Seconds between two reports about the queue")
     warn_s: float = Field(3600.0, ge=0, description="Warn this many seconds before the space for raw data is full")

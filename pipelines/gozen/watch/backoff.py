@@ -36,8 +36,9 @@ class Backoff:
         Parameters
         ----------
         begun
-            Time at which the attempt began, if it ran beside others. If that was before the end of the present pause,
-            the attempt has met the same failure as an earlier one, and the pause begins again without being doubled.
+            Time at which the attempt began, if it ran in parallel with others. If that was before the end of the
+            present pause, the attempt had the same failure as an earlier one, and the pause begins again without being
+            doubled.
         """
         if str(error) != self.message:
             log.warning("%s: %s; this watch waits and tries again, nothing is lost", error.name, error)

@@ -117,7 +117,7 @@ class Arriving:
 
     @property
     def trouble(self) -> StorageUnavailable | None:
-        """The error at the last scan of folder or spool; what could not be done is done at the next one."""
+        """The error at the last scan of folder or spool; the next scan continues with the rest."""
         return self._trouble or self.spool_trouble
 
     @property

@@ -66,7 +66,7 @@ class Pressure:
 
     def line(self) -> str:
         """Return the backlog as one line for people."""
-        room = "" if self.room_bytes is None else f", room {self.room_bytes / 1e9:.2f} GB"
+        room = "" if self.room_bytes is None else f", free {self.room_bytes / 1e9:.2f} GB"
         room += "" if self.room_s is None else f" ({duration(self.room_s)})"
         held = f", {self.held} held" if self.held else ""
         return (

@@ -32,14 +32,14 @@ _ARROW: dict[Any, pa.DataType] = {int | None: pa.int32(), str | None: pa.string(
 
 _WHICH = (
     ("night", pa.int32(), "YYYYMMDD, the local date on which the night began"),
-    ("exposure", pa.string(), "the exposure's identifier"),
-    ("run", pa.string(), "the processing of the exposure"),
-    ("sensor", pa.string(), "quadrant and chip, as in 121"),
-    ("object", pa.string(), "what was observed, in the observer's words"),
+    ("exposure", pa.string(), "number or name of the exposure"),
+    ("run", pa.string(), "name of the processing of the exposure, such as r1"),
+    ("sensor", pa.string(), "id of the sensor; of Tomo-e quadrant and chip, such as 121"),
+    ("object", pa.string(), "name of the target, as in the header"),
     ("data_type", pa.string(), "OBJECT, DARK, FLAT or BIAS"),
 )
 _REFUSED = (
-    ("reason", pa.string(), "name of the rejection; null where there is none"),
+    ("reason", pa.string(), "name of the rejection; null if there is none"),
     ("message", pa.string(), "the rejection in a sentence; for a gate, what its numbers do not say"),
     ("value", pa.float64(), "what the gate measured"),
     ("limit", pa.float64(), "what the gate allows"),
@@ -71,7 +71,7 @@ EXPOSURES = _schema(
         *_REFUSED,
         ("warnings", pa.string(), "what was done without, or with what does not fit exactly; empty for nothing"),
         *_summary_fields(),
-        *((kind, pa.string(), f"key of the {kind} in the archive; null where there is none") for kind in PRODUCTS),
+        *((kind, pa.string(), f"key of the {kind} in the archive; null if there is none") for kind in PRODUCTS),
         ("code_version", pa.string(), "version of Gozen"),
     )
 )
@@ -90,9 +90,9 @@ QUALITY = _schema(
         ("shift_x_px", pa.float64(), "pixel, place on the frame minus place on the stack, along columns"),
         ("shift_y_px", pa.float64(), "pixel, the same along rows"),
         ("shift_residual_px", pa.float64(), "pixel, root mean square of the stars about the shift"),
-        ("rotation_deg", pa.float64(), "deg, turn against the stack, x towards y; null where the stars show none"),
-        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a turn"),
-        ("n_stars", pa.int32(), "stars that the shift rests on"),
+        ("rotation_deg", pa.float64(), "deg, rotation against the stack, x towards y; null if the stars show none"),
+        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a rotation"),
+        ("n_stars", pa.int32(), "number of stars from which the shift was computed"),
         ("elongation", pa.float64(), "length of the stars over their width"),
         ("zero_point", pa.float64(), "mag, zero point of this frame"),
     )

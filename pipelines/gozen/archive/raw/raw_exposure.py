@@ -14,7 +14,7 @@ _OPTIONAL = ("root", "setup", "taken", "forgotten")
 
 @dataclass(frozen=True)
 class Setup:
-    """Properties, besides object and data type, that all files of one exposure have in common.
+    """Properties, in addition to object and data type, that all files of one exposure have in common.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ _REFUSED = {
     "507": _FULL,
     "ConditionalRequestConflict": "another process writes the same object: run again",
 }
-"""Advice for error codes that may not come again after the user has acted: `StorageUnavailable`."""
+"""Advice for error codes that may not recur after the user has acted: `StorageUnavailable`."""
 
 _SENSELESS = {
     "InvalidBucketName": "the name of a bucket has 3 to 63 lower-case letters, digits, dots and dashes",
@@ -49,7 +49,7 @@ _SENSELESS = {
     "MethodNotAllowed": "the server at storage.endpoint_url does not support this request: use another S3 server",
     "NotImplemented": "the server does not support this request: use another S3 server",
 }
-"""Advice for error codes that will come again because the request or a setting is wrong: `BadRequest`."""
+"""Advice for error codes that will recur because the request or a setting is wrong: `BadRequest`."""
 
 _NO_CREDENTIALS = (
     "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "

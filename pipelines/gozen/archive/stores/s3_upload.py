@@ -91,5 +91,5 @@ def _forget(client: Any, upload: Mapping[str, str]) -> None:
         client.abort_multipart_upload(**upload)
     except (BotoCoreError, ClientError) as error:
         log.debug(
-            ("the parts of an unfinished upload remain until the bucket's lifecycle rule removes them"), exc_info=error
+            "the parts of an unfinished upload remain until the bucket's lifecycle rule removes them", exc_info=error
         )

@@ -33,15 +33,15 @@ class Flag(IntFlag):
 FLAG_MEANING: Mapping[Flag, str] = {
     Flag.SATURATED: "a pixel of the aperture is at or above saturation",
     Flag.EDGE: "the aperture reaches beyond the active area",
-    Flag.BLENDED: "another source is within the aperture",
+    Flag.BLENDED: "a neighbour in the aperture has more than 2 % of the flux of the source",
     Flag.DEAD_PIXEL: "a pixel of the aperture is dead, hot or not a number",
-    Flag.NOT_ON_STACK: "found on single frames only",
-    Flag.NO_CALIBRATION: "the exposure has no zero point: `mag` is null",
-    Flag.NOT_DETECTED: "below 5 sigma on this frame: `limit` applies",
-    Flag.REGISTRATION_FAILED: "the frame's shift against the stack could not be measured",
-    Flag.UNMATCHED: "not in the reference catalogue: the id is ours",
-    Flag.NO_COLOUR: "the star's colour is unknown: `mag` is without the colour term",
-    Flag.BLENDED_CALIBRATORS: "the zero point is computed from stars whose apertures contain the light of others",
+    Flag.NOT_ON_STACK: "found on single frames, not on the stack",
+    Flag.NO_CALIBRATION: "the exposure has no zero point, so `mag` is null",
+    Flag.NOT_DETECTED: "the flux is below 5 sigma on this frame; `limit` is an upper limit",
+    Flag.REGISTRATION_FAILED: "the shift of the frame relative to the stack is unknown",
+    Flag.UNMATCHED: "not in the reference catalogue; Gozen assigned the id",
+    Flag.NO_COLOUR: "the colour of the star is unknown; `mag` uses the median colour of the calibrators",
+    Flag.BLENDED_CALIBRATORS: "the zero point is computed from stars with light of neighbours in their apertures",
 }
 
 
@@ -82,60 +82,93 @@ ORIGIN = pa.dictionary(pa.int8(), pa.string())
 _KEY = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "dictionary", True),
     Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id that Gozen made (bit 34 set)", "dictionary", True),
-    Column("ra", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
-    Column("dec", pa.float64(), "deg", "the catalogue's position at its reference epoch", "dictionary", True),
+    Column(
+        "ra", pa.float64(), "deg", "right ascension in the catalogue, at the epoch of the catalogue", "dictionary", True
+    ),
+    Column(
+        "dec", pa.float64(), "deg", "declination in the catalogue, at the epoch of the catalogue", "dictionary", True
+    ),
 )
 _PLACE = (
-    Column("ra_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame", "dictionary"),
-    Column("dec_meas", pa.float64(), "deg", "measured on the exposure's stack, or on the frame", "dictionary"),
-    Column("mjd", pa.float64(), "d", "UTC, mid-exposure of the source's row on the frame", "split", True),
+    Column(
+        "ra_meas",
+        pa.float64(),
+        "deg",
+        "measured right ascension, on the stack of the exposure or on the frame",
+        "dictionary",
+    ),
+    Column(
+        "dec_meas",
+        pa.float64(),
+        "deg",
+        "measured declination, on the stack of the exposure or on the frame",
+        "dictionary",
+    ),
+    Column(
+        "mjd",
+        pa.float64(),
+        "d",
+        "MJD (UTC), mid-exposure of the detector row of the source on this frame",
+        "split",
+        True,
+    ),
 )
 _CALIBRATED = (
-    Column("mag", pa.float32(), "mag", "calibrated magnitude; null where the flux is not positive"),
+    Column("mag", pa.float32(), "mag", "calibrated magnitude; null if the flux is not positive"),
     Column("mag_err", pa.float32(), "mag", "its standard error"),
-    Column("limit", pa.float32(), "mag", "5 sigma at this place in this exposure"),
+    Column("limit", pa.float32(), "mag", "magnitude of a source at 5 sigma of the sky noise, here on this frame"),
     Column("zp", pa.float32(), "mag", "zero point of the exposure and sensor", "dictionary"),
     Column("zp_err", pa.float32(), "mag", "its standard error", "dictionary"),
-    Column("colour_term", pa.float32(), "mag", "per magnitude of `bp_rp`", "dictionary"),
-    Column("x", pa.float32(), "pixel", "place on the stack", "dictionary"),
-    Column("y", pa.float32(), "pixel", "place on the stack", "dictionary"),
-    Column("flags", pa.uint16(), "", "bits, named in this column's metadata", "dictionary", True),
+    Column("colour_term", pa.float32(), "mag", "colour term, per magnitude of `bp_rp`", "dictionary"),
+    Column("x", pa.float32(), "pixel", "column on the stack", "dictionary"),
+    Column("y", pa.float32(), "pixel", "row on the stack", "dictionary"),
+    Column("flags", pa.uint16(), "", "sum of flag bits; the metadata of the column name them", "dictionary", True),
     Column("origin", ORIGIN, "", "`stack` or `frame`: where the source was found", "dictionary", True),
     Column("night", pa.int32(), "", "YYYYMMDD, the local date on which the night began", "dictionary", True),
-    Column("exposure", pa.string(), "", "the exposure's identifier", "dictionary", True),
-    Column("run", pa.string(), "", "the processing of the exposure", "dictionary", True),
-    Column("sensor", pa.int16(), "", "quadrant and chip, as in 121", "dictionary", True),
-    Column("frame", pa.int16(), "", "number of the frame in the cube, from 0", "dictionary", True),
-    Column("filter", pa.string(), "", "as the raw header has it; null where that is not known", "dictionary"),
+    Column("exposure", pa.string(), "", "number or name of the exposure", "dictionary", True),
+    Column("run", pa.string(), "", "name of the processing of the exposure, such as r1", "dictionary", True),
+    Column("sensor", pa.int16(), "", "id of the sensor; of Tomo-e quadrant and chip, such as 121", "dictionary", True),
+    Column("frame", pa.int16(), "", "number of the frame in the exposure, from 0", "dictionary", True),
+    Column("filter", pa.string(), "", "filter as in the raw header; null if it is unknown", "dictionary"),
     Column(
-        "aperture_diameter", pa.int16(), "pixel", "of the calibrated aperture; null in older rows: 21", "dictionary"
+        "aperture_diameter",
+        pa.int16(),
+        "pixel",
+        "diameter of the calibrated aperture; null in older rows means 21",
+        "dictionary",
     ),
 )
 _STAR = (
-    Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G of the matched star", "dictionary"),
-    Column("bp_rp", pa.float32(), "mag", "Gaia BP - RP of the matched star", "dictionary"),
-    Column("parallax", pa.float32(), "mas", "of the matched star", "dictionary"),
+    Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G magnitude of the matched star", "dictionary"),
+    Column("bp_rp", pa.float32(), "mag", "Gaia colour BP - RP of the matched star", "dictionary"),
+    Column("parallax", pa.float32(), "mas", "parallax of the matched star", "dictionary"),
     Column("pmra", pa.float32(), "mas/yr", "proper motion in right ascension, times cos(dec)", "dictionary"),
     Column("pmdec", pa.float32(), "mas/yr", "proper motion in declination", "dictionary"),
-    Column("ruwe", pa.float32(), "", "renormalised unit weight error of the matched star", "dictionary"),
+    Column(
+        "ruwe",
+        pa.float32(),
+        "",
+        "RUWE of the matched star: quality of its Gaia position, about 1 if good",
+        "dictionary",
+    ),
 )
 
 OBJECT_COLUMNS = (
     *_KEY,
-    Column("first_night", pa.int32(), "", "the night on which the object was first appended", "dictionary", True),
+    Column("first_night", pa.int32(), "", "night with which the object was first appended", "dictionary", True),
 )
 REFERENCE_COLUMNS = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "delta", True),
     Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id that Gozen made (bit 34 set)", "delta", True),
-    Column("ra", pa.float64(), "deg", "position at `ref_epoch`", "split", True),
-    Column("dec", pa.float64(), "deg", "position at `ref_epoch`", "split", True),
+    Column("ra", pa.float64(), "deg", "right ascension at `ref_epoch`", "split", True),
+    Column("dec", pa.float64(), "deg", "declination at `ref_epoch`", "split", True),
     Column("ref_epoch", pa.float64(), "yr", "Julian year of the position", "dictionary", True),
     Column("pmra", pa.float64(), "mas/yr", "proper motion in right ascension, times cos(dec)"),
     Column("pmdec", pa.float64(), "mas/yr", "proper motion in declination"),
     Column("parallax", pa.float64(), "mas", "parallax"),
-    Column("ruwe", pa.float32(), "", "renormalised unit weight error"),
-    Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G"),
-    Column("bp_rp", pa.float32(), "mag", "Gaia BP - RP"),
+    Column("ruwe", pa.float32(), "", "RUWE: quality of the Gaia position, about 1 if good"),
+    Column("phot_g_mean_mag", pa.float32(), "mag", "Gaia G magnitude"),
+    Column("bp_rp", pa.float32(), "mag", "Gaia colour BP - RP"),
 )
 
 
@@ -209,12 +242,15 @@ def _aperture(where: str, suffix: str) -> tuple[Column, ...]:
     )
 
 
-_FLUX = _aperture("in the aperture of `aperture_diameter`", "")
+_FLUX = _aperture("flux in the calibrated aperture", "")
 
 
 def _further(diameters: Sequence[int]) -> tuple[Column, ...]:
-    apertures = tuple(column for d in diameters for column in _aperture(f"{d}-pixel-diameter aperture", f"_{d}"))
-    return (*apertures, Column("flux_auto", pa.float32(), "ADU", "Kron aperture of Source Extractor, for comparison"))
+    apertures = tuple(column for d in diameters for column in _aperture(f"flux in an aperture of {d} pixels", f"_{d}"))
+    return (
+        *apertures,
+        Column("flux_auto", pa.float32(), "ADU", "flux in the Kron ellipse of Source Extractor, for comparison"),
+    )
 
 
 def _arrow(values: Any, kind: pa.DataType) -> pa.Array:

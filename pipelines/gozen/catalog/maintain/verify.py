@@ -103,7 +103,7 @@ def _version(store: Store, version: Manifest) -> Iterator[Problem]:
         said = hats_files.read_map(parts[version.coverage])
     except (pa.ArrowException, OSError, KeyError) as error:
         yield Problem(
-            version.key_of(version.index), (f"or the schema or coverage next to it cannot be read: {error}"), _RESTORE
+            version.key_of(version.index), f"or the schema or coverage next to it cannot be read: {error}", _RESTORE
         )
         return
     found: list[Coverage] = []

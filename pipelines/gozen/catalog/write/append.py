@@ -78,7 +78,7 @@ def append_night(
     Raises
     ------
     BadRequest
-        The night is not a valid date, rows do not fit the table, or an exposure comes in two runs.
+        The night is not a valid date, rows do not fit the table, or an exposure occurs in two runs.
     """
     day = _day(night)
     base = next_version.create(store, name, "source", lightcurve_schema())

@@ -98,7 +98,7 @@ def contents_of(rows: pa.Table) -> dict[str, HeldRun]:
     Raises
     ------
     BadRequest
-        An exposure comes in two runs.
+        An exposure occurs in two runs.
     """
     groups = rows.select(["exposure", "run", "sensor"]).group_by(["exposure", "run", "sensor"]).aggregate([])
     parts = zip(*(groups.column(name).to_pylist() for name in ("exposure", "run", "sensor")), strict=True)

@@ -109,7 +109,7 @@ class ChildSocket:
         Raises
         ------
         Closed, LimitExceeded
-            If the child is gone; if it does not read in time or exceeds another limit.
+            If the child has ended; if it does not read in time or exceeds another limit.
         """
         rights = []
         if descriptor is not None:
@@ -131,7 +131,7 @@ class ChildSocket:
         Raises
         ------
         Closed, LimitExceeded, ValueError
-            If the child is gone; if it sends nothing in time or exceeds another limit; if the head is not valid.
+            If the child has ended; if it sends nothing in time or exceeds another limit; if the head is not valid.
         """
         self._look(time.monotonic())  # also if the child sends so fast that the worker never waits
         return read_head(bytes(self.read(HEAD.size)))
@@ -142,7 +142,7 @@ class ChildSocket:
         Raises
         ------
         Closed, LimitExceeded
-            If the child is gone; if it does not send them in time or exceeds another limit.
+            If the child has ended; if it does not send them in time or exceeds another limit.
         """
         data = bytearray(count)
         at = 0

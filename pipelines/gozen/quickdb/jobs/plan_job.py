@@ -75,7 +75,7 @@ class JobPlan:
     keys
         The cache key of each block's result; empty if results are not cached.
     rerun
-        The name of the release, for messages that tell the user how to open a patch; None for the live tables.
+        The name of the release, for messages that explain how to open a patch; None for the live tables.
     why_not_kept
         Why results are not cached; empty if they are, or if caching was not requested.
     learned

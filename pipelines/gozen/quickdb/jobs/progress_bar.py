@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 AFTER_S = 1.0
-"""Seconds before a bar is shown: a bar that is gone in a moment only distracts."""
+"""Seconds before a bar is shown: a bar that disappears in a moment only distracts."""
 
 
 class ProgressBar:

@@ -93,7 +93,7 @@ _kept = lru_cache(maxsize=256)(_read)
 def _check_element(described: Any) -> int:
     size, _ = _checked(described, 0)
     if size == 0:
-        raise Malformed("a dtype of no bytes")
+        raise Malformed("a dtype has zero bytes")
     return size
 
 
@@ -150,7 +150,7 @@ def _checked_fields(described: Any, level: int) -> tuple[int, int]:
         raise Malformed("the size of a dtype cannot be")
     for field in described["fields"]:
         if type(field) is not list or len(field) != 3 or type(field[0]) is not str or field[0] in names:
-            raise Malformed("a field of a dtype has no name of its own")
+            raise Malformed("a field of a dtype has no name, or the name of another field")
         names.add(field[0])
         inner, of_field = _checked(field[1], level + 1)
         if type(field[2]) is not int or not 0 <= field[2] <= size - inner:
