@@ -207,7 +207,7 @@ def as_gozen_error(error: BaseException) -> GozenError:
 
 _REASONS = {
     errno.ENOENT: "there is no such file",
-    errno.EISDIR: "it is a folder, not a file",
+    errno.EISDIR: "it is a folder, not a file: name a file in it",
     errno.ENOTDIR: "a part of its path is a file, not a folder",
     errno.EACCES: "this user does not have the permission",
     errno.EPERM: "this user does not have the permission",

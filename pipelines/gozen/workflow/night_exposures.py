@@ -78,7 +78,9 @@ def exposures_of_night(
     left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
     if not found:
-        raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` lists its nights")
+        raise BadRequest(
+            f"{store.url} has no raw data of the night {night}; `gozen archive info` shows what it contains"
+        )
     own = _of_camera(found, profile)
     if not own:
         raise _other_camera(f"the raw data of the night {night}", found, profile)
