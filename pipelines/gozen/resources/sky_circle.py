@@ -36,7 +36,7 @@ class SkyCircle:
             ra, dec, radius = (float(part) for part in text.split(","))
         except ValueError:
             raise BadRequest(
-                f"region {text!r} is not a circle; write RA,DEC,RADIUS in degrees, as 83.8,-5.4,0.5"
+                f"region {text!r} is not a circle; write RA,DEC,RADIUS in degrees, such as 83.8,-5.4,0.5"
             ) from None
         if not (0 <= ra < 360 and -90 <= dec <= 90 and 0 < radius <= 180):
             raise BadRequest(f"region {text!r}: RA is from 0 to 360, DEC from -90 to 90, RADIUS above 0")
