@@ -192,8 +192,28 @@ def test_an_archive_of_another_owner_is_named(tmp_path):
 
 def test_a_file_where_a_folder_should_be_is_named(tmp_path):
     (tmp_path / "archive").write_text("not a folder")
+    for path in (tmp_path / "archive", tmp_path / "archive" / "below"):
+        with pytest.raises(BadRequest, match="archive is a file; give the path of a folder"):
+            open_store(path)
     with pytest.raises(StorageUnavailable, match="a file has the name of a folder"):
-        open_store(tmp_path / "archive").write("stack/a", b"")
+        open_store(tmp_path).write("archive/stack", b"")
+
+
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path, monkeypatch):
+    store, scandir = open_store(tmp_path), os.scandir
+    store.write("stack/20240105/a", b"")
+    store.write("stack/20240106/a", b"")
+
+    def locked(folder):
+        if os.fspath(folder).endswith("20240105"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr("os.scandir", locked)
+    with pytest.raises(StorageUnavailable, match="does not have the permission"):
+        store.list("stack")
+    assert store.list("nothing") == []
+    assert store.list("stack/20240106/a") == []
 
 
 def test_a_killed_writer_leaves_no_object_and_the_next_sweep_cleans_up(tmp_path):

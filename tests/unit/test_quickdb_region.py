@@ -30,15 +30,24 @@ NAN = float("nan")
         (Cone, (10, 10, -1)),
         (Cone, (10, 10, NAN)),
         (Cone, (10, 10, 181)),
+        (Cone, (400, 10, 1)),
+        (Cone, (360, 10, 1)),
+        (Cone, (-10, 10, 1)),
         (Box, ((1, 1), (0, 1))),
         (Box, ((1, 2), (1, 0))),
         (Box, ((1, 2), (0, 91))),
         (Box, ((1, 2), (NAN, 1))),
         (Box, ((1, NAN), (0, 1))),
+        (Box, ((400, 410), (0, 1))),
+        (Box, ((-20, -10), (0, 1))),
+        (Box, ((10, -10), (0, 1))),
+        (Box, ((5, 400), (0, 1))),
         (Polygon, ([(0, 0), (1, 0)],)),
         (Polygon, ([(0, 0), (1, 0), (0, 0)],)),
         (Polygon, ([(0, 0), (1, 0), (1, 95)],)),
         (Polygon, ([(0, 0), (1, 0), (1, NAN)],)),
+        (Polygon, ([(0, 0), (361, 0), (1, 1)],)),
+        (Polygon, ([(0, 0), (-1, 0), (1, 1)],)),
         (Polygon, ([(0, 0), (120, 0), (240, 0)],)),
         (Polygon, ([(0, -89), (120, 10), (240, 89)],)),
     ],
@@ -69,6 +78,13 @@ def test_a_moc_is_its_pixels() -> None:
     wide = 4**24
     for given in ("5/12-15 5/20", MOC.from_string("5/12-15 5/20")):
         assert as_region(given).ranges().tolist() == [[12 * wide, 16 * wide], [20 * wide, 21 * wide]]
+
+
+def test_a_box_around_ra_0_may_be_written_in_three_ways() -> None:
+    ra, dec = np.array([349.0, 351.0, 0.0, 9.0, 11.0]), np.zeros(5)
+    for ends in ((350, 10), (-10, 10), (350, 370)):
+        found = Box(ends, (-1, 1)).contains(ra, dec, healpix.pixels(ra, dec))
+        assert found.tolist() == [False, True, True, True, False], ends
 
 
 @pytest.mark.parametrize(

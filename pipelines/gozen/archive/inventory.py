@@ -11,10 +11,11 @@ from gozen.archive.commit import Product, load_commit
 from gozen.archive.raw.missing_files import missing_raw_files, nights_of_raw
 from gozen.archive.stores.directory_store import DirectoryStore
 from gozen.archive.stores.open_store import Store
-from gozen.errors import MissingObject, UnreadableInput
+from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
 FOLDERS = ("raw", "calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")
 _OF_COMMITS = ("stack", "cube", "neo", "staging")
+_OF_NIGHTS = ("exposures", "raw", *_OF_COMMITS)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,49 @@ def verify(store: Store, nights: Sequence[str] | None = None) -> Verification:
         problems += _raw_problems(store, night)
     held = (key for folder in _OF_COMMITS for night in chosen for key in store.list(f"{folder}/{night}"))
     return Verification(commits, len(named), size, tuple(problems), tuple(key for key in held if key not in named))
+
+
+def require_nights(store: Store, nights: Sequence[str]) -> None:
+    """Check that the archive has raw data, commits or products of each night.
+
+    Raises
+    ------
+    BadRequest
+        A night is not a valid date, or the archive has nothing of it.
+    """
+    for night in nights:
+        keys.date_of(night)
+        if not any(store.list(f"{folder}/{night}") for folder in _OF_NIGHTS):
+            held = sorted({*nights_of_raw(store), *nights_of_commits(store)})
+            raise BadRequest(f"{store.url} has nothing of the night {night}; it has {in_words(held)}")
+
+
+def require_commits(store: Store, nights: Sequence[str]) -> None:
+    """Check that each night is reduced, or has tables in the log that a rebuild may correct; raises `BadRequest`."""
+    for night in nights:
+        keys.date_of(night)
+        if not store.list(keys.commits(night)) and not store.exists(keys.log_table("exposures", night)):
+            raise BadRequest(
+                f"nothing of the night {night} is reduced in {store.url}, so the log cannot have tables of it; "
+                f"reduced nights: {in_words(nights_of_commits(store))}"
+            )
+
+
+def require_objects(store: Store) -> None:
+    """Check that the archive is not empty; an empty one is mostly a wrong path or prefix. Raises `BadRequest`."""
+    if not any(store.list(folder) for folder in FOLDERS):
+        raise BadRequest(f"the archive {store.url} is empty, so there is nothing to verify; check the path")
+
+
+def in_words(nights: Sequence[str]) -> str:
+    """Return how many nights there are, and the first and the last of them."""
+    match nights:
+        case []:
+            return "no nights"
+        case [night]:
+            return f"the night {night}"
+        case _:
+            return f"{len(nights)} nights from {nights[0]} to {nights[-1]}"
 
 
 def sweep(store: Store) -> int:

@@ -44,10 +44,14 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
     Each product is compared with the commit that names it. The exit code is 65 if there is a problem.
     """
+    from gozen.archive.inventory import require_nights, require_objects
     from gozen.archive.inventory import verify as check
 
     store = invocation(ctx).store()
-    found = check(store, nights)
+    require_nights(store, nights or [])
+    found = check(store, nights or None)
+    if not found.commits:
+        require_objects(store)
     if json:
         write_json({**vars(found), "problems": list(found.problems), "unnamed": list(found.unnamed)})
     else:
@@ -148,10 +152,11 @@ def forget(
 @app.command()
 def rebuild(ctx: typer.Context, nights: Nights = None) -> None:
     """Compute the tables of the observation log again, from the records of the reductions (commits)."""
-    from gozen.archive.inventory import nights_of_commits
+    from gozen.archive.inventory import nights_of_commits, require_commits
     from gozen.archive.log.observation_log import rebuild_night
 
     store = invocation(ctx).store()
+    require_commits(store, nights or [])
     for night in nights or nights_of_commits(store):
         _print_lines([f"{night}: {rebuild_night(store, night)} sensor exposures"])
 

@@ -31,10 +31,13 @@ def tag(
     night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; default: all.")] = None,
 ) -> None:
     """On S3: update the tags that mark raw files as reduced; the bucket deletes files with this tag."""
-    from gozen.archive.keys import checked_night
+    from gozen.archive.inventory import require_nights
     from gozen.archive.raw.reduced_tags import refresh
 
-    found = refresh(_bucket(ctx), f"raw/{checked_night(night)}" if night else "raw")
+    store = _bucket(ctx)
+    if night is not None:
+        require_nights(store, [night])
+    found = refresh(store, "raw" if night is None else f"raw/{night}")
     typer.echo(f"{found.reduced} raw files may expire, {found.other} not: they are retained or not reduced")
 
 
@@ -99,4 +102,4 @@ def policy(
 def _bucket(ctx: typer.Context) -> S3Store:
     from gozen.archive.bucket_rules import bucket_of
 
-    return bucket_of(invocation(ctx).store())
+    return bucket_of(invocation(ctx).store(may_be_new=True))

@@ -110,7 +110,7 @@ def import_(
 
     given = invocation(ctx)
     request = ImportRequest(ra, dec, id_, unit, hdu, encoding, storage=given.settings().storage)
-    done = import_table(given.store(), file, name, request, TableOptions(partition_rows, margin or None))
+    done = import_table(given.store(may_be_new=True), file, name, request, TableOptions(partition_rows, margin or None))
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     left = f", {done.left_out:,} rows without a position left out" if done.left_out else ""

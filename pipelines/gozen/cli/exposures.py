@@ -37,7 +37,7 @@ def exposures(
     reason: log_options.Reason = None,
     ra: log_options.Ra = None,
     dec: log_options.Dec = None,
-    radius: log_options.Radius = 1.0,
+    radius: log_options.Radius = None,
     csv: table_output.Csv = False,
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
@@ -62,4 +62,4 @@ def exposures(
     )
     store = invocation(ctx).store()
     found = search_exposures(store, selection)
-    table_output.show(found, _COLUMNS, form, log_options.title("sensor exposures", len(found), store))
+    log_options.show_found(found, _COLUMNS, form, "sensor exposures", store=store, selection=selection)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 GLOBAL_OPTIONS = {"--archive": 1, "--config": 1, "--debug": 0}
 """Options that are valid anywhere on the command line, and the number of values that each takes."""
 
+MAY_BE_EMPTY = ("--filter", "--object", "--project", "--why")
+"""Options for which an empty text is a value: headers may lack these texts."""
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -37,11 +40,23 @@ class Invocation:
         with settings_file(self.config):
             return load_settings(**self.flags(**flags))
 
-    def store(self) -> Store:
-        """Open the archive."""
-        from gozen.archive.stores.open_store import open_archive
+    def store(self, *, may_be_new: bool = False) -> Store:
+        """Open the archive.
 
-        return open_archive(self.settings())
+        Parameters
+        ----------
+        may_be_new
+            Whether the subcommand makes an archive that does not exist.
+
+        Raises
+        ------
+        BadRequest
+            There is no such archive.
+        """
+        from gozen.archive.stores.open_store import open_archive, require_present
+
+        store = open_archive(self.settings())
+        return store if may_be_new else require_present(store)
 
 
 def invocation(ctx: typer.Context) -> Invocation:
@@ -56,8 +71,9 @@ def hoist(args: list[str]) -> list[str]:
     Raises
     ------
     BadRequest
-        A global option has no value: the next word is missing, empty or an option.
+        A global option has no value: the next word is missing, empty or an option. Another argument is empty.
     """
+    _check_not_empty(args)
     front: list[str] = []
     rest: list[str] = []
     place = 0
@@ -72,6 +88,15 @@ def hoist(args: list[str]) -> list[str]:
         (front if name in GLOBAL_OPTIONS else rest).extend(args[place : place + length])
         place += length
     return front + rest
+
+
+def _check_not_empty(args: list[str]) -> None:
+    # An empty path would be the current folder, and an empty night every night: mostly a variable that is not set.
+    for before, word in zip(["", *args], args, strict=False):
+        option, equals, value = word.partition("=") if word.startswith("--") else (before, "=", word)
+        if equals and not value and option not in (*MAY_BE_EMPTY, *GLOBAL_OPTIONS):
+            after = f" after {option}" if option else ""
+            raise BadRequest(f"an argument is empty{after}; if it is a variable of the shell, check that it is set")
 
 
 def _check_value(name: str, values: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gozen.cli import table_output
+from gozen.cli.column_formats import MAGNITUDE
 from gozen.cli.console import messages, results, say
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
@@ -22,12 +23,9 @@ _COLUMNS = (
     *("source_id", "filter", "mjd", "flux", "flux_err", "mag", "mag_err", "limit"),
     *("flags", "exposure", "sensor", "frame"),
 )
-_FORMATS = {
-    "mjd": ".8f",
-    **dict.fromkeys(("flux", "flux_err", "flux_auto"), ".1f"),
-    **dict.fromkeys(("mag", "mag_err", "limit", "zp", "zp_err", "phot_g_mean_mag"), ".3f"),
-    **dict.fromkeys(("ra", "dec", "ra_meas", "dec_meas"), ".6f"),
-}
+_FORMATS = {**dict.fromkeys(("flux", "flux_err", "flux_auto"), ".1f"), "limit": MAGNITUDE}
+"""What these columns contain is known only in a table of light curves: counts and a magnitude."""
+_DEFAULT_RADIUS_ARCSEC = 2.0
 _WIDEST_SEARCH_ARCSEC = (60.0, 600.0)
 _BAD = ("SATURATED", "EDGE", "DEAD_PIXEL", "NO_CALIBRATION", "REGISTRATION_FAILED")
 
@@ -41,7 +39,7 @@ def lightcurve(
     dec: Annotated[
         str | None, typer.Option(help="Declination of the centre of the circle: degrees, such as 29.71 or +29:42:38.6.")
     ] = None,
-    radius: Annotated[float, typer.Option(min=0, help="Radius of the circle, arcsec.")] = 2.0,
+    radius: Annotated[float | None, typer.Option(min=0, help="Radius of the circle, arcsec; default: 2.")] = None,
     id_: Annotated[int | None, typer.Option("--id", help="Id of a source: from Gaia, or assigned by Gozen.")] = None,
     good: Annotated[
         bool,
@@ -66,7 +64,8 @@ def lightcurve(
     from gozen.catalog import open_catalog
 
     form = table_output.Form(csv, json, parquet)
-    place = _place(ra, dec, id_)
+    radius = _radius(radius, id_)
+    place = _place(ra, dec, id_, radius)
     if plot is not None:
         _check_name(plot)
     catalog = open_catalog(invocation(ctx).store(), table)
@@ -87,15 +86,28 @@ def lightcurve(
         _show(kept, named, rows, place if id_ is None else None)
 
 
-def _place(ra: str | None, dec: str | None, source: int | None) -> tuple[float, float]:
-    """Return the centre of the circle, degrees; NaN for a look-up by id."""
+def _place(ra: str | None, dec: str | None, source: int | None, radius: float) -> tuple[float, float]:
+    """Return the centre of the circle, degrees; NaN for a look-up by id. The radius (arcsec) is only checked."""
+    from gozen.resources.sky_circle import circle_fault
+
     if (source is None) == (ra is None and dec is None):
         raise BadRequest("no star is given: give either --id, or --ra and --dec")
     if source is not None:
         return float("nan"), float("nan")
     if ra is None or dec is None:
         raise BadRequest("a circle needs both --ra and --dec")
-    return _angle(ra, "hours") % 360, _angle(dec, "degrees")
+    place = _angle(ra, "hours"), _angle(dec, "degrees")
+    fault = circle_fault(*place, radius / 3600)
+    if fault is not None:
+        raise BadRequest(f"--ra {ra} --dec {dec} --radius {radius:g} is not a circle on the sky: {fault}")
+    return place
+
+
+def _radius(radius: float | None, source: int | None) -> float:
+    """Return the radius of the circle, arcsec."""
+    if radius is not None and source is not None:
+        raise BadRequest("--radius is that of a circle, which needs --ra and --dec instead of --id")
+    return _DEFAULT_RADIUS_ARCSEC if radius is None else radius
 
 
 def _angle(text: str, unit: Literal["hours", "degrees"]) -> float:
@@ -113,8 +125,11 @@ def _angle(text: str, unit: Literal["hours", "degrees"]) -> float:
 
 def _check_name(path: Path) -> None:
     # Checked before the look-up, and without importing matplotlib.
+    from gozen.archive.stores.output_files import check_output
+
     if path.suffix.lower() not in (".png", ".svg"):
         raise BadRequest(f"cannot write a plot to {path}: give a name that ends in .png or .svg")
+    check_output(path)
 
 
 def _names(columns: str | None, catalog: Catalog) -> list[str]:

@@ -43,10 +43,18 @@ def masters(
     """Make dark, bias and flat masters. Each exposure of the sky then uses the last matching masters before it."""
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
-    from gozen.workflow.night_exposures import chosen_exposures, exposure_at, exposures_of_night, only_night, part_of
+    from gozen.workflow.night_exposures import (
+        check_sensors,
+        chosen_exposures,
+        exposure_at,
+        exposures_of_night,
+        only_night,
+        part_of,
+    )
 
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
+    check_sensors(sensor or [], profile)
     if files:
         exposures = take_in_and_say(store, profile, files)
     elif raw_url is not None:

@@ -47,8 +47,11 @@ def append(
 
     Measurements that are in the table already are skipped. Those of another run replace the earlier ones.
     """
+    from gozen.archive.stores.output_files import check_output
     from gozen.workflow.append_nights import AppendRequest, append_nights
 
+    if result is not None:
+        check_output(result)
     called = invocation(ctx)
     store, (circle, reach_deg) = called.store(), _circle(called, region)
     if not (nights or exposure or region):
@@ -83,12 +86,12 @@ def _say_appended(one: AppendedNight, table: str) -> None:
 
 def _write_result(path: Path, done: Sequence[AppendedNight]) -> None:
     """Write the counts that a pod reports to the operator."""
-    from gozen.archive.stores.store import named_errors
+    from gozen.archive.stores.output_files import writing
 
     counts = {
         "exposures": sum(len(one.exposures) for one in done),
         "rows": sum(one.report.rows_added for one in done),
         "manifest": done[-1].report.version,
     }
-    with named_errors(str(path), "write"):
+    with writing(path):
         path.write_text(json.dumps(counts))

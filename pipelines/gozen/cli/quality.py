@@ -60,5 +60,6 @@ def quality(
     )
     store = invocation(ctx).store()
     found = search_quality(store, selection, frames=not gates, gates=gates, refused_only=refused)
-    what = "gates" if gates else "frames"
-    table_output.show(found, _GATES if gates else _FRAMES, form, log_options.title(what, len(found), store))
+    columns, what = (_GATES, "gates") if gates else (_FRAMES, "frames")
+    more = {"--refused": refused}
+    log_options.show_found(found, columns, form, what, store=store, selection=selection, more=more)

@@ -64,10 +64,14 @@ def simulate(
     from gozen.archive.keys import date_of
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile
+    from gozen.resources.sky_circle import position_fault
     from gozen.simulator.simulate_night import SimulatedNight, Target
     from gozen.workflow.simulate_raw import fields_of_recipe, simulate_raw
 
     date_of(night)
+    fault = position_fault(ra, dec)
+    if fault is not None:
+        raise BadRequest(f"--ra {ra:g} --dec {dec:g}: {fault}")
     settings = invocation(ctx).settings(instrument=instrument, workers=workers)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     targets, frames = [Target("field", ra, dec)], nframe

@@ -41,6 +41,7 @@ def sql(
     from gozen.quickdb.connecting import connect
 
     form = table_output.Form(csv, json, parquet)
+    invocation(ctx).store()  # an archive that does not exist is not an empty one
     with connect(settings=invocation(ctx).settings(), workers=0) as api:
         found = api.sql(query, rerun=rerun, trusted=trusted)
     shown = found.slice(0, rows) if rows and form == table_output.Form() else found

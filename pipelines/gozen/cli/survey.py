@@ -22,7 +22,7 @@ def objects(
     """Write the object tables `forced` and `meas` of a simulated survey. If it is interrupted, run it again."""
     from gozen.simulator.objects.survey_release import simulate_objects, steps
 
-    store = invocation(ctx).store()
+    store = invocation(ctx).store(may_be_new=True)
     with counted("simulating", steps(seed, count)) as step:
         made = simulate_objects(store, name, count, seed=seed, progress=step)
     for word, table in made.tables.items():

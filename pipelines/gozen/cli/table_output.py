@@ -15,11 +15,14 @@ import typer
 from rich.table import Table
 
 from gozen.cli import cell_text
+from gozen.cli.column_formats import format_of
 from gozen.cli.console import results
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_WIDEST = 100_000
 
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.", rich_help_panel="Output")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.", rich_help_panel="Output")]
@@ -40,6 +43,8 @@ class Form:
     def __post_init__(self) -> None:
         if self.csv + self.json + (self.parquet is not None) > 1:
             raise BadRequest("give only one of --csv, --json and --parquet")
+        if self.parquet is not None:
+            _check_parquet(self.parquet)
 
 
 def show(
@@ -52,7 +57,7 @@ def show(
     columns
         Columns that are shown on the terminal; the other formats contain all.
     formats
-        Number formats of columns on the terminal, by column.
+        Number formats of columns on the terminal, by column, if they differ from those of `column_formats`.
     """
     if form.csv:
         from pyarrow import csv
@@ -75,13 +80,22 @@ def write_json(content: Any) -> None:
     sys.stdout.write(json.dumps(cell_text.plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def _check_parquet(path: Path) -> None:
+    from gozen.archive.stores.output_files import check_output
+
+    check_output(path)
+    if path.exists() and not path.is_file():
+        # The new file is renamed over the path, which would replace a device such as /dev/null.
+        raise BadRequest(f"cannot write {path}: it is a device or a pipe; Parquet needs the path of a file")
+
+
 def _write_parquet(table: pa.Table, path: Path) -> None:
     from pyarrow import parquet
 
-    from gozen.archive.stores.store import named_errors
+    from gozen.archive.stores.output_files import writing
 
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with named_errors(str(path), "write"):
+    with writing(path):
         try:
             parquet.write_table(table, partial, compression="zstd")
             partial.replace(path)
@@ -95,21 +109,29 @@ def _print(table: pa.Table, columns: Sequence[str], title: str, formats: Mapping
     printed = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
         printed.add_column(name, justify="left" if pa.types.is_string(table.schema.field(name).type) else "right")
-    shown = [[text_of(value, formats.get(name)) for value in cell_text.values(table.column(name))] for name in columns]
+    shown = [
+        [text_of(value, formats.get(name) or format_of(name)) for value in cell_text.values(table.column(name))]
+        for name in columns
+    ]
     for row in zip(*shown, strict=True):
         printed.add_row(*row)
-    results().print(printed)
+    console = results()
+    if not console.is_terminal:
+        # In a file or a pipe no line is too wide, and a number must not lose its last digits.
+        unlimited = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, console.measure(printed, options=unlimited).maximum)
+    console.print(printed)
 
 
 def text_of(value: Any, form: str | None = None) -> str:
     """Return a value as text for the terminal.
 
-    Null becomes an empty text. Floats below 10,000 have five significant digits; larger ones, such as MJD, have five
-    decimals.
+    Null becomes an empty text. Floats without a format have five significant digits if they are below 10,000, and
+    five decimals if they are larger. A format is that of numbers; other values keep their text.
     """
     if value is None:
         return ""
-    if form is not None:
+    if form is not None and isinstance(value, float):
         return format(value, form)
     if isinstance(value, float):
         return f"{value:.5g}" if abs(value) < 10000 else f"{value:.5f}".rstrip("0").rstrip(".")

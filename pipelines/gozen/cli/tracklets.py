@@ -55,6 +55,7 @@ Significance = Annotated[
     float,
     typer.Option(
         "--significance",
+        min=0,
         help="Minimum significance: -log10 of the number of such lines expected by chance.",
         rich_help_panel="Selection",
     ),
@@ -82,7 +83,7 @@ def tracklets(
     significance: Significance = 0.0,
     ra: log_options.Ra = None,
     dec: log_options.Dec = None,
-    radius: log_options.Radius = 1.0,
+    radius: log_options.Radius = None,
     points: Annotated[
         bool, typer.Option("--points", help="Print every point instead of one row for each object.")
     ] = False,
@@ -108,10 +109,13 @@ def tracklets(
 ) -> None:
     """Search the moving objects that the reduction found, and export them for the Minor Planet Center."""
     from gozen.archive.log.search_log import search_tracklets
+    from gozen.archive.stores.output_files import check_output
 
     form = table_output.Form(csv, json, parquet)
     if ades is not None and (csv or json or parquet is not None):
         raise BadRequest("give only one of --ades, --csv, --json and --parquet")
+    if ades is not None:
+        check_output(ades)
     selection = log_options.selection(night, ra, dec, radius, exposure=exposure, object=object_, sensor=sensor)
     store = invocation(ctx).store()
     found = search_tracklets(
@@ -123,6 +127,10 @@ def tracklets(
         significance=significance,
         points=points or ades is not None,
     )
+    what = "points" if points else "tracklets"
+    more = {"": name, "--kind": kind, "--rate": rate, "--significance": significance or None}
+    if ades is not None and not len(found):
+        raise BadRequest(log_options.nothing_found(what, store, selection, more))
     if ades is not None:
         from gozen.movers.ades_report import Station
 
@@ -132,15 +140,15 @@ def tracklets(
         _write_ades(found, ades, who)
         return
     columns = _POINTS if points else _COLUMNS
-    table_output.show(found, columns, form, log_options.title("points" if points else "tracklets", len(found), store))
+    log_options.show_found(found, columns, form, what, store=store, selection=selection, more=more)
 
 
 def _write_ades(found: pa.Table, path: Path, station: Station) -> None:
-    from gozen.archive.stores.store import named_errors
+    from gozen.archive.stores.output_files import writing
     from gozen.movers.ades_report import ades
 
     text = ades(found.to_pylist(), station)
-    with named_errors(str(path), "write"):
+    with writing(path):
         path.write_text(text, encoding="utf-8")
     say(f"{path}: {len(set(found['tracklet'].to_pylist()))} tracklets for station {station.code}")
 
@@ -160,6 +168,6 @@ def _rate(text: str | None) -> tuple[float, float]:
         highest = float(high) if high else float("inf") if colon else lowest
     except ValueError as error:
         raise BadRequest(f"--rate {text!r} is not a range of arcsec/min such as 0.5:30") from error
-    if not colon or lowest > highest:
+    if not colon or not 0 <= lowest <= highest:
         raise BadRequest(f"--rate {text!r} is not a range of arcsec/min such as 0.5:30")
     return lowest, highest

@@ -52,6 +52,7 @@ def watch(
     start the command again to continue.
     """
     from gozen.archive.stores.open_store import open_archive
+    from gozen.archive.stores.output_files import check_output
     from gozen.instrument.profile import load_profile
     from gozen.watch.messages import Reporter
     from gozen.watch.recipes_of_cubes import Orders
@@ -61,6 +62,8 @@ def watch(
     settings = invocation(ctx).settings(instrument=instrument, reference=reference, run=run_, workers=workers, **more)
     profile, store = load_profile(settings.instrument), open_archive(settings)
     _check_apart(folder, store)
+    if status is not None:
+        check_output(status)
     orders = Orders(profile, settings, recipe or [], reduction_options.pipeline_names(pipelines))
     clock = WatchClock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())

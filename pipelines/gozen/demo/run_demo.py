@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gozen.archive.stores.open_store import Store, open_archive
-from gozen.archive.stores.store import named_errors
+from gozen.archive.stores.output_files import writing
 from gozen.demo.compare_movers import compare_movers
 from gozen.demo.compare_stars import compare
 from gozen.demo.demo_night import FIELD, NIGHT, DemoPlan, make_night
@@ -26,6 +26,7 @@ from gozen.workflow.stage_progress import StageProgress
 REPORT = "report.html"
 PLAN = "demo.json"
 ARCHIVE = "archive"
+INSTRUMENT = "tomoe"
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ def run_demo(
     BadRequest
         The folder has other contents, or no earlier demo for `report_only`.
     """
-    settings = Settings(archive=str(folder / ARCHIVE), instrument="tomoe", reference=None, run="r1", workers=workers)
+    settings = Settings(archive=str(folder / ARCHIVE), instrument=INSTRUMENT, reference=None, run="r1", workers=workers)
     if report_only:
         plan = _earlier_plan(folder)
     else:
+        _check_sensors(plan)
         _prepare(folder, plan)
         make_night(plan, settings, progress)
     store, profile = open_archive(settings), load_profile(settings.instrument)
@@ -87,7 +89,7 @@ def run_demo(
         page = render(report_of(store, found, checks, commands, plan))
         step()
     report = folder / REPORT
-    with named_errors(str(report), "write"):
+    with writing(report):
         report.write_text(page, encoding="utf-8")
     return DemoResult(report, checks, mover_rows(found.movers), commands)
 
@@ -196,10 +198,16 @@ def _made_with(found: Findings, plan: DemoPlan) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def _check_sensors(plan: DemoPlan) -> None:
+    known = len(load_profile(INSTRUMENT).sensors)
+    if plan.sensors > known:
+        raise BadRequest(f"--sensors {plan.sensors}: the camera of the demo has {known} sensors")
+
+
 def _prepare(folder: Path, plan: DemoPlan) -> None:
     """Delete the results of an earlier demo and write the plan; its file marks the folder as that of a demo."""
     marker = folder / PLAN
-    with named_errors(str(folder), "write"):
+    with writing(folder):
         if folder.exists() and any(folder.iterdir()) and not marker.exists():
             raise BadRequest(
                 f"{folder} is not empty and is not the folder of an earlier demo: choose another with --folder"

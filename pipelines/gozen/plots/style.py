@@ -16,7 +16,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gozen.archive.stores.store import named_errors
+from gozen.archive.stores.output_files import writing
 from gozen.errors import BadRequest
 
 Form = Literal["png", "svg", "webp"]
@@ -123,7 +123,7 @@ def form_of(path: Path) -> Form:
 def write_picture(figure: Figure, path: Path) -> None:
     """Write a figure to a file, as PNG or SVG according to its suffix."""
     content = picture(figure, form_of(path))
-    with named_errors(str(path), "write"):
+    with writing(path):
         path.write_bytes(content)
 
 

@@ -302,7 +302,8 @@ class Api:
         tables = Tables(self._store, {})
         # The observation log exists before the first table does: a query of logs alone needs no tables.
         with contextlib.suppress(*([MissingObject] if {word.lower() for word in words} <= set(LOGS) else [])):
-            tables = self._reruns.tables(rerun, words) if words else tables
+            # A release that is named must exist, even if the query reads nothing of it.
+            tables = self._reruns.tables(rerun, words) if words or rerun is not None else tables
         self._database = self._database or Database(self._store, self._settings.quickdb)
         return self._database.run(parsed, QuerySources(self._store, tables, mine), mine, trusted=trusted)
 

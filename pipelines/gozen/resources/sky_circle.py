@@ -13,6 +13,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def position_fault(ra: float, dec: float) -> str | None:
+    """Return what is wrong with a position (ICRS degrees); None if it is on the sky.
+
+    A right ascension outside the circle is a mistake in the unit, the sign or the column. It is not reduced to the
+    circle, because the result would be a different place without any message.
+    """
+    if not 0 <= ra < 360:
+        return f"ra is {ra:g}; it must be at least 0 and less than 360 degrees"
+    if not -90 <= dec <= 90:
+        return f"dec is {dec:g}; it must be from -90 to 90 degrees"
+    return None
+
+
+def circle_fault(ra: float, dec: float, radius_deg: float) -> str | None:
+    """Return what is wrong with a circle (degrees); None if it is a circle on the sky."""
+    if not 0 < radius_deg <= 180:
+        return f"the radius is {radius_deg:g} degrees; it must be more than 0 and at most 180 degrees"
+    return position_fault(ra, dec)
+
+
 @dataclass(frozen=True)
 class SkyCircle:
     """A circle on the sky.
@@ -20,14 +40,24 @@ class SkyCircle:
     Parameters
     ----------
     ra, dec
-        Centre, ICRS degrees.
+        Centre, ICRS degrees; the right ascension is at least 0 and less than 360.
     radius_deg
         Radius, degrees.
+
+    Raises
+    ------
+    BadRequest
+        It is not a circle on the sky.
     """
 
     ra: float
     dec: float
     radius_deg: float
+
+    def __post_init__(self) -> None:
+        fault = circle_fault(self.ra, self.dec, self.radius_deg)
+        if fault is not None:
+            raise BadRequest(f"ra {self.ra:g}, dec {self.dec:g} is not a circle on the sky: {fault}")
 
     @classmethod
     def read(cls, text: str) -> SkyCircle:
@@ -38,8 +68,6 @@ class SkyCircle:
             raise BadRequest(
                 f"region {text!r} is not a circle; write RA,DEC,RADIUS in degrees, such as 83.8,-5.4,0.5"
             ) from None
-        if not (0 <= ra < 360 and -90 <= dec <= 90 and 0 < radius <= 180):
-            raise BadRequest(f"region {text!r}: RA is from 0 to 360, DEC from -90 to 90, RADIUS above 0")
         return cls(ra, dec, radius)
 
     def __str__(self) -> str:

@@ -13,8 +13,16 @@ from gozen.archive import keys
 from gozen.archive.log.observation_log import SCHEMAS, LogTable, read_log_table
 from gozen.archive.log.tracklet_columns import OF_TRACKLET
 from gozen.archive.stores.open_store import Store
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, Rejected
+from gozen.instrument.profile_contradictions import DATA_TYPES
 from gozen.resources.sky_circle import SkyCircle
+
+WORDS = {
+    "data_type": DATA_TYPES,
+    "status": ("reduced", "rejected"),
+    "reason": tuple(sorted(one.__name__ for one in Rejected.__subclasses__())),
+}
+"""The columns of which all possible values are known."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,15 @@ class LogSelection:
     ----------
     first_night, last_night
         ``YYYYMMDD``, inclusive.
-    status
-        ``reduced`` or ``rejected``.
-    reason
-        Name of a rejection, such as ``NoisyFrame``.
+    data_type, status, reason
+        One of `WORDS`, or a pattern that matches one or more of them.
     circle
         The centre of the sensor, or the middle of the tracklet, is inside it (not for quality).
+
+    Raises
+    ------
+    BadRequest
+        A night is not a valid date, the last night is before the first, or a word is not one of `WORDS`.
     """
 
     first_night: str | None = None
@@ -50,9 +61,13 @@ class LogSelection:
     def __post_init__(self) -> None:
         for night in (self.first_night, self.last_night):
             if night is not None:
-                keys.checked_night(night)
+                keys.date_of(night)
         if self.first_night and self.last_night and self.first_night > self.last_night:
             raise BadRequest(f"the first night {self.first_night} comes after the last, {self.last_night}")
+        for name, words in WORDS.items():
+            pattern = getattr(self, name)
+            if pattern is not None and not any(_fits(word, pattern) for word in words):
+                raise BadRequest(f"{name} {pattern!r} is unknown; the words are {', '.join(words)}")
 
 
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
@@ -69,7 +84,13 @@ def nights(store: Store, selection: LogSelection | None = None) -> list[str]:
 
 
 def search_exposures(store: Store, selection: LogSelection | None = None) -> pa.Table:
-    """Return the rows of ``tables/exposures`` that match, one for each exposure and sensor, in order of time."""
+    """Return the rows of ``tables/exposures`` that match, one for each exposure and sensor, in order of time.
+
+    Raises
+    ------
+    BadRequest
+        The selection names one night, and the log does not have it.
+    """
     selection = selection or LogSelection()
     found = _search(store, "exposures", selection, _EXPOSURE_TEXTS)
     if selection.circle is not None:
@@ -105,7 +126,7 @@ def search_tracklets(
     Raises
     ------
     BadRequest
-        The selection has a condition for which the table has no column.
+        The selection has a condition for which the table has no column, or names one night that the log does not have.
     """
     selection = selection or LogSelection()
     asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
@@ -156,7 +177,7 @@ def search_quality(
     Raises
     ------
     BadRequest
-        The selection has a condition for which the table has no column.
+        The selection has a condition for which the table has no column, or names one night that the log does not have.
     """
     selection = selection or LogSelection()
     asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]
@@ -170,7 +191,10 @@ def search_quality(
 
 def _search(store: Store, table: LogTable, selection: LogSelection, texts: tuple[str, ...]) -> pa.Table:
     parts = [SCHEMAS[table].empty_table()]
-    for night in nights(store, selection):
+    chosen = nights(store, selection)
+    if not chosen and selection.first_night is not None and selection.first_night == selection.last_night:
+        raise _no_night(store, selection.first_night)
+    for night in chosen:
         part = read_log_table(store, table, night).replace_schema_metadata(None)
         for name in texts:
             pattern = getattr(selection, name)
@@ -180,10 +204,23 @@ def _search(store: Store, table: LogTable, selection: LogSelection, texts: tuple
     return pa.concat_tables(parts).combine_chunks()
 
 
+def _no_night(store: Store, night: str) -> BadRequest:
+    if store.list(keys.commits(night)):
+        return BadRequest(
+            f"the log of {store.url} lacks the night {night}, which is reduced: run `gozen archive rebuild {night}`"
+        )
+    logged = nights(store)
+    has = f"it has {len(logged)}, from {logged[0]} to {logged[-1]}" if logged else "it is empty"
+    return BadRequest(f"the log of {store.url} has no night {night}; {has}")
+
+
 def _like(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
     values = [text for text in column.unique().to_pylist() if text is not None]
-    fitting = [text for text in values if fnmatchcase(text.lower(), pattern.lower())]
-    return pc.is_in(column, pa.array(fitting, pa.string()))
+    return pc.is_in(column, pa.array([text for text in values if _fits(text, pattern)], pa.string()))
+
+
+def _fits(text: str, pattern: str) -> bool:
+    return fnmatchcase(text.lower(), pattern.lower())
 
 
 def _within(table: pa.Table, circle: SkyCircle, *columns: str) -> pa.Array:

@@ -34,6 +34,12 @@ class DirectoryStore(Store):
             raise BadRequest(f"{key!r} is not a key of the archive {self.url}: it leads outside the archive's root")
         return self.root / key
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the folder does not exist."""
+        with named_errors(self.url, "open"):
+            return not self.root.exists()
+
     def read(self, key: str) -> bytes:
         """Return an object's bytes."""
         with named_errors(self.url_of(key), "read"):
@@ -115,9 +121,9 @@ class DirectoryStore(Store):
             return self.path(key).stat().st_size
 
     def list(self, prefix: str) -> list[str]:
-        """Return the sorted keys below a prefix."""
+        """Return the sorted keys below a prefix; raise `StorageUnavailable` if one of the folders cannot be read."""
         with named_errors(self.url_of(prefix), "list"):
-            found = (p.relative_to(self.root).as_posix() for p in self.path(prefix).rglob("*") if p.is_file())
+            found = (p.relative_to(self.root).as_posix() for p in _paths_below(self.path(prefix)) if p.is_file())
             # Half-written files are left out: the caller would read them before they are complete.
             return sorted(key for key in found if not key.startswith(PARTIAL))
 
@@ -205,6 +211,18 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
         raise StorageUnavailable(
             f"cannot read {name}: it changed while it was read; run again when the file is complete"
         )
+
+
+def _paths_below(folder: Path) -> Iterator[Path]:
+    """Yield the paths below a folder, without folders; those that are deleted meanwhile may be missing."""
+
+    # By default `os.walk`, as `Path.rglob`, passes over a folder that it may not read: its objects would not exist.
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name) for name in names)
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ keys.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gozen.archive.stores.store import Store
 from gozen.errors import BadRequest
 from gozen.settings import Settings, StorageSettings
 
-__all__ = ["Store", "open_archive", "open_store"]
+__all__ = ["Store", "open_archive", "open_store", "require_present"]
 
 _S3 = re.compile(r"(?:^|(?<=::))s3[an]?://", re.IGNORECASE)
 """S3 URLs, also as Hadoop and fsspec spell them; otherwise fsspec would open them with its own S3 client."""
@@ -39,11 +40,12 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
     Raises
     ------
     BadRequest
-        The URL is not valid, its protocol is unknown, or the package for the protocol is not installed.
+        The URL is not valid, its protocol is unknown, or the package for the protocol is not installed; the path is
+        that of a file, or leads through one.
     """
     text = _S3.sub("s3://", str(url))
     if "://" not in text or text.startswith("file://"):
-        return DirectoryStore(Path(text.removeprefix("file://")).expanduser().absolute())
+        return DirectoryStore(_folder(Path(text.removeprefix("file://")).expanduser().absolute()))
     try:
         # Imported here, so that the libraries of other protocols are not loaded.
         if text.startswith("s3://"):
@@ -60,3 +62,22 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
         raise BadRequest(f"cannot open the archive {text!r}: a package is missing ({error}); {package}") from error
     except ValueError as error:
         raise BadRequest(f"cannot open the archive {text!r}: {error}; check the setting archive") from error
+
+
+def require_present(store: Store) -> Store:
+    """Return the store unchanged; raise `BadRequest` if its folder does not exist, so there is nothing to read."""
+    if store.is_absent:
+        raise BadRequest(
+            f"there is no archive {store.url}: check the path that --archive or the setting `archive` gives; "
+            "`gozen run --raw`, `gozen watch` and `gozen simulate` make a new archive"
+        )
+    return store
+
+
+def _folder(root: Path) -> Path:
+    """Return a path that is a folder or can become one; raise `BadRequest` if a file is in its place or above it."""
+    # `Path.exists` raises if a folder above may not be read; whether that matters is seen at the first access.
+    nearest = next(one for one in (root, *root.parents) if os.path.exists(one))  # noqa: PTH110
+    if not nearest.is_dir():
+        raise BadRequest(f"the archive {root} is not a folder: {nearest} is a file; give the path of a folder")
+    return root

@@ -54,6 +54,11 @@ class Store(ABC):
         """Return the URL or path of an object."""
         return f"{self.url}/{key}"
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the root does not exist yet; False for stores in which a root without objects does not differ."""
+        return False
+
     @abstractmethod
     def read(self, key: str) -> bytes:
         """Return an object's bytes; raise `MissingObject` if there is none."""

@@ -146,9 +146,9 @@ def current_or_raise(store: Store, name: str) -> Manifest:
     """Return the manifest of the highest version; raise `MissingObject` if there is no such table."""
     manifest = current(store, name)
     if manifest is None:
-        raise MissingObject(
-            f"the archive {store.url} has no table {name!r}; `gozen night append` makes it from reduced nights"
-        )
+        names = sorted({key.split("/")[1] for key in store.list("catalogs") if "/manifest/" in key})
+        remedy = f"its tables are {', '.join(names)}" if names else "`gozen night append` makes it from reduced nights"
+        raise MissingObject(f"the archive {store.url} has no table {name!r}; {remedy}")
     return manifest
 
 

@@ -15,6 +15,7 @@ from gozen.catalog.format.manifest import Manifest
 from gozen.catalog.format.row_group_index import RowGroup, RowGroups
 from gozen.catalog.read.row_group_reader import AT_ONCE, DataFiles, damage_named
 from gozen.errors import BadRequest
+from gozen.resources.sky_circle import circle_fault
 
 Rows = NDArray[np.intp]
 Degrees = NDArray[np.float64]
@@ -123,7 +124,7 @@ class Catalog:
         Parameters
         ----------
         ra, dec
-            The centre, ICRS degrees.
+            The centre, ICRS degrees; the right ascension is at least 0 and less than 360.
         radius_arcsec
             Arcsec.
         columns
@@ -132,10 +133,11 @@ class Catalog:
         Raises
         ------
         BadRequest
-            The centre is not on the sky, or the radius is negative.
+            The centre is not on the sky, or the radius is not between 0 and 180 degrees.
         """
-        if not (-90 <= dec <= 90 and np.isfinite(ra) and radius_arcsec >= 0):
-            raise BadRequest(f"no cone of {radius_arcsec} arcsec at ra {ra}, dec {dec}: dec is -90 to 90 degrees")
+        fault = circle_fault(ra, dec, radius_arcsec / 3600)
+        if fault is not None:
+            raise BadRequest(f"no cone of {radius_arcsec} arcsec at ra {ra}, dec {dec}: {fault}")
         radius = radius_arcsec / 3600
         ranges = healpix.cone_ranges(ra, dec, radius)
 

@@ -73,7 +73,8 @@ def reference_cone(store: Store, name: str, ra: float, dec: float, radius: float
     MissingObject
         The archive has no such table.
     """
-    rows = Catalog.open(store, name).cone(ra, dec, radius * 3600)
+    # The centre of a field is computed, so it may be just outside the circle; the remainder of -1e-20 is 360.
+    rows = Catalog.open(store, name).cone(ra % 360 % 360, dec, radius * 3600)
     epochs = partition_parquet.numbers(rows, "ref_epoch")
     columns = {f: rows.column(c).to_numpy().astype(np.float64) for f, c in _COLUMNS.items()}
     epoch = float(epochs[0]) if len(epochs) else GAIA_DR3_EPOCH

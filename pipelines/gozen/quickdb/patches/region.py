@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gozen.catalog.format import healpix
 from gozen.errors import BadRequest
+from gozen.resources.sky_circle import circle_fault
 
 FloatArray = NDArray[np.float64]
 Ranges = NDArray[np.int64]
@@ -46,7 +47,7 @@ class Cone:
     Parameters
     ----------
     ra, dec
-        The centre, ICRS degrees.
+        The centre, ICRS degrees; the right ascension is at least 0 and less than 360.
     radius
         The radius, degrees.
     """
@@ -56,10 +57,9 @@ class Cone:
     radius: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.ra) and -90 <= self.dec <= 90 and 0 < self.radius <= 180):
-            raise BadRequest(
-                f"{self} is not a circle on the sky: give dec from -90 to 90 and a radius above 0, in degrees"
-            )
+        fault = circle_fault(self.ra, self.dec, self.radius)
+        if fault is not None:
+            raise BadRequest(f"{self} is not a circle on the sky: {fault}")
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover the region."""
@@ -77,17 +77,19 @@ class Box:
     Parameters
     ----------
     ra, dec
-        Start and end, ICRS degrees. Right ascension runs eastwards: ``ra=(350, 10)`` contains 0, ``ra=(0, 360)`` is
-        the full circle. A declination of 90 includes the pole.
+        Start and end, ICRS degrees. Right ascensions are from 0 to 360 and run eastwards: ``ra=(350, 10)`` contains 0,
+        ``ra=(0, 360)`` is the full circle. Around 0, ``(-10, 10)`` and ``(350, 370)`` are the same as ``(350, 10)``. A
+        declination of 90 includes the pole.
     """
 
     ra: tuple[float, float]
     dec: tuple[float, float]
 
     def __post_init__(self) -> None:
-        if not (-90 <= self.dec[0] < self.dec[1] <= 90 and np.isfinite(self.ra).all() and self.ra[0] != self.ra[1]):
+        if not (-90 <= self.dec[0] < self.dec[1] <= 90 and _is_arc(*self.ra)):
             raise BadRequest(
-                f"{self} is not a box: give ra=(from, to) and dec=(from, to) in degrees, with the lower dec first"
+                f"{self} is not a box: give ra=(from, to) from 0 to 360 degrees, eastwards; ra=(350, 10) contains 0; "
+                "and dec=(from, to) from -90 to 90 degrees, rising"
             )
 
     def ranges(self) -> Ranges:
@@ -128,6 +130,12 @@ class Box:
         return west % 360, 360.0 if abs(east - west) >= 360 else (east - west) % 360
 
 
+def _is_arc(west: float, east: float) -> bool:
+    """Return whether two right ascensions are the ends of an arc; one of them at least is within the circle."""
+    within = [0 <= one <= 360 for one in (west, east)]
+    return west != east if all(within) else any(within) and west < east <= west + 360
+
+
 @dataclass(frozen=True)
 class Polygon:
     """An area enclosed by great circles between corners; it may be concave, and must fit into a hemisphere.
@@ -135,7 +143,7 @@ class Polygon:
     Parameters
     ----------
     corners
-        Positions (ra, dec) in ICRS degrees, in order around the polygon.
+        Positions (ra, dec) in ICRS degrees, in order around the polygon; right ascensions from 0 to 360.
     """
 
     corners: tuple[tuple[float, float], ...]
@@ -143,9 +151,12 @@ class Polygon:
     def __init__(self, corners: Sequence[tuple[float, float]]) -> None:
         object.__setattr__(self, "corners", tuple((float(ra), float(dec)) for ra, dec in corners))
         ra, dec = np.array(self.corners, float).reshape(-1, 2).T
-        on_sky = len(set(self.corners)) > 2 and np.isfinite(ra).all() and (np.abs(dec) <= 90).all()
+        on_sky = len(set(self.corners)) > 2 and ((ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)).all()
         if not on_sky or (self._plane(ra, dec)[2] <= 0).any():
-            raise BadRequest(f"{self} is not a polygon: give at least three different corners within one hemisphere")
+            raise BadRequest(
+                f"{self} is not a polygon: it needs three different corners or more, within a hemisphere; ra is from 0 "
+                "to 360, dec from -90 to 90 degrees"
+            )
 
     def ranges(self) -> Ranges:
         """Return ranges of ``_healpix_29`` that cover the region."""

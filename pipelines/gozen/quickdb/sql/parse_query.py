@@ -20,6 +20,7 @@ from gozen.catalog.format import healpix
 from gozen.errors import BadRequest
 from gozen.quickdb.sql.column_clashes import Spelling, require_spelling, with_dotted_columns
 from gozen.quickdb.sql.query_sources import PIXEL, QuerySource, QuerySources, quoted
+from gozen.resources.sky_circle import circle_fault
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # no warnings: Gozen raises an error instead
 _WITHIN = "within"
@@ -180,8 +181,9 @@ def _limit(call: exp.Anonymous) -> NDArray[np.int64]:
         columns = [isinstance(one, exp.Column) for one in call.expressions[:2]]
     except (ValueError, TypeError) as error:
         raise BadRequest(f"{call.sql()}: write {_USAGE}") from error
-    if columns != [True, True] or not (-90 <= dec <= 90 and radius >= 0 and np.isfinite(ra)):
-        raise BadRequest(f"{call.sql()}: write {_USAGE}")
+    fault = circle_fault(ra, dec, radius / 3600)
+    if columns != [True, True] or fault is not None:
+        raise BadRequest(f"{call.sql()}: write {_USAGE}{'' if fault is None else f': {fault}'}")
     return healpix.cone_ranges(ra, dec, radius / 3600)
 
 
