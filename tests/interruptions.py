@@ -47,7 +47,7 @@ class MemoryStore(Store):
 
     def read(self, key):
         if key not in self.objects:
-            raise MissingObject(f"cannot read {key}: there is no such object")
+            raise MissingObject(f"cannot read {key}: there is no such file")
         return self.objects[key]
 
     def read_range(self, key, start, stop):

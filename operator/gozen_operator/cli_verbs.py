@@ -1,6 +1,6 @@
 """``gozen apply/get/describe/logs/cancel``: work with the cluster without kubectl.
 
-The entry-point group ``gozen.commands`` adds them to the ``gozen`` command. Slow imports are inside the functions.
+The entry-point group ``gozen.commands`` adds them to the ``gozen`` command; slow imports happen only when one runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 
 if TYPE_CHECKING:
     from gozen_operator.api_server.client import KubeApi
@@ -49,7 +49,8 @@ def apply(
         if made["metadata"].get("deletionTimestamp"):
             name = resource.metadata.name
             raise BadRequest(
-                f"{resource.kind} {name} is being deleted; apply it again when `gozen get` no longer lists it"
+                f"{resource.kind} {name} is being deleted; wait until `gozen get` does not list it any more, then "
+                "apply it again"
             )
         typer.echo(f"{resource.kind} {resource.metadata.name} applied in {manifest['metadata']['namespace']}")
     typer.echo(f"next: gozen describe {resources[0].kind} {resources[0].metadata.name}")
@@ -98,12 +99,14 @@ def logs(kind: KindName, name: ResourceName, namespace: Namespace = None) -> Non
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)
     if _kind(kind) == "Observation":
-        raise BadRequest(f"an Observation has no pods: ask for its Exposures, {name}-...; `gozen get exp` lists them")
+        raise BadRequest(
+            f"an Observation has no pods; give one of its Exposures, {name}-..., which `gozen get exp` lists"
+        )
     job = (manifest.get("status") or {}).get("job")
     pods = api.pods_of(where, job["uid"]) if job else []
     if not pods:
         raise BadRequest(
-            f"{name} has no pods now: they have not been created yet, or their Job was deleted; see `gozen describe`"
+            f"{name} has no pods now: either they are not created yet, or their Job was deleted; see `gozen describe`"
         )
     for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):
         typer.echo(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
@@ -130,7 +133,7 @@ def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read {file}: {error}") from error
+        raise BadRequest(f"cannot read {file}: {reason_of(error)}") from error
     if night is None:
         return list(load_resources(text, file.name))
     zone = ZoneInfo(load_profile(instrument).site.time_zone)
@@ -145,7 +148,9 @@ def _connected(namespace: str | None) -> tuple[KubeApi, str]:
         from gozen_operator.api_server.client import KubeApi
         from gozen_operator.api_server.connection import connect
     except ImportError as error:
-        raise BadRequest(f"verbs of the cluster: {error}; pip install 'gozen[operator]'") from error
+        raise BadRequest(
+            f"the verbs for the cluster need another package ({error}): pip install 'gozen[operator]'"
+        ) from error
 
     api = KubeApi(connect())
     if namespace is None:
@@ -163,7 +168,7 @@ def _kind(text: str) -> str:
     for kind in KINDS:
         if text.lower() in (kind.short, kind.plural, kind.name.lower()):
             return kind.name
-    raise BadRequest(f"unknown kind {text!r}; there are obs (Observation), exp (Exposure), lcj (LightCurveJob)")
+    raise BadRequest(f"unknown kind {text!r}; the kinds are obs (Observation), exp (Exposure), lcj (LightCurveJob)")
 
 
 def _found(api: KubeApi, kind: str, name: str, namespace: str) -> tuple[Key, dict[str, Any]]:

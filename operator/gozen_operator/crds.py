@@ -2,7 +2,7 @@
 
     python -m gozen_operator.crds FOLDER
 
-Schemas become structural ones: references are written out, "or null" goes, as a field that is left out says the same.
+Schemas become structural ones: references are resolved, and "or null" is removed, because an absent field is the same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEADER = "# Made by `make crds` from the models in gozen.resources; changes bel
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """What Kubernetes has to know about a kind in addition to its schema.
+    """The facts about a kind that Kubernetes needs in addition to its schema.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, problem_of
+from gozen.settings.read_settings import not_json
 
 _PREFIX = "GOZEN_OPERATOR_"
 _BELOW = "__"
@@ -137,10 +138,10 @@ def load_operator_settings(**given: Any) -> OperatorSettings:
     try:
         return OperatorSettings(**given)
     except ValidationError as error:
-        raise BadRequest("; ".join(f"{_variable(one['loc'])}: {one['msg']}" for one in error.errors())) from error
+        problems = (f"{_variable(one['loc'])} = {one['input']!r}: {problem_of(one['msg'])}" for one in error.errors())
+        raise BadRequest("; ".join(problems)) from error
     except SettingsError as error:
-        cause = f" ({error.__cause__})" if error.__cause__ else ""
-        raise BadRequest(f"{error}{cause}; lists and groups are written as JSON in the environment") from error
+        raise BadRequest(not_json(error, _PREFIX)) from error
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
@@ -149,7 +150,7 @@ def unknown_variables(names: Iterable[str]) -> list[str]:
     Parameters
     ----------
     names
-        Of all environment variables; their case does not count.
+        Names of all environment variables; upper and lower case are equal.
     """
     known = set(_variables(OperatorSettings))
     tables = tuple(f"{one}{_BELOW}" for one in _variables(OperatorSettings, tables_only=True))
@@ -171,7 +172,7 @@ def _advice(name: str) -> str:
     known = (one.removeprefix(_PREFIX) for one in _variables(OperatorSettings))
     near = difflib.get_close_matches(name.upper().removeprefix(_PREFIX), known, n=1)
     meant = f"write {_PREFIX}{near[0]}" if near else "docs/reference/operator.md lists all of them"
-    return f"{meant}, or take it out of the environment"
+    return f"{meant}, or remove it from the environment"
 
 
 def _variable(path: Iterable[int | str]) -> str:

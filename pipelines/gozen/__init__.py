@@ -1,7 +1,7 @@
 """Gozen: from raw frames of a camera that films the sky to searchable light curves.
 
-The modules are ordered along the flow of the data (see ``docs/reference``). Importing this package imports none of
-them, so ``import gozen`` is fast in a notebook. ``gozen.__version__`` is determined at its first use.
+Importing this package imports none of its modules, so ``import gozen`` is fast in a notebook; see ``docs/reference``
+for the modules. ``gozen.__version__`` is computed at its first use.
 """
 
 from typing import TYPE_CHECKING

@@ -6,6 +6,8 @@ name of the class is stable; it is used in the status, the log, the tables and t
 
 from __future__ import annotations
 
+import errno
+import re
 from enum import IntEnum
 from typing import ClassVar
 
@@ -201,3 +203,43 @@ def as_gozen_error(error: BaseException) -> GozenError:
     bug = Bug(f"{type(error).__name__}: {error}. This is a bug in Gozen; run again with --debug and report it")
     bug.__cause__ = error
     return bug
+
+
+_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.EISDIR: "it is a folder, not a file: name a file in it",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EACCES: "this user does not have the permission",
+    errno.EPERM: "this user does not have the permission",
+}
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the reason of a foreign error in words: without error numbers, names of codecs and the path again."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not a text file in {error.encoding.upper()}: byte {error.start + 1} cannot be decoded"
+    if isinstance(error, OSError) and error.errno is not None:
+        return _REASONS.get(error.errno) or error.strerror or f"error {error.errno} of the operating system"
+    return str(error) or type(error).__name__
+
+
+_PROBLEMS = (
+    (r"Value error, ", ""),
+    (r"Field required", "it is missing"),
+    (r"Extra inputs are not permitted", "this name is not known"),
+    (r"\w+ should be a valid integer.*", "it should be a whole number"),
+    (r"\w+ should be a valid number.*", "it should be a number"),
+    (r"\w+ should be a valid boolean.*", "it should be true or false"),
+    (r"\w+ should be a valid string.*", "it should be text"),
+    (r"\w+ should be (?:a valid dictionary|an object).*", "it should be a group of names and values"),
+    (r"\w+ should be a valid (?:list|tuple|array).*", "it should be a list"),
+    (r"\w+ should ", "it should "),
+)
+
+
+def problem_of(message: str) -> str:
+    """Return a message of pydantic as the end of a sentence, such as ``it should be a whole number``."""
+    for pattern, words in _PROBLEMS:
+        if found := re.match(pattern, message):
+            return words + message[found.end() :]
+    return message

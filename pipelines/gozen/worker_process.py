@@ -44,7 +44,7 @@ def begin_worker(parent: int, kept_bytes: int) -> None:
 def keep_freed_memory(kept_bytes: int) -> bool:
     """Make the C library keep freed memory for reuse in this process; return True if it is glibc.
 
-    Memory that was returned to the kernel comes back page by page, filled with zeros. This takes as long as the
+    The kernel allocates returned memory again page by page, filled with zeros. This takes as long as the
     calibration or the map function that uses the memory. Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``,
     so each array above 128 kB is mapped again. See mallopt(3).
 

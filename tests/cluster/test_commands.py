@@ -120,5 +120,5 @@ def test_what_is_being_deleted_cannot_be_applied_again_yet(gozen: Call, server: 
             server.kubectl("-n", "people", "patch", "exp/good", "--type=merge", "-p", held)
     server.kubectl("-n", "people", "patch", "exp/good", "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
     assert done.returncode == 64
-    assert "Exposure good is being deleted; apply it again when `gozen get` no longer lists it" in done.stderr
+    assert "Exposure good is being deleted; wait until `gozen get` does not list it any more" in done.stderr
     assert gozen("apply", "one.yaml", "-n", "people").returncode == 0

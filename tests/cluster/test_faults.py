@@ -78,7 +78,7 @@ class Trouble:
     @property
     def lives(self) -> int:
         """How many operators have begun to act."""
-        return (self.folder / "operator.log").read_text().count("holding the Lease")
+        return (self.folder / "operator.log").read_text().count("this process has the Lease")
 
     @contextmanager
     def operator_is_killed(self, seed: int) -> Iterator[None]:

@@ -298,14 +298,14 @@ def test_no_more_jobs_at_once_than_are_allowed(operator: Running) -> None:
     operator.apply(EXPOSURE, "field-004", **BARE, exposureId=4)
     operator.until("exp/field-004", "Succeeded", "Running")
     operator.apply(EXPOSURE, "field-005", **BARE, exposureId=5)
-    assert "2 Jobs at once" in operator.until("exp/field-005", "Succeeded", "Queued")
+    assert "at most 2 Jobs run at the same time" in operator.until("exp/field-005", "Succeeded", "Queued")
     operator.kubectl("delete", "exp/field-004", "job/field-004", "--wait=false", check=True)
     operator.until("exp/field-005", "Succeeded", "Running")
 
 
 def test_a_light_curve_job_says_what_it_waits_for_and_what_it_cannot_do(operator: Running) -> None:
     operator.apply(LIGHTCURVES, "unmeasured", aperture=33)
-    assert "those that are measured are 21, 10" in operator.until("lcj/unmeasured", "Accepted", "ApertureNotMeasured")
+    assert "the measured apertures are 21, 10" in operator.until("lcj/unmeasured", "Accepted", "ApertureNotMeasured")
     operator.apply(LIGHTCURVES, "early", selection={"night": "20300101", "run": "r2"})
     assert "field-003" in operator.until("lcj/early", "Succeeded", "WaitingForExposures")
     operator.apply(LIGHTCURVES, "first", selection={"night": "20300102"})

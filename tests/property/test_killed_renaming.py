@@ -160,7 +160,7 @@ def test_a_second_process_waits_for_the_first(shots: list[Path], expected: Memor
     life = Life(partial(intake, Watched(store), shots[:2]))
     while PLAN not in store.objects:
         life.go()
-    with pytest.raises(StorageUnavailable, match=r"another process gives files of 20240301 .*run again"):
+    with pytest.raises(StorageUnavailable, match=r"another process moves files of 20240301 .*run again"):
         intake(store, shots[:2])
     life.finish()
     assert store.objects == expected.objects

@@ -119,7 +119,7 @@ def test_files_that_retain_says_are_kept_are_kept(kind: type[MemoryStore]) -> No
     answers = []
     for store, fates, said, then in overtaken(partial(archive, kind, reduced()), remove, keep):
         if isinstance(said, StorageUnavailable):
-            assert "run this again to see which are kept" in str(said)
+            assert "run this command again to see how many remain" in str(said)
             answers.append("not known")
         else:
             assert held(store) == then
@@ -156,7 +156,7 @@ def test_a_commit_that_came_too_late_to_retain_says_so(caplog: pytest.LogCapture
         caplog.clear()
         write_commit(store, processing_of(late), late)
         mark_reduced(store, late, raw)
-        return "retains its raw files, but" in caplog.text
+        return "are retained, but" in caplog.text
 
     for store, _, warned, _ in overtaken(partial(archive, MemoryStore, reduced()), remove, commit_it):
         assert warned or held(store) == set(NAMES)
@@ -227,7 +227,7 @@ def test_what_is_reduced_while_it_is_taken_out_stays(named: tuple[str, ...]) -> 
             assert held(store) == set()
         else:
             assert isinstance(said, BadRequest)
-            assert "is kept: the commit" in str(said)
+            assert "is not removed: the commit" in str(said)
             assert held(store) >= set(named)
 
 

@@ -101,7 +101,7 @@ def test_a_field_that_drifts_and_turns_shows_hardly_a_false_flare(reduced):
 def test_blended_calibrators_are_flagged_and_said(reduced):
     commit, table = reduced
     assert (table["flags"] & int(Flag.BLENDED_CALIBRATORS) > 0).all()
-    assert any("light of others" in warning for warning in commit.warnings)
+    assert any("light of other stars" in warning for warning in commit.warnings)
 
 
 def test_what_each_rule_removed_is_recorded(reduced):

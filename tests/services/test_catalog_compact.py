@@ -403,7 +403,7 @@ def test_a_writer_that_is_slower_than_old_generations_are_kept_names_no_half_gen
         assert set(identities(open_catalog(store, "lightcurves").table())) == {*EVERY, *identities(LATE)}
         shutil.rmtree(root)
     assert told[0] == ""
-    assert "was removed while it was written" in told[-1]
+    assert "was deleted while it was written" in told[-1]
 
 
 @pytest.mark.parametrize("keep", [0, -20, -3])
@@ -427,10 +427,10 @@ def test_an_index_that_is_damaged_or_gone_is_named(here: Path, part: str) -> Non
     version = open_catalog(store, "lightcurves").manifest
     path = getattr(version, part)
     store.write(version.key_of(path), store.read(version.key_of(path))[:-9])
-    with pytest.raises(UnreadableInput, match=f"{path} is cut short or damaged"):
+    with pytest.raises(UnreadableInput, match=f"{path} is truncated or damaged"):
         open_catalog(store, "lightcurves")
     store.delete(version.key_of(path))
-    with pytest.raises(MissingObject, match=f"{path} is not there, but its table's manifest names it"):
+    with pytest.raises(MissingObject, match=f"{path} does not exist, but the manifest of its table names it"):
         open_catalog(store, "lightcurves")
 
 

@@ -149,7 +149,7 @@ def test_rows_without_a_position_are_left_out_and_vectors_are_kept(store: Store,
         ({}, {"ra": "ALPHA"}, BadRequest, "ALPHA"),
         ({"RA_ICRS": [f"star {i}" for i in range(COUNT)]}, {}, UnreadableInput, "'star 0', is not an angle"),
         ({"Source": np.zeros(COUNT, int)}, {"source_id": "Source"}, BadRequest, "more than once"),
-        ({"Source": [f"s{i}" for i in range(COUNT)]}, {"source_id": "Source"}, BadRequest, "no integers"),
+        ({"Source": [f"s{i}" for i in range(COUNT)]}, {"source_id": "Source"}, BadRequest, "ids are integers"),
         ({"DE_ICRS": np.full(COUNT, np.nan)}, {}, UnreadableInput, "no row with a position"),
     ],
 )
@@ -164,7 +164,7 @@ def test_what_cannot_be_imported_is_named_and_nothing_is_written(
 
 def test_a_table_without_known_columns_lists_what_it_has(store: Store, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("time,flux\n1,2\n")
-    with pytest.raises(UnreadableInput, match=r"time, flux: name them with --ra and --dec"):
+    with pytest.raises(UnreadableInput, match=r"time, flux: name the columns with --ra and --dec"):
         import_table(store, str(tmp_path / "a.csv"), "mine")
 
 
@@ -271,7 +271,9 @@ def test_a_type_that_shows_late_in_a_csv_is_the_type_of_all(store: Store, tmp_pa
     assert open_catalog(store, "mine").table().sort_by("number")["late"].to_pylist()[-1] == "about 7"
 
 
-@pytest.mark.parametrize(("kind", "says"), [("parquet", "as Parquet, FITS"), ("csv", "about line .* is not UTF-8")])
+@pytest.mark.parametrize(
+    ("kind", "says"), [("parquet", "as Parquet, FITS"), ("csv", "near line .* is not valid UTF-8")]
+)
 def test_damage_in_the_middle_of_a_file_names_it_and_nothing_is_written(
     store: Store, tmp_path: Path, kind: str, says: str
 ) -> None:
@@ -301,7 +303,7 @@ def test_a_fits_table_that_is_cut_says_where(store: Store, tmp_path: Path) -> No
     url, _ = many(tmp_path, "fits")
     data = Path(url).read_bytes()
     Path(url).write_bytes(data[: len(data) // 2])
-    with pytest.raises(UnreadableInput, match=r"many-50000\.fits as Parquet, FITS.*it ends behind row \d+ of 50000"):
+    with pytest.raises(UnreadableInput, match=r"many-50000\.fits as Parquet, FITS.*it ends after row \d+ of 50000"):
         import_table(store, url, "mine")
     assert store.list("catalogs") == []
 
@@ -330,7 +332,7 @@ def test_a_file_that_changes_between_two_looks_at_it_is_refused(store: Store, tm
 
 
 def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableInput, match=r"cannot read the table .*nowhere\.csv: .*no such object"):
+    with pytest.raises(UnreadableInput, match=r"cannot read the table .*nowhere\.csv: .*no such file"):
         import_table(store, str(tmp_path / "nowhere.csv"), "mine")
 
 
@@ -354,9 +356,9 @@ def shuffled(store: Store) -> str:
 
 
 DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
-    "missing file": (lambda s: damaged_file(s, lambda _: b""), "is not there, but the manifest names it"),
+    "missing file": (lambda s: damaged_file(s, lambda _: b""), "does not exist, but the manifest names it"),
     "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "cut short"),
-    "changed bytes": (shuffled, "does not contain what its name says"),
+    "changed bytes": (shuffled, "does not have the checksum that is in its name"),
     "no side file": (
         lambda s: s.delete("catalogs/lightcurves/lightcurves.g1/partition_info.csv") or "partition_info.csv",
         "out of date",
@@ -367,7 +369,7 @@ DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
     ),
     "no index": (
         lambda s: s.delete(manifest.current_or_raise(s, "lightcurves").key_of(
-            manifest.current_or_raise(s, "lightcurves").index)) or "index/", "is not there",
+            manifest.current_or_raise(s, "lightcurves").index)) or "index/", "does not exist",
     ),
 }  # fmt: skip
 

@@ -110,11 +110,11 @@ def test_a_folder_with_something_else_is_not_touched(tmp_path: Path, command) ->
     (tmp_path / "thesis.tex").write_text("precious")
     done = command("demo", "--folder", tmp_path, cwd=tmp_path, check=False)
     assert done.returncode == 64
-    assert "not empty and holds no earlier demo" in done.stderr
+    assert "not empty and is not the folder of an earlier demo" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path, command) -> None:
     done = command("demo", "--folder", tmp_path / "none", "--report-only", cwd=tmp_path, check=False)
     assert done.returncode == 64
-    assert "holds no earlier demo" in done.stderr
+    assert "is not the folder of an earlier demo" in done.stderr

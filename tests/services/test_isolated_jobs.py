@@ -153,7 +153,7 @@ class Forged:
     ids=repr,
 )
 def test_what_the_engine_does_not_expect_is_named(apart, value):
-    with pytest.raises(BadRequest, match="something of type"):
+    with pytest.raises(BadRequest, match="returned a"):
         list(apart.map(Forged(value)))
     assert sum(apart.map(lambda patch: len(patch("forced.ra")))) == 20_000
 
@@ -185,9 +185,9 @@ def asks_with_outside(patch):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (outside, "not an answer: these bytes are not a value: a field of a dtype is outside its element"),
+        (outside, "an invalid answer: these bytes are not a value: a field of a dtype is outside its element"),
         (returns_outside, "a field of a dtype is outside its element"),
-        (asks_with_outside, "not an answer: these bytes are not a value: 67 is not the tag of a value"),
+        (asks_with_outside, "an invalid answer: these bytes are not a value: 67 is not the tag of a value"),
     ],
 )
 def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, said):
@@ -241,5 +241,5 @@ def test_requests_that_make_no_sense_are_refused(apart, request_):
     def ask(patch):
         return patch._reads._source._ask(request_)
 
-    with pytest.raises(BadRequest, match=r"not a request|above 0 and at most 3600"):
+    with pytest.raises(BadRequest, match=r"instead of a request|above 0 and at most 3600"):
         list(apart.map(ask))

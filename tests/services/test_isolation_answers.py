@@ -110,7 +110,7 @@ PROGRAM = pickled(Liar())
     ids=["noise", "a pickle", "an empty result", "a huge request", "a message of the worker's", "no size", "memory"],
 )
 def test_what_is_no_answer_is_refused(small, said):
-    with pytest.raises(FunctionFailed, match="what is not an answer"):
+    with pytest.raises(FunctionFailed, match="an invalid answer"):
         small.call(PROGRAM, "says", said, refuse_all)
 
 
@@ -133,7 +133,7 @@ def message(kind, data):
     ids=["request", "failure", "size"],
 )
 def test_a_message_that_would_be_right_is_refused_when_it_is_too_long(small, said, name):
-    with pytest.raises(FunctionFailed, match=f"what is not an answer: a message {name} of {len(said) - 16} bytes"):
+    with pytest.raises(FunctionFailed, match=f"an invalid answer: a message {name} of {len(said) - 16} bytes"):
         small.call(PROGRAM, "says", said, refuse_all)
 
 
@@ -163,7 +163,7 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
 
 def test_an_answer_to_nothing_is_not_taken_for_that_of_the_next_call(small):
     result = message(b"O", encode("first"))
-    with pytest.raises(FunctionFailed, match="what is not an answer: something after it"):
+    with pytest.raises(FunctionFailed, match="an invalid answer: something after it"):
         small.call(PROGRAM, "says", result + message(b"O", encode("second")), refuse_all)
     assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
 
@@ -210,7 +210,7 @@ def test_a_file_that_the_worker_cannot_read_is_not_the_function_s_fault(small):
 
 
 def test_objects_do_not_come_back(lasting):
-    with pytest.raises(FunctionFailed, match=r"NotEncodable: the value holds a .*Bomb at \[0\], .*Arrow data$"):
+    with pytest.raises(FunctionFailed, match=r"NotEncodable: the value contains a .*Bomb at \[0\], .*Arrow data$"):
         lasting.call(PROGRAM, "returns_code", None, refuse_all)
 
 

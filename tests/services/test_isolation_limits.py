@@ -266,7 +266,7 @@ def test_the_worker_s_own_time_has_an_end():
 
     with Child(Limits(seconds=0.5)) as child:
         child.call(PROGRAM, "asks", None, serve)
-        with pytest.raises(LimitExceeded, match=r"took the worker more than 3 times 0.5 s .*ask for each column once"):
+        with pytest.raises(LimitExceeded, match=r"took the worker more than 3 times 0.5 s .*request each column once"):
             child.call(PROGRAM, "asks_for_ever", None, serve)
 
 

@@ -155,7 +155,7 @@ def test_what_a_function_does_wrong_comes_back_with_its_place(
 @pytest.mark.parametrize(
     ("reduce", "said"),
     [
-        (lambda *_: None, r"reduce\(a, b\) gave None"),
+        (lambda *_: None, r"reduce\(a, b\) returned None"),
         (lambda a, b: a - b, "not associative"),
         (lambda a, b: a + b + "x", "TypeError"),
     ],
@@ -268,7 +268,7 @@ def test_a_result_that_a_sample_cannot_copy_is_named(api: Api) -> None:
 
 def test_a_function_that_ends_its_worker_is_said(nights: Path) -> None:
     with connect(nights, workers=1) as api:
-        with pytest.raises(WorkerLost, match=r"the function ended it, as os\._exit does"):
+        with pytest.raises(WorkerLost, match=r"the function ended it, for example with os\._exit"):
             list(api.map(lambda patch: os._exit(patch("lightcurves.mjd").size % 1), cache=False))
         assert api.mapreduce(size, add) > 0
 
@@ -344,7 +344,7 @@ def test_a_reduce_that_depends_on_grouping_is_found_among_results_that_were_kept
 
 def test_a_function_that_cannot_be_pickled_is_named(api: Api) -> None:
     lock = threading.Lock()
-    with pytest.raises(FunctionFailed, match="open it inside the function"):
+    with pytest.raises(FunctionFailed, match="open that inside the function"):
         api.map(lambda patch: (patch("lightcurves.mjd"), lock.locked()))
 
 

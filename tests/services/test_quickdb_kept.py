@@ -233,19 +233,19 @@ def test_a_function_that_changes_what_outlives_a_call_is_named_once_a_job(
     near: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     near.mapreduce(counted, add)
-    (said,) = (record.getMessage() for record in caplog.records if "not kept" in record.getMessage())
-    assert said.startswith("counted and add: results are not kept for the next run")
+    (said,) = (record.getMessage() for record in caplog.records if "not cached" in record.getMessage())
+    assert said.startswith("counted and add: results are not cached")
     assert "change a copy" in said
     caplog.clear()
     near.mapreduce(counted, add, cache=False)
     near.mapreduce(one, add)
-    assert "not kept" not in caplog.text
+    assert "not cached" not in caplog.text
 
 
 def test_somebody_who_looks_is_told_why_a_result_is_not_kept(near: Api, capfd: pytest.CaptureFixture[str]) -> None:
     near.mapreduce(lambda patch: patch.size + os.getpid(), add, table="lightcurves", progress=True)
     said = " ".join(capfd.readouterr().err.split())
-    assert "not kept for the next run: " in said
+    assert "results are not cached: " in said
     assert "uses the module os" in said or "uses os.getpid" in said
     near.mapreduce(one, add, progress=True)
-    assert "not kept" not in capfd.readouterr().err
+    assert "not cached" not in capfd.readouterr().err

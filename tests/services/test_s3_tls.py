@@ -66,7 +66,7 @@ def test_sql_reads_a_table(store: S3Store, tls: S3Server) -> None:
 
 @pytest.mark.usefixtures("_untold")
 def test_without_the_authority_no_client_trusts_the_server(store: S3Store, tls: S3Server) -> None:
-    with pytest.raises(StorageUnavailable, match="AWS_CA_BUNDLE names a file with the certificates to trust"):
+    with pytest.raises(StorageUnavailable, match="set AWS_CA_BUNDLE to a file with the certificates to trust"):
         store.read("a/b")
     assert store._connection.ranges.fetch("archive/a/b", [(0, 5)]) is None
 

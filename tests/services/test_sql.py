@@ -111,8 +111,7 @@ def test_a_part_of_a_query_with_two_spellings_of_a_name_is_refused(api: Api) -> 
     own = {"a": pa.table({"n": [1], "flux": [1.0]}), "b": pa.table({"n": [1], "FLUX": [2.0]})}
     assert rows(api, "SELECT a.flux, b.FLUX FROM a JOIN b USING (n)", **own) == [(1.0, 2.0)]
     with pytest.raises(
-        BadRequest,
-        match="'flux' and 'FLUX' in both: their names differ only in upper and lower case; rename one of them with AS",
+        BadRequest, match="'flux' and 'FLUX' in both: the two names differ only in case; rename one of them with AS"
     ):
         api.sql("WITH both AS (SELECT a.flux, b.FLUX FROM a JOIN b USING (n)) SELECT FLUX FROM both", **own)
     with pytest.raises(BadRequest, match="'x' and 'X' in a subquery"):

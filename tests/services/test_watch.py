@@ -241,7 +241,7 @@ def test_with_once_storage_in_trouble_ends_it_with_75(place: Path, command) -> N
     (place / "archive" / "raw").write_text("in the way")
     done = command("watch", "incoming", "--once", cwd=place, check=False)
     assert done.returncode == 75
-    assert "a file is in the place of a folder" in done.stderr
+    assert "a file has the name of a folder" in done.stderr
     assert len(waiting(place)) == 8
 
 
@@ -292,9 +292,9 @@ def test_a_second_watch_is_refused(place: Path, start, command) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("nowhere",), "there is no folder nowhere"),
-        (("archive",), "contain one another"),
-        ((".",), "contain one another"),
+        (("nowhere",), "the folder nowhere does not exist"),
+        (("archive",), "overlap"),
+        ((".",), "overlap"),
         (("incoming", "--pipelines", "wsc"), "unknown pipeline wsc"),
         (("incoming", "--recipe", "none.yaml"), "cannot read the recipe none.yaml"),
     ],

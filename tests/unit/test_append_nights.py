@@ -78,16 +78,16 @@ def test_a_circle_and_a_run_choose_among_the_commits(store: Store) -> None:
     staged(store, NIGHTS[0], "2", "r2")
     near, far = SkyCircle(19.7, 29.7, 0.1), SkyCircle(200.0, 29.7, 0.1)
     assert counts(append_nights(store, AppendRequest(NIGHTS[:1], run="r2", region=near))) == [(NIGHTS[0], ("2",), ROWS)]
-    with pytest.raises(BadRequest, match="nothing of the night 20240101 that is selected is reduced"):
+    with pytest.raises(BadRequest, match="no exposure of the night 20240101 that is selected is reduced"):
         append_nights(store, AppendRequest(NIGHTS[:1], region=far))
-    with pytest.raises(BadRequest, match="nothing that is selected is reduced"):
+    with pytest.raises(BadRequest, match="no selected exposure is reduced"):
         append_nights(store, AppendRequest(region=far))
     # A field of the size of the distance touches it.
     assert append_nights(store, AppendRequest(NIGHTS[1:], region=far, reach_deg=180.0))
 
 
 def test_a_night_without_rows_is_refused_and_makes_no_table(store: Store) -> None:
-    with pytest.raises(BadRequest, match="nothing of the night 20240103 is reduced in"):
+    with pytest.raises(BadRequest, match="no exposure of the night 20240103 is reduced in"):
         append_nights(store, AppendRequest(("20240103",)))
     assert store.list("catalogs") == []
     assert logged(store) == []

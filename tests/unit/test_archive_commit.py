@@ -67,7 +67,7 @@ def test_there_may_be_none(store):
 
 
 def test_a_commit_goes_where_it_belongs(store):
-    with pytest.raises(ValueError, match="20240105/e1/r1 does not belong under 20240105/e2/r1"):
+    with pytest.raises(ValueError, match="of 20240105/e1/r1, but its key is of 20240105/e2/r1"):
         write_commit(store, Processing("20240105", "e2"), commit())
 
 
@@ -86,10 +86,10 @@ def test_a_rejection_keeps_value_and_limit():
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "not a commit"),
-        ("[]", "not a commit"),
-        ('{"form": 99}', "update gozen"),
-        ('{"form": 1}', "Field required"),
+        ("{", "not a valid commit"),
+        ("[]", "not a valid commit"),
+        ('{"form": 99}', "update Gozen"),
+        ('{"form": 1}', "it is missing"),
     ],
 )
 def test_what_is_no_commit_is_named(store, content, says):

@@ -90,4 +90,4 @@ def test_a_recorded_raw_file_that_somebody_removed_is_named(store):
 def test_a_record_that_cannot_be_read_is_a_problem(store):
     store.write(f"{keys.raw_folder(NIGHT, 'e1')}/exposure.json", b"{")
     (problem,) = verify(store).problems
-    assert "exposure.json is not a record of an exposure" in problem
+    assert "exposure.json is not a valid record of an exposure" in problem

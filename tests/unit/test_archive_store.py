@@ -89,7 +89,7 @@ def test_a_put_leaves_nothing_but_the_object(tmp_path):
 @pytest.mark.parametrize("key", ["../b", "a/../../b", "/etc/passwd", "a/\0b"])
 def test_no_key_leaves_the_root(tmp_path, key):
     store = open_store(tmp_path / "archive")
-    with pytest.raises(BadRequest, match="leaves the root"):
+    with pytest.raises(BadRequest, match="leads outside the archive's root"):
         store.write(key, b"x")
     assert files_in(tmp_path) == []
 
@@ -195,7 +195,7 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path):
     for path in (tmp_path / "archive", tmp_path / "archive" / "below"):
         with pytest.raises(BadRequest, match="archive is a file; give the path of a folder"):
             open_store(path)
-    with pytest.raises(StorageUnavailable, match="a file is in the place of a folder"):
+    with pytest.raises(StorageUnavailable, match="a file has the name of a folder"):
         open_store(tmp_path).write("archive/stack", b"")
 
 

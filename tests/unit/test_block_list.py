@@ -71,13 +71,13 @@ def test_an_empty_list_blocks_nothing(blocks):
         ("object: a", "not a YAML list"),
         ("- {object: a", "cannot read"),
         ("- {reason: all of it}", "entry 1: .*would block all"),
-        ("- {reason: r, object: a}\n- {object: a}", "entry 2: reason: Field required"),
-        ("- {reason: r, objekt: a}", "entry 1: objekt: Extra inputs"),
+        ("- {reason: r, object: a}\n- {object: a}", "entry 2: reason: it is missing"),
+        ("- {reason: r, objekt: a}", "entry 1: objekt: this name is not known"),
         ("- {reason: r, sky: {ra: 400, dec: 0, radius_deg: 1}}", "entry 1: sky.ra"),
         ("- {reason: r, time: {start: 2024-02-01, end: 2024-01-01}}", "before the start"),
         (
             "- {reason: r, time: {start: yesterday, end: 2024-01-01}}",
-            "entry 1: time.start: .*write a moment as 2026-01-15T12:34:56Z",
+            "entry 1: time.start: .*write a time as 2026-01-15T12:34:56Z",
         ),
     ],
 )

@@ -119,7 +119,7 @@ def test_rows_without_a_position_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("none.fits", None, "no such object"),
+        ("none.fits", None, "no such file"),
         ("broken.fits", b"SIMPLE  =", "as Parquet, FITS, VOTable, ECSV, Arrow or CSV"),
         ("broken.parquet", b"PAR1 and no more", "as Parquet, FITS, VOTable, ECSV, Arrow or CSV"),
         ("other.csv", b"time,flux\n1,2\n", "time, flux"),

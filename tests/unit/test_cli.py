@@ -101,11 +101,11 @@ def test_the_version_is_printed(call):
     [
         (["exposure"], "No such command 'exposure'"),
         (["exposures", "--nigth", "1"], "No such option: --nigth"),
-        (["exposures", "--radius", "wide"], "Invalid value for '--radius'"),
+        (["exposures", "--radius", "wide"], "invalid value 'wide' for --radius"),
         (["instrument", "check"], "Missing argument 'PROFILE'"),
         (["exposures", "--night", "tonight"], "night 'tonight' is not a date of the form YYYYMMDD"),
         (["exposures", "--ra", "10"], "a circle needs both --ra and --dec"),
-        (["exposures", "--csv", "--json"], "give one of --csv, --json and --parquet"),
+        (["exposures", "--csv", "--json"], "give only one of --csv, --json and --parquet"),
         (["--config", "no.toml", "config"], "cannot read the settings file"),
         (["--archive", "nosuch://x", "exposures"], "cannot open the archive 'nosuch://x'"),
     ],
@@ -252,7 +252,7 @@ def test_a_global_option_without_a_value_is_64_and_leaves_the_verb_alone(call, a
 def test_a_verb_that_is_the_value_of_a_global_option_is_named(call):
     code, out, err = call("--archive", "exposures")
     assert (code, out) == (64, "")
-    assert "no verb; 'exposures' is the value of --archive" in err
+    assert "no verb (such as reduce), because 'exposures' is read as the value of --archive" in err
 
 
 def test_exposures_are_printed_for_people_and_for_programs(call, archive, tmp_path):
@@ -309,7 +309,7 @@ def test_what_cannot_be_retained_any_more_is_named(call, archive):
     here = [key for key in archive.list("raw") if key.endswith(".fits")]
     gone = keys.raw(NIGHT, "e1", "gone")
     record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
-    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: already deleted\n2 raw files retained\n"
+    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: it was deleted already\n2 raw files retained\n"
 
 
 def test_the_log_can_be_made_again(call, archive):
@@ -397,7 +397,7 @@ def test_a_verb_of_verbs_alone_prints_its_help_and_no_error(call):
     [
         (("simulate", "--night", "2026011"), "night '2026011' is not a date"),
         (("simulate", "--night", "20260231"), "night '20260231' is not a date"),
-        (("simulate", "--dec", "95"), "'--dec': Input should be less than or equal to 90"),
+        (("simulate", "--dec", "95"), "invalid value '95' for --dec: it should be less than or equal to 90"),
         (("reduce", "2020-01-01"), "night '2020-01-01' is not a date"),
     ],
 )
@@ -414,7 +414,7 @@ def test_files_that_the_profile_cannot_read_are_one_message(call, tmp_path):
     code, _, err = call("masters", "0.fits", "1.fits", "2.fits")
     assert code == 64
     assert err.count("left out, CorruptFile") == 1
-    assert "0.fits and 2 more: no FITS file" in err
+    assert "0.fits and 2 more: it is not a FITS file" in err
     assert "gozen instrument check tomoe 0.fits" in err
 
 

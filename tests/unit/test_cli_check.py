@@ -69,7 +69,10 @@ def test_several_images_are_named_until_one_is_chosen(check):
     hdus = [fits.PrimaryHDU(header=words()), *(fits.ImageHDU(level(), name=f"AMP{n}") for n in (1, 2, 3, 4))]
     code, problems, (note,), text = check(*hdus)
     assert (code, problems) == (0, [])
-    assert "of 4 images HDU 1 (AMP1) is read, not HDU 2 (AMP2), HDU 3 (AMP3), HDU 4 (AMP4); `hdu` in" in note
+    assert (
+        "the file has 4 images; HDU 1 (AMP1) is read, and not HDU 2 (AMP2), HDU 3 (AMP3), HDU 4 (AMP4); `hdu` in"
+        in note
+    )
     assert f"note: {note}" in text
     assert check(*hdus, further="hdu: amp3\n")[:3] == (0, [], [])
     (problem,) = check(*hdus, further="hdu: AMP5\n")[1]

@@ -219,4 +219,4 @@ def test_wrong_requests_are_refused_by_name(look, words, message):
 
 def test_a_missing_table_says_what_to_do(capsys, tmp_path):
     assert run(["lightcurve", "--archive", str(tmp_path), "--id", "5"]) == 65
-    assert "append a night first" in capsys.readouterr().err
+    assert "`gozen night append` makes it" in capsys.readouterr().err

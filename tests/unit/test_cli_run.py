@@ -92,7 +92,7 @@ def test_files_that_came_after_a_numbered_exposure_was_reduced_are_told(camera: 
     done(camera, "00000007", **{"001.fits": "0" * 64})
     code, said = call("reduce", NIGHT)
     assert code == ExitCode.DONE
-    assert "came later, files are not in the result: 00000007/1: it was reduced before they came" in said
+    assert "came later, files are not in the result: 00000007/1: it was reduced before they arrived" in said
 
 
 def test_a_copy_is_named_and_a_raw_file_can_be_taken_out(camera: Camera, call: Call) -> None:
@@ -100,14 +100,16 @@ def test_a_copy_is_named_and_a_raw_file_can_be_taken_out(camera: Camera, call: C
     copy.write_bytes(first.read_bytes())
     camera.shot(40, "sky/s-1.fits")
     _, said = call("masters", "sky")
-    assert "left out, CorruptFile: s-0 (1).fits: it is the same frame as s-0.fits, which is taken once" in said
+    assert (
+        "left out, CorruptFile: s-0 (1).fits: it is the same frame as s-0.fits, and each frame is archived once" in said
+    )
     assert "m-67: OBJECT 'M 67', 1 sensors, 2 files" in said
-    assert call("archive", "forget", NIGHT, "m-67", "s-1") == (0, f"raw/{NIGHT}/m-67/s-1.fits: taken out")
+    assert call("archive", "forget", NIGHT, "m-67", "s-1") == (0, f"raw/{NIGHT}/m-67/s-1.fits: removed")
     assert camera.exposures() == {"m-67": ["s-0"]}
     done(camera, "m-67", **{"s-0.fits": "0" * 64})
     code, said = call("archive", "forget", NIGHT, "m-67", "s-0")
     assert code == ExitCode.BAD_REQUEST
-    assert "s-0.fits is kept: the commit" in said
+    assert "s-0.fits is not removed: the commit" in said
 
 
 def test_a_target_that_lies_elsewhere_is_told_with_both_places(camera: Camera, call: Call) -> None:
@@ -123,4 +125,7 @@ def test_a_night_of_another_camera_is_not_reduced(camera: Camera, call: Call, tm
     (tmp_path / "cam.yaml").write_text(PROFILE.replace("name: tiny", "name: other"))
     code, said = call("reduce", NIGHT)
     assert code == ExitCode.BAD_REQUEST
-    assert f"the raw data of the night {NIGHT} are of tiny, not of other; see --instrument" in said
+    assert (
+        f"the raw data of the night {NIGHT} are of the camera tiny, not of other; choose the camera with --instrument"
+        in said
+    )

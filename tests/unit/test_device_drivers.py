@@ -43,11 +43,15 @@ def test_the_simulated_observatory_is_found(load):
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("subaru", BadRequest, "'subaru': there is no such driver; there is absent, broken, silent, simulated, wrong"),
+        (
+            "subaru",
+            BadRequest,
+            "'subaru': no such driver is installed; the installed drivers are absent, broken, silent, simulated, wrong",
+        ),
         ("absent", BadRequest, "(site_driver:absent) cannot be loaded"),
         ("broken", BadRequest, "does not start: KeyError: 'port'"),
         ("silent", DeviceFailed, "the mount does not answer"),
-        ("wrong", BadRequest, "made object, not an Observatory"),
+        ("wrong", BadRequest, "returned object, not an Observatory"),
     ],
 )
 def test_a_driver_that_will_not_do_is_named(load, name, error, said):

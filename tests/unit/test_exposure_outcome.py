@@ -70,7 +70,7 @@ def test_a_pod_whose_work_nobody_did_is_a_failure_and_no_retry():
 def test_an_archive_that_is_away_when_the_job_is_done_is_said(job):
     plan, found = said(ExposureFacts(SENSORS, job=job, trouble="s3://sky answers 503"))
     assert (found["status"], found["reason"]) == ("Unknown", "StorageUnavailable")
-    assert "the Job is done; its outcome cannot be read: s3://sky answers 503" in found["message"]
+    assert "the Job is finished, but its outcome cannot be read: s3://sky answers 503" in found["message"]
     assert plan.requeue_after_s is not None
 
 

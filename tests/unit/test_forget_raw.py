@@ -51,7 +51,9 @@ def test_without_names_all_files_go_and_the_exposure_with_them(store):
 def test_what_a_commit_names_stays_and_nothing_else_goes(store):
     one = commit(frame_id="s-0")
     write_commit(store, processing_of(one), one)
-    with pytest.raises(BadRequest, match=r"s-0\.fits is kept: the commit exposures/20240105/e1/r1/111\.json names it"):
+    with pytest.raises(
+        BadRequest, match=r"s-0\.fits is not removed: the commit exposures/20240105/e1/r1/111\.json names it"
+    ):
         forget(store, NIGHT, "e1", ["s-1", "s-0"], now=NOW)
     assert len([one for one in store.list("raw") if one.endswith(".fits")]) == 3
 

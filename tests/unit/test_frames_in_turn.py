@@ -79,5 +79,8 @@ def test_more_in_turn_than_that_are_split_and_the_setting_is_named(
 ) -> None:
     given = night(tmp_path, [f"T{number:02d}" for number in range(12)] * 2, exposure_s=60.0)
     assert [one[:2] for one in given if one[0].startswith("t00")] == [("t00", 1), ("t00-2", 1)]
-    assert "t00-2 continues t00, whose last frame was taken 840 s before" in caplog.text
-    assert "set `watch.settle_s` to more than that" in caplog.text
+    assert (
+        "t00-2 continues t00, which was regarded as complete; the last frame of t00 was taken 840 s earlier"
+        in caplog.text
+    )
+    assert "set `watch.settle_s` to a longer time" in caplog.text

@@ -77,20 +77,20 @@ def changed(**changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"pixel_scale_arcsec": -1}, "pixel_scale_arcsec: Input should be greater than 0"),
-        ({"shape": None}, "shape: Field required"),
-        ({"pixelscale": 1.0}, "pixelscale: Extra inputs are not permitted"),
+        ({"pixel_scale_arcsec": -1}, "pixel_scale_arcsec: it should be greater than 0"),
+        ({"shape": None}, "shape: it is missing"),
+        ({"pixelscale": 1.0}, "pixelscale: this name is not known"),
         ({"active": "[1:20,1:21]"}, r"active \[1:20,1:21\] is outside the raw frame of 30 columns and 20 rows"),
         ({"reference": "[21:31,1:20]"}, "reference .* is outside"),
         ({"active": "1:20,1:20"}, r"is not a FITS section such as \[1:2000,1:1128\]"),
         ({"active": "[0:20,1:20]"}, "starts before pixel 1"),
         ({"default_gain": "mid"}, "default_gain 'mid' is not one of high, low"),
         ({"site__time_zone": "Asia/Kiso"}, "'Asia/Kiso' is not an IANA time zone such as Asia/Tokyo"),
-        ({"site__latitude_deg": 95}, "site.latitude_deg: Input should be less than or equal to 90"),
+        ({"site__latitude_deg": 95}, "site.latitude_deg: it should be less than or equal to 90"),
         ({"sensors": [{"id": "1"}, {"id": "1"}]}, "two sensors have the same id"),
-        ({"sensors": [{"id": 111}]}, "sensors.0.id: Input should be a valid string"),
+        ({"sensors": [{"id": 111}]}, "sensors.0.id: it should be text"),
         ({"header__object": {"kind": "text"}}, "give exactly one of `word`, `words` and `value`"),
-        ({"header__object": {"word": "OBJECT", "kind": "sexagesimal"}}, "header.object.kind: Input should be 'text'"),
+        ({"header__object": {"word": "OBJECT", "kind": "sexagesimal"}}, "header.object.kind: it should be 'text'"),
         *(
             (
                 {"aperture_diameters_px": value},
@@ -98,7 +98,7 @@ def changed(**changes):
             )
             for value in ([], [21, 21], [1], [102], [10.5], ["21"], [True], 21, "automatic", ["auto", 10])
         ),
-        ({"header__utc_start": None}, "header.utc_start: Field required"),
+        ({"header__utc_start": None}, "header.utc_start: it is missing"),
     ],
 )
 def test_a_faulty_profile_is_told_which_entry_and_what_is_allowed(changes, says):
@@ -112,24 +112,27 @@ def test_a_faulty_profile_is_told_which_entry_and_what_is_allowed(changes, says)
     [
         ({"masters": ["flat"]}, r"masters \[flat\] has a flat without a dark or bias"),
         ({"reference": "[16:30,1:20]"}, "reference .* has columns of the active area"),
-        ({"header__gain": {"word": "GAIN", "values": {"H": "hi"}}}, "header.gain gives 'hi', which is none of gains"),
+        (
+            {"header__gain": {"word": "GAIN", "values": {"H": "hi"}}},
+            "header.gain gives 'hi', which is not one of gains",
+        ),
         ({"header__gain": {"value": "mid"}}, "header.gain gives 'mid'"),
-        ({"header__gain": {"word": "GAIN", "kind": "number"}}, "gains.high can never be what header.gain reads"),
-        ({"header__sensor": None}, "header.sensor gives '1', which is none of sensors: 111, 112"),
+        ({"header__gain": {"word": "GAIN", "kind": "number"}}, "gains.high can never match header.gain"),
+        ({"header__sensor": None}, "header.sensor gives '1', which is not one of sensors: 111, 112"),
         ({"header__sensor": {"word": "CCD", "values": {"A": "113"}}}, "header.sensor gives '113'"),
         ({"header__data_type": {"word": "T", "values": {"L": "LIGHT"}}}, "header.data_type gives 'LIGHT', which is"),
-        ({"header__ra": {"word": "RA"}}, "header.ra has kind text; it is read as hours or degrees"),
+        ({"header__ra": {"word": "RA"}}, "header.ra has kind text; its kind must be hours or degrees"),
         ({"header__utc_start": {"word": "UTC"}}, "utc_start is of kind text; a time is one of utc"),
         ({"header__exposure_s": {"word": "T", "kind": "utc"}}, "header.exposure_s has kind utc"),
         ({"header__exposure_s": {"word": "T", "kind": "number", "scale": 0}}, "scale 0"),
-        ({"header__exposure_s": {"word": "T", "kind": "number", "values": {"a": "1"}}}, "values, which are for text"),
-        ({"header__gain": {"word": "GAIN", "scale": 2}}, "header.gain has a scale, which is for numbers"),
+        ({"header__exposure_s": {"word": "T", "kind": "number", "values": {"a": "1"}}}, "so its values are never used"),
+        ({"header__gain": {"word": "GAIN", "scale": 2}}, "header.gain has kind text, so its scale is never used"),
         (
             {"header__exposure_s": {"word": "T", "kind": "text"}},
-            "header.exposure_s has kind text; it is read as number",
+            "header.exposure_s has kind text; its kind must be number",
         ),
-        ({"header__object": {"word": " "}}, "the name of a header word is empty"),
-        ({"pixel_scale_arcsec": float("inf")}, "pixel_scale_arcsec: Input should be a finite number"),
+        ({"header__object": {"word": " "}}, "the name of a header keyword is empty"),
+        ({"pixel_scale_arcsec": float("inf")}, "pixel_scale_arcsec: it should be a finite number"),
         ({"binning": "two"}, "'two' is not a binning such as 2x2"),
         ({"hdu": -1}, "hdu"),
     ],
@@ -145,14 +148,18 @@ def test_a_profile_that_can_never_work_is_told_why(changes, says):
         (
             "shape: [20, 30]",
             "shape: [20, 30]\nshape: [20, 31]",
-            "line 5: 'shape' given twice, first on line 4; remove one",
+            "line 5: 'shape' is given twice, first on line 4; remove one",
         ),
-        ("{word: RA,", "{word: RA, word: RB,", "line 17: 'word' given twice"),
+        ("{word: RA,", "{word: RA, word: RB,", "line 17: 'word' is given twice"),
         ("longitude_deg: 137.6", "longitude_deg: -1:30", "write degrees as a decimal number, such as -1.5 .*'-1:30'"),
-        ("height_m: 1132", "height_m: 11:32", r"height_m: Input should be a valid number.*'11:32'"),
-        ("default_gain: high", "default_gain: &g high", "anchor or alias 'g'; write the value out"),
+        ("height_m: 1132", "height_m: 11:32", r"height_m: it should be a number.*'11:32'"),
+        (
+            "default_gain: high",
+            "default_gain: &g high",
+            "the anchor or alias 'g' is not allowed; write the value in full",
+        ),
         ("name: small", "name: !!python/name small", "tag .*; leave it out"),
-        ("name: small", "name: other\n---\nname: small", "2 documents; put each in a file"),
+        ("name: small", "name: other\n---\nname: small", "2 YAML documents; put each into a separate file"),
     ],
 )
 def test_a_profile_is_read_as_strictly_as_a_recipe(old, new, says):
@@ -274,8 +281,8 @@ def test_a_header_is_read_by_the_rules(profile):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"UTC": None}, "the header has no word UTC, which gives utc_start"),
-        ({"UTC": "  "}, "the header has no word UTC"),
+        ({"UTC": None}, "the header has no keyword UTC, from which the profile reads utc_start"),
+        ({"UTC": "  "}, "the header has no keyword UTC"),
         ({"UTC": "tomorrow"}, "UTC = 'tomorrow' cannot be read as utc for utc_start"),
         ({"UTC": "2024-01-05T25:00:00"}, "not a time of day"),
         ({"UTC": "2024-01-05T12:-1:00"}, "not a time of day"),
@@ -283,13 +290,13 @@ def test_a_header_is_read_by_the_rules(profile):
         ({"EXPTIME": "half"}, "EXPTIME = 'half' cannot be read as number for exposure_s"),
         ({"EXPTIME": float("nan")}, "not a finite number"),
         ({"EXPTIME": True}, "a logical value"),
-        ({"EXPTIME": -0.5}, "the exposure of a frame is -0.5 s"),
-        ({"EXPTIME": 0.0}, "the exposure of a frame is 0 s"),
-        ({"DATA-TYP": "LAMP"}, "data_type is 'LAMP', which is none of OBJECT, DARK, FLAT, BIAS"),
-        ({"GAIN": "mid"}, "gain 'mid' is not one of the profile's: high, low"),
+        ({"EXPTIME": -0.5}, "the exposure time of a frame is -0.5 s"),
+        ({"EXPTIME": 0.0}, "the exposure time of a frame is 0 s"),
+        ({"DATA-TYP": "LAMP"}, "data_type is 'LAMP', which is not one of OBJECT, DARK, FLAT, BIAS"),
+        ({"GAIN": "mid"}, "gain 'mid' is not one of the gains in the profile small: high, low"),
         ({"DEC": "-00:61:00"}, "minutes and seconds are between 0 and 60"),
-        ({"FRAME_ID": "../../etc/passwd"}, "frame_id '../../etc/passwd' cannot name a file"),
-        ({"DET_ID": "1/2"}, "sensor '1/2' cannot name a file"),
+        ({"FRAME_ID": "../../etc/passwd"}, "frame_id '../../etc/passwd' cannot be the name of a file"),
+        ({"DET_ID": "1/2"}, "sensor '1/2' cannot be the name of a file"),
     ],
 )
 def test_a_faulty_header_is_a_corrupt_file_that_names_word_and_value(profile, changes, says):
@@ -401,7 +408,9 @@ def test_a_check_lists_every_quantity_and_every_problem(profile):
     bad = check_file({"OBJECT": "x", "UTC-OBS": "12:00"}, (20, 31), profile, "b.fits")
     assert bad.night is None
     assert [
-        problem for problem in bad.problems if "no word UTC, which gives utc_start; the header has UTC-OBS" in problem
+        problem
+        for problem in bad.problems
+        if "no keyword UTC, from which the profile reads utc_start; the header has UTC-OBS" in problem
     ]
     assert [problem for problem in bad.problems if "31 columns and 20 rows" in problem]
     assert len(bad.problems) == 5  # the four words without which nothing can be done, and the shape

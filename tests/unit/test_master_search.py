@@ -121,7 +121,9 @@ def test_what_is_missing_is_named_with_what_there_is(store, put):
 
 
 def test_where_there_is_nothing_it_says_so(store):
-    with pytest.raises(UnreadableInput, match=r"no dark master .* for 10 s, gain 'high'.*there is no other"):
+    with pytest.raises(
+        UnreadableInput, match=r"no dark master .* for 10 s, gain 'high'.*the masters that do not fit: none"
+    ):
         found(store)
 
 
@@ -136,7 +138,7 @@ def test_masters_older_than_60_days_do_not_count(store):
     cards = [("INSTRUME", "tomoe", ""), *WANTED.as_cards()]
     image = np.ones(small_profile().active_shape, np.float32)
     put_master(store, Processing("20260920", "old"), "111", MasterImage("dark", image, MJD - 61, cards))
-    with pytest.raises(UnreadableInput, match=r"from the 60 days before .* there is no other"):
+    with pytest.raises(UnreadableInput, match=r"from the 60 days before .* the masters that do not fit: none"):
         found(store, masters=("dark",))
 
 
@@ -160,7 +162,7 @@ class TestOtherExposureTimes:
         assert float(masters["dark"].image[0, 0]) == 140.0
         used = {"dark": masters["dark"].used}
         assert used["dark"].match.fit == "nearest"
-        assert warnings_of(used, WANTED, one)[-1].endswith("has 4 s for 10 s: nearest")
+        assert warnings_of(used, WANTED, one)[-1].endswith("has an exposure time of 4 s, the frames have 10 s: nearest")
 
     def test_dark_current_is_scaled_with_a_bias(self, store):
         level = found(store, masters=("bias", "dark"), dark_mismatch="scaled")

@@ -293,7 +293,7 @@ def test_no_shutter_opens_while_a_recipe_before_has_left_something_moving(ends_s
         assert over.status == "True"
         assert world.opened[0].start >= BEGIN + timedelta(seconds=ends_s)
     else:
-        assert "step 2 of 2 (exposure DARK): something still moves after 300 s" in over.message
+        assert "step 2 of 2 (exposure DARK): telescope, dome or focuser still moves after 300 s" in over.message
         assert world.opened == []
 
 
@@ -341,7 +341,7 @@ def test_an_exposure_of_somebody_else_in_the_way_is_named(world):
     world.cluster.exposures["obs-006"] = foreign.model_copy(update={"metadata": meta})
     over = world.finish(observer)
     assert over.reason == "StepFailed"
-    assert "the Exposure obs-006 exists and has another owner" in over.message
+    assert "an Exposure obs-006 exists that this Observation does not own" in over.message
     owner = [{"name": recipe.metadata.name, "uid": "the one before"}]
     old = foreign.model_copy(update={"metadata": meta.model_copy(update={"owner_references": owner})})
     world.cluster.kept.clear()
@@ -465,7 +465,7 @@ def test_without_a_cluster_the_command_says_what_to_do(capsys, tmp_path, monkeyp
         main(["--kubeconfig", str(tmp_path / "absent"), "--archive", str(tmp_path / "archive")])
     assert ended.value.code == ExitCode.BAD_REQUEST
     said = capsys.readouterr().err
-    assert "gozen-observer: BadRequest: no cluster to talk to" in said
+    assert "gozen-observer: BadRequest: no cluster is configured" in said
     assert "--kubeconfig" in said
     assert BadRequest.__name__ in said
 

@@ -94,7 +94,7 @@ def test_with_definitions_of_before_the_mark_all_are_listed_and_one_warning_says
     cost(world, api, observer)
     assert world.cluster.writes <= writes + 5, "a mark that does not stay is not tried for each of them"
     (warning,) = [one.message for one in caplog.records if "CustomResourceDefinitions" in one.message]
-    assert "all are listed each time" in warning
+    assert "the observer lists all of them at each check" in warning
 
 
 def test_what_cannot_be_read_is_left_alone_and_said_once(world, caplog):
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_left_alone_and_said_once(world, caplog):
     for _ in range(3):
         assert [one.metadata.name for one in cluster.observations()] == ["obs"]
     (warning,) = [one.message for one in caplog.records if "odd" in one.message]
-    assert "Observation odd is left alone" in warning
+    assert "Observation odd is ignored" in warning
 
 
 @pytest.mark.parametrize("body", [None, "", PAGE_OF_A_PROXY])
@@ -188,9 +188,9 @@ def test_what_the_client_says_of_credentials_and_connections(world):
         (breaks(OSError("no route"), after=False), "list Observations: the API server does not answer: no route"),
         (
             breaks(RuntimeError("the token is empty"), after=False),
-            "list Observations: the answer is not understood: RuntimeError: the token is empty",
+            "list Observations: the request failed, or its answer cannot be read: RuntimeError: the token is empty",
         ),
-        (garbles(PAGE_OF_A_PROXY), "list Observations: the answer is not understood: '<html>"),
+        (garbles(PAGE_OF_A_PROXY), "list Observations: the answer '<html>"),
     ]
     for fault, said in faults:
         api.faults[api.calls] = fault

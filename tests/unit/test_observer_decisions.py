@@ -102,7 +102,7 @@ def test_dithering_is_an_absolute_pointing():
 
 def test_an_assertion_that_fails_cancels_the_recipe():
     action = next_action(situation({"assert": ["domeslit_open", "mirrorcover_open"]}, step=1))
-    said = "step 1 of 1 (assert [domeslit_open, mirrorcover_open]): mirrorcover_open does not hold"
+    said = "step 1 of 1 (assert [domeslit_open, mirrorcover_open]): the condition mirrorcover_open is not fulfilled"
     assert action == Finish("False", "StepFailed", said)
 
 
@@ -110,12 +110,17 @@ def test_an_assertion_that_fails_cancels_the_recipe():
 def test_a_condition_that_nobody_knows_cancels_the_recipe(word):
     action = next_action(situation({word: ["sky_clear"]}, step=1))
     assert action.reason == "StepFailed"
-    assert "no device knows the condition sky_clear; there are domeslit_open, mirrorcover_open" in action.message
+    assert (
+        "no device reports the condition sky_clear; the devices report domeslit_open, mirrorcover_open"
+        in action.message
+    )
 
 
 def test_a_wait_lasts_until_the_window_or_the_night_ends():
     s = situation({"wait": ["mirrorcover_open"]}, {"setFocus": 1.0}, PARAMETERS, POINT, {"exposure": "x"}, step=1)
-    assert next_action(s) == Wait(5, "step 1 of 5 (wait [mirrorcover_open]): waits, as mirrorcover_open does not hold")
+    assert next_action(s) == Wait(
+        5, "step 1 of 5 (wait [mirrorcover_open]): waits, because the condition mirrorcover_open is not fulfilled"
+    )
     ended = next_action(replace(s, now=s.night_ends))
     assert (ended.status, ended.reason) == ("False", "WindowClosed")
     assert "by the end of the night" in ended.message
@@ -267,7 +272,7 @@ def test_an_exposure_is_aborted_by_the_process_that_began_it_when_another_has_th
 
 def test_nothing_moves_while_the_camera_exposes_something_else():
     camera = CameraState("exposing", 6, 3.0)
-    said = "waits, as the camera still exposes EXP_ID 00000006"
+    said = "waits, because the camera still exposes EXP_ID 00000006"
     assert next_action(situation({"setFocus": 1.0}, step=1, camera=camera)) == Wait(3.0, said)
     assert next_action(exposing(attempt=Attempt(1, 7, NIGHT), camera=camera)) == Wait(3.0, said)
 

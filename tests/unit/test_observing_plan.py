@@ -108,7 +108,7 @@ def test_right_ascension_stays_below_360(ra, dra, expected):
 @pytest.mark.parametrize(("dec", "dra", "ddec"), [(89.9, 0.0, 720.0), (-89.9, 0.0, -720.0), (90.0, 10.0, 0.0)])
 def test_an_offset_over_a_pole_is_refused(dec, dra, ddec):
     steps = (Operation(pointing=Pointing(ra=1.0, dec=dec)), Operation(dithering=[dra, ddec]))
-    with pytest.raises(BadRequest, match=r"Observation field step 2: dithering .* leads over a pole"):
+    with pytest.raises(BadRequest, match=r"Observation field step 2: dithering .* crosses a celestial pole"):
         exposures_of(observation(*steps))
 
 

@@ -53,7 +53,7 @@ def test_groups_tables_and_their_entries_can_be_set(monkeypatch: pytest.MonkeyPa
 
 def test_a_list_that_is_not_json_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOZEN_OPERATOR_NAMESPACES", "night")
-    with pytest.raises(BadRequest, match=r"namespaces.*JSON"):
+    with pytest.raises(BadRequest, match=r"NAMESPACES.*JSON"):
         load_operator_settings()
 
 

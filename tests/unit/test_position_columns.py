@@ -109,17 +109,19 @@ def test_rows_outside_the_sky_are_left_out_and_said() -> None:
     found = degrees([40.0, -999.0, 400.0, 50.0, 60.0], [1.0, -999.0, 2.0, 3.0, 90.0], "deg")
     assert found.good.tolist() == [True, False, False, True, True]
     assert found.notes == (
-        "1 of 5 rows have a declination beyond ±90 degrees in dec, the first of -999: they are left out",
-        "2 of 5 rows have a right ascension beyond ±360 degrees in ra, the first of -999: they are left out",
+        "1 of 5 rows have a declination beyond ±90 degrees in the column dec (the first is -999): "
+        "these rows are left out",
+        "2 of 5 rows have a right ascension beyond ±360 degrees in the column ra (the first is -999): "
+        "these rows are left out",
     )
-    with pytest.raises(UnreadableInput, match=r"2 of 2 rows with a declination beyond ±90 .* 20000: .*--unit arcsec"):
+    with pytest.raises(UnreadableInput, match=r"2 of 2 rows with a declination beyond ±90 .* 20000\): .*--unit arcsec"):
         degrees([10.0, 20.0], [20000.0, 30000.0])
 
 
 @pytest.mark.parametrize(
     ("ra", "dec", "unit", "says"),
     [
-        ([0.5, 6.2], [-1.5, 1.5], "", "would fit radians: write --unit rad"),
+        ([0.5, 6.2], [-1.5, 1.5], "", "if they are radians, write --unit rad"),
         ([0.5, 23.9], [-80.0, 80.0], "", "are between 0 and 24: if they are hours, write --unit hourangle"),
         ([0.5, 23.9], [-80.0, 80.0], "deg", None),
         ([0.5, 200.0], [-80.0, 80.0], "", None),
@@ -138,14 +140,14 @@ def test_positions_without_a_unit_that_fit_another_are_said(ra: list, dec: list,
         (pa.array([1, 2**63 - 1]), [1, 2**63 - 1]),
         (pa.array(["9007199254740993", "2"]), [9007199254740993, 2]),
         (pa.array([1.0, 2.0]), [1, 2]),
-        (pa.array([1, 2**63], pa.uint64()), "9223372036854775808, but ids are between 0 and 2"),
-        (pa.array([-5, 1]), "holds -5"),
-        (pa.array([1.5, 2.0]), "no integers"),
-        (pa.array([2.0**60, 1.0]), "rounded"),
+        (pa.array([1, 2**63], pa.uint64()), "9223372036854775808, but ids are from 0 to 2"),
+        (pa.array([-5, 1]), "contains -5"),
+        (pa.array([1.5, 2.0]), "ids are integers"),
+        (pa.array([2.0**60, 1.0]), "float64 rounds"),
         (pa.array([1, None]), "no id in 1 rows"),
-        (pa.array([7, 7, 8]), "1 ids that come more than once, as 7 does"),
+        (pa.array([7, 7, 8]), "1 ids that occur more than once, such as 7"),
         (pa.array(["340282366920938463463374607431768211455"]), "beyond 2"),
-        (pa.array(["s1"]), "no integers"),
+        (pa.array(["s1"]), "ids are integers"),
     ],
 )
 def test_ids_are_exact_or_refused(column: pa.Array, found: list[int] | str) -> None:
@@ -168,11 +170,11 @@ def test_positions_of_a_caller_heed_their_units_and_masks() -> None:
 
 
 def test_truth_values_are_not_positions() -> None:
-    with pytest.raises(UnreadableInput, match=r"column dec of the table t\.csv holds true and false: name one"):
+    with pytest.raises(UnreadableInput, match=r"column dec of the table t\.csv contains true and false: name a column"):
         degrees([1.0, 2.0], [True, False])
 
 
 def test_ids_with_leading_zeros_stay_text() -> None:
     wrong, found = exact_ids(pa.chunked_array([["007", "12"]]))
     assert found is None
-    assert "holds 007, whose leading zeros an integer would lose: leave --id out" in wrong
+    assert "contains 007, whose leading zeros an integer would lose: leave --id out" in wrong

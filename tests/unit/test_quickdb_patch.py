@@ -64,8 +64,8 @@ def test_a_view_knows_its_patch() -> None:
 @pytest.mark.parametrize(
     ("selection", "said"),
     [
-        (np.ones(299, bool), "mask of shape"),
-        (np.ones((300, 1), bool), "mask of shape"),
+        (np.ones(299, bool), "the mask has shape"),
+        (np.ones((300, 1), bool), "the mask has shape"),
         ([0.5], "float64"),
         (7, "list of integers"),
         ([[1, 2]], "list of integers"),

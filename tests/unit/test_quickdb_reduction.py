@@ -70,7 +70,7 @@ def test_what_is_waiting_is_given_up_as_it_is_reduced() -> None:
 
 
 def test_a_reduce_without_return_is_named() -> None:
-    with pytest.raises(FunctionFailed, match=r"reduce\(a, b\) gave None"):
+    with pytest.raises(FunctionFailed, match=r"reduce\(a, b\) returned None"):
         along(lambda *_: None, [1, 2])
 
 

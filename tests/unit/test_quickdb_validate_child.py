@@ -49,7 +49,7 @@ def test_a_request_is_let_through(request_):
     ids=range(32),
 )  # fmt: skip
 def test_what_is_no_request_is_refused_and_not_printed(request_):
-    with pytest.raises(BadRequest, match=r"^the function's process asks with a \w+, not a request .*\)$"):
+    with pytest.raises(BadRequest, match=r"^the function's process sent a \w+ instead of a request .*\)$"):
         checked_request(request_, PATCHES, COLUMNS)
 
 
@@ -97,10 +97,10 @@ def test_a_result_is_let_through():
     ids=range(44),
 )  # fmt: skip
 def test_what_is_no_result_is_refused_and_not_printed(given):
-    with pytest.raises(FunctionFailed, match=r"^the function's process gave something of type \w+ that is not [\w ]+$"):
+    with pytest.raises(FunctionFailed, match=r"^the function's process returned a \w+ that is not [\w ]+$"):
         checked_block(given, PATCHES, COLUMNS, LIMITS)
     if not (isinstance(given, dict) and given.keys() == {"total"}):
-        with pytest.raises(FunctionFailed, match="gave something of type"):
+        with pytest.raises(FunctionFailed, match="returned a"):
             checked_total(given, LIMITS)
 
 
@@ -112,7 +112,7 @@ def test_what_is_no_state_is_as_none(given):
 
 def test_a_state_that_is_no_result_is_refused():
     for given in (None, b"x", {}, {"state": b"x"}):
-        with pytest.raises(FunctionFailed, match="gave something of type"):
+        with pytest.raises(FunctionFailed, match="returned a"):
             checked_state(given, LIMITS)
 
 

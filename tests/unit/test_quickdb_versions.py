@@ -52,5 +52,5 @@ def test_results_of_a_worker_with_other_sources_are_said_and_not_kept(
         assert [node[2] for task in results(plan, engine, cache, progress=False) for node in task.nodes] == [7]
     assert (cache.get("key") is not None) == kept
     assert [str(one.message).partition(":")[0] for one in said] == (
-        [] if kept else [f"a worker has gozen {worker or 'of an older version'}, this process {code_version()}"]
+        [] if kept else [f"a worker has gozen {worker or 'of an older version'}, this process has {code_version()}"]
     )

@@ -579,7 +579,7 @@ def test_what_is_shared_and_how_it_is_reduced_counts_too() -> None:
     assert why_not_kept(names["map"], names["reads"]) == "reads uses open"
     assert why_not_kept(names["map"], shared=open)
     assert why_not_kept(names["map"], shared=itertools.count())
-    assert why_not_kept(names["changes"], shared={}) == "changes changes shared, which outlives a call"
+    assert why_not_kept(names["changes"], shared={}) == "changes changes shared, which lives longer than one call"
 
 
 def test_what_does_not_like_to_be_looked_at_is_not_kept_and_breaks_nothing() -> None:
@@ -594,7 +594,7 @@ def test_what_does_not_like_to_be_looked_at_is_not_kept_and_breaks_nothing() -> 
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert "cannot be looked through" in why_not_kept(len, shared=deep)
+    assert "cannot be analysed" in why_not_kept(len, shared=deep)
 
 
 @pytest.mark.parametrize("method", ["__init__(self, low=1)", "__hash__(self)"])
@@ -618,7 +618,7 @@ def test_a_frozen_dataclass_that_asks_the_clock_in_a_method_of_its_own_is_not_ke
         ("def outer():\n    def map(p): return open('x')\n    return map\nmap = outer()", "outer.map uses open"),
         ("def map(p):\n    import pandas\n    return pandas", "map uses the module pandas"),
         ("def map(p): return p('a.b').tofile('x')", "map uses .tofile"),
-        ("L = []\ndef map(p): L.append(p.size)", "map changes L, which outlives a call"),
+        ("L = []\ndef map(p): L.append(p.size)", "map changes L, which lives longer than one call"),
     ],
 )
 def test_the_reason_names_the_function_and_what_it_uses(text: str, said: str) -> None:

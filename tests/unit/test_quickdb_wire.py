@@ -281,7 +281,7 @@ def test_trees_have_only_so_many_parts(monkeypatch):
     assert decode(encode([None] * 99)) == [None] * 99
     with pytest.raises(UnreadableInput, match="too many parts"):
         decode(tree)
-    with pytest.raises(NotEncodable, match="give NumPy arrays instead"):
+    with pytest.raises(NotEncodable, match="return NumPy arrays instead"):
         encode([None] * 100)
 
 

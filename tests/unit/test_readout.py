@@ -63,7 +63,7 @@ def test_binning_that_has_a_name_or_is_not_said():
 
 @pytest.mark.parametrize("text", ["0", "two", "2x", "2x2x2", "-1", "1.5"])
 def test_binning_that_is_none_is_named(text):
-    with pytest.raises(CorruptFile, match=r"a\.fits: binning '.*' has none of the forms"):
+    with pytest.raises(CorruptFile, match=r"a\.fits: binning '.*' does not have the form"):
         said(camera("binning: {word: BIN}"), BIN=text)
 
 
@@ -139,10 +139,15 @@ def test_a_profile_of_joined_pixels_serves_other_binnings():
 @pytest.mark.parametrize(
     ("binning", "window", "shape", "says"),
     [
-        ("1x1", "", (100, 131), "131 columns and 100 rows, the profile cut says 130 and 100"),
-        ("2x2", "", (100, 130), "130 columns and 100 rows, its header says the full frame with binning 2x2.*65 and 50"),
+        ("1x1", "", (100, 131), "131 columns and 100 rows, but the profile cut has 130 and 100"),
+        (
+            "2x2",
+            "",
+            (100, 130),
+            "130 columns and 100 rows, but its header has the full frame with binning 2x2.*65 and 50",
+        ),
         ("1x1", "[21:60,11:50]", (40, 41), r"window \[21:60,11:50\] with binning 1x1, which gives 40 and 40"),
-        ("1x1", "[1:10,1:100]", (100, 10), "none of which sees the sky"),
+        ("1x1", "[1:10,1:100]", (100, 10), "none of these pixels is in the active area"),
     ],
 )
 def test_a_frame_that_does_not_fit_its_words_is_refused_and_named(binning, window, shape, says):
@@ -156,8 +161,10 @@ def test_a_frame_that_does_not_fit_its_words_is_refused_and_named(binning, windo
 )
 def test_pixels_joined_unequally_are_refused_with_file_word_value_and_what_to_do(rule, words):
     (problem,) = check_file(WORDS | words, (100, 65), camera(f"binning: {rule}"), "a.fits").problems
-    assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another form")
-    assert problem.endswith("join pixels in that ratio, or give such frames a separate profile with `binning: 2x1`")
+    assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another shape")
+    assert problem.endswith(
+        "use a binning with that ratio, or write another profile with `binning: 2x1` for such frames"
+    )
 
 
 def test_a_check_shows_binning_and_window_as_they_are_used():

@@ -119,7 +119,7 @@ def test_a_comment_on_the_same_line_is_plain_yaml():
 
 
 def test_a_comment_given_twice_is_refused():
-    assert "m101.yaml line 17: 'Comment' given twice" in refusal_of(changed("Priority", "Comment: x\nPriority"))
+    assert "m101.yaml line 17: 'Comment' is given twice" in refusal_of(changed("Priority", "Comment: x\nPriority"))
 
 
 def test_a_comment_that_is_too_long_is_refused_on_its_line():
@@ -183,10 +183,10 @@ def test_dark_frames_and_sensors_are_asked_for_by_parameters():
         ("Observer:", "Obsever:", "line 1: unknown word 'Obsever'; did you mean 'Observer'?"),
         ("Project: Supernova Survey\n", "", "line 1: Project is missing; add it (Project of the data"),
         ("Priority: 0.75", "Priority: 7.5", "line 3: Priority is 7.5; it should be less than or equal to 1"),
-        ("Priority: 0.75", "Priority: 0.75\nPriority: 1", "line 4: 'Priority' given twice, first on line 3"),
+        ("Priority: 0.75", "Priority: 0.75\nPriority: 1", "line 4: 'Priority' is given twice, first on line 3"),
         ("nframe: 12", "nfrane: 12", "line 12: unknown parameter 'nfrane'; did you mean 'nframe'?"),
         ("nframe: 12", "nframe: twelve", "line 12: SetParameter.nframe is 'twelve'; it should be a valid integer"),
-        ("nframe: 12", "nframe: 12, nframe: 13", "line 12: 'nframe' given twice"),
+        ("nframe: 12", "nframe: 12, nframe: 13", "line 12: 'nframe' is given twice"),
         ("ra: 210.8", "ra: 360", "line 8: Pointing.ra is 360; it should be less than 360 (Right ascension"),
         (
             "ra: 210.8",

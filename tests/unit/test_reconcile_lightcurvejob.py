@@ -35,9 +35,9 @@ def test_an_aperture_that_the_profile_names_is_accepted(aperture):
 @pytest.mark.parametrize(
     ("aperture", "measured", "says"),
     [
-        (21, (9, 5), "ApertureNotMeasured: spec.aperture 21: those that are measured are 9, 5 pixel"),
+        (21, (9, 5), "ApertureNotMeasured: spec.aperture 21: the measured apertures are 9, 5 pixel"),
         (21, "auto", "leave spec.aperture out"),
-        (21, None, "instrument profile cannot be read"),
+        (21, None, "which lists the apertures, cannot be read"),
     ],
 )
 def test_another_one_is_refused_with_what_to_do(aperture, measured, says):

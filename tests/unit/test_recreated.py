@@ -95,7 +95,7 @@ def test_an_exposure_waits_until_its_predecessors_job_is_gone_and_then_has_its_o
         assert controller.handle(EXPOSURE) is not None, "it is looked at again"
     assert succeeded(server) == (
         "JobNameTaken",
-        "Job field belongs to the Exposure field that was deleted; it begins when the cluster has removed that Job",
+        "Job field belongs to the deleted Exposure field; this one starts when the cluster has removed that Job",
     )
     assert "job" not in server.objects[EXPOSURE]["status"]
     index.remove(server.objects.pop(JOB))

@@ -195,8 +195,8 @@ def test_another_archive_gets_the_same_bytes(good, night):
     ("damage", "name", "word"),
     [
         ("truncated", "CorruptFile", "TMQ1202611200000000311.fits"),
-        ("wrong-shape", "CorruptFile", "405 columns and 400 rows, the profile small says 540 and 400"),
-        ("missing-word", "CorruptFile", "no word UTC"),
+        ("wrong-shape", "CorruptFile", "405 columns and 400 rows, but the profile small has 540 and 400"),
+        ("missing-word", "CorruptFile", "no keyword UTC"),
         ("contradicting-times", "InconsistentTime", "1.000 s later than its first pixel"),
         ("impossible-pointing", "InconsistentPointing", "the declination is 119 deg"),
     ],
@@ -440,7 +440,7 @@ def test_the_block_list_covers_places_on_the_sky(night, tmp_path):
 def test_files_that_are_not_there(night):
     with pytest.raises(MissingObject, match=r"gone\.fits"):
         reduce_sensor(work_of(night, raw=("raw/20261120/00000003/gone.fits",)), night.shared_inputs())
-    with pytest.raises(UnreadableInput, match="sensor 111 has no raw files"):
+    with pytest.raises(UnreadableInput, match=r"the sensor 111 of .* has no raw files"):
         reduce_sensor(work_of(night, raw=()), night.shared_inputs())
     assert products(night) == []
 

@@ -123,7 +123,9 @@ def test_where_all_is_committed_no_catalogue_is_opened(night):
 def test_a_raw_file_that_is_gone_is_named_with_what_to_do_and_mended(night):
     work, data = work_of(night), night.store.read(night.raw_key)
     night.store.delete(*work.raw)
-    with pytest.raises(RawFileMissing, match=r"the raw file .*\.fits is recorded and not there: .*give the same file"):
+    with pytest.raises(
+        RawFileMissing, match=r"the raw file .*\.fits is recorded, but it does not exist: .*give the same file"
+    ):
         reduce_sensor(work, night.shared_inputs())
     assert products(night) == []
     night.store.write(*work.raw, data)

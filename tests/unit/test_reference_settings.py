@@ -45,7 +45,7 @@ def test_the_environment_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_refusal_says_which_setting_helps() -> None:
-    with pytest.raises(UnreadableInput, match=r"several tables.*by the settings reference_file\.hdu\)$"):
+    with pytest.raises(UnreadableInput, match=r"several tables.*use the settings reference_file\.hdu\)$"):
         open_shared_inputs(settings_with())  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="'furlong' is not a unit of positions"):
         open_shared_inputs(settings_with(hdu="1", unit="furlong"))  # type: ignore[arg-type]
@@ -53,5 +53,7 @@ def test_a_refusal_says_which_setting_helps() -> None:
 
 def test_they_are_refused_where_the_reference_is_not_a_file() -> None:
     settings = load_settings(archive="archive", instrument="tomoe", reference_file={"hdu": "2"})
-    with pytest.raises(BadRequest, match=r"reference_file\.hdu says how a table file is read, but reference = None"):
+    with pytest.raises(
+        BadRequest, match=r"reference_file\.hdu applies only to a reference catalogue in a file, but reference = None"
+    ):
         open_shared_inputs(settings)

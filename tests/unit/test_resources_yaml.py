@@ -91,22 +91,25 @@ def test_not_a_number_is_read_so_that_a_field_can_refuse_it():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3", "f.yaml line 3: 'a' given twice, first on line 1; remove one"),
-        ("s:\n  - {x: 1, x: 2}", "f.yaml line 2: 'x' given twice, first on line 2"),
-        ("a: &here 1", "f.yaml line 1: anchor or alias 'here'; write the value out"),
-        ("a: 1\nb: *here", "f.yaml line 2: anchor or alias 'here'"),
+        ("a: 1\nb: 2\na: 3", "f.yaml line 3: 'a' is given twice, first on line 1; remove one"),
+        ("s:\n  - {x: 1, x: 2}", "f.yaml line 2: 'x' is given twice, first on line 2"),
+        ("a: &here 1", "f.yaml line 1: the anchor or alias 'here' is not allowed; write the value in full"),
+        ("a: 1\nb: *here", "f.yaml line 2: the anchor or alias 'here'"),
         (
             "a: !!python/object/apply:os.system [ls]",
-            "f.yaml line 1: tag 'tag:yaml.org,2002:python/object/apply:os.system'",
+            "f.yaml line 1: the tag 'tag:yaml.org,2002:python/object/apply:os.system'",
         ),
-        ("a: !!int 5", "line 1: tag 'tag:yaml.org,2002:int'; leave it out"),
-        ("a:\n\t- b", "f.yaml line 2: not YAML"),
-        ("ok: 1\nnote: first: second", "f.yaml line 2: not YAML: mapping values are not allowed here; put text"),
+        ("a: !!int 5", "line 1: the tag 'tag:yaml.org,2002:int' is not allowed; leave it out"),
+        ("a:\n\t- b", "f.yaml line 2: the text is not valid YAML"),
+        (
+            "ok: 1\nnote: first: second",
+            "f.yaml line 2: the text is not valid YAML: mapping values are not allowed here; put text",
+        ),
         ("a: 1\nb: \x00", "f.yaml line 2: the character U+0000 is not allowed"),
         ("? [a]\n: b", "f.yaml line 1: a key must be text"),
-        ("a: 'open", "not YAML: found unexpected end of stream"),
-        ('a: "\\UFFFFFFFF"', "f.yaml line 1: not YAML"),
-        ("[" * 100_000, f"f.yaml line 1: nested more than {DEEPEST} levels deep"),
+        ("a: 'open", "the text is not valid YAML: found unexpected end of stream"),
+        ('a: "\\UFFFFFFFF"', "f.yaml line 1: the text is not valid YAML"),
+        ("[" * 100_000, f"f.yaml line 1: the values are nested more than {DEEPEST} levels deep"),
     ],
 )
 def test_what_is_not_strict_yaml_is_refused_with_its_line(text, message):
@@ -216,7 +219,7 @@ status:
         ("setFocus: 28.13", "set_focus: 28.13", "line 9: spec.operations[0]: unknown field 'set_focus'"),
         ("name: m31", "name: M31", "line 4: metadata.name is 'M31'"),
         ("name: m31", f"name: {'m' * 49}", "the name has 49 characters; 48 are allowed"),
-        (OBSERVATION, "", "there is no resource in it"),
+        (OBSERVATION, "", "it contains no resource"),
         (OBSERVATION, "- 1", "a resource is a mapping"),
     ],
 )

@@ -148,8 +148,8 @@ def test_a_simulation_takes_its_fields_from_a_recipe(tmp_path: Path) -> None:
     path.write_text(RECIPE)
     assert fields_of_recipe(path, NIGHT, CAMERA) == ([Target("M 67", 150.0, 20.0)], 2)
     path.write_text(OTHER + "- SetParameter: {nframe: 3}\n- Exposure: M 44\n")
-    with pytest.raises(BadRequest, match=r"takes exposures of \[2, 3\] frames"):
+    with pytest.raises(BadRequest, match=r"has exposures with different numbers of frames, \[2, 3\]"):
         fields_of_recipe(path, NIGHT, CAMERA)
     path.write_text(RECIPE.replace("- Exposure: M 67\n", ""))
-    with pytest.raises(BadRequest, match=r"r\.yaml takes no exposure of the sky"):
+    with pytest.raises(BadRequest, match=r"r\.yaml has no exposure of the sky"):
         fields_of_recipe(path, NIGHT, CAMERA)

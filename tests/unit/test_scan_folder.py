@@ -329,8 +329,8 @@ def test_links_to_folders_or_to_nothing_are_named_once_and_left(tmp_path, folder
         assert arriving.look(now) == ([], [])
     said = sorted(record.getMessage() for record in caplog.records)
     assert len(said) == 2
-    assert "gone.fits is a link to nothing" in said[0]
-    assert "night is a link to a folder" in said[1]
+    assert "gone.fits is ignored, because it is a link to a path that does not exist" in said[0]
+    assert "night is ignored, because it is a link to a folder" in said[1]
     assert arriving.unread == 0
 
 

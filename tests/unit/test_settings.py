@@ -89,14 +89,14 @@ def test_variables_of_others_are_let_alone(monkeypatch, name):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("archve = 'x'", "unknown setting 'archve'; `gozen config` lists all of them"),
+        ("archve = 'x'", "unknown setting 'archve' (in gozen.toml); `gozen config` lists all of them"),
         ("[gates]\nnoise = 3", "unknown setting 'gates.noise'"),
-        ("[gates]\nnoise_ratio = 0.5", "setting gates.noise_ratio = 0.5: Input should be greater than 1"),
+        ("[gates]\nnoise_ratio = 0.5", "setting gates.noise_ratio = 0.5 (in gozen.toml): it should be greater than 1"),
         ("run = 'no good'", "setting run = 'no good'"),
-        ("workers = 0", "setting workers = 0: Input should be greater than or equal to 1"),
+        ("workers = 0", "setting workers = 0 (in gozen.toml): it should be greater than or equal to 1"),
         ("archive = ", "cannot read the settings file gozen.toml"),
         ("gates = 3", "setting gates = 3"),
-        ("[photometry]\nfurther_diameters_px = [10]", "take it out, and write aperture_diameters_px"),
+        ("[photometry]\nfurther_diameters_px = [10]", "remove the setting, and write aperture_diameters_px"),
     ],
 )
 def test_a_mistake_in_the_file_is_told_with_name_and_value(file, text, says):

@@ -121,7 +121,7 @@ def test_faults_come_when_they_are_asked_for(build):
     for _ in range(2):
         with pytest.raises(DeviceFailed):
             observatory.focuser.move(28.1)
-    with pytest.raises(BadRequest, match=r"observatory\.faults: 'focuser\.jump' is none of telescope\.point"):
+    with pytest.raises(BadRequest, match=r"observatory\.faults: 'focuser\.jump' is not one of telescope\.point"):
         build(faults=("focuser.jump",))
 
 

@@ -109,7 +109,7 @@ def test_a_sign_that_integers_have_lost_is_refused(tmp_path: Path) -> None:
     lost = Table({"RAh": [1, 2], "RAm": [0, 0], "DEd": [0, -3], "DEm": [30, 0]})
     stream = io.BytesIO()
     lost.write(stream, format="fits")
-    with pytest.raises(UnreadableInput, match=r"\+00 and -00 degrees cannot be distinguished; add a column DE-"):
+    with pytest.raises(UnreadableInput, match=r"an integer cannot distinguish \+00 from -00 degrees; add a column DE-"):
         imported(tmp_path, stream.getvalue(), "t.fits")
 
 
@@ -137,7 +137,7 @@ def test_missing_parts_are_zero_or_no_position(tmp_path: Path) -> None:
         ("1,60,0,+,1,0,0", "row 2 of the column RAm .* 60, is not between 0 and 60"),
         ("1,0,-1,+,1,0,0", "row 2 of the column RAs .* -1, is not between 0 and 60"),
         ("1,0,0,+,91,0,0", "row 2 of the column DEd .* 91, is more than 90"),
-        ("1,0,0,+,-1,0,0", "row 2 of the column DEd .* negative where DE- says that it is not"),
+        ("1,0,0,+,-1,0,0", "row 2 of the column DEd .* negative, but the column DE- has no minus sign"),
         ("1,0,0,S,1,0,0", "row 2 of the column DE- .* 'S', is not a sign: write"),
     ],
 )
@@ -151,14 +151,16 @@ def test_an_old_equinox_is_refused(tmp_path: Path) -> None:
     given["RAh"].description = "Right ascension (1950)"
     stream = io.BytesIO()
     given.write(stream, format="votable")
-    with pytest.raises(UnreadableInput, match=r"old equinox \(Right ascension \(1950\)\): give ICRS or J2000"):
+    with pytest.raises(
+        UnreadableInput, match=r"old equinox \(Right ascension \(1950\)\): give positions in ICRS or J2000"
+    ):
         imported(tmp_path, stream.getvalue(), "t.xml")
 
 
 def test_whole_columns_win_and_a_unit_for_parts_is_refused(tmp_path: Path) -> None:
     done, _ = imported(tmp_path, "RAh,RAm,DEd,DEm,ra,dec\n1,2,3,4,10.5,20.5\n", "t.csv")
     assert (done.ra, done.dec) == ("ra", "dec")
-    with pytest.raises(BadRequest, match="leave the unit out"):
+    with pytest.raises(BadRequest, match="leave --unit out"):
         imported(tmp_path, text(), "t.csv", unit="deg")
 
 

@@ -104,7 +104,7 @@ def test_a_damaged_record_stops_its_own_exposure_alone(tmp_path: Path, profile: 
     files = [put(raw, f"{n}.fits", f"2026-01-15T12:0{n}:00", EXPID=str(40 + n)) for n in (1, 2)]
     groups = sort_arrivals(ArchivedExposures(store, profile), read_arrivals(files, profile)[0]).groups
     assert set(groups) == {("20260115", "00000041"), ("20260115", "00000042")}
-    with pytest.raises(UnreadableInput, match=r"00000042/exposure\.json is not a record"):
+    with pytest.raises(UnreadableInput, match=r"00000042/exposure\.json is not a valid record"):
         take(store, files, profile)
     assert read_record(store, "20260115", "00000041") is not None
 
@@ -180,7 +180,7 @@ def test_a_packed_file_that_was_cut_short_is_left_out(tmp_path: Path, profile: P
     store = open_store(tmp_path / "archive")
     taken, (refused,) = take_in(store, profile, [replace(arrival, stamp=None)])
     assert taken == []
-    assert "cannot be unpacked" in str(refused)
+    assert "cannot be decompressed" in str(refused)
 
 
 def test_a_camera_that_writes_to_the_archive_needs_no_record(tmp_path: Path, profile: Profile) -> None:
@@ -240,10 +240,10 @@ def test_folders_are_searched_and_missing_ones_named(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.write("raw/20260115/x/exposure.json", b"{}")
-    with pytest.raises(UnreadableInput, match=r"x/exposure\.json is not a record of an exposure"):
+    with pytest.raises(UnreadableInput, match=r"x/exposure\.json is not a valid record of an exposure"):
         read_record(store, "20260115", "x")
     store.write("raw/20260115/y/record/1.json", b"{}")
-    with pytest.raises(UnreadableInput, match=r"y/record/1\.json is not a change to the record of an exposure"):
+    with pytest.raises(UnreadableInput, match=r"y/record/1\.json is not a valid change to the record of an exposure"):
         read_record(store, "20260115", "y")
     assert sensors_taken(store, "20260115", "x") is None
     store.write("raw/20260115/x/a.fits", b"x")

@@ -184,18 +184,18 @@ def test_other_files_are_named(head: bytes) -> None:
 
 def test_an_encoding_that_nothing_shows_is_asked_for() -> None:
     data = "name,ra,dec\nété,1,2\n".encode("latin-1")
-    with pytest.raises(UnreadableInput, match=r"about line 2 it is not UTF-8 .* --encoding latin-1"):
+    with pytest.raises(UnreadableInput, match=r"near line 2 it is not valid UTF-8: .* --encoding latin-1"):
         read(data)
     assert read(data, encoding="latin-1")["name"].to_pylist() == ["été"]
     for other in ("klingon", "base64", "rot13", "\0", ""):
-        with pytest.raises(UnreadableInput, match=f"no encoding {re.escape(repr(other))}: write utf-8"):
+        with pytest.raises(UnreadableInput, match=f"the encoding {re.escape(repr(other))} is not known: write utf-8"):
             read(data, encoding=other)
 
 
 def test_bytes_that_are_not_utf8_far_down_are_named_by_their_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "_BLOCK", 4096)
     text = "name,ra\n" + "".join(f"star {n},{n}\n" for n in range(500))
-    with pytest.raises(UnreadableInput, match="about line 502 it is not UTF-8"):
+    with pytest.raises(UnreadableInput, match="near line 502 it is not valid UTF-8"):
         read(text.encode() + b"\xe9t\xe9,1\n")
 
 

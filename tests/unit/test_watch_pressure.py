@@ -105,8 +105,8 @@ def test_falling_behind_and_a_full_queue_are_said_with_numbers():
     found = pressure_of(cubes, paces, 100.0, unread=1, free=None, limit=None)
     said = {one.name: one.message for one in warnings_of(found, WatchSettings(queue_length=3))}
     assert set(said) == {"FallingBehind", "QueueFull"}
-    assert "1.00 sensor exposures a second come and 0.00 are reduced" in said["FallingBehind"]
-    assert "2 more in the folder" in said["QueueFull"]
+    assert "1.00 sensor exposures arrive per second and 0.00 are reduced" in said["FallingBehind"]
+    assert "2 more wait in the folder" in said["QueueFull"]
     assert found.line() == "queue 5 (2 in the folder), oldest 100 s, in 1.00/s, out 0.00/s"
 
 

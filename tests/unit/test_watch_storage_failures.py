@@ -271,7 +271,7 @@ def test_a_record_that_is_damaged_while_exposures_are_renamed_is_waited_for(
     assert f"raw/{NIGHT}/renaming/plan.json" in objects
     for _ in range(3):
         world.now += 4.0
-        with pytest.raises(StorageUnavailable, match=r"late/exposure\.json is not a record"):
+        with pytest.raises(StorageUnavailable, match=r"late/exposure\.json is not a valid record"):
             world.inbound.step(world.now)
     objects[damaged] = record[0]
     world.run()

@@ -61,7 +61,7 @@ class KubeApi:
         return found
 
     def create_job(self, manifest: Manifest) -> Manifest | None:
-        """Create a Job and return it; if its name is taken, return the Job of that name, or None if it was deleted."""
+        """Create a Job and return it; if a Job has its name, return that Job, or None if that was deleted."""
         meta = manifest["metadata"]
         try:
             return self._answer(ApiRequest("POST", path_of("Job", meta["namespace"]), _MANAGED, manifest))

@@ -1,8 +1,8 @@
 """The HTTP connection to the API server, used by operator, observer and command line.
 
 The client library gives addresses, credentials and TLS. Its typed verbs are not used: they convert plain data into the
-library's models, do not support server-side apply, and repeat some requests by themselves. Here a request is sent once;
-the caller decides on a retry, and waits as long as a ``Retry-After`` says (`gozen_operator.api_server.responses`).
+library's models, do not support server-side apply, and repeat some requests without being asked. Here a request is sent
+once; the caller decides on a retry, and waits for the time in ``Retry-After`` (`gozen_operator.api_server.responses`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ApiConnection:
         Raises
         ------
         ClusterUnavailable
-            There is no answer, or none of an API server; `RefusedError` where the API server refuses.
+            There is no answer, or it is not from an API server; `RefusedError` if the API server refuses the request.
         """
         data = None if request.body is None else json.dumps(request.body)
         try:
@@ -65,14 +65,16 @@ class ApiConnection:
                 request.method, url, headers=headers, body=data, timeout=_TIMEOUT, retries=False
             )
         except (HTTPError, OSError, config.ConfigException) as error:  # the last two: its token file cannot be read now
-            raise ClusterUnavailable(f"{request}: the API server does not answer: {error}") from error
+            raise ClusterUnavailable(
+                f"{request}: the API server does not answer: {error}; check its address and the network"
+            ) from error
         wants_json = "json" in request.accept
         found = checked_answer(str(request), answer.status, answer.headers, answer.data, wants_json=wants_json)
         self.writes += request.method != "GET"
         return found
 
     def unless_gone(self, request: ApiRequest) -> dict[str, Any] | None:
-        """Return as `answer`; None if the object no longer exists (404), or now has another uid or version (409)."""
+        """Return the same as `answer`; None if the object was deleted (404) or has another uid or version now (409)."""
         try:
             return self.answer(request)
         except RefusedError as refusal:
@@ -101,5 +103,7 @@ def connect() -> ApiConnection:
         try:
             config.load_kube_config()
         except config.ConfigException as error:
-            raise ClusterUnavailable(f"no cluster is configured: {error}; set KUBECONFIG") from error
+            raise ClusterUnavailable(
+                f"no cluster is configured: {error}; set KUBECONFIG to the path of a kubeconfig file"
+            ) from error
     return ApiConnection(client.ApiClient())

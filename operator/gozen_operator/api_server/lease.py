@@ -1,8 +1,8 @@
 """Leader election by a Lease: one operator acts at a time. Decisions are pure functions; requests are sent by `Leases`.
 
-The race: two processes acquire a free Lease, or a holder that was stalled resumes. Each write names the version that
-was read, so that the API server rejects the second. A Lease expires by the clock of the process that waits, and its
-holder stops one renewal before another process may begin.
+The race: two processes try to acquire a free Lease, or a leader that was stalled resumes. Each write names the version
+that was read, so the API server rejects the second write. A Lease expires by the clock of the process that waits, and
+its holder stops one renewal before another process may begin.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SeenLease:
 
 
 def is_free(lease: Mapping[str, Any] | None, identity: str, seen: SeenLease, now: float) -> bool:
-    """Tell whether this process may take a Lease: it holds it already, or the Lease was released or has expired."""
+    """Tell whether this process can acquire a Lease: it has it already, or the Lease was released or has expired."""
     if lease is None:
         seen.is_held = False
         return True
@@ -83,12 +83,12 @@ def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: f
 
 
 class Tenure:
-    """The tenure of one process; the Lease counts as held only after an answer that confirms it.
+    """The tenure of one process; it begins only after an answer of the API server that confirms it.
 
     Parameters
     ----------
     identity
-        Name under which the process holds the Lease.
+        Name of the process in the Lease.
     """
 
     def __init__(self, api: Leases, namespace: str, identity: str) -> None:
@@ -100,7 +100,7 @@ class Tenure:
         self._asking = threading.Lock()
 
     def hold(self, now: float, wall: float) -> bool:
-        """Acquire or renew the Lease; False when another process holds it, or no valid answer arrives.
+        """Acquire or renew the Lease; return False if another process has it, or if no valid answer arrives.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Tenure:
         return holds
 
     def try_to_hold(self, now: float, wall: float) -> bool:
-        """Acquire or renew the Lease by two requests; False when another process holds it. Times as in `hold`."""
+        """Acquire or renew the Lease by two requests; return False if another process has it. Times as in `hold`."""
         lease = self.api.lease(self.namespace, NAME)
         if not is_free(lease, self.identity, self._seen, now):
             return False

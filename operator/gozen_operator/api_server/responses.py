@@ -1,7 +1,7 @@
 """Interpret answers of the API server: success, a refusal, or an answer that is not understood. No I/O.
 
-The status is read before the body: a load balancer, a proxy or a server that is starting may answer with an empty body
-or with HTML, whatever content type it names. A refusal says how long to wait before a retry.
+The status is read before the body: a load balancer, a proxy or a server that is starting can answer with an empty body
+or with HTML, under any content type. A refusal can contain the time to wait before a retry.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class RefusedError(ClusterUnavailable):
 def checked_answer(
     what: str, status: int, headers: Mapping[str, str], body: bytes, *, wants_json: bool = True
 ) -> dict[str, Any]:
-    """Return the content of an answer, under ``text`` where no JSON was requested.
+    """Return the content of an answer; it is under the key ``text`` if no JSON was requested.
 
     Parameters
     ----------
@@ -78,13 +78,14 @@ def checked_answer(
         return {"text": body.decode(errors="replace")}
     if found is None:
         raise ClusterUnavailable(
-            f"{what}: the answer is not understood: {_shown(body)} is not an object of JSON; is a proxy in between?"
+            f"{what}: the answer {_shown(body)} is not a JSON object; check whether a proxy answers instead of the "
+            "API server"
         )
     return found
 
 
 def retry_after_s(error: BaseException) -> float:
-    """Return the seconds to wait before a retry that an error names; 0 where it names none."""
+    """Return the seconds to wait before a retry that an error names; 0 if it names none."""
     return error.retry_after_s if isinstance(error, RefusedError) else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Which DARK and FLAT Exposures of its night an Exposure waits for. No I/O."""
+"""Find the DARK and FLAT Exposures of its night for which an Exposure waits. No I/O."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def awaited_calibration(index: Index, namespace: str, entry: ExposureEntry, prof
 
 
 def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profile, recipes: _Recipes) -> Ordered:
-    """Return the configuration of an Exposure; only its Observation's recipe holds gain and exposure time.
+    """Return the configuration of an Exposure; only its Observation's recipe has gain and exposure time.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""Which resources to reconcile after a change. No I/O.
+"""Find the resources to reconcile after a change. No I/O.
 
-An event marks few keys, however many resources exist: those whose facts it changes, and of a queue its head only.
+An event marks only few keys, even if many resources exist: those whose facts it changes, and only the first one of a
+queue.
 """
 
 from __future__ import annotations

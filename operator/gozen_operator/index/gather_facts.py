@@ -43,7 +43,7 @@ class ArchiveAnswer:
     raw
         Sensors whose raw data exist; None if they were not read.
     commits
-        By sensor; None if they were not read.
+        Commits by sensor; None if they were not read.
     trouble
         Why the archive cannot be read now.
     """

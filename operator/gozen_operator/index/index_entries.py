@@ -251,7 +251,7 @@ def waiting_for_exposures(namespace: str) -> IndexKey:
 
 
 def filed_under(key: Key, entry: IndexEntry) -> Iterator[tuple[IndexKey, SortKey]]:
-    """Yield the lists of an entry; what is being deleted has no turn, and blocks nobody but its own EXP_ID."""
+    """Yield the lists of an entry; an object that is being deleted waits in no list, but still has its EXP_ID."""
     here = key.namespace
     if isinstance(entry, ExposureEntry):
         yield from _filed_exposure(here, entry)

@@ -21,7 +21,7 @@ class IndexedObject:
     version
         Its resourceVersion as a number, which grows with each change (Kubernetes API conventions).
     text
-        JSON of the manifest; empty for a Job, whose entry holds all that is needed.
+        JSON of the manifest; empty for a Job, because its entry has all necessary fields.
     entry
         None if the object is invalid for this version of Gozen.
     """

@@ -1,4 +1,4 @@
-"""What the index knows around an Exposure: its Job, queue position, Observation, duplicates. No I/O."""
+"""Index entries related to an Exposure: its Job, queue position, Observation, duplicates. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gozen_operator.reconcile.refused import taken_by
 
 @dataclass(frozen=True)
 class ExposureNeighbours:
-    """What the index holds about an Exposure and its neighbours at one moment.
+    """The entries in the index of an Exposure and its neighbours at one moment.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class ExposureNeighbours:
 
 
 def neighbours_of(index: Index, exposure: Exposure) -> ExposureNeighbours:
-    """Return what the index holds about an Exposure and its neighbours."""
+    """Return the index entries of an Exposure and its neighbours."""
     namespace, owner, name = str(exposure.metadata.namespace), as_owner(exposure), job_name(exposure)
     entry = entry_of(exposure)
     assert isinstance(entry, ExposureEntry)
@@ -80,7 +80,7 @@ def job_of_another(index: Index, mine: Owner, name: str) -> str:
 def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> ExposureEntry | None:
     """Return the Exposure of the same processing that comes first; None if this one has begun.
 
-    An Exposure with a Job precedes one that was created earlier: creation times are whole seconds, of several machines.
+    An Exposure with a Job precedes an older one without, because creation times are whole seconds of several clocks.
     """
 
     def place(one: ExposureEntry) -> tuple[bool, str, str]:

@@ -2,8 +2,8 @@
 
 It guards against two races. Events arrive late, twice or in the wrong order, while workers read: an older version never
 replaces a newer one, a deleted object does not return, and one lock makes each answer one of a single moment. Each
-write of the operator is put here at once, so that a reconcile sees it before the watch reports it.
-Objects are kept as compact text and are parsed when they are read: ten thousand need 25 MB.
+write of the operator is stored here at once, so a reconcile sees it before the watch reports it. Objects are kept as
+compact text and are parsed when they are read: ten thousand need 25 MB.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MODELS = 512
 
 
 class ObjectChange(NamedTuple):
-    """The entry of an object before and after a change; None if it did not exist."""
+    """The entry of an object before and after a change; None if there is none."""
 
     key: Key
     before: IndexEntry | None
@@ -60,7 +60,7 @@ class Index:
         return len(self._objects)
 
     def put(self, manifest: Manifest) -> ObjectChange | None:
-        """Store an object and return the change; None if it is not newer than the known one."""
+        """Store an object and return the change; None if the object is not newer than the stored one."""
         key, meta = key_of(manifest), manifest["metadata"]
         uid, version = meta["uid"], int(meta["resourceVersion"])
         with self._lock:
@@ -153,9 +153,9 @@ class Index:
             return None if cached is None else self._model(key, cached)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
-        """Return a resource's own Job, without the ends of its pods; a Job of another owner does not count.
+        """Return a resource's own Job, without the ends of its pods; a Job of another owner is ignored.
 
-        Nor does an expected Job: nobody knows yet whether it will be created.
+        An expected Job is ignored too, because its creation is not certain yet.
         """
         entry = self.job_named(owner.key.namespace, name)
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None

@@ -23,17 +23,17 @@ def understood(what: str) -> Iterator[None]:
     Raises
     ------
     ClusterUnavailable
-        For every error; `RefusedError` where the API server refuses.
+        Any error occurred; `RefusedError` if the API server refused the request.
     """
     try:
         yield
     except RefusedError as refusal:
         if refusal.code in _NO_RIGHT:
-            raise refusal.advised("give the observer's service account the right") from refusal
+            raise refusal.advised("give the observer's service account the permission for this request") from refusal
         raise
     except ClusterUnavailable:
         raise
     except Exception as error:
         # Half an answer, credentials that cannot be read, an object of a later version.
         said = f"{type(error).__name__}: {error}"
-        raise ClusterUnavailable(f"{what}: the answer is not understood: {said}") from error
+        raise ClusterUnavailable(f"{what}: the request failed, or its answer cannot be read: {said}") from error

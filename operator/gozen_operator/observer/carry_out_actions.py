@@ -1,6 +1,6 @@
 """Carry out the action that `next_action` chose, on devices, archive and cluster.
 
-Each action is one step that a later process can find: a kill between two of them loses nothing.
+A later process can find out which actions were done, so a kill between two of them loses nothing.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ class ActionExecutor:
             # It belongs to a deleted Observation of this name, and the garbage collector is about to remove it.
             self.tell(work, f"{title}: waits until the old Exposure {made.metadata.name} is deleted", now)
             return self._site.settings.observer.interval_s
-        message = f"the Exposure {made.metadata.name} exists and has another owner; delete it and apply this again"
+        message = (
+            f"an Exposure {made.metadata.name} exists that this Observation does not own; delete it and apply this "
+            "again"
+        )
         work.failure = Failure(action.step, message, blocked=True)
         return 0.0
 

@@ -1,7 +1,7 @@
 """Claims: which observer process executes an Observation, renewal of its claim, and marks of Observations that ended.
 
-The race: two processes choose the same Observation, or one that was stalled for longer than ``claim_s`` resumes.
-Each request names the version that was read, so that the API server rejects the later one.
+The race: two processes choose the same Observation, or one that was stalled for longer than ``claim_s`` resumes. Each
+request names the version that was read, so the API server rejects the later request.
 """
 
 from __future__ import annotations

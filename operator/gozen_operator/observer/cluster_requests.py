@@ -81,7 +81,10 @@ class KubernetesCluster:
         except RefusedError as refusal:
             if not refusal.is_final:
                 raise
-            self._tell(f"{refusal}; all are listed each time. Install the chart's CustomResourceDefinitions")
+            self._tell(
+                f"{refusal}; the observer lists all of them at each check. Install the chart's "
+                "CustomResourceDefinitions"
+            )
             items = self._items(what, _REMEMBERED)
         found = []
         for name, item in items:
@@ -89,7 +92,7 @@ class KubernetesCluster:
                 with understood(f"read Observation {name}"):
                     found.append(_observation(item))
             except ClusterUnavailable as error:
-                self._tell(f"Observation {name} is left alone: {error}")
+                self._tell(f"Observation {name} is ignored: {error}")
         return found
 
     def observation(self, name: str) -> Observation | None:

@@ -1,7 +1,7 @@
-"""What an observer process remembers of its Observation; if lost, devices move again, but no data are lost.
+"""The memory of an observer process about its Observation; if lost, devices move again, but no data are lost.
 
-The race: a process may be killed between any two actions, and another may have opened a shutter before. So the archive
-is read first for the steps in `unsettled`; nothing here alone proves that an exposure was taken.
+The race: a process can be killed between any two actions, and an earlier process may have opened a shutter. So the
+archive is read first for the steps in `unsettled`; nothing here alone proves that an exposure was taken.
 """
 
 from __future__ import annotations

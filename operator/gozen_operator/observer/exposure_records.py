@@ -103,7 +103,7 @@ def order_of(recipe: Recipe, step: int, exposure_id: int, night: str, start: dat
 
 
 def exposure_of(recipe: Recipe, action: Create) -> Exposure:
-    """Return the Exposure of a step whose data were taken; where a sensor wrote nothing it names those that did."""
+    """Return the Exposure of a step whose data were recorded; if a sensor wrote nothing, it names the others."""
     planned, meta = recipe.planned[action.step].exposure, recipe.observation.metadata
     all_wrote = set(action.sensors) == set(recipe.sensors_of(action.step))
     changes = {

@@ -1,7 +1,7 @@
 """Decide the observer's next action from the situation alone, whatever happened before. No I/O.
 
-Only cluster and archive count; the memory of this process merely saves movements. So it may be killed after any action:
-the next process continues there, and neither exposes twice nor forgets an exposure.
+Decisions depend only on cluster and archive; the memory of this process only avoids repeated movements. So the process
+can be killed after any action: the next process continues from that point, and neither repeats nor loses an exposure.
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
             "Unknown", "Interrupted", "the observer was stopped; another observer, or its next process, continues"
         )
     if not is_accepted(s.observation):
-        return Finish("False", "NotAccepted", "the operator does not accept it any more; see the condition Accepted")
+        return Finish(
+            "False",
+            "NotAccepted",
+            "the operator does not accept this Observation any more; see its condition Accepted",
+        )
     if s.observation.spec.suspend:
         return Finish("Unknown", "Suspended", f"{len(s.done)} of {len(s.recipe.planned)} exposures are made")
     window = s.observation.spec.time_window
@@ -103,7 +107,7 @@ def _shutter_open(s: Situation) -> Wait | None:
     """Return a pause while the camera runs another exposure, such as one of an earlier process."""
     if s.camera.phase != "exposing":
         return None
-    message = f"waits, as the camera still exposes EXP_ID {s.camera.exposure_id or 0:08d}"
+    message = f"waits, because the camera still exposes EXP_ID {s.camera.exposure_id or 0:08d}"
     return Wait(min(max(s.camera.remaining_s, POLL_S), s.limits.interval_s), message)
 
 
@@ -112,8 +116,12 @@ def _still_moving(s: Situation, step: int) -> Action | None:
     if not s.busy:
         return None
     if s.now - (s.busy_since or s.now) > timedelta(seconds=s.move_timeout_s):
-        return _fail(s, step, f"something still moves after {s.move_timeout_s:g} s (observatory.move_timeout_s)")
-    return Wait(min(POLL_S, s.limits.interval_s), "waits, as something still moves")
+        return _fail(
+            s,
+            step,
+            f"telescope, dome or focuser still moves after {s.move_timeout_s:g} s (observatory.move_timeout_s)",
+        )
+    return Wait(min(POLL_S, s.limits.interval_s), "waits, because telescope, dome or focuser still moves")
 
 
 def _begin(s: Situation, step: int, operation: Operation) -> Action:
@@ -134,9 +142,12 @@ def _missing(s: Situation, words: list[str]) -> str:
     """Return which conditions are false or unknown to the devices; empty when all are true."""
     unknown = [word for word in words if word not in s.conditions]
     if unknown:
-        return f"no device knows the condition {', '.join(unknown)}; there are {', '.join(sorted(s.conditions))}"
+        return (
+            f"no device reports the condition {', '.join(unknown)}; the devices report "
+            f"{', '.join(sorted(s.conditions))}"
+        )
     absent = [word for word in words if not s.conditions[word]]
-    return f"{', '.join(absent)} does not hold" if absent else ""
+    return f"the condition {', '.join(absent)} is not fulfilled" if absent else ""
 
 
 def _wait(s: Situation, step: int, words: list[str]) -> Action:
@@ -148,7 +159,7 @@ def _wait(s: Situation, step: int, words: list[str]) -> Action:
     window = s.recipe.observation.spec.time_window
     if s.now >= s.night_ends and window is None:
         return Finish("False", "WindowClosed", f"{s.recipe.title(step)}: {missing} by the end of the night")
-    return Wait(s.limits.interval_s, f"{s.recipe.title(step)}: waits, as {missing}")
+    return Wait(s.limits.interval_s, f"{s.recipe.title(step)}: waits, because {missing}")
 
 
 def _moving(s: Situation, step: int) -> Action:
@@ -197,7 +208,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
     # A process that was overtaken, or that is stopping, has aborted it perhaps: that is no failure of the camera.
     by_us = s.attempt.opened_by in ("", s.session)
     if ours and by_us and camera.phase in ("done", "failed") and not s.stopping:
-        message = camera.message or "the camera is done and has left no record"
+        message = camera.message or "the camera is done, but no file of this exposure is recorded"
         return Close(step, number, Closing("lost", "DeviceFailed", message))
     message = f"interrupted: the camera does not expose, and {len(written)} of {len(wanted)} sensors are recorded"
     return Close(step, number, Closing("lost", "Interrupted", message))

@@ -1,4 +1,4 @@
-"""The steps of an Observation, and which one is next, also after a crash. No I/O."""
+"""The steps of an Observation, and the choice of the next one, also after a crash. No I/O."""
 
 from __future__ import annotations
 

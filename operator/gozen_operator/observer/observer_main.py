@@ -50,7 +50,7 @@ class Ending:
             signal.signal(number, self._tell)
 
     def _tell(self, number: int, frame: object) -> None:
-        log.info("%s: no further step is begun", signal.Signals(number).name)
+        log.info("signal %s: no further step is started", signal.Signals(number).name)
         self.told = True
 
 
@@ -69,7 +69,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
         if ending.told:
             ends = ends or now.timestamp() + grace_s + _LATE_S
             if now.timestamp() > ends:
-                log.warning("the time to end is over; the next process continues from the archive")
+                log.warning("the time to end is over; the next observer process continues with what the archive has")
                 return
         try:
             pause_s = observer.turn(now, stopping=ending.told)
@@ -167,5 +167,7 @@ def _connection(kubeconfig: str | None) -> ApiConnection:
         else:
             config.load_config()
     except (config.ConfigException, OSError) as error:
-        raise BadRequest(f"no cluster to talk to: {error}; give --kubeconfig, or run in a pod") from error
+        raise BadRequest(
+            f"no cluster is configured: {error}; give --kubeconfig, or run in a pod of the cluster"
+        ) from error
     return ApiConnection(client.ApiClient())

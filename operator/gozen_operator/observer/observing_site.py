@@ -1,4 +1,4 @@
-"""What an observer process works with: cluster, archive, devices and settings of the site."""
+"""The objects that an observer process uses: cluster, archive, devices and settings of the site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Observation is claimed next: by claim, target of opportunity, priority and age. No I/O."""
+"""Choose the Observation to claim next: by claim, target of opportunity, priority and age. No I/O."""
 
 from __future__ import annotations
 

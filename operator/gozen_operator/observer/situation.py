@@ -76,7 +76,7 @@ class Situation:
     recipe, uid
         Of the Observation that it claimed.
     observation
-        Its present state in the cluster; None if it was deleted.
+        The present object in the cluster; None if it was deleted.
     session
         This process.
     now, night, night_ends

@@ -21,7 +21,7 @@ def take_situation(
     Parameters
     ----------
     observation
-        Its present state in the cluster; None if it was deleted.
+        The present object in the cluster; None if it was deleted.
     stopping
         Whether the process has received a signal to end.
 

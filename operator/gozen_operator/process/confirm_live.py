@@ -1,7 +1,7 @@
 """Ask the API server before a final decision, because the index may not know the latest changes.
 
-The race: each kind has a separate watch, and a watch that was interrupted reports late. An Exposure may seem to have
-a duplicate that is deleted already; an Observation may seem complete while the index lacks one of its Exposures.
+The race: each kind has a separate watch, and a watch that was interrupted reports late. An Exposure can seem to have a
+duplicate that is already deleted; an Observation can seem complete while the index lacks one of its Exposures.
 """
 
 from __future__ import annotations

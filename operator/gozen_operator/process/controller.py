@@ -1,8 +1,8 @@
-"""The controller: take a key from the work queue, reconcile it, and carry out the plan. Nothing else does.
+"""The controller: take a key from the work queue, reconcile it, and carry out the plan. No other module does this.
 
-One thread at a time has a key. What counts other resources (places among the active Jobs, writers of a table) is
-decided under one lock, and a Job that takes a place counts from then on: two reconciles cannot take the same place.
-Requests that carry a plan out hold no lock. A failure is raised; the work queue retries.
+Only one thread at a time reconciles a key. Decisions that depend on other resources (the number of active Jobs, the
+writer of a table) are made under one lock, and a new Job is counted at once: two reconciles cannot use the same free
+place. Requests of a plan are sent without the lock. A failure is raised; the work queue retries.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Health:
             "gozen_oldest_look_seconds", "Age of the oldest reconcile that has not ended", registry=registry
         )
         self.writes = Gauge("gozen_api_writes", "Requests so far that changed something", registry=registry)
-        self.leads = Gauge("gozen_leader", "1 while this process holds the Lease", registry=registry)
+        self.leads = Gauge("gozen_leader", "1 while this process has the Lease", registry=registry)
         self.resources = Gauge("gozen_resources", "Resources by kind and reason", ["kind", "reason"], registry=registry)
         self.at_risk = Gauge(
             "gozen_raw_waiting_seconds",

@@ -1,7 +1,8 @@
 """Leader election in the process: wait for the Lease, renew it, release it.
 
-The race: a process that was stalled renews late, and another one leads already. So a process that has lost the Lease
-ends at once, and none of its work runs while the Lease is released. `api_server.lease` says who may take it.
+The race: a process that was stalled renews late, when another one is already the leader. So a process that has lost the
+Lease ends at once, and no process releases the Lease while its work still runs. `api_server.lease` decides whether a
+process can acquire it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Leadership:
     Parameters
     ----------
     identity
-        Name under which the process holds the Lease.
+        Name of the process in the Lease.
     """
 
     def __init__(self, api: lease.Leases, namespace: str, identity: str) -> None:
@@ -48,7 +49,9 @@ class Leadership:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), lease.RENEW_S)
         if not stop.is_set():
-            log.info("holding the Lease %s/%s as %s", self._tenure.namespace, lease.NAME, self._tenure.identity)
+            log.info(
+                "this process has the Lease %s/%s as %s", self._tenure.namespace, lease.NAME, self._tenure.identity
+            )
         renewing = asyncio.create_task(self._renew())
         try:
             yield renewing
@@ -69,7 +72,7 @@ class Leadership:
                 if await asyncio.wait_for(self._hold(), self.left_s()):
                     continue
             if not self.left_s():
-                log.error("the Lease is lost; this process ends so that no two act")
+                log.error("the Lease is lost; this process ends, so that two processes never act at the same time")
                 # Not sys.exit: it joins the workers, which would write on while another operator begins.
                 os._exit(int(ExitCode.STORAGE))
 
@@ -81,4 +84,8 @@ class Leadership:
             await asyncio.to_thread(self._tenure.give_back, time.time())
         except Exception as error:  # it runs out by itself
             known = as_gozen_error(error)
-            log.warning("the Lease is not given back: %s: %s", known.name, known)
+            log.warning(
+                "the Lease cannot be released: %s: %s; another process can take it when it has expired",
+                known.name,
+                known,
+            )

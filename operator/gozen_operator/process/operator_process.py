@@ -118,7 +118,13 @@ class Process:
         ended = asyncio.create_task(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
         await asyncio.wait([ended], timeout=limit_s)
         if not ended.done():
-            log.error("a reconcile has not ended within %g s; this process ends and lets its Lease run out", limit_s)
+            log.error(
+                (
+                    "the reconciliation of a resource has not ended within %g s; this process ends and lets its Lease "
+                    "expire"
+                ),
+                limit_s,
+            )
             os._exit(int(ExitCode.STORAGE))
 
     def take(self, how: str | None, manifest: dict[str, Any]) -> None:

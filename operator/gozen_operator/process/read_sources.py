@@ -33,12 +33,12 @@ _NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def profile_of(name: str) -> Profile | RequestProblem:
-    """Return an instrument profile, or why there is none.
+    """Return an instrument profile, or the reason why there is none.
 
     Raises
     ------
     StorageUnavailable
-        It cannot be read now. A request is not refused for this reason.
+        It cannot be read now; a request is not refused because of that.
     """
     try:
         return _profile(name, _version_of(name))
@@ -99,7 +99,7 @@ class ReopenedArchive:
         except Exception as error:
             # A client with stale credentials or a dead connection would fail at each later request too.
             self._store = None
-            log.warning("the archive cannot be asked: %s", error)
+            log.warning("the archive cannot be read: %s", error)
             return ArchiveAnswer(trouble=f"{type(error).__name__}: {error}")
 
 

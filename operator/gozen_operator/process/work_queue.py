@@ -1,8 +1,8 @@
 """The work queue of keys to reconcile; each key is in it once, now or later.
 
 The race: two workers must not reconcile one key at a time, and a change during a reconcile must not be lost. A key that
-changes while a worker has it enters the queue again when that worker is done. Of two lanes the first is for changes,
-the second for the resync of everything, which may take a while.
+changes while a worker has it enters the queue again when that worker is done. The queue has two lanes: the first is for
+changes, the second for the slow resync of all resources.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class ExposureReport:
 def whole_status(
     exposure: Exposure, report: ExposureReport, now: float, *, keep_same_reason: bool = False
 ) -> Mapping[str, Any] | None:
-    """Return the whole status, or None if nothing has changed.
+    """Return the complete status, or None if nothing has changed.
 
     Parameters
     ----------

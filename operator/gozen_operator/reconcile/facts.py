@@ -111,7 +111,7 @@ class ExposureFacts:
     Parameters
     ----------
     known_sensors
-        Of the instrument profile; empty if it cannot be read, which `problem` says.
+        Of the instrument profile; empty if it cannot be read; `problem` then has the reason.
     problem
         Why the request is invalid by the profile and the settings of the site.
     duplicate_of
@@ -121,9 +121,9 @@ class ExposureFacts:
     suspended
         Whether its Observation is suspended.
     raw
-        Sensors whose raw data are in the archive; None if they were not read.
+        Sensors whose raw data are in the archive; None if the archive was not read.
     commits
-        Commits of its sensors; None if they were not read.
+        Commits of its sensors; None if the archive was not read.
     trouble
         Why the archive cannot be read now.
     calibration
@@ -139,7 +139,7 @@ class ExposureFacts:
     held
         Whether something still needs the finished Exposure: its Observation, which counts it.
     watched_since
-        When this operator began to reconcile: the time before does not count as waiting.
+        Time at which this operator began to reconcile; waiting is counted from then on.
     """
 
     known_sensors: Sequence[str]

@@ -148,7 +148,7 @@ def _owner(owner: Resource) -> dict[str, Any]:
 
 
 def _failure_rules() -> list[dict[str, Any]]:
-    """Return the rules for exit codes (docs/reference/errors.md): any other code counts as a failure and is retried."""
+    """Return the rules for exit codes (docs/reference/errors.md): any other code is a failure and is retried."""
 
     def on(action: str, *codes: ExitCode) -> dict[str, Any]:
         return {

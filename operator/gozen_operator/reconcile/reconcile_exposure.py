@@ -1,7 +1,8 @@
 """Decide what to do about an Exposure, from its spec and status, the facts and the time. No I/O.
 
-The archive decides what is reduced, and the Exposure's status remembers its one Job. The operator's memory is not used.
-This module also decides how long complete resources are kept (`exposure_ttl_s`, `job_ttl_s`).
+The archive shows which sensors are reduced, and the Exposure's status records its only Job; the decision does not use
+any memory of the operator. The deletion of complete Exposures and Jobs is decided here too (`exposure_ttl_s`,
+`job_ttl_s`).
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ def _refusal(exposure: Exposure, facts: ExposureFacts) -> RequestProblem | None:
         return RequestProblem("UnknownSensor", message)
     if spec.exposure_id is None or spec.night is None:
         word = "exposureId" if spec.exposure_id is None else "night"
-        message = f"spec.{word} is missing: the observer reserves it before the shutter opens; add it"
+        message = f"spec.{word} is missing; observers set it, so add it if you write an Exposure yourself"
         return RequestProblem("NotReserved", message)
     if facts.duplicate_of is not None and facts.duplicate_stays:
-        message = f"{_taken(exposure, facts)}; give another run to reduce it again"
+        message = f"{_taken(exposure, facts)}; set spec.run to another name to reduce it again"
         return RequestProblem("ExposureIdTaken", message)
     return None
 
@@ -88,7 +89,7 @@ def _refused(exposure: Exposure, problem: RequestProblem, now: float) -> Plan:
     reason, message = problem.reason, problem.message
     known = [
         Known("Accepted", "False", reason, message),
-        Known("Complete", "True", reason, "nothing is done about it"),
+        Known("Complete", "True", reason, "Gozen does not process it"),
         Known("Succeeded", "False", reason, message),
     ]
     status = whole_status(exposure, ExposureReport(known, ExposureOutcome(0), completed=True), now)
@@ -111,7 +112,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
         known = [
             ACCEPTED,
             _raw(facts, wanted),
-            *_done("True", "RawOnly", "the raw data are kept; no pipeline was asked for"),
+            *_done("True", "RawOnly", "the raw data are kept; the recipe requests no pipeline"),
         ]
         report = ExposureReport(known, ExposureOutcome(len(wanted)), completed=True)
         return Plan(status=whole_status(exposure, report, now))
@@ -131,14 +132,14 @@ def _wait(
 ) -> Known | None:
     """Return what an Exposure waits for before its Job may begin; None when it waits for nothing."""
     if facts.duplicate_of is not None:
-        going = f"{_taken(exposure, facts)}, which is being deleted; it begins after the deletion"
+        going = f"{_taken(exposure, facts)}, which is being deleted; this Exposure starts after that"
         return Known("Succeeded", "Unknown", "ExposureIdTaken", going)
     if facts.suspended:
         return Known("Succeeded", "Unknown", "Suspended", "its Observation is suspended")
     if facts.trouble is not None:
         return Known("Succeeded", "Unknown", "StorageUnavailable", facts.trouble)
     if facts.raw is None or facts.commits is None:
-        return Known("Succeeded", "Unknown", "WaitingForRaw", "the archive has not been read yet")
+        return Known("Succeeded", "Unknown", "WaitingForRaw", "the archive has not been checked yet")
     missing = [sensor for sensor in wanted if sensor not in facts.raw and sensor not in facts.commits]
     if missing and not _patience_is_over(exposure, settings, now):
         there = len(wanted) - len(missing)
@@ -146,15 +147,22 @@ def _wait(
             "Succeeded",
             "Unknown",
             "WaitingForRaw",
-            f"raw data of {there} of {len(wanted)} sensors; {_some(missing)} to come",
+            f"raw data of {there} of {len(wanted)} sensors have arrived; missing: {_some(missing)}",
         )
     if facts.calibration and _is_calibrated(exposure) and not _went_on(exposure):
-        return Known("Succeeded", "Unknown", "WaitingForCalibration", f"{_some(facts.calibration)} comes first")
+        return Known(
+            "Succeeded", "Unknown", "WaitingForCalibration", f"waits until {_some(facts.calibration)} is reduced"
+        )
     if facts.job_of_another:
         return Known("Succeeded", "Unknown", "JobNameTaken", facts.job_of_another)
     if not facts.may_launch:
         limit = settings.max_active_jobs
-        return Known("Succeeded", "Unknown", "Queued", f"{facts.ahead} before it; {limit} Jobs at once")
+        return Known(
+            "Succeeded",
+            "Unknown",
+            "Queued",
+            f"{facts.ahead} Exposures are ahead of it in the queue; at most {limit} Jobs run at the same time",
+        )
     return None
 
 
@@ -199,7 +207,7 @@ def _without_calibration(
     """Return the plan that records the end of the wait for calibration; the next reconcile continues."""
     reason = "CalibrationIncomplete"
     waited_s = settings.calibration_patience_s
-    message = f"it is reduced without {_some(facts.calibration)}, for which it has waited {waited_s:g} s"
+    message = f"it is reduced without {_some(facts.calibration)}, after it has waited for that for {waited_s:g} s"
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))
     # Recorded before the Job exists: after a crash in between, the status still says what the result lacks.
@@ -213,8 +221,8 @@ def _while_launched(exposure: Exposure, facts: ExposureFacts, settings: Operator
     if job is None or job.finished is not None:
         if facts.commits is not None and facts.raw is not None:
             return _finished(exposure, facts, wanted, now)
-        trouble = facts.trouble or "the archive has not been asked yet"
-        known = _working("StorageUnavailable", f"the Job is done; its outcome cannot be read: {trouble}")
+        trouble = facts.trouble or "the archive has not been read yet"
+        known = _working("StorageUnavailable", f"the Job is finished, but its outcome cannot be read: {trouble}")
         report = ExposureReport(known, ExposureOutcome(len(wanted)), job)
         status = whole_status(exposure, report, now, keep_same_reason=True)
         return Plan(status=status if facts.trouble else None, requeue_after_s=settings.look_s)
@@ -237,12 +245,15 @@ def _working(reason: str, message: str) -> list[Known]:
 def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
     """Return reason and message of a Job that is not finished."""
     if job.queued:
-        return "WaitingForQuota", "its Job waits for capacity"
+        return "WaitingForQuota", "its Job waits for capacity of the cluster"
     again = [end for end in job.ends if end.code not in (*ENDS_ALL, *ENDS_ITS_GROUP)]
     if not again:
         return "Running", f"Job {job.name}"
     reason, message = end_of(again[-1])
-    return "Retrying", f"{counted(again)}, the last by {reason}: {message}; each group is tried {retries} times more"
+    return "Retrying", (
+        f"{counted(again)}, the last by {reason}: {message}; each group of sensors is tried at most {retries} times "
+        "more"
+    )
 
 
 def _finished(exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], now: float) -> Plan:

@@ -32,7 +32,7 @@ def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings
         reason, message = refusal.reason, refusal.message
         known = [
             Known("Accepted", "False", reason, message),
-            Known("Complete", "True", reason, "nothing is done about it"),
+            Known("Complete", "True", reason, "Gozen does not process it"),
             Known("Succeeded", "False", reason, message),
         ]
         return Plan(status=_status(job, known, facts, now, done=True), events=(Event(reason, message, "Warning"),))
@@ -50,7 +50,7 @@ def _refusal(job: LightCurveJob, facts: LightCurveFacts) -> RequestProblem | Non
     if problem is not None:
         return RequestProblem("ApertureNotMeasured", f"spec.aperture {job.spec.aperture}: {problem}")
     if job.spec.cadence != "frame":
-        message = f"spec.cadence {job.spec.cadence}: tables contain every frame; write frame"
+        message = f"spec.cadence {job.spec.cadence}: tables contain a row for every frame; write `frame`"
         return RequestProblem("CadenceNotOffered", message)
     return None
 
@@ -59,11 +59,14 @@ def _aperture_problem(aperture: int | None, measured: Apertures | None) -> str |
     if aperture is None:  # the calibrated one, which every row has
         return None
     if measured is None:
-        return "the site's instrument profile cannot be read, which says what is measured"
+        return "the site's instrument profile, which lists the apertures, cannot be read"
     if measured == "auto":
-        return "one is measured, chosen by the seeing of each exposure (auto in the profile); leave spec.aperture out"
+        return (
+            "only one aperture is measured, chosen by the seeing of each exposure (auto in the profile); leave "
+            "spec.aperture out"
+        )
     if aperture not in measured:
-        return f"those that are measured are {', '.join(map(str, measured))} pixel"
+        return f"the measured apertures are {', '.join(map(str, measured))} pixel"
     return None
 
 
@@ -113,7 +116,7 @@ def _launched(job: LightCurveJob) -> bool:
 def _status(
     job: LightCurveJob, known: Sequence[Known], facts: LightCurveFacts, now: float, *, done: bool = False
 ) -> dict[str, Any] | None:
-    """Return the whole status, or None if nothing has changed."""
+    """Return the complete status, or None if nothing has changed."""
     old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
     generation = job.metadata.generation or 0
     result = (facts.result or {}) if done else {}

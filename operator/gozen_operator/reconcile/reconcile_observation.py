@@ -1,6 +1,6 @@
 """Decide what to do about an Observation: validate, follow its Exposures, summarise, delete. No I/O.
 
-The observer executes it and says so in the condition ``Executed``, which the operator reads and never writes.
+The observer executes it and reports that in the condition ``Executed``, which the operator reads and never writes.
 """
 
 from __future__ import annotations
@@ -82,8 +82,11 @@ def _too_late(observation: Observation, was_accepted: bool) -> RequestProblem:
     assert observation.spec.time_window is not None
     end = written(observation.spec.time_window.end)
     if was_accepted:
-        return RequestProblem("WindowClosed", f"spec.timeWindow.end {end} came before it was begun")
-    message = f"spec.timeWindow.end {end} is in the past; apply it again with a window to come"
+        return RequestProblem(
+            "WindowClosed",
+            f"spec.timeWindow.end {end} passed before the first step was started; apply it again with a later window",
+        )
+    message = f"spec.timeWindow.end {end} is in the past; apply it again with a window in the future"
     return RequestProblem("WindowInThePast", message)
 
 
@@ -102,7 +105,7 @@ def _progress(
     if executed in ("True", "False"):
         return [accepted, *_open("Reducing", f"{len(waiting)} exposures are not reduced yet")]
     if observation.spec.suspend:
-        return [accepted, *_open("Suspended", "spec.suspend prevents steps that have not begun")]
+        return [accepted, *_open("Suspended", "spec.suspend is true, so no further step is started")]
     if executed is None:
         window = observation.spec.time_window
         early = window is not None and now < window.start.timestamp()
@@ -135,7 +138,7 @@ def _refused(observation: Observation, planned: Sequence[PlannedExposure], probl
     reason, message = problem.reason, problem.message
     known = [
         Known("Accepted", "False", reason, message),
-        Known("Complete", "True", reason, "nothing is done about it"),
+        Known("Complete", "True", reason, "Gozen does not process it"),
         Known("Succeeded", "False", reason, message),
     ]
     status = _status(observation, known, planned, {}, now)

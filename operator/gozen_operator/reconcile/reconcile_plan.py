@@ -35,7 +35,7 @@ class Plan:
     create
         A Job, created unless one of its name exists.
     status
-        The whole status that the operator owns; None leaves it as it is.
+        The complete status that the operator owns; None changes nothing.
     expire
         A Job whose outcome is recorded, and which gets a TTL.
     delete

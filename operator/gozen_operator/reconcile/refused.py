@@ -1,6 +1,6 @@
 """Plans for invalid resources and for rejected Jobs. No I/O.
 
-Neither is final: the reconcile is retried, and succeeds when the cause is corrected. Until then the status keeps its
+Neither is final: the reconcile is retried, and succeeds when the cause has ended. Until then the status keeps its
 content, above all the name of the Job, so that no second Job is created.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gozen.errors import problem_of
 from gozen.resources.validation import label
 from gozen_operator.reconcile.conditions import Known, conditions, reason_of, status_of
 from gozen_operator.reconcile.object_fields import Manifest, Owner
@@ -58,17 +59,20 @@ def job_name_taken(manifest: Manifest, message: str, now: float, again_s: float)
 def taken_by(name: str, other: Owner | None, mine: Owner) -> str:
     """Return a message: who owns the Job that has the name of a resource's own Job, and when the name is free."""
     if other is None:
-        return f"a Job {name} that belongs to none of Gozen's resources has its name; delete that Job"
+        return f"the name {name} is taken by a Job that no resource of Gozen owns; delete that Job"
     whose = f"{other.key.kind} {other.key.name}"
     if other.key != mine.key:
-        return f"Job {name} belongs to {whose}, and has its name until that one is deleted"
-    return f"Job {name} belongs to the {whose} that was deleted; it begins when the cluster has removed that Job"
+        return (
+            f"the name {name} is taken by a Job that belongs to {whose}; delete that resource, or give this one "
+            "another name"
+        )
+    return f"Job {name} belongs to the deleted {whose}; this one starts when the cluster has removed that Job"
 
 
 def problems(error: ValidationError) -> str:
     """Return a sentence that names each field, such as ``spec.nframe: ...``."""
     found = error.errors(include_url=False, include_input=False)
-    said = [f"{label(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found[:_MOST_PROBLEMS]]
+    said = [f"{label(one['loc'])}: {problem_of(one['msg'])}" for one in found[:_MOST_PROBLEMS]]
     more = f"; and {len(found) - len(said)} more" if len(found) > len(said) else ""
     return "; ".join(said) + more
 

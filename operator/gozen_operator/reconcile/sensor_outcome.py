@@ -120,7 +120,7 @@ def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts
 
 
 def job_failure(job: JobSeen | None) -> tuple[str, str]:
-    """Return reason and message of a Job of one pod that failed, or that was deleted."""
+    """Return reason and message of a Job with one pod that failed or was deleted."""
     if job is None:
         return "JobLost", "its Job was removed before it was done; delete the resource and apply it again"
     return end_of(job.ends[-1]) if job.ends else _job_end(job)
@@ -129,7 +129,7 @@ def job_failure(job: JobSeen | None) -> tuple[str, str]:
 def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
     """Return reason and message of a sensor without a commit."""
     if facts.raw is not None and sensor not in facts.raw:
-        return "RawMissing", "its raw data did not come"
+        return "RawMissing", "its raw data did not arrive"
     if facts.job is None:
         return job_failure(None)
     last = next((end for end in reversed(facts.job.ends) if end.index == index), None)
@@ -143,7 +143,7 @@ def end_of(end: PodEnd) -> tuple[str, str]:
         name, text = said[-1]
         return name, shortened(text, _LONGEST_MESSAGE)
     if end.reason == "OOMKilled" or end.code == 137:
-        return "WorkerLost", "the pod was killed, probably because it needed more memory: raise pods.limits.memory"
+        return "WorkerLost", "the pod was killed, probably because its memory was used up; raise pods.limits.memory"
     known: Mapping[int, str] = {int(code): name for code, name in _NAMES.items()}
     return known.get(end.code or -1, end.reason or "WorkerLost"), shortened(end.message, _LONGEST_MESSAGE)
 

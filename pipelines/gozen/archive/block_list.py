@@ -12,7 +12,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from gozen.errors import UnreadableInput
+from gozen.errors import UnreadableInput, problem_of, reason_of
 from gozen.instrument.read_header import mjd_of_utc
 from gozen.resources.sky_circle import SkyCircle
 
@@ -26,7 +26,7 @@ def _utc(value: object) -> object:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError("write a moment as 2026-01-15T12:34:56Z, a time without a zone is UTC") from error
+            raise ValueError("write a time as 2026-01-15T12:34:56Z; a time without a zone is UTC") from error
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return value
 
@@ -68,7 +68,10 @@ class BlockRule(_ListPart):
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if not (self.object or self.project or self.sky or self.time or self.exposures):
-            raise ValueError("an entry needs one of object, project, sky, time and exposures, or it would block all")
+            raise ValueError(
+                "an entry needs at least one of object, project, sky, time and exposures; without any it would block "
+                "all data"
+            )
         return self
 
 
@@ -112,9 +115,13 @@ def load_block_list(path: Path) -> tuple[BlockRule, ...]:
         # The base loader keeps scalars as text; other loaders would read the exposure 00012345 as an octal number.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - safer than SafeLoader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnreadableInput(f"cannot read the block list {path}: {error}") from error
+        raise UnreadableInput(
+            f"cannot read the block list {path}: {reason_of(error)}; check the setting block_list"
+        ) from error
     if not isinstance(content, list):
-        raise UnreadableInput(f"the block list {path} is not a YAML list of entries; `[]` blocks nothing")
+        raise UnreadableInput(
+            f"the block list {path} is not a YAML list of entries; write a list, or `[]` to block nothing"
+        )
     return tuple(_entry(item, number, path) for number, item in enumerate(content, start=1))
 
 
@@ -124,7 +131,9 @@ def _entry(item: object, number: int, path: Path) -> BlockRule:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "the whole entry"
-        raise UnreadableInput(f"the block list {path}, entry {number}: {where}: {problem['msg']}") from error
+        raise UnreadableInput(
+            f"the block list {path}, entry {number}: {where}: {problem_of(problem['msg'])}"
+        ) from error
 
 
 def _covers(entry: BlockRule, observed: Observed) -> bool:

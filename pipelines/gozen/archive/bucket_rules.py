@@ -35,7 +35,7 @@ def bucket_of(store: Store) -> S3Store:
     if isinstance(store, S3Store):
         return store
     raise BadRequest(
-        f"{store.url} is not a bucket: only s3:// has life cycles and policies; here `gozen archive expire` does"
+        f"{store.url} is not a bucket: only s3:// has lifecycle rules and policies; run `gozen archive expire` instead"
     )
 
 
@@ -92,7 +92,7 @@ def set_life_cycle(store: S3Store, days: int) -> list[Rule]:
         store.client.put_bucket_lifecycle_configuration(Bucket=store.bucket, LifecycleConfiguration={"Rules": rules})
     stands = life_cycle(store)
     if names - {rule.get("ID") for rule in stands}:
-        raise BadRequest(f"the server of {store.url} does not keep a life cycle: {_INSTEAD['a life cycle']}")
+        raise BadRequest(f"the server of {store.url} does not keep lifecycle rules: {_INSTEAD['a life cycle']}")
     return stands
 
 
@@ -110,7 +110,7 @@ def set_policy(store: S3Store, statements: Sequence[Mapping[str, Any]]) -> None:
 
 _INSTEAD = {
     "a life cycle": "run `gozen archive expire` once a day instead, or use another S3 server",
-    "policies": "give each user its rights in the way of this server, or use another S3 server",
+    "policies": "give each user permissions with the tools of this server, or use another S3 server",
 }
 
 
@@ -122,6 +122,6 @@ def _asking(store: S3Store, verb: str, what: str) -> Iterator[None]:
             yield
         except ClientError as error:
             if code_of(error) in _UNKNOWN:
-                raise BadRequest(f"the server of {store.url} does not know {what}: {_INSTEAD[what]}") from error
+                raise BadRequest(f"the server of {store.url} does not support {what}: {_INSTEAD[what]}") from error
             if code_of(error) not in _NONE:
                 raise

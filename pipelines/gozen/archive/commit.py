@@ -20,7 +20,7 @@ from gozen.archive.keys import Processing
 from gozen.archive.provenance import SHA256, Provenance, sha256
 from gozen.archive.stores.open_store import Store
 from gozen.archive.tracklet_record import TrackletRecord
-from gozen.errors import MissingObject, Rejected, StorageUnavailable, UnreadableInput
+from gozen.errors import MissingObject, Rejected, StorageUnavailable, UnreadableInput, problem_of
 
 FORM = 1
 
@@ -212,7 +212,7 @@ def put_new_product(store: Store, key: str, data: bytes, version: str) -> Produc
             present = data
         if sha256(present) == digest:
             return Product(key=place, sha256=digest, size=len(data))
-    raise StorageUnavailable(f"{store.url_of(key)} changes while it is written; run again")
+    raise StorageUnavailable(f"another process writes {store.url_of(key)} at the same time; run again")
 
 
 def _made_by(version: str, product: bytes) -> bool:
@@ -244,7 +244,7 @@ def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> 
         The archive cannot be written.
     """
     if commit.processing != processing:
-        raise ValueError(f"a commit of {commit.processing.folder} does not belong under {processing.folder}")
+        raise ValueError(f"the commit is of {commit.processing.folder}, but its key is of {processing.folder}")
     key = keys.commit(processing, commit.sensor)
     data = commit.to_json()
     if store.create(key, data):
@@ -276,10 +276,13 @@ def load_commit(store: Store, key: str) -> SensorCommit | None:
         # Checked before the fields: otherwise a field that a later version has added would be reported as damage.
         if isinstance(form, int) and form > FORM:
             raise UnreadableInput(
-                f"{store.url_of(key)} was written by a newer version (form {form}; this version reads up to {FORM}): "
-                "update gozen"
+                f"{store.url_of(key)} was written by a newer version of Gozen (format {form}; this version reads up "
+                f"to {FORM}): update Gozen"
             )
         return SensorCommit.model_validate(content)
     except (ValueError, AttributeError) as error:
-        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise UnreadableInput(f"{store.url_of(key)} is not a commit of a sensor: {what}") from error
+        what = problem_of(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else "it is not a JSON object"
+        raise UnreadableInput(
+            f"{store.url_of(key)} is not a valid commit of a sensor: {what}; restore it from a copy, or move it away "
+            "and reduce again"
+        ) from error

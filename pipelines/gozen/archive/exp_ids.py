@@ -202,7 +202,7 @@ def _has_data(store: Store, number: int) -> bool:
 
 def _take(store: Store, number: int, purpose: Purpose, body: bytes) -> bool:
     if number > LAST:
-        raise BadRequest(f"all EXP_IDs up to {LAST} are in use; another archive begins at 1 again")
+        raise BadRequest(f"all EXP_IDs up to {LAST} are used; use another archive, whose numbers start again")
     # Raw data from other sources, such as `gozen simulate`, have numbers that were not reserved here.
     if is_recorded(store, purpose.night, f"{number:08d}"):
         return False
@@ -226,7 +226,7 @@ def _exposure_id(store: Store, key: str) -> int:
     number = content.get("exposureId")
     if not isinstance(number, int):
         raise UnreadableInput(
-            f"{store.url_of(key)} contains no exposureId; move it away, and the number is reserved again"
+            f"{store.url_of(key)} contains no exposureId; move it away, then Gozen reserves the number again"
         )
     return number
 
@@ -237,16 +237,18 @@ def _read(store: Store, key: str, kind: type[_Word]) -> _Word | None:
     except MissingObject:
         return None
     except TypeError as error:
-        raise UnreadableInput(f"{store.url_of(key)} is not a valid {kind.__name__}: {error}") from error
+        raise UnreadableInput(
+            f"{store.url_of(key)} is not a valid {kind.__name__} ({error}); move it away, then Gozen writes it again"
+        ) from error
 
 
 def _content(store: Store, key: str) -> dict[str, Any]:
     try:
         content = json.loads(store.read(key))
     except ValueError as error:
-        raise UnreadableInput(f"{store.url_of(key)} is not JSON: {error}") from error
+        raise UnreadableInput(f"{store.url_of(key)} is not valid JSON ({error}); move it away") from error
     if not isinstance(content, dict):
-        raise UnreadableInput(f"{store.url_of(key)} is not a mapping")
+        raise UnreadableInput(f"{store.url_of(key)} is not a JSON object; move it away")
     return content
 
 

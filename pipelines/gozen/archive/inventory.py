@@ -152,7 +152,7 @@ def _raw_problems(store: Store, night: str) -> list[str]:
     gone, unreadable = missing_raw_files(store, night)
     return unreadable + [
         f"{store.url_of(key)}; it is recorded and not reduced, but the raw file is missing: give the same file to "
-        "`gozen run` or `gozen watch` again, which takes it in"
+        "`gozen run` or `gozen watch` again, which adds it to the archive"
         for key in gone
     ]
 
@@ -162,7 +162,7 @@ def _problem(store: Store, product: Product) -> str | None:
     try:
         data = store.read(product.key)
     except MissingObject:
-        return f"there is no such object; {again}"
+        return f"the archive has no such object; {again}"
     if len(data) != product.size:
         return f"it has {len(data)} bytes, the commit says {product.size}; {again}"
     digest = hashlib.sha256(data).hexdigest()

@@ -63,7 +63,7 @@ class CommitKey(NamedTuple):
 def checked_night(night: str) -> str:
     """Return the night unchanged; raise `BadRequest` if it does not have the form ``YYYYMMDD``."""
     if not _NIGHT.fullmatch(night):
-        raise BadRequest(f"night {night!r} is not a date of the form YYYYMMDD, as in 20240131")
+        raise BadRequest(f"night {night!r} is not a date of the form YYYYMMDD, such as 20240131")
     return night
 
 
@@ -72,7 +72,9 @@ def date_of(night: str) -> date:
     try:
         return datetime.strptime(checked_night(night), "%Y%m%d").date()
     except ValueError as error:
-        raise BadRequest(f"night {night!r} is not a date: {error}") from error
+        raise BadRequest(
+            f"night {night!r} is not a date: the calendar has no such day; write YYYYMMDD, such as 20240131"
+        ) from error
 
 
 def raw(night: str, exposure: str, frame_id: str) -> str:

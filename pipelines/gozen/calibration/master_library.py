@@ -74,11 +74,13 @@ def master_facts(store: Store, key: str) -> MasterFacts:
         with store.open(key) as stream:
             words, _ = read_words(stream)
     except CorruptFile as error:
-        raise UnreadableInput(f"{store.url_of(key)} cannot be read as FITS: {error}; make the master again") from error
+        raise UnreadableInput(f"{store.url_of(key)} cannot be read as FITS ({error}); make the master again") from error
     try:
         taken = float(words["MJD-OBS"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableInput(f"{store.url_of(key)} has no MJD-OBS, so Gozen did not make it: move it away") from error
+        raise UnreadableInput(
+            f"{store.url_of(key)} has no keyword MJD-OBS, so Gozen did not make this file: move it away"
+        ) from error
     camera = str(words.get("INSTRUME") or "").strip() or _camera_of_old(store, key)
     return MasterFacts(key, camera, CalibrationSetup.of_master(words), taken)
 

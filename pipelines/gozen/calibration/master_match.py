@@ -154,7 +154,8 @@ def cut_out(image: Image, master: MasterFacts, wanted: CalibrationSetup, profile
     )
     if rows.stop > image.shape[0] or columns.stop > image.shape[1]:
         raise UnreadableInput(
-            f"{master.key} has shape {image.shape}, too small to cut {wanted.window} out; make the master again"
+            f"{master.key} has shape {image.shape}, which is too small for the window {wanted.window}; make the "
+            "master again"
         )
     return image[rows, columns]
 

@@ -118,11 +118,14 @@ def warnings_of(
         if match.fit == "filter not stated":
             found.append(f"{one.key} does not name its filter; the frames have {wanted.filter!r}")
         else:
-            found.append(f"{one.key} has {match.exposure_s or 0:g} s for {wanted.exposure_s or 0:g} s: {match.fit}")
+            found.append(
+                f"{one.key} has an exposure time of {match.exposure_s or 0:g} s, the frames have "
+                f"{wanted.exposure_s or 0:g} s: {match.fit}"
+            )
     if used and read is not None and not _has_level(used, wanted, profile, read):
         found.append(
-            f"{_without_columns(wanted)}, so that its level is not subtracted as that of masters is; read them with "
-            "each window, or take masters of the same window"
+            f"{_without_columns(wanted)}, so its bias level is not subtracted, but that of the masters is; read these "
+            "columns with each window, or take masters of the same window"
         )
     return found
 
@@ -273,11 +276,15 @@ class _Look:
         ]
         there = [self._why_not(kind, one) for one in (*sorted(late, key=_when), *self.seen.get(kind, ()))]
         more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
-        rule = ", or say in the profile what to do without (`dark_mismatch`)" if kind == "dark" else ""
+        rule = (
+            (", or set `dark_mismatch` in the profile, which chooses what happens without one")
+            if kind == "dark"
+            else ""
+        )
         return UnreadableInput(
-            f"sensor {self.sensor} has no {kind} master of {self.profile.name} for {described(kind, self.wanted)} from "
-            f"the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take {kind} exposures like that and run "
-            f"`gozen masters`{rule}; there is {'; '.join(there[:_MOST_NAMED]) or 'no other'}{more}"
+            f"sensor {self.sensor} has no {kind} master of {self.profile.name} for {described(kind, self.wanted)} "
+            f"from the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take {kind} exposures like that and "
+            f"run `gozen masters`{rule}; the masters that do not fit: {'; '.join(there[:_MOST_NAMED]) or 'none'}{more}"
         )
 
     def _why_not(self, kind: Calibration, one: MasterFacts) -> str:

@@ -92,7 +92,10 @@ def _global_options(
     if ctx.invoked_subcommand is None:
         for option, value in (("--archive", archive), ("--config", config)):
             if value is not None:
-                raise BadRequest(f"the command has no verb; {str(value)!r} is the value of {option}")
+                raise BadRequest(
+                    f"the command has no verb (such as reduce), because {str(value)!r} is read as the value of "
+                    f"{option}; add a verb"
+                )
         results().print(ctx.get_help())
         raise typer.Exit
     set_up_log(debug=debug)
@@ -104,7 +107,13 @@ def _add_plugins(app: typer.Typer) -> None:
         try:
             verb = entry.load()
         except Exception:  # a broken plugin must not disable the other subcommands
-            typer.echo(f"gozen: the verb {entry.name!r} of {entry.value} cannot be loaded and is left out", err=True)
+            typer.echo(
+                (
+                    f"gozen: the verb {entry.name!r} of {entry.value} cannot be loaded and is left out; install its "
+                    "package again"
+                ),
+                err=True,
+            )
             continue
         panel = _panel(entry)
         if isinstance(verb, typer.Typer):

@@ -57,7 +57,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
     else:
         _print_lines(found.problems)
         _print_lines(
-            f"{store.url_of(key)}: no commit names it: a run that was interrupted left it" for key in found.unnamed
+            f"{store.url_of(key)}: no commit names it: an interrupted run has left it" for key in found.unnamed
         )
         wrong = f"{len(found.problems)} problems" if found.problems else "all as committed"
         _print_lines([f"{found.commits} commits, {found.products} products, {found.size / 1e6:.1f} MB: {wrong}"])
@@ -122,9 +122,9 @@ def retain(
         _print_lines([f"{_raw_files(release(store, night, exposure))} may expire again"])
         return
     found = keep(store, night, exposure)
-    _print_lines(f"{key}: already deleted" for key in found.gone)
+    _print_lines(f"{key}: it was deleted already" for key in found.gone)
     if not found.kept:
-        raise BadRequest(f"the raw files of the exposure {exposure} of {night} no longer exist: they have just expired")
+        raise BadRequest(f"the raw files of the exposure {exposure} of {night} are deleted: they expired just now")
     _print_lines([f"{_raw_files(found.kept)} retained"])
 
 
@@ -146,7 +146,7 @@ def forget(
     from gozen.archive.raw.forget import forget as take_out
 
     found = take_out(invocation(ctx).store(), night, exposure, files or [], now=datetime.now(UTC), why=why)
-    _print_lines(f"{one.key}: taken out" for one in found)
+    _print_lines(f"{one.key}: removed" for one in found)
 
 
 @app.command()

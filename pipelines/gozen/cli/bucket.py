@@ -64,8 +64,8 @@ def days_of_rule(keep_days: float) -> int:
     """Return the age in days at which a bucket may remove files that must be kept `keep_days` after their night."""
     if keep_days > _MOST_DAYS:
         raise BadRequest(
-            f"keep_raw_days is {keep_days:g}, and the rule of a bucket takes at most {_MOST_DAYS} days: without the "
-            "rule all files are kept; else write --days"
+            f"keep_raw_days is {keep_days:g}, but the rule of a bucket can have at most {_MOST_DAYS} days: write "
+            "--days, or set no rule, which keeps all files"
         )
     return max(1, math.ceil(keep_days)) + _SPARE_DAYS
 
@@ -93,7 +93,7 @@ def policy(
     }
     found = statements(store.bucket, store.prefix, users)
     if not found:
-        raise BadRequest("name at least one user, as in --reader arn:aws:iam:::user/astronomers")
+        raise BadRequest("name at least one user, for example --reader arn:aws:iam:::user/astronomers")
     if set_:
         set_policy(store, found)
     typer.echo(json.dumps({"Version": "2012-10-17", "Statement": found}, indent=1))

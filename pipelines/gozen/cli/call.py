@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 import signal
 import sys
 import traceback
 
 import typer
 
-from gozen.cli.invocation import hoist
-from gozen.errors import ExitCode, as_gozen_error
+from gozen.cli.invocation import GLOBAL_OPTIONS, hoist
+from gozen.errors import ExitCode, as_gozen_error, problem_of
 
 RESUME = "interrupted: committed results are kept; run the same command again to continue"
+_INVALID = re.compile(r"Invalid value for '([^']+)': (.*)", re.DOTALL)
 
 
 def run(args: list[str]) -> int:
@@ -35,7 +38,7 @@ def run(args: list[str]) -> int:
     except Exception as error:
         if "--debug" in args:
             traceback.print_exception(error)
-        return _report(error)
+        return _report(error, args)
     finally:
         signal.signal(signal.SIGTERM, before)
     if code == ExitCode.INTERRUPTED:
@@ -54,19 +57,45 @@ def _call(args: list[str]) -> int:
     return result if isinstance(result, int) else ExitCode.DONE
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, args: list[str]) -> int:
     usage = getattr(error, "format_message", None)
     if usage is not None:
         if not usage():  # a group was called without a subcommand: its help has been printed
             return ExitCode.BAD_REQUEST
         ctx = getattr(error, "ctx", None)
-        path = ctx.command_path if ctx is not None else "gozen"
-        _say(f"BadRequest: {usage().rstrip('.')}; `{path} --help` says what there is")
+        # An option without its value is reported without the context, which would name the verb.
+        path = ctx.command_path if ctx is not None else _verb(args)
+        _say(f"BadRequest: {_problem(usage().rstrip('.'), args)}; `{path} --help` shows how to use it")
         return ExitCode.BAD_REQUEST
     known = as_gozen_error(error)
     _say(f"{known.name}: {known}")
     # A rejection has exit code 0 if it is recorded in a commit; here nothing was recorded.
     return known.exit_code or ExitCode.UNREADABLE_INPUT
+
+
+def _problem(text: str, args: list[str]) -> str:
+    """Return the parser's message with the invalid value, which the parser leaves out."""
+    found = _INVALID.match(text)
+    if found is None:
+        return text
+    names = found[1].split(" / ")
+    given = [value for name, value in itertools.pairwise(args) if name in names]
+    given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]
+    value = f" {given[-1]!r}" if given else ""
+    return f"invalid value{value} for {found[1]}: {problem_of(found[2])}"
+
+
+def _verb(args: list[str]) -> str:
+    """Return the command that is called, such as ``gozen archive expire``."""
+    from gozen.cli.app import build_app
+
+    path, command = ["gozen"], typer.main.get_command(build_app())
+    for before, word in zip(["", *args], args, strict=False):
+        verbs = getattr(command, "commands", {})
+        if word in verbs and not GLOBAL_OPTIONS.get(before):
+            path.append(word)
+            command = verbs[word]
+    return " ".join(path)
 
 
 def _say(line: str) -> None:

@@ -208,7 +208,7 @@ def release(
 
     words = dict(_word(one) for one in tables)
     if len(words) < len(tables):
-        raise BadRequest("a name occurs twice: give each table of a release another name")
+        raise BadRequest("a name occurs twice: give each table of a release a different name")
     for word, version in make(invocation(ctx).store(), rerun, words).tables.items():
         typer.echo(
             f"{rerun}.{word}: {version.name} version {version.version}, {version.rows:,} rows, "

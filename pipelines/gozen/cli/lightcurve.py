@@ -91,7 +91,7 @@ def _place(ra: str | None, dec: str | None, source: int | None, radius: float) -
     from gozen.resources.sky_circle import circle_fault
 
     if (source is None) == (ra is None and dec is None):
-        raise BadRequest("say which star: either --id, or --ra and --dec")
+        raise BadRequest("no star is given: give either --id, or --ra and --dec")
     if source is not None:
         return float("nan"), float("nan")
     if ra is None or dec is None:
@@ -128,7 +128,7 @@ def _check_name(path: Path) -> None:
     from gozen.archive.stores.output_files import check_output
 
     if path.suffix.lower() not in (".png", ".svg"):
-        raise BadRequest(f"cannot draw into {path}: the name of a picture ends in .png or .svg")
+        raise BadRequest(f"cannot write a plot to {path}: give a name that ends in .png or .svg")
     check_output(path)
 
 
@@ -140,7 +140,10 @@ def _names(columns: str | None, catalog: Catalog) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in columns.split(",") if name.strip()))
     unknown = [name for name in names if name not in catalog.schema.names]
     if unknown or not names:
-        raise BadRequest(f"no column {', '.join(unknown) or columns!r}; there are {', '.join(catalog.schema.names)}")
+        raise BadRequest(
+            f"the table has no column {', '.join(unknown) or columns!r}; its columns are "
+            f"{', '.join(catalog.schema.names)}"
+        )
     return names
 
 
@@ -232,7 +235,8 @@ def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], r
         if nearest is not None:
             return f"{where}; the nearest is {nearest[0]}, {nearest[1]:.1f} arcsec away"
     return (
-        f"{where}, nor within {_WIDEST_SEARCH_ARCSEC[-1] / 60:g} arcmin: {has}; `gozen exposures` says where it looked"
+        f"{where}, nor within {_WIDEST_SEARCH_ARCSEC[-1] / 60:g} arcmin: {has}; `gozen exposures` lists the observed "
+        "fields"
     )
 
 

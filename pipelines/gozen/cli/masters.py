@@ -59,7 +59,9 @@ def masters(
         exposures = take_in_and_say(store, profile, files)
     elif raw_url is not None:
         if night is None:
-            raise BadRequest(f"--raw-url {raw_url} needs --night as well, as its headers are not asked")
+            raise BadRequest(
+                f"--raw-url {raw_url} needs --night too, because the night is not read from the headers of these files"
+            )
         exposures = [exposure_at(settings, profile, night, exposure or [], raw_url)]
     else:
         exposures = exposures_of_night(store, profile, only_night(store, night), exposure, left_out=say_left_out)

@@ -53,7 +53,7 @@ def quality(
     from gozen.archive.log.search_log import search_quality
 
     if gates and frames:
-        raise BadRequest("give one of --gates and --frames: they have different columns")
+        raise BadRequest("give only one of --gates and --frames, because they have different columns")
     form = table_output.Form(csv, json, parquet)
     selection = log_options.selection(
         night, exposure=exposure, object=object_, sensor=sensor, data_type=data_type, reason=reason

@@ -34,5 +34,5 @@ def pipeline_names(text: str | None) -> list[str]:
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     unknown = [name for name in names if name not in PIPELINE_NAMES]
     if unknown:
-        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; there are {', '.join(PIPELINE_NAMES)}")
+        raise BadRequest(f"unknown pipeline {', '.join(unknown)}; the pipelines are {', '.join(PIPELINE_NAMES)}")
     return names

@@ -75,7 +75,10 @@ def _carry_out(
         master_finished=say_master,
     )
     if result.sensors is None:
-        messages().print("the sky is not reduced before its masters are made; run again when they can be")
+        messages().print(
+            "exposures of the sky are not reduced, because their masters cannot be made; run again after you have "
+            "corrected that"
+        )
     else:
         say_reduced(result.sensors)
     return result.exit_code
@@ -90,7 +93,7 @@ def _say_missing(observation: Observation, answered: Answered, exposures: Sequen
         found = ", ".join(same or sorted({one.object for one in exposures}))
         messages().print(
             f"MissingObject: {observation.metadata.name} step {step.step}: no raw {spec.data_type} exposure of "
-            f"{spec.object!r}{where} that no other step has; the night has {found}"
+            f"{spec.object!r}{where} that no other step uses; the night has {found}"
         )
 
 

@@ -42,7 +42,7 @@ class Form:
 
     def __post_init__(self) -> None:
         if self.csv + self.json + (self.parquet is not None) > 1:
-            raise BadRequest("give one of --csv, --json and --parquet")
+            raise BadRequest("give only one of --csv, --json and --parquet")
         if self.parquet is not None:
             _check_parquet(self.parquet)
 

@@ -113,7 +113,7 @@ def tracklets(
 
     form = table_output.Form(csv, json, parquet)
     if ades is not None and (csv or json or parquet is not None):
-        raise BadRequest("give one of --ades, --csv, --json and --parquet")
+        raise BadRequest("give only one of --ades, --csv, --json and --parquet")
     if ades is not None:
         check_output(ades)
     selection = log_options.selection(night, ra, dec, radius, exposure=exposure, object=object_, sensor=sensor)
@@ -155,7 +155,7 @@ def _write_ades(found: pa.Table, path: Path, station: Station) -> None:
 
 def _known_kind(kind: str | None) -> str | None:
     if kind not in (None, "mover", "streak", "cosmic"):
-        raise BadRequest(f"--kind {kind!r}: there are mover, streak and cosmic")
+        raise BadRequest(f"--kind {kind!r} is not known; the kinds are mover, streak and cosmic")
     return kind
 
 

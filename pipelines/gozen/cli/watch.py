@@ -73,9 +73,7 @@ def watch(
 
 def _check_apart(folder: Path, store: Store) -> None:
     if not folder.is_dir():
-        raise BadRequest(f"there is no folder {folder} to watch; create it, or name another one")
+        raise BadRequest(f"the folder {folder} does not exist; create it, or give another folder")
     root, watched = store.path(""), folder.resolve()
     if root is not None and (root.resolve().is_relative_to(watched) or watched.is_relative_to(root.resolve())):
-        raise BadRequest(
-            f"the archive {store.url} and the watched folder {folder} contain one another; use separate folders"
-        )
+        raise BadRequest(f"the archive {store.url} and the watched folder {folder} overlap; use separate folders")

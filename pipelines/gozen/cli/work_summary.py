@@ -105,7 +105,7 @@ def _places(places: Sequence[str]) -> str:
 
 def _message(result: SensorResult) -> str:
     if result.commit is not None and result.commit.lacks(len(result.work.raw)):
-        return "it was reduced before they came; give another run's name (--run) to reduce it with them"
+        return "it was reduced before they arrived; run again with another --run to reduce it with them"
     if result.commit is not None and result.commit.rejection is not None:
         return result.commit.rejection.message
     return str(result.error)

@@ -50,8 +50,8 @@ class DemoPlan:
     def __post_init__(self) -> None:
         if self.sensors < 1 or self.nframe < 2 or not 1 <= self.dithers <= len(DITHERS):
             raise BadRequest(
-                f"the demo takes at least one sensor, two frames and one to {len(DITHERS)} dithers; "
-                f"it was asked for {self.sensors} sensors, {self.nframe} frames and {self.dithers} dithers"
+                f"the demo needs at least one sensor, two frames and one to {len(DITHERS)} dithers, but "
+                f"{self.sensors} sensors, {self.nframe} frames and {self.dithers} dithers are given"
             )
 
 

@@ -106,7 +106,7 @@ def gather(store: Store, profile: Profile, night: str) -> Findings:
     """
     truths = tuple(_truths(store, profile, night))
     if not truths:
-        raise MissingObject(f"{store.url} holds no simulated exposure of {night}; run the demo without --report-only")
+        raise MissingObject(f"{store.url} has no simulated exposure of {night}; run the demo without --report-only")
     catalog = Catalog.open(store, TABLE)
     rows = catalog.table()
     diameter_px = float(np.median(diameters_of(rows)))

@@ -15,7 +15,7 @@ from gozen.demo.demo_night import FIELD, NIGHT, DemoPlan, make_night
 from gozen.demo.demo_results import Findings, gather
 from gozen.demo.mover_pictures import field_pictures, films, mover_rows
 from gozen.demo.report_pictures import comparison_pictures, lightcurve_pictures, quality_pictures, stack_pictures
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 from gozen.instrument.profile import load_profile
 from gozen.report.render_page import render
 from gozen.report.report_model import Check, Command, DemoReport, Headline, MoverRow
@@ -209,7 +209,9 @@ def _prepare(folder: Path, plan: DemoPlan) -> None:
     marker = folder / PLAN
     with writing(folder):
         if folder.exists() and any(folder.iterdir()) and not marker.exists():
-            raise BadRequest(f"{folder} is not empty and holds no earlier demo: choose another with --folder")
+            raise BadRequest(
+                f"{folder} is not empty and is not the folder of an earlier demo: choose another with --folder"
+            )
         shutil.rmtree(folder / ARCHIVE, ignore_errors=True)
         (folder / REPORT).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,4 +222,7 @@ def _earlier_plan(folder: Path) -> DemoPlan:
     try:
         return DemoPlan(**json.loads((folder / PLAN).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise BadRequest(f"{folder} holds no earlier demo ({error}): run `gozen demo` without --report-only") from error
+        raise BadRequest(
+            f"{folder} is not the folder of an earlier demo ({reason_of(error)}): run `gozen demo` without "
+            "--report-only"
+        ) from error

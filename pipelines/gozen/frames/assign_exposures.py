@@ -70,9 +70,12 @@ def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: 
 
 def other_file(path: Path, key: str) -> CorruptFile:
     """Return the error for a raw file whose key in the archive belongs to another file."""
+    night, exposure, name = key.split("/")[-3:]
     return CorruptFile(
-        f"{path.name}: the archive has another file as {key}; nothing is written over, "
-        "so give it another FRAME_ID or exposure number if it is a separate one"
+        f"{path.name}: the archive has another file as {key}, which is not overwritten. If this file replaces a "
+        f"damaged one, run `gozen archive forget {night} {exposure} {name}` (if a commit names the file, delete {key} "
+        "from the archive instead), give this file again, and reduce the exposure under another --run. If both files "
+        "are needed, give this one another FRAME_ID or exposure number"
     )
 
 
@@ -188,14 +191,15 @@ class _Night:
         for seen in before:
             if self._is_same(one.path, seen.place):
                 raise CorruptFile(
-                    f"{one.path.name}: it is the same frame as {_shown(seen.place)}, which is taken once; "
-                    "nothing is lost when it is removed"
+                    f"{one.path.name}: it is the same frame as {_shown(seen.place)}, and each frame is archived once; "
+                    "you can delete this copy"
                 )
         if before and frame.data_type == "OBJECT":
             # Only science frames need distinct times.
             raise CorruptFile(
-                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start, "
-                "so one of the two has the wrong time; correct it if it is another frame, or remove it"
+                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start "
+                "time. If they are different frames, one of them has a wrong time: correct it. Otherwise delete this "
+                "file"
             )
 
     def _is_same(self, path: Path, other: Place) -> bool:

@@ -140,13 +140,14 @@ class Exposures:
         problem = contradiction(frame, known.object, known.data_type, known.setup)
         if problem:
             raise CorruptFile(
-                f"{source}: {problem}, as other files of exposure number {number} say; the number alone says what "
-                "belongs together, so correct one of them, or leave out `exposure_id` in the profile"
+                f"{source}: {problem}, although other files have the same exposure number {number}; files with one "
+                "number form one exposure, so correct the number or the keyword, or leave out `exposure_id` in the "
+                "profile"
             )
         if frame.taken.cube_s is not None and frame.sensor in known.first:
             raise CorruptFile(
-                f"{source}: sensor {frame.sensor} has another cube of exposure number {number}, "
-                "and an exposure has one cube of each sensor; give this cube another number"
+                f"{source}: sensor {frame.sensor} has another cube of exposure number {number}, but an exposure has "
+                "one cube of each sensor; give this file another exposure number"
             )
         return known
 

@@ -77,7 +77,9 @@ def unpacked(data: bytes | memoryview, name: str) -> bytes | memoryview:
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise CorruptFile(f"{name}: it cannot be unpacked ({error}); it is probably truncated") from error
+        raise CorruptFile(
+            f"{name}: it cannot be decompressed ({error}); it is probably truncated, so copy it again"
+        ) from error
 
 
 def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> ImageUnit:
@@ -99,8 +101,10 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
                 return unit
             seen.append(str(unit))
     if not seen:
-        raise CorruptFile(f"{name}: the file contains no image")
-    raise CorruptFile(f"{name}: no image is HDU {hdu!r}, which the profile names as `hdu`; there is {', '.join(seen)}")
+        raise CorruptFile(f"{name}: the file contains no image; give a raw file of the camera")
+    raise CorruptFile(
+        f"{name}: no image is HDU {hdu!r}, which the profile names as `hdu`; the images are {', '.join(seen)}"
+    )
 
 
 def image_names(data: bytes | memoryview, name: str) -> tuple[str, ...]:
@@ -119,7 +123,17 @@ def opened(data: bytes | memoryview, name: str, **options: Any) -> fits.HDUList:
     try:
         return fits.open(io.BufferedReader(file), do_not_scale_image_data=True, memmap=False, **options)
     except (OSError, EOFError, ValueError, TypeError, LookupError) as error:
-        raise CorruptFile(f"{name}: no FITS file ({error})") from error
+        raise CorruptFile(f"{name}: it is not a FITS file, or it is damaged ({reason_in_file(error)})") from error
+
+
+def reason_in_file(error: BaseException) -> str:
+    """Return the reason why FITS data cannot be read, without astropy's advice on its own options."""
+    text = str(error)
+    if "SIMPLE" in text:
+        return "it does not begin with the keyword SIMPLE"
+    if isinstance(error, KeyError):
+        return f"the keyword {error.args[0]} is missing"
+    return text or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -171,7 +185,7 @@ def _images(hdus: fits.HDUList, data: bytes | memoryview, name: str) -> Iterator
             if unit is not None:
                 yield unit if number == 0 or words.get("INHERIT") is False else _inheriting(unit, primary)
     except (OSError, ValueError, TypeError, LookupError, fits.VerifyError) as error:
-        raise CorruptFile(f"{name}: the header cannot be read ({error})") from error
+        raise CorruptFile(f"{name}: the header cannot be read ({reason_in_file(error)})") from error
 
 
 def _image(number: int, hdu: Any, words: Words, begin: int) -> ImageUnit | None:

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gozen.errors import UnreadableInput
+from gozen.frames.fits_images import reason_in_file
 from gozen.frames.fits_units import FITS_BLOCK, Card, unit
 from gozen.frames.rice import BLANK, BLOCK, Tiles, rice_tiles
 
@@ -165,10 +166,13 @@ def read_plain(data: bytes, name: str, shape: tuple[int, int] | None) -> tuple[N
             with fits.open(io.BytesIO(data), memmap=False) as hdus:
                 image, header = np.asarray(hdus[0].data, np.float32), hdus[0].header.copy()
     except (OSError, ValueError, TypeError) as error:
-        raise UnreadableInput(f"{name} cannot be read as FITS: {error}; make the master again") from error
+        raise UnreadableInput(
+            f"{name} cannot be read as FITS ({reason_in_file(error)}); make the master again"
+        ) from error
     if shape is not None and image.shape != shape:
         raise UnreadableInput(
-            f"{name} has shape {image.shape}, the active area of the profile is {shape}; make the master again"
+            f"{name} has shape {image.shape}, but the active area of the profile has shape {shape}; make the master "
+            "again"
         )
     return image, header
 

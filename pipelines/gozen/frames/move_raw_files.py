@@ -99,8 +99,8 @@ def _check(store: Store, renaming: Renaming) -> None:
     for old, new in renaming.keys.items():
         if is_fixed(store, renaming.night, _exposure(old)) or store.exists(new):
             raise StorageUnavailable(
-                f"{store.url_of(old)} cannot change to the exposure {_exposure(new)}: its own was reduced or "
-                "retained meanwhile, or another file came there; nothing is changed, run again"
+                f"{store.url_of(old)} cannot be moved to the exposure {_exposure(new)}: its present exposure was "
+                "reduced or retained meanwhile, or another file has that name; nothing is changed, run again"
             )
 
 
@@ -145,7 +145,7 @@ def _copy(store: Store, key: str, to: str) -> None:
     """Copy a file to another key."""
     path = store.path(key)
     if path is not None and not path.exists():
-        raise MissingObject(f"{key} no longer exists")
+        raise MissingObject(f"{key} does not exist any more")
     if path is not None:
         fits = store.take(to, path)
     else:
@@ -153,8 +153,8 @@ def _copy(store: Store, key: str, to: str) -> None:
         fits = store.create(to, data) or store.read(to) == data
     if not fits:
         raise StorageUnavailable(
-            f"{store.url_of(key)} is to become {store.url_of(to)}, but another file is there; move it away, run again, "
-            "and take it in again"
+            f"{store.url_of(key)} must be moved to {store.url_of(to)}, but another file is there; move that file "
+            "away, run again, and give it to `gozen run` again"
         )
 
 
@@ -167,8 +167,8 @@ def _parsed(store: Store, night: str) -> tuple[Renaming, list[Note]]:
         return Renaming(night, dict(content["keys"]), changes), list(notes.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageUnavailable(
-            f"{store.url_of(key)} does not say which files change to which exposure: {error}; move it away, and take "
-            "the raw files of the night in again"
+            f"{store.url_of(key)} is not a valid list of files that change their exposure ({error}); move it away, "
+            "and give the raw files of the night to `gozen run` again"
         ) from error
 
 
@@ -183,7 +183,8 @@ def _is_at_work(key: str, note: Note) -> bool:
 
 def _at_work(store: Store, night: str) -> StorageUnavailable:
     return StorageUnavailable(
-        f"another process gives files of {night} to other exposures ({store.url_of(_key(night))}); run again"
+        f"another process moves files of {night} to other exposures ({store.url_of(_key(night))}); run again when it "
+        "has ended"
     )
 
 

@@ -42,8 +42,8 @@ def notes_on_images(file: RawFile, profile: Profile) -> tuple[str, ...]:
     if profile.hdu is not None or len(file.images) < 2:
         return ()
     return (
-        f"{file.name}: of {len(file.images)} images {file.images[0]} is read, not {', '.join(file.images[1:])}; "
-        f"`hdu` in the profile {profile.name} chooses one",
+        f"{file.name}: the file has {len(file.images)} images; {file.images[0]} is read, and not "
+        f"{', '.join(file.images[1:])}; `hdu` in the profile {profile.name} chooses another",
     )
 
 
@@ -57,5 +57,5 @@ def _notes_on_pixels(file: RawFile, profile: Profile) -> tuple[str, ...]:
         return ()
     return (
         f"{file.name}: negative pixels far below the sky: {count}, down to {np.min(known)} ADU; if they are "
-        "undefined the file needs the word BLANK, and if the camera counts to 65535 it needs BZERO = 32768",
+        "undefined, the file needs the keyword BLANK; if the camera counts to 65535, it needs BZERO = 32768",
     )

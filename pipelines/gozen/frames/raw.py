@@ -21,7 +21,15 @@ from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import named_errors
 from gozen.errors import CorruptFile, MissingObject, RawFileMissing
 from gozen.frames.exposure_grouping import same_time
-from gozen.frames.fits_images import ImageUnit, find_image, image_names, opened, quiet, unpacked
+from gozen.frames.fits_images import (
+    ImageUnit,
+    find_image,
+    image_names,
+    opened,
+    quiet,
+    reason_in_file,
+    unpacked,
+)
 from gozen.frames.fits_units import FITS_BLOCK
 from gozen.frames.header_cards import header_words
 from gozen.frames.stored_pixels import STORED, Pixels, Scaling, Stored, apply_scaling, native, run_over, scaling_of
@@ -150,7 +158,7 @@ def words_of_image(header: bytes, name: str) -> tuple[dict[str, Any], tuple[int,
     try:
         axes = [int(words[f"NAXIS{axis}"]) for axis in range(int(words["NAXIS"]), 0, -1)]
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(f"{name}: the header cannot be read ({error})") from error
+        raise CorruptFile(f"{name}: the header cannot be read ({reason_in_file(error)})") from error
     return words, tuple(axes)
 
 
@@ -182,8 +190,8 @@ def read_file(
         data = store.read_into(key, room or _new_memory)
     except MissingObject as error:
         raise RawFileMissing(
-            f"the raw file {store.url_of(key)} is recorded and not there: it expired, or somebody removed it; give the "
-            "same file to `gozen run` or `gozen watch` again, which takes it in"
+            f"the raw file {store.url_of(key)} is recorded, but it does not exist: it expired or was deleted; give "
+            "the same file to `gozen run` or `gozen watch` again"
         ) from error
     return parse_file(data, Path(key).name, hdu)
 
@@ -200,7 +208,10 @@ def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None
     try:
         pixels = _pixels(unit, content, name)
     except Exception as error:  # the decoders of compressed pixels raise many types of errors
-        raise CorruptFile(f"{name}: the pixels cannot be read ({error}); the file is probably truncated") from error
+        raise CorruptFile(
+            f"{name}: the pixels cannot be read ({reason_in_file(error)}); the file is probably truncated, so copy it "
+            "again"
+        ) from error
     if pixels.ndim == 2:
         pixels = pixels[np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape:
@@ -283,7 +294,10 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     if len(files) == 1:
         start = first.utc_start + np.arange(files[0].frames.shape[0]) * first.frame_time_s / 86400
     elif any(file.frames.shape[0] != 1 for file in files):
-        raise CorruptFile(f"{files[0].name} and {len(files) - 1} more files of one sensor: cubes cannot be joined")
+        raise CorruptFile(
+            f"{files[0].name} and {len(files) - 1} more files are of one sensor and exposure, and at least one is a "
+            "cube; only single frames can be joined"
+        )
     else:
         start = np.array([header.utc_start for header in headers])
     frame_id = first.frame_id or Path(files[0].name).name.split(".fits")[0]

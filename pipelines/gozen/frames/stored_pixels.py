@@ -60,7 +60,7 @@ def scaling_of(words: Mapping[str, Any], name: str) -> Scaling:
     """
     offset, scale = (_number(words, *of, name) for of in (("BZERO", 0.0), ("BSCALE", 1.0)))
     if scale == 0:
-        raise CorruptFile(f"{name}: BSCALE = 0, so that all pixels are the same")
+        raise CorruptFile(f"{name}: BSCALE = 0, so all pixels have the same value; correct the header")
     blank = words.get("BLANK")
     # The standard defines BLANK for integers only (floats have NaN), and a BLANK without a value marks no pixels.
     if not isinstance(blank, str | int | float) or _number(words, "BITPIX", 16.0, name) < 0:
@@ -148,8 +148,8 @@ def _wide(stored: NDArray[Any], scaling: Scaling, name: str) -> NDArray[np.float
         known = whole if scaling.blank is None else whole[stored != scaling.blank]
         if known.size and max(int(known.max()), -int(known.min())) > _EXACT_IN_FLOAT64:
             raise CorruptFile(
-                f"{name}: a pixel is {int(known.max())} or {int(known.min())}, beyond 2^53; such integers cannot be "
-                "kept without loss: write the image with 32-bit integers or with floats"
+                f"{name}: a pixel is {int(known.max())} or {int(known.min())}, beyond 2^53; Gozen cannot represent "
+                "such integers exactly, so write the image with 32-bit integers or floats"
             )
         if unsigned:
             return whole.astype(np.float64)

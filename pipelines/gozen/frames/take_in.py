@@ -120,7 +120,7 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
     sensors = files_of_sensors(folder, profile)
     if not sensors:
         pattern = profile.raw_names or "*"
-        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}, whose names are {pattern}")
+        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}; their names match {pattern}")
     problem: CorruptFile | None = None
     for key in (files[0] for files in sensors.values()):
         try:
@@ -130,14 +130,18 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
             problem = problem or error
             continue
         return RawExposure(night, exposure, header.object, header.data_type, header.utc_start, sensors)
-    raise UnreadableInput(f"{folder.url}: none of {len(sensors)} sensors has a file that can be read: {problem}")
+    raise UnreadableInput(
+        f"{folder.url}: no sensor of {len(sensors)} has a readable file; the first error is: {problem}"
+    )
 
 
 def _copy(store: Store, key: str, arrival: Arrival) -> None:
     path, name = arrival.path, str(arrival.path)
     with named_errors(name, "read"), path.open("rb") as stream, unchanged(stream.fileno(), name):
         if arrival.stamp is not None and arrival.stamp != stamp_of(path):
-            raise StorageUnavailable(f"cannot take {path} in: it changed after its header was read; run again")
+            raise StorageUnavailable(
+                f"cannot add {path} to the archive: it changed after its header was read; run again when it is complete"
+            )
         data = stream.read()
     # The key in the archive ends in .fits, so the content must not be compressed.
     data = bytes(unpacked(data, path.name))

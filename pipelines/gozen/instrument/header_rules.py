@@ -24,7 +24,7 @@ TimeScale = Annotated[Literal["UTC", "TAI", "TT", "TDB", "GPS"], _upper_case]
 def _header_word(text: str) -> str:
     word = " ".join(text.upper().split()).removeprefix("HIERARCH ")
     if not word:
-        raise ValueError("the name of a header word is empty")
+        raise ValueError("the name of a header keyword is empty")
     return word
 
 
@@ -47,7 +47,7 @@ class WordRule(WordPart):
     @model_validator(mode="after")
     def _timesys_fits_the_kind(self) -> Self:
         if self.timesys is not None and self.kind not in ("utc", "jd", "mjd"):
-            raise ValueError(f"timesys is for kind: utc, jd and mjd; a time of kind {self.kind} has none to choose")
+            raise ValueError(f"timesys applies only to the kinds utc, jd and mjd, and not to {self.kind}; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -110,7 +110,7 @@ class HeaderWords(WordPart):
             if name in ("utc_start", "utc_sequence") and rule and rule.kind not in TIME_KINDS:
                 raise ValueError(f"{name} is of kind {rule.kind}; a time is one of {', '.join(TIME_KINDS)}")
             if name != "utc_start" and rule and rule.moment != "start":
-                raise ValueError(f"{name} has moment: {rule.moment}; only utc_start may be given by another moment")
+                raise ValueError(f"{name} has `moment: {rule.moment}`, which only utc_start can have; leave it out")
         if self.utc_start.optional:
             raise ValueError("utc_start is optional: a frame without a time cannot be reduced; leave `optional` out")
         return self

@@ -61,8 +61,8 @@ def read_moment(parts: Sequence[Any], rule: WordRule, zone: str, timesys: Any = 
         return mjd_of_day(*_day_and_ns(reading.minute - offset, reading.nanoseconds))
     if reading.offset is not None:
         raise ValueError(
-            f"the text has an offset from UTC, but TIMESYS says {scale}; where TIMESYS is wrong, "
-            "the profile's rule says `timesys: UTC`"
+            f"the text has an offset from UTC, but TIMESYS is {scale}; if TIMESYS is wrong, write `timesys: UTC` into "
+            "the profile's rule"
         )
     day, ns = _day_and_ns(reading.minute, reading.nanoseconds)
     return _in_utc(day, ns, scale)
@@ -84,13 +84,13 @@ def number_of(parts: Sequence[Any], rule: WordRule) -> Decimal:
     """
     raw = parts[0] if len(parts) == 1 else "".join(str(part).strip() for part in parts)
     if isinstance(raw, bool):
-        raise ValueError("a logical value")  # noqa: TRY004  # the same error as for every other unreadable value
+        raise ValueError("it is a logical value, not a number")  # noqa: TRY004  # the same error as for every other unreadable value
     # A header may write an exponent with D, as Fortran does.
     text = repr(float(raw)) if isinstance(raw, float) else str(raw).strip().upper().replace("D", "E")
     if text.lstrip("+-").lower() in ("nan", "inf", "infinity"):
-        raise ValueError("not a finite number")
+        raise ValueError("it is not a finite number")
     if not _NUMBER.fullmatch(text.upper()):
-        raise ValueError("a number such as 12.5 is expected")
+        raise ValueError("it is not a number such as 12.5")
     return Decimal(text) * Decimal(repr(rule.scale))
 
 
@@ -130,10 +130,10 @@ def _offset_at(minute: dt.datetime, zone: str) -> dt.timedelta:
         return before
     said = f"{minute:%Y-%m-%d %H:%M} in {zone}"
     if before < after:
-        raise ValueError(f"{said}: clocks were set forward and skipped this time")
+        raise ValueError(f"{said}: this local time does not exist, because clocks were set forward then")
     raise ValueError(
-        f"{said}: clocks were set back and showed this time twice, at {minute - before:%H:%M} and "
-        f"{minute - after:%H:%M} UTC; give the profile a word in UTC, or with an offset from it"
+        f"{said}: this local time occurred twice, at {minute - before:%H:%M} and {minute - after:%H:%M} UTC, because "
+        "clocks were set back then; name a keyword in UTC, or with an offset from UTC, in the profile"
     )
 
 

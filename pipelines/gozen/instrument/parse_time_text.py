@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 FORMS = (
-    "understood are 2026-01-15T12:34:56.789 (also with a blank or compact, 20260115T123456), 2026/01/15 and 15/01/26 "
-    "(day, month, year) before the time of day, and Z, +09:00 or +0900 after it"
+    "valid forms are 2026-01-15T12:34:56.789 (also with a blank or compact, 20260115T123456), 2026/01/15 and "
+    "15/01/26 (day, month, year) before the time of day, and Z, +09:00 or +0900 after it"
 )
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 NS = 1_000_000_000
@@ -52,7 +52,7 @@ def joined(parts: Sequence[Any]) -> str:
         return _of_two(whole, rest)
     if whole and second and second["clock"]:
         if _date(whole["date"]) != _date(second["date"]):
-            raise ValueError(f"{first!r} and {rest[0]!r} are of two days; name one of the two words alone")
+            raise ValueError(f"{first!r} and {rest[0]!r} have different dates; name only one of the two keywords")
         return " ".join(rest)
     return f"{first}T{' '.join(rest)}"
 
@@ -68,7 +68,7 @@ def _of_two(whole: re.Match[str], rest: Sequence[str]) -> str:
     here, there = _ns_of_day(whole["clock"]), _ns_of_day(again["clock"])
     # Many programs write midnight if they mean only the date.
     if here and abs(here - there) > NS:
-        raise ValueError(f"{whole[0]!r} and {rest[0]!r} are two times of day; name one of the two words alone")
+        raise ValueError(f"{whole[0]!r} and {rest[0]!r} have different times of day; name only one of the two keywords")
     return text + (whole["offset"] or "") if again["offset"] is None else text
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from gozen.errors import BadRequest, UnreadableInput
+from gozen.errors import BadRequest, UnreadableInput, problem_of, reason_of
 from gozen.instrument.header_rules import HeaderWords, WordPart
 from gozen.instrument.profile_contradictions import contradictions
 from gozen.resources.pipeline_names import PipelineName
@@ -103,7 +103,9 @@ class Site(WordPart):
 
 def _sensor_number(value: str) -> str:
     if not (value.isdigit() and value.isascii() and int(value) <= _LARGEST_SENSOR):
-        raise ValueError(f"a sensor's id is a number up to {_LARGEST_SENSOR}, such as 121: tables keep it as one")
+        raise ValueError(
+            f"a sensor's id is a whole number up to {_LARGEST_SENSOR}, such as 121, because tables store it as a number"
+        )
     return value
 
 
@@ -113,7 +115,7 @@ def _with_groups(value: str) -> str:
     except re.error as error:
         raise ValueError(f"{value!r} is not a regular expression: {error}") from error
     if not groups:
-        raise ValueError(f"{value!r} has no group; the groups, joined, are the sensor's id")
+        raise ValueError(f"{value!r} has no group; write the part that is the sensor's id in parentheses")
     return value
 
 
@@ -249,7 +251,8 @@ def load_profile(name: str) -> Profile:
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(shipped_profiles())
         raise UnreadableInput(
-            f"cannot read the instrument profile {name!r}: {error}; give the path of a profile, or one of: {known}"
+            f"cannot read the instrument profile {name!r}: {reason_of(error)}; give the path of a profile, or one of: "
+            f"{known}"
         ) from error
 
 
@@ -266,12 +269,15 @@ def parse_profile(text: str, source: str) -> Profile:
     except BadRequest as error:
         raise UnreadableInput(f"the instrument profile {source} cannot be read: {error}") from error
     if len(documents) > 1:
-        raise UnreadableInput(f"the instrument profile {source} has {len(documents)} documents; put each in a file")
+        raise UnreadableInput(
+            f"the instrument profile {source} has {len(documents)} YAML documents; put each into a separate file"
+        )
     try:
         return Profile.model_validate(documents[0].value if documents else None)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'profile'}: {problem['msg']} ({str(problem['input'])[:60]!r})"
+            f"{'.'.join(map(str, problem['loc'])) or 'profile'}: {problem_of(problem['msg'])} "
+            f"({str(problem['input'])[:60]!r})"
             for problem in error.errors()
         )
         raise UnreadableInput(f"the instrument profile {source} is not valid: {problems}") from error

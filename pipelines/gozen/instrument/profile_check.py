@@ -158,5 +158,8 @@ def _shape_problems(shape: tuple[int, ...], profile: Profile, source: str, heade
     except CorruptFile as error:
         problems.append(str(error))
     if profile.raw == "frames" and len(shape) == 3 and shape[0] != 1:
-        problems.append(f"{source}: the file contains {shape[0]} frames, the profile {profile.name} says raw: frames")
+        problems.append(
+            f"{source}: the file contains {shape[0]} frames, but the profile {profile.name} has `raw: frames` (one "
+            "frame in each file)"
+        )
     return problems

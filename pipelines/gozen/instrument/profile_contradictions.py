@@ -47,7 +47,7 @@ def contradictions(profile: Profile) -> Iterator[str]:
     data_types = profile.header.data_type
     for said in ([data_types.value] if data_types.value is not None else []) + list(data_types.values.values()):
         if str(said).upper() not in DATA_TYPES:
-            yield f"header.data_type gives {said!r}, which is none of {', '.join(DATA_TYPES)}"
+            yield f"header.data_type gives {said!r}, which is not one of {', '.join(DATA_TYPES)}"
 
 
 def _areas(profile: Profile) -> Iterator[str]:
@@ -56,8 +56,8 @@ def _areas(profile: Profile) -> Iterator[str]:
     active, reference = (_columns(section) for section in (profile.active, profile.reference))
     if active[0] <= reference[1] and reference[0] <= active[1]:
         yield (
-            f"reference {profile.reference} has columns of the active area {profile.active}, which see the sky; "
-            "name columns outside it, or leave reference out"
+            f"reference {profile.reference} has columns of the active area {profile.active}, which see the sky; name "
+            "columns outside it, or leave reference out"
         )
 
 
@@ -69,19 +69,22 @@ def _columns(section: str) -> tuple[int, int]:
 def _gains(profile: Profile) -> Iterator[str]:
     names = {name.casefold() for name in profile.gains}
     if len(names) < len(profile.gains):
-        yield f"gains {', '.join(profile.gains)} differ in capital letters only; a header's gain is compared without"
+        yield (
+            f"gains {', '.join(profile.gains)} differ only in upper and lower case, which Gozen ignores; rename one "
+            "of them"
+        )
     rule = profile.header.gain
     if rule is None:
         return
     given = [rule.value] if rule.value is not None else list(rule.values.values())
     for gain in given:
         if str(gain).casefold() not in names:
-            yield f"header.gain gives {gain!r}, which is none of gains: {', '.join(profile.gains)}"
+            yield f"header.gain gives {gain!r}, which is not one of gains: {', '.join(profile.gains)}"
     if rule.kind in _NUMBERS and rule.value is None:
         for name in profile.gains:
             if not _is_written(name, rule.kind):
                 form = "a whole number such as 100" if rule.kind == "integer" else "a number such as 1.5"
-                yield f"gains.{name} can never be what header.gain reads, which is {form}; rename it, or use values"
+                yield f"gains.{name} can never match header.gain, which is read as {form}; rename it, or use values"
 
 
 def _is_written(name: str, kind: str) -> bool:
@@ -96,16 +99,19 @@ def _sensors(profile: Profile) -> Iterator[str]:
     known, rule = [sensor.id for sensor in profile.sensors], profile.header.sensor
     for sensor in [rule.value] if rule.value is not None else list(rule.values.values()):
         if str(sensor) not in known:
-            yield f"header.sensor gives {sensor!r}, which is none of sensors: {', '.join(known)}"
+            yield f"header.sensor gives {sensor!r}, which is not one of sensors: {', '.join(known)}"
 
 
 def _rule(name: str, rule: WordRule) -> Iterator[str]:
     allowed = _KINDS.get(name)
     if allowed and rule.kind not in allowed:
-        yield f"header.{name} has kind {rule.kind}; it is read as {' or '.join(allowed)}"
+        yield f"header.{name} has kind {rule.kind}; its kind must be {' or '.join(allowed)}"
     if rule.scale == 0:
-        yield f"header.{name} has scale 0, so that every file says 0"
+        yield f"header.{name} has scale 0, so its value is always 0"
     if rule.scale != 1 and rule.kind == "text":
-        yield f"header.{name} has a scale, which is for numbers, and kind text, so that it never counts"
+        yield f"header.{name} has kind text, so its scale is never used; leave the scale out, or give another kind"
     if rule.values and rule.kind != "text":
-        yield f"header.{name} has values, which are for text, and kind {rule.kind}, so that they never count"
+        yield (
+            f"header.{name} has kind {rule.kind}, so its values are never used; leave the values out, or write kind "
+            "text"
+        )

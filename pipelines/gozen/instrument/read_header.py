@@ -86,13 +86,13 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     data_type = str(get("data_type")).upper()
     if data_type not in DATA_TYPES:
         raise CorruptFile(
-            f"{source}: data_type is {data_type!r}, which is none of {', '.join(DATA_TYPES)}; "
-            f"name its meaning under header.data_type.values of the profile {profile.name}"
+            f"{source}: data_type is {data_type!r}, which is not one of {', '.join(DATA_TYPES)}; write its meaning "
+            f"under header.data_type.values of the profile {profile.name}"
         )
     gain = _gain(get("gain", profile.default_gain), profile, source)
     exposure_s = float(get("exposure_s"))
     if exposure_s < 0 or (exposure_s == 0 and data_type != "BIAS"):
-        raise CorruptFile(f"{source}: the exposure of a frame is {exposure_s:g} s")
+        raise CorruptFile(f"{source}: the exposure time of a frame is {exposure_s:g} s; it must be above 0")
     frame_time_s, row_time_s = float(get("frame_time_s", exposure_s)), float(get("row_time_s", 0.0))
     lasts_s = _length_s(words, profile, exposure_s, frame_time_s, row_time_s)
     pipelines = get("pipelines")
@@ -138,7 +138,9 @@ def _gain(value: Any, profile: Profile, source: str) -> str:
     said = f"{value:g}" if isinstance(value, float) else str(value)
     known = {name.casefold(): name for name in profile.gains}
     if said.casefold() not in known:
-        raise CorruptFile(f"{source}: gain {said!r} is not one of the profile's: {', '.join(profile.gains)}")
+        raise CorruptFile(
+            f"{source}: gain {said!r} is not one of the gains in the profile {profile.name}: {', '.join(profile.gains)}"
+        )
     return known[said.casefold()]
 
 
@@ -220,7 +222,7 @@ def read_quantity(
             return default
         if missing:
             what = f"{missing[0]} with a value" if missing[0] in words else missing[0]
-            raise CorruptFile(f"{source}: the header has no word {what}, which gives {name}")
+            raise CorruptFile(f"{source}: the header has no keyword {what}, from which the profile reads {name}")
         parts = [words[word] for word in rule.sources]
     timesys = words.get("TIMESYS") if rule.kind in TIME_KINDS else None
     try:
@@ -249,7 +251,10 @@ def _is_no_number(value: Any, rule: WordRule) -> bool:
 def _identifier(value: Any, name: str, source: str) -> str | None:
     text = "" if value is None else str(value).strip()
     if text.startswith(".") or any(character in "/\\" or not character.isprintable() for character in text):
-        raise CorruptFile(f"{source}: {name} {text!r} cannot name a file: it has a slash or begins with a dot")
+        raise CorruptFile(
+            f"{source}: {name} {text!r} cannot be the name of a file: it has a slash or an unprintable character, or "
+            "begins with a dot"
+        )
     return text or None
 
 
@@ -281,9 +286,9 @@ def convert(raw: Any, rule: WordRule, zone: str = "UTC", timesys: Any = None) ->
         return sexagesimal.parse(first, sexagesimal.IN_HEADERS) * (15.0 if rule.kind == "hours" else 1.0)
     number = first * rule.scale if type(first) in (int, float) else float(number_of([first], rule))
     if not math.isfinite(number):
-        raise ValueError("not a finite number")
+        raise ValueError("it is not a finite number")
     if rule.kind == "integer":
         if number != int(number):
-            raise ValueError("not a whole number")
+            raise ValueError("it is not a whole number")
         return int(number)
     return number * 15.0 if rule.kind == "hours" else number

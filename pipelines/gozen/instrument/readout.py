@@ -29,7 +29,10 @@ def read_binning(texts: Sequence[str]) -> str:
     """
     found = _BINNING.fullmatch(" ".join(texts))
     if not found:
-        raise ValueError(f"binning {' '.join(texts)!r} has none of the forms 2, 2x2, 2 2, or two words with one number")
+        raise ValueError(
+            f"binning {' '.join(texts)!r} does not have the form 2, 2x2 or 2 2, and is not two keywords with one "
+            "number each"
+        )
     return f"{found[1]}x{found[2] or found[1]}"
 
 
@@ -80,24 +83,25 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
         if shape == profile.shape:
             return profile
         wanted = (
-            f"the profile {profile.name} says {profile.shape[1]} and {profile.shape[0]} (shape: {list(profile.shape)})"
+            f"but the profile {profile.name} has {profile.shape[1]} and {profile.shape[0]} (shape: "
+            f"{list(profile.shape)})"
         )
         raise CorruptFile(f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, {wanted}")
     joined, described = _steps(binning), _steps(profile.binning)
     if joined[0] * described[1] != joined[1] * described[0]:
         words = " and ".join(profile.header.binning.sources) if profile.header.binning else ""
         raise CorruptFile(
-            f"{source}: {words or 'the header'} gives binning {binning}, whose pixels have another form than those of "
-            f"the profile {profile.name} (binning {profile.binning}); join pixels in that ratio, or give such frames a "
-            f"separate profile with `binning: {binning}`"
+            f"{source}: {words or 'the header'} gives binning {binning}, whose pixels have another shape than those "
+            f"of the profile {profile.name} (binning {profile.binning}); use a binning with that ratio, or write "
+            f"another profile with `binning: {binning}` for such frames"
         )
     found = _cut(profile.model_dump_json(), binning, window, shape)
     if found is None:
         rows, columns = _sides(profile, binning, window, with_overscan=False)
         where = f"window {window}" if window else "the full frame"
-        nothing = "" if rows.active and columns.active else ", none of which sees the sky"
+        nothing = "" if rows.active and columns.active else ", and none of these pixels is in the active area"
         raise CorruptFile(
-            f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, its header says {where} with binning "
+            f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, but its header has {where} with binning "
             f"{binning}, which gives {columns.length} and {rows.length}{nothing}"
         )
     return found

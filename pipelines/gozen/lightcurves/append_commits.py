@@ -36,7 +36,9 @@ def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = N
     prefixes = [folder] if exposures is None else [f"{folder}/{exposure}" for exposure in exposures]
     listed = [key for prefix in prefixes for key in store.list(prefix)]
     if not listed:
-        raise BadRequest(f"nothing of the night {night} is reduced in {store.url}; reduce it first (gozen run)")
+        raise BadRequest(
+            f"no exposure of the night {night} is reduced in {store.url}; run `gozen run` or `gozen reduce` first"
+        )
     commits = (load_commit(store, keys.commit(*one)) for one in in_force(listed))
     return [commit for commit in commits if commit is not None and "staging" in commit.products]
 
@@ -94,6 +96,7 @@ def _staged(store: Store, commits: Sequence[SensorCommit], progress: Callable[[]
             yield _complete(read_parquet(store.read(key)), commit)
         except pa.ArrowInvalid as error:
             raise UnreadableInput(
-                f"{store.url_of(key)} is not a Parquet file: {error}; reduce it under a new run"
+                f"{store.url_of(key)} is not a readable Parquet file ({error}); reduce this exposure again under "
+                "another run"
             ) from error
         progress()

@@ -99,13 +99,13 @@ def uncertainty(mjd: float, place_m: Place, tables: TableReach) -> str:
     light_us = light_time_uncertainty_s(mjd, place_m, tables) * 1e6
     size = f"{light_us:.1f} microseconds" if light_us >= 1 else "less than a microsecond"
     said = (
-        f"barycentric times up to {_date(mjd)} are uncertain by {size}: the installed tables have the Earth's rotation "
-        f"measured until {_date(tables.measured)}"
+        f"barycentric times up to {_date(mjd)} are uncertain by {size}: the installed tables contain the measured "
+        f"rotation of the Earth until {_date(tables.measured)}"
     )
     if mjd > tables.leap_seconds:
         said += (
-            f"; they know leap seconds until {_date(tables.leap_seconds)}, and one that was added since "
-            "would make the times wrong by a second; newer ones: pip install --upgrade astropy-iers-data"
+            f"; they contain leap seconds until {_date(tables.leap_seconds)}, and a later leap second would make the "
+            "times wrong by one second; install newer tables: pip install --upgrade astropy-iers-data"
         )
     return said
 

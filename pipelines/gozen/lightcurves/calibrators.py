@@ -56,7 +56,7 @@ class Calibrators:
         found = (
             f"of {self.known} stars with a reference magnitude {int(self.chosen.sum())} calibrate; removed: {counts}"
         )
-        return found + ("; only the least blended stars are left to calibrate with" if self.blended else "")
+        return found + ("; the least blended stars are used, because too few others remain" if self.blended else "")
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,9 @@ class Station:
         if not re.fullmatch(r"[A-Za-z0-9]{3,4}", self.code):
             raise BadRequest(f"--station {self.code!r} is not an observatory code of three or four letters and digits")
         if not (self.submitter and self.observers and self.measurers):
-            raise BadRequest("an ADES file names a submitter, observers and measurers")
+            raise BadRequest("an ADES file must name a submitter, observers and measurers: give all three")
         if self.mode not in MODES:
-            raise BadRequest(f"--mode {self.mode!r}: there are {', '.join(MODES)}")
+            raise BadRequest(f"--mode {self.mode!r} is not known; the modes are {', '.join(MODES)}")
         if not _SMALLEST_M <= self.aperture_m <= _LARGEST_M:
             raise BadRequest(f"--aperture {self.aperture_m:g} is not within {_SMALLEST_M:g} to {_LARGEST_M:g} m")
         for name in (self.submitter, *self.observers, *self.measurers):

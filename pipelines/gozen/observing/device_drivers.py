@@ -185,8 +185,10 @@ def load_observatory(settings: Settings, profile: Profile, store: Store) -> Obse
     name = settings.observatory.driver
     entries = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
     if name not in entries:
-        known = ", ".join(sorted(entries)) or "none; install Gozen, or the package that has it"
-        raise BadRequest(f"setting observatory.driver = {name!r}: there is no such driver; there is {known}")
+        known = ", ".join(sorted(entries)) or "none; install Gozen again, or the package that contains the driver"
+        raise BadRequest(
+            f"setting observatory.driver = {name!r}: no such driver is installed; the installed drivers are {known}"
+        )
     try:
         driver: Driver = entries[name].load()
     except Exception as error:
@@ -198,5 +200,7 @@ def load_observatory(settings: Settings, profile: Profile, store: Store) -> Obse
     except Exception as error:
         raise BadRequest(f"the driver {name!r} does not start: {type(error).__name__}: {error}") from error
     if not isinstance(observatory, Observatory):
-        raise BadRequest(f"the driver {name!r} made {type(observatory).__name__}, not an Observatory; correct it")
+        raise BadRequest(
+            f"the driver {name!r} returned {type(observatory).__name__}, not an Observatory; correct the driver"
+        )
     return observatory

@@ -125,7 +125,7 @@ def offset(pointing: Pointing, dra_arcsec: float, ddec_arcsec: float) -> Pointin
     dec = pointing.dec + ddec_arcsec / ARCSEC_PER_DEGREE
     if abs(dec) > 90 or (dra_arcsec and abs(pointing.dec) == 90):
         raise ValueError(
-            f"[{dra_arcsec:g}, {ddec_arcsec:g}] arcsec from declination {pointing.dec:g} leads over a pole"
+            f"[{dra_arcsec:g}, {ddec_arcsec:g}] arcsec from declination {pointing.dec:g} crosses a celestial pole"
         )
     if not dra_arcsec:
         return Pointing(ra=pointing.ra, dec=dec)

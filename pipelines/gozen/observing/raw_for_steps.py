@@ -80,7 +80,7 @@ def assign_raw_to_steps(
 
     Returns
     -------
-    The result for each Observation; and the science exposures that no step asked for.
+    The result for each Observation; and the science exposures that no step requested.
     """
     steps = [step for one in planned for step in one]
     found: dict[int, list[RawExposure]] = {number: [] for number in range(len(steps))}
@@ -167,7 +167,7 @@ def _is_numbered(raw: RawExposure) -> bool:
 
 
 def works_of(observation: Observation, answered: Answered, run: str) -> list[SensorWork]:
-    """Return the reductions that an Observation asks for: all requested sensors of all its science exposures."""
+    """Return the reductions that an Observation requests: all requested sensors of all its science exposures."""
     recipe = dump_resources([observation])
     works = []
     for step, raw in answered.pairs:

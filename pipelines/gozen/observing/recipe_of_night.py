@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gozen.archive.keys import date_of
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 from gozen.instrument.profile import Profile
 from gozen.observing.observation_plan import PlannedExposure, exposures_of
 from gozen.resources.observation import Observation
@@ -18,7 +18,7 @@ def read_recipe(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read the recipe {path}: {error}") from error
+        raise BadRequest(f"cannot read the recipe {path}: {reason_of(error)}") from error
 
 
 def observations_of(text: str, source: str, night: str, profile: Profile) -> list[Observation]:

@@ -72,7 +72,7 @@ def draw_lightcurves(
     """
     found = curves(rows)
     if not found:
-        raise BadRequest("there is nothing to plot: no rows were found")
+        raise BadRequest("no rows were found, so there is nothing to plot")
     shown = found[:most]
     parts = visits(np.concatenate([curve.mjd for curve in shown]))
     with themed(theme):

@@ -22,7 +22,7 @@ def archive(settings: Settings) -> Finding:
     root = Path(settings.archive.removeprefix("file://")).expanduser().absolute()
     nearest = next(folder for folder in (root, *root.parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        hint = "give another directory with --archive, or its owner's rights"
+        hint = "give another directory with --archive, or get permission to write to this one"
         return Finding("archive", "missing", f"{root}: {nearest} cannot be written", hint)
     free = shutil.disk_usage(nearest).free / _GB
     if free < _MINIMUM_DISK_GB:
@@ -42,6 +42,6 @@ def _object_storage(settings: Settings) -> Finding:
     except GozenError as error:
         return Finding("archive", "missing", settings.archive, str(error))
     if not exclusive:
-        hint = "use a server that obeys `If-None-Match: *`: without it two workers may both count as the first"
+        hint = "use a server that supports `If-None-Match: *`; without it, two workers can write the same object"
         return Finding("archive", "missing", f"{settings.archive}: an object can be created twice", hint)
     return Finding("archive", "ok", f"{settings.archive}, can be read and written")

@@ -63,7 +63,9 @@ def check_pixels(raw: Pixels | Stored, detector: Detector, settings: GateSetting
         missing = 1 - float(finite.mean())
         if missing > 0.5:
             raise CorruptFile(
-                f"frame {frame}: {missing:.0%} of the pixels are NaN, at most 50% may be", value=missing, limit=0.5
+                f"frame {frame}: {missing:.0%} of the pixels are NaN (not a number); at most 50% are allowed",
+                value=missing,
+                limit=0.5,
             )
         sample = sample[finite]
     level = float(np.partition(sample, len(sample) // 2)[len(sample) // 2])
@@ -147,7 +149,8 @@ def check_time(cube: RawCube) -> float:
         )
     if len(start) > 1 and not (np.diff(start) > 0).all():
         raise InconsistentTime(
-            f"{cube.frame_id}: frame {int(np.argmin(np.diff(start))) + 1} does not start after the frame before it",
+            f"{cube.frame_id}: frame {int(np.argmin(np.diff(start))) + 1} does not start after the previous frame; "
+            "check the times in the header",
             value=float(np.diff(start).min() * 86400),
             limit=0.0,
         )

@@ -295,7 +295,7 @@ class Api:
             from gozen.quickdb.sql.parse_query import Query
             from gozen.quickdb.sql.query_sources import LOGS, QuerySources
         except ImportError as error:
-            raise BadRequest(f"SQL: {error}; pip install 'gozen[sql]'") from error
+            raise BadRequest(f"SQL needs another package ({error}): pip install 'gozen[sql]'") from error
         parsed = Query(query)
         own = {name.lower() for name in mine}
         words = [word for word in parsed.tables if word.lower() not in own and keys.is_name(word)]

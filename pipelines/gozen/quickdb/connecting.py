@@ -79,7 +79,9 @@ def _engine(wanted: Any, workers: int) -> Engine:
         from gozen.quickdb.engines.dask_engine import DaskEngine
 
         return DaskEngine(None if wanted == "dask" else wanted, workers)
-    raise BadRequest(f"engine {wanted!r} is not known: write local, dask, or a scheduler's address, as tcp://host:8786")
+    raise BadRequest(
+        f"engine {wanted!r} is not known: write local, dask, or a scheduler's address, such as tcp://host:8786"
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -14,7 +14,7 @@ def opened(store: Store, family: Family, id: str) -> Patch:  # noqa: A002 its na
     number = next((at for at, one in enumerate(family.patches) if one.id == id), None)
     if number is None:
         known = family.patches[0].id if family.patches else "5/8131/3"
-        raise BadRequest(f"no patch {id!r}: it is order/pixel/number, as {known!r}")
+        raise BadRequest(f"there is no patch {id!r}; an id has the form order/pixel/number, such as {known!r}")
     one = family.patches[number]
     source = FileSource(store, family.files)
     source.begin([(number, one)])

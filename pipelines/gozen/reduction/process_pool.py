@@ -30,7 +30,10 @@ _UNDER_WAY = 2
 
 _TRIES = 2
 """Attempts per task: at the first, another task may have killed the worker; at the second, the task runs alone."""
-_LOST = "the worker process was killed by a signal, twice; it may need more memory: use fewer --workers and run again"
+_LOST = (
+    "the worker process was killed by a signal, twice, probably because the memory was used up: use fewer --workers "
+    "and run again"
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class WorkerPool:
         self._pool = self._new_pool()
 
     def _after_loss(self, lost: list[_PoolTask]) -> list[tuple[Any, GozenError]]:
-        log.warning("a worker was lost; the tasks in progress are tried once more")
+        log.warning("a worker process was lost; its tasks are tried once more")
         self._pending.clear()
         self._replace_pool()
         again = [replace(one, tries=one.tries + 1) for one in lost]

@@ -86,23 +86,23 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
     Parameters
     ----------
     kinds
-        Kinds of master that the profile asks for.
+        Kinds of master that the profile requests.
     camera
         Name of the profile: exposures recorded by another camera are skipped.
 
     Raises
     ------
     BadRequest
-        The profile asks for no masters, or none of the exposures can become one.
+        The profile requests no masters, or no exposure can become one.
     """
     if not kinds:
-        raise BadRequest("the profile asks for no masters (`masters: []`), so there are none to make")
+        raise BadRequest("the profile requests no masters (`masters: []`), so there are none to make")
     own = [one for one in exposures if not camera or _camera(one) in ("", camera)]
     useful = [one for one in own if _KIND.get(one.data_type) in kinds]
     if not useful:
         found = ", ".join(sorted({one.data_type for one in exposures})) or "nothing"
         asked = " or ".join(kind.upper() for kind in kinds)
-        raise BadRequest(f"no {asked} exposure to make a master of; found {found}")
+        raise BadRequest(f"there is no {asked} exposure to make a master from; the exposures found are of type {found}")
     ordered = sorted(useful, key=lambda one: (_ORDER.index(_KIND[one.data_type]), one.mjd, one.exposure))
     sensors = sorted({sensor for one in useful for sensor in one.sensors})
     return [

@@ -44,8 +44,9 @@ def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, Ref
     if said != ReferenceFileSettings() and not is_file:
         given = ", ".join(f"reference_file.{name}" for name in said.model_dump(exclude_defaults=True))
         raise BadRequest(
-            f"{given} says how a table file is read, but reference = {named!r} is not a path of one (write ./ before a "
-            "name without a dot); `gozen catalog import` has the same options for a table of the archive"
+            f"{given} applies only to a reference catalogue in a file, but reference = {named!r} is not a path (write "
+            "./ before a file name without a dot); for a table of the archive, give these options to `gozen catalog "
+            "import`"
         )
     if named is None:
         if manifest.current(store, DEFAULT_COLLECTION):
@@ -58,8 +59,8 @@ def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, Ref
     if not is_file:
         if manifest.current(store, named) is None:
             raise UnreadableInput(
-                f"the archive has no reference catalogue {named!r} ({store.url_of(catalog(named))}); "
-                "give the name of one that it has, or the path of a table"
+                f"the archive has no reference catalogue {named!r} ({store.url_of(catalog(named))}); give the name of "
+                "a catalogue that it has, or the path of a table"
             )
         return _collection(store, named)
     data = read_bytes(named, settings.storage)
@@ -77,7 +78,7 @@ def _read(url: str, data: bytes, said: ReferenceFileSettings) -> ReferenceCatalo
         if not options:
             raise
         names = ", ".join(f"reference_file.{one}" for one in options)
-        raise UnreadableInput(f"{error} (of a reference catalogue by the settings {names})") from error
+        raise UnreadableInput(f"{error} (for a reference catalogue, use the settings {names})") from error
 
 
 def _collection(store: Store, name: str) -> tuple[StoredReference, ReferenceUsed]:

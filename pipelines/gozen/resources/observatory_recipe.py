@@ -79,7 +79,7 @@ def load_observations(text: str, source: str, *, night: date, zone: tzinfo) -> l
 
 
 def observation_from_recipe(text: str, source: str, *, night: date, zone: tzinfo) -> Observation:
-    """Return the Observation that a recipe asks for.
+    """Return the Observation that a recipe describes.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def _read(text: str, source: str) -> Document:
     if comment is None:
         return document
     if "Comment" in value:
-        raise refusal(source, comment_line, "'Comment' given twice; keep one of them")
+        raise refusal(source, comment_line, "'Comment' is given twice; keep one of them")
     return Document(value | {"Comment": comment}, source, {**document.lines, ("Comment",): comment_line})
 
 

@@ -66,7 +66,7 @@ class SkyCircle:
             ra, dec, radius = (float(part) for part in text.split(","))
         except ValueError:
             raise BadRequest(
-                f"region {text!r} is not a circle; write RA,DEC,RADIUS in degrees, as 83.8,-5.4,0.5"
+                f"region {text!r} is not a circle; write RA,DEC,RADIUS in degrees, such as 83.8,-5.4,0.5"
             ) from None
         return cls(ra, dec, radius)
 

@@ -28,7 +28,7 @@ _SHOULD_BE = {
     "list_type": "it should be a list",
     "string_type": "it should be text; put it in quotes",
     "string_unicode": "it contains half of a Unicode character",
-    "string_pattern_mismatch": "it does not have the form that is asked for",
+    "string_pattern_mismatch": "it does not have the required form",
 }
 
 _SUBJECT = re.compile(r"^\w+ should")

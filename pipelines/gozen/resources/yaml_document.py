@@ -73,14 +73,14 @@ def parse(text: str, source: str) -> list[Document]:
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = f"not YAML: {error.problem or error.context}{_advice(error)}"
+        problem = f"the text is not valid YAML: {error.problem or error.context}{_advice(error)}"
         raise refusal(source, mark.line + 1 if mark else 1, problem) from error
     except yaml.reader.ReaderError as error:
         line = content.count("\n", 0, error.position) + 1
         character = f"U+{ord(content[error.position]):04X}"
         raise refusal(source, line, f"the character {character} is not allowed in YAML; remove it") from error
     except (ValueError, OverflowError) as error:  # pyyaml lets these through for an escape beyond U+10FFFF
-        raise refusal(source, reader.line, f"not YAML: {error}") from error
+        raise refusal(source, reader.line, "the text is not valid YAML: a \\U escape is beyond U+10FFFF") from error
     return [document for document in reader.documents if document.value is not None]
 
 
@@ -117,7 +117,9 @@ class _Reader:
         assert event.start_mark is not None
         self.line = line = event.start_mark.line + 1
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-            raise refusal(self.source, line, f"anchor or alias {event.anchor!r}; write the value out")
+            raise refusal(
+                self.source, line, f"the anchor or alias {event.anchor!r} is not allowed; write the value in full"
+            )
         match event:
             case yaml.DocumentStartEvent():
                 self._lines, self._root = {}, None
@@ -142,7 +144,7 @@ class _Reader:
     def _open(self, event: yaml.CollectionStartEvent, line: int) -> None:
         self._refuse_tag(event.tag, line)
         if len(self._stack) == DEEPEST:
-            raise refusal(self.source, line, f"nested more than {DEEPEST} levels deep")
+            raise refusal(self.source, line, f"the values are nested more than {DEEPEST} levels deep; use fewer levels")
         parent = self._stack[-1] if self._stack else None
         if parent and isinstance(parent.value, dict) and parent.key is None:
             raise refusal(self.source, line, "a key must be text, not a mapping or list")
@@ -153,7 +155,7 @@ class _Reader:
     def _key(self, parent: _Open, key: str, line: int) -> None:
         path = (*parent.path, key)
         if path in self._lines:
-            raise refusal(self.source, line, f"{key!r} given twice, first on line {self._lines[path]}; remove one")
+            raise refusal(self.source, line, f"{key!r} is given twice, first on line {self._lines[path]}; remove one")
         self._lines[path] = line
         parent.key = key
 
@@ -176,4 +178,4 @@ class _Reader:
 
     def _refuse_tag(self, tag: str | None, line: int) -> None:
         if tag not in (None, "!", "tag:yaml.org,2002:str"):
-            raise refusal(self.source, line, f"tag {tag!r}; leave it out")
+            raise refusal(self.source, line, f"the tag {tag!r} is not allowed; leave it out")

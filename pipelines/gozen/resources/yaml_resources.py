@@ -38,7 +38,7 @@ def load_resources(text: str, source: str) -> list[AnyResource]:
     """
     documents = parse(text, source)
     if not documents:
-        raise Document(None, source).refuse((), "there is no resource in it")
+        raise Document(None, source).refuse((), "it contains no resource; write at least one")
     return [_resource(document) for document in documents]
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, problem_of
 from gozen.settings.site_settings import Settings
+from gozen.settings.toml_file import config_file
 
 _MOVED = {
-    "photometry.further_diameters_px": "the apertures belong to the camera: take it out, and write "
+    "photometry.further_diameters_px": "the apertures belong to the camera; remove the setting, and write "
     "aperture_diameters_px (the calibrated aperture first, such as [21, 10], or auto) into the instrument profile"
 }
 """Former settings, and what to do if one is still given."""
 _PREFIX, _BELOW = "GOZEN_", "__"
+_FIELD = re.compile(r'field "(\w+)"')
 _OTHERS = re.compile(r"OPERATOR_|(\w+_)?SERVICE_(HOST|PORT)|(\w+_)?PORT(_\d+_|$)")
 """Variables to ignore: the operator's settings, and the addresses of Services that Kubernetes sets in every pod."""
 _ALIKE = 0.8
@@ -32,7 +34,7 @@ def load_settings(**flags: Any) -> Settings:
     Raises
     ------
     BadRequest
-        A setting is unknown or out of range; the message names it, its value and what is allowed.
+        A setting is unknown or invalid; the message names the setting, its value, its source and what is allowed.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     wrong = misspelt_variables(os.environ)
@@ -41,23 +43,48 @@ def load_settings(**flags: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise BadRequest(_explain(error)) from error
+        raise BadRequest(_explain(error, given)) from error
     except SettingsError as error:
-        cause = f" ({error.__cause__})" if error.__cause__ else ""
-        raise BadRequest(f"{error}{cause}; lists and groups are written as JSON in the environment") from error
+        raise BadRequest(not_json(error, _PREFIX)) from error
 
 
-def _explain(error: ValidationError) -> str:
+def not_json(error: SettingsError, prefix: str) -> str:
+    """Return the message on an environment variable whose value should be JSON; its name begins with ``prefix``."""
+    found = _FIELD.search(str(error))
+    name = f"the environment variable {prefix}{found[1].upper()}" if found else str(error)
+    cause = f" ({error.__cause__})" if error.__cause__ else ""
+    return (
+        f"{name} is not valid JSON{cause}; lists and groups are written as JSON in the environment, "
+        """such as ["a", "b"] or {"name": 1}"""
+    )
+
+
+def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if name in _MOVED:
             lines.append(f"{name} is not a setting any more: {_MOVED[name]}")
         elif problem["type"] == "extra_forbidden":
-            lines.append(f"unknown setting {name!r}; `gozen config` lists all of them")
+            lines.append(f"unknown setting {name!r}{_source(problem['loc'], given)}; `gozen config` lists all of them")
         else:
-            lines.append(f"setting {name} = {problem['input']!r}: {problem['msg']}")
+            source = _source(problem["loc"], given)
+            lines.append(f"setting {name} = {problem['input']!r}{source}: {problem_of(problem['msg'])}")
     return "; ".join(lines)
+
+
+def _source(path: Sequence[int | str], given: Mapping[str, Any]) -> str:
+    """Return the source of a setting as text in brackets; empty if it is not known."""
+    if path[0] in given:
+        return " (given on the command line, or by the calling program)"
+    parts = [str(part).upper() for part in path]
+    wanted = [_PREFIX + _BELOW.join(parts[:length]) for length in range(len(parts), 0, -1)]
+    variables = {name.upper(): name for name in os.environ}
+    found = next((variables[name] for name in wanted if name in variables), None)
+    if found is not None:
+        return f" (environment variable {found})"
+    file = config_file()
+    return f" (in {file})" if file is not None else ""
 
 
 def misspelt_variables(names: Iterable[str]) -> dict[str, str]:
@@ -79,7 +106,7 @@ def misspelt_variables(names: Iterable[str]) -> dict[str, str]:
         near = difflib.get_close_matches(ours, known := list(_variables(Settings)), 1, _ALIKE)
         if ours not in known and (near or _BELOW in ours):
             meant = f"write {_PREFIX}{near[0]}" if near else "`gozen config` lists all settings"
-            found[name] = f"{meant}, or take it out of the environment"
+            found[name] = f"{meant}, or remove it from the environment"
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_settings import PydanticBaseSettingsSource
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 
 _NAMED_FILE: ContextVar[Path | None] = ContextVar("settings file", default=None)
 
@@ -32,7 +32,9 @@ class TomlFile(PydanticBaseSettingsSource):
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"cannot read the settings file {path}: {error}") from error
+            raise BadRequest(
+                f"cannot read the settings file {path}: {reason_of(error)}; correct it, or name another with --config"
+            ) from error
 
 
 def config_file() -> Path | None:

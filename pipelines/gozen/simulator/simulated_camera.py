@@ -152,7 +152,7 @@ class SimulatedCamera:
             known = ", ".join(sensor.id for sensor in self.profile.sensors)
             raise BadRequest(f"no sensor {', '.join(unknown) or 'was named'} in the profile {name}; it has {known}")
         if nframe < 1:
-            raise BadRequest(f"an exposure of {nframe} frames cannot be; give 1 or more")
+            raise BadRequest(f"an exposure cannot have {nframe} frames; give 1 or more")
         if data_type not in DATA_TYPES:
             raise BadRequest(f"the data type {data_type!r} cannot be simulated; give {', '.join(DATA_TYPES)}")
         if gain not in self.profile.gains:

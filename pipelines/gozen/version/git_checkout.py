@@ -1,6 +1,6 @@
 """Read commit and tags from the files of a git repository, without running git.
 
-A git process takes milliseconds in each of many workers; images do not contain git, and it refuses folders of other
+A git process costs milliseconds in each of many workers; images do not contain git, and it refuses folders of other
 users.
 """
 

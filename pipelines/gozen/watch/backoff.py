@@ -49,7 +49,7 @@ class Backoff:
     def succeeded(self) -> None:
         """Record a success."""
         if self.message:
-            log.info("the trouble of %s is over", self._who)
+            log.info("%s: the problem is over", self._who)
         self.message, self.until, self._pause_s = "", 0.0, 0.0
 
 

@@ -157,8 +157,12 @@ class Arriving:
     def _name_left(self, links: list[Path]) -> None:
         for link in links:
             if link not in self._left:
-                what = "a folder; watch that, or link its files" if link.is_dir() else "nothing that is there"
-                log.warning("left where it is: %s is a link to %s", link, what)
+                what = (
+                    "a folder; watch that folder, or link its files"
+                    if link.is_dir()
+                    else ("a path that does not exist")
+                )
+                log.warning("%s is ignored, because it is a link to %s", link, what)
         self._left = set(links)
 
     def _is_ready(self, entry: FolderEntry, now: float) -> bool:

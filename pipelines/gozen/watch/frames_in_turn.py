@@ -88,9 +88,9 @@ class RecentFrames:
         if not was_closed:
             return ""
         return (
-            f"{exposure} continues {before}, whose last frame was taken {pause_s:.0f} s before and "
-            f"which counted as complete; if a camera takes more than {_MOST_IN_TURN} targets or filters in turn, or "
-            "pauses, set `watch.settle_s` to more than that"
+            f"{exposure} continues {before}, which was regarded as complete; the last frame of {before} was taken "
+            f"{pause_s:.0f} s earlier. If the camera alternates between more than {_MOST_IN_TURN} targets or filters, "
+            "or pauses, set `watch.settle_s` to a longer time"
         )
 
     def _is_near(self, one: FrameFacts, other: FrameFacts) -> bool:

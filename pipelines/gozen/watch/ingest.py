@@ -141,7 +141,9 @@ class Inbound:
         try:
             found = self._arriving.look(now)
         except MissingObject as error:
-            raise StorageUnavailable(f"the folder {self._folder} is not there; is its disk mounted?") from error
+            raise StorageUnavailable(
+                f"the folder {self._folder} does not exist; check whether its disk is mounted"
+            ) from error
         self._looks += 1
         self._accept(*found, now)
         for name in self._arriving.awaited():
@@ -212,7 +214,7 @@ class Inbound:
             except CorruptFile as error:
                 self._refusals.append(Refusal(waiting[0].arrival.path, error))
             except MissingObject as error:
-                log.warning("not taken in: %s", error)
+                log.warning("not added to the archive: %s", error)
             waiting.popleft()
         if not cube.keys:
             del self._cubes[cube.key]

@@ -79,8 +79,8 @@ class Reporter:
                 continue  # the warnings have already named the files that are not in a master
             elif commit.lacks(len(cube.keys)):
                 log.warning(
-                    "%s/%s: files came after it was reduced and are not in its result; give another run's name to "
-                    "reduce it with them", cube.raw.exposure, cube.sensor,
+                    "%s/%s: files arrived after it was reduced and are not in its result; reduce it under another "
+                    "run to include them", cube.raw.exposure, cube.sensor,
                 )  # fmt: skip
 
     def held(self, cube: QueuedCube, error: GozenError) -> None:
@@ -95,7 +95,7 @@ class Reporter:
         self._told.add(warning)
 
     def published(self, cubes: Sequence[QueuedCube], result: Published, now: float) -> None:
-        """Report the exposures whose rows can be looked up now."""
+        """Report the exposures whose rows are now in the table."""
         seen: dict[tuple[str, str], QueuedCube] = {}
         for cube in in_order(cubes):
             seen.setdefault(cube.name, cube)
@@ -105,7 +105,7 @@ class Reporter:
             raw, express = cube.raw, ", express" if cube.express else ""
             self._say(
                 f"{raw.night} {raw.exposure}: {raw.data_type} {raw.object!r}{express}: sensors: {what}; "
-                f"{duration(now - cube.seen)} after it came"
+                f"{duration(now - cube.seen)} after it arrived"
             )
         self._total["exposures"] += len(seen)
         self._total["rows"] += result.rows

@@ -186,8 +186,8 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
         found.append(
             Warned(
                 "RawRoomUsedUp",
-                f"raw data that are not reduced take {now.waiting_bytes / 1e9:.2f} GB, more than the space for them; "
-                "nothing is dropped, but the camera should pause",
+                f"raw data that are not reduced use {now.waiting_bytes / 1e9:.2f} GB, more than the space for them; "
+                "nothing is deleted, but pause the camera",
             )
         )
     elif now.room_s is not None and now.room_s < settings.warn_s and now.room_bytes is not None:
@@ -195,23 +195,23 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
             Warned(
                 "RawRoomShort",
                 f"the space for raw data, {now.room_bytes / 1e9:.2f} GB, is used up in {duration(now.room_s)} at this "
-                "pace: give more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
+                "rate: use more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
             )
         )
     if now.pace_out < now.pace_in and now.oldest_s > _LATE_S:
         found.append(
             Warned(
                 "FallingBehind",
-                f"{now.pace_in:.2f} sensor exposures a second come and {now.pace_out:.2f} are reduced; the oldest "
-                f"waits for {duration(now.oldest_s)}: give more workers, or fewer pipelines",
+                f"{now.pace_in:.2f} sensor exposures arrive per second and {now.pace_out:.2f} are reduced; the oldest "
+                f"has waited for {duration(now.oldest_s)}: use more workers, or fewer pipelines",
             )
         )
     if now.waiting + now.running >= settings.queue_length and now.folder:
         found.append(
             Warned(
                 "QueueFull",
-                f"{settings.queue_length} sensor exposures wait in the archive (watch.queue_length), "
-                f"{now.folder} more in the folder",
+                f"{settings.queue_length} sensor exposures wait in the archive (watch.queue_length), and {now.folder} "
+                "more wait in the folder",
             )
         )
     return found

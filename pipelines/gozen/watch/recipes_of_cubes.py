@@ -1,4 +1,4 @@
-"""Find the pipelines and the priority of a cube, from the recipe that asked for it or from the settings."""
+"""Find the pipelines and the priority of a cube, from the recipe that requested it or from the settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Asked = list[tuple[PlannedExposure, Observation]]
 
 
 class Orders:
-    """The recipes of a watch, interpreted separately for each night.
+    """The recipes of a watch, interpreted again for each night.
 
     Parameters
     ----------

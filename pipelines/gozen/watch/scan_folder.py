@@ -45,7 +45,7 @@ class FolderEntry:
 def fits_files_below(folder: Path, left: list[Path] | None = None) -> list[FolderEntry]:
     """Return the FITS files below a folder, sorted by name, without hidden and refused files.
 
-    A symbolic link to a file counts as the file.
+    A symbolic link to a file is treated as the file.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 A file is moved to the hidden spool in the watched folder, then added to the archive under its raw key. It is removed
 from the spool when its rows are in the table. So the files in folder and spool are exactly those that are not finished,
-and a watch that was killed continues from them. With ``keep`` files are copied, and remain in the folder.
+and a watch that was killed continues from them. With ``keep``, files are copied and not moved.
 """
 
 from __future__ import annotations
@@ -95,7 +95,13 @@ class Intake:
         """
         if self._keep:
             return
-        with named_errors(f"{self._folder} (with --keep files are not moved and it need not be writable)", "write"):
+        with named_errors(
+            (
+                f"{self._folder} (the watch moves files out of this folder; with --keep it copies them, and the folder "
+                "can be read-only)"
+            ),
+            "write",
+        ):
             (self._folder / SPOOL).mkdir(exist_ok=True)
             self._lock = (self._folder / SPOOL / "lock").open("w")
         try:
@@ -127,7 +133,7 @@ class Intake:
         with named_errors(str(path), "read"):
             is_there = not self._was_moved(path) and path.exists()
         if is_there and arrival.stamp not in (None, stamp_of(path)):
-            raise MissingObject(f"{path} has changed; it is checked again")
+            raise MissingObject(f"{path} has changed since its header was read; it is read again")
         held = self.spooled(path)
         return arrival if held == path else replace(arrival, path=held, stamp=None)
 
@@ -194,7 +200,7 @@ class Intake:
         """Move a file into the spool, unless it is there already or files are kept; return its new path."""
         if self._keep or path.is_relative_to(self._folder / SPOOL):
             return path
-        with named_errors(f"{path} (with --keep files are not moved)", "write"):
+        with named_errors(f"{path} (with --keep, files are copied and not moved)", "write"):
             if not self._was_moved(path):
                 self._move(path)
         return self._moving.pop(path).target
@@ -219,7 +225,7 @@ class Intake:
             # A network file system may move the file, lose its answer, and then not find the file any more.
             if not target.exists():
                 del self._moving[path]
-                raise MissingObject(f"{path} no longer exists") from error
+                raise MissingObject(f"{path} does not exist any more") from error
 
     def _free_place(self, path: Path) -> Path:
         spool, below = self._folder / SPOOL, path.relative_to(self._folder)

@@ -94,7 +94,7 @@ def append_nights(
         appended.append(AppendedNight(night, tuple(named_exposures(commits)), report))
         finished(appended[-1])
     if not appended:
-        raise BadRequest(f"nothing that is selected is reduced in {store.url}; reduce it first")
+        raise BadRequest(f"no selected exposure is reduced in {store.url}; run `gozen reduce` first")
     return appended
 
 
@@ -102,5 +102,5 @@ def _commits(store: Store, night: str, request: AppendRequest) -> list[SensorCom
     commits = selected_commits(store, night, request.exposures, request.run, request.region, request.reach_deg)
     if not commits and request.nights:
         which = " that is selected" if request.is_narrowed else ""
-        raise BadRequest(f"nothing of the night {night}{which} is reduced in {store.url}; reduce it first")
+        raise BadRequest(f"no exposure of the night {night}{which} is reduced in {store.url}; run `gozen reduce` first")
     return commits

@@ -46,7 +46,7 @@ def make_night_masters(
     Raises
     ------
     BadRequest
-        The profile asks for no masters, or none of the exposures can become one.
+        The profile requests no masters, or no exposure can become one.
     """
     works = [
         one for one in masters_wanted(exposures, profile.masters, profile.name) if not sensors or one.sensor in sensors

@@ -29,7 +29,7 @@ def only_night(store: Store, named: str | None = None) -> str:
     if len(nights) == 1:
         return nights[0]
     if not nights:
-        raise BadRequest(f"{store.url} has no raw data; name files with --raw, or make some with `gozen simulate`")
+        raise BadRequest(f"{store.url} has no raw data; give files with --raw, or simulate some with `gozen simulate`")
     raise BadRequest(f"{store.url} has raw data of {len(nights)} nights: choose one with --night: {', '.join(nights)}")
 
 
@@ -37,7 +37,7 @@ def common_night(exposures: Sequence[RawExposure]) -> str | None:
     """Return the night of exposures, or None without exposures; raise `BadRequest` if there are several nights."""
     nights = sorted({one.night for one in exposures})
     if len(nights) > 1:
-        raise BadRequest(f"the raw files are of {len(nights)} nights; choose one with --night: {nights}")
+        raise BadRequest(f"the raw files are of {len(nights)} nights; choose one with --night: {', '.join(nights)}")
     return nights[0] if nights else None
 
 
@@ -78,7 +78,9 @@ def exposures_of_night(
     left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
     if not found:
-        raise BadRequest(f"{store.url} has no raw data of the night {night}; `gozen archive info` says what it has")
+        raise BadRequest(
+            f"{store.url} has no raw data of the night {night}; `gozen archive info` shows what it contains"
+        )
     own = _of_camera(found, profile)
     if not own:
         raise _other_camera(f"the raw data of the night {night}", found, profile)
@@ -91,7 +93,7 @@ def _of_camera(exposures: Sequence[RawExposure], profile: Profile) -> list[RawEx
 
 def _other_camera(what: str, exposures: Sequence[RawExposure], profile: Profile) -> BadRequest:
     cameras = ", ".join(sorted({one.setup.camera for one in exposures if one.setup}))
-    return BadRequest(f"{what} are of {cameras}, not of {profile.name}; see --instrument")
+    return BadRequest(f"{what} are of the camera {cameras}, not of {profile.name}; choose the camera with --instrument")
 
 
 def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:
@@ -125,7 +127,7 @@ def exposure_at(settings: Settings, profile: Profile, night: str, names: Sequenc
 
     date_of(night)
     if len(names) != 1:
-        raise BadRequest(f"--raw-url {url} is the folder of one exposure; name it, and no other")
+        raise BadRequest(f"--raw-url {url} is the folder of one exposure; name exactly one exposure")
     return replace(exposure_outside(open_outside(url, settings), night, names[0], profile), root=url)
 
 

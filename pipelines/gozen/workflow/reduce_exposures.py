@@ -51,7 +51,9 @@ def works_of_night(
     wanted = chosen_exposures(exposures, names)
     works = works_of_exposures(wanted, sensors, pipelines, run, retain_raw=retain_raw)
     if not works and not (divided and any(one.data_type == "OBJECT" for one in wanted)):
-        raise BadRequest(f"nothing to reduce: no exposure of the sky among {', '.join(one.exposure for one in wanted)}")
+        raise BadRequest(
+            f"there is nothing to reduce: none of {', '.join(one.exposure for one in wanted)} is an exposure of the sky"
+        )
     return works
 
 

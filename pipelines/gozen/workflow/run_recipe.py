@@ -29,7 +29,7 @@ class RecipePlan:
     exposures
         All exposures of the night.
     unasked
-        Science exposures that no step asks for.
+        Science exposures that no step requests.
     """
 
     answers: tuple[tuple[Observation, Answered], ...]
@@ -38,7 +38,7 @@ class RecipePlan:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Exit code of the plan: a step without raw data is more severe than an exposure that no step asks for."""
+        """Exit code of the plan: a step without raw data is more severe than an exposure that no step requests."""
         if any(answered.missing for _, answered in self.answers):
             return ExitCode.UNREADABLE_INPUT
         return ExitCode.NOT_ASKED_FOR if self.unasked else ExitCode.DONE

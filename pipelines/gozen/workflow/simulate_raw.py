@@ -44,10 +44,13 @@ def fields_of_recipe(path: Path, night: str, profile: Profile) -> tuple[list[Tar
     planned = [step for one in observations for step in steps_of(one, profile, "r1")]
     seen = [step for step in planned if step.pointing is not None and step.exposure.spec.data_type == "OBJECT"]
     if not seen:
-        raise BadRequest(f"{path.name} takes no exposure of the sky")
+        raise BadRequest(f"the recipe {path.name} has no exposure of the sky; add one")
     frames = {step.exposure.spec.nframe for step in seen}
     if len(frames) > 1:
-        raise BadRequest(f"{path.name} takes exposures of {sorted(frames)} frames; simulate one number at a time")
+        raise BadRequest(
+            f"{path.name} has exposures with different numbers of frames, {sorted(frames)}; use one number of frames "
+            "in a recipe"
+        )
     targets = [
         Target(step.exposure.spec.object, step.pointing.ra, step.pointing.dec)
         for step in seen

@@ -44,8 +44,8 @@ def take_in_files(
     left_out(refused)
     if not arrivals:
         raise BadRequest(
-            f"none of the {len(files)} files can be read with the profile {profile.name}; is it their camera's? "
-            f"`gozen instrument check {profile.name} {files[0]}` shows what it reads"
+            f"none of the {len(files)} files can be read with the profile {profile.name}; check that the profile is "
+            f"that of their camera: `gozen instrument check {profile.name} {files[0]}` shows what it reads"
         )
     with progress("taking in", len(arrivals)) as step:
         exposures, refused = take_in(store, profile, arrivals, step)

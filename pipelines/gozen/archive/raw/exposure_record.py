@@ -181,8 +181,8 @@ def _first(store: Store, night: str, exposure: str) -> RawExposure:
         return RawExposure(night, exposure, "", "", 0.0)
     except ValueError as error:
         raise UnreadableInput(
-            f"{store.url_of(key)} is not a record of an exposure: {error}; move it away, and `gozen reduce` with the "
-            "night alone makes it again from the raw files"
+            f"{store.url_of(key)} is not a valid record of an exposure: {error}; move it away and run `gozen reduce` "
+            "with the night alone, which makes it again from the raw files"
         ) from error
 
 
@@ -191,8 +191,8 @@ def _note(store: Store, key: str) -> Note:
         return parse_note(store.read(key))
     except ValueError as error:
         raise UnreadableInput(
-            f"{store.url_of(key)} is not a change to the record of an exposure: {error}; move it away, and take the "
-            "raw files of this exposure in again"
+            f"{store.url_of(key)} is not a valid change to the record of an exposure: {error}; move it away, and give "
+            "the raw files of this exposure to `gozen run` again"
         ) from error
 
 

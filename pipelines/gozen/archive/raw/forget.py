@@ -44,7 +44,7 @@ def forget(
     named = names_in.now()
     for key in chosen:
         if keys.frame_id_of(key) in named:
-            raise _stays(key, named, "nothing was taken out")
+            raise _stays(key, named, "no file was removed")
     when = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     gone = [
         _as_before(record, Forgotten(key, hashlib.sha256(store.read(key)).hexdigest(), when, why)) for key in chosen
@@ -81,8 +81,8 @@ def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection
     gone = sorted(record.gone & set(raw)) if record is not None else []
     if gone:
         raise StorageUnavailable(
-            f"{store.url_of(gone[0])} was taken out of the archive while it was reduced, nothing is committed; "
-            "run again with the files that are left"
+            f"{store.url_of(gone[0])} was removed from the archive while it was reduced, so nothing is committed; run "
+            "again with the remaining files"
         )
 
 
@@ -132,8 +132,8 @@ class _CommittedNames:
 
 def _stays(key: str, named: Mapping[str, str], became: str) -> BadRequest:
     return BadRequest(
-        f"{key} is kept: the commit {named[keys.frame_id_of(key)]} names it, and reduced data must be "
-        f"traceable to their raw files; {became}"
+        f"{key} is not removed: the commit {named[keys.frame_id_of(key)]} names it, and the raw files of reduced data "
+        f"must be kept; {became}"
     )
 
 

@@ -102,7 +102,7 @@ def _warn_of_missing(store: Store, commit: SensorCommit, files: Sequence[str]) -
     gone = [key for key in files if not store.exists(key)]
     if gone or removing:
         log.warning(
-            "%s sensor %s retains its raw files, but %d of %d are deleted%s",
+            "the raw files of %s sensor %s are retained, but %d of %d are deleted%s",
             commit.processing.folder,
             commit.sensor,
             len(gone),

@@ -31,7 +31,7 @@ class DirectoryStore(Store):
     def path(self, key: str) -> Path:
         """Return the object's local path; raise `BadRequest` if the key would point outside the root."""
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:
-            raise BadRequest(f"{key!r} is not a key of the archive {self.url}: it leaves the root")
+            raise BadRequest(f"{key!r} is not a key of the archive {self.url}: it leads outside the archive's root")
         return self.root / key
 
     @property
@@ -147,7 +147,7 @@ class DirectoryStore(Store):
                 sync_folder(folder)
 
     def delete(self, key: str) -> None:
-        """Delete an object; it may be missing."""
+        """Delete an object; a missing one is not an error."""
         with named_errors(self.url_of(key), "delete"):
             self.path(key).unlink(missing_ok=True)
 

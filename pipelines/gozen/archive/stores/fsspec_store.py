@@ -63,7 +63,7 @@ class ObjectStore(Store):
             return sorted(name.removeprefix(root) for name in self._fs.find(self._full(prefix)))
 
     def delete(self, key: str) -> None:
-        """Delete an object; it may be missing."""
+        """Delete an object; a missing one is not an error."""
         with named_errors(self.url_of(key), "delete"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._full(key))
 

@@ -59,9 +59,9 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
         return ObjectStore(text)
     except ImportError as error:
         package = "pip install 'gozen[s3]'" if text.startswith("s3://") else "install it"
-        raise BadRequest(f"cannot open the archive {text!r}: {error}; {package}") from error
+        raise BadRequest(f"cannot open the archive {text!r}: a package is missing ({error}); {package}") from error
     except ValueError as error:
-        raise BadRequest(f"cannot open the archive {text!r}: {error}") from error
+        raise BadRequest(f"cannot open the archive {text!r}: {error}; check the setting archive") from error
 
 
 def require_present(store: Store) -> Store:

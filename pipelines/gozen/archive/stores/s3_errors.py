@@ -13,8 +13,8 @@ from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailab
 
 _ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
 _NO_ACCESS = (
-    "these credentials do not have the permission: ask for the right to read and write in this bucket, "
-    "or for a new key if this one was revoked"
+    "these credentials do not have the permission: ask for permission to read and write in this bucket, or for a new "
+    "key if this one was revoked"
 )
 _NOT_ACCEPTED = "the server does not accept the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _FULL = "the storage is full: free some space and run again; nothing that was committed is lost"
@@ -29,23 +29,25 @@ _REFUSED = {
     "XAdminUserNotFound": _NOT_ACCEPTED,
     "InvalidToken": _NOT_ACCEPTED,
     "ExpiredToken": "the session token has expired: get new credentials",
-    "RequestTimeTooSkewed": "the clock of this machine differs from the server's: set it",
+    "RequestTimeTooSkewed": "the clock of this machine differs from the server's: correct it",
     "QuotaExceeded": _FULL,
     "InsufficientStorage": _FULL,
     "507": _FULL,
-    "ConditionalRequestConflict": "another writer is at the same object: run again",
+    "ConditionalRequestConflict": "another process writes the same object: run again",
 }
 """Advice for error codes that may not recur after the user has acted: `StorageUnavailable`."""
 
 _SENSELESS = {
-    "InvalidBucketName": "a bucket is called by 3 to 63 small letters, digits, dots and dashes",
+    "InvalidBucketName": "the name of a bucket has 3 to 63 lower-case letters, digits, dots and dashes",
     "AuthorizationHeaderMalformed": "set storage.region to the region of the bucket",
     "IllegalLocationConstraintException": "set storage.region to the region of the bucket",
-    "PermanentRedirect": "the bucket is in another region or server: set storage.region or storage.endpoint_url",
-    "301": "the bucket is in another region or server: set storage.region or storage.endpoint_url",
-    "KeyTooLongError": "the address is too long: give the archive a shorter prefix",
-    "MethodNotAllowed": "storage.endpoint_url names no S3 server that can do it",
-    "NotImplemented": "the server cannot do that: another S3 server can",
+    "PermanentRedirect": (
+        "the bucket is in another region or on another server: set storage.region or storage.endpoint_url"
+    ),
+    "301": "the bucket is in another region or on another server: set storage.region or storage.endpoint_url",
+    "KeyTooLongError": "the key is too long: give the archive a shorter prefix",
+    "MethodNotAllowed": "the server at storage.endpoint_url does not support this request: use another S3 server",
+    "NotImplemented": "the server does not support this request: use another S3 server",
 }
 """Advice for error codes that will recur because the request or a setting is wrong: `BadRequest`."""
 
@@ -124,7 +126,7 @@ def of_client(error: Exception, name: str, verb: str) -> GozenError:
     if isinstance(error, boto.ProfileNotFound | boto.ConfigParseError | boto.NoRegionError):
         return BadRequest(f"{what}{error}; check AWS_PROFILE, AWS_CONFIG_FILE and storage.region")
     if isinstance(error, boto.SSLError):
-        return StorageUnavailable(f"{what}{error}; AWS_CA_BUNDLE names a file with the certificates to trust")
+        return StorageUnavailable(f"{what}{error}; set AWS_CA_BUNDLE to a file with the certificates to trust")
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return StorageUnavailable(f"{what}{error}; {_LATER}, or check storage.endpoint_url")
     if isinstance(error, boto.ParamValidationError):

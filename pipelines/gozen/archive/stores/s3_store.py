@@ -160,7 +160,7 @@ class S3Store(Store):
             self.client.copy_object(Bucket=self.bucket, Key=self._full(to), CopySource=source)
 
     def delete(self, key: str) -> None:
-        """Delete an object; it may be missing."""
+        """Delete an object; a missing one is not an error."""
         with s3_errors(self.url_of(key), "delete"):
             self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
 

@@ -90,4 +90,6 @@ def _forget(client: Any, upload: Mapping[str, str]) -> None:
     try:
         client.abort_multipart_upload(**upload)
     except (BotoCoreError, ClientError) as error:
-        log.debug("the parts of an upload stay until the bucket's life cycle removes them", exc_info=error)
+        log.debug(
+            "the parts of an unfinished upload remain until the bucket's lifecycle rule removes them", exc_info=error
+        )

@@ -10,19 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable
+from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailable, reason_of
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space and run again, nothing committed is lost",
     errno.EDQUOT: "the disk quota is used up: free some space and run again, nothing committed is lost",
-    errno.EROFS: "the file system is mounted read-only",
-    errno.EACCES: "this user does not have the permission: check owner and mode of the file",
-    errno.EPERM: "this user does not have the permission: check owner and mode of the file",
+    errno.EROFS: "the file system is mounted read-only: mount it writable, or give another archive",
+    errno.EACCES: "this user does not have the permission: check the owner and the mode of the file",
+    errno.EPERM: "this user does not have the permission: check the owner and the mode of the file",
     errno.EFBIG: "the object is larger than this file system or the process's limit (`ulimit -f`) allows",
-    errno.ENOTDIR: "a file is in the place of a folder: move it away or give another archive",
-    errno.EEXIST: "a file is in the place of a folder: move it away or give another archive",
-    errno.EXDEV: "all folders of an archive must be on one file system",
-    errno.EISDIR: "a folder is in the place of an object: move it away",
+    errno.ENOTDIR: "a file has the name of a folder: move it away or give another archive",
+    errno.EEXIST: "a file has the name of a folder: move it away or give another archive",
+    errno.EXDEV: "the folders of the archive are on several file systems: move them to one",
+    errno.EISDIR: "a folder has the name of an object: move it away",
 }
 
 
@@ -141,7 +141,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Delete an object; it may be missing."""
+        """Delete an object; a missing one is not an error."""
 
     @abstractmethod
     def open(self, key: str) -> IO[bytes]:
@@ -162,7 +162,7 @@ class Store(ABC):
         MissingObject
             There is no such object.
         """
-        raise BadRequest(f"{self.url} has no tags; they are for an archive on S3")
+        raise BadRequest(f"the archive {self.url} cannot tag objects; only an archive on S3 can")
 
     def path(self, key: str) -> Path | None:
         """Return the object's local path, or None if the store has no local files."""
@@ -199,6 +199,6 @@ def named_errors(name: str, verb: str) -> Iterator[None]:
         raise
     except OSError as error:
         if verb != "write" and isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
-            raise MissingObject(f"cannot {verb} {name}: there is no such object") from error
+            raise MissingObject(f"cannot {verb} {name}: {reason_of(error)}") from error
         hint = _HINTS.get(error.errno or 0, "try again when the storage answers")
         raise StorageUnavailable(f"cannot {verb} {name}: {error.strerror or error}; {hint}") from error

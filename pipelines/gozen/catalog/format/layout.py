@@ -58,7 +58,7 @@ class Partition:
 def partition_of(path: str) -> Partition:
     """Return the partition in the path of a data file."""
     found = _PARTITION.search(path)
-    assert found, f"{path} names no partition"
+    assert found, f"{path} is not the path of a partition"
     return Partition(int(found[1]), int(found[2]))
 
 

@@ -122,11 +122,17 @@ def read_key(store: Store, key: str) -> Manifest:
         content: dict[str, Any] = json.loads(store.read(key))
         written = content.pop("format")
         if written != FORMAT:
-            raise UnreadableInput(f"{store.url_of(key)} has format {written}, this Gozen reads {FORMAT}: update Gozen")
+            raise UnreadableInput(
+                f"{store.url_of(key)} has format {written}, but this version of Gozen reads format {FORMAT}: update "
+                "Gozen"
+            )
         files = tuple(DataFile(**file) for file in content.pop("files"))
         return Manifest(**content, files=files)
     except (ValueError, KeyError, TypeError) as error:
-        raise UnreadableInput(f"{store.url_of(key)} is not a manifest of a table: {error}") from error
+        raise UnreadableInput(
+            f"{store.url_of(key)} is not a valid manifest of a table ({error}); run `gozen catalog verify`, which "
+            "gives advice"
+        ) from error
 
 
 def current(store: Store, name: str) -> Manifest | None:
@@ -141,8 +147,8 @@ def current_or_raise(store: Store, name: str) -> Manifest:
     manifest = current(store, name)
     if manifest is None:
         names = sorted({key.split("/")[1] for key in store.list("catalogs") if "/manifest/" in key})
-        remedy = f"it has {', '.join(names)}" if names else "append a night first (gozen night append)"
-        raise MissingObject(f"the archive {store.url} has no table {name!r}: {remedy}")
+        remedy = f"its tables are {', '.join(names)}" if names else "`gozen night append` makes it from reduced nights"
+        raise MissingObject(f"the archive {store.url} has no table {name!r}; {remedy}")
     return manifest
 
 
@@ -162,8 +168,8 @@ def check_not_removed(store: Store, manifest: Manifest) -> None:
     """
     if store.exists(layout.removed(manifest.name, manifest.generation)):
         raise StorageUnavailable(
-            f"generation {manifest.generation} of the table {manifest.name} was removed while it was written: it was "
-            "unfinished for longer than old generations are kept; nothing is lost, run again"
+            f"generation {manifest.generation} of the table {manifest.name} was deleted while it was written, because "
+            "it was unfinished for longer than old generations are kept; nothing is lost, run again"
         )
 
 

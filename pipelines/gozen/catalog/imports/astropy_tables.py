@@ -165,7 +165,7 @@ def _array(name: str, column: Any) -> pa.Array:
         return pa.array(np.ascontiguousarray(plain), mask=mask)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise NotATableError(
-            f"the column {name} of type {plain.dtype} cannot be kept: leave it out ({error})"
+            f"the column {name} of type {plain.dtype} cannot be stored ({error}): leave it out"
         ) from error
 
 

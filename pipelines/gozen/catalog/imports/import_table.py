@@ -206,7 +206,9 @@ def _pieces(file: TableStream, rest: Sequence[str], schema: pa.Schema, rows: _Lo
         columns = [kept.column(one).cast(f.type) for one, f in zip(rest, list(schema)[4:], strict=True)]
         yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
     if at != len(rows.good) or not file.is_unchanged():
-        raise UnreadableInput(f"the table {file.url} changed while it was read: import it when no process writes to it")
+        raise UnreadableInput(
+            f"the table {file.url} changed while it was read: import it again when no process writes to it"
+        )
 
 
 def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -226,8 +228,8 @@ def own_ids(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int
         found[same] = source_ids.next_to(found[same])
     at = int(same[0])
     raise BadRequest(
-        f"more than {_MOST_AT_ONE_PLACE} rows are at ra {ra[at]:.6f}, dec {dec[at]:.6f}: "
-        "import a table with one row for each object"
+        f"more than {_MOST_AT_ONE_PLACE} rows have the position ra {ra[at]:.6f}, dec {dec[at]:.6f}: import a table "
+        "with one row for each object"
     )
 
 
@@ -241,14 +243,14 @@ def _found(url: str, names: list[str], named: dict[str, str | None]) -> tuple[di
     doubtful = [spellings_of(names, usual[word]) for word in ("ra", "dec") if word in usual and named[word] is None]
     if any(len(one) > 1 for one in doubtful):
         both = " and ".join(next(one for one in doubtful if len(one) > 1))
-        raise UnreadableInput(f"the table {url} has the columns {both}: say which is meant by --ra and --dec")
+        raise UnreadableInput(f"the table {url} has the columns {both}: choose one with --ra or --dec")
     found = usual | {word: one for word, one in named.items() if one is not None}
     splits = {word: one for word, one in split_angles(names).items() if word not in found}
     missing = [word for word in ("ra", "dec") if word not in found and word not in splits]
     if missing:
         raise UnreadableInput(
-            f"no column of the table {url} is known as {' and '.join(missing)}; it has {has}: "
-            "name them with --ra and --dec"
+            f"no column of the table {url} has a known name for {' and '.join(missing)}; it has {has}: name the "
+            "columns with --ra and --dec"
         )
     return {word: found[word] for word in ("ra", "dec", "source_id") if word in found}, splits
 

@@ -60,14 +60,16 @@ def exact_ids(column: pa.ChunkedArray) -> tuple[str, NDArray[np.int64] | None]:
     limits = pc.min_max(whole).as_py()
     if len(whole) and not 0 <= limits["min"] <= limits["max"] < 2**63:
         outside = limits["min"] if limits["min"] < 0 else limits["max"]
-        return f"holds {outside}, but ids are between 0 and 2^63: leave --id out, and it remains a column", None
+        return (
+            f"contains {outside}, but ids are from 0 to 2^63: leave --id out, then it is imported as an ordinary column"
+        ), None
     found: NDArray[np.int64] = whole.cast(pa.int64()).to_numpy()
     values, counts = np.unique(found, return_counts=True)
     if (counts > 1).any():
         twice = values[counts > 1]
         return (
-            f"has {len(twice)} ids that come more than once, as {twice[0]} does: import a table with one row for each "
-            "object"
+            f"has {len(twice)} ids that occur more than once, such as {twice[0]}: import a table with one row for "
+            "each object"
         ), None
     return "", found
 
@@ -82,21 +84,22 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
     if pa.types.is_string(kind) and pc.all(pc.match_substring_regex(column, _INTEGER)).as_py():
         padded = pc.index(pc.match_substring_regex(column, _PADDED), pa.scalar(True)).as_py()
         if padded >= 0:
-            lost = f"holds {column[padded].as_py()}, whose leading zeros an integer would lose"
-            return f"{lost}: leave --id out, and it remains a column of text", column
+            lost = f"contains {column[padded].as_py()}, whose leading zeros an integer would lose"
+            return f"{lost}: leave --id out, then it is imported as a text column", column
         try:
             return "", column.cast(pa.uint64())
         except pa.ArrowInvalid:
-            return "holds ids beyond 2^64: leave --id out, and it remains a column", column
+            return "contains ids beyond 2^64: leave --id out, then it is imported as an ordinary column", column
     if pa.types.is_floating(kind):
         values = column.to_numpy()
         if np.isfinite(values).all() and (np.abs(values) < _LARGEST_EXACT).all() and (values % 1 == 0).all():
             return "", pa.chunked_array([values.astype(np.int64)])
         return (
-            "has no integers: ids that went through float64 beyond 2^53 are rounded, take them from their source",
+            "contains numbers that are not exact integers: ids are integers, and float64 rounds those beyond 2^53, "
+            "so take the ids from their source",
             column,
         )
-    return f"has no integers ({kind}): ids are integers, one for each row", column
+    return f"has the type {kind}: ids are integers, one for each row", column
 
 
 def ids_match_positions(ids: NDArray[np.int64], ra: Degrees, dec: Degrees) -> bool:

@@ -106,8 +106,8 @@ def _degrees(url: str, name: str, column: pa.ChunkedArray, unit: str, word: str)
     factor = angle_units.degrees_in(unit) if unit else 1.0
     if factor is None or (word == "dec" and angle_units.is_hours(unit)):
         raise UnreadableInput(
-            f"the column {name} of the table {url} has the unit {unit!r}, which is not one of a {_SPOKEN[word]}: say "
-            "what it is, as in --unit deg or --unit hourangle,deg"
+            f"the column {name} of the table {url} has the unit {unit!r}, which is not a unit of a {_SPOKEN[word]}: "
+            "give the unit, such as --unit deg or --unit hourangle,deg"
         )
     if pa.types.is_time(column.type):  # readers of CSV read 08:18:29 as a time of day
         column = column.cast(pa.time64("ns")).cast(pa.int64())
@@ -142,11 +142,11 @@ def _sexagesimal(url: str, name: str, texts: pa.ChunkedArray, unit: str, word: s
     hours = np.asarray(pc.equal(marks, "h"))
     degrees = np.asarray(pc.is_in(marks, value_set=pa.array(["d", "°", "deg"])))
     if word == "dec":
-        _refuse(url, name, texts, pa.array(hours), "is in hours: a declination is written in degrees")
+        _refuse(url, name, texts, pa.array(hours), "is in hours: a declination must be in degrees")
     each = np.where(hours, 15.0, np.where(degrees, 1.0, _of_sexagesimal(unit, word)))
     _refuse(
         url, name, texts, pa.array((each == 15.0) & (whole > _HOURS_A_DAY)),
-        "is more than 24 hours: say so where it is degrees, as in --unit deg",
+        "is more than 24 hours: if it is in degrees, write --unit deg",
     )  # fmt: skip
     sign = np.where(np.asarray(pc.is_in(pick["sign"], value_set=pa.array(["-", "−"]))), -1.0, 1.0)
     return sign * sexagesimal.join_fields(whole, minutes, seconds) * each
@@ -167,14 +167,14 @@ def _refuse(url: str, name: str, texts: pa.ChunkedArray, wrong: pa.Array, why: s
 def floats(url: str, name: str, column: pa.ChunkedArray) -> Degrees:
     """Return a column of a file as float64, NaN for null; raise `UnreadableInput` if it does not contain numbers."""
     if pa.types.is_boolean(column.type):
-        raise UnreadableInput(f"the column {name} of the table {url} holds true and false: name one that holds numbers")
+        raise UnreadableInput(f"the column {name} of the table {url} contains true and false: name a column of numbers")
     try:
         if _is_text(column.type):
             column = numbers(present(column))
         return cast("Degrees", column.cast(pa.float64(), safe=False).to_numpy())
     except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UnreadableInput(
-            f"the column {name} of the table {url} does not hold numbers ({column.type}): give degrees, mas, magnitudes"
+            f"the column {name} of the table {url} does not contain numbers ({column.type}): give a column of numbers"
         ) from error
 
 
@@ -199,13 +199,13 @@ def _off_the_sky(
         if not count:
             continue
         first = values[word][int(np.argmax(off[word]))]
-        what = f"a {_SPOKEN[word]} beyond {limit} degrees in {names[word]}, the first of {first:g}"
+        what = f"a {_SPOKEN[word]} beyond {limit} degrees in the column {names[word]} (the first is {first:g})"
         if 2 * count > rows:
             raise UnreadableInput(
-                f"the table {url} has {count} of {rows} rows with {what}: name the unit, as in --unit arcsec, or the "
-                "columns by --ra and --dec"
+                f"the table {url} has {count} of {rows} rows with {what}: give the unit, such as --unit arcsec, or "
+                "name the columns with --ra and --dec"
             )
-        said.append(f"{count} of {rows} rows have {what}: they are left out")
+        said.append(f"{count} of {rows} rows have {what}: these rows are left out")
     return said
 
 
@@ -220,7 +220,7 @@ def _maybe_other_units(ra: Degrees, dec: Degrees) -> list[str]:
     if not len(ra) or np.abs(ra).max() > _HOURS_A_DAY:
         return []
     if np.abs(ra).max() <= 2 * np.pi and np.abs(dec).max() <= np.pi / 2:
-        return ["the positions are taken as degrees, but all of them would fit radians: write --unit rad if they are"]
+        return ["positions are read as degrees, but all could be radians: if they are radians, write --unit rad"]
     if ra.min() >= 0 and not _is_a_field(ra, dec):
         return [
             "right ascensions are read as degrees, but all are between 0 and 24: "

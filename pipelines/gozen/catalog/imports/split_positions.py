@@ -97,7 +97,8 @@ def with_joined(url: str, table: pa.Table, splits: Iterable[SplitAngle]) -> pa.T
         text = said.decode()
         if _OLD_EQUINOX.search(text):
             raise UnreadableInput(
-                f"the columns {one.label} of the table {url} are of an old equinox ({text}): give ICRS or J2000"
+                f"the columns {one.label} of the table {url} have an old equinox ({text}): give positions in ICRS or "
+                "J2000"
             )
         field = pa.field(one.label, pa.float64(), metadata={"unit": "deg", "description": text})
         table = table.append_column(field, pa.array(_degrees(url, table, one)))
@@ -135,12 +136,12 @@ def _sign(url: str, table: pa.Table, angle: SplitAngle, whole: NDArray[np.float6
         south = np.asarray(pc.fill_null(pc.match_substring_regex(column, r"^\s*[-−]"), False))
     if angle.sign is not None:
         dashes = _dashes(url, angle.sign, table.column(angle.sign))
-        _check(url, angle.whole, south & ~dashes, whole, f"negative where {angle.sign} says that it is not")
+        _check(url, angle.whole, south & ~dashes, whole, f"negative, but the column {angle.sign} has no minus sign")
         south = dashes
     elif pa.types.is_integer(column.type) and south.any() and (whole == 0).any():
         raise UnreadableInput(
-            f"the column {angle.whole} of the table {url} holds integers, 0 among negative ones: +00 and -00 "
-            "degrees cannot be distinguished; add a column DE- of the signs, or write -00 as text"
+            f"the column {angle.whole} of the table {url} contains negative integers and 0, and an integer cannot "
+            "distinguish +00 from -00 degrees; add a column DE- with the signs, or write -00 as text"
         )
     return np.where(south, -1.0, 1.0)
 
@@ -173,6 +174,6 @@ def refuse_units(url: str, splits: Mapping[str, SplitAngle], unit: str | None) -
     """Raise `BadRequest` if a user gives a unit for split angles: the names of their columns define the units."""
     if splits and unit is not None:
         raise BadRequest(
-            f"the positions of the table {url} are in {', '.join(parts_of(splits))}: hours or degrees, minutes and "
-            "seconds by these names; leave the unit out, or name other columns of positions"
+            f"the positions of the table {url} are in the columns {', '.join(parts_of(splits))}, whose names state "
+            "hours or degrees, minutes and seconds; leave --unit out, or name other columns"
         )

@@ -75,7 +75,9 @@ def _named(url: str) -> Iterator[None]:
     except NotATableError as error:
         raise UnreadableInput(f"cannot read the table {url}: {error}") from error
     except Exception as error:  # each library has error classes of its own
-        raise UnreadableInput(f"cannot read the table {url} as {astropy_tables.FORMATS}: {error}") from error
+        raise UnreadableInput(
+            f"cannot read the table {url} as {astropy_tables.FORMATS}: {error}; check that it is complete"
+        ) from error
 
 
 def open_table_stream(
@@ -117,7 +119,9 @@ def open_table_stream(
     except StorageUnavailable:
         raise
     except GozenError as error:
-        raise UnreadableInput(f"cannot read the table {url}: {error}") from error
+        text = str(error)
+        reason = text.partition(": ")[2] if text.startswith("cannot read ") else text  # the file is named once
+        raise UnreadableInput(f"cannot read the table {url}: {reason}") from error
     with _named(url):
         return TableStream(
             url, *open_batches(name, head, begin, asked), lambda: data is not None or store.stamp(name) == before

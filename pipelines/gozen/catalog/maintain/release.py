@@ -66,7 +66,7 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
     """
     key = keys.release(rerun)
     if not tables:
-        raise BadRequest(f"the release {rerun!r} names no table: give at least one, as in forced=s20a_wide_forced")
+        raise BadRequest(f"the release {rerun!r} has no table: give at least one, such as forced=s20a_wide_forced")
     if not store.exists(key):
         for name in tables.values():  # check all names before anything is written
             if not manifest.current_or_raise(store, name).files:
@@ -79,7 +79,9 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
     held = {word: version.name for word, version in found.tables.items()}
     if held != dict(tables):
         has = ", ".join(f"{word}={name}" for word, name in held.items())
-        raise BadRequest(f"there is a release {rerun!r} already, of {has}: releases never change, take another name")
+        raise BadRequest(
+            f"the release {rerun!r} exists already, with {has}: releases never change, so give another name"
+        )
     for version in found.tables.values():
         hats_files.describe(store, version)
     return found
@@ -106,10 +108,15 @@ def read_release(store: Store, rerun: str) -> Release:
     try:
         content: dict[str, Any] = json.loads(store.read(key))
         if content["format"] != FORMAT:
-            raise UnreadableInput(f"{store.url_of(key)} has format {content['format']}: update Gozen")
+            raise UnreadableInput(
+                f"{store.url_of(key)} has format {content['format']}, but this version of Gozen reads format "
+                f"{FORMAT}: update Gozen"
+            )
         at = {w: f"{keys.catalog(one['collection'])}/{one['manifest']}" for w, one in content["tables"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableInput(f"{store.url_of(key)} is not a release: {error}") from error
+        raise UnreadableInput(
+            f"{store.url_of(key)} is not a valid release ({error}): restore it from a copy of the archive"
+        ) from error
     found = {word: manifest.read_key(store, one) for word, one in at.items()}
     return Release(rerun, MappingProxyType(found))
 

@@ -18,9 +18,11 @@ from gozen.catalog.format.manifest import DataFile, Manifest
 from gozen.catalog.maintain.release import released
 from gozen.errors import MissingObject
 
-_RESTORE = "restore it from a copy of the archive; else make the table again: it is derived from commits or from a file"
-_PUBLISH = "run `gozen catalog compact` on the table, for a release `gozen catalog release` again: they rewrite it"
-_APPEND = "LSDB and Spark count its rows: run the append of its night again (gozen night append)"
+_RESTORE = "restore it from a copy of the archive; without a copy, make the table again from its commits or its file"
+_PUBLISH = (
+    "run `gozen catalog compact` on the table, or `gozen catalog release` again for a release: they write it again"
+)
+_APPEND = "LSDB and Spark count its rows too: run `gozen night append` for its night again"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def _version(store: Store, version: Manifest) -> Iterator[Problem]:
         groups = partition_parquet.decoded(parts[version.index])
         said = hats_files.read_map(parts[version.coverage])
     except (pa.ArrowException, OSError, KeyError) as error:
-        yield Problem(version.key_of(version.index), f"or its neighbours cannot be read: {error}", _RESTORE)
+        yield Problem(
+            version.key_of(version.index), f"or the schema or coverage next to it cannot be read: {error}", _RESTORE
+        )
         return
     found: list[Coverage] = []
     for file in version.files:
@@ -120,10 +124,10 @@ def _parts(store: Store, version: Manifest) -> tuple[dict[str, bytes], list[Prob
         try:
             parts[path] = store.read(key)
         except MissingObject:
-            problems.append(Problem(key, "is not there, but the manifest names it", _RESTORE))
+            problems.append(Problem(key, "does not exist, but the manifest names it", _RESTORE))
             continue
         if next_version.digest(parts[path]) not in path:
-            problems.append(Problem(key, "does not contain what its name says", _RESTORE))
+            problems.append(Problem(key, "does not have the checksum that is in its name", _RESTORE))
     return parts, problems
 
 
@@ -143,13 +147,13 @@ def _file(
     try:
         data = store.read(version.key_of_file(file.path))
     except MissingObject:
-        yield "is not there, but the manifest names it"
+        yield "does not exist, but the manifest names it"
         return
     if len(data) != file.bytes:
-        yield f"has {len(data)} bytes, not the {file.bytes} of the manifest: it is cut short or another file"
+        yield f"has {len(data)} bytes, not the {file.bytes} of the manifest: it is truncated, or another file"
         return
     if next_version.digest(data) not in file.path.rsplit("-", 1)[1]:
-        yield "does not contain what its name says: its bytes have changed"
+        yield "does not have the checksum that is in its name: its bytes have changed"
         return
     try:
         rows = pq.ParquetFile(pa.BufferReader(data)).read(
@@ -213,7 +217,7 @@ def _collection(store: Store, newest: Manifest) -> Iterator[Problem]:
         yield Problem(key, f"does not name the current generation {newest.generation}", _PUBLISH)
     margin = f"{keys.catalog(newest.name)}/{newest.margin}/hats.properties"
     if newest.margin and not store.exists(margin):
-        yield Problem(margin, "is not there, but the table has a margin", _RESTORE)
+        yield Problem(margin, "does not exist, but the table has a margin", _RESTORE)
 
 
 def _same(one: Coverage, other: Coverage) -> bool:

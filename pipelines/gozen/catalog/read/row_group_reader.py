@@ -28,7 +28,7 @@ AT_ONCE = 16
 """Concurrent requests: each takes some 20 ms, and a star has one row group for each of its nights."""
 
 
-_VERIFY = "`gozen catalog verify` says what is wrong with the table and what to do"
+_VERIFY = "`gozen catalog verify` checks the table and gives advice"
 
 
 class DataFiles:
@@ -148,13 +148,13 @@ def damage_named(store: Store, key: str) -> Iterator[None]:
     try:
         yield
     except MissingObject as error:
-        raise MissingObject(f"{url} is not there, but its table's manifest names it: {_VERIFY}") from error
+        raise MissingObject(f"{url} does not exist, but the manifest of its table names it: {_VERIFY}") from error
     except (pa.ArrowException, UnreadableInput) as error:
-        raise UnreadableInput(f"{url} is cut short or damaged ({_first_line(error)}): {_VERIFY}") from error
+        raise UnreadableInput(f"{url} is truncated or damaged ({_first_line(error)}): {_VERIFY}") from error
     except OSError as error:
         if error.errno is not None:
             raise StorageUnavailable(f"cannot read {url}: {error}; try again when the storage answers") from error
-        raise UnreadableInput(f"{url} is cut short or damaged ({_first_line(error)}): {_VERIFY}") from error
+        raise UnreadableInput(f"{url} is truncated or damaged ({_first_line(error)}): {_VERIFY}") from error
 
 
 def opened(store: Store, key: str, schema: pa.Schema) -> pq.ParquetFile:

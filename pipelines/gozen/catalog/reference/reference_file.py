@@ -91,7 +91,8 @@ def read_columns(
     unknown = sorted(set(mapping) - set(WORDS))
     if unknown:
         raise BadRequest(
-            f"columns={{{unknown[0]!r}: ...}} is not a column of a reference catalogue: {', '.join(WORDS)} are"
+            f"columns={{{unknown[0]!r}: ...}} is not a column of a reference catalogue; the columns are "
+            f"{', '.join(WORDS)}"
         )
     units = units_asked(said.unit)
     named = frozenset(mapping[word] for word in ("ra", "dec") if word in mapping)
@@ -135,7 +136,9 @@ def _picked(
     if len(epochs) and not _YEARS[0] <= epochs.min() <= epochs.max() <= _YEARS[1]:
         wrong = epochs[(epochs < _YEARS[0]) | (epochs > _YEARS[1])][0]
         column = names.get("ref_epoch", names["ra"])
-        raise UnreadableInput(f"the column {column} of the table {url} has the epoch {wrong:g}: give Julian years")
+        raise UnreadableInput(
+            f"the column {column} of the table {url} has the epoch {wrong:g}: give Julian years, such as 2016.0"
+        )
     ra, dec = ra[good] % 360.0, dec[good]
     kept = exact_ids(table.column(names["source_id"]).filter(pa.array(good)))[1] if "source_id" in names else None
     if kept is None or not ids_match_positions(kept, ra, dec):

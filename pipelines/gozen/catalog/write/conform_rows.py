@@ -115,8 +115,8 @@ def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
         before = both.get(exposure, HeldRun(held.run))
         if before.run != held.run:
             raise BadRequest(
-                f"exposure {exposure} is in two runs, {before.run} and {held.run}: "
-                "a table contains one of them; choose it"
+                f"exposure {exposure} is in two runs, {before.run} and {held.run}, but a table contains only one run "
+                "of an exposure; choose one of them"
             )
         both[exposure] = HeldRun(held.run, tuple(sorted({*before.sensors, *held.sensors})))
     return both
@@ -204,7 +204,9 @@ def _check(rows: pa.Table, required: list[str], night: int) -> None:
             )
     nights = rows.column("night")
     if len(rows) and pc.min_max(nights).as_py() != {"min": night, "max": night}:
-        raise BadRequest(f"rows of night {pc.unique(nights).to_pylist()} were given to be appended as night {night}")
+        raise BadRequest(
+            f"rows of night {pc.unique(nights).to_pylist()} were given, but the night to append is {night}"
+        )
     _, unknown = split_by_identity(rows)
     if pc.any(pc.invert(_complete(unknown, ("ra_meas", "dec_meas")))).as_py():
         raise BadRequest(f"rows of night {night} have neither source_id, ra, dec nor ra_meas, dec_meas")

@@ -36,7 +36,7 @@ def cell_order(arcsec: float) -> int:
 def width(name: str) -> float:
     """Return the width in arcsec from the name of a margin."""
     found = re.search(r"_([0-9.]+)arcs", name)
-    assert found, f"{name} names no margin"
+    assert found, f"{name} is not the name of a margin"
     return float(found[1])
 
 

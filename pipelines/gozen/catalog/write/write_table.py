@@ -72,7 +72,7 @@ def write_table(
         deepest = margins.deepest(options.margin_arcsec, layout.DEEPEST)
         partitions = partitions_of(runs.count, options.partition_rows, deepest)
         if not partitions:
-            raise BadRequest(f"the table {name!r} has no rows: there is nothing to write")
+            raise BadRequest(f"the table {name!r} has no rows, so nothing is written: give at least one row")
         found = manifest.current(store, name)
         if found is None:
             version = _written(store, name, schema, runs, partitions, options)
@@ -82,7 +82,9 @@ def write_table(
         else:
             content = digest(schema, (runs.rows(one.start, one.stop) for one in partitions))
     if found.content != content:
-        raise BadRequest(f"the archive {store.url} contains other rows as {name!r}: write these under another name")
+        raise BadRequest(
+            f"the archive {store.url} has a table {name!r} with other rows: write these rows under another name"
+        )
     hats_files.publish(store, found)
     return found
 
@@ -138,7 +140,7 @@ def conformed(chunk: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
     for key in KEYS[1:]:
         if fitted.column(key).null_count:
             raise BadRequest(
-                f"{fitted.column(key).null_count} rows of the table {name!r} have no {key}: each needs one"
+                f"{fitted.column(key).null_count} rows of the table {name!r} have no {key}: every row needs one"
             )
     if KEYS[0] not in chunk.column_names or fitted.column(KEYS[0]).null_count:
         place = healpix.pixels(partition_parquet.numbers(fitted, "ra"), partition_parquet.numbers(fitted, "dec"))

@@ -48,7 +48,7 @@ class DaskEngine:
         try:
             from distributed import Client
         except ImportError as error:
-            raise BadRequest(f"the engine dask: {error}; pip install 'gozen[dask]'") from error
+            raise BadRequest(f"the engine dask needs another package ({error}): pip install 'gozen[dask]'") from error
         self._own: list[Any] = []
         self._on_this_machine = where is None
         self._sent: tuple[str, Any] | None = None
@@ -118,7 +118,9 @@ class DaskEngine:
             elif self._sent is None or self._sent[0] != job.key:
                 self._sent = job.key, self._client.scatter(job, broadcast=True, hash=False)
         except TimeoutError as error:
-            raise WorkerLost(f"the Dask scheduler {self._client.scheduler.address} has no worker: {error}") from error
+            raise WorkerLost(
+                f"the Dask scheduler {self._client.scheduler.address} has no worker ({error}); start at least one"
+            ) from error
         return self._sent[1]
 
     def _result(self, future: Any) -> Sent:
@@ -128,13 +130,13 @@ class DaskEngine:
             found: Sent = future.result()
         except (KilledWorker, CancelledError) as error:
             raise WorkerLost(
-                f"a Dask worker was lost: {error}; it may need more memory: reduce more inside map. "
-                "A function that ends its process, as os._exit does, shows so too"
+                f"a Dask worker was lost ({error}). Either its memory was used up: give it more, or reduce more "
+                "inside map. Or the function ended its process, for example with os._exit"
             ) from error
         except Exception as error:  # errors of the task itself are in its result
             raise BadRequest(
-                f"a Dask worker cannot do what it is given: {type(error).__name__}: {error}; "
-                "it needs the same gozen and the same Python as this process"
+                f"a Dask worker cannot run the task ({type(error).__name__}: {error}); install the same gozen and the "
+                "same Python in the worker as in this process"
             ) from error
         return found
 

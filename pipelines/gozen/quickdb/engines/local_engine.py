@@ -126,8 +126,9 @@ class LocalEngine:
 
 
 _LOST = (
-    "a worker process ended before its task: it was killed by a signal, or the function ended it, as os._exit does; "
-    "it may need more memory: reduce more inside map, or use fewer workers with connect(workers=...)"
+    "a worker process ended before its task was done. Either it was killed, probably because its memory was used up: "
+    "reduce more inside map, or use fewer workers with connect(workers=...). Or the function ended it, for example "
+    "with os._exit"
 )
 
 

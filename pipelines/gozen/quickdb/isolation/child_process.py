@@ -118,9 +118,7 @@ class Child:
             # Ctrl-C too: a process left in the middle of a call would send the answer of that call to the next one.
             self.close()
             if isinstance(error, Malformed):
-                raise FunctionFailed(
-                    printable(f"the function's process sent what is not an answer: {error}")
-                ) from error
+                raise FunctionFailed(printable(f"the function's process sent an invalid answer: {error}")) from error
             raise
 
     def close(self) -> None:

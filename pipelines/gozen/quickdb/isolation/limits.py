@@ -65,8 +65,8 @@ def too_much_memory(limits: Limits) -> LimitExceeded:
 def too_long(limits: Limits) -> LimitExceeded:
     """Return the error of a call that takes too long."""
     return LimitExceeded(
-        f"the function ran longer than {limits.seconds:g} s (limit seconds) and was ended: "
-        "make it faster, or ask for more seconds"
+        f"the function ran longer than {limits.seconds:g} s (limit seconds) and was stopped: make it faster, or ask "
+        "for more seconds"
     )
 
 
@@ -80,22 +80,25 @@ def too_large(found: int, limits: Limits) -> LimitExceeded:
 
 def too_many_threads(found: int) -> LimitExceeded:
     """Return the error of a call that starts too many threads."""
-    return LimitExceeded(f"the function had {found} threads; {THREADS} are allowed, and one is fastest: use NumPy")
+    return LimitExceeded(
+        f"the function had {found} threads; {THREADS} are allowed. Use NumPy in one thread, which is fastest"
+    )
 
 
 def too_many_requests() -> LimitExceeded:
     """Return the error of a call that requests columns too often."""
     return LimitExceeded(
-        f"the function asked for columns more than {REQUESTS} times in one call: ask once, and keep them"
+        f"the function requested columns more than {REQUESTS} times in one call: request each column once, and keep "
+        "it in a variable"
     )
 
 
 def too_much_served(limits: Limits) -> LimitExceeded:
     """Return the error of a call whose requests take too much processor time of the worker, or too many bytes."""
     return LimitExceeded(
-        f"the function's questions took the worker more than {SERVING} times {limits.seconds:g} s (limit seconds), or "
-        f"columns of more than {SERVED} times {size(limits.memory_bytes)} (limit memory_bytes): ask for each column "
-        "once, and keep it"
+        f"the function's requests for columns took the worker more than {SERVING} times {limits.seconds:g} s (limit "
+        f"seconds), or columns of more than {SERVED} times {size(limits.memory_bytes)} (limit memory_bytes): request "
+        "each column once, and keep it in a variable"
     )
 
 

@@ -36,7 +36,7 @@ def available() -> str | None:
     if landlock.abi() < 1:
         return "this kernel, or the container's own filter, has no Landlock (Linux 5.13 and later have it)"
     if not sys.executable:
-        return "this Python does not know its own interpreter (sys.executable is empty)"
+        return "the path of the Python interpreter is unknown (sys.executable is empty)"
     return None
 
 

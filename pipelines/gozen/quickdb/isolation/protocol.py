@@ -144,16 +144,18 @@ class Conversation:
         code = self._code
         if code is None or code >= 0:
             how = "closed its connection" if code is None else f"exit code {code}"
-            return FunctionFailed(f"the function ended its process ({how}): leave out calls that end or close things")
+            return FunctionFailed(
+                f"the function ended its process ({how}): remove calls that end the process or close its files"
+            )
         name = _signal_name(-code)
         if -code == signal.SIGKILL:
             return LimitExceeded(
-                f"the function's process was killed ({name}), which is what a machine does that runs out of memory: "
-                "work on fewer rows or columns at a time, or ask for more memory for the workers"
+                f"the function's process was killed ({name}), probably because the machine ran out of memory: work on "
+                "fewer rows or columns at a time, or give the workers more memory"
             )
         return FunctionFailed(
-            f"the function's process crashed ({name}): compiled code failed, recursed too deep, or could not have "
-            f"more than {limit.size(self._limits.memory_bytes)} of memory"
+            f"the function's process crashed ({name}): compiled code failed, recursed too deep, or needed more than "
+            f"{limit.size(self._limits.memory_bytes)} of memory"
         )
 
     def close(self, patience: float = 0.0) -> None:

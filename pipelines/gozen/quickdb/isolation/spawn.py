@@ -31,7 +31,7 @@ def started(limits: Limits, preload: Sequence[str]) -> Conversation:
     """
     reason = available()
     if reason is not None:
-        raise IsolationUnavailable(f"{reason}; run without isolation only what you trust")
+        raise IsolationUnavailable(f"{reason}; without isolation, run only functions that you trust")
     ours, theirs = socket.socketpair()
     with theirs:
         process = _spawned(theirs.fileno(), limits, preload)

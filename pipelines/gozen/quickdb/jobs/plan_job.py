@@ -169,7 +169,7 @@ def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:
         return list(family.patches)
     found = overlapping(family.patches, region.ranges())
     if not found:
-        raise BadRequest(f"region {region!r}: it contains no part of {', '.join(family.files)}")
+        raise BadRequest(f"the region {region!r} contains no part of {', '.join(family.files)}; give another region")
     return found
 
 
@@ -205,8 +205,8 @@ def _pickled(program: Program, code: UserCode) -> bytes:
         return code.pickled(program)
     except Exception as error:  # whatever the user's objects raise
         raise FunctionFailed(
-            f"the function cannot be sent to the workers: {type(error).__name__}: {error}; it contains something that "
-            "cannot be pickled, such as an open file or a connection: open it inside the function"
+            f"the function cannot be sent to the workers ({type(error).__name__}: {error}): it refers to an object "
+            "that cannot be pickled, such as an open file or a connection; open that inside the function"
         ) from error
 
 

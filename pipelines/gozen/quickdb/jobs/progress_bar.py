@@ -62,7 +62,7 @@ class ProgressBar:
         self._task = self._bar.add_task(f"{self._rows:,} rows", total=self._rows)
         self._bar.start()
         if self._why_not_kept:
-            self._bar.console.print(f"not kept for the next run: {self._why_not_kept}", markup=False, highlight=False)
+            self._bar.console.print(f"results are not cached: {self._why_not_kept}", markup=False, highlight=False)
 
 
 def _somebody_looks() -> bool:

@@ -87,7 +87,7 @@ class Tables:
         """Raise `TableNotFound` if there is no such table."""
         if word not in self.versions:
             there_are = difflib.get_close_matches(word, self.versions, 1) or sorted(self.versions)
-            raise TableNotFound(f"no table {word!r}; there are {', '.join(there_are)}")
+            raise TableNotFound(f"there is no table {word!r}; the tables are {', '.join(there_are)}")
 
     def catalog(self, word: str) -> Catalog:
         """Return the reader of a table for look-ups; raise `TableNotFound` if there is no such table."""

@@ -57,7 +57,7 @@ class Reruns:
             found = self._current(())
         if not found.versions:
             names = self.names()
-            hint = f"there are the releases {', '.join(names)}: name one" if names else "append a night, or import one"
+            hint = f"choose one of the releases {', '.join(names)}" if names else "append a night, or import one"
             raise MissingObject(f"the archive {self._store.url} has no live table; {hint}")
         self._live = found
         return found

@@ -24,9 +24,9 @@ from gozen.version import code_version, is_this_code
 log = logging.getLogger(__name__)
 
 _CHANGED = (
-    "%s: results are not kept for the next run, as a call has changed what the next one meets (a global, a default "
-    "argument, an attribute, or what is shared), so that they may depend on the order of the calls; let the function "
-    "change a copy, or make what it changes inside of it"
+    "%s: results are not cached, because a call changed a value that the next call uses (a global, a default "
+    "argument, an attribute or a shared object), so results can depend on the order of the calls; change a copy, or "
+    "create the object inside the function"
 )
 
 
@@ -96,8 +96,8 @@ def _has_this_software(task: TaskResult) -> bool:
     else:
         return True
     warnings.warn(
-        f"a worker has {theirs}, this process {ours}: its results may differ and are not kept; install the same "
-        "versions in both, or start both again after an edit",
+        f"a worker has {theirs}, this process has {ours}: results can differ and are not cached; install the same "
+        "versions in both, or restart both after an edit",
         stacklevel=2,
     )
     return False
@@ -168,8 +168,8 @@ def _estimate(plan: JobPlan, total: Any, values: dict[int, Any], doubled: Any) -
         return sampling.estimated(total, of_patch, rows, every, len(plan.every), doubled)
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise FunctionFailed(
-            f"what the functions give for a sample cannot be scaled to all patches ({type(error).__name__}): return "
-            "numbers, arrays of numbers, or tuples, lists and dicts of these that are alike for all patches"
+            f"the result for a sample cannot be scaled to all patches ({type(error).__name__}): return numbers, "
+            "arrays of numbers, or tuples, lists and dicts of these, with the same structure for all patches"
         ) from error
 
 
@@ -180,5 +180,5 @@ def _raise_failed(result: dict[str, Any], plan: JobPlan) -> dict[str, Any]:
     text = str(result["failed"])
     if result["patch"]:
         of = f"table={next(iter(plan.family.files))!r}" + (f", rerun={plan.rerun!r}" if plan.rerun else "")
-        text += f"\n\nin patch {result['patch']}; to try it here: map(api.patch({result['patch']!r}, {of}))"
+        text += f"\n\nin patch {result['patch']}; to run it in this process: map(api.patch({result['patch']!r}, {of}))"
     raise kind(text)

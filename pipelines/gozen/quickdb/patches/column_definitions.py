@@ -169,7 +169,10 @@ class Names:
 
     def _unknown(self, name: str, table: str, rest: str) -> str:
         if table in self.elsewhere:
-            return f"{name!r}: patches of this job are of {self._tables()}; for those of {table} say table={table!r}"
+            return (
+                f"{name!r}: the patches of this job are of {self._tables()}; write table={table!r} for patches of "
+                f"{table}"
+            )
         known = [one for each in self.tables.values() for one in (*each.names(), *_derived(each))]
         likely = f"{next(iter(self.tables))}.{rest or name}"
         near = difflib.get_close_matches(name, known, 3, 0.6) or difflib.get_close_matches(likely, known, 3, 0.6)

@@ -52,7 +52,7 @@ def _among(held: Sequence[tuple[int, memoryview]], url: str, first: int, last: i
     for start, data in held:
         if start <= first and last <= start + len(data):
             return data[first - start : last - start]
-    raise UnreadableInput(_damaged(url, f"bytes {first} to {last} are not where it says"))
+    raise UnreadableInput(_damaged(url, f"its index names bytes {first} to {last}, which were not read"))
 
 
 class TableReader:
@@ -181,4 +181,7 @@ def coalesced(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[tuple[i
 
 
 def _damaged(url: str, error: object) -> str:
-    return f"cannot read {url}: {error}; the table names it, so it was cut off, changed or lost: gozen catalog verify"
+    return (
+        f"cannot read {url}: {error}; the table needs this file, so it was truncated, changed or deleted: run `gozen "
+        "catalog verify`"
+    )

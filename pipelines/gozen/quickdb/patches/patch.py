@@ -225,7 +225,9 @@ def check_margin(arcsec: float) -> None:
 def _indices(selection: Array, rows: int) -> NDArray[np.intp]:
     if selection.dtype == bool:
         if selection.shape != (rows,):
-            raise IndexError(f"a mask of shape {selection.shape} for a patch of {rows} rows: it needs one value a row")
+            raise IndexError(
+                f"the mask has shape {selection.shape}, but the patch has {rows} rows: give one value for each row"
+            )
         return np.flatnonzero(selection)
     if selection.size and not np.issubdtype(selection.dtype, np.integer):
         raise IndexError(f"a patch is indexed by a mask, integers or a slice, not by {selection.dtype}")
@@ -234,5 +236,5 @@ def _indices(selection: Array, rows: int) -> NDArray[np.intp]:
     chosen = selection.astype(np.intp)  # the sum below would overflow the caller's small integers
     outside = chosen[(chosen < -rows) | (chosen >= rows)]
     if len(outside):
-        raise IndexError(f"row {outside[0]} of a patch of {rows} rows")
+        raise IndexError(f"there is no row {outside[0]} in a patch of {rows} rows: give 0 to {rows - 1}")
     return np.where(chosen < 0, chosen + rows, chosen)

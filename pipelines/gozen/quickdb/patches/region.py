@@ -235,7 +235,7 @@ def as_region(given: Any) -> SkyRegion:
     if isinstance(given, type) or not isinstance(given, SkyRegion):
         raise BadRequest(f"region {given!r} is not a region: give a Cone, Box or Polygon of gozen.quickdb, or a MOC")
     if not len(given.ranges()):
-        raise BadRequest(f"region {given!r} is empty: no piece of sky is left")
+        raise BadRequest(f"the region {given!r} is empty: give a region that contains a part of the sky")
     return given
 
 
@@ -247,7 +247,9 @@ def _moc_of(text: str) -> Any:
     try:
         return MOC.from_string(text)
     except Exception as error:  # mocpy passes on any exception of its parser
-        raise BadRequest(f"region {text!r} is not a MOC: write order/pixels, as 5/12-15 7/9") from error
+        raise BadRequest(
+            f"region {text!r} is not a MOC (coverage map): write order/pixels, such as 5/12-15 7/9"
+        ) from error
 
 
 def _angles(ra: Any, dec: Any) -> tuple[Any, Any]:

@@ -133,7 +133,9 @@ def require_allowed(text: str, tables: Collection[str]) -> None:
     for node in nodes:
         kind = node.get("class") or node.get("type")
         if isinstance(kind, str) and kind not in _KINDS:
-            raise BadRequest(f"a query may have no {kind.lower().replace('_', ' ')} here: write one SELECT on tables")
+            raise BadRequest(
+                f"a query may not contain {kind.lower().replace('_', ' ')} here: write one SELECT on tables"
+            )
         if kind == "FUNCTION" and not any(node is one for one in in_from):
             _require_function(node)
         if kind == "LAMBDA":
@@ -193,8 +195,8 @@ def _require_function(node: dict[str, Any]) -> None:
         _require_few(node)
     elif name not in FUNCTIONS:
         raise BadRequest(
-            f"a query may not call {name}: it reads tables and computes; what opens files, asks about the system or "
-            f"makes long texts and lists of a number is not allowed; {TRUST}"
+            f"a query may not call {name}: functions that open files, read information about the system, or make long "
+            f"texts and lists are not allowed; {TRUST}"
         )
     if name in ("printf", "format"):
         _require_narrow(node)
@@ -209,15 +211,15 @@ def _require_few(node: dict[str, Any]) -> None:
     numbers = [one for one in written if isinstance(one, int) and abs(one) <= _MOST_COUNTED]
     if len(numbers) < len(node["children"]):
         raise BadRequest(
-            f"{node['function_name']} as a list: write its arguments as numbers up to {_MOST_COUNTED}; "
-            "for more put it behind FROM"
+            f"{node['function_name']} as a list: write its arguments as numbers up to {_MOST_COUNTED}; for larger "
+            "numbers write it after FROM"
         )
 
 
 def _require_no_counting(node: dict[str, Any]) -> None:
     for one in _nodes(node):
         if one.get("function_name", "").lower() in _COUNTING | {"printf", "format"}:
-            raise BadRequest(f"{one['function_name']} is not allowed in a lambda: write the list behind FROM")
+            raise BadRequest(f"{one['function_name']} is not allowed in a lambda: write the list after FROM")
 
 
 def _require_narrow(node: dict[str, Any]) -> None:
@@ -231,7 +233,7 @@ def _require_narrow(node: dict[str, Any]) -> None:
 def _require_table_function(function: dict[str, Any]) -> None:
     name = function["function_name"].lower()
     if name not in TABLE_FUNCTIONS or function["schema"] or function["catalog"]:
-        raise BadRequest(f"FROM {name}(...): a query reads tables by their names, no files; {TRUST}")
+        raise BadRequest(f"FROM {name}(...): a query can read tables by name, but no files; {TRUST}")
 
 
 def _require_table(node: dict[str, Any], known: Collection[str]) -> None:
@@ -239,4 +241,4 @@ def _require_table(node: dict[str, Any], known: Collection[str]) -> None:
     if node["catalog_name"] or node["schema_name"] or node.get("at_clause"):
         raise TableNotFound(f'no table {name}: tables have no schema; a name with a dot is written "{name}", in quotes')
     if _LIKE_A_FILE.search(name) and name.lower() not in known:
-        raise TableNotFound(f"no table {name!r}: a query reads tables by their names, no files; {TRUST}")
+        raise TableNotFound(f"no table {name!r}: a query can read tables by name, but no files; {TRUST}")

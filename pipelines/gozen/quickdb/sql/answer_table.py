@@ -57,12 +57,12 @@ def answer(
 def _require_room(rows: int, size: int, limits: QuickDBSettings) -> None:
     if rows > limits.sql_rows:
         raise LimitExceeded(
-            f"the answer has more than {limits.sql_rows:,} rows: add a WHERE or LIMIT, or raise quickdb.sql_rows"
+            f"the result has more than {limits.sql_rows:,} rows: add a WHERE or LIMIT, or raise quickdb.sql_rows"
         )
     if size > limits.sql_memory_mb << 20:
         raise LimitExceeded(
-            f"the answer takes more than {limits.sql_memory_mb:,} MB: ask for fewer rows or columns, "
-            "or raise quickdb.sql_memory_mb"
+            f"the result needs more than {limits.sql_memory_mb:,} MB: select fewer rows or columns, or raise "
+            "quickdb.sql_memory_mb"
         )
 
 

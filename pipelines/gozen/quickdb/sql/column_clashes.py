@@ -88,8 +88,8 @@ def require_spelling(tree: exp.Expr) -> None:
             first = spelt.setdefault(name.lower(), name)
             if first != name:
                 raise BadRequest(
-                    f"{first!r} and {name!r} in {part.alias or 'a subquery'}: "
-                    "their names differ only in upper and lower case; rename one of them with AS"
+                    f"{first!r} and {name!r} in {part.alias or 'a subquery'}: the two names differ only in case; "
+                    "rename one of them with AS"
                 )
 
 

@@ -140,8 +140,8 @@ class Database:
             stopped.set()
             self._stop(cursor, done)
             raise LimitExceeded(
-                f"the query takes more than {self._limits.sql_seconds:g} s: ask for less, as by within(...) or "
-                "night = ..., or raise quickdb.sql_seconds"
+                f"the query takes more than {self._limits.sql_seconds:g} s: select fewer rows, for example with "
+                "within(...) or night = ..., or raise quickdb.sql_seconds"
             )
         cursor.close()
         if failed:
@@ -172,12 +172,12 @@ class Database:
         kind = found[1] if found else ""
         if kind == "Out of Memory" or isinstance(error, duckdb.OutOfMemoryException):
             return LimitExceeded(
-                f"the query takes more than {self._limits.sql_memory_mb:,} MB: ask for less, "
-                "or raise quickdb.sql_memory_mb"
+                f"the query needs more than {self._limits.sql_memory_mb:,} MB: select fewer rows or columns, or raise "
+                "quickdb.sql_memory_mb"
             )
         # The exception has no HTTP status if the file is one of a list.
         if kind == "HTTP" and "(HTTP 404 " not in said:
-            return StorageUnavailable(f"DuckDB cannot read the archive: {said}")
+            return StorageUnavailable(f"DuckDB cannot read the archive: {said}; try again when the storage answers")
         if kind in ("HTTP", "IO") or (kind == "Invalid Input" and self._store.url in said):
-            return UnreadableInput(f"DuckDB cannot read the tables: {said}; try gozen catalog verify")
+            return UnreadableInput(f"DuckDB cannot read the tables: {said}; run `gozen catalog verify`")
         return BadRequest(f"DuckDB refuses the query: {said}")

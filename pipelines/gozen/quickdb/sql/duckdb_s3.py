@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from gozen.archive.stores.s3_access import S3Access
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 
 
 def reach(connection: duckdb.DuckDBPyConnection, access: S3Access) -> None:
@@ -50,7 +50,10 @@ def _verify(connection: duckdb.DuckDBPyConnection, authorities: str | None) -> N
         with open(authorities, "rb") as file:  # noqa: PTH123 - the path in the environment variable
             file.read(1)
     except OSError as error:
-        raise BadRequest(f"cannot read the certificates of AWS_CA_BUNDLE: {error}") from error
+        raise BadRequest(
+            f"cannot read the file of certificates {authorities}, which AWS_CA_BUNDLE names: {reason_of(error)}; "
+            "correct AWS_CA_BUNDLE"
+        ) from error
     connection.execute(f"SET GLOBAL ca_cert_file = {_quoted(authorities)}")
 
 
@@ -62,11 +65,16 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
     try:
         import duckdb_extension_httpfs
     except ImportError as error:
-        raise BadRequest(f"SQL on an archive on S3: {error}; pip install 'gozen[sql]'") from error
+        raise BadRequest(
+            f"SQL on an archive on S3 needs another package ({error}): pip install 'gozen[sql]'"
+        ) from error
     from pathlib import Path
 
     folder = Path(next(iter(duckdb_extension_httpfs.__path__)))
     path = next(folder.rglob("*.duckdb_extension"), None)
     if path is None:
-        raise BadRequest("the package duckdb-extension-httpfs has no extension for this DuckDB: install its version")
+        raise BadRequest(
+            "the package duckdb-extension-httpfs has no extension for this version of DuckDB: install the version "
+            "that belongs to it"
+        )
     connection.execute(f"LOAD '{path}'")

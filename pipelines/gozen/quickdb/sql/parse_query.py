@@ -130,20 +130,24 @@ def _parsed(text: str) -> list[exp.Expr]:
     try:
         return [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:
-        raise BadRequest(f"this is not SQL: {_UNDERLINED.sub('', str(error))}") from error
+        raise BadRequest(f"the query is not valid SQL: {_UNDERLINED.sub('', str(error))}") from error
     except RecursionError as error:
-        raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
+        raise BadRequest("the query is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # the parser gets any text and may raise anything
-        raise BadRequest(f"this is not SQL that can be read: {type(error).__name__}: {error}") from error
+        raise BadRequest(
+            f"the query cannot be parsed as SQL ({type(error).__name__}: {error}); write it in another form"
+        ) from error
 
 
 def _written(tree: exp.Expr) -> str:
     try:
         return tree.sql(dialect="duckdb")
     except RecursionError as error:
-        raise BadRequest("this SQL is nested too deeply: write parts of it as WITH name AS (...)") from error
+        raise BadRequest("the query is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # as in `_parsed`
-        raise BadRequest(f"this SQL cannot be given to DuckDB: {type(error).__name__}: {error}") from error
+        raise BadRequest(
+            f"the query cannot be converted for DuckDB ({type(error).__name__}: {error}); write it in another form"
+        ) from error
 
 
 def _put(node: exp.Table, rows: str) -> None:

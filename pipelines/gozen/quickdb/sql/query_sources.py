@@ -108,7 +108,7 @@ class QuerySources:
             if log == name.lower():
                 return log
         nearest = difflib.get_close_matches(name.lower(), there_are, 1) or there_are
-        raise TableNotFound(f"no table {name!r}; there are {', '.join(nearest)}")
+        raise TableNotFound(f"there is no table {name!r}; try {', '.join(nearest)}")
 
 
 def quoted(name: str) -> str:

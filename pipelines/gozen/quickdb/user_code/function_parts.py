@@ -1,4 +1,4 @@
-"""Take function objects apart, including those that the standard library generates."""
+"""Analyse the parts of function objects, including those that the standard library generates."""
 
 from __future__ import annotations
 

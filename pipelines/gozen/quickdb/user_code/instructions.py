@@ -105,10 +105,10 @@ def _read(code: types.CodeType, outer: Mapping[str, bool], sets: _Sets, found: U
         if step.opname in _REFUSED:
             found.refused.append(_REFUSED[step.opname].format(name))
         elif step.opname in ("STORE_DEREF", "DELETE_DEREF") and name in free:
-            found.refused.append(f"changes {name}, which outlives a call")
+            found.refused.append(f"changes {name}, which lives longer than one call")
     found.refused += _disordered(steps, sets)
     changed, handed = changes(steps, outer, code.co_consts)
-    found.refused += [f"changes {name}, which outlives a call" for name in changed]
+    found.refused += [f"changes {name}, which lives longer than one call" for name in changed]
     found.handed |= handed
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
@@ -140,7 +140,7 @@ def _disordered(steps: Steps, sets: _Sets) -> Iterator[str]:
         elif (
             step.opname in _ATTRIBUTE and step.argval in ("keys", "items") and not _is_plain_view(steps, at, ends, sets)
         ):
-            yield f"uses .{step.argval}() not only to iterate over it, and a set of it has the order of hashes"
+            yield f"uses .{step.argval}() for something else than iteration; a set of it has the order of hashes"
 
 
 def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:

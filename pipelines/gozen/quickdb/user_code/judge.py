@@ -43,7 +43,7 @@ def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A0
             judge.take(value)
         judge.settle()
     except Exception as error:  # the user's objects may raise anything when inspected, which must not end a job
-        return f"it cannot be looked through: {type(error).__name__}: {error}"
+        return f"its code cannot be analysed ({type(error).__name__}: {error})"
     return judge.reasons[0] if judge.reasons else ""
 
 
@@ -65,7 +65,7 @@ class _Judge:
     def take(self, value: Any) -> None:
         """Check a value that the functions can reach."""
         if type(value) in (str, bytes) and value_kinds.may_be_the_time(value):
-            self._because(f"has the text {value[:40]!r}, and NumPy takes 'now' for the time")
+            self._because(f"has the text {value[:40]!r}, and NumPy reads 'now' as the present time")
         if type(value) in value_kinds.DATA or id(value) in self._seen:
             return
         if pure.is_known(value):
@@ -86,7 +86,7 @@ class _Judge:
         if is_installed_function(value):
             self._refuse(f"{value.__module__}.{value.__qualname__}")
         elif getattr(value, "__builtins__", None) is not vars(builtins):
-            self._because("has its own built-in functions")
+            self._because("replaces built-in functions")
         else:
             self._users_function(value, outer)
         self._at = before
@@ -183,11 +183,11 @@ class _Judge:
             elif isinstance(one, str | bytes | tuple):
                 self.take(one)
                 if "catch_warnings" in uses.attributes | uses.globals and isinstance(one, tuple) and "record" in one:
-                    self._because("records warnings, which Python gives once")
+                    self._because("records warnings, which Python issues only once")
 
     def _container(self, value: Any) -> None:
         if isinstance(value, set | frozenset) and not is_of_numbers(value):
-            self._because("has a set in other data; its order depends on hashes")
+            self._because("has a set inside other data; its order depends on hashes")
         if type(value) not in value_kinds.CONTAINERS:
             self._instance(value)
         self._items(value_kinds.items_of(value))
@@ -274,7 +274,7 @@ class _Judge:
             return
         self.take(kind)
         if not value_kinds.is_told_by_attributes(value):
-            self._because(f"has a {kind.__qualname__}, which its attributes do not describe completely")
+            self._because(f"has a {kind.__qualname__}, whose attributes do not describe it completely")
             return
         attributes = getattr(value, "__dict__", {})
         self._own |= attributes.keys()

@@ -91,14 +91,14 @@ class FileSource:
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         """Open the margin of a patch, `arcsec` wide; return its number for later requests, and its number of rows."""
         if patch not in self._patches:
-            raise BadRequest("a margin has no margin: ask the patch for a wider one")
+            raise BadRequest("a margin has no margin: request a wider margin from the patch")
         inner = self._patches[patch]
         known = self._margins.get((patch, arcsec))
         if known is not None and known in self._data:
             return known, self._data[known].rows
         number = min(self._margins.values(), default=0) - 1
         if sum(one < 0 for one in self._data) >= _MARGINS:
-            raise BadRequest(f"more than {_MARGINS} margins of one patch: ask for the widest, and pick from it")
+            raise BadRequest(f"more than {_MARGINS} margins of one patch: request the widest one, and use a part of it")
         ranges = around(inner.start, inner.stop, arcsec)
         pieces = {table: self._groups(table).overlapping(ranges).pieces() for table in self._tables}
         rows = sum(piece.rows for piece in next(iter(pieces.values())))

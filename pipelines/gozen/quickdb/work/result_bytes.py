@@ -22,8 +22,8 @@ from gozen.quickdb.work.tasks import Block, TaskResult
 from gozen.quickdb.work.user_errors import is_interrupt, kind_and_text, text_of
 
 _INSTEAD = "return arrays, numbers, text, or lists and dicts of them"
-_NOT_SENT = "what the function returns cannot be sent back: {}; " + _INSTEAD
-_NOT_READ = "what the function returns was sent back and cannot be read here: {}; " + _INSTEAD
+_NOT_SENT = "the result of the function cannot be sent back: {}; " + _INSTEAD
+_NOT_READ = "the result of the function was sent back, but cannot be read here: {}; " + _INSTEAD
 
 
 @dataclass(frozen=True)

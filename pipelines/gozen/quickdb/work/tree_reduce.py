@@ -30,7 +30,7 @@ def combined(reduce: Reduce, one: Any, other: Any) -> Any:
         return other if one is None else one
     found = reduce(one, other)
     if found is None:
-        raise FunctionFailed("reduce(a, b) gave None: it has to return what a and b make together")
+        raise FunctionFailed("reduce(a, b) returned None: it must return the combination of a and b")
     return found
 
 
@@ -164,7 +164,7 @@ def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
     if not same:
         raise FunctionFailed(
             "reduce is not associative: reduce(reduce(a, b), c) differs from reduce(a, reduce(b, c)) on three of the "
-            "values, so that the result depends on how patches are grouped. A mean, for instance, is a sum and a "
-            "number; divide in finalize="
+            "values, so the result would depend on the grouping of the patches. For a mean, for example, return a "
+            "sum and a number, and divide in finalize="
         )
     return says_something

@@ -61,8 +61,8 @@ def checked_request(request: Any, patches: Collection[int], columns: Columns) ->
 
 def _no_request(request: Any) -> BadRequest:
     return BadRequest(
-        f"the function's process asks with a {type(request).__name__}, not a request for columns of its patches: "
-        "use patch(...)"
+        f"the function's process sent a {type(request).__name__} instead of a request for columns of its patches: use "
+        "patch(...)"
     )
 
 
@@ -144,7 +144,7 @@ def _with_keys(found: Any, keys: tuple[str, ...], ids: Collection[str], limits: 
 
 
 def _no_result(what: str, found: Any) -> FunctionFailed:
-    return FunctionFailed(f"the function's process gave something of type {type(found).__name__} that is not {what}")
+    return FunctionFailed(f"the function's process returned a {type(found).__name__} that is not {what}")
 
 
 def _failure(found: dict[str, Any], ids: Collection[str], limits: Limits) -> dict[str, Any]:

@@ -157,8 +157,8 @@ def loaded(program: bytes) -> Program:
         if is_interrupt(error):
             raise
         raise FunctionFailed(
-            f"the function cannot be loaded by a worker: {kind_and_text(error)}; install what it imports "
-            "where the workers are, or import it inside the function"
+            f"the function cannot be loaded by a worker: {kind_and_text(error)}; install the packages that it imports "
+            "for the workers, or import them inside the function"
         ) from error
     return found
 

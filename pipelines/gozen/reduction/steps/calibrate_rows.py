@@ -16,7 +16,8 @@ from gozen.reduction.sensor_stages import Measured, Searched, Solved, Stage, Sto
 from gozen.settings import CalibrationSettings
 
 _BLENDS = (
-    "the zero point is computed from stars whose apertures contain the light of others, because too few are isolated"
+    "the zero point is computed from stars whose apertures contain light of other stars, because too few stars are "
+    "isolated"
 )
 
 

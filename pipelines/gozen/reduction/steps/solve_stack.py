@@ -36,7 +36,7 @@ def check_place(fitted: Fitted, reached: Stage) -> Solved:
     Raises
     ------
     InconsistentPointing
-        The two are too far apart.
+        The distance between the two exceeds the limit.
     """
     aligned, fit = fitted.aligned, fitted.fit
     pointing, gates = pointing_of(aligned), aligned.context.settings.gates

@@ -77,7 +77,7 @@ def damage(store: Store, key: str, kind: str) -> None:
         The kind of damage does not exist.
     """
     if kind not in DAMAGES:
-        raise BadRequest(f"no damage {kind!r}; give one of {', '.join(DAMAGES)}")
+        raise BadRequest(f"the damage {kind!r} is not known; give one of {', '.join(DAMAGES)}")
     store.write(key, DAMAGES[kind](store.read(key)))
 
 

@@ -43,8 +43,8 @@ class Faults:
             verb, has_number, number = word.partition("@")
             if verb not in VERBS or (has_number and not (number.isdecimal() and int(number))):
                 raise BadRequest(
-                    f"setting observatory.faults: {word!r} is none of {', '.join(VERBS)}, "
-                    "alone or with @2 for the second time"
+                    f"setting observatory.faults: {word!r} is not one of {', '.join(VERBS)}; a name can end in @2 for "
+                    "the second call"
                 )
 
     def check(self, verb: str) -> None:
@@ -57,7 +57,7 @@ class Faults:
         """
         self._calls[verb] += 1
         if verb in self.words or f"{verb}@{self._calls[verb]}" in self.words:
-            raise DeviceFailed(f"{verb} failed: the setting observatory.faults says so")
+            raise DeviceFailed(f"{verb} failed, because the setting observatory.faults requests it")
 
 
 class TimedMotion:

@@ -32,7 +32,7 @@ _OTHER = {
     b"ORC": "ORC",
     b"FEA1": "Feather of version 1",
     b"SQLite": "an SQLite database",
-    b"\x1f\x9d": "compressed by the old `compress` (.Z)",
+    b"\x1f\x9d": "data compressed by the old `compress`, .Z",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
     b"%PDF": "PDF",
@@ -49,7 +49,7 @@ def unpacked(head: bytes, begin: Open) -> Open | None:
     """
     for magic, kind in _OTHER.items():
         if head.startswith(magic):
-            raise NotATableError(f"it is {kind}: write it as Parquet, FITS, VOTable, ECSV or CSV")
+            raise NotATableError(f"its format is not read ({kind}): write it as Parquet, FITS, VOTable, ECSV or CSV")
     if head.startswith(_ZIP):
         return _of_zip(begin)
     opener = next((one for magic, one in _PACKED.items() if head.startswith(magic)), None)
@@ -69,13 +69,15 @@ def _of_zip(begin: Open) -> Open:
         try:
             names = [one.filename for one in zipfile.ZipFile(packed).infolist() if not one.is_dir()]
         except (zipfile.BadZipFile, io.UnsupportedOperation) as error:
-            raise NotATableError(f"it begins as a ZIP archive and is not one ({error})") from error
+            raise NotATableError(
+                f"it begins like a ZIP archive, but is not a valid one ({error}): copy it again"
+            ) from error
     if "[Content_Types].xml" in names:
         raise NotATableError("it is an Excel workbook: save the sheet as CSV")
     names = [one for one in names if not one.startswith("__MACOSX/")]
     if len(names) != 1:
         raise NotATableError(
-            f"it is a ZIP archive of {len(names)} files ({joined_names(names[:9])}): unpack it, import one"
+            f"it is a ZIP archive of {len(names)} files ({joined_names(names[:9])}): extract the files and import one"
         )
 
     @contextmanager

@@ -46,15 +46,15 @@ def unclear(count: int, hdu: str, there: str) -> str:
     there
         The tables of the file.
     """
-    names = "none of its tables is named" if not count else f"{count} of its tables are named"
-    return f"{names} {hdu} (--hdu): {there}" + ("; name it by its number" if count else "")
+    names = "no table of it matches" if not count else f"{count} tables of it match"
+    return f"{names} --hdu {hdu}; the tables are: {there}" + ("; give the number of one table" if count else "")
 
 
 def refuse_doubles(names: Sequence[str]) -> None:
     """Raise `NotATableError` if two columns have the same name, or a column has none."""
     if not all(one.strip() for one in names):
         at = next(at for at, one in enumerate(names, 1) if not one.strip())
-        raise NotATableError(f"its column {at} has no name: name each column")
+        raise NotATableError(f"its column {at} has no name: give each column a different name")
     twice = next((one for at, one in enumerate(names) if one in names[:at]), None)
     if twice is not None:
-        raise NotATableError(f"it has two columns of the name {twice}: give each a different name")
+        raise NotATableError(f"it has two columns with the name {twice}: give each column a different name")

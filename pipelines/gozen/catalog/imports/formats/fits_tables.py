@@ -81,7 +81,9 @@ def open_fits_table(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[
                 count = min(rows, header["NAXIS2"] - at)
                 data = stream.read(count * header["NAXIS1"])
                 if len(data) < count * header["NAXIS1"]:
-                    raise EOFError(f"it ends behind row {at + len(data) // header['NAXIS1']} of {header['NAXIS2']}")
+                    raise EOFError(
+                        f"it is truncated: it ends after row {at + len(data) // header['NAXIS1']} of {header['NAXIS2']}"
+                    )
                 yield astropy_tables.of_fits_rows(header, data, count)
 
     # A text column that is empty in one batch has type null there, but may have texts in the next.
@@ -103,7 +105,7 @@ def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTa
     """
     there = joined_names([str(one) for one in tables])
     if not tables:
-        raise NotATableError("it is a FITS file without a table: its extensions contain only images")
+        raise NotATableError("it is a FITS file without a table: it contains only images; give a file with a table")
     if asked.hdu is not None:
         found = [one for one in tables if asked.hdu.strip().lower() in (str(one.number), one.name.lower())]
         if len(found) != 1:
@@ -111,9 +113,9 @@ def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTa
     else:
         found = [one for one in tables if has_positions(one.columns, asked.columns)] if len(tables) > 1 else [*tables]
     if len(found) != 1:
-        raise NotATableError(f"it has several tables; say which one is meant: {there}")
+        raise NotATableError(f"it has several tables; choose one: {there}")
     if found[0].header.get("ZTABLE", False):
-        raise NotATableError(f"its table {found[0].number} is compressed as fpack does: unpack it with funpack")
+        raise NotATableError(f"its table {found[0].number} is compressed with fpack: decompress it with funpack")
     refuse_doubles(found[0].columns)
     return found[0]
 

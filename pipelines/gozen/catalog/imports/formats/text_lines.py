@@ -36,7 +36,7 @@ def encoding_of(head: bytes, asked: str | None) -> str:
             "".encode(asked)  # this also refuses codecs that are not text encodings, such as base64
         except (LookupError, ValueError) as error:
             raise NotATableError(
-                f"there is no encoding {asked!r}: write utf-8, latin-1, cp1252, cp932 or euc_jp"
+                f"the encoding {asked!r} is not known: write utf-8, latin-1, cp1252, cp932 or euc_jp"
             ) from error
         return asked
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
@@ -54,7 +54,7 @@ def decoded(head: bytes, encoding: str) -> str:
         return codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeError as error:
         line = head[: getattr(error, "start", 0)].count(b"\n") + 1
-        raise _not_encoded(encoding, line, error) from error
+        raise _not_encoded(encoding, line) from error
 
 
 def text_lines(stream: IO[bytes], encoding: str, end: bytes = b"\n") -> Iterator[tuple[int, str]]:
@@ -74,7 +74,7 @@ def text_lines(stream: IO[bytes], encoding: str, end: bytes = b"\n") -> Iterator
         try:
             yield number, line.decode(encoding).rstrip("\r")
         except UnicodeError as error:
-            raise _not_encoded(encoding, number, error) from error
+            raise _not_encoded(encoding, number) from error
 
 
 def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
@@ -91,9 +91,9 @@ def _split(pieces: Iterator[bytes], end: bytes) -> Iterator[bytes]:
         yield rest
 
 
-def _not_encoded(encoding: str, line: int, error: UnicodeError) -> NotATableError:
+def _not_encoded(encoding: str, line: int) -> NotATableError:
     return NotATableError(
-        f"about line {line} it is not {encoding.removesuffix('-sig').upper()} ({error}): say how it is written, as in "
+        f"near line {line} it is not valid {encoding.removesuffix('-sig').upper()}: give its encoding, for example "
         "--encoding latin-1"
     )
 

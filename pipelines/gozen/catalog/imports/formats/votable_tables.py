@@ -19,7 +19,7 @@ def choose_votable_table(document: Any, asked: FileRequest) -> Any:
     tables = [(number, one) for number, one in enumerate(document.iter_tables(), 1) if not one.is_empty()]
     there = joined_names([_line(number, one) for number, one in tables])
     if not tables:
-        raise NotATableError("it is a VOTable without rows")
+        raise NotATableError("it is a VOTable without rows; give a table that has rows")
     if asked.hdu is not None:
         found = [one for n, one in tables if asked.hdu in (str(n), one.ID, one.name)]
         if len(found) != 1:
@@ -29,7 +29,7 @@ def choose_votable_table(document: Any, asked: FileRequest) -> Any:
     else:
         found = [one for _, one in tables]
     if len(found) != 1:
-        raise NotATableError(f"it has several tables; say which one is meant: {there}")
+        raise NotATableError(f"it has several tables; choose one: {there}")
     return found[0]
 
 

@@ -54,9 +54,11 @@ class Writer:
         """
         self.values += 1
         if self.values > VALUES:
-            raise NotEncodable(f"more than {VALUES} values in lists, tuples and dicts: give NumPy arrays instead")
+            raise NotEncodable(f"more than {VALUES} values in lists, tuples and dicts: return NumPy arrays instead")
         if len(path) > DEPTH:
-            raise NotEncodable(f"nested deeper than {DEPTH} levels (at {_place(path[:3])}...): give something flatter")
+            raise NotEncodable(
+                f"nested deeper than {DEPTH} levels (at {_place(path[:3])}...): return a flatter structure"
+            )
         put = _WRITERS.get(type(value))
         if put is not None:
             put(self, value, path)
@@ -171,7 +173,7 @@ def _not_encodable(value: object, path: tuple[object, ...]) -> NotEncodable:
     plain = next((one for one in (tuple, dict, list, str, int, float) if isinstance(value, one)), None)
     instead = f"return {plain.__name__}(it)" if plain else _INSTEAD[kind]
     name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    return NotEncodable(f"the value holds a {name}{_at(path)}, which is not plain data: {instead}")
+    return NotEncodable(f"the value contains a {name}{_at(path)}, which is not plain data: {instead}")
 
 
 def _at(path: tuple[object, ...]) -> str:
