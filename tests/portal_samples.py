@@ -17,7 +17,7 @@ from gozen.archive import keys
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog.format import layout
 from gozen.catalog.format.manifest import DataFile, Kind, Manifest
-from gozen.portal.app import make_app
+from gozen.portal.portal_app import make_app
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.settings import Settings
 

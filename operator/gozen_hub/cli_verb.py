@@ -29,7 +29,7 @@ def hub(
         typer.Option("--test-login", help="User who may log in with a password that the command prints; repeatable."),
     ] = None,
 ) -> None:
-    """Run the hub on this machine: people log in, and each gets a lab beside the archive.
+    """Run the hub on this machine: people log in, and each gets a lab that reads the archive.
 
     Without --test-login people log in with their accounts of this machine, and the command must run as root. Labs run
     as processes; only the accounts of the system protect their users from each other.
@@ -75,7 +75,7 @@ def _write_settings(state: Path, port: int, users: list[str], archive: str) -> P
     if not users and os.geteuid() != 0:
         raise BadRequest(
             "log-in with the accounts of this machine needs root, because each lab runs as its user; "
-            "for a hub of your own: gozen hub --test-login NAME"
+            "for a hub without root: gozen hub --test-login NAME"
         )
     login: dict[str, Any] = {"method": "system"}
     if users:

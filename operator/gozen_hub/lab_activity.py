@@ -1,4 +1,4 @@
-"""An extension of the lab's server: work that goes on without requests counts as activity.
+"""An extension of the lab's server: work without requests counts as activity.
 
 JupyterHub ends a lab without activity. By itself a lab reports requests and the output of kernels. A cell that computes
 for hours without output, or a script in a terminal, would be ended in the middle of its work. Connections such as SSH

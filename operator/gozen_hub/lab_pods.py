@@ -1,4 +1,4 @@
-"""The pods of labs in a cluster: what KubeSpawner is told, computed from the settings."""
+"""The pods of labs in a cluster: the configuration of KubeSpawner, computed from the settings."""
 
 from __future__ import annotations
 

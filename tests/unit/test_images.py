@@ -43,7 +43,7 @@ def test_a_dockerfile_is_clean(dockerfile: Path) -> None:
 
 
 def test_there_are_dockerfiles() -> None:
-    assert [path.parent.name for path in DOCKERFILES] == ["operator", "pipeline"]
+    assert [path.parent.name for path in DOCKERFILES] == ["hub", "lab", "operator", "pipeline"]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)

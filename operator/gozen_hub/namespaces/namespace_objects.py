@@ -48,7 +48,7 @@ def check_owner(found: Manifest | None, name: str, user: str) -> None:
     Raises
     ------
     BadRequest
-        Two users have names that lead to one namespace, or somebody else made it.
+        Two users have names that lead to one namespace, or the namespace was not made for a user.
     """
     meta = (found or {}).get("metadata", {})
     labels = meta.get("labels") or {}

@@ -9,7 +9,7 @@ import sys
 import uvicorn
 
 from gozen.errors import GozenError
-from gozen.portal.app import make_app
+from gozen.portal.portal_app import make_app
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.settings import load_settings
 

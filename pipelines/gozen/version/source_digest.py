@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-SUFFIXES = (".py", ".typed", ".yaml", ".html", ".css", ".js")
+SUFFIXES = (".py", ".typed", ".yaml", ".html", ".css", ".js", ".json", ".svg")
 """Suffixes of the files that are installed; files that an editor or the interpreter creates are not counted."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 FRESH_S = 60.0
-"""Seconds for which a value is used without a look at the archive."""
+"""Seconds for which a value is used before the archive is read again."""
 STALE_S = 600.0
 """Seconds for which an older value is still shown while a new one is computed."""
 PATIENCE_S = 10.0
@@ -28,7 +28,7 @@ class FreshValue(Generic[_Value]):
     compute
         The function; it runs in a thread.
     patience_s
-        Seconds after which a waiting request gives up. The function goes on, for the next request.
+        Seconds after which a waiting request gives up. The function continues, for the next request.
     clock
         Monotonic time, s.
     """

@@ -26,7 +26,7 @@ _Answer = TypeVar("_Answer")
 
 
 class HubAway(Exception):
-    """The hub does not answer, or answers with an error of its own."""
+    """The hub does not answer, or answers with an internal error."""
 
 
 class LoginFailed(Exception):

@@ -91,7 +91,7 @@ class PortalSettings:
 
     @property
     def own_host(self) -> bool:
-        """Whether the portal has a host name of its own, so that no user's server shares its origin."""
+        """Whether the portal has its own host name, so that no user's server shares its origin."""
         return _origin(self.hub_url) != self.origin
 
     @property

@@ -138,7 +138,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "slow_title": Text("The archive is slow", "アーカイブの応答に時間がかかっています"),
     "slow_advice": Text(
-        "It has not answered within {seconds} seconds. Reading goes on: reload this page in a minute.",
+        "It has not answered within {seconds} seconds. The portal continues to read it: reload this page in a minute.",
         "{seconds} 秒以内に応答がありませんでした。読み込みは続いています。1 分ほど待って再読み込みしてください。",
     ),
     # log-out and errors
