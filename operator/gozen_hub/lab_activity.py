@@ -18,6 +18,8 @@ from typing import Any
 INTERVAL = "JUPYTERHUB_ACTIVITY_INTERVAL"
 """Environment variable: seconds between two reports of the lab to the hub, and between two checks here."""
 DEFAULT_S = 300
+LAB = "JUPYTERHUB_SERVICE_PREFIX"
+"""Environment variable with the path of the lab at the hub, such as ``/user/hoshi/``."""
 BUSY = 0.05
 """Part of a processor above which a process works; an idle kernel or shell uses less than a hundredth."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -43,17 +45,23 @@ def works(before: Iterable[ProcessSeen], now: Iterable[ProcessSeen], passed_s: f
     return any(one.used_s - known.get((one.pid, one.start), 0.0) > BUSY * passed_s for one in now)
 
 
-def processes_of(user: int, without: int, proc: Path = Path("/proc")) -> list[ProcessSeen]:
-    """Return the processes of a user except one, the lab's server itself, which answers requests all the time."""
+def processes_of(lab: str, without: int, proc: Path = Path("/proc")) -> list[ProcessSeen]:
+    """Return the processes that a lab started, directly or not, except its server, which answers requests all the time.
+
+    Parameters
+    ----------
+    lab
+        Value of `LAB` in the environment of the lab; each process inherits it, also one that outlives its terminal.
+    """
+    mark = f"{LAB}={lab}".encode()
     found = []
     for folder in proc.iterdir():
         if folder.name.isdigit() and int(folder.name) != without:
             try:
-                owner, text = folder.stat().st_uid, (folder / "stat").read_text()
-            except OSError:  # it has ended since the folder was listed
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(_parsed(int(folder.name), (folder / "stat").read_text()))
+            except OSError:  # it belongs to another user, or has ended since the folder was listed
                 continue
-            if owner == user:
-                found.append(_parsed(int(folder.name), text))
     return found
 
 
@@ -87,7 +95,7 @@ class Watch:
         self._seen, self._seen_at = seen, now
 
     def _processes(self) -> list[ProcessSeen]:
-        return processes_of(os.getuid(), without=os.getpid())
+        return processes_of(os.environ.get(LAB, ""), without=os.getpid())
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

@@ -25,10 +25,9 @@ def main() -> None:
     source = os.environ.get(VARIABLE)
     if source:
         give_notebooks(Path(source), Path.home() / "notebooks")
-    config = Path(__file__).with_name("lab_config.py")
-    # Its settings: the lab asks nobody outside for news or updates; it may have no way there.
+    # The extension for activity, no requests for news or updates to hosts outside, and no hidden folder as trash.
     os.environ["JUPYTER_CONFIG_PATH"] = str(Path(__file__).with_name("jupyter"))
-    command = [sys.executable, "-m", "jupyterhub.singleuser", f"--config={config}", *sys.argv[1:]]
+    command = [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606 - signals must reach the lab itself
 
 

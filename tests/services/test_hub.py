@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import websocket
 from playwright.sync_api import Browser, Page
 
 from .chromium import chromium
@@ -217,20 +218,6 @@ async (url) => {
   try { await fetch(url, {method: "POST", credentials: "include", mode: "no-cors"}) } catch { return "blocked" }
 }
 """
-EXECUTE = """
-([url, code]) => new Promise((resolve, reject) => {
-  const socket = new WebSocket(url);
-  const header = {msg_id: "1", msg_type: "execute_request", username: "", session: "s", version: "5.3"};
-  const content = {code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false};
-  socket.onopen = () => socket.send(
-    JSON.stringify({header, parent_header: {}, metadata: {}, content, channel: "shell", buffers: []}));
-  socket.onmessage = (event) => {
-    const message = JSON.parse(event.data);
-    if (message.header.msg_type === "execute_reply") { resolve(message.content.status); socket.close(); }
-  };
-  socket.onclose = () => reject(new Error("the connection was closed"));
-})
-"""
 IDLE_S = 4
 
 
@@ -254,6 +241,30 @@ def impatient(demo: Path, tmp_path: Path) -> Iterator[Hub]:
     assert stopped(hub) == []
 
 
+def executed(url: str, token: str, code: str) -> str:
+    """Run code in a kernel without any request meanwhile; return ``ok`` or ``error``."""
+    asked = request(url, token)
+    headers = {name: value for name, value in asked.header_items() if name.lower() in ("authorization", "host")}
+    message = {
+        "header": {"msg_id": "1", "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"},
+        "parent_header": {},
+        "metadata": {},
+        "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False},
+        "channel": "shell",
+    }
+    address = asked.full_url.replace("http", "ws", 1)
+    host = headers.pop("Host")
+    connection = websocket.create_connection(address, header=headers, host=host, timeout=60)
+    try:
+        connection.send(json.dumps(message))
+        while True:
+            answer = json.loads(connection.recv())
+            if answer["header"]["msg_type"] == "execute_reply":
+                return str(answer["content"]["status"])
+    finally:
+        connection.close()
+
+
 def test_a_lab_ends_when_it_is_idle_and_not_while_a_silent_cell_computes(impatient: Hub, browser: Browser) -> None:
     page = browser.new_context().new_page()
     impatient.log_in(page, "hoshi")
@@ -261,12 +272,11 @@ def test_a_lab_ends_when_it_is_idle_and_not_while_a_silent_cell_computes(impatie
     token = token_of(impatient, page, "hoshi")
     page.goto(f"{impatient.url}/hub/user-redirect/api/status")
     page.wait_for_url(f"{impatient.user_url('hoshi')}/api/status**", timeout=60_000)
+    page.context.close()
     lab = f"{impatient.user_url('hoshi')}/api"
     kernel = called(f"{lab}/kernels", token, "POST", {"name": "python3"})["id"]
-    address = f"{lab.replace('http', 'ws', 1)}/kernels/{kernel}/channels?token={token}"
     busy = f"import time; end = time.time() + {4 * IDLE_S}\nwhile time.time() < end: pass"
-    assert page.evaluate(EXECUTE, [address, busy]) == "ok"
-    page.context.close()
+    assert executed(f"{lab}/kernels/{kernel}/channels", token, busy) == "ok"
     end = time.monotonic() + 60
     while called(f"{impatient.url}/hub/api/users/hoshi", token)["server"]:
         assert time.monotonic() < end, "an idle lab goes on"

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gozen_hub.lab_activity import BUSY, ProcessSeen, Watch, kernel_is_busy, processes_of, works
+from gozen_hub.lab_activity import BUSY, LAB, ProcessSeen, Watch, kernel_is_busy, processes_of, works
 
 IDLE = ProcessSeen(7, 100, 3.0)
 
@@ -34,17 +35,20 @@ def test_a_new_process_and_one_with_an_old_number_count_from_their_start() -> No
     assert works([IDLE], [ProcessSeen(7, 200, 3.0)], 30.0)
 
 
-def test_processes_are_read_also_with_odd_names(tmp_path: Path) -> None:
-    for pid, name in ((11, "sh"), (12, "a) R (b"), (13, "lab")):
+def test_processes_of_the_lab_are_read_also_with_odd_names(tmp_path: Path) -> None:
+    processes = {11: ("sh", "/user/hoshi/"), 12: ("a) R (b", "/user/hoshi/"), 13: ("lab", "/user/hoshi/")}
+    processes |= {14: ("sh", "/user/hoshi/2/"), 15: ("sh", "/user/sora/")}
+    for pid, (name, lab) in processes.items():
         (tmp_path / str(pid)).mkdir()
         fields = " ".join(str(number) for number in range(4, 60))
         (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S {fields}\n")
+        (tmp_path / str(pid) / "environ").write_text(f"PATH=/bin\0{LAB}={lab}\0USER=a\0")
+    (tmp_path / "16").mkdir()  # ended meanwhile
     (tmp_path / "self").mkdir()
-    found = {one.pid: one for one in processes_of(os.getuid(), without=13, proc=tmp_path)}
+    found = {one.pid: one for one in processes_of("/user/hoshi/", without=13, proc=tmp_path)}
     assert sorted(found) == [11, 12]
     assert found[11].start == 22
     assert found[11].used_s == pytest.approx((14 + 15) / os.sysconf("SC_CLK_TCK"))
-    assert processes_of(os.getuid() + 1, without=13, proc=tmp_path) == []
 
 
 class Kernels:
@@ -73,12 +77,16 @@ def test_an_idle_lab_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings["last_activity_times"] == {}
 
 
-def test_a_script_that_computes_is_activity() -> None:
+def test_a_script_that_computes_is_activity(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = f"/user/{uuid.uuid4()}/"
+    monkeypatch.setenv(LAB, lab)
     settings: dict[str, Any] = {"kernel_manager": Kernels("idle"), "last_activity_times": {}}
     watch = Watch(settings)
+    watch.check()
+    assert settings["last_activity_times"] == {}
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as script:
         try:
-            while not any(one.pid == script.pid and one.used_s > 0.2 for one in processes_of(os.getuid(), 0)):
+            while not any(one.used_s > 0.2 for one in processes_of(lab, os.getpid())):
                 time.sleep(0.01)
             watch.check()
         finally:
