@@ -357,7 +357,7 @@ def shuffled(store: Store) -> str:
 
 DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
     "missing file": (lambda s: damaged_file(s, lambda _: b""), "does not exist, but the manifest names it"),
-    "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "cut short"),
+    "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "truncated"),
     "changed bytes": (shuffled, "does not have the checksum that is in its name"),
     "no side file": (
         lambda s: s.delete("catalogs/lightcurves/lightcurves.g1/partition_info.csv") or "partition_info.csv",

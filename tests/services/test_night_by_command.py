@@ -321,7 +321,7 @@ def test_pods_that_share_an_exposure_end_as_one_run_does(night: Path, reduced: P
     [
         (("night", "append"), "nothing is selected"),
         (("night", "append", "--region", "10,20"), "is not a circle"),
-        (("night", "append", "--region", "10,95,1"), "DEC from -90 to 90"),
+        (("night", "append", "--region", "10,95,1"), "must be from -90 to 90"),
         (("night", "append", NIGHT, "--region", "10,-80,1"), "no exposure of the night 20260115 that is selected"),
         (("night", "append", "--exposure", "nobody"), "no selected exposure is reduced"),
         (("night", "append", NIGHT, "--run", "r9"), "no exposure of the night"),
