@@ -6,7 +6,9 @@ One image runs hub, proxy, portal, labs and workers. It is the lab's image with 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,12 +19,14 @@ from typing import Any
 import helm_python as helm
 from tests.services.hub_client import HubClient
 from tests.services.s3_server import KEY, SECRET, S3Server, s3_server
+from tests.suite import cache
 from tests.suite.costs import measured
 
 from gozen.version import code_version
 
 from .custom_resources import adopt
 from .images import base_image, build_image, export_image, image_id
+from .machine import run
 from .node import Node
 from .own_images import ROOT, load_own_images
 from .processes import Process, free_ports, wait_until
@@ -35,6 +39,7 @@ PASSWORD = "correct-horse-battery"
 USERS = ("hoshi", "sora")
 LAB_IMAGE, IMAGE = "localhost/gozen/lab:test", "localhost/gozen/platform:test"
 EXTRAS = "--extra dask --extra lab --extra portal --extra s3 --extra sql"
+PROXY = "configurable-http-proxy@5.3.0"
 HOMES = "gozen-homes"
 SECONDS_TO_START = 300
 
@@ -73,7 +78,20 @@ def platform_image() -> str:
         values = {"BASE": base_image(), "VERSION": code_version(), "EXTRAS": EXTRAS}
         build_image(ROOT / "images" / "lab" / "Dockerfile", LAB_IMAGE, values, context=ROOT, flags=["--target=lab"])
         dockerfile = Path(__file__).parent / "platform_image" / "Dockerfile"
-        return build_image(dockerfile, IMAGE, {"LAB": LAB_IMAGE}, context=ROOT)
+        return build_image(dockerfile, IMAGE, {"LAB": LAB_IMAGE}, context=_context())
+
+
+def _context() -> Path:
+    """Return the folder that the build of the image reads, with the proxy of the hub from npm; it is kept."""
+    folder = cache.folder() / "platform-image"
+    npm = Path(sys.executable).parent / "npm"
+    with cache.locked("platform-image"):
+        if not (folder / "node_modules" / ".bin" / "configurable-http-proxy").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            run([npm, "install", "--silent", "--prefix", folder, PROXY], seconds=300)
+        shutil.copy(ROOT / "constraints.txt", folder)
+        shutil.copy(ROOT / "images" / "hub" / "requirements.txt", folder)
+    return folder
 
 
 def load_platform_image(node: Node) -> str:
