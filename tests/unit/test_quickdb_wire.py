@@ -416,7 +416,7 @@ def test_elements_of_no_bytes_are_not_many_as_all_are_walked_through_when_they_a
         "structs": [nothing, [max(one, 1) for one in shape]],
     }[what]
     described = {"size": 1, "fields": [["e", empty, 0], ["x", "|i1", 0]]}
-    with pytest.raises(ValueError, match="shows its bytes many times"):
+    with pytest.raises(ValueError, match="too many of its fields overlap"):
         dtypes.read_dtype(json.dumps(described).encode())
 
 

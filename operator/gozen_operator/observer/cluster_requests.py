@@ -82,7 +82,7 @@ class KubernetesCluster:
             if not refusal.is_final:
                 raise
             self._tell(
-                f"{refusal}; the observer lists all of them at each check. Install the chart's "
+                f"{refusal}; the observer therefore lists all Observations at each check. Install the chart's "
                 "CustomResourceDefinitions"
             )
             items = self._items(what, _REMEMBERED)

@@ -96,7 +96,7 @@ def gather(sources: ReconcileSources, resource: Resource) -> Answers:
 
 
 def plan_for(sources: ReconcileSources, resource: Resource, answers: Answers, now: float) -> Plan:
-    """Return the plan for a resource; `now` is in seconds since 1970."""
+    """Return what the operator must do next for a resource; `now` is in seconds since 1970."""
     steps = _TABLE[type(resource)]
     return steps.reconcile(resource, steps.facts(sources, resource, answers), sources.settings, now)
 

@@ -106,7 +106,7 @@ class BucketAccess:
             return held.request
         finally:
             self._thread.holds = False
-        raise AssertionError("the request is never sent")
+        raise AssertionError("the request was sent although it should only be signed")
 
     def _hold(self, request: Any, **_: Any) -> None:
         if getattr(self._thread, "holds", False):
