@@ -127,11 +127,11 @@ class ExposureFacts:
     trouble
         Why the archive cannot be read now.
     calibration
-        Calibration Exposures of its night that have to come first and are not complete.
+        Calibration Exposures of its night for which it waits, because they are not complete.
     job
         Its own Job.
     job_of_another
-        Message about another owner's Job that has the name of its own Job; empty if there is none.
+        Message that another owner's Job has the name that its Job needs; empty if the name is free.
     may_launch
         Whether a place among the active Jobs is free for it.
     ahead

@@ -33,7 +33,7 @@ class Plan:
     Parameters
     ----------
     create
-        A Job, created unless one of its name exists.
+        The Job to create, unless a Job with its name exists.
     status
         The complete status that the operator owns; None changes nothing.
     expire

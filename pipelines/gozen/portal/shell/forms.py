@@ -17,7 +17,7 @@ FIELD = "form_token"
 
 
 class ForeignForm(Exception):
-    """A form did not come from a page of this portal, or from one of another log-in."""
+    """A form did not come from a page of this portal, or belongs to another log-in."""
 
 
 def form_token(settings: PortalSettings, session: str) -> str:

@@ -227,7 +227,9 @@ def _require_narrow(node: dict[str, Any]) -> None:
     pattern = node["children"][0] if node["children"] else {}
     written = pattern.get("value", {}).get("value") if pattern.get("class") == "CONSTANT" else None
     if not isinstance(written, str) or _WIDE.search(written):
-        raise BadRequest(f"{node['function_name']}: write the format as a text, with widths below 1000 and as numbers")
+        raise BadRequest(
+            f"{node['function_name']}: write the format as a constant text, in which all widths are numbers below 1000"
+        )
 
 
 def _require_table_function(function: dict[str, Any]) -> None:
