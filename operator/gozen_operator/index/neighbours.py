@@ -26,7 +26,7 @@ class ExposureNeighbours:
     parent
         The Observation that it belongs to.
     ahead
-        How many Exposures precede it in the queue.
+        Number of Exposures before it in the queue.
     running
         How many Jobs of other Exposures have not ended.
     first

@@ -103,7 +103,7 @@ def fit_zero_point(stars: StarFluxes, settings: CalibrationSettings, name: str, 
     name
         Exposure and sensor, for the messages.
     why
-        Sentence on the stars that were removed before, for the messages.
+        Sentence about the stars that were removed before, for messages.
 
     Raises
     ------

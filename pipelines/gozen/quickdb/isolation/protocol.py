@@ -31,7 +31,7 @@ _SHOWN = 50_000
 
 
 class Said(Exception):
-    """The function raised an error; its process can be used again."""
+    """An error that the function raised; its process can be used again."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

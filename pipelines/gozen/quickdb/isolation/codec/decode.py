@@ -34,7 +34,7 @@ class Reader:
     Raises
     ------
     ValueError, struct.error, TypeError, KeyError, IndexError, OverflowError, RecursionError, pyarrow.ArrowException
-        From every method, if the bytes are not a valid value.
+        Every method may raise these errors, if the bytes are not a valid value.
     """
 
     def __init__(self, data: memoryview, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> None:
