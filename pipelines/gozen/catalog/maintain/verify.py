@@ -192,7 +192,7 @@ def _rows(file: DataFile, data: bytes, rows: pa.Table, schema: pa.Schema, groups
 
 
 def _folder(store: Store, version: Manifest) -> Iterator[Problem]:
-    """Check what directory readers find in the generation: its side files, and files that are not in its manifest."""
+    """Check a generation for readers that list folders: its side files, and files that are not in its manifest."""
     folder = layout.generation(version.name, version.generation)
     wanted = {
         "hats.properties": hats_files.properties(version, version.rows, version.kind),
