@@ -38,11 +38,11 @@ class Master:
     Parameters
     ----------
     image
-        Cut to the window of the frames that use it.
+        Image of the master, cut to the window of the frames that use it.
     mjd
         Start of the exposure from which the master was made, MJD (UTC).
     age_days
-        Days from then to the exposure that uses the master.
+        Days from that time to the exposure that uses the master.
     used
         Record of its use, for the commit.
     """
