@@ -137,7 +137,7 @@ def _sums(version: Manifest, groups: pa.Table, said: Coverage, found: list[Cover
     if lost:
         yield Problem(version.key_of(version.index), f"lists {min(lost)}, which the manifest does not", _RESTORE)
     if len(found) == len(version.files) and not _same(hats_files.add_coverages([(1, one) for one in found]), said):
-        yield Problem(version.key_of(version.coverage), "does not count the rows of the files", _RESTORE)
+        yield Problem(version.key_of(version.coverage), "disagrees with the number of rows in the files", _RESTORE)
 
 
 def _file(
