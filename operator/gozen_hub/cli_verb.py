@@ -76,8 +76,8 @@ def _write_settings(state: Path, port: int, users: list[str], archive: str) -> P
 
     if not users and os.geteuid() != 0:
         raise BadRequest(
-            "log-in with the accounts of this machine needs root, because each lab runs as its user; "
-            "for a hub without root: gozen hub --test-login NAME"
+            "to log in people with their accounts of this machine, the hub must run as root, because it starts the "
+            "JupyterLab of each person under that account; without root, use gozen hub --test-login NAME"
         )
     login: dict[str, Any] = {"method": "system"}
     if users:

@@ -62,7 +62,7 @@ class LoginSettings(_Group):
     @model_validator(mode="after")
     def _complete(self) -> LoginSettings:
         if self.method != "system" and getattr(self, self.method) is None:
-            raise ValueError(f"the log-in method {self.method!r} needs the group {self.method!r}")
+            raise ValueError(f"the log-in method {self.method!r} needs the settings login.{self.method}")
         return self
 
 

@@ -199,7 +199,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
     ours = camera.exposure_id == number
     if ours and camera.phase == "exposing":
         if s.stopping and camera.remaining_s > s.limits.grace_s:
-            return Abort(number, f"the observer was stopped, {camera.remaining_s:.0f} s before the exposure does")
+            return Abort(number, f"the observer was stopped {camera.remaining_s:.0f} s before the end of the exposure")
         return Wait(min(max(camera.remaining_s, POLL_S), s.limits.interval_s))
     written = tuple(sensor for sensor in wanted if sensor in (s.attempt.recorded or ()))
     # A complete record counts whatever the camera says: after a restart it may have forgotten the exposure.

@@ -33,7 +33,7 @@ _NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def profile_of(name: str) -> Profile | RequestProblem:
-    """Return an instrument profile, or the reason why there is none.
+    """Return an instrument profile, or the reason why it does not exist.
 
     Raises
     ------

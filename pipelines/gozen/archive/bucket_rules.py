@@ -35,7 +35,7 @@ def bucket_of(store: Store) -> S3Store:
     if isinstance(store, S3Store):
         return store
     raise BadRequest(
-        f"{store.url} is not a bucket: only s3:// has lifecycle rules and policies; run `gozen archive expire` instead"
+        f"{store.url} is not in an S3 bucket: it has no life-cycle rules and no policy; use `gozen archive expire`"
     )
 
 

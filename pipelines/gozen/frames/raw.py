@@ -175,7 +175,7 @@ def read_file(
     Parameters
     ----------
     room
-        Returns memory of a given size for the file's bytes, which the frames are views of; new memory by default.
+        Returns memory of a given size for the bytes of the file; the frames are views of it. Default: new memory.
     hdu
         Number or name of the image; the first one by default.
 
@@ -240,7 +240,7 @@ def as_meant(file: RawFile, profile: Profile) -> RawFile:
     Raises
     ------
     CorruptFile
-        The profile does not set it, and pixels seem to have overflowed.
+        The profile does not set `unsigned`, and pixels seem to have overflowed.
     """
     if file.frames.dtype != STORED or (file.offset, file.scale) != (0, 1) or profile.unsigned is False:
         return file

@@ -132,7 +132,7 @@ def search_tracklets(
     asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
     if asked:
         raise BadRequest(
-            f"the table of tracklets has no {asked[0]}, but the table of exposures has: use `gozen exposures`"
+            f"the table of tracklets has no {asked[0]}, but the table of exposures has it: use `gozen exposures`"
         )
     found = _search(store, "tracklets", selection, _TRACKLET_TEXTS)
     for name, wanted in (("tracklet", tracklet), ("kind", kind)):
@@ -182,7 +182,9 @@ def search_quality(
     selection = selection or LogSelection()
     asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]
     if asked:
-        raise BadRequest(f"the quality table has no {asked[0]}, but the table of exposures has: use `gozen exposures`")
+        raise BadRequest(
+            f"the quality table has no {asked[0]}, but the table of exposures has it: use `gozen exposures`"
+        )
     found = _search(store, "quality", selection, _QUALITY_TEXTS)
     is_frame = pc.is_null(found["gate"])
     keep = pc.or_(pc.and_(is_frame, frames), pc.and_(pc.invert(is_frame), gates))

@@ -32,7 +32,7 @@ class Metrics:
         Parameters
         ----------
         route
-            The pattern of the address, never the address itself: strangers could make any number of those.
+            The pattern of the address. With the address itself, strangers could create any number of metrics.
         began
             When it arrived, by `time.perf_counter`.
         """

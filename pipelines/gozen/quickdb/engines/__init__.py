@@ -35,7 +35,7 @@ class Engine(Protocol):
         """
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the open job in a worker."""
+        """Call a method of the open job (such as `combine`) in a worker."""
 
     def close(self) -> None:
         """Stop the workers."""

@@ -155,7 +155,7 @@ def is_of_numbers(values: Collection[object]) -> bool:
 
 
 def _is_orderless(steps: Steps, made: int, ends: Mapping[int, str], sets: _Sets, *, stored: bool = False) -> bool:
-    """Return whether the order of a set, which step `made` leaves on the stack, does not matter to its use."""
+    """Return whether a set, which step `made` leaves on the stack, is used in a way that ignores its order."""
     found = consumer(steps, made)
     if found is None:
         return False

@@ -141,7 +141,8 @@ def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
     Returns
     -------
     bool
-        Whether no further test is needed. Three equal values, such as zeros, cannot reveal a difference or a mean.
+        Whether no further test is needed. False if the three values are equal, such as zeros: then the test cannot show
+        that `reduce` subtracts or averages.
 
     Raises
     ------
