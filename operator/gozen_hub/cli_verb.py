@@ -49,8 +49,8 @@ def hub(
     if warning:
         typer.echo(f"warning: {warning}", err=True)
     os.environ[VARIABLE] = str(file.resolve())
-    # The hub starts traefik by its name; it is where Python is, even if the user has not activated that environment.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # The hub starts traefik by its name: found also if the environment of Gozen has not been activated.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     config = Path(__file__).with_name("jupyterhub_config.py")
     sys.stdout.flush()
     # The same process: signals reach the hub, which ends labs and proxy.
