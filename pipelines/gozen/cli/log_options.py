@@ -82,7 +82,7 @@ def _circle(ra: float | None, dec: float | None, radius: float | None) -> SkyCir
 
     if ra is None and dec is None:
         if radius is not None:
-            raise BadRequest("--radius is that of a circle, which needs --ra and --dec as well")
+            raise BadRequest("--radius needs the centre of a circle: give --ra and --dec too")
         return None
     if ra is None or dec is None:
         raise BadRequest("a circle needs both --ra and --dec")

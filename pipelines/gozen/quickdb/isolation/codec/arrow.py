@@ -151,7 +151,7 @@ def _chunked(kind: pa.DataType, described: Any, rows: int, charge: Charge) -> pa
 def _array(kind: pa.DataType, described: Any, charge: Charge) -> pa.Array:
     length, bitmap, buffers, children, dictionary = _parts(described, int, object, list, list, object)
     if not 0 <= length <= _MOST:
-        raise Malformed("an Arrow array of a length that cannot be")
+        raise Malformed("the length of an Arrow array is invalid")
     if pa.types.is_null(kind):
         charge(length)
         return pa.nulls(length)

@@ -145,21 +145,21 @@ def _time(name: str, rest: Any, _level: int) -> pa.DataType:
     if name != "timestamp":
         return getattr(pa, name)(unit)
     if zone[0] is not None and (type(zone[0]) is not str or _ZONE.fullmatch(zone[0]) is None):
-        raise Malformed("an Arrow time zone that cannot be")
+        raise Malformed("the time zone of an Arrow type is invalid")
     return pa.timestamp(unit, zone[0])
 
 
 def _decimal(name: str, rest: Any, _level: int) -> pa.DataType:
     precision, scale = _parts(rest, int, int)
     if not 1 <= precision <= _DIGITS[name] or abs(scale) > _MOST_SCALE:
-        raise Malformed("an Arrow decimal that cannot be")
+        raise Malformed("the precision or scale of an Arrow decimal is invalid")
     return getattr(pa, name)(precision, scale)
 
 
 def _bytes(_name: str, rest: Any, _level: int) -> pa.DataType:
     (width,) = _parts(rest, int)
     if not 0 <= width <= _LARGEST:
-        raise Malformed("an Arrow width that cannot be")
+        raise Malformed("the width of an Arrow type is invalid")
     return pa.binary(width)
 
 
@@ -178,7 +178,7 @@ def _list(name: str, rest: Any, level: int) -> pa.DataType:
         return getattr(pa, name)(_field(of, level))
     of, size = _parts(rest, tuple, int)
     if not 0 <= size <= _LARGEST:
-        raise Malformed("an Arrow list of a size that cannot be")
+        raise Malformed("the size of an Arrow list is invalid")
     return pa.list_(_field(of, level), size)
 
 
