@@ -90,7 +90,7 @@ def _check_header(read: Read) -> HeaderChecked:
     if cube.header.sensor != work.sensor or profile.sensor(work.sensor) is None:
         known = ", ".join(sensor.id for sensor in profile.sensors[:8])
         raise CorruptFile(
-            f"{cube.frame_id}: the header says sensor {cube.header.sensor!r}, where {work.sensor!r} is reduced; "
+            f"{cube.frame_id}: the header names sensor {cube.header.sensor!r}, but sensor {work.sensor!r} is reduced; "
             f"the profile {profile.name} has {known}{', ...' if len(profile.sensors) > 8 else ''}"
         )
     check_coordinates(cube.header, cube.frame_id)

@@ -103,22 +103,22 @@ def read_schema(described: Any) -> pa.Schema:
 def read_type(described: Any, level: int = 0) -> pa.DataType:
     """Return the type of a description that may be hostile; raise `ValueError` if it is not valid."""
     if level > _LEVELS or type(described) is not tuple or not described or type(described[0]) is not str:
-        raise Malformed("an Arrow type that is nested too deep, or has no name")
+        raise Malformed("an Arrow type is nested too deep, or has no name")
     name, rest = described[0], described[1:]
     if name in PLAIN:
         _parts(rest)
         return PLAIN[name]
     reader = _NESTED.get(name) or _PARAMETRIC.get(name)
     if reader is None:
-        raise Malformed("an Arrow type that is not allowed")
+        raise Malformed("this Arrow type is not allowed")
     return reader(name, rest, level)
 
 
 def _parts(described: Any, *kinds: type) -> tuple[Any, ...]:
     if type(described) is not tuple or len(described) != len(kinds):
-        raise Malformed("an Arrow type with parts that it does not have")
+        raise Malformed("an Arrow type has a wrong number of parts")
     if any(kind is not object and type(one) is not kind for one, kind in zip(described, kinds, strict=True)):
-        raise Malformed("an Arrow type with parts of other kinds")
+        raise Malformed("a part of an Arrow type has a wrong type")
     return described
 
 
@@ -131,17 +131,17 @@ def _metadata(described: Any) -> dict[bytes, bytes] | None:
     if described is None:
         return None
     if type(described) is not list:
-        raise Malformed("Arrow metadata that are not pairs")
+        raise Malformed("Arrow metadata are not a list of pairs")
     pairs = dict(_parts(one, bytes, bytes) for one in described)
     if any(key.startswith(_EXTENSION) for key in pairs):
-        raise Malformed("Arrow data with an extension type")
+        raise Malformed("Arrow data contain an extension type")
     return pairs
 
 
 def _time(name: str, rest: Any, _level: int) -> pa.DataType:
     unit, *zone = _parts(rest, str, object) if name == "timestamp" else _parts(rest, str)
     if unit not in _TIMES[name]:
-        raise Malformed("an Arrow time of an unknown unit")
+        raise Malformed("the unit of an Arrow time is unknown")
     if name != "timestamp":
         return getattr(pa, name)(unit)
     if zone[0] is not None and (type(zone[0]) is not str or _ZONE.fullmatch(zone[0]) is None):
@@ -191,7 +191,7 @@ def _map(_name: str, rest: Any, level: int) -> pa.DataType:
     key, item, is_sorted = _parts(rest, tuple, tuple, bool)
     of_key = _field(key, level)
     if pa.types.is_null(of_key.type):
-        raise Malformed("an Arrow map without keys")
+        raise Malformed("the keys of an Arrow map are null")
     return pa.map_(of_key.with_nullable(False), _field(item, level), is_sorted)
 
 

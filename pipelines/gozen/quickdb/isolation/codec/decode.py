@@ -44,7 +44,7 @@ class Reader:
         self._ends = time.thread_time() + seconds
         magic, length = HEAD.unpack_from(data)
         if magic != MAGIC or length > len(data) - HEAD.size:
-            raise Malformed("they do not begin as one")
+            raise Malformed("the first bytes are not those of a value")
         self.at = HEAD.size
         self.tree = data[: self.at + length]
         self.memory = self.at + length
