@@ -99,7 +99,7 @@ def show_found(
     selection: LogSelection,
     more: Mapping[str, object] | None = None,
 ) -> None:
-    """Print the rows that a search found; if there are none, say which conditions nothing met.
+    """Print the rows that a search found; if there are none, print the conditions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What happens to every request and every answer: headers and metrics."""
+"""Add headers to every answer of the portal, and count every request."""
 
 from __future__ import annotations
 

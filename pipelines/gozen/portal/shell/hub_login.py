@@ -178,7 +178,7 @@ class HubLogin:
         return User(str(found["name"]), hashlib.sha256(token.encode()).hexdigest())
 
     def forget(self) -> None:
-        """Ask the hub again about every token: somebody has logged out."""
+        """Empty the cache of tokens, because a user has logged out: the hub is asked again about each token."""
         self._hub.cache.clear()
 
 
