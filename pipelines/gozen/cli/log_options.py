@@ -82,7 +82,7 @@ def _circle(ra: float | None, dec: float | None, radius: float | None) -> SkyCir
 
     if ra is None and dec is None:
         if radius is not None:
-            raise BadRequest("--radius needs the centre of a circle: give --ra and --dec too")
+            raise BadRequest("--radius needs --ra and --dec, the centre of the circle")
         return None
     if ra is None or dec is None:
         raise BadRequest("a circle needs both --ra and --dec")
