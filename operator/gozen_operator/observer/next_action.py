@@ -215,7 +215,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
 
 
 def _fail(s: Situation, step: int, message: str) -> Action:
-    """Cancel the recipe as a unit, after the exposure is closed; data that were taken stay."""
+    """Close the exposure, then cancel the complete recipe; data that were taken are kept."""
     attempt = s.attempt
     number = attempt.exposure_id
     if number is not None and attempt.opened and attempt.closing is None:

@@ -114,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gozen-observer",
         description="Claim the accepted Observation that is next, execute its steps with the telescope and the camera "
-        "of the site, and create its Exposures. It may be killed at any moment: it neither exposes twice nor forgets.",
+        "of the site, and create its Exposures. It may be killed at any moment: a restarted observer "
+        "continues, and exposes no number twice.",
         epilog="Settings: the groups `observer` and `observatory` of gozen.toml or the environment, such as "
         "GOZEN_OBSERVATORY__DRIVER=simulated; `gozen config` lists all of them.",
     )

@@ -153,7 +153,7 @@ class SensorCommit(_CommitPart):
     @model_validator(mode="after")
     def _says_why(self) -> Self:
         if (self.status == "rejected") != (self.rejection is not None):
-            raise ValueError("a rejected sensor, and no other, says why under `rejection`")
+            raise ValueError("`rejection` is required if the sensor is rejected, and not allowed otherwise")
         return self
 
     @property

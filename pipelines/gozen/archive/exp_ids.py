@@ -163,7 +163,7 @@ def read_opening(store: Store, exposure_id: int) -> Opening | None:
 
 
 def last_taken(store: Store, before: int) -> Opening | None:
-    """Return the opening of the last exposure before a number that has data, or None.
+    """Return the opening of the last exposure that has data, among those with a smaller number; None without any.
 
     An exposure that was lost, or has no record by the camera, did not use its planned time.
     """

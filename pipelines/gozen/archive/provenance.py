@@ -50,7 +50,7 @@ class ReferenceUsed(_ProvenancePart):
 
 
 class Provenance(_ProvenancePart):
-    """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no time of processing."""
+    """Code, recipe, parameters, calibration and inputs of one processing of one sensor, but not its time."""
 
     code_version: str = Field(description="Number, commit and digest of the sources, as printed by `gozen --version`")
     image_digest: str = Field("", description="Digest of the container image; empty outside a container")

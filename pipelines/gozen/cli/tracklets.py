@@ -56,7 +56,7 @@ Significance = Annotated[
     typer.Option(
         "--significance",
         min=0,
-        help="Minimum significance: -log10 of the number of such lines expected by chance.",
+        help="Minimum significance: -log10 of the number of equally good tracklets expected by chance.",
         rich_help_panel="Selection",
     ),
 ]

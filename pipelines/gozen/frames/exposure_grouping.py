@@ -140,9 +140,9 @@ class Exposures:
         problem = contradiction(frame, known.object, known.data_type, known.setup)
         if problem:
             raise CorruptFile(
-                f"{source}: {problem}, although other files have the same exposure number {number}; files with one "
-                "number form one exposure, so correct the number or the keyword, or leave out `exposure_id` in the "
-                "profile"
+                f"{source}: {problem} as in the other files of exposure number {number}; files with one number form "
+                "one exposure, so correct the number or that value in the header; if the camera does not number its "
+                "exposures, remove `exposure_id` from the profile"
             )
         if frame.taken.cube_s is not None and frame.sensor in known.first:
             raise CorruptFile(

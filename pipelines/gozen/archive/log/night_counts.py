@@ -17,7 +17,7 @@ _COLUMNS = ("exposure", "status", "mjd_start")
 
 @dataclass(frozen=True)
 class NightCounts:
-    """Numbers of one night.
+    """Counts of the exposures of one night.
 
     Parameters
     ----------

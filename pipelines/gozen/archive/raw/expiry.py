@@ -93,7 +93,7 @@ def night_end(night: str) -> datetime:
 
 
 def is_due(night: str, now: datetime, keep_days: float) -> bool:
-    """Tell whether a night ended at least ``keep_days`` ago; with infinite days it never did."""
+    """Tell whether a night ended at least ``keep_days`` ago; always False if ``keep_days`` is infinite."""
     return (now - night_end(night)) / timedelta(days=1) >= keep_days
 
 
@@ -135,7 +135,7 @@ def standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
 def _removed(
     store: Store, night: str, exposure: str, found: Iterable[RawObject], now: datetime, keep_days: float
 ) -> list[RawObject]:
-    """Delete the expired files of one exposure, each only if it is still expired at its turn; return the fates."""
+    """Delete the expired files of one exposure, and check each again before this; return what became of each."""
     seen: tuple[bool, list[str]] | None = None
     committed: Mapping[str, bool] = {}
     became = []

@@ -65,7 +65,7 @@ def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | No
     begun
         Its processor time when the call began, in seconds.
     limits
-        Limits of the call.
+        Limits of the call: time, memory and data.
     """
     if seen.threads > limit.THREADS:
         return limit.too_many_threads(seen.threads)
@@ -84,7 +84,7 @@ class Watch:
     pid
         Process id of the child. The child must not be reaped before this object's last use: its id could be reused.
     limits
-        Limits of a call.
+        Limits of one call of a user's function.
     """
 
     def __init__(self, pid: int, limits: Limits) -> None:

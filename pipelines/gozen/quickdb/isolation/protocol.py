@@ -47,7 +47,7 @@ class Conversation:
     connection
         The worker's end of the socket to it.
     limits
-        Limits of a call.
+        Limits of one call of a user's function.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], connection: ChildSocket, limits: Limits) -> None:
