@@ -163,7 +163,7 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
 
 def test_an_answer_to_nothing_is_not_taken_for_that_of_the_next_call(small):
     result = message(b"O", encode("first"))
-    with pytest.raises(FunctionFailed, match="an invalid answer: something after it"):
+    with pytest.raises(FunctionFailed, match="an invalid answer: there are unexpected bytes after it"):
         small.call(PROGRAM, "says", result + message(b"O", encode("second")), refuse_all)
     assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
 
@@ -173,7 +173,7 @@ def test_what_a_process_says_between_two_calls_is_an_answer_to_nothing():
     with theirs, contextlib.closing(ChildSocket(ours, os.getpid(), SMALL)) as connection:
         connection.must_be_silent()
         theirs.sendall(b"O")
-        with pytest.raises(Malformed, match="something after it"):
+        with pytest.raises(Malformed, match="unexpected bytes after it"):
             connection.must_be_silent()
 
 

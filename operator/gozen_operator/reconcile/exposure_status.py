@@ -43,7 +43,7 @@ def whole_status(
     Parameters
     ----------
     keep_same_reason
-        Whether a change of messages alone is not written: each write costs the API server.
+        If true, None is also returned if only messages have changed, because each write is work for the API server.
     """
     old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
     generation = exposure.metadata.generation or 0

@@ -136,7 +136,9 @@ class Conversation:
         most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
         # Checked before memory is allocated: a head may declare more bytes than the worker has.
         if head.length > most or head.shared:
-            raise Malformed(f"a message {head.kind.name} of {head.length} bytes")
+            raise Malformed(
+                f"a message {head.kind.name} of {head.length} bytes, which is too long or of a kind that is not allowed"
+            )
         return self.connection.read(head.length)
 
     def end(self) -> Exception:
@@ -185,19 +187,19 @@ def _signal_name(number: int) -> str:
 
 def _digits(data: bytearray) -> int:
     if not (data.isascii() and data.isdigit()):
-        raise Malformed("no size")
+        raise Malformed("the size of the result is not a number")
     return int(data)
 
 
 def _numbers(free: Any) -> list[int]:
     if type(free) is not list or any(type(one) is not int for one in free):
-        raise Malformed("no list of numbers")
+        raise Malformed("a value that is not a list of integers")
     return free
 
 
 def _checked_failure(value: Any) -> tuple[str, str, str, bool, bool]:
     if type(value) is not tuple or [type(one) for one in value] != [str, str, str, bool, bool]:
-        raise Malformed("no failure")
+        raise Malformed("an error that is not described by a name, a message, a traceback and two flags")
     return value
 
 

@@ -116,9 +116,9 @@ def read_type(described: Any, level: int = 0) -> pa.DataType:
 
 def _parts(described: Any, *kinds: type) -> tuple[Any, ...]:
     if type(described) is not tuple or len(described) != len(kinds):
-        raise Malformed("an Arrow type with parts that it does not have")
+        raise Malformed("an Arrow type with a wrong number of parts")
     if any(kind is not object and type(one) is not kind for one, kind in zip(described, kinds, strict=True)):
-        raise Malformed("an Arrow type with parts of other kinds")
+        raise Malformed("an Arrow type with a part of a wrong type")
     return described
 
 
@@ -131,7 +131,7 @@ def _metadata(described: Any) -> dict[bytes, bytes] | None:
     if described is None:
         return None
     if type(described) is not list:
-        raise Malformed("Arrow metadata that are not pairs")
+        raise Malformed("Arrow metadata that are not a list of pairs")
     pairs = dict(_parts(one, bytes, bytes) for one in described)
     if any(key.startswith(_EXTENSION) for key in pairs):
         raise Malformed("Arrow data with an extension type")
@@ -141,25 +141,25 @@ def _metadata(described: Any) -> dict[bytes, bytes] | None:
 def _time(name: str, rest: Any, _level: int) -> pa.DataType:
     unit, *zone = _parts(rest, str, object) if name == "timestamp" else _parts(rest, str)
     if unit not in _TIMES[name]:
-        raise Malformed("an Arrow time of an unknown unit")
+        raise Malformed("an Arrow time with an unknown unit")
     if name != "timestamp":
         return getattr(pa, name)(unit)
     if zone[0] is not None and (type(zone[0]) is not str or _ZONE.fullmatch(zone[0]) is None):
-        raise Malformed("an Arrow time zone that cannot be")
+        raise Malformed("an Arrow time zone with an invalid name")
     return pa.timestamp(unit, zone[0])
 
 
 def _decimal(name: str, rest: Any, _level: int) -> pa.DataType:
     precision, scale = _parts(rest, int, int)
     if not 1 <= precision <= _DIGITS[name] or abs(scale) > _MOST_SCALE:
-        raise Malformed("an Arrow decimal that cannot be")
+        raise Malformed("an Arrow decimal with an impossible number of digits")
     return getattr(pa, name)(precision, scale)
 
 
 def _bytes(_name: str, rest: Any, _level: int) -> pa.DataType:
     (width,) = _parts(rest, int)
     if not 0 <= width <= _LARGEST:
-        raise Malformed("an Arrow width that cannot be")
+        raise Malformed("an Arrow byte type with an impossible width")
     return pa.binary(width)
 
 
@@ -168,7 +168,9 @@ def _dictionary(_name: str, rest: Any, level: int) -> pa.DataType:
     of_index = read_type(index, level + 1)
     of_value = read_type(value, level + 1)
     if not pa.types.is_integer(of_index) or not _is_word(of_value):
-        raise Malformed("an Arrow dictionary without numbers, or without plain words")
+        raise Malformed(
+            "an Arrow dictionary whose indices are not integers, or whose values have a type that is not allowed"
+        )
     return pa.dictionary(of_index, of_value, ordered)
 
 
@@ -178,7 +180,7 @@ def _list(name: str, rest: Any, level: int) -> pa.DataType:
         return getattr(pa, name)(_field(of, level))
     of, size = _parts(rest, tuple, int)
     if not 0 <= size <= _LARGEST:
-        raise Malformed("an Arrow list of a size that cannot be")
+        raise Malformed("an Arrow list type with an impossible size")
     return pa.list_(_field(of, level), size)
 
 
@@ -191,7 +193,7 @@ def _map(_name: str, rest: Any, level: int) -> pa.DataType:
     key, item, is_sorted = _parts(rest, tuple, tuple, bool)
     of_key = _field(key, level)
     if pa.types.is_null(of_key.type):
-        raise Malformed("an Arrow map without keys")
+        raise Malformed("an Arrow map whose keys have the type null")
     return pa.map_(of_key.with_nullable(False), _field(item, level), is_sorted)
 
 

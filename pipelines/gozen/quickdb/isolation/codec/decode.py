@@ -44,7 +44,7 @@ class Reader:
         self._ends = time.thread_time() + seconds
         magic, length = HEAD.unpack_from(data)
         if magic != MAGIC or length > len(data) - HEAD.size:
-            raise Malformed("they do not begin as one")
+            raise Malformed("they do not begin with the mark and the length of a value")
         self.at = HEAD.size
         self.tree = data[: self.at + length]
         self.memory = self.at + length
@@ -102,7 +102,7 @@ class Reader:
         for _ in range(self._count()):
             key = self.read()
             if not is_key(key):
-                raise Malformed(f"a key of type {type(key).__name__}")
+                raise Malformed(f"a dict with a key of type {type(key).__name__}")
             found[key] = self.read()
         return found
 

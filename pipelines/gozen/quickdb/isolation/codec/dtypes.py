@@ -51,14 +51,14 @@ def describe(dtype: np.dtype[Any]) -> str:
 
 def _described(dtype: np.dtype[Any], level: int) -> object:
     if level > _LEVELS:
-        raise Malformed("nested too deep")
+        raise Malformed("the dtype is nested too deep")
     if dtype.subdtype is not None:
         return [_described(dtype.subdtype[0], level + 1), list(dtype.subdtype[1])]
     if dtype.names is None or dtype.fields is None:
         return dtype.str
     fields = [(name, dtype.fields[name]) for name in dtype.names]
     if any(len(field) != 2 for _, field in fields):  # the third is a title, a second name for the same bytes
-        raise Malformed("a field with a title")
+        raise Malformed("a field has a title")
     return {
         "size": dtype.itemsize,
         "fields": [[name, _described(field[0], level + 1), field[1]] for name, field in fields],
@@ -83,7 +83,7 @@ def _read(text: bytes) -> np.dtype[Any]:
     size = _check_element(described)
     dtype = _made(described)
     if dtype.itemsize != size or dtype.hasobject:  # refused if NumPy computes another size
-        raise Malformed("a dtype of another size")
+        raise Malformed("a dtype whose size differs from its description")
     return dtype
 
 
@@ -111,7 +111,7 @@ def _checked(described: Any, level: int) -> tuple[int, int]:
     else:
         size, shown = _checked_fields(described, level)
     if size > _LARGEST or (size and shown > _OVERLAP * size):
-        raise Malformed("a dtype that is too large, or shows its bytes many times")
+        raise Malformed("a dtype that is too large, or whose fields together have many times its size")
     return size, shown
 
 
@@ -123,7 +123,7 @@ def _plain_size(text: str) -> int:
         return int(text[2:])
     if _TIME.fullmatch(text) is not None:
         return 8
-    raise Malformed("no dtype of numbers, text, bytes or times")
+    raise Malformed("a dtype that is not one of numbers, text, bytes or times")
 
 
 def _checked_subarray(described: list[Any], level: int) -> tuple[int, int]:
@@ -133,10 +133,10 @@ def _checked_subarray(described: list[Any], level: int) -> tuple[int, int]:
     count = largest = 1
     for one in described[1]:
         if type(one) is not int or not 0 <= one <= _LARGEST:
-            raise Malformed("a shape in a dtype that cannot be")
+            raise Malformed("a dtype with an impossible shape")
         count, largest = count * one, largest * max(one, 1)
     if largest * max(inner, 1) > _LARGEST:  # also if a dimension of 0 hides the size of the others
-        raise Malformed("a shape in a dtype that is too large")
+        raise Malformed("a dtype with a shape that is too large")
     if inner * count:
         return inner * count, shown * count
     return 0, largest * (1 if inner else max(shown, 1))
@@ -147,14 +147,14 @@ def _checked_fields(described: Any, level: int) -> tuple[int, int]:
         raise Malformed("a dtype that is neither a name, nor a shape, nor fields")
     size, names, shown = described["size"], set(), 0
     if type(size) is not int or not 0 <= size <= _LARGEST:
-        raise Malformed("the size of a dtype cannot be")
+        raise Malformed("a dtype with an impossible size")
     for field in described["fields"]:
         if type(field) is not list or len(field) != 3 or type(field[0]) is not str or field[0] in names:
-            raise Malformed("a field of a dtype has no name, or the name of another field")
+            raise Malformed("a dtype with a field that has no name, or the name of another field")
         names.add(field[0])
         inner, of_field = _checked(field[1], level + 1)
         if type(field[2]) is not int or not 0 <= field[2] <= size - inner:
-            raise Malformed("a field of a dtype is outside its element")
+            raise Malformed("a dtype with a field that extends beyond its element")
         shown += of_field
     return size, shown
 
