@@ -147,7 +147,7 @@ def read_purpose(store: Store, exposure_id: int) -> Purpose | None:
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether this registry gave an exposure of this night its number: its camera records it, or it is lost."""
+    """Tell whether an exposure's name is a number that this registry reserved for the night."""
     purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
     return purpose is not None and purpose.night == night
 

@@ -1,4 +1,4 @@
-"""How much a night has in the observation log, from the few columns that tell it."""
+"""Count the exposures of a night in the observation log; only the columns that this needs are read."""
 
 from __future__ import annotations
 

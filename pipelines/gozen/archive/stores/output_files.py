@@ -1,6 +1,7 @@
-"""Write files outside the archive, under a path that the user gave: if another path is needed, the request is wrong.
+"""Write files outside the archive, under a path that the user gave.
 
-The archive itself differs: it is shared and permanent, so a missing permission in it is a failure of the storage.
+A path that cannot be used is an error of the user (`BadRequest`). In the archive itself, which is shared and permanent,
+a missing permission is a failure of the storage.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decide whether a function's results may be cached: check all code that it can reach against an allow-list.
 
-A function may use data, the user's code and the objects that `pure_names` lists. Each attribute name in its code must
-be harmless on every object on which it may be looked up, so these lead to nothing else. A library that reads a file is
-found even if it is compiled, because the function needs a name that is not listed in order to reach it.
+A function may use data, the user's code and the objects that `pure_names` lists. The code does not show the type of
+``x`` in ``x.name``. So each attribute name must be listed too, unless only the user's objects have it. A library that
+reads a file is found even if it is compiled, because a function can reach it only by a name that is not listed.
 """
 
 from __future__ import annotations
